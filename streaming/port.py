@@ -1,0 +1,109 @@
+"""What the platform asks of a broker: the delivery contract (tests/streaming/test_contract.py proves it).
+
+1. Records of one key arrive in the order in which they were published.
+2. Every acknowledged record arrives at least once.
+3. `commit` names the records done; callers commit only after the database has. What was not committed comes again
+   after a restart.
+4. A group's first start reads from the beginning of the topic.
+5. `poll` returns within its timeout, empty when nothing is there.
+6. Retention may drop unread records. `lag` counts what is still unread, and every loss is named once by
+   `take_losses`, with its position.
+7. A lost group or topic raises GroupLost or TopicMissing, it is not retried for ever.
+8. `publish` returns when the broker has acknowledged all; PublishFailed names the records that failed, and the
+   caller resends them first and in order.
+9. `create_topic` may be repeated and says whether it created.
+10. One thread owns a subscription; a subscription names its topics.
+
+Every method may raise StreamUnavailable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A record to publish: the key (market) decides order, the value is JSON."""
+
+    key: str
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as delivered; `position` is the broker's own name of its place, only to be shown and committed."""
+
+    topic: str
+    key: str
+    value: bytes
+    position: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Records that retention took before they were read: `count` of them after `position`."""
+
+    topic: str
+    position: str
+    count: int
+
+
+class Publisher(Protocol):
+    """Writes records; safe to use from one thread."""
+
+    def publish(self, topic: str, messages: Sequence[Message]) -> None:
+        """Return when all are acknowledged. Raises PublishFailed, TopicMissing, BadRecord (nothing was sent)."""
+
+    def close(self) -> None:
+        """Give the connection back."""
+
+
+class Subscription(Protocol):
+    """Reads the topics it names for one group, from behind the last committed record."""
+
+    def poll(self, timeout: float, limit: int) -> list[Record]:
+        """Return up to `limit` records, waiting at most `timeout` seconds for the first. Raises StreamLost."""
+
+    def commit(self, records: Sequence[Record]) -> None:
+        """Mark these records, and with them all before them, as done. Raises StreamLost."""
+
+    def lag(self) -> int:
+        """Return how many records of its topics this group has not committed."""
+
+    def take_losses(self) -> list[Loss]:
+        """Return the losses seen since the last call."""
+
+    def close(self) -> None:
+        """Give the connection back; nothing is committed."""
+
+
+class TopicAdmin(Protocol):
+    """Makes and removes topics."""
+
+    def create_topic(self, name: str, partitions: int = 1) -> bool:
+        """Make the topic; True if this call created it."""
+
+    def delete_topic(self, name: str) -> bool:
+        """Remove the topic with its groups; True if it was there."""
+
+    def topics(self) -> set[str]:
+        """Return the names of all topics."""
+
+    def close(self) -> None:
+        """Give the connection back."""
+
+
+class Broker(Protocol):
+    """One broker: the factory of the three roles above (streaming.connect.connect gives the configured one)."""
+
+    def publisher(self) -> Publisher:
+        """Return a new publisher."""
+
+    def subscribe(self, group: str, topics: Sequence[str]) -> Subscription:
+        """Return a subscription from the group's committed position. Raises TopicMissing."""
+
+    def admin(self) -> TopicAdmin:
+        """Return the topic administration."""
