@@ -1,0 +1,117 @@
+"""The socket reader: a thread that answers pings and puts what arrives into a bounded queue."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+
+import websocket
+
+CONNECT_TIMEOUT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The socket is open."""
+
+    at: float  # local monotonic seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One data frame."""
+
+    at: float
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The socket is gone for good; `code` is the HTTP status where the handshake was refused."""
+
+    at: float
+    reason: str
+    code: int | None = None
+
+
+Arrival = Connected | Frame | Lost
+
+
+class FeedReader:
+    """Read one connection; a new one needs a new reader."""
+
+    def __init__(self, url: str, key: str, subscribe: bytes, capacity: int) -> None:
+        """Prepare a reader that subscribes with this frame and holds at most `capacity` frames.
+
+        The key travels in a header, never in the URL, so that no error text can show it.
+        """
+        self._url, self._subscribe, self._capacity = url, subscribe, capacity
+        self._header = [f"Authorization: Apikey {key}"] if key else []
+        self._arrivals: deque[Arrival] = deque()
+        self._ready = threading.Event()
+        self._closing = threading.Event()
+        self._socket: websocket.WebSocket | None = None
+        self.last_arrival = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="feed-reader", daemon=True)
+
+    def start(self) -> None:
+        """Connect in the background."""
+        self._thread.start()
+
+    def take(self, timeout: float, limit: int) -> list[Arrival]:
+        """Return up to `limit` arrivals in order, waiting at most `timeout` seconds for the first."""
+        if not self._arrivals:
+            self._ready.wait(timeout)
+        self._ready.clear()
+        # Only this thread removes, so what the length says is there.
+        return [self._arrivals.popleft() for _ in range(min(limit, len(self._arrivals)))]
+
+    def close(self) -> None:
+        """Close the socket and end the thread."""
+        self._closing.set()
+        if self._socket is not None:
+            with suppress(OSError, websocket.WebSocketException):
+                self._socket.close(timeout=1)
+        self._thread.join(timeout=2)
+
+    def _run(self) -> None:
+        try:
+            self._read()
+        except websocket.WebSocketBadStatusException as exc:
+            self._put(Lost(time.monotonic(), f"the provider answers HTTP {exc.status_code}", exc.status_code))
+        except (OSError, websocket.WebSocketException) as exc:
+            self._put(Lost(time.monotonic(), f"socket lost: {type(exc).__name__}: {exc}"[:200]))
+        finally:
+            if self._socket is not None:
+                self._socket.shutdown()
+
+    def _read(self) -> None:
+        self._socket = websocket.create_connection(
+            self._url,
+            timeout=CONNECT_TIMEOUT,
+            header=self._header,
+            enable_multithread=True,
+            skip_utf8_validation=True,
+        )
+        self._put(Connected(time.monotonic()))
+        self._socket.send(self._subscribe)
+        while not self._closing.is_set():
+            try:
+                opcode, data = self._socket.recv_data()
+            except websocket.WebSocketTimeoutException:
+                continue  # a quiet feed; whether it is stalled is the producer's to judge
+            if opcode == websocket.ABNF.OPCODE_CLOSE:
+                self._put(Lost(time.monotonic(), "the provider closed the socket"))
+                return
+            if not self._put(Frame(time.monotonic(), data)):
+                return
+
+    def _put(self, arrival: Arrival) -> bool:
+        self.last_arrival = arrival.at
+        full = len(self._arrivals) >= self._capacity and isinstance(arrival, Frame)
+        self._arrivals.append(Lost(arrival.at, "reader queue full") if full else arrival)
+        self._ready.set()
+        return not full

@@ -1,0 +1,235 @@
+"""From a connection's frames to the records of its feed: numbering, claims and what ends them.
+
+Pure: the caller brings frames with the database time of their receipt and carries the records away. All times are
+microseconds. Rules: a claim (watermark) never runs ahead of the trades in front of it, and whatever could hide a
+missing trade ends the market's span.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ingestion.clock import SECOND, ClockEstimate
+from ingestion.providers.cryptocompare import Garbage, Refused, Stamped, Subscribed, TradeSeen, read_frame
+from ingestion.sequence import SequenceCheck
+from streaming.records import FeedClosed, FeedOpened, LiveRecord, Replayed, Trade, Watermark
+
+MINUTE = 60 * SECOND
+# A trade may be stamped a little ahead of our estimate of the provider's clock, not more.
+FUTURE = 60 * SECOND
+
+
+@dataclass(slots=True)
+class MarketFeed:
+    """One market on one connection."""
+
+    market: str
+    n: int = 0  # of the newest record
+    subscribed: bool = False
+    start: int | None = None  # of the open span
+    stop: int | None = None  # what it has proven so far
+    ended_seen: int = 0  # newest stamp when the last span ended
+    ended_now: int = 0  # provider time then
+    traded: bool = False  # since the last watermark
+    replayed: list[Replayed] = field(default_factory=list)
+    replay_broken: bool = False  # a replayed trade may be missing, so the replay proves no bridge
+    sequence: SequenceCheck = field(default_factory=SequenceCheck)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A frame or trade that goes to the dead letters."""
+
+    market: str | None
+    reason: str
+    raw: bytes
+
+
+class Intake:
+    """Turn one connection's frames into records, numbered per market."""
+
+    def __init__(
+        self, feed: str, markets: dict[str, str], clock: ClockEstimate, *, grace: int, retention: int, connected: int
+    ) -> None:
+        """Begin a feed of `markets` (the provider's channel -> our symbol) connected at this provider time."""
+        self.feed = feed
+        self.connected = connected
+        self.records: list[LiveRecord] = []
+        self.rejected: list[Rejected] = []
+        self.refusal: Refused | None = None
+        self.too_old = 0  # replayed trades from before tick retention, counted and dropped
+        self.newest = 0  # newest stamp of the provider on this connection
+        self._markets = {sub.lower(): MarketFeed(symbol) for sub, symbol in markets.items()}
+        self._clock, self._grace, self._retention = clock, grace, retention
+        self._beat = False
+        self._claimed = 0  # newest `until` given to all markets
+        self._counted = 0.0  # local time of the last watermarks of trading markets
+
+    @property
+    def has_records(self) -> bool:
+        """Tell whether the feed has said anything yet."""
+        return any(market.n for market in self._markets.values())
+
+    @property
+    def acknowledgeable(self) -> int | None:
+        """Return the newest `until` claimed for any market."""
+        return self._claimed or None
+
+    def drain(self) -> list[LiveRecord]:
+        """Hand over the records made since the last call."""
+        records, self.records = self.records, []
+        return records
+
+    def take(self, raw: bytes, database_at: int) -> None:
+        """Take one frame, received at this database time."""
+        event = read_frame(raw)
+        if isinstance(event, TradeSeen):
+            self._stamp(event.stamp, database_at)
+            self._trade(event, raw, database_at)
+        elif isinstance(event, Stamped):
+            self._stamp(event.stamp, database_at)
+            self._beat = True
+        elif isinstance(event, Subscribed):
+            self._open(event.sub, database_at)
+        elif isinstance(event, Garbage):
+            self._garbage(event, raw, database_at)
+        elif isinstance(event, Refused):
+            self._refused(event, raw)
+
+    def _stamp(self, stamp: int | None, database_at: int) -> None:
+        if stamp is not None and self._clock.observe(stamp, database_at):
+            self.newest = max(self.newest, stamp)
+
+    def _trade(self, seen: TradeSeen, raw: bytes, database_at: int) -> None:
+        market = self._markets.get(seen.sub.lower())
+        now = self._clock.now(database_at)
+        if market is None:
+            self.rejected.append(Rejected(None, f"unknown market {seen.sub}", raw))
+        elif seen.ts > now + FUTURE:
+            self._reject(market, f"{(seen.ts - now) / SECOND:.0f} s ahead of the provider's clock", raw, now)
+        elif seen.ts < now - self._retention:
+            self._too_old(market, raw)
+        else:
+            self._accept(market, seen, now)
+
+    def _accept(self, market: MarketFeed, seen: TradeSeen, now: int) -> None:
+        market.n += 1
+        market.traded = True
+        if not market.subscribed:
+            market.replayed.append(Replayed(seen.ts, seen.id, seen.ccseq))
+        if seen.ccseq is not None:
+            market.sequence.note(seen.ccseq, self.newest)
+        self.records.append(
+            Trade(
+                market=market.market,
+                feed=self.feed,
+                n=market.n,
+                ts=seen.ts,
+                seq=seen.seq,
+                id=seen.id,
+                price=seen.price,
+                amount=seen.amount,
+                side=seen.side,
+                received_at=now,
+            )
+        )
+
+    def _too_old(self, market: MarketFeed, raw: bytes) -> None:
+        if market.subscribed:
+            self.rejected.append(Rejected(market.market, "older than the trades we keep", raw))
+        else:
+            self.too_old += 1
+
+    def _reject(self, market: MarketFeed, reason: str, raw: bytes, now: int) -> None:
+        self.rejected.append(Rejected(market.market, reason, raw))
+        self._end(market, f"a trade was refused: {reason}", now)
+
+    def _garbage(self, event: Garbage, raw: bytes, database_at: int) -> None:
+        now = self._clock.now(database_at)
+        market = self._markets.get(event.sub.lower()) if event.sub else None
+        if market:
+            self._reject(market, event.reason, raw, now)
+            return
+        self.rejected.append(Rejected(None, event.reason, raw))
+        # Whose frame it was cannot be read, so it may have been a trade of any market of this connection.
+        for each in self._markets.values() if event.sub is None else ():
+            self._end(each, f"an unreadable frame: {event.reason}", now)
+
+    def _refused(self, event: Refused, raw: bytes) -> None:
+        market = self._markets.pop(event.sub.lower(), None) if event.sub else None
+        if market:
+            self.rejected.append(Rejected(market.market, f"the provider refuses the subscription: {event.reason}", raw))
+        if market is None or not self._markets:
+            self.refusal = event
+
+    def _open(self, sub: str, database_at: int) -> None:
+        market = self._markets.get(sub.lower())
+        if market is None or market.subscribed:
+            return
+        market.subscribed = True
+        market.sequence.settle()
+        market.start = self._clock.now(database_at) + SECOND
+        market.n += 1
+        opened = FeedOpened(
+            market=market.market,
+            feed=self.feed,
+            n=market.n,
+            connected=self.connected,
+            start=market.start,
+            replayed=() if market.replay_broken else tuple(market.replayed),
+        )
+        self.records.append(opened)
+        market.replayed.clear()
+
+    def watermarks(self, local: float, database_now: int) -> None:
+        """Claim what the frames so far prove: with each heartbeat, at each minute, every second for a busy market."""
+        until = min(self.newest - self._grace, self._clock.now(database_now))
+        everyone = self._beat or until // MINUTE > self._claimed // MINUTE
+        if until <= 0 or not (everyone or local - self._counted >= 1):
+            return
+        for market in self._markets.values():
+            self._end_if_trades_are_missing(market, database_now)
+            if everyone or market.traded:
+                self._claim(market, until)
+        self._beat, self._counted = False, local
+        self._claimed = max(self._claimed, until)
+
+    def _claim(self, market: MarketFeed, until: int) -> None:
+        if not market.subscribed:
+            return
+        begins_anew = market.start is None and self.newest > market.ended_seen and self.newest >= market.ended_now
+        if begins_anew:
+            market.start = self.newest
+        if market.start is None or not (begins_anew or until > max(market.start, market.stop or 0)):
+            return
+        if until > market.start:
+            market.stop = until
+        market.n += 1
+        market.traded = False
+        self.records.append(
+            Watermark(
+                market=market.market, feed=self.feed, n=market.n, start=market.start, until=until, seen=self.newest
+            )
+        )
+
+    def _end_if_trades_are_missing(self, market: MarketFeed, database_now: int) -> None:
+        missing = market.sequence.overdue(self.newest - self._grace)
+        if missing:
+            self._end(market, f"the provider's numbering lacks {missing} trades", self._clock.now(database_now))
+
+    def _end(self, market: MarketFeed, reason: str, now: int) -> None:
+        market.ended_seen, market.ended_now = self.newest, now
+        market.replay_broken |= not market.subscribed
+        if market.start is None:
+            return
+        market.n += 1
+        closed = FeedClosed(
+            market=market.market, feed=self.feed, n=market.n, start=market.start, stop=market.stop, reason=reason[:200]
+        )
+        self.records.append(closed)
+        market.start = market.stop = None
+
+    def close(self, reason: str) -> None:
+        """End every span: the connection is gone."""
+        for market in self._markets.values():
+            self._end(market, reason, self._clock.floor)

@@ -1,0 +1,227 @@
+"""CryptoCompare's streamer v2 frames as typed events.
+
+Sources: the provider's websocket documentation and captured frames. TYPE, F and the times come as numbers or as
+numeric strings; every field of a trade but TYPE, M, FSYM, TSYM and F may be absent; the ID is synthetic (the second
+of TS followed by 0 to 999) where the venue has none; CCSEQ is handed out in the order of discovery, by some markets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from decimal import Decimal
+
+import msgspec
+
+SECOND = 1_000_000
+NAME = "cryptocompare"
+TRADE, COMPLETE, WELCOME, HEARTBEAT, UNAUTHORIZED, LIMITED, PROBLEM = "0", "16", "20", "999", "401", "429", "500"
+SELL, BUY = 1, 2
+BIGGEST_SEQ = 2**63 - 1
+# Wider than any market, narrow enough that no number can blow up the database.
+EXPONENTS = range(-40, 25)
+
+
+class _Frame(msgspec.Struct):
+    """The fields we read, as loosely typed as the provider sends them."""
+
+    type: str | int = msgspec.field(name="TYPE")
+    exchange: str | None = msgspec.field(name="M", default=None)
+    base: str | None = msgspec.field(name="FSYM", default=None)
+    quote: str | None = msgspec.field(name="TSYM", default=None)
+    flags: int = msgspec.field(name="F", default=0)
+    id: str | int | None = msgspec.field(name="ID", default=None)
+    seconds: int | None = msgspec.field(name="TS", default=None)
+    nanos: int = msgspec.field(name="TSNS", default=0)
+    received_seconds: int | None = msgspec.field(name="RTS", default=None)
+    received_nanos: int = msgspec.field(name="RTSNS", default=0)
+    price: Decimal | None = msgspec.field(name="P", default=None)
+    amount: Decimal | None = msgspec.field(name="Q", default=None)
+    seq: int | None = msgspec.field(name="CCSEQ", default=None)
+    millis: int | None = msgspec.field(name="TIMEMS", default=None)
+    server_millis: int | None = msgspec.field(name="SERVER_TIME_MS", default=None)
+    message: str | None = msgspec.field(name="MESSAGE", default=None)
+    parameter: str | None = msgspec.field(name="PARAMETER", default=None)
+    info: str | None = msgspec.field(name="INFO", default=None)
+    sub: str | None = msgspec.field(name="SUB", default=None)
+
+
+class _Market(msgspec.Struct):
+    """What names the market of a frame whose other fields cannot be read."""
+
+    exchange: str | None = msgspec.field(name="M", default=None)
+    base: str | None = msgspec.field(name="FSYM", default=None)
+    quote: str | None = msgspec.field(name="TSYM", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class TradeSeen:
+    """A trade of the market that the subscription `sub` names; `stamp` is when the provider received it."""
+
+    sub: str
+    ts: int
+    seq: int | None  # CCSEQ, else a wholly numeric venue id
+    ccseq: int | None
+    id: str
+    price: Decimal
+    amount: Decimal
+    side: int
+    stamp: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """The provider has replayed its newest trades of `sub` and goes on live."""
+
+    sub: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """A frame that only tells the provider's time."""
+
+    stamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The provider refuses the key (401), the socket (429), or one subscription (500 with `sub`)."""
+
+    code: str
+    reason: str
+    sub: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """A frame that cannot be used, with the reason; `sub` where its market can be read."""
+
+    reason: str
+    sub: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A frame that says nothing we need."""
+
+
+Event = TradeSeen | Subscribed | Stamped | Refused | Garbage | Other
+
+_frame = msgspec.json.Decoder(_Frame, strict=False)
+_market = msgspec.json.Decoder(_Market)
+
+
+def subscription(exchange: str, base: str, quote: str) -> str:
+    """Return the provider's name of a market's trade channel."""
+    return f"0~{exchange}~{base}~{quote}"
+
+
+def subscribe_message(subs: list[str]) -> bytes:
+    """Return the frame that asks for these channels."""
+    return msgspec.json.encode({"action": "SubAdd", "subs": subs})
+
+
+def read_frame(raw: bytes) -> Event:
+    """Return what a frame says; never raises."""
+    try:
+        frame = _frame.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as exc:
+        return Garbage(str(exc), _sub_of_broken(raw))
+    kind = str(frame.type)
+    return _trade(frame) if kind == TRADE else _control(kind, frame)
+
+
+def _control(kind: str, frame: _Frame) -> Event:
+    if kind == COMPLETE and frame.sub:
+        return Subscribed(frame.sub)
+    if kind in (UNAUTHORIZED, LIMITED, PROBLEM):
+        reason = " ".join(part for part in (frame.message, frame.parameter, frame.info) if part)
+        return Refused(kind, reason[:300], frame.parameter if kind == PROBLEM else None)
+    millis = frame.millis if kind == HEARTBEAT else frame.server_millis if kind == WELCOME else None
+    return Stamped(millis * 1000) if millis and millis > 0 else Other()
+
+
+def _sub_of_broken(raw: bytes) -> str | None:
+    try:
+        market = _market.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    if market.exchange and market.base and market.quote:
+        return subscription(market.exchange, market.base, market.quote)
+    return None
+
+
+def _trade(frame: _Frame) -> TradeSeen | Garbage:
+    if not (frame.exchange and frame.base and frame.quote):
+        return Garbage("a trade without a market")
+    sub = subscription(frame.exchange, frame.base, frame.quote)
+    if frame.seconds is None or not 0 < frame.seconds < 10**11:
+        return Garbage("a trade without a time", sub)
+    price, amount = frame.price, frame.amount
+    if price is None or amount is None:
+        return Garbage("a trade without a price or an amount", sub)
+    if reason := _implausible(price, amount):
+        return Garbage(reason, sub)
+    ts = frame.seconds * SECOND + frame.nanos // 1000
+    venue_id = _venue_id(frame)
+    if venue_id and not venue_id.isprintable():
+        return Garbage("the trade's id holds control characters", sub)
+    return TradeSeen(
+        sub=sub,
+        ts=ts,
+        seq=_seq(frame.seq, venue_id),
+        ccseq=_seq(frame.seq, None),
+        id=venue_id or _own_id(frame.seq, ts, price, amount, _side(frame.flags)),
+        price=price,
+        amount=amount,
+        side=_side(frame.flags),
+        stamp=_stamp(frame),
+    )
+
+
+def _implausible(price: Decimal, amount: Decimal) -> str | None:
+    for name, value in (("price", price), ("amount", amount)):
+        # adjusted() is the exponent of the first digit, the tuple's that of the last one.
+        if not value.is_finite() or value.adjusted() not in EXPONENTS or -value.as_tuple().exponent > 40:  # type: ignore[operator]
+            return f"the {name} is not a plausible number"
+    if price <= 0:
+        return f"the price {price} is not above 0"
+    return f"the amount {amount} is below 0" if amount < 0 else None
+
+
+def _venue_id(frame: _Frame) -> str | None:
+    """Return the venue's own id of the trade, None where the provider made it up."""
+    if frame.id is None or frame.id == "":
+        return None
+    text, second = str(frame.id), str(frame.seconds)
+    made_up = text.isdecimal() and text.startswith(second) and len(text) <= len(second) + 3
+    return None if made_up else text[:200]
+
+
+def _seq(ccseq: int | None, venue_id: str | None) -> int | None:
+    found = ccseq if ccseq is not None else int(venue_id) if venue_id and venue_id.isdecimal() else None
+    return found if found is not None and 0 <= found <= BIGGEST_SEQ else None
+
+
+def _own_id(ccseq: int | None, ts: int, price: Decimal, amount: Decimal, side: int) -> str:
+    """Name a trade that has no id of its own: two equal trades without any id cannot be told apart."""
+    if ccseq is not None:
+        return f"ccseq:{ccseq}"
+    content = f"{ts} {_trimmed(price)} {_trimmed(amount)} {side}"
+    return "sha:" + hashlib.sha256(content.encode()).hexdigest()[:32]
+
+
+def _trimmed(value: Decimal) -> str:
+    """Return the number's text without trailing zeros, so that 1.10 and 1.1 name the same trade."""
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _side(flags: int) -> int:
+    return -1 if flags & SELL else 1 if flags & BUY else 0
+
+
+def _stamp(frame: _Frame) -> int | None:
+    if frame.received_seconds is None:
+        return None
+    return frame.received_seconds * SECOND + frame.received_nanos // 1000

@@ -1,0 +1,49 @@
+"""The provider's numbering of a market's trades: which numbers are still missing.
+
+CCSEQ rises by one with each trade that the provider discovers, not in the order of time, so a number may come a
+little later than its successor; one that stays away is a trade we never received.
+"""
+
+from __future__ import annotations
+
+# Beyond this a jump is counted as one loss instead of being watched number by number.
+WATCHED = 10_000
+
+
+class SequenceCheck:
+    """Watch one market's numbers on one connection."""
+
+    def __init__(self) -> None:
+        self._highest: int | None = None
+        self._missing: dict[int, int] = {}  # number -> stamp when it was missed
+        self._lost = 0
+
+    def note(self, number: int, stamp: int) -> None:
+        """Take a number, received when the newest stamp was this."""
+        highest = self._highest
+        if highest is None or number == highest + 1:
+            self._highest = number
+        elif number <= highest:
+            self._missing.pop(number, None)
+        else:
+            self._miss(highest + 1, number, stamp)
+            self._highest = number
+
+    def _miss(self, first: int, after: int, stamp: int) -> None:
+        if after - first > WATCHED:
+            self._lost += after - first
+        else:
+            self._missing.update(dict.fromkeys(range(first, after), stamp))
+
+    def settle(self) -> None:
+        """Forget what is missing so far: holes among replayed trades are no holes of this subscription."""
+        self._missing.clear()
+        self._lost = 0
+
+    def overdue(self, stamp: int) -> int:
+        """Return, and forget, how many numbers were missed at or before this stamp and have not come."""
+        gone = [number for number, missed in self._missing.items() if missed <= stamp] if self._missing else []
+        for number in gone:
+            del self._missing[number]
+        lost, self._lost = self._lost, 0
+        return lost + len(gone)

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ingestion.clock import SECOND, ClockEstimate
+from ingestion.intake import Intake
+from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark
+
+T0 = 1_800_000_000
+DAY = 86_400 * SECOND
+SUBS = {"0~Coinbase~BTC~USD": "coinbase:BTC-USD", "0~Kraken~BTC~EUR": "kraken:BTC-EUR"}
+NAMES = {"btc": ("Coinbase", "BTC", "USD"), "eur": ("Kraken", "BTC", "EUR")}
+
+
+class Feed:
+    """An intake that is fed by the second; its database clock equals the provider's."""
+
+    def __init__(self) -> None:
+        self.clock = ClockEstimate()
+        self.clock.observe(T0 * SECOND, T0 * SECOND)
+        self.intake = Intake(
+            "tick-data/test", SUBS, self.clock, grace=5 * SECOND, retention=30 * DAY, connected=T0 * SECOND
+        )
+
+    def frame(self, at: float, **fields: Any) -> None:
+        self.intake.take(json.dumps(fields).encode(), int((T0 + at) * SECOND))
+
+    def trade(self, at: float, market: str = "btc", ts: float | None = None, **fields: Any) -> None:
+        exchange, base, quote = NAMES[market]
+        given = {"P": 100.5, "Q": 1, "ID": f"{at}-{market}", "TS": int(T0 + (at if ts is None else ts)), "F": "1"}
+        stamp = {"RTS": int(T0 + at), "RTSNS": int(at % 1 * 1e9)}
+        self.frame(at, TYPE="0", M=exchange, FSYM=base, TSYM=quote, **given | stamp | fields)
+
+    def complete(self, at: float, *markets: str) -> None:
+        for market in markets or ("btc", "eur"):
+            exchange, base, quote = NAMES[market]
+            self.frame(at, TYPE="16", MESSAGE="SUBSCRIBECOMPLETE", SUB=f"0~{exchange}~{base}~{quote}")
+
+    def heartbeat(self, at: float) -> None:
+        self.frame(at, TYPE="999", MESSAGE="HEARTBEAT", TIMEMS=int((T0 + at) * 1000))
+
+    def records(self, at: float, market: str = "coinbase:BTC-USD") -> list[LiveRecord]:
+        self.intake.watermarks(at, int((T0 + at) * SECOND))
+        return [record for record in self.intake.drain() if record.market == market]
+
+
+def after(micros: int | None) -> float:
+    assert micros is not None
+    return micros / SECOND - T0
+
+
+def test_replayed_trades_come_before_feed_opened_which_names_them() -> None:
+    feed = Feed()
+    feed.trade(1, ts=-50, ID="a", CCSEQ=7)
+    feed.trade(1, ts=-40, ID="b", CCSEQ=8)
+    feed.complete(2)
+    *trades, opened = feed.records(2)
+    assert [trade.n for trade in trades] == [1, 2]
+    assert isinstance(opened, FeedOpened)
+    assert [(item.id, item.seq) for item in opened.replayed] == [("a", 7), ("b", 8)]
+    assert (after(opened.connected), after(opened.start), opened.n) == (0, 3, 3)
+
+
+def test_every_record_of_a_market_is_numbered_without_a_hole() -> None:
+    feed = Feed()
+    feed.complete(1)
+    found: list[LiveRecord] = []
+    for second in range(2, 200):
+        feed.trade(second)
+        if second % 30 == 0:
+            feed.heartbeat(second)
+        if second == 100:
+            feed.trade(second, P=-1)
+        found += feed.records(second)
+    feed.intake.close("socket lost")
+    found += feed.records(200)
+    assert [record.n for record in found] == list(range(1, len(found) + 1))
+    assert {type(record) for record in found} == {Trade, FeedOpened, Watermark, FeedClosed}
+
+
+def test_a_watermark_lies_grace_behind_the_newest_stamp_of_any_frame() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.trade(20, market="eur")
+    feed.heartbeat(30)
+    (opened, mark) = feed.records(30)
+    assert isinstance(mark, Watermark)
+    assert (after(mark.until), after(mark.seen), mark.start) == (25, 30, opened.start)  # type: ignore[union-attr]
+
+
+def test_a_trades_own_time_never_moves_the_watermark() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.trade(10, ts=60)
+    marks = [record for record in feed.records(10) if isinstance(record, Watermark)]
+    assert [after(mark.until) for mark in marks] == [5]
+
+
+def test_a_thin_markets_minute_is_claimed_when_another_market_trades_past_it() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.records(1)
+    feed.trade(66, market="eur")
+    marks = feed.records(66)
+    assert [after(mark.until) for mark in marks if isinstance(mark, Watermark)] == [61]
+
+
+def test_nothing_is_claimed_before_the_subscription_stands() -> None:
+    feed = Feed()
+    feed.trade(1, ts=-3)
+    feed.heartbeat(30)
+    assert [type(record) for record in feed.records(30)] == [Trade]
+
+
+@pytest.mark.parametrize(
+    "broken", [{"P": 0}, {"P": -1}, {"Q": -1}, {"P": "x"}, {"TS": None}, {"P": None}, {"ts": 100}, {"ID": "a\x00"}]
+)
+def test_a_refused_trade_ends_its_markets_span_and_no_other(broken: dict[str, Any]) -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.heartbeat(30)
+    feed.records(30)
+    feed.trade(31, **broken)
+    feed.intake.watermarks(31, (T0 + 31) * SECOND)
+    closed = [record for record in feed.intake.drain() if isinstance(record, FeedClosed)]
+    assert [(record.market, after(record.stop)) for record in closed] == [("coinbase:BTC-USD", 25)]
+    assert [(item.market, bool(item.reason)) for item in feed.intake.rejected] == [("coinbase:BTC-USD", True)]
+
+
+def test_an_unreadable_frame_ends_every_span_and_is_kept() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.heartbeat(30)
+    feed.records(30)
+    feed.intake.take(b"\x00garbage", (T0 + 31) * SECOND)
+    closed = [record.market for record in feed.intake.drain() if isinstance(record, FeedClosed)]
+    assert sorted(closed) == ["coinbase:BTC-USD", "kraken:BTC-EUR"]
+    assert feed.intake.rejected[0].raw == b"\x00garbage"
+
+
+def test_a_trade_of_a_market_nobody_asked_for_ends_no_span() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.frame(2, TYPE="0", M="Foo", FSYM="A", TSYM="B", P=1, Q=1, TS=T0 + 2, F="1")
+    feed.frame(2, TYPE="0", M="Foo", FSYM="A", TSYM="B", P="no", Q=1, TS=T0 + 2, F="1")
+    assert not [record for record in feed.intake.drain() if isinstance(record, FeedClosed)]
+    assert len(feed.intake.rejected) == 2
+
+
+def test_a_new_span_begins_only_behind_a_stamp_younger_than_the_loss() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.heartbeat(30)
+    feed.records(30)
+    feed.trade(40, P=-1)
+    feed.records(42)
+    feed.trade(50)
+    (trade, anew) = feed.records(50)
+    assert isinstance(trade, Trade)
+    assert isinstance(anew, Watermark)
+    assert after(anew.start) == 50
+    feed.heartbeat(60)
+    (mark,) = feed.records(60)
+    assert isinstance(mark, Watermark)
+    assert (after(mark.start), after(mark.until)) == (50, 55)
+
+
+def test_a_missing_number_ends_the_span_after_grace_and_a_late_one_does_not() -> None:
+    feed = Feed()
+    feed.complete(1)
+    for at, seq in ((2, 10), (3, 12), (4, 11), (5, 13), (6, 15)):
+        feed.trade(at, CCSEQ=seq)
+    feed.heartbeat(10)
+    assert not [record for record in feed.records(10) if isinstance(record, FeedClosed)]
+    feed.heartbeat(12)
+    (closed,) = [record for record in feed.records(12) if isinstance(record, FeedClosed)]
+    assert closed.reason == "the provider's numbering lacks 1 trades"
+
+
+def test_a_refused_trade_among_the_replayed_ones_forbids_the_bridge() -> None:
+    feed = Feed()
+    feed.trade(1, ts=-10)
+    feed.trade(1, ts=-9, P=-1)
+    feed.complete(2)
+    opened = feed.records(2)[-1]
+    assert isinstance(opened, FeedOpened)
+    assert opened.replayed == ()
+
+
+def test_replayed_trades_older_than_we_keep_are_counted_and_dropped() -> None:
+    feed = Feed()
+    feed.trade(1, ts=-31 * 86_400)
+    feed.complete(2)
+    feed.trade(3, ts=-31 * 86_400)
+    assert feed.intake.too_old == 1
+    assert [item.reason for item in feed.intake.rejected] == ["older than the trades we keep"]
+
+
+def test_a_closed_connection_ends_every_span_at_its_last_stop() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.heartbeat(30)
+    feed.records(30)
+    feed.intake.close("socket lost")
+    closed = feed.intake.drain()
+    assert [(type(record), after(record.stop)) for record in closed] == [(FeedClosed, 25)] * 2  # type: ignore[union-attr]
