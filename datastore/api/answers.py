@@ -1,0 +1,51 @@
+"""JSON answers as ready bytes: rows come out of the database as text and are never touched cell by cell."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from django.http import HttpResponse
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+
+
+class JsonAlways(BaseContentNegotiation):
+    """Answer JSON whatever Accept says, so that a browser sees the data and never a 406."""
+
+    def select_parser(self, request: Request, parsers: Sequence[BaseParser]) -> BaseParser:
+        """Return the first parser."""
+        return parsers[0]
+
+    def select_renderer(
+        self, request: Request, renderers: Sequence[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        """Return the first renderer and its media type."""
+        return renderers[0], renderers[0].media_type or ""
+
+
+def json_answer(body: Any, headers: Mapping[str, str] | None = None) -> HttpResponse:
+    """Return 200 with body as JSON; caches may keep it but must ask again (no-cache)."""
+    return HttpResponse(
+        msgspec.json.encode(body),
+        content_type="application/json",
+        headers={"Cache-Control": "no-cache", **(headers or {})},
+    )
+
+
+def pack(*parts: str | int | None) -> str:
+    """Return parts as one opaque text that fits into a URL unescaped; unpack() gives them back."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(parts)).rstrip(b"=").decode()
+
+
+def unpack(text: str, shape: Any) -> Any:
+    """Return the parts of a packed text as shape (a tuple type); raise ValueError where it is none of ours."""
+    try:
+        raw = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        return msgspec.json.decode(raw, type=shape)
+    except (ValueError, msgspec.MsgspecError):  # UnicodeEncodeError and binascii.Error are ValueErrors
+        raise ValueError("is not a cursor that this API gave out.") from None

@@ -1,0 +1,76 @@
+"""What the API answers instead of an answer. Every one becomes problem+json in problem.py.
+
+Problem
+├── BadRequest        400  the request cannot be read at all
+├── BadParameters     400  names each bad parameter and what is accepted
+├── UnknownMarket     404  with near names
+├── NotFound          404
+└── Conflict          409  asked for what the present state does not allow
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
+
+
+class Problem(Exception):
+    """The API cannot give what was asked for: a sentence, and complaints per field."""
+
+    status: ClassVar[int]
+    kind: ClassVar[str]  # the last part of the problem's type, stable for programs
+
+    def __init__(self, detail: str, errors: Mapping[str, Sequence[str]] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = {field: list(sentences) for field, sentences in (errors or {}).items()}
+
+
+class BadRequest(Problem):
+    """The request cannot be read."""
+
+    status = 400
+    kind = "bad-request"
+
+
+class BadParameters(Problem):
+    """At least one parameter is unknown, missing, or has a value that is not accepted."""
+
+    status = 400
+    kind = "bad-parameter"
+
+    def __init__(self, errors: Mapping[str, Sequence[str]]) -> None:
+        sentences = [f"{field}: {sentence}" for field, several in errors.items() for sentence in several]
+        super().__init__(" ".join(sentences), errors)
+
+
+class UnknownMarket(Problem):
+    """No market of this name is kept here."""
+
+    status = 404
+    kind = "unknown-market"
+
+    def __init__(self, asked: str, near: Iterable[str] = ()) -> None:
+        names = list(near)
+        hint = f"Near names: {', '.join(names)}." if names else "GET /api/v1/markets lists them all."
+        sentence = f"There is no market {shown(asked)}. {hint}"
+        super().__init__(sentence, {"market": [sentence]})
+
+
+class NotFound(Problem):
+    """There is nothing at this address."""
+
+    status = 404
+    kind = "not-found"
+
+
+class Conflict(Problem):
+    """The present state does not allow this."""
+
+    status = 409
+    kind = "conflict"
+
+
+def shown(text: str, limit: int = 60) -> str:
+    """Return text quoted and printable, cut after limit characters, so that a message stays one line."""
+    return repr(text if len(text) <= limit else text[:limit] + "…")

@@ -1,0 +1,56 @@
+"""Points in time as people write them into a query: seconds, milliseconds or ISO 8601; always aware UTC inside."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# No venue traded before; the upper end keeps seconds (10 digits) and milliseconds (12 or 13) apart.
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+ACCEPTED = "seconds or milliseconds since 1970, or ISO 8601 such as 2026-11-23 or 2026-11-23T14:30:00Z"
+_WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
+# "+01:00" reaches us as " 01:00" where a client forgot to escape the plus.
+_LOST_PLUS = re.compile(r"(.*[T ]\d\d:?\d\d\S*) (\d\d(?::?\d\d)?)", re.ASCII)
+
+
+def parse_instant(text: str) -> datetime:
+    """Return the point in time; raise ValueError with a sentence where text names none between 2000 and 2100."""
+    instant = _from_number(int(text)) if _WHOLE.fullmatch(text) else _from_iso(text)
+    if instant is None or not EARLIEST <= instant < LATEST:
+        raise ValueError(f"is not a time between 2000 and 2100. Accepted: {ACCEPTED}.")
+    return instant
+
+
+def _from_number(number: int) -> datetime | None:
+    """Tell seconds from milliseconds by size: of one number, at most one reading is plausible."""
+    for unit in (timedelta(seconds=1), timedelta(milliseconds=1)):
+        if (EARLIEST - EPOCH) // unit <= number < (LATEST - EPOCH) // unit:
+            return EPOCH + number * unit
+    return None
+
+
+def _from_iso(text: str) -> datetime | None:
+    if lost := _LOST_PLUS.fullmatch(text):
+        text = f"{lost[1]}+{lost[2]}"
+    try:
+        instant = datetime.fromisoformat(text)
+        return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def to_ms(instant: datetime) -> int:
+    """Return whole milliseconds since 1970, floored."""
+    return (instant - EPOCH) // timedelta(milliseconds=1)
+
+
+def to_us(instant: datetime) -> int:
+    """Return whole microseconds since 1970, the database's own precision."""
+    return (instant - EPOCH) // timedelta(microseconds=1)
+
+
+def from_us(micros: int) -> datetime:
+    """Return the point in time of whole microseconds since 1970; raises OverflowError beyond the year 9999."""
+    return EPOCH + timedelta(microseconds=micros)

@@ -1,0 +1,92 @@
+"""The one shape of every error under /api/: application/problem+json (RFC 9457), never HTML, never a stack trace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from django.core.exceptions import SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.views import defaults
+from rest_framework.exceptions import APIException
+
+from datastore.api.errors import BadRequest, NotFound, Problem
+
+CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 5
+log = structlog.get_logger(__name__)
+
+
+def problem_response(
+    status: int,
+    detail: str,
+    *,
+    kind: str = "",
+    errors: Mapping[str, list[str]] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> HttpResponse:
+    """Return {type, title, status, detail, errors}; kind defaults to the status' own name."""
+    title = HTTPStatus(status).phrase
+    body = {
+        "type": f"urn:candlekeep:problem:{kind or title.lower().replace(' ', '-')}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "errors": errors or {},
+    }
+    head = {"Cache-Control": "no-store", **(headers or {})}
+    return HttpResponse(msgspec.json.encode(body), status=status, content_type=CONTENT_TYPE, headers=head)
+
+
+def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpResponse:
+    """Turn whatever a view raised into its problem; what nobody foresaw is logged whole and answered as a bare 500."""
+    if isinstance(exc, Problem):
+        return problem_response(exc.status, exc.detail, kind=exc.kind, errors=exc.errors)
+    if isinstance(exc, APIException):
+        return problem_response(exc.status_code, _sentence(exc))
+    if isinstance(exc, Http404):
+        return problem_response(404, "There is nothing at this address.", kind=NotFound.kind)
+    if isinstance(exc, SuspiciousOperation):
+        return problem_response(400, "The request cannot be read.", kind=BadRequest.kind)
+    if isinstance(exc, OperationalError | InterfaceError):
+        return database_away(exc)
+    log.error("request failed", path=context["request"].path, exc_info=exc)
+    return problem_response(500, "Candlekeep made a mistake; its log says which.")
+
+
+def database_away(exc: Exception) -> HttpResponse:
+    """Return 503 with Retry-After: the question was fine, the database is not there to answer it."""
+    log.warning("database away", reason=str(exc).partition("\n")[0])
+    return problem_response(
+        503,
+        "The database does not answer right now. Ask again soon.",
+        kind="database-away",
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )
+
+
+def _sentence(exc: APIException) -> str:
+    detail = exc.detail
+    return str(detail) if isinstance(detail, str) else "The request cannot be read."
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer what Django refuses before any view sees it (an unknown Host); for urls.handler400."""
+    if _ours(request):
+        return problem_response(400, "The request's Host or form is refused.", kind=BadRequest.kind)
+    return defaults.bad_request(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer a failure outside every view; for urls.handler500. Django has logged it already."""
+    if _ours(request):
+        return problem_response(500, "Candlekeep made a mistake; its log says which.")
+    return defaults.server_error(request)
+
+
+def _ours(request: HttpRequest) -> bool:
+    return request.path_info.startswith("/api/")
