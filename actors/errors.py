@@ -1,0 +1,53 @@
+"""What can go wrong with an actor.
+
+ActorError
+├── Fenced          another process owns the row: stop, touch nothing
+├── NotInError      a reset was asked for where there is nothing to reset
+└── ActorFault      raised by an actor's work: how long the Error lasts
+    ├── PlatformFault   may pass: reset after 1 s, 2 s, 4 s … 5 min
+    ├── CacheFault      always reset after 1 s
+    ├── RequestFault    the asker's fault: reset at once
+    ├── RouteFault      one dynamic topic's fault: reset at once
+    └── LastingFault    waits for a person
+"""
+
+from __future__ import annotations
+
+
+class ActorError(Exception):
+    """An actor failed."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class Fenced(ActorError):
+    """Another process took this actor over."""
+
+
+class NotInError(ActorError):
+    """Only an actor in Error can be reset."""
+
+
+class ActorFault(ActorError):
+    """The work of an actor failed."""
+
+
+class PlatformFault(ActorFault):
+    """A part of the platform is away, and may come back."""
+
+
+class CacheFault(ActorFault):
+    """The cache is away: nothing is lost by trying again soon."""
+
+
+class RequestFault(ActorFault):
+    """The request itself cannot be served."""
+
+
+class RouteFault(ActorFault):
+    """One dynamic topic is missing or refused."""
+
+
+class LastingFault(ActorFault):
+    """This stays as it is until a person changes something."""

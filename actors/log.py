@@ -1,0 +1,82 @@
+"""Note every transition: in the actor's journal for TransitionLog, and as a line of the process log."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.db import connection
+from django.dispatch import receiver
+from django.utils import timezone
+from django_fsm.signals import post_transition
+
+from actors.journal import Entry
+from actors.models import Actor, TransitionLog
+
+log = structlog.get_logger(__name__)
+FAILURES = ("_failure", "_failed")
+
+
+@receiver(post_transition)
+def note_transition(
+    instance: object, name: str, source: str, target: str, method_kwargs: dict[str, Any], **_: object
+) -> None:
+    """Keep the transition in the actor's journal. The signal comes before any save, so nothing is written here."""
+    if not isinstance(instance, Actor):
+        return
+    if failed := name.endswith(FAILURES):
+        instance.last_error = method_kwargs["reason"]
+        instance.error_count += 1
+    elif name == "reset":
+        instance.reset_at = None
+    elif name in instance.done_events:
+        instance.error_count = 0
+    at = method_kwargs.get("at") or timezone.now()
+    entry = Entry(
+        event=name.upper(),
+        source=str(source),
+        target=str(target),
+        first_at=at,
+        last_at=at,
+        alone=failed or name == "reset",
+        reason=method_kwargs.get("reason", ""),
+        by=method_kwargs.get("by", ""),
+        uncommitted=connection.in_atomic_block,
+    )
+    instance.journal.pending.append(entry)
+    _log_line(instance, entry, logging.ERROR if failed else _level(instance, name))
+
+
+def _level(actor: Actor, event: str) -> int:
+    return logging.DEBUG if event in actor.hot_events else logging.INFO
+
+
+def _log_line(actor: Actor, entry: Entry, level: int) -> None:
+    told = {key: value for key, value in (("reason", entry.reason), ("by", entry.by)) if value}
+    log.log(
+        level,
+        "actor transition",
+        actor=actor.name,
+        kind=actor._meta.model_name,
+        trigger=entry.event,
+        source=entry.source,
+        target=entry.target,
+        **told,
+    )
+
+
+def note_takeover(actor: Actor, *, reason: str, by: str) -> None:
+    """Keep the change of owner in the actor's journal; it is no edge of the chart."""
+    now = timezone.now()
+    state = str(actor.state)
+    entry = Entry("TAKEOVER", state, state, now, now, alone=True, reason=reason, by=by)
+    actor.journal.pending.append(entry)
+    _log_line(actor, entry, logging.WARNING)
+
+
+def trim(days: float, now: datetime | None = None) -> int:
+    """Delete log rows whose minute or event is older than `days`; return how many."""
+    before = (now or timezone.now()) - timedelta(days=days)
+    return TransitionLog.objects.filter(first_at__lt=before).delete()[0]

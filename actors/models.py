@@ -1,0 +1,119 @@
+"""What every actor row has, and the log of transitions.
+
+A chart is a subclass with a `State`, a protected `state` field and one @transition method per event. The field is
+declared in each chart, not here: django-fsm binds an inherited field's methods to whichever class came last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar, Self
+
+from django.db import models, transaction
+from django_fsm import FSMField
+
+from actors.errors import Fenced
+from actors.journal import Journal
+from actors.saving import store
+
+ERROR = "error"
+
+
+def state_field(states: type[models.TextChoices], first: models.TextChoices) -> FSMField:
+    """Return the state column of a chart: only its transitions can change it."""
+    return FSMField(protected=True, choices=states.choices, default=first, max_length=40, editable=False)
+
+
+class Actor(models.Model):
+    """A persisted state chart, owned by at most one process at a time."""
+
+    state: Any
+    # Events of the busy cycle: counted by the minute and logged at DEBUG.
+    hot_events: ClassVar[frozenset[str]] = frozenset()
+    # Events that end a piece of work well, and with it a row of errors.
+    done_events: ClassVar[frozenset[str]] = frozenset()
+    # Where the states stand in the drawing: column and row.
+    places: ClassVar[dict[str, tuple[float, float]]] = {}
+
+    name = models.CharField(max_length=120, unique=True)
+    epoch = models.BigIntegerField(default=0, editable=False, help_text="Goes up with every new owner.")
+    owner = models.CharField(
+        max_length=200, blank=True, default="", editable=False, help_text="host:pid:start of the process, empty: free"
+    )
+    heartbeat_at = models.DateTimeField(null=True, editable=False, help_text="The database's clock.")
+    waiting_for = models.TextField(null=True, editable=False)
+    last_error = models.TextField(null=True, editable=False)
+    error_count = models.PositiveIntegerField(default=0, editable=False, help_text="Errors since the last success.")
+    reset_at = models.DateTimeField(null=True, editable=False, help_text="The next automatic reset.")
+    retired_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        abstract = True
+        ordering = ["name"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.journal = Journal()
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    @contextmanager
+    def locked(cls, name: str, epoch: int | None = None) -> Iterator[Self]:
+        """Yield the row under its lock and save it, with its transitions, on a clean exit.
+
+        Raises DoesNotExist; Fenced where the row no longer has the given epoch.
+        """
+        with transaction.atomic():
+            actor = cls._default_manager.select_for_update().get(name=name)
+            if epoch is not None and actor.epoch != epoch:
+                raise Fenced
+            found = actor.epoch
+            yield actor
+            store(actor, found)
+            if own := cls._own_columns():
+                actor.save(update_fields=own)
+
+    @property
+    def in_error(self) -> bool:
+        """Say whether the actor is in Error."""
+        return bool(self.state == ERROR)
+
+    @classmethod
+    def _own_columns(cls) -> list[str]:
+        """Return the columns that a chart adds to those of every actor."""
+        shared = {field.name for field in Actor._meta.get_fields()} | {"id", "state"}
+        return [field.name for field in cls._meta.concrete_fields if field.name not in shared]
+
+
+class TransitionLog(models.Model):
+    """Transitions: one row per actor, event, edge and minute; failures, resets and takeovers stand alone."""
+
+    kind = models.CharField(max_length=60, help_text="Model name of the actor, e.g. producer.")
+    name = models.CharField(max_length=120)
+    event = models.CharField(max_length=40)
+    source = models.CharField(max_length=40)
+    target = models.CharField(max_length=40)
+    minute = models.DateTimeField(null=True, help_text="Empty where the row stands alone.")
+    count = models.PositiveIntegerField(default=1)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    reason = models.TextField(blank=True, default="")
+    by = models.CharField(max_length=200, blank=True, default="", help_text="Who or what did it.")
+
+    class Meta:
+        db_table = "transition_log"
+        ordering = ["-first_at", "-id"]
+        # NULL minutes never collide: that is what lets a failure stand alone.
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "name", "event", "source", "target", "minute"], name="transition_log_run"
+            )
+        ]
+        # last_at is in no index: a run that only counts up stays a heap-only update.
+        indexes = [models.Index(fields=["kind", "name", "-first_at"], name="transition_log_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.event} {self.source} -> {self.target}"
