@@ -1,0 +1,142 @@
+"""`python -m simulator`: run a provider on one port until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import uvicorn
+
+from simulator.app import create_app
+from simulator.config import Config
+from simulator.pairs import Pair
+from simulator.provider import HomeInUse
+
+Number = TypeVar("Number", int, float)
+MARKETS = "coinbase:BTC-USD,coinbase:ETH-USD"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the options; a bad value exits with 2 and names its option."""
+    options = argparse.ArgumentParser(prog="simulator", description="A simulated CryptoCompare: REST and streamer.")
+    options.add_argument("--host", default="127.0.0.1")
+    options.add_argument("--port", type=_number(int, 0, 65_535), default=8100, help="0 takes a free one and prints it")
+    options.add_argument("--home", type=Path, required=True, help="folder for clock, replay shift and log")
+    options.add_argument("--seed", type=_number(int, 0, 2**63), default=1)
+    options.add_argument("--markets", type=_markets, default=MARKETS, help="exchange:BASE-QUOTE,…")
+    options.add_argument("--rate", type=_number(float, 0.001, 10_000), help="trades per second of every market")
+    options.add_argument("--speed", type=_number(float, 1, 20), default=1.0, help="how fast its clock runs, 1 to 20")
+    options.add_argument("--replay", type=Path, metavar="FILE", help="CSV: time_ns,trade_id,price,amount,side")
+    options.add_argument("--replay-market", type=_market, help="the market that it replaces; default: the first")
+    options.add_argument("--replay-lead", type=_number(float, 0, 86_400), help="simulator seconds before it begins")
+    options.add_argument("--retention-days", type=_number(int, 1, 3650), default=7, help="of minute candles")
+    options.add_argument("--key", help="the only API key taken; default: any, or none")
+    return options
+
+
+def _number(kind: Callable[[str], Number], low: Number, high: Number) -> Callable[[str], Number]:
+    """Make a reader of numbers within bounds."""
+
+    def number(text: str) -> Number:
+        try:
+            value = kind(text)
+        except ValueError as exc:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from exc
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not between {low} and {high}")
+        return value
+
+    return number
+
+
+def _market(text: str) -> Pair:
+    try:
+        return Pair.parse(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc
+
+
+def _markets(text: str) -> tuple[Pair, ...]:
+    pairs = tuple(_market(part.strip()) for part in text.split(","))
+    if len(set(pairs)) < len(pairs):
+        raise argparse.ArgumentTypeError("a market is named twice")
+    return pairs
+
+
+def read_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line; exits with 2 where options do not fit together."""
+    options = parser()
+    found = options.parse_args(argv)
+    if found.replay is None and (found.replay_market or found.replay_lead is not None):
+        options.error("argument --replay-market and --replay-lead: need --replay")
+    if found.replay_market and found.replay_market not in found.markets:
+        options.error(f"argument --replay-market: {found.replay_market} is not one of --markets")
+    if found.replay and not found.replay.is_file():
+        options.error(f"argument --replay: there is no file {found.replay}")
+    return found
+
+
+def configure(options: argparse.Namespace) -> Config:
+    """Make the simulator's configuration of its options."""
+    return Config(
+        home=options.home,
+        markets=options.markets,
+        seed=options.seed,
+        rate=options.rate,
+        speed=options.speed,
+        replay=options.replay,
+        replay_market=options.replay_market,
+        replay_lead=options.replay_lead,
+        retention_days=options.retention_days,
+        key=options.key,
+    )
+
+
+class Server(uvicorn.Server):
+    """A server that ends with 0 when it is asked to: uvicorn's own raises the signal once more."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at SIGTERM and SIGINT."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.handle_exit)
+        yield
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a simulator; returns the exit status."""
+    options = read_options(argv)
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((options.host, options.port))
+        app = create_app(configure(options))
+    except (HomeInUse, OSError, ValueError) as exc:
+        print(f"simulator: {options.host}:{options.port}, {options.home}: {exc}", file=sys.stderr)
+        return 1
+    host, port = listener.getsockname()
+    print(f"simulator: {app.state.provider.identity} on http://{host}:{port} and ws://{host}:{port}/v2", flush=True)
+    server = Server(
+        uvicorn.Config(
+            app,
+            ws="websockets-sansio",
+            ws_ping_interval=30,
+            ws_ping_timeout=20,
+            ws_per_message_deflate=False,
+            date_header=False,
+            log_level="critical",
+            timeout_graceful_shutdown=1,
+        )
+    )
+    server.run(sockets=[listener])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

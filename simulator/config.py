@@ -1,0 +1,24 @@
+"""What a simulator is told at its start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from simulator.pairs import Pair
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The options of `python -m simulator`, checked; rate is trades per second and market, None the markets' own."""
+
+    home: Path
+    markets: tuple[Pair, ...]
+    seed: int = 1
+    rate: float | None = None
+    speed: float = 1.0
+    replay: Path | None = None
+    replay_market: Pair | None = None
+    replay_lead: float | None = None
+    retention_days: int = 7
+    key: str | None = None

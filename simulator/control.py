@@ -1,0 +1,175 @@
+"""The control endpoints: faults on demand, and what the simulator knows of itself. No part of the provider's API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from simulator.faults import Replayed
+from simulator.pairs import Pair
+from simulator.provider import Provider
+from simulator.session import UNAUTHORIZED
+from simulator.streamer import GarbageKind, Streamer, garbage
+from simulator.trades import SECOND
+
+T = TypeVar("T")
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
+
+
+class Span(msgspec.Struct, forbid_unknown_fields=True):
+    """How long a fault lasts, in seconds of the simulator's time."""
+
+    seconds: Seconds
+
+
+class Drop(msgspec.Struct, forbid_unknown_fields=True):
+    """Drop all sockets and refuse new ones; `replay` changes what later subscriptions begin with."""
+
+    seconds: Seconds = 0
+    replay: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | Literal["bridge"] | None = None
+
+
+class Silent(msgspec.Struct, forbid_unknown_fields=True):
+    """Send nothing: to the sockets that are open now, or to all that open meanwhile as well."""
+
+    seconds: Seconds
+    scope: Literal["open", "all"] = "open"
+
+
+class Broken(msgspec.Struct, forbid_unknown_fields=True):
+    """Answer REST with an HTTP error."""
+
+    seconds: Seconds
+    status: Annotated[int, msgspec.Meta(ge=500, le=599)] = 503
+
+
+class Garbage(msgspec.Struct, forbid_unknown_fields=True):
+    """Send one frame that no client should take."""
+
+    kind: GarbageKind = "text"
+    market: str | None = None
+
+
+class Bridge(msgspec.Struct, forbid_unknown_fields=True):
+    """Begin later subscriptions with so many trades, or with all that no socket was sent and 20 more."""
+
+    replay: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | Literal["bridge"]
+
+
+class Nothing(msgspec.Struct):
+    """A request without fields."""
+
+
+class Control:
+    """The control endpoints of one provider and its streamer."""
+
+    def __init__(self, provider: Provider, streamer: Streamer) -> None:
+        self._provider, self._streamer, self._faults = provider, streamer, provider.faults
+
+    def routes(self) -> list[Route]:
+        """List the endpoints."""
+        return [
+            Route("/control/clock", self._clock, methods=["GET"]),
+            Route("/control/stats", self._stats, methods=["GET"]),
+            self._post("drop", Drop, self._drop),
+            self._post("silent", Silent, self._silent),
+            self._post("unauthorized", Span, self._unauthorized),
+            self._post("error", Broken, self._error),
+            self._post("ratelimit", Span, self._rate_limit),
+            self._post("garbage", Garbage, self._garbage),
+            self._post("bridge", Bridge, self._bridge),
+            self._post("reset", Nothing, self._reset),
+        ]
+
+    def _post(self, name: str, shape: type[T], fault: Callable[[T], dict[str, object]]) -> Route:
+        """Make an endpoint that reads its JSON body and refuses a bad one with 400."""
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                wanted = msgspec.json.decode(await request.body() or b"{}", type=shape)
+                answer = fault(wanted)
+            except (msgspec.DecodeError, ValueError) as exc:
+                return _json({"error": str(exc)}, 400)
+            self._provider.log.note("fault", fault=name, at=self._provider.now(), **msgspec.to_builtins(wanted))
+            return _json({"fault": name, "now_ns": self._provider.now(), **answer})
+
+        return Route(f"/control/{name}", endpoint, methods=["POST"])
+
+    def _until(self, seconds: float) -> int:
+        return self._provider.now() + int(seconds * SECOND)
+
+    def _drop(self, wanted: Drop) -> dict[str, object]:
+        self._faults.refusing_until = self._until(wanted.seconds)
+        if wanted.replay is not None:
+            self._faults.replay = wanted.replay
+        return {"dropped": self._streamer.disconnect_all(), "replay": self._faults.replay}
+
+    def _silent(self, wanted: Silent) -> dict[str, object]:
+        until = self._until(wanted.seconds)
+        for socket in self._streamer.sockets.values():
+            socket.silent_until = until
+        if wanted.scope == "all":
+            self._faults.silent_until = until
+        return {"silent": len(self._streamer.sockets)}
+
+    def _unauthorized(self, wanted: Span) -> dict[str, object]:
+        self._faults.unauthorized_until = self._until(wanted.seconds)
+        return {"dropped": self._streamer.disconnect_all(UNAUTHORIZED)}
+
+    def _error(self, wanted: Broken) -> dict[str, object]:
+        self._faults.error_until, self._faults.error_status = self._until(wanted.seconds), wanted.status
+        return {"status": wanted.status}
+
+    def _rate_limit(self, wanted: Span) -> dict[str, object]:
+        self._faults.rate_limited_until = self._until(wanted.seconds)
+        return {}
+
+    def _garbage(self, wanted: Garbage) -> dict[str, object]:
+        pair = Pair.parse(wanted.market) if wanted.market else next(iter(self._provider.sources))
+        text = garbage(wanted.kind, pair, self._provider.now())
+        for socket in self._streamer.sockets.values():
+            self._streamer.answer(socket, text, f'"event":"garbage","kind":"{wanted.kind}","market":"{pair}"')
+        return {"sent": len(self._streamer.sockets), "frame": text}
+
+    def _bridge(self, wanted: Bridge) -> dict[str, object]:
+        self._faults.replay = wanted.replay
+        return {"replay": wanted.replay}
+
+    def _reset(self, wanted: Nothing) -> dict[str, object]:
+        self._faults.clear()
+        for socket in self._streamer.sockets.values():
+            socket.silent_until = 0
+        return {}
+
+    async def _clock(self, request: Request) -> Response:
+        """Tell the simulator's time."""
+        now, speed = self._provider.now(), self._provider.config.speed
+        return _json({"now_ns": now, "speed": speed, "provider": self._provider.identity})
+
+    async def _stats(self, request: Request) -> Response:
+        """Tell what was asked and sent since the start."""
+        replay: Replayed = self._faults.replay
+        sockets = [
+            {"socket": socket.number, "markets": sorted(map(str, socket.pairs)), "waiting": len(socket.waiting)}
+            for socket in self._streamer.sockets.values()
+        ]
+        return _json(
+            {
+                "now_ns": self._provider.now(),
+                "provider": self._provider.identity,
+                "rest_calls": dict(self._provider.calls),
+                "trades_sent": dict(self._provider.sent),
+                "replay": replay,
+                "sockets": sockets,
+            }
+        )
+
+
+def _json(content: dict[str, object], status: int = 200) -> Response:
+    return Response(json.dumps(content), status, media_type="application/json")

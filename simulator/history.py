@@ -1,0 +1,82 @@
+"""REST candles of any source: whole buckets from its sums, the newest from the trades known at the cached moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from simulator.numerals import as_float, as_sent
+from simulator.trades import MINUTE, SECOND, SETTLED, Bar, Source, join, roll_up
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """One of the provider's candle lengths: seconds, default rows, age of its cache in seconds."""
+
+    seconds: int
+    default_limit: int
+    cache_age: int
+
+
+PERIODS = {"minute": Period(60, 1440, 40), "hour": Period(3600, 168, 610), "day": Period(86400, 30, 610)}
+
+
+class History:
+    """A source as known at one moment (nanoseconds): trades discovered later are not in it."""
+
+    def __init__(self, source: Source, cut: int) -> None:
+        """Look at `source` as of `cut`."""
+        self._source, self._cut = source, cut
+
+    def rows(self, period: Period, last: int, count: int) -> list[str]:
+        """Write `count` rows as JSON, the last of which starts at `last` (seconds), oldest first."""
+        first = max(0, last - (count - 1) * period.seconds)
+        close = self._close_before(first // 60)
+        found = []
+        for start in range(first, last + 1, period.seconds):
+            bar = self._bar(start, period)
+            found.append(self._row(start, bar, close))
+            close = bar.close if bar else close
+        return found
+
+    def _row(self, start: int, bar: Bar | None, before: int | None) -> str:
+        """Write a row; open is the close before, as with the provider. Nothing traded: flat, or zero before listing."""
+        flat = before or 0
+        high, low, close = (bar.high, bar.low, bar.close) if bar else (flat, flat, flat)
+        opened = before if before is not None else (bar.first if bar else 0)
+        price = self._source.price_places
+        return (
+            f'{{"time":{start},"high":{as_sent(high, price)},"low":{as_sent(low, price)},'
+            f'"open":{as_sent(opened, price)},'
+            f'"volumefrom":{as_float(bar.volume, self._source.amount_places) if bar else 0},'
+            f'"volumeto":{as_float(bar.quote_volume, price + self._source.amount_places) if bar else 0},'
+            f'"close":{as_sent(close, price)},"conversionType":"direct","conversionSymbol":""}}'
+        )
+
+    def _bar(self, start: int, period: Period) -> Bar | None:
+        if (start + period.seconds) * SECOND + SETTLED <= self._cut:
+            whole = {60: self._source.bar, 3600: self._source.hour, 86400: self._source.day}[period.seconds]
+            return whole(start // period.seconds)
+        return join(self._known(minute) for minute in range(start // 60, (start + period.seconds) // 60))
+
+    def _known(self, minute: int) -> Bar | None:
+        """Roll up what is known of one minute."""
+        if minute < self._settled:
+            return self._source.bar(minute)
+        if minute * MINUTE > self._cut:
+            return None
+        return roll_up(trade for trade in self._source.trades(minute) if trade.rts <= self._cut)
+
+    def _close_before(self, minute: int) -> int | None:
+        at = self._source.traded_before(minute)
+        while at is not None:
+            bar = self._known(at)
+            if bar:
+                return bar.close
+            at = self._source.traded_before(at)
+        return None
+
+    @cached_property
+    def _settled(self) -> int:
+        """Give the first minute that late trades may still change."""
+        return (self._cut - SETTLED) // MINUTE

@@ -1,0 +1,130 @@
+"""A recorded market: the trades of a CSV file, moved by whole minutes, each number as the file writes it."""
+
+from __future__ import annotations
+
+import csv
+import re
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from hashlib import sha256
+from pathlib import Path
+
+from simulator.numerals import places_of, scaled
+from simulator.pairs import Pair
+from simulator.trades import MINUTE, SECOND, SETTLED, Bar, Trade, join, roll_up
+
+COLUMNS = ("time_ns", "trade_id", "price", "amount", "side")
+FIRST_CCSEQ = 1_000_001
+NUMBER = re.compile(r"(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
+Row = dict[str, str]
+
+
+class Recording:
+    """A file of trades, read once; times as in the file, in nanoseconds."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file (columns time_ns,trade_id,price,amount,side); raises ValueError, OSError."""
+        content = path.read_bytes()
+        self.sha256 = sha256(content).hexdigest()
+        reader = csv.DictReader(content.decode().splitlines())
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise ValueError(f"{path} does not begin with the columns {','.join(COLUMNS)}")
+        self.rows = sorted((_checked(path, reader.line_num, row) for row in reader), key=_exchange_order)
+        if not self.rows:
+            raise ValueError(f"{path} holds no trades")
+        self.price_places = max(places_of(row["price"]) for row in self.rows)
+        self.amount_places = max(places_of(row["amount"]) for row in self.rows)
+
+    @property
+    def first_minute(self) -> int:
+        """Give the minute of the first trade, as the file has it."""
+        return int(self.rows[0]["time_ns"]) // MINUTE
+
+
+def _checked(path: Path, line: int, row: Row) -> Row:
+    """Refuse what could not be sent as the file has it: JSON knows no NaN, no leading dot, no plus sign."""
+    numbers = (row["price"], row["amount"])
+    whole = (row["time_ns"], row["trade_id"])
+    if all(NUMBER.fullmatch(text or "") for text in numbers) and all((text or "").isdecimal() for text in whole):
+        return row
+    raise ValueError(f"{path}, line {line}: not a trade")
+
+
+def _exchange_order(row: Row) -> tuple[int, int]:
+    # Platforms keep microseconds: what is a tie there must be one here, ordered by the exchange's numbers.
+    return int(row["time_ns"]) // 1000, int(row["trade_id"])
+
+
+class Replay:
+    """A recording as a market's trades: none before its first minute, none after its end."""
+
+    def __init__(self, pair: Pair, recording: Recording, shift: int) -> None:
+        """Move the recording `shift` minutes on."""
+        self.pair = pair
+        self.price_places, self.amount_places = recording.price_places, recording.amount_places
+        rows, shift_ns = recording.rows, shift * MINUTE
+        found = sorted((int(row["time_ns"]) + shift_ns + _delay(row), place) for place, row in enumerate(rows))
+        numbers = {place: FIRST_CCSEQ + number for number, (_, place) in enumerate(found)}
+        trades = [self._trade(row, shift_ns, numbers[place]) for place, row in enumerate(rows)]
+        self._found = [trades[place] for _, place in found]
+        self._arrivals = [arrival for arrival, _ in found]
+        self._minutes: dict[int, list[Trade]] = defaultdict(list)
+        for trade in trades:
+            self._minutes[trade.ts // MINUTE].append(trade)
+        self._bars = {minute: roll_up(inside) for minute, inside in self._minutes.items()}
+        self._traded = sorted(self._minutes)
+
+    def between(self, after: int, until: int) -> list[Trade]:
+        """List trades discovered in (after, until], in the order of their discovery."""
+        return self._found[bisect_right(self._arrivals, after) : bisect_right(self._arrivals, until)]
+
+    def newest(self, count: int, until: int) -> list[Trade]:
+        """List the last `count` trades discovered by `until`, oldest first."""
+        end = bisect_right(self._arrivals, until)
+        return self._found[max(0, end - count) : end]
+
+    def trades(self, minute: int) -> list[Trade]:
+        """List a minute's trades in the exchange's order."""
+        return list(self._minutes.get(minute, []))
+
+    def bar(self, minute: int) -> Bar | None:
+        """Roll up a whole minute; None when nothing traded."""
+        return self._bars.get(minute)
+
+    def hour(self, hour: int) -> Bar | None:
+        """Roll up a whole hour."""
+        return self._span(hour * 60, hour * 60 + 60)
+
+    def day(self, day: int) -> Bar | None:
+        """Roll up a whole day."""
+        return self._span(day * 1440, day * 1440 + 1440)
+
+    def traded_before(self, minute: int) -> int | None:
+        """Find the last minute with a trade before this one; None before the market's first."""
+        at = bisect_left(self._traded, minute)
+        return self._traded[at - 1] if at else None
+
+    def _span(self, start: int, stop: int) -> Bar | None:
+        inside = self._traded[bisect_left(self._traded, start) : bisect_left(self._traded, stop)]
+        return join(self._bars[minute] for minute in inside)
+
+    def _trade(self, row: Row, shift: int, number: int) -> Trade:
+        ts = int(row["time_ns"]) + shift
+        return Trade(
+            ts=ts,
+            rts=ts + _delay(row),
+            id=row["trade_id"],
+            ccseq=number if self.pair.venue.has_ccseq else None,
+            sell=row["side"] == "sell",
+            price=scaled(row["price"], self.price_places),
+            amount=scaled(row["amount"], self.amount_places),
+            price_text=row["price"],
+            amount_text=row["amount"],
+        )
+
+
+def _delay(row: Row) -> int:
+    """Say how long after its exchange time a trade is found: the same for trades of one microsecond."""
+    spread = (int(row["time_ns"]) // 1000 * 2654435761 >> 16) % 100_000
+    late = SETTLED * 3 // 4 if spread < 1000 else 0
+    return (20 + spread % 200) * SECOND // 1000 + late

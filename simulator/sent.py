@@ -1,0 +1,46 @@
+"""sent.jsonl: the simulator's log of what it sent to which socket, written before it is sent."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+LIMIT = 512 * 2**20  # bytes; then the file becomes sent.jsonl.1, and an older one of that name is lost
+
+
+class SentLog:
+    """Append lines in one write per burst: the page cache keeps them when the process is killed."""
+
+    def __init__(self, home: Path, limit: int = LIMIT) -> None:
+        """Open the log of a home folder."""
+        self._path, self._limit = home / "sent.jsonl", limit
+        self._open()
+
+    def _open(self) -> None:
+        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        self._size = os.fstat(self._file).st_size
+
+    def write(self, lines: Iterable[str]) -> None:
+        """Write lines, in full, before returning."""
+        data = "".join(f"{line}\n" for line in lines).encode()
+        if data:
+            self._turn_over()
+            self._size += len(data)
+            while data:
+                data = data[os.write(self._file, data) :]
+
+    def note(self, event: str, **fields: object) -> None:
+        """Write one line about something that is not a trade."""
+        self.write([json.dumps({"event": event, **fields}, separators=(",", ":"))])
+
+    def _turn_over(self) -> None:
+        if self._size >= self._limit:
+            os.close(self._file)
+            os.replace(self._path, self._path.with_suffix(".jsonl.1"))
+            self._open()
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)

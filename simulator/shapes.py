@@ -1,0 +1,131 @@
+"""Patterns that minutes and hours are made of.
+
+A minute is one of a few patterns of trades, laid on that minute's price and multiplied by its size. An hour is one of a
+few plans: the same patterns in another order, along another path. So any minute, and the sums over it, can be had
+without walking there, and every hour of a market holds the same number of trades: that is what keeps CCSEQ countable.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+from random import Random
+from statistics import NormalDist
+
+from simulator.pairs import Venue
+from simulator.trades import MINUTE, SECOND, SETTLED
+
+PATH = 10**7  # an hour's path is written in ten-millionths of the price
+PLANS = 32
+MILLISECOND = SECOND // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One minute's trades in the exchange's order, relative to the minute's start, price and size."""
+
+    stamps: list[int]
+    arrivals: list[int]
+    steps: list[int]
+    sizes: list[int]
+    sells: list[bool]
+    discovery: list[int]  # positions in the order of discovery
+    late: int  # how many at the end of `discovery` are found in the next minute
+    volume: int
+    weighted: int  # sum of size * step
+    high: int
+    low: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One hour: for each minute the pattern, its size and its distance from the hour's line; trades before it."""
+
+    shapes: list[int]
+    factors: list[int]
+    path: list[int]
+    before: list[int]
+
+
+def draw_shape(random: Random, venue: Venue, count: int, step: int, size: int) -> Shape:
+    """Draw `count` trades: price steps of about `step` ticks, sizes of about `size` units."""
+    rows = sorted(_rows(random, venue, count, step, size), key=lambda row: row[0])
+    delays: dict[int, int] = {}
+    for stamp, *_ in rows:
+        # Trades of one exchange time are found together, so that their order is the same by CCSEQ, by id and by time.
+        delays.setdefault(stamp, _delay(random))
+    arrivals = [row[0] + delays[row[0]] for row in rows]
+    return Shape(
+        stamps=[row[0] for row in rows],
+        arrivals=arrivals,
+        steps=[row[1] for row in rows],
+        sizes=[row[2] for row in rows],
+        sells=[row[3] for row in rows],
+        discovery=sorted(range(count), key=lambda i: (arrivals[i], i)),
+        late=sum(arrival >= MINUTE for arrival in arrivals),
+        volume=sum(row[2] for row in rows),
+        weighted=sum(row[1] * row[2] for row in rows),
+        high=max((row[1] for row in rows), default=0),
+        low=min((row[1] for row in rows), default=0),
+    )
+
+
+def _rows(random: Random, venue: Venue, count: int, step: int, size: int) -> Iterator[tuple[int, int, int, bool]]:
+    """Draw orders, each of which takes one or more trades at once and moves the price."""
+    burst, level, left = random.random() * 60, 0.0, count
+    for at in sorted(_order_time(random, burst) for _ in range(count)):
+        stamp = _rounded(random, int(at * SECOND), venue.step)
+        sell = random.random() < 0.5
+        level = 0.95 * level + random.gauss(0, step)
+        for part in range(min(left, 1 if random.random() < 0.6 else random.randint(2, 6))):
+            swept = part * max(1, step // 4)
+            yield stamp, round(level) + (-swept if sell else swept), _size(random, size), sell
+            left -= 1
+        if not left:
+            return
+
+
+def _order_time(random: Random, burst: float) -> float:
+    """Draw a second of the minute: one in four falls into the minute's burst."""
+    if random.random() < 0.25:
+        return min(59.999, burst + random.expovariate(1.0))
+    return random.random() * 59.999
+
+
+def _rounded(random: Random, stamp: int, step: int) -> int:
+    """Cut a time to the exchange's step; every fifth to the whole second, where ties come from."""
+    step = SECOND if random.random() < 0.2 else step
+    return stamp // step * step
+
+
+def _size(random: Random, size: int) -> int:
+    return max(1, int(size * random.lognormvariate(0, 1.2)))
+
+
+def _delay(random: Random) -> int:
+    """Draw how long the provider takes to find a trade: nearly always under 1 s, now and then up to 3 s."""
+    if random.random() < 0.01:
+        return random.randrange(1000, 3000) * MILLISECOND
+    return min(SETTLED, max(5, min(950, int(80 * random.lognormvariate(0, 0.7)))) * MILLISECOND)
+
+
+def counts(mean: float) -> list[int]:
+    """Spread a mean number of trades per minute over patterns, quiet to bursting; their mean is `mean`."""
+    kinds = 20 if mean < 2000 else 6  # dense patterns are few: all are held in memory
+    spread = 1.0 if mean < 10 else 0.5
+    levels = [math.exp(spread * NormalDist().inv_cdf((kind + 0.5) / kinds)) for kind in range(kinds)]
+    found = [int(mean * level * kinds / sum(levels)) for level in levels]
+    found[-1] += max(1, round(mean * kinds)) - sum(found)
+    return found
+
+
+def draw_plan(random: Random, shapes: list[Shape]) -> Plan:
+    """Draw an hour: every pattern equally often, in random order, on a path that ends where it began."""
+    order = list(range(len(shapes))) * (60 // len(shapes))
+    random.shuffle(order)
+    walk = list(accumulate((random.gauss(0, 4000) for _ in range(60)), initial=0.0))
+    path = [round(at - walk[60] * minute / 60) for minute, at in enumerate(walk[:60])]
+    before = list(accumulate((len(shapes[i].sizes) for i in order), initial=0))
+    return Plan(shapes=order, factors=[random.randint(1, 6) for _ in order], path=path, before=before)

@@ -1,0 +1,202 @@
+"""The streamer's sending half: one turn sends every socket what has been discovered since the last."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from starlette.websockets import WebSocket
+
+from simulator import frames
+from simulator.faults import USUAL_REPLAY
+from simulator.pairs import Pair
+from simulator.provider import Provider
+from simulator.trades import SECOND, Source, Trade
+
+TURN = 0.02  # seconds of the wall clock: trades due within it are sent together
+HEARTBEAT = 30 * SECOND
+MOST_WAITING = 500_000  # frames; a client that reads slower than that is disconnected
+CLOSE = ""
+
+
+class Frame(NamedTuple):
+    """A frame with its line for the log (without socket and time); an empty line is not logged."""
+
+    text: str
+    line: str = ""
+
+
+@dataclass(eq=False, slots=True)
+class Socket:
+    """One connection: frames that wait to be sent, what it subscribed to, and a silence if it has one."""
+
+    number: int
+    key: str
+    web: WebSocket
+    next_heartbeat: int
+    pairs: set[Pair] = field(default_factory=set)
+    waiting: list[Frame] = field(default_factory=list)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    silent_until: int = 0
+    last_frame: int = 0
+
+    def put(self, *frames: Frame) -> None:
+        """Queue frames in their order."""
+        self.waiting.extend(frames)
+        self.wake.set()
+
+    def hang_up(self) -> None:
+        """Close the connection once what waits is sent."""
+        self.put(Frame(CLOSE))
+
+
+class Streamer:
+    """All sockets of the provider; `sent_until` is the time up to which discovered trades were handed out."""
+
+    def __init__(self, provider: Provider) -> None:
+        """Begin to send from now on."""
+        self.provider = provider
+        self.sockets: dict[int, Socket] = {}
+        self.opened: dict[str, Counter[str]] = defaultdict(Counter)
+        self.sent_until = provider.now()
+        self._last_sent: dict[Pair, int] = {}
+        self._numbers = 0
+
+    async def run(self) -> None:
+        """Take turns for ever."""
+        while True:
+            self.turn()
+            await asyncio.sleep(TURN)
+
+    def turn(self) -> int:
+        """Queue what is due, in order of discovery and before any heartbeat; returns the time it is complete to."""
+        now = self.provider.now()
+        for pair, source in self.provider.sources.items():
+            self._send_trades(pair, source, now)
+        self.sent_until = now
+        for socket in self.sockets.values():
+            self._send_heartbeat(socket, now)
+        return now
+
+    def _send_trades(self, pair: Pair, source: Source, now: int) -> None:
+        """Queue a market's new trades for those who subscribed; a silent socket loses them for good."""
+        readers = [socket for socket in self.sockets.values() if pair in socket.pairs and self._hears(socket, now)]
+        if not readers:
+            return
+        trades = source.between(self.sent_until, now)
+        found = self._frames(source, trades)
+        for socket in readers:
+            if len(socket.waiting) > MOST_WAITING:
+                self.disconnect(socket, frames.control(500, "FORCE_DISCONNECT", INFO="You read too slowly."))
+            elif found:
+                socket.put(*found)
+        if trades:
+            self._last_sent[pair] = trades[-1].rts
+            self.provider.sent[str(pair)] += len(trades) * len(readers)
+
+    def _frames(self, source: Source, trades: list[Trade]) -> list[Frame]:
+        places = source.price_places + source.amount_places
+        return [
+            Frame(frames.trade_frame(source.pair, trade, places), frames.trade_line(source.pair, trade))
+            for trade in trades
+        ]
+
+    def _send_heartbeat(self, socket: Socket, now: int) -> None:
+        if now < socket.next_heartbeat:
+            return
+        socket.next_heartbeat += HEARTBEAT * (1 + (now - socket.next_heartbeat) // HEARTBEAT)
+        self.answer(socket, frames.heartbeat(now), '"event":"heartbeat"')
+
+    def _hears(self, socket: Socket, now: int) -> bool:
+        return now >= max(socket.silent_until, self.provider.faults.silent_until)
+
+    def answer(self, socket: Socket, text: str, line: str = "") -> None:
+        """Queue a frame that is no trade of the feed, unless the socket is silent."""
+        if self._hears(socket, self.provider.now()):
+            socket.put(Frame(text, line))
+
+    def open(self, web: WebSocket, key: str) -> Socket:
+        """Take a new connection in and welcome it."""
+        now = self.provider.now()
+        self._numbers += 1
+        socket = Socket(now // SECOND * 1000 + self._numbers % 1000, key, web, now + HEARTBEAT)
+        self.sockets[socket.number] = socket
+        self.provider.log.note("opened", socket=socket.number, at=now)
+        uptime = (now - self.provider.started) // SECOND
+        self.answer(socket, frames.welcome(now, socket.number, uptime, self.opened[key]))
+        return socket
+
+    def shut(self, socket: Socket) -> None:
+        """Forget a connection that has ended."""
+        if self.sockets.pop(socket.number, None):
+            now = self.provider.now()
+            self.provider.log.note("closed", socket=socket.number, at=now, last_frame=socket.last_frame)
+
+    def disconnect(self, socket: Socket, last: str = "") -> None:
+        """Send nothing more but `last`, and close."""
+        socket.pairs.clear()
+        socket.waiting.clear()
+        if last:
+            socket.put(Frame(last))
+        socket.hang_up()
+
+    def disconnect_all(self, last: str = "") -> int:
+        """Disconnect every socket; returns how many."""
+        for socket in self.sockets.values():
+            self.disconnect(socket, last)
+        return len(self.sockets)
+
+    def subscribe(self, socket: Socket, pair: Pair, sub: str) -> None:
+        """Replay the newest trades, say that the subscription is complete, and go on live: none lost, none twice."""
+        now = self.turn()
+        source = self.provider.sources[pair]
+        trades = source.newest(self._replayed(pair, source, now), now)
+        for frame in self._frames(source, trades):
+            self.answer(socket, frame.text, f'{frame.line},"replayed":true')
+        if trades:
+            self._last_sent[pair] = trades[-1].rts
+            self.provider.sent[str(pair)] += len(trades)
+        line = f'"event":"subscribed","market":"{pair}","until":{now}'
+        self.answer(socket, frames.control(16, "SUBSCRIBECOMPLETE", SUB=sub), line)
+        socket.pairs.add(pair)
+
+    def _replayed(self, pair: Pair, source: Source, now: int) -> int:
+        """Say how many trades a new subscription begins with; a bridge fits what no socket was sent, and 20 more."""
+        wanted = self.provider.faults.replay
+        if wanted != "bridge":
+            return wanted
+        return USUAL_REPLAY + len(source.between(self._last_sent.get(pair, now), now))
+
+    async def write(self, socket: Socket) -> None:
+        """Send what a socket's queue holds until it is hung up; the log has each line before its frame leaves."""
+        while True:
+            await socket.wake.wait()
+            socket.wake.clear()
+            batch, socket.waiting = socket.waiting, []
+            now = self.provider.now()
+            ending = f'"socket":{socket.number},"at":{now}}}'
+            self.provider.log.write(f"{{{frame.line},{ending}" for frame in batch if frame.line)
+            for frame in batch:
+                if frame.text == CLOSE:
+                    await socket.web.close(code=1001)
+                    return
+                await socket.web.send_text(frame.text)
+            socket.last_frame = now
+
+
+GarbageKind = Literal["text", "array", "price", "market"]
+
+
+def garbage(kind: GarbageKind, pair: Pair, now: int) -> str:
+    """Write a frame that no client should take: no JSON, no object, a bad price, or a market that is not one."""
+    good = (
+        f'{{"TYPE":"0","M":"{pair.venue.name}","FSYM":"{pair.base}","TSYM":"{pair.quote}","F":"1","ID":"0",'
+        f'"TS":{now // SECOND},"Q":1,"P":100,"RTS":{now // SECOND}}}'
+    )
+    if kind == "price":
+        return good.replace('"P":100', '"P":-100')
+    if kind == "market":
+        return good.replace(pair.venue.name, "Nowhere")
+    return "<html>502 Bad Gateway</html>" if kind == "text" else "[1,2,3]"

@@ -1,0 +1,95 @@
+"""A trade, a bar, and what a source of trades must be able to say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from simulator.pairs import Pair
+
+SECOND = 1_000_000_000
+MINUTE = 60 * SECOND
+SETTLED = 4 * SECOND  # no trade is discovered later than this after its exchange time
+
+
+class Trade(msgspec.Struct, frozen=True, gc=False):
+    """One trade; times in nanoseconds, price and amount in the source's units, and their text as sent."""
+
+    ts: int
+    rts: int
+    id: str
+    ccseq: int | None
+    sell: bool
+    price: int
+    amount: int
+    price_text: str
+    amount_text: str
+
+
+class Bar(NamedTuple):
+    """A roll-up of trades, in the source's units; volumes are exact sums."""
+
+    first: int
+    high: int
+    low: int
+    close: int
+    volume: int
+    quote_volume: int
+    trades: int
+
+
+class Source(Protocol):
+    """Trades of one market, for any time. Minutes are counted from 1970; `between` and `newest` go by discovery."""
+
+    pair: Pair
+    price_places: int
+    amount_places: int
+
+    def between(self, after: int, until: int) -> list[Trade]:
+        """List trades discovered in (after, until], in the order of their discovery."""
+
+    def newest(self, count: int, until: int) -> list[Trade]:
+        """List the last `count` trades discovered by `until`, oldest first."""
+
+    def trades(self, minute: int) -> list[Trade]:
+        """List trades whose exchange time is in the minute, in the exchange's order."""
+
+    def bar(self, minute: int) -> Bar | None:
+        """Roll up a whole minute; None when nothing traded."""
+
+    def hour(self, hour: int) -> Bar | None:
+        """Roll up a whole hour."""
+
+    def day(self, day: int) -> Bar | None:
+        """Roll up a whole day."""
+
+    def traded_before(self, minute: int) -> int | None:
+        """Find the last minute with a trade before this one; None before the market's first."""
+
+
+def roll_up(trades: Iterable[Trade]) -> Bar | None:
+    """Roll up trades that are in the exchange's order."""
+    rows = list(trades)
+    if not rows:
+        return None
+    prices = [trade.price for trade in rows]
+    return Bar(
+        first=prices[0],
+        high=max(prices),
+        low=min(prices),
+        close=prices[-1],
+        volume=sum(trade.amount for trade in rows),
+        quote_volume=sum(trade.price * trade.amount for trade in rows),
+        trades=len(rows),
+    )
+
+
+def join(bars: Iterable[Bar | None]) -> Bar | None:
+    """Roll up consecutive bars into one; those without trades add nothing."""
+    traded = [bar for bar in bars if bar is not None]
+    if not traded:
+        return None
+    first, high, low, close, volume, quote_volume, trades = zip(*traded, strict=True)
+    return Bar(first[0], max(high), min(low), close[-1], sum(volume), sum(quote_volume), sum(trades))
