@@ -37,6 +37,10 @@ class PublishFailed(StreamUnavailable):
 class BadRecord(StreamError):
     """A record cannot be read, or the broker refuses it for good."""
 
+    def __init__(self, message: str = "", index: int | None = None) -> None:
+        super().__init__(message)
+        self.index = index  # its place in the list given to publish()
+
 
 class StreamLost(StreamError):
     """What we read from or write to is gone."""

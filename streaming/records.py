@@ -61,6 +61,9 @@ class Watermark(_Live, frozen=True, kw_only=True, tag="watermark"):
 
     start: Micros  # of the span, as the producer knows it
     until: Micros
+    # Newest provider stamp received by then. A span that begins anew after an end begins here, not at `until`:
+    # what was lost may be as young as this.
+    seen: Micros | None = None
 
 
 class FeedClosed(_Live, frozen=True, kw_only=True, tag="feed_closed"):

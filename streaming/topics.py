@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+LEGAL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,199}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +18,10 @@ class Topic:
 
 TICK_DATA = Topic("tick-data", partitions=8)
 FIXED = {topic.name: topic for topic in (TICK_DATA,)}
+
+
+def legal(name: str) -> str:
+    """Return the topic's name; raise ValueError unless every broker takes it."""
+    if not LEGAL_NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no topic name: 1 to 200 letters, digits and '-', not '-' first")
+    return name

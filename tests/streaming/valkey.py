@@ -1,0 +1,115 @@
+"""A private Valkey that a test may kill, stop, freeze and start again."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+
+from config import embedded
+
+
+class PrivateValkey:
+    """One server on a port of its own; it keeps port, password and data over a restart."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.port = embedded.free_port()
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Return the redis:// URL with its password."""
+        return embedded.valkey_url(self.home, self.port)
+
+    @property
+    def pid(self) -> int:
+        """Return the process id of the running server."""
+        assert self._child, "the server does not run"
+        return self._child.pid
+
+    def client(self) -> redis.Redis:
+        """Return a client for the test's own questions; close it."""
+        return redis.Redis.from_url(self.url)
+
+    def start(self, seconds: float = 20) -> None:
+        """Start the server and return when it answers."""
+        self._child = embedded.spawn(embedded.valkey_command(self.home, self.port))
+        deadline = time.monotonic() + seconds
+        while not self._answers():
+            assert self._child.poll() is None, (self.home / "log" / "valkey.log").read_text()[-2000:]
+            assert time.monotonic() < deadline, "Valkey does not start"
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """Kill the server at once (-9); what it wrote to its append-only file stays."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Stop the server in the ordinary way, if it runs."""
+        if self._child:
+            self._end(signal.SIGTERM)
+
+    def freeze(self) -> None:
+        """Stop the server's execution (SIGSTOP): connections stand, nothing answers."""
+        assert self._child
+        self._child.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen server go on."""
+        if self._child:
+            self._child.send_signal(signal.SIGCONT)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Freeze the server for the length of the block."""
+        self.freeze()
+        try:
+            yield
+        finally:
+            self.thaw()
+
+    def configure(self, **settings: str | int) -> None:
+        """Change settings of the running server; underscores stand for dashes."""
+        with self.client() as client:
+            for name, value in settings.items():
+                client.config_set(name.replace("_", "-"), value)
+
+    def flush(self) -> None:
+        """Remove everything the server holds."""
+        with self.client() as client:
+            client.flushall()
+
+    def _answers(self) -> bool:
+        try:
+            with self.client() as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+    def _end(self, how: signal.Signals) -> None:
+        assert self._child
+        self._child.send_signal(how)
+        self._child.wait(timeout=20)
+        self._child = None
+
+
+@contextmanager
+def private_valkey(*, start: bool = True) -> Iterator[PrivateValkey]:
+    """Give a private server in a folder of its own; at the end both are gone."""
+    server = PrivateValkey(Path(tempfile.mkdtemp(prefix="ck-valkey-")))
+    try:
+        if start:
+            server.start()
+        yield server
+    finally:
+        server.thaw()
+        server.stop()
+        shutil.rmtree(server.home, ignore_errors=True)
