@@ -134,6 +134,8 @@ def read_frame(raw: bytes) -> Event:
 def _control(kind: str, frame: _Frame) -> Event:
     if kind == COMPLETE and frame.sub:
         return Subscribed(frame.sub)
+    if kind == PROBLEM and "ALREADY_ACTIVE" in (frame.message or ""):
+        return Other()  # only the text tells it from a refusal; the subscription stands
     if kind in (UNAUTHORIZED, LIMITED, PROBLEM):
         reason = " ".join(part for part in (frame.message, frame.parameter, frame.info) if part)
         return Refused(kind, reason[:300], frame.parameter if kind == PROBLEM else None)
