@@ -7,3 +7,7 @@ class ConfigConfig(AppConfig):
     """Register the commands and system checks of the whole platform."""
 
     name = "config"
+
+    def ready(self) -> None:
+        """Load the checks: importing registers them."""
+        from config import checks  # noqa: F401

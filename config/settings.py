@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import secrets
+import re
 from pathlib import Path
 from typing import Any
 
 import environ
 import structlog
 from django.core.exceptions import ImproperlyConfigured
+
+from config.kept import is_held, kept_secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -28,6 +30,13 @@ def _number(name: str, default: float, low: float, high: float) -> float:
     return value
 
 
+def _whole(name: str, default: int, low: int, high: int) -> int:
+    value = _number(name, default, low, high)
+    if not value.is_integer():
+        raise ImproperlyConfigured(f"{name}={value:g} is not a whole number. Set {name} between {low} and {high}.")
+    return int(value)
+
+
 def _flag(name: str, default: bool) -> bool:
     raw = env.str(name, default="1" if default else "0").lower()
     if raw not in {"1", "0", "true", "false", "yes", "no", "on", "off", ""}:
@@ -42,51 +51,90 @@ def _choice(name: str, default: str, choices: tuple[str, ...]) -> str:
     return value
 
 
-def _embedded() -> dict[str, Any]:
+def _url(name: str, default: str, schemes: tuple[str, ...]) -> str:
+    """Return the address of a server; its value is never repeated in an error, it may hold a password."""
+    value: str = env.str(name, default=default).strip()
+    if value and not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+        raise ImproperlyConfigured(f"{name} must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}.")
+    return value
+
+
+def _markets(default: list[str]) -> list[str]:
+    names: list[str] = [name.strip() for name in env.list("MARKETS", default=default) if name.strip()]
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9_]+:[A-Za-z0-9]+-[A-Za-z0-9]+", name):
+            raise ImproperlyConfigured(f"MARKETS names {name!r}. Write markets as coinbase:BTC-USD,kraken:BTC-EUR.")
+    if not names:
+        raise ImproperlyConfigured("MARKETS is empty. Name at least one market, for example coinbase:BTC-USD.")
+    return list(dict.fromkeys(names))
+
+
+def _left_by_up() -> dict[str, str]:
     """Return the addresses that a running `manage.py up` left for its home's commands."""
-    path = CANDLEKEEP_HOME / "run" / "servers.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    if not is_held(CANDLEKEEP_HOME / "run" / "lock"):
+        return {}  # nobody runs: what lies there was left by a killed start
+    try:
+        servers: dict[str, str] = json.loads((CANDLEKEEP_HOME / "run" / "servers.json").read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ImproperlyConfigured(f"CANDLEKEEP_HOME/run/servers.json cannot be read: {error}.") from None
+    return servers
 
 
 def _secret_key() -> str:
-    if key := env.str("SECRET_KEY", default=""):
-        return str(key)
-    path = CANDLEKEEP_HOME / "run" / "secret.key"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(50))
-    return path.read_text().strip()
+    given: str = env.str("SECRET_KEY", default="")
+    try:
+        return given or kept_secret(CANDLEKEEP_HOME / "run" / "secret.key")
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"CANDLEKEEP_HOME={CANDLEKEEP_HOME} cannot be written: {error.strerror}. Set CANDLEKEEP_HOME to a folder "
+            "of yours."
+        ) from None
 
 
-CANDLEKEEP_HOME = Path(env.str("CANDLEKEEP_HOME", default=str(BASE_DIR / ".candlekeep"))).absolute()
-_servers = _embedded()
+CANDLEKEEP_HOME = Path(env.str("CANDLEKEEP_HOME", default="") or BASE_DIR / ".candlekeep").expanduser().absolute()
+_servers = _left_by_up()
 
 # --- Candlekeep's own settings: spans in seconds unless the name says otherwise ---
 HOST = env.str("HOST", default="127.0.0.1")
-PORT = int(_number("PORT", 8000, 1, 65535))
-SIMULATOR_PORT = int(_number("SIMULATOR_PORT", 0, 0, 65535))  # 0: a free one, kept in the folder
-VALKEY_PORT = int(_number("VALKEY_PORT", 0, 0, 65535))
+PORT = _whole("PORT", 8000, 1, 65535)
+SIMULATOR_PORT = _whole("SIMULATOR_PORT", 0, 0, 65535)  # 0: a free one, kept in the folder
+VALKEY_PORT = _whole("VALKEY_PORT", 0, 0, 65535)
 SIMULATOR_ARGS = env.str("SIMULATOR_ARGS", default="")
-CRYPTOCOMPARE_REST_URL = env.str("CRYPTOCOMPARE_REST_URL", default=_servers.get("rest_url", ""))
-CRYPTOCOMPARE_WS_URL = env.str("CRYPTOCOMPARE_WS_URL", default=_servers.get("ws_url", ""))
+_rest_url = _url("CRYPTOCOMPARE_REST_URL", "", ("http", "https"))
+_ws_url = _url("CRYPTOCOMPARE_WS_URL", "", ("ws", "wss"))
+CRYPTOCOMPARE_REST_URL = _rest_url or _servers.get("rest_url", "")
+CRYPTOCOMPARE_WS_URL = _ws_url or _servers.get("ws_url", "")
 CRYPTOCOMPARE_API_KEY = env.str("CRYPTOCOMPARE_API_KEY", default="")
-MARKETS = env.list("MARKETS", default=["coinbase:BTC-USD", "coinbase:ETH-USD", "kraken:BTC-EUR"])
-PRODUCER_POOL = int(_number("PRODUCER_POOL", 4, 1, 64))
+MARKETS = _markets(["coinbase:BTC-USD", "coinbase:ETH-USD", "kraken:BTC-EUR"])
+PRODUCER_POOL = _whole("PRODUCER_POOL", 4, 1, 64)
 GRACE = _number("GRACE", 5, 0, 600)
 STALE_AFTER = _number("STALE_AFTER", 90, 5, 36000)
-READER_QUEUE = int(_number("READER_QUEUE", 200_000, 100, 10_000_000))
-STREAM_MAXLEN = int(_number("STREAM_MAXLEN", 2_000_000, 1000, 1_000_000_000))
+READER_QUEUE = _whole("READER_QUEUE", 200_000, 100, 10_000_000)
+STREAM_MAXLEN = _whole("STREAM_MAXLEN", 2_000_000, 1000, 1_000_000_000)
 LATE_WINDOW = _number("LATE_WINDOW", 3600, 0, 864000)
-TICK_RETENTION_DAYS = int(_number("TICK_RETENTION_DAYS", 30, 1, 36500))
-DATABASE_URL = env.str("DATABASE_URL", default=_servers.get("database_url", ""))
-REDIS_URL = env.str("REDIS_URL", default=_servers.get("redis_url", ""))
-STREAM_URL = env.str("STREAM_URL", default=REDIS_URL)
+TICK_RETENTION_DAYS = _whole("TICK_RETENTION_DAYS", 30, 1, 36500)
+_database_url = _url("DATABASE_URL", "", ("postgresql", "postgres"))
+_redis_url = _url("REDIS_URL", "", ("redis", "rediss", "unix"))
+DATABASE_URL = _database_url or _servers.get("database_url", "")
+REDIS_URL = _redis_url or _servers.get("redis_url", "")
+STREAM_URL = env.str("STREAM_URL", default="") or _servers.get("stream_url", "") or REDIS_URL
+ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", default="")
+# What `up` starts itself: the environment names no other.
+EMBEDDED_DATABASE = not _database_url
+EMBEDDED_VALKEY = not _redis_url
+EMBEDDED_STREAM = not env.str("STREAM_URL", default="")  # in the same Valkey or Redis as the cache
+EMBEDDED_SIMULATOR = not (_rest_url or _ws_url)
+# Connections the web process keeps; 0 (every other process): one plain connection per thread.
+DATABASE_POOL = _whole("DATABASE_POOL", 0, 0, 64)
 
 # --- Django ---
 SECRET_KEY = _secret_key()
 DEBUG = _flag("DEBUG", False)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]", HOST])
+_allowed_hosts: list[str] = env.list("ALLOWED_HOSTS", default=[])
+ALLOWED_HOSTS = _allowed_hosts or ["127.0.0.1", "localhost", "[::1]", HOST]
+ALLOWED_HOSTS_GIVEN = bool(_allowed_hosts)
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
@@ -133,28 +181,33 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
-STATIC_ROOT = CANDLEKEEP_HOME / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-WHITENOISE_USE_FINDERS = True
-REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None}
+WHITENOISE_USE_FINDERS = True  # files are served from where they are installed: no collectstatic
+REST_FRAMEWORK = {
+    "UNAUTHENTICATED_USER": None,
+    "DEFAULT_AUTHENTICATION_CLASSES": [],  # reading is open; what writes asks for a session itself
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "datastore.api.answers.JsonAlways",
+    "DEFAULT_METADATA_CLASS": None,
+    "EXCEPTION_HANDLER": "datastore.api.problem.exception_handler",
+    "URL_FORMAT_OVERRIDE": None,  # `format` is a parameter of candles, not DRF's
+}
 
 
 def _database() -> dict[str, Any]:
-    if not DATABASE_URL:
-        # No server yet: `up` and `check` still work; a query names the fix (config/checks.py).
-        return {
-            "ENGINE": "django.db.backends.postgresql",
-            "NAME": "candlekeep",
-            "HOST": str(CANDLEKEEP_HOME / "postgres"),
-        }
-    parts: dict[str, Any] = environ.Env.db_url_config(DATABASE_URL)
-    if "postgresql" not in parts["ENGINE"]:
-        raise ImproperlyConfigured("DATABASE_URL must begin with postgresql://")
+    # No server yet: `up` and `check` still work, and manage.py says how to start one.
+    absent = {"NAME": "candlekeep", "USER": "postgres", "HOST": str(CANDLEKEEP_HOME / "postgres"), "PORT": "5432"}
+    parts: dict[str, Any] = environ.Env.db_url_config(DATABASE_URL) if DATABASE_URL else absent
     options = parts.setdefault("OPTIONS", {})
-    parts["HOST"] = options.pop("host", parts["HOST"])
+    for name in ("host", "port"):
+        parts[name.upper()] = options.pop(name, parts[name.upper()])
     options["connect_timeout"] = 5
     options["application_name"] = "candlekeep"
-    return parts
+    if DATABASE_POOL:
+        options["pool"] = {"min_size": 1, "max_size": DATABASE_POOL, "timeout": 5}
+    # A pooled connection may be older than the server behind it: ask before it is used.
+    return parts | {"ENGINE": "django.db.backends.postgresql", "CONN_HEALTH_CHECKS": bool(DATABASE_POOL)}
 
 
 DATABASES = {"default": _database()}
@@ -177,7 +230,10 @@ _shared: list[Any] = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
 _renderer: Any = (
-    structlog.processors.JSONRenderer() if LOG_FORMAT == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    structlog.processors.JSONRenderer()
+    if LOG_FORMAT == "json"
+    # Plain tracebacks: the rich ones print local variables, and a local may hold a key.
+    else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
 )
 structlog.configure(
     processors=[

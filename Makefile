@@ -1,0 +1,70 @@
+# Candlekeep: every target sets up what it needs by itself.
+#   make run    start everything (Ctrl-C stops it, the data stays)
+#   make test   all tests but the minutes-long ones        make chaos  those
+#   make check  style, types, imports, migrations          make bench  figures of this machine
+#   make clean  remove .venv and caches, never the data folder
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+CANDLEKEEP_HOME ?= $(CURDIR)/.candlekeep
+FITS := import sys; sys.exit(not sys.version_info >= (3, 11))
+TAKES := import fcntl, sys; fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX | fcntl.LOCK_NB)
+# The first of these that runs and is new enough; PYTHON=… chooses another.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	if $$python -c '$(FITS)' >/dev/null 2>&1; then echo $$python; exit; fi; done; echo python3)
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check chaos bench clean
+
+help:
+	@sed -n '2,5s/^# *//p' Makefile
+
+run: $(VENV)/.installed
+	@$(BIN)/python manage.py up
+
+test: $(VENV)/.installed-dev
+	@$(BIN)/python -m pytest -m "not chaos" $(ARGS)
+
+chaos: $(VENV)/.installed-dev
+	@$(BIN)/python -m pytest -m chaos $(ARGS)
+
+bench: $(VENV)/.installed-dev
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	$(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py check
+
+clean:
+	@if [ -e "$(CANDLEKEEP_HOME)/run/lock" ] && ! $(PYTHON) -c '$(TAKES)' "$(CANDLEKEEP_HOME)/run/lock" 2>/dev/null; then \
+		echo "Candlekeep is running: stop it first (Ctrl-C in its terminal)."; exit 1; fi
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@echo "Removed .venv and the caches. The data stays in $(CANDLEKEEP_HOME); delete that folder to begin anew."
+
+$(VENV)/.usable:
+	@command -v "$(PYTHON)" >/dev/null 2>&1 || { \
+		echo "There is no $(PYTHON). Install Python 3.11 or newer, or say which: make PYTHON=/path/to/python3"; exit 1; }
+	@"$(PYTHON)" -c '$(FITS)' || { \
+		echo "$$("$(PYTHON)" --version 2>&1) is too old: Candlekeep needs Python 3.11 or newer."; \
+		echo "Install one (Debian, Ubuntu: apt install python3.11), or say where it is: make PYTHON=/path/to/python3"; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "This Python has no venv module. Install it (Debian, Ubuntu: apt install python3-venv) and try again."; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: requirements.txt $(VENV)/.usable
+	@echo "Installing Candlekeep's libraries into $(VENV) (only when requirements.txt changed) …"
+	@$(PIP) install -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	@echo "Installing the tools for tests and checks into $(VENV) (only when requirements-dev.txt changed) …"
+	@$(PIP) install -r requirements-dev.txt
+	@touch $@

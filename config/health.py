@@ -1,0 +1,45 @@
+"""Is this process up, and does what it stands on answer?"""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import DatabaseError
+from django.http import HttpRequest, JsonResponse
+
+from config.supervision.servers import database_refusal, valkey_refusal
+
+UNKNOWN: dict[str, str | bool | None] = {"provider": None, "simulated": None}
+
+
+def live(request: HttpRequest) -> JsonResponse:
+    """Answer 200 whenever this process can answer at all; asks nobody."""
+    return JsonResponse({"status": "live"})
+
+
+def ready(request: HttpRequest) -> JsonResponse:
+    """Answer 200 if database, cache and stream do within two seconds each, else 503 naming which does not and why."""
+    failing = failing_parts()
+    provider = UNKNOWN if "database" in failing else provider_identity()
+    answer = {"status": "not ready" if failing else "ready", "failing": failing, **provider}
+    return JsonResponse(answer, status=503 if failing else 200)
+
+
+def failing_parts() -> dict[str, str]:
+    """Return the parts that do not answer, with the reason."""
+    asked = {"database": database_refusal(settings.DATABASE_URL), "cache": valkey_refusal(settings.REDIS_URL)}
+    if settings.STREAM_URL == settings.REDIS_URL:
+        asked["stream"] = asked["cache"]
+    elif settings.STREAM_URL.startswith(("redis", "unix")):
+        asked["stream"] = valkey_refusal(settings.STREAM_URL)
+    return {part: reason for part, reason in asked.items() if reason is not None}
+
+
+def provider_identity() -> dict[str, str | bool | None]:
+    """Return whose prices this database holds and whether they are invented; None where that is not known now."""
+    from datastore.provider import current_provider
+
+    try:
+        name, simulated = current_provider()
+    except DatabaseError:
+        return UNKNOWN
+    return {"provider": name, "simulated": simulated}

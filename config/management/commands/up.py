@@ -1,0 +1,29 @@
+"""`manage.py up`: one command that runs the whole of Candlekeep."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from config.embedded import EmbeddedError
+from config.supervision.errors import StartError
+
+
+class Command(BaseCommand):
+    """Start the embedded servers, migrate, and keep every process running until Ctrl-C."""
+
+    help = "Start Candlekeep: database, stream, provider, web and actors, restarted as needed; Ctrl-C stops it all."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run until stopped."""
+        from config.supervision.launch import Launch
+
+        try:
+            Launch(self._say).run()
+        except (StartError, EmbeddedError) as error:
+            raise CommandError(str(error)) from None
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()

@@ -1,0 +1,132 @@
+"""One supervised process: how it is started, watched, restarted and stopped."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.supervision.errors import GivesUp
+from config.supervision.output import Output
+
+GUARD = Path(__file__).with_name("guard.py")
+STEADY = 10.0  # seconds; a process that lived longer has started well
+LONGEST_DELAY = 30.0
+FAST_DEATHS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to run. Stages are started in order and stopped in the opposite one; spans in seconds."""
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    stage: int = 0
+    user: str | None = None
+    quiet: bool = False  # its lines go to the log file only
+    stop_signal: signal.Signals = signal.SIGTERM
+    kill_signal: signal.Signals = signal.SIGKILL  # the first blow when it must go at once
+    stop_seconds: float = 15
+    cwd: Path = Path("/")
+
+
+class Child:
+    """One program and its present process, if any. Used by one thread: Linux ties a child to the thread that forked."""
+
+    def __init__(self, program: Program, output: Output) -> None:
+        """Prepare; nothing runs before start()."""
+        self.program = program
+        self.output = output
+        self.process: subprocess.Popen[bytes] | None = None
+        self.started = 0.0
+        self.due: float | None = None  # when to start it again, on the monotonic clock
+        self.deaths = 0  # fast ones in a row
+        self.was_steady = False
+
+    def start(self) -> None:
+        """Start the program in a session of its own, so that the terminal's Ctrl-C reaches only its starter."""
+        self.due = None
+        self.started = time.monotonic()
+        self.output.last.clear()
+        self.process = subprocess.Popen(
+            self._argv(),
+            env=dict(self.program.env),
+            cwd=self.program.cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        assert self.process.stdout  # noqa: S101 - a pipe was asked for
+        self.output.follow(self.process.stdout)
+
+    def _argv(self) -> list[str]:
+        account = "-"
+        if self.program.user:
+            entry = pwd.getpwnam(self.program.user)
+            account = f"{entry.pw_uid}:{entry.pw_gid}"
+        guard = [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), str(int(self.program.stop_signal)), account]
+        return [*guard, *self.program.argv]
+
+    @property
+    def alive(self) -> bool:
+        """Say whether its process runs."""
+        return self.process is not None and self.process.poll() is None
+
+    def watch(self, now: float) -> str | None:
+        """Restart it when that is due; return a sentence if it just died.
+
+        Raises GivesUp at the fifth fast death in a row of a program that never ran well: such a start cannot succeed.
+        One that ran well once is restarted for ever, since what it needs may come back.
+        """
+        if self.due is not None and now >= self.due:
+            self.start()
+        if self.process is None or self.process.poll() is None:
+            return None
+        return self._buried(self.process, now)
+
+    def _buried(self, process: subprocess.Popen[bytes], now: float) -> str:
+        self.sweep()
+        self.process = None
+        steady = now - self.started >= STEADY
+        self.was_steady |= steady
+        self.deaths = 1 if steady else self.deaths + 1
+        ending = ended_how(process.returncode)
+        if self.deaths >= FAST_DEATHS and not self.was_steady:
+            raise GivesUp(self._last_words(ending))
+        delay = min(2.0 ** (self.deaths - 1), LONGEST_DELAY)
+        self.due = now + delay
+        return f"{self.program.name} {ending}; starting it again in {delay:g} s"
+
+    def _last_words(self, ending: str) -> str:
+        self.output.finish()
+        lines = "\n".join(f"  {line}" for line in self.output.last) or "  (it printed nothing)"
+        return f"{self.program.name} {ending}, {self.deaths} times in a row. Its last lines:\n{lines}"
+
+    def sweep(self) -> None:
+        """Kill what a dead process left in its group, for example the workers of a killed web server."""
+        self.send(signal.SIGKILL)
+
+    def send(self, number: signal.Signals, *, group: bool = True) -> None:
+        """Send a signal to the process and, unless told otherwise, its whole group."""
+        if self.process is None:
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            (os.killpg if group else os.kill)(self.process.pid, number)
+
+
+def ended_how(code: int) -> str:
+    """Return in words how a process ended: `exited with 3`, `was killed by SIGKILL`."""
+    if code >= 0:
+        return f"exited with {code}"
+    with suppress(ValueError):
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"was killed by signal {-code}"

@@ -1,0 +1,15 @@
+"""StartError: everything that keeps `manage.py up` from starting, or ends it."""
+
+from __future__ import annotations
+
+
+class StartError(Exception):
+    """Candlekeep cannot start; the message names the fix."""
+
+
+class GivesUp(StartError):
+    """A process dies again and again, so the start cannot succeed."""
+
+
+class Stopped(Exception):
+    """The user asked to stop while the start was under way."""

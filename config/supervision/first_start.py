@@ -1,0 +1,53 @@
+"""What the database must hold before any process works: schema, markets, the provider's name, an admin user."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+from django.core.management import call_command
+from django.db import connections
+
+from config.supervision.errors import StartError
+from config.supervision.provider import Identity
+
+
+def migrate() -> None:
+    """Bring the schema up to date."""
+    call_command("migrate", interactive=False, verbosity=0)
+
+
+def seed_markets(symbols: Sequence[str]) -> None:
+    """Make the rows of the always-on markets."""
+    from datastore.markets import ensure_markets
+
+    ensure_markets(symbols)
+
+
+def remember(provider: Identity) -> None:
+    """Tie this database to its provider. Raises StartError where it holds another one's data."""
+    from datastore.provider import OtherProvider, remember_provider
+
+    try:
+        remember_provider(provider.name, provider.simulated)
+    except OtherProvider as error:
+        raise StartError(
+            f"{error} Prices of two providers are never mixed: set CANDLEKEEP_HOME to another folder (or DATABASE_URL "
+            f"to another database) for {provider.name}, or go back to the first provider."
+        ) from None
+
+
+def make_admin(wanted: str) -> str | None:
+    """Make the user `admin` where there is no superuser yet; return the random password if it was not wanted so."""
+    from django.contrib.auth.models import User
+
+    if User.objects.filter(is_superuser=True).exists():
+        return None
+    password = wanted or secrets.token_urlsafe(12)
+    User.objects.create_superuser("admin", password=password)
+    return None if wanted else password
+
+
+def disconnect() -> None:
+    """Close our own connection, so that the database's shutdown has nobody to cut off."""
+    connections.close_all()

@@ -1,0 +1,32 @@
+"""Become another program that does not outlive its starter: `guard.py STARTER_PID SIGNAL UID:GID|- PROGRAM ARGS…`.
+
+Run by path with `python -I -S`: it needs nothing but the standard library and is replaced by the program at once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+
+def main(argv: list[str]) -> None:
+    """Take the account, ask Linux for the signal when the starter dies, and become the program."""
+    starter, signal, account, *program = argv
+    if account != "-":
+        uid, gid = map(int, account.split(":"))
+        os.setgroups([])
+        os.setgid(gid)
+        os.setuid(uid)
+    if sys.platform == "linux":
+        # After the change of account, which clears it. Elsewhere the next start finds what a killed one left.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal))
+    if os.getppid() != int(starter):
+        sys.exit("the starter is gone")
+    os.execv(program[0], program)  # noqa: S606 - no shell is wanted
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

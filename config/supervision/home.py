@@ -1,0 +1,94 @@
+"""The folder of one Candlekeep: fit to hold its data, and held by one `up` at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from config.embedded import EmbeddedError, check_format, check_socket_path
+from config.supervision.errors import StartError
+
+# File systems of other machines: PostgreSQL's locks and fsync do not hold there.
+NETWORK = {"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "afs", "afpfs", "webdav", "davfs", "9p", "ncpfs"}
+NETWORK |= {"ceph", "glusterfs", "lustre", "beegfs", "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.rclone"}
+ELSEWHERE = "Set CANDLEKEEP_HOME to a folder"
+
+
+def claim_home(home: Path) -> int:
+    """Check the folder, take its lock, return the lock's file descriptor: it holds until this process ends.
+
+    Raises StartError naming what is wrong with the folder, or who holds it.
+    """
+    check_writable(home)
+    check_file_system(home, file_system_of(home))
+    try:
+        check_socket_path(home / "postgres")
+        check_format(home / "postgres" / "data")
+    except EmbeddedError as error:
+        raise StartError(str(error)) from None
+    return _lock(home / "run" / "lock")
+
+
+def check_writable(home: Path) -> None:
+    """Make the folder, and raise StartError where we cannot write into it."""
+    try:
+        for folder in (home, home / "run", home / "log"):
+            folder.mkdir(mode=0o755 if folder == home else 0o700, parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise PermissionError(13, "Permission denied", str(folder))
+    except OSError as error:
+        raise StartError(f"{error.filename} cannot be written: {error.strerror}. {ELSEWHERE} of yours.") from None
+    data = home / "postgres"
+    with suppress(FileNotFoundError):
+        if os.geteuid() not in (0, data.stat().st_uid):
+            raise StartError(f"{data} belongs to another account. Start Candlekeep as that one. {ELSEWHERE} of yours.")
+
+
+def file_system_of(home: Path) -> str:
+    """Return the type of the file system that holds this folder, "" where the system does not tell."""
+    path = str(home.resolve())
+    best, kind = -1, ""
+    with suppress(OSError, RuntimeError):
+        for mount in psutil.disk_partitions(all=True):
+            point = mount.mountpoint.rstrip("/")
+            if (path + "/").startswith(point + "/") and len(point) >= best:
+                best, kind = len(point), mount.fstype
+    return kind
+
+
+def check_file_system(home: Path, kind: str) -> None:
+    """Raise StartError if the folder is on a network file system."""
+    if kind.lower() in NETWORK:
+        raise StartError(
+            f"{home} is on a network file system ({kind}), where a database loses data. {ELSEWHERE} on a local disk, "
+            "or DATABASE_URL and REDIS_URL to servers of your own."
+        )
+
+
+def _lock(path: Path) -> int:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    if not _taken(handle):
+        holder = os.read(handle, 20).decode().strip()
+        os.close(handle)
+        raise StartError(
+            f"Candlekeep already runs in {path.parent.parent} (process {holder or 'unknown'}). "
+            "Stop that one, or set CANDLEKEEP_HOME and PORT to start another beside it."
+        )
+    os.truncate(handle, 0)
+    os.write(handle, str(os.getpid()).encode())
+    return handle
+
+
+def _taken(handle: int) -> bool:
+    # A command that only asks whether somebody holds the lock holds it for an instant itself: try more than once.
+    for _ in range(10):
+        with suppress(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(0.05)
+    return False

@@ -1,0 +1,218 @@
+"""The start, step by step: folder, ports, servers, schema, provider, processes; then the watch until Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from threading import Event, Lock
+
+from django.conf import settings
+
+from config import embedded
+from config.supervision import first_start, processes, servers
+from config.supervision.errors import StartError, Stopped
+from config.supervision.home import claim_home
+from config.supervision.leftovers import stop_leftovers
+from config.supervision.output import Say
+from config.supervision.ports import LOOPBACK, check_free, choose_port
+from config.supervision.provider import Identity, ask_identity, host_identity
+from config.supervision.supervisor import Supervisor
+
+SIMULATOR_READY = 60.0
+PROVIDER_PATIENCE = 5.0
+WEB_PATIENCE = 60.0
+
+
+class Launch:
+    """One run of `manage.py up`."""
+
+    def __init__(self, say: Say) -> None:
+        """Nothing happens yet; say prints one line."""
+        self.home: Path = settings.CANDLEKEEP_HOME
+        self._lock = Lock()
+        self._print = say
+        self.supervisor = Supervisor(self.home, self.say, Event())
+        self.addresses: dict[str, str] = {}
+        self.valkey_port = self.simulator_port = 0
+        self.began = time.monotonic()
+
+    def say(self, line: str) -> None:
+        """Print one line; a terminal that is gone is no reason to stop."""
+        with self._lock:
+            try:
+                self._print(line)
+            except OSError:
+                self._print = lambda _: None
+
+    def step(self, line: str) -> None:
+        """Say that one step of the start is done, and when."""
+        self.say(f"  {time.monotonic() - self.began:5.1f} s  {line}")
+
+    def run(self) -> None:
+        """Start everything, watch it, stop it. Raises StartError where that fails; nothing is left running."""
+        claim_home(self.home)
+        self._prepare()
+        with self._signals():
+            try:
+                self._start()
+                self.supervisor.run()
+            except Stopped:
+                pass
+            finally:
+                self._stop()
+
+    def _prepare(self) -> None:
+        """Do all that can fail without a process of ours: leftovers, ports, data folder."""
+        servers.take_addresses_back(self.home)
+        for name in stop_leftovers(self.home):
+            self.say(f"stopped {name}, left running by a start that was killed")
+        check_free("PORT", settings.HOST, settings.PORT)
+        if settings.EMBEDDED_VALKEY:
+            self.valkey_port = choose_port(self.home, "VALKEY_PORT", settings.VALKEY_PORT)
+        if settings.EMBEDDED_SIMULATOR:
+            self.simulator_port = choose_port(self.home, "SIMULATOR_PORT", settings.SIMULATOR_PORT)
+        self.addresses = self._addresses()
+
+    def _addresses(self) -> dict[str, str]:
+        simulated = f"{LOOPBACK}:{self.simulator_port}"
+        own_database, own_valkey = settings.EMBEDDED_DATABASE, settings.EMBEDDED_VALKEY
+        own_provider = settings.EMBEDDED_SIMULATOR
+        redis_url = embedded.valkey_url(self.home, self.valkey_port) if own_valkey else settings.REDIS_URL
+        return {
+            "database_url": embedded.postgres_url(self.home) if own_database else settings.DATABASE_URL,
+            "redis_url": redis_url,
+            "stream_url": redis_url if settings.EMBEDDED_STREAM else settings.STREAM_URL,
+            "rest_url": f"http://{simulated}" if own_provider else settings.CRYPTOCOMPARE_REST_URL,
+            "ws_url": f"ws://{simulated}/v2" if own_provider else settings.CRYPTOCOMPARE_WS_URL,
+        }
+
+    def _start(self) -> None:
+        self._start_servers()
+        first_start.migrate()
+        self.step("schema up to date")
+        if password := first_start.make_admin(settings.ADMIN_PASSWORD):
+            self.step(f"admin user made: admin, password {password} (shown only this once)")
+        env = processes.environment(self.addresses)
+        if settings.EMBEDDED_SIMULATOR:
+            self.supervisor.add(processes.simulator_program(self.simulator_port, env))
+        provider = self._find_provider()
+        first_start.remember(provider)
+        first_start.seed_markets(settings.MARKETS)
+        self.step(f"{len(settings.MARKETS)} markets: {', '.join(settings.MARKETS)}")
+        for program in (processes.web_program(env), *processes.actor_programs(env)):
+            self.supervisor.add(program)
+        self._await_web(provider)
+
+    def _start_servers(self) -> None:
+        if settings.EMBEDDED_DATABASE:
+            embedded.prepare_postgres(self.home)
+            self.supervisor.add(servers.postgres_program(self.home))
+        if settings.EMBEDDED_VALKEY:
+            self.supervisor.add(servers.valkey_program(self.home, self.valkey_port))
+        self._await_database()
+        self.step("database ready")
+        url = self.addresses["redis_url"]
+        wait_for = self.supervisor.wait_for
+        servers.await_server("REDIS_URL", lambda: servers.valkey_refusal(url), wait_for, servers.VALKEY_READY)
+        self.step("cache and stream ready")
+        servers.leave_addresses(self.home, self.addresses)
+
+    def _await_database(self) -> None:
+        own = settings.EMBEDDED_DATABASE
+        url = embedded.postgres_url(self.home, "postgres") if own else settings.DATABASE_URL
+        wait_for = self.supervisor.wait_for
+        servers.await_server("DATABASE_URL", lambda: servers.database_refusal(url), wait_for, servers.DATABASE_READY)
+        if own:
+            servers.create_database(self.home)
+
+    def _find_provider(self) -> Identity:
+        """Ask the provider who it is. A simulator must answer; a real one that is away is known by its host."""
+        url = self.addresses["rest_url"]
+        found: list[Identity] = []
+
+        def answered() -> bool:
+            found.extend(filter(None, [ask_identity(url)]))
+            return bool(found)
+
+        patience = SIMULATOR_READY if settings.EMBEDDED_SIMULATOR else PROVIDER_PATIENCE
+        if not self.supervisor.wait_for(answered, patience) and settings.EMBEDDED_SIMULATOR:
+            raise StartError(f"The simulator does not answer at {url}.")
+        provider = found[0] if found else host_identity(url)
+        self.step(f"provider {provider.name}{', SIMULATED DATA' if provider.simulated else ''}")
+        return provider
+
+    def _await_web(self, provider: Identity) -> None:
+        reasons: list[str] = []
+
+        def ready() -> bool:
+            reasons[:] = not_ready(settings.HOST, settings.PORT)
+            return not reasons
+
+        while not self.supervisor.wait_for(ready, WEB_PATIENCE):
+            self.say(f"not ready yet: {'; '.join(reasons)}")
+        for line in banner(provider, self.home):
+            self.say(line)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = {number: signal.signal(number, self.supervisor.on_signal) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop(self) -> None:
+        self.supervisor.stop.set()
+        self.say("stopping … (Ctrl-C again kills)")
+        servers.take_addresses_back(self.home)
+        first_start.disconnect()
+        self.supervisor.shut_down()
+        self.say(f"stopped; the data stays in {self.home}")
+
+
+def reachable(host: str) -> str:
+    """Return a host name under which this machine reaches a server listening on host."""
+    if host in {"0.0.0.0", "::", ""}:  # noqa: S104 - compared, not listened on
+        return LOOPBACK if host != "::" else "[::1]"
+    return f"[{host}]" if ":" in host else host
+
+
+def not_ready(host: str, port: int) -> list[str]:
+    """Ask /health/ready; return what it misses, nothing if all is well."""
+    connection = HTTPConnection(reachable(host), port, timeout=5)
+    try:
+        connection.request("GET", "/health/ready", headers={"Host": "localhost"})
+        answer = connection.getresponse()
+        body = json.loads(answer.read()) if answer.status in {200, 503} else {}
+    except (OSError, HTTPException, ValueError) as error:
+        return [f"the web process does not answer ({error})"]
+    finally:
+        connection.close()
+    if answer.status == 200:
+        return []
+    return [f"{part}: {why}" for part, why in body.get("failing", {}).items()] or [f"HTTP {answer.status}"]
+
+
+def banner(provider: Identity, home: Path) -> list[str]:
+    """Return the lines that say what runs now and where."""
+    base = f"http://{reachable(settings.HOST)}:{settings.PORT}"
+    simulated = ["", "  SIMULATED DATA: every price here is invented by the built-in simulator."]
+    return [
+        "",
+        f"Candlekeep is ready: {base}/",
+        f"  candles   curl '{base}/api/v1/candles?market={settings.MARKETS[0]}&timeframe=1m'",
+        f"  admin     {base}/admin/ (user admin)",
+        f"  provider  {provider.name}",
+        f"  data      {home}",
+        *(simulated if provider.simulated else []),
+        "",
+        "Ctrl-C stops everything and keeps the data.",
+        "",
+    ]

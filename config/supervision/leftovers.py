@@ -1,0 +1,77 @@
+"""Children that a killed `up` left behind: noted by number and start time, stopped by the next start."""
+
+from __future__ import annotations
+
+import json
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from config.embedded import serves
+from config.kept import replace_text
+
+PATIENCE = 10.0
+
+
+def note(home: Path, pids: list[int]) -> None:
+    """Write down which processes run for this home."""
+    running = []
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):
+            running.append([pid, psutil.Process(pid).create_time()])
+    replace_text(home / "run" / "children.json", json.dumps(running))
+
+
+def forget(home: Path) -> None:
+    """Take back the note after a clean stop."""
+    (home / "run" / "children.json").unlink(missing_ok=True)
+
+
+def stop_leftovers(home: Path) -> list[str]:
+    """Stop what an earlier `up` of this home left running; return the names of the programs. Call under the lock."""
+    found = [process for process in _noted(home) if process.is_running()]
+    found += [child for process in found for child in _descendants(process)]
+    names = [process.name() for process in found]
+    for process in found:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGINT if process.name() == "postgres" else signal.SIGTERM)
+    for process in psutil.wait_procs(found, timeout=PATIENCE)[1]:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    forget(home)
+    return names + _stop_postgres(home / "postgres" / "data")
+
+
+def _noted(home: Path) -> list[psutil.Process]:
+    try:
+        noted = json.loads((home / "run" / "children.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return []
+    processes = []
+    for pid, created in noted:
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            # The number alone may belong to somebody else by now.
+            if abs(process.create_time() - created) < 1:
+                processes.append(process)
+    return processes
+
+
+def _descendants(process: psutil.Process) -> list[psutil.Process]:
+    with suppress(psutil.NoSuchProcess):
+        return [] if process.name() == "postgres" else process.children(recursive=True)
+    return []
+
+
+def _stop_postgres(data: Path) -> list[str]:
+    """Stop a PostgreSQL that holds this data folder though nobody noted it."""
+    with suppress(FileNotFoundError, ValueError, IndexError, psutil.NoSuchProcess):
+        pid = int((data / "postmaster.pid").read_text().split()[0])
+        if serves(pid, data):
+            process = psutil.Process(pid)
+            process.send_signal(signal.SIGINT)
+            psutil.wait_procs([process], timeout=PATIENCE)
+            return ["postgres"]
+    return []

@@ -1,0 +1,76 @@
+"""The table of supervised processes: each is one command and holds no state."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+from config.supervision.child import Program
+from config.supervision.ports import LOOPBACK
+
+BASE = Path(settings.BASE_DIR)
+WEB_THREADS = 8
+# Stages start in this order and stop in the opposite one; the database servers are stages 0 and 1.
+SIMULATOR, WEB, ACTORS = 2, 3, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """One `manage.py run_…` process."""
+
+    name: str
+    arguments: tuple[str, ...]
+
+
+ACTOR_PROCESSES = (
+    Actor("producer", ("run_producer",)),
+    Actor("fixed-consumer", ("run_fixed_consumer", "--topic", "tick-data")),
+)
+
+
+def environment(addresses: Mapping[str, str]) -> dict[str, str]:
+    """Return what every child of ours gets: our environment, with the addresses of this start."""
+    paths = [str(BASE), os.environ.get("PYTHONPATH", "")]
+    return {
+        **os.environ,
+        "CANDLEKEEP_HOME": str(settings.CANDLEKEEP_HOME),
+        "DATABASE_URL": addresses["database_url"],
+        "REDIS_URL": addresses["redis_url"],
+        "STREAM_URL": addresses["stream_url"],
+        "CRYPTOCOMPARE_REST_URL": addresses["rest_url"],
+        "CRYPTOCOMPARE_WS_URL": addresses["ws_url"],
+        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def simulator_program(port: int, env: Mapping[str, str]) -> Program:
+    """Return the simulated provider; relative paths in SIMULATOR_ARGS are the user's, so it keeps our folder."""
+    home = settings.CANDLEKEEP_HOME / "simulator"
+    argv = ["-m", "simulator", "--host", LOOPBACK, "--port", str(port), "--home", str(home)]
+    argv += ["--markets", ",".join(settings.MARKETS), *shlex.split(settings.SIMULATOR_ARGS)]
+    return Program("simulator", (sys.executable, *argv), env, stage=SIMULATOR, cwd=Path.cwd())
+
+
+def web_program(env: Mapping[str, str]) -> Program:
+    """Return the web process; only it keeps a pool of database connections."""
+    argv = ["-m", "granian", "--interface", "wsgi", "--host", settings.HOST, "--port", str(settings.PORT)]
+    argv += ["--workers", "1", "--blocking-threads", str(WEB_THREADS), "--no-ws", "--log-level", "error"]
+    argv += ["--respawn-failed-workers", "--workers-kill-timeout", "5", "config.wsgi:application"]
+    pooled = {**env, "DATABASE_POOL": str(settings.DATABASE_POOL or WEB_THREADS)}
+    return Program("web", (sys.executable, *argv), pooled, stage=WEB, cwd=BASE)
+
+
+def actor_programs(env: Mapping[str, str]) -> list[Program]:
+    """Return the actors' processes."""
+    manage = str(BASE / "manage.py")
+    return [
+        Program(actor.name, (sys.executable, manage, *actor.arguments), env, stage=ACTORS, cwd=BASE)
+        for actor in ACTOR_PROCESSES
+    ]

@@ -1,0 +1,92 @@
+"""PostgreSQL and Valkey of this home: started, awaited, and their addresses left for commands in a second shell."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from signal import SIGINT, SIGQUIT
+
+import psycopg
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from config import embedded
+from config.kept import replace_text
+from config.supervision.child import Program
+from config.supervision.errors import StartError
+
+DATABASE_READY = 120.0  # seconds; after a crash it replays its log first
+VALKEY_READY = 120.0
+SERVERS = Path("run") / "servers.json"
+
+
+def postgres_program(home: Path) -> Program:
+    """Return the embedded PostgreSQL; its fast shutdown ends open transactions and writes everything down."""
+    command = embedded.postgres_command(home)
+    return Program(
+        name="postgres",
+        argv=command.argv,
+        env=embedded.server_environment(),
+        user=command.user,
+        quiet=True,
+        stop_signal=SIGINT,
+        kill_signal=SIGQUIT,
+        stop_seconds=60,
+    )
+
+
+def valkey_program(home: Path, port: int) -> Program:
+    """Return the embedded Valkey; asked to stop, it writes its append-only file down."""
+    command = embedded.valkey_command(home, port)
+    return Program(name="valkey", argv=command.argv, env=dict(os.environ), quiet=True, stage=1, stop_seconds=30)
+
+
+def database_refusal(url: str) -> str | None:
+    """Return None if this database lets us in within two seconds, else its first line of why not."""
+    try:
+        psycopg.connect(url, connect_timeout=2).close()
+    except psycopg.Error as error:
+        return str(error).strip().partition("\n")[0]
+    return None
+
+
+def valkey_refusal(url: str) -> str | None:
+    """Return None if this Redis or Valkey answers within two seconds, else why not."""
+    client = redis.Redis.from_url(
+        url, socket_connect_timeout=2, socket_timeout=2, retry=Retry(NoBackoff(), 0), single_connection_client=False
+    )
+    try:
+        client.ping()
+    except redis.RedisError as error:
+        return str(error) or type(error).__name__
+    finally:
+        client.close()
+    return None
+
+
+def await_server(
+    name: str, refusal: Callable[[], str | None], wait_for: Callable[[Callable[[], bool], float], bool], seconds: float
+) -> None:
+    """Wait until refusal() is None. Raises StartError with the last refusal after so many seconds."""
+    if not wait_for(lambda: refusal() is None, seconds):
+        raise StartError(f"{name} does not answer: {refusal() or 'too slow'}.")
+
+
+def create_database(home: Path) -> None:
+    """Create this home's database unless it is there."""
+    with psycopg.connect(embedded.postgres_url(home, "postgres"), autocommit=True) as admin:
+        if not admin.execute("select 1 from pg_database where datname = %s", [embedded.DATABASE]).fetchone():
+            admin.execute("create database candlekeep")
+
+
+def leave_addresses(home: Path, addresses: dict[str, str]) -> None:
+    """Write the addresses where commands of this home find them; only our account may read the passwords in it."""
+    replace_text(home / SERVERS, json.dumps(addresses, indent=1))
+
+
+def take_addresses_back(home: Path) -> None:
+    """Remove the addresses: the servers are about to stop."""
+    (home / SERVERS).unlink(missing_ok=True)

@@ -1,0 +1,104 @@
+"""All children of one `up`: started stage by stage, watched, stopped in the opposite order."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
+from threading import Event
+
+from config.supervision import leftovers
+from config.supervision.child import Child, Program
+from config.supervision.errors import Stopped
+from config.supervision.output import Output, Say
+
+TICK = 0.2
+
+
+class Supervisor:
+    """Keeps its programs running until it is told to stop. Every method belongs to the main thread."""
+
+    def __init__(self, home: Path, say: Say, stop: Event) -> None:
+        """Log to home/log, note process numbers in home/run, say what happens; stop ends every waiting."""
+        self.home = home
+        self.say = say
+        self.stop = stop
+        self.hurry = Event()  # set: no more patience while stopping
+        self.children: list[Child] = []
+
+    def add(self, program: Program) -> Child:
+        """Start one more program and keep it running."""
+        say = None if program.quiet else self.say
+        child = Child(program, Output(program.name, self.home / "log" / f"{program.name}.log", say))
+        self.children.append(child)
+        child.start()
+        self._note()
+        return child
+
+    def tick(self) -> None:
+        """Look at every child once. Raises GivesUp where one cannot be kept alive."""
+        before = [child.process for child in self.children]
+        for child in self.children:
+            if death := child.watch(time.monotonic()):
+                self.say(death)
+        if before != [child.process for child in self.children]:
+            self._note()
+
+    def wait_for(self, ready: Callable[[], bool], seconds: float) -> bool:
+        """Watch until ready() says so; False after so many seconds. Raises Stopped when the user stops the start."""
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if self.stop.wait(TICK):
+                raise Stopped
+            self.tick()
+            if time.monotonic() > deadline:
+                return False
+        return True
+
+    def run(self) -> None:
+        """Watch until told to stop."""
+        while not self.stop.wait(TICK):
+            self.tick()
+
+    def shut_down(self) -> None:
+        """Stop every child, the last stage first; a stage that does not go in time is killed."""
+        by_stage = sorted(self.children, key=lambda child: -child.program.stage)
+        for _, stage in groupby(by_stage, key=lambda child: child.program.stage):
+            self._stop_stage(list(stage))
+        for child in self.children:
+            child.output.close()
+        leftovers.forget(self.home)
+
+    def _stop_stage(self, stage: list[Child]) -> None:
+        for child in stage:
+            # To the process alone: it stops its own workers as it sees fit.
+            child.send(child.program.stop_signal, group=False)
+        deadline = time.monotonic() + max(child.program.stop_seconds for child in stage)
+        self._await_end(stage, deadline, patient=True)
+        for child in stage:
+            if child.alive:
+                self.say(f"{child.program.name} does not stop: killing it")
+                child.send(child.program.kill_signal)
+        self._await_end(stage, time.monotonic() + 3, patient=False)
+        for child in stage:
+            child.sweep()
+            if child.process:
+                child.process.wait()
+
+    def _await_end(self, stage: list[Child], deadline: float, *, patient: bool) -> None:
+        while any(child.alive for child in stage) and time.monotonic() < deadline:
+            if patient and self.hurry.is_set():
+                return
+            time.sleep(0.05)  # not an Event's wait: the handler that sets one must interrupt us at any time
+
+    def _note(self) -> None:
+        running = [child.process.pid for child in self.children if child.process]
+        leftovers.note(self.home, running)
+
+    def on_signal(self, number: int, frame: object) -> None:
+        """Take Ctrl-C, SIGTERM or SIGHUP: the first asks to stop, the second kills."""
+        if self.stop.is_set() and number == signal.SIGINT:
+            self.hurry.set()
+        self.stop.set()
