@@ -22,12 +22,14 @@ ERROR = "error"
 
 def state_field(states: type[models.TextChoices], first: models.TextChoices) -> FSMField:
     """Return the state column of a chart: only its transitions can change it."""
-    return FSMField(protected=True, choices=states.choices, default=first, max_length=40, editable=False)
+    column: FSMField = FSMField(protected=True, choices=states.choices, default=first, max_length=40, editable=False)
+    return column
 
 
 class Actor(models.Model):
     """A persisted state chart, owned by at most one process at a time."""
 
+    State: ClassVar[type[models.TextChoices]]
     state: Any
     # Events of the busy cycle: counted by the minute and logged at DEBUG.
     hot_events: ClassVar[frozenset[str]] = frozenset()

@@ -23,18 +23,20 @@ def _statement(name: str, table: str) -> str:
     """Return sql/<name>.sql for one chart's table."""
     text = (_SQL / f"{name}.sql").read_text()
     # Only the table's name differs between charts, and psycopg quotes it.
-    return sql.SQL(text).format(table=sql.Identifier(table)).as_string(None)  # type: ignore[arg-type]
+    return sql.SQL(text).format(table=sql.Identifier(table)).as_string(None)
 
 
 def store(actor: Actor, epoch: int, *, beats: bool = False) -> None:
     """Write the actor's row and its pending transitions where the row still has `epoch`. Raises Fenced.
 
     Joins an open transaction: then the transitions count as saved only once it has committed. `beats` renews the
-    heartbeat too: for the owner alone.
+    heartbeat too: for the owner alone; a new owner's first save always does.
     """
     joins = connection.in_atomic_block
     entries = actor.journal.rows()
-    values = _row(actor) | _log(entries) | {"epoch": epoch, "beats": beats, "relaxed": not joins}
+    values: dict[str, Any] = (
+        _row(actor) | _log(entries) | {"epoch": epoch, "beats": beats or actor.epoch != epoch, "relaxed": not joins}
+    )
     with connection.cursor() as cursor:
         cursor.execute(_statement("store", actor._meta.db_table), values)
         if cursor.fetchone()[0] == 0:
@@ -50,7 +52,7 @@ def _settle(actor: Actor, joined: bool) -> None:
 
 def beat(actor: Actor) -> str:
     """Renew the heartbeat of the actor's row and return the state it holds. Raises Fenced."""
-    values = {"name": actor.name, "epoch": actor.epoch, "waiting_for": actor.waiting_for}
+    values: dict[str, Any] = {"name": actor.name, "epoch": actor.epoch, "waiting_for": actor.waiting_for}
     with connection.cursor() as cursor:
         cursor.execute(_statement("beat", actor._meta.db_table), values)
         found = cursor.fetchone()

@@ -1,0 +1,103 @@
+"""Which process owns which row.
+
+A process takes a row of its role that is free or stale; a taken row's epoch goes up, so that its old owner's next
+write fails. What the old owner left half done ends through the chart: failure event, then RESET.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from django.db import IntegrityError
+from django.db.models import DurationField, ExpressionWrapper, F
+from django.db.models.functions import Now
+
+from actors.charts import failure_event, label
+from actors.errors import Fenced
+from actors.log import note_takeover
+from actors.models import Actor
+from actors.processes import is_gone
+
+STALE_AFTER = timedelta(seconds=10)
+NEXT_ROW_AFTER = 15.0  # seconds: long enough for a dead owner's row to become stale first
+SURPLUS_AFTER = timedelta(hours=1)
+
+
+def claim(model: type[Actor], role: str, me: str) -> Actor | None:
+    """Take the first free or stale row of the role; None where there is none to take."""
+    for row in rows_of(model, role):
+        if row.retired_at is None and (reason := _takeable(row)) is not None:
+            with suppress(Fenced, model.DoesNotExist):  # somebody got there first
+                return _take(model, row, reason, me)
+    return None
+
+
+def rows_of(model: type[Actor], role: str) -> list[Any]:
+    """Return the rows of a role, by number, each with its `silence`: time since its heartbeat, by the database."""
+    silence = ExpressionWrapper(Now() - F("heartbeat_at"), output_field=DurationField())
+    found = model._default_manager.filter(name__regex=rf"^{re.escape(role)}-[0-9]+$").annotate(silence=silence)
+    return sorted(found, key=_number)
+
+
+def _number(row: Actor) -> int:
+    return int(row.name.rpartition("-")[2])
+
+
+def _takeable(row: Any) -> str | None:
+    """Return why the row may be taken, None where its owner lives."""
+    if not row.owner:
+        return "free"
+    if is_gone(row.owner):
+        return f"{row.owner} no longer exists"
+    if row.silence is None or row.silence > STALE_AFTER:
+        return f"{row.owner} gave no sign of life for {row.silence and round(row.silence.total_seconds())} s"
+    return None
+
+
+def _take(model: type[Actor], seen: Any, reason: str, me: str) -> Actor:
+    with model.locked(seen.name, epoch=seen.epoch) as actor:
+        if (actor.owner, actor.heartbeat_at) != (seen.owner, seen.heartbeat_at):
+            raise Fenced  # the owner gave a sign of life in between
+        actor.owner = me
+        actor.epoch += 1
+        actor.waiting_for = None
+        _recover(actor, reason, me)
+    return actor
+
+
+def _recover(actor: Actor, reason: str, me: str) -> None:
+    """End what the last owner left half done, through the chart."""
+    state = str(actor.state)
+    failure = failure_event(type(actor), state)
+    if reason != "free" or failure:
+        note_takeover(actor, reason=reason, by=me)
+    if failure:
+        getattr(actor, failure)(reason=f"abandoned in {label(type(actor), state)}", by=me)
+        actor.reset(by=f"takeover by {me}")  # type: ignore[attr-defined]  # every chart has RESET
+
+
+def add_row(model: type[Actor], role: str, me: str) -> Actor | None:
+    """Make the next row of the role and own it; None where another process was quicker."""
+    rows = rows_of(model, role)
+    for row in rows:
+        if row.retired_at and model._default_manager.filter(pk=row.pk, retired_at=row.retired_at).update(
+            retired_at=None, owner=""
+        ):
+            return claim(model, role, me)
+    name = f"{role}-{max(map(_number, rows), default=0) + 1}"
+    with suppress(IntegrityError):
+        model._default_manager.create(name=name, epoch=1, owner=me, heartbeat_at=Now())
+        return model._default_manager.get(name=name)
+    return None
+
+
+def retire_surplus(model: type[Actor], role: str) -> int:
+    """Retire the rows beyond the first that nobody has owned for an hour; return how many."""
+    surplus = [
+        row.pk for row in rows_of(model, role)[1:] if not row.owner and row.silence and row.silence > SURPLUS_AFTER
+    ]
+    rows = model._default_manager.filter(pk__in=surplus, owner="", retired_at=None)
+    return rows.update(retired_at=Now())

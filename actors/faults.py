@@ -1,0 +1,56 @@
+"""How long an Error lasts, by the class of what was raised."""
+
+from __future__ import annotations
+
+import re
+
+from django.db import InterfaceError, OperationalError
+from django_redis.exceptions import ConnectionInterrupted
+from redis.exceptions import RedisError
+
+from actors.errors import CacheFault, PlatformFault, RequestFault, RouteFault
+from streaming.errors import StreamLost, StreamUnavailable
+
+LONGEST = 300.0
+DATABASE_AWAY = (OperationalError, InterfaceError)
+MAY_PASS = (PlatformFault, StreamUnavailable, StreamLost, RedisError, ConnectionInterrupted, *DATABASE_AWAY)
+LONGEST_REASON = 500
+_SECRETS = (
+    (re.compile(r"(?<=://)[^/@\s]*@"), "…@"),
+    (re.compile(r"(?i)(api_?key|apikey|password|token|secret)([\"']?\s*[=:]\s*[\"']?)[^\s&\"']+"), r"\1\2…"),
+    (re.compile(r"(?i)(authorization:\s*\w+\s+)\S+"), r"\1…"),
+)
+
+
+def backoff(count: int, longest: float = LONGEST) -> float:
+    """Return the seconds to wait after the count-th failure in a row: 1, 2, 4 … longest."""
+    return min(2.0 ** min(max(count - 1, 0), 30), longest)
+
+
+def reset_delay(exc: BaseException, count: int) -> float | None:
+    """Return the seconds until the automatic reset after the count-th error, None: a person must reset."""
+    if isinstance(exc, RequestFault | RouteFault):
+        return 0.0
+    if isinstance(exc, CacheFault):
+        return 1.0
+    return backoff(count) if isinstance(exc, MAY_PASS) else None
+
+
+def resetter(exc: BaseException, delay: float | None) -> str:
+    """Return what the log names as the one who reset."""
+    if isinstance(exc, RequestFault):
+        return "request fault"
+    return "route fault" if isinstance(exc, RouteFault) else f"automatic after {delay or 0:g} s"
+
+
+def reason_of(exc: BaseException) -> str:
+    """Return what went wrong in one line, without passwords and keys."""
+    text = " ".join(str(exc).split()) or (type(exc).__doc__ or "").split("\n")[0]
+    return without_secrets(f"{type(exc).__name__}: {text}")[:LONGEST_REASON]
+
+
+def without_secrets(text: str) -> str:
+    """Return text with the passwords and keys in it blotted out."""
+    for pattern, blot in _SECRETS:
+        text = pattern.sub(blot, text)
+    return text

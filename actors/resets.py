@@ -1,0 +1,24 @@
+"""RESET by hand: admin, API and command all come here."""
+
+from __future__ import annotations
+
+from django.apps import apps
+
+from actors.errors import NotInError
+from actors.models import Actor
+
+
+def actor_models() -> list[type[Actor]]:
+    """Return the charts of the platform."""
+    return [model for model in apps.get_models() if issubclass(model, Actor)]
+
+
+def reset(model: type[Actor], name: str, by: str) -> None:
+    """Bring an actor in Error back to its first state; its owner sees it within about a second.
+
+    Raises NotInError, or the model's DoesNotExist.
+    """
+    with model.locked(name) as actor:
+        if not actor.in_error:
+            raise NotInError(f"{name} is not in Error but in {actor.get_state_display()}.")  # type: ignore[attr-defined]
+        actor.reset(by=by)  # type: ignore[attr-defined]
