@@ -184,11 +184,8 @@ def postgres_command(home: Path, *options: str) -> ServerCommand:
     folder = home / "postgres"
     settings = [*POSTGRES_SETTINGS, f"unix_socket_directories={_quoted(folder)}", *options]
     flags = [part for setting in settings for part in ("-c", setting)]
-    return ServerCommand(
-        argv=(str(POSTGRES_BIN / "postgres"), "-D", str(folder / "data"), *flags),
-        user=postgres_user(folder),
-        log=home / "log" / "postgres.log",
-    )
+    argv = (str(POSTGRES_BIN / "postgres"), "-D", str(folder / "data"), *flags)
+    return ServerCommand(argv, postgres_user(folder), home / "log" / "postgres.log")
 
 
 def _quoted(folder: Path) -> str:
@@ -214,9 +211,7 @@ def valkey_command(home: Path, port: int) -> ServerCommand:
     escaped = str(folder).replace("\\", "\\\\").replace('"', '\\"')
     text = VALKEY_SETTINGS.format(port=port, folder=escaped, password=valkey_password(home))
     replace_text(folder / "valkey.conf", text)
-    return ServerCommand(
-        argv=(str(get_binary_path()), str(folder / "valkey.conf")), user=None, log=home / "log" / "valkey.log"
-    )
+    return ServerCommand((str(get_binary_path()), str(folder / "valkey.conf")), None, home / "log" / "valkey.log")
 
 
 def valkey_url(home: Path, port: int, database: int = 0) -> str:
@@ -237,7 +232,7 @@ def _identity(user: str | None) -> dict[str, Any]:
 
 
 def spawn(command: ServerCommand) -> subprocess.Popen[bytes]:
-    """Start a server in a process group of its own, its output appended to its log."""
+    """Start a server in a process group of its own, its output appended to its log; nobody watches it."""
     command.log.parent.mkdir(parents=True, exist_ok=True)
     with command.log.open("ab") as output:
         return subprocess.Popen(

@@ -4,66 +4,71 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-import psycopg
-import redis
-
 from config import embedded
+from config.supervision.child import Child, Program
+from config.supervision.output import Output
+from config.supervision.servers import database_refusal, postgres_program, valkey_program, valkey_refusal
 
 # Durability is the operating system's business: a test run need not wait for the disk.
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=128MB", "max_connections=200")
 HOME = Path(tempfile.mkdtemp(prefix="ck-test-"))
+# Tests set what they need; the developer's own environment must not leak into them.
+OURS = ("HOST", "PORT", "MARKETS", "STREAM_URL", "SIMULATOR_ARGS", "SIMULATOR_PORT", "VALKEY_PORT", "DATABASE_POOL")
+OURS += ("CRYPTOCOMPARE_REST_URL", "CRYPTOCOMPARE_WS_URL", "CRYPTOCOMPARE_API_KEY", "ADMIN_PASSWORD", "DEBUG")
+OURS += ("ALLOWED_HOSTS", "GRACE", "STALE_AFTER", "LATE_WINDOW", "READER_QUEUE", "STREAM_MAXLEN", "PRODUCER_POOL")
 
 
-def _await(probe: object, seconds: float = 60) -> None:
+def _await(child: Child, refusal: Callable[[], str | None], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
-    while True:
-        try:
-            probe()  # type: ignore[operator]
-            return
-        except (psycopg.OperationalError, redis.RedisError):
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
+    while reason := refusal():
+        if not child.alive or time.monotonic() > deadline:
+            child.output.finish()
+            raise RuntimeError(f"{child.program.name}: {reason}\n" + "\n".join(child.output.last))
+        time.sleep(0.05)
 
 
-def _start() -> list[subprocess.Popen[bytes]]:
+def _start(program: Program) -> Child:
+    child = Child(program, Output(program.name, HOME / "log" / f"{program.name}.log", None))
+    # It dies with this process, however that ends: a killed test run leaves no server behind.
+    child.start()
+    return child
+
+
+def _start_servers() -> list[Child]:
     HOME.chmod(0o755)
     embedded.prepare_postgres(HOME)
     port = embedded.free_port()
-    children = [
-        embedded.spawn(embedded.postgres_command(HOME, *FAST)),
-        embedded.spawn(embedded.valkey_command(HOME, port)),
-    ]
-    admin_url = embedded.postgres_url(HOME, "postgres")
-    _await(lambda: psycopg.connect(admin_url).close())
-    valkey = redis.Redis.from_url(embedded.valkey_url(HOME, port))
-    _await(valkey.ping)
-    valkey.close()
+    database_url = embedded.postgres_url(HOME, "postgres")
+    redis_url = embedded.valkey_url(HOME, port)
+    postgres, valkey = _start(postgres_program(HOME, *FAST)), _start(valkey_program(HOME, port))
+    _await(postgres, lambda: database_refusal(database_url))
+    _await(valkey, lambda: valkey_refusal(redis_url))
+    for name in OURS:
+        os.environ.pop(name, None)
     os.environ.update(
         CANDLEKEEP_HOME=str(HOME),
-        DATABASE_URL=embedded.postgres_url(HOME, "postgres"),
-        REDIS_URL=embedded.valkey_url(HOME, port),
+        DATABASE_URL=database_url,
+        REDIS_URL=redis_url,
         SECRET_KEY="tests",
         LOG_FORMAT="text",
     )
-    for name in ("STREAM_URL", "CRYPTOCOMPARE_REST_URL", "CRYPTOCOMPARE_WS_URL", "CRYPTOCOMPARE_API_KEY"):
-        os.environ.pop(name, None)
-    return children
+    return [postgres, valkey]
 
 
-_children = _start()
+_children = _start_servers()
 
 
 def pytest_unconfigure() -> None:
     """Stop the servers and remove their folder."""
     for child in _children:
-        child.send_signal(signal.SIGINT)
+        child.send(child.program.stop_signal, group=False)
     for child in _children:
-        child.wait(timeout=20)
+        if child.process:
+            child.process.wait(timeout=20)
+        child.output.close()
     shutil.rmtree(HOME, ignore_errors=True)

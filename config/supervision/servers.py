@@ -23,9 +23,9 @@ VALKEY_READY = 120.0
 SERVERS = Path("run") / "servers.json"
 
 
-def postgres_program(home: Path) -> Program:
+def postgres_program(home: Path, *options: str) -> Program:
     """Return the embedded PostgreSQL; its fast shutdown ends open transactions and writes everything down."""
-    command = embedded.postgres_command(home)
+    command = embedded.postgres_command(home, *options)
     return Program(
         name="postgres",
         argv=command.argv,
