@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
+from datastore.models.coverage import Coverage, DeadLetter, Feed, FeedPosition, GapRepair
+from datastore.models.market import Market, ProviderClock
 from datastore.models.request import DatastoreRequest
+from datastore.models.series import Candle, ProviderCandle, Tick
 
-__all__ = ["DatastoreRequest"]
+__all__ = [
+    "Candle",
+    "Coverage",
+    "DatastoreRequest",
+    "DeadLetter",
+    "Feed",
+    "FeedPosition",
+    "GapRepair",
+    "Market",
+    "ProviderCandle",
+    "ProviderClock",
+    "Tick",
+]

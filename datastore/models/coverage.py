@@ -1,0 +1,130 @@
+"""What is proven, what is known of each feed, and what is missing."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import CompositePrimaryKey
+
+from datastore.models.market import Market
+
+
+class Coverage(models.Model):
+    """A proven span [start, stop): every trade in it is stored, or the provider answered for it."""
+
+    class Source(models.TextChoices):
+        """Who vouches for the span."""
+
+        LIVE = "live"
+        PROVIDER = "provider"
+
+    pk = CompositePrimaryKey("market", "source", "feed", "resolution", "start")
+    market = models.ForeignKey(Market, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    source = models.TextField(choices=Source.choices)
+    feed = models.TextField(default="", help_text="Topic and connection; empty for the provider's answers.")
+    resolution = models.IntegerField(default=0, help_text="Seconds of the provider's answer, 0 for live.")
+    start = models.DateTimeField()
+    stop = models.DateTimeField()
+    reason = models.TextField(null=True, help_text="How it ended; NULL: nobody said that it did.")
+    version = models.BigIntegerField(default=0, db_default=0, help_text="When it last began, ended or joined another.")
+
+    class Meta:
+        db_table = "coverage"
+        indexes = [models.Index(fields=["market", "source", "resolution", "start"], name="coverage_start")]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(start__lt=models.F("stop")), name="coverage_not_empty")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.market_id} {self.source} {self.start}..{self.stop}"
+
+
+class FeedPosition(models.Model):
+    """Where a feed stands in one market: the last number stored, and its open span."""
+
+    pk = CompositePrimaryKey("market", "feed")
+    market = models.ForeignKey(Market, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    feed = models.TextField()
+    topic = models.TextField()
+    last_n = models.BigIntegerField()
+    unbroken = models.BooleanField(help_text="Every number from 1 to last_n was seen.")
+    start = models.DateTimeField(null=True, help_text="Of the open span; NULL: none is open.")
+    stop = models.DateTimeField(null=True, help_text="Proven up to here; NULL: nothing of the open span yet.")
+    bridge = models.DateTimeField(null=True, help_text="A replay reaches back to here, once the span is proven at all.")
+    reason = models.TextField(null=True, help_text="How the span before ended.")
+
+    class Meta:
+        db_table = "feed_position"
+        indexes = [models.Index(fields=["market", "topic"], name="feed_position_topic")]
+
+    def __str__(self) -> str:
+        return f"{self.market_id} {self.feed} #{self.last_n}"
+
+
+class Feed(models.Model):
+    """A connection of one route: how far its producer is acknowledged, and when its topic was last read to the end."""
+
+    feed = models.TextField(primary_key=True)
+    topic = models.TextField(db_index=True)
+    markets = models.JSONField(default=list, help_text="Symbols routed here; empty: all of the topic.")
+    connected = models.DateTimeField(null=True)
+    acknowledged_until = models.DateTimeField()
+    acknowledged_at = models.DateTimeField(help_text="The database's clock.")
+    behind_since = models.DateTimeField(help_text="Provider's time of the first acknowledgement not yet read.")
+    drained_at = models.DateTimeField(null=True, help_text="The database's clock.")
+
+    class Meta:
+        db_table = "feed"
+        indexes = [
+            models.Index(
+                fields=["acknowledged_until"],
+                name="feed_behind",
+                condition=models.Q(drained_at__isnull=True) | models.Q(drained_at__lt=models.F("acknowledged_at")),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.feed
+
+
+class GapRepair(models.Model):
+    """A hole and what is done about it; a final one is not asked for again."""
+
+    market = models.ForeignKey(Market, models.CASCADE, related_name="+")
+    resolution = models.IntegerField()
+    start = models.DateTimeField()
+    stop = models.DateTimeField()
+    reason = models.TextField()
+    version = models.BigIntegerField(default=0)
+    attempts = models.IntegerField(default=0)
+    next_try = models.DateTimeField(null=True, blank=True)
+    final = models.BooleanField(default=False, help_text="The provider answered that it has nothing.")
+
+    class Meta:
+        db_table = "gap_repair"
+        indexes = [models.Index(fields=["market", "resolution", "start"], name="gap_repair_start")]
+
+    def __str__(self) -> str:
+        return f"{self.market_id} {self.resolution} {self.start}..{self.stop}"
+
+
+class DeadLetter(models.Model):
+    """A record that could not be stored, with the bytes it came as."""
+
+    topic = models.TextField()
+    market = models.TextField(null=True, blank=True, help_text="As the record names it; it may be unknown.")
+    reason = models.TextField()
+    raw = models.BinaryField()
+    position = models.TextField(default="", blank=True, help_text="The broker's name of its place.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "dead_letter"
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["topic", "position"], name="dead_letter_once", condition=~models.Q(position="")
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.topic}: {self.reason}"

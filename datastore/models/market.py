@@ -1,0 +1,54 @@
+"""A market, and the providers' view of it."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+
+class Market(models.Model):
+    """One traded pair at one exchange; its row is the lock under which everything of the market is written."""
+
+    id = models.AutoField(primary_key=True)
+    symbol = models.TextField(unique=True, help_text="exchange:BASE-QUOTE")
+    exchange = models.TextField()
+    base = models.TextField()
+    quote = models.TextField()
+    provider_exchange = models.TextField(help_text="As the provider spells it.")
+    provider_base = models.TextField()
+    provider_quote = models.TextField()
+    series = models.UUIDField(default=uuid.uuid4, editable=False, help_text="Random id of this history.")
+    version = models.BigIntegerField(
+        default=0, db_default=0, editable=False, help_text="Rises with every transaction that changes an answer."
+    )
+    watermark = models.DateTimeField(null=True, blank=True, editable=False, help_text="Up to here the feed is known.")
+    live_stop = models.DateTimeField(null=True, blank=True, editable=False, help_text="Newest proven time of any feed.")
+    ticks_from = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Trades before this UTC midnight were deleted by retention."
+    )
+
+    class Meta:
+        db_table = "market"
+        ordering = ["symbol"]
+
+    def __str__(self) -> str:
+        return self.symbol
+
+
+class ProviderClock(models.Model):
+    """The provider's identity, and its clock relative to the database's."""
+
+    provider = models.TextField(primary_key=True)
+    simulated = models.BooleanField(default=False)
+    clock_offset = models.DurationField(
+        null=True, blank=True, help_text="Provider's time - database's; NULL: no stamp yet."
+    )
+    floor = models.DateTimeField(null=True, blank=True, help_text="Greatest time given out.")
+    measured_at = models.DateTimeField(null=True, blank=True, help_text="The database's clock.")
+
+    class Meta:
+        db_table = "provider_clock"
+
+    def __str__(self) -> str:
+        return self.provider

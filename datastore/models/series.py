@@ -1,0 +1,88 @@
+"""Trades and the candles made of them; written by the functions of datastore/sql, read by all."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import CompositePrimaryKey
+
+from datastore.models.fields import ExactDecimalField
+from datastore.models.market import Market
+
+
+class Tick(models.Model):
+    """One trade; order within a market is (ts, seq nulls last, trade_id)."""
+
+    pk = CompositePrimaryKey("market", "ts", "trade_id")
+    market = models.ForeignKey(Market, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    ts = models.DateTimeField(help_text="Exchange time.")
+    received_at = models.DateTimeField(help_text="Provider's time at the first receipt.")
+    seq = models.BigIntegerField(null=True)
+    side = models.SmallIntegerField(default=0, help_text="Taker: 1 buy, -1 sell, 0 unknown.")
+    # Byte order: ties are broken alike on every installation, whatever its locale.
+    trade_id = models.TextField(db_collation="C")
+    price = ExactDecimalField()
+    amount = ExactDecimalField(help_text="In units of the base.")
+
+    class Meta:
+        db_table = "tick"
+        constraints = [
+            # NaN and Infinity compare as greater than every number.
+            models.CheckConstraint(condition=models.Q(price__gt=0, price__lt="Infinity"), name="tick_price"),
+            models.CheckConstraint(condition=models.Q(amount__gte=0, amount__lt="Infinity"), name="tick_amount"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.market_id} {self.ts} {self.trade_id}"
+
+
+class Candle(models.Model):
+    """A roll-up of ticks; one that lost its last trade stays as a tombstone with trades 0, so that it is pushed."""
+
+    pk = CompositePrimaryKey("market", "resolution", "open_time")
+    market = models.ForeignKey(Market, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    resolution = models.IntegerField(help_text="Seconds: 60, 3600 or 86400.")
+    open_time = models.DateTimeField()
+    open = ExactDecimalField(null=True)
+    high = ExactDecimalField(null=True)
+    low = ExactDecimalField(null=True)
+    close = ExactDecimalField(null=True)
+    volume = ExactDecimalField()
+    quote_volume = ExactDecimalField()
+    trades = models.IntegerField()
+    version = models.BigIntegerField(help_text="The market's version at the last change.")
+    revision = models.IntegerField(default=0, db_default=0, help_text="Committed changes since the first.")
+
+    class Meta:
+        db_table = "candle"
+        indexes = [models.Index(fields=["market", "version"], name="candle_version")]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(resolution__in=(60, 3600, 86400)), name="candle_resolution"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.market_id} {self.resolution} {self.open_time}"
+
+
+class ProviderCandle(models.Model):
+    """A final candle of the provider's own, where something was traded."""
+
+    pk = CompositePrimaryKey("market", "resolution", "open_time")
+    market = models.ForeignKey(Market, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    resolution = models.IntegerField(help_text="Seconds: 60, 3600 or 86400.")
+    open_time = models.DateTimeField()
+    open = ExactDecimalField()
+    high = ExactDecimalField()
+    low = ExactDecimalField()
+    close = ExactDecimalField()
+    volume = ExactDecimalField()
+    quote_volume = ExactDecimalField()
+    version = models.BigIntegerField(help_text="The market's version at the last change.")
+    revision = models.IntegerField(default=0, db_default=0)
+
+    class Meta:
+        db_table = "provider_candle"
+        indexes = [models.Index(fields=["market", "version"], name="provider_candle_version")]
+        constraints = [models.CheckConstraint(condition=models.Q(volume__gt=0), name="provider_candle_traded")]
+
+    def __str__(self) -> str:
+        return f"{self.market_id} {self.resolution} {self.open_time}"

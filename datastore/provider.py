@@ -1,0 +1,40 @@
+"""Whose data this database holds: one provider, for good."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import transaction
+
+from datastore.models import ProviderClock
+
+UNNAMED = ""
+# An answer of the provider may be this old; a candle is final once its end lies further back. By resolution, seconds.
+CACHE_AGE = {60: timedelta(seconds=60), 3600: timedelta(seconds=660), 86400: timedelta(seconds=660)}
+
+
+class OtherProvider(Exception):
+    """This database holds the data of another provider."""
+
+    def __init__(self, stored: str, found: str) -> None:
+        super().__init__(f"this database holds data of {stored!r}, but the provider is {found!r}")
+        self.stored = stored
+        self.found = found
+
+
+def remember_provider(name: str, simulated: bool) -> None:
+    """Remember the provider at the first call; raise OtherProvider if another one is remembered."""
+    with transaction.atomic():
+        stored = ProviderClock.objects.select_for_update().first()
+        if stored is None:
+            ProviderClock.objects.create(provider=name, simulated=simulated)
+        elif stored.provider == UNNAMED:
+            ProviderClock.objects.filter(provider=UNNAMED).update(provider=name, simulated=simulated)
+        elif stored.provider != name:
+            raise OtherProvider(stored.provider, name)
+
+
+def current_provider() -> tuple[str, bool]:
+    """Return the provider's name, empty while none is remembered, and whether its data is simulated."""
+    stored = ProviderClock.objects.first()
+    return (stored.provider, stored.simulated) if stored else (UNNAMED, False)

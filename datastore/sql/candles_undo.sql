@@ -1,0 +1,7 @@
+drop function digest(int);
+drop function rebuild(int, timestamptz, timestamptz);
+drop function cancel(int, timestamptz, text);
+drop function renew(int, timestamptz[]);
+drop function lock_market(int);
+drop function ingest(int[], bigint[], bigint[], smallint[], text[], numeric[], numeric[], bigint[]);
+drop function reaggregate(int[], timestamptz[]);

@@ -1,0 +1,70 @@
+"""Trades on their way into the database: what cannot be stored, and the rest as columns of one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+
+from streaming.records import Micros, Trade
+
+LEAST, MOST = Decimal("1e-24"), Decimal("1e24")
+ZERO = Decimal(0)
+# Every time of a trade lies in here; a time in another unit does not.
+EARLIEST, LATEST = 0, 4_102_444_800_000_000  # 1970 and 2100, microseconds
+LONG = 2**63
+
+
+def fault_of(trade: Trade) -> str | None:
+    """Return why the database could not hold this trade, None for a sound one."""
+    try:
+        if not LEAST < trade.price < MOST:
+            return "price out of range"
+        if not (trade.amount == ZERO or LEAST < trade.amount < MOST):
+            return "amount out of range"
+    except InvalidOperation:
+        return "not a number"
+    if not (EARLIEST < trade.ts < LATEST and EARLIEST < trade.received_at < LATEST):
+        return "time out of range"
+    if trade.seq is not None and not -LONG <= trade.seq < LONG:
+        return "sequence number out of range"
+    return "id with a zero byte" if "\0" in trade.id else None
+
+
+@dataclass(slots=True)
+class Columns:
+    """Trades of a batch as array literals: text of the server's own form is read many times faster than objects."""
+
+    markets: list[str] = field(default_factory=list)  # ids as text
+    trades: list[Trade] = field(default_factory=list)
+
+    def parameters(self) -> list[str]:
+        """Return the arguments of the SQL function ingest, in its order."""
+        trades = self.trades
+        return [
+            _array(self.markets),
+            _array([str(trade.ts) for trade in trades]),
+            _array(["NULL" if trade.seq is None else str(trade.seq) for trade in trades]),
+            _array([str(trade.side) for trade in trades]),
+            _quoted([trade.id for trade in trades]),
+            _array([str(trade.price) for trade in trades]),
+            _array([str(trade.amount) for trade in trades]),
+            _array([str(trade.received_at) for trade in trades]),
+        ]
+
+
+def _array(texts: Iterable[str]) -> str:
+    return f"{{{','.join(texts)}}}"
+
+
+def _quoted(texts: Sequence[str]) -> str:
+    """Return an array of arbitrary texts: all quoted, so that commas, braces and the word NULL are plain letters."""
+    joined = '","'.join(texts)
+    if joined.count('"') != 2 * (len(texts) - 1) or "\\" in joined:
+        joined = '","'.join(text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
+    return f'{{"{joined}"}}'
+
+
+def too_old(trade_ts: Micros, oldest: Micros | None) -> bool:
+    """Tell whether retention has passed this time: its minute could no longer be made whole from ticks."""
+    return oldest is not None and trade_ts < oldest
