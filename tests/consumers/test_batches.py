@@ -3,8 +3,6 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-import pytest
-
 from consumers.batches import read_batch
 from streaming.port import Record
 from streaming.records import Trade, Watermark, encode
@@ -37,27 +35,6 @@ def test_readable_records_keep_their_order_and_their_origin() -> None:
     assert batch.live == [trade(), mark]
     assert [origin.position for origin in batch.origins] == ["1-0", "3-0"]
     assert [(bad.record.position, bool(bad.reason)) for bad in batch.unreadable] == [("2-0", True)]
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"price": Decimal(0)},
-        {"price": Decimal("-1")},
-        {"amount": Decimal("-0.1")},
-        {"price": Decimal("NaN")},
-        {"price": Decimal("1e100000")},
-        {"amount": Decimal("1e-100000")},
-        {"ts": 0},
-        {"ts": 10**18},
-        {"received_at": -5},
-        {"id": "a\x00b"},
-    ],
-)
-def test_a_trade_that_no_database_should_hold_is_unreadable(changes: dict[str, Any]) -> None:
-    batch = read_batch([record(encode(trade(**changes)))])
-    assert batch.live == []
-    assert len(batch.unreadable) == 1
 
 
 def test_a_record_under_another_markets_key_is_unreadable() -> None:

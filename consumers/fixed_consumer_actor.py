@@ -1,0 +1,131 @@
+"""The consumer of a fixed topic: poll, decode, one transaction, commit, cache."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+
+from actors.errors import CacheFault
+from actors.models import Actor
+from actors.session import ActorSession
+from consumers.batches import Batch, read_batch
+from consumers.models import FixedTopicConsumer
+from datastore import cache, feeds
+from datastore.dead_letters import Letter, bury_all
+from datastore.writes import MarketChange, store_live
+from streaming.connect import connect
+from streaming.port import Record, Subscription
+
+log = structlog.get_logger(__name__)
+
+POLL = 0.25  # seconds that an idle turn waits
+LINGER = 0.02  # seconds that a small batch may grow, so that a busy market costs per batch
+BATCH = 5_000  # records at the most
+GROUP = "candlekeep"
+# A feed counts as drained for as long as it was read to its end; readers are told this often.
+DRAINED_EVERY = 4  # idle turns
+
+
+def letter(record: Record, reason: str) -> Letter:
+    """Return a record's dead letter."""
+    return Letter(record.topic, record.key, reason, record.value, record.position)
+
+
+class FixedTopicWork:
+    """Store what one fixed topic brings, in the order of its records."""
+
+    model: type[Actor] = FixedTopicConsumer
+    several = False  # Redis Streams serve one active consumer; others stand by
+    pause = 0.0  # a turn waits for records itself
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self.role = f"fixed-{topic.removesuffix('-data')}"
+        self._session: ActorSession
+        self._subscription: Subscription | None = None
+        self._idle = 0
+
+    def open(self, session: ActorSession) -> None:
+        """Subscribe behind the last committed record, and write the cache anew whatever changed meanwhile."""
+        self._session = session
+        self.close()
+        broker = connect(settings.STREAM_URL, settings.STREAM_MAXLEN)
+        admin = broker.admin()
+        admin.create_topic(self.topic)
+        admin.close()
+        self._subscription = broker.subscribe(GROUP, [self.topic])
+        cache.write_all()
+
+    def turn(self) -> bool:
+        """Handle one batch; True if there may be more."""
+        assert self._subscription is not None  # noqa: S101 - the runner opens before the first turn
+        began = time.monotonic()
+        records = self._subscription.poll(POLL, BATCH)
+        if not records:
+            self._note_idle(timedelta(seconds=time.monotonic() - began))
+            return False
+        if len(records) < BATCH:
+            self._session.stop.wait(LINGER)
+            records += self._subscription.poll(0, BATCH - len(records))
+        self._handle(records)
+        return True
+
+    def beat(self) -> None:
+        """Tell how far behind we are."""
+        if self._subscription is None:
+            return
+        for loss in self._subscription.take_losses():
+            log.error("records lost", actor=self._session.name, topic=loss.topic, after=loss.position, count=loss.count)
+        log.debug("consumer", actor=self._session.name, lag=self._subscription.lag())
+
+    def close(self) -> None:
+        """Give the subscription back; what is not committed comes again."""
+        if self._subscription is not None:
+            self._subscription.close()
+        self._subscription = None
+
+    def _note_idle(self, ago: timedelta) -> None:
+        if self._idle % DRAINED_EVERY == 0:
+            feeds.note_drained(self.topic, ago)
+        self._idle += 1
+
+    def _handle(self, records: list[Record]) -> None:
+        actor = self._session.actor
+        self._idle = 0
+        actor.message_received()
+        batch = read_batch(records)
+        actor.process_success()
+        self._session.save()
+        changes = self._write(batch)
+        self._commit(records)
+        self._update_cache(changes)
+        actor.update_cache_success()
+        self._session.save()
+
+    def _write(self, batch: Batch) -> list[MarketChange]:
+        """Write ticks, candles, coverage, dead letters and our own state in one transaction."""
+        with transaction.atomic():
+            stored = store_live(batch.live)
+            letters = [letter(bad.record, bad.reason) for bad in batch.unreadable]
+            letters += [letter(batch.origins[index], reason) for index, reason in stored.refused]
+            if letters:
+                bury_all(letters)
+            self._session.actor.write_success()
+            self._session.save()
+        log.debug("batch stored", actor=self._session.name, records=len(batch.live), dead=len(letters))
+        return stored.changes
+
+    def _commit(self, records: list[Record]) -> None:
+        # After the rows: the other order would lose the batch if we died here.
+        assert self._subscription is not None  # noqa: S101
+        self._subscription.commit(records)
+
+    def _update_cache(self, changes: list[MarketChange]) -> None:
+        try:
+            cache.write_changed(changes)
+        except cache.CacheUnavailable as exc:
+            raise CacheFault(str(exc)) from exc

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from actors.commands import ActorCommand
+from consumers.fixed_consumer_actor import FixedTopicWork
+from streaming.topics import FIXED
+
+
+class Command(ActorCommand):
+    """Run the consumer of one fixed topic."""
+
+    help = "Store what a fixed topic brings, until stopped. A second process stands by for the first."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take the topic."""
+        parser.add_argument("--topic", required=True, choices=sorted(FIXED))
+
+    def work(self, **options: Any) -> FixedTopicWork:
+        """Return the consumer's work."""
+        return FixedTopicWork(options["topic"])

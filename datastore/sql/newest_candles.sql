@@ -1,0 +1,15 @@
+-- The newest candle of each base resolution of these markets, with what a reader compares: series, version, watermark.
+select m.symbol, m.series::text, m.version, (extract(epoch from m.watermark) * 1000)::bigint,
+       coalesce(json_object_agg(c.resolution, json_build_array(
+           (extract(epoch from c.open_time) * 1000)::bigint, c.open::text, c.high::text, c.low::text, c.close::text,
+           c.volume::text, c.quote_volume::text, c.trades, c.revision)) filter (where c.resolution is not null), '{}')::text
+  from market m
+  left join lateral (
+       select n.*
+         from (values (60), (3600), (86400)) as r (resolution)
+        cross join lateral (
+              select * from candle k
+               where k.market_id = m.id and k.resolution = r.resolution and k.trades > 0
+               order by k.open_time desc limit 1) n) c on true
+ where %(ids)s::int[] is null or m.id = any (%(ids)s::int[])
+ group by m.id
