@@ -46,6 +46,11 @@ def to_ms(instant: datetime) -> int:
     return (instant - EPOCH) // timedelta(milliseconds=1)
 
 
+def ms(moment: datetime | None) -> int | None:
+    """Return milliseconds since 1970, None for no time."""
+    return None if moment is None else to_ms(moment)
+
+
 def to_us(instant: datetime) -> int:
     """Return whole microseconds since 1970, the database's own precision."""
     return (instant - EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,74 @@
+"""GET markets and markets/{m}: what is kept, from when, and how fresh it is."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpResponse
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from datastore.api.answers import json_answer
+from datastore.api.errors import UnknownMarket
+from datastore.api.lookup import find_market, provider_json
+from datastore.api.params import no_question, query_of
+from datastore.api.symbols import market_text
+from datastore.queries import fetch_all
+from datastore.statements import statement
+
+Row = tuple[str, str, str, str, int, int | None, int | None, int | None, int | None, int | None, str | None, bool]
+
+
+class Markets(APIView):
+    """GET markets."""
+
+    def get(self, request: Request) -> HttpResponse:
+        """Answer all markets by symbol."""
+        no_question(query_of(request))
+        return json_answer({**provider_json(), "markets": [market_json(row) for row in _rows(None)]})
+
+
+class OneMarket(APIView):
+    """GET markets/{m}."""
+
+    def get(self, request: Request, asked: str) -> HttpResponse:
+        """Answer one market, found by any spelling."""
+        no_question(query_of(request))
+        try:
+            symbol = find_market(market_text(asked)).symbol
+        except ValueError:
+            raise UnknownMarket(asked) from None
+        return json_answer({**provider_json(), **market_json(_rows(symbol)[0])})
+
+
+def _rows(symbol: str | None) -> list[Row]:
+    stale = timedelta(seconds=settings.STALE_AFTER)
+    return fetch_all(statement("api", "markets"), {"symbol": symbol, "stale": stale})
+
+
+def market_json(row: Row) -> dict[str, Any]:
+    """Return one market; times in milliseconds, freshness = provider's time - newest proven time of its feed."""
+    symbol, exchange, base, quote, version, watermark, live_stop, freshness, first, newest, price, is_open = row
+    return {
+        "market": symbol,
+        "exchange": exchange,
+        "base": base,
+        "quote": quote,
+        "version": version,
+        "watermark": watermark,
+        "first": first,
+        "newest": newest,
+        "last_price": price,
+        "feed": feed_state(is_open, freshness),
+        "live_until": live_stop,
+        "freshness": freshness,
+    }
+
+
+def feed_state(is_open: bool, freshness: int | None) -> str:
+    """Return none (nothing was ever proven), live, or stale: the feed ended or has been silent for STALE_AFTER."""
+    if freshness is None:
+        return "none"
+    return "live" if is_open and freshness <= settings.STALE_AFTER * 1000 else "stale"

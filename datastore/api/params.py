@@ -1,0 +1,179 @@
+"""Read query strings strictly: an unknown, repeated, missing or bad parameter is a 400 that names it and the accepted.
+
+All complaints of one query are told at once. Pure: text in, typed questions out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from rest_framework.request import Request
+
+from datastore.api.errors import BadParameters, shown
+from datastore.api.instants import parse_instant
+from datastore.api.symbols import market_text
+from datastore.timeframes import TIMEFRAMES
+
+MAX_ROWS = 10_000  # of one json answer
+DEFAULT_ROWS = 500
+FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+Query = Mapping[str, Sequence[str]]
+Parser = Callable[[str], Any]
+
+
+def parse_limit(text: str) -> int:
+    """Return how many rows or buckets are asked for; raise ValueError outside 1..MAX_ROWS."""
+    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= MAX_ROWS:
+        raise ValueError(f"is not a whole number from 1 to {MAX_ROWS}.")
+    return int(text)
+
+
+def parse_flag(text: str) -> bool:
+    """Return yes or no; raise ValueError for anything else."""
+    if text.lower() not in FLAGS:
+        raise ValueError(f"is neither yes nor no. Accepted: {', '.join(FLAGS)}.")
+    return FLAGS[text.lower()]
+
+
+def parse_timeframe(text: str) -> str:
+    """Return the timeframe's name; raise ValueError with all of them. Case matters: 1m is a minute, 1M a month."""
+    if text not in TIMEFRAMES:
+        raise ValueError(f"is not a timeframe (case matters). Accepted: {', '.join(TIMEFRAMES)}.")
+    return text
+
+
+def one_of(accepted: Sequence[str], later: Sequence[str] = ()) -> Parser:
+    """Return a parser of a choice; the values in later are designed but not served yet, and it says so."""
+
+    def parse(text: str) -> str:
+        if text in later:
+            raise ValueError(f"is not available yet. Available: {', '.join(accepted)}.")
+        if text not in accepted:
+            raise ValueError(f"is unknown. Accepted: {', '.join(accepted)}.")
+        return text
+
+    return parse
+
+
+RANGE: dict[str, Parser] = {"from": parse_instant, "to": parse_instant, "limit": parse_limit}
+SERIES: dict[str, Parser] = {"market": market_text, "timeframe": parse_timeframe, **RANGE}
+CANDLES: dict[str, Parser] = {
+    **SERIES,
+    "closed_only": parse_flag,
+    "numbers": one_of(["string", "float"]),
+    "format": one_of(["json"], later=["ccxt", "binance", "csv", "ndjson", "arrow", "parquet"]),
+    "fill": one_of(["none"], later=["null", "flat"]),
+}
+TRADES: dict[str, Parser] = {"market": market_text, **RANGE, "cursor": str}
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesQuestion:
+    """A stretch of one candle series: start and stop as asked for, not yet floored to buckets."""
+
+    market: str
+    timeframe: str
+    start: datetime | None
+    stop: datetime | None
+    limit: int | None
+    closed_only: bool = False
+    numbers: str = "string"
+
+
+@dataclass(frozen=True, slots=True)
+class TradesQuestion:
+    """A stretch of one market's trades; the cursor names the last trade already read."""
+
+    market: str
+    start: datetime | None
+    stop: datetime | None
+    limit: int
+    cursor: str | None
+
+
+def candles_question(query: Query) -> SeriesQuestion:
+    """Return what GET candles asks for."""
+    values = _read(query, CANDLES, required=("market", "timeframe"))
+    return SeriesQuestion(
+        **_series(values),
+        closed_only=values.get("closed_only", False),
+        numbers=values.get("numbers", "string"),
+    )
+
+
+def coverage_question(query: Query) -> SeriesQuestion:
+    """Return what GET coverage asks for."""
+    return SeriesQuestion(**_series(_read(query, SERIES, required=("market", "timeframe"))))
+
+
+def trades_question(query: Query) -> TradesQuestion:
+    """Return what GET trades asks for."""
+    values = _read(query, TRADES, required=("market",))
+    if "cursor" in values and "from" in values:
+        raise BadParameters({"cursor": ["stands for from: give one of the two."]})
+    return TradesQuestion(
+        market=values["market"],
+        start=values.get("from"),
+        stop=values.get("to"),
+        limit=values.get("limit", DEFAULT_ROWS),
+        cursor=values.get("cursor"),
+    )
+
+
+def query_of(request: Request) -> Query:
+    """Return the request's query string: every value of every name, in order."""
+    return dict(request.query_params.lists())
+
+
+def no_question(query: Query) -> None:
+    """Refuse every parameter, for addresses that take none."""
+    _read(query, {})
+
+
+def _series(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "market": values["market"],
+        "timeframe": values["timeframe"],
+        "start": values.get("from"),
+        "stop": values.get("to"),
+        "limit": values.get("limit"),
+    }
+
+
+def _read(query: Query, accepted: Mapping[str, Parser], required: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the parsed values by name; raise BadParameters with every complaint."""
+    values: dict[str, Any] = {}
+    errors = {name: ["is missing."] for name in required if name not in query}
+    for name, texts in query.items():
+        try:
+            values[name] = _value(name, texts, accepted)
+        except ValueError as exc:
+            errors[name if name in accepted else name[:60]] = [str(exc)]
+    errors.update(_order(values))
+    if errors:
+        raise BadParameters(errors)
+    return values
+
+
+def _value(name: str, texts: Sequence[str], accepted: Mapping[str, Parser]) -> Any:
+    if name not in accepted:
+        raise ValueError(f"is not a parameter here. Accepted: {', '.join(accepted) or 'none'}.")
+    if len(texts) != 1:
+        raise ValueError(f"is given {len(texts)} times; once is accepted.")
+    if not texts[0]:
+        raise ValueError("is empty.")
+    try:
+        return accepted[name](texts[0])
+    except ValueError as exc:
+        raise ValueError(f"{shown(texts[0])} {exc}") from None
+
+
+def _order(values: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    start, stop = values.get("from"), values.get("to")
+    if start is not None and stop is not None and start >= stop:
+        yield "from", ["must lie before to: the range is half open, [from, to)."]

@@ -1,0 +1,107 @@
+"""One candle series as JSON: the rows, and the certificate that says which of them are proven."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from datastore.api.answers import pack
+from datastore.api.instants import ms, to_ms
+from datastore.merge import Row, Segment, Series
+
+COLUMNS = ("time", "open", "high", "low", "close", "volume", "quote_volume", "trades", "source", "closed", "revision")
+DECIMALS = slice(1, 7)  # open to quote_volume: decimal text
+
+
+def candles_json(series: Series, numbers: str, following: str | None) -> dict[str, Any]:
+    """Return the answer of GET candles; following is the address of the next page."""
+    return {
+        **head_json(series),
+        "coverage": [segment_json(segment) for segment in series.segments],
+        "columns": COLUMNS,
+        "candles": as_numbers(series.rows) if numbers == "float" else series.rows,
+        "next": following,
+        "request": None,
+    }
+
+
+def coverage_json(series: Series, following: str | None) -> dict[str, Any]:
+    """Return the answer of GET coverage: the certificate alone, with totals."""
+    return {
+        **head_json(series),
+        "coverage": [segment_json(segment) for segment in series.segments],
+        "totals": totals(series.segments),
+        "next": following,
+    }
+
+
+def head_json(series: Series) -> dict[str, Any]:
+    """Return what every answer about a series begins with."""
+    return {
+        "market": series.market,
+        "timeframe": series.timeframe,
+        "provider": series.provider,
+        "simulated": series.simulated,
+        "server_time": to_ms(series.server_time),
+        "watermark": ms(series.watermark),
+        "version": series.version,
+        "cursor": cursor(series),
+        "stream_url": None,
+        "complete": series.complete,
+        "complete_until": ms(series.complete_until),
+    }
+
+
+def segment_json(segment: Segment) -> dict[str, Any]:
+    """Return one line of the certificate; quiet counts the buckets in which nothing was traded."""
+    return {
+        "from": to_ms(segment.start),
+        "to": to_ms(segment.stop),
+        "state": segment.state,
+        "quiet": segment.quiet,
+        "reason": segment.reason,
+        "repair": segment.repair,
+    }
+
+
+def totals(segments: Iterable[Segment]) -> dict[str, Any]:
+    """Return the milliseconds of each state that occurs, the number of gaps and of quiet buckets."""
+    spans: dict[str, int] = {}
+    gaps = quiet = 0
+    for segment in segments:
+        spans[segment.state] = spans.get(segment.state, 0) + to_ms(segment.stop) - to_ms(segment.start)
+        gaps += segment.state == "gap"
+        quiet += segment.quiet or 0
+    return {"milliseconds": spans, "gaps": gaps, "quiet": quiet}
+
+
+def as_numbers(rows: Iterable[Row]) -> list[list[Any]]:
+    """Return the rows with their decimals as JSON numbers: the same digits without quotes, not rounded to a float."""
+    return [[row[0], *map(_unquoted, row[DECIMALS]), *row[DECIMALS.stop :]] for row in rows]
+
+
+def _unquoted(text: str | None) -> msgspec.Raw | None:
+    return None if text is None else msgspec.Raw(text.encode())
+
+
+def cursor(series: Series) -> str:
+    """Return the place in the series' history that this answer shows: what a stream of changes goes on from."""
+    return pack(series.series_id, series.version, ms(series.watermark))
+
+
+def etag(series: Series, *question: object) -> str:
+    """Return what stays the same as long as the answer to the question does, server_time aside; hence weak.
+
+    The minute of the provider's time is in it too: with a feed at rest, buckets still begin and become pending.
+    """
+    known = (series.series_id, series.version, _minute(series.watermark), _minute(series.server_time))
+    digest = hashlib.sha256(repr((series.market, series.start, series.stop, *known, *question)).encode())
+    return f'W/"{digest.hexdigest()[:32]}"'
+
+
+def _minute(moment: datetime | None) -> int | None:
+    return None if moment is None else to_ms(moment) // 60_000

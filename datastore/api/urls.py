@@ -1,0 +1,24 @@
+"""The addresses under /api/v1/."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from datastore.api.actors import ActorDetail, ActorList, ActorReset
+from datastore.api.candles import Candles, CoverageView
+from datastore.api.markets import Markets, OneMarket
+from datastore.api.nowhere import Nowhere
+from datastore.api.trades import Trades
+
+urlpatterns = [
+    path("candles", Candles.as_view()),
+    path("coverage", CoverageView.as_view()),
+    path("trades", Trades.as_view()),
+    path("markets", Markets.as_view()),
+    path("markets/<path:asked>", OneMarket.as_view()),
+    path("actors", ActorList.as_view()),
+    path("actors/<str:kind>/<str:name>", ActorDetail.as_view()),
+    path("actors/<str:kind>/<str:name>/reset", ActorReset.as_view()),
+    path("", Nowhere.as_view()),
+    path("<path:path>", Nowhere.as_view()),
+]

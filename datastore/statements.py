@@ -1,0 +1,21 @@
+"""The named statements of datastore/sql: one file per reader, `-- name:` before each."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "sql"
+_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+
+
+def statement(file: str, name: str) -> str:
+    """Return the statement of this name in sql/<file>.sql. Raises KeyError where there is none."""
+    return _statements(file)[name]
+
+
+@cache
+def _statements(file: str) -> dict[str, str]:
+    _, *parts = _NAME.split((FOLDER / f"{file}.sql").read_text())
+    return {name: text.strip().rstrip(";") for name, text in zip(parts[::2], parts[1::2], strict=True)}

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datastore.api import params
+from datastore.api.errors import BadParameters
+from datastore.timeframes import TIMEFRAMES
+
+ENOUGH = {"market": ["coinbase:BTC-USD"], "timeframe": ["1m"]}
+
+
+def complaint(query: dict[str, list[str]], name: str) -> str:
+    with pytest.raises(BadParameters) as caught:
+        params.candles_question(ENOUGH | query)
+    assert list(caught.value.errors) == [name]
+    return caught.value.errors[name][0]
+
+
+def test_a_question_has_the_defaults_of_the_interface() -> None:
+    question = params.candles_question(ENOUGH)
+    assert question == params.SeriesQuestion("coinbase:BTC-USD", "1m", None, None, None, False, "string")
+
+
+def test_every_parameter_is_read() -> None:
+    query = {"from": ["2026-11-23"], "to": ["1795435200"], "limit": ["7"], "closed_only": ["1"]}
+    query |= {"numbers": ["float"], "format": ["json"], "fill": ["none"]}
+    question = params.candles_question(ENOUGH | query)
+    assert question.start == datetime(2026, 11, 23, tzinfo=UTC)
+    assert question.stop == datetime(2026, 11, 23, 12, tzinfo=UTC)
+    assert (question.limit, question.closed_only, question.numbers) == (7, True, "float")
+
+
+def test_an_unknown_parameter_is_named_with_the_accepted_ones() -> None:
+    sentence = complaint({"timefram": ["1m"]}, "timefram")
+    assert all(name in sentence for name in params.CANDLES)
+
+
+@pytest.mark.parametrize("name", ["ccxt", "binance", "csv", "ndjson", "arrow", "parquet"])
+def test_a_format_that_is_designed_but_not_served_says_so(name: str) -> None:
+    assert "not available yet. Available: json" in complaint({"format": [name]}, "format")
+
+
+@pytest.mark.parametrize("name", ["null", "flat"])
+def test_a_fill_that_is_designed_but_not_served_says_so(name: str) -> None:
+    assert "not available yet. Available: none" in complaint({"fill": [name]}, "fill")
+
+
+@pytest.mark.parametrize("text", ["0", "10001", "-1", "1.5", "many", "٣", "1e3", " 1"])
+def test_a_limit_outside_its_range_is_refused(text: str) -> None:
+    assert "from 1 to 10000" in complaint({"limit": [text]}, "limit")
+
+
+@pytest.mark.parametrize("text", ["1S", "60", "1H", "1min"])
+def test_an_unknown_timeframe_is_told_all_of_them(text: str) -> None:
+    sentence = complaint({"timeframe": [text]}, "timeframe")
+    assert all(f" {name}" in sentence for name in TIMEFRAMES)
+
+
+def test_a_minute_is_not_a_month() -> None:
+    assert params.candles_question(ENOUGH | {"timeframe": ["1M"]}).timeframe == "1M"
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "words"),
+    [
+        ({"closed_only": ["maybe"]}, "closed_only", "neither yes nor no"),
+        ({"numbers": ["int"]}, "numbers", "Accepted: string, float"),
+        ({"format": ["xml"]}, "format", "unknown. Accepted: json"),
+        ({"limit": ["1", "2"]}, "limit", "given 2 times"),
+        ({"limit": [""]}, "limit", "is empty"),
+        ({"from": ["1"]}, "from", "not a time between 2000 and 2100"),
+        ({"from": ["2026-11-24"], "to": ["2026-11-24"]}, "from", "must lie before to"),
+    ],
+)
+def test_a_bad_value_is_named_with_what_is_accepted(query: dict[str, list[str]], name: str, words: str) -> None:
+    assert words in complaint(query, name)
+
+
+def test_all_complaints_are_told_at_once() -> None:
+    with pytest.raises(BadParameters) as caught:
+        params.candles_question({"timeframe": ["9m"], "limit": ["x"], "y": ["1"]})
+    assert set(caught.value.errors) == {"market", "timeframe", "limit", "y"}
+
+
+def test_a_cursor_and_from_are_not_given_together() -> None:
+    with pytest.raises(BadParameters, match="give one of the two"):
+        params.trades_question({"market": ["a"], "cursor": ["x"], "from": ["2026-11-23"]})
+
+
+def test_an_address_without_parameters_refuses_them() -> None:
+    with pytest.raises(BadParameters, match="Accepted: none"):
+        params.no_question({"a": ["1"]})
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*params.CANDLES, *params.TRADES]) | st.text(max_size=8),
+        st.lists(
+            st.text(max_size=12) | st.sampled_from(["1m", "2026-11-23", "5", "1", "json"]), min_size=1, max_size=2
+        ),
+        max_size=6,
+    )
+)
+def test_any_query_is_a_question_or_names_what_is_bad(query: dict[str, list[str]]) -> None:
+    for read in (params.candles_question, params.coverage_question, params.trades_question, params.no_question):
+        try:
+            read(query)  # type: ignore[operator]
+        except BadParameters as refused:
+            assert refused.errors
+            assert all(sentences for sentences in refused.errors.values())
