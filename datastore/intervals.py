@@ -1,0 +1,76 @@
+"""Half-open stretches of time as pairs of microseconds; a set of them is ascending, disjoint, touching ones joined."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from streaming.records import Micros
+
+Interval = tuple[Micros, Micros]
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SECOND = 1_000_000
+
+
+def moment(micros: Micros) -> datetime:
+    """Return the UTC time of microseconds since 1970."""
+    return EPOCH + timedelta(microseconds=micros)
+
+
+def micros_of(time: datetime) -> Micros:
+    """Return microseconds since 1970."""
+    return (time - EPOCH) // timedelta(microseconds=1)
+
+
+def union(intervals: Iterable[Interval]) -> list[Interval]:
+    """Return the set of all time in any of the intervals."""
+    joined: list[Interval] = []
+    for start, stop in sorted(intervals):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], stop))
+        elif start < stop:
+            joined.append((start, stop))
+    return joined
+
+
+def clip(times: Sequence[Interval], start: Micros, stop: Micros) -> list[Interval]:
+    """Return the part of the set within [start, stop), at the cost of what it returns."""
+    found = []
+    for index in range(max(bisect_right(times, (start,)) - 1, 0), len(times)):
+        low, high = times[index]
+        if low >= stop:
+            break
+        if high > start:
+            found.append((max(low, start), min(high, stop)))
+    return found
+
+
+def subtract(times: Sequence[Interval], less: Sequence[Interval]) -> list[Interval]:
+    """Return the time in the first set and not in the second."""
+    left: list[Interval] = []
+    index = 0
+    for start, stop in times:
+        while index < len(less) and less[index][1] <= start:
+            index += 1
+        at, probe = start, index
+        while probe < len(less) and less[probe][0] < stop:
+            if less[probe][0] > at:
+                left.append((at, less[probe][0]))
+            at = max(at, less[probe][1])
+            probe += 1
+        if at < stop:
+            left.append((at, stop))
+    return left
+
+
+def whole(times: Iterable[Interval], length: int) -> list[Interval]:
+    """Return the whole buckets of this length, counted from 1970, that lie within the set."""
+    inner = ((-(-start // length) * length, stop // length * length) for start, stop in times)
+    return [(start, stop) for start, stop in inner if start < stop]
+
+
+def end_of(times: Sequence[Interval], at: Micros) -> Micros:
+    """Return where the set's interval around `at` ends, `at` itself where there is none."""
+    index = bisect_right(times, at, key=lambda interval: interval[0]) - 1
+    return max(at, times[index][1]) if index >= 0 else at
