@@ -16,23 +16,28 @@ import msgspec
 from streaming.errors import BadRecord
 
 VERSION = 1
-Micros = int
+BIGINT = 2**63 - 1  # the largest number a column of the database holds
+Micros = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999_999)]  # up to the end of the year 9999
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-Number = Annotated[int, msgspec.Meta(ge=1)]
+Number = Annotated[int, msgspec.Meta(ge=1, le=BIGINT)]
+Sequential = Annotated[int, msgspec.Meta(ge=0, le=BIGINT)]
+# No price or size on earth lies outside; beyond it lie numbers such as 1e999999999 that nobody can add up.
+LEAST, MOST, NOTHING = Decimal("1e-40"), Decimal("1e40"), Decimal(0)
+TRADE_LIMIT = 4096  # bytes of JSON; bounds the digits too
 
 
-class _Live(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+class _Live(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type"):
     market: Text  # exchange:BASE-QUOTE
     feed: Text  # topic + connection, e.g. tick-data/5f0c…
     n: Number
     v: Annotated[int, msgspec.Meta(ge=VERSION, le=VERSION)] = VERSION
 
 
-class Trade(_Live, frozen=True, kw_only=True, tag="trade"):
+class Trade(_Live, frozen=True, kw_only=True, gc=False, tag="trade"):
     """One trade as the venue reported it; identity (market, ts, id), order (ts, seq nulls last, id)."""
 
     ts: Micros  # exchange time
-    seq: int | None = None  # CCSEQ, else a wholly numeric venue id, else absent
+    seq: Sequential | None = None  # CCSEQ, else a wholly numeric venue id, else absent
     id: Text
     price: Decimal
     amount: Decimal  # base units
@@ -40,15 +45,15 @@ class Trade(_Live, frozen=True, kw_only=True, tag="trade"):
     received_at: Micros  # provider time at receipt
 
 
-class Replayed(msgspec.Struct, frozen=True, array_like=True):
+class Replayed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The identity of a trade that the provider sent again at the start of a subscription."""
 
     ts: Micros
     id: Text
-    seq: int | None = None
+    seq: Sequential | None = None
 
 
-class FeedOpened(_Live, frozen=True, kw_only=True, tag="feed_opened"):
+class FeedOpened(_Live, frozen=True, kw_only=True, gc=False, tag="feed_opened"):
     """The subscription stands; comes after the trades that the provider replayed."""
 
     connected: Micros  # provider time when the socket opened
@@ -56,7 +61,7 @@ class FeedOpened(_Live, frozen=True, kw_only=True, tag="feed_opened"):
     replayed: tuple[Replayed, ...] = ()
 
 
-class Watermark(_Live, frozen=True, kw_only=True, tag="watermark"):
+class Watermark(_Live, frozen=True, kw_only=True, gc=False, tag="watermark"):
     """Every trade that the provider knew of before `until` lies in front of this record."""
 
     start: Micros  # of the span, as the producer knows it
@@ -66,7 +71,7 @@ class Watermark(_Live, frozen=True, kw_only=True, tag="watermark"):
     seen: Micros | None = None
 
 
-class FeedClosed(_Live, frozen=True, kw_only=True, tag="feed_closed"):
+class FeedClosed(_Live, frozen=True, kw_only=True, gc=False, tag="feed_closed"):
     """The span ends at `stop` (nothing was proven where absent); the feed may go on with a new span later."""
 
     start: Micros
@@ -77,8 +82,9 @@ class FeedClosed(_Live, frozen=True, kw_only=True, tag="feed_closed"):
 LiveRecord = Trade | FeedOpened | Watermark | FeedClosed
 
 _encoder = msgspec.json.Encoder()
-_one = msgspec.json.Decoder(LiveRecord)
-_many = msgspec.json.Decoder(list[LiveRecord])
+_decode = msgspec.json.Decoder(LiveRecord).decode
+# A deep nest of brackets ends in RecursionError, text that is no UTF-8 in UnicodeDecodeError.
+_NO_RECORD = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def encode(record: LiveRecord) -> bytes:
@@ -89,20 +95,22 @@ def encode(record: LiveRecord) -> bytes:
 def decode(value: bytes) -> LiveRecord:
     """Return the record in value; raise BadRecord with the reason where there is none."""
     try:
-        record: LiveRecord = _one.decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+        record: LiveRecord = _decode(value)
+    except _NO_RECORD as exc:
         raise BadRecord(str(exc)) from exc
+    if reason := _refusal(record, len(value)):
+        raise BadRecord(reason)
     return record
 
 
 def decode_all(values: Sequence[bytes]) -> list[LiveRecord | BadRecord]:
-    """Return each value's record, or why it has none: one parse for a clean batch, one each where it is not."""
+    """Return each value's record, or why it has none."""
+    # Each value is parsed alone: joining them into one array is slower, and lets a broken one run into the next.
     try:
-        whole = _many.decode(b"[" + b",".join(values) + b"]")
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        records: list[LiveRecord | BadRecord] = list(map(_decode, values))
+    except _NO_RECORD:
         return [_decode_or_reason(value) for value in values]
-    # A value such as b"{…},{…}" or b"" would shift every later one: then the count differs.
-    return list(whole) if len(whole) == len(values) else [_decode_or_reason(value) for value in values]
+    return records if _all_sound(records, values) else [_decode_or_reason(value) for value in values]
 
 
 def _decode_or_reason(value: bytes) -> LiveRecord | BadRecord:
@@ -110,3 +118,46 @@ def _decode_or_reason(value: bytes) -> LiveRecord | BadRecord:
         return decode(value)
     except BadRecord as reason:
         return reason
+
+
+def _all_sound(records: Sequence[LiveRecord | BadRecord], values: Sequence[bytes]) -> bool:
+    """Return whether a batch needs no closer look: the checks of _refusal in their cheapest form."""
+    if max(map(len, values), default=0) > TRADE_LIMIT or b"\\u0000" in b"".join(values):
+        return False
+    trades = [record for record in records if type(record) is Trade]
+    if not trades:
+        return True
+    prices, amounts = [trade.price for trade in trades], [trade.amount for trade in trades]
+    try:
+        # Least and greatest of the batch say all; an amount of nothing is rare enough for the closer look.
+        return min(prices) >= LEAST and max(prices) <= MOST and min(amounts) >= LEAST and max(amounts) <= MOST
+    except ArithmeticError:  # NaN has no order
+        return False
+
+
+def _sound(trade: Trade) -> bool:
+    try:
+        return LEAST <= trade.price <= MOST and (LEAST <= trade.amount <= MOST or trade.amount == NOTHING)
+    except ArithmeticError:
+        return False
+
+
+def _refusal(record: LiveRecord, size: int) -> str | None:
+    """Return why a well-formed record must not go on: it would fail the database for all that are with it."""
+    if isinstance(record, Trade):
+        if not _sound(record):
+            return f"price {record.price:.40g} or amount {record.amount:.40g} is not possible"
+        if size > TRADE_LIMIT:
+            return f"a trade of {size:,} bytes, at most {TRADE_LIMIT:,} are possible"
+    return "a text holds the character NUL, which PostgreSQL cannot store" if _holds_nul(record) else None
+
+
+def _holds_nul(record: LiveRecord) -> bool:
+    texts = [record.market, record.feed]
+    if isinstance(record, Trade):
+        texts.append(record.id)
+    elif isinstance(record, FeedOpened):
+        texts += [replayed.id for replayed in record.replayed]
+    elif isinstance(record, FeedClosed):
+        texts.append(record.reason)
+    return any("\0" in text for text in texts)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+
+from streaming.connect import connect
+from streaming.errors import PublishFailed, StreamError, StreamUnavailable
+from streaming.memory import MemoryBroker
+from streaming.redis_streams import RedisBroker
+from tests.streaming.contract import TOPIC, drain, messages, numbers, read_all
+
+
+@pytest.fixture
+def broker() -> MemoryBroker:
+    broker = MemoryBroker(1000)
+    broker.admin().create_topic(TOPIC)
+    return broker
+
+
+def test_a_broker_that_is_away_is_unavailable_to_every_role_until_it_comes_back(broker: MemoryBroker) -> None:
+    publisher, subscription, admin = broker.publisher(), broker.subscribe("g", [TOPIC]), broker.admin()
+    broker.go_away("plug pulled")
+    with pytest.raises(PublishFailed, match="plug pulled") as caught:
+        publisher.publish(TOPIC, messages(1, 3))
+    assert caught.value.failed == (0, 1, 2)
+    for use in (
+        lambda: subscription.poll(1, 10),
+        subscription.lag,
+        lambda: admin.create_topic("more"),
+        lambda: admin.delete_topic(TOPIC),
+        admin.topics,
+        lambda: broker.subscribe("g", [TOPIC]),
+    ):
+        with pytest.raises(StreamUnavailable, match="plug pulled"):
+            use()
+    broker.come_back()
+    publisher.publish(TOPIC, messages(1, 3))
+    assert numbers(drain(subscription)) == [1, 2, 3]
+
+
+def test_a_broker_that_fills_up_takes_what_fits_and_names_the_rest(broker: MemoryBroker) -> None:
+    broker.fill_up(room=2)
+    with pytest.raises(PublishFailed) as caught:
+        broker.publisher().publish(TOPIC, messages(1, 5))
+    assert caught.value.failed == (2, 3, 4)
+    assert numbers(read_all(broker)) == [1, 2]
+
+
+def test_named_brokers_are_shared_within_the_process() -> None:
+    try:
+        first, second = connect("memory://shared", 50), connect("memory://shared", 50)
+        assert first is second
+        assert connect("memory://other", 50) is not first
+    finally:
+        MemoryBroker.forget("shared")
+        MemoryBroker.forget("other")
+    assert connect("memory://shared", 50) is not first
+    MemoryBroker.forget("shared")
+
+
+def test_the_url_decides_which_broker_it_is() -> None:
+    assert isinstance(connect("redis://127.0.0.1:1/0", 50), RedisBroker)
+    assert isinstance(connect("rediss://127.0.0.1:1/0", 50), RedisBroker)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [("kafka://127.0.0.1:9092", "kafka.*not supported"), ("memory://", "STREAM_URL"), ("", "STREAM_URL")],
+)
+def test_a_url_of_no_broker_of_ours_is_refused_with_the_reason(url: str, reason: str) -> None:
+    with pytest.raises(StreamError, match=reason):
+        connect(url, 50)

@@ -1,0 +1,324 @@
+"""What a real Valkey does to the adapter: killed, frozen, flushed, full, locked, far behind."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+
+import pytest
+import redis
+
+from streaming.errors import GroupLost, PublishFailed, StreamError, StreamLost, StreamUnavailable, TopicMissing
+from streaming.port import Message, Publisher, Subscription
+from streaming.redis_link import Link, fate
+from streaming.redis_streams import PREFIX, RedisBroker
+from tests.streaming.contract import drain, messages, numbers, publish, read_all
+from tests.streaming.valkey import PrivateValkey
+
+TOPIC, GROUP = "tick-data", "readers"
+FROZEN_WITHIN = 5.0  # seconds
+
+
+@pytest.fixture
+def broker(valkey: PrivateValkey) -> Iterator[RedisBroker]:
+    broker = RedisBroker(valkey.url, 100_000)
+    with closing(broker.admin()) as admin:
+        admin.create_topic(TOPIC)
+    yield broker
+    valkey.configure(maxmemory=0)
+
+
+@pytest.fixture
+def roles(broker: RedisBroker) -> Iterator[tuple[Publisher, Subscription]]:
+    with closing(broker.publisher()) as publisher, closing(broker.subscribe(GROUP, [TOPIC])) as subscription:
+        yield publisher, subscription
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    before = time.monotonic()
+    yield
+    assert time.monotonic() - before < seconds
+
+
+def test_nothing_acknowledged_or_committed_is_lost_when_the_server_is_killed(
+    valkey: PrivateValkey, roles: tuple[Publisher, Subscription]
+) -> None:
+    publisher, subscription = roles
+    publisher.publish(TOPIC, messages(1, 30))
+    subscription.commit(subscription.poll(1, 10))
+    valkey.kill()
+    with pytest.raises(StreamUnavailable):
+        subscription.poll(1, 10)
+    with pytest.raises(PublishFailed) as caught:
+        publisher.publish(TOPIC, messages(31, 33))
+    assert caught.value.failed == (0, 1, 2)
+    valkey.start()
+    publisher.publish(TOPIC, messages(31, 33))
+    assert subscription.lag() == 23
+    assert numbers(drain(subscription)) == list(range(11, 34))
+
+
+def test_a_frozen_server_is_named_within_five_seconds_and_the_next_call_works(
+    valkey: PrivateValkey, broker: RedisBroker, roles: tuple[Publisher, Subscription]
+) -> None:
+    publisher, subscription = roles
+    publisher.publish(TOPIC, messages(1, 5))
+    uses = [lambda: publisher.publish(TOPIC, messages(6, 8)), subscription.lag]
+
+    def use_twice(use: Callable[[], object]) -> list[str]:
+        # The second time a new connection is made: the kernel takes it, and it is just as silent.
+        return [name_of_failure(use) for _ in range(2)]
+
+    def name_of_failure(use: Callable[[], object]) -> str:
+        with at_most(FROZEN_WITHIN), pytest.raises(StreamUnavailable) as caught:
+            use()
+        return type(caught.value).__name__
+
+    with ThreadPoolExecutor(2) as pool, valkey.frozen():
+        failures = list(pool.map(use_twice, uses))
+    assert failures == [["PublishFailed"] * 2, ["StreamUnavailable"] * 2]
+    publisher.publish(TOPIC, messages(6, 8))
+    with closing(broker.subscribe(GROUP, [TOPIC])) as again:
+        assert set(numbers(drain(again))) == set(range(1, 9))
+
+
+def test_a_server_frozen_while_a_poll_waits_is_named_within_five_seconds(
+    valkey: PrivateValkey, roles: tuple[Publisher, Subscription]
+) -> None:
+    freezer = threading.Timer(0.2, valkey.freeze)
+    freezer.start()
+    try:
+        with at_most(FROZEN_WITHIN), pytest.raises(StreamUnavailable):
+            roles[1].poll(60, 10)
+    finally:
+        freezer.join()
+        valkey.thaw()
+
+
+def test_a_poll_never_waits_long_enough_to_hold_a_stop(roles: tuple[Publisher, Subscription]) -> None:
+    with at_most(3):
+        assert roles[1].poll(60, 10) == []
+
+
+def test_a_flush_while_a_poll_waits_is_a_lost_stream_and_both_can_be_made_anew(
+    valkey: PrivateValkey, broker: RedisBroker, roles: tuple[Publisher, Subscription]
+) -> None:
+    publisher, subscription = roles
+    publisher.publish(TOPIC, messages(1, 5))
+    subscription.commit(subscription.poll(1, 10))
+    flusher = threading.Timer(0.2, valkey.flush)
+    flusher.start()
+    with at_most(FROZEN_WITHIN), pytest.raises(TopicMissing):
+        while True:
+            subscription.poll(1, 10)
+    flusher.join()
+    with pytest.raises(TopicMissing):
+        publisher.publish(TOPIC, messages(6, 7))
+    with closing(broker.admin()) as admin:
+        assert admin.create_topic(TOPIC)
+    publisher.publish(TOPIC, messages(6, 7))
+    with pytest.raises(GroupLost):
+        subscription.poll(1, 10)
+    assert numbers(read_all(broker, GROUP)) == [6, 7]
+
+
+def test_a_commit_never_moves_a_position_in_a_stream_made_anew(
+    valkey: PrivateValkey, broker: RedisBroker, roles: tuple[Publisher, Subscription]
+) -> None:
+    publisher, subscription = roles
+    publisher.publish(TOPIC, messages(1, 20))
+    first, second = subscription.poll(1, 10), subscription.poll(1, 10)
+    subscription.commit(first)
+    valkey.flush()
+    with closing(broker.admin()) as admin:
+        admin.create_topic(TOPIC)
+    with closing(broker.subscribe(GROUP, [TOPIC])) as other:
+        publisher.publish(TOPIC, messages(21, 25))
+        with pytest.raises(GroupLost):
+            subscription.commit(second)
+        assert numbers(drain(other)) == [21, 22, 23, 24, 25]
+
+
+def test_an_owner_whose_position_was_taken_over_is_told(broker: RedisBroker) -> None:
+    publish(broker, messages(1, 10))
+    with closing(broker.subscribe(GROUP, [TOPIC])) as old, closing(broker.subscribe(GROUP, [TOPIC])) as new:
+        kept = old.poll(1, 5)
+        new.commit(new.poll(1, 10))
+        with pytest.raises(GroupLost):
+            old.commit(kept)
+        with pytest.raises(GroupLost):
+            old.poll(0, 10)
+
+
+def test_a_commit_whose_answer_was_lost_is_no_takeover(
+    valkey: PrivateValkey, roles: tuple[Publisher, Subscription]
+) -> None:
+    publisher, subscription = roles
+    publisher.publish(TOPIC, messages(1, 10))
+    records = subscription.poll(1, 10)
+    with valkey.frozen(), pytest.raises(StreamUnavailable):
+        subscription.commit(records[:6])  # it lies in the server's socket and is done after the thaw
+    assert subscription.poll(0, 10) == []
+    subscription.commit(records)
+    assert subscription.lag() == 0
+
+
+def test_a_full_server_names_the_records_it_refused_and_takes_them_later(
+    valkey: PrivateValkey, broker: RedisBroker, roles: tuple[Publisher, Subscription]
+) -> None:
+    batch = [Message("coinbase:BTC-USD", b"%06d" % n + b"x" * 2000) for n in range(5000)]
+    with valkey.client() as client:
+        used = client.info("memory")["used_memory"]
+    valkey.configure(maxmemory=used + 6_000_000)
+    with pytest.raises(PublishFailed, match="maxmemory") as caught:
+        roles[0].publish(TOPIC, batch)
+    failed = caught.value.failed
+    assert 0 < len(failed) < 5000 and failed == tuple(range(failed[0], 5000))
+    assert isinstance(roles[1].lag(), int)  # reading goes on
+    valkey.configure(maxmemory=0)
+    roles[0].publish(TOPIC, [batch[index] for index in failed])
+    assert [record.value for record in drain(roles[1])] == [message.value for message in batch]
+
+
+def test_a_wrong_password_is_said_and_is_over_when_it_is_mended(valkey: PrivateValkey, broker: RedisBroker) -> None:
+    locked_out = RedisBroker(valkey.url.replace("redis://:", "redis://:wrong"), 1000).admin()
+    with closing(locked_out), pytest.raises(StreamUnavailable, match="password"):
+        locked_out.topics()
+
+
+def test_a_server_that_is_a_replica_is_only_not_available(
+    valkey: PrivateValkey, roles: tuple[Publisher, Subscription]
+) -> None:
+    with valkey.client() as client:
+        client.replicaof("127.0.0.1", 1)
+        try:
+            with pytest.raises(PublishFailed, match="read only replica"):
+                roles[0].publish(TOPIC, messages(1, 3))
+        finally:
+            client.replicaof("no", "one")
+
+
+@pytest.mark.parametrize("answer", ["BUSY a script", "MISCONF no disk", "NOREPLICAS too few"])
+def test_answers_of_a_server_in_trouble_mean_wait(answer: str) -> None:
+    assert isinstance(fate(redis.ResponseError(answer)), StreamUnavailable)
+
+
+def test_a_key_of_another_type_in_the_topics_place_is_no_reason_to_wait(
+    valkey: PrivateValkey, broker: RedisBroker
+) -> None:
+    with valkey.client() as client:
+        client.set(PREFIX + "other", "text")
+    for use in (lambda: broker.subscribe(GROUP, ["other"]), lambda: publish(broker, messages(1, 1), "other")):
+        with pytest.raises(StreamError) as caught:
+            use()
+        assert not isinstance(caught.value, (StreamUnavailable, StreamLost))
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:port", "nothing://here"])
+def test_a_wrong_url_is_refused_without_connecting(url: str) -> None:
+    with pytest.raises(StreamError, match="URL"):
+        Link(url)
+
+
+def test_a_large_backlog_is_read_in_order_counted_and_trimmed(valkey: PrivateValkey, broker: RedisBroker) -> None:
+    publish(broker, messages(1, 60_000))
+    with closing(broker.subscribe(GROUP, [TOPIC])) as subscription:
+        assert subscription.lag() == 60_000
+        given = 0
+        while records := subscription.poll(0, 5000):
+            assert numbers(records) == list(range(given + 1, given + 1 + len(records)))
+            given += len(records)
+            subscription.commit(records)
+        assert (given, subscription.lag(), subscription.take_losses()) == (60_000, 0, [])
+    with valkey.client() as client:
+        assert client.xlen(PREFIX + TOPIC) < 200
+
+
+def test_a_stream_is_trimmed_only_as_far_as_its_slowest_group(valkey: PrivateValkey, broker: RedisBroker) -> None:
+    publish(broker, messages(1, 3000))
+    with closing(broker.subscribe("fast", [TOPIC])) as fast, closing(broker.subscribe("slow", [TOPIC])) as slow:
+        fast.commit(drain(fast))
+        slow.commit(slow.poll(0, 1000))
+        assert numbers(drain(slow)) == list(range(1001, 3001))
+        assert slow.take_losses() == fast.take_losses() == []
+    with valkey.client() as client:
+        assert 2000 <= client.xlen(PREFIX + TOPIC) < 2200
+
+
+def test_a_group_that_begins_on_a_trimmed_stream_has_lost_nothing(broker: RedisBroker) -> None:
+    publish(broker, messages(1, 3000))
+    with closing(broker.subscribe(GROUP, [TOPIC])) as subscription:
+        subscription.commit(drain(subscription))
+    publish(broker, messages(3001, 3010))
+    with closing(broker.subscribe("newcomers", [TOPIC])) as newcomer:
+        records = drain(newcomer)
+        assert numbers(records)[-10:] == list(range(3001, 3011))
+        assert newcomer.take_losses() == []
+        newcomer.commit(records)
+        assert newcomer.lag() == 0
+
+
+def test_a_loss_during_a_restart_of_the_reader_is_named(broker: RedisBroker, valkey: PrivateValkey) -> None:
+    small = RedisBroker(valkey.url, 1000)
+    publish(small, messages(1, 500))
+    with closing(small.subscribe(GROUP, [TOPIC])) as subscription:
+        given = subscription.poll(0, 300)
+        subscription.commit(given)
+    publish(small, messages(501, 5000))
+    with closing(small.subscribe(GROUP, [TOPIC])) as subscription:
+        rest = drain(subscription)
+        (loss,) = subscription.take_losses()
+    assert (loss.position, 300 + loss.count + len(rest)) == (given[-1].position, 5000)
+
+
+def test_two_publishers_at_once_keep_the_order_of_their_keys(broker: RedisBroker) -> None:
+    def run(key: str) -> None:
+        with closing(broker.publisher()) as publisher:
+            for first in range(0, 2000, 50):
+                publisher.publish(TOPIC, [Message(key, b"%d" % n) for n in range(first, first + 50)])
+
+    threads = [threading.Thread(target=run, args=(key,)) for key in ("a", "b")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    records = read_all(broker, GROUP)
+    for key in ("a", "b"):
+        assert [int(record.value) for record in records if record.key == key] == list(range(2000))
+
+
+def test_a_busy_topic_does_not_starve_the_others(broker: RedisBroker) -> None:
+    with closing(broker.admin()) as admin:
+        for n in range(5):
+            admin.create_topic(f"quiet-{n}")
+            publish(broker, messages(n, n), f"quiet-{n}")
+    publish(broker, messages(100, 400))
+    with closing(broker.subscribe(GROUP, [TOPIC, *(f"quiet-{n}" for n in range(5))])) as subscription:
+        for limit in (1, 12):
+            records = [record for _ in range(6) for record in subscription.poll(0, limit)]
+            assert len(records) <= 6 * limit
+            if limit == 1:
+                assert {record.topic for record in records} == {TOPIC, *(f"quiet-{n}" for n in range(5))}
+        subscription.commit(records)
+        assert len(drain(subscription)) + len(records) + 6 == 306
+
+
+def test_an_entry_that_somebody_else_wrote_is_delivered_as_it_is(valkey: PrivateValkey, broker: RedisBroker) -> None:
+    publish(broker, messages(1, 2))
+    with valkey.client() as client:
+        client.xadd(PREFIX + TOPIC, {"what": "is this", "and": "that"})
+        client.xadd(PREFIX + TOPIC, {"k": b"\xff", "v": b"7"})
+    records = read_all(broker, GROUP)
+    assert [record.value for record in records] == [b"1", b"2", b"what is this and that", b"7"]
+    assert [record.key for record in records][2:] == ["", "\ufffd"]
+
+
+def test_a_commit_names_only_records_of_this_subscription(broker: RedisBroker) -> None:
+    publish(broker, messages(1, 4))
+    records = read_all(broker, "elsewhere")
+    with closing(broker.subscribe(GROUP, [TOPIC])) as subscription, pytest.raises(ValueError, match="not delivered"):
+        subscription.commit(records)
