@@ -130,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             ws_ping_timeout=20,
             ws_per_message_deflate=False,
             date_header=False,
-            log_level="critical",
+            log_level="error",
             timeout_graceful_shutdown=1,
         )
     )

@@ -59,7 +59,7 @@ class Market:
         dollars = DOLLARS.get(pair.base, 1.0 + self._draw("price") % 2000 / 100)
         price = dollars / DOLLARS.get(pair.quote, 1.0)
         self.price_places = max(2, 5 - math.floor(math.log10(price)))
-        self._price = price * 10**self.price_places
+        self._price: float = price * 10**self.price_places
         self._shapes = self._draw_shapes(dollars, BUSY.get(pair.base, THIN) if rate is None else rate * 60)
         self._plans = [draw_plan(Random(f"{self._name}/plan/{i}"), self._shapes) for i in range(PLANS)]
         self._per_hour = self._plans[0].before[60]
@@ -181,12 +181,12 @@ class Market:
 
     def _course(self, hour: int) -> int:
         """Compute the price at a full hour: waves of all lengths, the longer the higher."""
-        waves = sum(0.004 * float(2 ** (octave / 2)) * self._wave(octave, hour) for octave in range(OCTAVES))
+        waves = sum(0.004 * math.sqrt(1 << octave) * self._wave(octave, hour) for octave in range(OCTAVES))
         return round(self._price * math.exp(waves))
 
     def _wave(self, octave: int, hour: int) -> float:
         """Go smoothly between random heights in [-1, 1) that lie 2**octave hours apart."""
-        length: int = 2**octave
+        length = 1 << octave
         cell, within = divmod(hour, length)
         part = within / length
         left, right = self._lattice(octave, cell), self._lattice(octave, cell + 1)

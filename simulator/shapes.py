@@ -74,17 +74,25 @@ def draw_shape(random: Random, venue: Venue, count: int, step: int, size: int) -
 
 def _rows(random: Random, venue: Venue, count: int, step: int, size: int) -> Iterator[tuple[int, int, int, bool]]:
     """Draw orders, each of which takes one or more trades at once and moves the price."""
-    burst, level, left = random.random() * 60, 0.0, count
-    for at in sorted(_order_time(random, burst) for _ in range(count)):
+    orders = _order_lengths(random, count)
+    burst, level = random.random() * 60, 0.0
+    times = sorted(_order_time(random, burst) for _ in orders)
+    for at, length in zip(times, orders, strict=True):
         stamp = _rounded(random, int(at * SECOND), venue.step)
         sell = random.random() < 0.5
         level = 0.95 * level + random.gauss(0, step)
-        for part in range(min(left, 1 if random.random() < 0.6 else random.randint(2, 6))):
+        for part in range(length):
             swept = part * max(1, step // 4)
             yield stamp, round(level) + (-swept if sell else swept), _size(random, size), sell
-            left -= 1
-        if not left:
-            return
+
+
+def _order_lengths(random: Random, count: int) -> list[int]:
+    """Share `count` trades out to orders, most of which take one."""
+    found: list[int] = []
+    while count:
+        found.append(min(count, 1 if random.random() < 0.6 else random.randint(2, 6)))
+        count -= found[-1]
+    return found
 
 
 def _order_time(random: Random, burst: float) -> float:
