@@ -13,7 +13,7 @@ from redis.retry import Retry
 from streaming.errors import GroupLost, StreamError, StreamUnavailable, TopicMissing
 
 CONNECT_WITHIN = 2.0  # seconds
-ANSWER_WITHIN = 4.0  # seconds; a frozen server is a fault of the platform, told within five
+ANSWER_WITHIN = 3.0  # seconds; a frozen server is a fault of the platform, told within five
 Part = str | bytes | int
 
 _pack: Any = hiredis.pack_command  # typed for tuples of one only
@@ -72,6 +72,9 @@ class Link:
         except (redis.RedisError, OSError) as exc:
             self._connection.disconnect()
             raise StreamUnavailable(str(exc) or type(exc).__name__) from exc
+        except BaseException:  # Ctrl-C between two answers: the next command would be given the wrong ones
+            self._connection.disconnect()
+            raise
 
     def _answer(self) -> Any:
         try:

@@ -64,7 +64,7 @@ def publish(broker: Broker, published: Sequence[Message], topic: str = TOPIC) ->
 def drain(subscription: Subscription, limit: int = 500) -> list[Record]:
     """Poll until nothing more comes."""
     records: list[Record] = []
-    while batch := subscription.poll(0.05, limit):
+    while batch := subscription.poll(0.02, limit):
         assert len(batch) <= limit
         records += batch
     return records
@@ -133,7 +133,7 @@ def check_poll_in_time(stand: Stand) -> None:
         later = threading.Timer(0.1, publish, (broker, messages(1, 1)))
         later.start()
         before = time.monotonic()
-        assert numbers(subscription.poll(1.5, 10)) == [1]
+        assert numbers(subscription.poll(1.0, 10)) == [1]
         assert time.monotonic() - before <= 0.1 + SLACK
         later.join()
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,7 +47,7 @@ class PrivateValkey:
         while not self._answers():
             assert self._child.poll() is None, (self.home / "log" / "valkey.log").read_text()[-2000:]
             assert time.monotonic() < deadline, "Valkey does not start"
-            time.sleep(0.02)
+            threading.Event().wait(0.02)
 
     def kill(self) -> None:
         """Kill the server at once (-9); what it wrote to its append-only file stays."""
