@@ -24,7 +24,7 @@ def race(claims: int) -> None:
     while rows.get().epoch < claims:
         actor = claim(FixedTopicConsumer, "race", this_process())
         if actor is None:
-            pause.wait(random.random() / 100)
+            pause.wait(random.random() / 25)
             continue
         won += 1
         with connection.cursor() as cursor:
