@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
 from config import health
 from config.front import front
 
 urlpatterns = [
     path("", front),
+    path("api/v1/", include("datastore.api.urls")),
     path("admin/", admin.site.urls),
     path("health/live", health.live),
     path("health/ready", health.ready),
 ]
+# What fails before or outside a view is answered in the API's own shape too.
+handler400 = "datastore.api.problem.bad_request"
+handler500 = "datastore.api.problem.server_error"

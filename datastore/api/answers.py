@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,5 +48,5 @@ def unpack(text: str, shape: Any) -> Any:
     try:
         raw = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
         return msgspec.json.decode(raw, type=shape)
-    except (ValueError, msgspec.MsgspecError):  # UnicodeEncodeError and binascii.Error are ValueErrors
+    except (UnicodeEncodeError, binascii.Error, msgspec.MsgspecError, UnicodeDecodeError):
         raise ValueError("is not a cursor that this API gave out.") from None

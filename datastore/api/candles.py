@@ -16,11 +16,19 @@ from rest_framework.views import APIView
 from datastore.api.answers import json_answer
 from datastore.api.instants import to_ms
 from datastore.api.lookup import find_market
-from datastore.api.params import SeriesQuestion, candles_question, coverage_question, query_of
+from datastore.api.params import (
+    DEFAULT_ROWS,
+    MAX_ROWS,
+    SeriesQuestion,
+    candles_question,
+    coverage_question,
+    query_of,
+)
 from datastore.api.series import candles_json, coverage_json, etag
 from datastore.api.window import Window, window
 from datastore.clock import provider_now
 from datastore.merge import Series, read_series
+from datastore.timeframes import TIMEFRAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +65,15 @@ class CoverageView(APIView):
         return _unless_known(request, tag) or json_answer(coverage_json(page.series, page.following), {"ETag": tag})
 
 
-def _read(path: str, question: SeriesQuestion) -> Page:
-    market = find_market(question.market)
-    span = window(question, provider_now())
-    series = read_series(market, question.timeframe, span.start, span.stop, closed_only=question.closed_only)
-    return Page(series, _following(path, market.symbol, question, span) if span.has_more else None)
+def _read(path: str, asked: SeriesQuestion) -> Page:
+    market = find_market(asked.market)
+    if asked.start is None:
+        limit = asked.limit or DEFAULT_ROWS
+        back = read_series(market, asked.timeframe, None, asked.stop, limit=limit, closed_only=asked.closed_only)
+        return Page(back, None)
+    span = window(TIMEFRAMES[asked.timeframe], asked.start, asked.stop, asked.limit or MAX_ROWS, provider_now())
+    series = read_series(market, asked.timeframe, span.start, span.stop, closed_only=asked.closed_only)
+    return Page(series, _following(path, market.symbol, asked, span) if span.has_more else None)
 
 
 def _following(path: str, symbol: str, question: SeriesQuestion, span: Window) -> str:

@@ -44,7 +44,7 @@ def head_json(series: Series) -> dict[str, Any]:
     return {
         "market": series.market,
         "timeframe": series.timeframe,
-        "provider": series.provider,
+        "provider": series.provider or None,
         "simulated": series.simulated,
         "server_time": to_ms(series.server_time),
         "watermark": ms(series.watermark),

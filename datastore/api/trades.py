@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from datastore.api.answers import json_answer, pack, unpack
 from datastore.api.errors import BadParameters
-from datastore.api.instants import EARLIEST, LATEST, from_us, ms, to_us
+from datastore.api.instants import LATEST, from_us, ms, to_us
 from datastore.api.lookup import find_market, provider_json
 from datastore.api.params import TradesQuestion, query_of, trades_question
 from datastore.models import Market
@@ -30,8 +30,8 @@ class Place(NamedTuple):
     """A place between two trades: behind the one with this identity and order. As text it is the cursor."""
 
     symbol: str
-    ts: Annotated[int, msgspec.Meta(ge=to_us(EARLIEST), lt=to_us(LATEST))]
-    seq: Annotated[int, msgspec.Meta(ge=-(2**63), lt=2**63)] | None
+    ts: Annotated[int, msgspec.Meta(ge=0, lt=to_us(LATEST))]
+    seq: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None
     trade_id: Annotated[str, msgspec.Meta(min_length=1, max_length=500, pattern=r"\A[^\x00]*\Z")]
 
 

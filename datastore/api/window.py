@@ -1,4 +1,4 @@
-"""From what was asked to whole buckets: where the answer begins, where it ends, where the next page begins."""
+"""From a range that was asked for to one page of whole buckets."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from datastore.api.errors import BadParameters
-from datastore.api.instants import EARLIEST
-from datastore.api.params import DEFAULT_ROWS, MAX_ROWS, SeriesQuestion
-from datastore.timeframes import TIMEFRAMES
+from datastore.timeframes import Timeframe
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +23,13 @@ class Window:
         return self.stop < self.end
 
 
-def window(question: SeriesQuestion, now: datetime) -> Window:
-    """Return the page's buckets: up to the one that holds now where no end is asked for.
+def window(timeframe: Timeframe, start: datetime, stop: datetime | None, limit: int, now: datetime) -> Window:
+    """Return the first page of at most limit buckets from the one that holds start.
 
-    Without a start, limit buckets back from the end; with one, limit (at most MAX_ROWS) buckets on from its bucket.
+    Without stop the range ends with the bucket that holds now. Raises BadParameters where it would be empty.
     """
-    timeframe = TIMEFRAMES[question.timeframe]
-    end = timeframe.ceil(question.stop) if question.stop else timeframe.after(timeframe.floor(now))
-    if question.start is None:
-        start = timeframe.after(end, -(question.limit or DEFAULT_ROWS))
-        return Window(max(start, timeframe.floor(EARLIEST)), end, end)
-    start = timeframe.floor(question.start)
+    end = timeframe.ceil(stop) if stop else timeframe.after(timeframe.floor(now))
+    start = timeframe.floor(start)
     if start >= end:
         raise BadParameters({"from": ["lies in the future; give a to behind it to ask for time to come."]})
-    return Window(start, min(timeframe.after(start, question.limit or MAX_ROWS), end), end)
+    return Window(start, min(timeframe.after(start, limit), end), end)

@@ -12,13 +12,15 @@ select m.symbol, m.exchange, m.base, m.quote, m.version,
   from market m
   left join lateral (
        select min(o.open_time) as open_time
-         from (values (60), (3600), (86400)) as r (resolution)
+         from (values ('candle', 60), ('provider', 60), ('provider', 3600), ('provider', 86400)) as r (source, resolution)
         cross join lateral (
               (select c.open_time from candle c
-                where c.market_id = m.id and c.resolution = r.resolution and c.trades > 0 order by c.open_time limit 1)
+                where r.source = 'candle' and c.market_id = m.id and c.resolution = r.resolution and c.trades > 0
+                order by c.open_time limit 1)
               union all
               (select p.open_time from provider_candle p
-                where p.market_id = m.id and p.resolution = r.resolution order by p.open_time limit 1)) o) oldest on true
+                where r.source = 'provider' and p.market_id = m.id and p.resolution = r.resolution
+                order by p.open_time limit 1)) o) oldest on true
   left join lateral (
        select c.open_time, c.close
          from candle c
