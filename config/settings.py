@@ -7,11 +7,15 @@ import re
 from pathlib import Path
 from typing import Any
 
+import django_stubs_ext
 import environ
 import structlog
 from django.core.exceptions import ImproperlyConfigured
 
 from config.kept import is_held, kept_secret
+
+# Lets classes be written as mypy reads them: ModelAdmin[Market], QuerySet[Candle].
+django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()

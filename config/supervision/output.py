@@ -52,7 +52,7 @@ class Output:
 
     def line(self, text: str) -> None:
         """Keep, write and show one line."""
-        self.last.append(text)
         self._file.handle(logging.LogRecord(self.name, logging.INFO, "", 0, text, None, None))
+        self.last.append(text)
         if self._say:
             self._say(f"{self.name:<14} | {text}")

@@ -1,0 +1,120 @@
+"""settings.py reads the environment strictly: a bad value stops with its name and the fix."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from config.supervision.home import claim_home
+
+ROOT = Path(__file__).resolve().parents[2]
+CLEAN = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL", "SECRET_KEY"}}
+
+
+def manage(*arguments: str, home: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), *arguments],
+        env={**CLEAN, "CANDLEKEEP_HOME": str(home), **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def setting(name: str, home: Path, **env: str) -> object:
+    code = f"import json; from config import settings; print(json.dumps(settings.{name}, default=str))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**CLEAN, "CANDLEKEEP_HOME": str(home), **env},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fix"),
+    [
+        ("PORT", "http", "between 1 and 65535"),
+        ("PORT", "70000", "between 1 and 65535"),
+        ("PORT", "80.5", "whole number"),
+        ("DEBUG", "perhaps", "1 or 0"),
+        ("LOG_FORMAT", "xml", "text, json"),
+        ("MARKETS", "coinbase:BTCUSD", "coinbase:BTC-USD"),
+        ("MARKETS", ",", "at least one market"),
+        ("DATABASE_URL", "mysql://root:hidden@localhost/x", "postgresql://"),
+        ("REDIS_URL", "localhost:6379", "redis://"),
+        ("CRYPTOCOMPARE_REST_URL", "min-api.cryptocompare.com", "https://"),
+    ],
+)
+def test_a_bad_value_stops_with_one_line_that_names_its_setting_and_the_fix(
+    tmp_path: Path, name: str, value: str, fix: str
+) -> None:
+    done = manage("check", home=tmp_path, **{name: value})
+    assert done.returncode == 1
+    assert done.stderr.startswith("Settings: ") and done.stderr.count("\n") == 1
+    assert name in done.stderr and fix in done.stderr
+    assert "hidden" not in done.stderr
+
+
+def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    done = manage("check", home=tmp_path / "file" / "home")
+    assert done.returncode == 1
+    assert "CANDLEKEEP_HOME" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_command_that_needs_the_database_says_to_start_candlekeep_first(tmp_path: Path) -> None:
+    done = manage("createsuperuser", "--noinput", home=tmp_path)
+    assert done.returncode == 1
+    assert "not running" in done.stderr and "make run" in done.stderr and str(tmp_path) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_database_that_does_not_answer_is_one_line_and_no_traceback(tmp_path: Path) -> None:
+    done = manage("showmigrations", home=tmp_path, DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
+    assert done.returncode == 1
+    assert "does not answer" in done.stderr and "DATABASE_URL" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_commands_take_the_addresses_of_a_running_start_and_the_environment_goes_first(tmp_path: Path) -> None:
+    claimed = claim_home(tmp_path)
+    try:
+        (tmp_path / "run" / "servers.json").write_text('{"redis_url": "redis://127.0.0.1:7/0"}')
+        assert setting("REDIS_URL", tmp_path) == "redis://127.0.0.1:7/0"
+        assert setting("STREAM_URL", tmp_path) == "redis://127.0.0.1:7/0"
+        assert setting("EMBEDDED_VALKEY", tmp_path) is True
+        assert setting("REDIS_URL", tmp_path, REDIS_URL="redis://elsewhere:1/0") == "redis://elsewhere:1/0"
+    finally:
+        os.close(claimed)
+
+
+def test_addresses_left_by_a_killed_start_are_not_believed(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "servers.json").write_text('{"redis_url": "redis://127.0.0.1:7/0"}')
+    assert setting("REDIS_URL", tmp_path) == ""
+
+
+def test_the_secret_key_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    first = setting("SECRET_KEY", tmp_path)
+    assert isinstance(first, str) and len(first) >= 50
+    assert setting("SECRET_KEY", tmp_path) == first
+    assert (tmp_path / "run" / "secret.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_only_a_process_that_is_told_so_keeps_a_pool(tmp_path: Path) -> None:
+    url = "postgresql://u:p%40ss@db.example.org:5433/candles"
+    plain = setting("DATABASES", tmp_path, DATABASE_URL=url)["default"]  # type: ignore[index]
+    pooled = setting("DATABASES", tmp_path, DATABASE_URL=url, DATABASE_POOL="8")["default"]  # type: ignore[index]
+    assert (plain["HOST"], str(plain["PORT"]), plain["PASSWORD"]) == ("db.example.org", "5433", "p@ss")
+    assert "pool" not in plain["OPTIONS"]
+    assert pooled["OPTIONS"]["pool"]["max_size"] == 8

@@ -1,0 +1,232 @@
+"""Children are started, watched, restarted and stopped; real processes, the clock is given."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event
+
+import psutil
+import pytest
+
+from config.supervision import leftovers
+from config.supervision.child import STEADY, Child, Program, ended_how
+from config.supervision.errors import GivesUp, Stopped
+from config.supervision.output import Output
+from config.supervision.supervisor import Supervisor
+
+FOREVER = "print('ready', flush=True)\nimport time\ntime.sleep(600)"
+STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + FOREVER
+
+
+def program(code: str, name: str = "child", **more: object) -> Program:
+    return Program(name, (sys.executable, "-c", code), dict(os.environ), **more)  # type: ignore[arg-type]
+
+
+def until(condition: Callable[[], object], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path, said: list[str]) -> Iterator[Supervisor]:
+    made = Supervisor(tmp_path, said.append, Event())
+    yield made
+    made.hurry.set()
+    made.shut_down()
+
+
+def lone(tmp_path: Path, code: str) -> Child:
+    return Child(program(code), Output("child", tmp_path / "child.log", None))
+
+
+def die(child: Child) -> None:
+    assert child.process
+    child.process.wait(20)
+
+
+def test_a_child_that_dies_fast_is_restarted_after_1_2_4_8_seconds_and_given_up_at_the_fifth_death(
+    tmp_path: Path,
+) -> None:
+    child = lone(tmp_path, "import sys; sys.exit('no such table')")
+    child.start()
+    now, delays = time.monotonic(), []
+    with pytest.raises(GivesUp, match=r"child exited with 1, 5 times in a row[^\n]*\n  no such table"):
+        while True:
+            die(child)
+            child.watch(now)
+            assert child.due
+            delays.append(child.due - now)
+            assert child.watch(child.due - 0.01) is None and child.process is None, "not before its time"
+            now = child.due
+            child.watch(now)
+            child.started = now
+    assert delays == pytest.approx([1, 2, 4, 8])
+    child.output.close()
+
+
+def test_a_child_that_ran_well_once_is_restarted_for_ever_and_never_later_than_30_seconds(tmp_path: Path) -> None:
+    child = lone(tmp_path, "pass")
+    child.start()
+    die(child)
+    sentence = child.watch(child.started + STEADY)
+    assert sentence == "child exited with 0; starting it again in 1 s"
+    delays = []
+    for _ in range(8):
+        assert child.due
+        now = child.due
+        child.start()
+        die(child)
+        child.started = now
+        child.watch(now + 0.5)
+        delays.append(child.due - now - 0.5)
+    assert delays == pytest.approx([2, 4, 8, 16, 30, 30, 30, 30])
+    child.output.close()
+
+
+def test_what_a_killed_child_left_in_its_group_is_killed_before_its_restart(supervisor: Supervisor) -> None:
+    code = f"""if True:
+        import subprocess, sys
+        worker = subprocess.Popen([sys.executable, '-c', {FOREVER!r}])
+        print(worker.pid, flush=True)
+        worker.wait()
+    """
+    child = supervisor.add(program(code))
+    until(lambda: len(child.output.last) == 2)
+    worker = psutil.Process(int(next(line for line in child.output.last if line.isdigit())))
+    assert child.process
+    os.kill(child.process.pid, signal.SIGKILL)
+    die(child)
+    supervisor.tick()
+    until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_lines_are_prefixed_on_the_terminal_and_whole_in_the_log_file(
+    supervisor: Supervisor, said: list[str], tmp_path: Path
+) -> None:
+    supervisor.add(program("print('stored 5 trades'); print('x' * 300_000)", "fixed-consumer"))
+    until(lambda: len(said) >= 4)
+    assert said[0] == "fixed-consumer | stored 5 trades"
+    assert (tmp_path / "log" / "fixed-consumer.log").read_text().startswith("stored 5 trades\nxxx")
+
+
+def test_a_quiet_program_speaks_to_its_log_file_only(supervisor: Supervisor, said: list[str], tmp_path: Path) -> None:
+    child = supervisor.add(program(FOREVER, "postgres", quiet=True))
+    until(lambda: child.output.last)
+    assert said == []
+    assert (tmp_path / "log" / "postgres.log").read_text() == "ready\n"
+
+
+def test_a_log_file_is_rotated_by_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("config.supervision.output.LOG_BYTES", 1000)
+    output = Output("chatty", tmp_path / "chatty.log", None)
+    for number in range(200):
+        output.line(f"line {number} of many")
+    output.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "chatty.log",
+        "chatty.log.1",
+        "chatty.log.2",
+        "chatty.log.3",
+    ]
+
+
+def test_stages_stop_in_the_opposite_order_of_their_start(supervisor: Supervisor, said: list[str]) -> None:
+    code = "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(print('bye', flush=True)))\n"
+    for stage, name in enumerate(("database", "web", "actor")):
+        supervisor.add(program(code + FOREVER, name, stage=stage))
+    until(lambda: len(said) == 3)
+    supervisor.shut_down()
+    assert [line.split()[0] for line in said[3:]] == ["actor", "web", "database"]
+    assert not any(child.alive for child in supervisor.children)
+
+
+def test_a_child_that_does_not_stop_in_time_is_killed_and_named(supervisor: Supervisor, said: list[str]) -> None:
+    child = supervisor.add(program(STUBBORN, stop_seconds=0.2))
+    until(lambda: said)
+    supervisor.shut_down()
+    assert "child does not stop: killing it" in said
+    assert child.process and child.process.returncode == -signal.SIGKILL
+
+
+def test_a_second_ctrl_c_kills_without_waiting(supervisor: Supervisor, said: list[str]) -> None:
+    supervisor.add(program(STUBBORN, stop_seconds=600))
+    until(lambda: said)
+    supervisor.on_signal(signal.SIGINT, None)
+    supervisor.on_signal(signal.SIGINT, None)
+    began = time.monotonic()
+    supervisor.shut_down()
+    assert time.monotonic() - began < 10
+
+
+def test_a_stop_during_the_start_ends_the_waiting(supervisor: Supervisor) -> None:
+    supervisor.on_signal(signal.SIGTERM, None)
+    with pytest.raises(Stopped):
+        supervisor.wait_for(lambda: False, 60)
+
+
+def test_waiting_ends_when_a_child_is_given_up(supervisor: Supervisor) -> None:
+    child = supervisor.add(program("raise SystemExit('broken')"))
+    die(child)
+    child.deaths = 4
+    with pytest.raises(GivesUp, match="broken"):
+        supervisor.wait_for(lambda: False, 60)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its starter died")
+def test_children_die_with_a_starter_that_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from threading import Event\n"
+        "from config.supervision.supervisor import Supervisor\nfrom tests.config.test_supervision import *\n"
+        "s = Supervisor(Path(sys.argv[1]), print, Event()); c = s.add(program(FOREVER))\n"
+        "until(lambda: c.output.last); print(c.process.pid, flush=True); time.sleep(600)\n"
+    )
+    starter = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+    )
+    assert starter.stdout
+    numbers = (line for line in starter.stdout if line.strip().isdigit())
+    child = psutil.Process(int(next(numbers)))
+    starter.kill()
+    starter.communicate()
+    until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_what_a_killed_start_left_running_is_stopped_by_the_next_one(tmp_path: Path) -> None:
+    left = subprocess.Popen([sys.executable, "-c", FOREVER], stdout=subprocess.PIPE)
+    leftovers.note(tmp_path, [left.pid])
+    assert leftovers.stop_leftovers(tmp_path) == [psutil.Process().name()]
+    assert not psutil.pid_exists(left.pid)
+    left.communicate()
+    assert leftovers.stop_leftovers(tmp_path) == []
+
+
+def test_a_number_that_belongs_to_somebody_else_by_now_is_left_alone(tmp_path: Path) -> None:
+    stranger = subprocess.Popen([sys.executable, "-c", FOREVER], stdout=subprocess.PIPE)
+    leftovers.note(tmp_path, [stranger.pid])
+    note = tmp_path / "run" / "children.json"
+    note.write_text(json.dumps([[pid, created - 60] for pid, created in json.loads(note.read_text())]))
+    assert leftovers.stop_leftovers(tmp_path) == []
+    assert stranger.poll() is None
+    stranger.kill()
+    stranger.communicate()
+
+
+@pytest.mark.parametrize(
+    ("code", "words"), [(0, "exited with 0"), (3, "exited with 3"), (-9, "was killed by SIGKILL"), (-99, "signal 99")]
+)
+def test_an_ending_is_told_in_words(code: int, words: str) -> None:
+    assert words in ended_how(code)
