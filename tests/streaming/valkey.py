@@ -41,7 +41,9 @@ class PrivateValkey:
         return redis.Redis.from_url(self.url)
 
     def start(self, seconds: float = 20) -> None:
-        """Start the server and return when it answers."""
+        """Start the server unless it runs, and return when it answers."""
+        if self._child:
+            return
         self._child = embedded.spawn(embedded.valkey_command(self.home, self.port))
         deadline = time.monotonic() + seconds
         while not self._answers():
