@@ -226,3 +226,17 @@ def test_an_interrupt_between_two_answers_does_not_mix_up_the_next_ones(
     with pytest.raises(KeyboardInterrupt):
         subscription.poll(0, 10)
     assert numbers(subscription.poll(0, 10)) == [1, 2, 3, 4, 5]
+
+
+def test_a_reader_ahead_of_a_stream_made_anew_is_told_though_nothing_was_committed(
+    valkey: PrivateValkey, broker: RedisBroker, roles: tuple[Publisher, Subscription]
+) -> None:
+    publisher, subscription = roles
+    publisher.publish(TOPIC, messages(1, 5))
+    subscription.poll(1, 10)
+    valkey.flush()
+    with closing(broker.admin()) as admin:
+        admin.create_topic(TOPIC)
+    broker.subscribe(GROUP, [TOPIC]).close()
+    with pytest.raises(GroupLost, match="made anew"):
+        subscription.poll(0, 10)

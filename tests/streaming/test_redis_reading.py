@@ -109,3 +109,13 @@ def test_a_commit_names_only_records_of_this_subscription(broker: RedisBroker) -
     records = read_all(broker, "elsewhere")
     with closing(broker.subscribe(GROUP, [TOPIC])) as subscription, pytest.raises(ValueError, match="not delivered"):
         subscription.commit(records)
+
+
+def test_commits_may_cover_parts_of_several_polls(broker: RedisBroker) -> None:
+    publish(broker, messages(1, 30))
+    with closing(broker.subscribe(GROUP, [TOPIC])) as subscription:
+        records = [record for _ in range(3) for record in subscription.poll(0, 10)]
+        for done, left in ((3, 27), (15, 15), (20, 10), (12, 10), (29, 1)):
+            subscription.commit(records[:done])
+            assert subscription.lag() == left
+    assert numbers(read_all(broker, GROUP)) == [30]
