@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from rest_framework.authentication import SessionAuthentication
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -43,7 +44,7 @@ class ActorDetail(APIView):
 
 
 class ActorReset(APIView):
-    """POST actors/{kind}/{name}/reset: only staff, with a session and its CSRF token."""
+    """POST actors/{kind}/{name}/reset: only staff who may reset this kind, with a session and its CSRF token."""
 
     authentication_classes = [SessionAuthentication]
     permission_classes = [IsAdminUser]
@@ -51,6 +52,8 @@ class ActorReset(APIView):
     def post(self, request: Request, kind: str, name: str) -> HttpResponse:
         """Fire RESET on an actor in Error and answer its new state. 409 where it is not in Error."""
         model = type(find(kind, name))
+        if not request.user.has_perm(f"{model._meta.app_label}.reset_{model._meta.model_name}"):
+            raise PermissionDenied(f"You are not permitted to reset {kind} actors.")
         try:
             reset(model, name, by=f"{request.user.get_username()} (API)")
         except NotInError as exc:

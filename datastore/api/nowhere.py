@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from django.http import HttpResponse
+from typing import Any
+
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -14,10 +15,6 @@ ADDRESSES = ("candles", "coverage", "trades", "markets", "markets/{m}", "actors"
 class Nowhere(APIView):
     """Answer any method with 404 as problem+json."""
 
-    def dispatch_any(self, request: Request, path: str = "") -> HttpResponse:
-        """Raise NotFound with what there is."""
-        raise NotFound(
-            f"There is nothing at {shown(request.path)}. See /api/v1/markets, candles, trades, coverage, actors."
-        )
-
-    get = post = put = patch = delete = options = head = dispatch_any
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Raise NotFound with what there is, before the method is looked at."""
+        raise NotFound(f"There is nothing at {shown(request.path)}. There are: {', '.join(ADDRESSES)}.")

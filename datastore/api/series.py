@@ -11,7 +11,7 @@ import msgspec
 
 from datastore.api.answers import pack
 from datastore.api.instants import ms, to_ms
-from datastore.merge import Row, Segment, Series
+from datastore.merge import Segment, Series
 
 COLUMNS = ("time", "open", "high", "low", "close", "volume", "quote_volume", "trades", "source", "closed", "revision")
 DECIMALS = slice(1, 7)  # open to quote_volume: decimal text
@@ -79,7 +79,7 @@ def totals(segments: Iterable[Segment]) -> dict[str, Any]:
     return {"milliseconds": spans, "gaps": gaps, "quiet": quiet}
 
 
-def as_numbers(rows: Iterable[Row]) -> list[list[Any]]:
+def as_numbers(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
     """Return the rows with their decimals as JSON numbers: the same digits without quotes, not rounded to a float."""
     return [[row[0], *map(_unquoted, row[DECIMALS]), *row[DECIMALS.stop :]] for row in rows]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import path, re_path
 
 from datastore.api.actors import ActorDetail, ActorList, ActorReset
 from datastore.api.candles import Candles, CoverageView
@@ -19,6 +19,5 @@ urlpatterns = [
     path("actors", ActorList.as_view()),
     path("actors/<str:kind>/<str:name>", ActorDetail.as_view()),
     path("actors/<str:kind>/<str:name>/reset", ActorReset.as_view()),
-    path("", Nowhere.as_view()),
-    path("<path:path>", Nowhere.as_view()),
+    re_path(r"^[\s\S]*$", Nowhere.as_view()),  # a dot would let a line feed through to Django's own page
 ]

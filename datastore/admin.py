@@ -1,0 +1,165 @@
+"""The data platform's rows in the admin: everything to be looked at, nothing to be edited by hand.
+
+Django's admin cannot register models with composite keys (5.2 raises ImproperlyConfigured), so the newest trades,
+candles, spans and feed positions stand on their market's page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+
+from actors.admin import ActorAdmin
+from datastore.models import (
+    Candle,
+    Coverage,
+    DatastoreRequest,
+    DeadLetter,
+    Feed,
+    FeedPosition,
+    GapRepair,
+    Market,
+    ProviderCandle,
+    ProviderClock,
+    Tick,
+)
+
+NEWEST = 100
+RAW_SHOWN = 10_000  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NewestRows:
+    """A table of a market's newest rows: of which model, by which order, with which columns."""
+
+    title: str
+    model: type[Model]
+    order: tuple[str, ...]
+    columns: tuple[str, ...]
+    where: Mapping[str, Any]
+
+    def read(self, market: Market) -> dict[str, Any]:
+        """Return the title, columns and cells for the template."""
+        rows: QuerySet[Any, Any] = self.model._default_manager.filter(market=market, **self.where)
+        cells = rows.order_by(*self.order).values_list(*self.columns)[:NEWEST]
+        return {
+            "title": self.title,
+            "columns": self.columns,
+            "rows": [[_cell(value) for value in row] for row in cells],
+        }
+
+
+_OHLCV = ("open_time", "open", "high", "low", "close", "volume", "quote_volume")
+_ROLLED = (*_OHLCV, "trades", "version", "revision")
+_BY_TIME = ("-open_time",)
+TABLES = (
+    NewestRows("Minute candles", Candle, _BY_TIME, _ROLLED, {"resolution": 60}),
+    NewestRows("Hour candles", Candle, _BY_TIME, _ROLLED, {"resolution": 3600}),
+    NewestRows("Day candles", Candle, _BY_TIME, _ROLLED, {"resolution": 86400}),
+    NewestRows("The provider's minute candles", ProviderCandle, _BY_TIME, (*_OHLCV, "version"), {"resolution": 60}),
+    NewestRows(
+        "Trades",
+        Tick,
+        ("-ts", "-trade_id"),
+        ("ts", "seq", "trade_id", "price", "amount", "side", "received_at"),
+        {},
+    ),
+    NewestRows(
+        "Coverage", Coverage, ("-start",), ("source", "feed", "resolution", "start", "stop", "reason", "version"), {}
+    ),
+    NewestRows("Feeds", FeedPosition, ("feed",), ("feed", "last_n", "unbroken", "start", "stop", "reason"), {}),
+)
+
+
+def _cell(value: object) -> str:
+    # Not left to the template: its localisation would round what is exact here.
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ")
+    return "" if value is None else str(value)
+
+
+class LookOnly(admin.ModelAdmin[Any]):
+    """Rows that only the platform writes: an edit by hand would break what the certificate claims."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse adding."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse changing."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse deleting."""
+        return False
+
+
+@admin.register(Market)
+class MarketAdmin(LookOnly):
+    """Markets, each with its newest rows."""
+
+    list_display = ["symbol", "version", "watermark", "live_stop", "ticks_from"]
+    list_filter = ["exchange"]
+    search_fields = ["symbol"]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the market and, below it, what is stored of it."""
+        market = self.get_object(request, object_id)
+        tables = [table.read(market) for table in TABLES] if market else []
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "tables": tables})
+
+
+@admin.register(GapRepair)
+class GapRepairAdmin(LookOnly):
+    """Holes and what is done about them."""
+
+    list_display = ["market", "resolution", "start", "stop", "reason", "attempts", "next_try", "final"]
+    list_filter = ["final", "resolution", "market"]
+    list_select_related = ["market"]
+
+
+@admin.register(DeadLetter)
+class DeadLetterAdmin(LookOnly):
+    """Records that could not be stored."""
+
+    list_display = ["created_at", "topic", "market", "reason", "position"]
+    list_filter = ["topic"]
+    search_fields = ["market", "reason"]
+    fields = ["created_at", "topic", "market", "reason", "position", "as_text"]
+
+    @admin.display(description="Raw bytes")
+    def as_text(self, letter: DeadLetter) -> str:
+        """Show the record as it came, bytes that are no text escaped."""
+        return bytes(letter.raw)[:RAW_SHOWN].decode("utf-8", "backslashreplace")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DeadLetter]:
+        """Leave the bytes out until one letter is opened."""
+        return super().get_queryset(request).defer("raw")
+
+
+@admin.register(Feed)
+class FeedAdmin(LookOnly):
+    """Connections and how far they are acknowledged."""
+
+    list_display = ["feed", "topic", "connected", "acknowledged_until", "behind_since", "drained_at"]
+    list_filter = ["topic"]
+
+
+@admin.register(ProviderClock)
+class ProviderClockAdmin(LookOnly):
+    """Whose data this is, and how its clock stands to ours."""
+
+    list_display = ["provider", "simulated", "clock_offset", "floor", "measured_at"]
+
+
+@admin.register(DatastoreRequest)
+class DatastoreRequestAdmin(ActorAdmin):
+    """Questions that had to fetch, or failed."""

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from datastore.api.actors import kinds
+from datastore.models import DatastoreRequest
+from tests.api.rows import body_of
+
+pytestmark = pytest.mark.django_db
+KIND = "datastorerequest"
+ADDRESS = f"/api/v1/actors/{KIND}/request-1"
+
+
+@pytest.fixture
+def errored() -> DatastoreRequest:
+    """A request that failed while querying."""
+    DatastoreRequest.objects.create(name="request-1")
+    with DatastoreRequest.locked("request-1") as actor:
+        actor.request_data()
+        actor.start_db_query()
+        actor.db_query_failure(reason="the disk is full")
+    return DatastoreRequest.objects.get(name="request-1")
+
+
+@pytest.fixture
+def staff() -> Client:
+    ada = User.objects.create_user("ada", password="x", is_staff=True)
+    ada.user_permissions.add(Permission.objects.get(codename="reset_datastorerequest"))
+    client = Client(enforce_csrf_checks=True)
+    client.login(username="ada", password="x")
+    client.get("/admin/")  # sets the CSRF cookie
+    return client
+
+
+def reset(client: Client, token: bool = True, address: str = ADDRESS) -> tuple[int, dict[str, object]]:
+    cookie = client.cookies.get("csrftoken")
+    headers = {"X-CSRFToken": cookie.value} if token and cookie else {}
+    response = client.post(f"{address}/reset", headers=headers)
+    problem = response.status_code >= 400
+    assert response["Content-Type"] == ("application/problem+json" if problem else "application/json")
+    return response.status_code, json.loads(response.content)
+
+
+def test_all_five_kinds_of_actors_are_found() -> None:
+    assert set(kinds()) == {"producer", "coordinator", "fixedtopicconsumer", "dynamictopicconsumer", KIND}
+
+
+def test_actors_are_listed_with_their_states(client: Client, errored: DatastoreRequest) -> None:
+    (shown,) = body_of(client, "/api/v1/actors")["actors"]
+    assert (shown["kind"], shown["name"], shown["state"], shown["label"]) == (KIND, "request-1", "error", "Error")
+    assert shown["last_error"] == "the disk is full"
+    assert shown["error_count"] == 1
+
+
+def test_an_actor_is_shown_with_its_log_newest_first(client: Client, errored: DatastoreRequest) -> None:
+    log = body_of(client, ADDRESS)["log"]
+    assert {(row["event"], row["from"], row["to"]) for row in log} == {
+        ("REQUEST_DATA", "idle", "processing_request"),
+        ("START_DB_QUERY", "processing_request", "querying_db"),
+        ("DB_QUERY_FAILURE", "querying_db", "error"),
+    }
+    failure = next(row for row in log if row["event"] == "DB_QUERY_FAILURE")
+    assert (failure["count"], failure["reason"]) == (1, "the disk is full")
+    assert [row["first"] for row in log] == sorted((row["first"] for row in log), reverse=True)
+
+
+@pytest.mark.parametrize("path", ["nothing/request-1", f"{KIND}/nobody", f"{KIND}/%00"])
+def test_an_unknown_actor_is_404(client: Client, errored: DatastoreRequest, path: str) -> None:
+    body_of(client, f"/api/v1/actors/{path}", 404)
+
+
+def test_staff_reset_an_errored_actor_and_the_log_says_who(staff: Client, errored: DatastoreRequest) -> None:
+    status, body = reset(staff)
+    assert (status, body["state"]) == (200, "idle")
+    (row,) = [row for row in body_of(staff, ADDRESS)["log"] if row["event"] == "RESET"]
+    assert "ada" in row["by"]
+
+
+def test_an_actor_that_is_not_in_error_is_409(staff: Client) -> None:
+    DatastoreRequest.objects.create(name="request-1")
+    status, body = reset(staff)
+    assert status == 409
+    assert "not in Error" in str(body["detail"])
+
+
+def test_a_reset_without_session_token_or_staff_is_403(staff: Client, errored: DatastoreRequest) -> None:
+    assert reset(Client(enforce_csrf_checks=True))[0] == 403
+    assert reset(staff, token=False)[0] == 403
+    ada = User.objects.get(username="ada")
+    ada.user_permissions.clear()
+    assert reset(staff)[0] == 403
+    User.objects.filter(username="ada").update(is_staff=False, is_superuser=True)
+    assert reset(staff)[0] == 403
+    assert DatastoreRequest.objects.get(name="request-1").state == "error"
+
+
+def test_a_reset_of_an_unknown_actor_is_404(staff: Client) -> None:
+    assert reset(staff)[0] == 404
+    assert reset(staff, address="/api/v1/actors/nothing/request-1")[0] == 404
+
+
+def test_a_reset_is_posted_never_fetched(staff: Client, errored: DatastoreRequest) -> None:
+    body_of(staff, f"{ADDRESS}/reset", 405)
