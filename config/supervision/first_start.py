@@ -32,8 +32,9 @@ def remember(provider: Identity) -> None:
         remember_provider(provider.name, provider.simulated)
     except OtherProvider as error:
         raise StartError(
-            f"{error} Prices of two providers are never mixed: set CANDLEKEEP_HOME to another folder (or DATABASE_URL "
-            f"to another database) for {provider.name}, or go back to the first provider."
+            f"This database holds data of {error.stored!r}, but the provider is {error.found!r}; prices of two are "
+            "never mixed. Set CANDLEKEEP_HOME to another folder (or DATABASE_URL to another database), or go back to "
+            f"{error.stored!r}."
         ) from None
 
 

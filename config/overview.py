@@ -1,0 +1,79 @@
+"""The whole platform as text, for one screen of a terminal."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from actors.admin import span
+from actors.charts import label
+from actors.models import Actor, with_silence
+from actors.resets import actor_models
+from datastore.clock import provider_now
+from datastore.models import DeadLetter, Market
+from datastore.provider import current_provider
+
+ACTOR_COLUMNS = ("ACTOR", "NAME", "STATE", "BEAT", "OWNER", "WAITING FOR", "LAST ERROR")
+MARKET_COLUMNS = ("MARKET", "WATERMARK", "BEHIND", "VERSION")
+NARROWEST = 100
+
+
+def overview(width: int | None = None) -> str:
+    """Return provider, actors and markets, each line at most `width` characters (default: the terminal's)."""
+    width = max(width or shutil.get_terminal_size((140, 40)).columns, NARROWEST)
+    letters = DeadLetter.objects.count()
+    return "\n".join(
+        [
+            _provider_line(),
+            "",
+            *table(ACTOR_COLUMNS, [row for model in actor_models() for row in actor_rows(model)], width),
+            "",
+            *table(MARKET_COLUMNS, market_rows(), width),
+            *([f"\n{letters} dead letters: records that could not be stored."] if letters else []),
+        ]
+    )
+
+
+def _provider_line() -> str:
+    name, simulated = current_provider()
+    return f"Provider: {name or 'not seen yet'}{'   SIMULATED DATA' if simulated else ''}"
+
+
+def actor_rows(model: type[Actor]) -> list[tuple[str, ...]]:
+    """Return a line per actor of the kind that is not retired, or one that says that there is none."""
+    kind = str(model._meta.verbose_name)
+    rows = with_silence(model._default_manager.filter(retired_at=None)).order_by("name")
+    return [(kind, *_told(actor)) for actor in rows] or [(kind, "none yet", "", "", "", "", "")]
+
+
+def _told(actor: Actor) -> tuple[str, ...]:
+    silence = getattr(actor, "silence", None)
+    beat = span(silence.total_seconds()) if silence is not None else "never"
+    state = label(type(actor), str(actor.state))
+    return actor.name, state, beat, actor.owner or "free", actor.waiting_for or "", actor.last_error or ""
+
+
+def market_rows() -> list[tuple[str, ...]]:
+    """Return a line per market: up to where its feed is known, and how far that lies behind the provider's time."""
+    now = provider_now()
+    return [_market_row(market, now) for market in Market.objects.order_by("symbol")]
+
+
+def _market_row(market: Market, now: datetime) -> tuple[str, ...]:
+    if market.watermark is None:
+        return market.symbol, "no data yet", "", str(market.version)
+    behind = span((now - market.watermark).total_seconds())
+    return market.symbol, f"{market.watermark:%Y-%m-%d %H:%M:%S}", behind, str(market.version)
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> list[str]:
+    """Return aligned lines; what does not fit is cut at the end of the line."""
+    lines = [[" ".join(cell.split()) for cell in row] for row in (heads, *rows)]
+    sizes = [min(max(map(len, column)), 34) for column in zip(*lines, strict=True)]
+    told = ("  ".join(cell[:size].ljust(size) for cell, size in zip(line[:-1], sizes, strict=False)) for line in lines)
+    return [_cut(f"{start}  {line[-1]}".rstrip(), width) for start, line in zip(told, lines, strict=True)]
+
+
+def _cut(line: str, width: int) -> str:
+    return line if len(line) <= width else line[: width - 1] + "…"
