@@ -12,13 +12,12 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError
-from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 
 from actors.charts import failure_event, label
 from actors.errors import Fenced
 from actors.log import note_takeover
-from actors.models import Actor
+from actors.models import Actor, with_silence
 from actors.processes import is_gone
 
 STALE_AFTER = timedelta(seconds=10)
@@ -36,10 +35,9 @@ def claim(model: type[Actor], role: str, me: str) -> Actor | None:
 
 
 def rows_of(model: type[Actor], role: str) -> list[Any]:
-    """Return the rows of a role, by number, each with its `silence`: time since its heartbeat, by the database."""
-    silence = ExpressionWrapper(Now() - F("heartbeat_at"), output_field=DurationField())
-    found = model._default_manager.filter(name__regex=rf"^{re.escape(role)}-[0-9]+$").annotate(silence=silence)
-    return sorted(found, key=_number)
+    """Return the rows of a role, by number, each with its `silence`."""
+    found = model._default_manager.filter(name__regex=rf"^{re.escape(role)}-[0-9]+$")
+    return sorted(with_silence(found), key=_number)
 
 
 def _number(row: Actor) -> int:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 from django.db import models, transaction
+from django.db.models import DurationField, ExpressionWrapper, F, QuerySet
+from django.db.models.functions import Now
 from django_fsm import FSMField
 
 from actors.errors import Fenced
@@ -88,6 +90,12 @@ class Actor(models.Model):
         """Return the columns that a chart adds to those of every actor."""
         shared = {field.name for field in Actor._meta.get_fields()} | {"id", "state"}
         return [field.name for field in cls._meta.concrete_fields if field.name not in shared]
+
+
+def with_silence(actors: QuerySet[Any]) -> QuerySet[Any]:
+    """Return the actors with their `silence`: time since the heartbeat by the database's clock, None before it."""
+    silence = ExpressionWrapper(Now() - F("heartbeat_at"), output_field=DurationField())
+    return actors.annotate(silence=silence)
 
 
 class TransitionLog(models.Model):

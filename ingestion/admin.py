@@ -1,0 +1,8 @@
+from __future__ import annotations
+
+from django.contrib import admin
+
+from actors.admin import ActorAdmin
+from ingestion.models import Producer
+
+admin.site.register(Producer, ActorAdmin)
