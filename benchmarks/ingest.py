@@ -1,0 +1,235 @@
+"""Records in the stream -> candles in the database, beside the database's own limit and two ordinary ways."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.db import connection, transaction
+from psycopg.types.string import StrDumper
+
+from benchmarks import trades
+from streaming.records import LiveRecord, Trade
+
+MARKETS = 20
+BATCH = 5_000
+ROUNDS = 3
+ORDINARY_BATCH = 500
+
+
+@dataclass(slots=True)
+class Parts:
+    """Seconds spent in each part of the consumer's turns."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function with its time added up under this name."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+
+        return call
+
+    def told(self) -> str:
+        """Return each part's share."""
+        whole = sum(self.seconds.values()) or 1
+        return ", ".join(f"{name} {value / whole:.0%}" for name, value in sorted(self.seconds.items()))
+
+
+def empty() -> None:
+    """Begin anew: no trades, no candles, no coverage."""
+    with connection.cursor() as cursor:
+        cursor.execute("truncate tick, candle, coverage, feed_position, dead_letter, market restart identity cascade")
+        cursor.execute("drop table if exists plain_tick, ordinary_tick, ordinary_candle")
+    from datastore.markets import ensure_markets
+
+    ensure_markets(trades.symbols(MARKETS))
+
+
+def candlekeep(found: list[LiveRecord]) -> tuple[float, Parts]:
+    """Publish all, then let the real consumer work until the topic is drained; return its seconds and their parts."""
+    from actors.runner import Runner
+    from consumers import fixed_consumer_actor as consumer
+    from streaming.connect import connect
+
+    broker = connect(settings.STREAM_URL, settings.STREAM_MAXLEN)
+    admin = broker.admin()
+    admin.delete_topic("tick-data")
+    admin.create_topic("tick-data")
+    publisher = broker.publisher()
+    ready = trades.messages(found)
+    for index in range(0, len(ready), BATCH):
+        publisher.publish("tick-data", ready[index : index + BATCH])
+    work, parts = consumer.FixedTopicWork("tick-data"), Parts()
+    runner = Runner(work, Event())
+    while runner.shift is None or not runner.shift.opened:
+        runner.step()  # claims and opens; its first turn takes a batch, so the clock starts before it
+        if runner.shift is not None:
+            break
+    return _drain(runner, work, parts, consumer), parts
+
+
+def _drain(runner: Any, work: Any, parts: Parts, consumer: Any) -> float:
+    plain = (consumer.read_batch, consumer.store_live)
+    consumer.read_batch, consumer.store_live = parts.timed("decode", plain[0]), parts.timed("database", plain[1])
+    opened = work.open
+
+    def open_and_time(session: Any) -> None:
+        opened(session)
+        subscription = work._subscription
+        subscription.poll = parts.timed("stream", subscription.poll)
+        subscription.commit = parts.timed("stream", subscription.commit)
+        work._update_cache = parts.timed("cache", work._update_cache)
+
+    work.open = open_and_time
+    try:
+        began = time.perf_counter()
+        runner.step()
+        while work._subscription.lag():
+            runner.step()
+        seconds = time.perf_counter() - began
+    finally:
+        consumer.read_batch, consumer.store_live = plain
+        runner.end()
+    return seconds
+
+
+def database_limit(found: list[LiveRecord]) -> float:
+    """Give the same batches, already in the form the server reads, straight to the write function."""
+    from datastore.models import Market
+    from datastore.trades import Columns
+    from datastore.writes import INGEST
+
+    ids = dict(Market.objects.values_list("symbol", "pk"))
+    batches = []
+    for index in range(0, len(found), BATCH):
+        rows = [record for record in found[index : index + BATCH] if isinstance(record, Trade)]
+        batches.append(Columns([str(ids[row.market]) for row in rows], rows).parameters())
+    began = time.perf_counter()
+    for parameters in batches:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(INGEST, parameters)
+            cursor.execute("update market set version = version + 1")
+    return time.perf_counter() - began
+
+
+def plain_copy(found: list[LiveRecord]) -> float:
+    """COPY the same rows into a table without any index: no candles, no identity, nothing."""
+    rows = [record for record in found if isinstance(record, Trade)]
+    with psycopg.connect(settings.DATABASE_URL) as plain:
+        plain.execute(
+            "create table plain_tick (market text, ts bigint, seq bigint, id text, price numeric, amount numeric)"
+        )
+        plain.commit()
+        began = time.perf_counter()
+        for index in range(0, len(rows), BATCH):
+            with plain.cursor().copy("copy plain_tick from stdin") as copy:
+                for row in rows[index : index + BATCH]:
+                    copy.write_row((row.market, row.ts, row.seq, row.id, row.price, row.amount))
+            plain.commit()
+        return time.perf_counter() - began
+
+
+ORDINARY_TABLES = """
+create table ordinary_tick (like tick including all);
+create table ordinary_candle (
+  market_id int, open_time timestamptz, open numeric, high numeric, low numeric, close numeric,
+  volume numeric, quote_volume numeric, trades int, primary key (market_id, open_time));
+"""
+ORDINARY_INSERT = """
+insert into ordinary_tick (market_id, ts, received_at, seq, side, trade_id, price, amount)
+values (%s, to_timestamp(%s / 1e6), to_timestamp(%s / 1e6), %s, %s, %s, %s, %s) on conflict do nothing
+"""
+ORDINARY_UPSERT = """
+insert into ordinary_candle
+select market_id, date_trunc('minute', ts), (array_agg(price order by ts, seq, trade_id))[1], max(price), min(price),
+       (array_agg(price order by ts desc, seq desc, trade_id desc))[1], sum(amount), sum(price * amount), count(*)
+  from ordinary_tick
+ where (market_id, date_trunc('minute', ts)) in (select * from unnest(%s::int[], %s::timestamptz[]))
+   and ts >= %s and ts < %s
+ group by 1, 2
+on conflict (market_id, open_time) do update set open = excluded.open, high = excluded.high, low = excluded.low,
+  close = excluded.close, volume = excluded.volume, quote_volume = excluded.quote_volume, trades = excluded.trades
+"""
+
+
+def ordinary_sink(found: list[LiveRecord]) -> float:
+    """Store as most sinks do: executemany in pipeline mode, 500 rows a commit, one upsert over the batch's minutes."""
+    from datetime import UTC, datetime, timedelta
+
+    from datastore.models import Market
+
+    ids = dict(Market.objects.values_list("symbol", "pk"))
+    rows = [record for record in found if isinstance(record, Trade)]
+    minute = 60 * trades.SECOND
+    with psycopg.connect(settings.DATABASE_URL) as sink:
+        sink.adapters.register_dumper(str, StrDumper)
+        sink.execute(ORDINARY_TABLES)
+        sink.commit()
+        began = time.perf_counter()
+        for index in range(0, len(rows), ORDINARY_BATCH):
+            batch = rows[index : index + ORDINARY_BATCH]
+            touched = sorted({(ids[row.market], row.ts - row.ts % minute) for row in batch})
+            opens = [datetime.fromtimestamp(at / 1e6, UTC) for _, at in touched]
+            values = [
+                (ids[row.market], row.ts, row.received_at, row.seq, row.side, row.id, row.price, row.amount)
+                for row in batch
+            ]
+            with sink.pipeline(), sink.cursor() as cursor:
+                cursor.executemany(ORDINARY_INSERT, values)
+                span = (min(opens), max(opens) + timedelta(minutes=1))
+                cursor.execute(ORDINARY_UPSERT, ([market for market, _ in touched], opens, *span))
+                sink.commit()
+        return time.perf_counter() - began
+
+
+SAME = """
+select count(*) from
+ (select market_id, open_time, open, high, low, close, trim_scale(volume), trim_scale(quote_volume), trades
+    from ordinary_candle
+  except
+  select market_id, open_time, open, high, low, close, volume, quote_volume, trades from candle where resolution = 60) x
+"""
+
+
+def run(per_minute: int, total: int) -> list[str]:
+    """Measure all four, interleaved, and return the table's lines for one density."""
+    found = list(trades.records(trades.symbols(MARKETS), per_minute, total))
+    times: dict[str, list[float]] = {"ours": [], "limit": [], "copy": [], "sink": []}
+    parts = Parts()
+    for _ in range(ROUNDS):
+        empty()
+        times["limit"].append(database_limit(found))
+        empty()
+        seconds, parts = candlekeep(found)
+        times["ours"].append(seconds)
+        times["copy"].append(plain_copy(found))
+        times["sink"].append(ordinary_sink(found))
+        with connection.cursor() as cursor:
+            cursor.execute(SAME)
+            assert cursor.fetchone() == (0,), "the ordinary sink's candles differ from ours"
+            cursor.execute("select count(*) from tick")
+            assert cursor.fetchone() == (total,), "trades are missing"
+    rate = {name: total / statistics.median(seconds) for name, seconds in times.items()}
+    return [
+        f"{per_minute:,} trades per minute and market, {MARKETS} markets, {total:,} trades, median of {ROUNDS}",
+        _line("stream -> candles (ours)", rate["ours"], f"trades/s; {parts.told()}"),
+        _line("the write function alone", rate["limit"], f"ours is {rate['ours'] / rate['limit']:.2f} of it"),
+        _line("COPY, no index, no candles", rate["copy"], f"ours is {rate['ours'] / rate['copy']:.2f} of it"),
+        _line("ordinary sink, same candles", rate["sink"], f"ours is {rate['ours'] / rate['sink']:.1f} times it"),
+    ]
+
+
+def _line(what: str, rate: float, told: str) -> str:
+    return f"  {what:<30}{rate:>10,.0f}  {told}"

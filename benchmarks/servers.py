@@ -1,0 +1,54 @@
+"""Private servers for a benchmark run, with the platform's own settings: durable, nothing switched off."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import Popen
+
+from config import embedded
+from config.supervision.servers import create_database, database_refusal, valkey_refusal
+
+
+def _await(refusal: Callable[[], str | None], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while reason := refusal():
+        if time.monotonic() > deadline:
+            raise TimeoutError(reason)
+        time.sleep(0.05)
+
+
+@contextmanager
+def servers() -> Iterator[Path]:
+    """Start PostgreSQL and Valkey in a folder of their own, point the settings at them, stop them at the end."""
+    home = Path(tempfile.mkdtemp(prefix="ck-bench-"))
+    home.chmod(0o755)
+    embedded.prepare_postgres(home)
+    port = embedded.free_port()
+    children: list[Popen[bytes]] = [
+        embedded.spawn(embedded.postgres_command(home)),
+        embedded.spawn(embedded.valkey_command(home, port)),
+    ]
+    try:
+        _await(lambda: database_refusal(embedded.postgres_url(home, "postgres")))
+        _await(lambda: valkey_refusal(embedded.valkey_url(home, port)))
+        create_database(home)
+        os.environ.update(
+            CANDLEKEEP_HOME=str(home),
+            DATABASE_URL=embedded.postgres_url(home),
+            REDIS_URL=embedded.valkey_url(home, port),
+            DJANGO_SETTINGS_MODULE="config.settings",
+            LOG_LEVEL="WARNING",
+        )
+        yield home
+    finally:
+        for child in children:
+            child.send_signal(signal.SIGINT)
+            child.wait(timeout=60)
+        shutil.rmtree(home, ignore_errors=True)
