@@ -84,6 +84,16 @@ def _cell(value: object) -> str:
     return "" if value is None else str(value)
 
 
+def exact(field: str) -> Any:
+    """Return a list column that shows a time to the microsecond; the locale's form leaves seconds out."""
+
+    @admin.display(description=field.replace("_", " "), ordering=field)
+    def shown(row: Any) -> str:
+        return _cell(getattr(row, field)) or "-"
+
+    return shown
+
+
 class LookOnly(admin.ModelAdmin[Any]):
     """Rows that only the platform writes: an edit by hand would break what the certificate claims."""
 
@@ -104,7 +114,8 @@ class LookOnly(admin.ModelAdmin[Any]):
 class MarketAdmin(LookOnly):
     """Markets, each with its newest rows."""
 
-    list_display = ["symbol", "version", "watermark", "live_stop", "ticks_from"]
+    list_display = ["symbol", "version", exact("watermark"), exact("live_stop"), exact("ticks_from")]
+    readonly_fields = ["series", "version", exact("watermark"), exact("live_stop"), exact("ticks_from")]
     list_filter = ["exchange"]
     search_fields = ["symbol"]
 
@@ -121,7 +132,7 @@ class MarketAdmin(LookOnly):
 class GapRepairAdmin(LookOnly):
     """Holes and what is done about them."""
 
-    list_display = ["market", "resolution", "start", "stop", "reason", "attempts", "next_try", "final"]
+    list_display = ["market", "resolution", exact("start"), exact("stop"), "reason", "attempts", "next_try", "final"]
     list_filter = ["final", "resolution", "market"]
     list_select_related = ["market"]
 
@@ -130,7 +141,7 @@ class GapRepairAdmin(LookOnly):
 class DeadLetterAdmin(LookOnly):
     """Records that could not be stored."""
 
-    list_display = ["created_at", "topic", "market", "reason", "position"]
+    list_display = [exact("created_at"), "topic", "market", "reason", "position"]
     list_filter = ["topic"]
     search_fields = ["market", "reason"]
     fields = ["created_at", "topic", "market", "reason", "position", "as_text"]
@@ -149,7 +160,7 @@ class DeadLetterAdmin(LookOnly):
 class FeedAdmin(LookOnly):
     """Connections and how far they are acknowledged."""
 
-    list_display = ["feed", "topic", "connected", "acknowledged_until", "behind_since", "drained_at"]
+    list_display = ["feed", *map(exact, ("connected", "acknowledged_until", "behind_since", "drained_at"))]
     list_filter = ["topic"]
 
 
@@ -157,7 +168,7 @@ class FeedAdmin(LookOnly):
 class ProviderClockAdmin(LookOnly):
     """Whose data this is, and how its clock stands to ours."""
 
-    list_display = ["provider", "simulated", "clock_offset", "floor", "measured_at"]
+    list_display = ["provider", "simulated", "clock_offset", exact("floor"), exact("measured_at")]
 
 
 @admin.register(DatastoreRequest)

@@ -12,7 +12,7 @@ from django.core.exceptions import SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views import defaults
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, NotAuthenticated
 
 from datastore.api.errors import BadRequest, NotFound, Problem
 
@@ -70,6 +70,8 @@ def database_away(exc: Exception) -> HttpResponse:
 
 
 def _sentence(exc: APIException) -> str:
+    if isinstance(exc, NotAuthenticated):
+        return "This needs a staff session and its CSRF token. Sign in at /admin/ first."
     detail = exc.detail
     return str(detail) if isinstance(detail, str) else "The request cannot be read."
 

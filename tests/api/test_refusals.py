@@ -68,10 +68,16 @@ def test_an_address_that_leads_nowhere_is_a_problem_not_a_page(client: Client, m
 
 @pytest.mark.parametrize("path", ["candles", "coverage", "trades", "markets", "actors"])
 def test_a_method_that_is_not_served_is_405_with_the_allowed_ones(client: Client, path: str) -> None:
-    for method in (client.post, client.put, client.patch, client.delete, client.options):
+    for method in (client.post, client.put, client.patch, client.delete):
         response = method(f"/api/v1/{path}")
         assert (response.status_code, response["Content-Type"]) == (405, "application/problem+json")
         assert "GET" in response["Allow"]
+
+
+def test_options_names_the_methods_as_json(client: Client) -> None:
+    response = client.options("/api/v1/candles")
+    assert (response.status_code, response["Content-Type"]) == (200, "application/json")
+    assert response["Allow"] == "GET, HEAD, OPTIONS"
 
 
 @pytest.mark.parametrize("accept", ["text/html", "text/csv", "nonsense", "application/json;q=x"])
