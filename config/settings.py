@@ -193,7 +193,6 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "datastore.api.answers.JsonAlways",
-    "DEFAULT_METADATA_CLASS": None,
     "EXCEPTION_HANDLER": "datastore.api.problem.exception_handler",
     "URL_FORMAT_OVERRIDE": None,  # `format` is a parameter of candles, not DRF's
 }
