@@ -45,6 +45,7 @@ def environment(addresses: Mapping[str, str]) -> dict[str, str]:
         "STREAM_URL": addresses["stream_url"],
         "CRYPTOCOMPARE_REST_URL": addresses["rest_url"],
         "CRYPTOCOMPARE_WS_URL": addresses["ws_url"],
+        "SIMULATOR_ARGS": "",  # the simulator has them as arguments; beside the addresses they look like a mistake
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
         "PYTHONUNBUFFERED": "1",
     }

@@ -26,15 +26,14 @@ from tests.servers import OURS
 ROOT = Path(__file__).resolve().parents[2]
 ME = os.getpid()
 READY = 90.0  # seconds that a start may take
-# How each supervised process is told by one of its arguments.
-SIGNS = {
+# How each supervised process is told: our own by an argument, the servers by their binary.
+ARGUMENTS = {
     "simulator": "simulator",
     "web": "granian",
     "producer": "run_producer",
     "fixed-consumer": "run_fixed_consumer",
-    "postgres": "/postgres",
-    "valkey": "/valkey-server",
 }
+BINARIES = {"postgres": "postgres", "valkey": "valkey-server"}
 LEFT_OUT = {*OURS, "CANDLEKEEP_HOME", "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DJANGO_SETTINGS_MODULE"}
 
 
@@ -177,11 +176,10 @@ class Platform:
 
     def pid(self, name: str) -> int | None:
         """Return the process number of a supervised process, None while it is down."""
-        sign = SIGNS[name]
         with suppress(psutil.NoSuchProcess):
             for child in psutil.Process(self._up.pid).children():
                 with suppress(psutil.NoSuchProcess):
-                    if _lives(child) and any(_is(sign, argument) for argument in child.cmdline()):
+                    if _lives(child) and _is(child, name):
                         return child.pid
         return None
 
@@ -239,8 +237,10 @@ class Platform:
         return [process for process in psutil.process_iter() if str(self.home) in _told(process) and process.pid != ME]
 
 
-def _is(sign: str, argument: str) -> bool:
-    return argument.endswith(sign) if sign.startswith("/") else argument == sign
+def _is(process: psutil.Process, name: str) -> bool:
+    if name in BINARIES:
+        return Path(process.exe()).name == BINARIES[name]
+    return ARGUMENTS[name] in process.cmdline()
 
 
 def _told(process: psutil.Process) -> str:
