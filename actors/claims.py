@@ -22,6 +22,7 @@ from actors.processes import is_gone
 
 STALE_AFTER = timedelta(seconds=10)
 NEXT_ROW_AFTER = 15.0  # seconds: long enough for a dead owner's row to become stale first
+FREE = "given back by its owner"
 SURPLUS_AFTER = timedelta(hours=1)
 
 
@@ -47,7 +48,7 @@ def _number(row: Actor) -> int:
 def _takeable(row: Any) -> str | None:
     """Return why the row may be taken, None where its owner lives."""
     if not row.owner:
-        return "free"
+        return FREE
     if is_gone(row.owner):
         return f"{row.owner} no longer exists"
     if row.silence is None or row.silence > STALE_AFTER:
@@ -70,7 +71,7 @@ def _recover(actor: Actor, reason: str, me: str) -> None:
     """End what the last owner left half done, through the chart."""
     state = str(actor.state)
     failure = failure_event(type(actor), state)
-    if reason != "free" or failure:
+    if reason != FREE or failure:
         note_takeover(actor, reason=reason, by=me)
     if failure:
         getattr(actor, failure)(reason=f"abandoned in {label(type(actor), state)}", by=me)

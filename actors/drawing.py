@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from itertools import product
 
 from django.template.loader import render_to_string
@@ -21,7 +21,7 @@ WIDTH, HEIGHT = 142.0, 46.0  # of a box
 LETTER, LINE = 6.1, 15.0  # of words
 BENDS = (0, 34, -34, 60, -60, 90, -90, 130, -130, 175, -175, 225, -225)
 ALONG = (0.5, 0.4, 0.6, 0.3, 0.7)
-STEPS = [number / 24 for number in range(25)]
+STEPS = [number / 20 for number in range(21)]
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,11 @@ class Arrow:
         a, b, c = (1 - t) ** 2, 2 * t * (1 - t), t * t
         x, y = ((a * p + b * q + c * r) for p, q, r in zip(self.start, self.control, self.stop, strict=True))
         return x, y
+
+    @cached_property
+    def course(self) -> list[Point]:
+        """Return points along the curve."""
+        return [self.at(t) for t in STEPS]
 
     @property
     def path(self) -> str:
@@ -157,19 +162,19 @@ def _tries(source: Box, target: Box, events: list[str], kind: str) -> Iterator[A
 
 def _cost(arrow: Arrow, boxes: list[Box], others: list[Arrow], ends: tuple[str, str]) -> float:
     """Return how much an arrow is in the way: of boxes most, then of words, then of other arrows."""
-    course = [arrow.at(t) for t in STEPS]
+    course = arrow.course
     through = sum(box.holds(point, 8) for box in boxes if box.state not in ends for point in course)
     covered = sum(arrow.words.touches(box) for box in boxes) + sum(arrow.words.touches(other.words) for other in others)
-    struck = sum(arrow.words.holds(other.at(t), 2) for other in others for t in STEPS)
+    struck = sum(arrow.words.holds(point, 2) for other in others for point in other.course)
     struck += sum(other.words.holds(point, 2) for other in others for point in course)
-    close = sum(math.dist(point, other.at(0.5)) < 30 for other in others for point in course)
+    close = sum(math.dist(point, other.course[len(STEPS) // 2]) < 30 for other in others for point in course)
     bend = math.dist(arrow.control, ((arrow.start[0] + arrow.stop[0]) / 2, (arrow.start[1] + arrow.stop[1]) / 2))
     return 1000 * through + 800 * covered + 120 * struck + 10 * close + bend
 
 
 def _view(boxes: list[Box], arrows: list[Arrow]) -> tuple[str, float]:
     everything = boxes + [arrow.words for arrow in arrows]
-    points = [arrow.at(t) for arrow in arrows for t in STEPS]
+    points = [point for arrow in arrows for point in arrow.course]
     left = min([box.left for box in everything] + [x for x, _ in points]) - 12
     right = max([box.x + box.width / 2 for box in everything] + [x for x, _ in points]) + 12
     top = min([box.top for box in everything] + [y for _, y in points]) - 12

@@ -95,7 +95,8 @@ class Actor(models.Model):
 def with_silence(actors: QuerySet[Any]) -> QuerySet[Any]:
     """Return the actors with their `silence`: time since the heartbeat by the database's clock, None before it."""
     silence = ExpressionWrapper(Now() - F("heartbeat_at"), output_field=DurationField())
-    return actors.annotate(silence=silence)
+    told: QuerySet[Any] = actors.annotate(silence=silence)
+    return told
 
 
 class TransitionLog(models.Model):

@@ -20,13 +20,14 @@ def race(claims: int) -> None:
     from actors.session import ActorSession
     from consumers.models import FixedTopicConsumer
 
-    won, pause, rows = 0, Event(), FixedTopicConsumer.objects.filter(name="race-1")
-    while rows.get().epoch < claims:
+    won, epoch, pause, rows = 0, 0, Event(), FixedTopicConsumer.objects.filter(name="race-1")
+    while epoch < claims:
         actor = claim(FixedTopicConsumer, "race", this_process())
         if actor is None:
-            pause.wait(random.random() / 25)
+            pause.wait(random.random() / 12)
+            epoch = rows.get().epoch
             continue
-        won += 1
+        won, epoch = won + 1, actor.epoch
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_lock(1)")
             if cursor.fetchone() != (True,):

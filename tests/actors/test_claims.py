@@ -69,6 +69,18 @@ def test_what_the_last_owner_left_half_done_ends_through_the_chart() -> None:
     ]
 
 
+def test_a_row_given_back_between_two_steps_is_brought_back_to_its_first_state() -> None:
+    session = ActorSession(owned(), Event())
+    session.actor.message_received()
+    session.release()
+    claim(FixedTopicConsumer, "fixed-tick", ME)
+    assert logged("event", "reason")[1:] == [
+        ("TAKEOVER", "given back by its owner"),
+        ("PROCESS_FAILURE", "abandoned in Processing Message"),
+        ("RESET", ""),
+    ]
+
+
 def test_an_error_that_waits_for_a_person_goes_on_waiting_after_a_takeover() -> None:
     session = ActorSession(owned(GONE), Event())
     session.actor.message_received()

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 
 from actors.errors import Fenced
 from actors.models import TransitionLog
@@ -106,6 +106,26 @@ def test_a_failure_during_an_outage_is_kept_and_fired_on_return_with_its_own_tim
     assert failure.first_at == failed_at
     assert TransitionLog.objects.get(event="RESET").by == "automatic, the database is back"
     assert TransitionLog.objects.filter(event="UPDATE_CACHE_SUCCESS").exists()
+
+
+def test_a_server_that_dies_inside_the_data_transaction_is_a_write_failure(server: Server) -> None:
+    def cut_off(session: object) -> None:
+        to_writing(session)  # type: ignore[arg-type]
+        with transaction.atomic():
+            session.actor.write_success()  # type: ignore[attr-defined]
+            session.save()  # type: ignore[attr-defined]
+            server.stop()
+
+    hands = Hands()
+    work = Scripted(cut_off, one_batch)
+    shift = shift_of(work, hands)
+    shift.step()
+    server.start()
+    steps_until(shift, hands, 6)
+    assert FixedTopicConsumer.objects.get().state == "idle"
+    failure = TransitionLog.objects.get(source="writing_to_db", target="error")
+    assert failure.event == "WRITE_FAILURE"
+    assert TransitionLog.objects.get(event="WRITE_SUCCESS").count == 1  # of the batch after the outage
 
 
 def test_an_outage_while_idle_is_waited_out_and_the_owner_goes_on(server: Server) -> None:

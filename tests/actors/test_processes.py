@@ -27,7 +27,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start tests.actors.process with the test's database; kill what is left."""
     there = connection.settings_dict
     url = f"postgresql://{there['USER']}@/{there['NAME']}?host={there['HOST']}"
-    env = os.environ | {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    env = os.environ | {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "config.settings", "LOG_LEVEL": "ERROR"}
     log = (tmp_path / "log").open("ab")  # a pipe that nobody reads would fill up and stop the process
     children: list[subprocess.Popen[str]] = []
 
