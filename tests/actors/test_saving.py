@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 from threading import Event
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection, models, transaction
+from django.test.utils import isolate_apps
 from django.utils import timezone
 
 from actors import log as actor_log
 from actors.errors import Fenced
-from actors.models import TransitionLog
+from actors.models import Actor, TransitionLog, state_field
 from actors.session import ActorSession
 from consumers.models import FixedTopicConsumer
 from tests.actors.work import logged, one_batch, owned, to_writing
@@ -174,3 +175,38 @@ def test_an_owner_does_not_bring_back_a_row_that_was_retired(session: ActorSessi
     FixedTopicConsumer.objects.update(retired_at=timezone.now())
     one_batch(session)
     assert FixedTopicConsumer.objects.get().retired_at is not None
+
+
+def test_a_work_that_catches_its_failed_transaction_saves_what_was_before_it(session: ActorSession) -> None:
+    to_writing(session)
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        session.actor.write_success()
+        session.save()
+        raise ZeroDivisionError
+    session.save()
+    assert FixedTopicConsumer.objects.get().state == "writing_to_db"
+    assert not TransitionLog.objects.filter(event="WRITE_SUCCESS").exists()
+
+
+@isolate_apps("actors")
+def test_a_locked_actor_saves_the_columns_that_its_chart_adds() -> None:
+    class Counting(Actor):
+        class State(models.TextChoices):
+            IDLE = "idle", "Idle"
+
+        state = state_field(State, State.IDLE)
+        pages = models.IntegerField(default=0)
+
+        class Meta:
+            app_label = "actors"
+
+    with connection.schema_editor() as editor:
+        editor.create_model(Counting)
+    try:
+        Counting.objects.create(name="history-1")
+        with Counting.locked("history-1") as actor:
+            actor.pages = 7
+        assert Counting.objects.get().pages == 7
+    finally:
+        with connection.schema_editor() as editor:
+            editor.delete_model(Counting)
