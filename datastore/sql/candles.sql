@@ -1,37 +1,13 @@
 -- Trades in, candles out. Every function here works under the lock of its markets.
 
--- Make the given minutes anew from their ticks, then the hours and days around them; return the markets whose candles
--- changed, each of which now holds rows of its next version (the caller raises it). Rows that come out as they were
--- are not touched. Minutes whose ticks retention has deleted are left alone: their candles are all that is left.
-create function reaggregate(mk int[], minutes timestamptz[]) returns int[] language plpgsql as $$
+-- Make the hours and days around the given minutes anew; return the markets whose candles changed.
+create function roll_up(mk int[], minutes timestamptz[]) returns int[] language plpgsql as $$
 #variable_conflict use_column
 declare
     level int[];
     changed int[];
     touched int[] := '{}';
 begin
-    with due as (
-        select distinct u.m, u.t from unnest(mk, minutes) u (m, t)
-    ), written as (
-        insert into candle as c (market_id, resolution, open_time, open, high, low, close, volume, quote_volume, trades, version, revision)
-        select due.m, 60, due.t, x.prices[1], x.high, x.low, x.prices[x.n],
-               coalesce(trim_scale(x.volume), 0), coalesce(trim_scale(x.quote_volume), 0), x.n, k.version + 1, 0
-          from due
-          join market k on k.id = due.m and (k.ticks_from is null or due.t >= k.ticks_from)
-         cross join lateral (
-               select array_agg(price order by ts, seq nulls last, trade_id) as prices, max(price) as high, min(price) as low,
-                      sum(amount) as volume, sum(price * amount) as quote_volume, count(*)::int as n
-                 from tick
-                where market_id = due.m and ts >= due.t and ts < due.t + interval '1 minute') x
-        on conflict (market_id, resolution, open_time) do update
-           set open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close, volume = excluded.volume,
-               quote_volume = excluded.quote_volume, trades = excluded.trades, version = excluded.version, revision = c.revision + 1
-         where (c.open, c.high, c.low, c.close, c.volume, c.quote_volume, c.trades) is distinct from
-               (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.quote_volume, excluded.trades)
-        returning market_id
-    )
-    select coalesce(array_agg(distinct market_id), '{}') into touched from written;
-
     foreach level slice 1 in array array[[3600, 60], [86400, 3600]] loop
         with due as (
             select distinct u.m, bucket(level[1], u.t) as t from unnest(mk, minutes) u (m, t)
@@ -61,7 +37,67 @@ begin
     return touched;
 end $$;
 
--- Store trades (seven parallel arrays; times in microseconds) and make their candles; return per market how many were
+-- Make the given minutes anew from their ticks, then the hours and days around them; return the markets whose candles
+-- changed, each of which now holds rows of its next version (the caller raises it). Rows that come out as they were
+-- are not touched. Minutes whose ticks retention has deleted are left alone: their candles are all that is left.
+create function reaggregate(mk int[], minutes timestamptz[]) returns int[] language plpgsql as $$
+#variable_conflict use_column
+declare
+    touched int[];
+begin
+    with due as (
+        select distinct u.m, u.t from unnest(mk, minutes) u (m, t)
+    ), written as (
+        insert into candle as c (market_id, resolution, open_time, open, high, low, close, volume, quote_volume, trades, version, revision)
+        select due.m, 60, due.t, x.prices[1], x.high, x.low, x.prices[x.n],
+               coalesce(trim_scale(x.volume), 0), coalesce(trim_scale(x.quote_volume), 0), x.n, k.version + 1, 0
+          from due
+          join market k on k.id = due.m and (k.ticks_from is null or due.t >= k.ticks_from)
+         cross join lateral (
+               select array_agg(price order by ts, seq nulls last, trade_id) as prices, max(price) as high, min(price) as low,
+                      sum(amount) as volume, sum(price * amount) as quote_volume, count(*)::int as n
+                 from tick
+                where market_id = due.m and ts >= due.t and ts < due.t + interval '1 minute') x
+        on conflict (market_id, resolution, open_time) do update
+           set open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close, volume = excluded.volume,
+               quote_volume = excluded.quote_volume, trades = excluded.trades, version = excluded.version, revision = c.revision + 1
+         where (c.open, c.high, c.low, c.close, c.volume, c.quote_volume, c.trades) is distinct from
+               (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.quote_volume, excluded.trades)
+        returning market_id
+    )
+    select coalesce(array_agg(distinct market_id), '{}') into touched from written;
+
+    return touched || roll_up(mk, minutes);
+end $$;
+
+-- Add to the minutes what their new trades bring, already inserted: sums, extremes and counts of exact numbers are the
+-- same whether added or made anew, and the first and last trade are one index probe each. So a batch costs what it
+-- brings, not what the open minute already holds; a rebuild finds nothing to change.
+create function add_to_minutes(mk int[], minutes timestamptz[], highs numeric[], lows numeric[], volumes numeric[], quotes numeric[], counts int[])
+returns int[] language sql as $$
+    with written as (
+        insert into candle as c (market_id, resolution, open_time, open, high, low, close, volume, quote_volume, trades, version, revision)
+        select g.m, 60, g.t, first.price, g.high, g.low, last.price, trim_scale(g.volume), trim_scale(g.quote_volume), g.n, k.version + 1, 0
+          from unnest(mk, minutes, highs, lows, volumes, quotes, counts) g (m, t, high, low, volume, quote_volume, n)
+          join market k on k.id = g.m and (k.ticks_from is null or g.t >= k.ticks_from)
+         cross join lateral (
+               select price from tick where market_id = g.m and ts >= g.t and ts < g.t + interval '1 minute'
+                order by ts, seq nulls last, trade_id limit 1) first
+         cross join lateral (
+               select price from tick where market_id = g.m and ts >= g.t and ts < g.t + interval '1 minute'
+                order by ts desc, seq desc nulls first, trade_id desc limit 1) last
+        on conflict (market_id, resolution, open_time) do update
+           set open = excluded.open, close = excluded.close,
+               -- A tombstone's empty extremes count for nothing.
+               high = greatest(c.high, excluded.high), low = least(c.low, excluded.low),
+               volume = trim_scale(c.volume + excluded.volume), quote_volume = trim_scale(c.quote_volume + excluded.quote_volume),
+               trades = c.trades + excluded.trades, version = excluded.version, revision = c.revision + 1
+        returning market_id
+    )
+    select coalesce(array_agg(distinct market_id), '{}') from written
+$$;
+
+-- Store trades (parallel arrays; times in microseconds) and make their candles; return per market how many were
 -- new and whether a candle changed. A trade already stored keeps the time at which it was first received.
 create function ingest(mk int[], at bigint[], seqs bigint[], sides smallint[], ids text[], prices numeric[], amounts numeric[], received bigint[])
 returns table (market_id int, added bigint, changed boolean) language plpgsql as $$
@@ -69,7 +105,11 @@ returns table (market_id int, added bigint, changed boolean) language plpgsql as
 declare
     m int[];
     t timestamptz[];
-    n bigint[];
+    n int[];
+    high numeric[];
+    low numeric[];
+    volume numeric[];
+    quote_volume numeric[];
     touched int[];
 begin
     with new as (
@@ -77,15 +117,19 @@ begin
         select u.mk, instant(u.at), u.id, u.seq, u.side, trim_scale(u.price), trim_scale(u.amount), instant(u.received)
           from unnest(mk, at, seqs, sides, ids, prices, amounts, received) u (mk, at, seq, side, id, price, amount, received)
         on conflict do nothing
-        returning market_id, ts
-    ), minute as (
-        select new.market_id, bucket(60, new.ts) as t, count(*) as n from new group by 1, 2
+        returning market_id, ts, price, amount
+    ), gain as (
+        select new.market_id, bucket(60, new.ts) as t, max(price) as high, min(price) as low,
+               sum(amount) as volume, sum(price * amount) as quote_volume, count(*)::int as n
+          from new group by 1, 2
     )
-    select array_agg(minute.market_id), array_agg(minute.t), array_agg(minute.n) into m, t, n from minute;
+    select array_agg(g.market_id), array_agg(g.t), array_agg(g.high), array_agg(g.low), array_agg(g.volume),
+           array_agg(g.quote_volume), array_agg(g.n)
+      into m, t, high, low, volume, quote_volume, n from gain g;
     if m is null then
         return;
     end if;
-    touched := reaggregate(m, t);
+    touched := add_to_minutes(m, t, high, low, volume, quote_volume, n) || roll_up(m, t);
     return query
         select u.m, sum(u.n)::bigint, u.m = any (touched) from unnest(m, n) u (m, n) group by 1;
 end $$;
