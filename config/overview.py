@@ -14,7 +14,7 @@ from datastore.clock import provider_now
 from datastore.models import DeadLetter, Market
 from datastore.provider import current_provider
 
-ACTOR_COLUMNS = ("ACTOR", "NAME", "STATE", "BEAT", "OWNER", "WAITING FOR", "LAST ERROR")
+ACTOR_COLUMNS = ("ACTOR", "NAME", "STATE", "BEAT", "OWNER", "WAITING FOR, LAST ERROR")
 MARKET_COLUMNS = ("MARKET", "WATERMARK", "BEHIND", "VERSION")
 NARROWEST = 100
 
@@ -44,14 +44,15 @@ def actor_rows(model: type[Actor]) -> list[tuple[str, ...]]:
     """Return a line per actor of the kind that is not retired, or one that says that there is none."""
     kind = str(model._meta.verbose_name)
     rows = with_silence(model._default_manager.filter(retired_at=None)).order_by("name")
-    return [(kind, *_told(actor)) for actor in rows] or [(kind, "none yet", "", "", "", "", "")]
+    return [(kind, *_told(actor)) for actor in rows] or [(kind, "none yet", "", "", "", "")]
 
 
 def _told(actor: Actor) -> tuple[str, ...]:
     silence = getattr(actor, "silence", None)
     beat = span(silence.total_seconds()) if silence is not None else "never"
     state = label(type(actor), str(actor.state))
-    return actor.name, state, beat, actor.owner or "free", actor.waiting_for or "", actor.last_error or ""
+    told = ("waits for " + actor.waiting_for if actor.waiting_for else "", actor.last_error or "")
+    return actor.name, state, beat, actor.owner or "free", "; ".join(filter(None, told))
 
 
 def market_rows() -> list[tuple[str, ...]]:
