@@ -15,6 +15,9 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	if $$python -c '$(FITS)' >/dev/null 2>&1; then echo $$python; exit; fi; done; echo python3)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
+# A Python that went away (an upgrade, a moved folder) takes its virtual environment along: make it anew.
+$(shell [ -e $(BIN)/python ] || rm -f $(VENV)/.usable $(VENV)/.installed $(VENV)/.installed-dev)
+
 .DEFAULT_GOAL := help
 .PHONY: help run test check chaos bench clean
 

@@ -26,6 +26,8 @@ def run(argv: list[str]) -> int:
         if "--traceback" in argv:
             raise
         return _say(f"The database does not answer: {_first_line(error)}\n{start_hint()}")
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -157,7 +157,10 @@ def _initdb(folder: Path, user: str | None) -> None:
     shutil.rmtree(draft, ignore_errors=True)
     argv = [str(POSTGRES_BIN / "initdb"), "-D", str(draft), "-U", "postgres", "-A", "trust"]
     argv += ["-E", "UTF8", "--locale=C", "--no-instructions"]
-    done = subprocess.run(argv, **_identity(user), capture_output=True, text=True, cwd="/", check=False)
+    # In a session of its own: Ctrl-C is ours to take, not half of its.
+    done = subprocess.run(
+        argv, **_identity(user), capture_output=True, text=True, cwd="/", check=False, start_new_session=True
+    )
     if done.returncode:
         raise EmbeddedError(f"PostgreSQL's data folder could not be made: {done.stderr.strip() or done.stdout.strip()}")
     draft.rename(folder / "data")

@@ -88,18 +88,21 @@ class Child:
         One that ran well once is restarted for ever, since what it needs may come back.
         """
         if self.due is not None and now >= self.due:
-            self.start()
+            try:
+                self.start()
+            except OSError as error:  # no memory, no process numbers: may pass like any other death
+                return self._dead(f"could not be started: {error}", now)
         if self.process is None or self.process.poll() is None:
             return None
-        return self._buried(self.process, now)
-
-    def _buried(self, process: subprocess.Popen[bytes], now: float) -> str:
         self.sweep()
+        ending = ended_how(self.process.returncode)
         self.process = None
+        return self._dead(ending, now)
+
+    def _dead(self, ending: str, now: float) -> str:
         steady = now - self.started >= STEADY
         self.was_steady |= steady
         self.deaths = 1 if steady else self.deaths + 1
-        ending = ended_how(process.returncode)
         if self.deaths >= FAST_DEATHS and not self.was_steady:
             raise GivesUp(self._last_words(ending))
         delay = min(2.0 ** (self.deaths - 1), LONGEST_DELAY)

@@ -55,9 +55,9 @@ class Launch:
 
     def run(self) -> None:
         """Start everything, watch it, stop it. Raises StartError where that fails; nothing is left running."""
-        claim_home(self.home)
-        self._prepare()
         with self._signals():
+            claim_home(self.home)
+            self._prepare()
             try:
                 self._start()
                 self.supervisor.run()
@@ -116,17 +116,17 @@ class Launch:
             self.supervisor.add(servers.valkey_program(self.home, self.valkey_port))
         self._await_database()
         self.step("database ready")
+        name = "Valkey" if settings.EMBEDDED_VALKEY else "REDIS_URL"
         url = self.addresses["redis_url"]
-        wait_for = self.supervisor.wait_for
-        servers.await_server("REDIS_URL", lambda: servers.valkey_refusal(url), wait_for, servers.VALKEY_READY)
+        servers.await_server(name, lambda: servers.valkey_refusal(url), self.supervisor)
         self.step("cache and stream ready")
         servers.leave_addresses(self.home, self.addresses)
 
     def _await_database(self) -> None:
         own = settings.EMBEDDED_DATABASE
         url = embedded.postgres_url(self.home, "postgres") if own else settings.DATABASE_URL
-        wait_for = self.supervisor.wait_for
-        servers.await_server("DATABASE_URL", lambda: servers.database_refusal(url), wait_for, servers.DATABASE_READY)
+        name = "PostgreSQL" if own else "DATABASE_URL"
+        servers.await_server(name, lambda: servers.database_refusal(url), self.supervisor)
         if own:
             servers.create_database(self.home)
 
@@ -188,7 +188,7 @@ def not_ready(host: str, port: int) -> list[str]:
     """Ask /health/ready; return what it misses, nothing if all is well."""
     connection = HTTPConnection(reachable(host), port, timeout=5)
     try:
-        connection.request("GET", "/health/ready", headers={"Host": "localhost"})
+        connection.request("GET", "/health/ready", headers={"Host": _allowed_name()})
         answer = connection.getresponse()
         body = json.loads(answer.read()) if answer.status in {200, 503} else {}
     except (OSError, HTTPException, ValueError) as error:
@@ -198,6 +198,12 @@ def not_ready(host: str, port: int) -> list[str]:
     if answer.status == 200:
         return []
     return [f"{part}: {why}" for part, why in body.get("failing", {}).items()] or [f"HTTP {answer.status}"]
+
+
+def _allowed_name() -> str:
+    # Our own question must come under a name that Django takes.
+    name: str = settings.ALLOWED_HOSTS[0].lstrip(".")
+    return "localhost" if name == "*" else name
 
 
 def banner(provider: Identity, home: Path) -> list[str]:

@@ -17,9 +17,10 @@ from config import embedded
 from config.kept import replace_text
 from config.supervision.child import Program
 from config.supervision.errors import StartError
+from config.supervision.supervisor import Supervisor
 
-DATABASE_READY = 120.0  # seconds; after a crash it replays its log first
-VALKEY_READY = 120.0
+PATIENCE = 120.0  # seconds; after a crash a database replays its log first
+MURMUR = 10.0  # seconds between two lines that say what is waited for
 SERVERS = Path("run") / "servers.json"
 
 
@@ -67,12 +68,13 @@ def valkey_refusal(url: str) -> str | None:
     return None
 
 
-def await_server(
-    name: str, refusal: Callable[[], str | None], wait_for: Callable[[Callable[[], bool], float], bool], seconds: float
-) -> None:
-    """Wait until refusal() is None. Raises StartError with the last refusal after so many seconds."""
-    if not wait_for(lambda: refusal() is None, seconds):
-        raise StartError(f"{name} does not answer: {refusal() or 'too slow'}.")
+def await_server(name: str, refusal: Callable[[], str | None], supervisor: Supervisor) -> None:
+    """Wait until refusal() is None, saying now and then why not. Raises StartError when patience ends."""
+    for _ in range(round(PATIENCE / MURMUR)):
+        if supervisor.wait_for(lambda: refusal() is None, MURMUR):
+            return
+        supervisor.say(f"waiting for {name}: {refusal()}")
+    raise StartError(f"{name} does not answer: {refusal() or 'too slow'}.")
 
 
 def create_database(home: Path) -> None:
