@@ -61,6 +61,7 @@ class LiveProducer:
         self._publisher: Publisher | None = None
         self._reader: FeedReader | None = None
         self._intake: Intake | None = None
+        self._lost: Lost | None = None
         self._subs: dict[str, str] = {}
         self._unsent: list[LiveRecord] = []
         self._clock = ClockEstimate()
@@ -91,7 +92,8 @@ class LiveProducer:
         if 0 < len(arrivals) < FRAMES:
             self._session.stop.wait(LINGER)
             arrivals += self._reader.take(0, FRAMES - len(arrivals))
-        lost = self._read(arrivals) or self._stalled()
+        # Kept until it is dealt with: publishing may fail first, and no frame comes from a lost socket to remind us.
+        self._lost = lost = self._lost or self._read(arrivals) or self._stalled()
         if lost and self._intake:
             self._intake.close(lost.reason)
         self._publish()
@@ -141,6 +143,7 @@ class LiveProducer:
 
     def _read(self, arrivals: list[Arrival]) -> Lost | None:
         """Take frames into the intake; return how the connection ended, if it did."""
+        lost: Lost | None = None
         for arrival in arrivals:
             if isinstance(arrival, Frame):
                 if self._intake is not None:
@@ -148,13 +151,14 @@ class LiveProducer:
             elif isinstance(arrival, Connected):
                 self._intake = self._new_intake(arrival.at)
             else:
-                return arrival
+                lost = arrival
         if self._intake is None:
-            return None
+            return lost
         local = self._monotonic()
         self._intake.watermarks(local, self._database_time(local))
         refusal = self._intake.refusal
-        return None if refusal is None else Lost(local, refusal.reason, STATUS.get(refusal.code))
+        # The provider says why before it closes the socket: the reason counts, not the closing.
+        return lost if refusal is None else Lost(local, refusal.reason, STATUS.get(refusal.code))
 
     def _new_intake(self, at: float) -> Intake:
         feed = f"{TICK_DATA.name}/{uuid.uuid4().hex[:16]}"
@@ -187,7 +191,7 @@ class LiveProducer:
     def _drop(self) -> None:
         if self._reader is not None:
             self._reader.close()
-        self._reader = self._intake = None
+        self._reader = self._intake = self._lost = None
 
     # --- the topic ---
 
