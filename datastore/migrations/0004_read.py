@@ -1,4 +1,4 @@
-"""Load the functions of the read."""
+"""Load the functions that read."""
 
 from __future__ import annotations
 
@@ -11,4 +11,7 @@ SQL = Path(__file__).resolve().parent.parent / "sql"
 
 class Migration(migrations.Migration):
     dependencies = [("datastore", "0003_functions")]
-    operations = [migrations.RunSQL((SQL / "read.sql").read_text(), (SQL / "read_undo.sql").read_text())]
+    operations = [
+        migrations.RunSQL((SQL / f"{name}.sql").read_text(), (SQL / f"{name}_undo.sql").read_text())
+        for name in ("read", "verify")
+    ]

@@ -59,7 +59,9 @@ create function settle(ids int[], touched int[], positions jsonb, spans jsonb, s
 returns table (market_id int, version bigint, changed boolean, watermark timestamptz) language plpgsql as $$
 #variable_conflict use_column
 declare
-    shown int[];
+    waited timestamptz := case when provider_time_known() then provider_now() - stale end;
+    is_behind boolean := exists (select from feed where drained_at is null or drained_at < acknowledged_at);
+    shown int[] := '{}';
     grown_market int[];
     grown_stop timestamptz[];
 begin
@@ -70,42 +72,45 @@ begin
        set last_n = excluded.last_n, unbroken = excluded.unbroken, start = excluded.start, stop = excluded.stop,
            bridge = excluded.bridge, reason = excluded.reason;
 
-    with span as (
-        select u.m, u.f, instant(u.start) as start, instant(u.stop) as stop, u.reason
-          from jsonb_to_recordset(spans) u (m int, f text, start bigint, stop bigint, reason text)
-    ), judged as (
-        select s.*, k.version + 1 as next_version,
-               c.start is null or s.reason is not null and c.reason is null or c.stop < least(s.stop, seen.watermark) and not exists (
-                   select from coverage o
-                    where o.market_id = s.m and o.source = 'live' and o.resolution = 0
-                      and o.start <= c.stop and o.stop >= least(s.stop, seen.watermark)) as shows
-          from span s
-          join market k on k.id = s.m
-          left join coverage c on c.market_id = s.m and c.source = 'live' and c.feed = s.f and c.resolution = 0 and c.start = s.start
-         cross join lateral (
-               select market_watermark(k.watermark, k.live_stop, behind_since(k.id, k.symbol, k.live_stop), stale) as watermark) seen
-    ), written as (
-        insert into coverage as c (market_id, source, feed, resolution, start, stop, reason, version)
-        select j.m, 'live', j.f, 0, j.start, j.stop, j.reason, case when j.shows then j.next_version else 0 end from judged j
-        on conflict (market_id, source, feed, resolution, start) do update
-           set stop = greatest(c.stop, excluded.stop), reason = coalesce(c.reason, excluded.reason),
-               version = greatest(c.version, excluded.version)
-         where excluded.stop > c.stop or excluded.reason is not null and c.reason is null
-    )
-    select array_agg(j.m) filter (where j.shows), array_agg(j.m), array_agg(j.stop) into shown, grown_market, grown_stop
-      from judged j;
+    if spans <> '[]' then
+        with span as (
+            select u.m, u.f, instant(u.start) as start, instant(u.stop) as stop, u.reason
+              from jsonb_to_recordset(spans) u (m int, f text, start bigint, stop bigint, reason text)
+        ), judged as (
+            -- Where records are behind, readers saw less than `waited`: then a version too many, never one too few.
+            select s.*, k.version + 1 as next_version,
+                   c.start is null or s.reason is not null and c.reason is null
+                   or c.stop < least(s.stop, greatest(k.watermark, k.live_stop, waited)) and not exists (
+                       select from coverage o
+                        where o.market_id = s.m and o.source = 'live' and o.resolution = 0 and o.start <= c.stop
+                          and o.stop >= least(s.stop, greatest(k.watermark, k.live_stop, waited))) as shows
+              from span s
+              join market k on k.id = s.m
+              left join coverage c on c.market_id = s.m and c.source = 'live' and c.feed = s.f and c.resolution = 0 and c.start = s.start
+        ), written as (
+            insert into coverage as c (market_id, source, feed, resolution, start, stop, reason, version)
+            select j.m, 'live', j.f, 0, j.start, j.stop, j.reason, case when j.shows then j.next_version else 0 end from judged j
+            on conflict (market_id, source, feed, resolution, start) do update
+               set stop = greatest(c.stop, excluded.stop), reason = coalesce(c.reason, excluded.reason),
+                   version = greatest(c.version, excluded.version)
+             where excluded.stop > c.stop or excluded.reason is not null and c.reason is null
+        )
+        select coalesce(array_agg(j.m) filter (where j.shows), '{}'), array_agg(j.m), array_agg(j.stop)
+          into shown, grown_market, grown_stop
+          from judged j;
+    end if;
 
     return query
         with grown as (
             select u.m, max(u.stop) as stop from unnest(grown_market, grown_stop) u (m, stop) group by 1
         ), next as materialized (
             select k.id, k.version + x.changed::int as version, x.changed, x.live_stop,
-                   market_watermark(k.watermark, x.live_stop, behind_since(k.id, k.symbol, x.live_stop), stale) as watermark
+                   case when is_behind then market_watermark(k.watermark, x.live_stop, behind_since(k.id, k.symbol, x.live_stop), stale)
+                        else greatest(k.watermark, x.live_stop, waited) end as watermark
               from market k
               left join grown g on g.m = k.id
              cross join lateral (
-                   select k.id = any (touched) or k.id = any (coalesce(shown, '{}')) as changed,
-                          greatest(k.live_stop, g.stop) as live_stop) x
+                   select k.id = any (touched) or k.id = any (shown) as changed, greatest(k.live_stop, g.stop) as live_stop) x
              where k.id = any (ids)
         ), written as (
             update market k set version = n.version, live_stop = n.live_stop, watermark = n.watermark

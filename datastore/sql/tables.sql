@@ -15,6 +15,7 @@ create function instant(us bigint) returns timestamptz language sql stable stric
 return timestamptz '1970-01-01 00:00:00+00' + us * interval '1 microsecond';
 
 -- The bucket that holds t: seconds of the timeframe (weeks begin on Monday), or 0 for calendar months in UTC.
-create function bucket(seconds int, t timestamptz) returns timestamptz language sql stable strict parallel safe
+-- Not strict, so that the planner can inline it.
+create function bucket(seconds int, t timestamptz) returns timestamptz language sql stable parallel safe
 return case when seconds = 0 then date_trunc('month', t, 'UTC')
             else date_bin(make_interval(secs => seconds), t, timestamptz '2000-01-03 00:00:00+00') end;

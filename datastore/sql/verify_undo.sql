@@ -1,0 +1,1 @@
+drop function differences(int, timestamptz, timestamptz);

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from hypothesis import HealthCheck, settings
+
+from datastore.clock import save_clock
+from datastore.queries import execute, fetch_value
+from tests.datastore.records import micros, moment
+
+# One database for all examples of a test: each makes markets of its own, so nothing is left over that another sees.
+settings.register_profile(
+    "datastore",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("datastore")
+
+
+class ProviderTime:
+    """Sets the provider's clock; it then runs on."""
+
+    def set(self, now: int) -> None:
+        """Let the provider's time be `now`, even if that means going back, which only tests may do."""
+        execute("delete from provider_clock")
+        database = micros(fetch_value("select statement_timestamp()"))
+        save_clock(timedelta(microseconds=now - database), moment(now))
+
+    def forget(self) -> None:
+        """Let no stamp of the provider have been seen."""
+        execute("delete from provider_clock")
+
+
+@pytest.fixture
+def provider_time(db: None) -> ProviderTime:
+    assert connection.vendor == "postgresql"
+    return ProviderTime()
