@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import signal
 import socket
 import sys
@@ -109,6 +110,15 @@ class Server(uvicorn.Server):
         yield
 
 
+# What uvicorn calls errors and we do on purpose: a refused handshake, and not waiting for readers at the end.
+EXPECTED = ("ASGI callable returned without completing handshake.", "Cancel %s running task(s)")
+
+
+def _log_errors_only() -> None:
+    logging.basicConfig(level=logging.ERROR, format="simulator: %(message)s")
+    logging.getLogger("uvicorn.error").addFilter(lambda record: not str(record.msg).startswith(EXPECTED))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a simulator; returns the exit status."""
     options = read_options(argv)
@@ -122,6 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     host, port = listener.getsockname()
     print(f"simulator: {app.state.provider.identity} on http://{host}:{port} and ws://{host}:{port}/v2", flush=True)
+    _log_errors_only()
     server = Server(
         uvicorn.Config(
             app,
@@ -130,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             ws_ping_timeout=20,
             ws_per_message_deflate=False,
             date_header=False,
-            log_level="error",
+            log_config=None,
             timeout_graceful_shutdown=1,
         )
     )

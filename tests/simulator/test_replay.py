@@ -1,0 +1,122 @@
+"""Recorded trades come out as they are in the file, some whole minutes later."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from decimal import Decimal
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from simulator.pairs import Pair
+from simulator.replay import Recording, Replay
+from simulator.trades import MINUTE, SECOND
+from tests.simulator.running import running
+
+HEADER = "time_ns,trade_id,price,amount,side\n"
+START = 1_762_795_440_000_000_000
+ROWS = [
+    (START + 5 * SECOND, 7, "105433.60000", "0.00031099999999999997", "buy"),
+    (START + 5 * SECOND + 300, 8, "105410.10000", "0.00005", "sell"),
+    (START + 61 * SECOND, 9, "105383.80000", "0.00012460", "buy"),
+    (START + 250 * SECOND, 10, "105390", "1", "sell"),
+]
+BINANCE, KRAKEN = Pair.parse("binance:BTC-USDT"), Pair.parse("kraken:BTC-USDT")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "trades.csv"
+    path.write_text(HEADER + "".join(",".join(map(str, row)) + "\n" for row in ROWS))
+    return path
+
+
+def test_every_trade_keeps_its_digits_and_moves_by_whole_minutes(file: Path) -> None:
+    replay = Replay(BINANCE, Recording(file), shift=1000)
+    trades = replay.between(0, START * 2)
+    assert [(t.ts - 1000 * MINUTE, int(t.id), t.price_text, t.amount_text) for t in trades] == [r[:4] for r in ROWS]
+    assert [trade.sell for trade in trades] == [False, True, False, True]
+    assert [trade.ccseq for trade in trades] == list(range(1_000_001, 1_000_005))
+
+
+def test_its_candles_are_exact_sums_and_empty_minutes_are_none(file: Path) -> None:
+    replay = Replay(KRAKEN, Recording(file), shift=0)
+    bar = replay.bar(START // MINUTE)
+    assert bar is not None and bar.trades == 2
+    scale = Decimal(1).scaleb(-replay.amount_places)
+    assert bar.volume * scale == Decimal("0.00036099999999999997")
+    exact = 105433_60000 * 31099999999999997 * 10**0 + 105410_10000 * 5000000000000000
+    assert bar.quote_volume == exact
+    assert replay.bar(START // MINUTE + 2) is None
+    assert replay.traded_before(START // MINUTE + 4) == START // MINUTE + 1
+    hour = replay.hour(START // MINUTE // 60)
+    assert hour is not None and hour.trades == 4
+
+
+def test_there_is_nothing_before_and_nothing_after(file: Path) -> None:
+    replay = Replay(KRAKEN, Recording(file), shift=0)
+    assert replay.newest(20, START) == []
+    assert len(replay.newest(20, START + 3600 * SECOND)) == 4
+    assert replay.between(START + 300 * SECOND, START + 10**6 * SECOND) == []
+    assert replay.traded_before(START // MINUTE) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "a,b\n1,2\n", HEADER, HEADER + "1,2,x,1,buy\n", HEADER + "1,2,NaN,1,buy\n", HEADER + "1,2,1\n"],
+)
+def test_what_is_no_recording_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"bad\.csv"):
+        Recording(path)
+
+
+def test_a_replayed_market_sends_the_file_and_rolls_it_up(file: Path, tmp_path: Path) -> None:
+    options = ("--markets", "coinbase:ETH-USD,kraken:BTC-USDT", "--replay", str(file), "--speed", "20")
+    replayed = ("--replay-market", "kraken:BTC-USDT", "--replay-lead", "60")
+    with running(tmp_path / "home", *options, *replayed) as simulator, simulator.connect() as client:
+        client.ask("SubAdd", "0~Kraken~BTC~USDT")
+        assert [frame["TYPE"] for frame in client.until("3")] == ["20", "16", "3"]
+        trades = [client.until("0")[-1] for _ in ROWS]
+        assert [(t["ID"], t["P"], t["Q"]) for t in trades[:3]] == [(str(r[1]), r[2], r[3]) for r in ROWS[:3]]
+        shift = trades[0]["TS"] * SECOND + trades[0]["TSNS"] - ROWS[0][0]
+        assert shift % MINUTE == 0
+        assert [t["TS"] * SECOND + t["TSNS"] - shift for t in trades] == [row[0] for row in ROWS]
+        start = (START + shift) // SECOND
+        simulator.wait_until(start + 300 + 110)
+        path = f"/data/v2/histominute?fsym=BTC&tsym=USDT&e=Kraken&limit=6&toTs={start + 300}"
+        answer, headers = simulator.exchange(path)[1:]
+    rows = answer["Data"]["Data"]
+    assert headers["X-Provider"] == f"simulator/replay/{sha256(file.read_bytes()).hexdigest()}; simulated"
+    assert [(row["time"] - start, float(row["close"]), float(row["volumefrom"])) for row in rows] == [
+        (-60, 0, 0),
+        (0, 105410.1, 0.00036099999999999997),
+        (60, 105383.8, 0.0001246),
+        (120, 105383.8, 0),
+        (180, 105383.8, 0),
+        (240, 105390, 1),
+        (300, 105390, 0),
+    ]
+
+
+REAL = Path(os.environ.get("RECORDINGS", "recordings"))
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="set RECORDINGS to a folder of real recordings")
+@pytest.mark.parametrize("name", ["kraken-XBTUSDT-trades.csv", "binance-BTCUSDT-trades.csv"])
+def test_real_recordings_roll_up_to_what_decimal_says_of_the_file(name: str) -> None:
+    recording = Recording(REAL / name)
+    replay = Replay(BINANCE, recording, shift=0)
+    volumes: dict[int, list[tuple[Decimal, Decimal]]] = defaultdict(list)
+    for row in recording.rows:
+        volumes[int(row["time_ns"]) // MINUTE].append((Decimal(row["price"]), Decimal(row["amount"])))
+    for minute, trades in volumes.items():
+        bar = replay.bar(minute)
+        assert bar is not None
+        assert bar.trades == len(trades)
+        assert Decimal(bar.close).scaleb(-replay.price_places) == trades[-1][0]
+        assert bar.volume == sum(int(amount.scaleb(replay.amount_places)) for _, amount in trades)
+    assert len(replay.between(0, 10**20)) == len(recording.rows)
