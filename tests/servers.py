@@ -20,7 +20,7 @@ HOME = Path(tempfile.mkdtemp(prefix="ck-test-"))
 # Tests set what they need; the developer's own environment must not leak into them.
 OURS = ("HOST", "PORT", "MARKETS", "STREAM_URL", "SIMULATOR_ARGS", "SIMULATOR_PORT", "VALKEY_PORT", "DATABASE_POOL")
 OURS += ("CRYPTOCOMPARE_REST_URL", "CRYPTOCOMPARE_WS_URL", "CRYPTOCOMPARE_API_KEY", "ADMIN_PASSWORD", "DEBUG")
-OURS += ("ALLOWED_HOSTS", "GRACE", "STALE_AFTER", "LATE_WINDOW", "READER_QUEUE", "STREAM_MAXLEN", "PRODUCER_POOL")
+OURS += ("ALLOWED_HOSTS", "GRACE", "STALE_AFTER", "READER_QUEUE", "STREAM_MAXLEN", "TICK_RETENTION_DAYS")
 
 
 def _await(child: Child, refusal: Callable[[], str | None], seconds: float = 60) -> None:
