@@ -20,8 +20,9 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The readable records in the order of the stream, where each came from, and the unreadable ones."""
+    """What was polled, taken apart: the readable records in the order of the stream, and the unreadable ones."""
 
+    records: Sequence[Record]
     live: list[LiveRecord]
     origins: list[Record]  # of each live record
     unreadable: list[Unreadable]
@@ -29,7 +30,7 @@ class Batch:
 
 def read_batch(records: Sequence[Record]) -> Batch:
     """Decode and check a batch."""
-    batch = Batch([], [], [])
+    batch = Batch(records, [], [], [])
     for record, found in zip(records, decode_all([record.value for record in records]), strict=True):
         reason = str(found) if isinstance(found, BadRecord) else _fault(record, found)
         if reason:

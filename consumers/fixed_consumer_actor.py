@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 import structlog
@@ -18,6 +20,7 @@ from datastore import cache, feeds
 from datastore.dead_letters import Letter, bury_all
 from datastore.writes import MarketChange, store_live
 from streaming.connect import connect
+from streaming.errors import StreamError
 from streaming.port import Record, Subscription
 
 log = structlog.get_logger(__name__)
@@ -47,6 +50,7 @@ class FixedTopicWork:
         self.role = f"fixed-{topic.removesuffix('-data')}"
         self._session: ActorSession
         self._subscription: Subscription | None = None
+        self._ahead: Batch | None = None
         self._idle = 0
 
     def open(self, session: ActorSession) -> None:
@@ -62,17 +66,24 @@ class FixedTopicWork:
 
     def turn(self) -> bool:
         """Handle one batch; True if there may be more."""
+        batch, self._ahead = self._ahead, None
+        records = batch.records if batch else self._poll()
+        if not records:
+            return False
+        self._handle(records, batch)
+        return True
+
+    def _poll(self) -> Sequence[Record]:
+        """Return what waits, a small batch after a moment's growth; empty when the topic is read to its end."""
         assert self._subscription is not None  # noqa: S101 - the runner opens before the first turn
         began = time.monotonic()
         records = self._subscription.poll(POLL, BATCH)
         if not records:
             self._note_idle(timedelta(seconds=time.monotonic() - began))
-            return False
-        if len(records) < BATCH:
+        elif len(records) < BATCH:
             self._session.stop.wait(LINGER)
             records += self._subscription.poll(0, BATCH - len(records))
-        self._handle(records)
-        return True
+        return records
 
     def beat(self) -> None:
         """Tell how far behind we are."""
@@ -86,18 +97,18 @@ class FixedTopicWork:
         """Give the subscription back; what is not committed comes again."""
         if self._subscription is not None:
             self._subscription.close()
-        self._subscription = None
+        self._subscription = self._ahead = None
 
     def _note_idle(self, ago: timedelta) -> None:
         if self._idle % DRAINED_EVERY == 0:
             feeds.note_drained(self.topic, ago)
         self._idle += 1
 
-    def _handle(self, records: list[Record]) -> None:
+    def _handle(self, records: Sequence[Record], batch: Batch | None) -> None:
         actor = self._session.actor
         self._idle = 0
         actor.message_received()
-        batch = read_batch(records)
+        batch = batch or read_batch(records)
         actor.process_success()
         self._session.save()
         changes = self._write(batch)
@@ -109,7 +120,7 @@ class FixedTopicWork:
     def _write(self, batch: Batch) -> list[MarketChange]:
         """Write ticks, candles, coverage, dead letters and our own state in one transaction."""
         with transaction.atomic():
-            stored = store_live(batch.live)
+            stored = store_live(batch.live, self._read_ahead if len(batch.records) >= BATCH else None)
             letters = [letter(bad.record, bad.reason) for bad in batch.unreadable]
             letters += [letter(batch.origins[index], reason) for index, reason in stored.refused]
             if letters:
@@ -119,7 +130,13 @@ class FixedTopicWork:
         log.debug("batch stored", actor=self._session.name, records=len(batch.live), dead=len(letters))
         return stored.changes
 
-    def _commit(self, records: list[Record]) -> None:
+    def _read_ahead(self) -> None:
+        """Read the next batch of a backlog while the database works on this one."""
+        assert self._subscription is not None  # noqa: S101
+        with suppress(StreamError):  # no fault of the write in hand; the next poll meets it again
+            self._ahead = read_batch(self._subscription.poll(0, BATCH))
+
+    def _commit(self, records: Sequence[Record]) -> None:
         # After the rows: the other order would lose the batch if we died here.
         assert self._subscription is not None  # noqa: S101
         self._subscription.commit(records)

@@ -55,14 +55,23 @@ class Advance:
 @dataclass(slots=True)
 class _Walk:
     at: Position
+    stop: Micros | None  # of the open span; the position takes it over at the span's end or the walk's
     spans: dict[Micros, Span] = field(default_factory=dict)
     openings: list[FeedOpened] = field(default_factory=list)
 
+    def keep(self) -> None:
+        """Take what was proven over into the position and the span."""
+        start, stop = self.at.start, self.stop
+        if start is not None and stop is not None and stop != self.at.stop:
+            self.at = replace(self.at, stop=stop)
+            self.spans[start] = Span(start, stop)
+
     def end(self, reason: str) -> None:
         """End the open span where it was proven last; a span never proven leaves only the reason."""
-        if self.at.start is not None and self.at.stop is not None:
-            self.spans[self.at.start] = Span(self.at.start, self.at.stop, reason)
+        if self.at.start is not None and self.stop is not None:
+            self.spans[self.at.start] = Span(self.at.start, self.stop, reason)
         self.at = replace(self.at, start=None, stop=None, bridge=None, reason=reason)
+        self.stop = None
 
     def begin(self, start: Micros) -> None:
         if self.at.start is not None:
@@ -71,10 +80,9 @@ class _Walk:
 
     def prove(self, until: Micros) -> None:
         """Extend the open span; until may still lie before a start that was set ahead of time."""
-        start, stop = self.at.start, self.at.stop
+        start, stop = self.at.start, self.stop
         if start is not None and until > (start if stop is None else stop):
-            self.at = replace(self.at, stop=until)
-            self.spans[start] = Span(start, until)
+            self.stop = until
 
     def lose(self, n: int) -> None:
         """Account for the records between the last number seen and n."""
@@ -108,7 +116,7 @@ class _Walk:
 
 def advance(position: Position, records: Iterable[LiveRecord | Refused]) -> Advance:
     """Follow one feed's records of one market, in the order of the stream; numbers already seen are skipped."""
-    walk = _Walk(position)
+    walk = _Walk(position, position.stop)
     last_n = position.last_n
     for record in records:
         n = record.n
@@ -120,4 +128,5 @@ def advance(position: Position, records: Iterable[LiveRecord | Refused]) -> Adva
         last_n = n
         if type(record) is not Trade:
             walk.take(record)
+    walk.keep()
     return Advance(replace(walk.at, last_n=last_n), tuple(walk.spans.values()), tuple(walk.openings))

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from django.conf import settings
 
 from datastore.models import Market
 from datastore.positions import Advance, Position, Refused, Span, advance
-from datastore.queries import fetch_all, fetch_value
+from datastore.queries import fetch_all, fetch_beside, fetch_value
 from datastore.trades import Columns, fault_of, too_old
 from streaming.records import FeedOpened, LiveRecord, Micros, Trade
 
@@ -72,12 +72,21 @@ class _Sorted:
     refused: list[tuple[int, str]] = field(default_factory=list)
 
 
-def store_live(records: Sequence[LiveRecord]) -> StoreResult:
-    """Store records of any markets, in the order of the stream; call it inside transaction.atomic()."""
+def store_live(records: Sequence[LiveRecord], meanwhile: Callable[[], None] | None = None) -> StoreResult:
+    """Store records of any markets, in the order of the stream; call it inside transaction.atomic().
+
+    meanwhile: called once while the server makes the candles; it must not use this connection.
+    """
     homes, positions = _lock({(record.market, record.feed) for record in records})
     batch = _sort(records, homes)
-    added = _ingest(batch.columns)
-    steps = {key: advance(positions[key], of_feed) for key, of_feed in batch.feeds.items()}
+    steps: dict[Key, Advance] = {}
+
+    def beside() -> None:
+        steps.update({key: advance(positions[key], of_feed) for key, of_feed in batch.feeds.items()})
+        if meanwhile is not None:
+            meanwhile()
+
+    added = _ingest(batch.columns, beside)
     bridges = {key: _bridges(homes[key[0]].market_id, step.openings) for key, step in steps.items()}
     changes = _settle(homes, positions, steps, bridges, added)
     return StoreResult(changes, batch.refused)
@@ -135,11 +144,12 @@ def _sort(records: Sequence[LiveRecord], homes: dict[str, _Home]) -> _Sorted:
     return batch
 
 
-def _ingest(columns: Columns) -> dict[int, tuple[int, bool]]:
-    """Store the trades; return (how many were new, whether a candle changed) by market id."""
+def _ingest(columns: Columns, beside: Callable[[], None]) -> dict[int, tuple[int, bool]]:
+    """Store the trades, and call beside() meanwhile; return (how many were new, whether a candle changed) by market."""
     if not columns.trades:
+        beside()
         return {}
-    rows = fetch_all(INGEST, columns.parameters())
+    rows = fetch_beside(INGEST, columns.parameters(), beside)
     return {market_id: (added, changed) for market_id, added, changed in rows}
 
 

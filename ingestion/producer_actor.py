@@ -112,13 +112,21 @@ class LiveProducer:
 
     def close(self) -> None:
         """End the connection with a goodbye on the topic."""
+        try:
+            self._say_goodbye()
+        finally:
+            self._drop()
+            if self._publisher is not None:
+                self._publisher.close()
+            self._publisher = None
+
+    def _say_goodbye(self) -> None:
         if self._reader is not None:
             self._reader.close()
             self._read(self._reader.take(0, FRAMES))
         if self._intake is not None:
             self._intake.close("the producer was stopped")
-            self._publish()
-        self._drop()
+            self._publish()  # saves first: where another process took over, that raises and nothing is published
 
     # --- the socket ---
 
