@@ -1,4 +1,4 @@
-"""The write against the reference: any order and batching, repeats, ties, late trades, several writers, passing time."""
+"""The write against the reference: any order and batching, repeats, late trades, several writers, passing time."""
 
 from __future__ import annotations
 
