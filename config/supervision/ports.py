@@ -39,7 +39,10 @@ def choose_port(home: Path, setting: str, wanted: int) -> int:
     with suppress(FileNotFoundError, ValueError):
         kept = json.loads(path.read_text())
     if setting not in kept or _refusal(LOOPBACK, kept[setting]):
-        kept[setting] = free_port()
+        others = {port for name, port in kept.items() if name != setting}
+        while (port := free_port()) in others:
+            pass
+        kept[setting] = port
         replace_text(path, json.dumps(kept))
     return kept[setting]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from config.embedded import EmbeddedError
 from config.supervision.errors import StartError
@@ -23,6 +24,8 @@ class Command(BaseCommand):
             Launch(self._say).run()
         except (StartError, EmbeddedError) as error:
             raise CommandError(str(error)) from None
+        except DatabaseError as error:
+            raise CommandError(f"The database refuses: {error} (up --traceback tells more)") from error
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)
