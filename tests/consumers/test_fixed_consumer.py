@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from threading import Event
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from django_redis import get_redis_connection
+
+from actors.models import TransitionLog
+from actors.runner import Runner
+from consumers.fixed_consumer_actor import GROUP, FixedTopicWork
+from consumers.models import FixedTopicConsumer
+from datastore.cache import key_of
+from datastore.markets import ensure_markets
+from datastore.models import Candle, Coverage, DeadLetter, Tick
+from datastore.writes import digest
+from streaming.connect import connect
+from streaming.port import Broker, Message
+from streaming.records import LiveRecord, encode
+from tests.consumers.crashing import STEPS
+from tests.datastore.records import BTC, FEED, NOON, SECOND, opened, trade, watermark
+
+TOPIC = "tick-data"
+State = FixedTopicConsumer.State
+
+
+def session_records(count: int = 30) -> list[LiveRecord]:
+    """Return a feed's opening, trades every ten seconds and its claims."""
+    found: list[LiveRecord] = [opened(1, NOON)]
+    for index in range(count):
+        ts = NOON + (index + 1) * 10 * SECOND
+        found.append(trade(len(found) + 1, ts, price=str(100 + index % 7), amount="0.1"))
+        found.append(watermark(len(found) + 1, ts - 5 * SECOND))
+    return found
+
+
+@pytest.fixture
+def broker(transactional_db: None) -> Iterator[Broker]:
+    ensure_markets([BTC])
+    get_redis_connection("default").flushall()
+    found = connect(settings.STREAM_URL, settings.STREAM_MAXLEN)
+    found.admin().create_topic(TOPIC)
+    yield found
+
+
+def publish(broker: Broker, records: list[LiveRecord]) -> None:
+    broker.publisher().publish(TOPIC, [Message(record.market, encode(record)) for record in records])
+
+
+def work_until_drained(broker: Broker, seconds: float = 20) -> Runner:
+    runner = Runner(FixedTopicWork(TOPIC), Event())
+    reader = broker.subscribe(GROUP, [TOPIC])
+    deadline = time.monotonic() + seconds
+    while reader.lag() or runner.shift is None or str(runner.shift.session.actor.state) != "idle":
+        Event().wait(min(runner.step(), 0.1))
+        assert time.monotonic() < deadline, runner.shift and runner.shift.session.actor.last_error
+    return runner
+
+
+def test_a_batch_becomes_ticks_candles_and_coverage_and_is_committed(broker: Broker) -> None:
+    publish(broker, session_records())
+    work_until_drained(broker).end()
+    assert Tick.objects.count() == 30
+    assert Candle.objects.filter(resolution=60).count() == 6
+    (span,) = Coverage.objects.all()
+    assert span.feed == FEED
+    assert (span.stop - span.start).total_seconds() == 295
+    assert FixedTopicConsumer.objects.get().state == State.IDLE
+
+
+def test_the_cache_holds_the_newest_candle_and_version_after_a_batch(broker: Broker) -> None:
+    publish(broker, session_records())
+    work_until_drained(broker).end()
+    (market,) = ensure_markets([BTC])
+    stored = get_redis_connection("default").hgetall(key_of(BTC))
+    assert int(stored[b"version"]) == market.version > 0
+    assert stored[b"series"].decode() == str(market.series)
+    assert b'"60"' in stored[b"candles"]
+
+
+def test_a_bad_record_is_buried_with_its_bytes_and_the_batch_goes_on(broker: Broker) -> None:
+    records = session_records()
+    publish(broker, records[:11])
+    broker.publisher().publish(TOPIC, [Message(BTC, b'{"type":"trade","price":"much"}')])
+    publish(broker, [*records[11:], trade(len(records) + 1, NOON + 400 * SECOND, market="foo:A-B")])
+    work_until_drained(broker).end()
+    reasons = {bytes(letter.raw)[:20]: letter.reason for letter in DeadLetter.objects.all()}
+    assert len(reasons) == 2
+    assert any("unknown market" in reason for reason in reasons.values())
+    assert Tick.objects.count() == 30
+
+
+def test_the_same_records_again_change_nothing_not_even_a_version(broker: Broker) -> None:
+    publish(broker, session_records())
+    work_until_drained(broker).end()
+    (market,) = ensure_markets([BTC])
+    before = (digest(market), market.version)
+    publish(broker, session_records())
+    work_until_drained(broker).end()
+    market.refresh_from_db()
+    assert (digest(market), market.version) == before
+
+
+def step_until(runner: Runner, done: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline, FixedTopicConsumer.objects.values()
+        Event().wait(min(runner.step(), 0.1))
+
+
+def test_a_flushed_stream_is_waited_for_with_its_reason_and_made_anew(broker: Broker) -> None:
+    records = session_records()
+    publish(broker, records[:21])
+    runner = work_until_drained(broker)
+    get_redis_connection("default").flushall()
+    row = FixedTopicConsumer.objects.filter(waiting_for__contains="tick-data")
+    step_until(runner, row.exists)
+    step_until(runner, lambda: TOPIC in broker.admin().topics())
+    publish(broker, records[21:])
+    step_until(runner, lambda: Tick.objects.count() == 30)
+    runner.end()
+    assert Coverage.objects.get().reason is None  # what was flushed had been stored: no hole
+
+
+def test_records_flushed_before_they_were_read_end_the_span_with_their_number(broker: Broker) -> None:
+    records = session_records()
+    publish(broker, records[:21])
+    runner = work_until_drained(broker)
+    publish(broker, records[21:25])
+    get_redis_connection("default").flushall()
+    step_until(runner, lambda: TOPIC in broker.admin().topics())
+    publish(broker, records[25:])
+    step_until(runner, lambda: Coverage.objects.count() == 2)
+    runner.end()
+    first, second = Coverage.objects.order_by("start")
+    assert first.reason == "stream lost 4 records"
+    assert second.start > first.stop
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_consumer_killed_at_any_step_loses_and_doubles_nothing(broker: Broker, step: str, tmp_path: Any) -> None:
+    publish(broker, session_records())
+    env = os.environ | {"DATABASE_URL": database_url(), "LOG_LEVEL": "ERROR"}
+    with (tmp_path / "log").open("wb") as out:
+        dead = subprocess.run(
+            [sys.executable, "-m", "tests.consumers.crashing", step],
+            cwd=settings.BASE_DIR,
+            env=env,
+            stderr=out,
+            timeout=60,
+            check=False,
+        )
+    assert dead.returncode == -signal.SIGKILL, (tmp_path / "log").read_text()
+    found = FixedTopicConsumer.objects.get()
+    assert found.state in (State.IDLE, State.WRITING_TO_DB, State.UPDATING_REDIS)
+
+    work_until_drained(broker).end()
+
+    actor = FixedTopicConsumer.objects.get()
+    assert (actor.name, actor.state, actor.epoch) == (found.name, State.IDLE, found.epoch + 1)
+    assert TransitionLog.objects.filter(event="TAKEOVER", name=found.name).count() == 1
+    if found.state != State.IDLE:
+        assert TransitionLog.objects.filter(name=found.name, reason__contains="abandoned in").exists()
+        assert TransitionLog.objects.filter(name=found.name, event="RESET").count() == 1
+    assert Tick.objects.count() == 30
+    assert sum(candle.trades for candle in Candle.objects.filter(resolution=60)) == 30
+    assert (Coverage.objects.get().stop - Coverage.objects.get().start).total_seconds() == 295
+
+
+def database_url() -> str:
+    """Return the address of this test's database."""
+    values = connection.settings_dict
+    return f"postgresql://{values['USER']}@/{values['NAME']}?host={values['HOST']}"
