@@ -1,20 +1,24 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 
-from datastore.clock import save_clock
+from datastore import merge
 from datastore.markets import ensure_markets
 from datastore.merge import Series, read_series
-from datastore.models import Market
-from datastore.queries import fetch_value
+from datastore.models import Candle, Coverage, GapRepair, Market, ProviderCandle
+from datastore.verify import Difference, differences
 from datastore.writes import store_live
 from streaming.records import LiveRecord
+from tests.datastore.conftest import ProviderTime
 from tests.datastore.records import BTC, MINUTE, NOON, SECOND, closed, micros, moment, opened, trade, watermark
 
 pytestmark = pytest.mark.django_db
+
+HOUR = 60 * MINUTE
 
 
 @pytest.fixture
@@ -22,35 +26,38 @@ def btc() -> Market:
     return ensure_markets([BTC])[0]
 
 
-def at(now: int) -> None:
-    """Set the provider's time; it then runs on."""
-    with connection.cursor() as cursor:
-        cursor.execute("delete from provider_clock")
-    database = micros(fetch_value("select statement_timestamp()"))
-    save_clock(timedelta(microseconds=now - database), moment(now))
-
-
 def store(*records: LiveRecord) -> None:
     with transaction.atomic():
         store_live(records)
 
 
-def shown(series: Series) -> list[tuple[str, int, int, str, int, str | None]]:
+def answered(market: Market, resolution: int, start: int, stop: int, *candles: int) -> None:
+    """Let the provider have answered for [start, stop), with a candle of price 50 at each of these times."""
+    Coverage.objects.create(
+        market=market, source="provider", feed="", resolution=resolution, start=moment(start), stop=moment(stop)
+    )
+    for at in candles:
+        ProviderCandle.objects.create(
+            market=market, resolution=resolution, open_time=moment(at), version=1,
+            open=50, high=50, low=50, close=50, volume=2, quote_volume=100,
+        )  # fmt: skip
+
+
+def shown(series: Series) -> list[tuple[str, int, int, int, str | None]]:
     """Return the segments with their times in minutes from noon."""
     return [
-        (
-            segment.state,
-            (micros(segment.start) - NOON) // MINUTE,
-            (micros(segment.stop) - NOON) // MINUTE,
-            segment.quiet,
-            segment.reason,
-        )
-        for segment in series.segments
+        (one.state, (micros(one.start) - NOON) // MINUTE, (micros(one.stop) - NOON) // MINUTE, one.quiet, one.reason)
+        for one in series.segments
     ]
 
 
-def test_live_minutes_around_a_hole_are_named_to_the_bucket(btc: Market) -> None:
-    at(NOON + 10 * MINUTE + 20 * SECOND)
+def from_noon(at: int) -> int:
+    """Return a row's open time in minutes from noon."""
+    return (at * 1000 - NOON) // MINUTE
+
+
+def test_live_minutes_around_a_hole_are_named_to_the_bucket(btc: Market, provider_time: ProviderTime) -> None:
+    provider_time.set(NOON + 10 * MINUTE + 20 * SECOND)
     store(
         opened(1, NOON + 30 * SECOND),
         trade(2, NOON + 45 * SECOND, "7.50", "2"),
@@ -81,3 +88,122 @@ def test_live_minutes_around_a_hole_are_named_to_the_bucket(btc: Market) -> None
     day = read_series(btc, "1d", limit=1)
     assert [(segment.state) for segment in day.segments] == ["partial"]
     assert day.rows == [(NOON // 1000 - 43200000, "7.5", "100", "7.5", "100", "4", "123", 3, "partial", False, 2)]
+
+
+def test_a_merged_hour_is_made_of_its_minutes_and_counts_no_trades(btc: Market, provider_time: ProviderTime) -> None:
+    provider_time.set(NOON + 2 * HOUR)
+    answered(btc, 60, NOON, NOON + 20 * MINUTE, NOON + 5 * MINUTE)
+    start = NOON + 19 * MINUTE + 1
+    store(opened(1, start), trade(2, NOON + 30 * MINUTE, "70"), watermark(3, NOON + HOUR, start))
+    series = read_series(btc, "1h", moment(NOON), moment(NOON + HOUR))
+    assert shown(series) == [("merged", 0, 60, 0, None)]
+    assert series.complete
+    assert [row[1:10] for row in series.rows] == [("50", "70", "50", "70", "3", "170", None, "merged", True)]
+
+
+def test_a_bucket_that_live_coverage_holds_never_shows_the_providers_row(
+    btc: Market, provider_time: ProviderTime
+) -> None:
+    provider_time.set(NOON + HOUR)
+    answered(btc, 60, NOON, NOON + 10 * MINUTE, NOON, NOON + MINUTE, NOON + 2 * MINUTE)
+    store(opened(1, NOON + 30 * SECOND), trade(2, NOON + 70 * SECOND), watermark(3, NOON + 3 * MINUTE))
+    store(opened(4, NOON + MINUTE), watermark(5, NOON + 3 * MINUTE + 1))
+    series = read_series(btc, "1m", moment(NOON), moment(NOON + 4 * MINUTE))
+    assert [(from_noon(row[0]), row[8]) for row in series.rows] == [(0, "provider"), (1, "live")]
+    assert shown(series) == [("provider", 0, 1, 0, None), ("live", 1, 3, 1, None), ("provider", 3, 4, 1, None)]
+
+
+def test_an_hour_that_the_provider_may_still_answer_for_is_pending(btc: Market, provider_time: ProviderTime) -> None:
+    store(trade(1, NOON + 30 * MINUTE))
+    provider_time.set(NOON + HOUR + 600 * SECOND)
+    series = read_series(btc, "1h", moment(NOON), moment(NOON + HOUR))
+    assert shown(series) == [("pending", 0, 60, 0, "provider not final")]
+    assert [row[8:10] for row in series.rows] == [("partial", False)]
+    provider_time.set(NOON + HOUR + 700 * SECOND)
+    series = read_series(btc, "1h", moment(NOON), moment(NOON + HOUR))
+    assert shown(series) == [("partial", 0, 60, 0, "before the feed began")]
+    assert [row[8:10] for row in series.rows] == [("partial", True)]
+
+
+def test_without_bounds_the_newest_buckets_up_to_the_open_one_are_read(
+    btc: Market, provider_time: ProviderTime
+) -> None:
+    provider_time.set(NOON + 30 * SECOND)
+    series = read_series(btc, "5m")
+    assert (micros(series.stop) - NOON, micros(series.start) - NOON) == (5 * MINUTE, -495 * 5 * MINUTE - 4 * 5 * MINUTE)
+    assert read_series(btc, "5m", limit=2).start == moment(NOON - 5 * MINUTE)
+
+
+def test_bounds_are_widened_to_whole_buckets_and_cut_by_the_limit(btc: Market, provider_time: ProviderTime) -> None:
+    provider_time.set(NOON)
+    series = read_series(btc, "15m", moment(NOON - 44 * MINUTE), moment(NOON - MINUTE))
+    assert (series.start, series.stop) == (moment(NOON - 45 * MINUTE), moment(NOON))
+    series = read_series(btc, "15m", moment(NOON - 44 * MINUTE), moment(NOON - MINUTE), limit=2)
+    assert (series.start, series.stop) == (moment(NOON - 45 * MINUTE), moment(NOON - 15 * MINUTE))
+    series = read_series(btc, "15m", None, moment(NOON - MINUTE), limit=2)
+    assert (series.start, series.stop) == (moment(NOON - 30 * MINUTE), moment(NOON))
+
+
+def test_only_closed_rows_come_where_only_they_are_asked_for(btc: Market, provider_time: ProviderTime) -> None:
+    provider_time.set(NOON + 2 * MINUTE + 20 * SECOND)
+    store(
+        opened(1, NOON),
+        *(trade(n, NOON + (n - 2) * MINUTE) for n in (2, 3, 4)),
+        watermark(5, NOON + 2 * MINUTE + 15 * SECOND),
+    )
+    series = read_series(btc, "1m", moment(NOON))
+    assert [row[9] for row in series.rows] == [True, True, False]
+    only = read_series(btc, "1m", moment(NOON), closed_only=True)
+    assert only.rows == series.rows[:2]
+    assert only.segments == series.segments
+    assert only.complete_until == moment(NOON + 2 * MINUTE)
+
+
+def test_a_hole_says_what_is_done_about_it(btc: Market, provider_time: ProviderTime) -> None:
+    provider_time.set(NOON + HOUR)
+    GapRepair.objects.create(
+        market=btc, resolution=60, start=moment(NOON), stop=moment(NOON + MINUTE), reason="too old", final=True
+    )
+    (segment,) = read_series(btc, "1m", moment(NOON), moment(NOON + 2 * MINUTE)).segments
+    assert segment.repair == {"reason": "too old", "attempts": 0, "next_try": None, "final": True}
+
+
+def test_a_candle_that_is_not_what_its_trades_make_is_found(btc: Market) -> None:
+    store(trade(1, NOON, "1.50"), trade(2, NOON + MINUTE, "3"))
+    assert differences(btc, moment(NOON), moment(NOON + MINUTE)) == []
+    Candle.objects.filter(resolution=60, open_time=moment(NOON)).update(volume=2)
+    Candle.objects.filter(resolution=3600).delete()
+    numbers = ("1.5", "1.5", "1.5", "1.5", "1", "1.5", "1")
+    assert differences(btc, moment(NOON), moment(NOON + 1)) == [
+        Difference(60, moment(NOON), (*numbers[:4], "2", *numbers[5:]), numbers),
+        Difference(3600, moment(NOON), None, ("1.5", "3", "1.5", "3", "2", "4.5", "2")),
+    ]
+    assert differences(btc, moment(NOON + 24 * HOUR), moment(NOON + 25 * HOUR)) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_and_certificate_speak_of_the_same_moment(
+    provider_time: ProviderTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    btc = ensure_markets([BTC])[0]
+    provider_time.set(NOON + HOUR)
+    store(opened(1, NOON), trade(2, NOON), watermark(3, NOON + 5 * MINUTE))
+    before = read_series(btc, "1m", moment(NOON), moment(NOON + 5 * MINUTE))
+    rows = merge._rows
+
+    def write_between(*known: Any) -> Sequence[merge.Row]:
+        reader = connections["default"]
+        connections["default"] = other = reader.copy()
+        try:
+            store(trade(4, NOON + MINUTE))
+        finally:
+            other.close()
+            connections["default"] = reader
+        return rows(*known)
+
+    monkeypatch.setattr(merge, "_rows", write_between)
+    assert read_series(btc, "1m", moment(NOON), moment(NOON + 5 * MINUTE)).rows == before.rows
+    monkeypatch.undo()
+    after = read_series(btc, "1m", moment(NOON), moment(NOON + 5 * MINUTE))
+    assert (len(before.rows), len(after.rows), after.version) == (1, 2, before.version + 1)
+    assert connection.in_atomic_block is False
