@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+
+from actors.models import TransitionLog
+from actors.resets import reset
+from actors.runner import Runner
+from datastore.markets import ensure_markets
+from datastore.models import DeadLetter, Feed, ProviderClock
+from ingestion import producer_actor
+from ingestion.models import Producer
+from ingestion.producer_actor import LiveProducer
+from streaming.memory import MemoryBroker
+from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, decode
+from tests.simulator.running import Simulator, running
+
+BTC, EUR = "coinbase:BTC-USD", "kraken:BTC-EUR"
+State = Producer.State
+
+
+@dataclass
+class Bench:
+    """A producer between a real simulator and a broker in memory."""
+
+    simulator: Simulator
+    broker: MemoryBroker
+    runner: Runner
+
+    def step_until(self, done: Callable[[], Any], seconds: float = 30) -> None:
+        deadline = time.monotonic() + seconds
+        while not done():
+            assert time.monotonic() < deadline, list(Producer.objects.values())
+            Event().wait(min(self.runner.step(), 0.05))
+
+    def records(self) -> list[LiveRecord]:
+        reader = self.broker.subscribe(uuid.uuid4().hex, ["tick-data"])
+        return [decode(record.value) for record in reader.poll(0, 1_000_000)]
+
+    def count(self, kind: type) -> int:
+        return sum(type(record) is kind for record in self.records())
+
+    def state(self) -> str:
+        return str(Producer.objects.get().state)
+
+
+@pytest.fixture
+def bench(transactional_db: None, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    monkeypatch.setattr(producer_actor, "RECONNECT", 0.2)
+    ensure_markets([BTC, EUR])
+    name = uuid.uuid4().hex
+    with running(tmp_path, "--markets", f"{BTC},{EUR}", "--speed", "10") as simulator:
+        settings.STREAM_URL = f"memory://{name}"
+        settings.CRYPTOCOMPARE_WS_URL = simulator.ws_url
+        settings.CRYPTOCOMPARE_REST_URL = simulator.rest_url
+        broker = MemoryBroker.named(name, django_settings.STREAM_MAXLEN)
+        runner = Runner(LiveProducer(), Event())
+        yield Bench(simulator, broker, runner)
+        runner.end()
+        MemoryBroker.forget(name)
+
+
+def live(bench: Bench) -> Bench:
+    """Step until both markets are open and something is claimed."""
+    bench.step_until(lambda: bench.runner.shift is not None and Producer.objects.exists())
+    bench.step_until(lambda: "tick-data" in bench.broker.admin().topics())
+    bench.step_until(lambda: bench.count(FeedOpened) == 2 and bench.count(Watermark) > 2)
+    return bench
+
+
+def numbers(records: list[LiveRecord], feed: str, market: str) -> list[int]:
+    return [record.n for record in records if (record.feed, record.market) == (feed, market)]
+
+
+def test_what_the_simulator_sent_is_what_the_topic_holds_in_order(bench: Bench) -> None:
+    live(bench)
+    records = bench.records()
+    (feed,) = {record.feed for record in records}
+    for market in (BTC, EUR):
+        ours = [record.id for record in records if type(record) is Trade and record.market == market]
+        theirs = [row["id"] for row in bench.simulator.sent() if row["event"] == "trade" and row["market"] == market]
+        assert ours == theirs[: len(ours)]
+        assert numbers(records, feed, market) == list(range(1, len(numbers(records, feed, market)) + 1))
+    assert bench.state() == State.IDLE
+
+
+def test_an_outage_of_the_broker_resends_in_order_what_was_not_acknowledged(bench: Bench) -> None:
+    live(bench)
+    bench.broker.go_away("unplugged")
+    bench.step_until(lambda: bench.state() == State.ERROR)
+    assert "unplugged" in (Producer.objects.get().last_error or "")
+    before = bench.simulator.now()
+    bench.simulator.wait_until(before + 20)
+    bench.broker.come_back()
+    held = bench.count(Trade)
+    bench.step_until(lambda: bench.count(Trade) > held + 5)
+    records = bench.records()
+    (feed,) = {record.feed for record in records}
+    for market in (BTC, EUR):
+        assert numbers(records, feed, market) == list(range(1, len(numbers(records, feed, market)) + 1))
+    assert {"PUBLISH_FAILURE", "RESET"} <= set(TransitionLog.objects.values_list("event", flat=True))
+
+
+def test_a_lost_socket_says_goodbye_waits_and_opens_a_new_feed(bench: Bench) -> None:
+    live(bench)
+    bench.simulator.fault("drop", seconds=0)
+    bench.step_until(lambda: bench.count(FeedOpened) == 4)
+    closed = [record for record in bench.records() if isinstance(record, FeedClosed)]
+    assert [(record.market, bool(record.stop)) for record in closed] == [(BTC, True), (EUR, True)]
+    assert len({record.feed for record in bench.records()}) == 2
+
+
+def test_a_refused_key_is_an_error_until_a_person_resets(bench: Bench) -> None:
+    live(bench)
+    bench.simulator.fault("unauthorized", seconds=30)
+    bench.step_until(lambda: bench.state() == State.ERROR)
+    actor = Producer.objects.get()
+    assert actor.reset_at is None
+    assert "UNAUTHORIZED" in (actor.last_error or "")
+    bench.simulator.fault("reset")
+    reset(Producer, actor.name, by="a test")
+    bench.step_until(lambda: bench.count(FeedOpened) == 4)
+
+
+def test_garbage_is_kept_with_its_reason_and_the_feed_goes_on(bench: Bench) -> None:
+    live(bench)
+    bench.simulator.fault("garbage", kind="text")
+    bench.step_until(DeadLetter.objects.exists)
+    held = bench.count(Trade)
+    bench.step_until(lambda: bench.count(Trade) > held)
+    letter = DeadLetter.objects.get()
+    assert letter.reason
+    assert bytes(letter.raw)
+    assert bench.count(FeedClosed) == 2  # it might have been a trade of either market
+
+
+def test_readers_are_told_the_clock_and_how_far_the_feed_is_acknowledged(bench: Bench) -> None:
+    live(bench)
+    bench.step_until(lambda: Feed.objects.exists() and ProviderClock.objects.exclude(clock_offset=None).exists())
+    newest = max(record.until for record in bench.records() if isinstance(record, Watermark))
+    assert Feed.objects.get().acknowledged_until <= producer_actor.moment(newest)
+    stored = ProviderClock.objects.get()
+    assert stored.clock_offset is not None
+    assert stored.clock_offset.total_seconds() > 1  # the simulator runs ten times as fast
+
+
+def test_a_stopped_producer_closes_its_feed(bench: Bench) -> None:
+    live(bench)
+    bench.runner.end()
+    closed = [record for record in bench.records() if isinstance(record, FeedClosed)]
+    assert {record.reason for record in closed} == {"the producer was stopped"}
+    assert Producer.objects.get().owner == ""
