@@ -208,7 +208,7 @@ def _database() -> dict[str, Any]:
     if DATABASE_POOL:
         options["pool"] = {"min_size": 1, "max_size": DATABASE_POOL, "timeout": 5}
     # A pooled connection may be older than the server behind it: ask before it is used.
-    return parts | {"ENGINE": "django.db.backends.postgresql", "CONN_HEALTH_CHECKS": bool(DATABASE_POOL)}
+    return parts | {"ENGINE": "config.database", "CONN_HEALTH_CHECKS": bool(DATABASE_POOL)}
 
 
 DATABASES = {"default": _database()}

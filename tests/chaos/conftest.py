@@ -1,7 +1,7 @@
-"""Quiet the client: a line per request hides what a failing test has to say."""
+"""The fixtures of the end-to-end tests serve here too."""
 
 from __future__ import annotations
 
-import logging
+from tests.e2e.conftest import home, told
 
-logging.getLogger("httpx").setLevel(logging.WARNING)
+__all__ = ["home", "told"]

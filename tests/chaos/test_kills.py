@@ -55,11 +55,11 @@ def evidence_since_start(platform: Platform, market: str) -> Evidence:
 
 
 def test_kills_of_any_process_lose_nothing_and_leave_no_hole_but_a_broken_sockets(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     order, took = random.Random(SEED), defaultdict[str, list[float]](list)
     began = time.monotonic()
-    with Platform(tmp_path / "home", settings_of(RATE)) as platform:
+    with Platform(home, settings_of(RATE)) as platform:
         until("trades of every market", lambda: known_at(platform, time.time() - 20), RECOVERY)
         for name in schedule(order):
             strike(platform, name, order.random() < HASTE, took)

@@ -29,13 +29,13 @@ STATE = "select state, last_error, reset_at, heartbeat_at from ingestion_produce
 
 
 @pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def platform(home: Path) -> Iterator[Platform]:
     """Run Candlekeep once for all tests of this module; Ctrl-C at the end must leave no process."""
     arguments = f"--speed {SPEED}"
     if REPLAY:
         arguments += f" --replay {Path(REPLAY).absolute()} --replay-market {REPLAYED} --replay-lead 60"
     env = {"SIMULATOR_ARGS": arguments, "STALE_AFTER": str(90 * SPEED), "MARKETS": f"{BTC},{ETH},{REPLAYED}"}
-    with Platform(tmp_path_factory.mktemp("ck") / "home", env) as running:
+    with Platform(home, env) as running:
         yield running
 
 

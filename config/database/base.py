@@ -1,0 +1,67 @@
+"""The database backend: PostgreSQL's, on connections that notice a server that has stopped answering.
+
+libpq has no limit for an answer, so a frozen server would hold every process until it thaws: no heartbeat, no reason in
+the log, no 503. A limit per statement would be wrong as well, because a long one would fail again at each repetition.
+So a silent connection only asks, on a second one, whether the server still takes anybody.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, TypeVar
+
+import psycopg
+from django.conf import settings
+from django.db.backends.postgresql import base
+from psycopg.abc import PQGen
+
+from config.supervision.servers import database_refusal
+
+PATIENCE = 2.5  # seconds of silence before asking, which takes two more: no call blocks for more than 5 s
+T = TypeVar("T")
+
+
+class WatchedConnection(psycopg.Connection[Any]):
+    """A connection that fails where the server has stopped answering."""
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """Wait for an operation. Raises OperationalError where the server takes no connection any more."""
+        return super().wait(self._watched(gen), interval, timeout)
+
+    def _watched(self, gen: PQGen[T]) -> PQGen[T]:
+        heard = time.monotonic()
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if ready:
+                    heard = time.monotonic()
+                elif time.monotonic() - heard > PATIENCE:
+                    self._ask_elsewhere()
+                    heard = time.monotonic()
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def _ask_elsewhere(self) -> None:
+        if refusal := database_refusal(settings.DATABASE_URL):
+            self.pgconn.finish()  # whatever it still answers is not for us
+            raise psycopg.OperationalError(f"the database has stopped answering: {refusal}")
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """Connections of the class above, pooled or not."""
+
+    def __init__(self, settings_dict: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        super().__init__(settings_dict, *args, **kwargs)
+        if pool := settings_dict["OPTIONS"].get("pool"):
+            pool["connection_class"] = WatchedConnection
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> psycopg.Connection[Any]:
+        """Connect, or take a connection from the pool."""
+        if self.pool:
+            pooled: psycopg.Connection[Any] = super().get_new_connection(conn_params)
+            return pooled
+        self.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+        return WatchedConnection.connect(**conn_params)
