@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote
 
 import websocket
@@ -31,6 +31,7 @@ class Simulator:
     home: Path
     port: int
     output: list[str] = field(default_factory=list)
+    reader: threading.Thread | None = None
 
     @property
     def rest_url(self) -> str:
@@ -86,7 +87,10 @@ class Simulator:
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Stop the process and give its exit status."""
         self.process.send_signal(how)
-        return self.process.wait(10)
+        status = self.process.wait(10)
+        if self.reader:
+            self.reader.join(10)
+        return status
 
 
 class Client:
@@ -167,13 +171,18 @@ def start(home: Path, *options: str) -> Simulator:
     assert process.stdout
     first = process.stdout.readline()
     if " on http://" not in first:
-        process.wait(10)
-        raise RuntimeError(first + process.stdout.read())
+        raise RuntimeError(first + process.communicate(timeout=10)[0])
     simulator = Simulator(process, home, int(first.split(" on http://127.0.0.1:")[1].split()[0]))
     # A full pipe would stop the process in the middle of a write.
-    threading.Thread(target=simulator.output.extend, args=[process.stdout], daemon=True).start()
+    simulator.reader = threading.Thread(target=_keep, args=[process.stdout, simulator.output], daemon=True)
+    simulator.reader.start()
     _await_answer(simulator)
     return simulator
+
+
+def _keep(stream: IO[str], lines: list[str]) -> None:
+    with stream:
+        lines.extend(stream)
 
 
 def _await_answer(simulator: Simulator) -> None:

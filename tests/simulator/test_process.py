@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from simulator.market import Market
+from simulator.pairs import Pair
 from tests.simulator.running import ROOT, Simulator, read_log, running
 
 BTC = "0~Coinbase~BTC~USD"
@@ -72,29 +74,31 @@ def test_it_stops_at_once_and_without_a_word(tmp_path: Path, how: signal.Signals
         assert time.monotonic() - started < 3
 
 
-def _first_numbers(simulator: Simulator, key: str) -> tuple[int, float]:
-    """Subscribe; return the first live CCSEQ and its time of discovery."""
+def _first_live(simulator: Simulator, key: str) -> tuple[int, int]:
+    """Subscribe; return the first live trade's CCSEQ and its time of discovery in nanoseconds."""
     with simulator.connect(key) as client:
         client.ask("SubAdd", BTC)
         client.until("3")
         trade = client.until("0")[-1]
-        return trade["CCSEQ"], trade["RTS"] + trade["RTSNS"] / 1e9
+        return trade["CCSEQ"], trade["RTS"] * 10**9 + trade["RTSNS"]
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_restart_goes_on_with_time_numbers_and_candles(tmp_path: Path, how: signal.Signals) -> None:
     options = ("--speed", "20", "--rate", "10")
     with running(tmp_path, *options) as simulator:
-        number, at = _first_numbers(simulator, "before")
+        number, at = _first_live(simulator, "before")
         settled = int(simulator.now()) // 60 * 60 - 180
         page = f"/data/v2/histominute?fsym=BTC&tsym=USD&e=Coinbase&limit=200&toTs={settled}"
         rows, stopped, wall = simulator.get(page)["Data"], simulator.now(), time.monotonic()
         simulator.stop(how)
     with running(tmp_path, *options) as simulator:
         assert simulator.now() == pytest.approx(stopped + 20 * (time.monotonic() - wall), abs=10)
-        later_number, later = _first_numbers(simulator, "after")
+        later_number, later = _first_live(simulator, "after")
         assert simulator.get(page)["Data"] == rows
-    assert later_number - number == pytest.approx(10 * (later - at), rel=0.8)
+    market = Market(Pair.parse("coinbase:BTC-USD"), seed=1, rate=10)
+    drawn = {trade.ccseq: trade.rts for trade in market.between(at - 1, later)}
+    assert (drawn[number], drawn[later_number]) == (at, later)
     numbers = {line["ccseq"] for line in read_log(tmp_path) if line["event"] == "trade"}
     assert {number, later_number} <= numbers
     assert [line["event"] for line in read_log(tmp_path)].count("started") == 2

@@ -21,7 +21,7 @@ ROWS = [
     (START + 5 * SECOND, 7, "105433.60000", "0.00031099999999999997", "buy"),
     (START + 5 * SECOND + 300, 8, "105410.10000", "0.00005", "sell"),
     (START + 61 * SECOND, 9, "105383.80000", "0.00012460", "buy"),
-    (START + 250 * SECOND, 10, "105390", "1", "sell"),
+    (START + 190 * SECOND, 10, "105390", "1", "sell"),
 ]
 BINANCE, KRAKEN = Pair.parse("binance:BTC-USDT"), Pair.parse("kraken:BTC-USDT")
 
@@ -50,7 +50,7 @@ def test_its_candles_are_exact_sums_and_empty_minutes_are_none(file: Path) -> No
     exact = 105433_60000 * 31099999999999997 * 10**0 + 105410_10000 * 5000000000000000
     assert bar.quote_volume == exact
     assert replay.bar(START // MINUTE + 2) is None
-    assert replay.traded_before(START // MINUTE + 4) == START // MINUTE + 1
+    assert replay.traded_before(START // MINUTE + 3) == START // MINUTE + 1
     hour = replay.hour(START // MINUTE // 60)
     assert hour is not None and hour.trades == 4
 
@@ -76,7 +76,7 @@ def test_what_is_no_recording_is_refused(tmp_path: Path, content: str) -> None:
 
 def test_a_replayed_market_sends_the_file_and_rolls_it_up(file: Path, tmp_path: Path) -> None:
     options = ("--markets", "coinbase:ETH-USD,kraken:BTC-USDT", "--replay", str(file), "--speed", "20")
-    replayed = ("--replay-market", "kraken:BTC-USDT", "--replay-lead", "60")
+    replayed = ("--replay-market", "kraken:BTC-USDT", "--replay-lead", "50")
     with running(tmp_path / "home", *options, *replayed) as simulator, simulator.connect() as client:
         client.ask("SubAdd", "0~Kraken~BTC~USDT")
         assert [frame["TYPE"] for frame in client.until("3")] == ["20", "16", "3"]
@@ -86,8 +86,8 @@ def test_a_replayed_market_sends_the_file_and_rolls_it_up(file: Path, tmp_path: 
         assert shift % MINUTE == 0
         assert [t["TS"] * SECOND + t["TSNS"] - shift for t in trades] == [row[0] for row in ROWS]
         start = (START + shift) // SECOND
-        simulator.wait_until(start + 300 + 110)
-        path = f"/data/v2/histominute?fsym=BTC&tsym=USDT&e=Kraken&limit=6&toTs={start + 300}"
+        simulator.wait_until(start + 240 + 110)
+        path = f"/data/v2/histominute?fsym=BTC&tsym=USDT&e=Kraken&limit=5&toTs={start + 240}"
         answer, headers = simulator.exchange(path)[1:]
     rows = answer["Data"]["Data"]
     assert headers["X-Provider"] == f"simulator/replay/{sha256(file.read_bytes()).hexdigest()}; simulated"
@@ -96,9 +96,8 @@ def test_a_replayed_market_sends_the_file_and_rolls_it_up(file: Path, tmp_path: 
         (0, 105410.1, 0.00036099999999999997),
         (60, 105383.8, 0.0001246),
         (120, 105383.8, 0),
-        (180, 105383.8, 0),
-        (240, 105390, 1),
-        (300, 105390, 0),
+        (180, 105390, 1),
+        (240, 105390, 0),
     ]
 
 

@@ -17,7 +17,7 @@ MINUTE = "/data/v2/histominute?fsym=BTC&tsym=USD&e=Coinbase"
 
 @pytest.fixture(scope="module")
 def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    options = ("--markets", "coinbase:BTC-USD,coinbase:LTC-USD,kraken:BTC-EUR", "--speed", "5")
+    options = ("--markets", "coinbase:BTC-USD,coinbase:LTC-USD,kraken:BTC-EUR", "--speed", "20")
     with running(tmp_path_factory.mktemp("rest"), *options) as simulator:
         yield simulator
 

@@ -12,7 +12,8 @@ def test_lines_are_in_the_file_when_write_returns(tmp_path: Path) -> None:
     log = SentLog(tmp_path)
     log.note("opened", socket=1)
     log.write(['{"event":"trade"}', '{"event":"trade"}'])
-    assert [json.loads(line)["event"] for line in (tmp_path / "sent.jsonl").open()] == ["opened", "trade", "trade"]
+    lines = (tmp_path / "sent.jsonl").read_text().splitlines()
+    assert [json.loads(line)["event"] for line in lines] == ["opened", "trade", "trade"]
     log.close()
 
 
