@@ -56,6 +56,11 @@ class Evidence:
         answered = clip(self._whole_provider[resolution], start, stop)
         return subtract(answered, self.live_buckets(resolution, start, stop))
 
+    def only_ours(self, resolution: int, start: Micros, stop: Micros) -> bool:
+        """Tell whether the finer buckets of [start, stop) come from trades alone, all of them begun."""
+        finer = [other for other in self._whole_provider if other < resolution]
+        return stop <= self.now and not any(clip(self._whole_provider[other], start, stop) for other in finer)
+
     def proven_buckets(self, resolution: int, start: Micros, stop: Micros) -> list[Interval]:
         """Return the buckets that are held, or made of finer ones that are."""
         held = self.live_buckets(resolution, start, stop) + self.provider_buckets(resolution, start, stop)
@@ -99,9 +104,10 @@ def leaves_of(evidence: Evidence, resolution: int, start: Micros, stop: Micros) 
             yield Leaf(run.start, run.stop, resolution, run.state == PROVIDER)
         elif run.state == FUTURE:
             continue
-        elif resolution in FINER:
+        elif resolution in FINER and not evidence.only_ours(resolution, run.start, run.stop):
             yield from leaves_of(evidence, FINER[resolution], run.start, run.stop)
         else:
+            # A minute, or one of ours: what is stored of it is the roll-up of its minutes, whole or not.
             yield Leaf(run.start, run.stop, resolution, run.source == PROVIDER)
 
 
