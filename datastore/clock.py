@@ -6,17 +6,7 @@ from datetime import datetime, timedelta
 
 from datastore.provider import UNNAMED
 from datastore.queries import execute, fetch_value
-
-# The greatest time given out so far, by the old offset too: time never goes back, a smaller offset makes it stand.
-SAVE = """
-insert into provider_clock (provider, simulated, clock_offset, floor, measured_at)
-select coalesce((select provider from provider_clock limit 1), %(unnamed)s), false, %(offset)s, %(floor)s,
-       clock_timestamp()
-on conflict (provider) do update
-   set clock_offset = excluded.clock_offset,
-       floor = greatest(excluded.floor, provider_clock.floor, clock_timestamp() + provider_clock.clock_offset),
-       measured_at = excluded.measured_at
-"""
+from datastore.statements import statement
 
 
 def provider_now() -> datetime:
@@ -27,4 +17,4 @@ def provider_now() -> datetime:
 
 def save_clock(offset: timedelta, floor: datetime) -> None:
     """Keep the provider's offset from the database's clock, and the greatest time given out by it."""
-    execute(SAVE, {"unnamed": UNNAMED, "offset": offset, "floor": floor})
+    execute(statement("known", "save_clock"), {"unnamed": UNNAMED, "offset": offset, "floor": floor})

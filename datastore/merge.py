@@ -23,6 +23,7 @@ from datastore.models import Market
 from datastore.provider import CACHE_AGE
 from datastore.queries import execute, fetch_all
 from datastore.segments import Ended, Repair, Segment, segments_of
+from datastore.statements import statement
 from datastore.timeframes import TIMEFRAMES, Timeframe
 
 __all__ = ["Row", "Segment", "Series", "read_series"]
@@ -33,10 +34,6 @@ Row = tuple[int, str, str, str, str, str, str, int | None, str, bool, int]
 DEFAULT_BUCKETS = 500
 HEAD = "select * from series_head(%s, %s)"
 COVERAGE = "select * from series_coverage(%s, %s, %s, %s)"
-REPAIRS = """
-select start, stop, reason, attempts, next_try, final from gap_repair
- where market_id = %s and resolution = %s and start < %s and stop > %s order by start
-"""
 LEAVES = "%s::bigint[], %s::bigint[], %s::int[], %s::boolean[], %s::text[], %s::boolean[])"
 ROWS = f"select * from series_rows(%s, {LEAVES}"  # noqa: S608 - a constant of this file
 BUCKETS = f"select * from series_buckets(%s, %s, {LEAVES}"  # noqa: S608 - a constant of this file
@@ -199,12 +196,12 @@ def _columns(labelled: Sequence[tuple[Leaf, Run]]) -> list[list[Any]]:
 
 def _repairs(market: Market, frame: Timeframe, start: datetime, stop: datetime) -> list[Repair]:
     """Return (start, stop, what is done about it) of the holes that are being repaired."""
-    rows = fetch_all(REPAIRS, [market.pk, frame.base, stop, start])
+    values = {"market": market.pk, "resolution": frame.base, "start": start, "stop": stop}
     return [
         (
-            micros_of(low),
-            micros_of(high),
+            low,
+            high,
             {"reason": reason, "attempts": attempts, "next_try": next_try and next_try.isoformat(), "final": final},
         )
-        for low, high, reason, attempts, next_try, final in rows
+        for low, high, reason, attempts, next_try, final in fetch_all(statement("known", "repairs"), values)
     ]

@@ -11,7 +11,7 @@ begin
         select k.series::text, k.version, micros(x.watermark), micros(greatest(provider_now(), x.watermark)), x.known,
                x.behind is not null, coalesce(c.provider, ''), coalesce(c.simulated, false)
           from market k
-          left join provider_clock c on true
+          left join (select provider, simulated from provider_clock order by provider desc limit 1) c on true
          cross join lateral (
                select provider_time_known() as known, behind_since(k.id, k.symbol, k.live_stop) as behind) y
          cross join lateral (

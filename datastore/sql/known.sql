@@ -1,0 +1,31 @@
+-- name: save_clock
+-- The greatest time given out so far counts by the old offset too: time never goes back, a smaller offset makes it stand.
+insert into provider_clock (provider, simulated, clock_offset, floor, measured_at)
+select coalesce((select provider from provider_clock limit 1), %(unnamed)s), false, %(offset)s, %(floor)s, clock_timestamp()
+on conflict (provider) do update
+   set clock_offset = excluded.clock_offset,
+       floor = greatest(excluded.floor, provider_clock.floor, clock_timestamp() + provider_clock.clock_offset),
+       measured_at = excluded.measured_at;
+
+-- name: note_acknowledged
+-- behind_since stays while nobody has read to the end: the watermark waits from there on.
+insert into feed as f (feed, topic, markets, connected, acknowledged_until, acknowledged_at, behind_since)
+values (%(feed)s, split_part(%(feed)s, '/', 1), to_jsonb(%(markets)s::text[]), %(connected)s, %(until)s, clock_timestamp(), provider_now())
+on conflict (feed) do update
+   set acknowledged_until = greatest(f.acknowledged_until, excluded.acknowledged_until),
+       markets = case when excluded.markets = '[]' then f.markets else excluded.markets end,
+       connected = coalesce(excluded.connected, f.connected),
+       acknowledged_at = excluded.acknowledged_at,
+       behind_since = case when f.drained_at >= f.acknowledged_at then excluded.behind_since else f.behind_since end
+ where excluded.acknowledged_until > f.acknowledged_until;
+
+-- name: note_drained
+update feed set drained_at = clock_timestamp() - %(ago)s
+ where topic = %(topic)s and (drained_at is null or drained_at < acknowledged_at);
+
+-- name: repairs
+-- Holes of a resolution that are being repaired, within [start, stop).
+select micros(start), micros(stop), reason, attempts, next_try, final
+  from gap_repair
+ where market_id = %(market)s and resolution = %(resolution)s and start < %(stop)s and stop > %(start)s
+ order by start;

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import pytest
+from django.core.management import call_command
+
+from datastore.queries import fetch_value
+
+FUNCTIONS = "select count(*) from pg_proc where pronamespace = 'public'::regnamespace"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_functions_can_be_taken_back_and_loaded_again() -> None:
+    before = fetch_value(FUNCTIONS)
+    call_command("migrate", "datastore", "0002", verbosity=0)
+    assert fetch_value(FUNCTIONS) == 0
+    call_command("migrate", verbosity=0)
+    assert fetch_value(FUNCTIONS) == before > 15
+
+
+@pytest.mark.django_db
+def test_the_models_are_what_the_migrations_make() -> None:
+    call_command("makemigrations", "datastore", check=True, dry_run=True, verbosity=0)
