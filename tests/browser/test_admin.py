@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import Page, sync_playwright
+
+from actors.models import TransitionLog
+from consumers.models import FixedTopicConsumer
+from datastore.markets import ensure_markets
+from ingestion.models import Producer
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+# What a page must not do on a phone: be wider than the screen.
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module", autouse=True)
+def chromium() -> None:
+    if CHROMIUM is None and "CI" not in os.environ:
+        pytest.skip("needs Chromium: apt install chromium")
+
+
+@contextmanager
+def browser(width: int = 1280) -> Iterator[Page]:
+    """Open a page; Django's ORM is out of reach inside, because playwright runs an event loop."""
+    with sync_playwright() as playwright:
+        chrome = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chrome.new_page(viewport={"width": width, "height": 800})
+        chrome.close()
+
+
+def sign_in(page: Page, base: str, path: str) -> None:
+    page.goto(f"{base}/admin/login/?next={path}")
+    page.fill("#id_username", "ada")
+    page.fill("#id_password", "long and secret")
+    page.click("input[type=submit]")
+    page.wait_for_url(f"{base}{path}")
+
+
+@pytest.fixture
+def errored(live_server: Any) -> FixedTopicConsumer:
+    """Make a consumer in Error, a market, and a superuser."""
+    User.objects.create_superuser("ada", password="long and secret")
+    ensure_markets(["coinbase:BTC-USD"])
+    actor = FixedTopicConsumer.objects.create(name="fixed-tick-1")
+    with FixedTopicConsumer.locked(actor.name) as locked:
+        locked.message_received()
+        locked.process_failure(reason="the schema changed")
+    return actor
+
+
+def test_a_person_sees_the_state_of_an_actor_and_resets_it(errored: FixedTopicConsumer, live_server: Any) -> None:
+    with browser() as page:
+        sign_in(page, live_server.url, "/admin/consumers/fixedtopicconsumer/")
+        row = page.locator("#result_list tbody tr").filter(has_text="fixed-tick-1")
+        assert "Error" in row.inner_text()
+        assert "the schema changed" in row.inner_text()
+        row.locator("input.action-select").check()
+        page.select_option("select[name=action]", label="Reset errored actors")
+        page.click("button[name=index]")
+        page.wait_for_selector(".messagelist")
+        assert "Idle" in page.locator("#result_list tbody tr").filter(has_text="fixed-tick-1").inner_text()
+    log = TransitionLog.objects.get(event="RESET")
+    assert (log.name, log.by) == ("fixed-tick-1", "ada (admin)")
+
+
+def test_the_page_of_an_actor_draws_its_chart_with_the_state_lit(errored: FixedTopicConsumer, live_server: Any) -> None:
+    with browser() as page:
+        sign_in(page, live_server.url, f"/admin/consumers/fixedtopicconsumer/{errored.pk}/change/")
+        drawn = page.locator("svg.chart").text_content() or ""
+        assert all(label in drawn for label in ("Idle", "Processing Message", "Writing to DB", "Updating Redis"))
+        assert page.locator("svg.chart g.lit").get_attribute("data-state") == "error"
+        assert "PROCESS_FAILURE" in page.inner_text("body")
+
+
+@pytest.mark.parametrize("path", ["consumers/fixedtopicconsumer/", "datastore/market/", "datastore/deadletter/"])
+def test_lists_fit_a_phone(errored: FixedTopicConsumer, live_server: Any, path: str) -> None:
+    with browser(width=390) as page:
+        sign_in(page, live_server.url, f"/admin/{path}")
+        assert page.evaluate(OVERFLOW) <= 0
+
+
+def test_no_page_asks_for_anything_outside(errored: FixedTopicConsumer, live_server: Any) -> None:
+    asked: list[str] = []
+    producer = Producer.objects.create(name="producer-live-1")
+    with browser() as page:
+        page.on("request", lambda request: asked.append(request.url))
+        sign_in(page, live_server.url, f"/admin/ingestion/producer/{producer.pk}/change/")
+    assert asked
+    assert all(url.startswith((live_server.url, "data:")) for url in asked)
