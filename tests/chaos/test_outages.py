@@ -30,6 +30,8 @@ select name, coalesce(waiting_for, last_error) from consumers_fixedtopicconsumer
 def platform(home: Path) -> Iterator[Platform]:
     """Run Candlekeep once for all tests of this module."""
     with Platform(home, settings_of(RATE)) as running:
+        begun = time.time() + 3  # a span begins a second after its subscription
+        until("the feed", lambda: known_at(running, begun), RECOVERY)
         yield running
 
 
@@ -41,10 +43,9 @@ def settled(platform: Platform) -> float:
 
 
 def judged(platform: Platform, before: float) -> list[Evidence]:
-    """Wait for a whole minute after the trouble; return the evidence from the minute before it, found without fault."""
-    settled(platform)
-    end = (time.time() // 60 + 2) * 60
-    until("a whole minute after it", lambda: known_at(platform, end), 130 + RECOVERY)
+    """Wait until the minute of the recovery is over; return the evidence since the start, found without fault."""
+    end = (settled(platform) // 60 + 1) * 60
+    until("the minute is over", lambda: known_at(platform, end), 70 + RECOVERY)
     found = [evidence_since_start(platform, market) for market in MARKETS]
     assert [fault for each in found for fault in faults(each)] == []
     assert all(each.looked_at.start < before * SECOND for each in found)

@@ -39,6 +39,13 @@ def platform(home: Path) -> Iterator[Platform]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def healed(platform: Platform) -> Iterator[None]:
+    """End what a test asked for, so that one that fails does not spoil the next."""
+    yield
+    platform.control("reset")
+
+
 def watermark(platform: Platform, market: str = BTC) -> int:
     """Return up to where the market is known, in microseconds; 0: nowhere yet."""
     return (platform.candles(market, limit=1)["watermark"] or 0) * 1000
@@ -130,7 +137,6 @@ def dropped(platform: Platform, replay: int | str) -> tuple[int, int]:
     before, at = len(until("a subscription", lambda: subscriptions(platform), 30)), now(platform)
     platform.control("drop", seconds=120, replay=replay)
     again = until("a new subscription", lambda: subscriptions(platform)[before:], 60)[0]
-    platform.control("bridge", replay=20)
     known_for(platform, 2, again)
     return at, again
 
