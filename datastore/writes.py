@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ from django.conf import settings
 from datastore.models import Market
 from datastore.positions import Advance, Position, Refused, Span, advance
 from datastore.queries import fetch_all, fetch_beside, fetch_value
-from datastore.trades import Columns, fault_of, too_old
+from datastore.trades import EARLIEST, Columns, all_sound, fault_of
 from streaming.records import FeedOpened, LiveRecord, Micros, Trade
 
 UNKNOWN = "unknown market"
@@ -60,7 +61,7 @@ class _Home:
     """Where the records of a locked market go."""
 
     market_id: int
-    oldest: Micros | None
+    oldest: Micros  # trades before could not be made into whole minutes any more
 
 
 @dataclass(slots=True)
@@ -68,7 +69,7 @@ class _Sorted:
     """A batch taken apart."""
 
     columns: Columns = field(default_factory=Columns)
-    feeds: dict[Key, list[LiveRecord | Refused]] = field(default_factory=dict)
+    feeds: defaultdict[Key, list[LiveRecord | Refused]] = field(default_factory=lambda: defaultdict(list))
     refused: list[tuple[int, str]] = field(default_factory=list)
 
 
@@ -116,7 +117,7 @@ def _lock(keys: set[Key]) -> tuple[dict[str, _Home], dict[Key, Position]]:
     retention = timedelta(days=settings.TICK_RETENTION_DAYS)
     rows = fetch_all(LOCK, [sorted(set(symbols)), list(symbols), list(feeds), retention])
     for symbol, market_id, oldest, feed, last_n, *rest in rows:
-        homes[symbol] = _Home(market_id, oldest)
+        homes[symbol] = _Home(market_id, EARLIEST if oldest is None else oldest)
         positions[symbol, feed] = Position() if last_n is None else Position(last_n, *rest)
     return homes, positions
 
@@ -124,6 +125,7 @@ def _lock(keys: set[Key]) -> tuple[dict[str, _Home], dict[Key, Position]]:
 def _sort(records: Sequence[LiveRecord], homes: dict[str, _Home]) -> _Sorted:
     batch = _Sorted()
     markets, trades = batch.columns.markets, batch.columns.trades
+    sound = all_sound([record for record in records if type(record) is Trade])
     for index, record in enumerate(records):
         home = homes.get(record.market)
         if home is None:
@@ -131,16 +133,16 @@ def _sort(records: Sequence[LiveRecord], homes: dict[str, _Home]) -> _Sorted:
             continue
         step: LiveRecord | Refused = record
         if type(record) is Trade:
-            if fault := fault_of(record):
+            if not sound and (fault := fault_of(record)):
                 batch.refused.append((index, fault))
                 step = Refused(record.n, f"trade refused: {fault}")
-            elif too_old(record.ts, home.oldest):
+            elif record.ts < home.oldest:
                 # Not a reason to end the span: what retention deletes is not claimed as stored.
                 batch.refused.append((index, OLD))
             else:
                 markets.append(str(home.market_id))
                 trades.append(record)
-        batch.feeds.setdefault((record.market, record.feed), []).append(step)
+        batch.feeds[record.market, record.feed].append(step)
     return batch
 
 
