@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import time
+from threading import Event
+
+import pytest
+
+from ingestion import producer_actor
+from ingestion.feed import Arrival, Connected, FeedReader, Frame, Lost
+from ingestion.models import Producer
+from tests.ingestion.test_producer import Bench, State, bench, live
+
+__all__ = ["bench"]
+REFUSED = b'{"TYPE":"401","MESSAGE":"UNAUTHORIZED","PARAMETER":"format","INFO":"a valid api_key, please"}'
+
+
+class ClosedBehindARefusal(FeedReader):
+    """A connection whose refusal and end arrive in one batch."""
+
+    def start(self) -> None:
+        """Bring everything at once."""
+        at = time.monotonic()
+        self._all: list[Arrival] = [Connected(at), Frame(at, REFUSED), Lost(at, "the provider closed the socket")]
+
+    def take(self, timeout: float, limit: int) -> list[Arrival]:
+        """Hand it over, then nothing."""
+        arrivals, self._all = self._all, []
+        return arrivals
+
+    def close(self) -> None:
+        """Forget."""
+
+
+def test_a_refusal_counts_though_the_socket_closes_right_behind_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(producer_actor, "FeedReader", ClosedBehindARefusal)
+    bench.step_until(lambda: Producer.objects.filter(state=State.ERROR).exists())
+    actor = Producer.objects.get()
+    assert "UNAUTHORIZED" in (actor.last_error or "")
+    assert actor.reset_at is None, "a refused key is not tried again by itself"
+
+
+def test_a_socket_lost_while_the_broker_is_away_is_opened_again_and_not_taken_for_a_quiet_one(bench: Bench) -> None:
+    live(bench)
+    bench.broker.go_away("unplugged")
+    bench.step_until(lambda: bench.state() == State.ERROR)
+    bench.simulator.fault("drop", seconds=0)
+    until = time.monotonic() + 3
+    bench.step_until(lambda: Event().wait(0.01) or time.monotonic() > until)
+    bench.broker.come_back()
+    bench.step_until(lambda: len({record.feed for record in bench.records()}) == 2)
