@@ -17,7 +17,8 @@ class Topic:
 
 
 TICK_DATA = Topic("tick-data", partitions=8)
-FIXED = {topic.name: topic for topic in (TICK_DATA,)}
+CANDLE_DATA = Topic("candle-data", partitions=8)
+FIXED = {topic.name: topic for topic in (TICK_DATA, CANDLE_DATA)}
 
 
 def legal(name: str) -> str:

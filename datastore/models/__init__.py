@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datastore.models.coverage import Coverage, DeadLetter, Feed, FeedPosition, GapRepair
+from datastore.models.fetch import FetchRequest
 from datastore.models.market import Market, ProviderClock
 from datastore.models.request import DatastoreRequest
 from datastore.models.series import Candle, ProviderCandle, Tick
@@ -14,6 +15,7 @@ __all__ = [
     "DeadLetter",
     "Feed",
     "FeedPosition",
+    "FetchRequest",
     "GapRepair",
     "Market",
     "ProviderCandle",

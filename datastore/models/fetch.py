@@ -1,0 +1,65 @@
+"""What the provider's REST history is asked for."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from datastore.models.market import Market
+
+
+class FetchRequest(models.Model):
+    """A span of one market's candles to be fetched; pages go backwards from its stop."""
+
+    class State(models.TextChoices):
+        """From the queue to the database."""
+
+        QUEUED = "queued"
+        FETCHING = "fetching"
+        PUBLISHED = "published"
+        DONE = "done"
+        FAILED = "failed"
+
+    class Purpose(models.IntegerChoices):
+        """Who waits for it, the most urgent first."""
+
+        READER = 0
+        GAP = 1
+        SCHEDULE = 2
+        BACKFILL = 3
+
+    market = models.ForeignKey(Market, models.CASCADE, related_name="+")
+    resolution = models.IntegerField(help_text="Seconds: 60, 3600 or 86400.")
+    start = models.DateTimeField()
+    stop = models.DateTimeField()
+    purpose = models.IntegerField(choices=Purpose.choices)
+    state = models.TextField(choices=State.choices, default=State.QUEUED)
+    reached = models.DateTimeField(
+        null=True, blank=True, help_text="All of [reached, stop) is published and acknowledged; NULL: nothing yet."
+    )
+    pages_done = models.IntegerField(default=0)
+    pages_total = models.IntegerField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True, help_text="Database's clock; renewed by the job.")
+    worker = models.TextField(default="", blank=True, help_text="The producer that fetches it.")
+    dispatched = models.IntegerField(default=0, help_text="How often it was handed out.")
+    next_try = models.DateTimeField(null=True, blank=True, help_text="Database's clock; not before.")
+    error = models.TextField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "fetch_request"
+        ordering = ["-id"]
+        indexes = [
+            models.Index(
+                fields=["purpose", "id"],
+                name="fetch_request_active",
+                condition=models.Q(state__in=["queued", "fetching", "published"]),
+            ),
+            models.Index(fields=["market", "resolution", "start"], name="fetch_request_span"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(start__lt=models.F("stop")), name="fetch_request_not_empty")
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk} {self.market_id} {self.resolution} {self.start}..{self.stop} {self.state}"
