@@ -4,10 +4,10 @@ from django.apps import AppConfig
 
 
 class ConfigConfig(AppConfig):
-    """Register the commands and system checks of the whole platform."""
+    """Register the commands, system checks and Celery app of the whole platform."""
 
     name = "config"
 
     def ready(self) -> None:
-        """Load the checks: importing registers them."""
-        from config import checks  # noqa: F401
+        """Load the checks and the app that tasks are sent through: importing registers them."""
+        from config import celery, checks  # noqa: F401

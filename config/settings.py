@@ -115,6 +115,7 @@ MARKETS = _markets(["coinbase:BTC-USD", "coinbase:ETH-USD", "kraken:BTC-EUR"])
 GRACE = _number("GRACE", 5, 0, 600)
 STALE_AFTER = _number("STALE_AFTER", 90, 5, 36000)
 READER_QUEUE = _whole("READER_QUEUE", 200_000, 100, 10_000_000)
+PRODUCER_POOL = _whole("PRODUCER_POOL", 4, 1, 64)  # history requests fetched at once
 STREAM_MAXLEN = _whole("STREAM_MAXLEN", 2_000_000, 1000, 1_000_000_000)
 TICK_RETENTION_DAYS = _whole("TICK_RETENTION_DAYS", 30, 1, 36500)
 _database_url = _url("DATABASE_URL", "", ("postgresql", "postgres"))
@@ -145,6 +146,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "django_celery_beat",
     "actors",
     "datastore",
     "coordination",
@@ -221,6 +223,22 @@ CACHES = {
     }
 }
 
+# --- Celery: jobs and schedules ---
+CELERY_BROKER_URL = REDIS_URL or "redis://127.0.0.1:1/0"
+CELERY_TASK_DEFAULT_QUEUE = "candlekeep"
+CELERY_TASK_IGNORE_RESULT = True  # what a job did is in its rows
+CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
+CELERY_TIMEZONE = TIME_ZONE
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a broker that is away comes back: never give up
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 5, "socket_keepalive": True}
+# A thread more than there are fetches at once, so that schedules never wait for history.
+CELERY_WORKER_CONCURRENCY = PRODUCER_POOL + 2
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # nobody asks: state is in the rows
+
 # --- Logs ---
 LOG_FORMAT = _choice("LOG_FORMAT", "text", ("text", "json"))
 LOG_LEVEL = _choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
@@ -259,4 +277,8 @@ LOGGING = {
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "event"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    # Two lines for every scheduled task would bury our own.
+    "loggers": {
+        name: {"level": "DEBUG" if LOG_LEVEL == "DEBUG" else "WARNING"} for name in ("celery", "kombu", "amqp")
+    },
 }

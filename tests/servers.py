@@ -20,7 +20,15 @@ HOME = Path(tempfile.mkdtemp(prefix="ck-test-"))
 # Tests set what they need; the developer's own environment must not leak into them.
 OURS = ("HOST", "PORT", "MARKETS", "STREAM_URL", "SIMULATOR_ARGS", "SIMULATOR_PORT", "VALKEY_PORT", "DATABASE_POOL")
 OURS += ("CRYPTOCOMPARE_REST_URL", "CRYPTOCOMPARE_WS_URL", "CRYPTOCOMPARE_API_KEY", "ADMIN_PASSWORD", "DEBUG")
-OURS += ("ALLOWED_HOSTS", "GRACE", "STALE_AFTER", "READER_QUEUE", "STREAM_MAXLEN", "TICK_RETENTION_DAYS")
+OURS += (
+    "ALLOWED_HOSTS",
+    "GRACE",
+    "STALE_AFTER",
+    "READER_QUEUE",
+    "PRODUCER_POOL",
+    "STREAM_MAXLEN",
+    "TICK_RETENTION_DAYS",
+)
 
 
 def _await(child: Child, refusal: Callable[[], str | None], seconds: float = 60) -> None:
