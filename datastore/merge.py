@@ -11,18 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.db import connection, transaction
 
 from datastore.certificate import Evidence, Leaf, Run, leaves_of, runs_of
-from datastore.intervals import micros_of, moment, union
+from datastore.evidence import evidence_of, head_of
+from datastore.intervals import micros_of, moment
 from datastore.models import Market
-from datastore.provider import CACHE_AGE
 from datastore.queries import execute, fetch_all
-from datastore.segments import Ended, Repair, Segment, segments_of
+from datastore.segments import Repair, Segment, segments_of
 from datastore.statements import statement
 from datastore.timeframes import TIMEFRAMES, Timeframe
 
@@ -32,8 +31,6 @@ __all__ = ["Row", "Segment", "Series", "read_series"]
 Row = tuple[int, str, str, str, str, str, str, int | None, str, bool, int]
 
 DEFAULT_BUCKETS = 500
-HEAD = "select * from series_head(%s, %s)"
-COVERAGE = "select * from series_coverage(%s, %s, %s, %s)"
 LEAVES = "%s::bigint[], %s::bigint[], %s::int[], %s::boolean[], %s::text[], %s::boolean[])"
 ROWS = f"select * from series_rows(%s, {LEAVES}"  # noqa: S608 - a constant of this file
 BUCKETS = f"select * from series_buckets(%s, %s, {LEAVES}"  # noqa: S608 - a constant of this file
@@ -59,18 +56,6 @@ class Series:
     complete_until: datetime  # start of the first bucket that is not closed, stop where all are
 
 
-@dataclass(frozen=True, slots=True)
-class _Head:
-    series_id: str
-    version: int
-    watermark: int | None
-    now: int
-    known: bool
-    behind: bool
-    provider: str
-    simulated: bool
-
-
 def read_series(
     market: Market,
     timeframe: str,
@@ -87,9 +72,9 @@ def read_series(
     """
     frame = TIMEFRAMES[timeframe]
     with _snapshot():
-        head = _head(market)
+        head = head_of(market)
         start, stop = _range(frame, moment(head.now), start, stop, limit)
-        evidence, ended = _evidence(market, head, frame, start, stop)
+        evidence, ended = evidence_of(market, head, frame.base, start, stop)
         runs = runs_of(evidence, frame, micros_of(start), micros_of(stop))
         rows = _rows(market, frame, runs, evidence)
         repairs = _repairs(market, frame, start, stop)
@@ -122,11 +107,6 @@ def _snapshot() -> Iterator[None]:
         yield
 
 
-def _head(market: Market) -> _Head:
-    (row,) = fetch_all(HEAD, [market.pk, timedelta(seconds=settings.STALE_AFTER)])
-    return _Head(*row)
-
-
 def _range(
     frame: Timeframe, now: datetime, start: datetime | None, stop: datetime | None, limit: int | None
 ) -> tuple[datetime, datetime]:
@@ -136,25 +116,6 @@ def _range(
     start = frame.floor(start)
     stop = max(stop, frame.after(start))
     return start, stop if limit is None else min(stop, frame.after(start, limit))
-
-
-def _evidence(
-    market: Market, head: _Head, frame: Timeframe, start: datetime, stop: datetime
-) -> tuple[Evidence, list[Ended]]:
-    spans = fetch_all(COVERAGE, [market.pk, start, stop, frame.base])
-    evidence = Evidence(
-        now=head.now,
-        watermark=head.watermark,
-        known=head.known,
-        behind=head.behind,
-        cache_age=CACHE_AGE,
-        live=union((low, high) for resolution, low, high, _ in spans if not resolution),
-        provider={
-            wanted: union((low, high) for resolution, low, high, _ in spans if resolution == wanted)
-            for wanted in CACHE_AGE
-        },
-    )
-    return evidence, [Ended(high, reason) for resolution, _, high, reason in spans if not resolution]
 
 
 def _rows(market: Market, frame: Timeframe, runs: Sequence[Run], evidence: Evidence) -> list[Row]:

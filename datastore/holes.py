@@ -1,0 +1,47 @@
+"""What is not proven of a market, and what the provider has refused for good."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from datastore.certificate import GAP, HOLE, Evidence, base_runs, runs_of
+from datastore.evidence import evidence_of, head_of
+from datastore.intervals import Interval, micros_of, union
+from datastore.models import GapRepair, Market
+from datastore.segments import Ended, Segment, segments_of
+from datastore.timeframes import BASE
+
+
+def absent(market: Market, resolution: int, start: datetime, stop: datetime) -> list[Interval]:
+    """Return the buckets of [start, stop) that are not proven and of which the provider's answer would be final.
+
+    Before its first stamp the database's clock stands for the provider's: what is asked for too early, it leaves out.
+    """
+    if start >= stop:
+        return []
+    evidence, _ = _known(market, resolution, start, stop)
+    runs = base_runs(evidence, resolution, micros_of(start), micros_of(stop))
+    return union((run.start, run.stop) for run in runs if run.state == HOLE)
+
+
+def named_holes(market: Market, resolution: int, start: datetime, stop: datetime) -> list[Segment]:
+    """Return the same buckets as segments, each with the reason why it is not proven."""
+    if start >= stop:
+        return []
+    evidence, ended = _known(market, resolution, start, stop)
+    runs = runs_of(evidence, BASE[resolution], micros_of(start), micros_of(stop))
+    return [one for one in segments_of(runs, BASE[resolution], [], evidence.live, ended, []) if one.state == GAP]
+
+
+def refused(market: Market, resolution: int, start: datetime, stop: datetime) -> list[Interval]:
+    """Return the parts that the provider said it will never answer for; they may reach beyond [start, stop)."""
+    found = GapRepair.objects.filter(market=market, resolution=resolution, final=True, start__lt=stop, stop__gt=start)
+    return union((micros_of(low), micros_of(high)) for low, high in found.values_list("start", "stop"))
+
+
+def _known(market: Market, resolution: int, start: datetime, stop: datetime) -> tuple[Evidence, Sequence[Ended]]:
+    head = head_of(market)
+    evidence, ended = evidence_of(market, head, resolution, start, stop)
+    return (evidence if head.known else replace(evidence, known=True, watermark=head.now)), ended

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db.models.functions import Now
+
+from datastore import fetches
+from datastore.fetches import Purpose, State, ask, missing
+from datastore.markets import ensure_markets
+from datastore.models import Coverage, FetchRequest, GapRepair, Market
+from tests.datastore.conftest import ProviderTime
+from tests.datastore.records import BTC, MINUTE, NOON, SECOND, micros, moment
+
+pytestmark = pytest.mark.django_db
+
+HOUR = 60 * MINUTE
+
+
+@pytest.fixture
+def btc(provider_time: ProviderTime) -> Market:
+    provider_time.set(NOON + 3 * HOUR + 30 * SECOND)
+    return ensure_markets([BTC])[0]
+
+
+def covered(market: Market, start: int, stop: int, resolution: int = 60, source: str = "provider") -> None:
+    Coverage.objects.create(
+        market=market,
+        source=source,
+        feed="" if source == "provider" else "f",
+        resolution=resolution if source == "provider" else 0,
+        start=moment(start),
+        stop=moment(stop),
+    )
+
+
+def in_minutes(spans: list[tuple[object, object]]) -> list[tuple[int, int]]:
+    return [tuple((micros(time) - NOON) // MINUTE for time in span) for span in spans]  # type: ignore[arg-type,misc]
+
+
+def asked(market: Market, low: int, high: int, purpose: int = Purpose.READER, resolution: int = 60) -> list[int]:
+    """Ask for minutes from noon; return the ids."""
+    bounds = moment(NOON + low * MINUTE), moment(NOON + high * MINUTE)
+    return [request.pk for request in ask(market, resolution, *bounds, purpose)]
+
+
+def spans_of_all() -> list[tuple[int, int]]:
+    return in_minutes([(one.start, one.stop) for one in FetchRequest.objects.order_by("start")])
+
+
+def take_back_the_lease(pk: int) -> None:
+    FetchRequest.objects.filter(pk=pk).update(lease_until=Now() - timedelta(seconds=1))
+
+
+def test_missing_is_what_nobody_proves_refused_or_fetches(btc: Market) -> None:
+    covered(btc, NOON + 10 * MINUTE, NOON + 20 * MINUTE)
+    covered(btc, NOON + 30 * MINUTE + 1, NOON + 40 * MINUTE + 1, source="live")
+    GapRepair.objects.create(
+        market=btc, resolution=60, start=moment(NOON + 50 * MINUTE), stop=moment(NOON + 55 * MINUTE), final=True
+    )
+    FetchRequest.objects.create(
+        market=btc, resolution=60, start=moment(NOON + 58 * MINUTE), stop=moment(NOON + 59 * MINUTE), purpose=3
+    )
+    found = missing(btc, 60, moment(NOON + 1), moment(NOON + HOUR - 1))
+    assert in_minutes(found) == [(0, 10), (20, 31), (40, 50), (55, 58), (59, 60)]
+
+
+def test_what_the_provider_cannot_answer_for_finally_is_not_missing(btc: Market) -> None:
+    assert in_minutes(missing(btc, 60, moment(NOON + 2 * HOUR), moment(NOON + 4 * HOUR))) == [(120, 179)]
+    assert in_minutes(missing(btc, 3600, moment(NOON), moment(NOON + 4 * HOUR))) == [(0, 120)]
+
+
+def test_an_hour_made_of_proven_minutes_is_not_missing(btc: Market) -> None:
+    covered(btc, NOON + HOUR, NOON + 2 * HOUR)
+    assert in_minutes(missing(btc, 3600, moment(NOON), moment(NOON + 2 * HOUR))) == [(0, 60)]
+
+
+def test_before_the_first_stamp_the_databases_clock_says_what_may_be_asked(provider_time: ProviderTime) -> None:
+    provider_time.forget()
+    market = ensure_markets([BTC])[0]
+    assert in_minutes(missing(market, 60, moment(NOON), moment(NOON + 5 * MINUTE))) == [(0, 5)]
+
+
+def test_nothing_is_asked_for_twice(btc: Market) -> None:
+    first = asked(btc, 0, 60)
+    assert asked(btc, 0, 60) == asked(btc, 10, 20) == first
+    second = asked(btc, -30, 90)
+    assert second[0] == first[0] and len(second) == 3
+    assert spans_of_all() == [(-30, 0), (0, 60), (60, 90)]
+    assert missing(btc, 60, moment(NOON - 30 * MINUTE), moment(NOON + 90 * MINUTE)) == []
+
+
+def test_a_waiting_reader_hurries_what_is_under_way(btc: Market) -> None:
+    slow = asked(btc, 0, 60, Purpose.BACKFILL)
+    other = asked(btc, 60, 90, Purpose.GAP)
+    assert [one.pk for one in fetches.due(5)] == other + slow
+    asked(btc, 0, 10, Purpose.READER)
+    assert [one.pk for one in fetches.due(5)] == slow + other
+    asked(btc, 0, 10, Purpose.BACKFILL)
+    assert FetchRequest.objects.get(pk=slow[0]).purpose == Purpose.READER
+
+
+def test_holes_that_one_page_answers_for_are_one_request(btc: Market) -> None:
+    for at in range(0, 30, 2):
+        covered(btc, NOON + at * MINUTE, NOON + (at + 1) * MINUTE, source="live")
+    assert len(asked(btc, 0, 30)) == 1
+    assert spans_of_all() == [(1, 30)]
+
+
+def test_a_refused_span_is_left_out_even_between_holes(btc: Market) -> None:
+    GapRepair.objects.create(market=btc, resolution=60, start=moment(NOON), stop=moment(NOON + 5 * MINUTE), final=True)
+    asked(btc, -5, 10)
+    assert spans_of_all() == [(-5, 0), (5, 10)]
+
+
+def test_a_job_keeps_its_request_by_renewing(btc: Market) -> None:
+    (pk,) = asked(btc, 0, 60)
+    begun = fetches.start(pk, "one")
+    assert begun is not None and (begun.state, begun.dispatched, begun.market) == (State.FETCHING, 1, btc)
+    assert fetches.start(pk, "two") is None
+    assert fetches.renew(pk, "one") and not fetches.renew(pk, "two")
+    assert fetches.advance(pk, "one", moment(NOON + 30 * MINUTE), 1, 2)
+    take_back_the_lease(pk)
+    again = fetches.start(pk, "two")
+    assert again is not None and (again.dispatched, again.reached) == (2, moment(NOON + 30 * MINUTE))
+    assert not fetches.advance(pk, "one", moment(NOON), 2, 2) and not fetches.published(pk, "one")
+    assert fetches.published(pk, "two")
+    assert fetches.start(pk, "three") is None
+    assert fetches.states_of([pk, pk + 1]) == {pk: State.PUBLISHED}
+
+
+def test_a_request_given_back_waits_with_its_error(btc: Market) -> None:
+    (pk,) = asked(btc, 0, 60)
+    fetches.start(pk, "one")
+    assert fetches.give_back(pk, "one", "503 of the provider", timedelta(minutes=1))
+    assert fetches.due(5) == []
+    found = FetchRequest.objects.get(pk=pk)
+    assert (found.state, found.error, found.lease_until) == (State.QUEUED, "503 of the provider", None)
+    assert not fetches.give_back(pk, "one", "again", timedelta(0))
+
+
+def test_a_due_request_is_handed_out_once(btc: Market) -> None:
+    (pk,) = asked(btc, 0, 60)
+    assert fetches.hand_out(pk) and not fetches.hand_out(pk)
+    assert fetches.due(5) == []
+    assert fetches.start(pk, "one") is not None
+
+
+def test_a_dead_jobs_request_is_queued_again(btc: Market) -> None:
+    (pk,) = asked(btc, 0, 60)
+    fetches.start(pk, "one")
+    assert fetches.expire_leases() == 0
+    take_back_the_lease(pk)
+    assert fetches.expire_leases() == 1
+    assert [one.pk for one in fetches.due(5)] == [pk]
+    assert fetches.counts() == {"queued": 1, "fetching": 0, "published": 0, "done": 0, "failed": 0}
