@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from datastore.certificate import GAP, HOLE, Evidence, base_runs, runs_of
+from datastore.certificate import HOLE, Evidence, Run, runs_of
 from datastore.evidence import evidence_of, head_of
 from datastore.intervals import Interval, micros_of, union
 from datastore.models import GapRepair, Market
@@ -22,8 +22,7 @@ def absent(market: Market, resolution: int, start: datetime, stop: datetime) -> 
     if start >= stop:
         return []
     evidence, _ = _known(market, resolution, start, stop)
-    runs = base_runs(evidence, resolution, micros_of(start), micros_of(stop))
-    return union((run.start, run.stop) for run in runs if run.state == HOLE)
+    return union((run.start, run.stop) for run in _holes(evidence, resolution, start, stop))
 
 
 def named_holes(market: Market, resolution: int, start: datetime, stop: datetime) -> list[Segment]:
@@ -31,8 +30,11 @@ def named_holes(market: Market, resolution: int, start: datetime, stop: datetime
     if start >= stop:
         return []
     evidence, ended = _known(market, resolution, start, stop)
-    runs = runs_of(evidence, BASE[resolution], micros_of(start), micros_of(stop))
-    return [one for one in segments_of(runs, BASE[resolution], [], evidence.live, ended, []) if one.state == GAP]
+    return [
+        segment
+        for run in _holes(evidence, resolution, start, stop)
+        for segment in segments_of([run], BASE[resolution], [], evidence.live, ended, [])
+    ]
 
 
 def refused(market: Market, resolution: int, start: datetime, stop: datetime) -> list[Interval]:
@@ -45,3 +47,9 @@ def _known(market: Market, resolution: int, start: datetime, stop: datetime) -> 
     head = head_of(market)
     evidence, ended = evidence_of(market, head, resolution, start, stop)
     return (evidence if head.known else replace(evidence, known=True, watermark=head.now)), ended
+
+
+def _holes(evidence: Evidence, resolution: int, start: datetime, stop: datetime) -> list[Run]:
+    """Return the holes that time cannot fill any more: an hour that is not over may hold one and is not lost yet."""
+    runs = runs_of(evidence, BASE[resolution], micros_of(start), micros_of(stop))
+    return [run for run in runs if run.state == HOLE and run.closed]

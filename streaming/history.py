@@ -47,6 +47,8 @@ class ProviderSpan(_History, frozen=True, kw_only=True, gc=False, tag="provider_
     page: Count  # from 1, the newest first
     pages: Count
     zeros: tuple[Micros, ...] = ()  # buckets answered with prices of 0: no trade, or the provider lost them
+    # How many candles the page holds: where fewer have arrived, the topic lost some, and nothing is proven.
+    candles: Count | None = None
 
 
 class FetchDone(_History, frozen=True, kw_only=True, gc=False, tag="fetch_done"):
