@@ -21,6 +21,7 @@ from actors.models import Actor, with_silence
 from actors.processes import is_gone
 
 STALE_AFTER = timedelta(seconds=10)
+ABANDONED_AFTER = timedelta(minutes=1)
 NEXT_ROW_AFTER = 15.0  # seconds: long enough for a dead owner's row to become stale first
 FREE = "given back by its owner"
 SURPLUS_AFTER = timedelta(hours=1)
@@ -31,7 +32,7 @@ def claim(model: type[Actor], role: str, me: str) -> Actor | None:
     for row in rows_of(model, role):
         if row.retired_at is None and (reason := _takeable(row)) is not None:
             with suppress(Fenced, model.DoesNotExist):  # somebody got there first
-                return _take(model, row, reason, me)
+                return _take(model, row, reason, owner=me, by=me)
     return None
 
 
@@ -56,14 +57,14 @@ def _takeable(row: Any) -> str | None:
     return None
 
 
-def _take(model: type[Actor], seen: Any, reason: str, me: str) -> Actor:
+def _take(model: type[Actor], seen: Any, reason: str, owner: str, by: str) -> Actor:
     with model.locked(seen.name, epoch=seen.epoch) as actor:
         if (actor.owner, actor.heartbeat_at) != (seen.owner, seen.heartbeat_at):
             raise Fenced  # the owner gave a sign of life in between
-        actor.owner = me
+        actor.owner = owner
         actor.epoch += 1
         actor.waiting_for = None
-        _recover(actor, reason, me)
+        _recover(actor, reason, by)
     return actor
 
 
@@ -91,6 +92,26 @@ def add_row(model: type[Actor], role: str, me: str) -> Actor | None:
         model._default_manager.create(name=name, epoch=1, owner=me, heartbeat_at=Now())
         return model._default_manager.get(name=name)
     return None
+
+
+def roles_of(model: type[Actor]) -> list[str]:
+    """Return the roles whose rows some process has owned and nobody has retired."""
+    rows = model._default_manager.filter(retired_at=None, heartbeat_at__isnull=False)
+    return sorted({name.rpartition("-")[0] for name in rows.values_list("name", flat=True)})
+
+
+def free_abandoned(model: type[Actor], role: str, by: str) -> int:
+    """Give back, through the chart, the rows whose owner has been silent for a minute; return how many.
+
+    By then no process of the role wanted them: they would show an owner, and a state, that no longer are.
+    """
+    freed = 0
+    for row in rows_of(model, role):
+        if row.retired_at is None and row.owner and row.silence and row.silence > ABANDONED_AFTER:
+            with suppress(Fenced, model.DoesNotExist):  # somebody got there first
+                _take(model, row, f"{row.owner} gave no sign of life", owner="", by=by)
+                freed += 1
+    return freed
 
 
 def retire_surplus(model: type[Actor], role: str) -> int:

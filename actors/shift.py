@@ -20,14 +20,17 @@ from actors.session import ActorSession
 
 log = structlog.get_logger(__name__)
 BEAT_EVERY = 3.0
-PAUSE = 0.02  # seconds between turns that found nothing; a work may set its own `pause`
+PAUSE = 0.02  # seconds between turns that found nothing
 WATCH_EVERY = 1.0  # how often an actor in Error looks for a reset from outside
 LONGEST_WAIT = 30.0
 LONGEST_KNOCK = 5.0  # a database that is back should not be kept waiting
 
 
 class Work(Protocol):
-    """What an actor does; no call may block for more than 5 s."""
+    """What an actor does; no call may block for more than 5 s.
+
+    A work may also have `pause` (seconds between turns that found nothing) and `meanwhile()`, what goes on in Error.
+    """
 
     model: type[Actor]
     role: str  # rows are role-1, role-2 …
@@ -178,13 +181,13 @@ class Shift:
         actor = self.session.actor
         if not actor.in_error:
             return 0.0
-        if actor.reset_at is None:
-            return WATCH_EVERY
-        left: float = (actor.reset_at - self.clock.now()).total_seconds()
-        if left > 0:
-            return min(left, WATCH_EVERY)
-        self.session.reset(by=self.resetter)
-        return 0.0
+        left = LONGEST_WAIT if actor.reset_at is None else (actor.reset_at - self.clock.now()).total_seconds()
+        if left <= 0:
+            self.session.reset(by=self.resetter)
+            return 0.0
+        if meanwhile := getattr(self.work, "meanwhile", None):
+            meanwhile()
+        return min(left, WATCH_EVERY)
 
     def end(self) -> None:
         """Close the work and give the row back."""

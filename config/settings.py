@@ -116,6 +116,11 @@ GRACE = _number("GRACE", 5, 0, 600)
 STALE_AFTER = _number("STALE_AFTER", 90, 5, 36000)
 READER_QUEUE = _whole("READER_QUEUE", 200_000, 100, 10_000_000)
 PRODUCER_POOL = _whole("PRODUCER_POOL", 4, 1, 64)  # history requests fetched at once
+# Calls of the provider's REST API within any second, minute, hour, day; a little below CryptoCompare's own limits.
+PROVIDER_CALLS_PER_SECOND = _whole("PROVIDER_CALLS_PER_SECOND", 15, 1, 100_000)
+PROVIDER_CALLS_PER_MINUTE = _whole("PROVIDER_CALLS_PER_MINUTE", 280, 1, 1_000_000)
+PROVIDER_CALLS_PER_HOUR = _whole("PROVIDER_CALLS_PER_HOUR", 2_900, 1, 10_000_000)
+PROVIDER_CALLS_PER_DAY = _whole("PROVIDER_CALLS_PER_DAY", 7_000, 1, 100_000_000)
 STREAM_MAXLEN = _whole("STREAM_MAXLEN", 2_000_000, 1000, 1_000_000_000)
 TICK_RETENTION_DAYS = _whole("TICK_RETENTION_DAYS", 30, 1, 36500)
 _database_url = _url("DATABASE_URL", "", ("postgresql", "postgres"))

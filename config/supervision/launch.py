@@ -104,7 +104,8 @@ class Launch:
         first_start.remember(provider)
         first_start.seed_markets(settings.MARKETS)
         self.step(f"{len(settings.MARKETS)} markets: {', '.join(settings.MARKETS)}")
-        for program in (processes.web_program(env), *processes.actor_programs(env)):
+        programs = (processes.web_program(env), *processes.actor_programs(env), *processes.celery_programs(env))
+        for program in programs:
             self.supervisor.add(program)
         self._await_web(provider)
 

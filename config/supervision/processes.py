@@ -16,6 +16,7 @@ from config.supervision.ports import LOOPBACK
 
 BASE = Path(settings.BASE_DIR)
 WEB_THREADS = 8
+CELERY = (sys.executable, "-m", "celery", "--app", "config.celery", "--quiet")
 # Stages start in this order and stop in the opposite one; the database servers are stages 0 and 1.
 SIMULATOR, WEB, ACTORS = 2, 3, 4
 
@@ -31,6 +32,7 @@ class Actor:
 ACTOR_PROCESSES = (
     Actor("producer", ("run_producer",)),
     Actor("fixed-consumer", ("run_fixed_consumer", "--topic", "tick-data")),
+    Actor("coordinator", ("run_coordinator",)),
 )
 
 
@@ -74,4 +76,14 @@ def actor_programs(env: Mapping[str, str]) -> list[Program]:
     return [
         Program(actor.name, (sys.executable, manage, *actor.arguments), env, stage=ACTORS, cwd=BASE)
         for actor in ACTOR_PROCESSES
+    ]
+
+
+def celery_programs(env: Mapping[str, str]) -> list[Program]:
+    """Return the worker, which does the jobs, and beat, which says when the scheduled ones are due."""
+    # One worker needs no other's company: without mingle and gossip it is ready a second earlier.
+    alone = ("--pool", "threads", "--without-mingle", "--without-gossip", "--without-heartbeat")
+    return [
+        Program("worker", (*CELERY, "worker", *alone), env, stage=ACTORS, cwd=BASE),
+        Program("beat", (*CELERY, "beat", "--pidfile", ""), env, stage=ACTORS, cwd=BASE),
     ]

@@ -1,0 +1,71 @@
+"""The Coordinator: brings requests of history to the worker and their ends to those who wait."""
+
+from __future__ import annotations
+
+from celery import current_app
+from django.conf import settings
+from kombu.exceptions import OperationalError
+
+from actors.models import Actor
+from actors.session import ActorSession
+from coordination.fetches import Dispatch, QueueAway
+from coordination.models import Coordinator
+from coordination.schedules import ensure_schedules
+from datastore.fetches import HANDED_OUT
+from streaming.connect import connect
+from streaming.errors import TopicMissing
+from streaming.topics import CANDLE_DATA
+
+FETCH = "ingestion.fetch"
+GROUP = "candlekeep"
+
+
+class CoordinatorWork:
+    """Dispatch history in every state; dynamic topics are what the states are about."""
+
+    model: type[Actor] = Coordinator
+    role = "coordinator"
+    several = False  # a second one stands by
+    pause = 0.25  # seconds: what a reader's request may lie before the worker is told
+
+    def __init__(self) -> None:
+        self._dispatch = Dispatch(tell_worker, unread_history, settings.PRODUCER_POOL)
+
+    def open(self, session: ActorSession) -> None:
+        """Make the schedules that are missing."""
+        ensure_schedules()
+
+    def turn(self) -> bool:
+        """Do what is due; True if there may be more."""
+        return self._dispatch.turn()
+
+    def meanwhile(self) -> None:
+        """Go on dispatching while the actor is in Error."""
+        self._dispatch.turn()
+
+    def beat(self) -> None:
+        """Nothing: what is due every few seconds is due in Error too."""
+
+    def close(self) -> None:
+        """Nothing is held between turns."""
+
+
+def tell_worker(request_id: int) -> None:
+    """Put a request into the worker's queue. Raises QueueAway."""
+    # One that is not taken up soon is told again, so an old message is worth nothing.
+    try:
+        current_app.send_task(FETCH, [request_id], expires=HANDED_OUT.total_seconds(), retry=False)
+    except OperationalError as exc:
+        raise QueueAway(f"the worker's queue does not answer: {exc}") from exc
+
+
+def unread_history() -> int:
+    """Return how many records of candle-data its consumer has not stored. Raises StreamUnavailable."""
+    try:
+        subscription = connect(settings.STREAM_URL, settings.STREAM_MAXLEN).subscribe(GROUP, [CANDLE_DATA.name])
+    except TopicMissing:
+        return 0  # flushed: there is nothing that could still be read
+    try:
+        return subscription.lag()
+    finally:
+        subscription.close()

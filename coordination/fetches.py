@@ -1,0 +1,118 @@
+"""Dispatch of history: which request the worker is told of next, and what becomes of those that nobody ends.
+
+1. A reader's request goes before a gap's, that before a schedule's and a backfill's; within a purpose the oldest first.
+2. No more are under way at once than there are producers to fetch them, so that no job waits in the worker's queue.
+3. A job whose lease ran out is told to the worker again, and goes on behind the last acknowledged page.
+4. What lies published in the topic is told again only if the topic was read to its end and the request is still open.
+5. Requests that ended wake the readers who wait for them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+from django.db.models.functions import Now
+from django_redis import get_redis_connection
+from redis.exceptions import RedisError
+
+from actors.errors import PlatformFault
+from datastore import fetches
+from datastore.datastore_actor import end_requests
+from datastore.models import FetchRequest
+
+log = structlog.get_logger(__name__)
+
+WAKE = "ck:requests"  # the channel that waiting readers listen to
+LOOK_BACK_EVERY = 3.0  # seconds between two looks at what nobody ends
+READ_BY_NOW = timedelta(seconds=5)  # a consumer that lives has stored what was published this long ago
+
+State = FetchRequest.State
+
+
+class QueueAway(PlatformFault):
+    """The worker's queue does not answer."""
+
+
+@dataclass
+class Dispatch:
+    """Tells the worker of requests, a few at a time. Both functions may raise PlatformFault."""
+
+    tell: Callable[[int], None]  # puts a request's number into the worker's queue
+    unread: Callable[[], int]  # how many records of candle-data wait for their consumer
+    pool: int  # requests under way at once
+    steady: Callable[[], float] = time.monotonic
+    _open: frozenset[int] | None = None  # requests under way at the last look
+    _told: dict[int, float] = field(default_factory=dict)  # told and not begun: when
+    _looked_back: float = float("-inf")
+
+    def turn(self) -> bool:
+        """Do what is due; True if the worker was told of a request."""
+        if (now := self.steady()) - self._looked_back >= LOOK_BACK_EVERY:
+            self._look_back()
+            self._looked_back = now
+        states = under_way()
+        self._wake_readers(frozenset(states))
+        return self._tell_due(states, now)
+
+    def _tell_due(self, states: dict[int, str], now: float) -> bool:
+        queued = {pk for pk, state in states.items() if state == State.QUEUED}
+        patience = fetches.HANDED_OUT.total_seconds()
+        self._told = {pk: at for pk, at in self._told.items() if pk in queued and now - at < patience}
+        fetching = sum(state == State.FETCHING for state in states.values())
+        room = self.pool - fetching - len(self._told)
+        due = fetches.due(room) if queued and room > 0 else []
+        return sum(self._tell(request, now) for request in due) > 0
+
+    def _tell(self, request: FetchRequest, now: float) -> bool:
+        if not fetches.hand_out(request.pk):
+            return False  # somebody got there first
+        # After the row: a worker that hears of it must find it handed out. If we die here it is due again soon.
+        try:
+            self.tell(request.pk)
+        except PlatformFault:
+            FetchRequest.objects.filter(pk=request.pk, state=State.QUEUED).update(next_try=None)
+            raise
+        self._told[request.pk] = now
+        purpose = request.get_purpose_display()
+        log.info("fetch dispatched", request=request.pk, market=request.market.symbol, purpose=purpose)
+        return True
+
+    def _wake_readers(self, still_open: frozenset[int]) -> None:
+        ended = None if self._open is None else self._open - still_open
+        if (ended is None or ended) and end_requests(ended):
+            wake()
+        self._open = still_open
+
+    def _look_back(self) -> None:
+        """Take up what a killed job, a lost stream or a missed look left open."""
+        if lapsed := fetches.expire_leases():
+            log.warning("leases ran out", requests=lapsed)
+        self._take_up_unread()
+        if end_requests():
+            wake()
+
+    def _take_up_unread(self) -> None:
+        """Ask again for what was published and is not stored although the topic has been read to its end."""
+        silent = FetchRequest.objects.filter(state=State.PUBLISHED, published_at__lt=Now() - READ_BY_NOW)
+        # In this order: nothing unread after they were published means that all of theirs was read.
+        if (waiting := list(silent.values_list("pk", flat=True))) and self.unread() == 0:
+            again = FetchRequest.objects.filter(pk__in=waiting, state=State.PUBLISHED)
+            lost = again.update(state=State.QUEUED, reached=None, published_at=None, next_try=None, pages_done=0)
+            log.warning("published but not stored", requests=lost)
+
+
+def under_way() -> dict[int, str]:
+    """Return the states of the requests that have not ended."""
+    return dict(FetchRequest.objects.filter(state__in=fetches.ACTIVE).order_by().values_list("pk", "state"))
+
+
+def wake() -> None:
+    """Wake the readers who wait for an answer; without a cache they look by themselves."""
+    try:
+        get_redis_connection("default").publish(WAKE, "ended")
+    except RedisError as exc:
+        log.debug("readers not woken", reason=str(exc))

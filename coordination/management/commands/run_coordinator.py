@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from typing import Any
+
+from actors.commands import ActorCommand
+from coordination.coordinator_actor import CoordinatorWork
+
+
+class Command(ActorCommand):
+    """Run the Coordinator."""
+
+    help = "Dispatch requests of history, until stopped. A second process stands by for the first."
+
+    def work(self, **options: Any) -> CoordinatorWork:
+        """Return the Coordinator's work."""
+        return CoordinatorWork()

@@ -1,0 +1,49 @@
+"""Scheduled jobs of the Coordinator: what ended is fetched, what died is freed, what is old is deleted."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import structlog
+from celery import shared_task
+from django.utils import timezone
+
+from actors.claims import free_abandoned, retire_surplus, roles_of
+from actors.log import trim
+from actors.processes import this_process
+from actors.resets import actor_models
+from coordination.asks import ask_newest
+from datastore.datastore_actor import expire_requests
+from datastore.models import FetchRequest, Market
+
+log = structlog.get_logger(__name__)
+
+LOG_DAYS = 30
+HOUR, DAY = 3600, 86_400
+
+
+@shared_task(name="coordination.refresh")
+def refresh() -> None:
+    """Ask for the hours and days that ended since the last time, and for older ones that are missing."""
+    asked = ask_newest(Market.objects.order_by("id"), [HOUR, DAY])
+    log.info("hours and days asked for", requests=len(asked))
+
+
+@shared_task(name="coordination.sweep")
+def sweep() -> None:
+    """Free the rows of dead owners, retire rows that nobody needs, end answers that nobody came for."""
+    for model in actor_models():
+        for role in roles_of(model):
+            freed = free_abandoned(model, role, by=f"sweep by {this_process()}")
+            if (retired := retire_surplus(model, role)) or freed:
+                log.info("actors swept", role=role, freed=freed, retired=retired)
+    if ended := expire_requests():
+        log.info("answers expired", requests=ended)
+
+
+@shared_task(name="coordination.trim")
+def trim_logs() -> None:
+    """Delete transitions and ended requests of history that are older than 30 days."""
+    old = timezone.now() - timedelta(days=LOG_DAYS)
+    fetched, _ = FetchRequest.objects.filter(finished_at__lt=old).delete()
+    log.info("logs trimmed", transitions=trim(LOG_DAYS), requests=fetched)

@@ -1,0 +1,43 @@
+"""Trades are kept for TICK_RETENTION_DAYS; their candles stay."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Min
+
+from datastore.models import Market, Tick
+
+DAY = timedelta(days=1)
+
+
+def delete_old_trades(market: Market, now: datetime, days: int) -> int:
+    """Delete the trades of whole UTC days that ended more than `days` ago; return how many.
+
+    A day at a time: writers of this market wait for one day's deletion at the most.
+    """
+    bound = _midnight(now) - days * DAY
+    oldest = Tick.objects.filter(market=market, ts__lt=bound).aggregate(oldest=Min("ts"))["oldest"]
+    if oldest is None:
+        return 0
+    deleted, stop = 0, _midnight(oldest) + DAY
+    while stop <= bound:
+        deleted += _delete_before(market, stop)
+        stop += DAY
+    return deleted
+
+
+def _delete_before(market: Market, stop: datetime) -> int:
+    """Delete a market's trades before a midnight, and say in the same transaction that they are gone."""
+    with transaction.atomic():
+        # The writers' lock: whoever makes a minute anew sees either its trades or that they are no longer kept.
+        locked = Market.objects.select_for_update(no_key=True).get(pk=market.pk)
+        if locked.ticks_from is not None and locked.ticks_from >= stop:
+            return 0
+        Market.objects.filter(pk=market.pk).update(ticks_from=stop)
+        return Tick.objects.filter(market=market, ts__lt=stop).delete()[0]
+
+
+def _midnight(time: datetime) -> datetime:
+    return time.replace(hour=0, minute=0, second=0, microsecond=0)
