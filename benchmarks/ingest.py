@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import Any
 
@@ -77,12 +77,14 @@ def candlekeep(found: list[LiveRecord]) -> tuple[float, Parts]:
         runner.step()  # claims and opens; its first turn takes a batch, so the clock starts before it
         if runner.shift is not None:
             break
-    return _drain(runner, work, parts, consumer), parts
+    return _drain(runner, work, parts), parts
 
 
-def _drain(runner: Any, work: Any, parts: Parts, consumer: Any) -> float:
-    plain = (consumer.read_batch, consumer.store_live)
-    consumer.read_batch, consumer.store_live = parts.timed("decode", plain[0]), parts.timed("database", plain[1])
+def _drain(runner: Any, work: Any, parts: Parts) -> float:
+    content = work.content
+    work.content = replace(
+        content, read=parts.timed("decode", content.read), store=parts.timed("database", content.store)
+    )
     opened = work.open
 
     def open_and_time(session: Any) -> None:
@@ -100,7 +102,6 @@ def _drain(runner: Any, work: Any, parts: Parts, consumer: Any) -> float:
             runner.step()
         seconds = time.perf_counter() - began
     finally:
-        consumer.read_batch, consumer.store_live = plain
         runner.end()
     return seconds
 

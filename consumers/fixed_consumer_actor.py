@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -14,11 +15,12 @@ from django.db import transaction
 from actors.errors import CacheFault
 from actors.models import Actor
 from actors.session import ActorSession
-from consumers.batches import Batch, read_batch
+from consumers.batches import Batch
+from consumers.contents import CONTENTS
 from consumers.models import FixedTopicConsumer
-from datastore import cache, feeds
+from datastore import cache
 from datastore.dead_letters import Letter, bury_all
-from datastore.writes import MarketChange, store_live
+from datastore.writes import MarketChange
 from streaming.connect import connect
 from streaming.errors import StreamError
 from streaming.port import Record, Subscription
@@ -48,9 +50,10 @@ class FixedTopicWork:
     def __init__(self, topic: str) -> None:
         self.topic = topic
         self.role = f"fixed-{topic.removesuffix('-data')}"
+        self.content = CONTENTS[topic]
         self._session: ActorSession
         self._subscription: Subscription | None = None
-        self._ahead: Batch | None = None
+        self._ahead: Batch[Any] | None = None
         self._idle = 0
 
     def open(self, session: ActorSession) -> None:
@@ -101,14 +104,14 @@ class FixedTopicWork:
 
     def _note_idle(self, ago: timedelta) -> None:
         if self._idle % DRAINED_EVERY == 0:
-            feeds.note_drained(self.topic, ago)
+            self.content.drained(ago)
         self._idle += 1
 
-    def _handle(self, records: Sequence[Record], batch: Batch | None) -> None:
+    def _handle(self, records: Sequence[Record], batch: Batch[Any] | None) -> None:
         actor = self._session.actor
         self._idle = 0
         actor.message_received()
-        batch = batch or read_batch(records)
+        batch = batch or self.content.read(records)
         actor.process_success()
         self._session.save()
         changes = self._write(batch)
@@ -117,24 +120,25 @@ class FixedTopicWork:
         actor.update_cache_success()
         self._session.save()
 
-    def _write(self, batch: Batch) -> list[MarketChange]:
-        """Write ticks, candles, coverage, dead letters and our own state in one transaction."""
+    def _write(self, batch: Batch[Any]) -> list[MarketChange]:
+        """Write the batch, its dead letters and our own state in one transaction."""
         with transaction.atomic():
-            stored = store_live(batch.live, self._read_ahead if len(batch.records) >= BATCH else None)
+            ahead = self._read_ahead if len(batch.records) >= BATCH else None
+            stored = self.content.store(batch.readable, ahead)
             letters = [letter(bad.record, bad.reason) for bad in batch.unreadable]
             letters += [letter(batch.origins[index], reason) for index, reason in stored.refused]
             if letters:
                 bury_all(letters)
             self._session.actor.write_success()
             self._session.save()
-        log.debug("batch stored", actor=self._session.name, records=len(batch.live), dead=len(letters))
+        log.debug("batch stored", actor=self._session.name, records=len(batch.readable), dead=len(letters))
         return stored.changes
 
     def _read_ahead(self) -> None:
         """Read the next batch of a backlog while the database works on this one."""
         assert self._subscription is not None  # noqa: S101
         with suppress(StreamError):  # no fault of the write in hand; the next poll meets it again
-            self._ahead = read_batch(self._subscription.poll(0, BATCH))
+            self._ahead = self.content.read(self._subscription.poll(0, BATCH))
 
     def _commit(self, records: Sequence[Record]) -> None:
         # After the rows: the other order would lose the batch if we died here.

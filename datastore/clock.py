@@ -15,6 +15,11 @@ def provider_now() -> datetime:
     return now
 
 
+def provider_time_known() -> bool:
+    """Tell whether any stamp of the provider was ever seen."""
+    return bool(fetch_value("select provider_time_known()"))
+
+
 def save_clock(offset: timedelta, floor: datetime) -> None:
     """Keep the provider's offset from the database's clock, and the greatest time given out by it."""
     execute(statement("known", "save_clock"), {"unnamed": UNNAMED, "offset": offset, "floor": floor})

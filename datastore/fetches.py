@@ -25,7 +25,7 @@ PAGE = 2000  # buckets of one answer
 
 State = FetchRequest.State
 Purpose = FetchRequest.Purpose
-ACTIVE = (State.QUEUED, State.FETCHING, State.PUBLISHED)
+ACTIVE = FetchRequest.ACTIVE
 Span = tuple[datetime, datetime]
 
 

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from datastore.certificate import HOLE, Evidence, Run, runs_of
 from datastore.evidence import evidence_of, head_of
-from datastore.intervals import Interval, micros_of, union
-from datastore.models import GapRepair, Market
+from datastore.intervals import Interval, micros_of, subtract, union
+from datastore.models import FetchRequest, GapRepair, Market
 from datastore.segments import Ended, Segment, segments_of
 from datastore.timeframes import BASE
 
@@ -41,6 +41,19 @@ def refused(market: Market, resolution: int, start: datetime, stop: datetime) ->
     """Return the parts that the provider said it will never answer for; they may reach beyond [start, stop)."""
     found = GapRepair.objects.filter(market=market, resolution=resolution, final=True, start__lt=stop, stop__gt=start)
     return union((micros_of(low), micros_of(high)) for low, high in found.values_list("start", "stop"))
+
+
+def unanswered(request: FetchRequest) -> list[Interval]:
+    """Return the buckets of a request that neither the provider's answers nor our own trades hold, nor a refusal."""
+    market, resolution, start, stop = request.market, request.resolution, request.start, request.stop
+    bounds = micros_of(start), micros_of(stop)
+    evidence, _ = evidence_of(market, head_of(market), resolution, start, stop)
+    held = [
+        *evidence.provider_buckets(resolution, *bounds),
+        *evidence.live_buckets(resolution, *bounds),
+        *refused(market, resolution, start, stop),
+    ]
+    return subtract([bounds], union(held))
 
 
 def _known(market: Market, resolution: int, start: datetime, stop: datetime) -> tuple[Evidence, Sequence[Ended]]:

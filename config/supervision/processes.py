@@ -32,6 +32,7 @@ class Actor:
 ACTOR_PROCESSES = (
     Actor("producer", ("run_producer",)),
     Actor("fixed-consumer", ("run_fixed_consumer", "--topic", "tick-data")),
+    Actor("candle-consumer", ("run_fixed_consumer", "--topic", "candle-data")),
     Actor("coordinator", ("run_coordinator",)),
 )
 

@@ -27,6 +27,8 @@ class FetchRequest(models.Model):
         SCHEDULE = 2
         BACKFILL = 3
 
+    ACTIVE = (State.QUEUED, State.FETCHING, State.PUBLISHED)
+
     market = models.ForeignKey(Market, models.CASCADE, related_name="+")
     resolution = models.IntegerField(help_text="Seconds: 60, 3600 or 86400.")
     start = models.DateTimeField()

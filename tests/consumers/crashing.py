@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Event
 from typing import Any
 
@@ -38,17 +39,17 @@ def dying_work(step: str) -> Any:
     class Dying(module.FixedTopicWork):
         def open(self, session: Any) -> None:
             super().open(session)
-            arm(step, module, self, session)
+            arm(step, self, session)
 
     return Dying("tick-data")
 
 
-def arm(step: str, module: Any, work: Any, session: Any) -> None:
+def arm(step: str, work: Any, session: Any) -> None:
     """Put the death where the step ends."""
     if step == "polled":
         work._subscription.poll = dying_after(work._subscription.poll)
     elif step == "processed":
-        module.read_batch = dying_after(module.read_batch)
+        work.content = replace(work.content, read=dying_after(work.content.read))
     elif step in ("entered writing", "written", "end saved"):
         number = {"entered writing": 1, "written": 2, "end saved": 3}[step]
         session.save = nth(session.save, number)

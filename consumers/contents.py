@@ -1,0 +1,37 @@
+"""What each fixed topic carries: how its records are read, and where they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from consumers.batches import Batch, read_batch
+from datastore.feeds import note_drained
+from datastore.history import settle_published, store_history
+from datastore.writes import StoreResult, store_live
+from streaming.history import decode_history
+from streaming.port import Record
+from streaming.records import decode_all
+from streaming.topics import CANDLE_DATA, TICK_DATA
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """How a batch of a topic is read and stored, and what its end means.
+
+    store: the records, and what it may call while the database works. drained: told since when the topic is empty.
+    """
+
+    read: Callable[[Sequence[Record]], Batch[Any]]
+    store: Callable[[Sequence[Any], Callable[[], None] | None], StoreResult]
+    drained: Callable[[timedelta], object]
+
+
+CONTENTS = {
+    TICK_DATA.name: Content(partial(read_batch, decode=decode_all), store_live, partial(note_drained, TICK_DATA.name)),
+    # A request whose last record was lost with the stream is noticed when nothing more can come.
+    CANDLE_DATA.name: Content(partial(read_batch, decode=decode_history), store_history, settle_published),
+}
