@@ -23,6 +23,7 @@ from datastore.models import (
     DeadLetter,
     Feed,
     FeedPosition,
+    FetchRequest,
     GapRepair,
     Market,
     ProviderCandle,
@@ -134,6 +135,28 @@ class GapRepairAdmin(LookOnly):
 
     list_display = ["market", "resolution", exact("start"), exact("stop"), "reason", "attempts", "next_try", "final"]
     list_filter = ["final", "resolution", "market"]
+    list_select_related = ["market"]
+
+
+@admin.register(FetchRequest)
+class FetchRequestAdmin(LookOnly):
+    """What the provider is asked for, from the queue to the database."""
+
+    list_display = [
+        "id",
+        "market",
+        "resolution",
+        exact("start"),
+        exact("stop"),
+        "purpose",
+        "state",
+        "pages_done",
+        "pages_total",
+        "worker",
+        "error",
+        exact("next_try"),
+    ]
+    list_filter = ["state", "purpose", "resolution", "market"]
     list_select_related = ["market"]
 
 

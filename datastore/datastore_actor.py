@@ -8,18 +8,163 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from datastore.models import DatastoreRequest, FetchRequest
+from actors.saving import store
+from datastore import fetches
+from datastore.merge import Series
+from datastore.models import DatastoreRequest, FetchRequest, Market
+from datastore.obtainable import provider_away, to_fetch
+from datastore.queries import fetch_value
+from datastore.waiting import wait_until
+from datastore.wanted import Lack, lacks_of
 
 State = DatastoreRequest.State
-ACTIVE = (FetchRequest.State.QUEUED, FetchRequest.State.FETCHING, FetchRequest.State.PUBLISHED)
+READER = FetchRequest.Purpose.READER
 ANSWER_KEPT = timedelta(hours=1)
 ROW_KEPT = timedelta(days=1)
+# Questions that went away before their answer came; another process's are ended by requests/{id} or by time.
+_unanswered: set[tuple[str, str]] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A series, the request that brings what it lacks, and why that is not waited for."""
+
+    series: Series
+    request: DatastoreRequest | None = None
+    refusal: str | None = None
+
+    @property
+    def is_to_come(self) -> bool:
+        """Tell whether there is nothing yet, and a fetch is under way."""
+        waits = self.request is not None and self.request.state == State.WAITING_FOR_DATA
+        return waits and not self.series.rows and self.refusal is None
+
+
+def answer(
+    market: Market, timeframe: str, read: Callable[[], Series], reach: datetime | None = None, wait: float = 0
+) -> Answer:
+    """Return what read() gives, having waited up to `wait` seconds for what nobody has yet tried to fetch.
+
+    With reach, what is missing is fetched up to there, not only as far as the series goes. Raises DatabaseError.
+    """
+    request = DatastoreRequest(market=market.symbol, timeframe=timeframe)
+    request.request_data()
+    request.start_db_query()
+    series = _queried(request, read)
+    lacks, refusal = to_fetch(market, lacks_of(series, reach))
+    kept = _requested(request, market, series, lacks) if lacks else None
+    if kept is not None:
+        refusal = refusal or provider_away(kept)
+        return _awaited(Answer(series, kept, refusal), kept, read, reach, 0 if refusal else wait)
+    request.db_query_success()
+    request.return_what_was_found()
+    request.return_data_success()
+    _settle_unanswered(series)
+    return Answer(series, refusal=refusal)
+
+
+def _awaited(
+    so_far: Answer, request: DatastoreRequest, read: Callable[[], Series], reach: datetime | None, wait: float
+) -> Answer:
+    """Return what there is when the request has ended or the time is over."""
+    series = so_far.series
+    if wait:
+        wait_until(lambda: not _is_waiting(request), wait)
+        series = read()
+    found = DatastoreRequest.objects.get(pk=request.pk)
+    _unanswered.add((found.market, found.timeframe))
+    _settle_unanswered(series)
+    return Answer(series, found if lacks_of(series, reach) else None, so_far.refusal)
+
+
+def _queried(request: DatastoreRequest, read: Callable[[], Series]) -> Series:
+    try:
+        return read()
+    except (OperationalError, InterfaceError):
+        raise  # the database is away: it cannot keep a row of it either
+    except DatabaseError as exc:
+        request.db_query_failure(reason=str(exc).partition("\n")[0])
+        request.reset(by="its reader was told")
+        request.retired_at = timezone.now()
+        with transaction.atomic():
+            _keep(request)
+        raise
+
+
+def _requested(
+    request: DatastoreRequest, market: Market, series: Series, lacks: Sequence[Lack]
+) -> DatastoreRequest | None:
+    """Ask for the lacks and return the request that waits for them; None where there is nothing to fetch."""
+    request.start = series.start
+    request.stop = max(series.stop, *(lack.stop for lack in lacks))
+    return _ask(request, market, lacks, READER)
+
+
+def order(market: Market, timeframe: str, lacks: Sequence[Lack], purpose: int) -> DatastoreRequest | None:
+    """Ask for spans without reading them, as a backfill does; return the request that waits, None where all is there.
+
+    Already under way: the same request, or one that waits for the same fetches.
+    """
+    request = DatastoreRequest(market=market.symbol, timeframe=timeframe)
+    request.start, request.stop = min(lack.start for lack in lacks), max(lack.stop for lack in lacks)
+    request.request_data()
+    request.start_db_query()
+    return _ask(request, market, lacks, purpose)
+
+
+def _ask(request: DatastoreRequest, market: Market, lacks: Sequence[Lack], purpose: int) -> DatastoreRequest | None:
+    with transaction.atomic():
+        found = [fetch.pk for lack in lacks for fetch in _under_way(market, lack, purpose)]
+        if not found:
+            return None
+        request.fetches = sorted(set(found))
+        if (same := _same_question(request)) is not None:
+            return same
+        request.db_query_empty()
+        request.ask_for_what_is_missing()
+        request.fetch_instructions_sent()
+        _keep(request)
+    if not active_fetches(request):
+        end_requests(request.fetches)  # they ended before the row could be seen by the Coordinator
+    return request
+
+
+def _under_way(market: Market, lack: Lack, purpose: int) -> list[FetchRequest]:
+    """Return the fetches that bring a part of it, new ones too. Locks the market only where there is one to make."""
+    span = (market, lack.resolution, lack.start, lack.stop)
+    if fetches.missing(*span) or fetches.active(*span).filter(purpose__gt=purpose).exists():
+        return fetches.ask(*span, purpose)
+    return list(fetches.active(*span))
+
+
+def _same_question(request: DatastoreRequest) -> DatastoreRequest | None:
+    return DatastoreRequest.objects.filter(
+        state=State.WAITING_FOR_DATA,
+        market=request.market,
+        timeframe=request.timeframe,
+        fetches__contains=request.fetches,
+    ).first()
+
+
+def _keep(request: DatastoreRequest) -> None:
+    """Write the request's row with the transitions that it made in memory."""
+    request.pk = fetch_value("select nextval(pg_get_serial_sequence(%s, 'id'))", [request._meta.db_table])
+    request.name = f"request-{request.pk}"
+    request.save(force_insert=True)
+    store(request, request.epoch)
+
+
+def _is_waiting(request: DatastoreRequest) -> bool:
+    return DatastoreRequest.objects.filter(pk=request.pk, state=State.WAITING_FOR_DATA).exists()
 
 
 def end_requests(fetch_ids: Collection[int] | None = None) -> int:
@@ -48,13 +193,13 @@ def _end(name: str) -> bool:
 
 def active_fetches(request: DatastoreRequest) -> list[FetchRequest]:
     """Return the fetches that the request still waits for."""
-    return list(FetchRequest.objects.filter(pk__in=request.fetches, state__in=ACTIVE).order_by("id"))
+    return list(FetchRequest.objects.filter(pk__in=request.fetches, state__in=fetches.ACTIVE).order_by("id"))
 
 
 def settle(names: Sequence[str], by: str) -> None:
     """End requests whose answer has been given: RETURN_DATA_SUCCESS, or RESET where they had failed."""
     for name in names:
-        with DatastoreRequest.locked(name) as request:
+        with suppress(DatastoreRequest.DoesNotExist), DatastoreRequest.locked(name) as request:
             if request.state == State.RETURNING_DATA:
                 request.return_data_success()
             elif request.state == State.ERROR:
@@ -62,6 +207,18 @@ def settle(names: Sequence[str], by: str) -> None:
             else:
                 continue  # somebody gave the answer first, or it waits for further data
             request.retired_at = timezone.now()
+
+
+def _settle_unanswered(series: Series) -> None:
+    """End the requests of this process whose question this answers, also those whose reader went away before."""
+    key = (series.market, series.timeframe)
+    if key not in _unanswered:
+        return
+    rows = DatastoreRequest.objects.filter(market=key[0], timeframe=key[1], retired_at=None)
+    over = rows.filter(state__in=[State.RETURNING_DATA, State.ERROR], start__lt=series.stop, stop__gt=series.start)
+    settle(list(over.values_list("name", flat=True)), by="its reader was answered")
+    if not rows.exclude(state=State.IDLE).exists():
+        _unanswered.discard(key)
 
 
 def expire_requests() -> int:

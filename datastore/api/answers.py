@@ -25,10 +25,11 @@ class JsonAlways(DefaultContentNegotiation):
         return first, first.media_type or ""
 
 
-def json_answer(body: Any, headers: Mapping[str, str] | None = None) -> HttpResponse:
-    """Return 200 with body as JSON; caches may keep it but must ask again (no-cache)."""
+def json_answer(body: Any, headers: Mapping[str, str] | None = None, status: int = 200) -> HttpResponse:
+    """Return body as JSON; caches may keep it but must ask again (no-cache)."""
     return HttpResponse(
         msgspec.json.encode(body),
+        status=status,
         content_type="application/json",
         headers={"Cache-Control": "no-cache", **(headers or {})},
     )

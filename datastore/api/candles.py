@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
 from urllib.parse import urlencode
 
 from django.http import HttpResponse
@@ -18,25 +21,34 @@ from datastore.api.instants import to_ms
 from datastore.api.lookup import find_market
 from datastore.api.params import (
     DEFAULT_ROWS,
+    DEFAULT_WAIT,
     MAX_ROWS,
     SeriesQuestion,
     candles_question,
     coverage_question,
     query_of,
 )
+from datastore.api.requests import accepted, refused_json, request_json
 from datastore.api.series import candles_json, coverage_json, etag
 from datastore.api.window import Window, window
 from datastore.clock import provider_now
+from datastore.datastore_actor import answer
 from datastore.merge import Series, read_series
+from datastore.models import Market
 from datastore.timeframes import TIMEFRAMES
+
+# A question longer than this is fetched from its provider in parts: 300 pages of the provider's.
+MOST_FETCHED = 600_000  # buckets
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a series, and the address of the next."""
+    """One page of a question: how to read it, how far the whole question reaches, and the address of the next page."""
 
-    series: Series
-    following: str | None
+    market: Market
+    read: Callable[[], Series]
+    reach: datetime | None = None
+    following: str | None = None
 
 
 @method_decorator(gzip_page, name="dispatch")
@@ -44,12 +56,20 @@ class Candles(APIView):
     """GET candles."""
 
     def get(self, request: Request) -> HttpResponseBase:
-        """Answer rows and certificate from one snapshot; 304 where the asker has this answer already."""
+        """Answer rows and certificate from one snapshot; 304 where the asker has this answer already.
+
+        What nobody has tried to fetch is fetched; 202 where it is not there in time, and nothing else is.
+        """
         question = candles_question(query_of(request))
-        page = _read(request.path, question)
-        tag = etag(page.series, question.timeframe, question.closed_only, question.numbers, page.following)
+        page = _page(request.path, question)
+        found = answer(page.market, question.timeframe, page.read, page.reach, question.wait)
+        if found.request and found.is_to_come:
+            return accepted(found.request)
+        running = request_json(found.request, found.refusal) if found.request else refused_json(found.refusal)
+        shown = (question.timeframe, question.closed_only, question.numbers, page.following, running)
+        tag = etag(found.series, *shown)
         return _unless_known(request, tag) or json_answer(
-            candles_json(page.series, question.numbers, page.following), {"ETag": tag}
+            candles_json(found.series, question.numbers, page.following, running), {"ETag": tag}
         )
 
 
@@ -60,20 +80,23 @@ class CoverageView(APIView):
     def get(self, request: Request) -> HttpResponseBase:
         """Answer the certificate with its totals."""
         question = coverage_question(query_of(request))
-        page = _read(request.path, question)
-        tag = etag(page.series, question.timeframe, "coverage", page.following)
-        return _unless_known(request, tag) or json_answer(coverage_json(page.series, page.following), {"ETag": tag})
+        page = _page(request.path, question)
+        series = page.read()
+        tag = etag(series, question.timeframe, "coverage", page.following)
+        return _unless_known(request, tag) or json_answer(coverage_json(series, page.following), {"ETag": tag})
 
 
-def _read(path: str, asked: SeriesQuestion) -> Page:
-    market = find_market(asked.market)
+def _page(path: str, asked: SeriesQuestion) -> Page:
+    market, frame = find_market(asked.market), TIMEFRAMES[asked.timeframe]
+    read = partial(read_series, market, asked.timeframe, closed_only=asked.closed_only)
     if asked.start is None:
-        limit = asked.limit or DEFAULT_ROWS
-        back = read_series(market, asked.timeframe, None, asked.stop, limit=limit, closed_only=asked.closed_only)
-        return Page(back, None)
-    span = window(TIMEFRAMES[asked.timeframe], asked.start, asked.stop, asked.limit or MAX_ROWS, provider_now())
-    series = read_series(market, asked.timeframe, span.start, span.stop, closed_only=asked.closed_only)
-    return Page(series, _following(path, market.symbol, asked, span) if span.has_more else None)
+        return Page(market, partial(read, None, asked.stop, limit=asked.limit or DEFAULT_ROWS))
+    span = window(frame, asked.start, asked.stop, asked.limit or MAX_ROWS, provider_now())
+    whole = partial(read, span.start, span.stop)
+    if not span.has_more:
+        return Page(market, whole)
+    reach = min(span.end, span.start + MOST_FETCHED * timedelta(seconds=frame.base))
+    return Page(market, whole, reach, _following(path, market.symbol, asked, span))
 
 
 def _following(path: str, symbol: str, question: SeriesQuestion, span: Window) -> str:
@@ -89,6 +112,8 @@ def _following(path: str, symbol: str, question: SeriesQuestion, span: Window) -
         parts["closed_only"] = 1
     if question.numbers != "string":
         parts["numbers"] = question.numbers
+    if question.wait != DEFAULT_WAIT:
+        parts["wait"] = f"{question.wait:g}"
     return f"{path}?{urlencode(parts, safe=':')}"
 
 

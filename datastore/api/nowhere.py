@@ -9,7 +9,17 @@ from rest_framework.views import APIView
 
 from datastore.api.errors import NotFound, shown
 
-ADDRESSES = ("candles", "coverage", "trades", "markets", "markets/{m}", "actors", "actors/{kind}/{name}")
+ADDRESSES = (
+    "candles",
+    "coverage",
+    "trades",
+    "markets",
+    "markets/{m}",
+    "requests/{id}",
+    "backfill",
+    "actors",
+    "actors/{kind}/{name}",
+)
 
 
 class Nowhere(APIView):

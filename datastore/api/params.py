@@ -20,6 +20,8 @@ from datastore.timeframes import TIMEFRAMES
 
 MAX_ROWS = 10_000  # of one json answer
 DEFAULT_ROWS = 500
+DEFAULT_WAIT = 10.0  # seconds
+MAX_WAIT = 30
 FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 Query = Mapping[str, Sequence[str]]
@@ -38,6 +40,13 @@ def parse_flag(text: str) -> bool:
     if text.lower() not in FLAGS:
         raise ValueError(f"is neither yes nor no. Accepted: {', '.join(FLAGS)}.")
     return FLAGS[text.lower()]
+
+
+def parse_wait(text: str) -> float:
+    """Return for how many seconds the asker would wait; raise ValueError outside 0..MAX_WAIT."""
+    if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?", text) or float(text) > MAX_WAIT:
+        raise ValueError(f"is not a number of seconds from 0 to {MAX_WAIT}.")
+    return float(text)
 
 
 def parse_timeframe(text: str) -> str:
@@ -68,6 +77,13 @@ CANDLES: dict[str, Parser] = {
     "numbers": one_of(["string", "float"]),
     "format": one_of(["json"], later=["ccxt", "binance", "csv", "ndjson", "arrow", "parquet"]),
     "fill": one_of(["none"], later=["null", "flat"]),
+    "wait": parse_wait,
+}
+BACKFILL: dict[str, Parser] = {
+    "market": market_text,
+    "timeframe": parse_timeframe,
+    "from": parse_instant,
+    "to": parse_instant,
 }
 TRADES: dict[str, Parser] = {"market": market_text, **RANGE, "cursor": str}
 
@@ -83,6 +99,17 @@ class SeriesQuestion:
     limit: int | None
     closed_only: bool = False
     numbers: str = "string"
+    wait: float = DEFAULT_WAIT
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillQuestion:
+    """A stretch of one candle series to be fetched; without stop: up to now."""
+
+    market: str
+    timeframe: str
+    start: datetime
+    stop: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +130,19 @@ def candles_question(query: Query) -> SeriesQuestion:
         **_series(values),
         closed_only=values.get("closed_only", False),
         numbers=values.get("numbers", "string"),
+        wait=values.get("wait", DEFAULT_WAIT),
     )
 
 
 def coverage_question(query: Query) -> SeriesQuestion:
     """Return what GET coverage asks for."""
     return SeriesQuestion(**_series(_read(query, SERIES, required=("market", "timeframe"))))
+
+
+def backfill_question(query: Query) -> BackfillQuestion:
+    """Return what POST backfill asks for."""
+    values = _read(query, BACKFILL, required=("market", "timeframe", "from"))
+    return BackfillQuestion(values["market"], values["timeframe"], values["from"], values.get("to"))
 
 
 def trades_question(query: Query) -> TradesQuestion:

@@ -17,15 +17,15 @@ COLUMNS = ("time", "open", "high", "low", "close", "volume", "quote_volume", "tr
 DECIMALS = slice(1, 7)  # open to quote_volume: decimal text
 
 
-def candles_json(series: Series, numbers: str, following: str | None) -> dict[str, Any]:
-    """Return the answer of GET candles; following is the address of the next page."""
+def candles_json(series: Series, numbers: str, following: str | None, request: Any = None) -> dict[str, Any]:
+    """Return the answer of GET candles; following is the address of the next page, request what brings the rest."""
     return {
         **head_json(series),
         "coverage": [segment_json(segment) for segment in series.segments],
         "columns": COLUMNS,
         "candles": as_numbers(series.rows) if numbers == "float" else series.rows,
         "next": following,
-        "request": None,
+        "request": request,
     }
 
 
@@ -64,8 +64,14 @@ def segment_json(segment: Segment) -> dict[str, Any]:
         "state": segment.state,
         "quiet": segment.quiet,
         "reason": segment.reason,
-        "repair": segment.repair,
+        "repair": repair_json(segment.repair) if segment.repair else None,
     }
+
+
+def repair_json(repair: dict[str, Any]) -> dict[str, Any]:
+    """Return what is done about a hole: reason, attempts, the time of the next one, whether it is given up."""
+    again = repair["next_try"]
+    return {**repair, "next_try": to_ms(datetime.fromisoformat(again)) if again else None}
 
 
 def totals(segments: Iterable[Segment]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ noise = st.binary(max_size=40).map(lambda raw: quote(raw, safe="&=%;+?/"))
         ("&numbers=x", "numbers"),
         ("&format=parquet", "format"),
         ("&fill=flat", "fill"),
-        ("&wait=5", "wait"),
+        ("&wait=31", "wait"),
         ("&timeframe=1m", "timeframe"),
     ],
 )

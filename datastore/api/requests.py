@@ -1,0 +1,154 @@
+"""GET requests/{id} and POST backfill: what is being fetched for a question, and a span fetched for its own sake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+from django.http import HttpResponse
+from django.utils import timezone
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.parsers import JSONParser
+from rest_framework.permissions import IsAdminUser
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from datastore.api.answers import json_answer
+from datastore.api.errors import BadParameters, NotFound
+from datastore.api.instants import ms, to_ms
+from datastore.api.lookup import find_market
+from datastore.api.params import backfill_question, no_question, query_of
+from datastore.clock import provider_now
+from datastore.datastore_actor import order, settle
+from datastore.models import DatastoreRequest, FetchRequest
+from datastore.obtainable import NOBODY_FETCHES, coordinator_runs
+from datastore.timeframes import TIMEFRAMES
+from datastore.wanted import split
+
+State = DatastoreRequest.State
+READY = (State.RETURNING_DATA, State.IDLE)
+
+
+class OneRequest(APIView):
+    """GET requests/{id}."""
+
+    def get(self, request: Request, number: str) -> HttpResponse:
+        """Answer how far a request is; telling its asker that it ended, ends it."""
+        no_question(query_of(request))
+        found = DatastoreRequest.objects.filter(pk=int(number)).first()
+        if found is None:
+            raise NotFound(f"There is no request {number}. One that ended is kept for a day.")
+        body = request_json(found, None if coordinator_runs() else NOBODY_FETCHES)
+        settle([found.name], by="its reader was told")
+        return json_answer(body)
+
+
+class Backfill(APIView):
+    """POST backfill: for staff, with a session and its CSRF token."""
+
+    authentication_classes = [SessionAuthentication]
+    permission_classes = [IsAdminUser]
+    parser_classes = [JSONParser]
+
+    def post(self, request: Request) -> HttpResponse:
+        """Ask for a span of one market's candles: 202 and the request, 200 with null where nothing is missing."""
+        asked = backfill_question(_posted(request))
+        market, frame = find_market(asked.market), TIMEFRAMES[asked.timeframe]
+        now = provider_now()
+        lacks = list(split(frame.base, frame.floor(asked.start), frame.ceil(asked.stop or now), now))
+        made = order(market, asked.timeframe, lacks, FetchRequest.Purpose.BACKFILL) if lacks else None
+        return accepted(made) if made else json_answer({"request": None})
+
+
+def accepted(request: DatastoreRequest) -> HttpResponse:
+    """Return 202: the data is being fetched, and Location tells how far it is."""
+    body = {"request": request_json(request, None if coordinator_runs() else NOBODY_FETCHES)}
+    return json_answer(body, {"Location": address_of(request), "Retry-After": "2"}, status=202)
+
+
+def address_of(request: DatastoreRequest) -> str:
+    """Return where the request is shown."""
+    return f"/api/v1/requests/{request.pk}"
+
+
+def request_json(request: DatastoreRequest, refusal: str | None = None) -> dict[str, Any]:
+    """Return the request with its progress; times in milliseconds, refusal says why nothing goes on just now."""
+    fetches = list(FetchRequest.objects.filter(pk__in=request.fetches).order_by("id"))
+    pages_done, pages_total = pages_of(fetches)
+    failed = request.state == State.ERROR or (request.state == State.IDLE and request.error_count)
+    return {
+        "id": request.pk,
+        "url": address_of(request),
+        "state": request.state,
+        "label": request.get_state_display(),
+        "market": request.market,
+        "timeframe": request.timeframe,
+        "from": ms(request.start),
+        "to": ms(request.stop),
+        "created": to_ms(request.created_at),
+        "pages_done": pages_done,
+        "pages_total": pages_total,
+        "eta": ms(eta_of(fetches, timezone.now())),
+        "error": (request.last_error if failed else None) or refusal or _complaint(fetches),
+        "answer": answer_address(request) if request.state in READY else None,
+        "fetches": [fetch_json(fetch) for fetch in fetches],
+    }
+
+
+def refused_json(refusal: str | None) -> dict[str, Any] | None:
+    """Return the answer's `request` where there is none: null, or why nothing will be fetched."""
+    return {"id": None, "url": None, "state": None, "error": refusal} if refusal else None
+
+
+def fetch_json(fetch: FetchRequest) -> dict[str, Any]:
+    """Return one span that is fetched."""
+    return {
+        "resolution": fetch.resolution,
+        "from": to_ms(fetch.start),
+        "to": to_ms(fetch.stop),
+        "state": fetch.state,
+        "reached": ms(fetch.reached),
+        "pages_done": fetch.pages_done,
+        "pages_total": fetch.pages_total,
+        "next_try": ms(fetch.next_try),
+        "error": fetch.error,
+    }
+
+
+def pages_of(fetches: Sequence[FetchRequest]) -> tuple[int, int | None]:
+    """Return how many of the provider's pages are done, and how many there are; None while a fetch does not know."""
+    totals = [fetch.pages_total for fetch in fetches]
+    return sum(fetch.pages_done for fetch in fetches), None if None in totals else sum(total or 0 for total in totals)
+
+
+def eta_of(fetches: Sequence[FetchRequest], now: datetime) -> datetime | None:
+    """Return when all pages will be done at the pace so far, None where that cannot be told."""
+    done, total = pages_of(fetches)
+    if not done or total is None or done >= total:
+        return None
+    return now + (now - min(fetch.created_at for fetch in fetches)) / done * (total - done)
+
+
+def answer_address(request: DatastoreRequest) -> str | None:
+    """Return where the candles are that the request was for."""
+    if request.start is None or request.stop is None:
+        return None
+    span = {"from": to_ms(request.start), "to": to_ms(request.stop)}
+    parts = {"market": request.market, "timeframe": request.timeframe, **span}
+    return f"/api/v1/candles?{urlencode(parts, safe=':')}"
+
+
+def _complaint(fetches: Sequence[FetchRequest]) -> str | None:
+    return next((fetch.error for fetch in fetches if fetch.error and fetch.state != FetchRequest.State.DONE), None)
+
+
+def _posted(request: Request) -> dict[str, list[str]]:
+    """Return the JSON body as a query: texts and whole numbers by name."""
+    try:
+        body = msgspec.convert(request.data, dict[str, str | int])
+    except msgspec.ValidationError as exc:
+        raise BadParameters({"body": [f"is not a JSON object of texts and whole numbers: {exc}."]}) from None
+    return {name: [str(value)] for name, value in body.items()}

@@ -1,0 +1,74 @@
+"""Which of the things that a series lacks may be asked of the provider now, and why the others may not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+from django.apps import apps
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from actors.claims import STALE_AFTER
+from actors.models import with_silence
+from datastore.intervals import micros_of, moment, subtract, union
+from datastore.models import DatastoreRequest, FetchRequest, GapRepair, Market
+from datastore.wanted import Lack
+
+State = FetchRequest.State
+# What failed is not asked for again before: each poll of an impatient reader would cost the provider a call.
+FAILED_FOR = timedelta(minutes=1)
+NOBODY_FETCHES = "no Coordinator is running, so nothing can be fetched now"
+
+
+def to_fetch(market: Market, lacks: Sequence[Lack]) -> tuple[list[Lack], str | None]:
+    """Return what of it nobody has tried to fetch yet, or why that cannot be fetched now."""
+    untried = [part for lack in lacks for part in _untried(market, lack)]
+    if not untried:
+        return [], None
+    if not coordinator_runs():
+        return [], NOBODY_FETCHES
+    failed = [(lack, _failed_lately(market, lack)) for lack in untried]
+    return [lack for lack, why in failed if why is None], next((why for _, why in failed if why is not None), None)
+
+
+def _untried(market: Market, lack: Lack) -> Iterator[Lack]:
+    """Yield the parts that are neither under repair nor refused for good."""
+    tried = GapRepair.objects.filter(
+        Q(final=True) | Q(attempts__gt=0),
+        market=market,
+        resolution=lack.resolution,
+        start__lt=lack.stop,
+        stop__gt=lack.start,
+    )
+    spans = union((micros_of(start), micros_of(stop)) for start, stop in tried.values_list("start", "stop"))
+    for start, stop in subtract([(micros_of(lack.start), micros_of(lack.stop))], spans):
+        yield Lack(lack.resolution, moment(start), moment(stop))
+
+
+def _failed_lately(market: Market, lack: Lack) -> str | None:
+    """Return why fetching a part of it failed within the last minute, None where none did."""
+    failed = FetchRequest.objects.filter(
+        market=market,
+        resolution=lack.resolution,
+        state=State.FAILED,
+        start__lt=lack.stop,
+        stop__gt=lack.start,
+        finished_at__gt=Now() - FAILED_FOR,
+    ).first()
+    return (failed.error or "the fetch failed") if failed else None
+
+
+def coordinator_runs() -> bool:
+    """Tell whether a Coordinator has given a sign of life within 10 s; without one nothing is fetched."""
+    rows = with_silence(apps.get_model("coordination", "Coordinator")._default_manager.exclude(owner=""))
+    return bool(rows.filter(retired_at=None, silence__lte=STALE_AFTER).exists())
+
+
+def provider_away(request: DatastoreRequest) -> str | None:
+    """Return why the provider is left alone for now, None where it is not: then its answer is worth waiting for."""
+    own = FetchRequest.objects.filter(pk__in=request.fetches).values("resolution")
+    held = FetchRequest.objects.filter(
+        resolution__in=own, state=State.QUEUED, error__isnull=False, next_try__gt=Now()
+    ).first()
+    return held.error if held else None

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datastore.merge import Series
+from datastore.provider import CACHE_AGE
+from datastore.segments import Segment
+from datastore.timeframes import BASE, DAY, HOUR, MINUTE
+from datastore.wanted import Lack, lacks_of, split
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+minutes, hours = (lambda n: timedelta(minutes=n)), (lambda n: timedelta(hours=n))
+
+
+def series(timeframe: str, *segments: Segment, rows: list[tuple] | None = None, now: datetime = NOON) -> Series:  # type: ignore[type-arg]
+    return Series(
+        market="coinbase:BTC-USD",
+        timeframe=timeframe,
+        start=segments[0].start,
+        stop=segments[-1].stop,
+        server_time=now,
+        watermark=now,
+        version=1,
+        series_id="x",
+        provider="p",
+        simulated=True,
+        segments=list(segments),
+        rows=rows or [],
+        complete=False,
+        complete_until=now,
+    )
+
+
+def test_a_whole_series_lacks_nothing_whatever_follows_it() -> None:
+    live = Segment(NOON - hours(5), NOON - hours(1), "live")
+    assert lacks_of(series("1m", live), reach=NOON) == []
+
+
+def test_a_hole_is_lacking_at_the_stored_resolution_of_its_timeframe() -> None:
+    start, stop = NOON - hours(8), NOON - hours(4)
+    for timeframe, resolution in (("5m", MINUTE), ("4h", HOUR)):
+        assert lacks_of(series(timeframe, Segment(start, stop, "gap"))) == [Lack(resolution, start, stop)]
+
+
+def test_neighbouring_gaps_and_partial_buckets_are_one_lack() -> None:
+    parts = [Segment(NOON - minutes(n + 10), NOON - minutes(n), state) for n, state in ((20, "gap"), (10, "partial"))]
+    assert lacks_of(series("1m", *parts)) == [Lack(MINUTE, NOON - minutes(30), NOON - minutes(10))]
+
+
+def test_what_follows_a_lacking_page_is_fetched_with_it() -> None:
+    gap, live = Segment(NOON - hours(9), NOON - hours(8), "gap"), Segment(NOON - hours(8), NOON - hours(7), "live")
+    assert lacks_of(series("1m", gap, live), reach=NOON - hours(1)) == [
+        Lack(MINUTE, gap.start, gap.stop),
+        Lack(MINUTE, live.stop, NOON - hours(1)),
+    ]
+
+
+def test_today_lacks_its_hours_and_the_last_hour_its_minutes() -> None:
+    midnight = NOON - hours(12)
+    today = Segment(midnight, midnight + hours(24), "partial")
+    now = NOON + minutes(20)
+    assert lacks_of(series("1d", today, now=now)) == [
+        Lack(HOUR, midnight, NOON),
+        Lack(MINUTE, NOON, now - CACHE_AGE[MINUTE]),
+    ]
+
+
+def test_an_open_bucket_whose_row_is_partial_lacks_what_is_over_of_it() -> None:
+    bucket = Segment(NOON, NOON + hours(1), "open")
+    row = (int(NOON.timestamp() * 1000), "1", "1", "1", "1", "1", "1", 1, "partial", False, 0)
+    assert lacks_of(series("1h", bucket, rows=[row], now=NOON + minutes(30))) == [
+        Lack(MINUTE, NOON, NOON + minutes(29))
+    ]
+
+
+def test_an_open_bucket_of_live_trades_lacks_nothing() -> None:
+    row = (int(NOON.timestamp() * 1000), "1", "1", "1", "1", "1", "1", 1, "live", False, 0)
+    assert lacks_of(series("1h", Segment(NOON, NOON + hours(1), "open"), rows=[row])) == []
+
+
+@pytest.mark.parametrize("resolution", [MINUTE, HOUR, DAY])
+def test_the_future_is_not_asked_for(resolution: int) -> None:
+    assert list(split(resolution, NOON + hours(24), NOON + hours(72), NOON)) == []
+
+
+@given(
+    resolution=st.sampled_from([MINUTE, HOUR, DAY]),
+    back=st.integers(0, 5_000),
+    length=st.integers(1, 5_000),
+    second=st.integers(0, 86_399),
+)
+def test_the_parts_are_whole_final_buckets_side_by_side(resolution: int, back: int, length: int, second: int) -> None:
+    now = NOON + timedelta(seconds=second)
+    start = now - minutes(back)
+    parts = list(split(resolution, start, start + minutes(length), now))
+    for part in parts:
+        frame = BASE[part.resolution]
+        assert part.start < part.stop <= now - CACHE_AGE[part.resolution]
+        assert frame.floor(part.start) == part.start
+        assert frame.floor(part.stop) == part.stop
+    assert all(one.stop == two.start and one.resolution > two.resolution for one, two in pairwise(parts))
+    if back > 24 * 60:
+        assert parts[0].start <= start
