@@ -1,0 +1,48 @@
+"""Calls of the provider's REST API."""
+
+from __future__ import annotations
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from ingestion.providers.rest import Names, Outcome, Unavailable, candles_path, read_answer
+
+CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 20.0  # seconds
+LARGEST = 8 * 1024 * 1024  # bytes; a full page of candles has a twentieth of it
+
+
+class RestClient:
+    """One connection to the provider; the key travels in a header, so that no URL and no error text can show it."""
+
+    def __init__(self, url: str, key: str) -> None:
+        """Prepare calls of this address; nothing is connected yet."""
+        headers = urllib3.make_headers(accept_encoding="gzip", user_agent="candlekeep")
+        if key:
+            headers["Authorization"] = f"Apikey {key}"
+        self._url = url.rstrip("/")
+        self._pool = urllib3.PoolManager(
+            num_pools=1,
+            headers=headers,
+            timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
+            retries=False,  # every call counts against the budget: trying again is the caller's to decide
+        )
+
+    def candles(self, names: Names, resolution: int, last: int, before: int) -> Outcome:
+        """Return the candle that starts at `last` and the `before` ones before it (seconds); never raises."""
+        try:
+            return self._ask(candles_path(names, resolution, last, before))
+        except (HTTPError, OSError) as exc:
+            return Unavailable(f"the provider does not answer: {type(exc).__name__}")
+
+    def _ask(self, path: str) -> Outcome:
+        response = self._pool.request("GET", self._url + path, preload_content=False, redirect=False)
+        body = response.read(LARGEST + 1)
+        if len(body) > LARGEST:
+            response.close()
+            return Unavailable(f"the answer has more than {LARGEST:,} bytes")
+        response.release_conn()
+        return read_answer(response.status, response.headers, body)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._pool.clear()
