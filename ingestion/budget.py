@@ -1,0 +1,98 @@
+"""How often the provider may be asked, shared between all processes through Valkey.
+
+Sliding windows over the calls themselves, by Valkey's clock: whatever the provider's own windows begin with, none of
+them ever holds more calls than its limit. Keys `ck:budget:<name>:calls` (time of each call, microseconds) and
+`ck:budget:<name>:pause`. A Valkey that lost them begins with a full budget; the provider's own word then counts.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from django.conf import settings
+from django_redis import get_redis_connection
+
+# A call is allowed once the limit-th newest one lies a whole window back; in every window.
+_TAKE = """
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local wait, longest = redis.call('PTTL', KEYS[2]) * 1000, 0
+for i = 2, #ARGV, 2 do
+  local length, limit = tonumber(ARGV[i]) * 1000000, tonumber(ARGV[i + 1])
+  local oldest = redis.call('ZREVRANGE', KEYS[1], limit - 1, limit - 1, 'WITHSCORES')[2]
+  wait, longest = math.max(wait, oldest and oldest + length - now or 0), math.max(longest, length)
+end
+if wait > 0 then return wait end
+redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - longest))
+redis.call('PEXPIRE', KEYS[1], string.format('%.0f', longest / 1000))
+return 0
+"""
+_MADE = """
+local time = redis.call('TIME')
+local now, found = time[1] * 1000000 + time[2], {}
+for i = 1, #ARGV do
+  local since = string.format('(%.0f', now - tonumber(ARGV[i]) * 1000000)
+  found[i] = redis.call('ZCOUNT', KEYS[1], since, '+inf')
+end
+return found
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """At most `limit` calls within any so many seconds."""
+
+    name: str
+    seconds: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a window still allows."""
+
+    calls: int
+    limit: int
+
+
+def configured_windows() -> tuple[Window, ...]:
+    """Return the limits of the settings PROVIDER_CALLS_PER_…"""
+    return (
+        Window("second", 1, settings.PROVIDER_CALLS_PER_SECOND),
+        Window("minute", 60, settings.PROVIDER_CALLS_PER_MINUTE),
+        Window("hour", 3600, settings.PROVIDER_CALLS_PER_HOUR),
+        Window("day", 86_400, settings.PROVIDER_CALLS_PER_DAY),
+    )
+
+
+class Budget:
+    """The budget of one provider; every method may raise RedisError."""
+
+    def __init__(self, name: str = "history", windows: tuple[Window, ...] | None = None) -> None:
+        """Share the budget of this name; its windows are the configured ones unless given."""
+        self._windows = configured_windows() if windows is None else windows
+        self._calls, self._pause = f"ck:budget:{name}:calls", f"ck:budget:{name}:pause"
+
+    def take(self) -> float:
+        """Take one call and return 0, or take none and return the seconds until one may be free."""
+        limits = [str(part) for window in self._windows for part in (window.seconds, window.limit)]
+        client = get_redis_connection("default")
+        return int(client.eval(_TAKE, 2, self._calls, self._pause, uuid.uuid4().hex, *limits)) / 1_000_000
+
+    def pause(self, seconds: float) -> None:
+        """Allow no call for so long: the provider says that we are over its limit."""
+        client = get_redis_connection("default")
+        millis = max(1, round(seconds * 1000))
+        if client.pttl(self._pause) < millis:
+            client.set(self._pause, "rate limited", px=millis)
+
+    def left(self) -> dict[str, Left]:
+        """Return what each window still allows, by its name."""
+        spans = [str(window.seconds) for window in self._windows]
+        made = get_redis_connection("default").eval(_MADE, 1, self._calls, *spans)
+        return {
+            window.name: Left(max(0, window.limit - calls), window.limit)
+            for window, calls in zip(self._windows, made, strict=True)
+        }
