@@ -1,0 +1,292 @@
+"""The history Producer: one request's pages from the provider's REST API to candle-data, acknowledged.
+
+A job owns a row of the pool from its first to its last page, and its request by a lease. The page that is not yet
+acknowledged stays in memory and goes first; after a kill the next job goes on below what was acknowledged.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from threading import Event
+
+import structlog
+from django.conf import settings
+from django.db.models.functions import Now
+
+from actors.errors import LastingFault, PlatformFault, RequestFault
+from actors.faults import backoff, reset_delay
+from actors.models import Actor
+from actors.runner import run
+from actors.session import ActorSession
+from datastore import fetches
+from datastore.intervals import SECOND
+from datastore.models import FetchRequest
+from datastore.provider import CACHE_AGE, UNNAMED, current_provider
+from ingestion import history
+from ingestion.budget import Budget
+from ingestion.history import Asker, Question
+from ingestion.lease import Lease
+from ingestion.models import Producer, Target
+from ingestion.pool import ROLE, held_up, make_pool
+from ingestion.providers.client import RestClient
+from ingestion.providers.rest import Outcome, Page, RateLimited, Refused, Unauthorized, Unavailable
+from streaming.connect import connect
+from streaming.errors import PublishFailed, StreamLost, StreamUnavailable
+from streaming.history import FetchDone, FetchFailed, HistoryRecord, encode_history
+from streaming.port import Message, Publisher
+from streaming.topics import CANDLE_DATA
+
+log = structlog.get_logger(__name__)
+
+RENEW_EVERY, RENEWALS = 3.0, 8  # seconds between two signs of life while an answer is awaited, and how many
+PATIENCE = 8.0  # seconds that a job waits for anything; for longer its request goes back to the queue
+LONGEST_QUEUED = 60.0  # seconds: a provider that is back should not be kept waiting
+KEY_REFUSED = 60.0  # seconds between two looks whether a person has reset the pool
+
+
+class GivenBack(RequestFault):
+    """The request waits in the queue; the producer is free for another one."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is to be published next, and how far the request is once it is acknowledged."""
+
+    records: list[HistoryRecord]
+    asker: Asker
+    reached: int
+    last: bool
+
+
+def fetch(request_id: int, stop: Event) -> None:
+    """Fetch a request's pages until it is published, has failed or waits in the queue again, or stop is set."""
+    make_pool()
+    if reason := held_up():
+        queued = FetchRequest.objects.filter(pk=request_id, state=FetchRequest.State.QUEUED)
+        queued.update(next_try=Now() + timedelta(seconds=KEY_REFUSED), error=reason)
+        return
+    job = HistoryProducer(request_id)
+    run(job, stop)
+    job.let_go()
+
+
+class HistoryProducer:
+    """Own one request: fetch a page, publish it, note it, and so on down to the request's start."""
+
+    model: type[Actor] = Producer
+    role = ROLE
+    several = False  # the pool's rows are all there is: see make_pool
+    pause = 0.0  # a turn waits itself
+
+    def __init__(self, request_id: int) -> None:
+        """Prepare the fetch of a FetchRequest; it is begun once a row of the pool is owned."""
+        self._id = request_id
+        self._session: ActorSession
+        self._lease: Lease | None = None
+        self._publisher: Publisher | None = None
+        self._batch: Batch | None = None
+        self._budget = Budget()
+        self._client = RestClient(settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY)
+        # A call may take longer than a turn may be silent.
+        self._caller = ThreadPoolExecutor(1, "history-call")
+
+    def open(self, session: ActorSession) -> None:
+        """Begin the request, and make the connection to the broker and the topic anew."""
+        self._session = session
+        if self._lease is None:
+            worker = f"{session.name}@{session.epoch}"
+            request = fetches.start(self._id, worker)
+            self._lease = Lease(request, worker) if request else None
+        if self._lease is None or self._lease.over:
+            return
+        self._disconnect()
+        broker = connect(settings.STREAM_URL, settings.STREAM_MAXLEN)
+        admin = broker.admin()
+        admin.create_topic(CANDLE_DATA.name, CANDLE_DATA.partitions)
+        admin.close()
+        self._publisher = broker.publisher()
+
+    def turn(self) -> bool:
+        """Fetch and publish one page; False once there is nothing more to do."""
+        try:
+            if self._lease and not self._lease.over:
+                self._page(self._lease)
+        except Exception as exc:
+            if reset_delay(exc, 1) is None:
+                self._session.stop.set()  # only a person ends this Error: that is not for a job to wait for
+            raise
+        if self._lease is None or self._lease.over:
+            self._session.stop.set()
+        return not self._session.stop.is_set()
+
+    def beat(self) -> None:
+        """Keep the request."""
+        if self._lease and not self._lease.over:
+            self._lease.renew()
+
+    def close(self) -> None:
+        """Give connections back and end the job, also where another process took the row over."""
+        self._session.stop.set()
+        self._caller.shutdown(wait=False, cancel_futures=True)
+        self._client.close()
+        self._disconnect()
+
+    def let_go(self) -> None:
+        """Queue a request that is still ours: the next job goes on at once."""
+        if self._lease:
+            self._lease.give_back(0, "the job was stopped")
+
+    def _disconnect(self) -> None:
+        if self._publisher is not None:
+            self._publisher.close()
+        self._publisher = None
+
+    # --- one page ---
+
+    def _page(self, lease: Lease) -> None:
+        lease.renew()
+        if self._batch is None:
+            self._batch = self._next_batch(lease)
+        if self._batch is not None:
+            self._publish(lease, self._batch)
+
+    def _next_batch(self, lease: Lease) -> Batch | None:
+        """Return the next page's records, None while the rate budget has no call for us."""
+        asked = lease.question()
+        if asked is None:
+            nothing = Asker(lease.market, lease.id, lease.pages_done, lease.pages_done)
+            return Batch([FetchDone(market=lease.market, request=lease.id)], nothing, lease.start, last=True)
+        if not self._may_call(lease):
+            return None
+        self._begin_fetching()
+        self._session.save()
+        outcome = self._answer(lease, asked)
+        if not isinstance(outcome, Page):
+            raise self._fault(lease, outcome)
+        self._check_identity(lease, outcome)
+        return self._batch_of(lease, outcome, self._final_part(lease, outcome, asked))
+
+    def _may_call(self, lease: Lease) -> bool:
+        wait = self._budget.take()
+        if wait > PATIENCE:
+            lease.give_back(wait, "the rate budget is used up")
+        elif wait:
+            self._session.waiting("the rate budget")
+            self._session.stop.wait(min(wait, 1.0))
+        else:
+            self._session.waiting(None)
+        return not wait
+
+    def _begin_fetching(self) -> None:
+        if self._session.actor.state == Producer.State.IDLE:
+            self._session.actor.fetch_data()
+
+    def _answer(self, lease: Lease, asked: Question) -> Outcome:
+        """Return the provider's answer; row and request are kept while it is awaited."""
+        call = self._caller.submit(self._client.candles, lease.names, asked.resolution, asked.last, asked.before)
+        for _ in range(RENEWALS):
+            try:
+                return call.result(timeout=RENEW_EVERY)
+            except TimeoutError:
+                self._session.beat()
+                lease.renew()
+        return Unavailable(f"no whole answer within {RENEWALS * RENEW_EVERY:.0f} s")
+
+    def _check_identity(self, lease: Lease, page: Page) -> None:
+        known, _ = current_provider()
+        if page.provider and known != UNNAMED and page.provider != known:
+            lease.give_back(KEY_REFUSED, "another provider answers")
+            raise LastingFault(f"this database holds data of {known!r}, but {page.provider!r} answers")
+
+    def _final_part(self, lease: Lease, page: Page, asked: Question) -> Question:
+        final = history.final_until(page.at, asked.resolution)
+        if asked.stop <= final:
+            return asked
+        if final <= asked.start:
+            age = CACHE_AGE[asked.resolution].total_seconds()
+            wait = (asked.stop - page.at) / SECOND + age
+            raise self._given_back(lease, wait, "the provider's answer is not final yet")
+        lease.cut(final)
+        return replace(asked, stop=final)
+
+    def _batch_of(self, lease: Lease, page: Page, asked: Question) -> Batch:
+        if not history.is_of(page, asked):
+            raise self._platform_fault(lease, "none of the rows lies in the span that was asked for")
+        asker = lease.asker(asked)
+        records = history.records_of(page, asked, asker)
+        if last := asked.start <= lease.start:
+            records.append(FetchDone(market=lease.market, request=lease.id))
+        return Batch(records, asker, asked.start, last)
+
+    # --- what goes wrong ---
+
+    def _fault(self, lease: Lease, outcome: Unauthorized | RateLimited | Refused | Unavailable) -> Exception:
+        if isinstance(outcome, Unauthorized):
+            lease.give_back(KEY_REFUSED, outcome.reason)
+            return LastingFault(outcome.reason)
+        if isinstance(outcome, RateLimited):
+            self._budget.pause(outcome.retry_after)
+            return self._platform_fault(lease, outcome.reason, outcome.retry_after)
+        if isinstance(outcome, Refused):
+            return self._refused(lease, outcome)
+        return self._platform_fault(lease, outcome.reason)
+
+    def _refused(self, lease: Lease, outcome: Refused) -> Exception:
+        """Publish that the rest will not come; the consumer that stores it ends the request."""
+        failed = FetchFailed(
+            market=lease.market,
+            request=lease.id,
+            resolution=lease.resolution,
+            start=lease.start,
+            stop=lease.reached,
+            reason=outcome.reason,
+            final=outcome.final,
+        )
+        try:
+            self._send([failed])
+        except (StreamUnavailable, StreamLost) as exc:
+            return self._platform_fault(lease, str(exc))
+        lease.publish()
+        return RequestFault(outcome.reason)
+
+    def _platform_fault(self, lease: Lease, reason: str, wait: float = 0.0) -> Exception:
+        """Return what keeps the producer in Error for a moment, or gives the request back where that is too long."""
+        wait = max(wait, min(backoff(self._session.actor.error_count + 1), LONGEST_QUEUED))
+        return self._given_back(lease, wait, reason) if wait > PATIENCE else PlatformFault(reason)
+
+    def _given_back(self, lease: Lease, wait: float, reason: str) -> GivenBack:
+        lease.give_back(wait, reason)
+        return GivenBack(f"{reason}; asked again in {wait:.0f} s")
+
+    # --- the topic ---
+
+    def _publish(self, lease: Lease, batch: Batch) -> None:
+        self._begin_fetching()
+        self._session.actor.data_ready(Target.FIXED)
+        self._session.save()
+        try:
+            self._send(batch.records)
+        except PublishFailed as exc:
+            batch.records = [batch.records[index] for index in exc.failed]
+            raise self._platform_fault(lease, str(exc)) from exc
+        except (StreamUnavailable, StreamLost) as exc:
+            raise self._platform_fault(lease, str(exc)) from exc
+        self._session.actor.publish_success()
+        self._session.save()
+        self._batch = None
+        self._note(lease, batch)
+
+    def _send(self, records: list[HistoryRecord]) -> None:
+        if self._publisher is not None:
+            messages = [Message(record.market, encode_history(record)) for record in records]
+            self._publisher.publish(CANDLE_DATA.name, messages)
+
+    def _note(self, lease: Lease, batch: Batch) -> None:
+        lease.advance(batch.asker, batch.reached)
+        if batch.last:
+            lease.publish()
+        page, pages, records = batch.asker.page, batch.asker.pages, len(batch.records)
+        name, market = self._session.name, lease.market
+        log.info("page published", actor=name, market=market, request=lease.id, page=page, pages=pages, records=records)

@@ -1,0 +1,80 @@
+"""A request that a job holds: its span, how far it is, and every write of its row."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import structlog
+
+from actors.errors import RequestFault
+from datastore import fetches
+from datastore.intervals import micros_of, moment
+from datastore.models import FetchRequest
+from ingestion import history
+from ingestion.history import Asker, Question
+from ingestion.providers.rest import Names
+
+log = structlog.get_logger(__name__)
+
+
+class RequestLost(RequestFault):
+    """The request has ended, or another job has it."""
+
+
+class Lease:
+    """One request in one worker's hands; times are microseconds. `over`: nothing is left to do for this job."""
+
+    def __init__(self, request: FetchRequest, worker: str) -> None:
+        """Hold a request that datastore.fetches.start gave to this worker."""
+        self._row, self._worker = request, worker
+        self.over = False
+        self.id = request.pk
+        self.market = request.market.symbol
+        self.resolution = request.resolution
+        self.start, self.stop = history.whole(micros_of(request.start), micros_of(request.stop), request.resolution)
+        self.reached = micros_of(request.reached) if request.reached else self.stop
+        self.pages_done = request.pages_done
+
+    @property
+    def names(self) -> Names:
+        """Return the market as the provider spells it."""
+        market = self._row.market
+        return Names(market.provider_exchange, market.provider_base, market.provider_quote)
+
+    def question(self) -> Question | None:
+        """Return the next page to ask for, None where all of them are acknowledged."""
+        return history.next_question(self.start, self.reached, self.resolution)
+
+    def asker(self, asked: Question) -> Asker:
+        """Return what the records of this page carry."""
+        done = self.pages_done + 1
+        return Asker(self.market, self.id, done, done + history.pages_of(self.start, asked.start, self.resolution))
+
+    def renew(self) -> None:
+        """Keep the request. Raises RequestLost."""
+        if not fetches.renew(self.id, self._worker):
+            self.over = True
+            raise RequestLost
+
+    def cut(self, stop: int) -> None:
+        """Leave out what cannot be answered yet: who wants it asks once it is final."""
+        held = FetchRequest.objects.filter(pk=self.id, worker=self._worker, state=FetchRequest.State.FETCHING)
+        held.update(stop=moment(stop))
+        self.stop = self.reached = stop
+
+    def advance(self, asker: Asker, reached: int) -> None:
+        """Note that all of [reached, stop) is acknowledged; a consumer may have ended the request already."""
+        self.reached, self.pages_done = reached, asker.page
+        if not fetches.advance(self.id, self._worker, moment(reached), asker.page, asker.pages):
+            self.over = True
+
+    def publish(self) -> None:
+        """Note that the request's last record is acknowledged: the consumer that stores it ends the request."""
+        fetches.published(self.id, self._worker)
+        self.over = True
+
+    def give_back(self, seconds: float, reason: str) -> None:
+        """Queue the request again, to be begun in so many seconds; nothing where it is no longer ours."""
+        self.over = True
+        if fetches.give_back(self.id, self._worker, reason, timedelta(seconds=max(0.0, seconds))):
+            log.warning("fetch given back", market=self.market, request=self.id, reason=reason, wait=round(seconds))

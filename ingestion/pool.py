@@ -1,0 +1,30 @@
+"""The pool of history producers: rows that jobs own one after another."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from actors.models import ERROR
+from ingestion.models import Producer
+
+ROLE = "producer-history"
+
+
+def make_pool() -> None:
+    """Make the pool's rows that are missing or were retired."""
+    names = {f"{ROLE}-{number}" for number in range(1, settings.PRODUCER_POOL + 1)}
+    pool = Producer.objects.filter(name__in=names)
+    Producer.objects.bulk_create(
+        [Producer(name=name) for name in names.difference(pool.values_list("name", flat=True))], ignore_conflicts=True
+    )
+    pool.exclude(retired_at=None).update(retired_at=None, owner="")
+
+
+def held_up() -> str | None:
+    """Return the error for which the pool waits for a person, None: it may work.
+
+    One refused key is refused for all: the others need not try it too.
+    """
+    rows = Producer.objects.filter(name__startswith=f"{ROLE}-", state=ERROR, reset_at=None, retired_at=None)
+    held = rows.order_by("name").first()
+    return f"{held.name} waits for a reset: {held.last_error}" if held else None

@@ -1,0 +1,31 @@
+"""What the Coordinator may tell the worker to do."""
+
+from __future__ import annotations
+
+from threading import Event
+from typing import Any
+
+from celery import shared_task
+from celery.signals import worker_shutting_down
+
+from ingestion import history_actor
+
+_jobs: set[Event] = set()  # the stop of every job that runs in this process
+
+
+@shared_task(name="ingestion.fetch", ignore_result=True)
+def fetch(request_id: int) -> None:
+    """Fetch a FetchRequest of this id, from where it stands."""
+    stop = Event()
+    _jobs.add(stop)
+    try:
+        history_actor.fetch(request_id, stop)
+    finally:
+        _jobs.discard(stop)
+
+
+@worker_shutting_down.connect
+def end_jobs(**kwargs: Any) -> None:
+    """Let every job finish its page and give its request back."""
+    for stop in tuple(_jobs):
+        stop.set()
