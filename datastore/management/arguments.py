@@ -1,0 +1,51 @@
+"""Arguments that several commands share, read as the API reads them."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError
+from datetime import datetime
+
+from django.core.management.base import CommandError
+
+from datastore.api.errors import Problem
+from datastore.api.instants import parse_instant
+from datastore.api.lookup import find_market
+from datastore.models import Market
+from datastore.timeframes import TIMEFRAMES
+
+
+def add_market(parser: ArgumentParser) -> None:
+    """Take a market in any spelling."""
+    parser.add_argument("market", help="e.g. coinbase:BTC-USD, or BTC/USD where only one is meant")
+
+
+def add_timeframe(parser: ArgumentParser) -> None:
+    """Take a timeframe, a minute by default."""
+    parser.add_argument("--timeframe", choices=list(TIMEFRAMES), default="1m", metavar="TIMEFRAME", help="1m … 1M")
+
+
+def add_span(parser: ArgumentParser, *, required: bool, default: str) -> None:
+    """Take --from and --to as `start` and `stop`; default says what they are when left out."""
+    parser.add_argument("--from", dest="start", type=_instant, required=required, help=f"ISO 8601 or ms; {default}")
+    parser.add_argument("--to", dest="stop", type=_instant, help="the first moment behind the span; default: now")
+
+
+def market_named(text: str) -> Market:
+    """Return the market that is meant. Raises CommandError with near names."""
+    try:
+        return find_market(text)
+    except Problem as exc:
+        raise CommandError(exc.detail) from None
+
+
+def check_order(start: datetime | None, stop: datetime | None) -> None:
+    """Refuse a span that ends before it begins."""
+    if start is not None and stop is not None and start >= stop:
+        raise CommandError("--from must lie before --to.")
+
+
+def _instant(text: str) -> datetime:
+    try:
+        return parse_instant(text)
+    except ValueError as exc:
+        raise ArgumentTypeError(f"{text!r} {exc}") from None
