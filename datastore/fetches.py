@@ -48,16 +48,14 @@ def ask(market: Market, resolution: int, start: datetime, stop: datetime, purpos
     bounds = _widened(resolution, start, stop)
     with transaction.atomic():
         Market.objects.select_for_update(no_key=True).get(pk=market.pk)
-        known = list(active(market, resolution, *bounds))
+        known = list(active(market, resolution, *bounds).select_for_update())
         _hurry(known, purpose)
         taken = union(_span_of(request) for request in known)
         wanted = subtract(_wanted(market, resolution, bounds), taken)
         apart = union([*taken, *refused(market, resolution, *bounds)])
-        new = [
-            FetchRequest(market=market, resolution=resolution, start=low, stop=high, purpose=purpose)
-            for low, high in _moments(_paged(wanted, apart, resolution))
-        ]
-        return known + FetchRequest.objects.bulk_create(new)
+        spans = _moments(_paged(wanted, apart, resolution))
+        added = [_add(market, resolution, span, purpose) for span in spans]
+        return list({request.pk: request for request in [*known, *added]}.values())
 
 
 def active(market: Market, resolution: int, start: datetime, stop: datetime) -> QuerySet[FetchRequest]:
@@ -145,6 +143,20 @@ def _hurry(requests: Sequence[FetchRequest], purpose: int) -> None:
     for request in slow:
         request.purpose = purpose
     FetchRequest.objects.filter(pk__in=[request.pk for request in slow]).update(purpose=purpose)
+
+
+def _add(market: Market, resolution: int, span: Span, purpose: int) -> FetchRequest:
+    """Make the request for a span, or let one that has not begun grow over it while one page answers for both."""
+    start, stop = span
+    waiting = FetchRequest.objects.filter(market=market, resolution=resolution, purpose=purpose)
+    waiting = waiting.filter(Q(start=stop) | Q(stop=start), state=State.QUEUED, reached=None)
+    for request in waiting.select_for_update():
+        low, high = min(start, request.start), max(stop, request.stop)
+        if high - low <= PAGE * timedelta(seconds=resolution):
+            request.start, request.stop = low, high
+            request.save(update_fields=["start", "stop"])
+            return request
+    return FetchRequest.objects.create(market=market, resolution=resolution, start=start, stop=stop, purpose=purpose)
 
 
 def _wanted(market: Market, resolution: int, bounds: Span) -> list[Interval]:

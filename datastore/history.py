@@ -24,10 +24,9 @@ from datastore.intervals import SECOND, micros_of, moment, whole
 from datastore.models import FetchRequest, Market
 from datastore.provider import CACHE_AGE
 from datastore.queries import fetch_all, fetch_beside
-from datastore.trades import LEAST, MOST
 from datastore.writes import SETTLE, UNKNOWN, MarketChange, StoreResult
 from streaming.history import FetchDone, FetchFailed, HistoryRecord, ProviderCandle, ProviderSpan
-from streaming.records import Micros
+from streaming.records import LEAST, MOST, Micros
 
 CANDLES = (
     "select * from store_provider_candles(%s::int[], %s::int[], %s::bigint[], %s::numeric[], %s::numeric[],"

@@ -29,3 +29,10 @@ select micros(start), micros(stop), reason, attempts, next_try, final
   from gap_repair
  where market_id = %(market)s and resolution = %(resolution)s and start < %(stop)s and stop > %(start)s
  order by start;
+
+-- name: known_since
+-- From where on a resolution was ever covered or asked for.
+select micros(least(
+    (select min(start) from coverage
+      where market_id = %(market)s and (source = 'live' and resolution = 0 or source = 'provider' and resolution = %(resolution)s)),
+    (select min(start) from fetch_request where market_id = %(market)s and resolution = %(resolution)s)));

@@ -54,7 +54,7 @@ def failed(
     )
 
 
-def minutes(*places: int, start: int) -> list[ProviderCandle]:
+def minutes(*places: int, start: int) -> list[HistoryRecord]:
     """Return minute candles, each with its place as the price."""
     return [candle(start + place * MINUTE, str(place + 1)) for place in places]
 

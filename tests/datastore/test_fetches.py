@@ -34,8 +34,8 @@ def covered(market: Market, start: int, stop: int, resolution: int = 60, source:
     )
 
 
-def in_minutes(spans: list[tuple[object, object]]) -> list[tuple[int, int]]:
-    return [tuple((micros(time) - NOON) // MINUTE for time in span) for span in spans]  # type: ignore[arg-type,misc]
+def in_minutes(spans: list[fetches.Span]) -> list[tuple[int, int]]:
+    return [((micros(low) - NOON) // MINUTE, (micros(high) - NOON) // MINUTE) for low, high in spans]
 
 
 def asked(market: Market, low: int, high: int, purpose: int = Purpose.READER, resolution: int = 60) -> list[int]:
@@ -84,6 +84,7 @@ def test_before_the_first_stamp_the_databases_clock_says_what_may_be_asked(provi
 def test_nothing_is_asked_for_twice(btc: Market) -> None:
     first = asked(btc, 0, 60)
     assert asked(btc, 0, 60) == asked(btc, 10, 20) == first
+    fetches.start(first[0], "job")
     second = asked(btc, -30, 90)
     assert second[0] == first[0] and len(second) == 3
     assert spans_of_all() == [(-30, 0), (0, 60), (60, 90)]
@@ -105,6 +106,16 @@ def test_holes_that_one_page_answers_for_are_one_request(btc: Market) -> None:
         covered(btc, NOON + at * MINUTE, NOON + (at + 1) * MINUTE, source="live")
     assert len(asked(btc, 0, 30)) == 1
     assert spans_of_all() == [(1, 30)]
+
+
+def test_a_request_that_has_not_begun_grows_over_its_neighbours() -> None:
+    market = ensure_markets([BTC])[0]
+    first = asked(market, 0, 60)
+    assert asked(market, -30, 90) == asked(market, 90, 100) == first
+    assert spans_of_all() == [(-30, 100)]
+    assert len(asked(market, 100, 100 + fetches.PAGE)) == 1
+    assert len(asked(market, -40, -30, Purpose.BACKFILL)) == 1
+    assert spans_of_all() == [(-40, -30), (-30, 100), (100, 100 + fetches.PAGE)]
 
 
 def test_a_refused_span_is_left_out_even_between_holes(btc: Market) -> None:

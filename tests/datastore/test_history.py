@@ -17,6 +17,7 @@ from datastore.markets import ensure_markets
 from datastore.merge import read_series
 from datastore.models import Coverage, FetchRequest, GapRepair, Market, ProviderCandle
 from datastore.writes import store_live
+from streaming.history import HistoryRecord
 from tests.datastore.answers import answered, candle, done, failed, minutes, store
 from tests.datastore.conftest import ProviderTime
 from tests.datastore.records import BTC, ETH, MINUTE, NOON, SECOND, micros, moment, opened, trade, watermark
@@ -72,7 +73,7 @@ def test_a_page_becomes_candles_and_quiet_minutes(btc: Market) -> None:
 
 
 def test_the_same_page_again_changes_nothing_not_even_a_version(btc: Market) -> None:
-    page = [*minutes(0, 2, start=NOON), answered(NOON, NOON + 5 * MINUTE, candles=2)]
+    page: list[HistoryRecord] = [*minutes(0, 2, start=NOON), answered(NOON, NOON + 5 * MINUTE, candles=2)]
     store(*page)
     before = version_of(btc), list(ProviderCandle.objects.values()), list(Coverage.objects.values())
     assert not store(*page).changes[0].changed
