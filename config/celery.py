@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from typing import Any
@@ -20,6 +21,18 @@ app.autodiscover_tasks()
 app.set_default()
 
 
+class OneLine(logging.Filter):
+    """Cuts a message to its first line: a broker that is away needs no traceback through Celery."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Shorten the record; it is always shown."""
+        record.msg, record.args = record.getMessage().partition("\n")[0], ()
+        record.exc_info = record.exc_text = record.stack_info = None
+        return True
+
+
 @setup_logging.connect
 def keep_our_logs(**kwargs: Any) -> None:
     """Leave the logs as Django's LOGGING set them up: a receiver is all that keeps Celery from its own."""
+    for talkative in ("celery.beat", "celery.worker.consumer.consumer"):
+        logging.getLogger(talkative).addFilter(OneLine())

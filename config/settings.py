@@ -237,7 +237,10 @@ CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a broker that is away comes back: never give up
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 5, "socket_keepalive": True}
+# Whoever sends a task waits at its own pace for a broker that is away: kombu tries twice at once, then gives up.
+_RETRIES = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
+_TIMEOUTS = {"socket_connect_timeout": 2, "socket_timeout": 5, "socket_keepalive": True}
+CELERY_BROKER_TRANSPORT_OPTIONS = {**_TIMEOUTS, **_RETRIES}
 # A thread more than there are fetches at once, so that schedules never wait for history.
 CELERY_WORKER_CONCURRENCY = PRODUCER_POOL + 2
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -24,6 +24,14 @@ def seed_markets(symbols: Sequence[str]) -> None:
     ensure_markets(symbols)
 
 
+def ask_for_newest(symbols: Sequence[str]) -> int:
+    """Ask for what is missing of these markets' newest candles; return how many requests are under way for it."""
+    from coordination.asks import ask_newest
+    from datastore.markets import ensure_markets
+
+    return len(ask_newest(ensure_markets(symbols)))
+
+
 def remember(provider: Identity) -> None:
     """Tie this database to its provider. Raises StartError where it holds another one's data."""
     from datastore.provider import OtherProvider, remember_provider

@@ -1,0 +1,149 @@
+"""The Coordinator with its queue and its topic: a real Valkey."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from threading import Event
+from typing import Any
+
+import pytest
+from celery import Celery, current_app
+from django.conf import settings
+from django_redis import get_redis_connection
+
+from actors.claims import add_row
+from actors.resets import reset
+from actors.session import ActorSession
+from actors.shift import Shift
+from coordination.coordinator_actor import GROUP, CoordinatorWork, tell_worker, unread_history
+from coordination.fetches import QueueAway
+from coordination.models import Coordinator
+from datastore.fetches import HANDED_OUT
+from datastore.markets import ensure_markets
+from datastore.models import FetchRequest
+from streaming.connect import connect
+from streaming.port import Message
+from tests.actors.work import Hands
+from tests.coordination.test_fetches import request
+
+QUEUE = settings.CELERY_TASK_DEFAULT_QUEUE
+
+
+@pytest.fixture(autouse=True)
+def valkey() -> Iterator[Any]:
+    client = get_redis_connection("default")
+    client.flushall()
+    yield client
+    client.flushall()
+
+
+def queued(valkey: Any) -> list[tuple[str, list[Any]]]:
+    """Return the task and the arguments of what waits in the worker's queue, the oldest first."""
+    raw = [json.loads(message) for message in valkey.lrange(QUEUE, 0, -1)]
+    return [(one["headers"]["task"], json.loads(one["headers"]["argsrepr"])) for one in reversed(raw)]
+
+
+def shift_of(hands: Hands) -> Shift:
+    actor = add_row(Coordinator, "coordinator", "here:1:1")
+    assert actor is not None
+    return Shift(CoordinatorWork(), ActorSession(actor, Event()), hands.clock)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_request_reaches_the_queue_as_the_task_that_fetches_it(valkey: Any) -> None:
+    pk = request(ensure_markets(["coinbase:BTC-USD"])[0])
+    assert shift_of(Hands()).step() == 0.0
+    assert queued(valkey) == [("ingestion.fetch", [pk])]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_idle_coordinator_waits_between_its_turns() -> None:
+    assert shift_of(Hands()).step() == CoordinatorWork.pause
+
+
+@pytest.mark.django_db(transaction=True)
+def test_dispatch_goes_on_while_the_chart_is_in_error_and_after_the_reset(valkey: Any) -> None:
+    hands = Hands()
+    shift = shift_of(hands)
+    shift.step()
+    shift.session.actor.request_create_topic()
+    shift.session.actor.create_topic_failure(reason="the broker refuses the name")
+    shift.session.save()
+    market = ensure_markets(["coinbase:BTC-USD"])[0]
+    first = request(market)
+    shift.step()
+    assert queued(valkey) == [("ingestion.fetch", [first])]
+    assert Coordinator.objects.get().state == Coordinator.State.ERROR
+    reset(Coordinator, "coordinator-1", by="ada")
+    second = request(market)
+    for _ in range(2):
+        shift.step()
+    assert queued(valkey)[1:] == [("ingestion.fetch", [second])]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_queue_that_is_away_is_what_the_coordinator_waits_for(monkeypatch: pytest.MonkeyPatch, valkey: Any) -> None:
+    pk = request(ensure_markets(["coinbase:BTC-USD"])[0])
+    hands = Hands()
+    shift = shift_of(hands)
+    with _unreachable(monkeypatch):
+        shift.step()
+    row = Coordinator.objects.get()
+    assert row.state == Coordinator.State.ACTIVE and row.waiting_for.startswith("QueueAway: the worker's queue")
+    assert FetchRequest.objects.get().next_try is None
+    hands.seconds += 1.1
+    shift.step()
+    assert queued(valkey) == [("ingestion.fetch", [pk])] and Coordinator.objects.get().waiting_for is None
+
+
+def test_a_queue_that_refuses_is_named_within_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    began = time.monotonic()
+    with _unreachable(monkeypatch), pytest.raises(QueueAway, match="does not answer"):
+        tell_worker(1)
+    assert time.monotonic() - began < 5
+
+
+@contextmanager
+def _unreachable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Send tasks, inside the block, to a port where nobody listens."""
+    nowhere = Celery("nowhere", broker="redis://127.0.0.1:1/0", set_as_current=False)
+    nowhere.conf.broker_transport_options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+    with monkeypatch.context() as patch:
+        patch.setattr("coordination.coordinator_actor.current_app", nowhere)
+        yield
+
+
+def test_a_message_that_lay_too_long_is_worth_nothing(valkey: Any) -> None:
+    tell_worker(7)
+    (raw,) = valkey.lrange(QUEUE, 0, -1)
+    expires = datetime.fromisoformat(json.loads(raw)["headers"]["expires"])
+    assert timedelta(0) < expires - datetime.now(UTC) <= HANDED_OUT
+
+
+def test_the_queue_survives_that_valkey_was_flushed(valkey: Any) -> None:
+    tell_worker(1)
+    valkey.flushall()
+    tell_worker(2)
+    assert queued(valkey) == [("ingestion.fetch", [2])]
+
+
+def test_unread_history_is_what_its_consumer_has_not_committed() -> None:
+    assert unread_history() == 0
+    broker = connect(settings.STREAM_URL, settings.STREAM_MAXLEN)
+    broker.admin().create_topic("candle-data")
+    subscription = broker.subscribe(GROUP, ["candle-data"])
+    broker.publisher().publish("candle-data", [Message("m", b"1"), Message("m", b"2")])
+    assert unread_history() == 2
+    records = subscription.poll(1, 10)
+    assert unread_history() == 2, "read, not stored"
+    subscription.commit(records)
+    assert unread_history() == 0
+
+
+def test_every_process_sends_its_tasks_through_candlekeeps_app() -> None:
+    assert current_app.main == "candlekeep"
+    assert current_app.conf.broker_url == settings.REDIS_URL
