@@ -8,6 +8,7 @@ import structlog
 from celery import shared_task
 from django.conf import settings
 
+from datastore import repair
 from datastore.clock import provider_now
 from datastore.models import Market
 from datastore.retention import delete_old_trades
@@ -16,6 +17,12 @@ from datastore.verify import differences
 log = structlog.get_logger(__name__)
 
 VERIFIED = timedelta(days=2)  # every day is proven twice: the second time with what came late
+
+
+@shared_task(name="datastore.scan_gaps")
+def scan_gaps() -> None:
+    """Look for holes in every market, and ask for what the provider can give."""
+    repair.scan()
 
 
 @shared_task(name="datastore.retention")
