@@ -173,14 +173,17 @@ def end_requests(fetch_ids: Collection[int] | None = None) -> int:
     Looks only at requests that wait for one of the given fetches; without them, at all that wait. Doing it again does
     nothing.
     """
-    waiting = DatastoreRequest.objects.filter(state=State.WAITING_FOR_DATA).values_list("name", "fetches")
-    return sum(_end(name) for name, fetches in waiting if fetch_ids is None or not set(fetches).isdisjoint(fetch_ids))
+    waiting = list(DatastoreRequest.objects.filter(state=State.WAITING_FOR_DATA).values_list("name", "fetches"))
+    named = {pk for _, awaited in waiting for pk in awaited}
+    goes_on = set(FetchRequest.objects.filter(pk__in=named, state__in=fetches.ACTIVE).values_list("pk", flat=True))
+    over = [(name, set(awaited)) for name, awaited in waiting if goes_on.isdisjoint(awaited)]
+    return sum(_end(name) for name, awaited in over if fetch_ids is None or not awaited.isdisjoint(fetch_ids))
 
 
 def _end(name: str) -> bool:
     with DatastoreRequest.locked(name) as request:
         if request.state != State.WAITING_FOR_DATA or active_fetches(request):
-            return False  # somebody ended it first, or another of its fetches goes on
+            return False  # somebody ended it first
         failed = FetchRequest.objects.filter(pk__in=request.fetches, state=FetchRequest.State.FAILED).first()
         if failed is None:
             request.returning_since = timezone.now()

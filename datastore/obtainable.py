@@ -67,8 +67,8 @@ def coordinator_runs() -> bool:
 
 def provider_away(request: DatastoreRequest) -> str | None:
     """Return why the provider is left alone for now, None where it is not: then its answer is worth waiting for."""
-    own = FetchRequest.objects.filter(pk__in=request.fetches).values("resolution")
-    held = FetchRequest.objects.filter(
-        resolution__in=own, state=State.QUEUED, error__isnull=False, next_try__gt=Now()
-    ).first()
+    own = FetchRequest.objects.filter(pk__in=request.fetches)
+    # Where another market's answer fell short the provider is there all the same.
+    away = Q(resolution__in=own.values("resolution"), fell_short=0) | Q(pk__in=own.values("pk"))
+    held = FetchRequest.objects.filter(away, state=State.QUEUED, error__isnull=False, next_try__gt=Now()).first()
     return held.error if held else None
