@@ -58,12 +58,15 @@ class NewestRows:
 
 _OHLCV = ("open_time", "open", "high", "low", "close", "volume", "quote_volume")
 _ROLLED = (*_OHLCV, "trades", "version", "revision")
+_GIVEN = (*_OHLCV, "version", "revision")
 _BY_TIME = ("-open_time",)
 TABLES = (
     NewestRows("Minute candles", Candle, _BY_TIME, _ROLLED, {"resolution": 60}),
     NewestRows("Hour candles", Candle, _BY_TIME, _ROLLED, {"resolution": 3600}),
     NewestRows("Day candles", Candle, _BY_TIME, _ROLLED, {"resolution": 86400}),
-    NewestRows("The provider's minute candles", ProviderCandle, _BY_TIME, (*_OHLCV, "version"), {"resolution": 60}),
+    NewestRows("The provider's minute candles", ProviderCandle, _BY_TIME, _GIVEN, {"resolution": 60}),
+    NewestRows("The provider's hour candles", ProviderCandle, _BY_TIME, _GIVEN, {"resolution": 3600}),
+    NewestRows("The provider's day candles", ProviderCandle, _BY_TIME, _GIVEN, {"resolution": 86400}),
     NewestRows(
         "Trades",
         Tick,

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from threading import Event
+
+import pytest
+from django.conf import settings
+from django_redis import get_redis_connection
+
+from actors.runner import Runner
+from consumers.fixed_consumer_actor import GROUP, FixedTopicWork
+from consumers.models import FixedTopicConsumer
+from datastore import fetches
+from datastore.cache import key_of
+from datastore.markets import ensure_markets
+from datastore.models import Coverage, DeadLetter, FetchRequest, Market, ProviderCandle
+from streaming.connect import connect
+from streaming.history import HistoryRecord, encode_history
+from streaming.port import Broker, Message
+from tests.datastore.answers import answered, candle, done, minutes
+from tests.datastore.records import BTC, MINUTE, NOON, moment
+
+TOPIC = "candle-data"
+State = FetchRequest.State
+
+
+@pytest.fixture
+def broker(transactional_db: None) -> Iterator[Broker]:
+    ensure_markets([BTC])
+    get_redis_connection("default").flushall()
+    found = connect(settings.STREAM_URL, settings.STREAM_MAXLEN)
+    found.admin().create_topic(TOPIC)
+    yield found
+
+
+def publish(broker: Broker, *records: HistoryRecord) -> None:
+    broker.publisher().publish(TOPIC, [Message(record.market, encode_history(record)) for record in records])
+
+
+def published_request() -> FetchRequest:
+    """Return a request for five minutes whose job has published all of it."""
+    (request,) = fetches.ask(Market.objects.get(), 60, moment(NOON), moment(NOON + 5 * MINUTE), 0)
+    fetches.start(request.pk, "job")
+    fetches.published(request.pk, "job")
+    return request
+
+
+def work_until(runner: Runner, state: str, request: FetchRequest, seconds: float = 20) -> FetchRequest:
+    deadline = time.monotonic() + seconds
+    while FetchRequest.objects.get(pk=request.pk).state != state:
+        assert time.monotonic() < deadline, (list(FetchRequest.objects.values()), FixedTopicConsumer.objects.values())
+        Event().wait(min(runner.step(), 0.1))
+    return FetchRequest.objects.get(pk=request.pk)
+
+
+def test_pages_become_candles_and_coverage_and_end_their_request(broker: Broker) -> None:
+    request = published_request()
+    span = answered(NOON, NOON + 5 * MINUTE, candles=3, request=request.pk)
+    publish(broker, *minutes(0, 2, 4, start=NOON), span, done(request.pk))
+    runner = Runner(FixedTopicWork(TOPIC), Event())
+    work_until(runner, State.DONE, request)
+    runner.end()
+    assert ProviderCandle.objects.count() == 3
+    assert (Coverage.objects.get().source, Coverage.objects.get().resolution) == ("provider", 60)
+    assert FixedTopicConsumer.objects.get().name.startswith("fixed-candle")
+    market = Market.objects.get()
+    assert int(get_redis_connection("default").hget(key_of(BTC), "version")) == market.version == 1
+    assert broker.subscribe(GROUP, [TOPIC]).lag() == 0
+
+
+def test_a_record_that_cannot_be_read_or_be_true_is_buried_and_the_rest_is_stored(broker: Broker) -> None:
+    request = published_request()
+    broker.publisher().publish(TOPIC, [Message(BTC, b'{"type":"provider_candle"}')])
+    publish(broker, candle(NOON + 1), candle(NOON), answered(NOON, NOON + 5 * MINUTE), done(request.pk))
+    runner = Runner(FixedTopicWork(TOPIC), Event())
+    work_until(runner, State.DONE, request)
+    runner.end()
+    reasons = sorted(DeadLetter.objects.values_list("reason", flat=True))
+    assert len(reasons) == 2 and "not whole buckets of a resolution" in reasons
+    assert ProviderCandle.objects.count() == 1
+
+
+def test_a_request_whose_pages_were_flushed_is_queued_again_for_what_is_missing(broker: Broker) -> None:
+    request = published_request()
+    publish(broker, answered(NOON + 3 * MINUTE, NOON + 5 * MINUTE))
+    runner = Runner(FixedTopicWork(TOPIC), Event())
+    deadline = time.monotonic() + 20
+    while not Coverage.objects.exists():
+        assert time.monotonic() < deadline
+        runner.step()
+    publish(broker, answered(NOON, NOON + 3 * MINUTE), done(request.pk))
+    get_redis_connection("default").flushall()
+    found = work_until(runner, State.QUEUED, request)
+    runner.end()
+    assert (found.start, found.reached) == (moment(NOON), moment(NOON + 3 * MINUTE))
+    assert found.error == "the answer left out 3 buckets"
