@@ -190,6 +190,8 @@ class HistoryProducer:
             try:
                 return call.result(timeout=RENEW_EVERY)
             except TimeoutError:
+                if self._session.stop.is_set():
+                    raise self._given_back(lease, 0, "the job was stopped") from None
                 self._session.beat()
                 lease.renew()
         return Unavailable(f"no whole answer within {RENEWALS * RENEW_EVERY:.0f} s")

@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,16 +23,20 @@ from django_redis import get_redis_connection
 from actors.models import TransitionLog
 from actors.resets import reset
 from actors.runner import Runner
+from datastore.history import store_history
 from datastore.intervals import micros_of, moment
 from datastore.markets import ensure_markets
 from datastore.models import FetchRequest, ProviderClock
+from datastore.models import ProviderCandle as Stored
 from ingestion import history_actor, tasks
 from ingestion.budget import Budget
 from ingestion.history_actor import HistoryProducer, fetch
 from ingestion.models import Producer
 from ingestion.pool import make_pool
+from streaming.connect import connect
 from streaming.history import FetchDone, FetchFailed, ProviderCandle, ProviderSpan, decode_history
 from streaming.memory import MemoryBroker
+from streaming.port import Record
 from tests.simulator.running import Simulator, running
 
 BTC, DOGE = "coinbase:BTC-USD", "coinbase:DOGE-USD"
@@ -323,6 +328,39 @@ def test_a_provider_that_does_not_answer_is_waited_for_with_signs_of_life(
         assert "no whole answer within 1 s" in (row.last_error or "")
         assert held.exists()
     job.end()
+
+
+def test_a_job_that_is_stopped_does_not_wait_for_the_answer(
+    bench: Bench, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_actor, "RENEW_EVERY", 0.1)
+    request, stop = bench.ask(10), Event()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings.CRYPTOCOMPARE_REST_URL = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        threading.Timer(0.3, stop.set).start()
+        fetch(request.pk, stop)
+    request.refresh_from_db()
+    assert (request.state, request.error) == (State.QUEUED, "the job was stopped")
+    settings.CRYPTOCOMPARE_REST_URL = bench.simulator.rest_url
+    assert fetched(request).state == State.PUBLISHED
+
+
+def test_pages_are_published_to_the_real_stream(bench: Bench, settings: Any) -> None:
+    settings.STREAM_URL = settings.REDIS_URL
+    broker = connect(settings.REDIS_URL, settings.STREAM_MAXLEN)
+    admin = broker.admin()
+    admin.delete_topic("candle-data")
+    request = fetched(bench.ask(2500))
+    reader = broker.subscribe(uuid.uuid4().hex, ["candle-data"])
+    polled: list[Record] = []
+    while more := reader.poll(0.2, 5000):
+        polled += more
+    assert request.state == State.PUBLISHED
+    kinds = Counter(type(record) for record in decode_history([record.value for record in polled]))
+    assert kinds == {ProviderCandle: 2500, ProviderSpan: 2, FetchDone: 1}
+    reader.close()
+    admin.delete_topic("candle-data")
+    admin.close()
 
 
 def test_history_of_another_provider_is_not_taken(bench: Bench) -> None:
