@@ -244,6 +244,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {**_TIMEOUTS, **_RETRIES}
 # A thread more than there are fetches at once, so that schedules never wait for history.
 CELERY_WORKER_CONCURRENCY = PRODUCER_POOL + 2
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# Only what is acknowledged late would be cancelled; a fetch holds its request by a lease and goes on.
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # nobody asks: state is in the rows
 

@@ -139,13 +139,14 @@ def test_one_command_starts_everything_and_ctrl_c_leaves_no_process(start: Calla
 def test_servers_and_actors_that_are_killed_come_back(start: Callable[..., Up]) -> None:
     up = start()
     up.until_ready()
-    for mark in ("pginstall18/bin/postgres", "valkey-server", "granian", "run_fixed_consumer"):
+    ours = ("granian", "run_fixed_consumer", "run_coordinator", "celery --app config.celery --quiet worker", "beat")
+    for mark in ("pginstall18/bin/postgres", "valkey-server", *ours):
         child = up.child(mark)
         assert child, mark
         child.kill()
-    up.until(lambda: up.text().count("was killed by SIGKILL; starting it again in 1 s") == 4)
+    up.until(lambda: up.text().count("was killed by SIGKILL; starting it again in 1 s") == 7)
     up.until(lambda: _ready(up))
-    up.until(lambda: up.child("run_fixed_consumer"))
+    up.until(lambda: all(up.child(mark) for mark in ours))
     family = up.family()
     assert up.end() == 0
     assert gone(family)
