@@ -83,7 +83,8 @@ def _awaited(
     found = DatastoreRequest.objects.get(pk=request.pk)
     _unanswered.add((found.market, found.timeframe))
     _settle_unanswered(series)
-    return Answer(series, found if lacks_of(series, reach) else None, so_far.refusal)
+    goes_on_or_failed = found.state in (State.WAITING_FOR_DATA, State.ERROR) and lacks_of(series, reach)
+    return Answer(series, found if goes_on_or_failed else None, so_far.refusal)
 
 
 def _queried(request: DatastoreRequest, read: Callable[[], Series]) -> Series:
@@ -92,6 +93,7 @@ def _queried(request: DatastoreRequest, read: Callable[[], Series]) -> Series:
     except (OperationalError, InterfaceError):
         raise  # the database is away: it cannot keep a row of it either
     except DatabaseError as exc:
+        _name(request)
         request.db_query_failure(reason=str(exc).partition("\n")[0])
         request.reset(by="its reader was told")
         request.retired_at = timezone.now()
@@ -129,6 +131,7 @@ def _ask(request: DatastoreRequest, market: Market, lacks: Sequence[Lack], purpo
         request.fetches = sorted(set(found))
         if (same := _same_question(request)) is not None:
             return same
+        _name(request)
         request.db_query_empty()
         request.ask_for_what_is_missing()
         request.fetch_instructions_sent()
@@ -155,10 +158,14 @@ def _same_question(request: DatastoreRequest) -> DatastoreRequest | None:
     ).first()
 
 
-def _keep(request: DatastoreRequest) -> None:
-    """Write the request's row with the transitions that it made in memory."""
+def _name(request: DatastoreRequest) -> None:
+    """Take the next number: what the log says from here on is about this request."""
     request.pk = fetch_value("select nextval(pg_get_serial_sequence(%s, 'id'))", [request._meta.db_table])
     request.name = f"request-{request.pk}"
+
+
+def _keep(request: DatastoreRequest) -> None:
+    """Write the request's row with the transitions that it made in memory."""
     request.save(force_insert=True)
     store(request, request.epoch)
 

@@ -178,6 +178,20 @@ def test_a_hole_that_is_final_or_was_tried_is_answered_at_once(
     assert (repair["attempts"], repair["next_try"]) == (2, int(again.timestamp() * 1000))
 
 
+def test_a_fetch_that_has_ended_is_not_shown_as_running(
+    client: Client, market: Market, coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What it did not bring is asked for by the next question, or known to be final.
+    def ended(*_: Any) -> bool:
+        finish("done")
+        return True
+
+    monkeypatch.setattr(datastore_actor, "wait_until", ended)
+    body = body_of(client, ADDRESS)
+    assert (body["complete"], body["request"]) == (False, None)
+    assert events_of(DatastoreRequest.objects.get())[-1] == "RETURN_DATA_SUCCESS"
+
+
 def test_a_failed_fetch_is_told_and_not_repeated_by_the_next_question(
     client: Client, market: Market, coordinator: Coordinator
 ) -> None:
