@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.db.models.functions import Now
 
 from datastore import fetches
@@ -116,6 +118,22 @@ def test_a_request_that_has_not_begun_grows_over_its_neighbours() -> None:
     assert len(asked(market, 100, 100 + fetches.PAGE)) == 1
     assert len(asked(market, -40, -30, Purpose.BACKFILL)) == 1
     assert spans_of_all() == [(-40, -30), (-30, 100), (100, 100 + fetches.PAGE)]
+
+
+def _ask_and_close(market: Market) -> list[int]:
+    try:
+        return asked(market, 0, 60)
+    finally:
+        connection.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_several_askers_at_once_make_one_request(provider_time: ProviderTime) -> None:
+    provider_time.set(NOON + 3 * HOUR)
+    (market,) = ensure_markets([BTC])
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(_ask_and_close, [market] * 8))
+    assert found == [[FetchRequest.objects.get().pk]] * 8
 
 
 def test_a_refused_span_is_left_out_even_between_holes(btc: Market) -> None:
