@@ -82,6 +82,21 @@ def bench(transactional_db: None, tmp_path: Path, settings: Any) -> Iterator[Ben
         get_redis_connection("default").delete("ck:budget:history:calls", "ck:budget:history:pause")
 
 
+@pytest.fixture
+def silent_provider(bench: Bench, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A provider that takes calls and does not answer them."""
+    monkeypatch.setattr(history_actor, "RENEW_EVERY", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        settings.CRYPTOCOMPARE_REST_URL = f"http://127.0.0.1:{server.getsockname()[1]}"
+        yield
+
+
+def wait_for(done: Callable[[], Any], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline, list(Producer.objects.values())
+
+
 def fetched(request: FetchRequest) -> FetchRequest:
     fetch(request.pk, Event())
     request.refresh_from_db()
@@ -314,31 +329,47 @@ def test_a_job_whose_row_was_taken_over_ends_and_queues_its_request(bench: Bench
     job.work.let_go()
     request.refresh_from_db()
     assert (request.state, len(bench.records(ProviderSpan))) == (State.QUEUED, 1)
+    assert states() == {Actor.IDLE}
 
 
-def test_a_provider_that_does_not_answer_is_waited_for_with_signs_of_life(
-    bench: Bench, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(history_actor, "RENEW_EVERY", 0.1)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        settings.CRYPTOCOMPARE_REST_URL = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        job = stepped(bench.ask(10), lambda: Producer.objects.filter(state=Actor.ERROR).exists())
-        row = Producer.objects.get(state=Actor.ERROR)
-        held = FetchRequest.objects.filter(state=State.FETCHING, lease_until__gt=Now() + timedelta(seconds=29))
-        assert "no whole answer within 1 s" in (row.last_error or "")
-        assert held.exists()
+def test_a_provider_that_does_not_answer_is_an_error_that_is_tried_again(bench: Bench, silent_provider: None) -> None:
+    job = stepped(bench.ask(10), lambda: Producer.objects.filter(state=Actor.ERROR).exists())
+    row = Producer.objects.get(state=Actor.ERROR)
+    assert "no whole answer within 1 s" in (row.last_error or "")
+    assert row.reset_at is not None
     job.end()
 
 
-def test_a_job_that_is_stopped_does_not_wait_for_the_answer(
-    bench: Bench, settings: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "take_away",
+    [
+        lambda: FetchRequest.objects.update(worker="somebody else"),
+        lambda: Producer.objects.filter(name="producer-history-1").update(epoch=77),
+    ],
+)
+def test_what_is_taken_away_while_an_answer_is_awaited_ends_the_job(
+    bench: Bench, silent_provider: None, monkeypatch: pytest.MonkeyPatch, take_away: Callable[[], int]
 ) -> None:
-    monkeypatch.setattr(history_actor, "RENEW_EVERY", 0.1)
-    request, stop = bench.ask(10), Event()
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        settings.CRYPTOCOMPARE_REST_URL = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        threading.Timer(0.3, stop.set).start()
-        fetch(request.pk, stop)
+    monkeypatch.setattr(history_actor, "RENEWALS", 600)
+    request = bench.ask(10)
+    thread = threading.Thread(target=run_task, args=[request.pk])
+    thread.start()
+    wait_for(lambda: Producer.objects.filter(state=Actor.FETCHING_DATA).exists())
+    assert take_away() == 1
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+
+
+def test_a_job_that_is_stopped_does_not_wait_for_the_answer(
+    bench: Bench, silent_provider: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_actor, "RENEWALS", 600)
+    request = bench.ask(10)
+    thread = threading.Thread(target=run_task, args=[request.pk])
+    thread.start()
+    wait_for(lambda: Producer.objects.filter(state=Actor.FETCHING_DATA).exists())
+    tasks.end_jobs()
+    thread.join(timeout=10)
     request.refresh_from_db()
     assert (request.state, request.error) == (State.QUEUED, "the job was stopped")
     settings.CRYPTOCOMPARE_REST_URL = bench.simulator.rest_url
@@ -410,9 +441,7 @@ def test_the_task_fetches_and_a_worker_that_ends_stops_its_jobs(bench: Bench) ->
     Budget().pause(7)
     thread = threading.Thread(target=run_task, args=[waiting.pk])
     thread.start()
-    deadline = time.monotonic() + 20
-    while not Producer.objects.filter(waiting_for="the rate budget").exists():
-        assert time.monotonic() < deadline
+    wait_for(lambda: Producer.objects.filter(waiting_for="the rate budget").exists())
     tasks.end_jobs()
     thread.join(timeout=10)
     waiting.refresh_from_db()
