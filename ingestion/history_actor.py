@@ -6,10 +6,11 @@ acknowledged stays in memory and goes first; after a kill the next job goes on b
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from threading import Event
+from threading import Event, Thread
 
 import structlog
 from django.conf import settings
@@ -89,8 +90,6 @@ class HistoryProducer:
         self._batch: Batch | None = None
         self._budget = Budget()
         self._client = RestClient(settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY)
-        # A call may take longer than a turn may be silent.
-        self._caller = ThreadPoolExecutor(1, "history-call")
 
     def open(self, session: ActorSession) -> None:
         """Begin the request, and make the connection to the broker and the topic anew."""
@@ -129,7 +128,6 @@ class HistoryProducer:
     def close(self) -> None:
         """Give connections back and end the job, also where another process took the row over."""
         self._session.stop.set()
-        self._caller.shutdown(wait=False, cancel_futures=True)
         self._client.close()
         self._disconnect()
 
@@ -185,7 +183,7 @@ class HistoryProducer:
 
     def _answer(self, lease: Lease, asked: Question) -> Outcome:
         """Return the provider's answer; row and request are kept while it is awaited."""
-        call = self._caller.submit(self._client.candles, lease.names, asked.resolution, asked.last, asked.before)
+        call = beside(lambda: self._client.candles(lease.names, asked.resolution, asked.last, asked.before))
         for _ in range(RENEWALS):
             try:
                 return call.result(timeout=RENEW_EVERY)
@@ -292,3 +290,17 @@ class HistoryProducer:
         page, pages, records = batch.asker.page, batch.asker.pages, len(batch.records)
         name, market = self._session.name, lease.market
         log.info("page published", actor=name, market=market, request=lease.id, page=page, pages=pages, records=records)
+
+
+def beside(call: Callable[[], Outcome]) -> Future[Outcome]:
+    """Make a call that may take longer than a turn may be silent; a process that ends does not wait for it."""
+    answer: Future[Outcome] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(call())
+        except BaseException as exc:  # whatever it is, it is for the one who waits
+            answer.set_exception(exc)
+
+    Thread(target=run, name="history-call", daemon=True).start()
+    return answer
