@@ -6,11 +6,9 @@ acknowledged stays in memory and goes first; after a kill the next job goes on b
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from threading import Event, Thread
+from threading import Event
 
 import structlog
 from django.conf import settings
@@ -31,7 +29,7 @@ from ingestion.history import Asker, Question
 from ingestion.lease import Lease
 from ingestion.models import Producer, Target
 from ingestion.pool import ROLE, held_up, make_pool
-from ingestion.providers.client import RestClient
+from ingestion.providers.client import RestClient, beside
 from ingestion.providers.rest import Outcome, Page, RateLimited, Refused, Unauthorized, Unavailable
 from streaming.connect import connect
 from streaming.errors import PublishFailed, StreamLost, StreamUnavailable
@@ -290,17 +288,3 @@ class HistoryProducer:
         page, pages, records = batch.asker.page, batch.asker.pages, len(batch.records)
         name, market = self._session.name, lease.market
         log.info("page published", actor=name, market=market, request=lease.id, page=page, pages=pages, records=records)
-
-
-def beside(call: Callable[[], Outcome]) -> Future[Outcome]:
-    """Make a call that may take longer than a turn may be silent; a process that ends does not wait for it."""
-    answer: Future[Outcome] = Future()
-
-    def run() -> None:
-        try:
-            answer.set_result(call())
-        except BaseException as exc:  # whatever it is, it is for the one who waits
-            answer.set_exception(exc)
-
-    Thread(target=run, name="history-call", daemon=True).start()
-    return answer

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Future
+from threading import Thread
+
 import urllib3
 from urllib3.exceptions import HTTPError
 
@@ -46,3 +50,17 @@ class RestClient:
     def close(self) -> None:
         """Give the connection back."""
         self._pool.clear()
+
+
+def beside(call: Callable[[], Outcome]) -> Future[Outcome]:
+    """Make a call that may take longer than a turn may be silent; a process that ends does not wait for it."""
+    answer: Future[Outcome] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(call())
+        except BaseException as exc:  # whatever it is, it is for the one who waits
+            answer.set_exception(exc)
+
+    Thread(target=run, name="history-call", daemon=True).start()
+    return answer
