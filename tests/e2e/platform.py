@@ -31,7 +31,11 @@ ARGUMENTS = {
     "simulator": "simulator",
     "web": "granian",
     "producer": "run_producer",
-    "fixed-consumer": "run_fixed_consumer",
+    "fixed-consumer": "tick-data",
+    "candle-consumer": "candle-data",
+    "coordinator": "run_coordinator",
+    "worker": "worker",
+    "beat": "beat",
 }
 BINARIES = {"postgres": "postgres", "valkey": "valkey-server"}
 LEFT_OUT = {*OURS, "CANDLEKEEP_HOME", "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DJANGO_SETTINGS_MODULE"}
