@@ -16,6 +16,7 @@ from actors.models import Actor
 from actors.session import ActorSession
 from datastore import clock as stored_clock
 from datastore import dead_letters, feeds
+from datastore.dead_letters import Letter
 from datastore.models import Market, ProviderClock
 from ingestion.clock import SECOND, ClockEstimate
 from ingestion.feed import Arrival, Connected, FeedReader, Frame, Lost
@@ -151,6 +152,14 @@ class LiveProducer:
 
     def _read(self, arrivals: list[Arrival]) -> Lost | None:
         """Take frames into the intake; return how the connection ended, if it did."""
+        try:
+            return self._take(arrivals)
+        except Exception:
+            # Frames that are out of the queue are gone: nothing may be claimed behind them.
+            self._lost = Lost(self._monotonic(), "frames were lost to a fault of ours")
+            raise
+
+    def _take(self, arrivals: list[Arrival]) -> Lost | None:
         lost: Lost | None = None
         for arrival in arrivals:
             if isinstance(arrival, Frame):
@@ -234,10 +243,9 @@ class LiveProducer:
             return
         rejected = self._intake.rejected
         log.warning("frames refused", actor=self._session.name, count=len(rejected), reason=rejected[0].reason)
-        while rejected:
-            item = rejected[0]
-            dead_letters.bury(TICK_DATA.name, item.market, item.reason, item.raw)
-            rejected.pop(0)
+        # One statement: thousands in a row would hold the turn for longer than a heartbeat may stay away.
+        dead_letters.bury_all(Letter(TICK_DATA.name, item.market, item.reason, item.raw) for item in rejected)
+        rejected.clear()
 
     def _note_acknowledged(self, records: list[LiveRecord]) -> None:
         for record in records:

@@ -107,6 +107,8 @@ class Other:
 
 Event = TradeSeen | Subscribed | Stamped | Refused | Garbage | Other
 
+# A deep nest of brackets ends in RecursionError.
+_NO_FRAME = (msgspec.MsgspecError, ValueError, RecursionError)
 _frame = msgspec.json.Decoder(_Frame, strict=False)
 _market = msgspec.json.Decoder(_Market)
 
@@ -125,7 +127,7 @@ def read_frame(raw: bytes) -> Event:
     """Return what a frame says; never raises."""
     try:
         frame = _frame.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as exc:
+    except _NO_FRAME as exc:
         return Garbage(str(exc), _sub_of_broken(raw))
     kind = str(frame.type)
     return _trade(frame) if kind == TRADE else _control(kind, frame)
@@ -146,7 +148,7 @@ def _control(kind: str, frame: _Frame) -> Event:
 def _sub_of_broken(raw: bytes) -> str | None:
     try:
         market = _market.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except _NO_FRAME:
         return None
     if market.exchange and market.base and market.quote:
         return subscription(market.exchange, market.base, market.quote)
@@ -157,7 +159,7 @@ def _trade(frame: _Frame) -> TradeSeen | Garbage:
     if not (frame.exchange and frame.base and frame.quote):
         return Garbage("a trade without a market")
     sub = subscription(frame.exchange, frame.base, frame.quote)
-    if frame.seconds is None or not 0 < frame.seconds < 10**11:
+    if frame.seconds is None or not 0 < frame.seconds < 10**11 or not 0 <= frame.nanos < 10**9:
         return Garbage("a trade without a time", sub)
     price, amount = frame.price, frame.amount
     if price is None or amount is None:

@@ -180,6 +180,85 @@ def test_a_missing_number_ends_the_span_after_grace_and_a_late_one_does_not() ->
     assert closed.reason == "the provider's numbering lacks 1 trades"
 
 
+def test_nothing_is_claimed_past_a_number_that_is_known_to_be_missing() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.trade(20, CCSEQ=10)
+    feed.records(20)
+    feed.trade(30, CCSEQ=12)  # number 11 was traded in between, and never comes
+    found: list[LiveRecord] = []
+    for at in (31, 33, 34.5, 36):
+        feed.heartbeat(at)
+        found += feed.records(at)
+    (closed,) = [record for record in found if isinstance(record, FeedClosed)]
+    assert after(closed.stop) == 15  # known whole up to 20, less the grace
+
+
+def test_claims_go_on_while_numbers_only_change_places() -> None:
+    feed = Feed()
+    feed.complete(1)
+    for at, seq in ((20, 10), (30, 12), (31, 11), (31, 14)):
+        feed.trade(at, CCSEQ=seq)
+    marks = [record for record in feed.records(31) if isinstance(record, Watermark)]
+    assert [after(mark.until) for mark in marks] == [25]
+
+
+def test_a_span_does_not_begin_before_the_subscription_where_the_database_clock_is_an_hour_behind() -> None:
+    feed = Feed()
+    feed.clock.__init__()  # type: ignore[misc]
+    behind = -3600
+    stamps = [{"TYPE": "20", "SERVER_TIME_MS": T0 * 1000}]
+    stamps += [{"TYPE": "999", "TIMEMS": (T0 + at) * 1000} for at in (30, 60, 90, 120)]
+    found: list[LiveRecord] = []
+    for number, stamp in enumerate(stamps):
+        feed.frame(behind + number * 30, **stamp)
+        feed.intake.watermarks(number, (T0 + behind + number * 30) * SECOND)
+        if number == 0:
+            feed.complete(behind + 1)
+        found += feed.intake.drain()
+    proven = [record for record in found if isinstance(record, Watermark) and record.until > record.start]
+    assert {after(mark.start) for mark in proven} == {90}
+
+
+def test_trades_refused_as_old_by_a_clock_that_jumped_are_not_claimed() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.heartbeat(10)
+    feed.records(10)
+    jump = 31 * 86_400
+    feed.frame(20 + jump, TYPE="999", TIMEMS=(T0 + 20) * 1000)
+    exchange, base, quote = NAMES["btc"]
+    feed.frame(20 + jump, TYPE="0", M=exchange, FSYM=base, TSYM=quote, P=1, Q=1, ID="x", TS=T0 + 20, F="1")
+    feed.frame(40 + jump, TYPE="999", TIMEMS=(T0 + 40) * 1000)
+    found = feed.records(40 + jump)
+    assert feed.intake.rejected
+    assert max(after(record.stop) for record in found if isinstance(record, FeedClosed)) == 5
+    assert all(after(record.start) > 20 for record in found if isinstance(record, Watermark))
+
+
+def test_a_replay_that_never_ends_proves_nothing_and_is_not_kept() -> None:
+    feed = Feed()
+    for number in range(2_000):
+        feed.trade(1, ID=f"i{number}")
+    feed.complete(2)
+    opened = feed.records(2)[-1]
+    assert isinstance(opened, FeedOpened)
+    assert opened.replayed == ()
+
+
+@pytest.mark.parametrize("raw", [b'{"TYPE":"0","X":' + b"[" * 100_000, b'{"TYPE":"0","TS":' + b"9" * 5_000])
+def test_no_frame_stops_the_intake(raw: bytes) -> None:
+    feed = Feed()
+    feed.intake.take(raw, T0 * SECOND)
+    assert [item.raw for item in feed.intake.rejected] == [raw]
+
+
+def test_a_second_made_of_impossible_nanoseconds_is_refused() -> None:
+    feed = Feed()
+    feed.trade(1, TSNS=10**400)
+    assert [item.reason for item in feed.intake.rejected] == ["a trade without a time"]
+
+
 def test_a_refused_trade_among_the_replayed_ones_forbids_the_bridge() -> None:
     feed = Feed()
     feed.trade(1, ts=-10)
