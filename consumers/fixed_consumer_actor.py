@@ -147,7 +147,7 @@ class FixedTopicWork:
                 bury_all(letters)
             self._session.actor.write_success()
             self._session.save()
-        log.debug("batch stored", actor=self._session.name, records=len(batch.live), dead=len(letters))
+        log.debug("batch stored", actor=self._session.name, records=len(batch.origins), dead=len(letters))
         return stored.changes
 
     def _read_ahead(self) -> None:

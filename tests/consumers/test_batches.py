@@ -32,7 +32,7 @@ def test_readable_records_keep_their_order_and_their_origin() -> None:
     mark = Watermark(market=MARKET, feed="tick-data/f", n=2, start=1, until=2, seen=3)
     records = [record(encode(trade())), record(b"nonsense", "2-0"), record(encode(mark), "3-0")]
     batch = read_batch(records)
-    assert batch.live == [trade(), mark]
+    assert batch.live.records == [trade(), mark]
     assert [origin.position for origin in batch.origins] == ["1-0", "3-0"]
     assert [(bad.record.position, bool(bad.reason)) for bad in batch.unreadable] == [("2-0", True)]
 
