@@ -104,6 +104,8 @@ class _Walk:
             self.end(record.reason)
         elif isinstance(record, Refused):
             self.end(record.reason)
+            # As good as lost: a replay that lacks it bridges nothing.
+            self.at = replace(self.at, unbroken=False)
 
     def watermark(self, record: Watermark) -> None:
         if self.at.start is not None and record.start <= self.at.start:

@@ -47,7 +47,9 @@ begin
      order by t.ts desc, t.seq desc limit 1;
     select count(distinct t.seq) into between_them from tick t
      where t.market_id = mk and t.ts > ended - interval '1 day' and t.received_at < connected and t.seq > newest and t.seq < low;
-    if newest is not null and between_them = greatest(low - newest - 1, 0) then
+    -- A replay that reaches back to the newest holds its trade, so the first way has found it; one that lies below it
+    -- is of another numbering, and proves nothing.
+    if low > newest and between_them = low - newest - 1 then
         return micros(least(known, ended));
     end if;
     return micros(known);

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from django.db import transaction
 from msgspec import structs
@@ -113,6 +115,20 @@ def test_a_number_that_is_missing_in_the_replay_bridges_only_from_the_receipt() 
     first_connection(*old)
     store(*again([old[2], at(90, 5)]), proof(4))
     assert spans() == [(0, 60), (65, 102), (102, 102)]
+
+
+def test_a_numbering_that_began_anew_bridges_nothing() -> None:
+    first_connection(at(20, 1_000_001), at(59, 1_000_002), at(65, 1_000_003))
+    store(*again([at(80, 5), at(90, 6)]), proof(4))
+    assert spans() == [(0, 60), (102, 102)]
+
+
+def test_a_replayed_trade_that_cannot_be_stored_forbids_the_bridge() -> None:
+    old = [at(20, 1)]
+    first_connection(*old)
+    first, second, opening = again([*old, at(90, 2)])
+    store(first, structs.replace(second, price=Decimal("1e-30")), opening, proof(4))
+    assert spans() == [(0, 60), (102, 102)]
 
 
 def test_a_bridge_survives_a_restart_between_opening_and_proof() -> None:
