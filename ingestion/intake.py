@@ -17,7 +17,8 @@ from streaming.records import FeedClosed, FeedOpened, LiveRecord, Replayed, Trad
 MINUTE = 60 * SECOND
 # A trade may be stamped a little ahead of our estimate of the provider's clock, not more.
 FUTURE = 60 * SECOND
-# The provider replays 20 trades; what is longer is no replay, and its names would not fit into one record.
+# The provider replays 20 trades; the names of very many would not fit into one record. The oldest are enough: an
+# earlier connection brought one of them, or the replay does not reach back.
 LONGEST_REPLAY = 500
 TOO_OLD = "older than the trades we keep"
 
@@ -150,8 +151,9 @@ class Intake:
     def _replay(self, market: MarketFeed, seen: TradeSeen) -> None:
         if len(market.replayed) < LONGEST_REPLAY:
             market.replayed.append(Replayed(seen.ts, seen.id, seen.ccseq))
-        else:
-            market.replay_broken = True
+        elif market.replayed[0].seq is not None:
+            # Numbers that nobody can follow to the replay's end prove nothing; the names still do.
+            market.replayed = [Replayed(trade.ts, trade.id) for trade in market.replayed]
 
     def _too_old(self, market: MarketFeed, ts: int, raw: bytes, now: int) -> None:
         if not market.subscribed:

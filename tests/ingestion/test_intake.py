@@ -236,14 +236,15 @@ def test_trades_refused_as_old_by_a_clock_that_jumped_are_not_claimed() -> None:
     assert all(after(record.start) > 20 for record in found if isinstance(record, Watermark))
 
 
-def test_a_replay_that_never_ends_proves_nothing_and_is_not_kept() -> None:
+def test_of_a_very_long_replay_the_oldest_names_are_kept_without_their_numbers() -> None:
     feed = Feed()
     for number in range(2_000):
-        feed.trade(1, ID=f"i{number}")
+        feed.trade(1, ID=f"i{number}", CCSEQ=number)
     feed.complete(2)
     opened = feed.records(2)[-1]
     assert isinstance(opened, FeedOpened)
-    assert opened.replayed == ()
+    assert [trade.id for trade in opened.replayed] == [f"i{number}" for number in range(500)]
+    assert {trade.seq for trade in opened.replayed} == {None}
 
 
 @pytest.mark.parametrize("raw", [b'{"TYPE":"0","X":' + b"[" * 100_000, b'{"TYPE":"0","TS":' + b"9" * 5_000])
