@@ -53,8 +53,8 @@ def prepare(records: Sequence[LiveRecord], oldest: Mapping[str, Micros] | None =
                 ready.refused.append((index, fault))
                 step = Refused(record.n, f"trade refused: {fault}")
             elif oldest is not None and record.ts < oldest[record.market]:
-                # Not a reason to end the span: what retention deletes is not claimed as stored.
                 ready.refused.append((index, OLD))
+                step = Refused(record.n, f"trade refused: {OLD}", record.ts)
             else:
                 trades.append(record)
                 markets.append(numbers.get(record.market) or numbers.setdefault(record.market, str(len(numbers) + 1)))

@@ -144,7 +144,8 @@ class Intake:
                 price=seen.price,
                 amount=seen.amount,
                 side=seen.side,
-                received_at=now,
+                # A stamp that is not believed yet may be right: too early a receipt could prove a false bridge.
+                received_at=max(now, seen.stamp or 0),
             )
         )
 

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import connection
 
 from actors.errors import LastingFault, PlatformFault
+from actors.faults import without_secrets
 from actors.models import Actor
 from actors.session import ActorSession
 from datastore import clock as stored_clock
@@ -200,7 +201,7 @@ class LiveProducer:
         self._wait = RECONNECT if spoke else min(self._wait * 2, RECONNECT_MOST)
         self._connect_at = self._monotonic() + self._wait
         self._drop()
-        log.warning("feed lost", actor=self._session.name, reason=lost.reason, reconnect_in=self._wait)
+        log.warning("feed lost", actor=self._session.name, reason=without_secrets(lost.reason), reconnect_in=self._wait)
         if self._session.actor.state == Producer.State.FETCHING_DATA:
             raise LastingFault(lost.reason) if lost.code in LASTING else PlatformFault(lost.reason)
         self._session.waiting(f"the provider: {lost.reason}")

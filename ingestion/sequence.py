@@ -22,9 +22,11 @@ class SequenceCheck:
     def note(self, number: int, stamp: int) -> None:
         """Take a number, received when the newest stamp was this."""
         highest = self._highest
-        if highest is not None and number <= highest:
+        if highest is not None and highest - WATCHED < number <= highest:
             self._missing.pop(number, None)
             return
+        if highest is not None and number <= highest:
+            self._lost += 1  # the numbering began anew: nobody can say what was lost with it
         if highest is not None and number > highest + 1:
             self._miss(highest + 1, number, stamp)
         self._highest, self._stamp = number, stamp

@@ -20,20 +20,26 @@ end $$;
 
 -- From where on a subscription's replay proves that nothing is missing before its own start; null: it proves nothing.
 -- First way: a replayed trade that an earlier connection had brought; all that was discovered after it was replayed.
+-- Where trades are numbered, only down to the first number that the replay lacks.
 -- Second way: the numbers from the end of the last proven span to the replay's last are all there.
 create function bridge_start(mk int, connected timestamptz, start timestamptz, replayed jsonb) returns bigint language plpgsql stable as $$
 declare
     known timestamptz;
     ended timestamptz;
+    unbroken_from bigint;
     low bigint;
     newest bigint;
     whole boolean;
     between_them bigint;
 begin
+    select min(d.seq) into unbroken_from
+      from (select n.seq, max(n.seq) over () - n.seq + 1 - count(*) over (order by n.seq desc) as lacking
+              from (select distinct r.seq from jsonb_to_recordset(replayed) r (seq bigint) where r.seq is not null) n) d
+     where d.lacking = 0;
     select min(t.received_at) into known
-      from jsonb_to_recordset(replayed) r (ts bigint, id text)
+      from jsonb_to_recordset(replayed) r (ts bigint, id text, seq bigint)
       join tick t on t.market_id = mk and t.ts = instant(r.ts) and t.trade_id = r.id
-     where t.received_at < connected;
+     where t.received_at < connected and (r.seq is null or r.seq >= unbroken_from);
     select max(c.stop) into ended from coverage c
      where c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.stop <= connected;
     select min(r.seq), count(*) = count(r.seq) and count(distinct r.seq) = max(r.seq) - min(r.seq) + 1 into low, whole

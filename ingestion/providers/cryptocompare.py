@@ -16,7 +16,9 @@ import msgspec
 SECOND = 1_000_000
 NAME = "cryptocompare"
 TRADE, COMPLETE, WELCOME, HEARTBEAT, UNAUTHORIZED, LIMITED, PROBLEM = "0", "16", "20", "999", "401", "429", "500"
+ENDED = ("17", "18")  # one or all subscriptions end; we never ask for that
 SELL, BUY = 1, 2
+LATEST = 4_102_444_800 * SECOND  # the year 2100
 BIGGEST_SEQ = 2**63 - 1
 # Wider than any market, narrow enough that no number can blow up the database.
 EXPONENTS = range(-40, 25)
@@ -141,8 +143,11 @@ def _control(kind: str, frame: _Frame) -> Event:
     if kind in (UNAUTHORIZED, LIMITED, PROBLEM):
         reason = " ".join(part for part in (frame.message, frame.parameter, frame.info) if part)
         return Refused(kind, reason[:300], frame.parameter if kind == PROBLEM else None)
+    if kind in ENDED:
+        return Refused(kind, f"the provider ended the subscription {frame.sub or ''}".rstrip())
     millis = frame.millis if kind == HEARTBEAT else frame.server_millis if kind == WELCOME else None
-    return Stamped(millis * 1000) if millis and millis > 0 else Other()
+    stamp = _plausible_stamp((millis or 0) * 1000)
+    return Stamped(stamp) if stamp else Other()
 
 
 def _sub_of_broken(raw: bytes) -> str | None:
@@ -228,4 +233,9 @@ def _side(flags: int) -> int:
 def _stamp(frame: _Frame) -> int | None:
     if frame.received_seconds is None:
         return None
-    return frame.received_seconds * SECOND + frame.received_nanos // 1000
+    return _plausible_stamp(frame.received_seconds * SECOND + frame.received_nanos // 1000)
+
+
+def _plausible_stamp(micros: int) -> int | None:
+    """Return the stamp unless no clock could show it: one far in the future would never be taken back."""
+    return micros if 0 < micros < LATEST else None

@@ -287,3 +287,38 @@ def test_a_closed_connection_ends_every_span_at_its_last_stop() -> None:
     feed.intake.close("socket lost")
     closed = feed.intake.drain()
     assert [(type(record), after(record.stop)) for record in closed] == [(FeedClosed, 25)] * 2  # type: ignore[union-attr]
+
+
+def test_a_numbering_that_begins_anew_ends_the_span() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.trade(2, CCSEQ=1_000_000)
+    feed.trade(3, CCSEQ=5)
+    feed.trade(4, CCSEQ=6)
+    feed.heartbeat(30)
+    assert [type(record) for record in feed.records(30) if isinstance(record, FeedClosed)] == [FeedClosed]
+
+
+def test_an_ended_subscription_ends_the_connection() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.frame(5, TYPE="17", MESSAGE="UNSUBSCRIBECOMPLETE", SUB="0~Coinbase~BTC~USD")
+    assert feed.intake.refusal is not None
+    assert "ended the subscription" in feed.intake.refusal.reason
+
+
+def test_a_stamp_that_no_clock_could_show_moves_nothing() -> None:
+    feed = Feed()
+    feed.complete(1)
+    for at in (2, 3, 4, 5):
+        feed.trade(at, RTS=10**12)
+        feed.frame(at, TYPE="999", MESSAGE="HEARTBEAT", TIMEMS=10**16)
+    assert feed.clock.now((T0 + 5) * SECOND) == (T0 + 5) * SECOND
+
+
+def test_a_receipt_is_never_noted_before_the_providers_own_stamp() -> None:
+    feed = Feed()
+    feed.trade(1, RTS=T0 + 3600, RTSNS=0)  # not believed: nothing else says that it is an hour later
+    (trade,) = feed.records(1)
+    assert isinstance(trade, Trade)
+    assert after(trade.received_at) == 3600
