@@ -19,7 +19,7 @@ MINUTE = 60 * SECOND
 FUTURE = 60 * SECOND
 # The provider replays 20 trades; the names of very many would not fit into one record. The oldest are enough: an
 # earlier connection brought one of them, or the replay does not reach back.
-LONGEST_REPLAY = 500
+LONGEST_REPLAY = 5_000
 TOO_OLD = "older than the trades we keep"
 
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from ingestion.clock import SECOND, ClockEstimate
-from ingestion.intake import Intake
-from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark
+from ingestion.intake import LONGEST_REPLAY, Intake
+from streaming.port import RECORD_LIMIT
+from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, encode
 
 T0 = 1_800_000_000
 DAY = 86_400 * SECOND
@@ -238,12 +239,13 @@ def test_trades_refused_as_old_by_a_clock_that_jumped_are_not_claimed() -> None:
 
 def test_of_a_very_long_replay_the_oldest_names_are_kept_without_their_numbers() -> None:
     feed = Feed()
-    for number in range(2_000):
+    for number in range(LONGEST_REPLAY + 100):
         feed.trade(1, ID=f"i{number}", CCSEQ=number)
     feed.complete(2)
     opened = feed.records(2)[-1]
     assert isinstance(opened, FeedOpened)
-    assert [trade.id for trade in opened.replayed] == [f"i{number}" for number in range(500)]
+    assert [trade.id for trade in opened.replayed] == [f"i{number}" for number in range(LONGEST_REPLAY)]
+    assert len(encode(opened)) < RECORD_LIMIT
     assert {trade.seq for trade in opened.replayed} == {None}
 
 
