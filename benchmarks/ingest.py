@@ -109,14 +109,14 @@ def _drain(runner: Any, work: Any, parts: Parts) -> float:
 def database_limit(found: list[LiveRecord]) -> float:
     """Give the same batches, already in the form the server reads, straight to the write function."""
     from datastore.models import Market
-    from datastore.trades import Columns
+    from datastore.prepared import prepare
     from datastore.writes import INGEST
 
     ids = dict(Market.objects.values_list("symbol", "pk"))
     batches = []
     for index in range(0, len(found), BATCH):
-        rows = [record for record in found[index : index + BATCH] if isinstance(record, Trade)]
-        batches.append(Columns([str(ids[row.market]) for row in rows], rows).parameters())
+        ready = prepare(found[index : index + BATCH])
+        batches.append([[ids[symbol] for symbol in ready.symbols], *ready.columns])
     began = time.perf_counter()
     for parameters in batches:
         with transaction.atomic(), connection.cursor() as cursor:

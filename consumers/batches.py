@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from streaming.errors import BadRecord
-from streaming.history import HistoryRecord
 from streaming.port import Record
-from streaming.records import LiveRecord
 
-Kept = TypeVar("Kept", bound=LiveRecord | HistoryRecord)
+Ready = TypeVar("Ready")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,30 +21,34 @@ class Unreadable:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch(Generic[Kept]):
-    """What was polled, taken apart: the readable records in the order of the stream, and the unreadable ones."""
+class Batch(Generic[Ready]):
+    """What was polled, taken apart: the readable records as the write wants them, and the unreadable ones."""
 
     records: Sequence[Record]
-    readable: list[Kept]
-    origins: list[Record]  # of each readable record
+    ready: Ready
+    origins: list[Record]  # of each readable record, in the order of the stream
     unreadable: list[Unreadable]
 
 
 def read_batch(
-    records: Sequence[Record], decode: Callable[[Sequence[bytes]], Sequence[Kept | BadRecord]]
-) -> Batch[Kept]:
-    """Decode and check a batch."""
-    batch: Batch[Kept] = Batch(records, [], [], [])
+    records: Sequence[Record],
+    decode: Callable[[Sequence[bytes]], Sequence[Any]],
+    prepare: Callable[[list[Any]], Ready],
+) -> Batch[Ready]:
+    """Decode and check a batch, and take it apart for the write.
+
+    decode: each value's record (it names its market), or a BadRecord. prepare: what the write takes.
+    """
+    readable: list[Any] = []
+    origins: list[Record] = []
+    unreadable: list[Unreadable] = []
     for record, found in zip(records, decode([record.value for record in records]), strict=True):
-        reason = str(found) if isinstance(found, BadRecord) else _fault(record, found)
-        if reason:
-            batch.unreadable.append(Unreadable(record, reason))
-        elif not isinstance(found, BadRecord):
-            batch.readable.append(found)
-            batch.origins.append(record)
-    return batch
-
-
-def _fault(record: Record, found: LiveRecord | HistoryRecord) -> str | None:
-    """Return why a readable record is not where it belongs; the datastore has its own bounds for numbers."""
-    return None if found.market == record.key else f"the record of {found.market} lies under the key {record.key}"
+        if isinstance(found, BadRecord):
+            unreadable.append(Unreadable(record, str(found)))
+        elif found.market != record.key:
+            reason = f"the record of {found.market} lies under the key {record.key}"
+            unreadable.append(Unreadable(record, reason))
+        else:
+            readable.append(found)
+            origins.append(record)
+    return Batch(records, prepare(readable), origins, unreadable)

@@ -11,8 +11,9 @@ from typing import Any
 from consumers.batches import Batch, read_batch
 from datastore.feeds import note_drained
 from datastore.history import settle_published, store_history
+from datastore.prepared import Prepared, prepare
 from datastore.writes import StoreResult, store_live
-from streaming.history import decode_history
+from streaming.history import HistoryRecord, decode_history
 from streaming.port import Record
 from streaming.records import decode_all
 from streaming.topics import CANDLE_DATA, TICK_DATA
@@ -26,12 +27,22 @@ class Content:
     """
 
     read: Callable[[Sequence[Record]], Batch[Any]]
-    store: Callable[[Sequence[Any], Callable[[], None] | None], StoreResult]
+    store: Callable[[Any, Callable[[], None] | None], StoreResult]
     drained: Callable[[timedelta], object]
 
 
+def read_live(records: Sequence[Record]) -> Batch[Prepared]:
+    """Read a batch of trades and claims."""
+    return read_batch(records, decode_all, prepare)
+
+
+def read_history(records: Sequence[Record]) -> Batch[list[HistoryRecord]]:
+    """Read a batch of the provider's candles and answers."""
+    return read_batch(records, decode_history, list)
+
+
 CONTENTS = {
-    TICK_DATA.name: Content(partial(read_batch, decode=decode_all), store_live, partial(note_drained, TICK_DATA.name)),
+    TICK_DATA.name: Content(read_live, store_live, partial(note_drained, TICK_DATA.name)),
     # A request whose last record was lost with the stream is noticed when nothing more can come.
-    CANDLE_DATA.name: Content(partial(read_batch, decode=decode_history), store_history, settle_published),
+    CANDLE_DATA.name: Content(read_history, store_history, settle_published),
 }

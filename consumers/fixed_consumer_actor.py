@@ -55,6 +55,9 @@ class FixedTopicWork:
         self._subscription: Subscription | None = None
         self._ahead: Batch[Any] | None = None
         self._idle = 0
+        self._waiting = -1  # records that waited at a beat and are not stored yet; below 0: none were counted
+        self._waited_at = 0.0
+        self._cold = True  # the cache has not been written anew since we began
 
     def open(self, session: ActorSession) -> None:
         """Subscribe behind the last committed record, and write the cache anew whatever changed meanwhile."""
@@ -65,7 +68,10 @@ class FixedTopicWork:
         admin.create_topic(self.topic)
         admin.close()
         self._subscription = broker.subscribe(GROUP, [self.topic])
-        cache.write_all()
+        self._waiting, self._cold = -1, True
+        # A cache that is away never holds trades back: the next batch that reaches it writes it anew.
+        with suppress(CacheFault):
+            self._update_cache([])
 
     def turn(self) -> bool:
         """Handle one batch; True if there may be more."""
@@ -74,6 +80,7 @@ class FixedTopicWork:
         if not records:
             return False
         self._handle(records, batch)
+        self._count_down(len(records))
         return True
 
     def _poll(self) -> Sequence[Record]:
@@ -89,12 +96,16 @@ class FixedTopicWork:
         return records
 
     def beat(self) -> None:
-        """Tell how far behind we are."""
+        """Tell how far behind we are, and see what waits: a busy topic is never empty, yet it is read."""
         if self._subscription is None:
             return
         for loss in self._subscription.take_losses():
             log.error("records lost", actor=self._session.name, topic=loss.topic, after=loss.position, count=loss.count)
-        log.debug("consumer", actor=self._session.name, lag=self._subscription.lag())
+        began, lag = time.monotonic(), self._subscription.lag()
+        log.debug("consumer", actor=self._session.name, lag=lag)
+        if self._waiting < 0:
+            self._waiting, self._waited_at = lag, began
+            self._count_down(0)
 
     def close(self) -> None:
         """Give the subscription back; what is not committed comes again."""
@@ -106,6 +117,15 @@ class FixedTopicWork:
         if self._idle % DRAINED_EVERY == 0:
             self.content.drained(ago)
         self._idle += 1
+
+    def _count_down(self, stored: int) -> None:
+        """Note when all that waited at a beat is stored."""
+        if self._waiting < 0:
+            return
+        self._waiting -= stored
+        if self._waiting <= 0:
+            self.content.drained(timedelta(seconds=time.monotonic() - self._waited_at))
+            self._waiting = -1
 
     def _handle(self, records: Sequence[Record], batch: Batch[Any] | None) -> None:
         actor = self._session.actor
@@ -124,14 +144,14 @@ class FixedTopicWork:
         """Write the batch, its dead letters and our own state in one transaction."""
         with transaction.atomic():
             ahead = self._read_ahead if len(batch.records) >= BATCH else None
-            stored = self.content.store(batch.readable, ahead)
+            stored = self.content.store(batch.ready, ahead)
             letters = [letter(bad.record, bad.reason) for bad in batch.unreadable]
             letters += [letter(batch.origins[index], reason) for index, reason in stored.refused]
             if letters:
                 bury_all(letters)
             self._session.actor.write_success()
             self._session.save()
-        log.debug("batch stored", actor=self._session.name, records=len(batch.readable), dead=len(letters))
+        log.debug("batch stored", actor=self._session.name, records=len(batch.origins), dead=len(letters))
         return stored.changes
 
     def _read_ahead(self) -> None:
@@ -147,6 +167,11 @@ class FixedTopicWork:
 
     def _update_cache(self, changes: list[MarketChange]) -> None:
         try:
-            cache.write_changed(changes)
+            if self._cold:
+                cache.write_all()
+            else:
+                cache.write_changed(changes)
         except cache.CacheUnavailable as exc:
+            log.warning("cache away", actor=self._session.name, reason=str(exc))
             raise CacheFault(str(exc)) from exc
+        self._cold = False

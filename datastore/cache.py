@@ -23,8 +23,11 @@ _RAISE = """
 local raised = 0
 for i, key in ipairs(KEYS) do
   local at = (i - 1) * 4
-  local known = redis.call('HMGET', key, 'series', 'version')
-  if known[1] ~= ARGV[at + 2] or tonumber(known[2]) <= tonumber(ARGV[at + 3]) then
+  local known = redis.call('HMGET', key, 'series', 'version', 'watermark')
+  local version, mark = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]) or 0
+  local same = known[1] == ARGV[at + 2]
+  local newer = not same or tonumber(known[2]) < version
+  if newer or tonumber(known[2]) == version and (tonumber(known[3]) or 0) <= mark then
     redis.call('HSET', key, 'series', ARGV[at + 2], 'version', ARGV[at + 3],
                'watermark', ARGV[at + 4], 'candles', ARGV[at + 5])
     redis.call('PUBLISH', 'ck:changes', key .. ' ' .. ARGV[at + 3])

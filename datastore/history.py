@@ -22,9 +22,10 @@ from datastore.clock import provider_now, provider_time_known
 from datastore.endings import fail, finish, refuse
 from datastore.intervals import SECOND, micros_of, moment, whole
 from datastore.models import FetchRequest, Market
+from datastore.prepared import UNKNOWN
 from datastore.provider import CACHE_AGE
 from datastore.queries import fetch_all, fetch_beside
-from datastore.writes import SETTLE, UNKNOWN, MarketChange, StoreResult
+from datastore.writes import SETTLE, MarketChange, StoreResult
 from streaming.history import FetchDone, FetchFailed, HistoryRecord, ProviderCandle, ProviderSpan
 from streaming.records import LEAST, MOST, Micros
 

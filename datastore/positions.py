@@ -28,10 +28,11 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A trade that carries a number but cannot be stored."""
+    """A trade that carries a number but cannot be stored; ts where only its age is against it."""
 
     n: int
     reason: str
+    ts: Micros | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,10 @@ class _Walk:
         if start is not None and until > (start if stop is None else stop):
             self.stop = until
 
+    def may_claim(self, ts: Micros) -> bool:
+        """Tell whether the open span would come to cover this time; what it covers already was whole before."""
+        return self.at.start is not None and ts >= (self.at.start if self.stop is None else self.stop)
+
     def lose(self, n: int) -> None:
         """Account for the records between the last number seen and n."""
         lost = n - self.at.last_n - 1
@@ -103,7 +108,11 @@ class _Walk:
                 self.prove(record.stop)
             self.end(record.reason)
         elif isinstance(record, Refused):
+            if record.ts is not None and not self.may_claim(record.ts):
+                return
             self.end(record.reason)
+            # As good as lost: a replay that lacks it bridges nothing.
+            self.at = replace(self.at, unbroken=False)
 
     def watermark(self, record: Watermark) -> None:
         if self.at.start is not None and record.start <= self.at.start:

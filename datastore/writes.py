@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,22 +17,19 @@ from typing import Any
 from django.conf import settings
 
 from datastore.models import Market
-from datastore.positions import Advance, Position, Refused, Span, advance
+from datastore.positions import Advance, Position, Span, advance
+from datastore.prepared import Key, Prepared, prepare
 from datastore.queries import fetch_all, fetch_beside, fetch_value
-from datastore.trades import EARLIEST, Columns, all_sound, fault_of
-from streaming.records import FeedOpened, LiveRecord, Micros, Trade
+from datastore.trades import EARLIEST
+from streaming.records import FeedOpened, LiveRecord, Micros
 
-UNKNOWN = "unknown market"
-OLD = "older than the trades that are kept"
 LOCK = "select * from lock_markets(%s::text[], %s::text[], %s::text[], %s)"
 INGEST = (
-    "select * from ingest(%s::int[], %s::bigint[], %s::bigint[], %s::smallint[], %s::text[], %s::numeric[],"
+    "select * from ingest(%s::int[], %s::int[], %s::bigint[], %s::bigint[], %s::smallint[], %s::text[], %s::numeric[],"
     " %s::numeric[], %s::bigint[])"
 )
 BRIDGE = "select bridge_start(%s, instant(%s), instant(%s), %s::jsonb)"
 SETTLE = "select * from settle(%s::int[], %s::int[], %s::jsonb, %s::jsonb, %s)"
-
-Key = tuple[str, str]  # market's symbol, feed
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,33 +60,27 @@ class _Home:
     oldest: Micros  # trades before could not be made into whole minutes any more
 
 
-@dataclass(slots=True)
-class _Sorted:
-    """A batch taken apart."""
-
-    columns: Columns = field(default_factory=Columns)
-    feeds: defaultdict[Key, list[LiveRecord | Refused]] = field(default_factory=lambda: defaultdict(list))
-    refused: list[tuple[int, str]] = field(default_factory=list)
-
-
-def store_live(records: Sequence[LiveRecord], meanwhile: Callable[[], None] | None = None) -> StoreResult:
+def store_live(batch: Sequence[LiveRecord] | Prepared, meanwhile: Callable[[], None] | None = None) -> StoreResult:
     """Store records of any markets, in the order of the stream; call it inside transaction.atomic().
 
     meanwhile: called once while the server makes the candles; it must not use this connection.
     """
-    homes, positions = _lock({(record.market, record.feed) for record in records})
-    batch = _sort(records, homes)
+    ready = batch if isinstance(batch, Prepared) else prepare(batch)
+    homes, positions = _lock(set(ready.feeds))
+    oldest = {symbol: home.oldest for symbol, home in homes.items()}
+    if not ready.fits(oldest):
+        ready = prepare(ready.records, oldest)
     steps: dict[Key, Advance] = {}
 
     def beside() -> None:
-        steps.update({key: advance(positions[key], of_feed) for key, of_feed in batch.feeds.items()})
+        steps.update({key: advance(positions[key], of_feed) for key, of_feed in ready.feeds.items()})
         if meanwhile is not None:
             meanwhile()
 
-    added = _ingest(batch.columns, beside)
+    added = _ingest(ready, homes, beside)
     bridges = {key: _bridges(homes[key[0]].market_id, step.openings) for key, step in steps.items()}
     changes = _settle(homes, positions, steps, bridges, added)
-    return StoreResult(changes, batch.refused)
+    return StoreResult(changes, ready.refused)
 
 
 def cancel(market: Market, ts: datetime, trade_id: str) -> bool:
@@ -122,36 +112,13 @@ def _lock(keys: set[Key]) -> tuple[dict[str, _Home], dict[Key, Position]]:
     return homes, positions
 
 
-def _sort(records: Sequence[LiveRecord], homes: dict[str, _Home]) -> _Sorted:
-    batch = _Sorted()
-    markets, trades = batch.columns.markets, batch.columns.trades
-    sound = all_sound([record for record in records if type(record) is Trade])
-    for index, record in enumerate(records):
-        home = homes.get(record.market)
-        if home is None:
-            batch.refused.append((index, UNKNOWN))
-            continue
-        step: LiveRecord | Refused = record
-        if type(record) is Trade:
-            if not sound and (fault := fault_of(record)):
-                batch.refused.append((index, fault))
-                step = Refused(record.n, f"trade refused: {fault}")
-            elif record.ts < home.oldest:
-                # Not a reason to end the span: what retention deletes is not claimed as stored.
-                batch.refused.append((index, OLD))
-            else:
-                markets.append(str(home.market_id))
-                trades.append(record)
-        batch.feeds[record.market, record.feed].append(step)
-    return batch
-
-
-def _ingest(columns: Columns, beside: Callable[[], None]) -> dict[int, tuple[int, bool]]:
+def _ingest(ready: Prepared, homes: dict[str, _Home], beside: Callable[[], None]) -> dict[int, tuple[int, bool]]:
     """Store the trades, and call beside() meanwhile; return (how many were new, whether a candle changed) by market."""
-    if not columns.trades:
+    if not ready.symbols:
         beside()
         return {}
-    rows = fetch_beside(INGEST, columns.parameters(), beside)
+    ids = [homes[symbol].market_id for symbol in ready.symbols]
+    rows = fetch_beside(INGEST, [ids, *ready.columns], beside)
     return {market_id: (added, changed) for market_id, added, changed in rows}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections import deque
@@ -73,16 +74,27 @@ class FeedReader:
         """Close the socket and end the thread."""
         self._closing.set()
         if self._socket is not None:
-            with suppress(OSError, websocket.WebSocketException):
-                self._socket.close(timeout=1)
+            self._hang_up(self._socket)
         self._thread.join(timeout=2)
+
+    @staticmethod
+    def _hang_up(connection: websocket.WebSocket) -> None:
+        # Not connection.close(): it waits for the lock that the thread holds while it waits for a frame, and a peer
+        # that is gone sends none.
+        sock = connection.sock
+        with suppress(OSError, AttributeError, websocket.WebSocketException):
+            connection.settimeout(1)
+            connection.send_close()
+        if sock is not None:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     def _run(self) -> None:
         try:
             self._read()
         except websocket.WebSocketBadStatusException as exc:
             self._put(Lost(time.monotonic(), f"the provider answers HTTP {exc.status_code}", exc.status_code))
-        except (OSError, websocket.WebSocketException) as exc:
+        except (OSError, ValueError, AttributeError, websocket.WebSocketException) as exc:
             self._put(Lost(time.monotonic(), f"socket lost: {type(exc).__name__}: {exc}"[:200]))
         finally:
             if self._socket is not None:

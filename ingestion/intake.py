@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ingestion.clock import SECOND, ClockEstimate
+from ingestion.clock import SECOND, SUSPICIOUS, ClockEstimate
 from ingestion.providers.cryptocompare import Garbage, Refused, Stamped, Subscribed, TradeSeen, read_frame
 from ingestion.sequence import SequenceCheck
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Replayed, Trade, Watermark
@@ -17,6 +17,10 @@ from streaming.records import FeedClosed, FeedOpened, LiveRecord, Replayed, Trad
 MINUTE = 60 * SECOND
 # A trade may be stamped a little ahead of our estimate of the provider's clock, not more.
 FUTURE = 60 * SECOND
+# The provider replays 20 trades; the names of very many would not fit into one record. The oldest are enough: an
+# earlier connection brought one of them, or the replay does not reach back.
+LONGEST_REPLAY = 5_000
+TOO_OLD = "older than the trades we keep"
 
 
 @dataclass(slots=True)
@@ -97,8 +101,18 @@ class Intake:
             self._refused(event, raw)
 
     def _stamp(self, stamp: int | None, database_at: int) -> None:
-        if stamp is not None and self._clock.observe(stamp, database_at):
-            self.newest = max(self.newest, stamp)
+        before = self._clock.offset
+        if stamp is None or not self._clock.observe(stamp, database_at):
+            return
+        self.newest = max(self.newest, stamp)
+        if self._clock.offset > before + SUSPICIOUS:
+            self._begin_later(self._clock.now(database_at))
+
+    def _begin_later(self, now: int) -> None:
+        """Take back the starts that a clock far behind the provider's has set: they lie before the subscription."""
+        for market in self._markets.values():
+            if market.stop is None:
+                self._end(market, "the clock was found to be behind the provider's", now)
 
     def _trade(self, seen: TradeSeen, raw: bytes, database_at: int) -> None:
         market = self._markets.get(seen.sub.lower())
@@ -108,7 +122,7 @@ class Intake:
         elif seen.ts > now + FUTURE:
             self._reject(market, f"{(seen.ts - now) / SECOND:.0f} s ahead of the provider's clock", raw, now)
         elif seen.ts < now - self._retention:
-            self._too_old(market, raw)
+            self._too_old(market, seen.ts, raw, now)
         else:
             self._accept(market, seen, now)
 
@@ -116,7 +130,7 @@ class Intake:
         market.n += 1
         market.traded = True
         if not market.subscribed:
-            market.replayed.append(Replayed(seen.ts, seen.id, seen.ccseq))
+            self._replay(market, seen)
         if seen.ccseq is not None:
             market.sequence.note(seen.ccseq, self.newest)
         self.records.append(
@@ -130,15 +144,26 @@ class Intake:
                 price=seen.price,
                 amount=seen.amount,
                 side=seen.side,
-                received_at=now,
+                # A stamp that is not believed yet may be right: too early a receipt could prove a false bridge.
+                received_at=max(now, seen.stamp or 0),
             )
         )
 
-    def _too_old(self, market: MarketFeed, raw: bytes) -> None:
-        if market.subscribed:
-            self.rejected.append(Rejected(market.market, "older than the trades we keep", raw))
-        else:
+    def _replay(self, market: MarketFeed, seen: TradeSeen) -> None:
+        if len(market.replayed) < LONGEST_REPLAY:
+            market.replayed.append(Replayed(seen.ts, seen.id, seen.ccseq))
+        elif market.replayed[0].seq is not None:
+            # Numbers that nobody can follow to the replay's end prove nothing; the names still do.
+            market.replayed = [Replayed(trade.ts, trade.id) for trade in market.replayed]
+
+    def _too_old(self, market: MarketFeed, ts: int, raw: bytes, now: int) -> None:
+        if not market.subscribed:
             self.too_old += 1
+            return
+        self.rejected.append(Rejected(market.market, TOO_OLD, raw))
+        # Ours to claim next, so it is no late trade: the clock by which it is old must be wrong.
+        if market.start is not None and ts >= (market.stop or market.start):
+            self._end(market, f"a trade was refused: {TOO_OLD}", now)
 
     def _reject(self, market: MarketFeed, reason: str, raw: bytes, now: int) -> None:
         self.rejected.append(Rejected(market.market, reason, raw))
@@ -197,6 +222,9 @@ class Intake:
     def _claim(self, market: MarketFeed, until: int) -> None:
         if not market.subscribed:
             return
+        whole = market.sequence.whole_until
+        if whole is not None:
+            until = min(until, max(whole - self._grace, 0))
         begins_anew = market.start is None and self.newest > market.ended_seen and self.newest >= market.ended_now
         if begins_anew:
             market.start = self.newest
@@ -224,7 +252,12 @@ class Intake:
             return
         market.n += 1
         closed = FeedClosed(
-            market=market.market, feed=self.feed, n=market.n, start=market.start, stop=market.stop, reason=reason[:200]
+            market=market.market,
+            feed=self.feed,
+            n=market.n,
+            start=market.start,
+            stop=market.stop,
+            reason=reason[:200] or "no reason given",
         )
         self.records.append(closed)
         market.start = market.stop = None

@@ -12,10 +12,12 @@ from django.conf import settings
 from django.db import connection
 
 from actors.errors import LastingFault, PlatformFault
+from actors.faults import without_secrets
 from actors.models import Actor
 from actors.session import ActorSession
 from datastore import clock as stored_clock
 from datastore import dead_letters, feeds
+from datastore.dead_letters import Letter
 from datastore.models import Market, ProviderClock
 from ingestion.clock import SECOND, ClockEstimate
 from ingestion.feed import Arrival, Connected, FeedReader, Frame, Lost
@@ -151,6 +153,14 @@ class LiveProducer:
 
     def _read(self, arrivals: list[Arrival]) -> Lost | None:
         """Take frames into the intake; return how the connection ended, if it did."""
+        try:
+            return self._take(arrivals)
+        except Exception:
+            # Frames that are out of the queue are gone: nothing may be claimed behind them.
+            self._lost = Lost(self._monotonic(), "frames were lost to a fault of ours")
+            raise
+
+    def _take(self, arrivals: list[Arrival]) -> Lost | None:
         lost: Lost | None = None
         for arrival in arrivals:
             if isinstance(arrival, Frame):
@@ -191,7 +201,7 @@ class LiveProducer:
         self._wait = RECONNECT if spoke else min(self._wait * 2, RECONNECT_MOST)
         self._connect_at = self._monotonic() + self._wait
         self._drop()
-        log.warning("feed lost", actor=self._session.name, reason=lost.reason, reconnect_in=self._wait)
+        log.warning("feed lost", actor=self._session.name, reason=without_secrets(lost.reason), reconnect_in=self._wait)
         if self._session.actor.state == Producer.State.FETCHING_DATA:
             raise LastingFault(lost.reason) if lost.code in LASTING else PlatformFault(lost.reason)
         self._session.waiting(f"the provider: {lost.reason}")
@@ -234,10 +244,9 @@ class LiveProducer:
             return
         rejected = self._intake.rejected
         log.warning("frames refused", actor=self._session.name, count=len(rejected), reason=rejected[0].reason)
-        while rejected:
-            item = rejected[0]
-            dead_letters.bury(TICK_DATA.name, item.market, item.reason, item.raw)
-            rejected.pop(0)
+        # One statement: thousands in a row would hold the turn for longer than a heartbeat may stay away.
+        dead_letters.bury_all(Letter(TICK_DATA.name, item.market, item.reason, item.raw) for item in rejected)
+        rejected.clear()
 
     def _note_acknowledged(self, records: list[LiveRecord]) -> None:
         for record in records:

@@ -15,34 +15,41 @@ class SequenceCheck:
 
     def __init__(self) -> None:
         self._highest: int | None = None
-        self._missing: dict[int, int] = {}  # number -> stamp when it was missed
+        self._stamp = 0  # newest when the highest came
+        self._missing: dict[int, tuple[int, int]] = {}  # number -> stamps when it was missed, and before it
         self._lost = 0
 
     def note(self, number: int, stamp: int) -> None:
         """Take a number, received when the newest stamp was this."""
         highest = self._highest
-        if highest is None or number == highest + 1:
-            self._highest = number
-        elif number <= highest:
+        if highest is not None and highest - WATCHED < number <= highest:
             self._missing.pop(number, None)
-        else:
+            return
+        if highest is not None and number <= highest:
+            self._lost += 1  # the numbering began anew: nobody can say what was lost with it
+        if highest is not None and number > highest + 1:
             self._miss(highest + 1, number, stamp)
-            self._highest = number
+        self._highest, self._stamp = number, stamp
 
     def _miss(self, first: int, after: int, stamp: int) -> None:
         if after - first > WATCHED:
             self._lost += after - first
         else:
-            self._missing.update(dict.fromkeys(range(first, after), stamp))
+            self._missing.update(dict.fromkeys(range(first, after), (stamp, self._stamp)))
 
     def settle(self) -> None:
         """Forget what is missing so far: holes among replayed trades are no holes of this subscription."""
         self._missing.clear()
         self._lost = 0
 
+    @property
+    def whole_until(self) -> int | None:
+        """Return the stamp up to which no number is missing, None where none is: the missing trade came after it."""
+        return next(iter(self._missing.values()))[1] if self._missing else None
+
     def overdue(self, stamp: int) -> int:
         """Return, and forget, how many numbers were missed at or before this stamp and have not come."""
-        gone = [number for number, missed in self._missing.items() if missed <= stamp] if self._missing else []
+        gone = [number for number, (missed, _) in self._missing.items() if missed <= stamp] if self._missing else []
         for number in gone:
             del self._missing[number]
         lost, self._lost = self._lost, 0

@@ -97,9 +97,9 @@ returns int[] language sql as $$
     select coalesce(array_agg(distinct market_id), '{}') from written
 $$;
 
--- Store trades (parallel arrays; times in microseconds) and make their candles; return per market how many were
--- new and whether a candle changed. A trade already stored keeps the time at which it was first received.
-create function ingest(mk int[], at bigint[], seqs bigint[], sides smallint[], ids text[], prices numeric[], amounts numeric[], received bigint[])
+-- Store trades (parallel arrays; times in microseconds; mk: each one's place in `ids`) and make their candles; return
+-- per market how many were new and whether a candle changed. A trade already stored keeps its first time of receipt.
+create function ingest(ids int[], mk int[], at bigint[], seqs bigint[], sides smallint[], names text[], prices numeric[], amounts numeric[], received bigint[])
 returns table (market_id int, added bigint, changed boolean) language plpgsql as $$
 #variable_conflict use_column
 declare
@@ -114,8 +114,8 @@ declare
 begin
     with new as (
         insert into tick (market_id, ts, trade_id, seq, side, price, amount, received_at)
-        select u.mk, instant(u.at), u.id, u.seq, u.side, trim_scale(u.price), trim_scale(u.amount), instant(u.received)
-          from unnest(mk, at, seqs, sides, ids, prices, amounts, received) u (mk, at, seq, side, id, price, amount, received)
+        select ids[u.mk], instant(u.at), u.id, u.seq, u.side, trim_scale(u.price), trim_scale(u.amount), instant(u.received)
+          from unnest(mk, at, seqs, sides, names, prices, amounts, received) u (mk, at, seq, side, id, price, amount, received)
         on conflict do nothing
         returning market_id, ts, price, amount
     ), gain as (

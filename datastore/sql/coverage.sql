@@ -20,20 +20,26 @@ end $$;
 
 -- From where on a subscription's replay proves that nothing is missing before its own start; null: it proves nothing.
 -- First way: a replayed trade that an earlier connection had brought; all that was discovered after it was replayed.
+-- Where trades are numbered, only down to the first number that the replay lacks.
 -- Second way: the numbers from the end of the last proven span to the replay's last are all there.
 create function bridge_start(mk int, connected timestamptz, start timestamptz, replayed jsonb) returns bigint language plpgsql stable as $$
 declare
     known timestamptz;
     ended timestamptz;
+    unbroken_from bigint;
     low bigint;
     newest bigint;
     whole boolean;
     between_them bigint;
 begin
+    select min(d.seq) into unbroken_from
+      from (select n.seq, max(n.seq) over () - n.seq + 1 - count(*) over (order by n.seq desc) as lacking
+              from (select distinct r.seq from jsonb_to_recordset(replayed) r (seq bigint) where r.seq is not null) n) d
+     where d.lacking = 0;
     select min(t.received_at) into known
-      from jsonb_to_recordset(replayed) r (ts bigint, id text)
+      from jsonb_to_recordset(replayed) r (ts bigint, id text, seq bigint)
       join tick t on t.market_id = mk and t.ts = instant(r.ts) and t.trade_id = r.id
-     where t.received_at < connected;
+     where t.received_at < connected and (r.seq is null or r.seq >= unbroken_from);
     select max(c.stop) into ended from coverage c
      where c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.stop <= connected;
     select min(r.seq), count(*) = count(r.seq) and count(distinct r.seq) = max(r.seq) - min(r.seq) + 1 into low, whole
@@ -47,7 +53,9 @@ begin
      order by t.ts desc, t.seq desc limit 1;
     select count(distinct t.seq) into between_them from tick t
      where t.market_id = mk and t.ts > ended - interval '1 day' and t.received_at < connected and t.seq > newest and t.seq < low;
-    if newest is not null and between_them = greatest(low - newest - 1, 0) then
+    -- A replay that reaches back to the newest holds its trade, so the first way has found it; one that lies below it
+    -- is of another numbering, and proves nothing.
+    if low > newest and between_them = low - newest - 1 then
         return micros(least(known, ended));
     end if;
     return micros(known);

@@ -16,7 +16,9 @@ import msgspec
 SECOND = 1_000_000
 NAME = "cryptocompare"
 TRADE, COMPLETE, WELCOME, HEARTBEAT, UNAUTHORIZED, LIMITED, PROBLEM = "0", "16", "20", "999", "401", "429", "500"
+ENDED = ("17", "18")  # one or all subscriptions end; we never ask for that
 SELL, BUY = 1, 2
+LATEST = 4_102_444_800 * SECOND  # the year 2100
 BIGGEST_SEQ = 2**63 - 1
 # Wider than any market, narrow enough that no number can blow up the database.
 EXPONENTS = range(-40, 25)
@@ -107,6 +109,8 @@ class Other:
 
 Event = TradeSeen | Subscribed | Stamped | Refused | Garbage | Other
 
+# A deep nest of brackets ends in RecursionError.
+_NO_FRAME = (msgspec.MsgspecError, ValueError, RecursionError)
 _frame = msgspec.json.Decoder(_Frame, strict=False)
 _market = msgspec.json.Decoder(_Market)
 
@@ -125,7 +129,7 @@ def read_frame(raw: bytes) -> Event:
     """Return what a frame says; never raises."""
     try:
         frame = _frame.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as exc:
+    except _NO_FRAME as exc:
         return Garbage(str(exc), _sub_of_broken(raw))
     kind = str(frame.type)
     return _trade(frame) if kind == TRADE else _control(kind, frame)
@@ -139,14 +143,17 @@ def _control(kind: str, frame: _Frame) -> Event:
     if kind in (UNAUTHORIZED, LIMITED, PROBLEM):
         reason = " ".join(part for part in (frame.message, frame.parameter, frame.info) if part)
         return Refused(kind, reason[:300], frame.parameter if kind == PROBLEM else None)
+    if kind in ENDED:
+        return Refused(kind, f"the provider ended the subscription {frame.sub or ''}".rstrip())
     millis = frame.millis if kind == HEARTBEAT else frame.server_millis if kind == WELCOME else None
-    return Stamped(millis * 1000) if millis and millis > 0 else Other()
+    stamp = _plausible_stamp((millis or 0) * 1000)
+    return Stamped(stamp) if stamp else Other()
 
 
 def _sub_of_broken(raw: bytes) -> str | None:
     try:
         market = _market.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except _NO_FRAME:
         return None
     if market.exchange and market.base and market.quote:
         return subscription(market.exchange, market.base, market.quote)
@@ -157,7 +164,7 @@ def _trade(frame: _Frame) -> TradeSeen | Garbage:
     if not (frame.exchange and frame.base and frame.quote):
         return Garbage("a trade without a market")
     sub = subscription(frame.exchange, frame.base, frame.quote)
-    if frame.seconds is None or not 0 < frame.seconds < 10**11:
+    if frame.seconds is None or not 0 < frame.seconds < 10**11 or not 0 <= frame.nanos < 10**9:
         return Garbage("a trade without a time", sub)
     price, amount = frame.price, frame.amount
     if price is None or amount is None:
@@ -226,4 +233,9 @@ def _side(flags: int) -> int:
 def _stamp(frame: _Frame) -> int | None:
     if frame.received_seconds is None:
         return None
-    return frame.received_seconds * SECOND + frame.received_nanos // 1000
+    return _plausible_stamp(frame.received_seconds * SECOND + frame.received_nanos // 1000)
+
+
+def _plausible_stamp(micros: int) -> int | None:
+    """Return the stamp unless no clock could show it: one far in the future would never be taken back."""
+    return micros if 0 < micros < LATEST else None

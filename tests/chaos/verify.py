@@ -97,25 +97,15 @@ class Evidence:
 
 def read_log(lines: Iterable[str]) -> Log:
     """Read sent.jsonl. A killed simulator closes no socket: its last line stands for its last frame."""
-    log, of_number = Log(), {}
-    for line in lines:
-        row = json.loads(line)
-        event = row["event"]
-        if event == "started":
-            _end_open(log)  # with the life before
-            of_number = {}
-        elif event == "opened":
-            of_number[row["socket"]] = Socket(row["socket"], row["at"] // 1000)
-            _end_open(log)
-            log.sockets.append(of_number[row["socket"]])
-        elif socket := of_number.get(row.get("socket")):
-            _follow(log, socket, row)
+    log = Log()
+    for row in map(json.loads, lines):
+        if row["event"] in ("started", "opened") and log.sockets:
+            log.sockets[-1].ended = True  # there is one at a time
+        if row["event"] == "opened":
+            log.sockets.append(Socket(row["socket"], row["at"] // 1000))
+        elif log.sockets and log.sockets[-1].number == row.get("socket"):
+            _follow(log, log.sockets[-1], row)
     return log
-
-
-def _end_open(log: Log) -> None:
-    for socket in log.sockets:
-        socket.ended = True
 
 
 def _follow(log: Log, socket: Socket, row: Mapping[str, Any]) -> None:

@@ -31,11 +31,11 @@ def record(value: bytes, position: str = "1-0", key: str = MARKET) -> Record:
 def test_readable_records_keep_their_order_and_their_origin() -> None:
     mark = Watermark(market=MARKET, feed="tick-data/f", n=2, start=1, until=2, seen=3)
     records = [record(encode(trade())), record(b"nonsense", "2-0"), record(encode(mark), "3-0")]
-    batch = read_batch(records, decode_all)
-    assert batch.readable == [trade(), mark]
+    batch = read_batch(records, decode_all, list)
+    assert batch.ready == [trade(), mark]
     assert [origin.position for origin in batch.origins] == ["1-0", "3-0"]
     assert [(bad.record.position, bool(bad.reason)) for bad in batch.unreadable] == [("2-0", True)]
 
 
 def test_a_record_under_another_markets_key_is_unreadable() -> None:
-    assert len(read_batch([record(encode(trade()), key="kraken:BTC-EUR")], decode_all).unreadable) == 1
+    assert len(read_batch([record(encode(trade()), key="kraken:BTC-EUR")], decode_all, list).unreadable) == 1

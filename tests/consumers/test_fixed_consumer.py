@@ -13,20 +13,23 @@ import pytest
 from django.conf import settings
 from django.db import connection
 from django_redis import get_redis_connection
+from redis import Redis
 
 from actors.models import TransitionLog
 from actors.runner import Runner
 from consumers.fixed_consumer_actor import GROUP, FixedTopicWork
 from consumers.models import FixedTopicConsumer
+from datastore import cache
 from datastore.cache import key_of
+from datastore.feeds import note_acknowledged
 from datastore.markets import ensure_markets
-from datastore.models import Candle, Coverage, DeadLetter, Tick
+from datastore.models import Candle, Coverage, DeadLetter, Feed, Tick
 from datastore.writes import digest
 from streaming.connect import connect
 from streaming.port import Broker, Message
 from streaming.records import LiveRecord, encode
 from tests.consumers.crashing import STEPS
-from tests.datastore.records import BTC, FEED, NOON, SECOND, opened, trade, watermark
+from tests.datastore.records import BTC, FEED, NOON, SECOND, moment, opened, trade, watermark
 
 TOPIC = "tick-data"
 State = FixedTopicConsumer.State
@@ -143,6 +146,34 @@ def test_records_flushed_before_they_were_read_end_the_span_with_their_number(br
     first, second = Coverage.objects.order_by("start")
     assert first.reason == "stream lost 4 records"
     assert second.start > first.stop
+
+
+def test_a_cache_that_is_away_holds_no_trade_back_and_is_written_when_it_is_there(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = Runner(FixedTopicWork(TOPIC), Event())
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "get_redis_connection", lambda _: Redis(host="127.0.0.1", port=1))
+        for half, trades in ((session_records()[:31], 15), (session_records()[31:], 30)):
+            publish(broker, half)
+            step_until(runner, lambda wanted=trades: Tick.objects.count() == wanted)  # type: ignore[misc]
+    stored = get_redis_connection("default")
+    step_until(runner, lambda: stored.exists(key_of(BTC)))
+    runner.end()
+
+
+def test_a_topic_that_is_never_empty_counts_as_read(broker: Broker) -> None:
+    records = session_records(400)
+    note_acknowledged(FEED, moment(NOON + 5), markets=[BTC])
+    runner = Runner(FixedTopicWork(TOPIC), Event())
+
+    def drained() -> bool:
+        publish(broker, [records.pop(0)])  # before each turn, so that no poll comes back empty
+        return Feed.objects.get().drained_at is not None
+
+    step_until(runner, drained)
+    runner.end()
+    assert FixedTopicConsumer.objects.get().error_count == 0
 
 
 @pytest.mark.parametrize("step", STEPS)

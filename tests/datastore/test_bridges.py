@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from django.db import transaction
 from msgspec import structs
@@ -58,9 +60,12 @@ def first_connection(*trades: Trade) -> None:
 
 
 def test_a_replayed_trade_that_an_earlier_connection_brought_bridges_from_its_receipt() -> None:
-    old = [at(20, 1), at(63, 2), at(70, 3)]
-    first_connection(*old)
-    store(*again([*old[1:], at(90, 7)]))
+    # Not every market is numbered.
+    first, second, third, fourth = (
+        structs.replace(at(*place), seq=None) for place in ((20, 1), (63, 2), (70, 3), (90, 4))
+    )
+    first_connection(first, second, third)
+    store(*again([second, third, fourth]))
     assert spans() == [(0, 60)]
     store(proof(5))
     assert spans() == [(0, 60), (63, 102), (102, 102)]
@@ -108,11 +113,32 @@ def test_a_number_that_is_missing_behind_the_last_span_bridges_nothing() -> None
     assert spans() == [(0, 60), (102, 102)]
 
 
-def test_a_number_that_is_missing_in_the_replay_bridges_only_from_the_receipt() -> None:
+def test_a_number_that_is_missing_in_the_replay_bridges_only_what_comes_behind_it() -> None:
+    old = [at(20, 1), at(59, 2), at(65, 3), at(70, 5)]
+    first_connection(*old)
+    store(*again([old[2], old[3], at(90, 6)]), proof(5))
+    assert spans() == [(0, 60), (70, 102), (102, 102)]
+
+
+def test_a_number_that_nobody_ever_saw_forbids_the_bridge() -> None:
     old = [at(20, 1), at(59, 2), at(65, 3)]
     first_connection(*old)
     store(*again([old[2], at(90, 5)]), proof(4))
-    assert spans() == [(0, 60), (65, 102), (102, 102)]
+    assert spans() == [(0, 60), (102, 102)]
+
+
+def test_a_numbering_that_began_anew_bridges_nothing() -> None:
+    first_connection(at(20, 1_000_001), at(59, 1_000_002), at(65, 1_000_003))
+    store(*again([at(80, 5), at(90, 6)]), proof(4))
+    assert spans() == [(0, 60), (102, 102)]
+
+
+def test_a_replayed_trade_that_cannot_be_stored_forbids_the_bridge() -> None:
+    old = [at(20, 1)]
+    first_connection(*old)
+    first, second, opening = again([*old, at(90, 2)])
+    store(first, structs.replace(second, price=Decimal("1e-30")), opening, proof(4))
+    assert spans() == [(0, 60), (102, 102)]
 
 
 def test_a_bridge_survives_a_restart_between_opening_and_proof() -> None:

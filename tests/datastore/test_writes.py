@@ -163,14 +163,14 @@ def test_an_amount_of_nothing_is_a_trade(btc: Market) -> None:
     assert Candle.objects.get(resolution=60).volume == 0
 
 
-def test_trades_before_the_kept_ones_are_refused_without_ending_the_span(btc: Market) -> None:
+def test_a_trade_before_the_kept_ones_is_refused_and_its_time_not_claimed(btc: Market) -> None:
     store(trade(1, NOON))
     kept = digest(btc)
     Tick.objects.all().delete()
     Market.objects.filter(pk=btc.pk).update(ticks_from=moment(NOON - NOON % DAY + DAY))
     result = store(opened(2, NOON), trade(3, NOON + 1), trade(4, NOON + DAY), watermark(5, NOON + DAY))
     assert result.refused == [(1, "older than the trades that are kept")]
-    assert Coverage.objects.get().reason is None
+    assert not Coverage.objects.filter(start__lte=moment(NOON + 1), stop__gt=moment(NOON + 1)).exists()
     assert not rebuild(btc, moment(NOON - DAY), moment(NOON + DAY))
     assert cancel(btc, moment(NOON + DAY), "t4")
     assert digest(btc) == kept

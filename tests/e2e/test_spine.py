@@ -116,7 +116,7 @@ def expect_same(evidence: Evidence, at: int, row: dict[str, Any], before: dict[s
 
 
 def test_a_garbage_frame_becomes_a_dead_letter_and_the_feed_goes_on(platform: Platform) -> None:
-    at = now(platform)
+    at = known_for(platform, 1, now(platform))  # so a socket is open that the frame can go to
     frame = platform.control("garbage", kind="text")["frame"].encode()
     letters = "select reason from dead_letter where raw = %s and topic = 'tick-data'"
     assert until("a dead letter", lambda: platform.rows(letters, frame), 20)

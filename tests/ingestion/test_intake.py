@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from ingestion.clock import SECOND, ClockEstimate
-from ingestion.intake import Intake
-from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark
+from ingestion.intake import LONGEST_REPLAY, Intake
+from streaming.port import RECORD_LIMIT
+from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, encode
 
 T0 = 1_800_000_000
 DAY = 86_400 * SECOND
@@ -180,6 +181,87 @@ def test_a_missing_number_ends_the_span_after_grace_and_a_late_one_does_not() ->
     assert closed.reason == "the provider's numbering lacks 1 trades"
 
 
+def test_nothing_is_claimed_past_a_number_that_is_known_to_be_missing() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.trade(20, CCSEQ=10)
+    feed.records(20)
+    feed.trade(30, CCSEQ=12)  # number 11 was traded in between, and never comes
+    found: list[LiveRecord] = []
+    for at in (31, 33, 34.5, 36):
+        feed.heartbeat(at)
+        found += feed.records(at)
+    (closed,) = [record for record in found if isinstance(record, FeedClosed)]
+    assert after(closed.stop) == 15  # known whole up to 20, less the grace
+
+
+def test_claims_go_on_while_numbers_only_change_places() -> None:
+    feed = Feed()
+    feed.complete(1)
+    for at, seq in ((20, 10), (30, 12), (31, 11), (31, 14)):
+        feed.trade(at, CCSEQ=seq)
+    marks = [record for record in feed.records(31) if isinstance(record, Watermark)]
+    assert [after(mark.until) for mark in marks] == [25]
+
+
+def test_a_span_does_not_begin_before_the_subscription_where_the_database_clock_is_an_hour_behind() -> None:
+    feed = Feed()
+    feed.clock.__init__()  # type: ignore[misc]
+    behind = -3600
+    stamps = [{"TYPE": "20", "SERVER_TIME_MS": T0 * 1000}]
+    stamps += [{"TYPE": "999", "TIMEMS": (T0 + at) * 1000} for at in (30, 60, 90, 120)]
+    found: list[LiveRecord] = []
+    for number, stamp in enumerate(stamps):
+        feed.frame(behind + number * 30, **stamp)
+        feed.intake.watermarks(number, (T0 + behind + number * 30) * SECOND)
+        if number == 0:
+            feed.complete(behind + 1)
+        found += feed.intake.drain()
+    proven = [record for record in found if isinstance(record, Watermark) and record.until > record.start]
+    assert {after(mark.start) for mark in proven} == {90}
+
+
+def test_trades_refused_as_old_by_a_clock_that_jumped_are_not_claimed() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.heartbeat(10)
+    feed.records(10)
+    jump = 31 * 86_400
+    feed.frame(20 + jump, TYPE="999", TIMEMS=(T0 + 20) * 1000)
+    exchange, base, quote = NAMES["btc"]
+    feed.frame(20 + jump, TYPE="0", M=exchange, FSYM=base, TSYM=quote, P=1, Q=1, ID="x", TS=T0 + 20, F="1")
+    feed.frame(40 + jump, TYPE="999", TIMEMS=(T0 + 40) * 1000)
+    found = feed.records(40 + jump)
+    assert feed.intake.rejected
+    assert max(after(record.stop) for record in found if isinstance(record, FeedClosed)) == 5
+    assert all(after(record.start) > 20 for record in found if isinstance(record, Watermark))
+
+
+def test_of_a_very_long_replay_the_oldest_names_are_kept_without_their_numbers() -> None:
+    feed = Feed()
+    for number in range(LONGEST_REPLAY + 100):
+        feed.trade(1, ID=f"i{number}", CCSEQ=number)
+    feed.complete(2)
+    opened = feed.records(2)[-1]
+    assert isinstance(opened, FeedOpened)
+    assert [trade.id for trade in opened.replayed] == [f"i{number}" for number in range(LONGEST_REPLAY)]
+    assert len(encode(opened)) < RECORD_LIMIT
+    assert {trade.seq for trade in opened.replayed} == {None}
+
+
+@pytest.mark.parametrize("raw", [b'{"TYPE":"0","X":' + b"[" * 100_000, b'{"TYPE":"0","TS":' + b"9" * 5_000])
+def test_no_frame_stops_the_intake(raw: bytes) -> None:
+    feed = Feed()
+    feed.intake.take(raw, T0 * SECOND)
+    assert [item.raw for item in feed.intake.rejected] == [raw]
+
+
+def test_a_second_made_of_impossible_nanoseconds_is_refused() -> None:
+    feed = Feed()
+    feed.trade(1, TSNS=10**400)
+    assert [item.reason for item in feed.intake.rejected] == ["a trade without a time"]
+
+
 def test_a_refused_trade_among_the_replayed_ones_forbids_the_bridge() -> None:
     feed = Feed()
     feed.trade(1, ts=-10)
@@ -207,3 +289,38 @@ def test_a_closed_connection_ends_every_span_at_its_last_stop() -> None:
     feed.intake.close("socket lost")
     closed = feed.intake.drain()
     assert [(type(record), after(record.stop)) for record in closed] == [(FeedClosed, 25)] * 2  # type: ignore[union-attr]
+
+
+def test_a_numbering_that_begins_anew_ends_the_span() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.trade(2, CCSEQ=1_000_000)
+    feed.trade(3, CCSEQ=5)
+    feed.trade(4, CCSEQ=6)
+    feed.heartbeat(30)
+    assert [type(record) for record in feed.records(30) if isinstance(record, FeedClosed)] == [FeedClosed]
+
+
+def test_an_ended_subscription_ends_the_connection() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.frame(5, TYPE="17", MESSAGE="UNSUBSCRIBECOMPLETE", SUB="0~Coinbase~BTC~USD")
+    assert feed.intake.refusal is not None
+    assert "ended the subscription" in feed.intake.refusal.reason
+
+
+def test_a_stamp_that_no_clock_could_show_moves_nothing() -> None:
+    feed = Feed()
+    feed.complete(1)
+    for at in (2, 3, 4, 5):
+        feed.trade(at, RTS=10**12)
+        feed.frame(at, TYPE="999", MESSAGE="HEARTBEAT", TIMEMS=10**16)
+    assert feed.clock.now((T0 + 5) * SECOND) == (T0 + 5) * SECOND
+
+
+def test_a_receipt_is_never_noted_before_the_providers_own_stamp() -> None:
+    feed = Feed()
+    feed.trade(1, RTS=T0 + 3600, RTSNS=0)  # not believed: nothing else says that it is an hour later
+    (trade,) = feed.records(1)
+    assert isinstance(trade, Trade)
+    assert after(trade.received_at) == 3600

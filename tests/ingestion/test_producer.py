@@ -17,6 +17,7 @@ from actors.runner import Runner
 from datastore.markets import ensure_markets
 from datastore.models import DeadLetter, Feed, ProviderClock
 from ingestion import producer_actor
+from ingestion.intake import Intake
 from ingestion.models import Producer
 from ingestion.producer_actor import LiveProducer
 from streaming.memory import MemoryBroker
@@ -140,6 +141,23 @@ def test_garbage_is_kept_with_its_reason_and_the_feed_goes_on(bench: Bench) -> N
     assert letter.reason
     assert bytes(letter.raw)
     assert bench.count(FeedClosed) == 2  # it might have been a trade of either market
+
+
+def test_frames_lost_to_a_fault_of_ours_end_the_feed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    live(bench)
+    taken: list[bytes] = []
+
+    def fail(intake: Intake, raw: bytes, at: int) -> None:
+        taken.append(raw)
+        raise ArithmeticError("a frame nobody thought of")
+
+    feed = bench.records()[-1].feed
+    with monkeypatch.context() as patch:
+        patch.setattr(Intake, "take", fail)
+        bench.step_until(lambda: taken)
+    bench.step_until(lambda: bench.count(FeedOpened) == 4)
+    closed = [record for record in bench.records() if isinstance(record, FeedClosed)]
+    assert {(record.feed, record.reason) for record in closed} == {(feed, "frames were lost to a fault of ours")}
 
 
 def test_readers_are_told_the_clock_and_how_far_the_feed_is_acknowledged(bench: Bench) -> None:
