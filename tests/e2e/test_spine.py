@@ -100,7 +100,8 @@ def test_closed_live_minutes_are_the_providers_own_candles_and_the_logs_count(pl
     for at in live:
         expect_same(evidence, at, theirs[at // SECOND], theirs[at // SECOND - 60])
     starting = [segment for segment in evidence.segments if segment.start <= first < segment.stop]
-    assert [segment.state for segment in starting] == ["partial"]
+    # Partial until the provider's own candle of that minute is final and fetched.
+    assert [segment.state for segment in starting] in (["partial"], ["provider"])
 
 
 def expect_same(evidence: Evidence, at: int, row: dict[str, Any], before: dict[str, Any]) -> None:
