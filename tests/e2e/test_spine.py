@@ -88,15 +88,20 @@ def test_the_readmes_curl_answers_with_candles_and_their_certificate(platform: P
     assert {"from", "to", "state", "quiet", "reason", "repair"} == set(body["coverage"][0])
 
 
+def settled(platform: Platform, market: str, first: int) -> tuple[Evidence, list[int]] | None:
+    """Return the evidence once it holds two live minutes that the provider, up to 40 s behind, knows whole."""
+    if watermark(platform, market) < first + 6 * MINUTE:
+        return None
+    evidence = judged(platform, market, first)
+    live = [at for at in live_buckets(evidence) if at + 3 * MINUTE < now(platform)]
+    return (evidence, live) if len(live) >= 2 else None
+
+
 @pytest.mark.parametrize("market", [BTC, ETH])
 def test_closed_live_minutes_are_the_providers_own_candles_and_the_logs_count(platform: Platform, market: str) -> None:
     first = until("a subscription", lambda: subscriptions(platform, market), 30)[0]
-    known_for(platform, 6, first)
-    evidence = judged(platform, market, first)
-    # The provider's answers are up to 40 s old.
-    live = [at for at in live_buckets(evidence) if at + 3 * MINUTE < now(platform)]
+    evidence, live = until("two live minutes", lambda: settled(platform, market, first), 60)
     theirs = platform.provider_candles(market, live[-1] // SECOND, (live[-1] - first) // MINUTE + 2)
-    assert len(live) >= 2
     for at in live:
         expect_same(evidence, at, theirs[at // SECOND], theirs[at // SECOND - 60])
     starting = [segment for segment in evidence.segments if segment.start <= first < segment.stop]
