@@ -140,7 +140,8 @@ def test_servers_and_actors_that_are_killed_come_back(start: Callable[..., Up]) 
     up = start()
     up.until_ready()
     ours = ("granian", "run_fixed_consumer", "run_coordinator", "celery --app config.celery --quiet worker", "beat")
-    for mark in ("pginstall18/bin/postgres", "valkey-server", *ours):
+    # The servers last: a process that notices a dead database first may end by itself instead.
+    for mark in (*reversed(ours), "valkey-server", "pginstall18/bin/postgres"):
         child = up.child(mark)
         assert child, mark
         child.kill()
