@@ -139,7 +139,13 @@ def test_one_command_starts_everything_and_ctrl_c_leaves_no_process(start: Calla
 def test_servers_and_actors_that_are_killed_come_back(start: Callable[..., Up]) -> None:
     up = start()
     up.until_ready()
-    ours = ("granian", "run_fixed_consumer", "run_coordinator", "celery --app config.celery --quiet worker", "beat")
+    ours = (
+        "granian",
+        "run_fixed_consumer",
+        "run_coordinator",
+        "config.celery --quiet worker",
+        "config.celery --quiet beat",
+    )
     # The servers last: a process that notices a dead database first may end by itself instead.
     for mark in (*reversed(ours), "valkey-server", "pginstall18/bin/postgres"):
         child = up.child(mark)
