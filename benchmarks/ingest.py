@@ -73,10 +73,8 @@ def candlekeep(found: list[LiveRecord]) -> tuple[float, Parts]:
         publisher.publish("tick-data", ready[index : index + BATCH])
     work, parts = consumer.FixedTopicWork("tick-data"), Parts()
     runner = Runner(work, Event())
-    while runner.shift is None or not runner.shift.opened:
-        runner.step()  # claims and opens; its first turn takes a batch, so the clock starts before it
-        if runner.shift is not None:
-            break
+    while runner.shift is None:
+        runner.step()  # claims only: the step that opens takes a batch too, so the clock starts before it
     return _drain(runner, work, parts), parts
 
 

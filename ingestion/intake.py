@@ -74,11 +74,6 @@ class Intake:
         """Tell whether the feed has said anything yet."""
         return any(market.n for market in self._markets.values())
 
-    @property
-    def acknowledgeable(self) -> int | None:
-        """Return the newest `until` claimed for any market."""
-        return self._claimed or None
-
     def drain(self) -> list[LiveRecord]:
         """Hand over the records made since the last call."""
         records, self.records = self.records, []

@@ -14,7 +14,6 @@ from decimal import Decimal
 import msgspec
 
 SECOND = 1_000_000
-NAME = "cryptocompare"
 TRADE, COMPLETE, WELCOME, HEARTBEAT, UNAUTHORIZED, LIMITED, PROBLEM = "0", "16", "20", "999", "401", "429", "500"
 ENDED = ("17", "18")  # one or all subscriptions end; we never ask for that
 SELL, BUY = 1, 2
