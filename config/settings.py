@@ -219,14 +219,21 @@ def _database() -> dict[str, Any]:
 
 
 DATABASES = {"default": _database()}
-CACHES = {
-    "default": {
+
+
+def _cache(connect_timeout: float, timeout: float) -> dict[str, Any]:
+    location = REDIS_URL or "redis://127.0.0.1:1/0"
+    # In the address, since django-redis shares one pool between caches of the same address.
+    mark = "&" if "?" in location else "?"
+    return {
         "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": REDIS_URL or "redis://127.0.0.1:1/0",
+        "LOCATION": f"{location}{mark}socket_connect_timeout={connect_timeout}&socket_timeout={timeout}",
         "KEY_PREFIX": "ck",
-        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 2, "SOCKET_TIMEOUT": 5},
     }
-}
+
+
+# hot: asked before every answer, so one that hangs is given up soon and the database answers.
+CACHES = {"default": _cache(2, 5), "hot": _cache(0.5, 0.5)}
 
 # --- Celery: jobs and schedules ---
 CELERY_BROKER_URL = REDIS_URL or "redis://127.0.0.1:1/0"

@@ -31,6 +31,8 @@ POLL = 0.25  # seconds that an idle turn waits
 LINGER = 0.02  # seconds that a small batch may grow, so that a busy market costs per batch
 BATCH = 5_000  # records at the most
 GROUP = "candlekeep"
+# Readers believe a version for two seconds after it was confirmed.
+CONFIRM_EVERY = 0.5  # seconds
 # A feed counts as drained for as long as it was read to its end; readers are told this often.
 DRAINED_EVERY = 4  # idle turns
 
@@ -58,6 +60,7 @@ class FixedTopicWork:
         self._waiting = -1  # records that waited at a beat and are not stored yet; below 0: none were counted
         self._waited_at = 0.0
         self._cold = True  # the cache has not been written anew since we began
+        self._confirmed = 0.0  # when the cache was told last what the database holds
 
     def open(self, session: ActorSession) -> None:
         """Subscribe behind the last committed record, and write the cache anew whatever changed meanwhile."""
@@ -75,6 +78,7 @@ class FixedTopicWork:
 
     def turn(self) -> bool:
         """Handle one batch; True if there may be more."""
+        self._confirm()
         batch, self._ahead = self._ahead, None
         records = batch.records if batch else self._poll()
         if not records:
@@ -112,6 +116,14 @@ class FixedTopicWork:
         if self._subscription is not None:
             self._subscription.close()
         self._subscription = self._ahead = None
+
+    def _confirm(self) -> None:
+        """Keep the cache's versions believed, of idle markets too; one that is away is written anew in time."""
+        now = time.monotonic()
+        if now - self._confirmed >= CONFIRM_EVERY:
+            self._confirmed = now
+            with suppress(cache.CacheUnavailable):
+                cache.confirm()
 
     def _note_idle(self, ago: timedelta) -> None:
         if self._idle % DRAINED_EVERY == 0:

@@ -1,39 +1,49 @@
 """What Valkey holds of each market: its newest candles, version and watermark, written only ever upwards.
 
 A cold, stale or absent cache changes the time of an answer, never its truth. Key `ck:market:<symbol>`, a hash of
-series, version, watermark (ms) and candles (JSON by resolution); a write also wakes the readers of `ck:changes`.
+series, version, watermark and now (ms of the provider's clock), confirmed (Valkey's clock, microseconds: the database
+held nothing newer then) and candles (JSON by resolution). A write that raises it wakes the readers of `ck:changes`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from datetime import timedelta
+from typing import Any
 
+from django.conf import settings
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
 from datastore.queries import fetch_all
+from datastore.statements import statement
 from datastore.writes import MarketChange
 
 LIFETIME = 3600  # seconds; a market that trades is written far more often
-NEWEST = (Path(__file__).parent / "sql" / "newest_candles.sql").read_text()
+CONFIRMED_FOR = 700  # milliseconds in which no other process needs to confirm again
 
 # Two consumers may write out of order: a version that is not newer stays outside, unless the history is another one.
 _RAISE = """
 local raised = 0
 for i, key in ipairs(KEYS) do
-  local at = (i - 1) * 4
+  local at = (i - 1) * 5 + 2
+  local series, version, mark, now, candles = unpack(ARGV, at + 1, at + 5)
   local known = redis.call('HMGET', key, 'series', 'version', 'watermark')
-  local version, mark = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]) or 0
-  local same = known[1] == ARGV[at + 2]
-  local newer = not same or tonumber(known[2]) < version
-  if newer or tonumber(known[2]) == version and (tonumber(known[3]) or 0) <= mark then
-    redis.call('HSET', key, 'series', ARGV[at + 2], 'version', ARGV[at + 3],
-               'watermark', ARGV[at + 4], 'candles', ARGV[at + 5])
-    redis.call('PUBLISH', 'ck:changes', key .. ' ' .. ARGV[at + 3])
-    raised = raised + 1
+  local newer = known[1] ~= series or tonumber(known[2]) < tonumber(version)
+  local same = not newer and tonumber(known[2]) == tonumber(version)
+  if newer or same and (tonumber(known[3]) or 0) <= (tonumber(mark) or 0) then
+    redis.call('HSET', key, 'series', series, 'version', version, 'watermark', mark, 'now', now, 'confirmed', ARGV[2])
+    if candles ~= '' then
+      redis.call('HSET', key, 'candles', candles)
+    elseif newer then
+      redis.call('HDEL', key, 'candles')
+    end
+    redis.call('EXPIRE', key, ARGV[1])
+    if newer or candles ~= '' then
+      redis.call('PUBLISH', 'ck:changes', key .. ' ' .. version)
+      raised = raised + 1
+    end
   end
-  redis.call('EXPIRE', key, ARGV[1])
 end
 return raised
 """
@@ -51,23 +61,36 @@ def key_of(symbol: str) -> str:
 def write_changed(changes: Sequence[MarketChange]) -> int:
     """Write the markets that changed; return how many the cache took. Raises CacheUnavailable."""
     ids = [change.market_id for change in changes if change.changed]
-    return _write(ids) if ids else 0
+    return _write("newest", {"ids": ids}) if ids else 0
 
 
 def write_all() -> int:
     """Write every market anew, whatever changed. Raises CacheUnavailable."""
-    return _write(None)
+    return _write("newest", {"ids": None})
 
 
-def _write(ids: list[int] | None) -> int:
-    rows = fetch_all(NEWEST, {"ids": ids})
-    if not rows:
-        return 0
-    values = [str(LIFETIME)]
-    for _symbol, series, version, watermark, candles in rows:
-        values += [series, str(version), "" if watermark is None else str(watermark), candles]
+def confirm() -> int:
+    """Say of every market what the database holds now; return how many a writer had not brought. As write_all raises.
+
+    A reader trusts a version for two seconds after this. It heals what a writer left out that died in between.
+    """
+    try:
+        first = get_redis_connection("default").set("ck:confirming", "1", nx=True, px=CONFIRMED_FOR)
+    except RedisError as exc:
+        raise CacheUnavailable(f"the cache does not answer: {exc}") from exc
+    return _write("standing", {}) if first else 0
+
+
+def _write(name: str, values: dict[str, Any]) -> int:
     try:
         client = get_redis_connection("default")
-        return int(client.eval(_RAISE, len(rows), *[key_of(row[0]) for row in rows], *values))
+        seconds, micros = client.time()  # before the rows are read: they are what was true by then
+        rows = fetch_all(statement("cache", name), {"stale": timedelta(seconds=settings.STALE_AFTER), **values})
+        if not rows:
+            return 0
+        arguments = [str(LIFETIME), f"{seconds}{micros:06}"]
+        for _symbol, *facts in rows:
+            arguments += ["" if fact is None else str(fact) for fact in facts]
+        return int(client.eval(_RAISE, len(rows), *[key_of(row[0]) for row in rows], *arguments))
     except RedisError as exc:
         raise CacheUnavailable(f"the cache does not answer: {exc}") from exc

@@ -219,6 +219,11 @@ def settle(names: Sequence[str], by: str) -> None:
             request.retired_at = timezone.now()
 
 
+def is_awaited(symbol: str, timeframe: str) -> bool:
+    """Tell whether a request of this process waits for somebody to be answered about this series."""
+    return (symbol, timeframe) in _unanswered
+
+
 def _settle_unanswered(series: Series) -> None:
     """End the requests of this process whose question this answers, also those whose reader went away before."""
     key = (series.market, series.timeframe)

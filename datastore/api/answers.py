@@ -27,8 +27,13 @@ class JsonAlways(DefaultContentNegotiation):
 
 def json_answer(body: Any, headers: Mapping[str, str] | None = None, status: int = 200) -> HttpResponse:
     """Return body as JSON; caches may keep it but must ask again (no-cache)."""
+    return ready_answer(msgspec.json.encode(body), headers, status)
+
+
+def ready_answer(body: bytes, headers: Mapping[str, str] | None = None, status: int = 200) -> HttpResponse:
+    """Return bytes that are JSON already."""
     return HttpResponse(
-        msgspec.json.encode(body),
+        body,
         status=status,
         content_type="application/json",
         headers={"Cache-Control": "no-cache", **(headers or {})},

@@ -16,7 +16,8 @@ from django.views.decorators.gzip import gzip_page
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from datastore.api.answers import json_answer
+from datastore.api.answers import json_answer, ready_answer
+from datastore.api.hot import asked, body_of, parts_of, usual
 from datastore.api.instants import to_ms
 from datastore.api.lookup import find_market
 from datastore.api.params import (
@@ -24,7 +25,6 @@ from datastore.api.params import (
     DEFAULT_WAIT,
     MAX_ROWS,
     SeriesQuestion,
-    candles_question,
     coverage_question,
     query_of,
 )
@@ -32,9 +32,10 @@ from datastore.api.requests import accepted, refused_json, request_json
 from datastore.api.series import candles_json, coverage_json, etag
 from datastore.api.window import Window, window
 from datastore.clock import provider_now
-from datastore.datastore_actor import answer
+from datastore.datastore_actor import answer, is_awaited
 from datastore.merge import Series, read_series
 from datastore.models import Market
+from datastore.ready import Ready, keep, look
 from datastore.timeframes import TIMEFRAMES
 
 # A question longer than this is fetched from its provider in parts: 300 pages of the provider's.
@@ -60,17 +61,24 @@ class Candles(APIView):
 
         What nobody has tried to fetch is fetched; 202 where it is not there in time, and nothing else is.
         """
-        question = candles_question(query_of(request))
+        question = asked(request)
+        name = usual(question)
+        seen = look(question.market, name) if name and not is_awaited(question.market, question.timeframe) else None
+        if seen and seen.hit:
+            return _given(request, seen.hit)
         page = _page(request.path, question)
+        if seen and (still := seen.still(page.market)):
+            return _given(request, still)
         found = answer(page.market, question.timeframe, page.read, page.reach, question.wait)
         if found.request and found.is_to_come:
             return accepted(found.request)
         running = request_json(found.request, found.refusal) if found.request else refused_json(found.refusal)
         shown = (question.timeframe, question.closed_only, question.numbers, page.following, running)
         tag = etag(found.series, *shown)
-        return _unless_known(request, tag) or json_answer(
-            candles_json(found.series, question.numbers, page.following, running), {"ETag": tag}
-        )
+        response = json_answer(candles_json(found.series, question.numbers, page.following, running), {"ETag": tag})
+        if seen and name and running is None:
+            keep(seen, name, found.series, tag, parts_of(response.content, found.series))
+        return _unless_known(request, tag) or response
 
 
 @method_decorator(gzip_page, name="dispatch")
@@ -86,17 +94,24 @@ class CoverageView(APIView):
         return _unless_known(request, tag) or json_answer(coverage_json(series, page.following), {"ETag": tag})
 
 
-def _page(path: str, asked: SeriesQuestion) -> Page:
-    market, frame = find_market(asked.market), TIMEFRAMES[asked.timeframe]
-    read = partial(read_series, market, asked.timeframe, closed_only=asked.closed_only)
-    if asked.start is None:
-        return Page(market, partial(read, None, asked.stop, limit=asked.limit or DEFAULT_ROWS))
-    span = window(frame, asked.start, asked.stop, asked.limit or MAX_ROWS, provider_now())
+def _given(request: Request, ready: Ready) -> HttpResponseBase:
+    """Return a ready answer, or 304 where the asker has it."""
+    if "HTTP_IF_NONE_MATCH" in request.META and (known := _unless_known(request, ready.kept.etag)):
+        return known
+    return ready_answer(body_of(ready), {"ETag": ready.kept.etag})
+
+
+def _page(path: str, question: SeriesQuestion) -> Page:
+    market, frame = find_market(question.market), TIMEFRAMES[question.timeframe]
+    read = partial(read_series, market, question.timeframe, closed_only=question.closed_only)
+    if question.start is None:
+        return Page(market, partial(read, None, question.stop, limit=question.limit or DEFAULT_ROWS))
+    span = window(frame, question.start, question.stop, question.limit or MAX_ROWS, provider_now())
     whole = partial(read, span.start, span.stop)
     if not span.has_more:
         return Page(market, whole)
     reach = min(span.end, span.start + MOST_FETCHED * timedelta(seconds=frame.base))
-    return Page(market, whole, reach, _following(path, market.symbol, asked, span))
+    return Page(market, whole, reach, _following(path, market.symbol, question, span))
 
 
 def _following(path: str, symbol: str, question: SeriesQuestion, span: Window) -> str:

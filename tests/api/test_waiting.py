@@ -295,7 +295,7 @@ def test_a_reader_waits_without_the_cache_too(
     client: Client, market: Market, coordinator: Coordinator, settings: Any
 ) -> None:
     nowhere = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": "redis://127.0.0.1:1/0"}
-    settings.CACHES = {"default": nowhere}
+    settings.CACHES = {"default": nowhere, "hot": nowhere}
     with meanwhile(lambda: bring(market)):
         assert body_of(client, ADDRESS + "&wait=8")["complete"] is True
 

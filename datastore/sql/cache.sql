@@ -1,9 +1,12 @@
--- The newest candle of each base resolution of these markets, with what a reader compares: series, version, watermark.
-select m.symbol, m.series::text, m.version, (extract(epoch from m.watermark) * 1000)::bigint,
+-- name: newest
+-- What a reader compares (series, version, served watermark and provider's time in ms), and the newest candle of each
+-- base resolution of these markets.
+select m.symbol, h.series, h.version, h.watermark / 1000, h.now / 1000,
        coalesce(json_object_agg(c.resolution, json_build_array(
            (extract(epoch from c.open_time) * 1000)::bigint, c.open::text, c.high::text, c.low::text, c.close::text,
            c.volume::text, c.quote_volume::text, c.trades, c.revision)) filter (where c.resolution is not null), '{}')::text
   from market m
+ cross join lateral series_head(m.id, %(stale)s) h
   left join lateral (
        select n.*
          from (values (60), (3600), (86400)) as r (resolution)
@@ -12,4 +15,10 @@ select m.symbol, m.series::text, m.version, (extract(epoch from m.watermark) * 1
                where k.market_id = m.id and k.resolution = r.resolution and k.trades > 0
                order by k.open_time desc limit 1) n) c on true
  where %(ids)s::int[] is null or m.id = any (%(ids)s::int[])
- group by m.id
+ group by m.symbol, h.series, h.version, h.watermark, h.now;
+
+-- name: standing
+-- The same of every market without its candles.
+select m.symbol, h.series, h.version, h.watermark / 1000, h.now / 1000, ''
+  from market m
+ cross join lateral series_head(m.id, %(stale)s) h;

@@ -1,0 +1,51 @@
+"""The usual questions, the newest N candles of a timeframe, answered from ready bytes (datastore/ready.py)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from django.http import QueryDict
+from rest_framework.request import Request
+
+from datastore.api.answers import pack
+from datastore.api.instants import ms, to_ms
+from datastore.api.params import DEFAULT_ROWS, SeriesQuestion, candles_question
+from datastore.api.series import cursor
+from datastore.merge import Series
+from datastore.ready import Ready
+
+
+def asked(request: Request) -> SeriesQuestion:
+    """Return what GET candles asks for; the same query again costs nothing. Raises BadParameters."""
+    return _read(request.META["QUERY_STRING"])
+
+
+@lru_cache(maxsize=1024)
+def _read(query: str) -> SeriesQuestion:
+    return candles_question(dict(QueryDict(query).lists()))
+
+
+def usual(question: SeriesQuestion) -> str | None:
+    """Return the name under which a question's answer is kept, None where it asks for a range of its own."""
+    if question.start is not None or question.stop is not None:
+        return None
+    limit, closed = question.limit or DEFAULT_ROWS, int(question.closed_only)
+    return f"{question.timeframe}:{limit}:{closed}:{question.numbers}"
+
+
+def parts_of(body: bytes, series: Series) -> tuple[bytes, bytes, bytes]:
+    """Return an answer's bytes before, between and after what body_of() puts in anew."""
+    before, rest = body.split(_times(to_ms(series.server_time), ms(series.watermark)), 1)
+    between, after = rest.split(cursor(series).encode(), 1)
+    return before, between, after
+
+
+def body_of(ready: Ready) -> bytes:
+    """Return an answer's bytes with its times and its cursor."""
+    kept = ready.kept
+    cursor_now = pack(kept.series, kept.version, ready.watermark).encode()
+    return b"".join((kept.before, _times(ready.now, ready.watermark), kept.between, cursor_now, kept.after))
+
+
+def _times(now: int, watermark: int | None) -> bytes:
+    return b'"server_time":%d,"watermark":%s,' % (now, b"null" if watermark is None else b"%d" % watermark)

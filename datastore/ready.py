@@ -1,0 +1,199 @@
+"""Ready answers to the usual questions: a question's bytes, kept as long as they are what would be read anew.
+
+In Valkey under `ck:answer:<symbol>:<question>`, a hash of what the answer shows (series, version, watermark and now in
+ms), `read` (Valkey's clock before the rows were read) and its parts; `ck:answers` names them all, the oldest first, so
+that they never fill the memory that streams live in. Each process keeps the parts it has seen, named by read and
+version, so that a look brings bytes only where they are new to it. An answer is given
+
+1. where its market was confirmed within two seconds (cache.py): one look, no database. It shows the confirmed version
+   and stands in the same minute of watermark and provider's time, so no bucket began or was closed since. While one
+   reader makes a newer one, the others get this one, at most a second old;
+2. where nobody confirms: after a look at the market's row, and only if it shows just that.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from redis.exceptions import RedisError
+
+from datastore.cache import key_of
+from datastore.evidence import head_of
+from datastore.intervals import micros_of
+from datastore.line import Script
+from datastore.merge import Series
+from datastore.models import Market
+
+CONFIRMED = 2_000_000  # microseconds that a version is believed after its confirmation
+MAKING = 250  # milliseconds that one reader has to make a newer answer while others get the one before
+LAGGING = 1_000_000  # microseconds: how old that one may be
+KEPT, LIFETIME = 256, 120_000  # answers at most, and milliseconds each
+LARGEST = 256 * 1024  # bytes of an answer worth keeping
+AWAY = 1.0  # seconds that a cache which did not answer is left alone
+MINUTE = 60_000
+HIT, UNCONFIRMED = b"hit", b"unconfirmed"
+
+_LOOK = Script("""
+local time = redis.call('TIME')
+local clock = time[1] * 1000000 + time[2]
+local market = redis.call('HMGET', KEYS[1], 'series', 'version', 'watermark', 'now', 'confirmed')
+local answer = redis.call('HMGET', KEYS[2], 'series', 'version', 'watermark', 'now', 'read')
+local function minute(text) return math.floor((tonumber(text) or -1) / 60000) end
+local function told(state, watermark, now)
+  local name = answer[5] and answer[5] .. ':' .. answer[2]
+  local found = {state, string.format('%.0f', clock), watermark, now, name}
+  if name and name ~= ARGV[4] then
+    local parts = redis.call('HMGET', KEYS[2], 'etag', 'before', 'between', 'after')
+    for i, value in ipairs({answer[1], answer[2], answer[3], answer[4], unpack(parts)}) do found[5 + i] = value end
+  end
+  return found
+end
+if not market[5] or clock - market[5] > tonumber(ARGV[1]) then
+  return told('unconfirmed', answer[3], answer[4])
+end
+local now = string.format('%.0f', math.floor(market[4] + (clock - market[5]) / 1000))
+if answer[1] == market[1] and answer[2] == market[2] and minute(answer[3]) == minute(market[3])
+    and minute(answer[4]) == minute(now) then
+  return told('hit', market[3], now)
+end
+local shown = answer[1] == market[1] and clock - answer[5] <= tonumber(ARGV[3])
+if not shown or redis.call('SET', KEYS[2] .. ':making', '1', 'NX', 'PX', ARGV[2]) then
+  return {'make', string.format('%.0f', clock)}
+end
+return told('hit', answer[3], answer[4])
+""")
+# Readers may finish out of order: what was read earlier, or shows an older version, stays outside.
+_KEEP = Script("""
+local known = redis.call('HMGET', KEYS[1], 'series', 'version', 'read')
+if known[1] == ARGV[2] and (tonumber(known[2]) > tonumber(ARGV[3]) or tonumber(known[3]) > tonumber(ARGV[6])) then
+  return 0
+end
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'series', ARGV[2], 'version', ARGV[3], 'watermark', ARGV[4], 'now', ARGV[5],
+           'read', ARGV[6], 'etag', ARGV[7], 'before', ARGV[8], 'between', ARGV[9], 'after', ARGV[10])
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+redis.call('ZADD', 'ck:answers', ARGV[6], KEYS[1])
+local most = tonumber(ARGV[11])
+for _, old in ipairs(redis.call('ZRANGE', 'ck:answers', 0, -most - 1)) do redis.call('DEL', old) end
+redis.call('ZREMRANGEBYRANK', 'ck:answers', 0, -most - 1)
+return 1
+""")
+_seen: dict[tuple[str, str], Kept] = {}  # by symbol and question, the oldest first
+_away_until = 0.0
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer's bytes without what changes from one second to the next: its times, and the cursor made of them."""
+
+    series: str
+    version: int
+    watermark: int | None  # ms
+    now: int  # ms, the provider's time
+    name: bytes
+    etag: str
+    before: bytes
+    between: bytes
+    after: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """An answer to be given, with the times that it is to show (ms)."""
+
+    kept: Kept
+    watermark: int | None
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the cache knows of a question; clock: Valkey's, before anything is read, for keep()."""
+
+    clock: bytes
+    hit: Ready | None = None  # may be given as it is
+    unconfirmed: Kept | None = None
+
+    def still(self, market: Market) -> Ready | None:
+        """Return the answer where nobody confirmed the market's version but its row does, as it stands now."""
+        kept = self.unconfirmed
+        if kept is None:
+            return None
+        head = head_of(market)
+        watermark, now = None if head.watermark is None else head.watermark // 1000, head.now // 1000
+        same = (head.series_id, head.version) == (kept.series, kept.version)
+        same = same and (_minute(watermark), _minute(now)) == (_minute(kept.watermark), _minute(kept.now))
+        return Ready(kept, watermark, now) if same else None
+
+
+def look(symbol: str, question: str) -> Look | None:
+    """Ask for a market's ready answer; None where the cache does not answer."""
+    if time.monotonic() < _away_until:
+        return None
+    seen = _seen.get((symbol, question))
+    try:
+        keys = (key_of(symbol), _key(symbol, question))
+        found = _LOOK(keys, CONFIRMED, MAKING, LAGGING, seen.name if seen else b"")
+    except RedisError as exc:
+        _lost(exc)
+        return None
+    return _told(found, symbol, question, seen)
+
+
+def keep(look: Look, question: str, series: Series, etag: str, parts: Sequence[bytes]) -> None:
+    """Keep an answer that was read after the look. A cache that is away costs the next reader a read, no more."""
+    if sum(map(len, parts)) > LARGEST:
+        return
+    watermark = "" if series.watermark is None else micros_of(series.watermark) // 1000
+    shown = (series.series_id, series.version, watermark, micros_of(series.server_time) // 1000)
+    try:
+        _KEEP((_key(series.market, question),), LIFETIME, *shown, look.clock, etag, *parts, KEPT)
+    except RedisError as exc:
+        _lost(exc)
+
+
+def _key(symbol: str, question: str) -> str:
+    return f"ck:answer:{symbol}:{question}"
+
+
+def _told(found: list[Any], symbol: str, question: str, seen: Kept | None) -> Look:
+    state, clock, *rest = found
+    if len(rest) < 3:
+        return Look(clock)
+    watermark, now, name, *parts = rest
+    kept = _remember(symbol, question, name, parts) if parts else seen
+    if kept is None:
+        return Look(clock)
+    if state == UNCONFIRMED:
+        return Look(clock, unconfirmed=kept)
+    return Look(clock, Ready(kept, _whole(watermark), int(now)))
+
+
+def _remember(symbol: str, question: str, name: bytes, parts: Sequence[bytes]) -> Kept:
+    """Keep the parts in this process; the answers it got first make room."""
+    series, version, watermark, now, etag, *text = parts
+    kept = Kept(series.decode(), int(version), _whole(watermark), int(now), name, etag.decode(), *text)
+    if (symbol, question) not in _seen and len(_seen) >= KEPT:
+        _seen.pop(next(iter(_seen)), None)
+    _seen[symbol, question] = kept
+    return kept
+
+
+def _whole(text: bytes) -> int | None:
+    return int(text) if text else None
+
+
+def _minute(ms: int | None) -> int | None:
+    return None if ms is None else ms // MINUTE
+
+
+def _lost(exc: RedisError) -> None:
+    """Leave the cache alone for a moment: a frozen one would hold up every reader."""
+    global _away_until
+    _away_until = time.monotonic() + AWAY
+    log.warning("answers without the cache", reason=str(exc))
