@@ -1,0 +1,116 @@
+"""A load generator in a process of its own: `python -m benchmarks.load`, which reads its Load as JSON from stdin.
+
+Plain sockets in one thread, so that what it costs the measured server's machine stays small and the same for all.
+"""
+
+from __future__ import annotations
+
+import json
+import selectors
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from statistics import quantiles
+
+CHUNK = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Ask `path` ({n} is the number of the request) over so many connections for so many seconds."""
+
+    port: int
+    path: str
+    seconds: float = 5.0
+    connections: int = 8
+    headers: dict[str, str] = field(default_factory=dict)
+    sample: int = 0  # every so manieth answer is kept with its time; 0: none
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What came back: answers a second, milliseconds, statuses, and the kept answers (wall time, body)."""
+
+    rate: float
+    p50: float
+    p99: float
+    statuses: dict[str, int]
+    samples: list[tuple[float, str]]
+
+    def __str__(self) -> str:
+        return f"{self.rate:,.0f} requests/s, p50 {self.p50:.1f} ms, p99 {self.p99:.1f} ms"
+
+
+def run(load: Load) -> Figures:
+    """Generate the load in another process and return its figures. Raises where an answer was not 200."""
+    command = [sys.executable, "-m", "benchmarks.load"]
+    done = subprocess.run(command, input=json.dumps(asdict(load)), stdout=subprocess.PIPE, text=True, check=True)
+    figures = Figures(**json.loads(done.stdout))
+    if set(figures.statuses) != {"200"}:
+        raise RuntimeError(f"{load.path}: answers {figures.statuses}")
+    return figures
+
+
+class _Connection:
+    """One connection with one question under way."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self.socket = socket.create_connection(("127.0.0.1", load.port))
+        self._got = bytearray()
+        self._length = 0  # of the whole answer, 0 while its head is not there
+        self.asked = 0.0
+
+    def ask(self, number: int) -> None:
+        path = self._load.path.replace("{n}", str(number))
+        lines = [f"GET {path} HTTP/1.1", "Host: 127.0.0.1"]
+        lines += [f"{name}: {value}" for name, value in self._load.headers.items()]
+        self._got.clear()
+        self._length, self.asked = 0, time.perf_counter()
+        self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+
+    def read(self) -> bytearray | None:
+        """Take what has arrived; return the answer once it is whole."""
+        received = self.socket.recv(CHUNK)
+        if not received:
+            raise ConnectionError("the server closed the connection")
+        self._got += received
+        if not self._length and (end := self._got.find(b"\r\n\r\n")) >= 0:
+            self._length = end + 4 + _content_length(bytes(self._got[:end]))
+        return self._got if self._length and len(self._got) >= self._length else None
+
+
+def _content_length(head: bytes) -> int:
+    lines = (line.partition(b":") for line in head.lower().split(b"\r\n"))
+    return next((int(value) for name, _, value in lines if name == b"content-length"), 0)
+
+
+def _measure(load: Load) -> Figures:
+    times: list[float] = []
+    statuses: dict[str, int] = {}
+    samples: list[tuple[float, str]] = []
+    waiting = selectors.DefaultSelector()
+    for number in range(load.connections):
+        connection = _Connection(load)
+        waiting.register(connection.socket, selectors.EVENT_READ, connection)
+        connection.ask(number)
+    began, number = time.perf_counter(), load.connections
+    while time.perf_counter() - began < load.seconds:
+        for key, _ in waiting.select(timeout=1):
+            if (answer := key.data.read()) is None:
+                continue
+            times.append(time.perf_counter() - key.data.asked)
+            status = answer[9:12].decode()
+            statuses[status] = statuses.get(status, 0) + 1
+            if load.sample and len(times) % load.sample == 0:
+                samples.append((time.time(), answer.partition(b"\r\n\r\n")[2].decode()))
+            key.data.ask(number)
+            number += 1
+    took, cuts = time.perf_counter() - began, quantiles(times, n=100)
+    return Figures(len(times) / took, cuts[49] * 1000, cuts[98] * 1000, statuses, samples)
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(_measure(Load(**json.load(sys.stdin))))))
