@@ -18,22 +18,21 @@ from rest_framework.request import Request
 
 from datastore import budget
 from datastore.api.addresses import address_of
-from datastore.api.rates import Bucket, take
+from datastore.api.sent_key import key_of
+from datastore.api.throttle import take_turn
 from datastore.budget import Spend
-from datastore.keys import KeyHolder, holder_of
+from datastore.keys import KeyHolder
 
 if TYPE_CHECKING:  # its module imports this one: these classes are the defaults of its views
     from rest_framework.views import APIView
 
-# Kept in request.META: no header can be spelled so.
-KEY, ASKER = "candlekeep.key", "candlekeep.asker"
+ASKER = "candlekeep.asker"  # in request.META: no header can be spelled so
 SENT_AS = "sent as `Authorization: Bearer ck_…` or `X-API-Key: ck_…`"
 TO_READ = f"Reading needs an API key here, {SENT_AS}. `manage.py create_api_key NAME` makes one."
 TO_WRITE = (
     f"Writing needs an API key with the write scope, {SENT_AS} (`manage.py create_api_key NAME --write` makes one), or "
     "the session of a staff user with its CSRF token (/admin/)."
 )
-NOT_A_KEY = "This API key is malformed, unknown or revoked. `manage.py create_api_key NAME` makes a new one."
 NOT_STAFF = "The user of this session is not staff. An API key will do: `manage.py create_api_key NAME` makes one."
 
 
@@ -71,12 +70,13 @@ class ReadOrWrite(BasePermission):
     """The reading rule for safe methods, the writing rule for all others."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        """Return True; raise NotAuthenticated or PermissionDenied with what to do."""
+        """Return True; raise NotAuthenticated or PermissionDenied with what to do, or Throttled."""
         name = str(request.method).lower()
         if name not in view.http_method_names or not hasattr(view, name):
             return True  # nothing can be done by it: 405 says more than 401
         refusal = _refusal(request)
         if refusal is not None:
+            take_turn(request, view)  # being refused counts too
             raise refusal
         return True
 
@@ -86,47 +86,11 @@ def _refusal(request: Request) -> APIException | None:
     if reading and not settings.REQUIRE_API_KEY:
         return None
     if isinstance(holder, KeyHolder):
-        return (
-            None if reading or holder.writes else PermissionDenied(f"The key {holder.name!r} may only read. {TO_WRITE}")
-        )
+        may = reading or holder.writes
+        return None if may else PermissionDenied(f"The key {holder.name!r} may only read. {TO_WRITE}")
     if user is None:
         return NotAuthenticated(TO_READ if reading else TO_WRITE)
     return None if user.is_staff else PermissionDenied(NOT_STAFF)
-
-
-def key_of(request: HttpRequest) -> KeyHolder | None:
-    """Return whose key is sent, None where none is. X-API-Key goes first: a proxy may want Authorization for itself.
-
-    Raises AuthenticationFailed for a key that is not valid, Throttled where an address sends too many new ones.
-    """
-    if KEY not in request.META:
-        text = _sent(request)
-        request.META[KEY] = None if text is None else _recognised(request, text)
-    found: KeyHolder | None = request.META[KEY]
-    return found
-
-
-def _sent(request: HttpRequest) -> str | None:
-    own: str | None = request.META.get("HTTP_X_API_KEY")
-    if own is not None:
-        return own.strip()
-    scheme, _, text = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-    return text.strip() if scheme.lower() == "bearer" else None
-
-
-def _recognised(request: HttpRequest, text: str) -> KeyHolder:
-    holder = holder_of(text, before_asking=lambda: _limit_look_ups(request))
-    if holder is None:
-        raise AuthenticationFailed(NOT_A_KEY)
-    return holder
-
-
-def _limit_look_ups(request: HttpRequest) -> None:
-    """Let an address have only so many keys looked up: inventing them must not become the database's work."""
-    limit = settings.RATE_LIMIT_PER_ADDRESS
-    turn = take(Bucket(f"look-up:{address_of(request)}", limit)) if limit else None
-    if turn is not None and not turn.allowed:
-        raise Throttled(turn.wait)
 
 
 def may_read(request: HttpRequest) -> bool:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.http import HttpRequest
+from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from datastore.api.access import key_of
 from datastore.api.addresses import address_of
 from datastore.api.rates import Bucket, headers, take
+from datastore.api.sent_key import key_of
 
 if TYPE_CHECKING:  # its module imports this one: these classes are the defaults of its views
     from rest_framework.views import APIView
@@ -28,21 +29,21 @@ def bucket_of(request: HttpRequest) -> Bucket | None:
     return Bucket(name, limit) if limit else None
 
 
+def take_turn(request: Request, view: APIView) -> None:
+    """Count the request, and put the RateLimit headers on whatever the view answers. Raises Throttled."""
+    bucket = bucket_of(request._request)
+    turn = take(bucket) if bucket else None
+    if bucket is None or turn is None:
+        return
+    view.headers.update(headers(bucket, turn))
+    if not turn.allowed:
+        raise Throttled(turn.wait)
+
+
 class RateLimit(BaseThrottle):
     """One step in Valkey per request, whatever the rate."""
 
-    seconds = 0.0
-
     def allow_request(self, request: Request, view: APIView) -> bool:
-        """Say whether the request may go on, and put the RateLimit headers on whatever the view answers."""
-        bucket = bucket_of(request._request)
-        turn = take(bucket) if bucket else None
-        if bucket is None or turn is None:
-            return True
-        view.headers.update(headers(bucket, turn))
-        self.seconds = turn.wait
-        return turn.allowed
-
-    def wait(self) -> float:
-        """Return the seconds until the next request may come."""
-        return self.seconds
+        """Return True; raise Throttled where too many have come."""
+        take_turn(request, view)
+        return True

@@ -155,6 +155,13 @@ def test_refusals_of_other_kinds_carry_the_headers_too(client: Client, market: M
     assert (response.status_code, response["RateLimit-Remaining"]) == (400, "19")
 
 
+def test_being_refused_counts_too(client: Client, market: Market, settings: Any) -> None:
+    settings.RATE_LIMIT_PER_ADDRESS = 1
+    mine = fresh_address()
+    asked = [client.post("/api/v1/backfill", REMOTE_ADDR=mine).status_code for _ in range(BURST + 1)]
+    assert asked == [401] * BURST + [429]
+
+
 def test_a_key_has_its_own_bucket_wherever_it_asks_from(client: Client, market: Market, settings: Any) -> None:
     settings.RATE_LIMIT_PER_ADDRESS, settings.RATE_LIMIT_PER_KEY = 30, 1
     plain, fast, free = (saved_key(name, ApiKey.Scope.READ, rate) for name, rate in (("p", None), ("f", 600), ("o", 0)))
