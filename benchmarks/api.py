@@ -18,11 +18,12 @@ from pathlib import Path
 from threading import Event, Thread
 
 import psycopg
+from tests.waiting import until
 
-from benchmarks.load import Figures, Load, run as generate
+from benchmarks.load import Figures, Load
+from benchmarks.load import run as generate
 from benchmarks.platform import folder, running
 from config.embedded import free_port
-from tests.waiting import until
 
 MARKET = "coinbase:BTC-USD"
 HOT = f"/api/v1/candles?market={MARKET}&timeframe=1m"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import shlex
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
+
+from config.networks import is_loopback
 
 STREAM_SCHEMES = ("redis://", "rediss://", "unix://", "memory://")
 
@@ -70,9 +71,54 @@ def reachable_by_name(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-def is_loopback(host: str) -> bool:
-    """Say whether only this machine reaches a server listening on host."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+@register()
+def open_reading(**kwargs: Any) -> list[CheckMessage]:
+    """Data that others reach without a key is open on purpose, not by oversight."""
+    if settings.REQUIRE_API_KEY:
+        return []
+    if not is_loopback(settings.HOST):
+        return [
+            Warning(
+                f"HOST={settings.HOST} is open to other machines, and REQUIRE_API_KEY is off: all of them may read.",
+                hint="Unset REQUIRE_API_KEY (it is then on) and make keys with `manage.py create_api_key NAME`.",
+                id="candlekeep.W003",
+            )
+        ]
+    if settings.TRUSTED_PROXIES and not settings.REQUIRE_API_KEY_GIVEN:
+        return [
+            Warning(
+                "TRUSTED_PROXIES lets others in, and REQUIRE_API_KEY is not set: whoever reaches the proxy may read.",
+                hint="Set REQUIRE_API_KEY=1, or REQUIRE_API_KEY=0 to say that reading is open to them.",
+                id="candlekeep.W004",
+            )
+        ]
+    return []
+
+
+@register()
+def any_page(**kwargs: Any) -> list[CheckMessage]:
+    """A page of a stranger, open in somebody's browser, asks in the name of that machine's address."""
+    if not settings.CORS_ALLOW_ALL_ORIGINS or settings.REQUIRE_API_KEY:
+        return []
+    return [
+        Warning(
+            "CORS_ORIGINS=* while reading needs no key: any web page opened here may read and have history fetched.",
+            hint="List the pages' origins in CORS_ORIGINS, or set REQUIRE_API_KEY=1.",
+            id="candlekeep.W005",
+        )
+    ]
+
+
+@register()
+def believable_proxies(**kwargs: Any) -> list[CheckMessage]:
+    """Whoever is believed to be a proxy may say of every request that it came from somebody else."""
+    everybody = [str(network) for network in settings.TRUSTED_PROXIES if network.prefixlen == 0]
+    if not everybody:
+        return []
+    return [
+        Warning(
+            f"TRUSTED_PROXIES holds {', '.join(everybody)}: everybody may claim any address, and no limit binds.",
+            hint="List only your proxies, for example TRUSTED_PROXIES=10.0.0.5.",
+            id="candlekeep.W006",
+        )
+    ]

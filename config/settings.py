@@ -9,10 +9,11 @@ from typing import Any
 
 import django_stubs_ext
 import environ
-import structlog
 from django.core.exceptions import ImproperlyConfigured
 
 from config.kept import is_held, kept_secret
+from config.logs import logging_settings
+from config.networks import ANY, is_loopback, networks, origins
 
 # Lets classes be written as mypy reads them: ModelAdmin[Market], QuerySet[Candle].
 django_stubs_ext.monkeypatch()
@@ -129,6 +130,15 @@ DATABASE_URL = _database_url or _servers.get("database_url", "")
 REDIS_URL = _redis_url or _servers.get("redis_url", "")
 STREAM_URL = env.str("STREAM_URL", default="") or _servers.get("stream_url", "") or REDIS_URL
 ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", default="")
+# Who may ask, and how much: requests a minute, the provider's pages a day; 0 for no limit.
+REQUIRE_API_KEY_GIVEN = bool(env.str("REQUIRE_API_KEY", default=""))
+REQUIRE_API_KEY = _flag("REQUIRE_API_KEY", False) if REQUIRE_API_KEY_GIVEN else not is_loopback(HOST)
+TRUSTED_PROXIES = networks("TRUSTED_PROXIES", env.list("TRUSTED_PROXIES", default=[]))
+RATE_LIMIT_PER_ADDRESS = _whole("RATE_LIMIT_PER_ADDRESS", 6_000, 0, 10_000_000)
+RATE_LIMIT_PER_KEY = _whole("RATE_LIMIT_PER_KEY", 60_000, 0, 10_000_000)
+FETCH_BUDGET_PER_ADDRESS = _whole("FETCH_BUDGET_PER_ADDRESS", 1_000, 0, 100_000_000)
+FETCH_BUDGET_PER_KEY = _whole("FETCH_BUDGET_PER_KEY", 3_000, 0, 100_000_000)
+CORS_ORIGINS = origins("CORS_ORIGINS", env.list("CORS_ORIGINS", default=[]))
 # What `up` starts itself: the environment names no other.
 EMBEDDED_DATABASE = not _database_url
 EMBEDDED_VALKEY = not _redis_url
@@ -151,6 +161,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "corsheaders",
     "django_celery_beat",
     "actors",
     "datastore",
@@ -161,6 +172,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "corsheaders.middleware.CorsMiddleware",  # early, so that refusals carry its headers too
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -168,6 +180,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "datastore.api.written.WriteLog",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -194,13 +207,24 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True  # files are served from where they are installed: no collectstatic
 REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
-    "DEFAULT_AUTHENTICATION_CLASSES": [],  # reading is open; what writes asks for a session itself
-    "DEFAULT_PERMISSION_CLASSES": [],
+    # Every view is guarded unless it says otherwise: see docs/api.md, "Keys and limits".
+    "DEFAULT_AUTHENTICATION_CLASSES": ["datastore.api.access.KeySent", "datastore.api.access.StaffSession"],
+    "DEFAULT_PERMISSION_CLASSES": ["datastore.api.access.ReadOrWrite"],
+    "DEFAULT_THROTTLE_CLASSES": ["datastore.api.throttle.RateLimit"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "datastore.api.answers.JsonAlways",
     "EXCEPTION_HANDLER": "datastore.api.problem.exception_handler",
     "URL_FORMAT_OVERRIDE": None,  # `format` is a parameter of candles, not DRF's
 }
+# Which web pages may read the API. Keys travel in headers, so cookies are of no use to them and stay out.
+CORS_ALLOW_ALL_ORIGINS = CORS_ORIGINS == [ANY]
+CORS_ALLOWED_ORIGINS = [] if CORS_ALLOW_ALL_ORIGINS else CORS_ORIGINS
+CORS_URLS_REGEX = r"^/(api|udf|binance)/"
+CORS_ALLOW_METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]
+CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "if-none-match", "last-event-id", "x-api-key"]
+CORS_EXPOSE_HEADERS = ["ETag", "Location", "Retry-After", "WWW-Authenticate"]
+CORS_EXPOSE_HEADERS += ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "RateLimit-Policy"]
+CORS_EXPOSE_HEADERS += [f"Candlekeep-{name}" for name in ("Complete", "Watermark", "Cursor", "Gaps")]
 
 
 def _database() -> dict[str, Any]:
@@ -259,43 +283,4 @@ CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # nobody asks: state is in the rows
 # --- Logs ---
 LOG_FORMAT = _choice("LOG_FORMAT", "text", ("text", "json"))
 LOG_LEVEL = _choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
-_shared: list[Any] = [
-    structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_log_level,
-    structlog.stdlib.add_logger_name,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-]
-_renderer: Any = (
-    structlog.processors.JSONRenderer()
-    if LOG_FORMAT == "json"
-    # Plain tracebacks: the rich ones print local variables, and a local may hold a key.
-    else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
-)
-structlog.configure(
-    processors=[
-        structlog.stdlib.filter_by_level,
-        *_shared,
-        structlog.processors.format_exc_info,
-        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-    ],
-    logger_factory=structlog.stdlib.LoggerFactory(),
-    wrapper_class=structlog.stdlib.BoundLogger,
-    cache_logger_on_first_use=True,
-)
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "event": {
-            "()": structlog.stdlib.ProcessorFormatter,
-            "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer],
-            "foreign_pre_chain": _shared,
-        }
-    },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "event"}},
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    # Two lines for every scheduled task would bury our own.
-    "loggers": {
-        name: {"level": "DEBUG" if LOG_LEVEL == "DEBUG" else "WARNING"} for name in ("celery", "kombu", "amqp")
-    },
-}
+LOGGING = logging_settings(LOG_FORMAT, LOG_LEVEL)

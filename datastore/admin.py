@@ -16,6 +16,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from actors.admin import ActorAdmin
+from datastore.key_admin import ApiKeyAdmin  # noqa: F401, registers itself
 from datastore.models import (
     Candle,
     Coverage,

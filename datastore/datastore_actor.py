@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from actors.saving import store
 from datastore import fetches
+from datastore.budget import BudgetSpent, Spend
 from datastore.merge import Series
 from datastore.models import DatastoreRequest, FetchRequest, Market
 from datastore.obtainable import provider_away, to_fetch
@@ -50,18 +51,29 @@ class Answer:
 
 
 def answer(
-    market: Market, timeframe: str, read: Callable[[], Series], reach: datetime | None = None, wait: float = 0
+    market: Market,
+    timeframe: str,
+    read: Callable[[], Series],
+    reach: datetime | None = None,
+    wait: float = 0,
+    spend: Spend | None = None,
 ) -> Answer:
     """Return what read() gives, having waited up to `wait` seconds for what nobody has yet tried to fetch.
 
-    With reach, what is missing is fetched up to there, not only as far as the series goes. Raises DatabaseError.
+    With reach, what is missing is fetched up to there, not only as far as the series goes. `spend` takes the pages of
+    a new fetch from the asker's budget; where that is used up, nothing is fetched. Raises DatabaseError.
     """
     request = DatastoreRequest(market=market.symbol, timeframe=timeframe)
     request.request_data()
     request.start_db_query()
     series = _queried(request, read)
     lacks, refusal = to_fetch(market, lacks_of(series, reach))
-    kept = _requested(request, market, series, lacks) if lacks else None
+    kept = None
+    if lacks:
+        try:
+            kept = _requested(request, market, series, lacks, spend)
+        except BudgetSpent as exc:
+            refusal = str(exc)
     if kept is not None:
         refusal = refusal or provider_away(kept)
         return _awaited(Answer(series, kept, refusal), kept, read, reach, 0 if refusal else wait)
@@ -103,29 +115,34 @@ def _queried(request: DatastoreRequest, read: Callable[[], Series]) -> Series:
 
 
 def _requested(
-    request: DatastoreRequest, market: Market, series: Series, lacks: Sequence[Lack]
+    request: DatastoreRequest, market: Market, series: Series, lacks: Sequence[Lack], spend: Spend | None
 ) -> DatastoreRequest | None:
     """Ask for the lacks and return the request that waits for them; None where there is nothing to fetch."""
     request.start = series.start
     request.stop = max(series.stop, *(lack.stop for lack in lacks))
-    return _ask(request, market, lacks, READER)
+    return _ask(request, market, lacks, READER, spend)
 
 
-def order(market: Market, timeframe: str, lacks: Sequence[Lack], purpose: int) -> DatastoreRequest | None:
+def order(
+    market: Market, timeframe: str, lacks: Sequence[Lack], purpose: int, spend: Spend | None = None
+) -> DatastoreRequest | None:
     """Ask for spans without reading them, as a backfill does; return the request that waits, None where all is there.
 
-    Already under way: the same request, or one that waits for the same fetches.
+    Already under way: the same request, or one that waits for the same fetches. Raises what `spend` raises for the
+    pages of a new fetch, with nothing asked for.
     """
     request = DatastoreRequest(market=market.symbol, timeframe=timeframe)
     request.start, request.stop = min(lack.start for lack in lacks), max(lack.stop for lack in lacks)
     request.request_data()
     request.start_db_query()
-    return _ask(request, market, lacks, purpose)
+    return _ask(request, market, lacks, purpose, spend)
 
 
-def _ask(request: DatastoreRequest, market: Market, lacks: Sequence[Lack], purpose: int) -> DatastoreRequest | None:
+def _ask(
+    request: DatastoreRequest, market: Market, lacks: Sequence[Lack], purpose: int, spend: Spend | None
+) -> DatastoreRequest | None:
     with transaction.atomic():
-        found = [fetch.pk for lack in lacks for fetch in _under_way(market, lack, purpose)]
+        found = [fetch.pk for lack in lacks for fetch in _under_way(market, lack, purpose, spend)]
         if not found:
             return None
         request.fetches = sorted(set(found))
@@ -141,11 +158,11 @@ def _ask(request: DatastoreRequest, market: Market, lacks: Sequence[Lack], purpo
     return request
 
 
-def _under_way(market: Market, lack: Lack, purpose: int) -> list[FetchRequest]:
+def _under_way(market: Market, lack: Lack, purpose: int, spend: Spend | None) -> list[FetchRequest]:
     """Return the fetches that bring a part of it, new ones too. Locks the market only where there is one to make."""
     span = (market, lack.resolution, lack.start, lack.stop)
     if fetches.missing(*span) or fetches.active(*span).filter(purpose__gt=purpose).exists():
-        return fetches.ask(*span, purpose)
+        return fetches.ask(*span, purpose, spend)
     return list(fetches.active(*span))
 
 

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Now
 
+from datastore.budget import Spend
 from datastore.holes import absent, refused
 from datastore.intervals import SECOND, Interval, clip, micros_of, moment, subtract, union
 from datastore.models import FetchRequest, Market
@@ -40,10 +41,13 @@ def missing(market: Market, resolution: int, start: datetime, stop: datetime) ->
     return _moments(subtract(_wanted(market, resolution, bounds), union(taken)))
 
 
-def ask(market: Market, resolution: int, start: datetime, stop: datetime, purpose: int) -> list[FetchRequest]:
+def ask(
+    market: Market, resolution: int, start: datetime, stop: datetime, purpose: int, spend: Spend | None = None
+) -> list[FetchRequest]:
     """Ask for what is missing of [start, stop); return every active request that will bring a part of it.
 
-    Those under way take the more urgent purpose. Locks the market to the end of the transaction.
+    Those under way take the more urgent purpose. Locks the market to the end of the transaction. What `spend` raises
+    for the pages of a new request leaves nothing asked for.
     """
     bounds = _widened(resolution, start, stop)
     with transaction.atomic():
@@ -54,7 +58,7 @@ def ask(market: Market, resolution: int, start: datetime, stop: datetime, purpos
         wanted = subtract(_wanted(market, resolution, bounds), taken)
         apart = union([*taken, *refused(market, resolution, *bounds)])
         spans = _moments(_paged(wanted, apart, resolution))
-        added = [_add(market, resolution, span, purpose) for span in spans]
+        added = [_add(market, resolution, span, purpose, spend) for span in spans]
         return list({request.pk: request for request in [*known, *added]}.values())
 
 
@@ -145,7 +149,7 @@ def _hurry(requests: Sequence[FetchRequest], purpose: int) -> None:
     FetchRequest.objects.filter(pk__in=[request.pk for request in slow]).update(purpose=purpose)
 
 
-def _add(market: Market, resolution: int, span: Span, purpose: int) -> FetchRequest:
+def _add(market: Market, resolution: int, span: Span, purpose: int, spend: Spend | None) -> FetchRequest:
     """Make the request for a span, or let one that has not begun grow over it while one page answers for both."""
     start, stop = span
     waiting = FetchRequest.objects.filter(market=market, resolution=resolution, purpose=purpose)
@@ -156,6 +160,8 @@ def _add(market: Market, resolution: int, span: Span, purpose: int) -> FetchRequ
             request.start, request.stop = low, high
             request.save(update_fields=["start", "stop"])
             return request
+    if spend is not None:
+        spend(-((start - stop) // timedelta(seconds=PAGE * resolution)))  # rounded up
     return FetchRequest.objects.create(market=market, resolution=resolution, start=start, stop=stop, purpose=purpose)
 
 

@@ -9,6 +9,7 @@ from celery import shared_task
 from django.conf import settings
 
 from datastore import repair
+from datastore.budget import forget_spending
 from datastore.clock import provider_now
 from datastore.models import Market
 from datastore.retention import delete_old_trades
@@ -27,11 +28,12 @@ def scan_gaps() -> None:
 
 @shared_task(name="datastore.retention")
 def retention() -> None:
-    """Delete the trades that are older than TICK_RETENTION_DAYS."""
+    """Delete the trades that are older than TICK_RETENTION_DAYS, and what was spent on days that are over."""
     now = provider_now()
     for market in Market.objects.order_by("id"):
         if deleted := delete_old_trades(market, now, settings.TICK_RETENTION_DAYS):
             log.info("old trades deleted", market=market.symbol, trades=deleted)
+    forget_spending()
 
 
 @shared_task(name="datastore.verify")

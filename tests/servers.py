@@ -32,6 +32,13 @@ OURS += (
     "PROVIDER_CALLS_PER_DAY",
     "STREAM_MAXLEN",
     "TICK_RETENTION_DAYS",
+    "REQUIRE_API_KEY",
+    "TRUSTED_PROXIES",
+    "RATE_LIMIT_PER_ADDRESS",
+    "RATE_LIMIT_PER_KEY",
+    "FETCH_BUDGET_PER_ADDRESS",
+    "FETCH_BUDGET_PER_KEY",
+    "CORS_ORIGINS",
 )
 
 
@@ -68,6 +75,11 @@ def _start_servers() -> list[Child]:
         REDIS_URL=redis_url,
         SECRET_KEY="tests",
         LOG_FORMAT="text",
+        # One test's requests must not be another's limit: tests of limits set theirs.
+        RATE_LIMIT_PER_ADDRESS="0",
+        RATE_LIMIT_PER_KEY="0",
+        FETCH_BUDGET_PER_ADDRESS="0",
+        FETCH_BUDGET_PER_KEY="0",
     )
     return [postgres, valkey]
 

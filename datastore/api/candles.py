@@ -16,6 +16,7 @@ from django.views.decorators.gzip import gzip_page
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from datastore.api.access import spending
 from datastore.api.answers import json_answer, ready_answer
 from datastore.api.hot import asked, body_of, parts_of, usual
 from datastore.api.instants import to_ms
@@ -69,7 +70,8 @@ class Candles(APIView):
         page = _page(request.path, question)
         if seen and (still := seen.still(page.market)):
             return _given(request, still)
-        found = answer(page.market, question.timeframe, page.read, page.reach, question.wait)
+        spend = spending(request._request)
+        found = answer(page.market, question.timeframe, page.read, page.reach, question.wait, spend)
         if found.request and found.is_to_come:
             return accepted(found.request)
         running = request_json(found.request, found.refusal) if found.request else refused_json(found.refusal)

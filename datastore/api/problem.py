@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -12,9 +13,10 @@ from django.core.exceptions import SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views import defaults
-from rest_framework.exceptions import APIException, NotAuthenticated
+from rest_framework.exceptions import APIException, Throttled
 
 from datastore.api.errors import BadRequest, NotFound, Problem
+from datastore.budget import BudgetSpent, until_renewed
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
@@ -47,7 +49,10 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpRespons
     if isinstance(exc, Problem):
         return problem_response(exc.status, exc.detail, kind=exc.kind, errors=exc.errors)
     if isinstance(exc, APIException):
-        return problem_response(exc.status_code, _sentence(exc))
+        return problem_response(exc.status_code, _sentence(exc), headers=_headers(exc))
+    if isinstance(exc, BudgetSpent):
+        wait = {"Retry-After": str(math.ceil(until_renewed().total_seconds()))}
+        return problem_response(429, f"Nothing was asked for: {exc}.", kind="budget-spent", headers=wait)
     if isinstance(exc, Http404):
         return problem_response(404, "There is nothing at this address.", kind=NotFound.kind)
     if isinstance(exc, SuspiciousOperation):
@@ -70,10 +75,23 @@ def database_away(exc: Exception) -> HttpResponse:
 
 
 def _sentence(exc: APIException) -> str:
-    if isinstance(exc, NotAuthenticated):
-        return "This needs a staff session and its CSRF token. Sign in at /admin/ first."
+    if isinstance(exc, Throttled):
+        return f"Too many requests: ask again in {_wait(exc)} s. The RateLimit headers tell how many may come."
     detail = exc.detail
     return str(detail) if isinstance(detail, str) else "The request cannot be read."
+
+
+def _headers(exc: APIException) -> dict[str, str]:
+    """Return how to be let in (401) or when to come again (429)."""
+    if isinstance(exc, Throttled):
+        return {"Retry-After": str(_wait(exc))}
+    challenge = getattr(exc, "auth_header", None)
+    return {"WWW-Authenticate": challenge} if challenge else {}
+
+
+def _wait(exc: Throttled) -> int:
+    """Return the whole seconds until the next request may come."""
+    return max(getattr(exc, "wait", None) or 0, 1)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -10,12 +10,11 @@ from urllib.parse import urlencode
 import msgspec
 from django.http import HttpResponse
 from django.utils import timezone
-from rest_framework.authentication import SessionAuthentication
 from rest_framework.parsers import JSONParser
-from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from datastore.api.access import spending
 from datastore.api.answers import json_answer
 from datastore.api.errors import BadParameters, NotFound
 from datastore.api.instants import ms, to_ms
@@ -47,19 +46,21 @@ class OneRequest(APIView):
 
 
 class Backfill(APIView):
-    """POST backfill: for staff, with a session and its CSRF token."""
+    """POST backfill."""
 
-    authentication_classes = [SessionAuthentication]
-    permission_classes = [IsAdminUser]
     parser_classes = [JSONParser]
 
     def post(self, request: Request) -> HttpResponse:
-        """Ask for a span of one market's candles: 202 and the request, 200 with null where nothing is missing."""
+        """Ask for a span of one market's candles: 202 and the request, 200 with null where nothing is missing.
+
+        429 where its pages are more than the asker's budget for the day has left.
+        """
         asked = backfill_question(_posted(request))
         market, frame = find_market(asked.market), TIMEFRAMES[asked.timeframe]
         now = provider_now()
         lacks = list(split(frame.base, frame.floor(asked.start), frame.ceil(asked.stop or now), now))
-        made = order(market, asked.timeframe, lacks, FetchRequest.Purpose.BACKFILL) if lacks else None
+        purpose, spend = FetchRequest.Purpose.BACKFILL, spending(request._request)
+        made = order(market, asked.timeframe, lacks, purpose, spend) if lacks else None
         return accepted(made) if made else json_answer({"request": None})
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datastore.models.api_key import ApiKey
 from datastore.models.coverage import Coverage, DeadLetter, Feed, FeedPosition, GapRepair
 from datastore.models.fetch import FetchRequest
 from datastore.models.market import Market, ProviderClock
 from datastore.models.request import DatastoreRequest
 from datastore.models.series import Candle, ProviderCandle, Tick
+from datastore.models.spending import FetchSpending
 
 __all__ = [
+    "ApiKey",
     "Candle",
     "Coverage",
     "DatastoreRequest",
@@ -16,6 +19,7 @@ __all__ = [
     "Feed",
     "FeedPosition",
     "FetchRequest",
+    "FetchSpending",
     "GapRepair",
     "Market",
     "ProviderCandle",

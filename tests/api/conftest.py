@@ -3,10 +3,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from django.contrib.auth.models import User
+from django.test import Client
 from django_redis import get_redis_connection
 
+from datastore.keys import forget_keys, make_key
 from datastore.markets import ensure_markets
-from datastore.models import Market
+from datastore.models import ApiKey, Market
 from tests.api import rows
 
 
@@ -17,8 +20,45 @@ def empty_cache() -> Iterator[None]:
     get_redis_connection("default").flushdb()
 
 
+@pytest.fixture(autouse=True)
+def no_key_remembered() -> Iterator[None]:
+    """What a process remembers of keys outlives the rows of one test."""
+    forget_keys()
+    yield
+    forget_keys()
+
+
 @pytest.fixture
 def market(db: None) -> Market:
     """BTC-USD at coinbase, beside ETH-USD there and BTC-USD at kraken, of a provider that runs."""
     rows.provider_runs()
     return ensure_markets([rows.SYMBOL, "coinbase:ETH-USD", "kraken:BTC-USD"])[0]
+
+
+@pytest.fixture
+def staff(db: None) -> Client:
+    """A staff user's session with its CSRF cookie, by a client that is refused without the token."""
+    User.objects.create_user("ada", password="x", is_staff=True)
+    client = Client(enforce_csrf_checks=True)
+    client.login(username="ada", password="x")
+    client.get("/admin/")  # sets the CSRF cookie
+    return client
+
+
+@pytest.fixture
+def write_key(db: None) -> str:
+    """The text of a key that may write."""
+    return saved_key("writer", ApiKey.Scope.WRITE)
+
+
+@pytest.fixture
+def read_key(db: None) -> str:
+    """The text of a key that may only read."""
+    return saved_key("reader", ApiKey.Scope.READ)
+
+
+def saved_key(name: str, scope: str, rate: int | None = None, budget: int | None = None) -> str:
+    """Make a key and return its text."""
+    key, text = make_key(name, scope, rate, budget)
+    key.save()
+    return text

@@ -27,13 +27,11 @@ def errored() -> DatastoreRequest:
 
 
 @pytest.fixture
-def staff() -> Client:
-    ada = User.objects.create_user("ada", password="x", is_staff=True)
+def permitted(staff: Client) -> Client:
+    """Staff who may reset requests."""
+    ada = User.objects.get(username="ada")
     ada.user_permissions.add(Permission.objects.get(codename="reset_datastorerequest"))
-    client = Client(enforce_csrf_checks=True)
-    client.login(username="ada", password="x")
-    client.get("/admin/")  # sets the CSRF cookie
-    return client
+    return staff
 
 
 def reset(client: Client, token: bool = True, address: str = ADDRESS) -> tuple[int, dict[str, object]]:
@@ -73,35 +71,44 @@ def test_an_unknown_actor_is_404(client: Client, errored: DatastoreRequest, path
     body_of(client, f"/api/v1/actors/{path}", 404)
 
 
-def test_staff_reset_an_errored_actor_and_the_log_says_who(staff: Client, errored: DatastoreRequest) -> None:
-    status, body = reset(staff)
+def test_staff_reset_an_errored_actor_and_the_log_says_who(permitted: Client, errored: DatastoreRequest) -> None:
+    status, body = reset(permitted)
     assert (status, body["state"]) == (200, "idle")
-    (row,) = [row for row in body_of(staff, ADDRESS)["log"] if row["event"] == "RESET"]
+    (row,) = [row for row in body_of(permitted, ADDRESS)["log"] if row["event"] == "RESET"]
     assert "ada" in row["by"]
 
 
-def test_an_actor_that_is_not_in_error_is_409(staff: Client) -> None:
+def test_a_key_resets_too_and_the_log_names_it(client: Client, errored: DatastoreRequest, write_key: str) -> None:
+    response = client.post(f"{ADDRESS}/reset", headers={"X-API-Key": write_key})
+    assert (response.status_code, response.json()["state"]) == (200, "idle")
+    (row,) = [row for row in body_of(client, ADDRESS)["log"] if row["event"] == "RESET"]
+    assert row["by"] == "key writer (API)"
+
+
+def test_an_actor_that_is_not_in_error_is_409(permitted: Client) -> None:
     DatastoreRequest.objects.create(name="request-1")
-    status, body = reset(staff)
+    status, body = reset(permitted)
     assert status == 409
     assert "not in Error" in str(body["detail"])
 
 
-def test_a_reset_without_session_token_or_staff_is_403(staff: Client, errored: DatastoreRequest) -> None:
-    assert reset(Client(enforce_csrf_checks=True))[0] == 403
-    assert reset(staff, token=False)[0] == 403
+def test_a_reset_needs_a_session_its_token_staff_and_the_permission(
+    permitted: Client, errored: DatastoreRequest
+) -> None:
+    assert reset(Client(enforce_csrf_checks=True))[0] == 401
+    assert reset(permitted, token=False)[0] == 403
     ada = User.objects.get(username="ada")
     ada.user_permissions.clear()
-    assert reset(staff)[0] == 403
+    assert reset(permitted)[0] == 403
     User.objects.filter(username="ada").update(is_staff=False, is_superuser=True)
-    assert reset(staff)[0] == 403
+    assert reset(permitted)[0] == 403
     assert DatastoreRequest.objects.get(name="request-1").state == "error"
 
 
-def test_a_reset_of_an_unknown_actor_is_404(staff: Client) -> None:
-    assert reset(staff)[0] == 404
-    assert reset(staff, address="/api/v1/actors/nothing/request-1")[0] == 404
+def test_a_reset_of_an_unknown_actor_is_404(permitted: Client) -> None:
+    assert reset(permitted)[0] == 404
+    assert reset(permitted, address="/api/v1/actors/nothing/request-1")[0] == 404
 
 
-def test_a_reset_is_posted_never_fetched(staff: Client, errored: DatastoreRequest) -> None:
-    body_of(staff, f"{ADDRESS}/reset", 405)
+def test_a_reset_is_posted_never_fetched(permitted: Client, errored: DatastoreRequest) -> None:
+    body_of(permitted, f"{ADDRESS}/reset", 405)

@@ -316,15 +316,6 @@ def test_askers_at_once_share_one_fetch_and_few_of_them_wait(market: Market, coo
     assert sum(spent >= 2 for _, spent in answers) == waiting.THREADS // 4
 
 
-@pytest.fixture
-def staff(db: None) -> Client:
-    User.objects.create_user("ada", password="x", is_staff=True)
-    client = Client(enforce_csrf_checks=True)
-    client.login(username="ada", password="x")
-    client.get("/admin/")  # sets the CSRF cookie
-    return client
-
-
 def post(client: Client, body: Any, token: bool = True, kind: str = "application/json") -> tuple[int, Any]:
     cookie = client.cookies.get("csrftoken")
     headers = {"X-CSRFToken": cookie.value} if token and cookie else {}
@@ -356,8 +347,8 @@ def test_nothing_is_ordered_where_nothing_is_missing(staff: Client, market: Mark
     assert not FetchRequest.objects.exists()
 
 
-def test_a_backfill_without_session_token_or_staff_is_403(staff: Client, market: Market) -> None:
-    assert post(Client(enforce_csrf_checks=True), WANTED)[0] == 403
+def test_a_backfill_needs_a_session_its_token_and_staff(staff: Client, market: Market) -> None:
+    assert post(Client(enforce_csrf_checks=True), WANTED)[0] == 401
     assert post(staff, WANTED, token=False)[0] == 403
     User.objects.update(is_staff=False, is_superuser=True)
     assert post(staff, WANTED)[0] == 403

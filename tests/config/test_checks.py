@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -63,3 +64,40 @@ def test_whoever_listens_beyond_this_machine_must_say_under_which_names(
 ) -> None:
     settings.HOST, settings.ALLOWED_HOSTS_GIVEN = host, given
     assert ids(checks.reachable_by_name()) == found
+
+
+@pytest.mark.parametrize(
+    ("host", "required", "given", "proxies", "found"),
+    [
+        ("127.0.0.1", False, False, [], []),
+        ("10.0.0.5", True, False, [], []),
+        ("10.0.0.5", False, True, [], ["candlekeep.W003"]),
+        ("127.0.0.1", False, False, ["10.0.0.5"], ["candlekeep.W004"]),
+        ("127.0.0.1", False, True, ["10.0.0.5"], []),
+        ("127.0.0.1", True, True, ["10.0.0.5"], []),
+    ],
+)
+def test_reading_is_open_to_others_on_purpose_only(
+    settings: Any, host: str, required: bool, given: bool, proxies: list[str], found: list[str]
+) -> None:
+    settings.HOST, settings.REQUIRE_API_KEY, settings.REQUIRE_API_KEY_GIVEN = host, required, given
+    settings.TRUSTED_PROXIES = [ip_network(proxy) for proxy in proxies]
+    assert ids(checks.open_reading()) == found
+
+
+@pytest.mark.parametrize(
+    ("everybody", "required", "found"), [(True, False, ["candlekeep.W005"]), (True, True, []), (False, False, [])]
+)
+def test_any_page_that_may_read_without_a_key_is_a_warning(
+    settings: Any, everybody: bool, required: bool, found: list[str]
+) -> None:
+    settings.CORS_ALLOW_ALL_ORIGINS, settings.REQUIRE_API_KEY = everybody, required
+    assert ids(checks.any_page()) == found
+
+
+@pytest.mark.parametrize(
+    ("network", "found"), [("0.0.0.0/0", ["candlekeep.W006"]), ("::/0", ["candlekeep.W006"]), ("10.0.0.0/8", [])]
+)
+def test_believing_everybody_to_be_a_proxy_is_a_warning(settings: Any, network: str, found: list[str]) -> None:
+    settings.TRUSTED_PROXIES = [ip_network(network)]
+    assert ids(checks.believable_proxies()) == found

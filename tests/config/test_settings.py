@@ -54,6 +54,12 @@ def setting(name: str, home: Path, **env: str) -> object:
         ("DATABASE_URL", "mysql://root:hidden@localhost/x", "postgresql://"),
         ("REDIS_URL", "localhost:6379", "redis://"),
         ("CRYPTOCOMPARE_REST_URL", "min-api.cryptocompare.com", "https://"),
+        ("REQUIRE_API_KEY", "perhaps", "1 or 0"),
+        ("RATE_LIMIT_PER_KEY", "-1", "between 0"),
+        ("TRUSTED_PROXIES", "10.0.0.5,proxy", "10.0.0.5"),
+        ("CORS_ORIGINS", "charts.example.org", "https://charts.example.org"),
+        ("CORS_ORIGINS", "https://charts.example.org/", "without a path"),
+        ("CORS_ORIGINS", "*,https://charts.example.org", "CORS_ORIGINS=*"),
     ],
 )
 def test_a_bad_value_stops_with_one_line_that_names_its_setting_and_the_fix(
@@ -109,6 +115,31 @@ def test_the_secret_key_is_made_once_and_only_its_owner_may_read_it(tmp_path: Pa
     assert isinstance(first, str) and len(first) >= 50
     assert setting("SECRET_KEY", tmp_path) == first
     assert (tmp_path / "run" / "secret.key").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("env", "required"),
+    [
+        ({}, False),
+        ({"HOST": "::1"}, False),
+        ({"HOST": "10.0.0.5"}, True),
+        ({"HOST": "10.0.0.5", "REQUIRE_API_KEY": ""}, True),
+        ({"HOST": "10.0.0.5", "REQUIRE_API_KEY": "0"}, False),
+        ({"REQUIRE_API_KEY": "1"}, True),
+    ],
+)
+def test_reading_needs_a_key_where_others_reach_us_unless_it_is_said(
+    tmp_path: Path, env: dict[str, str], required: bool
+) -> None:
+    assert setting("REQUIRE_API_KEY", tmp_path, **env) is required
+
+
+def test_pages_and_proxies_are_read_as_lists(tmp_path: Path) -> None:
+    assert setting("CORS_ALLOW_ALL_ORIGINS", tmp_path, CORS_ORIGINS="*") is True
+    listed = "https://a.example, http://localhost:3000"
+    assert setting("CORS_ALLOWED_ORIGINS", tmp_path, CORS_ORIGINS=listed) == listed.split(", ")
+    networks = setting("TRUSTED_PROXIES", tmp_path, TRUSTED_PROXIES="10.0.0.5, fd00::/8")
+    assert networks == ["10.0.0.5/32", "fd00::/8"]
 
 
 def test_only_a_process_that_is_told_so_keeps_a_pool(tmp_path: Path) -> None:

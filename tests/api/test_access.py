@@ -1,0 +1,221 @@
+"""Who may do what: every route is asked by everybody."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import AnonymousUser, User
+from django.test import Client, RequestFactory
+from django.urls import URLPattern, URLResolver
+
+from datastore import keys
+from datastore.api import urls
+from datastore.api.access import may_read
+from datastore.api.nowhere import Nowhere
+from datastore.models import ApiKey, Market
+from tests.api.conftest import saved_key
+from tests.api.rows import SYMBOL
+
+SERIES = f"market={SYMBOL}&timeframe=1m"
+METHODS = ("get", "post", "put", "patch", "delete")
+# Every route and method of the API, and a question of it that does no harm. What is missing here fails a test.
+ROUTES: dict[tuple[str, str], str] = {
+    ("candles", "GET"): f"candles?{SERIES}&wait=0",
+    ("coverage", "GET"): f"coverage?{SERIES}",
+    ("trades", "GET"): f"trades?market={SYMBOL}",
+    ("markets", "GET"): "markets",
+    ("markets/<path:asked>", "GET"): f"markets/{SYMBOL}",
+    ("^requests/(?P<number>[0-9]{1,18})$", "GET"): "requests/1",
+    ("backfill", "POST"): "backfill",
+    ("actors", "GET"): "actors",
+    ("actors/<str:kind>/<str:name>", "GET"): "actors/producer/nobody",
+    ("actors/<str:kind>/<str:name>/reset", "POST"): "actors/producer/nobody/reset",
+}
+
+
+def served(patterns: list[Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every route with every method that its view serves."""
+    for pattern in patterns:
+        route = before + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from served(pattern.url_patterns, route)
+        elif (view := view_of(pattern)) is not Nowhere:
+            yield from ((route, method.upper()) for method in METHODS if hasattr(view, method))
+
+
+def view_of(pattern: URLPattern) -> type:
+    view = getattr(pattern.callback, "view_class", None) or getattr(pattern.callback, "cls", None)
+    assert view is not None, f"{pattern} is no class-based view: nothing guards it"
+    return view  # type: ignore[no-any-return]
+
+
+def test_every_route_is_asked_here() -> None:
+    assert set(ROUTES) == set(served(urls.urlpatterns))
+
+
+@dataclass
+class Asker:
+    """One who asks: a client and the headers it sends."""
+
+    client: Client = field(default_factory=lambda: Client(enforce_csrf_checks=True))
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def ask(self, route: tuple[str, str]) -> Any:
+        return self.client.generic(
+            route[1], f"/api/v1/{ROUTES[route]}", b"{}", "application/json", headers=self.headers
+        )
+
+
+def nobody() -> Asker:
+    return Asker()
+
+
+def malformed() -> Asker:
+    return Asker(headers={"Authorization": "Bearer nonsense"})
+
+
+def unknown() -> Asker:
+    return Asker(headers={"X-API-Key": keys.make_key("x", "write")[1]})
+
+
+def revoked() -> Asker:
+    text = saved_key("old", ApiKey.Scope.WRITE)
+    keys.revoke_key(ApiKey.objects.get(name="old"))
+    return Asker(headers={"Authorization": f"Bearer {text}"})
+
+
+def reader() -> Asker:
+    return Asker(headers={"Authorization": f"bearer {saved_key('reader', ApiKey.Scope.READ)}"})
+
+
+def writer() -> Asker:
+    return Asker(headers={"X-API-Key": saved_key("writer", ApiKey.Scope.WRITE)})
+
+
+def signed_in(is_staff: bool, token: bool = True) -> Asker:
+    asker = Asker()
+    asker.client.force_login(User.objects.create_user("ada", is_staff=is_staff, is_superuser=True))
+    asker.client.get("/admin/" if is_staff else "/admin/login/")  # sets the CSRF cookie
+    if token:
+        asker.headers["X-CSRFToken"] = asker.client.cookies["csrftoken"].value
+    return asker
+
+
+def staff() -> Asker:
+    return signed_in(is_staff=True)
+
+
+def staff_without_token() -> Asker:
+    return signed_in(is_staff=True, token=False)
+
+
+def user_who_is_not_staff() -> Asker:
+    return signed_in(is_staff=False)
+
+
+LET_IN = None  # any other answer than 401 and 403
+RULES: list[tuple[Callable[[], Asker], tuple[int | None, int | None, int | None]]] = [
+    # asker, reading where it is open, reading where a key is required, writing
+    (nobody, (LET_IN, 401, 401)),
+    (malformed, (401, 401, 401)),
+    (unknown, (401, 401, 401)),
+    (revoked, (401, 401, 401)),
+    (reader, (LET_IN, LET_IN, 403)),
+    (writer, (LET_IN, LET_IN, LET_IN)),
+    (staff, (LET_IN, LET_IN, LET_IN)),
+    (staff_without_token, (LET_IN, LET_IN, 403)),
+    (user_who_is_not_staff, (LET_IN, 403, 403)),
+]
+
+
+@pytest.mark.parametrize("required", [False, True])
+@pytest.mark.parametrize(("make", "rule"), RULES, ids=[make.__name__ for make, _ in RULES])
+def test_every_route_keeps_the_rule_for_every_asker(
+    market: Market, settings: Any, make: Callable[[], Asker], rule: tuple[int | None, ...], required: bool
+) -> None:
+    settings.REQUIRE_API_KEY = required
+    asker = make()
+    for route in ROUTES:
+        expected = rule[required] if route[1] == "GET" else rule[2]
+        response = asker.ask(route)
+        found = response.status_code if response.status_code in (401, 403) else LET_IN
+        assert found == expected, (route, response.status_code, response.content)
+        assert response.status_code < 500
+        if found is not LET_IN:
+            refused(response)
+
+
+def refused(response: Any) -> None:
+    """Check that a refusal says what to do, in the API's shape."""
+    assert response["Content-Type"] == "application/problem+json"
+    detail = json.loads(response.content)["detail"]
+    assert "create_api_key" in detail or "CSRF" in detail
+    assert (response.status_code == 401) == (response.headers.get("WWW-Authenticate", "")[:6] == "Bearer")
+
+
+def test_head_and_options_are_reading(client: Client, market: Market, settings: Any) -> None:
+    for required, expected in ((False, 200), (True, 401)):
+        settings.REQUIRE_API_KEY = required
+        assert client.head("/api/v1/markets").status_code == expected
+        assert client.options("/api/v1/markets").status_code == expected
+
+
+def test_health_and_front_page_stay_open(client: Client, market: Market, settings: Any) -> None:
+    settings.REQUIRE_API_KEY = True
+    assert {client.get(path).status_code for path in ("/", "/health/live", "/health/ready")} == {200}
+
+
+def test_another_scheme_of_authorization_is_a_proxys_affair(client: Client, market: Market, read_key: str) -> None:
+    basic = {"Authorization": "Basic YWRhOng="}
+    assert client.get("/api/v1/markets", headers=basic).status_code == 200
+    assert client.get("/api/v1/markets", headers={**basic, "X-API-Key": read_key}).status_code == 200
+
+
+def test_open_reading_looks_at_no_session_and_varies_by_no_cookie(staff: Client, market: Market) -> None:
+    assert "Cookie" not in staff.get("/api/v1/markets").headers.get("Vary", "")
+
+
+def test_a_plain_view_asks_the_same_rule(db: None, settings: Any, read_key: str) -> None:
+    def may(**headers: str) -> bool:
+        request = RequestFactory().get("/metrics", headers=headers)
+        request.user = AnonymousUser()
+        return may_read(request)
+
+    settings.REQUIRE_API_KEY = False
+    assert (may(), may(**{"X-API-Key": read_key}), may(Authorization="Bearer ck_x")) == (True, True, False)
+    settings.REQUIRE_API_KEY = True
+    assert (may(), may(**{"X-API-Key": read_key})) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("headers", "by", "status"),
+    [({"X-API-Key": "write"}, "key writer", 404), ({"X-API-Key": "read"}, "key reader", 403)],
+)
+def test_a_write_is_logged_with_who_where_and_what_came_of_it(
+    client: Client, write_key: str, read_key: str, caplog: pytest.LogCaptureFixture, headers: Any, by: str, status: int
+) -> None:
+    text = {"write": write_key, "read": read_key}[headers["X-API-Key"]]
+    with caplog.at_level(logging.DEBUG):
+        client.post("/api/v1/actors/producer/nobody/reset?secret=1", headers={"X-API-Key": text})
+    (told,) = [record.msg for record in caplog.records if "write" in str(record.msg) and "path" in str(record.msg)]
+    assert told["event"] == "write"  # type: ignore[index]
+    path = "/api/v1/actors/producer/nobody/reset"
+    assert {key: told[key] for key in ("by", "method", "path", "status")} == {  # type: ignore[index]
+        "by": by,
+        "method": "POST",
+        "path": path,
+        "status": status,
+    }
+    assert text not in caplog.text and text[12:] not in caplog.text
+
+
+def test_a_staff_write_is_logged_by_user(staff: Client, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        token = staff.cookies["csrftoken"].value
+        staff.post("/api/v1/actors/producer/nobody/reset", headers={"X-CSRFToken": token})
+    assert "user ada" in caplog.text
