@@ -10,6 +10,8 @@ from typing import Any
 import django_stubs_ext
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from config.kept import is_held, kept_secret
 from config.logs import logging_settings
@@ -245,7 +247,7 @@ def _database() -> dict[str, Any]:
 DATABASES = {"default": _database()}
 
 
-def _cache(connect_timeout: float, timeout: float) -> dict[str, Any]:
+def _cache(connect_timeout: float, timeout: float, **pool: Any) -> dict[str, Any]:
     location = REDIS_URL or "redis://127.0.0.1:1/0"
     # In the address, since django-redis shares one pool between caches of the same address.
     mark = "&" if "?" in location else "?"
@@ -253,11 +255,12 @@ def _cache(connect_timeout: float, timeout: float) -> dict[str, Any]:
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": f"{location}{mark}socket_connect_timeout={connect_timeout}&socket_timeout={timeout}",
         "KEY_PREFIX": "ck",
+        "OPTIONS": {"CONNECTION_POOL_KWARGS": pool},
     }
 
 
-# hot: asked before every answer, so one that hangs is given up soon and the database answers.
-CACHES = {"default": _cache(2, 5), "hot": _cache(0.5, 0.5)}
+# hot: asked before every answer, so one that hangs is given up soon; the library's own patience is seconds long.
+CACHES = {"default": _cache(2, 5), "hot": _cache(0.25, 0.25, retry=Retry(NoBackoff(), 0))}
 
 # --- Celery: jobs and schedules ---
 CELERY_BROKER_URL = REDIS_URL or "redis://127.0.0.1:1/0"

@@ -13,12 +13,10 @@ version, so that a look brings bytes only where they are new to it. An answer is
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
 from redis.exceptions import RedisError
 
 from datastore.cache import key_of
@@ -27,17 +25,22 @@ from datastore.intervals import micros_of
 from datastore.line import Script
 from datastore.merge import Series
 from datastore.models import Market
+from datastore.rates import TAKE, Bucket, Turn, turn_of
 
 CONFIRMED = 2_000_000  # microseconds that a version is believed after its confirmation
 MAKING = 250  # milliseconds that one reader has to make a newer answer while others get the one before
 LAGGING = 1_000_000  # microseconds: how old that one may be
 KEPT, LIFETIME = 256, 120_000  # answers at most, and milliseconds each
 LARGEST = 256 * 1024  # bytes of an answer worth keeping
-AWAY = 1.0  # seconds that a cache which did not answer is left alone
 MINUTE = 60_000
 HIT, UNCONFIRMED = b"hit", b"unconfirmed"
 
-_LOOK = Script("""
+# With a third key, the asker's bucket, his turn is taken in the same round trip (rates.py).
+_LOOK = Script(
+    TAKE
+    + """
+local turn = KEYS[3] and {take(KEYS[3], ARGV[5], ARGV[6])} or false
+if turn and turn[1] == 0 then return {turn} end
 local time = redis.call('TIME')
 local clock = time[1] * 1000000 + time[2]
 local market = redis.call('HMGET', KEYS[1], 'series', 'version', 'watermark', 'now', 'confirmed')
@@ -45,10 +48,10 @@ local answer = redis.call('HMGET', KEYS[2], 'series', 'version', 'watermark', 'n
 local function minute(text) return math.floor((tonumber(text) or -1) / 60000) end
 local function told(state, watermark, now)
   local name = answer[5] and answer[5] .. ':' .. answer[2]
-  local found = {state, string.format('%.0f', clock), watermark, now, name}
+  local found = {turn, string.format('%.0f', clock), state, watermark, now, name}
   if name and name ~= ARGV[4] then
     local parts = redis.call('HMGET', KEYS[2], 'etag', 'before', 'between', 'after')
-    for i, value in ipairs({answer[1], answer[2], answer[3], answer[4], unpack(parts)}) do found[5 + i] = value end
+    for i, value in ipairs({answer[1], answer[2], answer[3], answer[4], unpack(parts)}) do found[6 + i] = value end
   end
   return found
 end
@@ -62,10 +65,11 @@ if answer[1] == market[1] and answer[2] == market[2] and minute(answer[3]) == mi
 end
 local shown = answer[1] == market[1] and clock - answer[5] <= tonumber(ARGV[3])
 if not shown or redis.call('SET', KEYS[2] .. ':making', '1', 'NX', 'PX', ARGV[2]) then
-  return {'make', string.format('%.0f', clock)}
+  return {turn, string.format('%.0f', clock)}
 end
 return told('hit', answer[3], answer[4])
-""")
+"""
+)
 # Readers may finish out of order: what was read earlier, or shows an older version, stays outside.
 _KEEP = Script("""
 local known = redis.call('HMGET', KEYS[1], 'series', 'version', 'read')
@@ -83,8 +87,6 @@ redis.call('ZREMRANGEBYRANK', 'ck:answers', 0, -most - 1)
 return 1
 """)
 _seen: dict[tuple[str, str], Kept] = {}  # by symbol and question, the oldest first
-_away_until = 0.0
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,18 +133,22 @@ class Look:
         return Ready(kept, watermark, now) if same else None
 
 
-def look(symbol: str, question: str) -> Look | None:
-    """Ask for a market's ready answer; None where the cache does not answer."""
-    if time.monotonic() < _away_until:
-        return None
+def look(symbol: str, question: str, bucket: Bucket | None = None) -> tuple[Look | None, Turn | None]:
+    """Ask for a market's ready answer and take the asker's turn; None where the cache does not answer.
+
+    bucket: from which a turn is taken in the same step; where it is refused nothing is looked for.
+    """
     seen = _seen.get((symbol, question))
+    keys = [key_of(symbol), _key(symbol, question)]
+    values: list[Any] = [CONFIRMED, MAKING, LAGGING, seen.name if seen else b""]
+    if bucket:
+        keys.append(bucket.key)
+        values += [bucket.capacity, bucket.per_second]
     try:
-        keys = (key_of(symbol), _key(symbol, question))
-        found = _LOOK(keys, CONFIRMED, MAKING, LAGGING, seen.name if seen else b"")
-    except RedisError as exc:
-        _lost(exc)
-        return None
-    return _told(found, symbol, question, seen)
+        taken, *found = _LOOK(keys, *values)
+    except RedisError:
+        return None, None
+    return _told(found, symbol, question, seen) if found else None, turn_of(taken) if taken else None
 
 
 def keep(look: Look, question: str, series: Series, etag: str, parts: Sequence[bytes]) -> None:
@@ -153,8 +159,8 @@ def keep(look: Look, question: str, series: Series, etag: str, parts: Sequence[b
     shown = (series.series_id, series.version, watermark, micros_of(series.server_time) // 1000)
     try:
         _KEEP((_key(series.market, question),), LIFETIME, *shown, look.clock, etag, *parts, KEPT)
-    except RedisError as exc:
-        _lost(exc)
+    except RedisError:
+        return
 
 
 def _key(symbol: str, question: str) -> str:
@@ -162,10 +168,10 @@ def _key(symbol: str, question: str) -> str:
 
 
 def _told(found: list[Any], symbol: str, question: str, seen: Kept | None) -> Look:
-    state, clock, *rest = found
-    if len(rest) < 3:
-        return Look(clock)
-    watermark, now, name, *parts = rest
+    clock, *rest = found
+    if not rest:
+        return Look(clock)  # to be made
+    state, watermark, now, name, *parts = rest
     kept = _remember(symbol, question, name, parts) if parts else seen
     if kept is None:
         return Look(clock)
@@ -190,10 +196,3 @@ def _whole(text: bytes) -> int | None:
 
 def _minute(ms: int | None) -> int | None:
     return None if ms is None else ms // MINUTE
-
-
-def _lost(exc: RedisError) -> None:
-    """Leave the cache alone for a moment: a frozen one would hold up every reader."""
-    global _away_until
-    _away_until = time.monotonic() + AWAY
-    log.warning("answers without the cache", reason=str(exc))

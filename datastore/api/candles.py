@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 
 from datastore.api.access import spending
 from datastore.api.answers import json_answer, ready_answer
-from datastore.api.hot import asked, body_of, parts_of, usual
+from datastore.api.hot import TurnAndLook, asked, body_of, parts_of, usual
 from datastore.api.instants import to_ms
 from datastore.api.lookup import find_market
 from datastore.api.params import (
@@ -33,10 +33,10 @@ from datastore.api.requests import accepted, refused_json, request_json
 from datastore.api.series import candles_json, coverage_json, etag
 from datastore.api.window import Window, window
 from datastore.clock import provider_now
-from datastore.datastore_actor import answer, is_awaited
+from datastore.datastore_actor import answer
 from datastore.merge import Series, read_series
 from datastore.models import Market
-from datastore.ready import Ready, keep, look
+from datastore.ready import Look, Ready, keep
 from datastore.timeframes import TIMEFRAMES
 
 # A question longer than this is fetched from its provider in parts: 300 pages of the provider's.
@@ -57,14 +57,15 @@ class Page:
 class Candles(APIView):
     """GET candles."""
 
+    throttle_classes = [TurnAndLook]
+    seen: Look | None = None  # what the cache knows of the question
+
     def get(self, request: Request) -> HttpResponseBase:
         """Answer rows and certificate from one snapshot; 304 where the asker has this answer already.
 
         What nobody has tried to fetch is fetched; 202 where it is not there in time, and nothing else is.
         """
-        question = asked(request)
-        name = usual(question)
-        seen = look(question.market, name) if name and not is_awaited(question.market, question.timeframe) else None
+        seen, question = self.seen, asked(request)
         if seen and seen.hit:
             return _given(request, seen.hit)
         page = _page(request.path, question)
@@ -78,7 +79,7 @@ class Candles(APIView):
         shown = (question.timeframe, question.closed_only, question.numbers, page.following, running)
         tag = etag(found.series, *shown)
         response = json_answer(candles_json(found.series, question.numbers, page.following, running), {"ETag": tag})
-        if seen and name and running is None:
+        if seen and running is None and (name := usual(question)):
             keep(seen, name, found.series, tag, parts_of(response.content, found.series))
         return _unless_known(request, tag) or response
 

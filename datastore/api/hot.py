@@ -3,16 +3,49 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from django.http import QueryDict
 from rest_framework.request import Request
 
 from datastore.api.answers import pack
+from datastore.api.errors import BadParameters
 from datastore.api.instants import ms, to_ms
 from datastore.api.params import DEFAULT_ROWS, SeriesQuestion, candles_question
 from datastore.api.series import cursor
+from datastore.api.throttle import RateLimit, apply, bucket_of
+from datastore.datastore_actor import is_awaited
 from datastore.merge import Series
-from datastore.ready import Ready
+from datastore.ready import Ready, look
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView
+
+
+class TurnAndLook(RateLimit):
+    """The rate limit of a view that may have a ready answer: turn and answer come in one round trip."""
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        """Return True, with what was found as the view's `seen`; raise Throttled where too many have come."""
+        symbol, name = _kept(request)
+        if name is None:
+            return super().allow_request(request, view)
+        bucket = bucket_of(request._request)
+        seen, turn = look(symbol, name, bucket)
+        apply(view, bucket, turn)
+        view.seen = seen  # type: ignore[attr-defined]
+        return True
+
+
+def _kept(request: Request) -> tuple[str, str | None]:
+    """Return the market and the name under which an answer may be kept, None where it is not one that is."""
+    try:
+        question = asked(request)
+    except BadParameters:
+        return "", None  # the view will say so, once the request is counted
+    if is_awaited(question.market, question.timeframe):
+        return "", None
+    return question.market, usual(question)
 
 
 def asked(request: Request) -> SeriesQuestion:

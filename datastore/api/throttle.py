@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -11,8 +12,8 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from datastore.api.addresses import address_of
-from datastore.api.rates import Bucket, headers, take
 from datastore.api.sent_key import key_of
+from datastore.rates import Bucket, Turn, take
 
 if TYPE_CHECKING:  # its module imports this one: these classes are the defaults of its views
     from rest_framework.views import APIView
@@ -32,10 +33,14 @@ def bucket_of(request: HttpRequest) -> Bucket | None:
 def take_turn(request: Request, view: APIView) -> None:
     """Count the request, and put the RateLimit headers on whatever the view answers. Raises Throttled."""
     bucket = bucket_of(request._request)
-    turn = take(bucket) if bucket else None
+    apply(view, bucket, take(bucket) if bucket else None)
+
+
+def apply(view: APIView, bucket: Bucket | None, turn: Turn | None) -> None:
+    """Put the headers of a turn on whatever the view answers; without one there is nothing to say. Raises Throttled."""
     if bucket is None or turn is None:
         return
-    view.headers.update(headers(bucket, turn))
+    view.headers.update(_headers(bucket, turn))
     if not turn.allowed:
         raise Throttled(turn.wait)
 
@@ -47,3 +52,13 @@ class RateLimit(BaseThrottle):
         """Return True; raise Throttled where too many have come."""
         take_turn(request, view)
         return True
+
+
+def _headers(bucket: Bucket, turn: Turn) -> dict[str, str]:
+    """Return the headers that tell an asker where he stands; a window is the time in which a whole bucket refills."""
+    return {
+        "RateLimit-Limit": str(bucket.capacity),
+        "RateLimit-Remaining": str(turn.remaining),
+        "RateLimit-Reset": str(math.ceil((bucket.capacity - turn.remaining) / bucket.per_second)),
+        "RateLimit-Policy": f"{bucket.capacity};w={math.ceil(bucket.capacity / bucket.per_second)}",
+    }

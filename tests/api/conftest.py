@@ -8,6 +8,7 @@ from django.test import Client
 from django_redis import get_redis_connection
 
 from datastore.keys import forget_keys, make_key
+from datastore.line import forget_troubles
 from datastore.markets import ensure_markets
 from datastore.models import ApiKey, Market
 from tests.api import rows
@@ -15,8 +16,10 @@ from tests.api import rows
 
 @pytest.fixture(autouse=True)
 def empty_cache() -> Iterator[None]:
-    """Leave nothing in the cache for the next test, whose rows have the same names."""
+    """Leave nothing in the cache for the next test, whose rows have the same names, and no cache left alone."""
+    forget_troubles()
     yield
+    forget_troubles()
     get_redis_connection("default").flushdb()
 
 

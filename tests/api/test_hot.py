@@ -13,11 +13,12 @@ from django.test import Client
 from django_redis import get_redis_connection
 from pytest_django import DjangoAssertNumQueries
 
-from datastore import cache, ready
+from datastore import cache, line, ready
 from datastore.api.answers import unpack
 from datastore.cache import key_of
 from datastore.merge import read_series
 from datastore.models import Market
+from datastore.rates import LEAST_BURST
 from tests.api.rows import BEGAN, SYMBOL, Feed, body_of, store
 from tests.streaming.valkey import PrivateValkey
 
@@ -46,12 +47,6 @@ def live(market: Market) -> Live:
     found = Live()
     cache.write_all()
     return found
-
-
-@pytest.fixture(autouse=True)
-def cache_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no test inherit a process that leaves the cache alone."""
-    monkeypatch.setattr(ready, "_away_until", 0.0)
 
 
 def hash_of(key: str) -> dict[str, str]:
@@ -135,7 +130,7 @@ def test_an_answer_of_an_earlier_minute_is_made_anew(client: Client, live: Live)
 
 def test_an_answer_read_earlier_never_replaces_a_later_one(client: Client, live: Live) -> None:
     close_of(client)
-    early = ready.look(SYMBOL, "1m:8:0:string")
+    early, _ = ready.look(SYMBOL, "1m:8:0:string")
     assert early and early.hit
     old = read_series(Market.objects.get(symbol=SYMBOL), "1m", limit=8)
     live.trade("101")
@@ -226,18 +221,18 @@ def own_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateValk
 def test_a_cache_that_hangs_is_left_alone_and_the_database_answers(
     client: Client, live: Live, own_valkey: PrivateValkey, settings: Any
 ) -> None:
-    hot = {**settings.CACHES["hot"], "LOCATION": f"{own_valkey.url}?socket_timeout=0.5"}
+    hot = {**settings.CACHES["hot"], "LOCATION": f"{own_valkey.url}?socket_timeout=0.25"}
     settings.CACHES = {"default": hot, "hot": hot}
     cache.write_all()
     assert close_of(client) == "100"
     with own_valkey.frozen():
         live.trade("101")
         assert close_of(client) == "101"
-        assert ready.look(SYMBOL, "1m:8:0:string") is None, "it is not asked again at once"
-    ready._away_until = 0.0
+        assert ready.look(SYMBOL, "1m:8:0:string") == (None, None), "it is not asked again at once"
+    line.forget_troubles()
     cache.write_all()
     assert close_of(client) == "101"
-    assert ready.look(SYMBOL, "1m:8:0:string")
+    assert ready.look(SYMBOL, "1m:8:0:string")[0]
 
 
 def test_the_cursor_of_a_ready_answer_names_what_it_shows(client: Client, live: Live) -> None:
@@ -246,3 +241,12 @@ def test_the_cursor_of_a_ready_answer_names_what_it_shows(client: Client, live: 
     series, version, watermark = unpack(body["cursor"], tuple[str, int, int])
     assert (version, watermark) == (body["version"], body["watermark"])
     assert series == hash_of(ANSWER)["series"]
+
+
+def test_a_ready_answer_takes_its_turn_like_any_other(client: Client, live: Live, settings: Any) -> None:
+    settings.RATE_LIMIT_PER_ADDRESS = 1
+    answers = [client.get(ADDRESS, REMOTE_ADDR="203.0.113.9") for _ in range(LEAST_BURST + 1)]
+    assert [answer.status_code for answer in answers] == [200] * LEAST_BURST + [429]
+    assert [int(answer["RateLimit-Remaining"]) for answer in answers] == [*reversed(range(LEAST_BURST)), 0]
+    bad = client.get(f"{ADDRESS}&limit=no", REMOTE_ADDR="203.0.113.9")
+    assert bad.status_code == 429, "a bad question is counted too"
