@@ -49,8 +49,11 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
     @admin.action(description="Revoke selected keys", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         """Revoke each chosen key and say so."""
-        revoked = [key.name for key in queryset if revoke_key(key)]
-        told = f"Revoked: {', '.join(revoked)}; refused within {REMEMBERED:g} s." if revoked else "None was in use."
+        revoked = [key for key in queryset if revoke_key(key)]
+        for key in revoked:
+            self.log_change(request, key, "Revoked.")
+        names = ", ".join(key.name for key in revoked)
+        told = f"Revoked: {names}; refused within {REMEMBERED:g} s." if revoked else "None was in use."
         messages.success(request, told)
 
     @admin.display(description="Key", ordering="prefix")

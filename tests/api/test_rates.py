@@ -118,6 +118,18 @@ def test_a_valkey_that_forgot_its_scripts_is_told_again(valkey: redis.Redis) -> 
     assert turn and turn.allowed
 
 
+def test_a_connection_that_the_server_closed_is_made_anew(settings: Any) -> None:
+    with private_valkey() as valkey:
+        settings.REDIS_URL = valkey.url
+        assert take(bucket())
+        with valkey.client() as other:
+            other.client_kill_filter(_type="normal", skipme=True)
+        assert take(bucket())
+        valkey.stop()
+        valkey.start()
+        assert take(bucket())
+
+
 def get(client: Client, address: str, **more: Any) -> Any:
     return client.get(CANDLES, REMOTE_ADDR=address, **more)
 
