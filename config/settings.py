@@ -13,6 +13,7 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 
 from config.kept import is_held, kept_secret
+from metering.sharing import share
 
 # Lets classes be written as mypy reads them: ModelAdmin[Market], QuerySet[Candle].
 django_stubs_ext.monkeypatch()
@@ -134,6 +135,9 @@ EMBEDDED_DATABASE = not _database_url
 EMBEDDED_VALKEY = not _redis_url
 EMBEDDED_STREAM = not env.str("STREAM_URL", default="")  # in the same Valkey or Redis as the cache
 EMBEDDED_SIMULATOR = not (_rest_url or _ws_url)
+# Where processes count together: `up` names a folder to its children; a command that just runs once counts for itself.
+METRICS_DIR: str = env.str("METRICS_DIR", default="")
+METRICS_REFUSAL = share(Path(METRICS_DIR)) if METRICS_DIR else None
 # Connections the web process keeps; 0 (every other process): one plain connection per thread.
 DATABASE_POOL = _whole("DATABASE_POOL", 0, 0, 64)
 
@@ -162,6 +166,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.timing.timed",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

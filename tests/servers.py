@@ -32,6 +32,7 @@ OURS += (
     "PROVIDER_CALLS_PER_DAY",
     "STREAM_MAXLEN",
     "TICK_RETENTION_DAYS",
+    "METRICS_DIR",
 )
 
 

@@ -37,12 +37,18 @@ ACTOR_PROCESSES = (
 )
 
 
+def metrics_folder() -> Path:
+    """Return where the children of this start count together."""
+    return Path(settings.METRICS_DIR or settings.CANDLEKEEP_HOME / "run" / "metrics")
+
+
 def environment(addresses: Mapping[str, str]) -> dict[str, str]:
     """Return what every child of ours gets: our environment, with the addresses of this start."""
     paths = [str(BASE), os.environ.get("PYTHONPATH", "")]
     return {
         **os.environ,
         "CANDLEKEEP_HOME": str(settings.CANDLEKEEP_HOME),
+        "METRICS_DIR": str(metrics_folder()),
         "DATABASE_URL": addresses["database_url"],
         "REDIS_URL": addresses["redis_url"],
         "STREAM_URL": addresses["stream_url"],
