@@ -5,11 +5,13 @@ from __future__ import annotations
 from datastore.models.coverage import Coverage, DeadLetter, Feed, FeedPosition, GapRepair
 from datastore.models.fetch import FetchRequest
 from datastore.models.market import Market, ProviderClock
+from datastore.models.reconciliation import CandleDifference, Reconciliation
 from datastore.models.request import DatastoreRequest
 from datastore.models.series import Candle, ProviderCandle, Tick
 
 __all__ = [
     "Candle",
+    "CandleDifference",
     "Coverage",
     "DatastoreRequest",
     "DeadLetter",
@@ -20,5 +22,6 @@ __all__ = [
     "Market",
     "ProviderCandle",
     "ProviderClock",
+    "Reconciliation",
     "Tick",
 ]
