@@ -4,6 +4,8 @@ import structlog
 from django.apps import AppConfig
 from django.conf import settings
 
+from config import logs
+
 log = structlog.get_logger(__name__)
 
 
@@ -16,5 +18,7 @@ class ConfigConfig(AppConfig):
         """Load the checks and the app that tasks are sent through: importing registers them."""
         from config import celery, checks  # noqa: F401
 
+        if settings.LOG_FORMAT == "json":
+            logs.report_crashes()
         if settings.METRICS_REFUSAL:
             log.warning("metrics of this process are not shared", reason=settings.METRICS_REFUSAL)

@@ -9,9 +9,10 @@ from typing import Any
 
 import django_stubs_ext
 import environ
-import structlog
 from django.core.exceptions import ImproperlyConfigured
 
+from actors.secrets import keep_secret
+from config import logs
 from config.kept import is_held, kept_secret
 from metering.sharing import share
 
@@ -257,38 +258,13 @@ CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # nobody asks: state is in the rows
 # --- Logs ---
 LOG_FORMAT = _choice("LOG_FORMAT", "text", ("text", "json"))
 LOG_LEVEL = _choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
-_shared: list[Any] = [
-    structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_log_level,
-    structlog.stdlib.add_logger_name,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-]
-_renderer: Any = (
-    structlog.processors.JSONRenderer()
-    if LOG_FORMAT == "json"
-    # Plain tracebacks: the rich ones print local variables, and a local may hold a key.
-    else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
-)
-structlog.configure(
-    processors=[
-        structlog.stdlib.filter_by_level,
-        *_shared,
-        structlog.processors.format_exc_info,
-        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-    ],
-    logger_factory=structlog.stdlib.LoggerFactory(),
-    wrapper_class=structlog.stdlib.BoundLogger,
-    cache_logger_on_first_use=True,
-)
+logs.configure()
+keep_secret([CRYPTOCOMPARE_API_KEY, ADMIN_PASSWORD, SECRET_KEY])
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "event": {
-            "()": structlog.stdlib.ProcessorFormatter,
-            "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer],
-            "foreign_pre_chain": _shared,
-        }
+        "event": {"()": "config.logs.formatter", "log_format": LOG_FORMAT},
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "event"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},

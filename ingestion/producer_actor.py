@@ -13,8 +13,8 @@ from django.conf import settings
 from django.db import connection
 
 from actors.errors import LastingFault, PlatformFault
-from actors.faults import without_secrets
 from actors.models import Actor
+from actors.secrets import without_secrets
 from actors.session import ActorSession
 from datastore import clock as stored_clock
 from datastore import dead_letters, feeds
