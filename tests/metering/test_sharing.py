@@ -66,7 +66,9 @@ def test_a_process_that_comes_after_a_killed_one_goes_on_counting_in_its_files(t
 
 
 def test_a_fork_takes_a_slot_of_its_own(tmp_path: Path) -> None:
-    code = COUNT.replace('print("counted"', 'import os\nif not os.fork(): TRADES_STORED.labels("x").inc(1); os._exit(0)\n')
+    code = COUNT.replace(
+        'print("counted"', 'import os\nif not os.fork(): TRADES_STORED.labels("x").inc(1); os._exit(0)\n'
+    )
     code = code.replace(", flush=True)\nsys.stdin", "os.wait(); print('counted', flush=True)\nsys.stdin")
     started = process(tmp_path, 1, code)
     assert said(started) == ["None", "counted"]
