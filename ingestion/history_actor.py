@@ -134,7 +134,8 @@ class HistoryProducer:
     def let_go(self) -> None:
         """Queue a request that is still ours: the next job goes on at once."""
         if self._lease:
-            self._lease.give_back(0, "the job was stopped")
+            with structlog.contextvars.bound_contextvars(actor=self._session.name):
+                self._lease.give_back(0, "the job was stopped")
 
     def _disconnect(self) -> None:
         if self._publisher is not None:
