@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
 from django.db import InterfaceError, OperationalError
 from django_redis.exceptions import ConnectionInterrupted
 from redis.exceptions import RedisError
 
 from actors.errors import CacheFault, PlatformFault, RequestFault, RouteFault
+from actors.secrets import without_secrets
 from streaming.errors import StreamLost, StreamUnavailable
 
 LONGEST = 300.0
 DATABASE_AWAY = (OperationalError, InterfaceError)
 MAY_PASS = (PlatformFault, StreamUnavailable, StreamLost, RedisError, ConnectionInterrupted, *DATABASE_AWAY)
 LONGEST_REASON = 500
-_SECRETS = (
-    (re.compile(r"(?<=://)[^/@\s]*@"), "…@"),
-    (re.compile(r"(?i)(api_?key|apikey|password|token|secret)([\"']?\s*[=:]\s*[\"']?)[^\s&\"']+"), r"\1\2…"),
-    (re.compile(r"(?i)(authorization:\s*\w+\s+)\S+"), r"\1…"),
-)
 
 
 def backoff(count: int, longest: float = LONGEST) -> float:
@@ -47,10 +41,3 @@ def reason_of(exc: BaseException) -> str:
     """Return what went wrong in one line, without passwords and keys."""
     text = " ".join(str(exc).split()) or (type(exc).__doc__ or "").split("\n")[0]
     return without_secrets(f"{type(exc).__name__}: {text}")[:LONGEST_REASON]
-
-
-def without_secrets(text: str) -> str:
-    """Return text with the passwords and keys in it blotted out."""
-    for pattern, blot in _SECRETS:
-        text = pattern.sub(blot, text)
-    return text

@@ -11,9 +11,11 @@ from django.db import connection
 from django.dispatch import receiver
 from django.utils import timezone
 from django_fsm.signals import post_transition
+from prometheus_client import Counter
 
 from actors.journal import Entry
 from actors.models import Actor, TransitionLog
+from metering.table import ACTOR_ERRORS, ACTOR_RESETS, ACTOR_TAKEOVERS
 
 log = structlog.get_logger(__name__)
 FAILURES = ("_failure", "_failed")
@@ -46,7 +48,14 @@ def note_transition(
         uncommitted=connection.in_atomic_block,
     )
     instance.journal.pending.append(entry)
+    if failed or name == "reset":
+        _count(ACTOR_ERRORS if failed else ACTOR_RESETS, instance)
     _log_line(instance, entry, logging.ERROR if failed else _level(instance, name))
+
+
+def _count(counter: Counter, actor: Actor) -> None:
+    # By role: the names of questions are without end.
+    counter.labels(str(actor._meta.model_name), actor.name.rpartition("-")[0]).inc()
 
 
 def _level(actor: Actor, event: str) -> int:
@@ -73,6 +82,7 @@ def note_takeover(actor: Actor, *, reason: str, by: str) -> None:
     state = str(actor.state)
     entry = Entry("TAKEOVER", state, state, now, now, alone=True, reason=reason, by=by)
     actor.journal.pending.append(entry)
+    _count(ACTOR_TAKEOVERS, actor)
     _log_line(actor, entry, logging.WARNING)
 
 

@@ -22,9 +22,10 @@ SEEK_EVERY = 1.0
 def run(work: Work, stop: Event, clock: Clock = Clock.system) -> None:
     """Own a row of the work's role and give it turns until stop; the turn in hand is finished."""
     runner = Runner(work, stop, clock)
-    while not stop.is_set():
-        stop.wait(runner.step())
-    runner.end()
+    with structlog.contextvars.bound_contextvars(actor=work.role):
+        while not stop.is_set():
+            stop.wait(runner.step())
+        runner.end()
 
 
 class Runner:
@@ -53,9 +54,10 @@ class Runner:
 
     def _fenced(self) -> float:
         if self.shift:
-            log.warning("actor was taken over", actor=self.shift.session.name, by_us=self.me)
+            log.warning("actor was taken over", by_us=self.me)
             self.shift.close()
         self.shift = None
+        structlog.contextvars.bind_contextvars(actor=self.work.role)
         self.since = self.clock.steady()
         return SEEK_EVERY
 
@@ -67,7 +69,8 @@ class Runner:
         self.tries = 0
         if actor is None:
             return SEEK_EVERY
-        log.info("actor claimed", actor=actor.name, epoch=actor.epoch, state=str(actor.state))
+        structlog.contextvars.bind_contextvars(actor=actor.name)
+        log.info("actor claimed", epoch=actor.epoch, state=str(actor.state))
         self.shift = Shift(self.work, ActorSession(actor, self.stop), self.clock)
         return 0.0
 
@@ -82,5 +85,5 @@ class Runner:
     def _away(self, exc: Exception) -> float:
         connection.close()
         self.tries += 1
-        log.warning("no actor yet: database away", role=self.work.role, reason=reason_of(exc))
+        log.warning("no actor yet: database away", reason=reason_of(exc))
         return backoff(self.tries, LONGEST_KNOCK)

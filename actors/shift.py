@@ -145,7 +145,7 @@ class Shift:
         delay = backoff(self.tries, LONGEST_WAIT)
         self.not_before = self.clock.steady() + delay
         if reason != self.session.actor.waiting_for:
-            log.warning("actor waits", actor=self.session.name, reason=reason)
+            log.warning("actor waits", reason=reason)
         self.session.waiting(reason)
         return min(delay, BEAT_EVERY)
 
@@ -154,7 +154,7 @@ class Shift:
         connection.close()
         self.tries = self.tries + 1 if self.away else 1
         if not self.away:
-            log.error("database away", actor=self.session.name, reason=reason_of(exc))
+            log.error("database away", reason=reason_of(exc))
         self.away = True
         delay = backoff(self.tries, LONGEST_KNOCK)
         self.not_before = self.clock.steady() + delay
@@ -167,7 +167,7 @@ class Shift:
         except DATABASE_AWAY as exc:
             return self._stay_away(exc)
         self.away = False
-        log.info("database back", actor=self.session.name)
+        log.info("database back")
         if self.session.actor.reset_at:
             self.session.reset(by="automatic, the database is back")
         return 0.0
@@ -196,14 +196,14 @@ class Shift:
             self.session.undo()
             self.session.release()
         except Fenced:
-            log.warning("actor was taken over", actor=self.session.name)
+            log.warning("actor was taken over")
         except DATABASE_AWAY as exc:
             # The next process sees that we no longer exist.
-            log.warning("actor not released", actor=self.session.name, reason=reason_of(exc))
+            log.warning("actor not released", reason=reason_of(exc))
 
     def close(self) -> None:
         """Close the work and leave the row alone."""
         try:
             self.work.close()
         except Exception as exc:
-            log.warning("closing failed", actor=self.session.name, reason=reason_of(exc))
+            log.warning("closing failed", reason=reason_of(exc))

@@ -1,6 +1,12 @@
 from __future__ import annotations
 
+import structlog
 from django.apps import AppConfig
+from django.conf import settings
+
+from config import logs
+
+log = structlog.get_logger(__name__)
 
 
 class ConfigConfig(AppConfig):
@@ -11,3 +17,8 @@ class ConfigConfig(AppConfig):
     def ready(self) -> None:
         """Load the checks and the app that tasks are sent through: importing registers them."""
         from config import celery, checks  # noqa: F401
+
+        if settings.LOG_FORMAT == "json":
+            logs.report_crashes()
+        if settings.METRICS_REFUSAL:
+            log.warning("metrics of this process are not shared", reason=settings.METRICS_REFUSAL)

@@ -6,7 +6,10 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.http import HttpRequest, JsonResponse
 
+from actors.faults import reason_of
 from config.supervision.servers import database_refusal, valkey_refusal
+from datastore.freshness import doubts
+from datastore.provider import current_provider
 
 UNKNOWN: dict[str, str | bool | None] = {"provider": None, "simulated": None}
 
@@ -24,6 +27,17 @@ def ready(request: HttpRequest) -> JsonResponse:
     return JsonResponse(answer, status=503 if failing else 200)
 
 
+def fresh(request: HttpRequest) -> JsonResponse:
+    """Answer 200 if every market of MARKETS is fresh and whole, else 503 with the reasons of each that is not."""
+    try:
+        found = doubts(settings.MARKETS)
+    except DatabaseError as exc:
+        return JsonResponse({"status": "not fresh", "failing": {"database": reason_of(exc)}, "markets": {}}, status=503)
+    failing = {symbol: reasons for symbol, reasons in found.items() if reasons}
+    answer = {"status": "not fresh" if failing else "fresh", "failing": {}, "markets": failing}
+    return JsonResponse(answer, status=503 if failing else 200)
+
+
 def failing_parts() -> dict[str, str]:
     """Return the parts that do not answer, with the reason."""
     asked = {"database": database_refusal(settings.DATABASE_URL), "cache": valkey_refusal(settings.REDIS_URL)}
@@ -36,8 +50,6 @@ def failing_parts() -> dict[str, str]:
 
 def provider_identity() -> dict[str, str | bool | None]:
     """Return whose prices this database holds and whether they are invented; None where that is not known now."""
-    from datastore.provider import current_provider
-
     try:
         name, simulated = current_provider()
     except DatabaseError:

@@ -1,50 +1,99 @@
-"""How the platform's processes write their logs: events as text, or as JSON for machines."""
+"""How a log line looks: an event and its fields, as text or as one JSON object; secrets are blotted out of both."""
 
 from __future__ import annotations
 
+import logging
+import sys
+import threading
+from collections.abc import Mapping, MutableMapping
+from types import TracebackType
 from typing import Any
 
 import structlog
 
+from actors.secrets import BLOT, names_a_secret, without_secrets
 
-def logging_settings(log_format: str, level: str) -> dict[str, Any]:
-    """Set structlog up and return Django's LOGGING; log_format is text or json."""
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
+SHARED: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+log = structlog.get_logger(__name__)
+
+
+def configure() -> None:
+    """Let structlog hand its events to the logging module, where all others' lines arrive too."""
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.processors.format_exc_info,
+            *SHARED,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    event = {
-        "()": structlog.stdlib.ProcessorFormatter,
-        "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(log_format)],
-        "foreign_pre_chain": shared,
-    }
+
+
+def logging_settings(log_format: str, level: str) -> dict[str, Any]:
+    """Return Django's LOGGING: every line to stderr, in one form."""
     # Two lines for every scheduled task would bury our own.
     quiet = {"level": "DEBUG" if level == "DEBUG" else "WARNING"}
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"event": event},
+        "formatters": {"event": {"()": "config.logs.formatter", "log_format": log_format}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "event"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": dict.fromkeys(("celery", "kombu", "amqp"), quiet),
     }
 
 
-def _renderer(log_format: str) -> Any:
-    if log_format == "json":
-        return structlog.processors.JSONRenderer()
-    # Plain tracebacks: the rich ones print local variables, and a local may hold a key.
-    return structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+def formatter(log_format: str) -> logging.Formatter:
+    """Return the formatter of every line, ours and the libraries': `text` or `json`."""
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if log_format == "json"
+        # Plain tracebacks: the rich ones print local variables, and a local may hold a key.
+        else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    )
+    return structlog.stdlib.ProcessorFormatter(
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            blot_secrets,
+            renderer,
+        ],
+        foreign_pre_chain=SHARED,
+    )
+
+
+def blot_secrets(logger: Any, method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """Blot passwords and keys out of every field."""
+    return _fields(event)
+
+
+def _fields(event: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(key): BLOT if names_a_secret(str(key)) else _blotted(value) for key, value in event.items()}
+
+
+def _blotted(value: Any) -> Any:
+    if value is None or isinstance(value, int | float):
+        return value
+    if isinstance(value, dict):
+        return _fields(value)
+    if isinstance(value, list | tuple):
+        return [_blotted(inner) for inner in value]
+    return without_secrets(value if isinstance(value, str) else repr(value))
+
+
+def report_crashes() -> None:
+    """Let what nobody caught, and warnings, be lines like all others."""
+    logging.captureWarnings(True)
+    sys.excepthook = _crashed
+    threading.excepthook = lambda args: _crashed(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+def _crashed(kind: type[BaseException], exc: BaseException | None, traceback: TracebackType | None) -> None:
+    log.critical("nobody caught this", exc_info=(kind, exc, traceback))

@@ -13,9 +13,11 @@ from django.core.exceptions import ImproperlyConfigured
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from actors.secrets import keep_secret
+from config import logs
 from config.kept import is_held, kept_secret
-from config.logs import logging_settings
 from config.networks import ANY, is_loopback, networks, origins
+from metering.sharing import share
 
 # Lets classes be written as mypy reads them: ModelAdmin[Market], QuerySet[Candle].
 django_stubs_ext.monkeypatch()
@@ -146,6 +148,9 @@ EMBEDDED_DATABASE = not _database_url
 EMBEDDED_VALKEY = not _redis_url
 EMBEDDED_STREAM = not env.str("STREAM_URL", default="")  # in the same Valkey or Redis as the cache
 EMBEDDED_SIMULATOR = not (_rest_url or _ws_url)
+# Where processes count together: `up` names a folder to its children; a command that just runs once counts for itself.
+METRICS_DIR: str = env.str("METRICS_DIR", default="")
+METRICS_REFUSAL = share(Path(METRICS_DIR)) if METRICS_DIR else None
 # Connections the web process keeps; 0 (every other process): one plain connection per thread.
 DATABASE_POOL = _whole("DATABASE_POOL", 0, 0, 64)
 
@@ -176,6 +181,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "corsheaders.middleware.CorsMiddleware",  # early, so that refusals carry its headers too
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.timing.timed",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -286,4 +292,6 @@ CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # nobody asks: state is in the rows
 # --- Logs ---
 LOG_FORMAT = _choice("LOG_FORMAT", "text", ("text", "json"))
 LOG_LEVEL = _choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
-LOGGING = logging_settings(LOG_FORMAT, LOG_LEVEL)
+logs.configure()
+keep_secret([CRYPTOCOMPARE_API_KEY, ADMIN_PASSWORD, SECRET_KEY])
+LOGGING = logs.logging_settings(LOG_FORMAT, LOG_LEVEL)

@@ -7,6 +7,7 @@ from django.urls import include, path
 
 from config import health
 from config.front import front
+from config.metrics import metrics
 
 urlpatterns = [
     path("", front),
@@ -14,6 +15,8 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("health/live", health.live),
     path("health/ready", health.ready),
+    path("health/fresh", health.fresh),
+    path("metrics", metrics),
 ]
 # What fails before or outside a view is answered in the API's own shape too.
 handler400 = "datastore.api.problem.bad_request"

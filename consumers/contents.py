@@ -15,7 +15,7 @@ from datastore.prepared import Prepared, prepare
 from datastore.writes import StoreResult, store_live
 from streaming.history import HistoryRecord, decode_history
 from streaming.port import Record
-from streaming.records import decode_all
+from streaming.records import Micros, Trade, decode_all
 from streaming.topics import CANDLE_DATA, TICK_DATA
 
 
@@ -24,11 +24,13 @@ class Content:
     """How a batch of a topic is read and stored, and what its end means.
 
     store: the records, and what it may call while the database works. drained: told since when the topic is empty.
+    received: when the provider's oldest trade among them arrived, None where there is none.
     """
 
     read: Callable[[Sequence[Record]], Batch[Any]]
     store: Callable[[Any, Callable[[], None] | None], StoreResult]
     drained: Callable[[timedelta], object]
+    received: Callable[[Any], Micros | None]
 
 
 def read_live(records: Sequence[Record]) -> Batch[Prepared]:
@@ -41,8 +43,13 @@ def read_history(records: Sequence[Record]) -> Batch[list[HistoryRecord]]:
     return read_batch(records, decode_history, list)
 
 
+def oldest_receipt(batch: Prepared) -> Micros | None:
+    """Return when the oldest trade of a batch arrived from the provider."""
+    return min((record.received_at for record in batch.records if type(record) is Trade), default=None)
+
+
 CONTENTS = {
-    TICK_DATA.name: Content(read_live, store_live, partial(note_drained, TICK_DATA.name)),
+    TICK_DATA.name: Content(read_live, store_live, partial(note_drained, TICK_DATA.name), oldest_receipt),
     # A request whose last record was lost with the stream is noticed when nothing more can come.
-    CANDLE_DATA.name: Content(read_history, store_history, settle_published),
+    CANDLE_DATA.name: Content(read_history, store_history, settle_published, lambda _: None),
 }

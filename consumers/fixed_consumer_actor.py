@@ -17,6 +17,7 @@ from actors.models import Actor
 from actors.session import ActorSession
 from consumers.batches import Batch
 from consumers.contents import CONTENTS
+from consumers.meter import BatchMeter
 from consumers.models import FixedTopicConsumer
 from datastore import cache
 from datastore.dead_letters import Letter, bury_all
@@ -53,6 +54,7 @@ class FixedTopicWork:
         self.topic = topic
         self.role = f"fixed-{topic.removesuffix('-data')}"
         self.content = CONTENTS[topic]
+        self._meter = BatchMeter(topic)
         self._session: ActorSession
         self._subscription: Subscription | None = None
         self._ahead: Batch[Any] | None = None
@@ -97,16 +99,20 @@ class FixedTopicWork:
         elif len(records) < BATCH:
             self._session.stop.wait(LINGER)
             records += self._subscription.poll(0, BATCH - len(records))
+        if records:
+            self._meter.polled(time.monotonic() - began)
         return records
 
     def beat(self) -> None:
         """Tell how far behind we are, and see what waits: a busy topic is never empty, yet it is read."""
         if self._subscription is None:
             return
+        self._meter.beat()
         for loss in self._subscription.take_losses():
-            log.error("records lost", actor=self._session.name, topic=loss.topic, after=loss.position, count=loss.count)
+            self._meter.lost(loss.count)
+            log.error("records lost", topic=loss.topic, after=loss.position, count=loss.count)
         began, lag = time.monotonic(), self._subscription.lag()
-        log.debug("consumer", actor=self._session.name, lag=lag)
+        log.debug("consumer", lag=lag)
         if self._waiting < 0:
             self._waiting, self._waited_at = lag, began
             self._count_down(0)
@@ -143,12 +149,16 @@ class FixedTopicWork:
         actor = self._session.actor
         self._idle = 0
         actor.message_received()
-        batch = batch or self.content.read(records)
+        with self._meter.part("decode"):
+            batch = batch or self.content.read(records)
         actor.process_success()
         self._session.save()
-        changes = self._write(batch)
+        with self._meter.part("database"):
+            changes = self._write(batch)
         self._commit(records)
-        self._update_cache(changes)
+        self._meter.stored(len(records), changes, self.content.received(batch.ready))
+        with self._meter.part("cache"):
+            self._update_cache(changes)
         actor.update_cache_success()
         self._session.save()
 
@@ -163,7 +173,7 @@ class FixedTopicWork:
                 bury_all(letters)
             self._session.actor.write_success()
             self._session.save()
-        log.debug("batch stored", actor=self._session.name, records=len(batch.origins), dead=len(letters))
+        log.debug("batch stored", records=len(batch.origins), dead=len(letters))
         return stored.changes
 
     def _read_ahead(self) -> None:
@@ -184,6 +194,6 @@ class FixedTopicWork:
             else:
                 cache.write_changed(changes)
         except cache.CacheUnavailable as exc:
-            log.warning("cache away", actor=self._session.name, reason=str(exc))
+            log.warning("cache away", reason=str(exc))
             raise CacheFault(str(exc)) from exc
         self._cold = False

@@ -61,8 +61,13 @@ def tell_worker(request_id: int) -> None:
 
 def unread_history() -> int:
     """Return how many records of candle-data its consumer has not stored. Raises StreamUnavailable."""
+    return unread(CANDLE_DATA.name)
+
+
+def unread(topic: str) -> int:
+    """Return how many records of a topic its consumer has not stored. Raises StreamUnavailable."""
     try:
-        subscription = connect(settings.STREAM_URL, settings.STREAM_MAXLEN).subscribe(GROUP, [CANDLE_DATA.name])
+        subscription = connect(settings.STREAM_URL, settings.STREAM_MAXLEN).subscribe(GROUP, [topic])
     except TopicMissing:
         return 0  # flushed: there is nothing that could still be read
     try:

@@ -29,6 +29,7 @@ from datastore.models import (
     Market,
     ProviderCandle,
     ProviderClock,
+    Reconciliation,
     Tick,
 )
 
@@ -181,6 +182,15 @@ class DeadLetterAdmin(LookOnly):
     def get_queryset(self, request: HttpRequest) -> QuerySet[DeadLetter]:
         """Leave the bytes out until one letter is opened."""
         return super().get_queryset(request).defer("raw")
+
+
+@admin.register(Reconciliation)
+class ReconciliationAdmin(LookOnly):
+    """Spans that were held against the provider's candles; `manage.py verify` lists what was not the same."""
+
+    list_display = ["market", exact("start"), exact("stop"), "compared", "different", "note", exact("created_at")]
+    list_filter = ["market"]
+    list_select_related = ["market"]
 
 
 @admin.register(Feed)

@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
+
+from django.db import transaction
 
 from datastore.models import DeadLetter
+from metering.table import REFUSED
+
+# The class of a reason by what its sentence says, the first that fits; the sentence itself stays in the letter.
+CLASSES = {
+    "unknown_market": "unknown market",
+    "ahead": "ahead of the provider's clock|not over yet",
+    "too_old": "older than",
+    "subscription": "refuses the subscription",
+    "number": "out of range|not a number|not a possible number|price or an amount",
+    "lost": "stream lost",
+    "zeros": "zeros instead",
+    "misplaced": "under the key|not whole buckets",
+    "unreadable": "without|characters?|zero byte|Expected|Object|JSON|malformed|decode|utf-8|truncated",
+}
+_CLASSES = [(name, re.compile(pattern)) for name, pattern in CLASSES.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +41,24 @@ class Letter:
 
 def bury_all(letters: Iterable[Letter]) -> None:
     """Keep records that could not be stored; a place that is already kept is left as it is."""
-    DeadLetter.objects.bulk_create([_row(letter) for letter in letters], ignore_conflicts=True)
+    kept = list(letters)
+    DeadLetter.objects.bulk_create([_row(letter) for letter in kept], ignore_conflicts=True)
+    transaction.on_commit(partial(_count, Counter((letter.topic, reason_class(letter.reason)) for letter in kept)))
+
+
+def _count(kinds: Mapping[tuple[str, str], int]) -> None:
+    for labels, count in kinds.items():
+        REFUSED.labels(*labels).inc(count)
 
 
 def bury(topic: str, market: str | None, reason: str, raw: bytes, position: str = "") -> None:
     """Keep one record that could not be stored."""
     bury_all([Letter(topic, market, reason, raw, position)])
+
+
+def reason_class(reason: str) -> str:
+    """Return the class of a reason, which bounds what is counted apart."""
+    return next((name for name, pattern in _CLASSES if pattern.search(reason)), "other")
 
 
 def _row(letter: Letter) -> DeadLetter:

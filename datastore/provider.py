@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 from django.db import transaction
 
@@ -11,6 +12,11 @@ from datastore.models import ProviderClock
 UNNAMED = ""
 # An answer of the provider may be this old; a candle is final once its end lies further back. By resolution, seconds.
 CACHE_AGE = {60: timedelta(seconds=60), 3600: timedelta(seconds=660), 86400: timedelta(seconds=660)}
+
+# The provider's open is the close before (CryptoCompare, in practice), and its volumes are sums of 64-bit floats.
+OPEN_IS_PRIOR_CLOSE = True
+VOLUME_TOLERANCE = Decimal("1e-6")  # of the greater of both
+MINUTES_KEPT = timedelta(days=7)  # how far back it answers for minutes; where less is kept, it says so
 
 
 class OtherProvider(Exception):
@@ -32,6 +38,12 @@ def remember_provider(name: str, simulated: bool) -> None:
             ProviderClock.objects.filter(provider=UNNAMED).update(provider=name, simulated=simulated)
         elif stored.provider != name:
             raise OtherProvider(stored.provider, name)
+
+
+def not_ours(name: str) -> str | None:
+    """Return whose data this database holds where that is another provider's than the one that answers by this name."""
+    known, _ = current_provider()
+    return known if name and known not in (UNNAMED, name) else None
 
 
 def current_provider() -> tuple[str, bool]:

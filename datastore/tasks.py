@@ -14,6 +14,7 @@ from datastore.clock import provider_now
 from datastore.models import Market
 from datastore.retention import delete_old_trades
 from datastore.verify import differences
+from metering.table import UNLIKE_TRADES
 
 log = structlog.get_logger(__name__)
 
@@ -50,5 +51,6 @@ def verify_market(market: Market, start: datetime, stop: datetime) -> int:
     for one in found:
         told = {"resolution": one.resolution, "open_time": one.open_time.isoformat()}
         log.error("candle differs from its trades", market=market.symbol, **told, stored=one.stored, made=one.computed)
+    UNLIKE_TRADES.labels(market.symbol).inc(len(found))
     log.info("candles verified", market=market.symbol, differences=len(found))
     return len(found)

@@ -22,7 +22,7 @@ from actors.session import ActorSession
 from datastore import fetches
 from datastore.intervals import SECOND
 from datastore.models import FetchRequest
-from datastore.provider import CACHE_AGE, UNNAMED, current_provider
+from datastore.provider import CACHE_AGE, not_ours
 from ingestion import history
 from ingestion.budget import Budget
 from ingestion.history import Asker, Question
@@ -67,8 +67,10 @@ def fetch(request_id: int, stop: Event) -> None:
         queued.update(next_try=Now() + timedelta(seconds=KEY_REFUSED), error=reason)
         return
     job = HistoryProducer(request_id)
-    run(job, stop)
-    job.let_go()
+    market = FetchRequest.objects.filter(pk=request_id).values_list("market__symbol", flat=True).first()
+    with structlog.contextvars.bound_contextvars(request=request_id, market=market):
+        run(job, stop)
+        job.let_go()
 
 
 class HistoryProducer:
@@ -132,7 +134,8 @@ class HistoryProducer:
     def let_go(self) -> None:
         """Queue a request that is still ours: the next job goes on at once."""
         if self._lease:
-            self._lease.give_back(0, "the job was stopped")
+            with structlog.contextvars.bound_contextvars(actor=self._session.name):
+                self._lease.give_back(0, "the job was stopped")
 
     def _disconnect(self) -> None:
         if self._publisher is not None:
@@ -193,8 +196,7 @@ class HistoryProducer:
         return Unavailable(f"no whole answer within {RENEWALS * RENEW_EVERY:.0f} s")
 
     def _check_identity(self, lease: Lease, page: Page) -> None:
-        known, _ = current_provider()
-        if page.provider and known != UNNAMED and page.provider != known:
+        if known := not_ours(page.provider):
             lease.give_back(KEY_REFUSED, "another provider answers")
             raise LastingFault(f"this database holds data of {known!r}, but {page.provider!r} answers")
 
@@ -286,5 +288,4 @@ class HistoryProducer:
         if batch.last:
             lease.publish()
         page, pages, records = batch.asker.page, batch.asker.pages, len(batch.records)
-        name, market = self._session.name, lease.market
-        log.info("page published", actor=name, market=market, request=lease.id, page=page, pages=pages, records=records)
+        log.info("page published", page=page, pages=pages, records=records)

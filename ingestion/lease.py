@@ -77,4 +77,4 @@ class Lease:
         """Queue the request again, to be begun in so many seconds; nothing where it is no longer ours."""
         self.over = True
         if fetches.give_back(self.id, self._worker, reason, timedelta(seconds=max(0.0, seconds))):
-            log.warning("fetch given back", market=self.market, request=self.id, reason=reason, wait=round(seconds))
+            log.warning("fetch given back", reason=reason, wait=round(seconds))

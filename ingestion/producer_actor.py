@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -12,8 +13,8 @@ from django.conf import settings
 from django.db import connection
 
 from actors.errors import LastingFault, PlatformFault
-from actors.faults import without_secrets
 from actors.models import Actor
+from actors.secrets import without_secrets
 from actors.session import ActorSession
 from datastore import clock as stored_clock
 from datastore import dead_letters, feeds
@@ -24,10 +25,11 @@ from ingestion.feed import Arrival, Connected, FeedReader, Frame, Lost
 from ingestion.intake import Intake
 from ingestion.models import Producer, Target
 from ingestion.providers import cryptocompare as provider
+from metering.table import LATENESS, TRADES_RECEIVED
 from streaming.connect import connect
 from streaming.errors import PublishFailed
 from streaming.port import Message, Publisher
-from streaming.records import LiveRecord, Watermark, encode
+from streaming.records import LiveRecord, Trade, Watermark, encode
 from streaming.topics import TICK_DATA
 
 log = structlog.get_logger(__name__)
@@ -47,6 +49,15 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def moment(micros: int) -> datetime:
     """Return the UTC time of microseconds since 1970."""
     return EPOCH + timedelta(microseconds=micros)
+
+
+def _count_trades(records: Sequence[LiveRecord]) -> None:
+    """Count acknowledged trades, and how late the latest of them was: once per batch."""
+    trades = [record for record in records if type(record) is Trade]
+    for market, count in Counter(trade.market for trade in trades).items():
+        TRADES_RECEIVED.labels(market).inc(count)
+    if trades:
+        LATENESS.labels("feed").observe(max(trade.received_at - trade.ts for trade in trades) / SECOND)
 
 
 class LiveProducer:
@@ -180,7 +191,7 @@ class LiveProducer:
 
     def _new_intake(self, at: float) -> Intake:
         feed = f"{TICK_DATA.name}/{uuid.uuid4().hex[:16]}"
-        log.info("feed connected", actor=self._session.name, feed=feed, markets=len(self._subs))
+        log.info("feed connected", feed=feed, markets=len(self._subs))
         return Intake(
             feed,
             self._subs,
@@ -201,7 +212,7 @@ class LiveProducer:
         self._wait = RECONNECT if spoke else min(self._wait * 2, RECONNECT_MOST)
         self._connect_at = self._monotonic() + self._wait
         self._drop()
-        log.warning("feed lost", actor=self._session.name, reason=without_secrets(lost.reason), reconnect_in=self._wait)
+        log.warning("feed lost", reason=without_secrets(lost.reason), reconnect_in=self._wait)
         if self._session.actor.state == Producer.State.FETCHING_DATA:
             raise LastingFault(lost.reason) if lost.code in LASTING else PlatformFault(lost.reason)
         self._session.waiting(f"the provider: {lost.reason}")
@@ -229,6 +240,7 @@ class LiveProducer:
             self._unsent = [self._unsent[index] for index in exc.failed]
             raise
         self._note_acknowledged(self._unsent)
+        _count_trades(self._unsent)
         self._unsent = []
         self._session.actor.publish_success()
         self._session.save()
@@ -243,7 +255,7 @@ class LiveProducer:
         if self._intake is None or not self._intake.rejected:
             return
         rejected = self._intake.rejected
-        log.warning("frames refused", actor=self._session.name, count=len(rejected), reason=rejected[0].reason)
+        log.warning("frames refused", count=len(rejected), reason=rejected[0].reason)
         # One statement: thousands in a row would hold the turn for longer than a heartbeat may stay away.
         dead_letters.bury_all(Letter(TICK_DATA.name, item.market, item.reason, item.raw) for item in rejected)
         rejected.clear()

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Event
 from typing import Any
 
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
-from ingestion import history_actor
+from ingestion import history_actor, reconciliation
 
 _jobs: set[Event] = set()  # the stop of every job that runs in this process
+
+
+@contextmanager
+def _job() -> Iterator[Event]:
+    """Yield what is set when the worker shuts down."""
+    stop = Event()
+    _jobs.add(stop)
+    try:
+        yield stop
+    finally:
+        _jobs.discard(stop)
 
 
 @shared_task(name="ingestion.fetch", ignore_result=True)
 def fetch(request_id: int) -> None:
     """Fetch a FetchRequest of this id, from where it stands."""
-    stop = Event()
-    _jobs.add(stop)
-    try:
+    with _job() as stop:
         history_actor.fetch(request_id, stop)
-    finally:
-        _jobs.discard(stop)
+
+
+@shared_task(name="ingestion.reconcile", ignore_result=True)
+def reconcile() -> None:
+    """Hold closed minutes of every market against the provider's."""
+    with _job() as stop:
+        reconciliation.reconcile(stop)
 
 
 @worker_shutting_down.connect

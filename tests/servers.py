@@ -39,6 +39,7 @@ OURS += (
     "FETCH_BUDGET_PER_ADDRESS",
     "FETCH_BUDGET_PER_KEY",
     "CORS_ORIGINS",
+    "METRICS_DIR",
 )
 
 

@@ -22,6 +22,7 @@ from config.supervision.output import Say
 from config.supervision.ports import LOOPBACK, check_free, choose_port
 from config.supervision.provider import Identity, ask_identity, host_identity
 from config.supervision.supervisor import Supervisor
+from metering.sharing import wipe
 
 SIMULATOR_READY = 60.0
 PROVIDER_PATIENCE = 5.0
@@ -71,6 +72,7 @@ class Launch:
         servers.take_addresses_back(self.home)
         for name in stop_leftovers(self.home):
             self.say(f"stopped {name}, left running by a start that was killed")
+        wipe(processes.metrics_folder())
         check_free("PORT", settings.HOST, settings.PORT)
         if settings.EMBEDDED_VALKEY:
             self.valkey_port = choose_port(self.home, "VALKEY_PORT", settings.VALKEY_PORT)

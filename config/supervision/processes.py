@@ -16,6 +16,7 @@ from config.supervision.ports import LOOPBACK
 
 BASE = Path(settings.BASE_DIR)
 WEB_THREADS = 8
+GRANIAN_LOGS = BASE / "config" / "granian_logs.json"
 CELERY = (sys.executable, "-m", "celery", "--app", "config.celery", "--quiet")
 # Stages start in this order and stop in the opposite one; the database servers are stages 0 and 1.
 SIMULATOR, WEB, ACTORS = 2, 3, 4
@@ -37,12 +38,18 @@ ACTOR_PROCESSES = (
 )
 
 
+def metrics_folder() -> Path:
+    """Return where the children of this start count together."""
+    return Path(settings.METRICS_DIR or settings.CANDLEKEEP_HOME / "run" / "metrics")
+
+
 def environment(addresses: Mapping[str, str]) -> dict[str, str]:
     """Return what every child of ours gets: our environment, with the addresses of this start."""
     paths = [str(BASE), os.environ.get("PYTHONPATH", "")]
     return {
         **os.environ,
         "CANDLEKEEP_HOME": str(settings.CANDLEKEEP_HOME),
+        "METRICS_DIR": str(metrics_folder()),
         "DATABASE_URL": addresses["database_url"],
         "REDIS_URL": addresses["redis_url"],
         "STREAM_URL": addresses["stream_url"],
@@ -67,6 +74,8 @@ def web_program(env: Mapping[str, str]) -> Program:
     argv = ["-m", "granian", "--interface", "wsgi", "--host", settings.HOST, "--port", str(settings.PORT)]
     argv += ["--workers", "1", "--blocking-threads", str(WEB_THREADS), "--no-ws", "--log-level", "error"]
     argv += ["--respawn-failed-workers", "--workers-kill-timeout", "5", "config.wsgi:application"]
+    if settings.LOG_FORMAT == "json":
+        argv[-1:-1] = ["--log-config", str(GRANIAN_LOGS)]
     pooled = {**env, "DATABASE_POOL": str(settings.DATABASE_POOL or WEB_THREADS)}
     return Program("web", (sys.executable, *argv), pooled, stage=WEB, cwd=BASE)
 

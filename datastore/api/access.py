@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # its module imports this one: these classes are the defaults
 
 ASKER = "candlekeep.asker"  # in request.META: no header can be spelled so
 SENT_AS = "sent as `Authorization: Bearer ck_…` or `X-API-Key: ck_…`"
+CHALLENGE = 'Bearer realm="candlekeep"'
 TO_READ = f"Reading needs an API key here, {SENT_AS}. `manage.py create_api_key NAME` makes one."
 TO_WRITE = (
     f"Writing needs an API key with the write scope, {SENT_AS} (`manage.py create_api_key NAME --write` makes one), or "
@@ -49,7 +50,7 @@ class KeySent(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge of a 401."""
-        return 'Bearer realm="candlekeep"'
+        return CHALLENGE
 
 
 class StaffSession(SessionAuthentication):

@@ -38,6 +38,7 @@ from datastore.merge import Series, read_series
 from datastore.models import Market
 from datastore.ready import Look, Ready, keep
 from datastore.timeframes import TIMEFRAMES
+from metering.table import count_answer
 
 # A question longer than this is fetched from its provider in parts: 300 pages of the provider's.
 MOST_FETCHED = 600_000  # buckets
@@ -75,6 +76,7 @@ class Candles(APIView):
         found = answer(page.market, question.timeframe, page.read, page.reach, question.wait, spend)
         if found.request and found.is_to_come:
             return accepted(found.request)
+        count_answer("database")
         running = request_json(found.request, found.refusal) if found.request else refused_json(found.refusal)
         shown = (question.timeframe, question.closed_only, question.numbers, page.following, running)
         tag = etag(found.series, *shown)
@@ -99,6 +101,7 @@ class CoverageView(APIView):
 
 def _given(request: Request, ready: Ready) -> HttpResponseBase:
     """Return a ready answer, or 304 where the asker has it."""
+    count_answer("ready")
     if "HTTP_IF_NONE_MATCH" in request.META and (known := _unless_known(request, ready.kept.etag)):
         return known
     return ready_answer(body_of(ready), {"ETag": ready.kept.etag})

@@ -6,6 +6,7 @@ from datastore.models.api_key import ApiKey
 from datastore.models.coverage import Coverage, DeadLetter, Feed, FeedPosition, GapRepair
 from datastore.models.fetch import FetchRequest
 from datastore.models.market import Market, ProviderClock
+from datastore.models.reconciliation import CandleDifference, Reconciliation
 from datastore.models.request import DatastoreRequest
 from datastore.models.series import Candle, ProviderCandle, Tick
 from datastore.models.spending import FetchSpending
@@ -13,6 +14,7 @@ from datastore.models.spending import FetchSpending
 __all__ = [
     "ApiKey",
     "Candle",
+    "CandleDifference",
     "Coverage",
     "DatastoreRequest",
     "DeadLetter",
@@ -24,5 +26,6 @@ __all__ = [
     "Market",
     "ProviderCandle",
     "ProviderClock",
+    "Reconciliation",
     "Tick",
 ]

@@ -10,6 +10,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from ingestion.providers.rest import Names, Outcome, Unavailable, candles_path, read_answer
+from metering.table import PROVIDER_CALLS, PROVIDER_SECONDS
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 20.0  # seconds
 LARGEST = 8 * 1024 * 1024  # bytes; a full page of candles has a twentieth of it
@@ -33,8 +34,14 @@ class RestClient:
 
     def candles(self, names: Names, resolution: int, last: int, before: int) -> Outcome:
         """Return the candle that starts at `last` and the `before` ones before it (seconds); never raises."""
+        with PROVIDER_SECONDS.time():
+            outcome = self._outcome(candles_path(names, resolution, last, before))
+        PROVIDER_CALLS.labels(type(outcome).__name__.lower()).inc()
+        return outcome
+
+    def _outcome(self, path: str) -> Outcome:
         try:
-            return self._ask(candles_path(names, resolution, last, before))
+            return self._ask(path)
         except (HTTPError, OSError) as exc:
             return Unavailable(f"the provider does not answer: {type(exc).__name__}")
 

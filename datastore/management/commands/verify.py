@@ -8,15 +8,20 @@ from django.core.management.base import BaseCommand, CommandError
 
 from datastore.clock import provider_now
 from datastore.management.arguments import add_market, add_span, check_order, market_named
+from datastore.models import CandleDifference
+from datastore.reconciliation import lasting
 from datastore.verify import Difference, differences
 
 SHOWN = 50
 
 
 class Command(BaseCommand):
-    """Make a market's candles again from its trades and compare them with the stored ones."""
+    """Make a market's candles again from its trades, compare, and tell what reconciliation with the provider found."""
 
-    help = "Recompute candles from trades and compare to the digit; exit 1 on a difference. Whole UTC days."
+    help = (
+        "Recompute candles from trades and compare to the digit, whole UTC days, and list the differences with the "
+        "provider's candles that reconciliation has found; exit 1 where there is any."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take market and span."""
@@ -31,9 +36,25 @@ class Command(BaseCommand):
         wrong = differences(found, start, stop)
         for one in wrong[:SHOWN]:
             self.stdout.write(told(one))
-        if wrong:
-            raise CommandError(f"{len(wrong)} candles of {found.symbol} are not what their trades make.")
-        self.stdout.write(f"{found.symbol}: every candle is what its trades make.")
+        unlike = lasting(found, start, stop)
+        for kept in unlike[:SHOWN]:
+            self.stdout.write(kept_told(kept))
+        if faults := _faults(found.symbol, len(wrong), len(unlike)):
+            raise CommandError(" ".join(faults))
+        self.stdout.write(
+            f"{found.symbol}: every candle is what its trades make; no difference with the provider is known."
+        )
+
+
+def _faults(symbol: str, wrong: int, unlike: int) -> list[str]:
+    made = [f"{wrong} candles of {symbol} are not what their trades make."] if wrong else []
+    return made + ([f"{unlike} minutes of {symbol} are not the provider's."] if unlike else [])
+
+
+def kept_told(one: CandleDifference) -> str:
+    """Return both sides of a difference with the provider as one line."""
+    ours, theirs = (" ".join(side) if side else "nothing traded" for side in (one.ours, one.theirs))
+    return f"{one.open_time:%Y-%m-%d %H:%M} 60 s: stored {ours}; the provider {theirs}"
 
 
 def told(one: Difference) -> str:

@@ -1,0 +1,95 @@
+"""The parts of /metrics that are read from rows, broker and cache when somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
+
+from actors.models import Actor, with_silence
+from actors.resets import actor_models
+from coordination.coordinator_actor import unread
+from datastore import fetches, figures
+from datastore.models import DatastoreRequest
+from ingestion.budget import Budget
+from metering import table
+from metering.table import Figure
+from streaming.topics import CANDLE_DATA, TICK_DATA
+
+Sample = tuple[Figure, tuple[str, ...], float]
+
+
+def markets() -> Iterator[Sample]:
+    """Yield how far markets are behind; what was never known is left out."""
+    for symbol, *ages in figures.ages():
+        for figure, age in zip((table.WATERMARK_AGE, table.FEED_AGE, table.RECONCILED_AGE), ages, strict=True):
+            if age is not None:
+                yield figure, (symbol,), age
+
+
+def holes() -> Iterator[Sample]:
+    """Yield the gaps, final ones apart."""
+    for symbol, resolution, final, count, seconds in figures.gaps():
+        labels = (symbol, str(resolution), "yes" if final else "no")
+        yield table.GAPS, labels, count
+        yield table.GAP_SECONDS, labels, seconds
+
+
+def queues() -> Iterator[Sample]:
+    """Yield what waits for whom, and what could not be stored."""
+    for topic, count in figures.dead_letters():
+        yield table.DEAD_LETTERS, (topic,), count
+    for state, count in fetches.counts().items():
+        yield table.FETCH_REQUESTS, (state,), count
+    for state, count in figures.questions().items():
+        yield table.QUESTIONS, (state,), count
+    yield table.OLDEST_FETCH, (), figures.oldest_fetch()
+
+
+def actors() -> Iterator[Sample]:
+    """Yield every actor's state and silence; questions, which are many and short, are only counted."""
+    for model in actor_models():
+        if model is not DatastoreRequest:
+            yield from _actors(model, str(model._meta.model_name))
+
+
+def _actors(model: type[Actor], kind: str) -> Iterator[Sample]:
+    rows: Iterable[Any] = with_silence(model._default_manager.filter(retired_at=None)).order_by("name")
+    for row in rows:
+        for state in model.State.values:
+            yield table.ACTOR_STATE, (kind, row.name, state), float(row.state == state)
+        if row.owner and row.silence is not None:
+            yield table.HEARTBEAT_AGE, (kind, row.name), row.silence.total_seconds()
+
+
+def schedules() -> Iterator[Sample]:
+    """Yield since when each schedule was not sent; beat writes it down every few minutes."""
+    now = timezone.now()
+    for schedule in PeriodicTask.objects.filter(enabled=True, last_run_at__isnull=False).order_by("name"):
+        yield table.SCHEDULE_AGE, (schedule.name,), (now - schedule.last_run_at).total_seconds()
+
+
+def stream() -> Iterator[Sample]:
+    """Yield how far consumers are behind."""
+    for topic in (TICK_DATA, CANDLE_DATA):
+        yield table.LAG, (topic.name,), unread(topic.name)
+
+
+def budget() -> Iterator[Sample]:
+    """Yield how often the provider may still be asked."""
+    for window, left in Budget().left().items():
+        yield table.BUDGET_LEFT, (window,), left.calls
+        yield table.BUDGET_LIMIT, (window,), left.limit
+
+
+PARTS: dict[str, Callable[[], Iterable[Sample]]] = {
+    "markets": markets,
+    "gaps": holes,
+    "queues": queues,
+    "actors": actors,
+    "schedules": schedules,
+    "stream": stream,
+    "budget": budget,
+}

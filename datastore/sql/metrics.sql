@@ -1,0 +1,28 @@
+-- name: ages
+-- How far each market's watermark, feed and comparison with the provider lie behind the provider's time, seconds.
+select m.symbol,
+       extract(epoch from provider_now() - market_watermark(
+           m.watermark, m.live_stop, behind_since(m.id, m.symbol, m.live_stop), %(stale)s))::float,
+       extract(epoch from provider_now() - m.live_stop)::float,
+       extract(epoch from provider_now() - (select max(r.stop) from reconciliation r where r.market_id = m.id))::float
+  from market m
+ order by m.symbol;
+
+-- name: gaps
+-- Holes by market, resolution and whether the provider will never fill them; a market without any is there with 0.
+select m.symbol, r.resolution, f.final, count(g.id), coalesce(extract(epoch from sum(g.stop - g.start)), 0)::float
+  from market m
+ cross join (values (60), (3600), (86400)) as r (resolution)
+ cross join (values (false), (true)) as f (final)
+  left join gap_repair g on g.market_id = m.id and g.resolution = r.resolution and g.final = f.final
+ group by m.symbol, r.resolution, f.final
+ order by m.symbol, r.resolution, f.final;
+
+-- name: dead_letters
+select topic, count(*) from dead_letter group by topic order by topic;
+
+-- name: oldest_fetch
+-- Age of the oldest request for history that has not ended, seconds; 0 where there is none.
+select coalesce(extract(epoch from statement_timestamp() - min(created_at)), 0)::float
+  from fetch_request
+ where state in ('queued', 'fetching', 'published')

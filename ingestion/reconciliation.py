@@ -1,0 +1,100 @@
+"""Ask the provider for closed minutes of our own feed, so that the Datastore can hold them against ours.
+
+One call of at most 2,000 minutes per market and run, and only while history leaves most of the budget: a comparison
+that waits an hour longer loses nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from threading import Event
+
+import structlog
+from django.conf import settings
+from redis.exceptions import RedisError
+
+from datastore.intervals import SECOND, micros_of, moment
+from datastore.models import Market
+from datastore.provider import not_ours
+from datastore.reconciliation import Figures, compare, next_span
+from datastore.timeframes import MINUTE
+from ingestion import history
+from ingestion.budget import Budget
+from ingestion.history import Question
+from ingestion.pool import held_up
+from ingestion.providers.client import RestClient
+from ingestion.providers.rest import Names, Outcome, Page, RateLimited, Refused, Row
+
+log = structlog.get_logger(__name__)
+
+SPARE = 0.25  # of every window; what is less is for history
+LONGEST_WAIT = 2.0  # seconds for a call of the budget
+
+
+def reconcile(stop: Event) -> None:
+    """Compare one stretch of every market; ends early where the provider or its budget has nothing for us now."""
+    budget = Budget()
+    client = RestClient(settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY)
+    try:
+        for market in Market.objects.order_by("id"):
+            with structlog.contextvars.bound_contextvars(market=market.symbol):
+                if reason := _reconcile(market, client, budget, stop):
+                    log.warning("reconciliation waits", reason=reason)
+                    return
+    finally:
+        client.close()
+
+
+def _reconcile(market: Market, client: RestClient, budget: Budget, stop: Event) -> str | None:
+    """Compare one stretch; return why no other market should be tried now either."""
+    span = next_span(market, history.PAGE)
+    if span is None:
+        return None
+    if reason := _not_now(budget, stop):
+        return reason
+    asked = Question(MINUTE, micros_of(span[0]), micros_of(span[1]))
+    names = Names(market.provider_exchange, market.provider_base, market.provider_quote)
+    return _take(market, asked, client.candles(names, MINUTE, asked.last, asked.before), budget)
+
+
+def _not_now(budget: Budget, stop: Event) -> str | None:
+    """Take a call of the budget, or return why there is none for us."""
+    if held := held_up():
+        return held
+    try:
+        if any(left.calls <= left.limit * SPARE for name, left in budget.left().items() if name != "second"):
+            return "the rate budget is for history now"
+        if (wait := budget.take()) and wait <= LONGEST_WAIT and not stop.wait(wait):
+            wait = budget.take()
+    except RedisError as exc:
+        return f"the cache does not answer: {exc}"
+    return "the rate budget is used up" if wait else None
+
+
+def _take(market: Market, asked: Question, outcome: Outcome, budget: Budget) -> str | None:
+    start, stop = moment(asked.start), moment(asked.stop)
+    if isinstance(outcome, Page):
+        return _compare(market, asked, outcome)
+    if isinstance(outcome, Refused) and outcome.final:
+        compare(market, start, stop, {}, note=outcome.reason)  # never asked again
+        return None
+    if isinstance(outcome, RateLimited):
+        budget.pause(outcome.retry_after)
+    return outcome.reason
+
+
+def _compare(market: Market, asked: Question, page: Page) -> str | None:
+    if known := not_ours(page.provider):
+        return f"this database holds data of {known!r}, but {page.provider!r} answers"
+    final = replace(asked, stop=min(asked.stop, history.final_until(page.at, MINUTE)))
+    if final.stop > final.start and not history.is_of(page, final):
+        return "none of the rows lies in the span that was asked for"
+    if final.stop > final.start:
+        rows = history.proven_rows(page, final)
+        theirs = {time * SECOND: _figures(row) for time, row in rows.items()}
+        compare(market, moment(final.start), moment(final.stop), theirs)
+    return None
+
+
+def _figures(row: Row) -> Figures:
+    return Figures(row.open, row.high, row.low, row.close, row.volume, row.quote_volume)

@@ -1,0 +1,120 @@
+"""The one list of metrics. docs/operations.md explains each; a test holds the two against each other.
+
+Counters and histograms are counted by the processes, once per batch or call. Figures are states: they are read from
+the rows when somebody asks, so what a dead process left behind never shows. Labels are bounded: routes, not paths;
+classes of reasons, not sentences; roles, not names of requests. Help texts are short: they lie in every process's file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prometheus_client import Counter, Histogram
+
+PREFIX = "candlekeep_"
+SPANS = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300)  # seconds of delay
+WORK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)  # seconds of work
+SIZES = (1, 5, 20, 50, 100, 250, 500, 1000, 2500, 5000)  # records
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A state that is read when somebody asks."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+def _counter(name: str, text: str, *labels: str) -> Counter:
+    return Counter(PREFIX + name, text, labels, registry=None)
+
+
+def _histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+    return Histogram(PREFIX + name, text, labels, registry=None, buckets=buckets)
+
+
+def _figure(name: str, text: str, *labels: str) -> Figure:
+    return Figure(PREFIX + name, text, labels)
+
+
+# --- counted by the processes ---
+TRADES_RECEIVED = _counter("trades_received_total", "Trades published by the live producer.", "market")
+TRADES_STORED = _counter("trades_stored_total", "Trades stored for the first time.", "market")
+LATENESS = _histogram("trade_lateness_seconds", "The latest trade of each batch.", SPANS, "stage")
+BATCH_RECORDS = _histogram("batch_records", "Records of a batch.", SIZES, "topic")
+BATCH_SECONDS = _histogram("batch_seconds", "Time that a batch took.", WORK, "topic", "part")
+RECORDS_LOST = _counter("records_lost_total", "Records trimmed before they were read.", "topic")
+REFUSED = _counter("refused_total", "Records put among the dead letters.", "topic", "reason")
+PROVIDER_CALLS = _counter("provider_calls_total", "Calls of the provider's REST API.", "outcome")
+PROVIDER_SECONDS = _histogram("provider_call_seconds", "Time that such a call took.", WORK)
+ACTOR_ERRORS = _counter("actor_errors_total", "Failures that led an actor to Error.", "kind", "role")
+ACTOR_RESETS = _counter("actor_resets_total", "Resets of actors.", "kind", "role")
+ACTOR_TAKEOVERS = _counter("actor_takeovers_total", "Actors taken over from a dead owner.", "kind", "role")
+ANSWERS = _counter("answers_total", "Answers with candles.", "source")
+HTTP_SECONDS = _histogram("http_request_seconds", "Requests answered.", WORK, "route", "method", "status")
+RECONCILED = _counter("reconciled_candles_total", "Candles compared with the provider's.", "market")
+DIFFERENCES = _counter("reconciliation_differences_total", "Candles unlike the provider's.", "market")
+UNLIKE_TRADES = _counter("verify_differences_total", "Candles unlike their trades.", "market")
+
+COUNTED: tuple[Counter | Histogram, ...] = (
+    TRADES_RECEIVED,
+    TRADES_STORED,
+    LATENESS,
+    BATCH_RECORDS,
+    BATCH_SECONDS,
+    RECORDS_LOST,
+    REFUSED,
+    PROVIDER_CALLS,
+    PROVIDER_SECONDS,
+    ACTOR_ERRORS,
+    ACTOR_RESETS,
+    ACTOR_TAKEOVERS,
+    ANSWERS,
+    HTTP_SECONDS,
+    RECONCILED,
+    DIFFERENCES,
+    UNLIKE_TRADES,
+)
+
+# --- read when somebody asks ---
+WATERMARK_AGE = _figure("watermark_age_seconds", "Provider's time since the market's watermark.", "market")
+FEED_AGE = _figure("feed_age_seconds", "Provider's time since the newest proven time of the feed.", "market")
+GAPS = _figure("gaps", "Holes known to the gap scan.", "market", "resolution", "final")
+GAP_SECONDS = _figure("gap_seconds", "Time that these holes cover.", "market", "resolution", "final")
+DEAD_LETTERS = _figure("dead_letters", "Records in quarantine.", "topic")
+FETCH_REQUESTS = _figure("fetch_requests", "Requests for history.", "state")
+OLDEST_FETCH = _figure("fetch_request_age_seconds", "Age of the oldest request for history under way.")
+ACTOR_STATE = _figure("actor_state", "1 for the actor's state, 0 for the others.", "kind", "name", "state")
+HEARTBEAT_AGE = _figure("actor_heartbeat_age_seconds", "Since the actor's last sign of life.", "kind", "name")
+QUESTIONS = _figure("datastore_requests", "Questions that had to fetch.", "state")
+SCHEDULE_AGE = _figure("schedule_age_seconds", "Since beat last sent the task.", "schedule")
+RECONCILED_AGE = _figure("reconciled_age_seconds", "Provider's time since the newest minute compared.", "market")
+LAG = _figure("consumer_lag_records", "Records that wait for their consumer.", "topic")
+BUDGET_LEFT = _figure("provider_budget_left", "Calls that the window still allows.", "window")
+BUDGET_LIMIT = _figure("provider_budget_limit", "Calls that the window allows in all.", "window")
+MISSING_PART = _figure("scrape_failed", "1 where a part of this page could not be read.", "part")
+
+FIGURES: tuple[Figure, ...] = (
+    WATERMARK_AGE,
+    FEED_AGE,
+    GAPS,
+    GAP_SECONDS,
+    DEAD_LETTERS,
+    FETCH_REQUESTS,
+    OLDEST_FETCH,
+    ACTOR_STATE,
+    HEARTBEAT_AGE,
+    QUESTIONS,
+    SCHEDULE_AGE,
+    RECONCILED_AGE,
+    LAG,
+    BUDGET_LEFT,
+    BUDGET_LIMIT,
+    MISSING_PART,
+)
+
+
+def count_answer(source: str) -> None:
+    """Count an answer with candles: `ready` from the cache of ready answers, else `database`."""
+    ANSWERS.labels(source).inc()
