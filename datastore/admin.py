@@ -26,6 +26,7 @@ from datastore.models import (
     FetchRequest,
     GapRepair,
     Market,
+    Pair,
     ProviderCandle,
     ProviderClock,
     Tick,
@@ -118,9 +119,9 @@ class LookOnly(admin.ModelAdmin[Any]):
 class MarketAdmin(LookOnly):
     """Markets, each with its newest rows."""
 
-    list_display = ["symbol", "version", exact("watermark"), exact("live_stop"), exact("ticks_from")]
-    readonly_fields = ["series", "version", exact("watermark"), exact("live_stop"), exact("ticks_from")]
-    list_filter = ["exchange"]
+    list_display = ["symbol", "followed", "version", exact("watermark"), exact("live_stop"), exact("ticks_from")]
+    readonly_fields = ["followed", "series", "version", exact("watermark"), exact("live_stop"), exact("ticks_from")]
+    list_filter = ["followed", "exchange"]
     search_fields = ["symbol"]
 
     def change_view(
@@ -130,6 +131,15 @@ class MarketAdmin(LookOnly):
         market = self.get_object(request, object_id)
         tables = [table.read(market) for table in TABLES] if market else []
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "tables": tables})
+
+
+@admin.register(Pair)
+class PairAdmin(LookOnly):
+    """The provider's list: what may be asked for."""
+
+    list_display = ["symbol", "provider_exchange", "provider_base", "provider_quote", "active", exact("seen_at")]
+    list_filter = ["active", "exchange"]
+    search_fields = ["symbol"]
 
 
 @admin.register(GapRepair)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-
-from datastore.api.errors import BadParameters, UnknownMarket
 
 MAX_LENGTH = 100
 NEAR_NAMES = 5
+CHOICES = 20  # that are named where a name means several
 
 
 def market_text(text: str) -> str:
@@ -18,23 +17,24 @@ def market_text(text: str) -> str:
     return text
 
 
-def choose(asked: str, known: Iterable[str]) -> str:
-    """Return the one known symbol that asked spells.
-
-    Raises UnknownMarket with near names where there is none, BadParameters with the choices where there are several.
-    """
-    symbols = sorted(known)
+def meant(asked: str, known: Iterable[str]) -> list[str]:
+    """Return the known symbols that asked spells, by name."""
     wanted = asked.upper().replace("/", "-")
-    meant = [symbol for symbol in symbols if wanted in _spellings(symbol)]
-    if len(meant) > 1:
-        raise BadParameters({"market": [f"is ambiguous. It could be: {', '.join(meant)}."]})
-    if not meant:
-        raise UnknownMarket(asked, near_names(asked, symbols))
-    return meant[0]
+    return sorted(symbol for symbol in known if wanted in _spellings(symbol))
+
+
+def ambiguous(symbols: Sequence[str]) -> str:
+    """Return the complaint about a name that spells several markets."""
+    more = len(symbols) - CHOICES
+    rest = f" and {more} more" if more > 0 else ""
+    return f"is ambiguous. It could be: {', '.join(symbols[:CHOICES])}{rest}."
 
 
 def near_names(asked: str, symbols: Iterable[str]) -> list[str]:
-    """Return the known symbols that look most like asked, best first, each judged by its nearest spelling."""
+    """Return the known symbols that look most like asked, best first, each judged by its nearest spelling.
+
+    At a cost that allows some hundred of them.
+    """
     owners: dict[str, list[str]] = {}
     for symbol in symbols:
         for spelling in _spellings(symbol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datastore.models.coverage import Coverage, DeadLetter, Feed, FeedPosition, GapRepair
 from datastore.models.fetch import FetchRequest
-from datastore.models.market import Market, ProviderClock
+from datastore.models.market import Market, Pair, ProviderClock
 from datastore.models.request import DatastoreRequest
 from datastore.models.series import Candle, ProviderCandle, Tick
 
@@ -18,6 +18,7 @@ __all__ = [
     "FetchRequest",
     "GapRepair",
     "Market",
+    "Pair",
     "ProviderCandle",
     "ProviderClock",
     "Tick",
