@@ -9,6 +9,7 @@ from celery import shared_task
 from celery.signals import worker_shutting_down
 
 from ingestion import history_actor
+from ingestion.pair_list import refresh_pairs
 
 _jobs: set[Event] = set()  # the stop of every job that runs in this process
 
@@ -22,6 +23,12 @@ def fetch(request_id: int) -> None:
         history_actor.fetch(request_id, stop)
     finally:
         _jobs.discard(stop)
+
+
+@shared_task(name="ingestion.pairs", ignore_result=True)
+def pairs() -> None:
+    """Read the provider's list of pairs."""
+    refresh_pairs()
 
 
 @worker_shutting_down.connect
