@@ -13,6 +13,7 @@ ADDRESSES = (
     "candles",
     "coverage",
     "trades",
+    "tickers",
     "markets",
     "markets/{m}",
     "requests/{id}",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from rest_framework.request import Request
 
 from datastore.api.errors import BadParameters, shown
@@ -22,6 +23,7 @@ MAX_ROWS = 10_000  # of one json answer
 DEFAULT_ROWS = 500
 DEFAULT_WAIT = 10.0  # seconds
 MAX_WAIT = 30
+MAX_MARKETS = 500  # of one call
 FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 Query = Mapping[str, Sequence[str]]
@@ -47,6 +49,14 @@ def parse_wait(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?", text) or float(text) > MAX_WAIT:
         raise ValueError(f"is not a number of seconds from 0 to {MAX_WAIT}.")
     return float(text)
+
+
+def parse_markets(text: str) -> list[str]:
+    """Return the names of a list such as coinbase:BTC-USD,kraken:BTC-EUR; raise ValueError where one cannot be."""
+    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
+    if not all(names) or len(names) > MAX_MARKETS:
+        raise ValueError(f"is not a list of 1 to {MAX_MARKETS} markets, separated by commas.")
+    return [market_text(name) for name in names]
 
 
 def parse_timeframe(text: str) -> str:
@@ -159,9 +169,30 @@ def trades_question(query: Query) -> TradesQuestion:
     )
 
 
+def market_question(query: Query) -> str:
+    """Return the market that POST markets names."""
+    market: str = _read(query, {"market": market_text}, required=("market",))["market"]
+    return market
+
+
+def tickers_question(query: Query) -> list[str] | None:
+    """Return the markets that GET tickers names, None: all that are followed."""
+    names: list[str] | None = _read(query, {"markets": parse_markets}).get("markets")
+    return names
+
+
 def query_of(request: Request) -> Query:
     """Return the request's query string: every value of every name, in order."""
     return dict(request.query_params.lists())
+
+
+def posted(request: Request) -> dict[str, list[str]]:
+    """Return the JSON body as a query: texts and whole numbers by name."""
+    try:
+        body = msgspec.convert(request.data, dict[str, str | int])
+    except msgspec.ValidationError as exc:
+        raise BadParameters({"body": [f"is not a JSON object of texts and whole numbers: {exc}."]}) from None
+    return {name: [str(value)] for name, value in body.items()}
 
 
 def no_question(query: Query) -> None:

@@ -9,12 +9,14 @@ from datastore.api.candles import Candles, CoverageView
 from datastore.api.markets import Markets, OneMarket
 from datastore.api.nowhere import Nowhere
 from datastore.api.requests import Backfill, OneRequest
+from datastore.api.tickers import Tickers
 from datastore.api.trades import Trades
 
 urlpatterns = [
     path("candles", Candles.as_view()),
     path("coverage", CoverageView.as_view()),
     path("trades", Trades.as_view()),
+    path("tickers", Tickers.as_view()),
     path("markets", Markets.as_view()),
     path("markets/<path:asked>", OneMarket.as_view()),
     re_path(r"^requests/(?P<number>[0-9]{1,18})$", OneRequest.as_view()),  # what fits into the table's key
