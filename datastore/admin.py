@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 
@@ -31,6 +31,8 @@ from datastore.models import (
     ProviderClock,
     Tick,
 )
+from datastore.replays import NotReplayable, replay
+from streaming.errors import StreamUnavailable
 
 NEWEST = 100
 RAW_SHOWN = 10_000  # bytes
@@ -177,10 +179,26 @@ class FetchRequestAdmin(LookOnly):
 class DeadLetterAdmin(LookOnly):
     """Records that could not be stored."""
 
-    list_display = [exact("created_at"), "topic", "market", "reason", "position"]
+    list_display = [exact("created_at"), "topic", "market", "reason", "position", exact("replayed_at")]
     list_filter = ["topic"]
     search_fields = ["market", "reason"]
-    fields = ["created_at", "topic", "market", "reason", "position", "as_text"]
+    fields = ["created_at", "topic", "market", "reason", "position", "replayed_at", "replayed_by", "as_text"]
+    actions = ["replay_letters"]
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        """Say whether the user may publish dead letters again."""
+        return request.user.has_perm("datastore.replay_deadletter")
+
+    @admin.action(description="Replay", permissions=["replay"])
+    def replay_letters(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:
+        """Publish the chosen letters again, the oldest first, and say of each what came of it."""
+        for letter in queryset.order_by("pk"):
+            try:
+                replay(letter, by=f"{request.user.get_username()} (admin)")
+            except (NotReplayable, StreamUnavailable) as exc:
+                messages.warning(request, f"{letter.pk}: {exc}")
+            else:
+                messages.success(request, f"{letter.pk} is published to {letter.topic} again.")
 
     @admin.display(description="Raw bytes")
     def as_text(self, letter: DeadLetter) -> str:

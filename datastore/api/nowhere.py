@@ -18,6 +18,9 @@ ADDRESSES = (
     "markets/{m}",
     "requests/{id}",
     "backfill",
+    "dead-letters",
+    "dead-letters/{id}",
+    "dead-letters/{id}/replay",
     "actors",
     "actors/{kind}/{name}",
 )

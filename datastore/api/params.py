@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -18,23 +19,33 @@ from datastore.api.errors import BadParameters, shown
 from datastore.api.instants import parse_instant
 from datastore.api.symbols import market_text
 from datastore.timeframes import TIMEFRAMES
+from streaming.topics import legal
 
 MAX_ROWS = 10_000  # of one json answer
 DEFAULT_ROWS = 500
 DEFAULT_WAIT = 10.0  # seconds
 MAX_WAIT = 30
 MAX_MARKETS = 500  # of one call
+DEFAULT_LETTERS, MAX_LETTERS = 50, 500
 FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 Query = Mapping[str, Sequence[str]]
 Parser = Callable[[str], Any]
 
 
-def parse_limit(text: str) -> int:
-    """Return how many rows or buckets are asked for; raise ValueError outside 1..MAX_ROWS."""
-    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= MAX_ROWS:
-        raise ValueError(f"is not a whole number from 1 to {MAX_ROWS}.")
+def parse_limit(text: str, most: int = MAX_ROWS) -> int:
+    """Return how many rows or buckets are asked for; raise ValueError outside 1..most."""
+    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= most:
+        raise ValueError(f"is not a whole number from 1 to {most}.")
     return int(text)
+
+
+def topic_text(text: str) -> str:
+    """Return a topic's name; raise ValueError where no broker has such a topic."""
+    try:
+        return legal(text)
+    except ValueError:
+        raise ValueError("is no topic's name, such as tick-data.") from None
 
 
 def parse_flag(text: str) -> bool:
@@ -95,6 +106,12 @@ BACKFILL: dict[str, Parser] = {
     "from": parse_instant,
     "to": parse_instant,
 }
+LETTERS: dict[str, Parser] = {
+    "topic": topic_text,
+    "market": market_text,
+    "limit": partial(parse_limit, most=MAX_LETTERS),
+    "cursor": str,
+}
 TRADES: dict[str, Parser] = {"market": market_text, **RANGE, "cursor": str}
 
 
@@ -133,6 +150,16 @@ class TradesQuestion:
     cursor: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class LettersQuestion:
+    """Dead letters of one topic, one market, or all; the cursor names the last one already read."""
+
+    topic: str | None
+    market: str | None
+    limit: int
+    cursor: str | None
+
+
 def candles_question(query: Query) -> SeriesQuestion:
     """Return what GET candles asks for."""
     values = _read(query, CANDLES, required=("market", "timeframe"))
@@ -167,6 +194,13 @@ def trades_question(query: Query) -> TradesQuestion:
         limit=values.get("limit", DEFAULT_ROWS),
         cursor=values.get("cursor"),
     )
+
+
+def letters_question(query: Query) -> LettersQuestion:
+    """Return what GET dead-letters asks for."""
+    values = _read(query, LETTERS)
+    limit = values.get("limit", DEFAULT_LETTERS)
+    return LettersQuestion(values.get("topic"), values.get("market"), limit, values.get("cursor"))
 
 
 def market_question(query: Query) -> str:
