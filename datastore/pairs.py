@@ -90,7 +90,7 @@ def alike(text: str) -> list[str]:
         "joined": joined,
         "exchange": exchange.lower() if colon else None,
         "begins": _like(joined[:2]) + "%",
-        "ends": _like(joined[:1]) + "%" + _like(joined[-3:]),
+        "ends": "%" + _like(joined[-3:]),
         "begins_longer": _like(joined[:3]) + "%",
         "limit": NEAR,
     }

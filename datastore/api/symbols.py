@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from itertools import zip_longest
 
 MAX_LENGTH = 100
 NEAR_NAMES = 5
@@ -40,8 +41,12 @@ def near_names(asked: str, symbols: Iterable[str]) -> list[str]:
         for spelling in _spellings(symbol):
             owners.setdefault(spelling, []).append(symbol)
     wanted = asked.upper().replace("/", "-")
-    matches = get_close_matches(wanted, sorted(owners), n=4 * NEAR_NAMES, cutoff=0.6)
-    return list(dict.fromkeys(symbol for match in matches for symbol in owners[match]))[:NEAR_NAMES]
+    known = sorted(owners)
+    # By the whole name and by the pair alone, in turn: the exchange may be what is wrong.
+    names = dict.fromkeys([wanted, wanted.rpartition(":")[2]])
+    matches = [get_close_matches(name, known, n=4 * NEAR_NAMES, cutoff=0.6) for name in names]
+    in_turn = [match for turn in zip_longest(*matches) for match in turn if match]
+    return list(dict.fromkeys(symbol for match in in_turn for symbol in owners[match]))[:NEAR_NAMES]
 
 
 def _spellings(symbol: str) -> set[str]:

@@ -37,13 +37,17 @@ select symbol from market where base || quote = %(joined)s;
 
 -- name: near
 -- Pairs and markets that may be meant by a name that none has, the likeliest first: the same pair elsewhere, one of the
--- named exchange that begins or ends alike, one of any exchange that begins alike. Looking closer is the caller's part.
+-- named exchange that begins alike, one of any exchange that begins alike, one of the named exchange in the same quote.
+-- Looking closer is the caller's part.
 select symbol
   from (select symbol, exchange, joined from pair where active
         union
         select symbol, exchange, base || quote from market) known
- where joined = %(joined)s
-    or exchange = %(exchange)s and (joined like %(begins)s or joined like %(ends)s)
-    or joined like %(begins_longer)s
- order by joined = %(joined)s desc, exchange = %(exchange)s desc, abs(length(joined) - length(%(joined)s)), symbol
+ cross join lateral (
+       select case when joined = %(joined)s then 1
+                   when exchange = %(exchange)s and joined like %(begins)s then 2
+                   when joined like %(begins_longer)s then 3
+                   when exchange = %(exchange)s and joined like %(ends)s then 4 end as rank) r
+ where rank is not null
+ order by rank, abs(length(joined) - length(%(joined)s)), symbol
  limit %(limit)s;

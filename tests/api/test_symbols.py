@@ -40,6 +40,19 @@ def test_near_names_include_the_same_pair_of_every_exchange() -> None:
     assert set(near_names("BTC-USDT", KNOWN)) >= {"coinbase:BTC-USD", "kraken:BTC-USD"}
 
 
+def test_near_names_are_other_pairs_there_and_the_pair_elsewhere_in_turn() -> None:
+    known = [
+        "kraken:ETH-EUR",
+        "kraken:BTC-EUR",
+        "kraken:XRP-EUR",
+        "kraken:ADA-EUR",
+        "kraken:DOT-EUR",
+        "coinbase:SOL-USD",
+    ]
+    near = near_names("kraken:SOL-EUR", known)
+    assert len(near) == 5 and "coinbase:SOL-USD" in near and near[0].startswith("kraken:")
+
+
 def test_a_name_unlike_all_others_has_no_near_one() -> None:
     assert near_names("zzzz", KNOWN) == meant("zzzz", KNOWN) == []
 

@@ -130,6 +130,12 @@ def test_who_unfollows_a_market_leaves_its_holes_to_its_readers() -> None:
     assert not unfollow(market)
 
 
+def test_near_names_of_a_pair_that_an_exchange_lacks_are_its_others_and_the_pair_elsewhere() -> None:
+    take(FOUR)
+    found = near_names("kraken:SOL-EUR", pairs.alike("kraken:SOL-EUR"))
+    assert found == ["kraken:ETH-EUR", "coinbase:SOL-USD"]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_askers_at_once_make_one_row() -> None:
     take(FOUR)
