@@ -18,6 +18,7 @@ from tests.e2e.waiting import until
 
 pytestmark = pytest.mark.e2e
 SPEED = 20
+LATER = 90 * SPEED * 1000 + 4 * 60_000  # ms: STALE_AFTER, which such a market is behind, and four minutes
 BTC, SOL, XRP = "coinbase:BTC-USD", "coinbase:SOL-USD", "coinbase:XRP-USD"
 
 
@@ -52,15 +53,12 @@ def test_a_market_never_seen_is_answered_within_the_wait_and_stays_the_reader_s_
     asked = fetches_of(platform, XRP)
     newest = answer["complete_until"]
     # Scans and refreshes pass, and time with them: nobody but a reader asks for more.
-    until("four minutes pass", lambda: platform.provider_now() * 1000 > newest + STALE_MS, 200)
+    until("four minutes pass", lambda: platform.provider_now() * 1000 > newest + LATER, 200)
     assert fetches_of(platform, XRP) == asked
     later = platform.candles(XRP, limit=120)
     assert later["complete"] and later["complete_until"] > newest
     assert platform.rows("select 1 from market where symbol = %s and followed", XRP) == []
     assert feeds_of(platform, XRP) == []
-
-
-STALE_MS = 90 * SPEED * 1000 + 4 * 60_000
 
 
 def test_a_market_that_is_added_joins_the_feed_cuts_no_other_and_equals_the_provider_s(platform: Platform) -> None:
