@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 
 from datastore.markets import SYMBOL
 from datastore.models import Pair
-from datastore.queries import execute, fetch_all
+from datastore.queries import execute, fetch_all, fetch_value
 from datastore.statements import statement
 
 # A day, and an hour for the daily schedule to have its turn.
@@ -62,8 +62,9 @@ def take(listed: Iterable[Listed]) -> Taken:
         known = Pair.objects.filter(active=True).count()
         if not pairs or 2 * len(pairs) < known:
             raise AbsurdList(f"the provider lists {len(pairs)} pairs, {known} are known")
-        ((new, vanished, spelled),) = fetch_all(statement("pairs", "take"), _columns(pairs))
-    return Taken(len(pairs), new, vanished, spelled, len(everything) - len(pairs))
+        ((new, vanished),) = fetch_all(statement("pairs", "take"), _columns(pairs))
+        spelt = fetch_value(statement("pairs", "spell"))
+    return Taken(len(pairs), new, vanished, spelt, len(everything) - len(pairs))
 
 
 def is_known() -> bool:

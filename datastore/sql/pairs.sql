@@ -1,6 +1,6 @@
 -- name: take
--- Take the provider's whole list (parallel arrays): what it no longer holds becomes inactive, and markets that have a
--- row take over the provider's spelling. One statement, so that no reader sees half a list.
+-- Take the provider's whole list (parallel arrays); what it no longer holds becomes inactive. One statement, so that no
+-- reader sees half a list.
 with listed as (
     select * from unnest(%(symbols)s::text[], %(exchanges)s::text[], %(bases)s::text[], %(quotes)s::text[],
                          %(provider_exchanges)s::text[], %(provider_bases)s::text[], %(provider_quotes)s::text[])
@@ -18,16 +18,28 @@ with listed as (
     update pair p set active = false
      where p.active and not exists (select from listed l where l.symbol = p.symbol)
     returning 1
+)
+select (select count(*) filter (where is_new) from written), (select count(*) from vanished);
+
+-- name: spell
+-- Let markets that have a row take over the provider's spelling; they are locked in the order of their ids, as all who
+-- write do.
+with due as (
+    select m.id, p.provider_exchange, p.provider_base, p.provider_quote
+      from market m
+      join pair p on p.symbol = m.symbol and p.active
+     where (m.provider_exchange, m.provider_base, m.provider_quote)
+           is distinct from (p.provider_exchange, p.provider_base, p.provider_quote)
+     order by m.id
+       for no key update of m
 ), spelled as (
     update market m
-       set provider_exchange = l.provider_exchange, provider_base = l.provider_base, provider_quote = l.provider_quote
-      from listed l
-     where m.symbol = l.symbol
-       and (m.provider_exchange, m.provider_base, m.provider_quote)
-           is distinct from (l.provider_exchange, l.provider_base, l.provider_quote)
+       set provider_exchange = d.provider_exchange, provider_base = d.provider_base, provider_quote = d.provider_quote
+      from due d
+     where m.id = d.id
     returning 1
 )
-select (select count(*) filter (where is_new) from written), (select count(*) from vanished), (select count(*) from spelled);
+select count(*) from spelled;
 
 -- name: spelled
 -- Active pairs and markets whose base and quote, written together, are these.

@@ -17,6 +17,7 @@ from actors.runner import Runner
 from datastore.markets import ensure_markets, market_of, unfollow
 from datastore.models import DeadLetter, Feed, ProviderClock
 from ingestion import producer_actor
+from ingestion.feed import FeedReader
 from ingestion.intake import Intake
 from ingestion.models import Producer
 from ingestion.producer_actor import LiveProducer
@@ -219,6 +220,19 @@ def test_a_market_that_is_left_ends_its_span_alone_and_goes_on_counting_when_it_
     (feed,) = {record.feed for record in records}
     assert numbers(records, feed, EUR) == list(range(1, len(numbers(records, feed, EUR)) + 1))
     assert bench.count(FeedClosed) == 1 and not DeadLetter.objects.exists()
+
+
+def test_a_subscription_that_cannot_be_sent_ends_the_connection_and_the_next_one_has_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live(bench)
+    ensure_markets([SOL])
+    with monkeypatch.context() as patch:
+        patch.setattr(FeedReader, "send", lambda *_: False)
+        bench.step_until(lambda: bench.count(FeedClosed) == 2)
+    bench.step_until(lambda: of(bench, SOL, FeedOpened))
+    reasons = {record.reason for record in bench.records() if isinstance(record, FeedClosed)}
+    assert reasons == {"a subscription could not be sent"}
 
 
 def test_a_market_that_the_provider_does_not_have_is_refused_alone(bench: Bench) -> None:
