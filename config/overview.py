@@ -56,9 +56,11 @@ def _told(actor: Actor) -> tuple[str, ...]:
 
 
 def market_rows() -> list[tuple[str, ...]]:
-    """Return a line per market: up to where its feed is known, and how far that lies behind the provider's time."""
+    """Return a line per followed market: up to where it is known, and how far that lies behind the provider's time."""
     now = provider_now()
-    return [_market_row(market, now) for market in Market.objects.order_by("symbol")]
+    rows = [_market_row(market, now) for market in Market.objects.filter(followed=True).order_by("symbol")]
+    others = Market.objects.filter(followed=False).count()
+    return [*rows, (f"{others} more, not followed", "", "", "")] if others else rows
 
 
 def _market_row(market: Market, now: datetime) -> tuple[str, ...]:

@@ -10,13 +10,14 @@ from actors.models import Actor
 from actors.session import ActorSession
 from coordination.fetches import Dispatch, QueueAway
 from coordination.models import Coordinator
+from coordination.pair_watch import PairWatch
 from coordination.schedules import ensure_schedules
 from datastore.fetches import HANDED_OUT
 from streaming.connect import connect
 from streaming.errors import TopicMissing
 from streaming.topics import CANDLE_DATA
 
-FETCH = "ingestion.fetch"
+FETCH, PAIRS = "ingestion.fetch", "ingestion.pairs"
 GROUP = "candlekeep"
 
 
@@ -30,6 +31,7 @@ class CoordinatorWork:
 
     def __init__(self) -> None:
         self._dispatch = Dispatch(tell_worker, unread_history, settings.PRODUCER_POOL)
+        self._pairs = PairWatch(ask_for_pairs)
 
     def open(self, session: ActorSession) -> None:
         """Make the schedules that are missing."""
@@ -37,7 +39,9 @@ class CoordinatorWork:
 
     def turn(self) -> bool:
         """Do what is due; True if there may be more."""
-        return self._dispatch.turn()
+        more = self._dispatch.turn()
+        self._pairs.look()
+        return more
 
     def meanwhile(self) -> None:
         """Go on dispatching while the actor is in Error."""
@@ -52,9 +56,18 @@ class CoordinatorWork:
 
 def tell_worker(request_id: int) -> None:
     """Put a request into the worker's queue. Raises QueueAway."""
+    _send(FETCH, request_id)
+
+
+def ask_for_pairs() -> None:
+    """Have the worker read the provider's list of pairs. Raises QueueAway."""
+    _send(PAIRS)
+
+
+def _send(task: str, *arguments: int) -> None:
     # One that is not taken up soon is told again, so an old message is worth nothing.
     try:
-        current_app.send_task(FETCH, [request_id], expires=HANDED_OUT.total_seconds(), retry=False)
+        current_app.send_task(task, list(arguments), expires=HANDED_OUT.total_seconds(), retry=False)
     except OperationalError as exc:
         raise QueueAway(f"the worker's queue does not answer: {exc}") from exc
 

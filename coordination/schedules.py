@@ -39,6 +39,7 @@ SCHEDULES = (
     # Hours and days are final at the provider 11 minutes after their end.
     Schedule("Refresh of hours and days", "coordination.refresh", Hourly(12), "Fetches what ended and is final."),
     Schedule("Reconciliation", "ingestion.reconcile", Hourly(27), "Holds closed minutes against the provider's."),
+    Schedule("Pair list", "ingestion.pairs", Nightly(3, 0), "Reads which markets the provider has."),
     Schedule("Actor sweep", "coordination.sweep", timedelta(minutes=1), "Frees rows of dead owners."),
     Schedule("Log retention", "coordination.trim", Nightly(3, 10), "Deletes old transitions and old fetch requests."),
     Schedule("Trade retention", "datastore.retention", Nightly(3, 20), "Deletes trades beyond TICK_RETENTION_DAYS."),

@@ -12,7 +12,7 @@ from actors.claims import free_abandoned, retire_surplus, roles_of
 from actors.log import trim
 from actors.processes import this_process
 from actors.resets import actor_models
-from coordination.asks import ask_newest
+from datastore.asks import ask_newest
 from datastore.datastore_actor import expire_requests
 from datastore.models import FetchRequest, Market
 
@@ -24,8 +24,8 @@ HOUR, DAY = 3600, 86_400
 
 @shared_task(name="coordination.refresh")
 def refresh() -> None:
-    """Ask for the hours and days that ended since the last time, and for older ones that are missing."""
-    asked = ask_newest(Market.objects.order_by("id"), [HOUR, DAY])
+    """Ask for the hours and days of followed markets that ended since the last time, and for older ones missing."""
+    asked = ask_newest(Market.objects.filter(followed=True).order_by("id"), [HOUR, DAY])
     log.info("hours and days asked for", requests=len(asked))
 
 

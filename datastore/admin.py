@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 
@@ -19,6 +19,7 @@ from actors.admin import ActorAdmin
 from datastore.key_admin import ApiKeyAdmin  # noqa: F401, registers itself
 from datastore.models import (
     Candle,
+    CandleDifference,
     Coverage,
     DatastoreRequest,
     DeadLetter,
@@ -27,11 +28,14 @@ from datastore.models import (
     FetchRequest,
     GapRepair,
     Market,
+    Pair,
     ProviderCandle,
     ProviderClock,
     Reconciliation,
     Tick,
 )
+from datastore.replays import NotReplayable, replay
+from streaming.errors import StreamUnavailable
 
 NEWEST = 100
 RAW_SHOWN = 10_000  # bytes
@@ -120,9 +124,9 @@ class LookOnly(admin.ModelAdmin[Any]):
 class MarketAdmin(LookOnly):
     """Markets, each with its newest rows."""
 
-    list_display = ["symbol", "version", exact("watermark"), exact("live_stop"), exact("ticks_from")]
-    readonly_fields = ["series", "version", exact("watermark"), exact("live_stop"), exact("ticks_from")]
-    list_filter = ["exchange"]
+    list_display = ["symbol", "followed", "version", exact("watermark"), exact("live_stop"), exact("ticks_from")]
+    readonly_fields = ["followed", "series", "version", exact("watermark"), exact("live_stop"), exact("ticks_from")]
+    list_filter = ["followed", "exchange"]
     search_fields = ["symbol"]
 
     def change_view(
@@ -132,6 +136,15 @@ class MarketAdmin(LookOnly):
         market = self.get_object(request, object_id)
         tables = [table.read(market) for table in TABLES] if market else []
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "tables": tables})
+
+
+@admin.register(Pair)
+class PairAdmin(LookOnly):
+    """The provider's list: what may be asked for."""
+
+    list_display = ["symbol", "provider_exchange", "provider_base", "provider_quote", "active", exact("seen_at")]
+    list_filter = ["active", "exchange"]
+    search_fields = ["symbol"]
 
 
 @admin.register(GapRepair)
@@ -169,10 +182,26 @@ class FetchRequestAdmin(LookOnly):
 class DeadLetterAdmin(LookOnly):
     """Records that could not be stored."""
 
-    list_display = [exact("created_at"), "topic", "market", "reason", "position"]
+    list_display = [exact("created_at"), "topic", "market", "reason", "position", exact("replayed_at")]
     list_filter = ["topic"]
     search_fields = ["market", "reason"]
-    fields = ["created_at", "topic", "market", "reason", "position", "as_text"]
+    fields = ["created_at", "topic", "market", "reason", "position", "replayed_at", "replayed_by", "as_text"]
+    actions = ["replay_letters"]
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        """Say whether the user may publish dead letters again."""
+        return request.user.has_perm("datastore.replay_deadletter")
+
+    @admin.action(description="Replay", permissions=["replay"])
+    def replay_letters(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:
+        """Publish the chosen letters again, the oldest first, and say of each what came of it."""
+        for letter in queryset.order_by("pk"):
+            try:
+                replay(letter, by=f"{request.user.get_username()} (admin)")
+            except (NotReplayable, StreamUnavailable) as exc:
+                messages.warning(request, f"{letter.pk}: {exc}")
+            else:
+                messages.success(request, f"{letter.pk} is published to {letter.topic} again.")
 
     @admin.display(description="Raw bytes")
     def as_text(self, letter: DeadLetter) -> str:
@@ -191,6 +220,20 @@ class ReconciliationAdmin(LookOnly):
     list_display = ["market", exact("start"), exact("stop"), "compared", "different", "note", exact("created_at")]
     list_filter = ["market"]
     list_select_related = ["market"]
+
+
+@admin.register(CandleDifference)
+class CandleDifferenceAdmin(LookOnly):
+    """Candles that were not the provider's, both sides as text."""
+
+    list_display = ["market", exact("open_time"), "ours", "theirs"]
+    list_filter = ["reconciliation__market"]
+    list_select_related = ["reconciliation__market"]
+
+    @admin.display(ordering="reconciliation__market")
+    def market(self, row: CandleDifference) -> str:
+        """Show whose candle it is."""
+        return str(row.reconciliation.market)
 
 
 @admin.register(Feed)

@@ -1,14 +1,17 @@
-"""Markets and their names."""
+"""Markets, their names, and which of them are followed."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from datastore.models import Market
+from django.db import transaction
+from django.db.models import F
+
+from datastore.models import GapRepair, Market, Pair
 
 SYMBOL = re.compile(r"(?P<exchange>[a-z0-9_.-]{1,40}):(?P<base>[A-Z0-9*._]{1,30})-(?P<quote>[A-Z0-9*._]{1,30})")
-# CryptoCompare's spelling where it is not the name with a capital (its list /data/v4/all/exchanges).
+# CryptoCompare's spelling where it is not the name with a capital; what its list of pairs says goes before.
 SPELLINGS = {
     "binanceus": "BinanceUS",
     "bitmex": "BitMEX",
@@ -38,24 +41,69 @@ def market_of(symbol: str) -> Market | None:
 
 
 def ensure_markets(symbols: Iterable[str]) -> list[Market]:
-    """Return the markets with these symbols, in this order, making the rows that are missing. Raises BadSymbol."""
+    """Return the always-on markets with these symbols, in this order, making rows and following. Raises BadSymbol."""
     wanted = list(dict.fromkeys(symbols))
-    Market.objects.bulk_create([_new(symbol) for symbol in wanted], ignore_conflicts=True)
-    found = {market.symbol: market for market in Market.objects.filter(symbol__in=wanted)}
-    return [found[symbol] for symbol in wanted]
+    found = _made(wanted)
+    Market.objects.filter(symbol__in=wanted, followed=False).update(followed=True)
+    for market in found:
+        market.followed = True
+    return found
 
 
-def _new(symbol: str) -> Market:
+def asked_market(symbol: str) -> Market:
+    """Return the market with this symbol; its row is made at the first question and followed by nobody."""
+    return _made([symbol])[0]
+
+
+def follow(market: Market) -> bool:
+    """Add a market to the always-on set; False where it was there."""
+    market.followed = True
+    return bool(Market.objects.filter(pk=market.pk, followed=False).update(followed=True))
+
+
+def unfollow(market: Market) -> bool:
+    """Take a market out of the always-on set, its data stay; False where it was not in it.
+
+    Its holes are forgotten, the final ones aside: nobody repairs them now, so a reader's question fetches them again.
+    """
+    market.followed = False
+    with transaction.atomic():
+        Market.objects.select_for_update(no_key=True).get(pk=market.pk)
+        left = Market.objects.filter(pk=market.pk, followed=True).update(followed=False)
+        forgotten, _ = GapRepair.objects.filter(market=market, final=False).delete()
+        if forgotten:
+            Market.objects.filter(pk=market.pk).update(version=F("version") + 1)
+    return bool(left)
+
+
+def _made(symbols: Sequence[str]) -> list[Market]:
+    """Return markets in this order; several askers at once make one row."""
+    parts = {symbol: _parts(symbol) for symbol in symbols}
+    found = {market.symbol: market for market in Market.objects.filter(symbol__in=symbols)}
+    missing = [symbol for symbol in symbols if symbol not in found]
+    if missing:
+        listed = Pair.objects.in_bulk(missing)
+        made = [_new(symbol, parts[symbol], listed.get(symbol)) for symbol in missing]
+        Market.objects.bulk_create(made, ignore_conflicts=True)
+        found |= {market.symbol: market for market in Market.objects.filter(symbol__in=missing)}
+    return [found[symbol] for symbol in symbols]
+
+
+def _parts(symbol: str) -> tuple[str, str, str]:
     parts = SYMBOL.fullmatch(symbol)
     if parts is None:
         raise BadSymbol(symbol)
-    exchange, base, quote = parts["exchange"], parts["base"], parts["quote"]
+    return parts["exchange"], parts["base"], parts["quote"]
+
+
+def _new(symbol: str, parts: tuple[str, str, str], listed: Pair | None) -> Market:
+    exchange, base, quote = parts
     return Market(
         symbol=symbol,
         exchange=exchange,
         base=base,
         quote=quote,
-        provider_exchange=SPELLINGS.get(exchange, exchange.capitalize()),
-        provider_base=base,
-        provider_quote=quote,
+        provider_exchange=listed.provider_exchange if listed else SPELLINGS.get(exchange, exchange.capitalize()),
+        provider_base=listed.provider_base if listed else base,
+        provider_quote=listed.provider_quote if listed else quote,
     )

@@ -25,7 +25,7 @@ from datastore.segments import Repair, Segment, segments_of
 from datastore.statements import statement
 from datastore.timeframes import TIMEFRAMES, Timeframe
 
-__all__ = ["Row", "Segment", "Series", "read_series"]
+__all__ = ["Row", "Segment", "Series", "read_series", "snapshot"]
 
 # open time in ms, open, high, low, close, volume, quote volume (decimal text), trades, source, closed, revision
 Row = tuple[int, str, str, str, str, str, str, int | None, str, bool, int]
@@ -71,7 +71,7 @@ def read_series(
     limit cuts the range. Inside a caller's transaction the caller's isolation holds.
     """
     frame = TIMEFRAMES[timeframe]
-    with _snapshot():
+    with snapshot():
         head = head_of(market)
         start, stop = _range(frame, moment(head.now), start, stop, limit)
         evidence, ended = evidence_of(market, head, frame.base, start, stop)
@@ -98,7 +98,8 @@ def read_series(
 
 
 @contextmanager
-def _snapshot() -> Iterator[None]:
+def snapshot() -> Iterator[None]:
+    """Let all reads of the block speak of one moment; inside a caller's transaction the caller's isolation holds."""
     if connection.in_atomic_block:
         yield
         return

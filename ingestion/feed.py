@@ -70,6 +70,19 @@ class FeedReader:
         # Only this thread removes, so what the length says is there.
         return [self._arrivals.popleft() for _ in range(min(limit, len(self._arrivals)))]
 
+    def send(self, message: bytes) -> bool:
+        """Send a frame on the open socket; False where that failed, then the connection is of no use any more.
+
+        May be called while the thread waits for a frame: writing and reading have locks of their own.
+        """
+        if self._socket is None:
+            return False
+        try:
+            self._socket.send(message)
+        except (OSError, AttributeError, websocket.WebSocketException):
+            return False
+        return True
+
     def close(self) -> None:
         """Close the socket and end the thread."""
         self._closing.set()

@@ -7,11 +7,17 @@ missing trade ends the market's span.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from ingestion.clock import SECOND, SUSPICIOUS, ClockEstimate
-from ingestion.providers.cryptocompare import Garbage, Refused, Stamped, Subscribed, TradeSeen, read_frame
-from ingestion.sequence import SequenceCheck
+from ingestion.market_feed import MarketFeed, Rejected
+from ingestion.providers.cryptocompare import (
+    Garbage,
+    Refused,
+    Stamped,
+    Subscribed,
+    TradeSeen,
+    Unsubscribed,
+    read_frame,
+)
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Replayed, Trade, Watermark
 
 MINUTE = 60 * SECOND
@@ -23,32 +29,6 @@ LONGEST_REPLAY = 5_000
 TOO_OLD = "older than the trades we keep"
 
 
-@dataclass(slots=True)
-class MarketFeed:
-    """One market on one connection."""
-
-    market: str
-    n: int = 0  # of the newest record
-    subscribed: bool = False
-    start: int | None = None  # of the open span
-    stop: int | None = None  # what it has proven so far
-    ended_seen: int = 0  # newest stamp when the last span ended
-    ended_now: int = 0  # provider time then
-    traded: bool = False  # since the last watermark
-    replayed: list[Replayed] = field(default_factory=list)
-    replay_broken: bool = False  # a replayed trade may be missing, so the replay proves no bridge
-    sequence: SequenceCheck = field(default_factory=SequenceCheck)
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A frame or trade that goes to the dead letters."""
-
-    market: str | None
-    reason: str
-    raw: bytes
-
-
 class Intake:
     """Turn one connection's frames into records, numbered per market."""
 
@@ -57,13 +37,15 @@ class Intake:
     ) -> None:
         """Begin a feed of `markets` (the provider's channel -> our symbol) connected at this provider time."""
         self.feed = feed
-        self.connected = connected
         self.records: list[LiveRecord] = []
         self.rejected: list[Rejected] = []
         self.refusal: Refused | None = None
         self.too_old = 0  # replayed trades from before tick retention, counted and dropped
         self.newest = 0  # newest stamp of the provider on this connection
-        self._markets = {sub.lower(): MarketFeed(symbol) for sub, symbol in markets.items()}
+        self._markets = {sub.lower(): MarketFeed(symbol, connected) for sub, symbol in markets.items()}
+        self._leaving: set[str] = set()  # channels whose end the provider has not confirmed
+        self._left: set[str] = set()  # channels that we ever left
+        self._numbers: dict[str, int] = {}  # of the newest record of markets that are not here now, by symbol
         self._clock, self._grace, self._retention = clock, grace, retention
         self._beat = False
         self._claimed = 0  # newest `until` given to all markets
@@ -79,6 +61,32 @@ class Intake:
         records, self.records = self.records, []
         return records
 
+    def add(self, sub: str, symbol: str, database_now: int) -> bool:
+        """Take in a market that is about to be subscribed to; False where it is here, or its last one still ends.
+
+        Its span begins like every other, when its own subscription is complete.
+        """
+        key = sub.lower()
+        if key in self._markets or key in self._leaving:
+            return False
+        # A trade that was received before this moment was brought by an earlier subscription.
+        market = MarketFeed(symbol, self._clock.now(database_now))
+        market.n = self._numbers.pop(symbol, 0)
+        self._markets[key] = market
+        return True
+
+    def remove(self, sub: str) -> bool:
+        """Let a market go: its span ends, and what is still on its way is dropped. False where it is not here."""
+        key = sub.lower()
+        market = self._markets.pop(key, None)
+        if market is None:
+            return False
+        self._end(market, "no longer followed", self._clock.floor)
+        self._numbers[market.market] = market.n
+        self._leaving.add(key)
+        self._left.add(key)
+        return True
+
     def take(self, raw: bytes, database_at: int) -> None:
         """Take one frame, received at this database time."""
         event = read_frame(raw)
@@ -90,6 +98,8 @@ class Intake:
             self._beat = True
         elif isinstance(event, Subscribed):
             self._open(event.sub, database_at)
+        elif isinstance(event, Unsubscribed):
+            self._unsubscribed(event)
         elif isinstance(event, Garbage):
             self._garbage(event, raw, database_at)
         elif isinstance(event, Refused):
@@ -113,7 +123,8 @@ class Intake:
         market = self._markets.get(seen.sub.lower())
         now = self._clock.now(database_at)
         if market is None:
-            self.rejected.append(Rejected(None, f"unknown market {seen.sub}", raw))
+            if seen.sub.lower() not in self._leaving:
+                self.rejected.append(Rejected(None, f"unknown market {seen.sub}", raw))
         elif seen.ts > now + FUTURE:
             self._reject(market, f"{(seen.ts - now) / SECOND:.0f} s ahead of the provider's clock", raw, now)
         elif seen.ts < now - self._retention:
@@ -176,11 +187,24 @@ class Intake:
             self._end(each, f"an unreadable frame: {event.reason}", now)
 
     def _refused(self, event: Refused, raw: bytes) -> None:
-        market = self._markets.pop(event.sub.lower(), None) if event.sub else None
+        key = event.sub.lower() if event.sub else ""
+        market = self._markets.pop(key, None)
+        if market is None and key in self._left:
+            self._leaving.discard(key)  # it was not subscribed to, so there is nothing to leave
+            return
         if market:
+            self._numbers[market.market] = market.n
             self.rejected.append(Rejected(market.market, f"the provider refuses the subscription: {event.reason}", raw))
         if market is None or not self._markets:
             self.refusal = event
+
+    def _unsubscribed(self, event: Unsubscribed) -> None:
+        """Note the end of a subscription; one that we did not ask for leaves us without its trades."""
+        key = event.sub.lower() if event.sub else None
+        if key in self._leaving:
+            self._leaving.discard(key)
+        elif key is not None or not self._left:
+            self.refusal = Refused("", f"the provider ended the subscription {event.sub or ''}".rstrip())
 
     def _open(self, sub: str, database_at: int) -> None:
         market = self._markets.get(sub.lower())
@@ -194,7 +218,7 @@ class Intake:
             market=market.market,
             feed=self.feed,
             n=market.n,
-            connected=self.connected,
+            connected=market.connected,
             start=market.start,
             replayed=() if market.replay_broken else tuple(market.replayed),
         )

@@ -6,7 +6,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 from django.conf import settings
@@ -19,12 +19,14 @@ from actors.session import ActorSession
 from datastore import clock as stored_clock
 from datastore import dead_letters, feeds
 from datastore.dead_letters import Letter
-from datastore.models import Market, ProviderClock
+from datastore.intervals import micros_of, moment
+from datastore.models import ProviderClock
 from ingestion.clock import SECOND, ClockEstimate
 from ingestion.feed import Arrival, Connected, FeedReader, Frame, Lost
 from ingestion.intake import Intake
 from ingestion.models import Producer, Target
 from ingestion.providers import cryptocompare as provider
+from ingestion.subscriptions import change_of, followed_subscriptions
 from metering.table import LATENESS, TRADES_RECEIVED
 from streaming.connect import connect
 from streaming.errors import PublishFailed
@@ -43,12 +45,7 @@ RECONNECT, RECONNECT_MOST = 5.0, 60.0
 # The streamer's refusals as HTTP's: 500 is its word for a request that it does not understand.
 STATUS = {provider.UNAUTHORIZED: 401, provider.LIMITED: 429, provider.PROBLEM: 400}
 LASTING = (400, 401, 403)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def moment(micros: int) -> datetime:
-    """Return the UTC time of microseconds since 1970."""
-    return EPOCH + timedelta(microseconds=micros)
+LOOK_EVERY = 3.0  # seconds between two looks for a market to follow where there is none
 
 
 def _count_trades(records: Sequence[LiveRecord]) -> None:
@@ -117,9 +114,10 @@ class LiveProducer:
         return bool(arrivals)
 
     def beat(self) -> None:
-        """Save what readers need to know of this feed: its clock and how far it is acknowledged."""
+        """Save what readers need to know of this feed, its clock and how far it is acknowledged; follow who is new."""
         self._measure_clock()
         self._save_clock()
+        self._follow()
         for feed, until in self._acknowledged.items():
             feeds.note_acknowledged(feed, moment(until), markets=list(self._subs.values()))
 
@@ -148,12 +146,11 @@ class LiveProducer:
         if due > 0:
             self._session.stop.wait(min(due, CYCLE))
             return False
-        self._subs = {
-            provider.subscription(market.provider_exchange, market.provider_base, market.provider_quote): market.symbol
-            for market in Market.objects.all()
-        }
+        self._subs = followed_subscriptions()
         if not self._subs:
-            raise LastingFault("no markets: set MARKETS or add one")
+            self._session.waiting("a market to follow: set MARKETS or add one")
+            self._connect_at = self._monotonic() + LOOK_EVERY
+            return False
         self._fetch()
         self._session.save()
         message = provider.subscribe_message(sorted(self._subs))
@@ -161,6 +158,22 @@ class LiveProducer:
         self._reader = FeedReader(url, settings.CRYPTOCOMPARE_API_KEY, message, settings.READER_QUEUE)
         self._reader.start()
         return True
+
+    def _follow(self) -> None:
+        """Join what is followed since, and leave what is not any more; the connection stays, and so do other spans."""
+        if self._reader is None or self._intake is None or self._lost is not None:
+            return
+        change = change_of(self._subs)
+        left = [sub for sub in change.leave if self._intake.remove(sub)]
+        self._subs = {sub: symbol for sub, symbol in self._subs.items() if sub not in change.leave}
+        now = self._database_time(self._monotonic())
+        joined = [sub for sub, symbol in change.join.items() if self._intake.add(sub, symbol, now)]
+        self._subs |= {sub: change.join[sub] for sub in joined}
+        for subs, message in ((left, provider.unsubscribe_message), (joined, provider.subscribe_message)):
+            if subs and not self._reader.send(message(subs)):
+                self._lost = Lost(self._monotonic(), "a subscription could not be sent")
+        if left or joined:
+            log.info("subscriptions changed", actor=self._session.name, joined=joined, left=left)
 
     def _read(self, arrivals: list[Arrival]) -> Lost | None:
         """Take frames into the intake; return how the connection ended, if it did."""
@@ -285,7 +298,7 @@ class LiveProducer:
         stored = ProviderClock.objects.exclude(clock_offset=None).first()
         if stored and stored.clock_offset is not None and stored.floor and not self._clock.floor:
             offset = round(stored.clock_offset / timedelta(microseconds=1))
-            self._clock = ClockEstimate(offset, round((stored.floor - EPOCH) / timedelta(microseconds=1)))
+            self._clock = ClockEstimate(offset, micros_of(stored.floor))
 
     def _save_clock(self) -> None:
         if self._clock.measured:

@@ -11,6 +11,7 @@ from celery import shared_task
 from celery.signals import worker_shutting_down
 
 from ingestion import history_actor, reconciliation
+from ingestion.pair_list import refresh_pairs
 
 _jobs: set[Event] = set()  # the stop of every job that runs in this process
 
@@ -38,6 +39,12 @@ def reconcile() -> None:
     """Hold closed minutes of every market against the provider's."""
     with _job() as stop:
         reconciliation.reconcile(stop)
+
+
+@shared_task(name="ingestion.pairs", ignore_result=True)
+def pairs() -> None:
+    """Read the provider's list of pairs."""
+    refresh_pairs()
 
 
 @worker_shutting_down.connect

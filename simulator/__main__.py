@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--home", type=Path, required=True, help="folder for clock, replay shift and log")
     options.add_argument("--seed", type=_number(int, 0, 2**63), default=1)
     options.add_argument("--markets", type=_markets, default=MARKETS, help="exchange:BASE-QUOTE,…")
+    options.add_argument("--listed", type=_markets, default=(), help="further pairs that may be asked for")
     options.add_argument("--rate", type=_number(float, 0.001, 10_000), help="trades per second of every market")
     options.add_argument("--speed", type=_number(float, 1, 20), default=1.0, help="how fast its clock runs, 1 to 20")
     options.add_argument("--replay", type=Path, metavar="FILE", help="CSV: time_ns,trade_id,price,amount,side")
@@ -90,6 +91,7 @@ def configure(options: argparse.Namespace) -> Config:
     return Config(
         home=options.home,
         markets=options.markets,
+        listed=options.listed,
         seed=options.seed,
         rate=options.rate,
         speed=options.speed,

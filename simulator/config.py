@@ -10,10 +10,14 @@ from simulator.pairs import Pair
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The options of `python -m simulator`, checked; rate is trades per second and market, None the markets' own."""
+    """The options of `python -m simulator`, checked; rate is trades per second and market, None the markets' own.
+
+    listed: further pairs, which anybody may ask for like the markets, as with the provider itself.
+    """
 
     home: Path
     markets: tuple[Pair, ...]
+    listed: tuple[Pair, ...] = ()
     seed: int = 1
     rate: float | None = None
     speed: float = 1.0

@@ -32,7 +32,8 @@ class Provider:
         state = clock.load(config.home)
         self.clock = clock.resume(state, config.speed)
         self.identity = _generated_identity(config)
-        self.sources: dict[Pair, Source] = {pair: Market(pair, config.seed, config.rate) for pair in config.markets}
+        pairs = dict.fromkeys((*config.markets, *config.listed))
+        self.sources: dict[Pair, Source] = {pair: Market(pair, config.seed, config.rate) for pair in pairs}
         if config.replay is not None:
             self._replay(config.replay, state)
         clock.save(config.home, state)

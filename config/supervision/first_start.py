@@ -26,7 +26,7 @@ def seed_markets(symbols: Sequence[str]) -> None:
 
 def ask_for_newest(symbols: Sequence[str]) -> int:
     """Ask for what is missing of these markets' newest candles; return how many requests are under way for it."""
-    from coordination.asks import ask_newest
+    from datastore.asks import ask_newest
     from datastore.markets import ensure_markets
 
     return len(ask_newest(ensure_markets(symbols)))

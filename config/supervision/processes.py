@@ -18,6 +18,8 @@ BASE = Path(settings.BASE_DIR)
 WEB_THREADS = 8
 GRANIAN_LOGS = BASE / "config" / "granian_logs.json"
 CELERY = (sys.executable, "-m", "celery", "--app", "config.celery", "--quiet")
+# Beside MARKETS the simulator lists these, so that there are markets to ask for that nobody follows yet.
+LISTED = ("coinbase:SOL-USD", "coinbase:XRP-USD", "kraken:ETH-EUR", "bitstamp:BTC-USD", "binance:BTC-USDT")
 # Stages start in this order and stop in the opposite one; the database servers are stages 0 and 1.
 SIMULATOR, WEB, ACTORS = 2, 3, 4
 
@@ -65,7 +67,13 @@ def simulator_program(port: int, env: Mapping[str, str]) -> Program:
     """Return the simulated provider; relative paths in SIMULATOR_ARGS are the user's, so it keeps our folder."""
     home = settings.CANDLEKEEP_HOME / "simulator"
     argv = ["-m", "simulator", "--host", LOOPBACK, "--port", str(port), "--home", str(home)]
-    argv += ["--markets", ",".join(settings.MARKETS), *shlex.split(settings.SIMULATOR_ARGS)]
+    argv += [
+        "--markets",
+        ",".join(settings.MARKETS),
+        "--listed",
+        ",".join(LISTED),
+        *shlex.split(settings.SIMULATOR_ARGS),
+    ]
     return Program("simulator", (sys.executable, *argv), env, stage=SIMULATOR, cwd=Path.cwd())
 
 

@@ -45,14 +45,16 @@ class BadParameters(Problem):
 
 
 class UnknownMarket(Problem):
-    """No market of this name is kept here."""
+    """The provider's list of pairs has no market of this name."""
 
     status = 404
     kind = "unknown-market"
 
-    def __init__(self, asked: str, near: Iterable[str] = ()) -> None:
+    def __init__(self, asked: str, near: Iterable[str] = (), *, list_known: bool = True) -> None:
         names = list(near)
-        hint = f"Near names: {', '.join(names)}." if names else "GET /api/v1/markets lists them all."
+        hint = f"Near names: {', '.join(names)}." if names else "GET /api/v1/markets lists those with data."
+        if not list_known:
+            hint += " The provider's list of pairs has not been read yet; ask again soon."
         sentence = f"There is no market {shown(asked)}. {hint}"
         super().__init__(sentence, {"market": [sentence]})
 

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from datastore.api.errors import UnknownMarket
+from datastore import pairs
+from datastore.api.errors import BadParameters, UnknownMarket
 from datastore.api.instants import to_ms
-from datastore.api.symbols import choose
+from datastore.api.symbols import ambiguous, meant, near_names
 from datastore.clock import provider_now
-from datastore.markets import market_of
+from datastore.markets import asked_market, market_of
 from datastore.models import Market
 from datastore.provider import current_provider
 
 
 def find_market(asked: str) -> Market:
-    """Return the market; raise UnknownMarket with near names, BadParameters where several are meant."""
-    # The canonical name costs one indexed read; only another spelling looks through all of them.
-    market = market_of(asked) or market_of(choose(asked, Market.objects.values_list("symbol", flat=True)))
-    if market is None:
-        raise UnknownMarket(asked)
-    return market
+    """Return the market, made at its first question; raise UnknownMarket with near names, BadParameters where several
+    are meant.
+    """
+    # The canonical name of one with a row costs one indexed read; every other goes through the provider's pairs.
+    return market_of(asked) or asked_market(_meant(asked))
+
+
+def _meant(asked: str) -> str:
+    symbols = meant(asked, pairs.spelled(asked))
+    if len(symbols) > 1 and len(followed := _followed(symbols)) == 1:
+        symbols = followed  # a name without its exchange means the market that is kept here, where that is only one
+    if len(symbols) > 1:
+        raise BadParameters({"market": [ambiguous(symbols)]})
+    if not symbols:
+        raise UnknownMarket(asked, near_names(asked, pairs.alike(asked)), list_known=pairs.is_known())
+    return symbols[0]
+
+
+def _followed(symbols: Sequence[str]) -> list[str]:
+    return list(Market.objects.filter(symbol__in=symbols, followed=True).values_list("symbol", flat=True))
 
 
 def provider_json() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""GET markets and markets/{m}: what is kept, from when, and how fresh it is."""
+"""GET markets and markets/{m}: what is kept, from when, and how fresh it is. POST markets: follow a further one."""
 
 from __future__ import annotations
 
@@ -6,28 +6,48 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 from django.http import HttpResponse
+from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from datastore.api.access import spending
 from datastore.api.answers import json_answer
 from datastore.api.errors import UnknownMarket
 from datastore.api.lookup import find_market, provider_json
-from datastore.api.params import no_question, query_of
+from datastore.api.params import market_question, no_question, posted, query_of
 from datastore.api.symbols import market_text
+from datastore.asks import ask_newest
+from datastore.markets import follow
 from datastore.queries import fetch_all
 from datastore.statements import statement
 
-Row = tuple[str, str, str, str, int, int | None, int | None, int | None, int | None, int | None, str | None, bool]
+Row = tuple[str, str, str, str, bool, int, int | None, int | None, int | None, int | None, int | None, str | None, bool]
 
 
 class Markets(APIView):
-    """GET markets."""
+    """GET markets and POST markets."""
+
+    parser_classes = [JSONParser]
 
     def get(self, request: Request) -> HttpResponse:
         """Answer all markets by symbol."""
         no_question(query_of(request))
         return json_answer({**provider_json(), "markets": [market_json(row) for row in _rows(None)]})
+
+    def post(self, request: Request) -> HttpResponse:
+        """Follow a market from now on and ask for its newest history: 201, or 200 where it was followed already.
+
+        429 where its pages are more than the asker's budget for the day has left.
+        """
+        market = find_market(market_question(posted(request)))
+        with transaction.atomic():
+            is_new = follow(market)
+            if is_new:
+                ask_newest([market], spend=spending(request._request))
+        address = {"Location": f"/api/v1/markets/{market.symbol}"}
+        return json_answer({**provider_json(), **market_json(_rows(market.symbol)[0])}, address, 201 if is_new else 200)
 
 
 class OneMarket(APIView):
@@ -50,12 +70,15 @@ def _rows(symbol: str | None) -> list[Row]:
 
 def market_json(row: Row) -> dict[str, Any]:
     """Return one market; times in milliseconds, freshness = provider's time - newest proven time of its feed."""
-    symbol, exchange, base, quote, version, watermark, live_stop, freshness, first, newest, price, is_open = row
+    symbol, exchange, base, quote, followed, version, watermark, live_stop, freshness, first, newest, price, is_open = (
+        row
+    )
     return {
         "market": symbol,
         "exchange": exchange,
         "base": base,
         "quote": quote,
+        "followed": followed,
         "version": version,
         "watermark": watermark,
         "first": first,

@@ -9,30 +9,43 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
+import msgspec
 from rest_framework.request import Request
 
 from datastore.api.errors import BadParameters, shown
 from datastore.api.instants import parse_instant
 from datastore.api.symbols import market_text
 from datastore.timeframes import TIMEFRAMES
+from streaming.topics import legal
 
 MAX_ROWS = 10_000  # of one json answer
 DEFAULT_ROWS = 500
 DEFAULT_WAIT = 10.0  # seconds
 MAX_WAIT = 30
+MAX_MARKETS = 500  # of one call
+DEFAULT_LETTERS, MAX_LETTERS = 50, 500
 FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 Query = Mapping[str, Sequence[str]]
 Parser = Callable[[str], Any]
 
 
-def parse_limit(text: str) -> int:
-    """Return how many rows or buckets are asked for; raise ValueError outside 1..MAX_ROWS."""
-    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= MAX_ROWS:
-        raise ValueError(f"is not a whole number from 1 to {MAX_ROWS}.")
+def parse_limit(text: str, most: int = MAX_ROWS) -> int:
+    """Return how many rows or buckets are asked for; raise ValueError outside 1..most."""
+    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= most:
+        raise ValueError(f"is not a whole number from 1 to {most}.")
     return int(text)
+
+
+def topic_text(text: str) -> str:
+    """Return a topic's name; raise ValueError where no broker has such a topic."""
+    try:
+        return legal(text)
+    except ValueError:
+        raise ValueError("is no topic's name, such as tick-data.") from None
 
 
 def parse_flag(text: str) -> bool:
@@ -47,6 +60,14 @@ def parse_wait(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?", text) or float(text) > MAX_WAIT:
         raise ValueError(f"is not a number of seconds from 0 to {MAX_WAIT}.")
     return float(text)
+
+
+def parse_markets(text: str) -> list[str]:
+    """Return the names of a list such as coinbase:BTC-USD,kraken:BTC-EUR; raise ValueError where one cannot be."""
+    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
+    if not all(names) or len(names) > MAX_MARKETS:
+        raise ValueError(f"is not a list of 1 to {MAX_MARKETS} markets, separated by commas.")
+    return [market_text(name) for name in names]
 
 
 def parse_timeframe(text: str) -> str:
@@ -85,6 +106,12 @@ BACKFILL: dict[str, Parser] = {
     "from": parse_instant,
     "to": parse_instant,
 }
+LETTERS: dict[str, Parser] = {
+    "topic": topic_text,
+    "market": market_text,
+    "limit": partial(parse_limit, most=MAX_LETTERS),
+    "cursor": str,
+}
 TRADES: dict[str, Parser] = {"market": market_text, **RANGE, "cursor": str}
 
 
@@ -119,6 +146,16 @@ class TradesQuestion:
     market: str
     start: datetime | None
     stop: datetime | None
+    limit: int
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LettersQuestion:
+    """Dead letters of one topic, one market, or all; the cursor names the last one already read."""
+
+    topic: str | None
+    market: str | None
     limit: int
     cursor: str | None
 
@@ -159,9 +196,37 @@ def trades_question(query: Query) -> TradesQuestion:
     )
 
 
+def letters_question(query: Query) -> LettersQuestion:
+    """Return what GET dead-letters asks for."""
+    values = _read(query, LETTERS)
+    limit = values.get("limit", DEFAULT_LETTERS)
+    return LettersQuestion(values.get("topic"), values.get("market"), limit, values.get("cursor"))
+
+
+def market_question(query: Query) -> str:
+    """Return the market that POST markets names."""
+    market: str = _read(query, {"market": market_text}, required=("market",))["market"]
+    return market
+
+
+def tickers_question(query: Query) -> list[str] | None:
+    """Return the markets that GET tickers names, None: all that are followed."""
+    names: list[str] | None = _read(query, {"markets": parse_markets}).get("markets")
+    return names
+
+
 def query_of(request: Request) -> Query:
     """Return the request's query string: every value of every name, in order."""
     return dict(request.query_params.lists())
+
+
+def posted(request: Request) -> dict[str, list[str]]:
+    """Return the JSON body as a query: texts and whole numbers by name."""
+    try:
+        body = msgspec.convert(request.data, dict[str, str | int])
+    except msgspec.ValidationError as exc:
+        raise BadParameters({"body": [f"is not a JSON object of texts and whole numbers: {exc}."]}) from None
+    return {name: [str(value)] for name, value in body.items()}
 
 
 def no_question(query: Query) -> None:

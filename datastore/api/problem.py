@@ -17,6 +17,7 @@ from rest_framework.exceptions import APIException, Throttled
 
 from datastore.api.errors import BadRequest, NotFound, Problem
 from datastore.budget import BudgetSpent, until_renewed
+from streaming.errors import StreamUnavailable
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
@@ -59,6 +60,8 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpRespons
         return problem_response(400, "The request cannot be read.", kind=BadRequest.kind)
     if isinstance(exc, OperationalError | InterfaceError):
         return database_away(exc)
+    if isinstance(exc, StreamUnavailable):
+        return stream_away(exc)
     log.error("request failed", path=context["request"].path, exc_info=exc)
     return problem_response(500, "Candlekeep made a mistake; its log says which.")
 
@@ -70,6 +73,17 @@ def database_away(exc: Exception) -> HttpResponse:
         503,
         "The database does not answer right now. Ask again soon.",
         kind="database-away",
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )
+
+
+def stream_away(exc: StreamUnavailable) -> HttpResponse:
+    """Return 503 with Retry-After: what was to be published could not be."""
+    log.warning("stream away", reason=str(exc).partition("\n")[0])
+    return problem_response(
+        503,
+        "The stream of records does not answer right now. Ask again soon.",
+        kind="stream-away",
         headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
     )
 

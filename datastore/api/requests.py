@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-import msgspec
 from django.http import HttpResponse
 from django.utils import timezone
 from rest_framework.parsers import JSONParser
@@ -16,10 +15,10 @@ from rest_framework.views import APIView
 
 from datastore.api.access import spending
 from datastore.api.answers import json_answer
-from datastore.api.errors import BadParameters, NotFound
+from datastore.api.errors import NotFound
 from datastore.api.instants import ms, to_ms
 from datastore.api.lookup import find_market
-from datastore.api.params import backfill_question, no_question, query_of
+from datastore.api.params import backfill_question, no_question, posted, query_of
 from datastore.clock import provider_now
 from datastore.datastore_actor import order, settle
 from datastore.models import DatastoreRequest, FetchRequest
@@ -55,7 +54,7 @@ class Backfill(APIView):
 
         429 where its pages are more than the asker's budget for the day has left.
         """
-        asked = backfill_question(_posted(request))
+        asked = backfill_question(posted(request))
         market, frame = find_market(asked.market), TIMEFRAMES[asked.timeframe]
         now = provider_now()
         lacks = list(split(frame.base, frame.floor(asked.start), frame.ceil(asked.stop or now), now))
@@ -144,12 +143,3 @@ def answer_address(request: DatastoreRequest) -> str | None:
 
 def _complaint(fetches: Sequence[FetchRequest]) -> str | None:
     return next((fetch.error for fetch in fetches if fetch.error and fetch.state != FetchRequest.State.DONE), None)
-
-
-def _posted(request: Request) -> dict[str, list[str]]:
-    """Return the JSON body as a query: texts and whole numbers by name."""
-    try:
-        body = msgspec.convert(request.data, dict[str, str | int])
-    except msgspec.ValidationError as exc:
-        raise BadParameters({"body": [f"is not a JSON object of texts and whole numbers: {exc}."]}) from None
-    return {name: [str(value)] for name, value in body.items()}

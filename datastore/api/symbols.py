@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-
-from datastore.api.errors import BadParameters, UnknownMarket
+from itertools import zip_longest
 
 MAX_LENGTH = 100
 NEAR_NAMES = 5
+CHOICES = 20  # that are named where a name means several
 
 
 def market_text(text: str) -> str:
@@ -18,30 +18,35 @@ def market_text(text: str) -> str:
     return text
 
 
-def choose(asked: str, known: Iterable[str]) -> str:
-    """Return the one known symbol that asked spells.
-
-    Raises UnknownMarket with near names where there is none, BadParameters with the choices where there are several.
-    """
-    symbols = sorted(known)
+def meant(asked: str, known: Iterable[str]) -> list[str]:
+    """Return the known symbols that asked spells, by name."""
     wanted = asked.upper().replace("/", "-")
-    meant = [symbol for symbol in symbols if wanted in _spellings(symbol)]
-    if len(meant) > 1:
-        raise BadParameters({"market": [f"is ambiguous. It could be: {', '.join(meant)}."]})
-    if not meant:
-        raise UnknownMarket(asked, near_names(asked, symbols))
-    return meant[0]
+    return sorted(symbol for symbol in known if wanted in _spellings(symbol))
+
+
+def ambiguous(symbols: Sequence[str]) -> str:
+    """Return the complaint about a name that spells several markets."""
+    more = len(symbols) - CHOICES
+    rest = f" and {more} more" if more > 0 else ""
+    return f"is ambiguous. It could be: {', '.join(symbols[:CHOICES])}{rest}."
 
 
 def near_names(asked: str, symbols: Iterable[str]) -> list[str]:
-    """Return the known symbols that look most like asked, best first, each judged by its nearest spelling."""
+    """Return the known symbols that look most like asked, best first, each judged by its nearest spelling.
+
+    At a cost that allows some hundred of them.
+    """
     owners: dict[str, list[str]] = {}
     for symbol in symbols:
         for spelling in _spellings(symbol):
             owners.setdefault(spelling, []).append(symbol)
     wanted = asked.upper().replace("/", "-")
-    matches = get_close_matches(wanted, sorted(owners), n=4 * NEAR_NAMES, cutoff=0.6)
-    return list(dict.fromkeys(symbol for match in matches for symbol in owners[match]))[:NEAR_NAMES]
+    known = sorted(owners)
+    # By the whole name and by the pair alone, in turn: the exchange may be what is wrong.
+    names = dict.fromkeys([wanted, wanted.rpartition(":")[2]])
+    matches = [get_close_matches(name, known, n=4 * NEAR_NAMES, cutoff=0.6) for name in names]
+    in_turn = [match for turn in zip_longest(*matches) for match in turn if match]
+    return list(dict.fromkeys(symbol for match in in_turn for symbol in owners[match]))[:NEAR_NAMES]
 
 
 def _spellings(symbol: str) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datastore.models.api_key import ApiKey
 from datastore.models.coverage import Coverage, DeadLetter, Feed, FeedPosition, GapRepair
 from datastore.models.fetch import FetchRequest
-from datastore.models.market import Market, ProviderClock
+from datastore.models.market import Market, Pair, ProviderClock
 from datastore.models.reconciliation import CandleDifference, Reconciliation
 from datastore.models.request import DatastoreRequest
 from datastore.models.series import Candle, ProviderCandle, Tick
@@ -24,6 +24,7 @@ __all__ = [
     "FetchSpending",
     "GapRepair",
     "Market",
+    "Pair",
     "ProviderCandle",
     "ProviderClock",
     "Reconciliation",

@@ -116,10 +116,13 @@ class DeadLetter(models.Model):
     raw = models.BinaryField()
     position = models.TextField(default="", blank=True, help_text="The broker's name of its place.")
     created_at = models.DateTimeField(auto_now_add=True)
+    replayed_at = models.DateTimeField(null=True, blank=True, help_text="When it was last published again.")
+    replayed_by = models.TextField(default="", blank=True, db_default="")
 
     class Meta:
         db_table = "dead_letter"
         ordering = ["-id"]
+        permissions = [("replay_deadletter", "Can publish dead letters again")]
         constraints = [
             models.UniqueConstraint(
                 fields=["topic", "position"], name="dead_letter_once", condition=~models.Q(position="")

@@ -1,4 +1,4 @@
-"""A market, and the providers' view of it."""
+"""A market, the pairs that may become one, and the provider's clock."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ class Market(models.Model):
     provider_exchange = models.TextField(help_text="As the provider spells it.")
     provider_base = models.TextField()
     provider_quote = models.TextField()
+    followed = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Always on: its feed is kept, its holes are repaired.",
+    )
     series = models.UUIDField(default=uuid.uuid4, editable=False, help_text="Random id of this history.")
     version = models.BigIntegerField(
         default=0, db_default=0, editable=False, help_text="Rises with every transaction that changes an answer."
@@ -31,6 +37,30 @@ class Market(models.Model):
     class Meta:
         db_table = "market"
         ordering = ["symbol"]
+
+    def __str__(self) -> str:
+        return self.symbol
+
+
+class Pair(models.Model):
+    """A pair in the provider's list: a market that may be asked for, whether or not it has a row of its own."""
+
+    symbol = models.TextField(primary_key=True, help_text="exchange:BASE-QUOTE")
+    exchange = models.TextField()
+    base = models.TextField()
+    quote = models.TextField()
+    # Byte order, so that the index serves beginnings too.
+    joined = models.TextField(db_collation="C", help_text="BASEQUOTE, by which every spelling is found.")
+    provider_exchange = models.TextField(help_text="As the provider spells it.")
+    provider_base = models.TextField()
+    provider_quote = models.TextField()
+    active = models.BooleanField(default=True, help_text="In the newest list.")
+    seen_at = models.DateTimeField(help_text="The newest list that holds it; the database's clock.")
+
+    class Meta:
+        db_table = "pair"
+        ordering = ["symbol"]
+        indexes = [models.Index(fields=["joined"], name="pair_joined")]
 
     def __str__(self) -> str:
         return self.symbol

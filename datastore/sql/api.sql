@@ -1,6 +1,6 @@
 -- name: markets
 -- Every market, or the one named, with its first and newest data: a few index probes each, no scan.
-select m.symbol, m.exchange, m.base, m.quote, m.version,
+select m.symbol, m.exchange, m.base, m.quote, m.followed, m.version,
        floor(extract(epoch from market_watermark(
            m.watermark, m.live_stop, behind_since(m.id, m.symbol, m.live_stop), %(stale)s)) * 1000)::bigint,
        floor(extract(epoch from m.live_stop) * 1000)::bigint,

@@ -18,7 +18,8 @@ select m.symbol, h.series, h.version, h.watermark / 1000, h.now / 1000,
  group by m.symbol, h.series, h.version, h.watermark, h.now;
 
 -- name: standing
--- The same of every market without its candles.
+-- The same of every followed market without its candles: the others change only when somebody fetches.
 select m.symbol, h.series, h.version, h.watermark / 1000, h.now / 1000, ''
   from market m
- cross join lateral series_head(m.id, %(stale)s) h;
+ cross join lateral series_head(m.id, %(stale)s) h
+ where m.followed;

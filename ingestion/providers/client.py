@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from threading import Thread
+from typing import TypeVar
 
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from ingestion.providers.rest import Names, Outcome, Unavailable, candles_path, read_answer
+from ingestion.providers.rest import (
+    PAIRS_PATH,
+    Names,
+    Outcome,
+    PairList,
+    Trouble,
+    Unavailable,
+    candles_path,
+    read_answer,
+    read_pairs,
+)
 from metering.table import PROVIDER_CALLS, PROVIDER_SECONDS
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 20.0  # seconds
 LARGEST = 8 * 1024 * 1024  # bytes; a full page of candles has a twentieth of it
+LARGEST_LIST = 64 * 1024 * 1024  # bytes; a hundred thousand pairs have a tenth of it
+
+Said = TypeVar("Said")
+Reader = Callable[[int, Mapping[str, str], bytes], Said]
 
 
 class RestClient:
@@ -34,25 +49,29 @@ class RestClient:
 
     def candles(self, names: Names, resolution: int, last: int, before: int) -> Outcome:
         """Return the candle that starts at `last` and the `before` ones before it (seconds); never raises."""
+        return self._timed(candles_path(names, resolution, last, before), read_answer, LARGEST)
+
+    def pairs(self) -> PairList | Trouble:
+        """Return the provider's list of pairs; never raises."""
+        return self._timed(PAIRS_PATH, read_pairs, LARGEST_LIST)
+
+    def _timed(self, path: str, read: Reader[Said], largest: int) -> Said | Unavailable:
         with PROVIDER_SECONDS.time():
-            outcome = self._outcome(candles_path(names, resolution, last, before))
+            outcome = self._ask(path, read, largest)
         PROVIDER_CALLS.labels(type(outcome).__name__.lower()).inc()
         return outcome
 
-    def _outcome(self, path: str) -> Outcome:
+    def _ask(self, path: str, read: Reader[Said], largest: int) -> Said | Unavailable:
         try:
-            return self._ask(path)
+            response = self._pool.request("GET", self._url + path, preload_content=False, redirect=False)
+            body = response.read(largest + 1)
+            if len(body) > largest:
+                response.close()
+                return Unavailable(f"the answer has more than {largest:,} bytes")
+            response.release_conn()
         except (HTTPError, OSError) as exc:
             return Unavailable(f"the provider does not answer: {type(exc).__name__}")
-
-    def _ask(self, path: str) -> Outcome:
-        response = self._pool.request("GET", self._url + path, preload_content=False, redirect=False)
-        body = response.read(LARGEST + 1)
-        if len(body) > LARGEST:
-            response.close()
-            return Unavailable(f"the answer has more than {LARGEST:,} bytes")
-        response.release_conn()
-        return read_answer(response.status, response.headers, body)
+        return read(response.status, response.headers, body)
 
     def close(self) -> None:
         """Give the connection back."""

@@ -15,7 +15,7 @@ import msgspec
 
 SECOND = 1_000_000
 TRADE, COMPLETE, WELCOME, HEARTBEAT, UNAUTHORIZED, LIMITED, PROBLEM = "0", "16", "20", "999", "401", "429", "500"
-ENDED = ("17", "18")  # one or all subscriptions end; we never ask for that
+LEFT, LEFT_ALL = "17", "18"  # one subscription has ended; all that one message named have
 SELL, BUY = 1, 2
 LATEST = 4_102_444_800 * SECOND  # the year 2100
 BIGGEST_SEQ = 2**63 - 1
@@ -78,6 +78,13 @@ class Subscribed:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsubscribed:
+    """The provider sends nothing more of `sub`; None: of all that were to end."""
+
+    sub: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Stamped:
     """A frame that only tells the provider's time."""
 
@@ -86,7 +93,7 @@ class Stamped:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The provider refuses the key (401), the socket (429), or one subscription (500 with `sub`)."""
+    """The provider refuses the key (401), the socket (429), or one subscription (500 or 429 with `sub`)."""
 
     code: str
     reason: str
@@ -106,7 +113,7 @@ class Other:
     """A frame that says nothing we need."""
 
 
-Event = TradeSeen | Subscribed | Stamped | Refused | Garbage | Other
+Event = TradeSeen | Subscribed | Unsubscribed | Stamped | Refused | Garbage | Other
 
 # A deep nest of brackets ends in RecursionError.
 _NO_FRAME = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -122,6 +129,11 @@ def subscription(exchange: str, base: str, quote: str) -> str:
 def subscribe_message(subs: list[str]) -> bytes:
     """Return the frame that asks for these channels."""
     return msgspec.json.encode({"action": "SubAdd", "subs": subs})
+
+
+def unsubscribe_message(subs: list[str]) -> bytes:
+    """Return the frame that ends these channels."""
+    return msgspec.json.encode({"action": "SubRemove", "subs": subs})
 
 
 def read_frame(raw: bytes) -> Event:
@@ -141,9 +153,10 @@ def _control(kind: str, frame: _Frame) -> Event:
         return Other()  # only the text tells it from a refusal; the subscription stands
     if kind in (UNAUTHORIZED, LIMITED, PROBLEM):
         reason = " ".join(part for part in (frame.message, frame.parameter, frame.info) if part)
-        return Refused(kind, reason[:300], frame.parameter if kind == PROBLEM else None)
-    if kind in ENDED:
-        return Refused(kind, f"the provider ended the subscription {frame.sub or ''}".rstrip())
+        of_one = kind == PROBLEM or "TOO_MANY_SUBSCRIPTIONS" in reason  # the others stand
+        return Refused(kind, reason[:300], frame.parameter if of_one else None)
+    if kind in (LEFT, LEFT_ALL):
+        return Unsubscribed(frame.sub if kind == LEFT else None)
     millis = frame.millis if kind == HEARTBEAT else frame.server_millis if kind == WELCOME else None
     stamp = _plausible_stamp((millis or 0) * 1000)
     return Stamped(stamp) if stamp else Other()

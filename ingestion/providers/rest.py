@@ -1,4 +1,4 @@
-"""CryptoCompare's REST history: what to ask, and every kind of answer as a typed outcome.
+"""CryptoCompare's REST API, history and list of pairs: what to ask, and every kind of answer as a typed outcome.
 
 Sources: the provider's parameter reference and captured answers. Nearly every legacy error travels with HTTP 200 and
 says so in its envelope; since 2026 a second envelope (`Err`) comes from the same host. `Data` is a list in v1 and an
@@ -17,7 +17,10 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from datastore.pairs import Listed
+
 SECOND = 1_000_000
+PAIRS_PATH = "/data/v3/all/exchanges"
 PATHS = {60: "/data/v2/histominute", 3600: "/data/v2/histohour", 86_400: "/data/v2/histoday"}
 MOST_ROWS = 2000  # the greatest `limit`: more is an error, not a clamp
 RATE_LIMITED, NO_SUCH_MARKET = "99", "2"
@@ -25,6 +28,7 @@ RATE_LIMITED, NO_SUCH_MARKET = "99", "2"
 WINDOWS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0, "month": 86_400.0}
 USUAL_WAIT = 10.0  # seconds: where the provider does not say which limit it was
 LONGEST_REASON = 200
+STRANGE = "the answer is not in a format that the provider is known for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,17 @@ class Unavailable:
     reason: str
 
 
-Outcome = Page | RateLimited | Refused | Unauthorized | Unavailable
+@dataclass(frozen=True, slots=True)
+class PairList:
+    """All pairs of the exchanges that the provider calls active; entries that cannot be read are only counted."""
+
+    pairs: tuple[Listed, ...]
+    unreadable: int
+    provider: str = ""  # as in Page
+
+
+Trouble = RateLimited | Refused | Unauthorized | Unavailable
+Outcome = Page | Trouble
 
 
 class _Err(msgspec.Struct):
@@ -111,7 +125,16 @@ class _Nested(msgspec.Struct):
     rows: list[msgspec.Raw] = msgspec.field(name="Data")
 
 
+class _Exchange(msgspec.Struct):
+    """One exchange of the list: its quotes by base."""
+
+    pairs: dict[str, list[str]]
+    active: bool = msgspec.field(name="isActive", default=True)
+
+
 _envelope = msgspec.json.Decoder(_Envelope)
+_exchanges = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_exchange = msgspec.json.Decoder(_Exchange)
 _rows = msgspec.json.Decoder(list[msgspec.Raw] | _Nested)
 _row = msgspec.json.Decoder(Row)
 
@@ -130,15 +153,52 @@ def candles_path(names: Names, resolution: int, last: int, before: int) -> str:
 
 
 def read_answer(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
-    """Return what an answer says; never raises."""
-    try:
-        said = _envelope.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        said = _Envelope()
+    """Return what an answer about candles says; never raises."""
+    said = _said(body)
     return _trouble(status, headers, said) or _page(headers, said)
 
 
-def _trouble(status: int, headers: Mapping[str, str], said: _Envelope) -> Outcome | None:
+def read_pairs(status: int, headers: Mapping[str, str], body: bytes) -> PairList | Trouble:
+    """Return what an answer about pairs says; never raises."""
+    said = _said(body)
+    return _trouble(status, headers, said) or _pair_list(headers, said)
+
+
+def _said(body: bytes) -> _Envelope:
+    try:
+        return _envelope.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _Envelope()
+
+
+def _pair_list(headers: Mapping[str, str], said: _Envelope) -> PairList | Unavailable:
+    try:
+        entries = _exchanges.decode(said.data)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return Unavailable(STRANGE)
+    found = {name: _read_exchange(raw) for name, raw in entries.items()}
+    pairs = tuple(
+        Listed(name, base, quote)
+        for name, exchange in found.items()
+        if exchange and exchange.active
+        for base, quotes in exchange.pairs.items()
+        for quote in quotes
+    )
+    return PairList(pairs, sum(exchange is None for exchange in found.values()), _provider(headers))
+
+
+def _read_exchange(raw: msgspec.Raw) -> _Exchange | None:
+    try:
+        return _exchange.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def _provider(headers: Mapping[str, str]) -> str:
+    return headers.get("X-Provider", "").partition(";")[0].strip()
+
+
+def _trouble(status: int, headers: Mapping[str, str], said: _Envelope) -> Trouble | None:
     failed = said.err if said.err and (said.err.message or said.err.status) else None
     code = (failed and failed.status) or status
     reason = _line((failed and failed.message) or said.message or f"the provider answers HTTP {code}")
@@ -166,11 +226,10 @@ def _page(headers: Mapping[str, str], said: _Envelope) -> Page | Unavailable:
     try:
         found = _rows.decode(said.data)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return Unavailable("the answer is not in a format that the provider is known for")
+        return Unavailable(STRANGE)
     sent = found.rows if isinstance(found, _Nested) else found
     rows = [row for row in map(_read_row, sent) if row is not None]
-    provider = headers.get("X-Provider", "").partition(";")[0].strip()
-    return Page(tuple(rows), len(sent) - len(rows), at, provider)
+    return Page(tuple(rows), len(sent) - len(rows), at, _provider(headers))
 
 
 def _read_row(raw: msgspec.Raw) -> Row | None:

@@ -66,7 +66,7 @@ def test_an_address_that_leads_nowhere_is_a_problem_not_a_page(client: Client, m
         assert (response.status_code, response["Content-Type"]) == (404, "application/problem+json")
 
 
-@pytest.mark.parametrize("path", ["candles", "coverage", "trades", "markets", "actors"])
+@pytest.mark.parametrize("path", ["candles", "coverage", "trades", "actors"])
 def test_a_method_that_is_not_served_is_405_with_the_allowed_ones(client: Client, path: str) -> None:
     for method in (client.post, client.put, client.patch, client.delete):
         response = method(f"/api/v1/{path}")

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from datastore.api.errors import BadParameters, UnknownMarket
-from datastore.api.symbols import choose, market_text, near_names
+from datastore.api.symbols import ambiguous, market_text, meant, near_names
 
 KNOWN = ["coinbase:BTC-USD", "coinbase:ETH-USD", "kraken:BTC-USD", "kraken:BTC-EUR", "x:AB-CUSD", "x:ABC-USD"]
 
@@ -21,32 +20,41 @@ KNOWN = ["coinbase:BTC-USD", "coinbase:ETH-USD", "kraken:BTC-USD", "kraken:BTC-E
     ],
 )
 def test_a_spelling_that_means_one_market_is_understood(asked: str, symbol: str) -> None:
-    assert choose(asked, KNOWN) == symbol
+    assert meant(asked, KNOWN) == [symbol]
 
 
 @pytest.mark.parametrize(
     ("asked", "choices"),
     [("BTC/USD", ["coinbase:BTC-USD", "kraken:BTC-USD"]), ("X:ABCUSD", ["x:AB-CUSD", "x:ABC-USD"])],
 )
-def test_a_spelling_that_means_several_markets_names_them(asked: str, choices: list[str]) -> None:
-    with pytest.raises(BadParameters) as caught:
-        choose(asked, KNOWN)
-    assert all(choice in caught.value.errors["market"][0] for choice in choices)
+def test_a_spelling_that_means_several_markets_means_them_all(asked: str, choices: list[str]) -> None:
+    assert meant(asked, KNOWN) == choices
 
 
-def test_an_unknown_market_is_told_its_near_names() -> None:
-    with pytest.raises(UnknownMarket) as caught:
-        choose("coinbase:BTC-USDT", KNOWN)
-    assert "coinbase:BTC-USD" in caught.value.detail
+def test_a_complaint_names_no_more_choices_than_one_can_read() -> None:
+    assert ambiguous([f"x{n}:BTC-USD" for n in range(25)]).endswith("x19:BTC-USD and 5 more.")
+    assert ambiguous(["a:B-C", "d:B-C"]) == "is ambiguous. It could be: a:B-C, d:B-C."
 
 
 def test_near_names_include_the_same_pair_of_every_exchange() -> None:
     assert set(near_names("BTC-USDT", KNOWN)) >= {"coinbase:BTC-USD", "kraken:BTC-USD"}
 
 
-def test_a_name_unlike_all_others_is_sent_to_the_list_of_markets() -> None:
-    with pytest.raises(UnknownMarket, match="GET /api/v1/markets"):
-        choose("zzzz", KNOWN)
+def test_near_names_are_other_pairs_there_and_the_pair_elsewhere_in_turn() -> None:
+    known = [
+        "kraken:ETH-EUR",
+        "kraken:BTC-EUR",
+        "kraken:XRP-EUR",
+        "kraken:ADA-EUR",
+        "kraken:DOT-EUR",
+        "coinbase:SOL-USD",
+    ]
+    near = near_names("kraken:SOL-EUR", known)
+    assert len(near) == 5 and "coinbase:SOL-USD" in near and near[0].startswith("kraken:")
+
+
+def test_a_name_unlike_all_others_has_no_near_one() -> None:
+    assert near_names("zzzz", KNOWN) == meant("zzzz", KNOWN) == []
 
 
 @pytest.mark.parametrize("text", ["a" * 101, "BTC\x00USD", "BTC\nUSD"])

@@ -41,10 +41,15 @@ def valkey() -> Iterator[Any]:
     client.flushall()
 
 
-def queued(valkey: Any) -> list[tuple[str, list[Any]]]:
+def tasks(valkey: Any) -> list[tuple[str, str]]:
     """Return the task and the arguments of what waits in the worker's queue, the oldest first."""
-    raw = [json.loads(message) for message in valkey.lrange(QUEUE, 0, -1)]
-    return [(one["headers"]["task"], json.loads(one["headers"]["argsrepr"])) for one in reversed(raw)]
+    raw = [json.loads(message)["headers"] for message in valkey.lrange(QUEUE, 0, -1)]
+    return [(one["task"], one["argsrepr"]) for one in reversed(raw)]
+
+
+def queued(valkey: Any) -> list[tuple[str, list[Any]]]:
+    """Return what waits there of history."""
+    return [(task, json.loads(arguments)) for task, arguments in tasks(valkey) if task != "ingestion.pairs"]
 
 
 def shift_of(hands: Hands) -> Shift:
@@ -58,6 +63,14 @@ def test_a_request_reaches_the_queue_as_the_task_that_fetches_it(valkey: Any) ->
     pk = request(ensure_markets(["coinbase:BTC-USD"])[0])
     assert shift_of(Hands()).step() == 0.0
     assert queued(valkey) == [("ingestion.fetch", [pk])]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_first_start_asks_for_the_list_of_pairs_once(valkey: Any) -> None:
+    shift = shift_of(Hands())
+    for _ in range(3):
+        shift.step()
+    assert tasks(valkey) == [("ingestion.pairs", "()")]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from actors.models import TransitionLog
 from config.supervision.first_start import ask_for_newest
-from coordination.asks import NEWEST, ask_newest
 from coordination.tasks import refresh, sweep, trim_logs
+from datastore.asks import NEWEST, ask_newest
 from datastore.markets import ensure_markets
 from datastore.models import FetchRequest
 from ingestion.models import Producer

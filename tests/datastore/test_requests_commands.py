@@ -20,6 +20,7 @@ from datastore.management.commands import backfill as backfill_command
 from datastore.management.progress import bar
 from datastore.markets import ensure_markets
 from datastore.models import Candle, Coverage, DatastoreRequest, FetchRequest, GapRepair, Market
+from datastore.pairs import Listed, take
 from datastore.provider import remember_provider
 from datastore.writes import store_live
 from tests.datastore import records
@@ -179,11 +180,25 @@ def test_verify_finds_a_candle_that_is_not_what_its_trades_make(market: Market) 
     assert "60 s: stored 5 5 5 6" in out.getvalue()
 
 
-def test_an_added_market_is_kept_and_its_newest_history_asked_for_once(market: Market) -> None:
+def test_an_added_market_is_followed_and_its_newest_history_asked_for_once(market: Market) -> None:
     for _ in range(2):
-        assert "kraken:SOL-EUR is kept; 3 span(s)" in run("add_market", "kraken:SOL-EUR")
+        assert "kraken:SOL-EUR is followed; 3 span(s)" in run("add_market", "kraken:SOL-EUR")
     added = Market.objects.get(symbol="kraken:SOL-EUR")
+    assert added.followed
     assert sorted(FetchRequest.objects.filter(market=added).values_list("resolution", flat=True)) == [60, 3600, 86400]
+
+
+def test_a_market_that_the_provider_does_not_list_is_refused_with_near_names(market: Market) -> None:
+    take([Listed("Kraken", "SOL", "EUR")])
+    with pytest.raises(CommandError, match=r"no market 'kraken:SOL-USD'. Near names: kraken:SOL-EUR"):
+        run("add_market", "kraken:SOL-USD")
+    assert "kraken:SOL-EUR is followed" in run("add_market", "SOL/EUR")
+
+
+def test_a_market_that_is_let_go_keeps_its_row(market: Market) -> None:
+    assert run("add_market", "--unfollow", SYMBOL) == f"{SYMBOL} is not followed any more.\n"
+    assert run("add_market", "--unfollow", SYMBOL) == f"{SYMBOL} was not followed.\n"
+    assert not Market.objects.get(symbol=SYMBOL).followed
 
 
 def test_a_market_that_is_no_symbol_is_refused(market: Market) -> None:

@@ -14,9 +14,10 @@ from django.conf import settings as django_settings
 from actors.models import TransitionLog
 from actors.resets import reset
 from actors.runner import Runner
-from datastore.markets import ensure_markets
+from datastore.markets import ensure_markets, market_of, unfollow
 from datastore.models import DeadLetter, Feed, ProviderClock
 from ingestion import producer_actor
+from ingestion.feed import FeedReader
 from ingestion.intake import Intake
 from ingestion.models import Producer
 from ingestion.producer_actor import LiveProducer
@@ -24,7 +25,7 @@ from streaming.memory import MemoryBroker
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, decode
 from tests.simulator.running import Simulator, running
 
-BTC, EUR = "coinbase:BTC-USD", "kraken:BTC-EUR"
+BTC, EUR, SOL = "coinbase:BTC-USD", "kraken:BTC-EUR", "coinbase:SOL-USD"
 State = Producer.State
 
 
@@ -58,7 +59,7 @@ def bench(transactional_db: None, tmp_path: Path, settings: Any, monkeypatch: py
     monkeypatch.setattr(producer_actor, "RECONNECT", 0.2)
     ensure_markets([BTC, EUR])
     name = uuid.uuid4().hex
-    with running(tmp_path, "--markets", f"{BTC},{EUR}", "--speed", "10") as simulator:
+    with running(tmp_path, "--markets", f"{BTC},{EUR}", "--listed", SOL, "--speed", "10") as simulator:
         settings.STREAM_URL = f"memory://{name}"
         settings.CRYPTOCOMPARE_WS_URL = simulator.ws_url
         settings.CRYPTOCOMPARE_REST_URL = simulator.rest_url
@@ -176,3 +177,78 @@ def test_a_stopped_producer_closes_its_feed(bench: Bench) -> None:
     closed = [record for record in bench.records() if isinstance(record, FeedClosed)]
     assert {record.reason for record in closed} == {"the producer was stopped"}
     assert Producer.objects.get().owner == ""
+
+
+def of(bench: Bench, market: str, kind: type) -> list[LiveRecord]:
+    return [record for record in bench.records() if record.market == market and type(record) is kind]
+
+
+def test_a_market_followed_at_run_time_joins_the_open_connection_and_cuts_no_other_span(bench: Bench) -> None:
+    live(bench)
+    ensure_markets([SOL])
+    began = time.monotonic()
+    bench.step_until(lambda: of(bench, SOL, FeedOpened))
+    assert time.monotonic() - began < 5
+    bench.step_until(lambda: of(bench, SOL, Watermark))
+    records = bench.records()
+    (feed,) = {record.feed for record in records}
+    for market in (BTC, EUR, SOL):
+        assert numbers(records, feed, market) == list(range(1, len(numbers(records, feed, market)) + 1))
+    assert not bench.count(FeedClosed) and bench.count(FeedOpened) == 3
+    (opened,) = of(bench, SOL, FeedOpened)
+    (complete,) = [row for row in bench.simulator.sent() if row["event"] == "subscribed" and row["market"] == SOL]
+    assert opened.start > complete["until"] // 1000  # type: ignore[union-attr]
+    assert all(mark.start >= opened.start for mark in of(bench, SOL, Watermark))  # type: ignore[union-attr]
+    ours = [record.id for record in of(bench, SOL, Trade)]  # type: ignore[union-attr]
+    theirs = [row["id"] for row in bench.simulator.sent() if row["event"] == "trade" and row["market"] == SOL]
+    assert ours and ours == theirs[: len(ours)]
+
+
+def test_a_market_that_is_left_ends_its_span_alone_and_goes_on_counting_when_it_returns(bench: Bench) -> None:
+    live(bench)
+    eur = market_of(EUR)
+    assert eur is not None and unfollow(eur)
+    bench.step_until(lambda: bench.count(FeedClosed))
+    (closed,) = [record for record in bench.records() if isinstance(record, FeedClosed)]
+    assert (closed.market, closed.reason) == (EUR, "no longer followed")
+    held = len(of(bench, BTC, Watermark))
+    bench.step_until(lambda: len(of(bench, BTC, Watermark)) > held + 2)
+    assert not any(EUR in socket["markets"] for socket in bench.simulator.get("/control/stats")["sockets"])
+    ensure_markets([EUR])
+    bench.step_until(lambda: len(of(bench, EUR, FeedOpened)) == 2)
+    records = bench.records()
+    (feed,) = {record.feed for record in records}
+    assert numbers(records, feed, EUR) == list(range(1, len(numbers(records, feed, EUR)) + 1))
+    assert bench.count(FeedClosed) == 1 and not DeadLetter.objects.exists()
+
+
+def test_a_subscription_that_cannot_be_sent_ends_the_connection_and_the_next_one_has_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live(bench)
+    ensure_markets([SOL])
+    with monkeypatch.context() as patch:
+        patch.setattr(FeedReader, "send", lambda *_: False)
+        bench.step_until(lambda: bench.count(FeedClosed) == 2)
+    bench.step_until(lambda: of(bench, SOL, FeedOpened))
+    reasons = {record.reason for record in bench.records() if isinstance(record, FeedClosed)}
+    assert reasons == {"a subscription could not be sent"}
+
+
+def test_a_market_that_the_provider_does_not_have_is_refused_alone(bench: Bench) -> None:
+    live(bench)
+    ensure_markets(["coinbase:NOPE-USD"])
+    bench.step_until(DeadLetter.objects.exists)
+    held = len(of(bench, BTC, Watermark))
+    bench.step_until(lambda: len(of(bench, BTC, Watermark)) > held + 5)
+    assert "INVALID_SUB" in DeadLetter.objects.get().reason
+    assert not bench.count(FeedClosed)
+
+
+def test_a_producer_without_a_market_waits_for_one(bench: Bench) -> None:
+    for symbol in (BTC, EUR):
+        unfollow(market_of(symbol))  # type: ignore[arg-type]
+    bench.step_until(lambda: Producer.objects.exists() and Producer.objects.get().waiting_for)
+    assert bench.state() == State.IDLE
+    ensure_markets([BTC])
+    bench.step_until(lambda: bench.count(FeedOpened) == 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -114,6 +115,16 @@ def test_exchanges_are_found_in_any_case_and_listed_with_their_pairs(simulator: 
     listed = simulator.get("/data/v3/all/exchanges")["Data"]
     assert listed["Coinbase"]["pairs"] == {"BTC": ["USD"], "LTC": ["USD"]}
     assert list(simulator.get("/data/v3/all/exchanges?e=Kraken")["Data"]) == ["Kraken"]
+
+
+def test_a_listed_pair_is_no_market_yet_has_history_and_can_be_subscribed(tmp_path: Path) -> None:
+    with running(tmp_path, "--markets", "coinbase:BTC-USD", "--listed", "kraken:ETH-EUR,coinbase:BTC-USD") as simulator:
+        assert simulator.get("/data/v3/all/exchanges")["Data"]["Kraken"]["pairs"] == {"ETH": ["EUR"]}
+        assert simulator.get("/data/v2/histominute?fsym=ETH&tsym=EUR&e=kraken&limit=5")["Response"] == "Success"
+        with simulator.connect() as client:
+            client.ask("SubAdd", "0~Kraken~ETH~EUR")
+            frames = client.until("16")
+        assert {frame["FSYM"] for frame in frames if frame["TYPE"] == "0"} == {"ETH"}
 
 
 def test_every_answer_names_the_provider_and_tells_its_time(simulator: Simulator) -> None:

@@ -1,42 +1,43 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from datastore.clock import provider_now
-from datastore.fetches import Purpose, ask
-from datastore.markets import BadSymbol, ensure_markets
-from datastore.models import Market
-from datastore.timeframes import BASE
-
-NEWEST = 1500  # candles of each stored resolution: as many as the first start fetches
+from datastore import pairs
+from datastore.asks import ask_newest
+from datastore.management.arguments import market_named
+from datastore.markets import BadSymbol, ensure_markets, unfollow
 
 
 class Command(BaseCommand):
-    """Add markets to those that are kept."""
+    """Follow further markets, or let some go."""
 
-    help = "Keep further markets: their newest history is asked for now, their trades from the next connection on."
+    help = "Follow further markets: their newest history is asked for, and their trades are taken within seconds."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take the markets' symbols."""
         parser.add_argument("market", nargs="+", help="exchange:BASE-QUOTE, e.g. kraken:SOL-EUR")
+        parser.add_argument("--unfollow", action="store_true", help="let them go; what is stored of them stays")
 
-    def handle(self, *args: Any, market: list[str], **options: Any) -> None:
-        """Make the rows, ask for history, and say what happens next."""
-        try:
-            found = ensure_markets(market)
-        except BadSymbol as exc:
-            raise CommandError(f"{exc}.") from None
-        for one in found:
-            spans = _ask_newest(one)
-            self.stdout.write(f"{one.symbol} is kept; {spans} span(s) of its history are being asked for.")
-        self.stdout.write("Their trades come from the producer's next connection on: restart it to have them now.")
+    def handle(self, *args: Any, market: list[str], unfollow: bool, **options: Any) -> None:
+        """Say what happens next to each."""
+        for told in _unfollowed(market) if unfollow else _followed(market):
+            self.stdout.write(told)
 
 
-def _ask_newest(market: Market) -> int:
-    now = provider_now()
-    spans = ((resolution, now - NEWEST * timedelta(seconds=resolution)) for resolution in BASE)
-    return sum(len(ask(market, resolution, start, now, Purpose.SCHEDULE)) for resolution, start in spans)
+def _followed(names: list[str]) -> list[str]:
+    # Before the provider's list was read once, a market is believed to be there.
+    symbols = [market_named(name).symbol for name in names] if pairs.is_known() else names
+    try:
+        markets = ensure_markets(symbols)
+    except BadSymbol as exc:
+        raise CommandError(f"{exc}.") from None
+    asked = [(market.symbol, len(ask_newest([market]))) for market in markets]
+    return [f"{symbol} is followed; {spans} span(s) of its history are being asked for." for symbol, spans in asked]
+
+
+def _unfollowed(names: list[str]) -> list[str]:
+    left = [(market.symbol, unfollow(market)) for market in map(market_named, names)]
+    return [f"{symbol} {'is' if was else 'was'} not followed{' any more' if was else ''}." for symbol, was in left]

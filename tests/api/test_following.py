@@ -1,0 +1,81 @@
+"""POST markets: the always-on set over HTTP, and what a mere question leaves behind."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from datastore import repair
+from datastore.markets import follow
+from datastore.models import Coverage, FetchRequest, GapRepair, Market
+from datastore.pairs import Listed, take
+from tests.api.rows import BEGAN, MINUTE, body_of
+
+SOL = "kraken:SOL-EUR"
+
+
+@pytest.fixture
+def staff(db: None, market: Market) -> Client:
+    take([Listed("Kraken", "SOL", "EUR"), Listed("Coinbase", "SOL", "USD"), Listed("Coinbase", "BTC", "USD")])
+    client = Client()
+    client.force_login(User.objects.create_user("ada", is_staff=True))
+    return client
+
+
+def post(client: Client, body: Any, status: int) -> Any:
+    answer = client.post("/api/v1/markets", json.dumps(body), content_type="application/json")
+    assert answer.status_code == status, answer.content
+    return {**json.loads(answer.content), "Location": answer.get("Location")}
+
+
+def test_a_market_is_followed_once_and_its_history_asked_for(staff: Client) -> None:
+    body = post(staff, {"market": SOL}, 201)
+    assert (body["market"], body["followed"], body["feed"], body["Location"]) == (
+        SOL,
+        True,
+        "none",
+        f"/api/v1/markets/{SOL}",
+    )
+    assert sorted(FetchRequest.objects.values_list("resolution", flat=True)) == [60, 3600, 86400]
+    assert post(staff, {"market": "SOL/EUR"}, 200)["market"] == SOL
+    assert FetchRequest.objects.count() == 3
+
+
+def test_a_market_that_was_only_asked_for_becomes_followed(staff: Client) -> None:
+    assert body_of(staff, f"/api/v1/markets/{SOL}")["followed"] is False
+    assert post(staff, {"market": SOL}, 201)["followed"] is True
+
+
+def test_a_market_that_is_not_listed_is_404_with_near_names(staff: Client) -> None:
+    assert SOL in post(staff, {"market": "kraken:SOL-USDT"}, 404)["errors"]["market"][0]
+    assert not Market.objects.filter(symbol="kraken:SOL-USDT").exists()
+
+
+@pytest.mark.parametrize("body", [{}, {"market": ""}, {"market": SOL, "x": 1}, {"market": ["a"]}, [SOL], 7])
+def test_a_bad_body_is_400_and_names_what_is_wrong(staff: Client, body: Any) -> None:
+    assert post(staff, body, 400)["errors"]
+
+
+def test_only_staff_with_a_csrf_token_may_follow(staff: Client, client: Client) -> None:
+    post(client, {"market": SOL}, 401)
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(User.objects.get())
+    post(strict, {"market": SOL}, 403)
+    assert not Market.objects.filter(symbol=SOL).exists()
+    body_of(client, "/api/v1/markets")
+
+
+def test_the_gap_scan_lets_a_market_be_that_nobody_follows(staff: Client) -> None:
+    body_of(staff, f"/api/v1/markets/{SOL}")
+    sol = Market.objects.get(symbol=SOL)
+    Coverage.objects.create(market=sol, source="provider", resolution=60, start=BEGAN - MINUTE, stop=BEGAN)
+    repair.scan()
+    assert not GapRepair.objects.filter(market__symbol=SOL).exists()
+    assert not FetchRequest.objects.filter(market=sol).exists()
+    follow(sol)
+    repair.scan()
+    assert FetchRequest.objects.filter(market=sol).exists()

@@ -1,0 +1,118 @@
+"""The provider's list of pairs: read from any answer, asked of a real simulator, taken within the rate budget."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django_redis import get_redis_connection
+
+from coordination.pair_watch import PairWatch
+from datastore.models import Pair
+from datastore.pairs import Listed, take
+from datastore.provider import remember_provider
+from ingestion.budget import Budget
+from ingestion.pair_list import refresh_pairs
+from ingestion.providers.rest import PairList, RateLimited, Unauthorized, Unavailable, read_pairs
+from tests.simulator.running import Simulator, running
+
+pytestmark = pytest.mark.django_db
+
+
+def answer(data: Any, status: int = 200, **envelope: Any) -> object:
+    body = {"Response": "Success", "Message": "", "Type": 100, "Data": data, **envelope}
+    return read_pairs(status, {"X-Provider": "simulator/test; simulated"}, json.dumps(body).encode())
+
+
+def test_exchanges_become_pairs_and_what_cannot_be_read_is_counted() -> None:
+    said = answer(
+        {
+            "Coinbase": {"pairs": {"ETH": ["DAI", "USD"], "BTC": ["USD"]}, "isActive": True, "isTopTier": True},
+            "Gone": {"pairs": {"BTC": ["USD"]}, "isActive": False},
+            "Quiet": {"pairs": {}},
+            "Torn": {"pairs": {"BTC": None}},
+            "Text": "BTC",
+        }
+    )
+    assert isinstance(said, PairList)
+    assert said.pairs == (
+        Listed("Coinbase", "ETH", "DAI"),
+        Listed("Coinbase", "ETH", "USD"),
+        Listed("Coinbase", "BTC", "USD"),
+    )
+    assert (said.unreadable, said.provider) == (2, "simulator/test")
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (answer([]), Unavailable),
+        (answer(None), Unavailable),
+        (answer({}, 503), Unavailable),
+        (answer({}, Response="Error", Type=99, Message="You are over your rate limit"), RateLimited),
+        (answer({}, 401, Err={"message": "API key required", "http_status_code": 401}), Unauthorized),
+        (read_pairs(200, {}, b"<html>"), Unavailable),
+    ],
+)
+def test_an_answer_that_is_no_list_is_told_apart(said: object, kind: type) -> None:
+    assert isinstance(said, kind)
+
+
+@pytest.fixture
+def simulator(tmp_path: Path, settings: Any) -> Iterator[Simulator]:
+    redis = get_redis_connection("default")
+    keys = redis.keys("ck:budget:history:*")
+    if keys:
+        redis.delete(*keys)
+    with running(tmp_path, "--markets", "coinbase:BTC-USD", "--listed", "okx:SOL-USDT,coinbase:BTC-USD") as started:
+        settings.CRYPTOCOMPARE_REST_URL = started.rest_url
+        yield started
+
+
+def spellings() -> dict[str, str]:
+    return dict(Pair.objects.filter(active=True).values_list("symbol", "provider_exchange"))
+
+
+def test_the_simulator_s_list_is_taken_and_costs_one_call_of_the_budget(simulator: Simulator) -> None:
+    left = Budget().left()["day"].calls
+    assert refresh_pairs()
+    assert spellings() == {"coinbase:BTC-USD": "Coinbase", "okx:SOL-USDT": "OKX"}
+    assert Budget().left()["day"].calls == left - 1
+    assert simulator.get("/control/stats")["rest_calls"]["/data/v3/all/exchanges"] == 1
+
+
+def test_what_is_known_stays_where_the_provider_fails(simulator: Simulator) -> None:
+    assert refresh_pairs()
+    before = list(Pair.objects.values())
+    simulator.fault("error", seconds=60)
+    assert not refresh_pairs()
+    simulator.fault("reset")
+    simulator.fault("ratelimit", seconds=60)
+    assert not refresh_pairs()
+    simulator.fault("reset")
+    assert not refresh_pairs(), "the provider said that we are over its limit: it is not asked for a while"
+    assert list(Pair.objects.values()) == before
+
+
+def test_the_list_of_another_provider_is_not_taken(simulator: Simulator) -> None:
+    remember_provider("somebody else", False)
+    assert not refresh_pairs()
+    assert not Pair.objects.exists()
+
+
+def test_a_list_is_asked_for_until_it_is_there_and_less_and_less_often() -> None:
+    asked: list[float] = []
+    now = [0.0]
+    watch = PairWatch(lambda: asked.append(now[0]), lambda: now[0])
+    for second in range(100):
+        now[0] = float(second)
+        watch.look()
+    assert asked == [0, 8, 24, 56]
+    take([Listed("Coinbase", "BTC", "USD")])
+    for second in range(100, 4000, 10):
+        now[0] = float(second)
+        watch.look()
+    assert len(asked) == 4
