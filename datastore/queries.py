@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
+from psycopg import IsolationLevel
 
 
 def fetch_all(statement: str, parameters: Any = ()) -> list[Any]:
@@ -36,3 +38,22 @@ def execute(statement: str, parameters: Any = ()) -> None:
     """Run a statement that returns no rows."""
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
+
+
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """Let all statements read the same moment; inside a caller's transaction the caller's isolation holds."""
+    if connection.in_atomic_block:
+        yield
+        return
+    connection.ensure_connection()
+    link = connection.connection
+    before = link.isolation_level, link.read_only
+    # Said with BEGIN itself, it costs no statement of its own.
+    link.isolation_level, link.read_only = IsolationLevel.REPEATABLE_READ, True
+    try:
+        with transaction.atomic():
+            yield
+    finally:
+        if not link.closed:
+            link.isolation_level, link.read_only = before

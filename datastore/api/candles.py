@@ -6,17 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.utils.decorators import method_decorator
-from django.views.decorators.gzip import gzip_page
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from datastore.api.answers import json_answer
+from datastore.api.compression import compressed
 from datastore.api.instants import to_ms
 from datastore.api.lookup import find_market
 from datastore.api.params import (
@@ -29,10 +30,11 @@ from datastore.api.params import (
     query_of,
 )
 from datastore.api.requests import accepted, refused_json, request_json
-from datastore.api.series import candles_json, coverage_json, etag
+from datastore.api.series import NUMBER_SHAPES, candles_bytes, coverage_json, etag
 from datastore.api.window import Window, window
 from datastore.clock import provider_now
 from datastore.datastore_actor import answer
+from datastore.fill import NONE
 from datastore.merge import Series, read_series
 from datastore.models import Market
 from datastore.timeframes import TIMEFRAMES
@@ -51,7 +53,7 @@ class Page:
     following: str | None = None
 
 
-@method_decorator(gzip_page, name="dispatch")
+@method_decorator(compressed, name="dispatch")
 class Candles(APIView):
     """GET candles."""
 
@@ -66,14 +68,14 @@ class Candles(APIView):
         if found.request and found.is_to_come:
             return accepted(found.request)
         running = request_json(found.request, found.refusal) if found.request else refused_json(found.refusal)
-        shown = (question.timeframe, question.closed_only, question.numbers, page.following, running)
-        tag = etag(found.series, *shown)
+        kind = (question.timeframe, question.closed_only, question.numbers, question.fill)
+        tag = etag(found.series, *kind, page.following, running)
         return _unless_known(request, tag) or json_answer(
-            candles_json(found.series, question.numbers, page.following, running), {"ETag": tag}
+            candles_bytes(found.series, page.following, running), {"ETag": tag}
         )
 
 
-@method_decorator(gzip_page, name="dispatch")
+@method_decorator(compressed, name="dispatch")
 class CoverageView(APIView):
     """GET coverage."""
 
@@ -88,7 +90,8 @@ class CoverageView(APIView):
 
 def _page(path: str, asked: SeriesQuestion) -> Page:
     market, frame = find_market(asked.market), TIMEFRAMES[asked.timeframe]
-    read = partial(read_series, market, asked.timeframe, closed_only=asked.closed_only)
+    how: dict[str, Any] = {"closed_only": asked.closed_only, "fill": asked.fill, "shape": NUMBER_SHAPES[asked.numbers]}
+    read = partial(read_series, market, asked.timeframe, **how)
     if asked.start is None:
         return Page(market, partial(read, None, asked.stop, limit=asked.limit or DEFAULT_ROWS))
     span = window(frame, asked.start, asked.stop, asked.limit or MAX_ROWS, provider_now())
@@ -112,6 +115,8 @@ def _following(path: str, symbol: str, question: SeriesQuestion, span: Window) -
         parts["closed_only"] = 1
     if question.numbers != "string":
         parts["numbers"] = question.numbers
+    if question.fill != NONE:
+        parts["fill"] = question.fill
     if question.wait != DEFAULT_WAIT:
         parts["wait"] = f"{question.wait:g}"
     return f"{path}?{urlencode(parts, safe=':')}"

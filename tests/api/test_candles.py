@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import gzip
-import json
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from urllib.parse import quote
@@ -208,15 +206,6 @@ def test_head_gives_the_headers_alone(client: Client, five_minutes: Market, span
     assert (head.status_code, head.content) == (200, b"")
     assert head["Content-Type"] == "application/json"
     assert head["ETag"] == client.get(ADDRESS + span)["ETag"]
-
-
-def test_an_answer_is_gzipped_on_request_with_the_same_etag(client: Client, five_minutes: Market, span: str) -> None:
-    plain = client.get(ADDRESS + span)
-    packed = client.get(ADDRESS + span, headers={"Accept-Encoding": "gzip"})
-    assert packed["Content-Encoding"] == "gzip"
-    assert json.loads(gzip.decompress(packed.content))["candles"] == plain.json()["candles"]
-    assert packed["ETag"] == plain["ETag"]
-    assert "Accept-Encoding" in packed["Vary"]
 
 
 def test_the_cursor_names_history_version_and_watermark(client: Client, five_minutes: Market, span: str) -> None:

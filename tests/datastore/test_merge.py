@@ -189,7 +189,7 @@ def test_rows_and_certificate_speak_of_the_same_moment(
     provider_time.set(NOON + HOUR)
     store(opened(1, NOON), trade(2, NOON), watermark(3, NOON + 5 * MINUTE))
     before = read_series(btc, "1m", moment(NOON), moment(NOON + 5 * MINUTE))
-    rows = merge._rows
+    rows = merge.rows_of
 
     def write_between(*known: Any) -> Sequence[merge.Row]:
         reader = connections["default"]
@@ -201,7 +201,7 @@ def test_rows_and_certificate_speak_of_the_same_moment(
             connections["default"] = reader
         return rows(*known)
 
-    monkeypatch.setattr(merge, "_rows", write_between)
+    monkeypatch.setattr(merge, "rows_of", write_between)
     assert read_series(btc, "1m", moment(NOON), moment(NOON + 5 * MINUTE)).rows == before.rows
     monkeypatch.undo()
     after = read_series(btc, "1m", moment(NOON), moment(NOON + 5 * MINUTE))
