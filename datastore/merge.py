@@ -83,34 +83,48 @@ def read_series(
     """
     frame = TIMEFRAMES[timeframe]
     with snapshot():
-        facts = _facts(market, frame, start, stop, limit)
-        start, stop = _range(frame, moment(facts.head.now), start, stop, limit)
-        runs = runs_of(facts.evidence, frame, micros_of(start), micros_of(stop))
-        rows = rows_of(market, frame, runs, facts.evidence, shape, fill != NONE)
-        shown = rows
+        facts, runs = known_of(market, frame, start, stop, limit)
+        rows = shown = rows_of(market, frame, runs, facts.evidence, shape, fill != NONE)
         if fill != NONE:
-            shown = filled(runs, rows, frame, shape, fill, partial(_close_before, market, frame, start))
-    segments = segments_of(runs, frame, rows, facts.evidence.live, facts.ended, facts.repairs)
-    return _series(market, frame, facts, runs, shown, segments, closed_only, shape)
+            before = partial(close_before, market, frame, moment(runs[0].start))
+            shown = filled(runs, rows, frame, shape, fill, before)
+    return series_of(market, frame, facts, runs, rows, text_of(runs, shown, shape, closed_only), closed_only)
 
 
-def _series(
+def known_of(
+    market: Market, frame: Timeframe, start: datetime | None, stop: datetime | None, limit: int | None
+) -> tuple[Facts, list[Run]]:
+    """Return what is known of a range, and its runs."""
+    facts = _facts(market, frame, start, stop, limit)
+    start, stop = _range(frame, moment(facts.head.now), start, stop, limit)
+    return facts, runs_of(facts.evidence, frame, micros_of(start), micros_of(stop))
+
+
+def text_of(runs: Sequence[Run], rows: Sequence[Rows], shape: Shape, closed_only: bool) -> str:
+    """Return all rows as one text."""
+    return shape.between.join(
+        held.body for run, held in zip(runs, rows, strict=True) if held.body and (run.closed or not closed_only)
+    )
+
+
+def series_of(
     market: Market,
     frame: Timeframe,
     facts: Facts,
     runs: Sequence[Run],
     rows: Sequence[Rows],
-    segments: list[Segment],
-    closed_only: bool,
-    shape: Shape,
+    text: str,
+    closed_only: bool = False,
 ) -> Series:
-    head = facts.head
+    """Return the answer that these runs and their stored rows make."""
+    head, stop = facts.head, moment(runs[-1].stop)
+    segments = segments_of(runs, frame, rows, facts.evidence.live, facts.ended, facts.repairs)
     shown = [(run, held) for run, held in zip(runs, rows, strict=True) if run.closed or not closed_only]
     return Series(
         market=market.symbol,
         timeframe=frame.name,
         start=moment(runs[0].start),
-        stop=moment(runs[-1].stop),
+        stop=stop,
         server_time=moment(head.now),
         watermark=None if head.watermark is None else moment(head.watermark),
         version=head.version,
@@ -118,11 +132,11 @@ def _series(
         provider=head.provider,
         simulated=head.simulated,
         segments=segments,
-        text=shape.between.join(held.body for _, held in shown if held.body),
+        text=text,
         count=sum(held.count for _, held in shown),
         unfinished=[at for run, held in shown if not run.closed and run.source == PARTIAL for at in held.opens],
         complete=not any(segment.incomplete for segment in segments),
-        complete_until=next((moment(run.start) for run in runs if not run.closed), moment(runs[-1].stop)),
+        complete_until=next((moment(run.start) for run in runs if not run.closed), stop),
     )
 
 
@@ -147,7 +161,7 @@ def _range(
     return start, stop if limit is None else min(stop, frame.after(start, limit))
 
 
-def _close_before(market: Market, frame: Timeframe, start: datetime) -> str | None:
+def close_before(market: Market, frame: Timeframe, start: datetime) -> str | None:
     """Return the close of the series' newest row before a bucket's start; None where there is none.
 
     The newest stored row is where to look; a series need not show it, so the search may go on from there.
