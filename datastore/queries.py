@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import psycopg
 from django.db import connection, transaction
 from psycopg import IsolationLevel
 
@@ -46,14 +47,14 @@ def snapshot() -> Iterator[None]:
     if connection.in_atomic_block:
         yield
         return
-    connection.ensure_connection()
-    link = connection.connection
-    before = link.isolation_level, link.read_only
-    # Said with BEGIN itself, it costs no statement of its own.
-    link.isolation_level, link.read_only = IsolationLevel.REPEATABLE_READ, True
-    try:
-        with transaction.atomic():
-            yield
-    finally:
-        if not link.closed:
-            link.isolation_level, link.read_only = before
+    with ExitStack() as afterwards, transaction.atomic():
+        link = connection.connection
+        afterwards.callback(_isolate, link, link.isolation_level, link.read_only)
+        # Said with BEGIN, which goes out before the first statement, it costs no statement of its own.
+        _isolate(link, IsolationLevel.REPEATABLE_READ, True)
+        yield
+
+
+def _isolate(link: psycopg.Connection[Any], level: IsolationLevel | None, read_only: bool | None) -> None:
+    if not link.closed:
+        link.isolation_level, link.read_only = level, read_only
