@@ -76,8 +76,7 @@ $$;
 -- The rows of a plan as they are stored: one text per run, counted from 1, its rows joined by `between_them`. The open
 -- times (ms) of partial ones stand apart too, for the certificate shows each of them; on request all of them do.
 create function stored_texts(mk int, shape text, absent text, between_them text, all_opens boolean, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[], sources text[], are_closed boolean[])
-returns table (run int, rows bigint, opens bigint[], body text) language plpgsql stable
-set plan_cache_mode = force_generic_plan set work_mem = '32MB' as $$
+returns table (run int, rows bigint, opens bigint[], body text) language plpgsql stable as $$
 #variable_conflict use_column
 begin
     return query
@@ -89,10 +88,11 @@ begin
 end $$;
 
 -- The same leaves aggregated into buckets of `seconds` (0: months). The provider counts no trades, so where one of its
--- rows takes part the count is unknown. The revision rises with every change and every new part.
+-- rows takes part the count is unknown. The revision rises with every change and every new part. Memory enough that a
+-- page is sorted in it.
 create function bucket_texts(mk int, seconds int, shape text, absent text, between_them text, all_opens boolean, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[], sources text[], are_closed boolean[])
 returns table (run int, rows bigint, opens bigint[], body text) language plpgsql stable
-set plan_cache_mode = force_generic_plan set work_mem = '32MB' as $$
+set work_mem = '32MB' as $$
 #variable_conflict use_column
 begin
     return query
