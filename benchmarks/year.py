@@ -9,11 +9,13 @@ import statistics
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+import zstandard
 from django.conf import settings
 from django.core.management import call_command
 
@@ -25,6 +27,7 @@ from datastore.models import Market
 SYMBOL = "coinbase:YEAR-USD"
 COLD, WARM_UP = 300, 20
 ROUNDS = 3
+ENCODINGS = {"identity": " (target 2)", "zstd": "", "gzip": ""}
 START = 30.0
 LIMIT = """
 copy (select open_time, open, high, low, close, volume, quote_volume, revision from provider_candle
@@ -33,32 +36,35 @@ copy (select open_time, open, high, low, close, volume, quote_volume, revision f
 
 
 def run(home: Path) -> list[str]:
-    """Fill a market, start the web process as `up` does, and time its answers."""
+    """Fill a market, start the web process as `up` does, and time its answers, in turns with the bare database."""
     call_command("migrate", verbosity=0)
     market = make(SYMBOL)
-    limit = statistics.median(_limit(market) for _ in range(ROUNDS))
+    seconds: dict[str, list[float]] = {}
+    sizes: dict[str, int] = {}
     with _web() as port:
         client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         _cold(client, WARM_UP)
         cold = _cold(client, COLD)
-        pages = {kind: [_year(client, kind) for _ in range(ROUNDS)] for kind in ("identity", "zstd", "gzip")}
-    export = statistics.median(_export(home) for _ in range(ROUNDS))
-    told = [f"a year of minutes, {YEAR:,} candles, median of {ROUNDS}"]
-    told.append(f"  {'COPY of the same rows (limit)':<34}{limit:>7.2f} s")
-    for kind, found in pages.items():
-        seconds = statistics.median(one for one, _ in found)
-        size = found[0][1] / 1e6
-        target = " (target 2)" if kind == "identity" else ""
-        told.append(
-            f"  {f'json by `next`, {kind}':<34}{seconds:>7.2f} s{target}, {size:.1f} MB, {seconds / limit:.1f} x"
-        )
-    told.append(f"  {'manage.py export, csv':<34}{export:>7.2f} s, {export / limit:.1f} x")
-    p99 = statistics.quantiles(cold, n=100)[98]
-    told.append(
+        for _ in range(ROUNDS):
+            seconds.setdefault("limit", []).append(_limit(market))
+            for encoding in ENCODINGS:
+                took, sizes[encoding] = _year(client, encoding)
+                seconds.setdefault(encoding, []).append(took)
+            seconds.setdefault("export", []).append(_export(home))
+    middle = {name: statistics.median(found) for name, found in seconds.items()}
+    limit, p99 = middle["limit"], statistics.quantiles(cold, n=100)[98] * 1000
+    return [
+        f"a year of minutes, {YEAR:,} candles, median of {ROUNDS}",
+        f"  {'COPY of the same rows (limit)':<34}{limit:>7.2f} s",
+        *(
+            f"  {f'json by `next`, {name}':<34}{middle[name]:>7.2f} s{told}, {sizes[name] / 1e6:.1f} MB, "
+            f"{middle[name] / limit:.1f} times the limit"
+            for name, told in ENCODINGS.items()
+        ),
+        f"  {'manage.py export, csv':<34}{middle['export']:>7.2f} s, {middle['export'] / limit:.1f} times the limit",
         f"newest 500 minutes, {COLD} different questions: "
-        f"p50 {statistics.median(cold) * 1000:.1f} ms (target 10), p99 {p99 * 1000:.1f} ms"
-    )
-    return told
+        f"p50 {statistics.median(cold) * 1000:.1f} ms (target 10), p99 {p99:.1f} ms",
+    ]
 
 
 def _limit(market: Market) -> float:
@@ -110,10 +116,6 @@ def _get(client: http.client.HTTPConnection, path: str, encoding: str = "identit
 
 
 def _unpacked(body: bytes, encoding: str) -> bytes:
-    import zlib
-
-    import zstandard
-
     if encoding == "zstd":
         return zstandard.ZstdDecompressor().decompress(body)
     return zlib.decompress(body, 31) if encoding == "gzip" else body
