@@ -1,4 +1,4 @@
-"""Print Candlekeep's figures of this machine: `make bench`, or `python -m benchmarks ingest|latency`."""
+"""Print Candlekeep's figures of this machine: `make bench`, or `python -m benchmarks ingest|latency|year`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,17 @@ def _latency() -> list[str]:
     return latency.run()
 
 
-PARTS = {"ingest": _ingest, "latency": _latency}
+def _year() -> list[str]:
+    with servers() as home:
+        import django
+
+        django.setup()
+        from benchmarks import year
+
+        return year.run(home)
+
+
+PARTS = {"ingest": _ingest, "latency": _latency, "year": _year}
 
 
 def main() -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
+from datastore.models import Market
 from datastore.queries import fetch_all
 from datastore.statements import statement
 from datastore.writes import MarketChange
@@ -49,6 +50,15 @@ return raised
 """
 
 
+class Standing(NamedTuple):
+    """What a reader compares; times in ms of the provider's clock."""
+
+    series: str
+    version: int
+    watermark: int | None
+    now: int
+
+
 class CacheUnavailable(Exception):
     """The cache does not answer."""
 
@@ -61,16 +71,16 @@ def key_of(symbol: str) -> str:
 def write_changed(changes: Sequence[MarketChange]) -> int:
     """Write the markets that changed; return how many the cache took. Raises CacheUnavailable."""
     ids = [change.market_id for change in changes if change.changed]
-    return _write("newest", {"ids": ids}) if ids else 0
+    return _write("newest", ids) if ids else 0
 
 
 def write_all() -> int:
-    """Write every market anew, whatever changed. Raises CacheUnavailable."""
-    return _write("newest", {"ids": None})
+    """Write every followed market anew, whatever changed. Raises CacheUnavailable."""
+    return _write("newest", None)
 
 
 def confirm() -> int:
-    """Say of every market what the database holds now; return how many a writer had not brought. As write_all raises.
+    """Say what the database holds of every followed market; return how many a writer had not brought. Raises as above.
 
     A reader trusts a version for two seconds after this. It heals what a writer left out that died in between.
     """
@@ -78,14 +88,24 @@ def confirm() -> int:
         first = get_redis_connection("default").set("ck:confirming", "1", nx=True, px=CONFIRMED_FOR)
     except RedisError as exc:
         raise CacheUnavailable(f"the cache does not answer: {exc}") from exc
-    return _write("standing", {}) if first else 0
+    return _write("standing", None) if first else 0
 
 
-def _write(name: str, values: dict[str, Any]) -> int:
+def standing(market: Market) -> Standing:
+    """Return what the database holds of a market now."""
+    ((_, *facts, _),) = _read("standing", [market.pk])
+    return Standing(*facts)
+
+
+def _read(name: str, ids: list[int] | None) -> list[Any]:
+    return fetch_all(statement("cache", name), {"ids": ids, "stale": timedelta(seconds=settings.STALE_AFTER)})
+
+
+def _write(name: str, ids: list[int] | None) -> int:
     try:
         client = get_redis_connection("default")
         seconds, micros = client.time()  # before the rows are read: they are what was true by then
-        rows = fetch_all(statement("cache", name), {"stale": timedelta(seconds=settings.STALE_AFTER), **values})
+        rows = _read(name, ids)
         if not rows:
             return 0
         arguments = [str(LIFETIME), f"{seconds}{micros:06}"]

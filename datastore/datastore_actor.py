@@ -47,7 +47,7 @@ class Answer:
     def is_to_come(self) -> bool:
         """Tell whether there is nothing yet, and a fetch is under way."""
         waits = self.request is not None and self.request.state == State.WAITING_FOR_DATA
-        return waits and not self.series.rows and self.refusal is None
+        return waits and not self.series.count and self.refusal is None
 
 
 def answer(

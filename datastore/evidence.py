@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
+import msgspec
 from django.conf import settings
 
 from datastore.certificate import Evidence
@@ -12,11 +15,10 @@ from datastore.intervals import union
 from datastore.models import Market
 from datastore.provider import CACHE_AGE
 from datastore.queries import fetch_all
-from datastore.segments import Ended
+from datastore.segments import Ended, Repair
 from streaming.records import Micros
 
-HEAD = "select * from series_head(%s, %s)"
-COVERAGE = "select * from series_coverage(%s, %s, %s, %s)"
+FACTS = "select * from series_facts(%s, %s, %s, %s, %s, %s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +35,42 @@ class Head:
     simulated: bool
 
 
-def head_of(market: Market) -> Head:
-    """Return what is known of the market now."""
-    (row,) = fetch_all(HEAD, [market.pk, timedelta(seconds=settings.STALE_AFTER)])
-    return Head(*row)
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that is known of a market and a stretch: the head, what is proven, how live spans ended, what is repaired."""
+
+    head: Head
+    evidence: Evidence
+    ended: list[Ended]
+    repairs: list[Repair]
 
 
-def evidence_of(
-    market: Market, head: Head, resolution: int, start: datetime, stop: datetime
-) -> tuple[Evidence, list[Ended]]:
-    """Return what is proven of [start, stop) up to a resolution in seconds, and how its live spans ended."""
-    spans = fetch_all(COVERAGE, [market.pk, start, stop, resolution])
-    evidence = Evidence(
+def facts_of(
+    market: Market,
+    resolution: int,
+    start: datetime | None,
+    stop: datetime | None,
+    back: timedelta = timedelta(),
+) -> Facts:
+    """Return what is known now of the market and, up to a resolution in seconds, of [start, stop).
+
+    Without stop: up to the end of time. Without start: from `back` before stop, or before the provider's time.
+    """
+    stale = timedelta(seconds=settings.STALE_AFTER)
+    (row,) = fetch_all(FACTS, [market.pk, stale, start, stop, back, resolution])
+    head = Head(*row[:8])
+    resolutions, starts, stops, reasons, repairs = row[8:]
+    spans = list(zip(resolutions or (), starts or (), stops or (), reasons or (), strict=True))
+    return Facts(
+        head,
+        _evidence(head, spans),
+        [Ended(high, reason) for of, _, high, reason in spans if not of],
+        _repairs(repairs),
+    )
+
+
+def _evidence(head: Head, spans: Sequence[tuple[int, Micros, Micros, str | None]]) -> Evidence:
+    return Evidence(
         now=head.now,
         watermark=head.watermark,
         known=head.known,
@@ -53,4 +79,12 @@ def evidence_of(
         live=union((low, high) for of, low, high, _ in spans if not of),
         provider={wanted: union((low, high) for of, low, high, _ in spans if of == wanted) for wanted in CACHE_AGE},
     )
-    return evidence, [Ended(high, reason) for of, _, high, reason in spans if not of]
+
+
+def _repairs(text: str | None) -> list[Repair]:
+    """Return (start, stop, what is done about it) of the holes that are being repaired."""
+    rows: list[Any] = msgspec.json.decode(text) if text else []
+    return [
+        (low, high, {"reason": reason, "attempts": attempts, "next_try": next_try, "final": final})
+        for low, high, reason, attempts, next_try, final in rows
+    ]

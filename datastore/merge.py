@@ -8,37 +8,39 @@ All in one snapshot, so that rows and certificate speak of the same moment.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from functools import partial
 
-from django.db import connection, transaction
+import msgspec
 
-from datastore.certificate import Evidence, Leaf, Run, leaves_of, runs_of
-from datastore.evidence import evidence_of, head_of
+from datastore.certificate import PARTIAL, Run, runs_of
+from datastore.evidence import Facts, facts_of
+from datastore.fill import NONE, filled
 from datastore.intervals import micros_of, moment
 from datastore.models import Market
-from datastore.queries import execute, fetch_all
-from datastore.segments import Repair, Segment, segments_of
+from datastore.queries import fetch_value, snapshot
+from datastore.rows import rows_of
+from datastore.segments import Rows, Segment, segments_of
+from datastore.shapes import EXACT, Shape, close_of
 from datastore.statements import statement
 from datastore.timeframes import TIMEFRAMES, Timeframe
 
-__all__ = ["Row", "Segment", "Series", "read_series", "snapshot"]
+__all__ = ["Row", "Segment", "Series", "read_series"]
 
-# open time in ms, open, high, low, close, volume, quote volume (decimal text), trades, source, closed, revision
-Row = tuple[int, str, str, str, str, str, str, int | None, str, bool, int]
+# open time in ms, open, high, low, close, volume, quote volume (decimal text), trades, source, closed, revision;
+# an invented row may lack its numbers
+Row = tuple[int, str | None, str | None, str | None, str | None, str | None, str | None, int | None, str, bool, int]
 
 DEFAULT_BUCKETS = 500
-LEAVES = "%s::bigint[], %s::bigint[], %s::int[], %s::boolean[], %s::text[], %s::boolean[])"
-ROWS = f"select * from series_rows(%s, {LEAVES}"  # noqa: S608 - a constant of this file
-BUCKETS = f"select * from series_buckets(%s, %s, {LEAVES}"  # noqa: S608 - a constant of this file
+LONGEST = timedelta(days=31)  # of a bucket whose length varies
+TRIES = 5  # stored rows that the series does not show are this rare
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """An answer: rows ascending, and segments that cover [start, stop) without overlap."""
+    """An answer: rows ascending, as ready text, and segments that cover [start, stop) without overlap."""
 
     market: str
     timeframe: str
@@ -51,9 +53,16 @@ class Series:
     provider: str
     simulated: bool
     segments: list[Segment]
-    rows: list[Row]
+    text: str  # the rows in the shape that was asked for
+    count: int  # of rows that are not invented
+    unfinished: list[int]  # open times in ms of shown rows that are not closed and lack something of what is over
     complete: bool  # no gap and no partial
     complete_until: datetime  # start of the first bucket that is not closed, stop where all are
+
+    @property
+    def rows(self) -> list[Row]:
+        """Return the rows read back from the text, which must be exact JSON."""
+        return msgspec.json.decode(f"[{self.text}]", type=list[Row])
 
 
 def read_series(
@@ -64,6 +73,8 @@ def read_series(
     *,
     limit: int | None = None,
     closed_only: bool = False,
+    fill: str = NONE,
+    shape: Shape = EXACT,
 ) -> Series:
     """Return the candles of [start, stop), widened to whole buckets.
 
@@ -72,17 +83,47 @@ def read_series(
     """
     frame = TIMEFRAMES[timeframe]
     with snapshot():
-        head = head_of(market)
-        start, stop = _range(frame, moment(head.now), start, stop, limit)
-        evidence, ended = evidence_of(market, head, frame.base, start, stop)
-        runs = runs_of(evidence, frame, micros_of(start), micros_of(stop))
-        rows = _rows(market, frame, runs, evidence)
-        repairs = _repairs(market, frame, start, stop)
-    segments = segments_of(runs, frame, [row[0] for row in rows], evidence.live, ended, repairs)
+        facts, runs = known_of(market, frame, start, stop, limit)
+        rows = shown = rows_of(market, frame, runs, facts.evidence, shape, fill != NONE)
+        if fill != NONE:
+            before = partial(close_before, market, frame, moment(runs[0].start))
+            shown = filled(runs, rows, frame, shape, fill, before)
+    return series_of(market, frame, facts, runs, rows, text_of(runs, shown, shape, closed_only), closed_only)
+
+
+def known_of(
+    market: Market, frame: Timeframe, start: datetime | None, stop: datetime | None, limit: int | None
+) -> tuple[Facts, list[Run]]:
+    """Return what is known of a range, and its runs."""
+    facts = _facts(market, frame, start, stop, limit)
+    start, stop = _range(frame, moment(facts.head.now), start, stop, limit)
+    return facts, runs_of(facts.evidence, frame, micros_of(start), micros_of(stop))
+
+
+def text_of(runs: Sequence[Run], rows: Sequence[Rows], shape: Shape, closed_only: bool) -> str:
+    """Return all rows as one text."""
+    return shape.between.join(
+        held.body for run, held in zip(runs, rows, strict=True) if held.body and (run.closed or not closed_only)
+    )
+
+
+def series_of(
+    market: Market,
+    frame: Timeframe,
+    facts: Facts,
+    runs: Sequence[Run],
+    rows: Sequence[Rows],
+    text: str,
+    closed_only: bool = False,
+) -> Series:
+    """Return the answer that these runs and their stored rows make."""
+    head, stop = facts.head, moment(runs[-1].stop)
+    segments = segments_of(runs, frame, rows, facts.evidence.live, facts.ended, facts.repairs)
+    shown = [(run, held) for run, held in zip(runs, rows, strict=True) if run.closed or not closed_only]
     return Series(
         market=market.symbol,
-        timeframe=timeframe,
-        start=start,
+        timeframe=frame.name,
+        start=moment(runs[0].start),
         stop=stop,
         server_time=moment(head.now),
         watermark=None if head.watermark is None else moment(head.watermark),
@@ -91,21 +132,22 @@ def read_series(
         provider=head.provider,
         simulated=head.simulated,
         segments=segments,
-        rows=[row for row in rows if row[9]] if closed_only else rows,
+        text=text,
+        count=sum(held.count for _, held in shown),
+        unfinished=[at for run, held in shown if not run.closed and run.source == PARTIAL for at in held.opens],
         complete=not any(segment.incomplete for segment in segments),
         complete_until=next((moment(run.start) for run in runs if not run.closed), stop),
     )
 
 
-@contextmanager
-def snapshot() -> Iterator[None]:
-    """Let all reads of the block speak of one moment; inside a caller's transaction the caller's isolation holds."""
-    if connection.in_atomic_block:
-        yield
-        return
-    with transaction.atomic():
-        execute("set transaction isolation level repeatable read, read only")
-        yield
+def _facts(market: Market, frame: Timeframe, start: datetime | None, stop: datetime | None, limit: int | None) -> Facts:
+    """Return the facts of the range and somewhat more, for where it lies is only known with them."""
+    low = None if start is None else frame.floor(start)
+    high = None if stop is None else frame.ceil(stop)
+    if low is not None and limit is not None:
+        high = min(high, frame.after(low, limit)) if high else frame.after(low, limit)
+    length = timedelta(seconds=frame.seconds) or LONGEST
+    return facts_of(market, frame.base, low, high, length * ((limit or DEFAULT_BUCKETS) + 2))
 
 
 def _range(
@@ -119,51 +161,19 @@ def _range(
     return start, stop if limit is None else min(stop, frame.after(start, limit))
 
 
-def _rows(market: Market, frame: Timeframe, runs: Sequence[Run], evidence: Evidence) -> list[Row]:
-    """Return the rows of the runs: stored ones as they are, finer ones aggregated."""
-    stored: list[tuple[Leaf, Run]] = []
-    finer: list[tuple[Leaf, Run]] = []
-    for leaf, run in _labelled(leaves_of(evidence, frame.base, runs[0].start, runs[-1].stop), runs):
-        (stored if leaf.resolution == frame.seconds else finer).append((leaf, run))
-    rows: list[Row] = fetch_all(ROWS, [market.pk, *_columns(stored)]) if stored else []
-    if not finer:
-        return rows
-    made: list[Row] = fetch_all(BUCKETS, [market.pk, frame.seconds, *_columns(finer)])
-    return sorted(rows + made) if rows else made
+def close_before(market: Market, frame: Timeframe, start: datetime) -> str | None:
+    """Return the close of the series' newest row before a bucket's start; None where there is none.
 
-
-def _labelled(leaves: Iterator[Leaf], runs: Sequence[Run]) -> Iterator[tuple[Leaf, Run]]:
-    """Cut leaves where runs meet, so that each part belongs to one run."""
-    index = 0
-    for leaf in leaves:
-        at = leaf.start
-        while at < leaf.stop:
-            while runs[index].stop <= at:
-                index += 1
-            until = min(leaf.stop, runs[index].stop)
-            yield Leaf(at, until, leaf.resolution, leaf.from_provider), runs[index]
-            at = until
-
-
-def _columns(labelled: Sequence[tuple[Leaf, Run]]) -> list[list[Any]]:
-    return [
-        [leaf.start for leaf, _ in labelled],
-        [leaf.stop for leaf, _ in labelled],
-        [leaf.resolution for leaf, _ in labelled],
-        [leaf.from_provider for leaf, _ in labelled],
-        [run.source for _, run in labelled],
-        [run.closed for _, run in labelled],
-    ]
-
-
-def _repairs(market: Market, frame: Timeframe, start: datetime, stop: datetime) -> list[Repair]:
-    """Return (start, stop, what is done about it) of the holes that are being repaired."""
-    values = {"market": market.pk, "resolution": frame.base, "start": start, "stop": stop}
-    return [
-        (
-            low,
-            high,
-            {"reason": reason, "attempts": attempts, "next_try": next_try and next_try.isoformat(), "final": final},
-        )
-        for low, high, reason, attempts, next_try, final in fetch_all(statement("known", "repairs"), values)
-    ]
+    The newest stored row is where to look; a series need not show it, so the search may go on from there.
+    """
+    at = start
+    for _ in range(TRIES):
+        values = {"market": market.pk, "resolution": frame.base, "before": at}
+        newest = fetch_value(statement("known", "newest_before"), values)
+        if newest is None:
+            return None
+        at = frame.floor(newest)
+        found = read_series(market, frame.name, at, start)
+        if found.count:
+            return close_of(found.text.rsplit(EXACT.between, 1)[-1])
+    return None

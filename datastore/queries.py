@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from django.db import connection
+import psycopg
+from django.db import connection, transaction
+from psycopg import IsolationLevel
 
 
 def fetch_all(statement: str, parameters: Any = ()) -> list[Any]:
@@ -36,3 +39,22 @@ def execute(statement: str, parameters: Any = ()) -> None:
     """Run a statement that returns no rows."""
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
+
+
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """Let all statements read the same moment; inside a caller's transaction the caller's isolation holds."""
+    if connection.in_atomic_block:
+        yield
+        return
+    with ExitStack() as afterwards, transaction.atomic():
+        link = connection.connection
+        afterwards.callback(_isolate, link, link.isolation_level, link.read_only)
+        # Said with BEGIN, which goes out before the first statement, it costs no statement of its own.
+        _isolate(link, IsolationLevel.REPEATABLE_READ, True)
+        yield
+
+
+def _isolate(link: psycopg.Connection[Any], level: IsolationLevel | None, read_only: bool | None) -> None:
+    if not link.closed:
+        link.isolation_level, link.read_only = level, read_only

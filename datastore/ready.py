@@ -19,8 +19,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from datastore.cache import key_of
-from datastore.evidence import head_of
+from datastore.cache import key_of, standing
 from datastore.intervals import micros_of
 from datastore.line import Script
 from datastore.merge import Series
@@ -126,9 +125,8 @@ class Look:
         kept = self.unconfirmed
         if kept is None:
             return None
-        head = head_of(market)
-        watermark, now = None if head.watermark is None else head.watermark // 1000, head.now // 1000
-        same = (head.series_id, head.version) == (kept.series, kept.version)
+        series, version, watermark, now = standing(market)
+        same = (series, version) == (kept.series, kept.version)
         same = same and (_minute(watermark), _minute(now)) == (_minute(kept.watermark), _minute(kept.now))
         return Ready(kept, watermark, now) if same else None
 

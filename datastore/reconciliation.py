@@ -16,7 +16,7 @@ from functools import partial
 import structlog
 from django.db import transaction
 
-from datastore.evidence import evidence_of, head_of
+from datastore.evidence import facts_of
 from datastore.intervals import SECOND, Interval, clip, micros_of, moment, subtract, union, whole
 from datastore.models import Candle, CandleDifference, Market, Reconciliation
 from datastore.provider import CACHE_AGE, MINUTES_KEPT, OPEN_IS_PRIOR_CLOSE, VOLUME_TOLERANCE
@@ -76,7 +76,7 @@ def _near(ours: Decimal, theirs: Decimal) -> bool:
 
 def next_span(market: Market, most: int) -> tuple[datetime, datetime] | None:
     """Return the oldest stretch to compare, at most so many minutes; None where everything is compared."""
-    head = head_of(market)
+    head = facts_of(market, MINUTE, None, None).head
     if not head.known or head.watermark is None:
         return None
     final = min(head.watermark, head.now - round(CACHE_AGE[MINUTE].total_seconds()) * SECOND) // LENGTH * LENGTH
@@ -126,7 +126,7 @@ def _live(market: Market, start: Micros, stop: Micros) -> list[Interval]:
     """Return the whole minutes of [start, stop) that our feed alone proves."""
     if start >= stop:
         return []
-    evidence, _ = evidence_of(market, head_of(market), MINUTE, moment(start), moment(stop))
+    evidence = facts_of(market, MINUTE, moment(start), moment(stop)).evidence
     return whole(clip(evidence.live, start, stop), LENGTH)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,62 +44,76 @@ class Ended:
     reason: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of one run: how many, their text, and the open times (ms, ascending) of those looked at one by one."""
+
+    count: int
+    opens: Sequence[int]
+    body: str
+
+
+NO_ROWS = Rows(0, (), "")
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """Buckets that look alike to a reader, and how many rows they hold."""
+
+    start: Micros
+    stop: Micros
+    state: str
+    why: str | None
+    rows: int = 0
+
+
 def segments_of(
     runs: Sequence[Run],
     frame: Timeframe,
-    opens: Sequence[int],
+    rows: Sequence[Rows],
     live: Sequence[Interval],
     ended: Sequence[Ended],
     repairs: Sequence[Repair],
 ) -> list[Segment]:
-    """Return the segments of contiguous runs; opens are the rows' open times in milliseconds, ascending."""
+    """Return the segments of contiguous runs, each with its rows; a hole's rows name their open times."""
     spans = sorted(ended, key=lambda span: (span.stop, span.reason is not None))
     stops = [span.stop for span in spans]
     segments: list[Segment] = []
-    for start, stop, state, why in _shown(runs, frame, opens):
+    for part in _joined(runs, frame, rows):
+        start, stop, state, why = part.start, part.stop, part.state, part.why
         if state in (GAP, PARTIAL):
             last = bisect_right(stops, end_of(live, start)) - 1
             why = NEVER_BEGAN if last < 0 else spans[last].reason or STALE
-        rows = _count(opens, start, stop)
-        quiet = frame.between(moment(start), moment(stop)) - rows if state in PROVEN else 0
+        quiet = frame.between(moment(start), moment(stop)) - part.rows if state in PROVEN else 0
         segments.append(Segment(moment(start), moment(stop), state, quiet, why, _repair(repairs, start, stop, state)))
     return segments
 
 
-def _shown(
-    runs: Sequence[Run], frame: Timeframe, opens: Sequence[int]
-) -> Iterator[tuple[Micros, Micros, str, str | None]]:
-    """Split holes into gaps and partial buckets, and join neighbours that look alike to a reader."""
-    held: tuple[Micros, Micros, str, str | None] | None = None
-    for run in runs:
+def _joined(runs: Sequence[Run], frame: Timeframe, rows: Sequence[Rows]) -> list[_Stretch]:
+    """Split holes into gaps and partial buckets, and join neighbours that look alike."""
+    joined: list[_Stretch] = []
+    for run, held in zip(runs, rows, strict=True):
         state = PENDING if run.state == FUTURE else run.state
-        parts = _split(run, frame, opens) if run.state == HOLE else [(run.start, run.stop, state, run.why)]
-        for part in parts:
-            if held and held[2:] == part[2:]:
-                held = (held[0], *part[1:])
-                continue
-            if held:
-                yield held
-            held = part
-    if held:
-        yield held
+        whole = _Stretch(run.start, run.stop, state, run.why, held.count)
+        for part in _split(run, frame, held.opens) if run.state == HOLE else [whole]:
+            last = joined[-1] if joined else None
+            if last and (last.state, last.why) == (part.state, part.why):
+                last.stop, last.rows = part.stop, last.rows + part.rows
+            else:
+                joined.append(part)
+    return joined
 
 
-def _split(run: Run, frame: Timeframe, opens: Sequence[int]) -> Iterator[tuple[Micros, Micros, str, str | None]]:
+def _split(run: Run, frame: Timeframe, opens: Sequence[int]) -> Iterator[_Stretch]:
     """Cut a hole into partial buckets, which have a row, and the gaps between them."""
     at = run.start
-    for index in range(bisect_left(opens, run.start // MS), bisect_left(opens, run.stop // MS)):
-        row = opens[index] * MS
+    for row in (ms * MS for ms in opens):
         if at < row:
-            yield at, row, GAP, None
+            yield _Stretch(at, row, GAP, None)
         at = micros_of(frame.after(moment(row)))
-        yield row, at, PARTIAL, None
+        yield _Stretch(row, at, PARTIAL, None, 1)
     if at < run.stop:
-        yield at, run.stop, GAP, None
-
-
-def _count(opens: Sequence[int], start: Micros, stop: Micros) -> int:
-    return bisect_left(opens, stop // MS) - bisect_left(opens, start // MS)
+        yield _Stretch(at, run.stop, GAP, None)
 
 
 def _repair(repairs: Sequence[Repair], start: Micros, stop: Micros, state: str) -> dict[str, Any] | None:

@@ -17,9 +17,8 @@ from django.conf import settings
 
 from datastore.certificate import FUTURE, HOLE, PROVIDER, Evidence, base_runs
 from datastore.intervals import SECOND, Interval, union
-from datastore.merge import snapshot
 from datastore.provider import CACHE_AGE
-from datastore.queries import fetch_all
+from datastore.queries import fetch_all, snapshot
 from datastore.statements import statement
 from datastore.timeframes import HOUR, MINUTE
 from streaming.records import Micros

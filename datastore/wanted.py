@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from datastore.certificate import FINER, PARTIAL
+from datastore.certificate import FINER
 from datastore.intervals import Interval, micros_of, moment, union
 from datastore.merge import Series
 from datastore.provider import CACHE_AGE
@@ -42,7 +42,7 @@ def lacks_of(series: Series, reach: datetime | None = None) -> list[Lack]:
 
 def _unfinished(series: Series, frame: Timeframe) -> list[Interval]:
     """Return the buckets that are not over yet, or not final, and lack something of what is."""
-    opens = [moment(row[0] * 1000) for row in series.rows if not row[9] and row[8] == PARTIAL]
+    opens = [moment(row * 1000) for row in series.unfinished]
     return [(micros_of(start), micros_of(frame.after(start))) for start in opens]
 
 

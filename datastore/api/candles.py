@@ -6,18 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.utils.decorators import method_decorator
-from django.views.decorators.gzip import gzip_page
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from datastore.api.access import spending
-from datastore.api.answers import json_answer, ready_answer
+from datastore.api.answers import json_answer
+from datastore.api.compression import compressed
 from datastore.api.hot import TurnAndLook, asked, body_of, parts_of, usual
 from datastore.api.instants import to_ms
 from datastore.api.lookup import find_market
@@ -30,10 +31,11 @@ from datastore.api.params import (
     query_of,
 )
 from datastore.api.requests import accepted, refused_json, request_json
-from datastore.api.series import candles_json, coverage_json, etag
+from datastore.api.series import NUMBER_SHAPES, candles_bytes, coverage_json, etag
 from datastore.api.window import Window, window
 from datastore.clock import provider_now
 from datastore.datastore_actor import answer
+from datastore.fill import NONE
 from datastore.merge import Series, read_series
 from datastore.models import Market
 from datastore.ready import Look, Ready, keep
@@ -54,7 +56,7 @@ class Page:
     following: str | None = None
 
 
-@method_decorator(gzip_page, name="dispatch")
+@method_decorator(compressed, name="dispatch")
 class Candles(APIView):
     """GET candles."""
 
@@ -78,15 +80,17 @@ class Candles(APIView):
             return accepted(found.request)
         count_answer("database")
         running = request_json(found.request, found.refusal) if found.request else refused_json(found.refusal)
-        shown = (question.timeframe, question.closed_only, question.numbers, page.following, running)
-        tag = etag(found.series, *shown)
-        response = json_answer(candles_json(found.series, question.numbers, page.following, running), {"ETag": tag})
+        kind = (question.timeframe, question.closed_only, question.numbers, question.fill)
+        tag = etag(found.series, *kind, page.following, running)
+        if known := _unless_known(request, tag):
+            return known
+        body = candles_bytes(found.series, page.following, running)
         if seen and running is None and (name := usual(question)):
-            keep(seen, name, found.series, tag, parts_of(response.content, found.series))
-        return _unless_known(request, tag) or response
+            keep(seen, name, found.series, tag, parts_of(body, found.series))
+        return json_answer(body, {"ETag": tag})
 
 
-@method_decorator(gzip_page, name="dispatch")
+@method_decorator(compressed, name="dispatch")
 class CoverageView(APIView):
     """GET coverage."""
 
@@ -104,12 +108,14 @@ def _given(request: Request, ready: Ready) -> HttpResponseBase:
     count_answer("ready")
     if "HTTP_IF_NONE_MATCH" in request.META and (known := _unless_known(request, ready.kept.etag)):
         return known
-    return ready_answer(body_of(ready), {"ETag": ready.kept.etag})
+    return json_answer(body_of(ready), {"ETag": ready.kept.etag})
 
 
 def _page(path: str, question: SeriesQuestion) -> Page:
     market, frame = find_market(question.market), TIMEFRAMES[question.timeframe]
-    read = partial(read_series, market, question.timeframe, closed_only=question.closed_only)
+    shape = NUMBER_SHAPES[question.numbers]
+    how: dict[str, Any] = {"closed_only": question.closed_only, "fill": question.fill, "shape": shape}
+    read = partial(read_series, market, question.timeframe, **how)
     if question.start is None:
         return Page(market, partial(read, None, question.stop, limit=question.limit or DEFAULT_ROWS))
     span = window(frame, question.start, question.stop, question.limit or MAX_ROWS, provider_now())
@@ -133,6 +139,8 @@ def _following(path: str, symbol: str, question: SeriesQuestion, span: Window) -
         parts["closed_only"] = 1
     if question.numbers != "string":
         parts["numbers"] = question.numbers
+    if question.fill != NONE:
+        parts["fill"] = question.fill
     if question.wait != DEFAULT_WAIT:
         parts["wait"] = f"{question.wait:g}"
     return f"{path}?{urlencode(parts, safe=':')}"

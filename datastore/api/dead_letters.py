@@ -9,12 +9,12 @@ from urllib.parse import urlencode
 import msgspec
 from django.http import HttpResponse
 from django.utils.decorators import method_decorator
-from django.views.decorators.gzip import gzip_page
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from datastore.api.access import asker
 from datastore.api.answers import json_answer, pack, unpack
+from datastore.api.compression import compressed
 from datastore.api.errors import BadParameters, Conflict, NotFound
 from datastore.api.instants import ms, to_ms
 from datastore.api.params import LettersQuestion, letters_question, no_question, query_of
@@ -30,7 +30,7 @@ class Place(NamedTuple):
     id: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
-@method_decorator(gzip_page, name="dispatch")
+@method_decorator(compressed, name="dispatch")
 class DeadLetters(APIView):
     """GET dead-letters."""
 

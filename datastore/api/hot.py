@@ -63,7 +63,7 @@ def usual(question: SeriesQuestion) -> str | None:
     if question.start is not None or question.stop is not None:
         return None
     limit, closed = question.limit or DEFAULT_ROWS, int(question.closed_only)
-    return f"{question.timeframe}:{limit}:{closed}:{question.numbers}"
+    return f"{question.timeframe}:{limit}:{closed}:{question.numbers}:{question.fill}"
 
 
 def parts_of(body: bytes, series: Series) -> tuple[bytes, bytes, bytes]:

@@ -18,6 +18,7 @@ from rest_framework.request import Request
 from datastore.api.errors import BadParameters, shown
 from datastore.api.instants import parse_instant
 from datastore.api.symbols import market_text
+from datastore.fill import FILLS, NONE
 from datastore.timeframes import TIMEFRAMES
 from streaming.topics import legal
 
@@ -97,7 +98,7 @@ CANDLES: dict[str, Parser] = {
     "closed_only": parse_flag,
     "numbers": one_of(["string", "float"]),
     "format": one_of(["json"], later=["ccxt", "binance", "csv", "ndjson", "arrow", "parquet"]),
-    "fill": one_of(["none"], later=["null", "flat"]),
+    "fill": one_of(FILLS),
     "wait": parse_wait,
 }
 BACKFILL: dict[str, Parser] = {
@@ -126,6 +127,7 @@ class SeriesQuestion:
     limit: int | None
     closed_only: bool = False
     numbers: str = "string"
+    fill: str = NONE
     wait: float = DEFAULT_WAIT
 
 
@@ -167,6 +169,7 @@ def candles_question(query: Query) -> SeriesQuestion:
         **_series(values),
         closed_only=values.get("closed_only", False),
         numbers=values.get("numbers", "string"),
+        fill=values.get("fill", NONE),
         wait=values.get("wait", DEFAULT_WAIT),
     )
 

@@ -12,21 +12,28 @@ import msgspec
 from datastore.api.answers import pack
 from datastore.api.instants import ms, to_ms
 from datastore.merge import Segment, Series
+from datastore.shapes import EXACT, NUMBERS
 
 COLUMNS = ("time", "open", "high", "low", "close", "volume", "quote_volume", "trades", "source", "closed", "revision")
-DECIMALS = slice(1, 7)  # open to quote_volume: decimal text
+# `numbers=float`: the same digits without quotes, not rounded to a float.
+NUMBER_SHAPES = {"string": EXACT, "float": NUMBERS}
 
 
-def candles_json(series: Series, numbers: str, following: str | None, request: Any = None) -> dict[str, Any]:
-    """Return the answer of GET candles; following is the address of the next page, request what brings the rest."""
-    return {
-        **head_json(series),
-        "coverage": [segment_json(segment) for segment in series.segments],
-        "columns": COLUMNS,
-        "candles": as_numbers(series.rows) if numbers == "float" else series.rows,
-        "next": following,
-        "request": request,
-    }
+def candles_bytes(series: Series, following: str | None = None, request: Any = None) -> bytes:
+    """Return the answer of GET candles as JSON; following is the next page's address, request what brings the rest.
+
+    The series must have been read in one of NUMBER_SHAPES.
+    """
+    return msgspec.json.encode(
+        {
+            **head_json(series),
+            "coverage": [segment_json(segment) for segment in series.segments],
+            "columns": COLUMNS,
+            "candles": msgspec.Raw(f"[{series.text}]".encode()),
+            "next": following,
+            "request": request,
+        }
+    )
 
 
 def coverage_json(series: Series, following: str | None) -> dict[str, Any]:
@@ -83,15 +90,6 @@ def totals(segments: Iterable[Segment]) -> dict[str, Any]:
         gaps += segment.state == "gap"
         quiet += segment.quiet or 0
     return {"milliseconds": spans, "gaps": gaps, "quiet": quiet}
-
-
-def as_numbers(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
-    """Return the rows with their decimals as JSON numbers: the same digits without quotes, not rounded to a float."""
-    return [[row[0], *map(_unquoted, row[DECIMALS]), *row[DECIMALS.stop :]] for row in rows]
-
-
-def _unquoted(text: str | None) -> msgspec.Raw | None:
-    return None if text is None else msgspec.Raw(text.encode())
 
 
 def cursor(series: Series) -> str:

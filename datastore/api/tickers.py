@@ -6,11 +6,11 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.utils.decorators import method_decorator
-from django.views.decorators.gzip import gzip_page
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from datastore.api.answers import json_answer
+from datastore.api.compression import compressed
 from datastore.api.lookup import find_market, provider_json
 from datastore.api.markets import feed_state
 from datastore.api.params import query_of, tickers_question
@@ -19,7 +19,7 @@ from datastore.tickers import Ticker, read_tickers
 from streaming.records import Micros
 
 
-@method_decorator(gzip_page, name="dispatch")
+@method_decorator(compressed, name="dispatch")
 class Tickers(APIView):
     """GET tickers."""
 

@@ -8,11 +8,11 @@ from urllib.parse import urlencode
 import msgspec
 from django.http import HttpResponse
 from django.utils.decorators import method_decorator
-from django.views.decorators.gzip import gzip_page
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from datastore.api.answers import json_answer, pack, unpack
+from datastore.api.compression import compressed
 from datastore.api.errors import BadParameters
 from datastore.api.instants import LATEST, from_us, ms, to_us
 from datastore.api.lookup import find_market, provider_json
@@ -35,7 +35,7 @@ class Place(NamedTuple):
     trade_id: Annotated[str, msgspec.Meta(min_length=1, max_length=500, pattern=r"\A[^\x00]*\Z")]
 
 
-@method_decorator(gzip_page, name="dispatch")
+@method_decorator(compressed, name="dispatch")
 class Trades(APIView):
     """GET trades."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable
 from datetime import datetime
+from typing import TypeVar
 
 from django.core.management.base import CommandError
 
@@ -12,6 +14,8 @@ from datastore.api.instants import parse_instant
 from datastore.api.lookup import find_market
 from datastore.models import Market
 from datastore.timeframes import TIMEFRAMES
+
+T = TypeVar("T")
 
 
 def add_market(parser: ArgumentParser) -> None:
@@ -26,8 +30,12 @@ def add_timeframe(parser: ArgumentParser) -> None:
 
 def add_span(parser: ArgumentParser, *, required: bool, default: str) -> None:
     """Take --from and --to as `start` and `stop`; default says what they are when left out."""
-    parser.add_argument("--from", dest="start", type=_instant, required=required, help=f"ISO 8601 or ms; {default}")
-    parser.add_argument("--to", dest="stop", type=_instant, help="the first moment behind the span; default: now")
+    parser.add_argument(
+        "--from", dest="start", type=parsed(parse_instant), required=required, help=f"ISO 8601 or ms; {default}"
+    )
+    parser.add_argument(
+        "--to", dest="stop", type=parsed(parse_instant), help="the first moment behind the span; default: now"
+    )
 
 
 def market_named(text: str) -> Market:
@@ -44,8 +52,13 @@ def check_order(start: datetime | None, stop: datetime | None) -> None:
         raise CommandError("--from must lie before --to.")
 
 
-def _instant(text: str) -> datetime:
-    try:
-        return parse_instant(text)
-    except ValueError as exc:
-        raise ArgumentTypeError(f"{text!r} {exc}") from None
+def parsed(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """Return a reader of one of the API's parameters as an argument's type: the same complaints, as argparse's."""
+
+    def read(text: str) -> T:
+        try:
+            return parse(text)
+        except ValueError as exc:
+            raise ArgumentTypeError(f"{text!r} {exc}") from None
+
+    return read

@@ -1,25 +1,20 @@
 -- name: newest
 -- What a reader compares (series, version, served watermark and provider's time in ms), and the newest candle of each
--- base resolution of these markets.
-select m.symbol, h.series, h.version, h.watermark / 1000, h.now / 1000,
+-- base resolution of these markets, or of all that are followed.
+select h.symbol, h.series, h.version, h.watermark / 1000, h.now / 1000,
        coalesce(json_object_agg(c.resolution, json_build_array(
            (extract(epoch from c.open_time) * 1000)::bigint, c.open::text, c.high::text, c.low::text, c.close::text,
            c.volume::text, c.quote_volume::text, c.trades, c.revision)) filter (where c.resolution is not null), '{}')::text
-  from market m
- cross join lateral series_head(m.id, %(stale)s) h
+  from market_heads(%(ids)s::int[], %(stale)s) h
   left join lateral (
        select n.*
          from (values (60), (3600), (86400)) as r (resolution)
         cross join lateral (
               select * from candle k
-               where k.market_id = m.id and k.resolution = r.resolution and k.trades > 0
+               where k.market_id = h.market_id and k.resolution = r.resolution and k.trades > 0
                order by k.open_time desc limit 1) n) c on true
- where %(ids)s::int[] is null or m.id = any (%(ids)s::int[])
- group by m.symbol, h.series, h.version, h.watermark, h.now;
+ group by h.symbol, h.series, h.version, h.watermark, h.now;
 
 -- name: standing
--- The same of every followed market without its candles: the others change only when somebody fetches.
-select m.symbol, h.series, h.version, h.watermark / 1000, h.now / 1000, ''
-  from market m
- cross join lateral series_head(m.id, %(stale)s) h
- where m.followed;
+-- The same without candles: of these markets, or of all that are followed. The others change only when somebody fetches.
+select symbol, series, version, watermark / 1000, now / 1000, '' from market_heads(%(ids)s::int[], %(stale)s);

@@ -23,16 +23,23 @@ on conflict (feed) do update
 update feed set drained_at = clock_timestamp() - %(ago)s
  where topic = %(topic)s and (drained_at is null or drained_at < acknowledged_at);
 
--- name: repairs
--- Holes of a resolution that are being repaired, within [start, stop).
-select micros(start), micros(stop), reason, attempts, next_try, final
-  from gap_repair
- where market_id = %(market)s and resolution = %(resolution)s and start < %(stop)s and stop > %(start)s
- order by start;
-
 -- name: known_since
 -- From where on a resolution was ever covered or asked for.
 select micros(least(
     (select min(start) from coverage
       where market_id = %(market)s and (source = 'live' and resolution = 0 or source = 'provider' and resolution = %(resolution)s)),
     (select min(start) from fetch_request where market_id = %(market)s and resolution = %(resolution)s)));
+
+-- name: newest_before
+-- When the newest row before a time opens, ours or the provider's, of all resolutions up to one.
+select max(x.open_time)
+  from unnest(array[60, 3600, 86400]) r (resolution)
+ cross join lateral (
+       (select c.open_time from candle c
+         where c.market_id = %(market)s and c.resolution = r.resolution and c.open_time < %(before)s and c.trades > 0
+         order by c.open_time desc limit 1)
+       union all
+       (select p.open_time from provider_candle p
+         where p.market_id = %(market)s and p.resolution = r.resolution and p.open_time < %(before)s
+         order by p.open_time desc limit 1)) x
+ where r.resolution <= %(resolution)s;

@@ -1,22 +1,9 @@
 -- name: heads
--- What is known of many markets, as series_head tells it of one, and how their feeds stand; times in microseconds. The
--- provider's clock and the backlog are looked at once: asked for market by market they cost more than all the rest.
-with provider as materialized (
-    select provider_now() as now, provider_time_known() as known,
-           exists (select from feed where drained_at is null or drained_at < acknowledged_at) as is_behind
-)
-select m.id, m.symbol, m.followed, micros(x.watermark), micros(greatest(p.now, x.watermark)), p.known, y.behind is not null,
-       micros(m.live_stop), exists (select from feed_position f where f.market_id = m.id and f.start is not null)
-  from market m
- cross join provider p
- cross join lateral (
-       select case when p.is_behind then behind_since(m.id, m.symbol, m.live_stop) end as behind) y
- cross join lateral (
-       select greatest(m.watermark, m.live_stop,
-                       case when p.known then least(p.now, y.behind) - %(stale)s
-                            else (select max(stop) from coverage where market_id = m.id and source = 'provider') end) as watermark) x
- where case when %(ids)s::int[] is null then m.followed else m.id = any (%(ids)s::int[]) end
- order by m.symbol;
+-- What is known of many markets, and how their feeds stand; times in microseconds.
+select h.market_id, h.symbol, h.followed, h.watermark, h.now, h.known, h.behind, h.live_stop,
+       exists (select from feed_position f where f.market_id = h.market_id and f.start is not null)
+  from market_heads(%(ids)s::int[], %(stale)s) h
+ order by h.symbol;
 
 -- name: coverage
 -- Proven spans of many markets at the resolution of minutes, each within its own window.

@@ -23,7 +23,7 @@ from tests.api.rows import BEGAN, SYMBOL, Feed, body_of, store
 from tests.streaming.valkey import PrivateValkey
 
 ADDRESS = f"/api/v1/candles?market={SYMBOL}&timeframe=1m&limit=8"
-ANSWER = f"ck:answer:{SYMBOL}:1m:8:0:string"
+ANSWER = f"ck:answer:{SYMBOL}:1m:8:0:string:none"
 
 
 class Live:
@@ -130,13 +130,13 @@ def test_an_answer_of_an_earlier_minute_is_made_anew(client: Client, live: Live)
 
 def test_an_answer_read_earlier_never_replaces_a_later_one(client: Client, live: Live) -> None:
     close_of(client)
-    early, _ = ready.look(SYMBOL, "1m:8:0:string")
+    early, _ = ready.look(SYMBOL, "1m:8:0:string:none")
     assert early and early.hit
     old = read_series(Market.objects.get(symbol=SYMBOL), "1m", limit=8)
     live.trade("101")
     confirm()
     assert close_of(client) == "101"
-    ready.keep(early, "1m:8:0:string", old, "old", (b"{", b"", b"}"))
+    ready.keep(early, "1m:8:0:string:none", old, "old", (b"{", b"", b"}"))
     assert hash_of(ANSWER)["etag"] != "old"
 
 
@@ -185,9 +185,9 @@ def test_answers_never_fill_the_memory(client: Client, live: Live, monkeypatch: 
     for limit in range(1, 7):
         body_of(client, f"/api/v1/candles?market={SYMBOL}&timeframe=1m&limit={limit}")
     stored = get_redis_connection("default")
-    assert sorted(stored.keys("ck:answer:*:string")) == sorted(stored.zrange("ck:answers", 0, -1))
+    assert sorted(stored.keys("ck:answer:*:none")) == sorted(stored.zrange("ck:answers", 0, -1))
     assert stored.zcard("ck:answers") == 3
-    assert stored.exists(f"ck:answer:{SYMBOL}:1m:6:0:string")
+    assert stored.exists(f"ck:answer:{SYMBOL}:1m:6:0:string:none")
 
 
 def test_an_answer_that_lacks_something_and_says_why_is_not_kept(client: Client, live: Live) -> None:
@@ -228,11 +228,11 @@ def test_a_cache_that_hangs_is_left_alone_and_the_database_answers(
     with own_valkey.frozen():
         live.trade("101")
         assert close_of(client) == "101"
-        assert ready.look(SYMBOL, "1m:8:0:string") == (None, None), "it is not asked again at once"
+        assert ready.look(SYMBOL, "1m:8:0:string:none") == (None, None), "it is not asked again at once"
     line.forget_troubles()
     cache.write_all()
     assert close_of(client) == "101"
-    assert ready.look(SYMBOL, "1m:8:0:string")[0]
+    assert ready.look(SYMBOL, "1m:8:0:string:none")[0]
 
 
 def test_the_cursor_of_a_ready_answer_names_what_it_shows(client: Client, live: Live) -> None:

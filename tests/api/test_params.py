@@ -27,11 +27,11 @@ def test_a_question_has_the_defaults_of_the_interface() -> None:
 
 def test_every_parameter_is_read() -> None:
     query = {"from": ["2026-11-23"], "to": ["1795435200"], "limit": ["7"], "closed_only": ["1"]}
-    query |= {"numbers": ["float"], "format": ["json"], "fill": ["none"]}
+    query |= {"numbers": ["float"], "format": ["json"], "fill": ["flat"]}
     question = params.candles_question(ENOUGH | query)
     assert question.start == datetime(2026, 11, 23, tzinfo=UTC)
     assert question.stop == datetime(2026, 11, 23, 12, tzinfo=UTC)
-    assert (question.limit, question.closed_only, question.numbers) == (7, True, "float")
+    assert (question.limit, question.closed_only, question.numbers, question.fill) == (7, True, "float", "flat")
 
 
 def test_an_unknown_parameter_is_named_with_the_accepted_ones() -> None:
@@ -44,9 +44,8 @@ def test_a_format_that_is_designed_but_not_served_says_so(name: str) -> None:
     assert "not available yet. Available: json" in complaint({"format": [name]}, "format")
 
 
-@pytest.mark.parametrize("name", ["null", "flat"])
-def test_a_fill_that_is_designed_but_not_served_says_so(name: str) -> None:
-    assert "not available yet. Available: none" in complaint({"fill": [name]}, "fill")
+def test_an_unknown_fill_is_told_all_of_them() -> None:
+    assert "Accepted: none, null, flat" in complaint({"fill": ["zero"]}, "fill")
 
 
 @pytest.mark.parametrize("text", ["0", "10001", "-1", "1.5", "many", "٣", "1e3", " 1"])

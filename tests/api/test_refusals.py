@@ -32,7 +32,7 @@ noise = st.binary(max_size=40).map(lambda raw: quote(raw, safe="&=%;+?/"))
         ("&closed_only=x", "closed_only"),
         ("&numbers=x", "numbers"),
         ("&format=parquet", "format"),
-        ("&fill=flat", "fill"),
+        ("&fill=zero", "fill"),
         ("&wait=31", "wait"),
         ("&timeframe=1m", "timeframe"),
     ],

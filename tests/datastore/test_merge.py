@@ -10,6 +10,7 @@ from datastore import merge
 from datastore.markets import ensure_markets
 from datastore.merge import Series, read_series
 from datastore.models import Candle, Coverage, GapRepair, Market, ProviderCandle
+from datastore.queries import execute, fetch_value, snapshot
 from datastore.verify import Difference, differences
 from datastore.writes import store_live
 from streaming.records import LiveRecord
@@ -189,7 +190,7 @@ def test_rows_and_certificate_speak_of_the_same_moment(
     provider_time.set(NOON + HOUR)
     store(opened(1, NOON), trade(2, NOON), watermark(3, NOON + 5 * MINUTE))
     before = read_series(btc, "1m", moment(NOON), moment(NOON + 5 * MINUTE))
-    rows = merge._rows
+    rows = merge.rows_of
 
     def write_between(*known: Any) -> Sequence[merge.Row]:
         reader = connections["default"]
@@ -201,9 +202,34 @@ def test_rows_and_certificate_speak_of_the_same_moment(
             connections["default"] = reader
         return rows(*known)
 
-    monkeypatch.setattr(merge, "_rows", write_between)
+    monkeypatch.setattr(merge, "rows_of", write_between)
     assert read_series(btc, "1m", moment(NOON), moment(NOON + 5 * MINUTE)).rows == before.rows
     monkeypatch.undo()
     after = read_series(btc, "1m", moment(NOON), moment(NOON + 5 * MINUTE))
     assert (len(before.rows), len(after.rows), after.version) == (1, 2, before.version + 1)
     assert connection.in_atomic_block is False
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reading_leaves_the_connection_as_it_was(provider_time: ProviderTime) -> None:
+    btc = ensure_markets([BTC])[0]
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), snapshot():
+            execute("select 1")
+            assert fetch_value("show transaction_isolation") == "repeatable read"
+            assert fetch_value("show transaction_read_only") == "on"
+            raise ZeroDivisionError
+        assert fetch_value("show transaction_isolation") == "read committed"
+        store(opened(1, NOON))
+        assert read_series(btc, "1m", limit=1).count == 0
+
+
+def test_a_run_of_stored_and_made_hours_keeps_their_order(btc: Market, provider_time: ProviderTime) -> None:
+    provider_time.set(NOON + 9 * HOUR)
+    # One hole of many hours: those of trades alone are stored as hours, the one with the provider's minutes is made.
+    answered(btc, 60, NOON + 3 * HOUR, NOON + 3 * HOUR + 10 * MINUTE, NOON + 3 * HOUR)
+    store(*(trade(n + 1, NOON + n * HOUR + 30 * MINUTE, str(n + 1)) for n in range(6)))
+    series = read_series(btc, "1h", moment(NOON), moment(NOON + 7 * HOUR))
+    assert [(row[0] - NOON // 1000) // 3_600_000 for row in series.rows] == [0, 1, 2, 3, 4, 5]
+    assert [row[4] for row in series.rows] == ["1", "2", "3", "4", "5", "6"]
+    assert shown(series)[-1][:3] == ("gap", 360, 420)

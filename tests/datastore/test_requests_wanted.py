@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -17,7 +18,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 minutes, hours = (lambda n: timedelta(minutes=n)), (lambda n: timedelta(hours=n))
 
 
-def series(timeframe: str, *segments: Segment, rows: list[tuple] | None = None, now: datetime = NOON) -> Series:  # type: ignore[type-arg]
+def series(timeframe: str, *segments: Segment, unfinished: Sequence[datetime] = (), now: datetime = NOON) -> Series:
     return Series(
         market="coinbase:BTC-USD",
         timeframe=timeframe,
@@ -30,7 +31,9 @@ def series(timeframe: str, *segments: Segment, rows: list[tuple] | None = None, 
         provider="p",
         simulated=True,
         segments=list(segments),
-        rows=rows or [],
+        text="",
+        count=len(unfinished),
+        unfinished=[int(at.timestamp() * 1000) for at in unfinished],
         complete=False,
         complete_until=now,
     )
@@ -72,15 +75,13 @@ def test_today_lacks_its_hours_and_the_last_hour_its_minutes() -> None:
 
 def test_an_open_bucket_whose_row_is_partial_lacks_what_is_over_of_it() -> None:
     bucket = Segment(NOON, NOON + hours(1), "open")
-    row = (int(NOON.timestamp() * 1000), "1", "1", "1", "1", "1", "1", 1, "partial", False, 0)
-    assert lacks_of(series("1h", bucket, rows=[row], now=NOON + minutes(30))) == [
+    assert lacks_of(series("1h", bucket, unfinished=[NOON], now=NOON + minutes(30))) == [
         Lack(MINUTE, NOON, NOON + minutes(29))
     ]
 
 
-def test_an_open_bucket_of_live_trades_lacks_nothing() -> None:
-    row = (int(NOON.timestamp() * 1000), "1", "1", "1", "1", "1", "1", 1, "live", False, 0)
-    assert lacks_of(series("1h", Segment(NOON, NOON + hours(1), "open"), rows=[row])) == []
+def test_an_open_bucket_that_lacks_nothing_of_what_is_over_is_not_asked_for() -> None:
+    assert lacks_of(series("1h", Segment(NOON, NOON + hours(1), "open"))) == []
 
 
 @pytest.mark.parametrize("resolution", [MINUTE, HOUR, DAY])

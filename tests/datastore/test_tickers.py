@@ -10,7 +10,7 @@ import pytest
 from django.db import transaction
 from pytest_django import DjangoAssertNumQueries
 
-from datastore.evidence import head_of
+from datastore.evidence import facts_of
 from datastore.feeds import note_acknowledged
 from datastore.markets import ensure_markets, unfollow
 from datastore.merge import read_series
@@ -93,7 +93,7 @@ def random_market(random: Random, symbol: str) -> Market:
 
 
 def assert_told_alike(ticker: Ticker, market: Market) -> None:
-    head, single = ticker.head, head_of(market)
+    head, single = ticker.head, facts_of(market, 60, None, None).head
     assert (head.watermark, head.known, head.behind) == (single.watermark, single.known, single.behind)
     assert head.now == pytest.approx(single.now, abs=10 * SECOND)
 
@@ -110,7 +110,7 @@ def test_what_is_known_of_many_markets_is_what_is_known_of_each(provider_time: P
     live(watermark(3, NOON + 6 * MINUTE, market=ETH))
     bitcoin, ether = read_tickers()
     assert not bitcoin.head.behind and ether.head.behind
-    assert ether.head.watermark == head_of(markets[ETH]).watermark
+    assert ether.head.watermark == facts_of(markets[ETH], 60, None, None).head.watermark
 
 
 @pytest.mark.parametrize("seed", range(12))

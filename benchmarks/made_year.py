@@ -1,0 +1,60 @@
+"""A made-up year of minutes: the provider's, with live ones at its end, straight into the tables."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from django.db import connection
+
+from datastore.clock import save_clock
+from datastore.markets import ensure_markets
+from datastore.models import Market
+from datastore.provider import current_provider, remember_provider
+
+YEAR = 525_600  # minutes
+LIVE = 2 * 1440  # minutes at its end
+
+PROVIDER = """
+insert into provider_candle (market_id, resolution, open_time,
+       open, high, low, close, volume, quote_volume, version, revision)
+select %(market)s, %(resolution)s, t, p, p + 12.5, p - 9.25, p + w / 100.0, v, v * p, 1, 0
+  from (select t, 60000 + sum(w) over (order by t) / 100.0 as p, w, (random() * 1e8)::bigint / 1e8::numeric as v
+          from (select t, (random() * 400 - 200)::int as w
+                  from generate_series(%(start)s, %(stop)s - interval '1 second',
+                                       make_interval(secs => %(resolution)s)) t) x) y
+ where v > 0
+"""
+OURS = """
+insert into candle (market_id, resolution, open_time,
+       open, high, low, close, volume, quote_volume, trades, version, revision)
+select market_id, resolution, open_time, trim_scale(open), trim_scale(high), trim_scale(low), trim_scale(close),
+       trim_scale(volume), trim_scale(quote_volume), 17, 1, 0
+  from provider_candle where market_id = %(market)s and resolution = %(resolution)s and open_time >= %(start)s
+"""
+COVERED = """
+insert into coverage (market_id, source, feed, resolution, start, stop, version) values (%s, %s, %s, %s, %s, %s, 1)
+"""
+
+
+def make(symbol: str, minutes: int = YEAR) -> Market:
+    """Fill a market up to now: minutes, hours and days of the provider, live ones in the last two days."""
+    (market,) = ensure_markets([symbol])
+    if not current_provider()[0]:
+        remember_provider("benchmark", True)
+    now = datetime.now(UTC)
+    save_clock(timedelta(0), now - timedelta(minutes=1))
+    minute = now.replace(second=0, microsecond=0)
+    start, live = minute - timedelta(minutes=minutes), minute - timedelta(minutes=LIVE)
+    with connection.cursor() as cursor:
+        for resolution in (60, 3600, 86400):
+            length = timedelta(seconds=resolution)
+            low = start - (start - datetime(2000, 1, 1, tzinfo=UTC)) % length
+            high = minute - (minute - datetime(2000, 1, 1, tzinfo=UTC)) % length
+            values = {"market": market.pk, "resolution": resolution, "start": low, "stop": high}
+            cursor.execute(PROVIDER, values)
+            cursor.execute(OURS, {**values, "start": live})
+            cursor.execute(COVERED, [market.pk, "provider", "", resolution, low, high])
+        cursor.execute(COVERED, [market.pk, "live", "tick-data/benchmark", 0, live, now])
+        cursor.execute("update market set live_stop = %s, watermark = %s where id = %s", [now, now, market.pk])
+        cursor.execute("vacuum analyze provider_candle, candle, coverage")
+    return market

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+import msgspec
+from django.core.management.base import BaseCommand, CommandError
+
+from datastore.api.instants import to_ms
+from datastore.api.params import one_of
+from datastore.api.series import COLUMNS, coverage_json
+from datastore.export import Export, Question
+from datastore.fill import FILLS, NONE
+from datastore.management.arguments import add_market, add_span, add_timeframe, check_order, market_named, parsed
+from datastore.management.progress import Progress
+from datastore.merge import Series
+from datastore.shapes import CSV
+
+STDOUT = "-"
+LATER = ["json", "ndjson", "arrow", "parquet"]
+
+
+class Command(BaseCommand):
+    """Write a stretch of a series into a file."""
+
+    help = "Write the candles of [--from, --to) into a file, all of one moment, and what is proven of them beside it."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take market, timeframe, span, format and where to write."""
+        add_market(parser)
+        add_timeframe(parser)
+        add_span(parser, required=True, default="where to begin")
+        formats = parsed(one_of(["csv"], later=LATER))
+        parser.add_argument("--format", type=formats, default="csv", metavar="FORMAT", help="csv")
+        parser.add_argument("--output", required=True, metavar="FILE", help="a file, or - for standard output")
+        parser.add_argument("--certificate", metavar="FILE", help="default: FILE.coverage.json; none beside -")
+        parser.add_argument("--fill", choices=FILLS, default=NONE, help="rows for buckets that have none")
+        parser.add_argument("--closed-only", action="store_true", help="leave out what may still change")
+        parser.add_argument("--require-complete", action="store_true", help="exit with 1 where something is missing")
+
+    def handle(self, *args: Any, output: str, certificate: str | None, **options: Any) -> None:
+        """Write the rows, then the certificate, then say whether something is missing."""
+        check_order(options["start"], options["stop"])
+        series, rows = self._write(_question(**options), output)
+        if output != STDOUT:
+            certificate = certificate or f"{output}.coverage.json"
+        if certificate:
+            with _whole_file(certificate) as file:
+                file.write(_certificate(series, rows, options["fill"], options["closed_only"]))
+        self._say(series, rows, output, options["require_complete"])
+
+    def _write(self, question: Question, output: str) -> tuple[Series, int]:
+        """Write all rows; return the series without them, and how many they were."""
+        export, rows = Export(question), 0
+        progress = Progress(self.stderr if output == STDOUT else self.stdout)
+        with self._opened(output) as file:
+            file.write(",".join(COLUMNS) + "\n")
+            for part in export.parts():
+                if part.text:
+                    file.write(part.text + "\n")
+                    rows += part.text.count("\n") + 1
+                progress.show(part.number, part.of)
+        progress.end()
+        return export.series, rows
+
+    @contextmanager
+    def _opened(self, output: str) -> Iterator[Any]:
+        if output != STDOUT:
+            with _whole_file(output) as file:
+                yield file
+            return
+        try:
+            yield self.stdout
+        except BrokenPipeError:  # its reader has seen enough
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
+            raise CommandError("Standard output was closed before the end.") from None
+
+    def _say(self, series: Series, rows: int, output: str, required: bool) -> None:
+        where = f"{series.market} {series.timeframe}: {rows:,} candles"
+        gaps = [segment for segment in series.segments if segment.incomplete]
+        if output != STDOUT:
+            self.stdout.write(f"{where} in {output}.")
+        if gaps:
+            missing = f"Not complete: {len(gaps)} gap(s) of {series.market}, see manage.py gaps."
+            if required:
+                raise CommandError(missing)
+            self.stderr.write(missing)
+
+
+def _question(
+    *,
+    market: str,
+    timeframe: str,
+    start: datetime,
+    stop: datetime | None,
+    fill: str,
+    closed_only: bool,
+    **options: Any,
+) -> Question:
+    return Question(market_named(market), timeframe, start, stop, CSV, fill, closed_only)
+
+
+def _certificate(series: Series, rows: int, fill: str, closed_only: bool) -> str:
+    """Return what GET coverage answers about the range, and what the file holds of it."""
+    about = {"from": to_ms(series.start), "to": to_ms(series.stop), "fill": fill, "closed_only": closed_only}
+    body = {**about, "candles": rows, **coverage_json(series, None)}
+    return msgspec.json.format(msgspec.json.encode(body), indent=2).decode() + "\n"
+
+
+@contextmanager
+def _whole_file(name: str) -> Iterator[TextIO]:
+    """Open a file that has its name only once it is whole. Raises CommandError where it cannot be written."""
+    part = Path(f"{name}.part")
+    try:
+        with part.open("w", encoding="ascii", newline="\n") as file:
+            yield file
+        part.replace(name)
+    except OSError as exc:
+        raise CommandError(f"{name} cannot be written: {exc.strerror}.") from None
+    finally:
+        part.unlink(missing_ok=True)
