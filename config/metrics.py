@@ -54,7 +54,7 @@ class Page(Collector):
 
 
 def _counters() -> Iterable[Metric]:
-    if settings.METRICS_DIR and not settings.METRICS_REFUSAL:
+    if settings.METRICS_DIR:
         return counted(Path(settings.METRICS_DIR))
     return [family for metric in table.COUNTED for family in metric.collect()]  # this process' own
 

@@ -78,6 +78,9 @@ def _take(market: Market, asked: Question, outcome: Outcome, budget: Budget) -> 
     if isinstance(outcome, Refused) and outcome.final:
         compare(market, start, stop, {}, note=outcome.reason)  # never asked again
         return None
+    if isinstance(outcome, Refused):
+        log.warning("reconciliation refused", reason=outcome.reason)  # this market's trouble alone
+        return None
     if isinstance(outcome, RateLimited):
         budget.pause(outcome.retry_after)
     return outcome.reason
@@ -87,12 +90,12 @@ def _compare(market: Market, asked: Question, page: Page) -> str | None:
     if known := not_ours(page.provider):
         return f"this database holds data of {known!r}, but {page.provider!r} answers"
     final = replace(asked, stop=min(asked.stop, history.final_until(page.at, MINUTE)))
-    if final.stop > final.start and not history.is_of(page, final):
-        return "none of the rows lies in the span that was asked for"
-    if final.stop > final.start:
+    if final.stop > final.start and history.is_of(page, final):
         rows = history.proven_rows(page, final)
         theirs = {time * SECOND: _figures(row) for time, row in rows.items()}
         compare(market, moment(final.start), moment(final.stop), theirs)
+    else:
+        log.warning("reconciliation found nothing to compare", rows=len(page.rows))
     return None
 
 

@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-import prometheus_client
 from prometheus_client import values
 from prometheus_client.metrics_core import Metric
 from prometheus_client.mmap_dict import MmapedDict
@@ -46,7 +45,6 @@ def share(folder: Path) -> str | None:
 
     Call it before the first metric is made.
     """
-    prometheus_client.disable_created_metrics()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         slots = _Slots(folder)

@@ -16,6 +16,7 @@ from django_celery_beat.models import PeriodicTask
 from django_redis import get_redis_connection
 from prometheus_client.parser import text_string_to_metric_families
 
+from config import metrics as metrics_page
 from config.timing import route_label
 from consumers.fixed_consumer_actor import GROUP
 from coordination.schedules import ensure_schedules
@@ -31,6 +32,7 @@ from streaming.connect import connect
 from streaming.port import Message
 from tests.api import rows
 from tests.datastore.records import NOON, SECOND, trade, watermark
+from tests.metering.test_sharing import finish, process, said
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 DOCS = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -253,3 +255,30 @@ def test_metrics_follow_the_rule_of_reading(client: Client, db: None, monkeypatc
     key, text = make_key("prometheus", ApiKey.Scope.READ)
     key.save()
     assert client.get("/metrics", headers={"Authorization": f"Bearer {text}"}).status_code == 200
+
+
+def test_the_page_adds_up_what_other_processes_have_counted_also_dead_ones(
+    client: Client, market: Market, tmp_path: Path, settings: Any
+) -> None:
+    settings.METRICS_DIR = str(tmp_path)
+    for count in (3, 4):
+        counting = process(tmp_path, count)
+        assert said(counting) == ["None", "counted"]
+        finish(counting)
+    assert value(scraped(client), "trades_stored_total", market="coinbase:BTC-USD") == 7
+
+
+def test_a_folder_of_counters_that_cannot_be_read_costs_the_counters_alone(
+    client: Client, market: Market, tmp_path: Path, settings: Any
+) -> None:
+    settings.METRICS_DIR = str(tmp_path / "gone")
+    found = scraped(client)
+    assert value(found, "scrape_failed", part="processes") == 1
+    assert value(found, "scrape_failed", part="markets") == 0
+
+
+def test_whoever_may_not_read_is_refused_in_the_apis_own_form(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_page, "may_read", lambda _: False)
+    answer = client.get("/metrics")
+    assert answer.status_code == 403
+    assert answer["Content-Type"] == "application/problem+json"

@@ -76,7 +76,7 @@ def watched(first: int, last: int, n: int = 0) -> list[LiveRecord]:
 
 @pytest.fixture
 def bench(tmp_path: Path, settings: Any) -> Iterator[Bench]:
-    with running(tmp_path, "--markets", BTC, "--rate", str(RATE)) as simulator:
+    with running(tmp_path, "--markets", BTC, "--rate", str(RATE), "--retention-days", "1") as simulator:
         settings.CRYPTOCOMPARE_REST_URL = simulator.rest_url
         forget_budget()
         (market,) = ensure_markets([BTC])
@@ -231,12 +231,15 @@ def test_a_cache_that_is_away_stops_the_run(bench: Bench, settings: Any) -> None
 
 
 def test_what_the_provider_no_longer_keeps_is_noted_and_not_asked_for_again(bench: Bench) -> None:
-    old = (bench.last - 7 * 24 * 60 + 20) * MINUTE
+    old = (bench.last - 2 * 24 * 60) * MINUTE
     store_live([opened(90_001, old), watermark(90_002, old + 5 * MINUTE, old)])
-    start, stop = moment(old), moment(old + 5 * MINUTE)
-    compare(bench.market, start, stop, {}, note="only available for the last 7 days")
-    assert next_span(bench.market, 2000) == (moment(bench.first * MINUTE), moment(bench.last * MINUTE))
-    assert Reconciliation.objects.get().compared == 0
+    task()
+    row = Reconciliation.objects.get()
+    assert (row.start, row.stop, row.compared) == (moment(old), moment(old + 5 * MINUTE), 0)
+    assert "only available for the last 1 days" in row.note
+    task()
+    assert Reconciliation.objects.latest("pk").compared == 30
+    assert bench.calls() == 2
 
 
 ONE = Figures(*map(Decimal, ("10", "12", "9", "11", "5", "55")))
