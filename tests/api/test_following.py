@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models.functions import Now
 from django.test import Client
+from django.utils import timezone
 
-from datastore import repair
+from coordination.models import Coordinator
+from datastore import datastore_actor, repair
 from datastore.markets import follow
-from datastore.models import Coverage, FetchRequest, GapRepair, Market
+from datastore.models import Coverage, FetchRequest, GapRepair, Market, ProviderCandle
 from datastore.pairs import Listed, take
 from tests.api.rows import BEGAN, MINUTE, body_of
 
@@ -24,6 +29,12 @@ def staff(db: None, market: Market) -> Client:
     client = Client()
     client.force_login(User.objects.create_user("ada", is_staff=True))
     return client
+
+
+@pytest.fixture(autouse=True)
+def nothing_unanswered() -> Iterator[None]:
+    yield
+    datastore_actor._unanswered.clear()
 
 
 def post(client: Client, body: Any, status: int) -> Any:
@@ -79,3 +90,34 @@ def test_the_gap_scan_lets_a_market_be_that_nobody_follows(staff: Client) -> Non
     follow(sol)
     repair.scan()
     assert FetchRequest.objects.filter(market=sol).exists()
+
+
+def test_what_came_since_is_fetched_by_the_next_question_alone(staff: Client) -> None:
+    Coordinator.objects.create(name="coordinator-1", owner="here:1:1", heartbeat_at=Now())
+    address = f"/api/v1/candles?market={SOL}&timeframe=1m&limit=30&wait=0"
+    body_of(staff, address, 202)
+    sol = Market.objects.get(symbol=SOL)
+    (first,) = FetchRequest.objects.filter(market=sol)
+    assert first.purpose == FetchRequest.Purpose.READER
+    answer_until(sol, first.stop - 3 * MINUTE)
+    body = body_of(staff, address)
+    assert body["complete"] is False and len(body["candles"]) == 1
+    (second,) = FetchRequest.objects.filter(market=sol, state=FetchRequest.State.QUEUED)
+    assert second.start == first.stop - 3 * MINUTE and second.purpose == FetchRequest.Purpose.READER
+    answer_until(sol, second.stop)
+    body = body_of(staff, f"{address}&to={round(second.stop.timestamp())}")
+    assert body["complete"] is True and body["request"] is None
+    assert [segment["state"] for segment in body["coverage"]] == ["provider"]
+    assert FetchRequest.objects.filter(market=sol).count() == 2
+
+
+def answer_until(market: Market, stop: datetime) -> None:
+    """Let the provider have answered up to there, and the fetches under way have ended."""
+    start = stop - 60 * MINUTE
+    Coverage.objects.filter(market=market).delete()
+    Coverage.objects.create(market=market, source="provider", resolution=60, start=start, stop=stop)
+    price = dict.fromkeys(("open", "high", "low", "close", "volume", "quote_volume"), "7")
+    ProviderCandle.objects.filter(market=market).delete()
+    ProviderCandle.objects.create(market=market, resolution=60, open_time=stop - 9 * MINUTE, version=1, **price)
+    FetchRequest.objects.update(state="done", finished_at=timezone.now())
+    datastore_actor.end_requests()
