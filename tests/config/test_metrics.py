@@ -16,7 +16,6 @@ from django_celery_beat.models import PeriodicTask
 from django_redis import get_redis_connection
 from prometheus_client.parser import text_string_to_metric_families
 
-from config import metrics as metrics_page
 from config.timing import route_label
 from consumers.fixed_consumer_actor import GROUP
 from coordination.schedules import ensure_schedules
@@ -275,10 +274,3 @@ def test_a_folder_of_counters_that_cannot_be_read_costs_the_counters_alone(
     found = scraped(client)
     assert value(found, "scrape_failed", part="processes") == 1
     assert value(found, "scrape_failed", part="markets") == 0
-
-
-def test_whoever_may_not_read_is_refused_in_the_apis_own_form(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics_page, "may_read", lambda _: False)
-    answer = client.get("/metrics")
-    assert answer.status_code == 403
-    assert answer["Content-Type"] == "application/problem+json"
