@@ -16,7 +16,7 @@ from django.utils.decorators import method_decorator
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from datastore.api.answers import json_answer
+from datastore.api.answers import json_answer, ready_answer
 from datastore.api.compression import compressed
 from datastore.api.instants import to_ms
 from datastore.api.lookup import find_market
@@ -70,7 +70,7 @@ class Candles(APIView):
         running = request_json(found.request, found.refusal) if found.request else refused_json(found.refusal)
         kind = (question.timeframe, question.closed_only, question.numbers, question.fill)
         tag = etag(found.series, *kind, page.following, running)
-        return _unless_known(request, tag) or json_answer(
+        return _unless_known(request, tag) or ready_answer(
             candles_bytes(found.series, page.following, running), {"ETag": tag}
         )
 

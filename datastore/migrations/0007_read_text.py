@@ -16,4 +16,4 @@ def text(*names: str) -> str:
 
 class Migration(migrations.Migration):
     dependencies = [("datastore", "0006_q_history")]
-    operations = [migrations.RunSQL(text("read_first_undo", "read"), text("read_undo", "read_first"))]
+    operations = [migrations.RunSQL(text("read_rows_undo", "read_text"), text("read_text_undo", "read_rows"))]
