@@ -18,7 +18,10 @@ from datastore.queries import fetch_all
 from datastore.segments import Ended, Repair
 from streaming.records import Micros
 
+HEAD = "select * from series_head(%s, %s)"
+COVERAGE = "select * from series_coverage(%s, %s, %s, %s)"
 FACTS = "select * from series_facts(%s, %s, %s, %s, %s, %s)"
+Span = tuple[int, Micros, Micros, str | None]  # resolution, 0 for a live one; start; stop; how it ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,19 @@ class Facts:
     repairs: list[Repair]
 
 
+def head_of(market: Market) -> Head:
+    """Return what is known of the market now."""
+    (row,) = fetch_all(HEAD, [market.pk, _stale_after()])
+    return Head(*row)
+
+
+def evidence_of(
+    market: Market, head: Head, resolution: int, start: datetime, stop: datetime
+) -> tuple[Evidence, list[Ended]]:
+    """Return what is proven of [start, stop) up to a resolution in seconds, and how its live spans ended."""
+    return _evidence(head, fetch_all(COVERAGE, [market.pk, start, stop, resolution]))
+
+
 def facts_of(
     market: Market,
     resolution: int,
@@ -52,25 +68,22 @@ def facts_of(
     stop: datetime | None,
     back: timedelta = timedelta(),
 ) -> Facts:
-    """Return what is known now of the market and, up to a resolution in seconds, of [start, stop).
+    """Return all of it in one question.
 
     Without stop: up to the end of time. Without start: from `back` before stop, or before the provider's time.
     """
-    stale = timedelta(seconds=settings.STALE_AFTER)
-    (row,) = fetch_all(FACTS, [market.pk, stale, start, stop, back, resolution])
-    head = Head(*row[:8])
-    resolutions, starts, stops, reasons, repairs = row[8:]
-    spans = list(zip(resolutions or (), starts or (), stops or (), reasons or (), strict=True))
-    return Facts(
-        head,
-        _evidence(head, spans),
-        [Ended(high, reason) for of, _, high, reason in spans if not of],
-        _repairs(repairs),
-    )
+    (row,) = fetch_all(FACTS, [market.pk, _stale_after(), start, stop, back, resolution])
+    head, columns, repairs = Head(*row[:8]), row[8:12], row[12]
+    spans = list(zip(*(column or () for column in columns), strict=True))
+    return Facts(head, *_evidence(head, spans), _repairs(repairs))
 
 
-def _evidence(head: Head, spans: Sequence[tuple[int, Micros, Micros, str | None]]) -> Evidence:
-    return Evidence(
+def _stale_after() -> timedelta:
+    return timedelta(seconds=settings.STALE_AFTER)
+
+
+def _evidence(head: Head, spans: Sequence[Span]) -> tuple[Evidence, list[Ended]]:
+    evidence = Evidence(
         now=head.now,
         watermark=head.watermark,
         known=head.known,
@@ -79,6 +92,7 @@ def _evidence(head: Head, spans: Sequence[tuple[int, Micros, Micros, str | None]
         live=union((low, high) for of, low, high, _ in spans if not of),
         provider={wanted: union((low, high) for of, low, high, _ in spans if of == wanted) for wanted in CACHE_AGE},
     )
+    return evidence, [Ended(high, reason) for of, _, high, reason in spans if not of]
 
 
 def _repairs(text: str | None) -> list[Repair]:

@@ -27,7 +27,7 @@ from datastore.shapes import EXACT, Shape, close_of
 from datastore.statements import statement
 from datastore.timeframes import TIMEFRAMES, Timeframe
 
-__all__ = ["Row", "Segment", "Series", "read_series"]
+__all__ = ["Row", "Segment", "Series", "read_series", "snapshot"]
 
 # open time in ms, open, high, low, close, volume, quote volume (decimal text), trades, source, closed, revision;
 # an invented row may lack its numbers

@@ -26,9 +26,14 @@ class JsonAlways(DefaultContentNegotiation):
 
 
 def json_answer(body: Any, headers: Mapping[str, str] | None = None, status: int = 200) -> HttpResponse:
-    """Return body, or bytes that are JSON already, as an answer; caches may keep it but must ask again (no-cache)."""
+    """Return body as JSON; caches may keep it but must ask again (no-cache)."""
+    return ready_answer(msgspec.json.encode(body), headers, status)
+
+
+def ready_answer(body: bytes, headers: Mapping[str, str] | None = None, status: int = 200) -> HttpResponse:
+    """Return bytes that are JSON already."""
     return HttpResponse(
-        body if isinstance(body, bytes) else msgspec.json.encode(body),
+        body,
         status=status,
         content_type="application/json",
         headers={"Cache-Control": "no-cache", **(headers or {})},

@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from datastore.api.access import spending
-from datastore.api.answers import json_answer
+from datastore.api.answers import json_answer, ready_answer
 from datastore.api.compression import compressed
 from datastore.api.hot import TurnAndLook, asked, body_of, parts_of, usual
 from datastore.api.instants import to_ms
@@ -87,7 +87,7 @@ class Candles(APIView):
         body = candles_bytes(found.series, page.following, running)
         if seen and running is None and (name := usual(question)):
             keep(seen, name, found.series, tag, parts_of(body, found.series))
-        return json_answer(body, {"ETag": tag})
+        return ready_answer(body, {"ETag": tag})
 
 
 @method_decorator(compressed, name="dispatch")
@@ -108,7 +108,7 @@ def _given(request: Request, ready: Ready) -> HttpResponseBase:
     count_answer("ready")
     if "HTTP_IF_NONE_MATCH" in request.META and (known := _unless_known(request, ready.kept.etag)):
         return known
-    return json_answer(body_of(ready), {"ETag": ready.kept.etag})
+    return ready_answer(body_of(ready), {"ETag": ready.kept.etag})
 
 
 def _page(path: str, question: SeriesQuestion) -> Page:

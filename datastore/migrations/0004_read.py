@@ -13,5 +13,5 @@ class Migration(migrations.Migration):
     dependencies = [("datastore", "0003_functions")]
     operations = [
         migrations.RunSQL((SQL / f"{name}.sql").read_text(), (SQL / f"{name}_undo.sql").read_text())
-        for name in ("read_first", "verify")
+        for name in ("read", "read_rows", "verify")
     ]

@@ -16,4 +16,8 @@ def text(*names: str) -> str:
 
 class Migration(migrations.Migration):
     dependencies = [("datastore", "0009_pairs")]
-    operations = [migrations.RunSQL(text("read_first_undo", "read"), text("read_undo", "read_first"))]
+    operations = [
+        migrations.RunSQL(
+            text("read_rows_undo", "read_text", "heads"), text("heads_undo", "read_text_undo", "read_rows")
+        )
+    ]

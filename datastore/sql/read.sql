@@ -1,22 +1,15 @@
--- The read: what is known of a market, what is proven of a stretch, and the rows that a plan names, as ready text.
+-- The read: what is known of a market, and what is proven of a stretch. Its rows are those of read_text.sql.
 
--- All that a certificate is made of, in one row; times in microseconds. The market's side: where no stamp of the provider
--- was ever seen, its own final answers are the only proof of how late it is. Coverage: the spans that reach into [f, t),
--- live ones and the provider's up to a resolution, and the last live one before. Repairs: the holes in there, as JSON.
--- Without t: all up to the end of time; without f: from `back` before t, or before the provider's time.
-create function series_facts(mk int, stale interval, f timestamptz, t timestamptz, back interval, coarsest int)
-returns table (series text, version bigint, watermark bigint, now bigint, known boolean, behind boolean, provider text, simulated boolean,
-               resolutions int[], starts bigint[], stops bigint[], reasons text[], repairs text)
+-- The market's side of an answer, all times in microseconds. Where no stamp of the provider was ever seen, its own
+-- final answers are the only proof of how late it is.
+create function series_head(mk int, stale interval)
+returns table (series text, version bigint, watermark bigint, now bigint, known boolean, behind boolean, provider text, simulated boolean)
 language plpgsql stable as $$
 #variable_conflict use_column
-declare
-    since timestamptz := coalesce(f, coalesce(t, provider_now()) - back);
-    until timestamptz := coalesce(t, 'infinity');
 begin
     return query
         select k.series::text, k.version, micros(x.watermark), micros(greatest(provider_now(), x.watermark)), x.known,
-               x.behind is not null, coalesce(c.provider, ''), coalesce(c.simulated, false),
-               s.resolutions, s.starts, s.stops, s.reasons, h.repairs
+               x.behind is not null, coalesce(c.provider, ''), coalesce(c.simulated, false)
           from market k
           left join (select provider, simulated from provider_clock order by provider desc limit 1) c on true
          cross join lateral (
@@ -25,110 +18,22 @@ begin
                select y.known, y.behind, case when y.known then market_watermark(k.watermark, k.live_stop, y.behind, stale)
                       else greatest(k.watermark, k.live_stop, (select max(stop) from coverage where market_id = k.id and source = 'provider'))
                       end as watermark) x
-         cross join lateral (
-               select array_agg(u.resolution) as resolutions, array_agg(micros(u.start)) as starts, array_agg(micros(u.stop)) as stops,
-                      array_agg(u.reason) as reasons
-                 from (select v.resolution, v.start, v.stop, v.reason
-                         from coverage v
-                        where v.market_id = k.id and (v.source = 'live' and v.resolution = 0 or v.source = 'provider' and v.resolution <= coarsest)
-                          and v.start < until and v.stop > since
-                       union all
-                       (select 0, v.start, v.stop, v.reason
-                          from coverage v
-                         where v.market_id = k.id and v.source = 'live' and v.resolution = 0 and v.start < since and v.stop <= since
-                         order by v.stop desc limit 1)) u) s
-         cross join lateral (
-               select json_agg(json_build_array(micros(g.start), micros(g.stop), g.reason, g.attempts, g.next_try, g.final) order by g.start)::text as repairs
-                 from gap_repair g
-                where g.market_id = k.id and g.resolution = coarsest and g.start < until and g.stop > since) h
          where k.id = mk;
 end $$;
 
--- The stored rows of a plan: each leaf is a stretch of one stored series, in whole buckets, and belongs to a run.
--- Plain enough to be inlined. Decimals of the provider's keep their zeros here.
-create function leaf_rows(mk int, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[])
-returns table (run int, open_time timestamptz, open numeric, high numeric, low numeric, close numeric, volume numeric, quote_volume numeric, trades int, revision int)
-language sql stable as $$
-    select l.run, x.*
-      from unnest(starts, stops, resolutions, from_provider, runs) l (start, stop, resolution, provider, run)
-     cross join lateral (
-           select c.open_time, c.open, c.high, c.low, c.close, c.volume, c.quote_volume, c.trades, c.revision
-             from candle c
-            where not l.provider and c.market_id = mk and c.resolution = l.resolution
-              and c.open_time >= instant(l.start) and c.open_time < instant(l.stop) and c.trades > 0
-           union all
-           select p.open_time, p.open, p.high, p.low, p.close, p.volume, p.quote_volume, null, p.revision
-             from provider_candle p
-            where l.provider and p.market_id = mk and p.resolution = l.resolution
-              and p.open_time >= instant(l.start) and p.open_time < instant(l.stop)) x
-$$;
-
--- One candle as text. The shape places (open time in seconds, open, high, low, close, volume, quote volume, trades,
--- source, closed, revision); buckets begin at whole seconds, so a shape makes milliseconds by three zeros.
-create function candle_text(shape text, absent text, open_time timestamptz, open numeric, high numeric, low numeric, close numeric,
-                            volume numeric, quote_volume numeric, trades int, source text, closed boolean, revision int)
-returns text language sql stable as $$
-    select format(shape, date_part('epoch', open_time)::bigint, trim_scale(open), trim_scale(high), trim_scale(low), trim_scale(close),
-                  trim_scale(volume), trim_scale(quote_volume), coalesce(trades::text, absent), source,
-                  case when closed then 'true' else 'false' end, revision)
-$$;
-
--- The rows of a plan as they are stored: one text per run, counted from 1, its rows joined by `between_them`. The open
--- times (ms) of partial ones stand apart too, for the certificate shows each of them; on request all of them do.
-create function stored_texts(mk int, shape text, absent text, between_them text, all_opens boolean, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[], sources text[], are_closed boolean[])
-returns table (run int, rows bigint, opens bigint[], body text) language plpgsql stable as $$
+-- Proven spans that reach into [f, t), live ones and the provider's up to a resolution, and the last live one before.
+create function series_coverage(mk int, f timestamptz, t timestamptz, coarsest int)
+returns table (resolution int, start bigint, stop bigint, reason text) language plpgsql stable as $$
 #variable_conflict use_column
 begin
     return query
-        select x.run, count(*), array_agg(date_part('epoch', x.open_time)::bigint * 1000 order by x.open_time) filter (where all_opens or sources[x.run] = 'partial'),
-               string_agg(candle_text(shape, absent, x.open_time, x.open, x.high, x.low, x.close, x.volume, x.quote_volume,
-                                      x.trades, sources[x.run], are_closed[x.run], x.revision), between_them order by x.open_time)
-          from leaf_rows(mk, starts, stops, resolutions, from_provider, runs) x
-         group by x.run;
+        select c.resolution, micros(c.start), micros(c.stop), c.reason
+          from coverage c
+         where c.market_id = mk and (c.source = 'live' and c.resolution = 0 or c.source = 'provider' and c.resolution <= coarsest)
+           and c.start < t and c.stop > f
+        union all
+        (select 0, micros(c.start), micros(c.stop), c.reason
+           from coverage c
+          where c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.start < f and c.stop <= f
+          order by c.stop desc limit 1);
 end $$;
-
--- The same leaves aggregated into buckets of `seconds` (0: months). The provider counts no trades, so where one of its
--- rows takes part the count is unknown. The revision rises with every change and every new part. Memory enough that a
--- page is sorted in it.
-create function bucket_texts(mk int, seconds int, shape text, absent text, between_them text, all_opens boolean, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[], sources text[], are_closed boolean[])
-returns table (run int, rows bigint, opens bigint[], body text) language plpgsql stable
-set work_mem = '32MB' as $$
-#variable_conflict use_column
-begin
-    return query
-        with made as (
-            select bucket(seconds, r.open_time) as start, r.run, (array_agg(r.open order by r.open_time))[1] as open, max(r.high) as high,
-                   min(r.low) as low, (array_agg(r.close order by r.open_time))[count(*)] as close, sum(r.volume) as volume,
-                   sum(r.quote_volume) as quote_volume, case when count(r.trades) = count(*) then sum(r.trades)::int end as trades,
-                   (sum(r.revision) + count(*) - 1)::int as revision
-              from leaf_rows(mk, starts, stops, resolutions, from_provider, runs) r
-             group by 1, 2
-        )
-        select x.run, count(*), array_agg(date_part('epoch', x.start)::bigint * 1000 order by x.start) filter (where all_opens or sources[x.run] = 'partial'),
-               string_agg(candle_text(shape, absent, x.start, x.open, x.high, x.low, x.close, x.volume, x.quote_volume,
-                                      x.trades, sources[x.run], are_closed[x.run], x.revision), between_them order by x.start)
-          from made x
-         group by x.run;
-end $$;
-
--- The market's side of an answer for many markets at once, without ids for all that are followed. The provider's clock
--- and the backlog are looked at once: asked for market by market they cost more than all the rest.
-create function market_heads(ids int[], stale interval)
-returns table (market_id int, symbol text, followed boolean, series text, version bigint, watermark bigint, now bigint, known boolean, behind boolean, live_stop bigint)
-language sql stable as $$
-    with provider as materialized (
-        select provider_now() as now, provider_time_known() as known,
-               exists (select from feed where drained_at is null or drained_at < acknowledged_at) as is_behind
-    )
-    select m.id, m.symbol, m.followed, m.series::text, m.version, micros(x.watermark), micros(greatest(p.now, x.watermark)),
-           p.known, y.behind is not null, micros(m.live_stop)
-      from market m
-     cross join provider p
-     cross join lateral (
-           select case when p.is_behind then behind_since(m.id, m.symbol, m.live_stop) end as behind) y
-     cross join lateral (
-           select greatest(m.watermark, m.live_stop,
-                           case when p.known then least(p.now, y.behind) - stale
-                                else (select max(stop) from coverage where market_id = m.id and source = 'provider') end) as watermark) x
-     where case when ids is null then m.followed else m.id = any (ids) end
-$$;

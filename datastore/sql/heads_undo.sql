@@ -1,0 +1,1 @@
+drop function market_heads(int[], interval);
