@@ -11,7 +11,7 @@ from django.conf import settings
 from datastore import repair
 from datastore.clock import provider_now
 from datastore.models import Market
-from datastore.retention import delete_old_trades
+from datastore.retention import delete_old_trades, forget_old_feeds
 from datastore.verify import differences
 
 log = structlog.get_logger(__name__)
@@ -27,11 +27,13 @@ def scan_gaps() -> None:
 
 @shared_task(name="datastore.retention")
 def retention() -> None:
-    """Delete the trades that are older than TICK_RETENTION_DAYS."""
+    """Delete the trades that are older than TICK_RETENTION_DAYS, and what is known of their feeds."""
     now = provider_now()
     for market in Market.objects.order_by("id"):
         if deleted := delete_old_trades(market, now, settings.TICK_RETENTION_DAYS):
             log.info("old trades deleted", market=market.symbol, trades=deleted)
+    if forgotten := forget_old_feeds(now, settings.TICK_RETENTION_DAYS):
+        log.info("old feeds forgotten", feeds=forgotten)
 
 
 @shared_task(name="datastore.verify")
