@@ -24,11 +24,6 @@ def bury_all(letters: Iterable[Letter]) -> None:
     DeadLetter.objects.bulk_create([_row(letter) for letter in letters], ignore_conflicts=True)
 
 
-def bury(topic: str, market: str | None, reason: str, raw: bytes, position: str = "") -> None:
-    """Keep one record that could not be stored."""
-    bury_all([Letter(topic, market, reason, raw, position)])
-
-
 def _row(letter: Letter) -> DeadLetter:
     # PostgreSQL's text holds no zero byte; the raw bytes keep it.
     market = None if letter.market is None else letter.market.replace("\0", "")
