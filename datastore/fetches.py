@@ -23,6 +23,8 @@ LEASE = timedelta(seconds=30)
 HANDED_OUT = timedelta(seconds=15)
 PAGE = 2000  # buckets of one answer
 
+# What failed is not asked for again before: each poll of an impatient reader would cost the provider a call.
+FAILED_FOR = timedelta(minutes=1)
 State = FetchRequest.State
 Purpose = FetchRequest.Purpose
 ACTIVE = FetchRequest.ACTIVE
@@ -65,6 +67,19 @@ def active(market: Market, resolution: int, start: datetime, stop: datetime) -> 
 
 
 def due(limit: int) -> list[FetchRequest]:
+def failed_lately(market: Market, resolution: int, start: datetime, stop: datetime) -> str | None:
+    """Return why fetching a part of it failed within the last minute, None where none did."""
+    failed = FetchRequest.objects.filter(
+        market=market,
+        resolution=resolution,
+        state=State.FAILED,
+        start__lt=stop,
+        stop__gt=start,
+        finished_at__gt=Now() - FAILED_FOR,
+    ).first()
+    return (failed.error or "the fetch failed") if failed else None
+
+
     """Return the queued requests whose time has come, the most urgent first."""
     return list(_due().select_related("market").order_by("purpose", "id")[:limit])
 
