@@ -12,12 +12,8 @@ from coordination.fetches import Dispatch, QueueAway
 from coordination.models import Coordinator
 from coordination.schedules import ensure_schedules
 from datastore.fetches import HANDED_OUT
-from streaming.connect import connect
-from streaming.errors import TopicMissing
-from streaming.topics import CANDLE_DATA
 
 FETCH = "ingestion.fetch"
-GROUP = "candlekeep"
 
 
 class CoordinatorWork:
@@ -29,7 +25,7 @@ class CoordinatorWork:
     pause = 0.25  # seconds: what a reader's request may lie before the worker is told
 
     def __init__(self) -> None:
-        self._dispatch = Dispatch(tell_worker, unread_history, settings.PRODUCER_POOL)
+        self._dispatch = Dispatch(tell_worker, settings.PRODUCER_POOL)
 
     def open(self, session: ActorSession) -> None:
         """Make the schedules that are missing."""
@@ -57,15 +53,3 @@ def tell_worker(request_id: int) -> None:
         current_app.send_task(FETCH, [request_id], expires=HANDED_OUT.total_seconds(), retry=False)
     except OperationalError as exc:
         raise QueueAway(f"the worker's queue does not answer: {exc}") from exc
-
-
-def unread_history() -> int:
-    """Return how many records of candle-data its consumer has not stored. Raises StreamUnavailable."""
-    try:
-        subscription = connect(settings.STREAM_URL, settings.STREAM_MAXLEN).subscribe(GROUP, [CANDLE_DATA.name])
-    except TopicMissing:
-        return 0  # flushed: there is nothing that could still be read
-    try:
-        return subscription.lag()
-    finally:
-        subscription.close()

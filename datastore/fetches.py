@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Now
 
+from actors.claims import abandoned_claims
 from datastore.holes import absent, refused
 from datastore.intervals import SECOND, Interval, clip, micros_of, moment, subtract, union
 from datastore.models import FetchRequest, Market
@@ -22,9 +23,9 @@ LEASE = timedelta(seconds=30)
 # A request that was handed out and not begun is due again after this long: the message to the worker may be lost.
 HANDED_OUT = timedelta(seconds=15)
 PAGE = 2000  # buckets of one answer
-
 # What failed is not asked for again before: each poll of an impatient reader would cost the provider a call.
 FAILED_FOR = timedelta(minutes=1)
+
 State = FetchRequest.State
 Purpose = FetchRequest.Purpose
 ACTIVE = FetchRequest.ACTIVE
@@ -66,7 +67,6 @@ def active(market: Market, resolution: int, start: datetime, stop: datetime) -> 
     return found.filter(start__lt=stop, stop__gt=start).order_by("id")
 
 
-def due(limit: int) -> list[FetchRequest]:
 def failed_lately(market: Market, resolution: int, start: datetime, stop: datetime) -> str | None:
     """Return why fetching a part of it failed within the last minute, None where none did."""
     failed = FetchRequest.objects.filter(
@@ -80,6 +80,7 @@ def failed_lately(market: Market, resolution: int, start: datetime, stop: dateti
     return (failed.error or "the fetch failed") if failed else None
 
 
+def due(limit: int) -> list[FetchRequest]:
     """Return the queued requests whose time has come, the most urgent first."""
     return list(_due().select_related("market").order_by("purpose", "id")[:limit])
 
@@ -121,8 +122,10 @@ def give_back(request_id: int, worker: str, error: str, wait: timedelta) -> bool
 
 
 def expire_leases() -> int:
-    """Queue the requests of jobs that stopped renewing; return how many."""
-    lost = FetchRequest.objects.filter(state=State.FETCHING, lease_until__lt=Now())
+    """Queue the requests of jobs that stopped renewing, or whose process is gone; return how many."""
+    fetching = FetchRequest.objects.filter(state=State.FETCHING)
+    abandoned = abandoned_claims(fetching.values_list("worker", flat=True))
+    lost = fetching.filter(Q(lease_until__lt=Now()) | Q(worker__in=abandoned))
     return lost.update(state=State.QUEUED, next_try=None, lease_until=None)
 
 

@@ -93,9 +93,8 @@ class HistoryProducer:
         """Begin the request, and make the connection to the broker and the topic anew."""
         self._session = session
         if self._lease is None:
-            worker = f"{session.name}@{session.epoch}"
-            request = fetches.start(self._id, worker)
-            self._lease = Lease(request, worker) if request else None
+            request = fetches.start(self._id, session.claim)
+            self._lease = Lease(request, session.claim) if request else None
         if self._lease is None or self._lease.over:
             return
         self._disconnect()
