@@ -61,6 +61,7 @@ class Rest:
         def endpoint(request: Request) -> Response:
             self._provider.calls[request.url.path] += 1
             trouble = self._trouble(request)
+            self._note(request, trouble.status_code if trouble else 200)
             if trouble is not None:
                 return trouble
             try:
@@ -69,6 +70,10 @@ class Rest:
                 return _json(_error(exc))
 
         return endpoint
+
+    def _note(self, request: Request, status: int) -> None:
+        asked = {name: value for name, value in request.query_params.items() if name != "api_key"}
+        self._provider.log.note("asked", path=request.url.path, query=asked, status=status, at=self._provider.now())
 
     def _trouble(self, request: Request) -> Response | None:
         """Answer as a fault or a bad key has it; None when there is neither. Counts the call of a good key."""
