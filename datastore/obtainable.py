@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from actors.claims import STALE_AFTER
 from actors.models import with_silence
 from datastore.fetches import failed_lately
+from datastore.holes import ahead
 from datastore.intervals import micros_of, moment, subtract, union
 from datastore.models import DatastoreRequest, FetchRequest, GapRepair, Market
 from datastore.wanted import Lack
@@ -27,7 +28,17 @@ def to_fetch(market: Market, lacks: Sequence[Lack]) -> tuple[list[Lack], str | N
     if not coordinator_runs():
         return [], NOBODY_FETCHES
     failed = [(lack, failed_lately(market, lack.resolution, lack.start, lack.stop)) for lack in untried]
-    return [lack for lack, why in failed if why is None], next((why for _, why in failed if why is not None), None)
+    wanted = [lack for lack, why in failed if why is None]
+    return [*wanted, *_ahead(market, wanted)], next((why for _, why in failed if why is not None), None)
+
+
+def _ahead(market: Market, lacks: Sequence[Lack]) -> Iterator[Lack]:
+    """Yield what follows these lacks and is no hole yet, where no feed will bring it: it becomes one while we wait."""
+    for resolution in {lack.resolution for lack in lacks}:
+        known = max(lack.stop for lack in lacks if lack.resolution == resolution)
+        for start, stop in ahead(market, resolution):
+            if moment(start) <= known:
+                yield Lack(resolution, moment(start), moment(stop))
 
 
 def _untried(market: Market, lack: Lack) -> Iterator[Lack]:
