@@ -115,6 +115,11 @@ def published(request_id: int, worker: str) -> bool:
     return bool(_held(request_id, worker).update(state=State.PUBLISHED, published_at=Now(), lease_until=None))
 
 
+def complain(request_id: int, worker: str, error: str) -> bool:
+    """Note what keeps a job from going on, until it does; False as in renew."""
+    return bool(_held(request_id, worker).update(error=error))
+
+
 def give_back(request_id: int, worker: str, error: str, wait: timedelta) -> bool:
     """Queue the request again, not to be begun before `wait` is over; False as in renew."""
     held = _held(request_id, worker)

@@ -251,7 +251,10 @@ class HistoryProducer:
     def _platform_fault(self, lease: Lease, reason: str, wait: float = 0.0) -> Exception:
         """Return what keeps the producer in Error for a moment, or gives the request back where that is too long."""
         wait = max(wait, min(backoff(self._session.actor.error_count + 1), LONGEST_QUEUED))
-        return self._given_back(lease, wait, reason) if wait > PATIENCE else PlatformFault(reason)
+        if wait > PATIENCE:
+            return self._given_back(lease, wait, reason)
+        lease.complain(reason)
+        return PlatformFault(reason)
 
     def _given_back(self, lease: Lease, wait: float, reason: str) -> GivenBack:
         lease.give_back(wait, reason)
