@@ -1,4 +1,4 @@
-"""Print Candlekeep's figures of this machine: `make bench`, or `python -m benchmarks ingest|latency`."""
+"""Print Candlekeep's figures of this machine: `make bench`, or `python -m benchmarks ingest|latency|recovery`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,13 @@ def _latency() -> list[str]:
     return latency.run()
 
 
-PARTS = {"ingest": _ingest, "latency": _latency}
+def _recovery() -> list[str]:
+    from benchmarks import recovery
+
+    return recovery.run()
+
+
+PARTS = {"ingest": _ingest, "latency": _latency, "recovery": _recovery}
 
 
 def main() -> None:
