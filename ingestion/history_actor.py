@@ -42,7 +42,7 @@ log = structlog.get_logger(__name__)
 RENEW_EVERY, RENEWALS = 3.0, 8  # seconds between two signs of life while an answer is awaited, and how many
 PATIENCE = 8.0  # seconds that a job waits for anything; for longer its request goes back to the queue
 LONGEST_QUEUED = 60.0  # seconds: a provider that is back should not be kept waiting
-KEY_REFUSED = 60.0  # seconds between two looks whether a person has reset the pool
+KEY_REFUSED = 10.0  # seconds between two looks whether a person has reset the pool; they cost the provider no call
 
 
 class GivenBack(RequestFault):
