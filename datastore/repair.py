@@ -105,7 +105,7 @@ def _found(market: Market, resolution: int, rows: Sequence[GapRepair]) -> Iterat
 
 
 def _ask(market: Market, resolution: int, holes: list[Hole]) -> Iterator[Hole]:
-    """Ask for the holes that are due, neighbours together, and count the attempt."""
+    """Ask for the holes that are due, neighbours together, and count the attempt; not for what others asked for."""
     if not holes:
         return
     now: datetime = fetch_value("select statement_timestamp()")
@@ -117,13 +117,19 @@ def _ask(market: Market, resolution: int, holes: list[Hole]) -> Iterator[Hole]:
         waits = hole.next_try is not None and hole.next_try > now
         return not waits and bool(subtract([hole.interval], taken))
 
-    for due, group in groupby(holes, is_due):
+    for due, group in groupby([part for hole in holes for part in _cut(hole, taken)], is_due):
         neighbours = list(group)
         if due:
             bounds = neighbours[0].start, neighbours[-1].stop
             fetches.ask(market, resolution, *bounds, fetches.Purpose.GAP)
         for hole in neighbours:
             yield _after_try(hole, now) if due else hole
+
+
+def _cut(hole: Hole, taken: Sequence[Interval]) -> list[Hole]:
+    """Cut a hole where requests under way begin and end: the rest of it is another matter."""
+    parts = [*clip(taken, *hole.interval), *subtract([hole.interval], taken)]
+    return [replace(hole, start=moment(low), stop=moment(high)) for low, high in sorted(parts)]
 
 
 def _ask_ahead(market: Market, resolution: int) -> None:

@@ -206,6 +206,16 @@ def test_what_was_asked_for_and_never_came_is_a_hole_too(btc: Market) -> None:
     assert rows()[0] == (-5, 0, "key refused", 1)
 
 
+def test_what_a_reader_waits_for_is_no_attempt_of_the_repair(btc: Market) -> None:
+    ask(btc, 60, moment(NOON - 50 * MINUTE), moment(NOON - 10 * MINUTE), Purpose.READER)
+    for _ in range(2):
+        scan()
+        before, after, lost = rows()
+        assert (before, after) == ((-50, -10, "before the feed began", 0), (-10, 0, "before the feed began", 1))
+        assert lost == (10, 16, "socket lost", 1)
+    assert requests() == [(-50, -10, "queued"), (-10, 16, "queued")]
+
+
 def test_many_small_holes_are_one_request(provider_time: ProviderTime) -> None:
     ensure_markets([BTC])
     provider_time.set(NOON + HOUR)
