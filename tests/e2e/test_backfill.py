@@ -33,6 +33,7 @@ def test_a_year_of_minutes_is_202_then_progress_then_whole_and_each_page_is_aske
     until("the year", asker.is_over, 60)
     done = [pages for _, _, pages in asker.seen if pages is not None]
     assert done == sorted(done)
+    assert all(pages is not None for _, complete, pages in asker.seen if not complete), "the running fetch is not named"
     assert (200, False) in {(status, complete) for status, complete, _ in asker.seen}
     made = asker.pages()
     assert (len(made), repeated(made)) == (PAGES, {})
