@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.asker import KEPT, LONG_MEMORY, PAGES, SECOND, THIRD, Asker
 from tests.e2e.platform import Platform
 from tests.e2e.provider import repeated, theirs
-from tests.e2e.test_history import expect_same
+from tests.e2e.series import expect_same
 from tests.waiting import until
 
 pytestmark = pytest.mark.chaos

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.e2e.platform import Platform
 from tests.e2e.provider import PAGE, Call, calls, theirs
-from tests.e2e.test_history import expect_contiguous, expect_same, keep
+from tests.e2e.series import expect_contiguous, expect_same, keep
 
 KEPT, FIRST, SECOND, THIRD = "coinbase:BTC-USD", "coinbase:SOL-USD", "kraken:LTC-USD", "gemini:XRP-USD"
 MINUTE, YEAR = 60, 364 * 86_400

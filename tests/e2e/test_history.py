@@ -6,10 +6,8 @@ A minute of the provider takes 6 s here. The simulator knows markets that nobody
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,15 +16,14 @@ import httpx
 import pytest
 
 from tests.e2e.platform import Platform
-from tests.e2e.provider import PERIODS, Candle, calls, joined, repeated, theirs
+from tests.e2e.provider import calls, repeated
+from tests.e2e.series import LENGTHS, expect_same, keep, provided, whole
 from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 SPEED = 10
 BTC, XBT = "coinbase:BTC-USD", "kraken:BTC-EUR"
 UNSEEN, DAYLESS, OLD, NOWHERE = "coinbase:ETH-USD", "bitstamp:LTC-USD", "coinbase:SOL-USD", "coinbase:DOGE-USD"
-LENGTHS = {"1m": 60, "5m": 300, "1h": 3600, "1d": 86_400, "1w": 7 * 86_400}
-PARTS = {"1m": "minute", "5m": "minute", "1h": "hour", "1d": "day", "1w": "day"}
 FINAL = 120_000  # milliseconds after which the provider's own minutes change no more
 COUNTS = {"1m": 120, "5m": 120, "1h": 120, "1d": 120, "1w": 20}
 DAY_MS = 86_400_000
@@ -46,32 +43,6 @@ def healed(platform: Platform) -> Iterator[None]:
     """End what a test asked for, so that one that fails does not spoil the next."""
     yield
     platform.control("reset")
-
-
-def keep(platform: Platform, market: str) -> None:
-    """Make a market's row, and ask for nothing."""
-    made = platform.manage("shell", "-c", f"from datastore.markets import ensure_markets; ensure_markets(['{market}'])")
-    assert made.returncode == 0, made.stderr
-
-
-def whole(platform: Platform, market: str, timeframe: str, count: int) -> dict[str, Any] | None:
-    """Return the newest candles if there is no hole in them: a row for every bucket in which something was traded."""
-    answer = platform.api("candles", market=market, timeframe=timeframe, limit=count, wait=0)
-    if answer.status_code != 200 or not answer.json()["complete"]:
-        return None
-    body = dict(answer.json())
-    expect_contiguous(body)
-    quiet = sum(part["quiet"] for part in body["coverage"])
-    rows = [row for row in body["candles"] if row[0] < body["complete_until"]]
-    length = LENGTHS[timeframe] * 1000
-    assert len(rows) + quiet == (body["complete_until"] - body["coverage"][0]["from"]) // length
-    return body
-
-
-def expect_contiguous(body: dict[str, Any]) -> None:
-    """Find the certificate without a hole and without an overlap."""
-    edges = [(part["from"], part["to"]) for part in body["coverage"]]
-    assert all(before[1] == after[0] for before, after in pairwise(edges))
 
 
 def has_seam(body: dict[str, Any]) -> bool:
@@ -97,27 +68,6 @@ def test_every_closed_candle_is_the_providers_own(platform: Platform, market: st
     expected = provided(platform, market, timeframe, closed[0][0] // 1000, closed[-1][0] // 1000)
     for row in closed:
         expect_same(row, expected[row[0] // 1000])
-
-
-def provided(platform: Platform, market: str, timeframe: str, first: int, last: int) -> dict[int, Candle]:
-    """Return the provider's candles of a timeframe, made of its minutes or days where it has none such."""
-    length, period = LENGTHS[timeframe], PARTS[timeframe]
-    rows = theirs(platform, market, period, first, last + length - PERIODS[period])
-    parts = defaultdict(list)
-    for at in sorted(rows):
-        parts[first + (at - first) // length * length].append(rows[at])
-    return {at: joined(found) for at, found in parts.items()}
-
-
-def expect_same(row: list[Any], expected: Candle) -> None:
-    """Compare a row with the provider's: to the digit where it is its own, else its sums as floats go."""
-    ours = Candle.of_answer(row)
-    if row[8] == "provider":
-        assert ours == expected, row
-        return
-    assert (ours.high, ours.low, ours.close) == (expected.high, expected.low, expected.close), row
-    for mine, other in ((ours.volume, expected.volume), (ours.quote_volume, expected.quote_volume)):
-        assert abs(mine - other) <= abs(other) * Decimal("1e-12"), row
 
 
 def test_no_page_was_asked_for_twice(platform: Platform) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.e2e.platform import Platform
 from tests.e2e.provider import calls, theirs
-from tests.e2e.test_history import expect_same, whole
+from tests.e2e.series import expect_same, whole
 from tests.waiting import until
 
 pytestmark = pytest.mark.e2e

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.platform import Platform
-from tests.e2e.test_history import expect_contiguous, expect_same, provided
+from tests.e2e.series import expect_contiguous, expect_same, provided
 from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
