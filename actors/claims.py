@@ -7,6 +7,7 @@ write fails. What the old owner left half done ends through the chart: failure e
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -19,6 +20,7 @@ from actors.errors import Fenced
 from actors.log import note_takeover
 from actors.models import Actor, with_silence
 from actors.processes import is_gone
+from actors.resets import actor_models
 
 STALE_AFTER = timedelta(seconds=10)
 ABANDONED_AFTER = timedelta(minutes=1)
@@ -77,6 +79,20 @@ def _recover(actor: Actor, reason: str, me: str) -> None:
     if failure:
         getattr(actor, failure)(reason=f"abandoned in {label(type(actor), state)}", by=me)
         actor.reset(by=f"takeover by {me}")  # type: ignore[attr-defined]  # every chart has RESET
+
+
+def abandoned_claims(claims: Iterable[str]) -> set[str]:
+    """Return those of these claims (name@epoch) that ended: another process has the row, or its own is gone."""
+    wanted = {claim: claim.rpartition("@") for claim in claims}
+    names = {name for name, at, _ in wanted.values() if at}
+    rows = [
+        row
+        for model in (actor_models() if names else ())
+        for row in model._default_manager.filter(name__in=names).values_list("name", "epoch", "owner")
+    ]
+    standing = {f"{name}@{epoch}" for name, epoch, owner in rows if not is_gone(owner)}
+    known = {name for name, _, _ in rows}
+    return {claim for claim, (name, _, _) in wanted.items() if name in known} - standing
 
 
 def add_row(model: type[Actor], role: str, me: str) -> Actor | None:

@@ -25,6 +25,11 @@ class ActorSession:
         self.name = actor.name
         self.epoch = actor.epoch
 
+    @property
+    def claim(self) -> str:
+        """Name this ownership to those who must know later whether it still stands (claims.abandoned_claims)."""
+        return f"{self.name}@{self.epoch}"
+
     def save(self) -> None:
         """Write state and transitions, heartbeat with them. Raises Fenced.
 

@@ -1,4 +1,4 @@
-"""Print Candlekeep's figures of this machine: `make bench`, or `python -m benchmarks ingest|latency|year`."""
+"""Print Candlekeep's figures of this machine: `make bench`, or one part: `python -m benchmarks api` (see PARTS)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,19 @@ def _year() -> list[str]:
         return year.run(home)
 
 
-PARTS = {"ingest": _ingest, "latency": _latency, "year": _year}
+def _recovery() -> list[str]:
+    from benchmarks import recovery
+
+    return recovery.run()
+
+
+def _api() -> list[str]:
+    from benchmarks import api
+
+    return api.run()
+
+
+PARTS = {"ingest": _ingest, "latency": _latency, "api": _api, "year": _year, "recovery": _recovery}
 
 
 def main() -> None:

@@ -6,22 +6,16 @@ import os
 import shutil
 import signal
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import Popen
 
 from config import embedded
 from config.supervision.servers import create_database, database_refusal, valkey_refusal
+from tests.waiting import until
 
-
-def _await(refusal: Callable[[], str | None], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while reason := refusal():
-        if time.monotonic() > deadline:
-            raise TimeoutError(reason)
-        time.sleep(0.05)
+START = 60.0  # seconds
 
 
 @contextmanager
@@ -36,8 +30,8 @@ def servers() -> Iterator[Path]:
         embedded.spawn(embedded.valkey_command(home, port)),
     ]
     try:
-        _await(lambda: database_refusal(embedded.postgres_url(home, "postgres")))
-        _await(lambda: valkey_refusal(embedded.valkey_url(home, port)))
+        until("PostgreSQL answers", lambda: not database_refusal(embedded.postgres_url(home, "postgres")), START)
+        until("Valkey answers", lambda: not valkey_refusal(embedded.valkey_url(home, port)), START)
         create_database(home)
         os.environ.update(
             CANDLEKEEP_HOME=str(home),

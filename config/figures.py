@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
 from actors.models import Actor, with_silence
 from actors.resets import actor_models
-from coordination.coordinator_actor import unread
+from consumers.fixed_consumer_actor import GROUP
 from datastore import fetches, figures
 from datastore.models import DatastoreRequest
 from ingestion.budget import Budget
 from metering import table
 from metering.table import Figure
+from streaming.connect import connect
+from streaming.errors import TopicMissing
 from streaming.topics import CANDLE_DATA, TICK_DATA
 
 Sample = tuple[Figure, tuple[str, ...], float]
@@ -93,3 +96,15 @@ PARTS: dict[str, Callable[[], Iterable[Sample]]] = {
     "stream": stream,
     "budget": budget,
 }
+
+
+def unread(topic: str) -> int:
+    """Return how many records of a topic its consumer has not stored. Raises StreamUnavailable."""
+    try:
+        subscription = connect(settings.STREAM_URL, settings.STREAM_MAXLEN).subscribe(GROUP, [topic])
+    except TopicMissing:
+        return 0  # flushed: there is nothing that could still be read
+    try:
+        return subscription.lag()
+    finally:
+        subscription.close()

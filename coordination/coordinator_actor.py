@@ -13,12 +13,8 @@ from coordination.models import Coordinator
 from coordination.pair_watch import PairWatch
 from coordination.schedules import ensure_schedules
 from datastore.fetches import HANDED_OUT
-from streaming.connect import connect
-from streaming.errors import TopicMissing
-from streaming.topics import CANDLE_DATA
 
 FETCH, PAIRS = "ingestion.fetch", "ingestion.pairs"
-GROUP = "candlekeep"
 
 
 class CoordinatorWork:
@@ -30,7 +26,7 @@ class CoordinatorWork:
     pause = 0.25  # seconds: what a reader's request may lie before the worker is told
 
     def __init__(self) -> None:
-        self._dispatch = Dispatch(tell_worker, unread_history, settings.PRODUCER_POOL)
+        self._dispatch = Dispatch(tell_worker, settings.PRODUCER_POOL)
         self._pairs = PairWatch(ask_for_pairs)
 
     def open(self, session: ActorSession) -> None:
@@ -70,20 +66,3 @@ def _send(task: str, *arguments: int) -> None:
         current_app.send_task(task, list(arguments), expires=HANDED_OUT.total_seconds(), retry=False)
     except OperationalError as exc:
         raise QueueAway(f"the worker's queue does not answer: {exc}") from exc
-
-
-def unread_history() -> int:
-    """Return how many records of candle-data its consumer has not stored. Raises StreamUnavailable."""
-    return unread(CANDLE_DATA.name)
-
-
-def unread(topic: str) -> int:
-    """Return how many records of a topic its consumer has not stored. Raises StreamUnavailable."""
-    try:
-        subscription = connect(settings.STREAM_URL, settings.STREAM_MAXLEN).subscribe(GROUP, [topic])
-    except TopicMissing:
-        return 0  # flushed: there is nothing that could still be read
-    try:
-        return subscription.lag()
-    finally:
-        subscription.close()

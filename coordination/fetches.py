@@ -2,9 +2,11 @@
 
 1. A reader's request goes before a gap's, that before a schedule's and a backfill's; within a purpose the oldest first.
 2. No more are under way at once than there are producers to fetch them, so that no job waits in the worker's queue.
-3. A job whose lease ran out is told to the worker again, and goes on behind the last acknowledged page.
-4. What lies published in the topic is told again only if the topic was read to its end and the request is still open.
-5. Requests that ended wake the readers who wait for them.
+3. A job whose process is gone, or whose lease ran out, is told to the worker again, and goes on behind the last
+   acknowledged page.
+4. Requests that ended wake the readers who wait for them.
+
+What was published and never stored is queued again by the consumer that has read its topic to the end.
 """
 
 from __future__ import annotations
@@ -12,10 +14,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 import structlog
-from django.db.models.functions import Now
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
@@ -28,7 +28,6 @@ log = structlog.get_logger(__name__)
 
 WAKE = "ck:requests"  # the channel that waiting readers listen to
 LOOK_BACK_EVERY = 3.0  # seconds between two looks at what nobody ends
-READ_BY_NOW = timedelta(seconds=5)  # a consumer that lives has stored what was published this long ago
 
 State = FetchRequest.State
 
@@ -39,10 +38,9 @@ class QueueAway(PlatformFault):
 
 @dataclass
 class Dispatch:
-    """Tells the worker of requests, a few at a time. Both functions may raise PlatformFault."""
+    """Tells the worker of requests, a few at a time; tell() may raise PlatformFault."""
 
     tell: Callable[[int], None]  # puts a request's number into the worker's queue
-    unread: Callable[[], int]  # how many records of candle-data wait for their consumer
     pool: int  # requests under way at once
     steady: Callable[[], float] = time.monotonic
     _open: frozenset[int] | None = None  # requests under way at the last look
@@ -88,21 +86,11 @@ class Dispatch:
         self._open = still_open
 
     def _look_back(self) -> None:
-        """Take up what a killed job, a lost stream or a missed look left open."""
+        """Take up what a killed job or a missed look left open."""
         if lapsed := fetches.expire_leases():
-            log.warning("leases ran out", requests=lapsed)
-        self._take_up_unread()
+            log.warning("jobs ended without a word", requests=lapsed)
         if end_requests():
             wake()
-
-    def _take_up_unread(self) -> None:
-        """Ask again for what was published and is not stored although the topic has been read to its end."""
-        silent = FetchRequest.objects.filter(state=State.PUBLISHED, published_at__lt=Now() - READ_BY_NOW)
-        # In this order: nothing unread after they were published means that all of theirs was read.
-        if (waiting := list(silent.values_list("pk", flat=True))) and self.unread() == 0:
-            again = FetchRequest.objects.filter(pk__in=waiting, state=State.PUBLISHED)
-            lost = again.update(state=State.QUEUED, reached=None, published_at=None, next_try=None, pages_done=0)
-            log.warning("published but not stored", requests=lost)
 
 
 def under_way() -> dict[int, str]:

@@ -156,7 +156,7 @@ def _before(evidence: Evidence, resolution: int, start: Micros, stop: Micros) ->
     provider = evidence.provider_buckets(resolution, start, stop)
     proven = evidence.proven_buckets(resolution, start, stop)
     rest = subtract([(start, stop)] if start < stop else [], proven)
-    due = clip([(_awaited_from(evidence, resolution), stop)], start, stop) if start < stop else []
+    due = clip([(awaited_from(evidence, resolution), stop)], start, stop) if start < stop else []
     holes = subtract(rest, due)
     runs = [Run(*part, LIVE, LIVE, True) for part in live]
     runs += [Run(*part, PROVIDER, PROVIDER, True) for part in provider]
@@ -168,7 +168,7 @@ def _before(evidence: Evidence, resolution: int, start: Micros, stop: Micros) ->
     return sorted(runs, key=lambda run: run.start)
 
 
-def _awaited_from(evidence: Evidence, resolution: int) -> Micros:
+def awaited_from(evidence: Evidence, resolution: int) -> Micros:
     """Return the start of the first bucket that the provider cannot have answered for finally."""
     if not evidence.known:
         return 0

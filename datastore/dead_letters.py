@@ -51,11 +51,6 @@ def _count(kinds: Mapping[tuple[str, str], int]) -> None:
         REFUSED.labels(*labels).inc(count)
 
 
-def bury(topic: str, market: str | None, reason: str, raw: bytes, position: str = "") -> None:
-    """Keep one record that could not be stored."""
-    bury_all([Letter(topic, market, reason, raw, position)])
-
-
 def reason_class(reason: str) -> str:
     """Return the class of a reason, which bounds what is counted apart."""
     return next((name for name, pattern in _CLASSES if pattern.search(reason)), "other")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from datastore.queries import execute
+from datastore.models import Market
+from datastore.queries import execute, fetch_value
 from datastore.statements import statement
 
 
@@ -18,6 +19,14 @@ def note_acknowledged(
     """
     values = {"feed": feed, "until": until, "connected": connected, "markets": list(markets)}
     execute(statement("known", "note_acknowledged"), values)
+
+
+def acknowledged_until(market: Market) -> datetime | None:
+    """Return up to where acknowledged claims of a market may wait to be stored, None where none do."""
+    until: datetime | None = fetch_value(
+        statement("known", "acknowledged_until"), {"market": market.pk, "symbol": market.symbol}
+    )
+    return until
 
 
 def note_drained(topic: str, ago: timedelta = timedelta(0)) -> None:

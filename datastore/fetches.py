@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Now
 
+from actors.claims import abandoned_claims
 from datastore.budget import Spend
 from datastore.holes import absent, refused
 from datastore.intervals import SECOND, Interval, clip, micros_of, moment, subtract, union
@@ -23,6 +24,8 @@ LEASE = timedelta(seconds=30)
 # A request that was handed out and not begun is due again after this long: the message to the worker may be lost.
 HANDED_OUT = timedelta(seconds=15)
 PAGE = 2000  # buckets of one answer
+# What failed is not asked for again before: each poll of an impatient reader would cost the provider a call.
+FAILED_FOR = timedelta(minutes=1)
 
 State = FetchRequest.State
 Purpose = FetchRequest.Purpose
@@ -68,6 +71,19 @@ def active(market: Market, resolution: int, start: datetime, stop: datetime) -> 
     return found.filter(start__lt=stop, stop__gt=start).order_by("id")
 
 
+def failed_lately(market: Market, resolution: int, start: datetime, stop: datetime) -> str | None:
+    """Return why fetching a part of it failed within the last minute, None where none did."""
+    failed = FetchRequest.objects.filter(
+        market=market,
+        resolution=resolution,
+        state=State.FAILED,
+        start__lt=stop,
+        stop__gt=start,
+        finished_at__gt=Now() - FAILED_FOR,
+    ).first()
+    return (failed.error or "the fetch failed") if failed else None
+
+
 def due(limit: int) -> list[FetchRequest]:
     """Return the queued requests whose time has come, the most urgent first."""
     return list(_due().select_related("market").order_by("purpose", "id")[:limit])
@@ -103,6 +119,11 @@ def published(request_id: int, worker: str) -> bool:
     return bool(_held(request_id, worker).update(state=State.PUBLISHED, published_at=Now(), lease_until=None))
 
 
+def complain(request_id: int, worker: str, error: str) -> bool:
+    """Note what keeps a job from going on, until it does; False as in renew."""
+    return bool(_held(request_id, worker).update(error=error))
+
+
 def give_back(request_id: int, worker: str, error: str, wait: timedelta) -> bool:
     """Queue the request again, not to be begun before `wait` is over; False as in renew."""
     held = _held(request_id, worker)
@@ -110,8 +131,10 @@ def give_back(request_id: int, worker: str, error: str, wait: timedelta) -> bool
 
 
 def expire_leases() -> int:
-    """Queue the requests of jobs that stopped renewing; return how many."""
-    lost = FetchRequest.objects.filter(state=State.FETCHING, lease_until__lt=Now())
+    """Queue the requests of jobs that stopped renewing, or whose process is gone; return how many."""
+    fetching = FetchRequest.objects.filter(state=State.FETCHING)
+    abandoned = abandoned_claims(fetching.values_list("worker", flat=True))
+    lost = fetching.filter(Q(lease_until__lt=Now()) | Q(worker__in=abandoned))
     return lost.update(state=State.QUEUED, next_try=None, lease_until=None)
 
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from datastore.certificate import HOLE, Evidence, Run, runs_of
+from datastore.certificate import HOLE, Evidence, Run, awaited_from, runs_of
 from datastore.evidence import evidence_of, head_of
-from datastore.intervals import Interval, micros_of, subtract, union
+from datastore.feeds import acknowledged_until
+from datastore.intervals import Interval, clip, micros_of, moment, subtract, union
 from datastore.models import FetchRequest, GapRepair, Market
 from datastore.segments import NO_ROWS, Ended, Segment, segments_of
 from datastore.timeframes import BASE
@@ -22,7 +23,20 @@ def absent(market: Market, resolution: int, start: datetime, stop: datetime) -> 
     if start >= stop:
         return []
     evidence, _ = _known(market, resolution, start, stop)
-    return union((run.start, run.stop) for run in _holes(evidence, resolution, start, stop))
+    holes = ((run.start, run.stop) for run in _holes(evidence, resolution, start, stop))
+    return union([*holes, *clip(_ahead(market, evidence, resolution), micros_of(start), micros_of(stop))])
+
+
+def ahead(market: Market, resolution: int) -> list[Interval]:
+    """Return the buckets after the watermark that the provider can answer for finally and no feed will bring.
+
+    They are no holes yet, since the watermark waits for a feed that has gone; their repair need not wait with it.
+    """
+    head = head_of(market)
+    if not head.known or head.watermark is None:
+        return []
+    evidence, _ = evidence_of(market, head, resolution, moment(head.watermark), moment(head.now))
+    return _ahead(market, evidence, resolution)
 
 
 def named_holes(market: Market, resolution: int, start: datetime, stop: datetime) -> list[Segment]:
@@ -54,6 +68,16 @@ def unanswered(request: FetchRequest) -> list[Interval]:
         *refused(market, resolution, start, stop),
     ]
     return subtract([bounds], union(held))
+
+
+def _ahead(market: Market, evidence: Evidence, resolution: int) -> list[Interval]:
+    floor, final = BASE[resolution].floor, awaited_from(evidence, resolution)
+    if evidence.watermark is None or (known := micros_of(floor(moment(evidence.watermark)))) >= final:
+        return []
+    # What is acknowledged and not stored yet comes by itself, and reaches no further.
+    on_its_way = acknowledged_until(market)
+    start = known if on_its_way is None else max(known, micros_of(floor(on_its_way)))
+    return subtract([(start, final)], evidence.proven_buckets(resolution, start, final)) if start < final else []
 
 
 def _known(market: Market, resolution: int, start: datetime, stop: datetime) -> tuple[Evidence, Sequence[Ended]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 
 from django.apps import apps
 from django.db.models import Q
@@ -11,13 +10,13 @@ from django.db.models.functions import Now
 
 from actors.claims import STALE_AFTER
 from actors.models import with_silence
+from datastore.fetches import failed_lately
+from datastore.holes import ahead
 from datastore.intervals import micros_of, moment, subtract, union
 from datastore.models import DatastoreRequest, FetchRequest, GapRepair, Market
 from datastore.wanted import Lack
 
 State = FetchRequest.State
-# What failed is not asked for again before: each poll of an impatient reader would cost the provider a call.
-FAILED_FOR = timedelta(minutes=1)
 NOBODY_FETCHES = "no Coordinator is running, so nothing can be fetched now"
 
 
@@ -28,8 +27,18 @@ def to_fetch(market: Market, lacks: Sequence[Lack]) -> tuple[list[Lack], str | N
         return [], None
     if not coordinator_runs():
         return [], NOBODY_FETCHES
-    failed = [(lack, _failed_lately(market, lack)) for lack in untried]
-    return [lack for lack, why in failed if why is None], next((why for _, why in failed if why is not None), None)
+    failed = [(lack, failed_lately(market, lack.resolution, lack.start, lack.stop)) for lack in untried]
+    wanted = [lack for lack, why in failed if why is None]
+    return [*wanted, *_ahead(market, wanted)], next((why for _, why in failed if why is not None), None)
+
+
+def _ahead(market: Market, lacks: Sequence[Lack]) -> Iterator[Lack]:
+    """Yield what follows these lacks and is no hole yet, where no feed will bring it: it becomes one while we wait."""
+    for resolution in {lack.resolution for lack in lacks}:
+        known = max(lack.stop for lack in lacks if lack.resolution == resolution)
+        for start, stop in ahead(market, resolution):
+            if moment(start) <= known:
+                yield Lack(resolution, moment(start), moment(stop))
 
 
 def _untried(market: Market, lack: Lack) -> Iterator[Lack]:
@@ -44,19 +53,6 @@ def _untried(market: Market, lack: Lack) -> Iterator[Lack]:
     spans = union((micros_of(start), micros_of(stop)) for start, stop in tried.values_list("start", "stop"))
     for start, stop in subtract([(micros_of(lack.start), micros_of(lack.stop))], spans):
         yield Lack(lack.resolution, moment(start), moment(stop))
-
-
-def _failed_lately(market: Market, lack: Lack) -> str | None:
-    """Return why fetching a part of it failed within the last minute, None where none did."""
-    failed = FetchRequest.objects.filter(
-        market=market,
-        resolution=lack.resolution,
-        state=State.FAILED,
-        start__lt=lack.stop,
-        stop__gt=lack.start,
-        finished_at__gt=Now() - FAILED_FOR,
-    ).first()
-    return (failed.error or "the fetch failed") if failed else None
 
 
 def coordinator_runs() -> bool:

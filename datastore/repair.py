@@ -19,7 +19,7 @@ from django.db import transaction
 from datastore import cache, fetches
 from datastore.clock import provider_now, provider_time_known
 from datastore.history import conclude
-from datastore.holes import named_holes, refused
+from datastore.holes import ahead, named_holes, refused
 from datastore.intervals import Interval, clip, micros_of, moment, subtract, union
 from datastore.models import FetchRequest, GapRepair, Market
 from datastore.queries import fetch_all, fetch_value
@@ -79,6 +79,7 @@ def _scan_market(pk: int) -> MarketChange:
 
 def _scan_resolution(market: Market, resolution: int) -> bool:
     """Bring the rows of one resolution up to date; True if an answer shows the difference."""
+    _ask_ahead(market, resolution)
     rows = list(GapRepair.objects.filter(market=market, resolution=resolution, final=False).order_by("start"))
     holes = _joined(_ask(market, resolution, list(_found(market, resolution, rows))))
     known = {(row.start, row.stop): row for row in rows}
@@ -108,7 +109,7 @@ def _found(market: Market, resolution: int, rows: Sequence[GapRepair]) -> Iterat
 
 
 def _ask(market: Market, resolution: int, holes: list[Hole]) -> Iterator[Hole]:
-    """Ask for the holes that are due, neighbours together, and count the attempt."""
+    """Ask for the holes that are due, neighbours together, and count the attempt; not for what others asked for."""
     if not holes:
         return
     now: datetime = fetch_value("select statement_timestamp()")
@@ -120,13 +121,26 @@ def _ask(market: Market, resolution: int, holes: list[Hole]) -> Iterator[Hole]:
         waits = hole.next_try is not None and hole.next_try > now
         return not waits and bool(subtract([hole.interval], taken))
 
-    for due, group in groupby(holes, is_due):
+    for due, group in groupby([part for hole in holes for part in _cut(hole, taken)], is_due):
         neighbours = list(group)
         if due:
             bounds = neighbours[0].start, neighbours[-1].stop
             fetches.ask(market, resolution, *bounds, fetches.Purpose.GAP)
         for hole in neighbours:
             yield _after_try(hole, now) if due else hole
+
+
+def _cut(hole: Hole, taken: Sequence[Interval]) -> list[Hole]:
+    """Cut a hole where requests under way begin and end: the rest of it is another matter."""
+    parts = [*clip(taken, *hole.interval), *subtract([hole.interval], taken)]
+    return [replace(hole, start=moment(low), stop=moment(high)) for low, high in sorted(parts)]
+
+
+def _ask_ahead(market: Market, resolution: int) -> None:
+    """Ask for what no feed will bring as soon as it is final, unless asking just failed; it has no row to count in."""
+    spans = ahead(market, resolution) if _known_since(market, resolution) else []
+    if spans and not fetches.failed_lately(market, resolution, moment(spans[0][0]), moment(spans[-1][1])):
+        fetches.ask(market, resolution, moment(spans[0][0]), moment(spans[-1][1]), fetches.Purpose.GAP)
 
 
 def _after_try(hole: Hole, now: datetime) -> Hole:

@@ -1,13 +1,13 @@
-"""Trades are kept for TICK_RETENTION_DAYS; their candles stay."""
+"""Trades are kept for TICK_RETENTION_DAYS, and so long where each feed of theirs stands; candles and claims stay."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Min
+from django.db.models import F, Min
 
-from datastore.models import Market, Tick
+from datastore.models import Feed, FeedPosition, Market, Tick
 
 DAY = timedelta(days=1)
 
@@ -26,6 +26,19 @@ def delete_old_trades(market: Market, now: datetime, days: int) -> int:
         deleted += _delete_before(market, stop)
         stop += DAY
     return deleted
+
+
+def forget_old_feeds(now: datetime, days: int) -> int:
+    """Delete the feeds that were last acknowledged more than `days` ago, and their positions; return how many.
+
+    A feed that ended is needed until its topic was read behind its last record; then only its claims are, and bridges
+    are built on claims and trades.
+    """
+    ended = Feed.objects.filter(acknowledged_until__lt=now - days * DAY, drained_at__gte=F("acknowledged_at"))
+    with transaction.atomic():
+        names = list(ended.values_list("feed", flat=True))
+        FeedPosition.objects.filter(feed__in=names).delete()
+        return Feed.objects.filter(feed__in=names).delete()[0]
 
 
 def _delete_before(market: Market, stop: datetime) -> int:

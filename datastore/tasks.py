@@ -12,7 +12,7 @@ from datastore import repair
 from datastore.budget import forget_spending
 from datastore.clock import provider_now
 from datastore.models import Market
-from datastore.retention import delete_old_trades
+from datastore.retention import delete_old_trades, forget_old_feeds
 from datastore.verify import differences
 from metering.table import UNLIKE_TRADES
 
@@ -29,12 +29,14 @@ def scan_gaps() -> None:
 
 @shared_task(name="datastore.retention")
 def retention() -> None:
-    """Delete the trades that are older than TICK_RETENTION_DAYS, and what was spent on days that are over."""
+    """Delete the trades that are older than TICK_RETENTION_DAYS, what is known of their feeds, and old spendings."""
     now = provider_now()
     for market in Market.objects.order_by("id"):
         if deleted := delete_old_trades(market, now, settings.TICK_RETENTION_DAYS):
             log.info("old trades deleted", market=market.symbol, trades=deleted)
     forget_spending()
+    if forgotten := forget_old_feeds(now, settings.TICK_RETENTION_DAYS):
+        log.info("old feeds forgotten", feeds=forgotten)
 
 
 @shared_task(name="datastore.verify")

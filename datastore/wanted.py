@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from datastore.certificate import FINER
+from datastore.certificate import FINER, NO_TIME
 from datastore.intervals import Interval, micros_of, moment, union
 from datastore.merge import Series
 from datastore.provider import CACHE_AGE
@@ -29,7 +29,9 @@ def lacks_of(series: Series, reach: datetime | None = None) -> list[Lack]:
     it page by page, and it is fetched at once.
     """
     frame = TIMEFRAMES[series.timeframe]
-    holes = [(micros_of(part.start), micros_of(part.stop)) for part in series.segments if part.incomplete]
+    # Before the provider's first stamp nothing is known to be a hole; its own answer tells then.
+    lacking = (part for part in series.segments if part.incomplete or part.reason == NO_TIME)
+    holes = [(micros_of(part.start), micros_of(part.stop)) for part in lacking]
     holes += _unfinished(series, frame)
     if holes and reach and reach > series.stop:
         holes.append((micros_of(series.stop), micros_of(reach)))

@@ -42,7 +42,7 @@ log = structlog.get_logger(__name__)
 RENEW_EVERY, RENEWALS = 3.0, 8  # seconds between two signs of life while an answer is awaited, and how many
 PATIENCE = 8.0  # seconds that a job waits for anything; for longer its request goes back to the queue
 LONGEST_QUEUED = 60.0  # seconds: a provider that is back should not be kept waiting
-KEY_REFUSED = 60.0  # seconds between two looks whether a person has reset the pool
+KEY_REFUSED = 10.0  # seconds between two looks whether a person has reset the pool; they cost the provider no call
 
 
 class GivenBack(RequestFault):
@@ -95,9 +95,8 @@ class HistoryProducer:
         """Begin the request, and make the connection to the broker and the topic anew."""
         self._session = session
         if self._lease is None:
-            worker = f"{session.name}@{session.epoch}"
-            request = fetches.start(self._id, worker)
-            self._lease = Lease(request, worker) if request else None
+            request = fetches.start(self._id, session.claim)
+            self._lease = Lease(request, session.claim) if request else None
         if self._lease is None or self._lease.over:
             return
         self._disconnect()
@@ -254,7 +253,10 @@ class HistoryProducer:
     def _platform_fault(self, lease: Lease, reason: str, wait: float = 0.0) -> Exception:
         """Return what keeps the producer in Error for a moment, or gives the request back where that is too long."""
         wait = max(wait, min(backoff(self._session.actor.error_count + 1), LONGEST_QUEUED))
-        return self._given_back(lease, wait, reason) if wait > PATIENCE else PlatformFault(reason)
+        if wait > PATIENCE:
+            return self._given_back(lease, wait, reason)
+        lease.complain(reason)
+        return PlatformFault(reason)
 
     def _given_back(self, lease: Lease, wait: float, reason: str) -> GivenBack:
         lease.give_back(wait, reason)

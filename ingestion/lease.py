@@ -73,6 +73,10 @@ class Lease:
         fetches.published(self.id, self._worker)
         self.over = True
 
+    def complain(self, reason: str) -> None:
+        """Note why nothing goes on for now, so that who waits for it can be told."""
+        fetches.complain(self.id, self._worker, reason)
+
     def give_back(self, seconds: float, reason: str) -> None:
         """Queue the request again, to be begun in so many seconds; nothing where it is no longer ours."""
         self.over = True

@@ -11,10 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulator.faults import Replayed
+from simulator.faults import PeriodName, Replayed, RestFault
 from simulator.pairs import Pair
 from simulator.provider import Provider
 from simulator.session import UNAUTHORIZED
+from simulator.spoiled import SpoiledKind
 from simulator.streamer import GarbageKind, Streamer, garbage
 from simulator.trades import SECOND
 
@@ -43,10 +44,19 @@ class Silent(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Broken(msgspec.Struct, forbid_unknown_fields=True):
-    """Answer REST with an HTTP error."""
+    """Answer REST with an HTTP error, or only the candles of one period."""
 
     seconds: Seconds
     status: Annotated[int, msgspec.Meta(ge=500, le=599)] = 503
+    period: PeriodName | None = None
+
+
+class Spoiled(msgspec.Struct, forbid_unknown_fields=True):
+    """Answer REST with candles that no client should take, of every period or of one."""
+
+    seconds: Seconds
+    kind: SpoiledKind
+    period: PeriodName | None = None
 
 
 class Garbage(msgspec.Struct, forbid_unknown_fields=True):
@@ -81,6 +91,7 @@ class Control:
             self._post("silent", Silent, self._silent),
             self._post("unauthorized", Span, self._unauthorized),
             self._post("error", Broken, self._error),
+            self._post("spoil", Spoiled, self._spoil),
             self._post("ratelimit", Span, self._rate_limit),
             self._post("garbage", Garbage, self._garbage),
             self._post("bridge", Bridge, self._bridge),
@@ -123,8 +134,12 @@ class Control:
         return {"dropped": self._streamer.disconnect_all(UNAUTHORIZED)}
 
     def _error(self, wanted: Broken) -> dict[str, object]:
-        self._faults.error_until, self._faults.error_status = self._until(wanted.seconds), wanted.status
+        self._faults.error = RestFault(self._until(wanted.seconds), wanted.period, status=wanted.status)
         return {"status": wanted.status}
+
+    def _spoil(self, wanted: Spoiled) -> dict[str, object]:
+        self._faults.spoiled = RestFault(self._until(wanted.seconds), wanted.period, kind=wanted.kind)
+        return {"kind": wanted.kind}
 
     def _rate_limit(self, wanted: Span) -> dict[str, object]:
         self._faults.rate_limited_until = self._until(wanted.seconds)

@@ -5,8 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from simulator.spoiled import SpoiledKind
+
 USUAL_REPLAY = 20
 Replayed = int | Literal["bridge"]
+PeriodName = Literal["minute", "hour", "day"]
+
+
+@dataclass(frozen=True, slots=True)
+class RestFault:
+    """What REST answers instead of its candles until a time: of one period, None: of all."""
+
+    until: int = 0
+    period: PeriodName | None = None
+    status: int = 503
+    kind: SpoiledKind = "text"
+
+    def holds(self, now: int, path: str) -> bool:
+        """Say whether a call is answered so; a fault of one period leaves all other paths alone."""
+        return now < self.until and (self.period is None or path.endswith(f"histo{self.period}"))
 
 
 @dataclass(slots=True)
@@ -16,13 +33,14 @@ class Faults:
     refusing_until: int = 0
     silent_until: int = 0
     unauthorized_until: int = 0
-    error_until: int = 0
-    error_status: int = 503
+    error: RestFault = RestFault()
+    spoiled: RestFault = RestFault()
     rate_limited_until: int = 0
     replay: Replayed = USUAL_REPLAY
 
     def clear(self) -> None:
         """Turn every fault off."""
         self.refusing_until = self.silent_until = self.unauthorized_until = 0
-        self.error_until = self.rate_limited_until = 0
+        self.rate_limited_until = 0
+        self.error = self.spoiled = RestFault()
         self.replay = USUAL_REPLAY

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from simulator.history import PERIODS, History, Period
 from simulator.provider import Provider
 from simulator.session import LENGTHS, key_of
+from simulator.spoiled import spoil
 from simulator.trades import SECOND, Source
 
 MOST_ROWS = 2000
@@ -60,6 +61,7 @@ class Rest:
         def endpoint(request: Request) -> Response:
             self._provider.calls[request.url.path] += 1
             trouble = self._trouble(request)
+            self._note(request, trouble.status_code if trouble else 200)
             if trouble is not None:
                 return trouble
             try:
@@ -69,11 +71,15 @@ class Rest:
 
         return endpoint
 
+    def _note(self, request: Request, status: int) -> None:
+        asked = {name: value for name, value in request.query_params.items() if name != "api_key"}
+        self._provider.log.note("asked", path=request.url.path, query=asked, status=status, at=self._provider.now())
+
     def _trouble(self, request: Request) -> Response | None:
         """Answer as a fault or a bad key has it; None when there is neither. Counts the call of a good key."""
         faults, now = self._provider.faults, self._provider.now()
-        if now < faults.error_until:
-            return Response("<html>upstream error</html>", faults.error_status, media_type="text/html")
+        if faults.error.holds(now, request.url.path):
+            return Response("<html>upstream error</html>", faults.error.status, media_type="text/html")
         key = key_of(request.query_params.get("api_key"), request.headers.get("authorization"))
         if not self._provider.accepts(key):
             error = {"type": 2, "message": NO_KEY, "http_status_code": 401}
@@ -109,7 +115,10 @@ class Rest:
             self._refuse_old(period, last, now)
             cut = now // period.cache_age * period.cache_age * SECOND
             rows = History(source, cut).rows(period, last, max(1, rows_before) + 1)
-            return _envelope(rows, last - (len(rows) - 1) * period.seconds, last, newer)
+            envelope = _envelope(rows, last - (len(rows) - 1) * period.seconds, last, newer)
+            spoiled = self._provider.faults.spoiled
+            is_spoiled = spoiled.holds(now * SECOND, request.url.path)
+            return spoil(spoiled.kind, envelope) if is_spoiled else envelope
 
         return answer
 

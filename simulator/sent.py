@@ -1,4 +1,4 @@
-"""sent.jsonl: the simulator's log of what it sent to which socket, written before it is sent."""
+"""sent.jsonl: the simulator's log of what it sent to which socket, and of REST calls; written before it is sent."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from threading import Lock
 
 LIMIT = 512 * 2**20  # bytes; then the file becomes sent.jsonl.1, and an older one of that name is lost
 
@@ -16,6 +17,7 @@ class SentLog:
     def __init__(self, home: Path, limit: int = LIMIT) -> None:
         """Open the log of a home folder."""
         self._path, self._limit = home / "sent.jsonl", limit
+        self._lock = Lock()  # REST answers in threads
         self._open()
 
     def _open(self) -> None:
@@ -25,7 +27,9 @@ class SentLog:
     def write(self, lines: Iterable[str]) -> None:
         """Write lines, in full, before returning."""
         data = "".join(f"{line}\n" for line in lines).encode()
-        if data:
+        if not data:
+            return
+        with self._lock:
             self._turn_over()
             self._size += len(data)
             while data:

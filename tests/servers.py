@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from config import embedded
 from config.supervision.child import Child, Program
 from config.supervision.output import Output
 from config.supervision.servers import database_refusal, postgres_program, valkey_program, valkey_refusal
+from tests.waiting import until
 
 # Durability is the operating system's business: a test run need not wait for the disk.
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=128MB", "max_connections=200")
@@ -44,12 +44,13 @@ OURS += (
 
 
 def _await(child: Child, refusal: Callable[[], str | None], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while reason := refusal():
-        if not child.alive or time.monotonic() > deadline:
-            child.output.finish()
-            raise RuntimeError(f"{child.program.name}: {reason}\n" + "\n".join(child.output.last))
-        time.sleep(0.05)
+    """Wait until a server answers; with one that does not, or that has died, goes what it said last."""
+    try:
+        until(child.program.name, lambda: not child.alive or not refusal(), seconds)
+        assert child.alive, f"{child.program.name} died"
+    except AssertionError as failure:
+        child.output.finish()
+        raise RuntimeError("\n".join([str(failure), str(refusal()), *child.output.last])) from None
 
 
 def _start(program: Program) -> Child:

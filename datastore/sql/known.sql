@@ -19,6 +19,13 @@ on conflict (feed) do update
        behind_since = case when f.drained_at >= f.acknowledged_at then excluded.behind_since else f.behind_since end
  where excluded.acknowledged_until > f.acknowledged_until;
 
+-- name: acknowledged_until
+-- Of the feeds whose topic nobody has read to its end; one that names no markets speaks for all it ever brought.
+select max(f.acknowledged_until) from feed f
+ where (f.drained_at is null or f.drained_at < f.acknowledged_at)
+   and (f.markets ? %(symbol)s
+        or f.markets = '[]' and exists (select from feed_position p where p.market_id = %(market)s and p.topic = f.topic));
+
 -- name: note_drained
 update feed set drained_at = clock_timestamp() - %(ago)s
  where topic = %(topic)s and (drained_at is null or drained_at < acknowledged_at);

@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
-from datastore.dead_letters import bury
+from datastore.dead_letters import Letter, bury_all
 from datastore.markets import ensure_markets
 from datastore.models import ApiKey, Coverage, DatastoreRequest, DeadLetter, GapRepair, Market
 from tests.api.rows import BEGAN, MINUTE, Feed, store
@@ -94,7 +94,7 @@ def test_nothing_can_be_posted(root: Client, stored: Market) -> None:
 
 
 def test_a_dead_letter_shows_its_bytes_even_where_they_are_no_text(root: Client) -> None:
-    bury("tick-data", None, "no JSON", b'{"price": \xff', "1-0")
+    bury_all([Letter("tick-data", None, "no JSON", b'{"price": \xff', "1-0")])
     html = page(root, DeadLetter, "change", DeadLetter.objects.get().pk)
     assert "{&quot;price&quot;: \\xff" in html
 

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from datastore.dead_letters import bury
+from datastore.dead_letters import Letter, bury_all
 from datastore.models import DeadLetter
 from streaming.connect import connect
 from streaming.memory import MemoryBroker
@@ -32,6 +32,10 @@ def staff(db: None) -> Client:
     client = Client()
     client.force_login(User.objects.create_user("ada", is_staff=True))
     return client
+
+
+def bury(topic: str, market: str | None, reason: str, raw: bytes, position: str = "") -> None:
+    bury_all([Letter(topic, market, reason, raw, position)])
 
 
 def published() -> list[tuple[str, bytes]]:

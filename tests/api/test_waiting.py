@@ -13,55 +13,17 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import InternalError, connection
+from django.db import connection
 from django.db.models.functions import Now
 from django.test import Client
 from django.utils import timezone
 from django_redis import get_redis_connection
 
-from actors.models import TransitionLog
 from coordination.models import Coordinator
 from datastore import datastore_actor, waiting
 from datastore.models import Coverage, DatastoreRequest, FetchRequest, GapRepair, Market, ProviderCandle
-from tests.api.rows import BEGAN, MINUTE, SYMBOL, at, body_of
-
-START, STOP = BEGAN - 60 * MINUTE, BEGAN
-SPAN = f"&from={at(-3600) // 1000}&to={at(0) // 1000}"
-ADDRESS = f"/api/v1/candles?market={SYMBOL}&timeframe=1m{SPAN}"
-AT_ONCE = ADDRESS + "&wait=0"
-STATES = DatastoreRequest.State
-
-
-@pytest.fixture
-def coordinator(db: None) -> Coordinator:
-    return Coordinator.objects.create(name="coordinator-1", owner="here:1:1", heartbeat_at=Now())
-
-
-@pytest.fixture(autouse=True)
-def nothing_unanswered() -> Iterator[None]:
-    yield
-    datastore_actor._unanswered.clear()
-
-
-def bring(market: Market) -> None:
-    """Let the provider have answered for the whole span, with one candle in it."""
-    Coverage.objects.create(market=market, source="provider", resolution=60, start=START, stop=STOP)
-    price = dict.fromkeys(("open", "high", "low", "close", "volume", "quote_volume"), "7")
-    ProviderCandle.objects.create(market=market, resolution=60, open_time=START, version=1, **price)
-    finish("done")
-
-
-def finish(state: str, error: str | None = None) -> None:
-    FetchRequest.objects.update(state=state, error=error, finished_at=timezone.now())
-    datastore_actor.end_requests()
-
-
-def request_of(body: Any) -> DatastoreRequest:
-    return DatastoreRequest.objects.get(pk=body["request"]["id"])
-
-
-def events_of(request: DatastoreRequest) -> list[str]:
-    return list(TransitionLog.objects.filter(name=request.name).order_by("id").values_list("event", flat=True))
+from tests.api.fetching import ADDRESS, AT_ONCE, START, STATES, STOP, bring, events_of, finish, request_of
+from tests.api.rows import MINUTE, SYMBOL, at, body_of
 
 
 def test_where_nothing_can_be_fetched_the_answer_comes_at_once_and_says_why(client: Client, market: Market) -> None:
@@ -113,23 +75,6 @@ def test_what_is_not_there_yet_is_202_with_the_place_to_look(
     (fetch,) = FetchRequest.objects.all()
     assert (fetch.start, fetch.stop, fetch.resolution, fetch.purpose) == (START, STOP, 60, FetchRequest.Purpose.READER)
     assert request.fetches == [fetch.pk]
-
-
-def test_the_row_holds_every_transition_from_the_question_on(
-    client: Client, market: Market, coordinator: Coordinator
-) -> None:
-    request = request_of(body_of(client, AT_ONCE, 202))
-    assert events_of(request) == [
-        "REQUEST_DATA",
-        "START_DB_QUERY",
-        "DB_QUERY_EMPTY",
-        "ASK_FOR_WHAT_IS_MISSING",
-        "FETCH_INSTRUCTIONS_SENT",
-    ]
-    bring(market)
-    assert body_of(client, ADDRESS)["request"] is None
-    assert events_of(request)[5:] == ["DATA_FETCHED", "RETURN_DATA_SUCCESS"]
-    assert DatastoreRequest.objects.get(pk=request.pk).state == STATES.IDLE
 
 
 def test_the_same_question_fetches_nothing_twice(client: Client, market: Market, coordinator: Coordinator) -> None:
@@ -192,64 +137,12 @@ def test_a_fetch_that_has_ended_is_not_shown_as_running(
     assert events_of(DatastoreRequest.objects.get())[-1] == "RETURN_DATA_SUCCESS"
 
 
-def test_a_failed_fetch_is_told_and_not_repeated_by_the_next_question(
-    client: Client, market: Market, coordinator: Coordinator
-) -> None:
-    request = request_of(body_of(client, AT_ONCE, 202))
-    finish("failed", "the provider sent garbage")
-    body = body_of(client, ADDRESS)
-    assert body["complete"] is False
-    assert "garbage" in body["request"]["error"]
-    assert FetchRequest.objects.count() == 1
-    assert events_of(request)[-2:] == ["DATA_FETCH_FAILED", "RESET"]
-
-
 def test_a_provider_that_is_away_is_not_waited_for(client: Client, market: Market, coordinator: Coordinator) -> None:
     body_of(client, AT_ONCE, 202)
     FetchRequest.objects.update(error="the provider answers 503", next_try=timezone.now() + timedelta(minutes=1))
     body = body_of(client, ADDRESS + "&wait=30")
     assert (body["candles"], body["complete"]) == ([], False)
     assert body["request"]["error"] == "the provider answers 503"
-
-
-def test_a_read_that_fails_is_a_row_with_the_reason(
-    client: Client, market: Market, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fails(*_: Any, **__: Any) -> None:
-        raise InternalError("the index is corrupt")
-
-    monkeypatch.setattr("datastore.api.candles.read_series", fails)
-    assert body_of(client, ADDRESS, 500)["detail"]
-    (request,) = DatastoreRequest.objects.all()
-    assert (request.state, request.last_error) == (STATES.IDLE, "the index is corrupt")
-    assert events_of(request)[-2:] == ["DB_QUERY_FAILURE", "RESET"]
-
-
-def test_a_request_is_shown_and_telling_its_end_ends_it(
-    client: Client, market: Market, coordinator: Coordinator
-) -> None:
-    address = body_of(client, AT_ONCE, 202)["request"]["url"]
-    assert body_of(client, address)["answer"] is None
-    bring(market)
-    shown = body_of(client, address)
-    assert (shown["state"], shown["error"]) == ("returning_data", None)
-    assert len(body_of(client, shown["answer"])["candles"]) == 1
-    assert body_of(client, address)["state"] == "idle"
-
-
-def test_a_failed_request_keeps_its_error_after_its_reset(
-    client: Client, market: Market, coordinator: Coordinator
-) -> None:
-    address = body_of(client, AT_ONCE, 202)["request"]["url"]
-    finish("failed", "unknown market")
-    assert [body_of(client, address)[key] for key in ("state", "error")] == ["error", "unknown market"]
-    assert [body_of(client, address)[key] for key in ("state", "error")] == ["idle", "unknown market"]
-
-
-@pytest.mark.parametrize("number", ["0", "9" * 18])
-def test_an_unknown_request_is_404(client: Client, market: Market, number: str) -> None:
-    body_of(client, f"/api/v1/requests/{number}", 404)
-    body_of(client, f"/api/v1/requests/{number}?a=1", 400)
 
 
 @contextmanager

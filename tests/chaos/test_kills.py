@@ -16,7 +16,7 @@ import pytest
 from tests.chaos.collect import evidence_on, made_by, span_since
 from tests.chaos.verify import MINUTE, SECOND, Evidence, faults, holes, live_buckets, read_log
 from tests.e2e.platform import Platform
-from tests.e2e.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.chaos
 ROUNDS = int(os.environ.get("ROUNDS", "20"))

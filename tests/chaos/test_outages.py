@@ -14,7 +14,7 @@ import pytest
 from tests.chaos.test_kills import MARKETS, RATE, RECOVERY, evidence_since_start, known_at, settings_of
 from tests.chaos.verify import MINUTE, SECOND, Evidence, Span, faults, holes, subtracted, touched
 from tests.e2e.platform import Platform
-from tests.e2e.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.chaos
 OUTAGE = 20.0  # seconds

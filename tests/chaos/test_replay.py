@@ -13,7 +13,7 @@ import pytest
 from tests.chaos.collect import evidence_on, made_of_file, span_since
 from tests.chaos.verify import MINUTE, Evidence, Span, faults, holes, live_buckets
 from tests.e2e.platform import Platform
-from tests.e2e.waiting import until
+from tests.waiting import until
 
 REPLAY = os.environ.get("CANDLEKEEP_REPLAY", "")
 pytestmark = [

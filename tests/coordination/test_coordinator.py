@@ -19,14 +19,12 @@ from actors.claims import add_row
 from actors.resets import reset
 from actors.session import ActorSession
 from actors.shift import Shift
-from coordination.coordinator_actor import GROUP, CoordinatorWork, tell_worker, unread_history
+from coordination.coordinator_actor import CoordinatorWork, tell_worker
 from coordination.fetches import QueueAway
 from coordination.models import Coordinator
 from datastore.fetches import HANDED_OUT
 from datastore.markets import ensure_markets
 from datastore.models import FetchRequest
-from streaming.connect import connect
-from streaming.port import Message
 from tests.actors.work import Hands
 from tests.coordination.test_fetches import request
 
@@ -142,19 +140,6 @@ def test_the_queue_survives_that_valkey_was_flushed(valkey: Any) -> None:
     valkey.flushall()
     tell_worker(2)
     assert queued(valkey) == [("ingestion.fetch", [2])]
-
-
-def test_unread_history_is_what_its_consumer_has_not_committed() -> None:
-    assert unread_history() == 0
-    broker = connect(settings.STREAM_URL, settings.STREAM_MAXLEN)
-    broker.admin().create_topic("candle-data")
-    subscription = broker.subscribe(GROUP, ["candle-data"])
-    broker.publisher().publish("candle-data", [Message("m", b"1"), Message("m", b"2")])
-    assert unread_history() == 2
-    records = subscription.poll(1, 10)
-    assert unread_history() == 2, "read, not stored"
-    subscription.commit(records)
-    assert unread_history() == 0
 
 
 def test_every_process_sends_its_tasks_through_candlekeeps_app() -> None:

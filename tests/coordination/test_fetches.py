@@ -9,11 +9,13 @@ import pytest
 from django.db.models.functions import Now
 from django_redis import get_redis_connection
 
+from actors.processes import this_process
 from coordination.fetches import LOOK_BACK_EVERY, WAKE, Dispatch, QueueAway
 from datastore import fetches
 from datastore.datastore_actor import State as RequestState
 from datastore.markets import ensure_markets
 from datastore.models import DatastoreRequest, FetchRequest, Market
+from ingestion.models import Producer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -33,10 +35,9 @@ class Desk:
 
     def __init__(self, pool: int = 4) -> None:
         self.told: list[int] = []
-        self.unread = 0
         self.away = False
         self.seconds = 0.0
-        self.dispatch = Dispatch(self._tell, lambda: self.unread, pool, steady=lambda: self.seconds)
+        self.dispatch = Dispatch(self._tell, pool, steady=lambda: self.seconds)
 
     def _tell(self, request_id: int) -> None:
         if self.away:
@@ -133,20 +134,23 @@ def test_leases_are_looked_at_every_few_seconds(market: Market) -> None:
     assert desk.turn(later=LOOK_BACK_EVERY / 2) == [pk]
 
 
-def test_what_is_published_waits_for_its_consumer_and_is_asked_for_again_only_if_the_topic_was_read_to_its_end(
-    market: Market,
-) -> None:
-    long_ago = {"published_at": Now() - timedelta(minutes=5), "reached": NOON, "pages_done": 3}
-    lost = request(market, state=State.PUBLISHED, **long_ago)
-    fresh = request(market, state=State.PUBLISHED, published_at=Now())
-    desk = Desk()
-    desk.unread = 7
-    assert desk.turn() == []
-    desk.unread = 0
-    assert desk.turn(later=LOOK_BACK_EVERY) == [lost]
-    again = FetchRequest.objects.get(pk=lost)
-    assert (again.state, again.reached, again.pages_done, again.published_at) == (State.QUEUED, None, 0, None)
-    assert FetchRequest.objects.get(pk=fresh).state == State.PUBLISHED
+def test_a_job_whose_process_is_gone_is_told_again_at_once(market: Market) -> None:
+    here = this_process()
+    gone, moved, alive = f"{here}0", here, here
+    owners = {"producer-history-1": gone, "producer-history-2": moved, "producer-history-3": alive}
+    for name, owner in owners.items():
+        Producer.objects.create(name=name, epoch=4, owner=owner, heartbeat_at=Now())
+    claims = ("producer-history-1@4", "producer-history-2@3", "producer-history-3@4")
+    fetching = {"state": State.FETCHING, "lease_until": Now() + timedelta(seconds=30)}
+    first, second, third = (request(market, worker=claim, **fetching) for claim in claims)
+    assert Desk().turn() == [first, second]
+    assert FetchRequest.objects.get(pk=third).state == State.FETCHING
+
+
+def test_what_is_published_is_left_to_its_consumer(market: Market) -> None:
+    published = request(market, state=State.PUBLISHED, published_at=Now() - timedelta(minutes=5), pages_done=3)
+    assert Desk().turn() == []
+    assert FetchRequest.objects.get(pk=published).state == State.PUBLISHED
 
 
 def test_a_queue_that_is_away_costs_no_request_its_turn(market: Market) -> None:

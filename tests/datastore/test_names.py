@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastore.dead_letters import Letter, bury, bury_all
+from datastore.dead_letters import Letter, bury_all
 from datastore.markets import BadSymbol, ensure_markets, market_of
 from datastore.models import DeadLetter, Market
 from datastore.timeframes import TIMEFRAMES
@@ -70,7 +70,7 @@ def test_weeks_begin_on_monday_and_months_on_the_first() -> None:
 
 @pytest.mark.django_db
 def test_a_dead_letter_is_kept_once_per_place_and_without_a_place_each_time() -> None:
-    bury("tick-data", "coinbase:BTC-USD", "not JSON", b"\xff{", "7-0")
+    bury_all([Letter("tick-data", "coinbase:BTC-USD", "not JSON", b"\xff{", "7-0")])
     bury_all(
         [
             Letter("tick-data", None, "not JSON", b"\xff{", "7-0"),

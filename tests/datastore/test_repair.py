@@ -8,6 +8,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from datastore import fetches
+from datastore.feeds import note_acknowledged
 from datastore.fetches import Purpose, State, ask
 from datastore.markets import ensure_markets
 from datastore.merge import read_series
@@ -17,7 +18,7 @@ from datastore.writes import store_live
 from streaming.records import LiveRecord
 from tests.datastore.answers import answered, done, failed, store
 from tests.datastore.conftest import ProviderTime
-from tests.datastore.records import BTC, MINUTE, NOON, SECOND, closed, micros, moment, opened, watermark
+from tests.datastore.records import BTC, FEED, MINUTE, NOON, SECOND, closed, micros, moment, opened, watermark
 
 pytestmark = pytest.mark.django_db
 
@@ -159,11 +160,41 @@ def test_a_hole_that_grows_is_asked_for_where_it_grew(btc: Market, provider_time
     fetches.start(FetchRequest.objects.latest("start").pk, "job")
     provider_time.set(NOON + 36 * MINUTE)
     scan()
-    assert rows()[1:] == [(30, 34, "feed stale", 1)]
-    assert requests() == [(10, 33, "fetching"), (33, 34, "queued")]
+    assert rows()[1:] == [(30, 33, "feed stale", 1), (33, 34, "feed stale", 0)]
+    assert requests() == [(10, 34, "fetching"), (34, 35, "queued")]
     provider_time.set(NOON + 37 * MINUTE)
     scan()
-    assert requests() == [(10, 33, "fetching"), (33, 35, "queued")]
+    assert rows()[1:] == [(30, 33, "feed stale", 1), (33, 35, "feed stale", 0)]
+    assert requests() == [(10, 34, "fetching"), (34, 36, "queued")]
+
+
+def test_what_no_feed_will_bring_is_asked_for_as_soon_as_it_is_final(btc: Market, provider_time: ProviderTime) -> None:
+    provider_time.set(NOON + 31 * MINUTE + 20 * SECOND)
+    scan()
+    assert requests() == [(10, 16, "queued")]  # 12:30 is over and not final
+    provider_time.set(NOON + 32 * MINUTE + SECOND)
+    scan()
+    assert requests() == [(10, 16, "queued"), (30, 31, "queued")]
+    assert rows() == [(10, 16, "socket lost", 1)]  # the watermark still waits at 12:30:31 for the feed
+
+
+def test_what_is_acknowledged_comes_by_itself_and_what_follows_is_asked_for(
+    btc: Market, provider_time: ProviderTime
+) -> None:
+    note_acknowledged(FEED, moment(NOON + 32 * MINUTE + SECOND), markets=[BTC])
+    provider_time.set(NOON + 35 * MINUTE)
+    scan()
+    assert requests() == [(10, 16, "queued"), (32, 34, "queued")]
+
+
+def test_what_failed_ahead_of_the_watermark_is_not_asked_for_at_every_scan(
+    btc: Market, provider_time: ProviderTime
+) -> None:
+    provider_time.set(NOON + 32 * MINUTE + SECOND)
+    scan()
+    store(failed(FetchRequest.objects.latest("start").pk, NOON + 30 * MINUTE, NOON + 31 * MINUTE, final=False))
+    scan()
+    assert requests() == [(10, 16, "queued"), (30, 31, "failed")]
 
 
 def test_what_was_asked_for_and_never_came_is_a_hole_too(btc: Market) -> None:
@@ -173,6 +204,16 @@ def test_what_was_asked_for_and_never_came_is_a_hole_too(btc: Market) -> None:
     store(failed(request.pk, NOON - 5 * MINUTE, NOON, "key refused", final=False))
     scan()
     assert rows()[0] == (-5, 0, "key refused", 1)
+
+
+def test_what_a_reader_waits_for_is_no_attempt_of_the_repair(btc: Market) -> None:
+    ask(btc, 60, moment(NOON - 50 * MINUTE), moment(NOON - 10 * MINUTE), Purpose.READER)
+    for _ in range(2):
+        scan()
+        before, after, lost = rows()
+        assert (before, after) == ((-50, -10, "before the feed began", 0), (-10, 0, "before the feed began", 1))
+        assert lost == (10, 16, "socket lost", 1)
+    assert requests() == [(-50, -10, "queued"), (-10, 16, "queued")]
 
 
 def test_many_small_holes_are_one_request(provider_time: ProviderTime) -> None:
@@ -185,7 +226,7 @@ def test_many_small_holes_are_one_request(provider_time: ProviderTime) -> None:
     live(*records)
     scan()
     assert len(rows()) == 10
-    assert requests() == [(3, 58, "queued")]
+    assert requests() == [(3, 59, "queued")]
 
 
 def test_an_hour_is_asked_for_only_when_it_is_final_and_its_minutes_do_not_make_it(

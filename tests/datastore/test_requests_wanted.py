@@ -55,6 +55,13 @@ def test_neighbouring_gaps_and_partial_buckets_are_one_lack() -> None:
     assert lacks_of(series("1m", *parts)) == [Lack(MINUTE, NOON - minutes(30), NOON - minutes(10))]
 
 
+def test_before_the_providers_first_stamp_what_is_not_proven_is_lacking() -> None:
+    unknown = Segment(NOON - hours(2), NOON, "pending", reason="no provider time yet")
+    coming = Segment(NOON - hours(2), NOON, "pending", reason="backlog")
+    assert lacks_of(series("1m", unknown)) == [Lack(MINUTE, NOON - hours(2), NOON - CACHE_AGE[60])]
+    assert lacks_of(series("1m", coming)) == []
+
+
 def test_what_follows_a_lacking_page_is_fetched_with_it() -> None:
     gap, live = Segment(NOON - hours(9), NOON - hours(8), "gap"), Segment(NOON - hours(8), NOON - hours(7), "live")
     assert lacks_of(series("1m", gap, live), reach=NOON - hours(1)) == [

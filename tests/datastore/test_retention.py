@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from datastore.feeds import note_acknowledged, note_drained
 from datastore.markets import ensure_markets
-from datastore.models import Candle, Market, Tick
-from datastore.retention import delete_old_trades
+from datastore.models import Candle, Feed, FeedPosition, Market, Tick
+from datastore.retention import delete_old_trades, forget_old_feeds
 from datastore.tasks import verify_market
 from datastore.writes import digest, rebuild, store_live
-from tests.datastore.records import BTC, NOON, opened, trade
+from tests.datastore.records import BTC, FEED, NOON, opened, trade
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -66,6 +67,22 @@ def test_a_market_whose_trades_are_all_young_keeps_no_bound(market: Market) -> N
     assert delete_old_trades(market, noon() + 4 * DAY, days=30) == 0
     market.refresh_from_db()
     assert market.ticks_from is None and len(days_kept()) == 5
+
+
+def test_feeds_that_ended_long_ago_and_were_read_to_their_end_are_forgotten(market: Market) -> None:
+    note_acknowledged(FEED, noon(), markets=[BTC])
+    note_drained("tick-data")
+    note_acknowledged("tick-data/two", noon() + 3 * DAY, markets=[BTC])
+    assert forget_old_feeds(noon() + 4 * DAY, days=5) == 0
+    assert forget_old_feeds(noon() + 4 * DAY, days=2) == 1
+    assert list(Feed.objects.values_list("feed", flat=True)) == ["tick-data/two"]
+    assert not FeedPosition.objects.exists()
+
+
+def test_a_feed_whose_records_still_wait_is_not_forgotten(market: Market) -> None:
+    note_acknowledged(FEED, noon(), markets=[BTC])
+    assert forget_old_feeds(noon() + 90 * DAY, days=2) == 0
+    assert FeedPosition.objects.count() == 1
 
 
 def test_verify_counts_a_candle_that_its_trades_do_not_make(market: Market) -> None:

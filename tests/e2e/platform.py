@@ -20,8 +20,8 @@ import psycopg
 import redis
 
 from config.embedded import free_port
-from tests.e2e.waiting import until
 from tests.servers import OURS
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 ME = os.getpid()

@@ -18,7 +18,7 @@ import pytest
 from tests.chaos.collect import evidence_on, made_by, made_of_file, span_since
 from tests.chaos.verify import MINUTE, SECOND, Evidence, Span, broken, faults, holes, live_buckets, roll_up, touched
 from tests.e2e.platform import ROOT, Platform
-from tests.e2e.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 SPEED = 20

@@ -122,6 +122,46 @@ def test_rest_errors_are_http_errors_and_end(simulator: Simulator) -> None:
     assert simulator.exchange(MINUTE)[0] == 200
 
 
+def test_an_error_of_one_period_leaves_the_others_alone(simulator: Simulator) -> None:
+    simulator.fault("error", seconds=400, period="day")
+    paths = ("histominute", "v2/histominute", "v2/histohour", "v2/histoday", "histoday")
+    statuses = [simulator.exchange(f"/data/{path}?fsym=BTC&tsym=USD&e=Coinbase&limit=1")[0] for path in paths]
+    assert statuses == [200, 200, 200, 503, 503]
+    simulator.fault("reset")
+    assert simulator.exchange("/data/v2/histoday?fsym=BTC&tsym=USD&e=Coinbase&limit=1")[0] == 200
+
+
+LONG_KNOWN = "/data/v2/histominute?fsym=BTC&tsym=USD&e=Coinbase&limit=9&toTs={}"
+
+
+def _spoiled(simulator: Simulator, kind: str, path: str = MINUTE) -> Any:
+    simulator.fault("spoil", seconds=400, kind=kind)
+    status, body, _ = simulator.exchange(path)
+    assert status == 200
+    return body
+
+
+def test_spoiled_answers_are_no_json_or_no_rows(simulator: Simulator) -> None:
+    assert _spoiled(simulator, "text") == "<html>502 Bad Gateway</html>"
+    assert _spoiled(simulator, "shape")["Data"] == {"Data": "soon"}
+
+
+def test_spoiled_rows_are_torn_or_old_or_empty(simulator: Simulator) -> None:
+    path = LONG_KNOWN.format(int(simulator.now()) - 3600)
+    sound = simulator.get(path)["Data"]["Data"]
+    torn, old, empty = (_spoiled(simulator, kind, path)["Data"]["Data"] for kind in ("rows", "times", "zeros"))
+    assert [row["time"] for row in torn] == [row["time"] for row in empty] == [row["time"] for row in sound]
+    assert {row["close"] for row in torn[:2]} == {"much", -1} and float(torn[2]["low"]) > float(torn[2]["high"])
+    assert all(row["time"] < 10**9 for row in old)
+    assert {row[name] for row in empty for name in ("open", "close", "volumefrom", "volumeto")} == {0}
+
+
+def test_only_the_named_period_is_spoiled(simulator: Simulator) -> None:
+    simulator.fault("spoil", seconds=400, kind="text", period="hour")
+    assert simulator.get(MINUTE)["Response"] == "Success"
+    assert simulator.get("/data/v2/histohour?fsym=BTC&tsym=USD&e=Coinbase").startswith("<html>")
+
+
 def test_a_rate_limit_is_a_200_that_says_so(simulator: Simulator) -> None:
     simulator.fault("ratelimit", seconds=20)
     status, body, _ = simulator.exchange(MINUTE)
@@ -161,6 +201,8 @@ def test_garbage_can_name_a_market(simulator: Simulator) -> None:
         ("drop", {"replay": "some"}),
         ("silent", {}),
         ("error", {"seconds": 1, "status": 200}),
+        ("error", {"seconds": 1, "period": "week"}),
+        ("spoil", {"seconds": 1, "kind": "nice"}),
         ("garbage", {"kind": "nice"}),
         ("garbage", {"market": "nowhere"}),
         ("bridge", {"replays": 1}),

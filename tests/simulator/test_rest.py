@@ -145,6 +145,14 @@ def test_calls_are_counted_by_key_and_path(simulator: Simulator) -> None:
     assert simulator.get("/control/stats")["rest_calls"]["/data/v2/histominute"] >= 2
 
 
+def test_every_call_is_in_the_log_without_its_key(simulator: Simulator) -> None:
+    simulator.get(MINUTE + "&limit=7&toTs=1700000000&api_key=secret")
+    (line,) = [line for line in simulator.sent() if line["event"] == "asked" and line["query"].get("limit") == "7"]
+    query = {"fsym": "BTC", "tsym": "USD", "e": "Coinbase", "limit": "7", "toTs": "1700000000"}
+    assert (line["path"], line["query"], line["status"]) == ("/data/v2/histominute", query, 200)
+    assert "secret" not in str(line)
+
+
 def test_a_row_is_final_when_the_cache_may_be_sixty_seconds_old(simulator: Simulator) -> None:
     now = simulator.now()
     last = int(now - 60) // 60 * 60 - 60

@@ -1,0 +1,39 @@
+"""What the tests of history jobs share."""
+
+from __future__ import annotations
+
+import socket
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django_redis import get_redis_connection
+
+from ingestion import history_actor
+from streaming.memory import MemoryBroker
+from tests.ingestion.history_bench import BTC, Bench
+from tests.simulator.running import running
+
+
+@pytest.fixture
+def bench(transactional_db: None, tmp_path: Path, settings: Any) -> Iterator[Bench]:
+    name = uuid.uuid4().hex
+    with running(tmp_path, "--markets", BTC, "--rate", "6") as simulator:
+        settings.STREAM_URL = f"memory://{name}"
+        settings.CRYPTOCOMPARE_REST_URL = simulator.rest_url
+        get_redis_connection("default").delete("ck:budget:history:calls", "ck:budget:history:pause")
+        yield Bench(simulator, MemoryBroker.named(name, django_settings.STREAM_MAXLEN))
+        MemoryBroker.forget(name)
+        get_redis_connection("default").delete("ck:budget:history:calls", "ck:budget:history:pause")
+
+
+@pytest.fixture
+def silent_provider(bench: Bench, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A provider that takes calls and does not answer them."""
+    monkeypatch.setattr(history_actor, "RENEW_EVERY", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        settings.CRYPTOCOMPARE_REST_URL = f"http://127.0.0.1:{server.getsockname()[1]}"
+        yield

@@ -1,0 +1,116 @@
+"""What the provider may answer instead of a page, and what becomes of the request."""
+
+from __future__ import annotations
+
+import pytest
+from django.db.models.functions import Now
+
+from actors.models import TransitionLog
+from actors.resets import reset
+from datastore.intervals import micros_of
+from datastore.models import FetchRequest, ProviderClock
+from ingestion import history_actor
+from ingestion.budget import Budget
+from ingestion.models import Producer
+from streaming.history import FetchDone, FetchFailed, ProviderSpan
+from tests.ingestion.history_bench import (
+    DOGE,
+    Actor,
+    Bench,
+    State,
+    events,
+    fetched,
+    states,
+    stepped,
+)
+
+
+def test_an_unknown_market_fails_its_request_and_history_goes_on(bench: Bench) -> None:
+    request = fetched(bench.ask(100, symbol=DOGE))
+    (failed,) = bench.records(FetchFailed)
+    assert (failed.final, failed.start, failed.stop) == (True, micros_of(request.start), micros_of(request.stop))
+    assert "no data for the symbol DOGE" in failed.reason
+    assert (request.state, states()) == (State.PUBLISHED, {Actor.IDLE})
+    assert events()[-2:] == ["FETCH_FAILURE", "RESET"]
+    assert TransitionLog.objects.get(event="RESET").by == "request fault"
+    assert fetched(bench.ask(10)).state == State.PUBLISHED
+
+
+def test_what_is_older_than_the_provider_keeps_is_refused_behind_the_pages_that_are_not(bench: Bench) -> None:
+    request = fetched(bench.ask(12 * 1440))
+    (failed,) = bench.records(FetchFailed)
+    spans = bench.records(ProviderSpan)
+    assert failed.final
+    assert "only available for the last 7 days" in failed.reason
+    assert (failed.start, failed.stop) == (micros_of(request.start), spans[-1].start)
+    assert len(spans) == 6  # 7 days are 5.04 pages, and a page that reaches beyond them is answered whole
+    assert bench.records(FetchDone) == []
+
+
+def test_an_error_of_the_providers_is_tried_again_and_passes(bench: Bench) -> None:
+    bench.simulator.fault("error", seconds=1.5)
+    request = fetched(bench.ask(10))
+    assert request.state == State.PUBLISHED
+    assert {"FETCH_FAILURE", "RESET"} <= set(events())
+
+
+def test_an_error_that_lasts_sends_the_request_back_and_frees_the_row(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_actor, "PATIENCE", 1.5)
+    bench.simulator.fault("error", seconds=3600)
+    request = fetched(bench.ask(10))
+    assert (request.state, request.error) == (State.QUEUED, "the provider answers HTTP 503")
+    assert FetchRequest.objects.filter(next_try__gt=Now()).exists()
+    assert states() == {Actor.IDLE}
+    bench.simulator.fault("reset")
+    assert fetched(request).state == State.PUBLISHED
+    assert not Producer.objects.exclude(error_count=0).exists()
+
+
+def test_a_rate_limit_in_the_body_holds_every_job(bench: Bench) -> None:
+    bench.simulator.fault("ratelimit", seconds=3600)
+    request = fetched(bench.ask(10))
+    assert request.state == State.QUEUED
+    assert "rate limit" in (request.error or "")
+    assert 8 < Budget().take() <= 10
+    other = fetched(bench.ask(20))
+    assert (other.state, other.error) == (State.QUEUED, "the rate budget is used up")
+    assert bench.calls() == 1
+
+
+def test_a_short_wait_for_the_budget_is_waited_for(bench: Bench) -> None:
+    Budget().pause(1)
+    assert fetched(bench.ask(10)).state == State.PUBLISHED
+    assert "FETCH_FAILURE" not in events()
+
+
+def test_a_refused_key_stops_the_pool_until_a_person_resets(bench: Bench) -> None:
+    bench.simulator.fault("unauthorized", seconds=3600)
+    request, other = bench.ask(10), bench.ask(20)
+    assert fetched(request).state == State.QUEUED
+    row = Producer.objects.get(state=Actor.ERROR)
+    assert (row.reset_at, row.owner) == (None, "")
+    assert "API key required" in (row.last_error or "")
+    bench.simulator.fault("reset")
+    assert fetched(other).state == State.QUEUED
+    assert "waits for a reset" in (other.error or "")
+    assert bench.calls() == 1
+    reset(Producer, row.name, by="a test")
+    assert fetched(request).state == State.PUBLISHED
+
+
+def test_a_provider_that_does_not_answer_is_an_error_that_is_tried_again(bench: Bench, silent_provider: None) -> None:
+    job = stepped(bench.ask(10), lambda: Producer.objects.filter(state=Actor.ERROR).exists())
+    row = Producer.objects.get(state=Actor.ERROR)
+    assert "no whole answer within 1 s" in (row.last_error or "")
+    assert row.reset_at is not None
+    job.end()
+
+
+def test_history_of_another_provider_is_not_taken(bench: Bench) -> None:
+    ProviderClock.objects.create(provider="another")
+    request = fetched(bench.ask(10))
+    assert (request.state, request.error) == (State.QUEUED, "another provider answers")
+    assert (states() & {Actor.ERROR}, bench.broker.admin().topics()) == ({Actor.ERROR}, {"candle-data"})
+    assert bench.records() == []
