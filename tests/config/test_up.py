@@ -120,6 +120,13 @@ def test_one_command_starts_everything_and_ctrl_c_leaves_no_process(start: Calla
     assert status.returncode == 0, status.stderr
     assert "producer-live-1" in status.stdout and "fixed-tick-1" in status.stdout
 
+    # Counted by the consumer, told by the web process.
+    up.until(lambda: "candlekeep_trades_stored_total{" in up.get("/metrics").text)
+    counting = sorted((home / "run" / "metrics").glob("counter_*"))
+    assert len(counting) >= 6, "one for each process that goes on"
+    assert up.manage("status").returncode == 0
+    assert sorted((home / "run" / "metrics").glob("counter_*")) == counting, "a command that runs once leaves no file"
+
     second = up.manage("up")
     assert second.returncode == 1 and f"already runs in {home} (process {up.process.pid})" in second.stderr
 
