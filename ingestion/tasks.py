@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Event
 from typing import Any
 
@@ -17,18 +19,25 @@ _jobs: set[Event] = set()  # the stop of every job that runs in this process
 @shared_task(name="ingestion.fetch", ignore_result=True)
 def fetch(request_id: int) -> None:
     """Fetch a FetchRequest of this id, from where it stands."""
-    stop = Event()
-    _jobs.add(stop)
-    try:
+    with _job() as stop:
         history_actor.fetch(request_id, stop)
-    finally:
-        _jobs.discard(stop)
 
 
 @shared_task(name="ingestion.pairs", ignore_result=True)
 def pairs() -> None:
     """Read the provider's list of pairs."""
-    refresh_pairs()
+    with _job() as stop:
+        refresh_pairs(stop)
+
+
+@contextmanager
+def _job() -> Iterator[Event]:
+    stop = Event()
+    _jobs.add(stop)
+    try:
+        yield stop
+    finally:
+        _jobs.discard(stop)
 
 
 @worker_shutting_down.connect
