@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from threading import Event
+
 import structlog
 from django.conf import settings
 
 from datastore import pairs
 from datastore.provider import UNNAMED, current_provider
 from ingestion.budget import Budget
-from ingestion.providers.client import RestClient
-from ingestion.providers.rest import PairList, RateLimited
+from ingestion.providers.client import RestClient, beside
+from ingestion.providers.rest import PairList, RateLimited, Trouble, Unavailable
 
 log = structlog.get_logger(__name__)
 
+LOOK_EVERY = 0.5  # seconds between two looks whether the answer is still wanted
 
-def refresh_pairs() -> bool:
-    """Ask the provider for its pairs and take them; False where that failed: the list that there is stays."""
+
+def refresh_pairs(stop: Event) -> bool:
+    """Ask the provider for its pairs and take them; False where that failed: the list that there is stays.
+
+    Gives up as soon as stop is set.
+    """
     budget = Budget()
     if wait := budget.take():
         return _failed(f"the rate budget is used up for {wait:.0f} s")
     client = RestClient(settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY)
     try:
-        said = client.pairs()
+        said = _answer(client, stop)
     finally:
         client.close()
     if isinstance(said, RateLimited):
@@ -29,6 +37,14 @@ def refresh_pairs() -> bool:
     if not isinstance(said, PairList):
         return _failed(said.reason)
     return _taken(said)
+
+
+def _answer(client: RestClient, stop: Event) -> PairList | Trouble:
+    call = beside(client.pairs)
+    while not stop.is_set():
+        with suppress(TimeoutError):
+            return call.result(timeout=LOOK_EVERY)
+    return Unavailable("the job was stopped")
 
 
 def _taken(said: PairList) -> bool:

@@ -44,7 +44,8 @@ def reconcile() -> None:
 @shared_task(name="ingestion.pairs", ignore_result=True)
 def pairs() -> None:
     """Read the provider's list of pairs."""
-    refresh_pairs()
+    with _job() as stop:
+        refresh_pairs(stop)
 
 
 @worker_shutting_down.connect

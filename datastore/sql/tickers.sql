@@ -13,27 +13,51 @@ select c.market_id, c.resolution, micros(c.start), micros(c.stop)
  where c.source = 'live' and c.resolution = 0 or c.source = 'provider' and c.resolution = 60;
 
 -- name: figures
--- The parts (stretches of one stored series each) of many markets, every market's aggregated into one row.
-select s.market_id, s.open::text, s.high::text, s.low::text, s.close::text, s.volume::text, s.quote_volume::text, s.trades,
-       trim_scale(s.close - s.open)::text, round(100 * (s.close - s.open) / nullif(s.open, 0), 4)::text
-  from (select p.market_id, (array_agg(x.open order by x.open_time))[1] as open, max(x.high) as high, min(x.low) as low,
-               (array_agg(x.close order by x.open_time desc))[1] as close, trim_scale(sum(x.volume)) as volume,
-               trim_scale(sum(x.quote_volume)) as quote_volume,
-               case when count(x.trades) = count(*) then sum(x.trades)::int end as trades
-          from unnest(%(markets)s::int[], %(starts)s::bigint[], %(stops)s::bigint[], %(resolutions)s::int[], %(provider)s::boolean[])
-               p (market_id, start, stop, resolution, provider)
-         cross join lateral (
-               select c.open_time, c.open, c.high, c.low, c.close, c.volume, c.quote_volume, c.trades
-                 from candle c
-                where not p.provider and c.market_id = p.market_id and c.resolution = p.resolution
-                  and c.open_time >= instant(p.start) and c.open_time < instant(p.stop) and c.trades > 0
-               union all
-               select c.open_time, trim_scale(c.open), trim_scale(c.high), trim_scale(c.low), trim_scale(c.close),
-                      c.volume, c.quote_volume, null
-                 from provider_candle c
-                where p.provider and c.market_id = p.market_id and c.resolution = p.resolution
-                  and c.open_time >= instant(p.start) and c.open_time < instant(p.stop)) x
-         group by p.market_id) s;
+-- The parts (stretches of one stored series each) of many markets, every market's aggregated into one row. First and
+-- last price are index probes of each part: ordering a day of minutes costs more than adding them up.
+with part as (
+    select p.market_id, p.start, x.*
+      from unnest(%(markets)s::int[], %(starts)s::bigint[], %(stops)s::bigint[], %(resolutions)s::int[], %(provider)s::boolean[])
+           p (market_id, start, stop, resolution, provider)
+     cross join lateral (
+           select a.*,
+                  (select c.open from candle c
+                    where c.market_id = p.market_id and c.resolution = p.resolution and c.open_time >= instant(p.start)
+                      and c.open_time < instant(p.stop) and c.trades > 0 order by c.open_time limit 1) as open,
+                  (select c.close from candle c
+                    where c.market_id = p.market_id and c.resolution = p.resolution and c.open_time >= instant(p.start)
+                      and c.open_time < instant(p.stop) and c.trades > 0 order by c.open_time desc limit 1) as close
+             from (select max(c.high) as high, min(c.low) as low, sum(c.volume) as volume, sum(c.quote_volume) as quote_volume,
+                          sum(c.trades) as trades, count(*) as n
+                     from candle c
+                    where c.market_id = p.market_id and c.resolution = p.resolution and c.open_time >= instant(p.start)
+                      and c.open_time < instant(p.stop) and c.trades > 0) a
+            where not p.provider
+           union all
+           select a.*,
+                  (select c.open from provider_candle c
+                    where c.market_id = p.market_id and c.resolution = p.resolution and c.open_time >= instant(p.start)
+                      and c.open_time < instant(p.stop) order by c.open_time limit 1),
+                  (select c.close from provider_candle c
+                    where c.market_id = p.market_id and c.resolution = p.resolution and c.open_time >= instant(p.start)
+                      and c.open_time < instant(p.stop) order by c.open_time desc limit 1)
+             from (select max(c.high), min(c.low), sum(c.volume), sum(c.quote_volume), null::bigint, count(*)
+                     from provider_candle c
+                    where c.market_id = p.market_id and c.resolution = p.resolution and c.open_time >= instant(p.start)
+                      and c.open_time < instant(p.stop)) a
+            where p.provider) x
+     where x.n > 0
+), whole as (
+    select market_id, (array_agg(open order by start))[1] as open, max(high) as high, min(low) as low,
+           (array_agg(close order by start desc))[1] as close, sum(volume) as volume, sum(quote_volume) as quote_volume,
+           case when count(trades) = count(*) then sum(trades)::int end as trades
+      from part
+     group by market_id
+)
+select market_id, trim_scale(open)::text, trim_scale(high)::text, trim_scale(low)::text, trim_scale(close)::text,
+       trim_scale(volume)::text, trim_scale(quote_volume)::text, trades, trim_scale(close - open)::text,
+       round(100 * (close - open) / nullif(open, 0), 4)::text
+  from whole;
 
 -- name: last
 -- The newest price that is stored of many markets, whenever that was, and the time of the newest trade that is.

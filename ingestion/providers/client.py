@@ -78,9 +78,9 @@ class RestClient:
         self._pool.clear()
 
 
-def beside(call: Callable[[], Outcome]) -> Future[Outcome]:
+def beside(call: Callable[[], Said]) -> Future[Said]:
     """Make a call that may take longer than a turn may be silent; a process that ends does not wait for it."""
-    answer: Future[Outcome] = Future()
+    answer: Future[Said] = Future()
 
     def run() -> None:
         try:
@@ -88,5 +88,5 @@ def beside(call: Callable[[], Outcome]) -> Future[Outcome]:
         except BaseException as exc:  # whatever it is, it is for the one who waits
             answer.set_exception(exc)
 
-    Thread(target=run, name="history-call", daemon=True).start()
+    Thread(target=run, name="provider-call", daemon=True).start()
     return answer

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event, Timer
 from typing import Any
 
 import pytest
@@ -61,12 +64,13 @@ def test_an_answer_that_is_no_list_is_told_apart(said: object, kind: type) -> No
     assert isinstance(said, kind)
 
 
+@pytest.fixture(autouse=True)
+def full_budget() -> None:
+    get_redis_connection("default").delete("ck:budget:history:calls", "ck:budget:history:pause")
+
+
 @pytest.fixture
 def simulator(tmp_path: Path, settings: Any) -> Iterator[Simulator]:
-    redis = get_redis_connection("default")
-    keys = redis.keys("ck:budget:history:*")
-    if keys:
-        redis.delete(*keys)
     with running(tmp_path, "--markets", "coinbase:BTC-USD", "--listed", "okx:SOL-USDT,coinbase:BTC-USD") as started:
         settings.CRYPTOCOMPARE_REST_URL = started.rest_url
         yield started
@@ -78,28 +82,38 @@ def spellings() -> dict[str, str]:
 
 def test_the_simulator_s_list_is_taken_and_costs_one_call_of_the_budget(simulator: Simulator) -> None:
     left = Budget().left()["day"].calls
-    assert refresh_pairs()
+    assert refresh_pairs(Event())
     assert spellings() == {"coinbase:BTC-USD": "Coinbase", "okx:SOL-USDT": "OKX"}
     assert Budget().left()["day"].calls == left - 1
     assert simulator.get("/control/stats")["rest_calls"]["/data/v3/all/exchanges"] == 1
 
 
 def test_what_is_known_stays_where_the_provider_fails(simulator: Simulator) -> None:
-    assert refresh_pairs()
+    assert refresh_pairs(Event())
     before = list(Pair.objects.values())
     simulator.fault("error", seconds=60)
-    assert not refresh_pairs()
+    assert not refresh_pairs(Event())
     simulator.fault("reset")
     simulator.fault("ratelimit", seconds=60)
-    assert not refresh_pairs()
+    assert not refresh_pairs(Event())
     simulator.fault("reset")
-    assert not refresh_pairs(), "the provider said that we are over its limit: it is not asked for a while"
+    assert not refresh_pairs(Event()), "the provider said that we are over its limit: it is not asked for a while"
     assert list(Pair.objects.values()) == before
+
+
+def test_a_provider_that_is_still_computing_does_not_hold_a_worker_that_stops(settings: Any) -> None:
+    stop = Event()
+    Timer(0.3, stop.set).start()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings.CRYPTOCOMPARE_REST_URL = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        assert not refresh_pairs(stop)
+    assert 0.3 <= time.monotonic() - began < 3
 
 
 def test_the_list_of_another_provider_is_not_taken(simulator: Simulator) -> None:
     remember_provider("somebody else", False)
-    assert not refresh_pairs()
+    assert not refresh_pairs(Event())
     assert not Pair.objects.exists()
 
 
