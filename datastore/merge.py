@@ -144,6 +144,8 @@ def _facts(market: Market, frame: Timeframe, start: datetime | None, stop: datet
     """Return the facts of the range and somewhat more, for where it lies is only known with them."""
     low = None if start is None else frame.floor(start)
     high = None if stop is None else frame.ceil(stop)
+    if low is not None and high is not None:
+        high = max(high, frame.after(low))
     if low is not None and limit is not None:
         high = min(high, frame.after(low, limit)) if high else frame.after(low, limit)
     length = timedelta(seconds=frame.seconds) or LONGEST

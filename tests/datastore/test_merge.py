@@ -233,3 +233,13 @@ def test_a_run_of_stored_and_made_hours_keeps_their_order(btc: Market, provider_
     assert [(row[0] - NOON // 1000) // 3_600_000 for row in series.rows] == [0, 1, 2, 3, 4, 5]
     assert [row[4] for row in series.rows] == ["1", "2", "3", "4", "5", "6"]
     assert shown(series)[-1][:3] == ("gap", 360, 420)
+
+
+def test_a_range_of_no_length_is_the_bucket_that_it_lies_in(btc: Market, provider_time: ProviderTime) -> None:
+    provider_time.set(NOON + HOUR)
+    store(opened(1, NOON), trade(2, NOON + 5 * SECOND), watermark(3, NOON + MINUTE))
+    for timeframe, state in (("1m", "live"), ("5m", "partial")):
+        for stop in (NOON, NOON - MINUTE):
+            series = read_series(btc, timeframe, moment(NOON), moment(stop))
+            assert [segment.state for segment in series.segments] == [state]
+            assert series.count == 1

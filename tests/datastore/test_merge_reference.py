@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import transaction
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from datastore.markets import ensure_markets
@@ -236,3 +236,32 @@ def test_the_reference_itself_knows_when_time_is_held(live: list[tuple[int, int]
     assert holds(live, start, stop) == (
         start >= stop or all(any(low <= at < high for low, high in live) for at in edges)
     )
+
+
+@settings(max_examples=60)
+@given(
+    timeframe=st.sampled_from(list(TIMEFRAMES)),
+    scene=st.one_of(near_scenes(), wide_scenes()),
+    limit=st.integers(1, 40),
+    bounded=st.booleans(),
+    forward=st.booleans(),
+)
+def test_a_range_counted_in_buckets_is_answered_as_the_same_range_by_its_bounds(
+    provider_time: ProviderTime, timeframe: str, scene: Scene, limit: int, bounded: bool, forward: bool
+) -> None:
+    market = ensure_markets([f"coinbase:L{next(numbered)}-USD"])[0]
+    trades = [
+        trade(n, ts, str(price), str(amount), market=market.symbol, received_at=ts)
+        for n, (ts, price, amount) in enumerate(scene.traded, 1)
+    ]
+    provider_time.set(FIRST - DAY)
+    fill(market, World(scene.now, None, True, trades, scene.live, scene.answers, scene.candles))
+    provider_time.set(scene.now)
+    low = moment(min(scene.bounds)) if forward else None
+    counted = read_series(market, timeframe, low, moment(max(scene.bounds)) if bounded else None, limit=limit)
+    plain = read_series(market, timeframe, counted.start, counted.stop)
+    half_minute = 30 * SECOND  # nothing changes its state within one
+    assume(micros(counted.server_time) // half_minute == micros(plain.server_time) // half_minute)
+    assert (counted.start, counted.stop, counted.segments) == (plain.start, plain.stop, plain.segments)
+    assert counted.rows == plain.rows
+    assert counted.complete_until == plain.complete_until
