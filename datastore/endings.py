@@ -53,7 +53,8 @@ def refuse(market: Market, resolution: int, start: datetime, stop: datetime, rea
     for other in alike:
         start, stop = min(start, other.start), max(stop, other.stop)
     alike.delete()
-    holes.filter(final=False, start__gte=start, stop__lte=stop).delete()
+    for open_hole in holes.filter(final=False, start__lt=stop, stop__gt=start):
+        _cut_out(open_hole, (micros_of(start), micros_of(stop)))
     GapRepair.objects.create(
         market=market,
         resolution=resolution,
@@ -64,6 +65,14 @@ def refuse(market: Market, resolution: int, start: datetime, stop: datetime, rea
         version=market.version + 1,
     )
     return True
+
+
+def _cut_out(hole: GapRepair, final: Interval) -> None:
+    """Leave of a hole under repair what is not refused: nobody should read of both for the same time."""
+    kept = {name: getattr(hole, name) for name in ("market", "resolution", "reason", "version", "attempts", "next_try")}
+    for low, high in subtract([(micros_of(hole.start), micros_of(hole.stop))], [final]):
+        GapRepair.objects.create(start=moment(low), stop=moment(high), **kept)
+    hole.delete()
 
 
 def _end(request: FetchRequest, state: str, error: str | None) -> None:

@@ -115,7 +115,8 @@ def _ask(market: Market, resolution: int, holes: list[Hole]) -> Iterator[Hole]:
     now: datetime = fetch_value("select statement_timestamp()")
     holes.sort(key=lambda hole: hole.start)
     asked = fetches.active(market, resolution, holes[0].start, holes[-1].stop)
-    taken = union((micros_of(one.start), micros_of(one.stop)) for one in asked)
+    taken = _spans(asked)
+    own = _spans(one for one in asked if one.purpose == fetches.Purpose.GAP)
 
     def is_due(hole: Hole) -> bool:
         waits = hole.next_try is not None and hole.next_try > now
@@ -127,7 +128,12 @@ def _ask(market: Market, resolution: int, holes: list[Hole]) -> Iterator[Hole]:
             bounds = neighbours[0].start, neighbours[-1].stop
             fetches.ask(market, resolution, *bounds, fetches.Purpose.GAP)
         for hole in neighbours:
-            yield _after_try(hole, now) if due else hole
+            asked_ahead = not hole.attempts and not subtract([hole.interval], own)
+            yield _after_try(hole, now) if due or asked_ahead else hole
+
+
+def _spans(requests: Iterable[FetchRequest]) -> list[Interval]:
+    return union((micros_of(one.start), micros_of(one.stop)) for one in requests)
 
 
 def _cut(hole: Hole, taken: Sequence[Interval]) -> list[Hole]:

@@ -153,6 +153,13 @@ def test_a_hole_that_was_refused_for_good_is_not_asked_for_again(btc: Market) ->
     assert [(row.final, row.reason) for row in open_holes(btc)] == [(True, "older than kept")]
 
 
+def test_what_is_refused_of_a_hole_is_cut_out_of_it_at_once(btc: Market) -> None:
+    scan()
+    store(failed(FetchRequest.objects.get().pk, NOON + 11 * MINUTE, NOON + 13 * MINUTE))
+    assert rows() == [(10, 11, "socket lost", 1), (13, 16, "socket lost", 1)]
+    assert [row.final for row in open_holes(btc)] == [False, True, False]
+
+
 def test_a_hole_that_grows_is_asked_for_where_it_grew(btc: Market, provider_time: ProviderTime) -> None:
     provider_time.set(NOON + 35 * MINUTE)  # nothing since 12:30: the feed is stale
     scan()
@@ -160,11 +167,11 @@ def test_a_hole_that_grows_is_asked_for_where_it_grew(btc: Market, provider_time
     fetches.start(FetchRequest.objects.latest("start").pk, "job")
     provider_time.set(NOON + 36 * MINUTE)
     scan()
-    assert rows()[1:] == [(30, 33, "feed stale", 1), (33, 34, "feed stale", 0)]
+    assert rows()[1:] == [(30, 34, "feed stale", 1)]
     assert requests() == [(10, 34, "fetching"), (34, 35, "queued")]
     provider_time.set(NOON + 37 * MINUTE)
     scan()
-    assert rows()[1:] == [(30, 33, "feed stale", 1), (33, 35, "feed stale", 0)]
+    assert rows()[1:] == [(30, 35, "feed stale", 1)]
     assert requests() == [(10, 34, "fetching"), (34, 36, "queued")]
 
 

@@ -73,7 +73,7 @@ class Platform:
         except BaseException:
             self._destroy()
             raise
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
         self.provider = httpx.Client(base_url=self.addresses["rest_url"], timeout=10)
         return self
 
