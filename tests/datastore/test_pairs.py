@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -176,14 +175,12 @@ def crowd() -> Iterator[None]:
         ("nowhere:ZZTOP-USD", None),
     ],
 )
-def test_near_names_are_found_quickly_among_twenty_thousand(crowd: None, asked: str, near: str | None) -> None:
-    began = time.perf_counter()
-    found = near_names(asked, pairs.alike(asked))
-    assert time.perf_counter() - began < 0.2
+def test_near_names_among_twenty_thousand_are_chosen_from_few(crowd: None, asked: str, near: str | None) -> None:
+    candidates = pairs.alike(asked)
+    assert len(candidates) < 2_000, "comparing each with the name is what costs time"
+    found = near_names(asked, candidates)
     assert near is None or near in found
 
 
-def test_a_spelling_is_found_quickly_among_twenty_thousand(crowd: None) -> None:
-    began = time.perf_counter()
+def test_a_spelling_is_found_among_twenty_thousand(crowd: None) -> None:
     assert find_market("Exchange7:btcusdt").symbol == "exchange7:BTC-USDT"
-    assert time.perf_counter() - began < 0.1
