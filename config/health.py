@@ -28,9 +28,9 @@ def ready(request: HttpRequest) -> JsonResponse:
 
 
 def fresh(request: HttpRequest) -> JsonResponse:
-    """Answer 200 if every market of MARKETS is fresh and whole, else 503 with the reasons of each that is not."""
+    """Answer 200 if every followed market is fresh and whole, else 503 with the reasons of each that is not."""
     try:
-        found = doubts(settings.MARKETS)
+        found = doubts()
     except DatabaseError as exc:
         return JsonResponse({"status": "not fresh", "failing": {"database": reason_of(exc)}, "markets": {}}, status=503)
     failing = {symbol: reasons for symbol, reasons in found.items() if reasons}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -17,11 +16,10 @@ WHOLE_FOR = timedelta(days=1)
 NAMED = 5  # gaps of a market that are named; the others are counted
 
 
-def doubts(symbols: Sequence[str]) -> dict[str, list[str]]:
-    """Return by market why it is not fresh or not whole; none where it is both."""
-    known = {market.symbol: market for market in Market.objects.filter(symbol__in=symbols)}
+def doubts() -> dict[str, list[str]]:
+    """Return by followed market why it is not fresh or not whole; none where it is both."""
     now = provider_now()
-    return {symbol: _doubts(known[symbol], now) if symbol in known else ["unknown market"] for symbol in symbols}
+    return {market.symbol: _doubts(market, now) for market in Market.objects.filter(followed=True)}
 
 
 def _doubts(market: Market, now: datetime) -> list[str]:

@@ -36,7 +36,7 @@ def reconcile(stop: Event) -> None:
     budget = Budget()
     client = RestClient(settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY)
     try:
-        for market in Market.objects.order_by("id"):
+        for market in Market.objects.filter(followed=True).order_by("id"):
             with structlog.contextvars.bound_contextvars(market=market.symbol):
                 if reason := _reconcile(market, client, budget, stop):
                     log.warning("reconciliation waits", reason=reason)

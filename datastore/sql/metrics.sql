@@ -1,11 +1,12 @@
 -- name: ages
--- How far each market's watermark, feed and comparison with the provider lie behind the provider's time, seconds.
+-- How far each followed market's watermark, feed and comparison with the provider lie behind the provider's time, seconds.
 select m.symbol,
        extract(epoch from provider_now() - market_watermark(
            m.watermark, m.live_stop, behind_since(m.id, m.symbol, m.live_stop), %(stale)s))::float,
        extract(epoch from provider_now() - m.live_stop)::float,
        extract(epoch from provider_now() - (select max(r.stop) from reconciliation r where r.market_id = m.id))::float
   from market m
+ where m.followed
  order by m.symbol;
 
 -- name: gaps
@@ -15,6 +16,7 @@ select m.symbol, r.resolution, f.final, count(g.id), coalesce(extract(epoch from
  cross join (values (60), (3600), (86400)) as r (resolution)
  cross join (values (false), (true)) as f (final)
   left join gap_repair g on g.market_id = m.id and g.resolution = r.resolution and g.final = f.final
+ where m.followed or g.id is not null
  group by m.symbol, r.resolution, f.final
  order by m.symbol, r.resolution, f.final;
 
