@@ -18,12 +18,12 @@ from pathlib import Path
 from threading import Event, Thread
 
 import psycopg
-from tests.waiting import until
 
 from benchmarks.load import Figures, Load
 from benchmarks.load import run as generate
 from benchmarks.platform import folder, running
 from config.embedded import free_port
+from tests.waiting import until
 
 MARKET = "coinbase:BTC-USD"
 HOT = f"/api/v1/candles?market={MARKET}&timeframe=1m"
@@ -78,9 +78,10 @@ def run() -> list[str]:
 
 def _figures(port: int, key: str, closes: Closes) -> list[str]:
     def load(path: str, **more: int) -> Figures:
-        return generate(Load(port, path, headers={"X-API-Key": key}, **more))
+        return generate(Load(port, path, headers={"X-API-Key": key}, first=int(time.time() * 1000), **more))
 
-    _warm(port, key)
+    for path in ("/empty", "/framework", HOT, COLD):
+        load(path, connections=4)  # warm
     empty, framework = load("/empty"), load("/framework")
     hot = load(HOT, sample=EVERY)
     again, cold, alone = load("/empty"), load(COLD), load(COLD, connections=1)
@@ -99,11 +100,6 @@ def _figures(port: int, key: str, closes: Closes) -> list[str]:
     ]
 
 
-def _warm(port: int, key: str) -> None:
-    for path in ("/empty", "/framework", HOT, COLD):
-        generate(Load(port, path, seconds=2, headers={"X-API-Key": key}))
-
-
 def _close(body: str) -> str:
     return str(json.loads(body)["candles"][-1][4])
 
@@ -119,7 +115,7 @@ def _web(home: Path) -> Iterator[int]:
     """Run a web process like the platform's, which has the two empty views beside its own."""
     port = free_port()
     os.environ.update(CANDLEKEEP_HOME=str(home), PORT=str(port), DJANGO_SETTINGS_MODULE="config.settings")
-    os.environ["RATE_LIMIT_PER_KEY"] = "100000000"
+    os.environ["RATE_LIMIT_PER_KEY"] = "6000000"
     from config.supervision.processes import web_program
 
     program = web_program(os.environ)

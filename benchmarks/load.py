@@ -19,13 +19,14 @@ CHUNK = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Ask `path` ({n} is the number of the request) over so many connections for so many seconds."""
+    """Ask `path` ({n} is the number of the request, from `first` on) over so many connections for so many seconds."""
 
     port: int
     path: str
     seconds: float = 5.0
     connections: int = 8
     headers: dict[str, str] = field(default_factory=dict)
+    first: int = 0
     sample: int = 0  # every so manieth answer is kept with its time; 0: none
 
 
@@ -92,11 +93,11 @@ def _measure(load: Load) -> Figures:
     statuses: dict[str, int] = {}
     samples: list[tuple[float, str]] = []
     waiting = selectors.DefaultSelector()
-    for number in range(load.connections):
+    for number in range(load.first, load.first + load.connections):
         connection = _Connection(load)
         waiting.register(connection.socket, selectors.EVENT_READ, connection)
         connection.ask(number)
-    began, number = time.perf_counter(), load.connections
+    began, number = time.perf_counter(), load.first + load.connections
     while time.perf_counter() - began < load.seconds:
         for key, _ in waiting.select(timeout=1):
             if (answer := key.data.read()) is None:
