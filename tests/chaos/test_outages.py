@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -23,6 +22,12 @@ select name, coalesce(waiting_for, last_error) from ingestion_producer where wai
 union all
 select name, coalesce(waiting_for, last_error) from consumers_fixedtopicconsumer
  where waiting_for is not null or state = 'error'
+"""
+
+
+ENDS = """
+select c.reason from coverage c join market m on m.id = c.market_id
+ where m.symbol = %s and c.source = 'live' and c.stop >= to_timestamp(%s)
 """
 
 
@@ -130,7 +135,7 @@ def asked(platform: Platform) -> httpx.Response | None:
         return None
 
 
-def test_a_flushed_stream_is_made_anew_and_its_lost_records_are_a_gap_with_that_reason(platform: Platform) -> None:
+def test_a_flushed_stream_is_made_anew_and_its_lost_records_are_named_and_fetched_again(platform: Platform) -> None:
     before = settled(platform)
     with platform.frozen("fixed-consumer"):
         # So that records lie in the stream when it is emptied.
@@ -145,17 +150,18 @@ def test_a_flushed_stream_is_made_anew_and_its_lost_records_are_a_gap_with_that_
 
 
 def expect_named_loss(platform: Platform, market: str, before: float) -> None:
-    """Find one hole around the flush whose reason is the stream's loss, and no other fault."""
+    """Find one break around the flush whose reason is the stream's loss, filled by the provider, and no other fault."""
     evidence = evidence_since_start(platform, market)
     around = Span(round((before - 10) * SECOND), round((before + 60) * SECOND))
     excused = replace(evidence, log=replace(evidence.log, garbage=[*evidence.log.garbage, (around.stop, "text", "")]))
     excused = replace(excused, grace=evidence.grace + around.stop - around.start)
     assert faults(excused) == []
     assert [span for span in holes(evidence) if touched(span, [around])]
-    body = platform.candles(market, **{"from": around.start // 1000 // 60_000 * 60_000, "to": around.stop // 1000})
-    reasons = {part["reason"] for part in body["coverage"] if part["state"] in ("gap", "partial")}
-    assert any((reason or "").startswith("stream lost ") for reason in reasons), json.dumps(body["coverage"])
+    reasons = {reason for (reason,) in platform.rows(ENDS, market, around.start / SECOND)}
+    assert any((reason or "").startswith("stream lost ") for reason in reasons), reasons
     assert evidence.looked_at.stop > around.start + MINUTE
+    asked = {"from": around.start // 1000 // 60_000 * 60_000, "to": around.stop // 1000}
+    until("it is fetched again", lambda: platform.candles(market, **asked, wait=0)["complete"], 2 * RECOVERY)
 
 
 def grouped(platform: Platform) -> bool:
