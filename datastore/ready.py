@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -24,9 +25,10 @@ from datastore.intervals import micros_of
 from datastore.line import Script
 from datastore.merge import Series
 from datastore.models import Market
-from datastore.rates import TAKE, Bucket, Turn, turn_of
+from datastore.rates import TAKE, Bucket, Turn, numbers, turn_of
 
-CONFIRMED = 2_000_000  # microseconds that a version is believed after its confirmation
+CONFIRMED = 1_950_000  # microseconds that a version is believed after its confirmation
+AGAIN = 0.02  # seconds for which a process gives an answer again without a look: with the above, it is 2 s old at most
 MAKING = 250  # milliseconds that one reader has to make a newer answer while others get the one before
 LAGGING = 1_000_000  # microseconds: how old that one may be
 KEPT, LIFETIME = 256, 120_000  # answers at most, and milliseconds each
@@ -38,7 +40,7 @@ HIT, UNCONFIRMED = b"hit", b"unconfirmed"
 _LOOK = Script(
     TAKE
     + """
-local turn = KEYS[3] and {take(KEYS[3], ARGV[5], ARGV[6])} or false
+local turn = KEYS[3] and {take(KEYS[3], ARGV[5], ARGV[6], ARGV[7])} or false
 if turn and turn[1] == 0 then return {turn} end
 local time = redis.call('TIME')
 local clock = time[1] * 1000000 + time[2]
@@ -86,6 +88,7 @@ redis.call('ZREMRANGEBYRANK', 'ck:answers', 0, -most - 1)
 return 1
 """)
 _seen: dict[tuple[str, str], Kept] = {}  # by symbol and question, the oldest first
+_given: dict[tuple[str, str], tuple[float, Ready]] = {}  # when each was given last after a look
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +144,30 @@ def look(symbol: str, question: str, bucket: Bucket | None = None) -> tuple[Look
     values: list[Any] = [CONFIRMED, MAKING, LAGGING, seen.name if seen else b""]
     if bucket:
         keys.append(bucket.key)
-        values += [bucket.capacity, bucket.per_second]
+        values += numbers(bucket)
     try:
         taken, *found = _LOOK(keys, *values)
     except RedisError:
         return None, None
-    return _told(found, symbol, question, seen) if found else None, turn_of(taken) if taken else None
+    turn = turn_of(bucket, taken) if bucket and taken else None
+    told = _told(found, symbol, question, seen) if found else None
+    if told and told.hit:
+        _given[symbol, question] = (monotonic(), told.hit)
+    return told, turn
+
+
+def given_again(symbol: str, question: str) -> Look | None:
+    """Return the answer that was given a moment ago, with its time gone on; None where there is none so young."""
+    at, ready = _given.get((symbol, question), (0.0, None))
+    age = monotonic() - at
+    if ready is None or age >= AGAIN:
+        return None
+    return Look(b"", Ready(ready.kept, ready.watermark, ready.now + int(age * 1000)))
+
+
+def forget_given() -> None:
+    """Look for every answer anew."""
+    _given.clear()
 
 
 def keep(look: Look, question: str, series: Series, etag: str, parts: Sequence[bytes]) -> None:
@@ -183,7 +204,9 @@ def _remember(symbol: str, question: str, name: bytes, parts: Sequence[bytes]) -
     series, version, watermark, now, etag, *text = parts
     kept = Kept(series.decode(), int(version), _whole(watermark), int(now), name, etag.decode(), *text)
     if (symbol, question) not in _seen and len(_seen) >= KEPT:
-        _seen.pop(next(iter(_seen)), None)
+        oldest = next(iter(_seen))
+        _seen.pop(oldest, None)
+        _given.pop(oldest, None)
     _seen[symbol, question] = kept
     return kept
 

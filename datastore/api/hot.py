@@ -16,14 +16,15 @@ from datastore.api.series import cursor
 from datastore.api.throttle import RateLimit, apply, bucket_of
 from datastore.datastore_actor import is_awaited
 from datastore.merge import Series
-from datastore.ready import Ready, look
+from datastore.rates import take, taken_ahead
+from datastore.ready import Ready, given_again, look
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
 
 
 class TurnAndLook(RateLimit):
-    """The rate limit of a view that may have a ready answer: turn and answer come in one round trip."""
+    """The rate limit of a view that may have a ready answer: turn and answer come in one round trip, or in none."""
 
     def allow_request(self, request: Request, view: APIView) -> bool:
         """Return True, with what was found as the view's `seen`; raise Throttled where too many have come."""
@@ -31,7 +32,13 @@ class TurnAndLook(RateLimit):
         if name is None:
             return super().allow_request(request, view)
         bucket = bucket_of(request._request)
-        seen, turn = look(symbol, name, bucket)
+        turn = taken_ahead(bucket) if bucket else None
+        seen = given_again(symbol, name)
+        if seen is None:
+            seen, taken = look(symbol, name, None if turn else bucket)
+            turn = turn or taken
+        elif bucket and turn is None:
+            turn = take(bucket)
         apply(view, bucket, turn)
         view.seen = seen  # type: ignore[attr-defined]
         return True

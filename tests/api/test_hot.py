@@ -49,6 +49,13 @@ def live(market: Market) -> Live:
     return found
 
 
+@pytest.fixture(autouse=True)
+def each_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each answer of a test be looked for; those given again are the last test's affair."""
+    monkeypatch.setattr(ready, "AGAIN", 0.0)
+    ready.forget_given()
+
+
 def hash_of(key: str) -> dict[str, str]:
     found: dict[bytes, bytes] = get_redis_connection("default").hgetall(key)
     return {name.decode(): value.decode() for name, value in found.items()}
@@ -250,3 +257,21 @@ def test_a_ready_answer_takes_its_turn_like_any_other(client: Client, live: Live
     assert [int(answer["RateLimit-Remaining"]) for answer in answers] == [*reversed(range(LEAST_BURST)), 0]
     bad = client.get(f"{ADDRESS}&limit=no", REMOTE_ADDR="203.0.113.9")
     assert bad.status_code == 429, "a bad question is counted too"
+
+
+def test_what_was_given_a_moment_ago_is_given_again_without_the_cache(
+    client: Client, live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(ready, "AGAIN", 0.02)
+    monkeypatch.setattr(ready, "monotonic", lambda: now)
+    close_of(client)
+    first = body_of(client, ADDRESS)
+    get_redis_connection("default").flushall()
+    now += 0.019
+    again = body_of(client, ADDRESS)
+    assert again["candles"] == first["candles"]
+    assert again["server_time"] == first["server_time"] + 19
+    now += 0.002
+    live.trade("101")
+    assert close_of(client) == "101"

@@ -101,6 +101,41 @@ def test_a_tenth_of_a_minute_may_come_at_once(per_minute: int, capacity: int) ->
     assert turn and turn.remaining == capacity - 1
 
 
+def test_who_comes_often_needs_few_round_trips_and_every_turn_is_counted(
+    valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, now, asked = bucket(600_000), 1000.0, 0
+    script = rates._TAKE
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return script(*arguments)
+
+    monkeypatch.setattr(rates, "_TAKE", counted)
+    monkeypatch.setattr(rates, "monotonic", lambda: now)
+    remaining = []
+    for _ in range(1_000):
+        now += 0.0005
+        turn = take(own)
+        assert turn and turn.allowed
+        remaining.append(turn.remaining)
+    assert asked < 400
+    seconds, micros = valkey.time()
+    taken = (int(valkey.get(own.key) or 0) - seconds * 1_000_000 - micros) / (1_000_000 / own.per_second)
+    assert remaining[-1] < remaining[0]
+    assert taken <= 1_000 + rates.MOST_AHEAD, "what was not come for is lost, at most one handful"
+
+
+def test_threads_that_come_often_never_get_more_than_there_is() -> None:
+    own = bucket(6_000)
+    begun = monotonic()
+    with ThreadPoolExecutor(8) as pool:
+        turns = list(pool.map(take, [own] * 3_000))
+    allowed = sum(bool(turn and turn.allowed) for turn in turns)
+    assert own.capacity - rates.MOST_AHEAD <= allowed <= own.capacity + own.per_second * (monotonic() - begun) + 1
+
+
 def test_a_script_of_somebody_else_takes_from_the_same_bucket(valkey: redis.Redis) -> None:
     own = bucket()
     script = rates.TAKE + "local a, r, w = take(KEYS[1], ARGV[1], ARGV[2]) return a == 1 and 'answer' or ''"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.platform import Platform
-from tests.e2e.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 SPEED = 20
