@@ -13,6 +13,7 @@ from actors.resets import actor_models
 from datastore.clock import provider_now
 from datastore.models import DeadLetter, Market
 from datastore.provider import current_provider
+from ingestion.calls import calls_told
 
 ACTOR_COLUMNS = ("ACTOR", "NAME", "STATE", "BEAT", "OWNER", "WAITING FOR, LAST ERROR")
 MARKET_COLUMNS = ("MARKET", "WATERMARK", "BEHIND", "VERSION")
@@ -26,6 +27,7 @@ def overview(width: int | None = None) -> str:
     return "\n".join(
         [
             _provider_line(),
+            *(_cut(line, width) for line in calls_told()),
             "",
             *table(ACTOR_COLUMNS, [row for model in actor_models() for row in actor_rows(model)], width),
             "",

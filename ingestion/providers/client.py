@@ -12,14 +12,17 @@ from urllib3.exceptions import HTTPError
 
 from ingestion.providers.rest import (
     PAIRS_PATH,
+    RATE_PATH,
     Names,
     Outcome,
     PairList,
+    RateTold,
     Trouble,
     Unavailable,
     candles_path,
     read_answer,
     read_pairs,
+    read_rate,
 )
 from metering.table import PROVIDER_CALLS, PROVIDER_SECONDS
 
@@ -54,6 +57,10 @@ class RestClient:
     def pairs(self) -> PairList | Trouble:
         """Return the provider's list of pairs; never raises."""
         return self._timed(PAIRS_PATH, read_pairs, LARGEST_LIST)
+
+    def rate(self) -> RateTold | Trouble:
+        """Return what the provider says of the calls that are left to the key; never raises."""
+        return self._timed(RATE_PATH, read_rate, LARGEST)
 
     def _timed(self, path: str, read: Reader[Said], largest: int) -> Said | Unavailable:
         with PROVIDER_SECONDS.time():

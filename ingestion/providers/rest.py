@@ -1,4 +1,4 @@
-"""CryptoCompare's REST API, history and list of pairs: what to ask, and every kind of answer as a typed outcome.
+"""CryptoCompare's REST API, history, pairs and rate: what to ask, and every kind of answer as a typed outcome.
 
 Sources: the provider's parameter reference and captured answers. Nearly every legacy error travels with HTTP 200 and
 says so in its envelope; since 2026 a second envelope (`Err`) comes from the same host. `Data` is a list in v1 and an
@@ -21,6 +21,7 @@ from datastore.pairs import Listed
 
 SECOND = 1_000_000
 PAIRS_PATH = "/data/v3/all/exchanges"
+RATE_PATH = "/stats/rate/limit"
 PATHS = {60: "/data/v2/histominute", 3600: "/data/v2/histohour", 86_400: "/data/v2/histoday"}
 MOST_ROWS = 2000  # the greatest `limit`: more is an error, not a clamp
 RATE_LIMITED, NO_SUCH_MARKET = "99", "2"
@@ -101,6 +102,13 @@ class PairList:
     provider: str = ""  # as in Page
 
 
+@dataclass(frozen=True, slots=True)
+class RateTold:
+    """The calls that the provider still allows this key, whoever makes them, by window: second to month."""
+
+    left: dict[str, int]
+
+
 Trouble = RateLimited | Refused | Unauthorized | Unavailable
 Outcome = Page | Trouble
 
@@ -132,11 +140,16 @@ class _Exchange(msgspec.Struct):
     active: bool = msgspec.field(name="isActive", default=True)
 
 
+class _Rate(msgspec.Struct):
+    left: dict[str, int] = msgspec.field(name="calls_left")
+
+
 _envelope = msgspec.json.Decoder(_Envelope)
 _exchanges = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _exchange = msgspec.json.Decoder(_Exchange)
 _rows = msgspec.json.Decoder(list[msgspec.Raw] | _Nested)
 _row = msgspec.json.Decoder(Row)
+_rate = msgspec.json.Decoder(_Rate)
 
 
 def candles_path(names: Names, resolution: int, last: int, before: int) -> str:
@@ -162,6 +175,18 @@ def read_pairs(status: int, headers: Mapping[str, str], body: bytes) -> PairList
     """Return what an answer about pairs says; never raises."""
     said = _said(body)
     return _trouble(status, headers, said) or _pair_list(headers, said)
+
+
+def read_rate(status: int, headers: Mapping[str, str], body: bytes) -> RateTold | Trouble:
+    """Return what an answer about the key's own rate says; never raises."""
+    said = _said(body)
+    if trouble := _trouble(status, headers, said):
+        return trouble
+    try:
+        left = _rate.decode(said.data).left
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return Unavailable(STRANGE)
+    return RateTold({window: left[window] for window in WINDOWS if window in left})
 
 
 def _said(body: bytes) -> _Envelope:
