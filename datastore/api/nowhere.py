@@ -23,6 +23,8 @@ ADDRESSES = (
     "dead-letters/{id}/replay",
     "actors",
     "actors/{kind}/{name}",
+    "schema",
+    "docs",
 )
 
 
