@@ -169,6 +169,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "corsheaders",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",  # the files of the API's documentation page
     "django_celery_beat",
     "actors",
     "datastore",
@@ -223,6 +225,15 @@ REST_FRAMEWORK = {
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "datastore.api.answers.JsonAlways",
     "EXCEPTION_HANDLER": "datastore.api.problem.exception_handler",
     "URL_FORMAT_OVERRIDE": None,  # `format` is a parameter of candles, not DRF's
+    "DEFAULT_SCHEMA_CLASS": "datastore.api.schemas.document.TableSchema",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Candlekeep",
+    "VERSION": "v1",
+    "DESCRIPTION": "History and live trades of crypto markets as one provably continuous candle series.",
+    "OAS_VERSION": "3.1.1",
+    "SORT_OPERATIONS": "datastore.api.schemas.document.in_order",
+    "POSTPROCESSING_HOOKS": ["datastore.api.schemas.document.with_components"],
 }
 # Which web pages may read the API. Keys travel in headers, so cookies are of no use to them and stay out.
 CORS_ALLOW_ALL_ORIGINS = CORS_ORIGINS == [ANY]

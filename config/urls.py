@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 from config import health
 from config.front import front
 from config.metrics import metrics
+from datastore.api.nowhere import Nowhere
 
 urlpatterns = [
     path("", front),
     path("api/v1/", include("datastore.api.urls")),
+    re_path("^(udf|binance)(/|$)", Nowhere.as_view()),  # not served yet, which is said in the API's own shape
     path("admin/", admin.site.urls),
     path("health/live", health.live),
     path("health/ready", health.ready),

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.cache import get_conditional_response
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
@@ -38,6 +40,13 @@ def ready_answer(body: bytes, headers: Mapping[str, str] | None = None, status: 
         content_type="application/json",
         headers={"Cache-Control": "no-cache", **(headers or {})},
     )
+
+
+def unless_known(request: Request, tag: str) -> HttpResponseBase | None:
+    """Return 304 where If-None-Match names this tag, else None."""
+    response = HttpResponse(headers={"Cache-Control": "no-cache", "ETag": tag})
+    answer = get_conditional_response(request._request, etag=tag, response=response)
+    return None if answer is response else answer
 
 
 def pack(*parts: str | int | None) -> str:

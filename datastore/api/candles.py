@@ -9,15 +9,13 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import HttpResponse
 from django.http.response import HttpResponseBase
-from django.utils.cache import get_conditional_response
 from django.utils.decorators import method_decorator
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from datastore.api.access import spending
-from datastore.api.answers import json_answer, ready_answer
+from datastore.api.answers import json_answer, ready_answer, unless_known
 from datastore.api.compression import compressed
 from datastore.api.hot import TurnAndLook, asked, body_of, parts_of, usual
 from datastore.api.instants import to_ms
@@ -82,7 +80,7 @@ class Candles(APIView):
         running = request_json(found.request, found.refusal) if found.request else refused_json(found.refusal)
         kind = (question.timeframe, question.closed_only, question.numbers, question.fill)
         tag = etag(found.series, *kind, page.following, running)
-        if known := _unless_known(request, tag):
+        if known := unless_known(request, tag):
             return known
         body = candles_bytes(found.series, page.following, running)
         if seen and running is None and (name := usual(question)):
@@ -100,13 +98,13 @@ class CoverageView(APIView):
         page = _page(request.path, question)
         series = page.read()
         tag = etag(series, question.timeframe, "coverage", page.following)
-        return _unless_known(request, tag) or json_answer(coverage_json(series, page.following), {"ETag": tag})
+        return unless_known(request, tag) or json_answer(coverage_json(series, page.following), {"ETag": tag})
 
 
 def _given(request: Request, ready: Ready) -> HttpResponseBase:
     """Return a ready answer, or 304 where the asker has it."""
     count_answer("ready")
-    if "HTTP_IF_NONE_MATCH" in request.META and (known := _unless_known(request, ready.kept.etag)):
+    if "HTTP_IF_NONE_MATCH" in request.META and (known := unless_known(request, ready.kept.etag)):
         return known
     return ready_answer(body_of(ready), {"ETag": ready.kept.etag})
 
@@ -144,10 +142,3 @@ def _following(path: str, symbol: str, question: SeriesQuestion, span: Window) -
     if question.wait != DEFAULT_WAIT:
         parts["wait"] = f"{question.wait:g}"
     return f"{path}?{urlencode(parts, safe=':')}"
-
-
-def _unless_known(request: Request, tag: str) -> HttpResponseBase | None:
-    """Return 304 where If-None-Match names this tag, else None."""
-    response = HttpResponse(headers={"Cache-Control": "no-cache", "ETag": tag})
-    answer = get_conditional_response(request._request, etag=tag, response=response)
-    return None if answer is response else answer

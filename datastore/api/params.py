@@ -78,27 +78,31 @@ def parse_timeframe(text: str) -> str:
     return text
 
 
-def one_of(accepted: Sequence[str], later: Sequence[str] = ()) -> Parser:
-    """Return a parser of a choice; the values in later are designed but not served yet, and it says so."""
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """Parses a choice; the values in later are designed but not served yet, and it says so."""
 
-    def parse(text: str) -> str:
-        if text in later:
-            raise ValueError(f"is not available yet. Available: {', '.join(accepted)}.")
-        if text not in accepted:
-            raise ValueError(f"is unknown. Accepted: {', '.join(accepted)}.")
+    accepted: tuple[str, ...]
+    later: tuple[str, ...] = ()
+
+    def __call__(self, text: str) -> str:
+        """Return the choice; raise ValueError with all that may be chosen."""
+        if text in self.later:
+            raise ValueError(f"is not available yet. Available: {', '.join(self.accepted)}.")
+        if text not in self.accepted:
+            raise ValueError(f"is unknown. Accepted: {', '.join(self.accepted)}.")
         return text
 
-    return parse
 
-
+# What each address accepts. The OpenAPI document is made of these tables: datastore/api/schemas/parameters.py.
 RANGE: dict[str, Parser] = {"from": parse_instant, "to": parse_instant, "limit": parse_limit}
 SERIES: dict[str, Parser] = {"market": market_text, "timeframe": parse_timeframe, **RANGE}
 CANDLES: dict[str, Parser] = {
     **SERIES,
     "closed_only": parse_flag,
-    "numbers": one_of(["string", "float"]),
-    "format": one_of(["json"], later=["ccxt", "binance", "csv", "ndjson", "arrow", "parquet"]),
-    "fill": one_of(FILLS),
+    "numbers": OneOf(("string", "float")),
+    "format": OneOf(("json",), later=("ccxt", "binance", "csv", "ndjson", "arrow", "parquet")),
+    "fill": OneOf(FILLS),
     "wait": parse_wait,
 }
 BACKFILL: dict[str, Parser] = {
@@ -114,6 +118,10 @@ LETTERS: dict[str, Parser] = {
     "cursor": str,
 }
 TRADES: dict[str, Parser] = {"market": market_text, **RANGE, "cursor": str}
+FOLLOW: dict[str, Parser] = {"market": market_text}
+TICKERS: dict[str, Parser] = {"markets": parse_markets}
+SCHEMA: dict[str, Parser] = {"format": OneOf(("json", "yaml"))}
+ONE_MARKET, ONE_SERIES, ONE_SPAN = ("market",), ("market", "timeframe"), ("market", "timeframe", "from")  # required
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +172,7 @@ class LettersQuestion:
 
 def candles_question(query: Query) -> SeriesQuestion:
     """Return what GET candles asks for."""
-    values = _read(query, CANDLES, required=("market", "timeframe"))
+    values = _read(query, CANDLES, required=ONE_SERIES)
     return SeriesQuestion(
         **_series(values),
         closed_only=values.get("closed_only", False),
@@ -176,18 +184,18 @@ def candles_question(query: Query) -> SeriesQuestion:
 
 def coverage_question(query: Query) -> SeriesQuestion:
     """Return what GET coverage asks for."""
-    return SeriesQuestion(**_series(_read(query, SERIES, required=("market", "timeframe"))))
+    return SeriesQuestion(**_series(_read(query, SERIES, required=ONE_SERIES)))
 
 
 def backfill_question(query: Query) -> BackfillQuestion:
     """Return what POST backfill asks for."""
-    values = _read(query, BACKFILL, required=("market", "timeframe", "from"))
+    values = _read(query, BACKFILL, required=ONE_SPAN)
     return BackfillQuestion(values["market"], values["timeframe"], values["from"], values.get("to"))
 
 
 def trades_question(query: Query) -> TradesQuestion:
     """Return what GET trades asks for."""
-    values = _read(query, TRADES, required=("market",))
+    values = _read(query, TRADES, required=ONE_MARKET)
     if "cursor" in values and "from" in values:
         raise BadParameters({"cursor": ["stands for from: give one of the two."]})
     return TradesQuestion(
@@ -208,14 +216,20 @@ def letters_question(query: Query) -> LettersQuestion:
 
 def market_question(query: Query) -> str:
     """Return the market that POST markets names."""
-    market: str = _read(query, {"market": market_text}, required=("market",))["market"]
+    market: str = _read(query, FOLLOW, required=ONE_MARKET)["market"]
     return market
 
 
 def tickers_question(query: Query) -> list[str] | None:
     """Return the markets that GET tickers names, None: all that are followed."""
-    names: list[str] | None = _read(query, {"markets": parse_markets}).get("markets")
+    names: list[str] | None = _read(query, TICKERS).get("markets")
     return names
+
+
+def schema_question(query: Query) -> str:
+    """Return the format in which GET schema is asked for."""
+    chosen: str = _read(query, SCHEMA).get("format", "json")
+    return chosen
 
 
 def query_of(request: Request) -> Query:

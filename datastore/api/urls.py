@@ -7,6 +7,7 @@ from django.urls import path, re_path
 from datastore.api.actors import ActorDetail, ActorList, ActorReset
 from datastore.api.candles import Candles, CoverageView
 from datastore.api.dead_letters import DeadLetters, OneDeadLetter, Replay
+from datastore.api.documentation import Docs, SchemaView
 from datastore.api.markets import Markets, OneMarket
 from datastore.api.nowhere import Nowhere
 from datastore.api.requests import Backfill, OneRequest
@@ -28,5 +29,7 @@ urlpatterns = [
     path("actors", ActorList.as_view()),
     path("actors/<str:kind>/<str:name>", ActorDetail.as_view()),
     path("actors/<str:kind>/<str:name>/reset", ActorReset.as_view()),
+    path("schema", SchemaView.as_view()),
+    path("docs", Docs.as_view()),
     re_path(r"^[\s\S]*$", Nowhere.as_view()),  # a dot would let a line feed through to Django's own page
 ]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -14,7 +15,7 @@ from datastore.keys import forget_keys, make_key
 from datastore.line import forget_troubles
 from datastore.markets import ensure_markets
 from datastore.models import ApiKey, Market
-from tests.api import rows
+from tests.api import declared, rows
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +33,19 @@ def no_key_remembered() -> Iterator[None]:
     forget_keys()
     yield
     forget_keys()
+
+
+@pytest.fixture(autouse=True)
+def every_answer_is_as_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hold whatever the API answers in these tests against its OpenAPI document."""
+    ask = Client.request
+
+    def request(client: Client, **environ: Any) -> Any:
+        response = ask(client, **environ)
+        declared.check(response)
+        return response
+
+    monkeypatch.setattr(Client, "request", request)
 
 
 @pytest.fixture

@@ -40,6 +40,8 @@ ROUTES: dict[tuple[str, str], str] = {
     ("actors", "GET"): "actors",
     ("actors/<str:kind>/<str:name>", "GET"): "actors/producer/nobody",
     ("actors/<str:kind>/<str:name>/reset", "POST"): "actors/producer/nobody/reset",
+    ("schema", "GET"): "schema",
+    ("docs", "GET"): "docs",
 }
 
 

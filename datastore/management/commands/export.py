@@ -12,7 +12,7 @@ import msgspec
 from django.core.management.base import BaseCommand, CommandError
 
 from datastore.api.instants import to_ms
-from datastore.api.params import one_of
+from datastore.api.params import OneOf
 from datastore.api.series import COLUMNS, coverage_json
 from datastore.export import Export, Question
 from datastore.fill import FILLS, NONE
@@ -22,7 +22,7 @@ from datastore.merge import Series
 from datastore.shapes import CSV
 
 STDOUT = "-"
-LATER = ["json", "ndjson", "arrow", "parquet"]
+LATER = ("json", "ndjson", "arrow", "parquet")
 
 
 class Command(BaseCommand):
@@ -35,7 +35,7 @@ class Command(BaseCommand):
         add_market(parser)
         add_timeframe(parser)
         add_span(parser, required=True, default="where to begin")
-        formats = parsed(one_of(["csv"], later=LATER))
+        formats = parsed(OneOf(("csv",), later=LATER))
         parser.add_argument("--format", type=formats, default="csv", metavar="FORMAT", help="csv")
         parser.add_argument("--output", required=True, metavar="FILE", help="a file, or - for standard output")
         parser.add_argument("--certificate", metavar="FILE", help="default: FILE.coverage.json; none beside -")

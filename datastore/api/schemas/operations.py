@@ -1,0 +1,166 @@
+"""What the document says of each route and method: one entry per operation, by its address under /api/v1/."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from datastore.api import params
+from datastore.api.params import ONE_MARKET, ONE_SERIES, ONE_SPAN, Parser
+from datastore.api.schemas.basics import TEXT, Schema, named
+from datastore.api.schemas.problems import RATES, headers
+
+JSON, HTML, YAML = "application/json", "text/html", "application/yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One good answer: what it means, its schema (None: no body), its headers beside those of the rate limit."""
+
+    meaning: str
+    schema: Schema | None = None
+    headers: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = (JSON,)
+
+    def shown(self) -> Schema:
+        """Return the answer as a response of the document."""
+        content = {kind: {"schema": self.schema} for kind in self.kinds} if self.schema is not None else None
+        told: Schema = {"description": self.meaning, "headers": headers((*RATES, *self.headers))}
+        return told if content is None else told | {"content": content}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one route: query or body as parsed by the tables of params.py, answers and refusals by status."""
+
+    name: str
+    group: str
+    summary: str
+    answers: Mapping[int, Answer]
+    query: Mapping[str, Parser] = field(default_factory=dict)
+    body: Mapping[str, Parser] | None = None
+    required: tuple[str, ...] = ()
+    refusals: tuple[int, ...] = ()  # beside those that any operation may have
+    details: str = ""
+
+
+def _ok(name: str, meaning: str = "The answer.", headers: tuple[str, ...] = ()) -> Answer:
+    return Answer(meaning, named(name), headers)
+
+
+UNCHANGED = Answer("`If-None-Match` names the answer that is true still.", None, ("ETag",))
+FETCHING = _ok(
+    "Accepted", "Nothing is there yet; it is being fetched, `Location` tells how far.", ("Location", "Retry-After")
+)
+FETCHED = (
+    "A gap that nobody has tried to fetch is asked of the provider, and the answer waits for it. Then it is what there "
+    "is: `complete` false and `request` naming the running fetch."
+)
+DOCUMENT = Answer("OpenAPI 3.1.", named("Document"), ("ETag",), (JSON, YAML))
+SHOWN = "dead-letters/{number}"
+ACTOR = "actors/{kind}/{name}"
+
+OPERATIONS: dict[tuple[str, str], Operation] = {
+    ("candles", "GET"): Operation(
+        "candles",
+        "Series",
+        "Candles and their certificate",
+        {200: _ok("Candles", headers=("ETag",)), 202: FETCHING, 304: UNCHANGED},
+        query=params.CANDLES,
+        required=ONE_SERIES,
+        refusals=(404,),
+        details=FETCHED,
+    ),
+    ("coverage", "GET"): Operation(
+        "coverage",
+        "Series",
+        "The certificate alone, with totals",
+        {200: _ok("Coverage", headers=("ETag",)), 304: UNCHANGED},
+        query=params.SERIES,
+        required=ONE_SERIES,
+        refusals=(404,),
+    ),
+    ("trades", "GET"): Operation(
+        "trades",
+        "Series",
+        "Raw trades in their order",
+        {200: _ok("Trades")},
+        query=params.TRADES,
+        required=ONE_MARKET,
+        refusals=(404,),
+        details="`cursor` stands for `from`: give one of the two.",
+    ),
+    ("backfill", "POST"): Operation(
+        "backfill",
+        "Series",
+        "Fetch a span from the provider",
+        {200: _ok("NothingMissing", "Nothing of it is missing."), 202: FETCHING},
+        body=params.BACKFILL,
+        required=ONE_SPAN,
+        refusals=(404,),
+    ),
+    ("requests/{number}", "GET"): Operation(
+        "request",
+        "Series",
+        "How far a fetch is",
+        {200: _ok("Request")},
+        refusals=(404,),
+        details="One that ended is kept for a day.",
+    ),
+    ("markets", "GET"): Operation("markets", "Markets", "All markets with data", {200: _ok("Markets")}),
+    ("markets", "POST"): Operation(
+        "followMarket",
+        "Markets",
+        "Follow a market from now on",
+        {
+            200: _ok("OneMarket", "It was followed already.", ("Location",)),
+            201: _ok("OneMarket", "It is followed from now on.", ("Location",)),
+        },
+        body=params.FOLLOW,
+        required=ONE_MARKET,
+        refusals=(404,),
+    ),
+    ("markets/{asked}", "GET"): Operation("market", "Markets", "One market", {200: _ok("OneMarket")}, refusals=(404,)),
+    ("tickers", "GET"): Operation(
+        "tickers",
+        "Markets",
+        "Newest price and last 24 hours of many markets",
+        {200: _ok("Tickers")},
+        query=params.TICKERS,
+        refusals=(404,),
+    ),
+    ("dead-letters", "GET"): Operation(
+        "deadLetters",
+        "Operations",
+        "Records that could not be stored, the newest first",
+        {200: _ok("DeadLetters")},
+        query=params.LETTERS,
+    ),
+    (SHOWN, "GET"): Operation(
+        "deadLetter", "Operations", "One record with all its bytes", {200: _ok("DeadLetter")}, refusals=(404,)
+    ),
+    (f"{SHOWN}/replay", "POST"): Operation(
+        "replay",
+        "Operations",
+        "Publish a record again",
+        {202: _ok("DeadLetter", "It is published; the consumer is yet to store it.")},
+        refusals=(404, 409),
+    ),
+    ("actors", "GET"): Operation("actors", "Operations", "The states of all actors", {200: _ok("Actors")}),
+    (ACTOR, "GET"): Operation(
+        "actor", "Operations", "One actor and its newest transitions", {200: _ok("OneActor")}, refusals=(404,)
+    ),
+    (f"{ACTOR}/reset", "POST"): Operation(
+        "reset",
+        "Operations",
+        "Reset an actor in Error",
+        {200: _ok("Actor", "Its new state.")},
+        refusals=(404, 409),
+    ),
+    ("schema", "GET"): Operation(
+        "schema", "This document", "The API as OpenAPI 3.1", {200: DOCUMENT, 304: UNCHANGED}, query=params.SCHEMA
+    ),
+    ("docs", "GET"): Operation(
+        "docs", "This document", "The API as a page to try it out", {200: Answer("A page.", TEXT, (), (HTML,))}
+    ),
+}

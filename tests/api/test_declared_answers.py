@@ -1,0 +1,190 @@
+"""Every answer that the OpenAPI document declares, given for real on real rows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.db.models.functions import Now
+from django.test import Client
+from django.utils import timezone
+
+from coordination.models import Coordinator
+from datastore import datastore_actor
+from datastore.dead_letters import Letter, bury_all
+from datastore.models import Coverage, DatastoreRequest, DeadLetter, FetchRequest, GapRepair, Market, ProviderCandle
+from streaming.connect import connect
+from streaming.memory import MemoryBroker
+from tests.api.declared import check, operations
+from tests.api.rows import BEGAN, MINUTE, SYMBOL, Feed, at, store
+
+V1 = "/api/v1/"
+SERIES = f"market={SYMBOL}&timeframe=1m"
+PAST = f"&from={at(-3600) // 1000}&to={at(-1800) // 1000}"  # nobody ever asked for it
+UNKNOWN = {"market": "coinbase:NONE-SUCH"}
+
+
+class Asker:
+    """Asks with a key that may write, and keeps what was answered: addresses, methods, statuses."""
+
+    def __init__(self, key: str) -> None:
+        self.client = Client()
+        self.headers = {"X-API-Key": key}
+        self.given: set[tuple[str, str, int]] = set()
+
+    def get(self, path: str, status: int = 200, **headers: str) -> Any:
+        return self._noted(self.client.get(V1 + path, headers={**self.headers, **headers}), status)
+
+    def post(self, path: str, body: Any = None, status: int = 200, kind: str = "application/json") -> Any:
+        raw = "" if body is None else json.dumps(body)
+        return self._noted(self.client.post(V1 + path, raw, kind, headers=self.headers), status)
+
+    def _noted(self, response: Any, status: int) -> Any:
+        assert response.status_code == status, response.content
+        told = check(response)
+        assert told is not None, response.request["PATH_INFO"]
+        self.given.add(told)
+        return response
+
+
+@pytest.fixture
+def asker(write_key: str) -> Any:
+    yield Asker(write_key)
+    datastore_actor._unanswered.clear()
+
+
+@pytest.fixture
+def series(market: Market) -> Market:
+    """Trades and quiet minutes of a feed, a hole that is repaired, provider's candles before; not followed."""
+    Market.objects.update(followed=False)
+    feed, later = Feed(), Feed(feed="tick-data/two")
+    store(feed.opened(), feed.trade(1, "100.10", "0.5", seq=3, side=1), feed.trade(61, "99"))
+    store(feed.watermark(180), feed.closed(180, "socket lost"))
+    store(later.opened(300), later.trade(310, "98"), later.watermark(360, start=300))
+    hole = {"start": BEGAN + 3 * MINUTE, "stop": BEGAN + 5 * MINUTE, "reason": "socket lost", "attempts": 2}
+    GapRepair.objects.create(market=market, resolution=60, next_try=timezone.now(), **hole)
+    span = {"market": market, "resolution": 60}
+    Coverage.objects.create(source="provider", start=BEGAN - 20 * MINUTE, stop=BEGAN, **span)
+    price = dict.fromkeys(("open", "high", "low", "close", "volume", "quote_volume"), "7")
+    ProviderCandle.objects.create(open_time=BEGAN - 20 * MINUTE, version=1, **span, **price)
+    return market
+
+
+@pytest.fixture
+def letter(settings: Any, db: None) -> Any:
+    """A record that may be replayed, and a frame that may not."""
+    settings.STREAM_URL = "memory://declared"
+    connect(settings.STREAM_URL, settings.STREAM_MAXLEN).admin().create_topic("tick-data")
+    bury_all([Letter("tick-data", SYMBOL, "unknown market", b"{\xff}", "1-0")])
+    bury_all([Letter("tick-data", None, "no record", b"<html>")])
+    yield DeadLetter.objects.get(market=SYMBOL)
+    MemoryBroker.forget("declared")
+
+
+@pytest.fixture
+def errored(db: None) -> str:
+    """The address of an actor in Error."""
+    DatastoreRequest.objects.create(name="request-1")
+    with DatastoreRequest.locked("request-1") as actor:
+        actor.request_data()
+        actor.start_db_query()
+        actor.db_query_failure(reason="the disk is full")
+    return "actors/datastorerequest/request-1"
+
+
+def series_answers(asker: Asker) -> None:
+    for more in ("", "&fill=null", "&fill=flat&numbers=float", "&limit=30&closed_only=1", f"&from={at(-600) // 1000}"):
+        body = json.loads(asker.get(f"candles?{SERIES}{more}").content)
+        assert body["candles"]
+    tag = asker.get(f"candles?{SERIES}")["ETag"]
+    asker.get(f"candles?{SERIES}", 304, **{"If-None-Match": tag})
+    tag = asker.get(f"coverage?{SERIES}")["ETag"]
+    asker.get(f"coverage?{SERIES}", 304, **{"If-None-Match": tag})
+    asker.get(f"coverage?{SERIES}&from={at(-600) // 1000}&limit=5")
+    assert json.loads(asker.get(f"trades?market={SYMBOL}&from={at(0) // 1000}&limit=1").content)["next"]
+    asker.get("trades?market=kraken:BTC-USD")
+    assert json.loads(asker.get(f"tickers?markets={SYMBOL},kraken:BTC-USD").content)["tickers"]
+
+
+def fetched_answers(asker: Asker) -> None:
+    assert json.loads(asker.get(f"candles?{SERIES}{PAST}").content)["request"]["id"] is None
+    Coordinator.objects.create(name="coordinator-1", owner="here:1:1", heartbeat_at=Now())
+    first = json.loads(asker.get(f"candles?{SERIES}{PAST}&wait=0", 202).content)["request"]
+    FetchRequest.objects.update(pages_done=1, pages_total=3, error="503", next_try=timezone.now(), reached=BEGAN)
+    asker.get(f"requests/{first['id']}")
+    some = f"&from={at(-3600) // 1000}&to={at(-1140) // 1000}"
+    assert json.loads(asker.get(f"candles?{SERIES}{some}&wait=0").content)["request"]["fetches"]
+    span = {"market": SYMBOL, "timeframe": "1h", "from": "2026-11-01", "to": "2026-11-02"}
+    asker.post("backfill", span, 202)
+    asker.post("backfill", {**span, "timeframe": "1m", "from": at(-900) // 1000, "to": at(-600) // 1000})
+
+
+def other_answers(asker: Asker, letter: DeadLetter, errored: str) -> None:
+    asker.post("markets", {"market": SYMBOL}, 201)
+    asker.post("markets", {"market": SYMBOL})
+    assert json.loads(asker.get("tickers").content)["tickers"]
+    asker.get("markets")
+    asker.get(f"markets/{SYMBOL}")
+    asker.get("dead-letters")
+    asker.get("dead-letters?limit=1&topic=tick-data")
+    asker.post(f"dead-letters/{letter.pk}/replay", status=202)
+    asker.get(f"dead-letters/{letter.pk}")
+    asker.get("actors")
+    asker.get(errored)
+    asker.post(f"{errored}/reset")
+    asker.get("docs")
+    asker.get("schema?format=yaml")
+    asker.get("schema", 304, **{"If-None-Match": asker.get("schema")["ETag"]})
+
+
+def test_every_answer_is_given_as_it_is_declared(
+    asker: Asker, series: Market, letter: DeadLetter, errored: str
+) -> None:
+    series_answers(asker)
+    fetched_answers(asker)
+    other_answers(asker, letter, errored)
+    good = {
+        (*route, int(status))
+        for route, operation in operations().items()
+        for status in operation["responses"]
+        if int(status) < 400
+    }
+    assert asker.given == good
+
+
+def test_every_problem_is_given_as_it_is_declared(
+    asker: Asker, series: Market, letter: DeadLetter, errored: str, read_key: str, settings: Any
+) -> None:
+    asker.get(f"candles?{SERIES}&limit=0", 400)
+    asker.post("backfill", [1], 400)
+    for path in ("candles?timeframe=1m&market=", "coverage?timeframe=1m&market=", "trades?market=", "tickers?markets="):
+        asker.get(path + UNKNOWN["market"], 404)
+    for path in (f"markets/{UNKNOWN['market']}", "requests/999", "dead-letters/999", "actors/producer/nobody"):
+        asker.get(path, 404)
+    asker.post("markets", UNKNOWN, 404)
+    asker.post("backfill", {**UNKNOWN, "timeframe": "1d", "from": "2026-11-01"}, 404)
+    asker.post("dead-letters/999/replay", status=404)
+    asker.post("actors/producer/nobody/reset", status=404)
+    asker.post(f"{errored}/reset")
+    asker.post(f"{errored}/reset", status=409)
+    asker.post(f"dead-letters/{DeadLetter.objects.get(market=None).pk}/replay", status=409)
+    asker.post("backfill", {}, 415, kind="text/plain")
+    asker.post("markets", {}, 415, kind="text/plain")
+    MemoryBroker.named("declared", settings.STREAM_MAXLEN).go_away("unplugged")
+    asker.post(f"dead-letters/{letter.pk}/replay", status=503)
+    settings.FETCH_BUDGET_PER_KEY = 1
+    asker.post("backfill", {"market": SYMBOL, "timeframe": "1m", "from": "2026-01-01"}, 429)
+    asker.headers = {"X-API-Key": read_key}
+    asker.post("backfill", {}, 403)
+    asker.headers = {"X-API-Key": "nonsense"}
+    asker.get("markets", 401)
+    everywhere = {400, 401, 403, 429, 503}  # any operation may give them; one that does is enough
+    own = {
+        (*route, int(status))
+        for route, operation in operations().items()
+        for status in operation["responses"]
+        if int(status) >= 400 and int(status) not in everywhere
+    }
+    assert own <= asker.given
+    assert everywhere <= {status for _, _, status in asker.given}
