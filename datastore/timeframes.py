@@ -9,6 +9,7 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 BASES = (MINUTE, HOUR, DAY)
 # A Monday: every length up to a week is counted from here.
 ORIGIN = datetime(2000, 1, 3, tzinfo=UTC)
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)  # no venue traded before
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from datastore.certificate import FINER, NO_TIME
 from datastore.intervals import Interval, micros_of, moment, union
 from datastore.merge import Series
 from datastore.provider import CACHE_AGE
-from datastore.timeframes import BASE, TIMEFRAMES, Timeframe
+from datastore.timeframes import BASE, BEGINNING, TIMEFRAMES, Timeframe
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def split(resolution: int, start: datetime, stop: datetime, now: datetime) -> It
     """Yield the buckets whose answer is final at the provider's time `now`, and the finer ones of those after them."""
     frame = BASE[resolution]
     final = frame.floor(now - CACHE_AGE[resolution])
-    start = frame.floor(start)
+    start = max(frame.floor(start), BEGINNING)  # the newest 10,000 weeks reach back behind what a provider understands
     if start < min(stop, final):
         yield Lack(resolution, start, min(frame.ceil(stop), final))
     if resolution in FINER and max(start, final) < min(stop, now):

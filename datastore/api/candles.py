@@ -18,7 +18,7 @@ from datastore.api.access import spending
 from datastore.api.answers import json_answer, ready_answer, unless_known
 from datastore.api.compression import compressed
 from datastore.api.hot import TurnAndLook, asked, body_of, parts_of, usual
-from datastore.api.instants import to_ms
+from datastore.api.instants import askable
 from datastore.api.lookup import find_market
 from datastore.api.params import (
     DEFAULT_ROWS,
@@ -128,8 +128,8 @@ def _following(path: str, symbol: str, question: SeriesQuestion, span: Window) -
     parts: dict[str, str | int] = {
         "market": symbol,
         "timeframe": question.timeframe,
-        "from": to_ms(span.stop),
-        "to": to_ms(span.end),
+        "from": askable(span.stop),
+        "to": askable(span.end),
     }
     if question.limit:
         parts["limit"] = question.limit

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from datastore.timeframes import BEGINNING
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# No venue traded before; the upper end keeps seconds (10 digits) and milliseconds (12 or 13) apart.
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+# The upper end keeps seconds (10 digits) and milliseconds (12 or 13) apart.
+EARLIEST = BEGINNING
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 ACCEPTED = "seconds or milliseconds since 1970, or ISO 8601 such as 2026-11-23 or 2026-11-23T14:30:00Z"
 _WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
@@ -44,6 +46,11 @@ def _from_iso(text: str) -> datetime | None:
 def to_ms(instant: datetime) -> int:
     """Return whole milliseconds since 1970, floored."""
     return (instant - EPOCH) // timedelta(milliseconds=1)
+
+
+def askable(instant: datetime) -> int:
+    """Return milliseconds that parse_instant() takes: of a bucket's edge beyond them, what is in the same bucket."""
+    return min(max(to_ms(instant), to_ms(EARLIEST)), to_ms(LATEST) - 1)
 
 
 def ms(moment: datetime | None) -> int | None:

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 from datastore.api.access import spending
 from datastore.api.answers import json_answer
 from datastore.api.errors import NotFound
-from datastore.api.instants import ms, to_ms
+from datastore.api.instants import askable, ms, to_ms
 from datastore.api.lookup import find_market
 from datastore.api.params import backfill_question, no_question, posted, query_of
 from datastore.clock import provider_now
@@ -136,7 +136,7 @@ def answer_address(request: DatastoreRequest) -> str | None:
     """Return where the candles are that the request was for."""
     if request.start is None or request.stop is None:
         return None
-    span = {"from": to_ms(request.start), "to": to_ms(request.stop)}
+    span = {"from": askable(request.start), "to": askable(request.stop)}
     parts = {"market": request.market, "timeframe": request.timeframe, **span}
     return f"/api/v1/candles?{urlencode(parts, safe=':')}"
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from urllib.parse import quote
@@ -8,6 +9,7 @@ import pytest
 from django.test import Client
 
 from datastore.api.answers import unpack
+from datastore.api.instants import to_ms
 from datastore.api.params import MAX_ROWS
 from datastore.api.series import COLUMNS
 from datastore.models import GapRepair, Market
@@ -201,6 +203,17 @@ def test_the_edges_of_time_are_answered(
     question = f"/api/v1/candles?market={SYMBOL}&timeframe={timeframe}&limit={limit}"
     body_of(client, f"{question}&to={edge}")
     body_of(client, f"{question}&from=2000-01-01&to=2099-12-31")
+
+
+@pytest.mark.parametrize("timeframe", ["1m", "1w", "1M"])
+def test_pages_go_on_to_the_end_of_time(client: Client, five_minutes: Market, timeframe: str) -> None:
+    address = f"/api/v1/candles?market={SYMBOL}&timeframe={timeframe}&limit=1&from=2099-11-30&to=4102444799"
+    last = body_of(client, address)
+    while following := body_of(client, address)["next"]:
+        address = re.sub("limit=1$", "limit=10000", following)
+        last = body_of(client, address)
+    end = TIMEFRAMES[timeframe].ceil(datetime(2100, 1, 1, tzinfo=UTC))
+    assert last["coverage"][-1]["to"] == to_ms(end)
 
 
 def test_the_same_answer_is_304_by_its_etag_until_something_changes(

@@ -63,6 +63,17 @@ def test_every_reference_leads_somewhere_and_every_component_is_referred_to() ->
     assert secured == set(components["securitySchemes"])
 
 
+def test_every_example_fits_its_schema() -> None:
+    shown = [part for part in parts(declared()) if "example" in part and "schema" in part]
+    for part in shown:
+        fits(part["example"], part["schema"])
+    assert len(shown) > len(declared()["components"]["responses"])
+    several = [part for part in parts(declared()["components"]["schemas"]) if isinstance(part.get("examples"), list)]
+    assert several
+    for part in several:
+        fits(part["examples"][0], part)
+
+
 def test_every_route_and_method_is_in_the_document_and_no_other() -> None:
     def spelled(route: str) -> str:
         return "/api/v1/" + re.sub(r"<\w+:(\w+)>|\(\?P<(\w+)>[^)]*\)", r"{\1\2}", route).strip("^$")

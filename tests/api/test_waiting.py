@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 from time import monotonic
 from typing import Any
@@ -21,6 +21,7 @@ from django_redis import get_redis_connection
 
 from coordination.models import Coordinator
 from datastore import datastore_actor, waiting
+from datastore.api.instants import to_ms
 from datastore.models import Coverage, DatastoreRequest, FetchRequest, GapRepair, Market, ProviderCandle
 from tests.api.fetching import ADDRESS, AT_ONCE, START, STATES, STOP, bring, events_of, finish, request_of
 from tests.api.rows import MINUTE, SYMBOL, at, body_of
@@ -103,6 +104,15 @@ def test_a_long_question_is_fetched_whole_with_its_first_page(
 ) -> None:
     body_of(client, AT_ONCE + "&limit=10", 202)
     assert (FetchRequest.objects.get().start, FetchRequest.objects.get().stop) == (START, STOP)
+
+
+def test_what_lies_before_any_venue_is_not_asked_for(client: Client, market: Market, coordinator: Coordinator) -> None:
+    request = request_of(body_of(client, f"/api/v1/candles?market={SYMBOL}&timeframe=1w&limit=10000&wait=0", 202))
+    assert FetchRequest.objects.order_by("start")[0].start == datetime(2000, 1, 1, tzinfo=UTC)
+    finish("done")
+    answer = body_of(client, f"/api/v1/requests/{request.pk}")["answer"]
+    again = body_of(client, answer + "&wait=0", 202)["request"]
+    assert again["from"] == to_ms(datetime(1999, 12, 27, tzinfo=UTC))  # a Monday: the week that 2000 begins in
 
 
 def test_a_hole_that_is_final_or_was_tried_is_answered_at_once(

@@ -37,7 +37,7 @@ HEADERS: dict[str, Schema] = {
 RATES = tuple(name for name in HEADERS if name.startswith("RateLimit-"))
 # By status: the name of the response, its `type`, an example of its `detail`, a field that it may name, its headers.
 RESPONSES: dict[int, tuple[str, str, str, str | None, tuple[str, ...]]] = {
-    400: ("BadRequest", "bad-parameter", "'9m' is not a timeframe (case matters).", "timeframe", ()),
+    400: ("BadRequest", "bad-parameter", "'0' is not a whole number from 1 to 10000.", "limit", ()),
     401: ("Unauthorized", "unauthorized", TO_READ, None, ("WWW-Authenticate",)),
     403: ("Forbidden", "forbidden", f"The key 'grafana' may only read. {TO_WRITE}", None, ()),
     404: ("NotFound", "unknown-market", "There is no market 'coinbase:BTC-USX'.", "market", ()),
@@ -70,7 +70,7 @@ def _response(status: int) -> Schema:
         "type": PREFIX + kind,
         "title": title,
         "status": status,
-        "detail": f"{field}: {detail}" if field else detail,
+        "detail": f"{field}: {detail}" if status == 400 else detail,
         "errors": {field: [detail]} if field else {},
     }
     content = {CONTENT_TYPE: {"schema": named("Problem"), "example": example}}
