@@ -77,6 +77,8 @@ def answer(
     if kept is not None:
         refusal = refusal or provider_away(kept)
         return _awaited(Answer(series, kept, refusal), kept, read, reach, 0 if refusal else wait)
+    if lacks and refusal is None:
+        series = _queried(request, read)  # it came between reading and asking
     request.db_query_success()
     request.return_what_was_found()
     request.return_data_success()
@@ -91,8 +93,9 @@ def _awaited(
     series = so_far.series
     if wait:
         wait_until(lambda: not _is_waiting(request), wait)
-        series = read()
     found = DatastoreRequest.objects.get(pk=request.pk)
+    if wait or found.state != State.WAITING_FOR_DATA:
+        series = read()
     _unanswered.add((found.market, found.timeframe))
     _settle_unanswered(series)
     goes_on_or_failed = found.state in (State.WAITING_FOR_DATA, State.ERROR) and lacks_of(series, reach)

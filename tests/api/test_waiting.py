@@ -281,3 +281,20 @@ def test_a_backfill_that_is_no_json_is_400(staff: Client, market: Market) -> Non
 def test_a_backfill_in_another_form_than_json_is_415(staff: Client, market: Market) -> None:
     assert post(staff, "market=a", kind="application/x-www-form-urlencoded")[0] == 415
     assert post(staff, "--x--", kind="multipart/form-data; boundary=x")[0] == 415
+
+
+@pytest.mark.parametrize("after", ["to_fetch", "provider_away"])
+def test_what_comes_between_reading_and_asking_is_in_the_answer(
+    client: Client, market: Market, coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    body_of(client, AT_ONCE, 202)
+    real = getattr(datastore_actor, after)
+
+    def brought(*arguments: Any) -> Any:
+        if not Coverage.objects.filter(source="provider").exists():
+            bring(market)
+        return real(*arguments)
+
+    monkeypatch.setattr(datastore_actor, after, brought)
+    body = body_of(client, AT_ONCE)
+    assert (body["complete"], body["request"], len(body["candles"])) == (True, None, 1)

@@ -166,8 +166,7 @@ def expect_exact_hole(evidence: Evidence, without: Span) -> None:
 
 
 def test_two_minutes_without_a_socket_leave_no_hole_where_the_replay_bridges_them(platform: Platform) -> None:
-    first = subscriptions(platform)[0] if subscriptions(platform) else 0
-    known_for(platform, 2, first or now(platform))
+    known_for(platform, 2, now(platform))  # whatever another test broke lies before
     at, again = dropped(platform, replay="bridge")
     evidence = judged(platform, BTC, at)
     assert [span for span in holes(evidence) if touched(span, [Span(at, again + 2 * MINUTE)])] == []
