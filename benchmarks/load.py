@@ -14,7 +14,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from statistics import quantiles
 
-CHUNK = 256 * 1024
+LARGEST, HEAD = 4 << 20, 4096  # bytes of an answer, and of its head
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +55,33 @@ def run(load: Load) -> Figures:
 
 
 class _Connection:
-    """One connection with one question under way."""
+    """One connection with one question under way; answers are received where the ones before were, not copied."""
 
     def __init__(self, load: Load) -> None:
         self._load = load
         self.socket = socket.create_connection(("127.0.0.1", load.port))
-        self._got = bytearray()
-        self._length = 0  # of the whole answer, 0 while its head is not there
+        self._room = memoryview(bytearray(LARGEST))
+        self._got = self._length = 0  # bytes so far, and of the whole answer: 0 while its head is not there
         self.asked = 0.0
 
     def ask(self, number: int) -> None:
         path = self._load.path.replace("{n}", str(number))
         lines = [f"GET {path} HTTP/1.1", "Host: 127.0.0.1"]
         lines += [f"{name}: {value}" for name, value in self._load.headers.items()]
-        self._got.clear()
-        self._length, self.asked = 0, time.perf_counter()
+        self._got = self._length = 0
+        self.asked = time.perf_counter()
         self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
 
-    def read(self) -> bytearray | None:
-        """Take what has arrived; return the answer once it is whole."""
-        received = self.socket.recv(CHUNK)
+    def read(self) -> memoryview | None:
+        """Take what has arrived; return the answer once it is whole. It is valid until the next question."""
+        received = self.socket.recv_into(self._room[self._got :])
         if not received:
             raise ConnectionError("the server closed the connection")
         self._got += received
-        if not self._length and (end := self._got.find(b"\r\n\r\n")) >= 0:
-            self._length = end + 4 + _content_length(bytes(self._got[:end]))
-        return self._got if self._length and len(self._got) >= self._length else None
+        if not self._length:
+            head, found, _ = bytes(self._room[: min(self._got, HEAD)]).partition(b"\r\n\r\n")
+            self._length = len(head) + 4 + _content_length(head) if found else 0
+        return self._room[: self._got] if self._length and self._got >= self._length else None
 
 
 def _content_length(head: bytes) -> int:
@@ -103,10 +104,10 @@ def _measure(load: Load) -> Figures:
             if (answer := key.data.read()) is None:
                 continue
             times.append(time.perf_counter() - key.data.asked)
-            status = answer[9:12].decode()
+            status = bytes(answer[9:12]).decode()
             statuses[status] = statuses.get(status, 0) + 1
             if load.sample and len(times) % load.sample == 0:
-                samples.append((time.time(), answer.partition(b"\r\n\r\n")[2].decode()))
+                samples.append((time.time(), bytes(answer).partition(b"\r\n\r\n")[2].decode()))
             key.data.ask(number)
             number += 1
     took, cuts = time.perf_counter() - began, quantiles(times, n=100)
