@@ -107,7 +107,9 @@ def test_what_came_since_is_fetched_by_the_next_question_alone(staff: Client) ->
     answer_until(sol, second.stop)
     body = body_of(staff, f"{address}&to={round(second.stop.timestamp())}")
     assert body["complete"] is True and body["request"] is None
-    assert [segment["state"] for segment in body["coverage"]] == ["provider"]
+    states = [segment["state"] for segment in body["coverage"]]
+    # The newest minute is final a while before the watermark of a market without a feed passes it.
+    assert states[0] == "provider" and set(states) <= {"provider", "pending"}
     assert FetchRequest.objects.filter(market=sol).count() == 2
 
 
