@@ -10,11 +10,10 @@ from typing import Any
 import django_stubs_ext
 import environ
 from django.core.exceptions import ImproperlyConfigured
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from actors.secrets import keep_secret
 from config import logs
+from config.caches import caches
 from config.kept import is_held, kept_secret
 from config.networks import ANY, is_loopback, networks, origins
 from metering.sharing import share
@@ -262,22 +261,7 @@ def _database() -> dict[str, Any]:
 
 
 DATABASES = {"default": _database()}
-
-
-def _cache(connect_timeout: float, timeout: float, **pool: Any) -> dict[str, Any]:
-    location = REDIS_URL or "redis://127.0.0.1:1/0"
-    # In the address, since django-redis shares one pool between caches of the same address.
-    mark = "&" if "?" in location else "?"
-    return {
-        "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": f"{location}{mark}socket_connect_timeout={connect_timeout}&socket_timeout={timeout}",
-        "KEY_PREFIX": "ck",
-        "OPTIONS": {"CONNECTION_POOL_KWARGS": pool},
-    }
-
-
-# hot: asked before every answer, so one that hangs is given up soon; the library's own patience is seconds long.
-CACHES = {"default": _cache(2, 5), "hot": _cache(0.25, 0.25, retry=Retry(NoBackoff(), 0))}
+CACHES = caches(REDIS_URL)
 
 # --- Celery: jobs and schedules ---
 CELERY_BROKER_URL = REDIS_URL or "redis://127.0.0.1:1/0"

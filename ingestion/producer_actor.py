@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
@@ -22,16 +21,16 @@ from datastore.dead_letters import Letter
 from datastore.intervals import micros_of, moment
 from datastore.models import ProviderClock
 from ingestion.clock import SECOND, ClockEstimate
+from ingestion.counting import count_trades
 from ingestion.feed import Arrival, Connected, FeedReader, Frame, Lost
 from ingestion.intake import Intake
 from ingestion.models import Producer, Target
 from ingestion.providers import cryptocompare as provider
 from ingestion.subscriptions import change_of, followed_subscriptions
-from metering.table import LATENESS, TRADES_RECEIVED
 from streaming.connect import connect
 from streaming.errors import PublishFailed
 from streaming.port import Message, Publisher
-from streaming.records import LiveRecord, Trade, Watermark, encode
+from streaming.records import LiveRecord, Watermark, encode
 from streaming.topics import TICK_DATA
 
 log = structlog.get_logger(__name__)
@@ -46,15 +45,6 @@ RECONNECT, RECONNECT_MOST = 5.0, 60.0
 STATUS = {provider.UNAUTHORIZED: 401, provider.LIMITED: 429, provider.PROBLEM: 400}
 LASTING = (400, 401, 403)
 LOOK_EVERY = 3.0  # seconds between two looks for a market to follow where there is none
-
-
-def _count_trades(records: Sequence[LiveRecord]) -> None:
-    """Count acknowledged trades, and how late the latest of them was: once per batch."""
-    trades = [record for record in records if type(record) is Trade]
-    for market, count in Counter(trade.market for trade in trades).items():
-        TRADES_RECEIVED.labels(market).inc(count)
-    if trades:
-        LATENESS.labels("feed").observe(max(trade.received_at - trade.ts for trade in trades) / SECOND)
 
 
 class LiveProducer:
@@ -253,7 +243,7 @@ class LiveProducer:
             self._unsent = [self._unsent[index] for index in exc.failed]
             raise
         self._note_acknowledged(self._unsent)
-        _count_trades(self._unsent)
+        count_trades(self._unsent)
         self._unsent = []
         self._session.actor.publish_success()
         self._session.save()

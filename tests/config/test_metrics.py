@@ -24,8 +24,8 @@ from datastore.dead_letters import Letter, bury_all, reason_class
 from datastore.keys import make_key
 from datastore.markets import ensure_markets
 from datastore.models import ApiKey, FetchRequest, GapRepair, Market
+from ingestion.counting import count_trades
 from ingestion.models import Producer
-from ingestion.producer_actor import _count_trades
 from metering import table
 from streaming.connect import connect
 from streaming.port import Message
@@ -186,7 +186,7 @@ def test_every_route_of_the_api_is_a_label_without_regular_expressions() -> None
 
 def test_trades_are_counted_by_market_and_the_latest_of_a_batch_by_its_lateness(client: Client, market: Market) -> None:
     before = scraped(client)
-    _count_trades(
+    count_trades(
         [
             trade(1, NOON, market="a:B-C", received_at=NOON + SECOND),
             trade(2, NOON, market="a:B-C", received_at=NOON + 4 * SECOND),
