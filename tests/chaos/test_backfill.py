@@ -56,6 +56,7 @@ def closed_rows(platform: Platform, since: int) -> dict[int, list[object]]:
 
 def test_a_valkey_that_forgets_everything_and_stays_away_costs_time_and_nothing_else(platform: Platform) -> None:
     since = int(until("a live feed", lambda: platform.candles(KEPT, limit=1)["watermark"], 90)) // 60_000 * 60_000
+    until("a closed minute, to be seen unharmed", lambda: closed_rows(platform, since), 200)
     asker = Asker(platform, THIRD)
     asker.ask()
     until("some pages", lambda: asker.pages_done() >= PAGES // 5, 120)
