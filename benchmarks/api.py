@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
+import httpx
 import psycopg
 
 from benchmarks.load import Figures, Load
@@ -84,7 +86,9 @@ def _figures(port: int, key: str, closes: Closes) -> list[str]:
     for path in ("/empty", "/framework", HOT, COLD):
         load(path, connections=4)  # warm
     empty, framework = load("/empty"), load("/framework")
+    before = _answers(port)
     hot = load(HOT, sample=EVERY)
+    hits = _answers(port) - before
     again, cold, alone = load("/empty"), load(COLD), load(COLD, connections=1)
     plain = (empty.rate + again.rate) / 2
     right = sum(closes.was_newest(_close(body), at) for at, body in hot.samples)
@@ -93,12 +97,20 @@ def _figures(port: int, key: str, closes: Closes) -> list[str]:
         f"  empty view, plain Django   {empty}; again {again.rate:,.0f}",
         f"  empty view, DRF, key, limit {framework}",
         f"  hot                        {hot}",
+        f"    ready answers: {hits['ready'] / hits.total():.2%}, the others made them",
         f"    of the empty view {hot.rate / plain:.2f} (target 0.50), target 2,000 requests/s",
         f"    DRF with key and limit: {(1 / framework.rate - 1 / plain) * hot.rate:.0%} of an answer's time",
         f"    newest close at most {YOUNG:.0f} s old: {right} of {len(hot.samples)} answers looked at",
         f"  cold                       {cold}",
         f"  cold, one reader           {alone} (target p50 10 ms)",
     ]
+
+
+def _answers(port: int) -> Counter[str]:
+    """Return how many answers the platform's processes gave so far, by their source."""
+    page = httpx.get(f"http://127.0.0.1:{port}/metrics").raise_for_status().text
+    found = re.findall(r'^candlekeep_answers_total{source="(\w+)"} ([0-9.e+]+)$', page, re.MULTILINE)
+    return Counter({source: int(float(count)) for source, count in found})
 
 
 def _close(body: str) -> str:
@@ -116,20 +128,20 @@ def _web(home: Path) -> Iterator[int]:
     """Run a web process like the platform's, which has the two empty views beside its own."""
     port = free_port()
     os.environ.update(CANDLEKEEP_HOME=str(home), PORT=str(port), DJANGO_SETTINGS_MODULE="config.settings")
-    os.environ["RATE_LIMIT_PER_KEY"] = "6000000"
+    os.environ.update(RATE_LIMIT_PER_KEY="6000000", METRICS_DIR=str(home / "run" / "metrics"))
     from config.supervision.processes import web_program
 
     program = web_program(os.environ)
     child = subprocess.Popen([*program.argv[:-1], "benchmarks.wsgi:application"], env=dict(program.env))
     try:
-        until("the web process answers", lambda: _answers(port), 30)
+        until("the web process answers", lambda: _listens(port), 30)
         yield port
     finally:
         child.terminate()
         child.wait(timeout=30)
 
 
-def _answers(port: int) -> bool:
+def _listens(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError:
