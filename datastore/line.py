@@ -92,8 +92,7 @@ class Script:
     def _run(self, *command: Any) -> Any:
         try:
             return _line.ask(*command)
-        except NoScriptError:
+        except (NoScriptError, ConnectionError):
+            # The server may have been started anew since we spoke last: then it knows no scripts either.
             _line.ask("SCRIPT LOAD", self._text)
-        except ConnectionError:
-            pass  # the server may have been started anew since we spoke last
         return _line.ask(*command)
