@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from datastore.certificate import HOLE, Evidence, Run, awaited_from, runs_of
-from datastore.evidence import evidence_of, head_of
+from datastore.evidence import evidence_of, facts_of, head_of
 from datastore.feeds import acknowledged_until
 from datastore.intervals import Interval, clip, micros_of, moment, subtract, union
 from datastore.models import FetchRequest, GapRepair, Market
@@ -61,7 +61,7 @@ def unanswered(request: FetchRequest) -> list[Interval]:
     """Return the buckets of a request that neither the provider's answers nor our own trades hold, nor a refusal."""
     market, resolution, start, stop = request.market, request.resolution, request.start, request.stop
     bounds = micros_of(start), micros_of(stop)
-    evidence, _ = evidence_of(market, head_of(market), resolution, start, stop)
+    evidence = facts_of(market, resolution, start, stop).evidence
     held = [
         *evidence.provider_buckets(resolution, *bounds),
         *evidence.live_buckets(resolution, *bounds),
@@ -81,9 +81,9 @@ def _ahead(market: Market, evidence: Evidence, resolution: int) -> list[Interval
 
 
 def _known(market: Market, resolution: int, start: datetime, stop: datetime) -> tuple[Evidence, Sequence[Ended]]:
-    head = head_of(market)
-    evidence, ended = evidence_of(market, head, resolution, start, stop)
-    return (evidence if head.known else replace(evidence, known=True, watermark=head.now)), ended
+    facts = facts_of(market, resolution, start, stop)
+    head, evidence = facts.head, facts.evidence
+    return (evidence if head.known else replace(evidence, known=True, watermark=head.now)), facts.ended
 
 
 def _holes(evidence: Evidence, resolution: int, start: datetime, stop: datetime) -> list[Run]:

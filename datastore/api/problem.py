@@ -59,31 +59,20 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpRespons
     if isinstance(exc, SuspiciousOperation):
         return problem_response(400, "The request cannot be read.", kind=BadRequest.kind)
     if isinstance(exc, OperationalError | InterfaceError):
-        return database_away(exc)
+        return away("database", "database", exc)
     if isinstance(exc, StreamUnavailable):
-        return stream_away(exc)
+        return away("stream", "stream of records", exc)
     log.error("request failed", path=context["request"].path, exc_info=exc)
     return problem_response(500, "Candlekeep made a mistake; its log says which.")
 
 
-def database_away(exc: Exception) -> HttpResponse:
-    """Return 503 with Retry-After: the question was fine, the database is not there to answer it."""
-    log.warning("database away", reason=str(exc).partition("\n")[0])
+def away(part: str, name: str, exc: Exception) -> HttpResponse:
+    """Return 503 with Retry-After: the question was fine, a part of the platform is not there to answer it."""
+    log.warning(f"{part} away", reason=str(exc).partition("\n")[0])
     return problem_response(
         503,
-        "The database does not answer right now. Ask again soon.",
-        kind="database-away",
-        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
-    )
-
-
-def stream_away(exc: StreamUnavailable) -> HttpResponse:
-    """Return 503 with Retry-After: what was to be published could not be."""
-    log.warning("stream away", reason=str(exc).partition("\n")[0])
-    return problem_response(
-        503,
-        "The stream of records does not answer right now. Ask again soon.",
-        kind="stream-away",
+        f"The {name} does not answer right now. Ask again soon.",
+        kind=f"{part}-away",
         headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
     )
 
