@@ -70,7 +70,7 @@ def test_a_drop_without_replay_leaves_a_hole(simulator: Simulator, client: Clien
 
 def test_a_drop_with_a_bridge_leaves_none(simulator: Simulator, client: Client) -> None:
     before, replayed = _drop_and_resubscribe(simulator, client, replay="bridge")
-    assert len(replayed) > 100
+    assert len(replayed) > 20  # more than any subscription is sent again: how many were missed is the market's affair
     assert replayed == list(range(replayed[0], replayed[0] + len(replayed)))
     assert replayed[0] == before[-1] - 19
 
