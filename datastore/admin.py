@@ -23,6 +23,7 @@ from datastore.models import (
     Coverage,
     DatastoreRequest,
     DeadLetter,
+    DynamicTopic,
     Feed,
     FeedPosition,
     FetchRequest,
@@ -32,6 +33,7 @@ from datastore.models import (
     ProviderCandle,
     ProviderClock,
     Reconciliation,
+    Stream,
     Tick,
 )
 from datastore.replays import NotReplayable, replay
@@ -242,6 +244,23 @@ class FeedAdmin(LookOnly):
 
     list_display = ["feed", *map(exact, ("connected", "acknowledged_until", "behind_since", "drained_at"))]
     list_filter = ["topic"]
+
+
+@admin.register(Stream)
+class StreamAdmin(LookOnly):
+    """What applications follow, and until when."""
+
+    list_display = ["market", "timeframe", "state", "topic", exact("lease_until"), "attempts", "error"]
+    list_filter = ["state", "timeframe"]
+    list_select_related = ["market", "topic"]
+
+
+@admin.register(DynamicTopic)
+class DynamicTopicAdmin(LookOnly):
+    """Topics made at run time: who has done what, the newest first."""
+
+    list_display = ["name", "state", *map(exact, ("requested_at", "created_at", "routed_at", "subscribed_at")), "error"]
+    list_filter = ["state"]
 
 
 @admin.register(ProviderClock)

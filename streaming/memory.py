@@ -62,6 +62,8 @@ class MemoryBroker:
         """Return a subscription from the group's committed position. Raises TopicMissing."""
         return MemorySubscription(self, group, topics)
 
+    assign = subscribe  # one process, and no partitions
+
     def admin(self) -> MemoryAdmin:
         """Return the topic administration."""
         return MemoryAdmin(self)

@@ -109,7 +109,16 @@ class Broker(Protocol):
         """Return a new publisher."""
 
     def subscribe(self, group: str, topics: Sequence[str]) -> Subscription:
-        """Return a subscription from the group's committed position. Raises TopicMissing."""
+        """Return a subscription from the group's committed position. Raises TopicMissing.
+
+        Where the broker has partitions, all subscriptions of the group share them out among themselves.
+        """
+
+    def assign(self, group: str, topics: Sequence[str]) -> Subscription:
+        """Return a subscription that has these topics to itself: who reads them is settled elsewhere. Raises as above.
+
+        Nothing waits for other members of the group, so a change of topics is a new subscription.
+        """
 
     def admin(self) -> TopicAdmin:
         """Return the topic administration."""

@@ -52,6 +52,9 @@ class RedisBroker:
             link.close()
             raise
 
+    # One active reader per topic and group is all that streams have.
+    assign = subscribe
+
     def admin(self) -> RedisAdmin:
         """Return the topic administration."""
         return RedisAdmin(Link(self._url))

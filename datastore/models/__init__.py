@@ -10,6 +10,7 @@ from datastore.models.reconciliation import CandleDifference, Reconciliation
 from datastore.models.request import DatastoreRequest
 from datastore.models.series import Candle, ProviderCandle, Tick
 from datastore.models.spending import FetchSpending
+from datastore.models.stream import DynamicTopic, Stream
 
 __all__ = [
     "ApiKey",
@@ -18,6 +19,7 @@ __all__ = [
     "Coverage",
     "DatastoreRequest",
     "DeadLetter",
+    "DynamicTopic",
     "Feed",
     "FeedPosition",
     "FetchRequest",
@@ -28,5 +30,6 @@ __all__ = [
     "ProviderCandle",
     "ProviderClock",
     "Reconciliation",
+    "Stream",
     "Tick",
 ]
