@@ -107,8 +107,7 @@ class Launch:
         first_start.seed_markets(settings.MARKETS)
         self.step(f"{len(settings.MARKETS)} markets: {', '.join(settings.MARKETS)}")
         self.step(f"{first_start.ask_for_newest(settings.MARKETS)} spans of history asked for")
-        programs = (processes.web_program(env), *processes.actor_programs(env), *processes.celery_programs(env))
-        for program in programs:
+        for program in processes.ours(env).values():
             self.supervisor.add(program)
         self._await_web(provider)
 

@@ -63,6 +63,22 @@ def environment(addresses: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def given_addresses() -> dict[str, str]:
+    """Return the addresses that the settings name, where nothing is embedded."""
+    return {
+        "database_url": settings.DATABASE_URL,
+        "redis_url": settings.REDIS_URL,
+        "stream_url": settings.STREAM_URL,
+        "rest_url": settings.CRYPTOCOMPARE_REST_URL,
+        "ws_url": settings.CRYPTOCOMPARE_WS_URL,
+    }
+
+
+def ours(env: Mapping[str, str]) -> dict[str, Program]:
+    """Return every process of ours but the simulator, by name."""
+    return {program.name: program for program in (web_program(env), *actor_programs(env), *celery_programs(env))}
+
+
 def simulator_program(port: int, env: Mapping[str, str]) -> Program:
     """Return the simulated provider; relative paths in SIMULATOR_ARGS are the user's, so it keeps our folder."""
     home = settings.CANDLEKEEP_HOME / "simulator"

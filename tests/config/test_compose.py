@@ -1,0 +1,57 @@
+"""docker-compose.yml against what it starts: it is read here, no Docker is needed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.conf import settings
+
+from config.supervision import processes
+
+BASE = Path(settings.BASE_DIR)
+COMPOSE: dict[str, Any] = yaml.safe_load((BASE / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = {name: service for name, service in SERVICES.items() if service.get("image", "").startswith("candlekeep:")}
+
+
+def test_every_process_that_up_runs_is_a_service_and_no_other_is() -> None:
+    run = {service["command"][1] for service in OURS.values() if service["command"][0] == "run"}
+    assert run == set(processes.ours({}))
+
+
+def test_every_variable_of_ours_is_a_setting() -> None:
+    read = (BASE / "config" / "settings.py").read_text()
+    for name in COMPOSE["x-candlekeep"]["environment"]:
+        assert f'"{name}"' in read, name
+
+
+def test_images_are_pinned_to_a_version() -> None:
+    images = [service["image"] for name, service in SERVICES.items() if name not in OURS]
+    images += re.findall(r"^FROM (\S+)", (BASE / "Dockerfile").read_text(), re.MULTILINE)
+    for image in images:
+        assert re.search(r":v?\d+\.\d+\.\d+", image), image
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "ADMIN_PASSWORD", "POSTGRES_PASSWORD", "VALKEY_PASSWORD"])
+def test_a_secret_has_no_default_and_stands_in_the_example(name: str) -> None:
+    text = (BASE / "docker-compose.yml").read_text()
+    uses = re.findall(rf"\$\{{{name}([^}}]*)\}}", text)
+    assert uses and all(use.startswith(":?") for use in uses)
+    assert re.search(rf"^{name}=$", (BASE / "deploy" / "env.example").read_text(), re.MULTILINE)
+
+
+def test_only_the_proxy_is_published_and_on_loopback_unless_told_otherwise() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert published == {"proxy": ["${PUBLISH:-127.0.0.1:8000}:8000"]}
+
+
+def test_the_image_runs_as_nobody_special_and_holds_what_the_processes_import() -> None:
+    dockerfile = (BASE / "Dockerfile").read_text()
+    assert re.search(r"^USER (?!root)\w+$", dockerfile, re.MULTILINE)
+    kept = {line[1:] for line in (BASE / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    packages = {path.parent.name for path in BASE.glob("*/__init__.py")} - {"tests", "benchmarks"}
+    assert packages | {"manage.py", "requirements.txt", "static", "templates"} <= kept
