@@ -10,12 +10,12 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
-from django.db.models import DurationField, ExpressionWrapper, F, Q
+from django.db.models import Count, DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 
-from actors.faults import backoff
 from datastore.markets import forget_holes, kept
 from datastore.models import DynamicTopic, Market, Stream
 from datastore.queries import execute, fetch_all, fetch_value
@@ -26,6 +26,8 @@ CREATE_WITHIN = timedelta(seconds=10)
 NOTIFY_WITHIN = timedelta(seconds=15)
 # An actor that has not ended its part of a retiring topic by then is not waited for.
 RETIRE_WITHIN = timedelta(seconds=30)
+# Until the next try after the first failed one, the second …: together longer than a broker takes to start.
+NEXT_TRY = (timedelta(seconds=5), timedelta(seconds=20))
 AT_ONCE = 10  # topics deleted in one turn
 NEXT_NUMBER = "select nextval(pg_get_serial_sequence('dynamic_topic', 'id'))"
 
@@ -61,8 +63,11 @@ def to_do() -> ToDo:
     )
 
 
-def find(topic_id: int) -> DynamicTopic | None:
-    """Return a topic with `asked_for` and `told_for`: since when it was requested, since when its actors were told."""
+def find(topic_id: int) -> Any:
+    """Return a topic with `asked_for` and `told_for`, the time since it was requested and since its actors were told.
+
+    None where its row is gone.
+    """
     spans = {
         name: ExpressionWrapper(Now() - F(since), output_field=DurationField())
         for name, since in (("asked_for", "requested_at"), ("told_for", "notified_at"))
@@ -112,21 +117,21 @@ def retire(topic_id: int) -> bool:
     with transaction.atomic():
         market = _locked_market(topic_id)
         needed = Stream.objects.filter(market=market, state__in=Stream.ALIVE).exists()
-        return not needed and _end(topic_id, market, None)
+        return market is not None and not needed and _end(topic_id, market, None)
 
 
-def fail(topic_id: int, error: str) -> bool:
+def fail(topic_id: int, error: str, *, counts: bool = True) -> bool:
     """Give an alive topic up: it retires, and its streams are tried with another, or fail after their last try.
 
-    False where somebody got there first.
+    counts: whether it was a try at all. False where somebody got there first.
     """
     with transaction.atomic():
         market = _locked_market(topic_id)
-        if not _end(topic_id, market, error):
+        if market is None or not _end(topic_id, market, error):
             return False
         streams = Stream.objects.filter(topic=topic_id, state__in=Stream.ALIVE)
         for stream in streams.select_for_update():
-            _count_try(stream, error)
+            _try_again(stream, error, stream.attempts + counts)
         return True
 
 
@@ -140,10 +145,10 @@ def trim(before: datetime) -> int:
     return DynamicTopic.objects.filter(state=State.RETIRED, retired_at__lt=before).delete()[0]
 
 
-def _locked_market(topic_id: int) -> Market:
-    """Lock the topic's market: the gap scan sees under the same lock whether it is kept."""
+def _locked_market(topic_id: int) -> Market | None:
+    """Lock the topic's market: the gap scan sees under the same lock whether it is kept. None: the topic is gone."""
     held = Market.objects.select_for_update(no_key=True)
-    return held.get(pk__in=DynamicTopic.objects.filter(pk=topic_id).values("market"))
+    return held.filter(pk__in=DynamicTopic.objects.filter(pk=topic_id).values("market")).first()
 
 
 def _end(topic_id: int, market: Market, error: str | None) -> bool:
@@ -155,17 +160,17 @@ def _end(topic_id: int, market: Market, error: str | None) -> bool:
     return True
 
 
-def _count_try(stream: Stream, error: str) -> None:
-    tries = stream.attempts + 1
-    failed = tries >= Stream.TRIES
-    values = (
-        {"state": Stream.State.FAILED, "next_try": None, "ended_at": Now()}
-        if failed
-        else {"state": Stream.State.REQUESTED, "next_try": Now() + timedelta(seconds=backoff(tries)), "live_at": None}
-    )
+def _try_again(stream: Stream, error: str, tries: int) -> None:
+    values: dict[str, Any]
+    if tries >= Stream.TRIES:
+        values = {"state": Stream.State.FAILED, "next_try": None, "ended_at": Now()}
+    else:
+        wait = NEXT_TRY[max(tries - 1, 0)]
+        values = {"state": Stream.State.REQUESTED, "next_try": Now() + wait, "live_at": None}
     Stream.objects.filter(pk=stream.pk).update(attempts=tries, error=error, **values)
 
 
-def open_topics() -> list[DynamicTopic]:
-    """Return the topics that are not retired, the oldest first."""
-    return list(DynamicTopic.objects.filter(~Q(state=State.RETIRED)).order_by("id"))
+def counts() -> dict[str, int]:
+    """Return how many topics are in each state but the last."""
+    found = DynamicTopic.objects.exclude(state=State.RETIRED).order_by().values_list("state").annotate(Count("pk"))
+    return {str(state): 0 for state in State if state != State.RETIRED} | dict(found)
