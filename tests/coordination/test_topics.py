@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from celery import Celery
 from django.conf import settings as configured
 from django.db.models.functions import Now
-from django_redis import get_redis_connection
 
 from actors.models import TransitionLog
 from coordination.models import Coordinator
@@ -28,7 +24,6 @@ from tests.coordination.topic_actors import (
     ETH,
     NOTIFYING,
     PROCESSING,
-    URL,
     Coordinating,
     acknowledge,
     admin,
@@ -41,30 +36,15 @@ from tests.coordination.topic_actors import (
     newest,
     state_of,
     stream,
+    told,
 )
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def broker(settings: Any) -> Iterator[MemoryBroker]:
-    settings.STREAM_URL = URL
-    get_redis_connection("default").flushall()
-    yield MemoryBroker.named("topics", 1000)
-    MemoryBroker.forget("topics")
-    get_redis_connection("default").flushall()
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
 
 
 @pytest.fixture
 def coordinator() -> Coordinating:
     return Coordinating()
-
-
-def told(task: str) -> list[Any]:
-    """Return the arguments of what the worker was told, the oldest first."""
-    raw = get_redis_connection("default").lrange(configured.CELERY_TASK_DEFAULT_QUEUE, 0, -1)
-    heads = [json.loads(message)["headers"] for message in reversed(raw)]
-    return [json.loads(head["argsrepr"]) for head in heads if head["task"] == task]
 
 
 def the_queue_is_away(monkeypatch: pytest.MonkeyPatch) -> None:

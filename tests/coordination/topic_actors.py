@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from threading import Event
 from typing import Any
 
+from django.conf import settings
 from django.db.models.functions import Now
+from django_redis import get_redis_connection
 
 from actors.claims import add_row, claim
 from actors.models import TransitionLog
@@ -117,6 +120,14 @@ def due_now() -> None:
     Stream.objects.filter(state="requested").update(next_try=None)
 
 
+def told(task: str) -> list[Any]:
+    """Return the arguments of what the worker was told, the oldest first."""
+    raw = get_redis_connection("default").lrange(settings.CELERY_TASK_DEFAULT_QUEUE, 0, -1)
+    heads = [json.loads(message)["headers"] for message in reversed(raw)]
+    return [json.loads(head["argsrepr"]) for head in heads if head["task"] == task]
+
+
 def events() -> list[str]:
+    """Return the Coordinator's transitions; equal ones of a minute stand together."""
     found = TransitionLog.objects.filter(kind="coordinator").order_by("id")
     return [event for event, count in found.values_list("event", "count") for _ in range(count)]
