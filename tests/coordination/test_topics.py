@@ -15,6 +15,7 @@ from datastore import streams
 from datastore.markets import kept
 from datastore.models import DynamicTopic, FetchRequest, Stream
 from ingestion.models import Producer
+from metering.table import TOPIC_FAILURES, TOPIC_SECONDS
 from streaming.memory import MemoryBroker
 from tests.coordination.test_fetches import request
 from tests.coordination.topic_actors import (
@@ -122,6 +123,25 @@ def test_history_is_dispatched_in_every_state(coordinator: Coordinating) -> None
     pk = request(market)
     coordinator.steps()
     assert (coordinator.state, told("ingestion.fetch")[-1]) == (ERROR, [pk])
+
+
+def test_a_topic_s_way_is_timed_and_its_failures_are_counted_by_kind(coordinator: Coordinating) -> None:
+    def counted() -> list[float]:
+        steps = [TOPIC_SECONDS.labels(step)._sum.get() for step in ("created", "live")]
+        return [*steps, TOPIC_FAILURES.labels("not_routed")._value.get()]
+
+    before = counted()
+    stream()
+    coordinator.reach(NOTIFYING)
+    DynamicTopic.objects.update(requested_at=Now() - timedelta(seconds=40))
+    acknowledge()
+    coordinator.steps()
+    stream(ETH)
+    coordinator.reach(NOTIFYING)
+    long_ago("notified_at")
+    coordinator.steps()
+    created, live, failures = (after - was for after, was in zip(counted(), before, strict=True))
+    assert 0 <= created < 40 <= live < 100 and failures == 1
 
 
 # --- attempts that fail ---
