@@ -40,12 +40,15 @@ class Retirement:
         """Do what a look found to be due; True if something changed that is worth another look at once."""
         if found.waiting:
             dynamic_topics.attach()
+        if found.astray:
+            dynamic_topics.recall()
+            log.warning("streams without a live topic are requested again")
         if found.expired:
             log.info("streams ended", streams=streams.expire(), reason=streams.LEASE_OVER)
         given_up = [_give_up(pk) for pk in found.broken]
         retired = [_retire(pk) for pk in found.unused]
         deleted = self._delete(found.over)
-        return found.waiting or found.expired or any([*given_up, *retired, deleted])
+        return found.waiting or found.astray or found.expired or any([*given_up, *retired, deleted])
 
     def _delete(self, over: Sequence[int]) -> bool:
         """Delete topics at the broker until it does not answer; True if one is gone."""

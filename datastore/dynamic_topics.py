@@ -41,6 +41,7 @@ class ToDo:
     in_hand: int | None  # being created, or its actors being told
     due: int | None  # the oldest stream whose market has no alive topic
     waiting: bool  # streams wait for a topic that is there
+    astray: bool  # streams are live on a topic that is not
     expired: bool  # streams whose lease ran out
     broken: tuple[int, ...]  # live, and the Producer or a consumer cannot use it any more
     unused: tuple[int, ...]  # live, and no stream needs it
@@ -56,6 +57,7 @@ def to_do() -> ToDo:
         in_hand=min(found["in hand"], default=None),
         due=min(found["due"], default=None),
         waiting=bool(found["waiting"]),
+        astray=bool(found["astray"]),
         expired=bool(found["expired"]),
         broken=tuple(found["broken"]),
         unused=tuple(found["unused"]),
@@ -99,6 +101,11 @@ def make(stream_id: int) -> DynamicTopic | None:
 def attach() -> None:
     """Give every waiting stream the alive topic of its market; where that is live, the stream is too."""
     execute(statement("streams", "attach"))
+
+
+def recall() -> None:
+    """Let streams be requested again that are live on a topic that is not any more."""
+    execute(statement("streams", "recall"))
 
 
 def notify(topic: DynamicTopic) -> None:

@@ -11,6 +11,9 @@ select 'waiting', s.id from stream s
   join dynamic_topic t on t.market_id = s.market_id and t.state in ('creating', 'notifying', 'live')
  where s.state = 'requested' and (s.topic_id is distinct from t.id or t.state = 'live')
 union all
+select 'astray', s.id from stream s left join dynamic_topic t on t.id = s.topic_id
+ where s.state = 'live' and t.state is distinct from 'live'
+union all
 select 'expired', s.id from stream s where s.state in ('requested', 'live') and s.lease_until < statement_timestamp()
 union all
 select 'broken', t.id from dynamic_topic t
@@ -45,6 +48,13 @@ update stream s
   from dynamic_topic t
  where t.market_id = s.market_id and t.state in ('creating', 'notifying', 'live')
    and s.state = 'requested' and (s.topic_id is distinct from t.id or t.state = 'live');
+
+-- name: recall
+-- Streams that are live on a topic that is not, are requested again: their topic was ended as they joined it.
+update stream s
+   set state = 'requested', live_at = null, next_try = null
+ where s.state = 'live'
+   and not exists (select from dynamic_topic t where t.id = s.topic_id and t.state = 'live');
 
 -- name: progress
 -- How far the data of streams is: milliseconds that the broker has acknowledged of their topic and nobody has stored

@@ -443,6 +443,19 @@ def test_a_market_asked_for_again_while_its_topic_retires_gets_another_one(coord
 # --- a live topic that is lost ---
 
 
+@pytest.mark.parametrize("lost", ["retiring", "deleted by hand"])
+def test_a_stream_that_is_live_on_a_topic_that_is_not_gets_another(coordinator: Coordinating, lost: str) -> None:
+    made = stream()
+    first = coordinator.bring_live()
+    if lost == "retiring":
+        DynamicTopic.objects.update(state="retiring", retiring_at=Now())
+    else:
+        DynamicTopic.objects.all().delete()
+    assert coordinator.steps() == ACTIVE
+    second = coordinator.bring_live()
+    assert second.pk != first.pk and state_of(made) == "live"
+
+
 @pytest.mark.parametrize("column", ["route_error", "subscribe_error"])
 def test_a_live_topic_that_is_lost_is_replaced(coordinator: Coordinating, broker: MemoryBroker, column: str) -> None:
     made = stream()
