@@ -174,6 +174,20 @@ def test_every_answer_is_given_as_it_is_declared(
     assert asker.given == good
 
 
+def stream_problems(asker: Asker, settings: Any) -> None:
+    asker.get(f"streams?market={UNKNOWN['market']}", 404)
+    asker.post("streams", {**UNKNOWN, "timeframe": "1d"}, 404)
+    ended = json.loads(asker.post("streams", {"market": SYMBOL, "timeframe": "1d"}, 202).content)["id"]
+    asker.delete(f"streams/{ended}")
+    asker.put(f"streams/{ended}", 409)
+    settings.MAX_STREAMS = 0
+    asker.post("streams", {"market": SYMBOL, "timeframe": "1d"}, 409)
+    asker.get("streams/999", 404)
+    asker.put("streams/999", 404)
+    asker.delete("streams/999", 404)
+    asker.post("streams", {}, 415, kind="text/plain")
+
+
 def test_every_problem_is_given_as_it_is_declared(
     asker: Asker, series: Market, letter: DeadLetter, errored: str, read_key: str, settings: Any
 ) -> None:
@@ -185,16 +199,7 @@ def test_every_problem_is_given_as_it_is_declared(
         asker.get(path, 404)
     asker.post("markets", UNKNOWN, 404)
     asker.post("backfill", {**UNKNOWN, "timeframe": "1d", "from": "2026-11-01"}, 404)
-    asker.get(f"streams?market={UNKNOWN['market']}", 404)
-    asker.post("streams", {**UNKNOWN, "timeframe": "1d"}, 404)
-    ended = json.loads(asker.post("streams", {"market": SYMBOL, "timeframe": "1d"}, 202).content)["id"]
-    asker.delete(f"streams/{ended}")
-    asker.put(f"streams/{ended}", 409)
-    settings.MAX_STREAMS = 0
-    asker.post("streams", {"market": SYMBOL, "timeframe": "1d"}, 409)
-    asker.get("streams/999", 404)
-    asker.put("streams/999", 404)
-    asker.delete("streams/999", 404)
+    stream_problems(asker, settings)
     asker.post("dead-letters/999/replay", status=404)
     asker.post("actors/producer/nobody/reset", status=404)
     asker.post(f"{errored}/reset")
@@ -202,7 +207,6 @@ def test_every_problem_is_given_as_it_is_declared(
     asker.post(f"dead-letters/{DeadLetter.objects.get(market=None).pk}/replay", status=409)
     asker.post("backfill", {}, 415, kind="text/plain")
     asker.post("markets", {}, 415, kind="text/plain")
-    asker.post("streams", {}, 415, kind="text/plain")
     MemoryBroker.named("declared", settings.STREAM_MAXLEN).go_away("unplugged")
     asker.post(f"dead-letters/{letter.pk}/replay", status=503)
     settings.FETCH_BUDGET_PER_KEY = 1

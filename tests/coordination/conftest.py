@@ -7,7 +7,7 @@ import pytest
 from django_redis import get_redis_connection
 
 from streaming.memory import MemoryBroker
-from tests.coordination.topic_actors import URL
+from tests.coordination.topic_actors import URL, Coordinating
 
 
 @pytest.fixture
@@ -18,3 +18,9 @@ def broker(settings: Any) -> Iterator[MemoryBroker]:
     yield MemoryBroker.named("topics", 1000)
     MemoryBroker.forget("topics")
     get_redis_connection("default").flushall()
+
+
+@pytest.fixture
+def coordinator(transactional_db: None, broker: MemoryBroker) -> Coordinating:
+    """A Coordinator that has just begun."""
+    return Coordinating()
