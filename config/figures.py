@@ -12,7 +12,7 @@ from django_celery_beat.models import PeriodicTask
 from actors.models import Actor, with_silence
 from actors.resets import actor_models
 from consumers.fixed_consumer_actor import GROUP
-from datastore import fetches, figures
+from datastore import dynamic_topics, fetches, figures, streams
 from datastore.models import DatastoreRequest
 from ingestion.budget import Budget
 from metering import table
@@ -49,6 +49,10 @@ def queues() -> Iterator[Sample]:
     for state, count in figures.questions().items():
         yield table.QUESTIONS, (state,), count
     yield table.OLDEST_FETCH, (), figures.oldest_fetch()
+    for state, count in streams.counts().items():
+        yield table.STREAMS, (state,), count
+    for state, count in dynamic_topics.counts().items():
+        yield table.DYNAMIC_TOPICS, (state,), count
 
 
 def actors() -> Iterator[Sample]:

@@ -5,23 +5,30 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
+
+from django.db.models import DurationField, ExpressionWrapper, F, QuerySet
+from django.db.models.functions import Now
 
 from actors.admin import span
 from actors.charts import label
 from actors.models import Actor, with_silence
 from actors.resets import actor_models
+from datastore import streams
 from datastore.clock import provider_now
-from datastore.models import DeadLetter, Market
+from datastore.models import DeadLetter, Market, Stream
 from datastore.provider import current_provider
 from ingestion.calls import calls_told
 
 ACTOR_COLUMNS = ("ACTOR", "NAME", "STATE", "BEAT", "OWNER", "WAITING FOR, LAST ERROR")
+STREAM_COLUMNS = ("STREAM", "STATE", "TOPIC", "LEASE", "LAST ERROR")
 MARKET_COLUMNS = ("MARKET", "WATERMARK", "BEHIND", "VERSION")
 NARROWEST = 100
+STREAMS_SHOWN = 20
 
 
 def overview(width: int | None = None) -> str:
-    """Return provider, actors and markets, each line at most `width` characters (default: the terminal's)."""
+    """Return provider, actors, markets and streams, each line at most `width` characters (default: the terminal's)."""
     width = max(width or shutil.get_terminal_size((140, 40)).columns, NARROWEST)
     letters = DeadLetter.objects.count()
     return "\n".join(
@@ -32,6 +39,7 @@ def overview(width: int | None = None) -> str:
             *table(ACTOR_COLUMNS, [row for model in actor_models() for row in actor_rows(model)], width),
             "",
             *table(MARKET_COLUMNS, market_rows(), width),
+            *_streams(width),
             *([f"\n{letters} dead letters: records that could not be stored."] if letters else []),
         ]
     )
@@ -70,6 +78,31 @@ def _market_row(market: Market, now: datetime) -> tuple[str, ...]:
         return market.symbol, "no data yet", "", str(market.version)
     behind = span((now - market.watermark).total_seconds())
     return market.symbol, f"{market.watermark:%Y-%m-%d %H:%M:%S}", behind, str(market.version)
+
+
+def _streams(width: int) -> list[str]:
+    rows = stream_rows()
+    return ["", *table(STREAM_COLUMNS, rows, width)] if rows else []
+
+
+def stream_rows() -> list[tuple[str, ...]]:
+    """Return a line per alive stream, those that are not live first, and one that counts the others."""
+    left = ExpressionWrapper(F("lease_until") - Now(), output_field=DurationField())
+    alive: QuerySet[Any] = (
+        streams.alive().annotate(left=left).select_related("market", "topic").order_by("-state", "id")
+    )
+    rows = [_stream_row(stream) for stream in alive[:STREAMS_SHOWN]]
+    if more := alive.count() - len(rows):
+        rows.append((f"{more} more", "", "", "", ""))
+    if failed := Stream.objects.filter(state=Stream.State.FAILED).count():
+        rows.append((f"{failed} failed within 30 days", "", "", "", ""))
+    return rows
+
+
+def _stream_row(stream: Any) -> tuple[str, ...]:
+    name, topic = f"{stream.pk}: {stream.market.symbol} {stream.timeframe}", stream.topic
+    state = stream.state if topic is None or topic.state == stream.state else f"{stream.state}, {topic.state}"
+    return name, state, topic.name if topic else "none", span(stream.left.total_seconds()), stream.error or ""
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> list[str]:

@@ -1,20 +1,27 @@
-"""The Coordinator: brings requests of history to the worker and their ends to those who wait."""
+"""The Coordinator: brings requests of history to the worker and their ends to those who wait, and makes topics."""
 
 from __future__ import annotations
+
+from datetime import timedelta
 
 from celery import current_app
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
+from actors.errors import PlatformFault
+from actors.faults import reason_of
 from actors.models import Actor
 from actors.session import ActorSession
+from actors.shift import Clock
 from coordination.fetches import Dispatch, QueueAway
 from coordination.models import Coordinator
 from coordination.pair_watch import PairWatch
 from coordination.schedules import ensure_schedules
+from coordination.topics import Topics
+from datastore.dynamic_topics import CREATE_WITHIN
 from datastore.fetches import HANDED_OUT
 
-FETCH, PAIRS = "ingestion.fetch", "ingestion.pairs"
+FETCH, PAIRS, CREATE_TOPIC = "ingestion.fetch", "ingestion.pairs", "ingestion.create_topic"
 
 
 class CoordinatorWork:
@@ -25,22 +32,35 @@ class CoordinatorWork:
     several = False  # a second one stands by
     pause = 0.25  # seconds: what a reader's request may lie before the worker is told
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = Clock.system) -> None:
+        self._session: ActorSession
         self._dispatch = Dispatch(tell_worker, settings.PRODUCER_POOL)
         self._pairs = PairWatch(ask_for_pairs)
+        self._topics = Topics(have_topic_made, clock)
 
     def open(self, session: ActorSession) -> None:
         """Make the schedules that are missing."""
+        self._session = session
         ensure_schedules()
 
     def turn(self) -> bool:
         """Do what is due; True if there may be more."""
-        more = self._dispatch.turn()
-        self._pairs.look()
+        more = self._topics.turn(self._session)
+        waits = self._topics.waits_for(self._session)
+        try:
+            more = self._dispatch.turn() or more
+            self._pairs.look()
+        except PlatformFault as exc:
+            # With a topic in hand the chart would take this for the topic's failure: there it is only told.
+            if self._session.actor.state == Coordinator.State.ACTIVE:
+                raise
+            waits = reason_of(exc)
+        self._session.waiting(waits)
         return more
 
     def meanwhile(self) -> None:
-        """Go on dispatching while the actor is in Error."""
+        """Go on while the actor is in Error, with all but new topics."""
+        self._topics.meanwhile()
         self._dispatch.turn()
 
     def beat(self) -> None:
@@ -60,9 +80,14 @@ def ask_for_pairs() -> None:
     _send(PAIRS)
 
 
-def _send(task: str, *arguments: int) -> None:
-    # One that is not taken up soon is told again, so an old message is worth nothing.
+def have_topic_made(topic_id: int) -> None:
+    """Have the worker make a DynamicTopic of this id at the broker. Raises QueueAway."""
+    _send(CREATE_TOPIC, topic_id, within=CREATE_WITHIN)
+
+
+def _send(task: str, *arguments: int, within: timedelta = HANDED_OUT) -> None:
+    # One that is not taken up soon is told again or given up, so an old message is worth nothing.
     try:
-        current_app.send_task(task, list(arguments), expires=HANDED_OUT.total_seconds(), retry=False)
+        current_app.send_task(task, list(arguments), expires=within.total_seconds(), retry=False)
     except OperationalError as exc:
         raise QueueAway(f"the worker's queue does not answer: {exc}") from exc

@@ -12,9 +12,11 @@ from actors.claims import free_abandoned, retire_surplus, roles_of
 from actors.log import trim
 from actors.processes import this_process
 from actors.resets import actor_models
+from datastore import dynamic_topics, streams
 from datastore.asks import ask_newest
 from datastore.datastore_actor import expire_requests
-from datastore.models import FetchRequest, Market
+from datastore.markets import kept
+from datastore.models import FetchRequest
 
 log = structlog.get_logger(__name__)
 
@@ -24,8 +26,8 @@ HOUR, DAY = 3600, 86_400
 
 @shared_task(name="coordination.refresh")
 def refresh() -> None:
-    """Ask for the hours and days of followed markets that ended since the last time, and for older ones missing."""
-    asked = ask_newest(Market.objects.filter(followed=True).order_by("id"), [HOUR, DAY])
+    """Ask for the hours and days of kept markets that ended since the last time, and for older ones missing."""
+    asked = ask_newest(kept().order_by("id"), [HOUR, DAY])
     log.info("hours and days asked for", requests=len(asked))
 
 
@@ -43,7 +45,8 @@ def sweep() -> None:
 
 @shared_task(name="coordination.trim")
 def trim_logs() -> None:
-    """Delete transitions and ended requests of history that are older than 30 days."""
+    """Delete transitions, requests of history, streams and topics that ended more than 30 days ago."""
     old = timezone.now() - timedelta(days=LOG_DAYS)
     fetched, _ = FetchRequest.objects.filter(finished_at__lt=old).delete()
-    log.info("logs trimmed", transitions=trim(LOG_DAYS), requests=fetched)
+    ended = {"streams": streams.trim(old), "topics": dynamic_topics.trim(old)}
+    log.info("logs trimmed", transitions=trim(LOG_DAYS), requests=fetched, **ended)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -17,13 +16,13 @@ from django.http import HttpRequest, HttpResponse
 
 from actors.admin import ActorAdmin
 from datastore.key_admin import ApiKeyAdmin  # noqa: F401, registers itself
+from datastore.looking import LookOnly, cell, exact
 from datastore.models import (
     Candle,
     CandleDifference,
     Coverage,
     DatastoreRequest,
     DeadLetter,
-    DynamicTopic,
     Feed,
     FeedPosition,
     FetchRequest,
@@ -33,10 +32,10 @@ from datastore.models import (
     ProviderCandle,
     ProviderClock,
     Reconciliation,
-    Stream,
     Tick,
 )
 from datastore.replays import NotReplayable, replay
+from datastore.stream_admin import StreamAdmin  # noqa: F401, registers itself and the topics
 from streaming.errors import StreamUnavailable
 
 NEWEST = 100
@@ -60,7 +59,7 @@ class NewestRows:
         return {
             "title": self.title,
             "columns": self.columns,
-            "rows": [[_cell(value) for value in row] for row in cells],
+            "rows": [[cell(value) for value in row] for row in cells],
         }
 
 
@@ -87,39 +86,6 @@ TABLES = (
     ),
     NewestRows("Feeds", FeedPosition, ("feed",), ("feed", "last_n", "unbroken", "start", "stop", "reason"), {}),
 )
-
-
-def _cell(value: object) -> str:
-    # Not left to the template: its localisation would round what is exact here.
-    if isinstance(value, datetime):
-        return value.isoformat(sep=" ")
-    return "" if value is None else str(value)
-
-
-def exact(field: str) -> Any:
-    """Return a list column that shows a time to the microsecond; the locale's form leaves seconds out."""
-
-    @admin.display(description=field.replace("_", " "), ordering=field)
-    def shown(row: Any) -> str:
-        return _cell(getattr(row, field)) or "-"
-
-    return shown
-
-
-class LookOnly(admin.ModelAdmin[Any]):
-    """Rows that only the platform writes: an edit by hand would break what the certificate claims."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Refuse adding."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Refuse changing."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Refuse deleting."""
-        return False
 
 
 @admin.register(Market)
@@ -244,23 +210,6 @@ class FeedAdmin(LookOnly):
 
     list_display = ["feed", *map(exact, ("connected", "acknowledged_until", "behind_since", "drained_at"))]
     list_filter = ["topic"]
-
-
-@admin.register(Stream)
-class StreamAdmin(LookOnly):
-    """What applications follow, and until when."""
-
-    list_display = ["market", "timeframe", "state", "topic", exact("lease_until"), "attempts", "error"]
-    list_filter = ["state", "timeframe"]
-    list_select_related = ["market", "topic"]
-
-
-@admin.register(DynamicTopic)
-class DynamicTopicAdmin(LookOnly):
-    """Topics made at run time: who has done what, the newest first."""
-
-    list_display = ["name", "state", *map(exact, ("requested_at", "created_at", "routed_at", "subscribed_at")), "error"]
-    list_filter = ["state"]
 
 
 @admin.register(ProviderClock)

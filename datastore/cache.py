@@ -15,6 +15,7 @@ from django.conf import settings
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
+from datastore.markets import kept
 from datastore.models import Market
 from datastore.queries import fetch_all
 from datastore.statements import statement
@@ -75,12 +76,12 @@ def write_changed(changes: Sequence[MarketChange]) -> int:
 
 
 def write_all() -> int:
-    """Write every followed market anew, whatever changed. Raises CacheUnavailable."""
-    return _write("newest", None)
+    """Write every market that is kept anew, whatever changed. Raises CacheUnavailable."""
+    return _write("newest", _kept_ids())
 
 
 def confirm() -> int:
-    """Say what the database holds of every followed market; return how many a writer had not brought. Raises as above.
+    """Say what the database holds of every market that is kept; return how many a writer had not brought. Raises so.
 
     A reader trusts a version for two seconds after this. It heals what a writer left out that died in between.
     """
@@ -88,7 +89,7 @@ def confirm() -> int:
         first = get_redis_connection("default").set("ck:confirming", "1", nx=True, px=CONFIRMED_FOR)
     except RedisError as exc:
         raise CacheUnavailable(f"the cache does not answer: {exc}") from exc
-    return _write("standing", None) if first else 0
+    return _write("standing", _kept_ids()) if first else 0
 
 
 def standing(market: Market) -> Standing:
@@ -97,11 +98,15 @@ def standing(market: Market) -> Standing:
     return Standing(*facts)
 
 
-def _read(name: str, ids: list[int] | None) -> list[Any]:
+def _kept_ids() -> list[int]:
+    return list(kept().order_by().values_list("pk", flat=True))
+
+
+def _read(name: str, ids: list[int]) -> list[Any]:
     return fetch_all(statement("cache", name), {"ids": ids, "stale": timedelta(seconds=settings.STALE_AFTER)})
 
 
-def _write(name: str, ids: list[int] | None) -> int:
+def _write(name: str, ids: list[int]) -> int:
     try:
         client = get_redis_connection("default")
         seconds, micros = client.time()  # before the rows are read: they are what was true by then

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q, QuerySet
 
-from datastore.models import GapRepair, Market, Pair
+from datastore.models import DynamicTopic, GapRepair, Market, Pair
 
 SYMBOL = re.compile(r"(?P<exchange>[a-z0-9_.-]{1,40}):(?P<base>[A-Z0-9*._]{1,30})-(?P<quote>[A-Z0-9*._]{1,30})")
 # CryptoCompare's spelling where it is not the name with a capital; what its list of pairs says goes before.
@@ -62,18 +62,30 @@ def follow(market: Market) -> bool:
 
 
 def unfollow(market: Market) -> bool:
-    """Take a market out of the always-on set, its data stay; False where it was not in it.
-
-    Its holes are forgotten, the final ones aside: nobody repairs them now, so a reader's question fetches them again.
-    """
+    """Take a market out of the always-on set, its data stay; False where it was not in it."""
     market.followed = False
     with transaction.atomic():
         Market.objects.select_for_update(no_key=True).get(pk=market.pk)
         left = Market.objects.filter(pk=market.pk, followed=True).update(followed=False)
-        forgotten, _ = GapRepair.objects.filter(market=market, final=False).delete()
-        if forgotten:
-            Market.objects.filter(pk=market.pk).update(version=F("version") + 1)
+        if not kept().filter(pk=market.pk).exists():
+            forget_holes(market)
     return bool(left)
+
+
+def kept() -> QuerySet[Market]:
+    """Return the markets whose feed is taken and whose holes are repaired: followed, or with an alive topic."""
+    streamed = DynamicTopic.objects.filter(state__in=DynamicTopic.ALIVE).order_by().values("market")
+    return Market.objects.filter(Q(followed=True) | Q(pk__in=streamed))
+
+
+def forget_holes(market: Market) -> None:
+    """Forget the holes of a market that is not kept any more, the final ones aside; the caller holds its lock.
+
+    Nobody repairs them now, so a reader's question fetches them again.
+    """
+    forgotten, _ = GapRepair.objects.filter(market=market, final=False).delete()
+    if forgotten:
+        Market.objects.filter(pk=market.pk).update(version=F("version") + 1)
 
 
 def _made(symbols: Sequence[str]) -> list[Market]:

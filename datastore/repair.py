@@ -1,9 +1,9 @@
-"""The gap scan: holes of every followed market become rows, are asked for, and go away when they are filled.
+"""The gap scan: holes of every market that is kept become rows, are asked for, and go away when they are filled.
 
-A market that nobody follows has no feed: its newest minutes would be new holes for ever, so only what its readers ask
-for is fetched. Looked at is what was ever covered or asked for, up to the watermark. A hole keeps its attempts as long
-as a part of it is left, so one that the provider cannot fill is asked for less and less often; what is added to it
-starts afresh.
+A market that nobody follows or streams has no feed: its newest minutes would be new holes for ever, so only what its
+readers ask for is fetched. Looked at is what was ever covered or asked for, up to the watermark. A hole keeps its
+attempts as long as a part of it is left, so one that the provider cannot fill is asked for less and less often; what is
+added to it starts afresh.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from datastore.clock import provider_now, provider_time_known
 from datastore.history import conclude
 from datastore.holes import ahead, named_holes, refused
 from datastore.intervals import Interval, clip, micros_of, moment, subtract, union
+from datastore.markets import kept
 from datastore.models import FetchRequest, GapRepair, Market
 from datastore.queries import fetch_all, fetch_value
 from datastore.statements import statement
@@ -50,14 +51,13 @@ class Hole:
 
 
 def scan() -> list[MarketChange]:
-    """Open, ask for, and close holes of followed markets, each in its own transaction; return what it did to each.
+    """Open, ask for, and close holes of kept markets, each in its own transaction; return what it did to each.
 
     Before the first stamp of the provider nothing is known to be a hole.
     """
     if not provider_time_known():
         return []
-    followed = Market.objects.filter(followed=True).order_by("pk").values_list("pk", flat=True)
-    changes = [_scan_market(pk) for pk in followed]
+    changes = [_scan_market(pk) for pk in kept().order_by("pk").values_list("pk", flat=True)]
     with suppress(cache.CacheUnavailable):  # it is written anew at every start and never trusted for long
         cache.write_changed(changes)
     return changes
@@ -71,8 +71,9 @@ def open_holes(market: Market) -> list[GapRepair]:
 def _scan_market(pk: int) -> MarketChange:
     with transaction.atomic():
         market = Market.objects.select_for_update(no_key=True).get(pk=pk)
-        # Seen under the lock: whoever stops following it meanwhile finds its holes gone for good.
-        changed = [_scan_resolution(market, resolution) for resolution in BASES if market.followed]
+        # Seen under the lock: whoever lets it go meanwhile finds its holes gone for good.
+        scanned = BASES if kept().filter(pk=pk).exists() else ()
+        changed = [_scan_resolution(market, resolution) for resolution in scanned]
         (change,) = conclude([market], [pk] if any(changed) else [])
     return change
 

@@ -14,6 +14,7 @@ from django.conf import settings
 from redis.exceptions import RedisError
 
 from datastore.intervals import SECOND, micros_of, moment
+from datastore.markets import kept
 from datastore.models import Market
 from datastore.provider import not_ours
 from datastore.reconciliation import Figures, compare, next_span
@@ -32,11 +33,11 @@ LONGEST_WAIT = 2.0  # seconds for a call of the budget
 
 
 def reconcile(stop: Event) -> None:
-    """Compare one stretch of every market; ends early where the provider or its budget has nothing for us now."""
+    """Compare one stretch of every kept market; ends early where the provider or its budget has nothing for us now."""
     budget = Budget()
     client = RestClient(settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY)
     try:
-        for market in Market.objects.filter(followed=True).order_by("id"):
+        for market in kept().order_by("id"):
             with structlog.contextvars.bound_contextvars(market=market.symbol):
                 if reason := _reconcile(market, client, budget, stop):
                     log.warning("reconciliation waits", reason=reason)

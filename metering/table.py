@@ -57,6 +57,8 @@ HTTP_SECONDS = _histogram("http_request_seconds", "Requests answered.", WORK, "r
 RECONCILED = _counter("reconciled_candles_total", "Candles compared with the provider's.", "market")
 DIFFERENCES = _counter("reconciliation_differences_total", "Candles unlike the provider's.", "market")
 UNLIKE_TRADES = _counter("verify_differences_total", "Candles unlike their trades.", "market")
+TOPIC_SECONDS = _histogram("topic_seconds", "From a dynamic topic's request to the step.", SPANS, "step")
+TOPIC_FAILURES = _counter("topic_failures_total", "Dynamic topics given up.", "reason")
 
 COUNTED: tuple[Counter | Histogram, ...] = (
     TRADES_RECEIVED,
@@ -76,6 +78,8 @@ COUNTED: tuple[Counter | Histogram, ...] = (
     RECONCILED,
     DIFFERENCES,
     UNLIKE_TRADES,
+    TOPIC_SECONDS,
+    TOPIC_FAILURES,
 )
 
 # --- read when somebody asks ---
@@ -89,6 +93,8 @@ OLDEST_FETCH = _figure("fetch_request_age_seconds", "Age of the oldest request f
 ACTOR_STATE = _figure("actor_state", "1 for the actor's state, 0 for the others.", "kind", "name", "state")
 HEARTBEAT_AGE = _figure("actor_heartbeat_age_seconds", "Since the actor's last sign of life.", "kind", "name")
 QUESTIONS = _figure("datastore_requests", "Questions that had to fetch.", "state")
+STREAMS = _figure("streams", "Streams.", "state")
+DYNAMIC_TOPICS = _figure("dynamic_topics", "Dynamic topics that are not retired.", "state")
 SCHEDULE_AGE = _figure("schedule_age_seconds", "Since beat last sent the task.", "schedule")
 RECONCILED_AGE = _figure("reconciled_age_seconds", "Provider's time since the newest minute compared.", "market")
 LAG = _figure("consumer_lag_records", "Records that wait for their consumer.", "topic")
@@ -107,6 +113,8 @@ FIGURES: tuple[Figure, ...] = (
     ACTOR_STATE,
     HEARTBEAT_AGE,
     QUESTIONS,
+    STREAMS,
+    DYNAMIC_TOPICS,
     SCHEDULE_AGE,
     RECONCILED_AGE,
     LAG,

@@ -18,6 +18,8 @@ ADDRESSES = (
     "markets/{m}",
     "requests/{id}",
     "backfill",
+    "streams",
+    "streams/{id}",
     "dead-letters",
     "dead-letters/{id}",
     "dead-letters/{id}/replay",
@@ -27,7 +29,7 @@ ADDRESSES = (
     "docs",
 )
 # Designed, and not served yet: whoever knows the design is told so.
-LATER = ("streams", "candles/stream", "reconciliation", "digests", "udf", "binance")
+LATER = ("candles/stream", "reconciliation", "digests", "udf", "binance")
 
 
 class Nowhere(APIView):

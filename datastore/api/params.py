@@ -172,7 +172,7 @@ class LettersQuestion:
 
 def candles_question(query: Query) -> SeriesQuestion:
     """Return what GET candles asks for."""
-    values = _read(query, CANDLES, required=ONE_SERIES)
+    values = read(query, CANDLES, required=ONE_SERIES)
     return SeriesQuestion(
         **_series(values),
         closed_only=values.get("closed_only", False),
@@ -184,18 +184,18 @@ def candles_question(query: Query) -> SeriesQuestion:
 
 def coverage_question(query: Query) -> SeriesQuestion:
     """Return what GET coverage asks for."""
-    return SeriesQuestion(**_series(_read(query, SERIES, required=ONE_SERIES)))
+    return SeriesQuestion(**_series(read(query, SERIES, required=ONE_SERIES)))
 
 
 def backfill_question(query: Query) -> BackfillQuestion:
     """Return what POST backfill asks for."""
-    values = _read(query, BACKFILL, required=ONE_SPAN)
+    values = read(query, BACKFILL, required=ONE_SPAN)
     return BackfillQuestion(values["market"], values["timeframe"], values["from"], values.get("to"))
 
 
 def trades_question(query: Query) -> TradesQuestion:
     """Return what GET trades asks for."""
-    values = _read(query, TRADES, required=ONE_MARKET)
+    values = read(query, TRADES, required=ONE_MARKET)
     if "cursor" in values and "from" in values:
         raise BadParameters({"cursor": ["stands for from: give one of the two."]})
     return TradesQuestion(
@@ -209,26 +209,26 @@ def trades_question(query: Query) -> TradesQuestion:
 
 def letters_question(query: Query) -> LettersQuestion:
     """Return what GET dead-letters asks for."""
-    values = _read(query, LETTERS)
+    values = read(query, LETTERS)
     limit = values.get("limit", DEFAULT_LETTERS)
     return LettersQuestion(values.get("topic"), values.get("market"), limit, values.get("cursor"))
 
 
 def market_question(query: Query) -> str:
     """Return the market that POST markets names."""
-    market: str = _read(query, FOLLOW, required=ONE_MARKET)["market"]
+    market: str = read(query, FOLLOW, required=ONE_MARKET)["market"]
     return market
 
 
 def tickers_question(query: Query) -> list[str] | None:
     """Return the markets that GET tickers names, None: all that are followed."""
-    names: list[str] | None = _read(query, TICKERS).get("markets")
+    names: list[str] | None = read(query, TICKERS).get("markets")
     return names
 
 
 def schema_question(query: Query) -> str:
     """Return the format in which GET schema is asked for."""
-    chosen: str = _read(query, SCHEMA).get("format", "json")
+    chosen: str = read(query, SCHEMA).get("format", "json")
     return chosen
 
 
@@ -246,22 +246,7 @@ def posted(request: Request) -> dict[str, list[str]]:
     return {name: [str(value)] for name, value in body.items()}
 
 
-def no_question(query: Query) -> None:
-    """Refuse every parameter, for addresses that take none."""
-    _read(query, {})
-
-
-def _series(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "market": values["market"],
-        "timeframe": values["timeframe"],
-        "start": values.get("from"),
-        "stop": values.get("to"),
-        "limit": values.get("limit"),
-    }
-
-
-def _read(query: Query, accepted: Mapping[str, Parser], required: Sequence[str] = ()) -> dict[str, Any]:
+def read(query: Query, accepted: Mapping[str, Parser], required: Sequence[str] = ()) -> dict[str, Any]:
     """Return the parsed values by name; raise BadParameters with every complaint."""
     values: dict[str, Any] = {}
     errors = {name: ["is missing."] for name in required if name not in query}
@@ -274,6 +259,21 @@ def _read(query: Query, accepted: Mapping[str, Parser], required: Sequence[str] 
     if errors:
         raise BadParameters(errors)
     return values
+
+
+def no_question(query: Query) -> None:
+    """Refuse every parameter, for addresses that take none."""
+    read(query, {})
+
+
+def _series(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "market": values["market"],
+        "timeframe": values["timeframe"],
+        "start": values.get("from"),
+        "stop": values.get("to"),
+        "limit": values.get("limit"),
+    }
 
 
 def _value(name: str, texts: Sequence[str], accepted: Mapping[str, Parser]) -> Any:

@@ -11,6 +11,7 @@ from datastore.api.documentation import Docs, SchemaView
 from datastore.api.markets import Markets, OneMarket
 from datastore.api.nowhere import Nowhere
 from datastore.api.requests import Backfill, OneRequest
+from datastore.api.streams import OneStream, Streams
 from datastore.api.tickers import Tickers
 from datastore.api.trades import Trades
 
@@ -23,6 +24,8 @@ urlpatterns = [
     path("markets/<path:asked>", OneMarket.as_view()),
     re_path(r"^requests/(?P<number>[0-9]{1,18})$", OneRequest.as_view()),  # what fits into the table's key
     path("backfill", Backfill.as_view()),
+    path("streams", Streams.as_view()),
+    re_path(r"^streams/(?P<number>[0-9]{1,18})$", OneStream.as_view()),
     path("dead-letters", DeadLetters.as_view()),
     re_path(r"^dead-letters/(?P<number>[0-9]{1,18})$", OneDeadLetter.as_view()),
     re_path(r"^dead-letters/(?P<number>[0-9]{1,18})/replay$", Replay.as_view()),

@@ -25,6 +25,8 @@ class DynamicTopic(models.Model):
         RETIRING = "retiring"  # route ended, read to its end, consumer retired, deleted: in this order
         RETIRED = "retired"
 
+    # The one topic that the Coordinator has in hand.
+    IN_HAND = (State.CREATING, State.NOTIFYING)
     # What the live Producer publishes to and a consumer reads.
     ROUTED = (State.NOTIFYING, State.LIVE)
     ALIVE = (State.CREATING, State.NOTIFYING, State.LIVE)
@@ -102,6 +104,7 @@ class Stream(models.Model):
     class Meta:
         db_table = "stream"
         ordering = ["-id"]
+        permissions = [("end_stream", "Can end streams")]
         constraints = [
             models.UniqueConstraint(
                 fields=["market", "timeframe"],

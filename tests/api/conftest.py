@@ -77,6 +77,15 @@ def staff(db: None) -> Client:
 
 
 @pytest.fixture
+def root(db: None) -> Client:
+    """A superuser's session."""
+    User.objects.create_superuser("root", password="x")
+    client = Client()
+    client.login(username="root", password="x")
+    return client
+
+
+@pytest.fixture
 def write_key(db: None) -> str:
     """The text of a key that may write."""
     return saved_key("writer", ApiKey.Scope.WRITE)

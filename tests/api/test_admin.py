@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 from django.apps import apps
 from django.contrib import admin
-from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
@@ -12,14 +11,6 @@ from datastore.dead_letters import Letter, bury_all
 from datastore.markets import ensure_markets
 from datastore.models import ApiKey, Coverage, DatastoreRequest, DeadLetter, GapRepair, Market
 from tests.api.rows import BEGAN, MINUTE, Feed, store
-
-
-@pytest.fixture
-def root(db: None) -> Client:
-    User.objects.create_superuser("root", password="x")
-    client = Client()
-    client.login(username="root", password="x")
-    return client
 
 
 @pytest.fixture

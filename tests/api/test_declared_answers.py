@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from coordination.models import Coordinator
-from datastore import datastore_actor
+from datastore import datastore_actor, dynamic_topics
 from datastore.dead_letters import Letter, bury_all
 from datastore.models import Coverage, DatastoreRequest, DeadLetter, FetchRequest, GapRepair, Market, ProviderCandle
 from streaming.connect import connect
@@ -39,6 +39,12 @@ class Asker:
     def post(self, path: str, body: Any = None, status: int = 200, kind: str = "application/json") -> Any:
         raw = "" if body is None else json.dumps(body)
         return self._noted(self.client.post(V1 + path, raw, kind, headers=self.headers), status)
+
+    def put(self, path: str, status: int = 200) -> Any:
+        return self._noted(self.client.put(V1 + path, headers=self.headers), status)
+
+    def delete(self, path: str, status: int = 202) -> Any:
+        return self._noted(self.client.delete(V1 + path, headers=self.headers), status)
 
     def _noted(self, response: Any, status: int) -> Any:
         assert response.status_code == status, response.content
@@ -120,6 +126,20 @@ def fetched_answers(asker: Asker) -> None:
     asker.post("backfill", {**span, "timeframe": "1m", "from": at(-900) // 1000, "to": at(-600) // 1000})
 
 
+def stream_answers(asker: Asker) -> None:
+    asked = {"market": SYMBOL, "timeframe": "1m"}
+    made = json.loads(asker.post("streams", asked, 202).content)
+    topic = dynamic_topics.make(made["id"])
+    assert topic is not None
+    dynamic_topics.notify(topic)
+    dynamic_topics.go_live(topic)
+    assert json.loads(asker.post("streams", asked).content)["state"] == "live"
+    asker.get(f"streams/{made['id']}")
+    asker.get("streams")
+    asker.put(f"streams/{made['id']}")
+    asker.delete(f"streams/{made['id']}")
+
+
 def other_answers(asker: Asker, letter: DeadLetter, errored: str) -> None:
     asker.post("markets", {"market": SYMBOL}, 201)
     asker.post("markets", {"market": SYMBOL})
@@ -143,6 +163,7 @@ def test_every_answer_is_given_as_it_is_declared(
 ) -> None:
     series_answers(asker)
     fetched_answers(asker)
+    stream_answers(asker)
     other_answers(asker, letter, errored)
     good = {
         (*route, int(status))
@@ -151,6 +172,20 @@ def test_every_answer_is_given_as_it_is_declared(
         if int(status) < 400
     }
     assert asker.given == good
+
+
+def stream_problems(asker: Asker, settings: Any) -> None:
+    asker.get(f"streams?market={UNKNOWN['market']}", 404)
+    asker.post("streams", {**UNKNOWN, "timeframe": "1d"}, 404)
+    ended = json.loads(asker.post("streams", {"market": SYMBOL, "timeframe": "1d"}, 202).content)["id"]
+    asker.delete(f"streams/{ended}")
+    asker.put(f"streams/{ended}", 409)
+    settings.MAX_STREAMS = 0
+    asker.post("streams", {"market": SYMBOL, "timeframe": "1d"}, 409)
+    asker.get("streams/999", 404)
+    asker.put("streams/999", 404)
+    asker.delete("streams/999", 404)
+    asker.post("streams", {}, 415, kind="text/plain")
 
 
 def test_every_problem_is_given_as_it_is_declared(
@@ -164,6 +199,7 @@ def test_every_problem_is_given_as_it_is_declared(
         asker.get(path, 404)
     asker.post("markets", UNKNOWN, 404)
     asker.post("backfill", {**UNKNOWN, "timeframe": "1d", "from": "2026-11-01"}, 404)
+    stream_problems(asker, settings)
     asker.post("dead-letters/999/replay", status=404)
     asker.post("actors/producer/nobody/reset", status=404)
     asker.post(f"{errored}/reset")

@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from config.timing import route_label
 from consumers.fixed_consumer_actor import GROUP
 from coordination.schedules import ensure_schedules
+from datastore import dynamic_topics, streams
 from datastore.api.urls import urlpatterns
 from datastore.dead_letters import Letter, bury_all, reason_class
 from datastore.keys import make_key
@@ -156,6 +157,17 @@ def test_a_database_that_is_away_leaves_the_counters(client: Client, market: Mar
         found = scraped(client)
     assert value(found, "scrape_failed", part="markets") == 1
     assert value(found, "scrape_failed", part="processes") == 0
+
+
+def test_streams_and_topics_are_told_by_state(client: Client, market: Market) -> None:
+    for timeframe in ("1m", "5m", "1h"):
+        made, _ = streams.ask(market, timeframe, by="key a")
+    streams.end(made.pk, by="key a")
+    dynamic_topics.make(made.pk - 1)
+    found = scraped(client)
+    assert [value(found, "streams", state=state) for state in ("requested", "live", "ended", "failed")] == [2, 0, 1, 0]
+    assert value(found, "dynamic_topics", state="creating") == 1
+    assert value(found, "dynamic_topics", state="retired") is None
 
 
 @pytest.mark.parametrize(

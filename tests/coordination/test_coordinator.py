@@ -101,7 +101,7 @@ def test_a_queue_that_is_away_is_what_the_coordinator_waits_for(monkeypatch: pyt
     pk = request(ensure_markets(["coinbase:BTC-USD"])[0])
     hands = Hands()
     shift = shift_of(hands)
-    with _unreachable(monkeypatch):
+    with unreachable(monkeypatch):
         shift.step()
     row = Coordinator.objects.get()
     assert row.state == Coordinator.State.ACTIVE and row.waiting_for.startswith("QueueAway: the worker's queue")
@@ -113,13 +113,13 @@ def test_a_queue_that_is_away_is_what_the_coordinator_waits_for(monkeypatch: pyt
 
 def test_a_queue_that_refuses_is_named_within_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     began = time.monotonic()
-    with _unreachable(monkeypatch), pytest.raises(QueueAway, match="does not answer"):
+    with unreachable(monkeypatch), pytest.raises(QueueAway, match="does not answer"):
         tell_worker(1)
     assert time.monotonic() - began < 5
 
 
 @contextmanager
-def _unreachable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def unreachable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Send tasks, inside the block, to a port where nobody listens."""
     nowhere = Celery("nowhere", broker="redis://127.0.0.1:1/0", set_as_current=False)
     nowhere.conf.broker_transport_options = settings.CELERY_BROKER_TRANSPORT_OPTIONS

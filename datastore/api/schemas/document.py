@@ -14,7 +14,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.renderers import OpenApiYamlRenderer
 
-from datastore.api.schemas import markets, requests, running, series
+from datastore.api.schemas import markets, requests, running, series, streams
 from datastore.api.schemas.basics import TEXT, Schema, list_of, record
 from datastore.api.schemas.operations import OPERATIONS, Operation
 from datastore.api.schemas.parameters import in_body, in_path, in_query
@@ -71,7 +71,7 @@ def _refusals(method: str, operation: Operation) -> list[int]:
 
 def with_components(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Add what operations refer to; a hook of drf-spectacular's."""
-    schemas = {**series.SCHEMAS, **requests.SCHEMAS, **markets.SCHEMAS, **running.schemas()}
+    schemas = {**series.SCHEMAS, **requests.SCHEMAS, **markets.SCHEMAS, **streams.SCHEMAS, **running.schemas()}
     result["components"] = {
         "schemas": {**dict(sorted(schemas.items())), "Problem": PROBLEM, "Document": DOCUMENT},
         "responses": responses(),

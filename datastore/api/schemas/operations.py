@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from datastore.api import params
+from datastore.api import params, stream_params
 from datastore.api.params import ONE_MARKET, ONE_SERIES, ONE_SPAN, Parser
 from datastore.api.schemas.basics import TEXT, Schema, named
 from datastore.api.schemas.problems import RATES, headers
@@ -57,6 +57,7 @@ FETCHED = (
     "is: `complete` false and `request` naming the running fetch."
 )
 DOCUMENT = Answer("OpenAPI 3.1.", named("Document"), ("ETag",), (JSON, YAML))
+STREAM = "streams/{number}"
 SHOWN = "dead-letters/{number}"
 ACTOR = "actors/{kind}/{name}"
 
@@ -127,6 +128,40 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "Newest price and last 24 hours of many markets",
         {200: _ok("Tickers")},
         query=params.TICKERS,
+        refusals=(404,),
+    ),
+    ("streams", "GET"): Operation(
+        "streams",
+        "Streams",
+        "What is followed at run time, the newest first",
+        {200: _ok("Streams")},
+        query=stream_params.LISTED,
+        refusals=(404,),
+    ),
+    ("streams", "POST"): Operation(
+        "makeStream",
+        "Streams",
+        "Follow a market and timeframe for a while",
+        {
+            200: _ok("OneStream", "It was live already; its lease is renewed.", ("Location",)),
+            202: _ok("OneStream", "It is being made; `Location` tells how far.", ("Location",)),
+        },
+        body=stream_params.NEW,
+        required=ONE_SERIES,
+        refusals=(404, 409),
+        details="The same market and timeframe are the same stream while it lives: asking again renews its lease.",
+    ),
+    (STREAM, "GET"): Operation(
+        "stream", "Streams", "One stream with every step of its life", {200: _ok("OneStream")}, refusals=(404,)
+    ),
+    (STREAM, "PUT"): Operation(
+        "renewStream", "Streams", "Renew its lease", {200: _ok("OneStream", "It is renewed.")}, refusals=(404, 409)
+    ),
+    (STREAM, "DELETE"): Operation(
+        "endStream",
+        "Streams",
+        "End it",
+        {202: _ok("OneStream", "It has ended; its topic retires where no other stream needs it.")},
         refusals=(404,),
     ),
     ("dead-letters", "GET"): Operation(

@@ -43,6 +43,7 @@ DESCRIPTIONS = {
     "format": "The form of the answer. Default: json.",
     "fill": "A row for each bucket in which nothing was traded: none, one without numbers, or the close before it.",
     "wait": f"For how many seconds to wait for what must be fetched first. Default: {DEFAULT_WAIT:g}.",
+    "state": "Only those in this state.",
     "topic": "The topic that the records were read from.",
     "cursor": "Go on behind this place, which an earlier answer named.",
 }

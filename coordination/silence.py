@@ -1,0 +1,86 @@
+"""Why a topic was given up, in words that name the actor that did not acknowledge, and what its row says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.apps import apps
+from django.db.models import QuerySet
+
+from actors.charts import label
+from actors.claims import STALE_AFTER
+from actors.models import Actor, with_silence
+from datastore.dynamic_topics import CREATE_WITHIN, NOTIFY_WITHIN
+from datastore.models import DynamicTopic
+
+# Instructed by rows, never by import.
+PRODUCER, CONSUMER = ("ingestion", "Producer"), ("consumers", "DynamicTopicConsumer")
+CREATOR, LIVE = "producer-topic-", "producer-live-"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt failed: its kind as metrics count it, and a sentence."""
+
+    kind: str
+    reason: str
+
+
+def not_created(topic: DynamicTopic) -> Failure:
+    """Tell that no Producer answered for the topic in time."""
+    rows = _of(PRODUCER).filter(name__startswith=CREATOR)
+    told = _told(rows, f"there is no {CREATOR}… row: does the worker run?")
+    return Failure("not_created", f"no Producer took {topic.name} up within {_seconds(CREATE_WITHIN)} s: {told}")
+
+
+def not_acknowledged(topic: DynamicTopic) -> Failure:
+    """Tell which of the actors that were told of the topic did not use it in time."""
+    within = f"within {_seconds(NOTIFY_WITHIN)} s"
+    silent: list[str] = []
+    if topic.routed_at is None:
+        told = _told(_of(PRODUCER).filter(name__startswith=LIVE), f"there is no {LIVE}… row: does run_producer run?")
+        silent.append(f"no Producer published to {topic.name} {within}: {told}")
+    if topic.subscribed_at is None:
+        told = _told(_of(CONSUMER).filter(name=topic.name), "it has no consumer's row: does run_dynamic_consumer run?")
+        silent.append(f"no consumer read {topic.name} {within}: {told}")
+    return Failure("not_routed" if topic.routed_at is None else "not_subscribed", "; ".join(silent))
+
+
+def refused(topic: DynamicTopic) -> Failure | None:
+    """Return what an actor has against the topic, None where none has anything."""
+    refusals = (
+        ("create", topic.create_error, f"{topic.creator or 'the Producer'} could not create {topic.name}"),
+        ("route", topic.route_error, f"{topic.producer or 'the Producer'} cannot publish to {topic.name}"),
+        ("subscribe", topic.subscribe_error, f"{topic.consumer or 'the consumer'} cannot read {topic.name}"),
+    )
+    return next((Failure(kind, f"{what}: {error}") for kind, error, what in refusals if error is not None), None)
+
+
+def _of(kind: tuple[str, str]) -> QuerySet[Any]:
+    return with_silence(apps.get_model(*kind)._default_manager.filter(retired_at=None)).order_by("name")
+
+
+def _told(rows: QuerySet[Any], none: str) -> str:
+    return ", ".join(map(_row, rows[:3])) or none
+
+
+def _row(actor: Any) -> str:
+    """Return what a row says of its actor: state, owner's sign of life, what it waits for, its last error."""
+    parts = [f"{actor.name} is in {_state(actor)}"]
+    if not actor.owner:
+        parts.append("no process has it")
+    elif actor.silence is None or actor.silence > STALE_AFTER:
+        parts.append("its process gives no sign of life")
+    parts += [f"waits for: {actor.waiting_for}"] if actor.waiting_for else []
+    parts += [f"last error: {actor.last_error}"] if actor.last_error else []
+    return f"{parts[0]} ({'; '.join(parts[1:])})" if parts[1:] else parts[0]
+
+
+def _state(actor: Actor) -> str:
+    return label(type(actor), str(actor.state))
+
+
+def _seconds(span: timedelta) -> str:
+    return f"{span.total_seconds():g}"

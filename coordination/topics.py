@@ -1,0 +1,188 @@
+"""Topics on request: the walk of the Coordinator's chart, one topic at a time.
+
+1. Active: the oldest stream that is due and has no topic. A topic's row is made, REQUEST_CREATE_TOPIC, and the worker
+   is told to have a Producer make it.
+2. Processing Create Topic: until the row says that it is there (CREATE_TOPIC_SUCCESS), that it cannot be made, or
+   nothing in time (CREATE_TOPIC_FAILURE).
+3. Notifying Actors: until the live Producer publishes to it and a consumer reads it (NOTIFY_SUCCESS), one of them
+   cannot, or did not in time (NOTIFY_FAILURE).
+
+A transition and what it means for the rows are one transaction, and the topic in hand is found from the rows. So a
+Coordinator that is killed leaves nothing behind: found in Active, its topic is taken up where its row stands, with what
+is left of its time; found in Error, it is given up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from django.db import transaction
+
+from actors.charts import failure_event
+from actors.errors import PlatformFault
+from actors.faults import reset_delay
+from actors.session import ActorSession
+from actors.shift import Clock
+from coordination import silence
+from coordination.models import Coordinator
+from coordination.retirement import Retirement
+from coordination.silence import Failure
+from datastore import dynamic_topics
+from datastore.dynamic_topics import CREATE_WITHIN, NOTIFY_WITHIN, ToDo
+from datastore.models import DynamicTopic
+from metering.table import TOPIC_FAILURES, TOPIC_SECONDS
+
+log = structlog.get_logger(__name__)
+
+State = Coordinator.State
+QUEUE = "queue"  # away, so that nobody was asked: no try of the stream's
+GONE = Failure("gone", "the topic's row is gone")
+
+
+@dataclass
+class Topics:
+    """Walks the chart; tell() may raise PlatformFault."""
+
+    tell: Callable[[int], None]  # has a Producer make the topic of this row
+    clock: Clock = Clock.system
+    _name: str = ""  # of the topic in hand, to be told
+
+    def __post_init__(self) -> None:
+        self.retirement = Retirement(self.clock.steady)
+
+    def turn(self, session: ActorSession) -> bool:
+        """Do what is due; True if there is more to do at once."""
+        found = dynamic_topics.to_do()
+        changed = self.retirement.turn(found)
+        return self._walk(session, found) or changed
+
+    def meanwhile(self) -> None:
+        """Go on in Error with all but the queue; an attempt in hand was lost with what led here."""
+        found = dynamic_topics.to_do()
+        self.retirement.turn(found)
+        if found.in_hand is not None:
+            error = Coordinator.objects.filter(state=State.ERROR).values_list("last_error", flat=True).first()
+            reason = f"the Coordinator is in Error: {error}"
+            if dynamic_topics.fail(found.in_hand, reason):
+                TOPIC_FAILURES.labels("coordinator").inc()
+                log.error("topic given up", topic=found.in_hand, reason=reason)
+
+    def waits_for(self, session: ActorSession) -> str | None:
+        """Return what the Coordinator waits for, None: nothing."""
+        waits = {
+            State.PROCESSING_CREATE_TOPIC: f"a Producer to create {self._name}",
+            State.NOTIFYING_ACTORS: f"a Producer to publish to {self._name}, and a consumer to read it",
+        }
+        return waits.get(session.actor.state) or self.retirement.trouble
+
+    def _walk(self, session: ActorSession, found: ToDo) -> bool:
+        topic = dynamic_topics.find(found.in_hand) if found.in_hand is not None else None
+        self._name = topic.name if topic else ""
+        if session.actor.state == State.ACTIVE:
+            return self._take_up(session, topic) if topic else self._begin(session, found.due)
+        if topic is None:
+            self._fail(session, None, GONE)
+            return True
+        if session.actor.state == State.PROCESSING_CREATE_TOPIC:
+            return self._see_creation(session, topic)
+        return self._see_acknowledgements(session, topic)
+
+    # --- Active ---
+
+    def _begin(self, session: ActorSession, due: int | None) -> bool:
+        """Begin with a stream; one whose asker ended it meanwhile is left alone."""
+        if due is None:
+            return False
+        with transaction.atomic():
+            topic = dynamic_topics.make(due)
+            if topic is None:
+                return True
+            session.actor.request_create_topic()
+            session.save()
+        self._name = topic.name
+        log.info("topic requested", topic=topic.name, stream=due)
+        self._have_made(session, topic)
+        return False
+
+    def _take_up(self, session: ActorSession, topic: DynamicTopic) -> bool:
+        """Go on with the topic of a Coordinator that is no more; its failure is in the log, the rows are whole."""
+        with transaction.atomic():
+            session.actor.request_create_topic()
+            if topic.state == DynamicTopic.State.NOTIFYING:
+                session.actor.create_topic_success()
+            session.save()
+        log.warning("topic taken up again", topic=topic.name, state=topic.state)
+        if session.actor.state == State.PROCESSING_CREATE_TOPIC and topic.created_at is None and not _overdue(topic):
+            self._have_made(session, topic)
+        return False
+
+    def _have_made(self, session: ActorSession, topic: DynamicTopic) -> None:
+        # After the row: a worker that hears of it must find it.
+        try:
+            self.tell(topic.pk)
+        except PlatformFault as exc:
+            self._fail(session, topic, Failure(QUEUE, str(exc)))
+
+    # --- Processing Create Topic, Notifying Actors ---
+
+    def _see_creation(self, session: ActorSession, topic: DynamicTopic) -> bool:
+        if failure := silence.refused(topic):
+            self._fail(session, topic, failure)
+            return True
+        if topic.created_at is not None:
+            with transaction.atomic():
+                dynamic_topics.notify(topic)
+                session.actor.create_topic_success()
+                session.save()
+            _observe("created", topic)
+            return False
+        if _overdue(topic):
+            self._fail(session, topic, silence.not_created(topic))
+            return True
+        return False
+
+    def _see_acknowledgements(self, session: ActorSession, topic: DynamicTopic) -> bool:
+        if failure := silence.refused(topic):
+            self._fail(session, topic, failure)
+            return True
+        if topic.routed_at is not None and topic.subscribed_at is not None:
+            with transaction.atomic():
+                dynamic_topics.go_live(topic)
+                session.actor.notify_success()
+                session.actor.waiting_for = None
+                session.save()
+            _observe("live", topic)
+            return True
+        if _overdue(topic):
+            self._fail(session, topic, silence.not_acknowledged(topic))
+            return True
+        return False
+
+    def _fail(self, session: ActorSession, topic: DynamicTopic | None, failure: Failure) -> None:
+        """Go to Error, to be reset as after any fault that may pass, and give the topic up, in one transaction."""
+        with transaction.atomic():
+            if topic is not None:
+                dynamic_topics.fail(topic.pk, failure.reason, counts=failure.kind != QUEUE)
+            actor = session.actor
+            getattr(actor, str(failure_event(Coordinator, str(actor.state))))(reason=failure.reason)
+            delay = reset_delay(PlatformFault(), actor.error_count)
+            actor.reset_at = None if delay is None else self.clock.now() + timedelta(seconds=delay)
+            actor.waiting_for = None
+            session.save()
+        TOPIC_FAILURES.labels(failure.kind).inc()
+
+
+def _overdue(topic: Any) -> bool:
+    """Say whether the actors have had their time for what the topic's state asks of them."""
+    if topic.state == DynamicTopic.State.CREATING:
+        return bool(topic.asked_for > CREATE_WITHIN)
+    return bool(topic.told_for > NOTIFY_WITHIN)
+
+
+def _observe(step: str, topic: Any) -> None:
+    TOPIC_SECONDS.labels(step).observe(max(topic.asked_for.total_seconds(), 0))
+    log.info("topic reached", step=step, topic=topic.name)

@@ -1,0 +1,176 @@
+"""POST streams, GET streams, GET, PUT and DELETE streams/{id}: what an application follows at run time."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NamedTuple
+from urllib.parse import urlencode
+
+import msgspec
+from django.conf import settings
+from django.http import HttpResponse
+from django.utils.decorators import method_decorator
+from rest_framework.parsers import JSONParser
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from datastore import streams
+from datastore.api.access import asker, spending
+from datastore.api.answers import json_answer, pack, unpack
+from datastore.api.compression import compressed
+from datastore.api.errors import BadParameters, Conflict, NotFound
+from datastore.api.instants import ms, to_ms
+from datastore.api.lookup import find_market, provider_json
+from datastore.api.params import no_question, posted, query_of
+from datastore.api.stream_params import StreamsQuestion, stream_question, streams_question
+from datastore.models import Stream
+from datastore.obtainable import coordinator_runs
+from datastore.stream_steps import Step, steps_of
+from datastore.streams import Progress
+
+NOBODY_MAKES = "no Coordinator is running, so no topic can be made now"
+
+State = Stream.State
+
+
+class Place(NamedTuple):
+    """A place in the list: behind the stream of this id. As text it is the cursor."""
+
+    id: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+@method_decorator(compressed, name="dispatch")
+class Streams(APIView):
+    """GET streams and POST streams."""
+
+    parser_classes = [JSONParser]
+
+    def get(self, request: Request) -> HttpResponse:
+        """Answer one page of streams, the newest first."""
+        asked = streams_question(query_of(request))
+        found = _page(asked)
+        page = found[: asked.limit]
+        known = streams.progress(stream for stream in page if stream.state in Stream.ALIVE)
+        following = f"{request.path}?{_following(asked, page[-1])}" if len(found) > asked.limit else None
+        shown = [stream_json(stream, known.get(stream.pk)) for stream in page]
+        return json_answer({**provider_json(), "streams": shown, "next": following})
+
+    def post(self, request: Request) -> HttpResponse:
+        """Make a stream or renew the one that is there: 202, and 200 where it is live already.
+
+        409 where there may be no more, 429 where its history is more than the asker's budget for the day has left.
+        """
+        name, timeframe = stream_question(posted(request))
+        market = find_market(name)
+        try:
+            stream, _ = streams.ask(market, timeframe, asker(request), spending(request._request))
+        except streams.TooManyStreams:
+            raise Conflict(
+                f"{settings.MAX_STREAMS} streams are alive, and MAX_STREAMS allows no more. GET /api/v1/streams lists "
+                "them: DELETE one, or let its lease run out."
+            ) from None
+        status = 200 if stream.state == State.LIVE else 202
+        return json_answer(_whole(_find(stream.pk)), {"Location": address_of(stream)}, status)
+
+
+class OneStream(APIView):
+    """GET, PUT and DELETE streams/{id}."""
+
+    def get(self, request: Request, number: str) -> HttpResponse:
+        """Answer one stream with every step of its life."""
+        no_question(query_of(request))
+        return json_answer(_whole(_find(int(number))))
+
+    def put(self, request: Request, number: str) -> HttpResponse:
+        """Let its lease begin anew. 409 where it has ended."""
+        stream = _find(int(number))
+        if not streams.renew(stream.pk):
+            raise Conflict(f"Stream {number} is not alive any more. POST /api/v1/streams asks for another one.")
+        return json_answer(_whole(_find(stream.pk)))
+
+    def delete(self, request: Request, number: str) -> HttpResponse:
+        """End it: 202, for its topic retires afterwards where no other stream needs it. Safe to repeat."""
+        stream = _find(int(number))
+        streams.end(stream.pk, by=asker(request))
+        return json_answer(_whole(_find(stream.pk)), status=202)
+
+
+def address_of(stream: Stream) -> str:
+    """Return where the stream is shown."""
+    return f"/api/v1/streams/{stream.pk}"
+
+
+def followed_by(stream: Stream) -> dict[str, str | None]:
+    """Return the addresses at which the stream's candles are pushed; null: nothing is pushed yet."""
+    return {"stream_url": None, "events_url": None}
+
+
+def stream_json(stream: Stream, progress: Progress | None) -> dict[str, Any]:
+    """Return one stream; times in milliseconds, what is known of its data only while it is alive."""
+    known = progress or Progress()
+    topic = stream.topic
+    return {
+        "id": stream.pk,
+        "url": address_of(stream),
+        "market": stream.market.symbol,
+        "timeframe": stream.timeframe,
+        "state": stream.state,
+        "topic": topic and topic.name,
+        "topic_state": topic and topic.state,
+        "created": to_ms(stream.created_at),
+        "live": ms(stream.live_at),
+        "lease_until": to_ms(stream.lease_until),
+        "ended": ms(stream.ended_at),
+        "attempts": stream.attempts,
+        "next_try": ms(stream.next_try),
+        "error": stream.error,
+        "lag": known.lag,
+        "newest": ms(known.newest),
+        "last_price": known.price,
+        **followed_by(stream),
+    }
+
+
+def step_json(step: Step) -> dict[str, Any]:
+    """Return one step; `at` is null while it is not taken."""
+    return {"step": step.name, "at": ms(step.at), "by": step.by or None}
+
+
+def _whole(stream: Stream) -> dict[str, Any]:
+    alive = stream.state in Stream.ALIVE
+    progress = streams.progress([stream]).get(stream.pk) if alive else None
+    shown = stream_json(stream, progress)
+    if stream.state == State.REQUESTED and not coordinator_runs():
+        shown["error"] = shown["error"] or NOBODY_MAKES
+    return {**provider_json(), **shown, "steps": [step_json(step) for step in steps_of(stream)]}
+
+
+def _find(number: int) -> Stream:
+    found = Stream.objects.select_related("market", "topic").filter(pk=number).first()
+    if found is None:
+        raise NotFound(f"There is no stream {number}. One that ended is kept for 30 days.")
+    return found
+
+
+def _page(asked: StreamsQuestion) -> list[Stream]:
+    """Return a page of streams and, where there is one, the next stream."""
+    found = Stream.objects.select_related("market", "topic").order_by("-id")
+    if asked.state is not None:
+        found = found.filter(state=asked.state)
+    if asked.market is not None:
+        found = found.filter(market=find_market(asked.market))
+    if asked.cursor is not None:
+        found = found.filter(pk__lt=_place(asked.cursor).id)
+    return list(found[: asked.limit + 1])
+
+
+def _place(cursor: str) -> Place:
+    try:
+        place: Place = unpack(cursor, Place)
+    except ValueError as exc:
+        raise BadParameters({"cursor": [str(exc)]}) from None
+    return place
+
+
+def _following(asked: StreamsQuestion, last: Stream) -> str:
+    parts = {"state": asked.state, "market": asked.market, "limit": asked.limit, "cursor": pack(last.pk)}
+    return urlencode({name: value for name, value in parts.items() if value is not None}, safe=":")

@@ -1,0 +1,43 @@
+"""What the admin of rows shares that only the platform writes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+
+
+def cell(value: object) -> str:
+    """Return a value as text, exactly: the template's localisation would round it."""
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ")
+    return "" if value is None else str(value)
+
+
+def exact(field: str) -> Any:
+    """Return a list column that shows a time to the microsecond; the locale's form leaves seconds out."""
+
+    @admin.display(description=field.replace("_", " "), ordering=field)
+    def shown(row: Any) -> str:
+        return cell(getattr(row, field)) or "-"
+
+    return shown
+
+
+class LookOnly(admin.ModelAdmin[Any]):
+    """Rows that only the platform writes: an edit by hand would break what the certificate claims."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse adding."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse changing."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse deleting."""
+        return False
