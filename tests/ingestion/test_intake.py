@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from ingestion.clock import SECOND, ClockEstimate
-from ingestion.intake import LONGEST_REPLAY, Intake
+from ingestion.intake import Intake
+from ingestion.market_feed import LONGEST_REPLAY
 from streaming.port import RECORD_LIMIT
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, encode
 
