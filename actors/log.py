@@ -54,8 +54,7 @@ def note_transition(
 
 
 def _count(counter: Counter, actor: Actor) -> None:
-    # By role: the names of questions are without end.
-    counter.labels(str(actor._meta.model_name), actor.name.rpartition("-")[0]).inc()
+    counter.labels(str(actor._meta.model_name), actor.role).inc()
 
 
 def _level(actor: Actor, event: str) -> int:
