@@ -64,7 +64,8 @@ def take(model: type[Actor], seen: Any, reason: str, owner: str, by: str) -> Act
     with model.locked(seen.name, epoch=seen.epoch) as actor:
         if (actor.owner, actor.heartbeat_at) != (seen.owner, seen.heartbeat_at):
             raise Fenced  # the owner gave a sign of life in between
-        _hand_over(actor, reason, owner, by)
+        _hand_over(actor, owner)
+        _recover(actor, reason, by)
     return actor
 
 
@@ -73,7 +74,8 @@ def take_at_rest(model: type[Actor], seen: Any, reason: str, me: str) -> Actor:
     with model.locked(seen.name, epoch=seen.epoch) as actor:
         if not at_rest(model, str(actor.state)):
             raise Fenced
-        _hand_over(actor, reason, me, me)
+        _hand_over(actor, me)
+        note_takeover(actor, reason=reason, by=me, died=False)
     return actor
 
 
@@ -82,11 +84,10 @@ def at_rest(model: type[Actor], state: str) -> bool:
     return state != ERROR and failure_event(model, state) is None
 
 
-def _hand_over(actor: Actor, reason: str, owner: str, by: str) -> None:
+def _hand_over(actor: Actor, owner: str) -> None:
     actor.owner = owner
     actor.epoch += 1
     actor.waiting_for = None
-    _recover(actor, reason, by)
 
 
 def _recover(actor: Actor, reason: str, me: str) -> None:
