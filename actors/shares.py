@@ -21,7 +21,7 @@ from actors.errors import Fenced
 from actors.models import Actor, with_silence
 from actors.processes import is_gone
 
-AT_ONCE = 25  # rows per look: what one process is slow to take is left to the others
+AT_ONCE = 25  # rows per look, or a quarter where that is more: what one process is slow to take is left to others
 LEFT_OVER = "left over by this process itself"
 
 
@@ -75,7 +75,7 @@ def choose(model: type[Actor], rows: Sequence[Seen], me: str, mine: Collection[s
         return _surplus(model, rows, me, loads, len(rows) // owners)
     room = -(-len(rows) // owners) - loads[me]
     # By chance: two that look at the same moment should not run for the same rows.
-    return random.sample(free, max(0, min(room, AT_ONCE, len(free))))
+    return random.sample(free, max(0, min(room, len(free), max(AT_ONCE, len(free) // 4))))
 
 
 def _surplus(model: type[Actor], rows: Sequence[Seen], me: str, loads: Counter[str], share: int) -> list[Choice]:

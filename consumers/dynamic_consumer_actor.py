@@ -6,6 +6,7 @@ What a turn costs is per poll, not per topic: one subscription, one transaction,
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -116,11 +117,10 @@ class DynamicTopicsWork:
         self._refuse(crew, lost)
         found = crew.named(self._reading.topics)
         with transaction.atomic():
-            subscribed = [member for member in found if member.state == State.SUBSCRIBING]
-            for member in subscribed:
-                member.actor.subscribe_success()
-            crew.save(subscribed)
-            self._acknowledge(crew)
+            for member in found:
+                if member.state == State.SUBSCRIBING:
+                    member.actor.subscribe_success()
+            self._acknowledge(crew, found)
         crew.went_on(found)
         self._cold |= {self._topics[member.name].market_id for member in found if member.claim not in before}
         self._claims = _claims_of(found)
@@ -128,9 +128,13 @@ class DynamicTopicsWork:
         with suppress(CacheFault):
             self._update_cache([])
 
-    def _acknowledge(self, crew: Crew) -> None:
-        ours = (self._topics[name] for name in self._reading.topics if name in crew)
-        if told := [topic for topic in ours if topic.lacks_word_of(crew.me)]:
+    def _acknowledge(self, crew: Crew, members: Sequence[Member]) -> None:
+        """Save those who have just begun, and tell the Coordinator of those whose row does not say yet who reads."""
+        untold = {name for name, topic in self._topics.items() if topic.lacks_word_of(crew.me)}
+        # Saved too where the state is old: the epoch is checked with it, so nobody speaks for a topic that he lost.
+        crew.save([member for member in members if member.name in untold or member.actor.journal.pending])
+        ours = crew.named(member.name for member in members)
+        if told := [self._topics[member.name] for member in ours if member.name in untold]:
             topic_rows.note_subscribed(told, crew.me)
 
     def _refuse(self, crew: Crew, lost: Mapping[str, StreamLost]) -> None:
@@ -177,7 +181,7 @@ class DynamicTopicsWork:
             records = subscription.poll(POLL, BATCH)
             if 0 < len(records) < BATCH:
                 crew.stop.wait(LINGER)
-                records += subscription.poll(0, BATCH - len(records))
+                records += self._gulps(BATCH - len(records))
         except StreamLost as exc:
             self._look_for_the_lost(crew, exc)
             return []
@@ -185,6 +189,18 @@ class DynamicTopicsWork:
         if records:
             self._meter.polled(time.monotonic() - began)
         return records
+
+    def _gulps(self, room: int) -> list[Record]:
+        """Return what came meanwhile; more than a poll's worth where one topic has more than its share of a poll."""
+        found: list[Record] = []
+        for _ in self._reading.topics:
+            left = room - len(found)
+            more = self._reading.subscription.poll(0, left)
+            found += more
+            fullest = max(Counter(record.topic for record in more).values(), default=0)
+            if len(found) >= room or fullest < max(1, left // len(self._reading.topics)):
+                break
+        return found
 
     def _look_for_the_lost(self, crew: Crew, exc: StreamLost) -> None:
         """Subscribe anew, which names the topic that is gone; and see whether one is not ours any more."""

@@ -4,11 +4,16 @@ from collections.abc import Iterator
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django_redis import get_redis_connection
 from redis import Redis
 
 from actors.models import TransitionLog
 from actors.processes import this_process
+from actors.shares import rows_at_work
+from consumers import topic_rows
+from consumers.models import DynamicTopicConsumer
 from datastore import cache
 from datastore.cache import key_of
 from datastore.models import Coverage, DeadLetter, DynamicTopic, Tick
@@ -80,6 +85,35 @@ def test_many_topics_share_one_save_of_each_kind(django_assert_max_num_queries) 
         step_until(lambda: Tick.objects.count() == 90, ours)
     assert not unread(*range(30))
     ours.end()
+
+
+def test_a_backlog_of_one_topic_among_many_is_not_read_in_sips() -> None:
+    make_topics(30)
+    ours = host()
+    step_until(all_consuming(30), ours)
+    publish(0, records(0, 2_000))
+    step_until(lambda: not unread(0), ours)
+    ours.end()
+    assert Tick.objects.count() == 2_000
+    batches = TransitionLog.objects.filter(name=name_of(0), event="WRITE_SUCCESS").values_list("count", flat=True)
+    assert sum(batches) <= 2
+
+
+def test_looking_for_work_reads_no_table_through() -> None:
+    make_topics(3)
+    host().step()
+    with connection.cursor() as cursor:
+        cursor.execute("set enable_seqscan = off")
+        cursor.execute("set enable_bitmapscan = off")
+    with CaptureQueriesContext(connection) as asked:
+        topic_rows.open_topics()
+        rows_at_work(DynamicTopicConsumer)
+    with connection.cursor() as cursor:
+        plans = [str(cursor.execute(f"explain {one['sql']}").fetchall()) for one in asked]  # type: ignore[union-attr]
+        cursor.execute("reset all")
+    assert "dynamic_topic_open" in plans[0]
+    assert "dynamic_consumer_at_work" in plans[1]
+    assert len(plans) == 2
 
 
 def test_a_topic_that_is_missing_is_an_error_with_its_reason_and_the_others_go_on() -> None:
