@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,11 @@ from tests.e2e.platform import Platform
 from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
-BTC, SOL = "coinbase:BTC-USD", "coinbase:SOL-USD"
-STEPS = "select name, state, error from dynamic_topic order by id desc limit 1"
+BTC, SOL, XRP = "coinbase:BTC-USD", "coinbase:SOL-USD", "coinbase:XRP-USD"
+TRADED = "select 1 from tick t join market m on m.id = t.market_id where m.symbol = %s limit 1"
+ON_TOPIC = "select 1 from feed_position p join market m on m.id = p.market_id where m.symbol = %s and p.topic = %s"
+FEEDS = "select count(*) from feed_position p join market m on m.id = p.market_id where m.symbol = %s and p.stop > %s"
+NEWEST_TOPIC = "select name, state, error from dynamic_topic order by id desc limit 1"
 LIVE = "select max(c.stop) from coverage c join market m on m.id = c.market_id where m.symbol = %s and c.feed like %s"
 
 
@@ -33,7 +38,7 @@ def writer(platform: Platform) -> Iterator[httpx.Client]:
     made = platform.manage("create_api_key", "follower", "--write")
     key = next(word for word in made.stdout.split() if word.startswith("ck_"))
     headers = {"Authorization": f"Bearer {key}"}
-    with httpx.Client(base_url=f"{platform.http.base_url}api/v1/", headers=headers, timeout=30) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{platform.port}/api/v1/", headers=headers, timeout=30) as client:
         yield client
 
 
@@ -53,14 +58,23 @@ def is_live(platform: Platform, stream: dict[str, Any]) -> dict[str, Any] | None
     return body if body["state"] == "live" else None
 
 
-def followed_channels(platform: Platform) -> set[str]:
-    return {str(channel) for channel in platform.provider.get("/control/stats").json()["subscribed"]}
+def full(platform: Platform, market: str) -> dict[str, Any] | None:
+    """Return the newest candles once there are as many as a first chart shows."""
+    found = platform.candles(market, limit=120)
+    return found if len(found["candles"]) > 60 else None
+
+
+def is_quiet(platform: Platform, market: str) -> bool:
+    """Say whether nothing of the market was sent to us within the last 3 s of the provider's time."""
+    lines = (json.loads(line) for line in platform.sent())
+    last = max(line["at"] for line in lines if line["event"] == "trade" and line["market"] == market)
+    return bool(last < (platform.provider_now() - 3) * 1e9)
 
 
 def test_from_asking_to_the_first_live_candle_and_to_the_end(platform: Platform, writer: httpx.Client) -> None:
     began = time.monotonic()
     stream = ask(writer, SOL, "1m")
-    until("a candle of its own feed", lambda: platform.rows("select 1 from tick t join market m on m.id = t.market_id where m.symbol = %s limit 1", SOL), 30)
+    until("its first trade is stored", lambda: platform.rows(TRADED, SOL), 30)
     print(f"first trade stored {time.monotonic() - began:.1f} s after the question")
     body = until("the stream is live", lambda: is_live(platform, stream), 30)
     taken = [step["step"] for step in body["steps"] if step["at"] is not None]
@@ -68,8 +82,8 @@ def test_from_asking_to_the_first_live_candle_and_to_the_end(platform: Platform,
     assert body["topic"].startswith("dyn-coinbase-SOL-USD-g")
     topic = body["topic"]
     until("proven by the topic's own feed", lambda: platform.rows(LIVE, SOL, f"{topic}/%")[0][0], 60)
-    assert platform.rows("select 1 from feed_position where topic = 'tick-data' and market_id = (select id from market where symbol = %s)", SOL) == []
-    chart = until("a full chart", lambda: (found := platform.candles(SOL, limit=120)) and len(found["candles"]) > 60 and found, 60)
+    assert platform.rows(ON_TOPIC, SOL, "tick-data") == []
+    chart = until("a full chart", lambda: full(platform, SOL), 60)
     assert not any(part["state"] == "gap" for part in chart["coverage"]), chart["coverage"]
 
     joined = ask(writer, SOL, "5m")  # the topic serves every timeframe
@@ -78,28 +92,33 @@ def test_from_asking_to_the_first_live_candle_and_to_the_end(platform: Platform,
 
     for one in (stream, joined):
         assert writer.delete(f"streams/{one['id']}").status_code == 202
-    until("the topic is gone", lambda: platform.rows(STEPS)[0] == (topic, "retired", None), 60)
+    until("the topic is gone", lambda: platform.rows(NEWEST_TOPIC)[0] == (topic, "retired", None), 60)
     assert shown(platform, stream)["state"] == "ended"
-    feeds = "select 1 from feed_position where topic = %s and start is not null"
-    assert platform.rows(feeds, topic) == []
+    until("the provider sends it no more", lambda: is_quiet(platform, SOL), 30)
 
 
 def test_a_market_that_is_followed_too_is_stored_once(platform: Platform, writer: httpx.Client) -> None:
     stream = ask(writer, BTC, "1m")
     body = until("the stream is live", lambda: is_live(platform, stream), 30)
-    both = "select count(distinct topic) from feed_position p join market m on m.id = p.market_id where m.symbol = %s and p.stop is not null"
-    until("two feeds of one market", lambda: platform.rows(both, BTC)[0][0] == 2, 60)
-    assert platform.manage("verify", BTC, "--from", "2026-01-01", "--to", "2036-01-01").returncode == 0 or True
+    since = datetime.fromtimestamp(platform.provider_now(), UTC)
+    until("both feeds go on", lambda: platform.rows(FEEDS, BTC, since)[0][0] == 2, 60)
+    twice = "select count(*) - count(distinct (market_id, ts, trade_id)) from tick"
+    assert platform.rows(twice) == [(0,)]
+    day = since.date()
+    verified = platform.manage("verify", BTC, "--from", str(day), "--to", str(day + timedelta(days=1)))
+    assert verified.returncode == 0, verified.stdout + verified.stderr
     assert writer.delete(f"streams/{body['id']}").status_code == 202
-    until("the topic is gone", lambda: platform.rows(STEPS)[0][1] == "retired", 60)
+    until("the topic is gone", lambda: platform.rows(NEWEST_TOPIC)[0][1] == "retired", 60)
 
 
 @pytest.mark.parametrize("victim", ["coordinator", "dynamic-consumer", "producer", "worker"])
-def test_whoever_is_killed_meanwhile_the_stream_becomes_live(platform: Platform, writer: httpx.Client, victim: str) -> None:
-    stream = ask(writer, "coinbase:XRP-USD", "1m")
+def test_whoever_is_killed_meanwhile_the_stream_becomes_live(
+    platform: Platform, writer: httpx.Client, victim: str
+) -> None:
+    stream = ask(writer, XRP, "1m")
     platform.kill(victim)
     body = until("the stream is live", lambda: is_live(platform, stream), 90)
     topic = body["topic"]
-    until("and has data", lambda: platform.rows(LIVE, "coinbase:XRP-USD", f"{topic}/%")[0][0], 60)
+    until("and has data", lambda: platform.rows(LIVE, XRP, f"{topic}/%")[0][0], 60)
     assert writer.delete(f"streams/{body['id']}").status_code == 202
-    until("the topic is gone", lambda: platform.rows(STEPS)[0][:2] == (topic, "retired"), 90)
+    until("the topic is gone", lambda: platform.rows(NEWEST_TOPIC)[0][:2] == (topic, "retired"), 90)
