@@ -7,7 +7,7 @@ write fails. What the old owner left half done ends through the chart: failure e
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 from actors.charts import failure_event, label
 from actors.errors import Fenced
 from actors.log import note_takeover
-from actors.models import Actor, with_silence
+from actors.models import ERROR, Actor, with_silence
 from actors.processes import is_gone
 from actors.resets import actor_models
 
@@ -32,9 +32,9 @@ SURPLUS_AFTER = timedelta(hours=1)
 def claim(model: type[Actor], role: str, me: str) -> Actor | None:
     """Take the first free or stale row of the role; None where there is none to take."""
     for row in rows_of(model, role):
-        if row.retired_at is None and (reason := _takeable(row)) is not None:
+        if row.retired_at is None and (reason := takeable(row)) is not None:
             with suppress(Fenced, model.DoesNotExist):  # somebody got there first
-                return _take(model, row, reason, owner=me, by=me)
+                return take(model, row, reason, owner=me, by=me)
     return None
 
 
@@ -48,26 +48,46 @@ def _number(row: Actor) -> int:
     return int(row.name.rpartition("-")[2])
 
 
-def _takeable(row: Any) -> str | None:
+def takeable(row: Any, gone: Callable[[str], bool] = is_gone) -> str | None:
     """Return why the row may be taken, None where its owner lives."""
     if not row.owner:
         return FREE
-    if is_gone(row.owner):
+    if gone(row.owner):
         return f"{row.owner} no longer exists"
     if row.silence is None or row.silence > STALE_AFTER:
         return f"{row.owner} gave no sign of life for {row.silence and round(row.silence.total_seconds())} s"
     return None
 
 
-def _take(model: type[Actor], seen: Any, reason: str, owner: str, by: str) -> Actor:
+def take(model: type[Actor], seen: Any, reason: str, owner: str, by: str) -> Actor:
+    """Give a row that was seen free or stale a new owner. Raises Fenced where somebody got there first."""
     with model.locked(seen.name, epoch=seen.epoch) as actor:
         if (actor.owner, actor.heartbeat_at) != (seen.owner, seen.heartbeat_at):
             raise Fenced  # the owner gave a sign of life in between
-        actor.owner = owner
-        actor.epoch += 1
-        actor.waiting_for = None
+        _hand_over(actor, owner)
         _recover(actor, reason, by)
     return actor
+
+
+def take_at_rest(model: type[Actor], seen: Any, reason: str, me: str) -> Actor:
+    """Take a row from an owner that lives, between two pieces of its work. Raises Fenced where it is at one."""
+    with model.locked(seen.name, epoch=seen.epoch) as actor:
+        if not at_rest(model, str(actor.state)):
+            raise Fenced
+        _hand_over(actor, me)
+        note_takeover(actor, reason=reason, by=me, died=False)
+    return actor
+
+
+def at_rest(model: type[Actor], state: str) -> bool:
+    """Say whether an actor in this state has nothing half done."""
+    return state != ERROR and failure_event(model, state) is None
+
+
+def _hand_over(actor: Actor, owner: str) -> None:
+    actor.owner = owner
+    actor.epoch += 1
+    actor.waiting_for = None
 
 
 def _recover(actor: Actor, reason: str, me: str) -> None:
@@ -125,7 +145,7 @@ def free_abandoned(model: type[Actor], role: str, by: str) -> int:
     for row in rows_of(model, role):
         if row.retired_at is None and row.owner and row.silence and row.silence > ABANDONED_AFTER:
             with suppress(Fenced, model.DoesNotExist):  # somebody got there first
-                _take(model, row, f"{row.owner} gave no sign of life", owner="", by=by)
+                take(model, row, f"{row.owner} gave no sign of life", owner="", by=by)
                 freed += 1
     return freed
 

@@ -1,4 +1,4 @@
-"""The base of every run_* command."""
+"""The bases of the run_* commands."""
 
 from __future__ import annotations
 
@@ -9,20 +9,45 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from actors.runner import run
+from actors.host import ManyWork
+from actors.runner import run, run_many
 from actors.shift import Work
 
 
-class ActorCommand(BaseCommand, ABC):
-    """Run one actor until SIGTERM or SIGINT; the turn in hand is finished and the row given back."""
+class ProcessCommand(BaseCommand, ABC):
+    """Run until SIGTERM or SIGINT; the turn in hand is finished and what is owned given back."""
+
+    @abstractmethod
+    def go(self, stop: Event, **options: Any) -> None:
+        """Work until stop."""
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run."""
+        stop = Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        self.go(stop, **options)
+
+
+class ActorCommand(ProcessCommand):
+    """Run one actor."""
 
     @abstractmethod
     def work(self, **options: Any) -> Work:
         """Return what the actor does."""
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def go(self, stop: Event, **options: Any) -> None:
         """Run the actor."""
-        stop = Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
         run(self.work(**options), stop)
+
+
+class ManyActorsCommand(ProcessCommand):
+    """Run many actors of a chart in one process."""
+
+    @abstractmethod
+    def work(self, **options: Any) -> ManyWork:
+        """Return what the actors do together."""
+
+    def go(self, stop: Event, **options: Any) -> None:
+        """Run the actors."""
+        run_many(self.work(**options), stop)

@@ -54,8 +54,7 @@ def note_transition(
 
 
 def _count(counter: Counter, actor: Actor) -> None:
-    # By role: the names of questions are without end.
-    counter.labels(str(actor._meta.model_name), actor.name.rpartition("-")[0]).inc()
+    counter.labels(str(actor._meta.model_name), actor.role).inc()
 
 
 def _level(actor: Actor, event: str) -> int:
@@ -76,14 +75,15 @@ def _log_line(actor: Actor, entry: Entry, level: int) -> None:
     )
 
 
-def note_takeover(actor: Actor, *, reason: str, by: str) -> None:
-    """Keep the change of owner in the actor's journal; it is no edge of the chart."""
+def note_takeover(actor: Actor, *, reason: str, by: str, died: bool = True) -> None:
+    """Keep the change of owner in the actor's journal; it is no edge of the chart. died: or only gave it up."""
     now = timezone.now()
     state = str(actor.state)
     entry = Entry("TAKEOVER", state, state, now, now, alone=True, reason=reason, by=by)
     actor.journal.pending.append(entry)
-    _count(ACTOR_TAKEOVERS, actor)
-    _log_line(actor, entry, logging.WARNING)
+    if died:
+        _count(ACTOR_TAKEOVERS, actor)
+    _log_line(actor, entry, logging.WARNING if died else logging.INFO)
 
 
 def trim(days: float, now: datetime | None = None) -> int:

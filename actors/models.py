@@ -81,6 +81,11 @@ class Actor(models.Model):
                 actor.save(update_fields=own)
 
     @property
+    def role(self) -> str:
+        """Return what figures of actors are counted by: names may be without end."""
+        return str(self.name).rpartition("-")[0]
+
+    @property
     def in_error(self) -> bool:
         """Say whether the actor is in Error."""
         return bool(self.state == ERROR)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from threading import Event
+from typing import Protocol
 
 import structlog
 from django.db import connection
@@ -10,6 +11,7 @@ from django.db import connection
 from actors.claims import NEXT_ROW_AFTER, add_row, claim, rows_of
 from actors.errors import Fenced
 from actors.faults import DATABASE_AWAY, backoff, reason_of
+from actors.host import Host, ManyWork
 from actors.models import Actor
 from actors.processes import this_process
 from actors.session import ActorSession
@@ -21,11 +23,24 @@ SEEK_EVERY = 1.0
 
 def run(work: Work, stop: Event, clock: Clock = Clock.system) -> None:
     """Own a row of the work's role and give it turns until stop; the turn in hand is finished."""
-    runner = Runner(work, stop, clock)
-    with structlog.contextvars.bound_contextvars(actor=work.role):
+    _go_round(Runner(work, stop, clock), stop, work.role)
+
+
+def run_many(work: ManyWork, stop: Event, clock: Clock = Clock.system) -> None:
+    """Own a share of the rows of the work's chart and give them turns until stop; the turn in hand is finished."""
+    _go_round(Host(work, stop, clock), stop, work.role)
+
+
+class _Steps(Protocol):
+    def step(self) -> float: ...
+    def end(self) -> None: ...
+
+
+def _go_round(steps: _Steps, stop: Event, role: str) -> None:
+    with structlog.contextvars.bound_contextvars(actor=role):
         while not stop.is_set():
-            stop.wait(runner.step())
-        runner.end()
+            stop.wait(steps.step())
+        steps.end()
 
 
 class Runner:

@@ -1,7 +1,8 @@
-"""Epoch-checked writes of actor rows: one statement and one round trip each."""
+"""Epoch-checked writes of actor rows: one statement and one round trip each, however many actors."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,59 +33,82 @@ def store(actor: Actor, epoch: int, *, beats: bool = False) -> None:
     Joins an open transaction: then the transitions count as saved only once it has committed. `beats` renews the
     heartbeat too: for the owner alone; a new owner's first save always does.
     """
-    joins = connection.in_atomic_block
-    entries = actor.journal.rows()
-    values: dict[str, Any] = (
-        _row(actor) | _log(entries) | {"epoch": epoch, "beats": beats or actor.epoch != epoch, "relaxed": not joins}
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(_statement("store", actor._meta.db_table), values)
-        if cursor.fetchone()[0] == 0:
-            raise Fenced
-    _settle(actor, joins)
-
-
-def _settle(actor: Actor, joined: bool) -> None:
-    actor.journal.saved(joined)
-    if joined:
-        transaction.on_commit(actor.journal.committed)
-
-
-def beat(actor: Actor) -> str:
-    """Renew the heartbeat of the actor's row and return the state it holds. Raises Fenced."""
-    values: dict[str, Any] = {"name": actor.name, "epoch": actor.epoch, "waiting_for": actor.waiting_for}
-    with connection.cursor() as cursor:
-        cursor.execute(_statement("beat", actor._meta.db_table), values)
-        found = cursor.fetchone()
-    if found is None:
+    if not _store([actor], [epoch], beats):
         raise Fenced
-    return str(found[0])
 
 
-def _row(actor: Actor) -> dict[str, Any]:
+def store_all(actors: Sequence[Actor]) -> set[str]:
+    """Write the rows of these actors of one chart, as their owner; return the names of those that were written.
+
+    The others were taken over, and nothing of theirs is. Joins an open transaction as store() does.
+    """
+    return _store(actors, [actor.epoch for actor in actors], True) if actors else set()
+
+
+def beat_all(actors: Sequence[Actor]) -> set[str]:
+    """Renew the heartbeats of these actors of one chart; return the names of those that are still ours."""
+    if not actors:
+        return set()
+    values: dict[str, Any] = {
+        "names": [actor.name for actor in actors],
+        "epochs": [actor.epoch for actor in actors],
+        "waits": [actor.waiting_for for actor in actors],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_statement("beat", actors[0]._meta.db_table), values)
+        return {name for name, _ in cursor.fetchall()}
+
+
+def beat(actor: Actor) -> None:
+    """Renew the heartbeat of the actor's row. Raises Fenced."""
+    if not beat_all([actor]):
+        raise Fenced
+
+
+def _store(actors: Sequence[Actor], epochs: Sequence[int], beats: bool) -> set[str]:
+    joins = connection.in_atomic_block
+    renewed = [beats or actor.epoch != epoch for actor, epoch in zip(actors, epochs, strict=True)]
+    values = _rows(actors) | _log(actors) | {"epochs": list(epochs), "beats": renewed, "relaxed": not joins}
+    with connection.cursor() as cursor:
+        cursor.execute(_statement("store", actors[0]._meta.db_table), values)
+        written = set(cursor.fetchone()[0])
+    _settle([actor for actor in actors if actor.name in written], joins)
+    return written
+
+
+def _settle(actors: Sequence[Actor], joined: bool) -> None:
+    for actor in actors:
+        actor.journal.saved(joined)
+        if joined:
+            transaction.on_commit(actor.journal.committed)
+
+
+def _rows(actors: Sequence[Actor]) -> dict[str, Any]:
     return {
-        "kind": actor._meta.model_name,
-        "name": actor.name,
-        "state": str(actor.state),
-        "new_epoch": actor.epoch,
-        "owner": actor.owner,
-        "waiting_for": actor.waiting_for,
-        "last_error": actor.last_error,
-        "error_count": actor.error_count,
-        "reset_at": actor.reset_at,
-        "retired_at": actor.retired_at,
+        "kind": actors[0]._meta.model_name,
+        "names": [actor.name for actor in actors],
+        "states": [str(actor.state) for actor in actors],
+        "new_epochs": [actor.epoch for actor in actors],
+        "owners": [actor.owner for actor in actors],
+        "waits": [actor.waiting_for for actor in actors],
+        "last_errors": [actor.last_error for actor in actors],
+        "error_counts": [actor.error_count for actor in actors],
+        "reset_ats": [actor.reset_at for actor in actors],
+        "retired_ats": [actor.retired_at for actor in actors],
     }
 
 
-def _log(entries: list[Entry]) -> dict[str, list[Any]]:
+def _log(actors: Sequence[Actor]) -> dict[str, list[Any]]:
+    entries: list[tuple[str, Entry]] = [(actor.name, entry) for actor in actors for entry in actor.journal.rows()]
     return {
-        "events": [entry.event for entry in entries],
-        "sources": [entry.source for entry in entries],
-        "targets": [entry.target for entry in entries],
-        "minutes": [entry.minute for entry in entries],
-        "counts": [entry.count for entry in entries],
-        "firsts": [entry.first_at for entry in entries],
-        "lasts": [entry.last_at for entry in entries],
-        "reasons": [entry.reason for entry in entries],
-        "bys": [entry.by for entry in entries],
+        "actors": [name for name, _ in entries],
+        "events": [entry.event for _, entry in entries],
+        "sources": [entry.source for _, entry in entries],
+        "targets": [entry.target for _, entry in entries],
+        "minutes": [entry.minute for _, entry in entries],
+        "counts": [entry.count for _, entry in entries],
+        "firsts": [entry.first_at for _, entry in entries],
+        "lasts": [entry.last_at for _, entry in entries],
+        "reasons": [entry.reason for _, entry in entries],
+        "bys": [entry.by for _, entry in entries],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from threading import Event
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.db import connection
 
 from actors import saving
 from actors.errors import Fenced
+from actors.faults import reason_of, reset_delay, resetter
 from actors.models import Actor
 
 
@@ -24,6 +26,7 @@ class ActorSession:
         self.stop = stop
         self.name = actor.name
         self.epoch = actor.epoch
+        self.resetter = "automatic"  # what the log names as the one who leaves Error again
 
     @property
     def claim(self) -> str:
@@ -46,6 +49,13 @@ class ActorSession:
             return
         if state := self.actor.journal.undone():
             type(self.actor).state.field.set_state(self.actor, self.actor.State(state))
+
+    def fail(self, exc: Exception, event: str, now: datetime) -> None:
+        """Take this arrow to Error, and note when and by whom it is left again; nothing is saved yet."""
+        getattr(self.actor, event)(reason=reason_of(exc), at=now)
+        delay = reset_delay(exc, self.actor.error_count)
+        self.actor.reset_at = None if delay is None else now + timedelta(seconds=delay)
+        self.resetter = resetter(exc, delay)
 
     def waiting(self, reason: str | None) -> None:
         """Say what the actor waits for, None: nothing. Written at once when it changes. Raises Fenced."""

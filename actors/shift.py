@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import ClassVar, Protocol
 
 import structlog
@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from actors.charts import failure_event
 from actors.errors import Fenced
-from actors.faults import DATABASE_AWAY, backoff, reason_of, reset_delay, resetter
+from actors.faults import DATABASE_AWAY, backoff, reason_of
 from actors.models import Actor
 from actors.session import ActorSession
 
@@ -72,7 +72,6 @@ class Shift:
         self.away = False  # the database did not take our last save
         self.tries = 0  # failures in a row that only made us wait
         self.not_before = self.next_beat = clock.steady()
-        self.resetter = "automatic"
 
     def step(self) -> float:
         """Do what is due; return the seconds until something is due again. Raises Fenced."""
@@ -127,19 +126,12 @@ class Shift:
         actor = self.session.actor
         event = failure_event(self.work.model, str(actor.state))
         if event:
-            self._to_error(exc, event, reason)
+            self.session.fail(exc, event, self.clock.now())
         elif not actor.in_error:
             return self._wait(reason)
         if actor.journal.pending:
             self.session.save()
         return 0.0 if event else WATCH_EVERY
-
-    def _to_error(self, exc: Exception, event: str, reason: str) -> None:
-        actor, now = self.session.actor, self.clock.now()
-        getattr(actor, event)(reason=reason, at=now)
-        delay = reset_delay(exc, actor.error_count)
-        actor.reset_at = None if delay is None else now + timedelta(seconds=delay)
-        self.resetter = resetter(exc, delay)
 
     def _wait(self, reason: str) -> float:
         self.tries += 1
@@ -184,7 +176,7 @@ class Shift:
             return 0.0
         left = LONGEST_WAIT if actor.reset_at is None else (actor.reset_at - self.clock.now()).total_seconds()
         if left <= 0:
-            self.session.reset(by=self.resetter)
+            self.session.reset(by=self.session.resetter)
             return 0.0
         if meanwhile := getattr(self.work, "meanwhile", None):
             meanwhile()

@@ -42,13 +42,33 @@ def _recovery() -> list[str]:
     return recovery.run()
 
 
+def _dynamic() -> list[str]:
+    with servers():
+        import django
+
+        django.setup()
+        from django.core.management import call_command
+
+        from benchmarks import dynamic
+
+        call_command("migrate", verbosity=0)
+        return dynamic.run()
+
+
 def _api() -> list[str]:
     from benchmarks import api
 
     return api.run()
 
 
-PARTS = {"ingest": _ingest, "latency": _latency, "api": _api, "year": _year, "recovery": _recovery}
+PARTS = {
+    "ingest": _ingest,
+    "dynamic": _dynamic,
+    "latency": _latency,
+    "api": _api,
+    "year": _year,
+    "recovery": _recovery,
+}
 
 
 def main() -> None:

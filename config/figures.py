@@ -12,6 +12,8 @@ from django_celery_beat.models import PeriodicTask
 from actors.models import Actor, with_silence
 from actors.resets import actor_models
 from consumers.fixed_consumer_actor import GROUP
+from consumers.reading import Reading
+from consumers.topic_rows import open_topics
 from datastore import dynamic_topics, fetches, figures, streams
 from datastore.models import DatastoreRequest
 from ingestion.budget import Budget
@@ -19,7 +21,7 @@ from metering import table
 from metering.table import Figure
 from streaming.connect import connect
 from streaming.errors import TopicMissing
-from streaming.topics import CANDLE_DATA, TICK_DATA
+from streaming.topics import CANDLE_DATA, DYNAMIC, TICK_DATA
 
 Sample = tuple[Figure, tuple[str, ...], float]
 
@@ -84,6 +86,11 @@ def stream() -> Iterator[Sample]:
         yield table.LAG, (topic.name,), unread(topic.name)
 
 
+def made_topics() -> Iterator[Sample]:
+    """Yield how far the consumers of all topics that are made at run time are behind together."""
+    yield table.LAG, (DYNAMIC,), unread_of_made()
+
+
 def budget() -> Iterator[Sample]:
     """Yield how often the provider may still be asked."""
     for window, left in Budget().left().items():
@@ -98,6 +105,7 @@ PARTS: dict[str, Callable[[], Iterable[Sample]]] = {
     "actors": actors,
     "schedules": schedules,
     "stream": stream,
+    "dynamic": made_topics,
     "budget": budget,
 }
 
@@ -112,3 +120,13 @@ def unread(topic: str) -> int:
         return subscription.lag()
     finally:
         subscription.close()
+
+
+def unread_of_made() -> int:
+    """Return how many records of all topics that are made at run time are not stored. Raises StreamUnavailable."""
+    reading = Reading(GROUP)
+    try:
+        reading.turn_to(open_topics().keys())  # those that are missing hold nothing that could be read
+        return reading.subscription.lag() if reading.topics else 0
+    finally:
+        reading.close()

@@ -17,10 +17,10 @@ from actors.models import Actor
 from actors.session import ActorSession
 from consumers.batches import Batch
 from consumers.contents import CONTENTS
+from consumers.letters import bury
 from consumers.meter import BatchMeter
 from consumers.models import FixedTopicConsumer
 from datastore import cache
-from datastore.dead_letters import Letter, bury_all
 from datastore.writes import MarketChange
 from streaming.connect import connect
 from streaming.errors import StreamError
@@ -36,11 +36,6 @@ GROUP = "candlekeep"
 CONFIRM_EVERY = 0.5  # seconds
 # A feed counts as drained for as long as it was read to its end; readers are told this often.
 DRAINED_EVERY = 4  # idle turns
-
-
-def letter(record: Record, reason: str) -> Letter:
-    """Return a record's dead letter."""
-    return Letter(record.topic, record.key, reason, record.value, record.position)
 
 
 class FixedTopicWork:
@@ -167,13 +162,10 @@ class FixedTopicWork:
         with transaction.atomic():
             ahead = self._read_ahead if len(batch.records) >= BATCH else None
             stored = self.content.store(batch.ready, ahead)
-            letters = [letter(bad.record, bad.reason) for bad in batch.unreadable]
-            letters += [letter(batch.origins[index], reason) for index, reason in stored.refused]
-            if letters:
-                bury_all(letters)
+            dead = bury(batch, stored.refused)
             self._session.actor.write_success()
             self._session.save()
-        log.debug("batch stored", records=len(batch.origins), dead=len(letters))
+        log.debug("batch stored", records=len(batch.origins), dead=dead)
         return stored.changes
 
     def _read_ahead(self) -> None:

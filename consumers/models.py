@@ -102,6 +102,15 @@ class DynamicTopicConsumer(Actor):
 
     class Meta(Actor.Meta):
         permissions = [("reset_dynamictopicconsumer", "Can reset consumers of dynamic topics in Error")]
+        # Topics are never named twice: the rows of ended ones stay, and are not to be read through at every look.
+        indexes = [
+            models.Index(fields=["name"], name="dynamic_consumer_at_work", condition=models.Q(retired_at__isnull=True))
+        ]
+
+    @property
+    def role(self) -> str:
+        """Return one word for all: every topic's consumer has a name of its own."""
+        return "dynamic"
 
     @transition(field="state", source=State.IDLE, target=State.SUBSCRIBING)
     def subscribe_to_topic(self) -> None:

@@ -7,7 +7,7 @@ held nothing newer then) and candles (JSON by resolution). A write that raises i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -71,8 +71,12 @@ def key_of(symbol: str) -> str:
 
 def write_changed(changes: Sequence[MarketChange]) -> int:
     """Write the markets that changed; return how many the cache took. Raises CacheUnavailable."""
-    ids = [change.market_id for change in changes if change.changed]
-    return _write("newest", ids) if ids else 0
+    return write_markets({change.market_id for change in changes if change.changed})
+
+
+def write_markets(ids: Collection[int]) -> int:
+    """Write these markets anew, whatever changed. Raises CacheUnavailable."""
+    return _write("newest", list(ids)) if ids else 0
 
 
 def write_all() -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from datastore.models import Market
@@ -31,4 +31,10 @@ def acknowledged_until(market: Market) -> datetime | None:
 
 def note_drained(topic: str, ago: timedelta = timedelta(0)) -> None:
     """Note that the consumer has read and stored its topic to the end; ago: since its empty poll began."""
-    execute(statement("known", "note_drained"), {"topic": topic, "ago": ago})
+    note_all_drained({topic: ago})
+
+
+def note_all_drained(topics: Mapping[str, timedelta]) -> None:
+    """Note the same of many topics in one statement, by how long ago all that lay in each was found to be stored."""
+    if topics:
+        execute(statement("known", "note_drained"), {"topics": list(topics), "agos": list(topics.values())})

@@ -185,10 +185,14 @@ class MemorySubscription:
 
     def lag(self) -> int:
         """Return how many records of its topics this group has not committed, those that are still there."""
+        return sum(self.lags().values())
+
+    def lags(self) -> dict[str, int]:
+        """Return the same of each topic apart."""
         self._own()
         with self._broker._changed:
-            logs = [self._log(topic) for topic in self._read]
-            return sum(log.added - max(log.trimmed, log.groups[self._group]) for log in logs)
+            logs = {topic: self._log(topic) for topic in self._read}
+            return {topic: log.added - max(log.trimmed, log.groups[self._group]) for topic, log in logs.items()}
 
     def take_losses(self) -> list[Loss]:
         """Return the losses seen since the last call."""

@@ -79,6 +79,9 @@ class Subscription(Protocol):
     def lag(self) -> int:
         """Return how many records of its topics this group has not committed."""
 
+    def lags(self) -> dict[str, int]:
+        """Return the same of each topic apart: 0 says that all of it that lay there at the call is committed."""
+
     def take_losses(self) -> list[Loss]:
         """Return the losses seen since the last call."""
 

@@ -142,9 +142,16 @@ class RedisSubscription:
 
     def lag(self) -> int:
         """Return how many records of its topics this group has not committed, those that are still there."""
+        return sum(self.lags().values())
+
+    def lags(self) -> dict[str, int]:
+        """Return the same of each topic apart."""
         self._own()
-        states = (State(*state) for state in self._link.ask(*self._look()))
-        return sum(state.added - max(state.read, state.trimmed) for state in states)
+        states = [State(*state) for state in self._link.ask(*self._look())]
+        return {
+            place.topic: state.added - max(state.read, state.trimmed)
+            for place, state in zip(self._places, states, strict=True)
+        }
 
     def take_losses(self) -> list[Loss]:
         """Return the losses seen since the last call."""

@@ -20,6 +20,14 @@ TICK_DATA = Topic("tick-data", partitions=8)
 CANDLE_DATA = Topic("candle-data", partitions=8)
 FIXED = {topic.name: topic for topic in (TICK_DATA, CANDLE_DATA)}
 
+DYNAMIC = "dynamic"  # one word for the topics that are made at run time, where names must be few
+_MADE = "dyn-"
+
+
+def label(name: str) -> str:
+    """Return what a topic is counted under: its name, or one word for all that are made at run time."""
+    return DYNAMIC if name.startswith(_MADE) else name
+
 
 def legal(name: str) -> str:
     """Return the topic's name; raise ValueError unless every broker takes it."""

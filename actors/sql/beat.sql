@@ -1,5 +1,6 @@
--- Say that the owner lives; no row comes back where another process took the actor over.
-UPDATE {table}
-SET heartbeat_at = clock_timestamp(), waiting_for = %(waiting_for)s
-WHERE name = %(name)s AND epoch = %(epoch)s
-RETURNING state, (SELECT set_config('synchronous_commit', 'off', true))
+-- Say that the owner lives; no row comes back of an actor that another process took over.
+UPDATE {table} AS actor
+SET heartbeat_at = clock_timestamp(), waiting_for = wanted.waiting_for
+FROM unnest(%(names)s::text[], %(epochs)s::bigint[], %(waits)s::text[]) AS wanted (name, epoch, waiting_for)
+WHERE actor.name = wanted.name AND actor.epoch = wanted.epoch
+RETURNING actor.name, (SELECT set_config('synchronous_commit', 'off', true))

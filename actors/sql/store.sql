@@ -1,26 +1,35 @@
--- Write an actor's row where its epoch still stands, and its transitions with it, in one round trip.
--- One row comes back: how many actors were written (0: another process took it over).
+-- Write actors' rows where their epochs still stand, and their transitions with them, in one round trip.
+-- One row comes back: the names that were written (the others were taken over by another process).
 WITH held AS (
-    UPDATE {table}
-    SET state = %(state)s,
-        epoch = %(new_epoch)s,
-        owner = %(owner)s,
-        waiting_for = %(waiting_for)s,
-        last_error = %(last_error)s,
-        error_count = %(error_count)s,
-        reset_at = %(reset_at)s::timestamptz,
-        retired_at = coalesce(%(retired_at)s::timestamptz, retired_at), -- others retire an actor, its owner only saves it
-        heartbeat_at = CASE WHEN %(beats)s THEN clock_timestamp() ELSE heartbeat_at END
-    WHERE name = %(name)s AND epoch = %(epoch)s
-    RETURNING name
+    UPDATE {table} AS actor
+    SET state = wanted.state,
+        epoch = wanted.new_epoch,
+        owner = wanted.owner,
+        waiting_for = wanted.waiting_for,
+        last_error = wanted.last_error,
+        error_count = wanted.error_count,
+        reset_at = wanted.reset_at,
+        retired_at = coalesce(wanted.retired_at, actor.retired_at), -- others retire an actor, its owner only saves it
+        heartbeat_at = CASE WHEN wanted.beats THEN clock_timestamp() ELSE actor.heartbeat_at END
+    FROM unnest(
+        %(names)s::text[], %(epochs)s::bigint[], %(beats)s::bool[], %(states)s::text[], %(new_epochs)s::bigint[],
+        %(owners)s::text[], %(waits)s::text[], %(last_errors)s::text[], %(error_counts)s::int[],
+        %(reset_ats)s::timestamptz[], %(retired_ats)s::timestamptz[]
+    ) AS wanted (
+        name, epoch, beats, state, new_epoch, owner, waiting_for, last_error, error_count, reset_at, retired_at
+    )
+    WHERE actor.name = wanted.name AND actor.epoch = wanted.epoch
+    RETURNING actor.name
 ), logged AS (
     INSERT INTO transition_log (kind, name, event, source, target, minute, count, first_at, last_at, reason, by)
     SELECT %(kind)s, held.name, entry.event, entry.source, entry.target, entry.minute, entry.count,
            entry.first_at, entry.last_at, entry.reason, entry.by
-    FROM held, unnest(
-        %(events)s::text[], %(sources)s::text[], %(targets)s::text[], %(minutes)s::timestamptz[], %(counts)s::int[],
-        %(firsts)s::timestamptz[], %(lasts)s::timestamptz[], %(reasons)s::text[], %(bys)s::text[]
-    ) WITH ORDINALITY AS entry (event, source, target, minute, count, first_at, last_at, reason, by, place)
+    FROM held
+    JOIN unnest(
+        %(actors)s::text[], %(events)s::text[], %(sources)s::text[], %(targets)s::text[], %(minutes)s::timestamptz[],
+        %(counts)s::int[], %(firsts)s::timestamptz[], %(lasts)s::timestamptz[], %(reasons)s::text[], %(bys)s::text[]
+    ) WITH ORDINALITY AS entry (actor, event, source, target, minute, count, first_at, last_at, reason, by, place)
+      ON entry.actor = held.name
     ORDER BY entry.place
     ON CONFLICT (kind, name, event, source, target, minute) DO UPDATE
     SET count = transition_log.count + excluded.count,
@@ -28,4 +37,6 @@ WITH held AS (
         last_at = greatest(transition_log.last_at, excluded.last_at)
 )
 -- State alone may be lost in a crash of the server: it need not wait for the disk. Data transactions keep their setting.
-SELECT count(*), CASE WHEN %(relaxed)s THEN set_config('synchronous_commit', 'off', true) END FROM held
+SELECT coalesce(array_agg(held.name::text), '{{}}'),
+       CASE WHEN %(relaxed)s THEN set_config('synchronous_commit', 'off', true) END
+FROM held

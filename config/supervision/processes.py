@@ -36,6 +36,7 @@ ACTOR_PROCESSES = (
     Actor("producer", ("run_producer",)),
     Actor("fixed-consumer", ("run_fixed_consumer", "--topic", "tick-data")),
     Actor("candle-consumer", ("run_fixed_consumer", "--topic", "candle-data")),
+    Actor("dynamic-consumer", ("run_dynamic_consumer",)),
     Actor("coordinator", ("run_coordinator",)),
 )
 

@@ -21,7 +21,8 @@ select m.symbol, r.resolution, f.final, count(g.id), coalesce(extract(epoch from
  order by m.symbol, r.resolution, f.final;
 
 -- name: dead_letters
-select topic, count(*) from dead_letter group by topic order by topic;
+-- Topics that are made at run time count as one (streaming.topics.label).
+select case when starts_with(topic, 'dyn-') then 'dynamic' else topic end, count(*) from dead_letter group by 1 order by 1;
 
 -- name: oldest_fetch
 -- Age of the oldest request for history that has not ended, seconds; 0 where there is none.

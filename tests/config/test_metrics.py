@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from config.timing import route_label
 from consumers.fixed_consumer_actor import GROUP
+from consumers.models import DynamicTopicConsumer
 from coordination.schedules import ensure_schedules
 from datastore import dynamic_topics, streams
 from datastore.api.urls import urlpatterns
@@ -31,6 +32,7 @@ from metering import table
 from streaming.connect import connect
 from streaming.port import Message
 from tests.api import rows
+from tests.consumers.dynamic import make_topics, name_of, publish, records, symbol
 from tests.datastore.records import NOON, SECOND, trade, watermark
 from tests.metering.test_sharing import finish, process, said
 
@@ -138,6 +140,32 @@ def test_what_waits_is_told_by_topic_state_and_schedule(client: Client, market: 
     )
     assert value(found, "schedule_age_seconds", schedule="Gap scan") is not None
     assert value(found, "schedule_age_seconds", schedule="Nightly verify") is None, "it has never run"
+
+
+def test_topics_that_are_made_at_run_time_are_told_as_one(
+    client: Client, market: Market, django_capture_on_commit_callbacks: Any
+) -> None:
+    get_redis_connection("default").flushall()
+    before = value(scraped(client), "refused_total", topic="dynamic", reason="unreadable") or 0
+    make_topics(2)
+    make_topics(1, there=False, first=2)
+    for number in range(2):
+        publish(number, records(number, 1))
+        letter = Letter(name_of(number), symbol(number), "JSON is malformed", b"x", f"1-{number}")
+        with django_capture_on_commit_callbacks(execute=True):
+            bury_all([letter])
+    who = {"kind": "dynamictopicconsumer", "role": "dynamic"}
+    failed = value(scraped(client), "actor_errors_total", **who) or 0
+    DynamicTopicConsumer.objects.create(name=name_of(0))
+    with DynamicTopicConsumer.locked(name_of(0)) as actor:
+        actor.subscribe_to_topic()
+        actor.subscribe_failure(reason="x")
+    found = scraped(client)
+    assert value(found, "consumer_lag_records", topic="dynamic") == 6
+    assert value(found, "dead_letters", topic="dynamic") == 2
+    assert value(found, "refused_total", topic="dynamic", reason="unreadable") == before + 2
+    assert value(found, "actor_errors_total", **who) == failed + 1
+    assert value(found, "scrape_failed", part="dynamic") == 0
 
 
 def test_a_cache_that_is_away_costs_its_part_of_the_page_alone(client: Client, market: Market, settings: Any) -> None:

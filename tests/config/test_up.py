@@ -149,6 +149,7 @@ def test_servers_and_actors_that_are_killed_come_back(start: Callable[..., Up]) 
     ours = (
         "granian",
         "run_fixed_consumer",
+        "run_dynamic_consumer",
         "run_coordinator",
         "config.celery --quiet worker",
         "config.celery --quiet beat",
@@ -158,7 +159,7 @@ def test_servers_and_actors_that_are_killed_come_back(start: Callable[..., Up]) 
         child = up.child(mark)
         assert child, mark
         child.kill()
-    up.until(lambda: up.text().count("was killed by SIGKILL; starting it again in 1 s") == 7)
+    up.until(lambda: up.text().count("was killed by SIGKILL; starting it again in 1 s") == 8)
     up.until(lambda: _ready(up))
     up.until(lambda: all(up.child(mark) for mark in ours))
     family = up.family()

@@ -33,6 +33,7 @@ ARGUMENTS = {
     "producer": "run_producer",
     "fixed-consumer": "tick-data",
     "candle-consumer": "candle-data",
+    "dynamic-consumer": "run_dynamic_consumer",
     "coordinator": "run_coordinator",
     "worker": "worker",
     "beat": "beat",

@@ -113,6 +113,9 @@ def check_commit(stand: Stand) -> None:
         subscription.commit(rest)
         subscription.commit(rest)  # once more does no harm
     assert read_all(stand.broker()) == []
+    open_topic(stand, *messages(11, 15), topic=OTHER)
+    with closing(stand.broker().subscribe(GROUP, [OTHER, TOPIC])) as subscription:
+        assert subscription.lags() == {OTHER: 5, TOPIC: 0}
 
 
 def check_first_start(stand: Stand) -> None:

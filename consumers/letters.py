@@ -1,0 +1,24 @@
+"""What a batch could not store goes to the dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from consumers.batches import Batch
+from datastore.dead_letters import Letter, bury_all
+from streaming.port import Record
+
+
+def bury(batch: Batch[Any], refused: Sequence[tuple[int, str]]) -> int:
+    """Keep a batch's unreadable records, and those that the write refused (index, reason); return how many."""
+    letters = [letter(bad.record, bad.reason) for bad in batch.unreadable]
+    letters += [letter(batch.origins[index], reason) for index, reason in refused]
+    if letters:
+        bury_all(letters)
+    return len(letters)
+
+
+def letter(record: Record, reason: str) -> Letter:
+    """Return a record's dead letter."""
+    return Letter(record.topic, record.key, reason, record.value, record.position)
