@@ -215,7 +215,8 @@ class DynamicTopicsWork:
         stored = store_together(crew, self._meter, parts)
         done = self._commit(crew, stored.parts)
         members = [part.member for part in done]
-        self._meter.stored(sum(len(part.records) for part in done), stored.changes, stored.received)
+        if done:
+            self._meter.stored(sum(len(part.records) for part in done), stored.changes, stored.received)
         try:
             with self._meter.part("cache"):
                 self._update_cache(stored.changes)

@@ -19,6 +19,7 @@ from django.conf import settings
 from django_redis import get_redis_connection
 
 from actors.models import TransitionLog
+from actors.processes import this_process
 from consumers import together
 from consumers.fixed_consumer_actor import GROUP
 from datastore.models import Coverage, DynamicTopic, Tick
@@ -76,12 +77,15 @@ def test_a_row_found_in_consuming_goes_on_consuming() -> None:
     make_topics(1)
     first = host(me=GONE)
     step_until(all_consuming(1), first)
+    subscribed_at = DynamicTopic.objects.get().subscribed_at
     publish(0, records(0))
     second = host()
     step_until(lambda: ticks_of(0) == 10 and states() == {"consuming"}, second)
     second.end()
     assert logged(0, "TAKEOVER", "RESET", "SUBSCRIBE_FAILURE") == [("TAKEOVER", f"{GONE} no longer exists")]
     assert rows().get().epoch == 2
+    topic = DynamicTopic.objects.get()
+    assert (topic.consumer, topic.subscribed_at) == (this_process(), subscribed_at)
 
 
 def test_a_row_found_in_the_middle_of_a_batch_fails_resets_and_subscribes_again() -> None:
