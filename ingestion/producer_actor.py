@@ -126,7 +126,7 @@ class LiveProducer:
             self._connection.follow(self._wanted)
             self._gather(self._connection)
         held = self._connection.topics() if self._connection is not None else ()
-        answer(self._wanted.topics, self._outbox, held, self._session.name)
+        answer(self._wanted.topics, self._outbox, held, self._session)
 
     # --- the socket ---
 
