@@ -12,6 +12,7 @@ from django.db import transaction
 
 from datastore.models import DeadLetter
 from metering.table import REFUSED
+from streaming.topics import FIXED
 
 # The class of a reason by what its sentence says, the first that fits; the sentence itself stays in the letter.
 CLASSES = {
@@ -43,12 +44,19 @@ def bury_all(letters: Iterable[Letter]) -> None:
     """Keep records that could not be stored; a place that is already kept is left as it is."""
     kept = list(letters)
     DeadLetter.objects.bulk_create([_row(letter) for letter in kept], ignore_conflicts=True)
-    transaction.on_commit(partial(_count, Counter((letter.topic, reason_class(letter.reason)) for letter in kept)))
+    transaction.on_commit(
+        partial(_count, Counter((_kind(letter.topic), reason_class(letter.reason)) for letter in kept))
+    )
 
 
 def _count(kinds: Mapping[tuple[str, str], int]) -> None:
     for labels, count in kinds.items():
         REFUSED.labels(*labels).inc(count)
+
+
+def _kind(topic: str) -> str:
+    """Return the topic's label: dynamic ones come without end, so they are counted together."""
+    return topic if topic in FIXED else "dynamic"
 
 
 def reason_class(reason: str) -> str:

@@ -15,9 +15,10 @@ from actors.errors import Fenced
 from actors.models import TransitionLog
 from actors.runner import Runner
 from datastore.markets import asked_market, ensure_markets, market_of, unfollow
-from datastore.models import DeadLetter, DynamicTopic, Feed
+from datastore.models import DeadLetter, DynamicTopic, Feed, Market
 from ingestion.models import Producer
 from ingestion.producer_actor import LiveProducer
+from metering.table import REFUSED
 from streaming.connect import connect
 from streaming.errors import BadRecord
 from streaming.memory import MemoryPublisher
@@ -246,10 +247,12 @@ def test_a_record_that_a_dynamic_topic_refuses_ends_its_route(bench: Bench, monk
 
 def test_a_market_that_the_provider_refuses_is_its_topics_error_alone(bench: Bench) -> None:
     live(bench)
+    before = REFUSED.labels("dynamic", "subscription")._value.get()
     topic_of(bench, "coinbase:NOPE-USD")
     bench.step_until(DynamicTopic.objects.exclude(route_error=None).exists)
     topic = DynamicTopic.objects.get()
     assert "INVALID_SUB" in (topic.route_error or "") and topic.routed_at is None
+    assert REFUSED.labels("dynamic", "subscription")._value.get() > before
     held = bench.count(Watermark)
     bench.step_until(lambda: bench.count(Watermark) > held + 3)
     assert not bench.count(FeedClosed)
@@ -273,6 +276,18 @@ def test_a_market_that_was_refused_is_asked_for_again_by_a_new_stream(bench: Ben
     bench.step_until(DynamicTopic.objects.exclude(route_error=None).exists)
     assert "INVALID_SUB" in (DynamicTopic.objects.get().route_error or "")
     assert DeadLetter.objects.count() == 2 and not bench.count(FeedClosed)
+
+
+def test_a_market_whose_channel_gets_another_name_begins_anew_under_it(bench: Bench) -> None:
+    live(bench)
+    topic = routed(bench, SOL)
+    DynamicTopic.objects.update(state=Topic.LIVE)
+    Market.objects.filter(symbol=SOL).update(provider_base="NOPE")
+    bench.step_until(lambda: told(bench, topic, FeedClosed))
+    assert told(bench, topic)[-1].reason == "the market's channel changed"
+    bench.step_until(DynamicTopic.objects.exclude(route_error=None).exists)
+    assert "NOPE" in (DynamicTopic.objects.get().route_error or "")
+    assert whole(told(bench, topic)) and not bench.count(FeedClosed)
 
 
 def test_a_producer_that_was_taken_over_answers_for_no_topic(bench: Bench) -> None:
