@@ -278,8 +278,8 @@ CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a broker that is away comes back:
 _RETRIES = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
 _TIMEOUTS = {"socket_connect_timeout": 2, "socket_timeout": 5, "socket_keepalive": True}
 CELERY_BROKER_TRANSPORT_OPTIONS = {**_TIMEOUTS, **_RETRIES}
-# A thread more than there are fetches at once, so that schedules never wait for history.
-CELERY_WORKER_CONCURRENCY = PRODUCER_POOL + 2
+# Beside all fetches at once there is room for three long schedules, a short one, and a topic that a stream waits for.
+CELERY_WORKER_CONCURRENCY = PRODUCER_POOL + 5
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # Only what is acknowledged late would be cancelled; a fetch holds its request by a lease and goes on.
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True

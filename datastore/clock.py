@@ -20,6 +20,11 @@ def provider_time_known() -> bool:
     return bool(fetch_value("select provider_time_known()"))
 
 
+def database_now() -> int:
+    """Return the database's own time in microseconds."""
+    return int(fetch_value("select micros(clock_timestamp())"))
+
+
 def save_clock(offset: timedelta, floor: datetime) -> None:
     """Keep the provider's offset from the database's clock, and the greatest time given out by it."""
     execute(statement("known", "save_clock"), {"unnamed": UNNAMED, "offset": offset, "floor": floor})

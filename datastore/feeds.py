@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from datastore.models import Market
-from datastore.queries import execute, fetch_value
+from datastore.queries import execute, execute_many, fetch_value
 from datastore.statements import statement
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The newest `until` that the broker acknowledged for a feed, and the symbols of the markets it carries."""
+
+    feed: str
+    until: datetime
+    markets: Sequence[str]
 
 
 def note_acknowledged(
@@ -19,6 +29,14 @@ def note_acknowledged(
     """
     values = {"feed": feed, "until": until, "connected": connected, "markets": list(markets)}
     execute(statement("known", "note_acknowledged"), values)
+
+
+def note_all_acknowledged(noted: Sequence[Acknowledged]) -> None:
+    """Note it for many feeds in one round trip."""
+    rows = [
+        {"feed": each.feed, "until": each.until, "connected": None, "markets": list(each.markets)} for each in noted
+    ]
+    execute_many(statement("known", "note_acknowledged"), rows)
 
 
 def acknowledged_until(market: Market) -> datetime | None:

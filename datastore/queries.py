@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -33,6 +33,12 @@ def fetch_value(statement: str, parameters: Any = ()) -> Any:
     """Return the only column of a statement's only row."""
     ((value,),) = fetch_all(statement, parameters)
     return value
+
+
+def execute_many(statement: str, rows: Sequence[Any]) -> None:
+    """Run a statement once per row of parameters, all in one round trip."""
+    with connection.cursor() as cursor:
+        cursor.executemany(statement, rows)
 
 
 def execute(statement: str, parameters: Any = ()) -> None:

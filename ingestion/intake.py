@@ -18,14 +18,12 @@ from ingestion.providers.cryptocompare import (
     Unsubscribed,
     read_frame,
 )
-from streaming.records import FeedClosed, FeedOpened, LiveRecord, Replayed, Trade, Watermark
+from streaming.records import LiveRecord
 
 MINUTE = 60 * SECOND
 # A trade may be stamped a little ahead of our estimate of the provider's clock, not more.
 FUTURE = 60 * SECOND
-# The provider replays 20 trades; the names of very many would not fit into one record. The oldest are enough: an
-# earlier connection brought one of them, or the replay does not reach back.
-LONGEST_REPLAY = 5_000
+REFUSED = "the provider refuses the subscription"
 TOO_OLD = "older than the trades we keep"
 
 
@@ -39,10 +37,11 @@ class Intake:
         self.feed = feed
         self.records: list[LiveRecord] = []
         self.rejected: list[Rejected] = []
-        self.refusal: Refused | None = None
+        self.refusal: Refused | None = None  # of the whole connection
+        self.refused: list[tuple[str, Refused]] = []  # markets whose subscription was refused: the caller's to clear
         self.too_old = 0  # replayed trades from before tick retention, counted and dropped
         self.newest = 0  # newest stamp of the provider on this connection
-        self._markets = {sub.lower(): MarketFeed(symbol, connected) for sub, symbol in markets.items()}
+        self._markets = {sub.lower(): MarketFeed(symbol, feed, connected) for sub, symbol in markets.items()}
         self._leaving: set[str] = set()  # channels whose end the provider has not confirmed
         self._left: set[str] = set()  # channels that we ever left
         self._numbers: dict[str, int] = {}  # of the newest record of markets that are not here now, by symbol
@@ -55,6 +54,25 @@ class Intake:
     def has_records(self) -> bool:
         """Tell whether the feed has said anything yet."""
         return any(market.n for market in self._markets.values())
+
+    @property
+    def has_markets(self) -> bool:
+        """Tell whether any market is subscribed to, or about to be."""
+        return bool(self._markets)
+
+    def holds(self, sub: str) -> bool:
+        """Tell whether this channel's market is here: not left, and not refused."""
+        return sub.lower() in self._markets
+
+    def opening(self, sub: str, database_now: int) -> int | None:
+        """Return from when on somebody may claim who carries a market from now on; None where no subscription stands.
+
+        Nothing that came before may lie behind that time, whatever its own stamp says: it is not carried.
+        """
+        market = self._markets.get(sub.lower())
+        if market is None or not market.subscribed:
+            return None
+        return max(self._clock.now(database_now) + SECOND, market.youngest + 1, market.start or 0)
 
     def drain(self) -> list[LiveRecord]:
         """Hand over the records made since the last call."""
@@ -70,7 +88,7 @@ class Intake:
         if key in self._markets or key in self._leaving:
             return False
         # A trade that was received before this moment was brought by an earlier subscription.
-        market = MarketFeed(symbol, self._clock.now(database_now))
+        market = MarketFeed(symbol, self.feed, self._clock.now(database_now))
         market.n = self._numbers.pop(symbol, 0)
         self._markets[key] = market
         return True
@@ -133,34 +151,8 @@ class Intake:
             self._accept(market, seen, now)
 
     def _accept(self, market: MarketFeed, seen: TradeSeen, now: int) -> None:
-        market.n += 1
-        market.traded = True
-        if not market.subscribed:
-            self._replay(market, seen)
-        if seen.ccseq is not None:
-            market.sequence.note(seen.ccseq, self.newest)
-        self.records.append(
-            Trade(
-                market=market.market,
-                feed=self.feed,
-                n=market.n,
-                ts=seen.ts,
-                seq=seen.seq,
-                id=seen.id,
-                price=seen.price,
-                amount=seen.amount,
-                side=seen.side,
-                # A stamp that is not believed yet may be right: too early a receipt could prove a false bridge.
-                received_at=max(now, seen.stamp or 0),
-            )
-        )
-
-    def _replay(self, market: MarketFeed, seen: TradeSeen) -> None:
-        if len(market.replayed) < LONGEST_REPLAY:
-            market.replayed.append(Replayed(seen.ts, seen.id, seen.ccseq))
-        elif market.replayed[0].seq is not None:
-            # Numbers that nobody can follow to the replay's end prove nothing; the names still do.
-            market.replayed = [Replayed(trade.ts, trade.id) for trade in market.replayed]
+        # A stamp that is not believed yet may be right: too early a receipt could prove a false bridge.
+        self.records.append(market.trade(seen, self.newest, received_at=max(now, seen.stamp or 0)))
 
     def _too_old(self, market: MarketFeed, ts: int, raw: bytes, now: int) -> None:
         if not market.subscribed:
@@ -192,11 +184,12 @@ class Intake:
         if market is None and key in self._left:
             self._leaving.discard(key)  # it was not subscribed to, so there is nothing to leave
             return
-        if market:
-            self._numbers[market.market] = market.n
-            self.rejected.append(Rejected(market.market, f"the provider refuses the subscription: {event.reason}", raw))
-        if market is None or not self._markets:
+        if market is None:
             self.refusal = event
+            return
+        self._numbers[market.market] = market.n
+        self.rejected.append(Rejected(market.market, f"{REFUSED}: {event.reason}", raw))
+        self.refused.append((market.market, event))
 
     def _unsubscribed(self, event: Unsubscribed) -> None:
         """Note the end of a subscription; one that we did not ask for leaves us without its trades."""
@@ -208,22 +201,8 @@ class Intake:
 
     def _open(self, sub: str, database_at: int) -> None:
         market = self._markets.get(sub.lower())
-        if market is None or market.subscribed:
-            return
-        market.subscribed = True
-        market.sequence.settle()
-        market.start = self._clock.now(database_at) + SECOND
-        market.n += 1
-        opened = FeedOpened(
-            market=market.market,
-            feed=self.feed,
-            n=market.n,
-            connected=market.connected,
-            start=market.start,
-            replayed=() if market.replay_broken else tuple(market.replayed),
-        )
-        self.records.append(opened)
-        market.replayed.clear()
+        if market is not None and not market.subscribed:
+            self.records.append(market.open(self._clock.now(database_at) + SECOND))
 
     def watermarks(self, local: float, database_now: int) -> None:
         """Claim what the frames so far prove: with each heartbeat, at each minute, every second for a busy market."""
@@ -233,31 +212,10 @@ class Intake:
             return
         for market in self._markets.values():
             self._end_if_trades_are_missing(market, database_now)
-            if everyone or market.traded:
-                self._claim(market, until)
+            if (everyone or market.traded) and (mark := market.claim(until, self.newest, self._grace)):
+                self.records.append(mark)
         self._beat, self._counted = False, local
         self._claimed = max(self._claimed, until)
-
-    def _claim(self, market: MarketFeed, until: int) -> None:
-        if not market.subscribed:
-            return
-        whole = market.sequence.whole_until
-        if whole is not None:
-            until = min(until, max(whole - self._grace, 0))
-        begins_anew = market.start is None and self.newest > market.ended_seen and self.newest >= market.ended_now
-        if begins_anew:
-            market.start = self.newest
-        if market.start is None or not (begins_anew or until > max(market.start, market.stop or 0)):
-            return
-        if until > market.start:
-            market.stop = until
-        market.n += 1
-        market.traded = False
-        self.records.append(
-            Watermark(
-                market=market.market, feed=self.feed, n=market.n, start=market.start, until=until, seen=self.newest
-            )
-        )
 
     def _end_if_trades_are_missing(self, market: MarketFeed, database_now: int) -> None:
         missing = market.sequence.overdue(self.newest - self._grace)
@@ -265,21 +223,8 @@ class Intake:
             self._end(market, f"the provider's numbering lacks {missing} trades", self._clock.now(database_now))
 
     def _end(self, market: MarketFeed, reason: str, now: int) -> None:
-        market.ended_seen, market.ended_now = self.newest, now
-        market.replay_broken |= not market.subscribed
-        if market.start is None:
-            return
-        market.n += 1
-        closed = FeedClosed(
-            market=market.market,
-            feed=self.feed,
-            n=market.n,
-            start=market.start,
-            stop=market.stop,
-            reason=reason[:200] or "no reason given",
-        )
-        self.records.append(closed)
-        market.start = market.stop = None
+        if closed := market.end(reason, self.newest, now):
+            self.records.append(closed)
 
     def close(self, reason: str) -> None:
         """End every span: the connection is gone."""

@@ -1,29 +1,107 @@
-"""What an intake holds of one market, and what it refuses."""
+"""One market on one connection: its records, numbered, and what they may claim."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ingestion.providers.cryptocompare import TradeSeen
 from ingestion.sequence import SequenceCheck
-from streaming.records import Replayed
+from streaming.records import FeedClosed, FeedOpened, Replayed, Trade, Watermark
+
+# The provider replays 20 trades; the names of very many would not fit into one record. The oldest are enough: an
+# earlier connection brought one of them, or the replay does not reach back.
+LONGEST_REPLAY = 5_000
 
 
 @dataclass(slots=True)
 class MarketFeed:
-    """One market on one connection, from one subscription to its end."""
+    """One market on one connection, from one subscription to its end; times are the provider's."""
 
     market: str
-    connected: int  # provider time when the socket opened, or when this market was subscribed to on an open one
+    feed: str
+    connected: int  # when the socket opened, or when this market was subscribed to on an open one
     n: int = 0  # of the newest record
     subscribed: bool = False
     start: int | None = None  # of the open span
     stop: int | None = None  # what it has proven so far
     ended_seen: int = 0  # newest stamp when the last span ended
-    ended_now: int = 0  # provider time then
+    ended_now: int = 0  # time then
+    youngest: int = 0  # greatest exchange time of any trade that was taken
     traded: bool = False  # since the last watermark
     replayed: list[Replayed] = field(default_factory=list)
     replay_broken: bool = False  # a replayed trade may be missing, so the replay proves no bridge
     sequence: SequenceCheck = field(default_factory=SequenceCheck)
+
+    def trade(self, seen: TradeSeen, newest: int, received_at: int) -> Trade:
+        """Take a trade; `newest` is the newest stamp on the connection."""
+        self.n += 1
+        self.traded = True
+        self.youngest = max(self.youngest, seen.ts)
+        if not self.subscribed:
+            self._replay(seen)
+        if seen.ccseq is not None:
+            self.sequence.note(seen.ccseq, newest)
+        return Trade(
+            market=self.market,
+            feed=self.feed,
+            n=self.n,
+            ts=seen.ts,
+            seq=seen.seq,
+            id=seen.id,
+            price=seen.price,
+            amount=seen.amount,
+            side=seen.side,
+            received_at=received_at,
+        )
+
+    def _replay(self, seen: TradeSeen) -> None:
+        if len(self.replayed) < LONGEST_REPLAY:
+            self.replayed.append(Replayed(seen.ts, seen.id, seen.ccseq))
+        elif self.replayed[0].seq is not None:
+            # Numbers that nobody can follow to the replay's end prove nothing; the names still do.
+            self.replayed = [Replayed(trade.ts, trade.id) for trade in self.replayed]
+
+    def open(self, start: int) -> FeedOpened:
+        """Begin the span: the subscription stands."""
+        self.subscribed = True
+        self.sequence.settle()
+        self.start = start
+        self.n += 1
+        replayed = () if self.replay_broken else tuple(self.replayed)
+        self.replayed.clear()
+        return FeedOpened(
+            market=self.market, feed=self.feed, n=self.n, connected=self.connected, start=start, replayed=replayed
+        )
+
+    def claim(self, until: int, newest: int, grace: int) -> Watermark | None:
+        """Claim what is proven up to `until`, or begin a new span behind an end; None where there is nothing new."""
+        if not self.subscribed:
+            return None
+        whole = self.sequence.whole_until
+        if whole is not None:
+            until = min(until, max(whole - grace, 0))
+        begins_anew = self.start is None and newest > max(self.ended_seen, self.ended_now)
+        if begins_anew:
+            self.start = newest
+        if self.start is None or not (begins_anew or until > max(self.start, self.stop or 0)):
+            return None
+        if until > self.start:
+            self.stop = until
+        self.n += 1
+        self.traded = False
+        return Watermark(market=self.market, feed=self.feed, n=self.n, start=self.start, until=until, seen=newest)
+
+    def end(self, reason: str, newest: int, now: int) -> FeedClosed | None:
+        """End the open span where it was proven last; None where none is open."""
+        self.ended_seen, self.ended_now = newest, now
+        self.replay_broken |= not self.subscribed
+        if self.start is None:
+            return None
+        self.n += 1
+        start, stop = self.start, self.stop
+        self.start = self.stop = None
+        reason = reason[:200] or "no reason given"
+        return FeedClosed(market=self.market, feed=self.feed, n=self.n, start=start, stop=stop, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)

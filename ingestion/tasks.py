@@ -10,7 +10,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
-from ingestion import history_actor, reconciliation
+from ingestion import history_actor, reconciliation, topic_actor
 from ingestion.pair_list import refresh_pairs
 
 _jobs: set[Event] = set()  # the stop of every job that runs in this process
@@ -32,6 +32,13 @@ def fetch(request_id: int) -> None:
     """Fetch a FetchRequest of this id, from where it stands."""
     with _job() as stop:
         history_actor.fetch(request_id, stop)
+
+
+@shared_task(name="ingestion.create_topic", ignore_result=True)
+def create_topic(topic_id: int) -> None:
+    """Make the topic of a DynamicTopic of this id."""
+    with _job() as stop:
+        topic_actor.create(topic_id, stop)
 
 
 @shared_task(name="ingestion.reconcile", ignore_result=True)

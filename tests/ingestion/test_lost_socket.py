@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from ingestion import producer_actor
+from ingestion import connection
 from ingestion.feed import Arrival, Connected, FeedReader, Frame, Lost
 from ingestion.models import Producer
 from tests.ingestion.test_producer import Bench, State, bench, live
@@ -33,7 +33,7 @@ class ClosedBehindARefusal(FeedReader):
 def test_a_refusal_counts_though_the_socket_closes_right_behind_it(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(producer_actor, "FeedReader", ClosedBehindARefusal)
+    monkeypatch.setattr(connection, "FeedReader", ClosedBehindARefusal)
     bench.step_until(lambda: Producer.objects.filter(state=State.ERROR).exists())
     actor = Producer.objects.get()
     assert "UNAUTHORIZED" in (actor.last_error or "")

@@ -1,0 +1,107 @@
+"""Records that the broker has not acknowledged yet: by topic, in order, and what became of each dynamic topic.
+
+Dynamic topics are given up one by one: one that is missing, that refuses a record, or that alone takes nothing holds
+up neither the others nor the fixed topic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from streaming.errors import PublishFailed, StreamError, StreamUnavailable
+from streaming.port import Message, Publisher
+from streaming.records import FeedOpened, LiveRecord, encode
+from streaming.topics import TICK_DATA
+
+# Of all dynamic topics together, as many as the reader's queue holds by default.
+MOST_UNSENT = 200_000
+# A topic that takes nothing so many times in a row, while the fixed one does, is given up.
+PATIENCE = 5
+
+
+class Outbox:
+    """What is to be published, and what was."""
+
+    def __init__(self) -> None:
+        self.given_up: dict[str, str] = {}  # dynamic topic -> why; the caller's to clear
+        self.opened: set[str] = set()  # dynamic topics whose feed_opened was acknowledged; the caller's to clear
+        self._unsent: dict[str, list[LiveRecord]] = {}
+        self._failures: dict[str, int] = {}  # in a row, of a dynamic topic alone
+        self._acknowledged: list[tuple[str, list[LiveRecord]]] = []
+
+    def put(self, made: Mapping[str, list[LiveRecord]]) -> None:
+        """Add records behind those that wait."""
+        for topic, records in made.items():
+            if topic in self.given_up:
+                continue
+            self._unsent.setdefault(topic, []).extend(records)
+        while sum(counts := [len(self._unsent[topic]) for topic in self.dynamic()]) > MOST_UNSENT:
+            topic = self.dynamic()[counts.index(max(counts))]
+            self.give_up(topic, f"the broker did not take {max(counts):,} records")
+
+    def waits(self, topic: str = TICK_DATA.name) -> bool:
+        """Tell whether a topic has records that were not acknowledged."""
+        return topic in self._unsent
+
+    def dynamic(self) -> list[str]:
+        """Return the dynamic topics that have such records."""
+        return [topic for topic in self._unsent if topic != TICK_DATA.name]
+
+    def give_up(self, topic: str, reason: str) -> None:
+        """Publish nothing more to a dynamic topic."""
+        self.given_up[topic] = reason
+        self._unsent.pop(topic, None)
+        self._failures.pop(topic, None)
+
+    def publish_fixed(self, publisher: Publisher) -> None:
+        """Publish what waits for the fixed topic. Raises StreamError; what was not acknowledged stays first in line."""
+        self._publish(publisher, TICK_DATA.name)
+
+    def publish_dynamic(self, publisher: Publisher, *, answers: bool) -> None:
+        """Publish what waits for dynamic topics. Raises StreamUnavailable, then the rest waits.
+
+        answers: the broker took records of the fixed topic just now, so a topic that it does not take is to blame.
+        """
+        for topic in self.dynamic():
+            try:
+                self._publish(publisher, topic)
+                self._failures.pop(topic, None)
+            except StreamUnavailable as exc:
+                if not (answers and self._is_hopeless(topic, str(exc))):
+                    raise
+            except (StreamError, ValueError) as exc:
+                self.give_up(topic, str(exc))
+
+    def take_acknowledged(self) -> list[tuple[str, list[LiveRecord]]]:
+        """Hand over what was acknowledged since the last call."""
+        acknowledged, self._acknowledged = self._acknowledged, []
+        return acknowledged
+
+    def _publish(self, publisher: Publisher, topic: str) -> None:
+        unsent = self._unsent[topic]
+        failed: Sequence[int] = range(len(unsent))
+        try:
+            publisher.publish(topic, [Message(record.market, encode(record)) for record in unsent])
+            failed = ()
+        except PublishFailed as exc:
+            failed = exc.failed
+            raise
+        finally:
+            self._settle(topic, unsent, failed)
+
+    def _settle(self, topic: str, unsent: list[LiveRecord], failed: Sequence[int]) -> None:
+        del self._unsent[topic]
+        if failed:  # now the last in line of all topics, so that it cannot keep the others waiting
+            self._unsent[topic] = [unsent[index] for index in failed]
+        left = set(failed)
+        done = [record for index, record in enumerate(unsent) if index not in left] if left else unsent
+        if done:
+            self._acknowledged.append((topic, done))
+        if topic != TICK_DATA.name and any(type(record) is FeedOpened for record in done):
+            self.opened.add(topic)
+
+    def _is_hopeless(self, topic: str, reason: str) -> bool:
+        self._failures[topic] = failures = self._failures.get(topic, 0) + 1
+        if failures >= PATIENCE:
+            self.give_up(topic, f"the broker takes nothing for this topic alone: {reason}")
+        return failures >= PATIENCE

@@ -1,0 +1,121 @@
+"""The Producer that makes one dynamic topic at the broker: a short job, whose row is kept for the next one.
+
+It has nothing to do with the history pool, so a long backfill keeps no stream waiting. Whatever fails fails this one
+topic: the reason goes into the topic's row, where the Coordinator reads it, and the actor is reset at once.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from threading import Event
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from actors.errors import RouteFault
+from actors.faults import reason_of, reset_delay
+from actors.models import Actor
+from actors.runner import run
+from actors.session import ActorSession
+from datastore.models import DynamicTopic
+from ingestion.models import Producer
+from streaming.connect import connect
+from streaming.errors import StreamError
+from streaming.port import TopicAdmin
+
+log = structlog.get_logger(__name__)
+
+USED = "the name was used before"
+LATE = "the topic was given up before it was made"
+
+
+def create(topic_id: int, stop: Event) -> None:
+    """Make the topic of a DynamicTopic row that waits for it, or write into the row why that failed."""
+    if _waiting(topic_id).exists():
+        run(TopicProducer(topic_id), stop)
+
+
+def _waiting(topic_id: int) -> QuerySet[DynamicTopic]:
+    """Return the row while nobody has answered for it and the Coordinator still waits."""
+    rows = DynamicTopic.objects.filter(pk=topic_id, state=DynamicTopic.State.CREATING)
+    return rows.filter(created_at=None, create_error=None)
+
+
+class TopicProducer:
+    """Own one request: make its topic, note it, and end."""
+
+    model: type[Actor] = Producer
+    role = "producer-topic"
+    several = True  # the next topic does not wait for one that is stuck
+    pause = 0.0
+
+    def __init__(self, topic_id: int) -> None:
+        """Prepare the creation of a DynamicTopic; it is begun once a row of the role is owned."""
+        self._id = topic_id
+        self._session: ActorSession
+        self._made = False
+
+    def open(self, session: ActorSession) -> None:
+        """Take the row; the connection is made when it is needed, so that its failure is the topic's."""
+        self._session = session
+
+    def turn(self) -> bool:
+        """Make the topic; False once nobody waits for it any more."""
+        topic = _waiting(self._id).first()
+        if topic is None:
+            self._session.stop.set()
+            return False
+        self._session.actor.create_dynamic_topic()
+        self._session.save()
+        try:
+            self._create(topic.name)
+        except Exception as exc:
+            if reset_delay(exc, 1) is None:  # an Error that lasts would keep the row from every later topic
+                raise self._failed(reason_of(exc)) from exc
+            raise
+        return True
+
+    def meanwhile(self) -> None:
+        """End in Error too, once nobody waits any more."""
+        if not _waiting(self._id).exists():
+            self._session.stop.set()
+
+    def beat(self) -> None:
+        """Nothing: making a topic takes less time than a heartbeat."""
+
+    def close(self) -> None:
+        """End the job, also where another process took the row over."""
+        self._session.stop.set()
+
+    def _create(self, name: str) -> None:
+        try:
+            with closing(connect(settings.STREAM_URL, settings.STREAM_MAXLEN).admin()) as admin:
+                # A database that was away for a moment must not make us take our own topic for somebody else's.
+                self._made = self._made or admin.create_topic(name)
+                if self._made and not self._note(name):
+                    self._take_back(admin, name)
+        except StreamError as exc:
+            raise self._failed(reason_of(exc)) from exc
+        if not self._made:
+            raise self._failed(USED)
+
+    def _note(self, name: str) -> bool:
+        """Write that the topic is there, with the transition; False where nobody waits for it any more."""
+        with transaction.atomic():
+            if not _waiting(self._id).update(created_at=Now(), creator=self._session.name):
+                return False
+            self._session.actor.create_topic_success()
+            self._session.save()
+        log.info("topic created", topic=name)
+        return True
+
+    def _take_back(self, admin: TopicAdmin, name: str) -> None:
+        admin.delete_topic(name)
+        raise RouteFault(LATE)
+
+    def _failed(self, reason: str) -> RouteFault:
+        _waiting(self._id).update(create_error=reason)
+        return RouteFault(reason)
