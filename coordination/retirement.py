@@ -15,7 +15,7 @@ from django.conf import settings
 
 from actors.faults import backoff, reason_of
 from coordination import silence
-from datastore import dynamic_topics, streams
+from datastore import dynamic_topics, feeds, streams
 from datastore.dynamic_topics import ToDo
 from datastore.models import DynamicTopic
 from metering.table import TOPIC_FAILURES
@@ -73,6 +73,8 @@ def _delete_all(over: Sequence[int]) -> bool:
             was_there = admin.delete_topic(topic.name)
             # After the broker: if we die in between it is deleted again, which is fine.
             dynamic_topics.note_deleted(topic.pk)
+            # What nobody read is gone: it is a hole now, and no longer on its way.
+            feeds.note_drained(topic.name)
             log.info("topic deleted", topic=topic.name, was_there=was_there, not_waited_for=_unanswered(topic) or None)
     finally:
         admin.close()

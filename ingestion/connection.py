@@ -54,7 +54,7 @@ class Connection:
 
     def home_of(self, market: str | None) -> str:
         """Return the topic to name where something of a market was refused."""
-        topics = self._routes.topics_of(market) if market else ()
+        topics = sorted(topic for of, topic in self._wanted.ways if of == market)
         return TICK_DATA.name if TICK_DATA.name in topics or not topics else topics[0]
 
     def topics(self) -> set[str]:

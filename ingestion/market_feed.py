@@ -80,7 +80,7 @@ class MarketFeed:
         whole = self.sequence.whole_until
         if whole is not None:
             until = min(until, max(whole - grace, 0))
-        begins_anew = self.start is None and newest > self.ended_seen and newest >= self.ended_now
+        begins_anew = self.start is None and newest > max(self.ended_seen, self.ended_now)
         if begins_anew:
             self.start = newest
         if self.start is None or not (begins_anew or until > max(self.start, self.stop or 0)):

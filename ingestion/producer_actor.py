@@ -126,7 +126,7 @@ class LiveProducer:
             self._connection.follow(self._wanted)
             self._gather(self._connection)
         held = self._connection.topics() if self._connection is not None else ()
-        answer(self._wanted.topics, self._outbox, held, self._session.name)
+        answer(self._wanted.topics, self._outbox, held, self._session)
 
     # --- the socket ---
 
@@ -223,11 +223,14 @@ class LiveProducer:
 
     def _note_acknowledged(self) -> None:
         for topic, records in self._outbox.take_acknowledged():
-            markets = self._connection.markets_of(topic) if self._connection is not None else []
-            self._note(records, markets)
-            if topic == TICK_DATA.name or not self._is_fixed(records[0].market):
+            if topic == TICK_DATA.name:
+                self._note(records, self._connection.markets_of(topic) if self._connection is not None else [])
                 count_trades(records)
-            if topic != TICK_DATA.name and any(type(record) in (FeedOpened, FeedClosed) for record in records):
+                continue
+            self._note(records, [records[0].market])  # a dynamic topic has one
+            if not self._is_fixed(records[0].market):
+                count_trades(records)
+            if any(type(record) in (FeedOpened, FeedClosed) for record in records):
                 self._look_at = 0.0  # the Coordinator waits for just that
 
     def _is_fixed(self, market: str) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db.models.functions import Now
 
 from coordination.models import Coordinator
-from datastore import streams
+from datastore import feeds, streams
 from datastore.models import DynamicTopic, Stream
 from streaming.memory import MemoryBroker
 from tests.coordination.topic_actors import (
@@ -73,13 +73,16 @@ def test_a_lease_runs_out_in_error_too(coordinator: Coordinating) -> None:
 
 def test_actors_that_never_answer_are_not_waited_for_for_ever(coordinator: Coordinating) -> None:
     made = stream()
-    coordinator.bring_live()
+    topic = coordinator.bring_live()
+    feeds.note_acknowledged(f"{topic.name}/one", datetime.now(UTC), markets=[made.market.symbol])
     streams.end(made.pk, by="key a")
     coordinator.steps(2)
     assert newest().state == "retiring"
+    assert feeds.acknowledged_until(made.market) is not None
     long_ago("retiring_at")
     coordinator.steps()
     assert (newest().state, admin().topics()) == ("retired", set())
+    assert feeds.acknowledged_until(made.market) is None  # what nobody read is a hole now, and no longer on its way
 
 
 def test_a_topic_that_is_gone_at_the_broker_is_deleted_all_the_same(
