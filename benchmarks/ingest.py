@@ -63,7 +63,7 @@ def candlekeep(found: list[LiveRecord]) -> tuple[float, Parts]:
     from consumers import fixed_consumer_actor as consumer
     from streaming.connect import connect
 
-    broker = connect(settings.STREAM_URL, settings.STREAM_MAXLEN)
+    broker = connect(settings.STREAM_URL, settings.STREAM_MAXLEN, settings.KAFKA)
     admin = broker.admin()
     admin.delete_topic("tick-data")
     admin.create_topic("tick-data")

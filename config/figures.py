@@ -101,7 +101,7 @@ PARTS: dict[str, Callable[[], Iterable[Sample]]] = {
 def unread(topic: str) -> int:
     """Return how many records of a topic its consumer has not stored. Raises StreamUnavailable."""
     try:
-        subscription = connect(settings.STREAM_URL, settings.STREAM_MAXLEN).subscribe(GROUP, [topic])
+        subscription = connect(settings.STREAM_URL, settings.STREAM_MAXLEN, settings.KAFKA).subscribe(GROUP, [topic])
     except TopicMissing:
         return 0  # flushed: there is nothing that could still be read
     try:

@@ -68,7 +68,7 @@ class FixedTopicWork:
         """Subscribe behind the last committed record, and write the cache anew whatever changed meanwhile."""
         self._session = session
         self.close()
-        broker = connect(settings.STREAM_URL, settings.STREAM_MAXLEN)
+        broker = connect(settings.STREAM_URL, settings.STREAM_MAXLEN, settings.KAFKA)
         admin = broker.admin()
         admin.create_topic(self.topic)
         admin.close()

@@ -30,7 +30,7 @@ def replay(letter: DeadLetter, by: str) -> None:
     """Publish a letter's bytes to its topic again, and note by whom. Raises NotReplayable, StreamUnavailable."""
     if reason := obstacle(letter):
         raise NotReplayable(reason)
-    publisher = connect(settings.STREAM_URL, settings.STREAM_MAXLEN).publisher()
+    publisher = connect(settings.STREAM_URL, settings.STREAM_MAXLEN, settings.KAFKA).publisher()
     try:
         publisher.publish(letter.topic, [Message(letter.market or "", bytes(letter.raw))])
     except TopicMissing:

@@ -100,7 +100,7 @@ class HistoryProducer:
         if self._lease is None or self._lease.over:
             return
         self._disconnect()
-        broker = connect(settings.STREAM_URL, settings.STREAM_MAXLEN)
+        broker = connect(settings.STREAM_URL, settings.STREAM_MAXLEN, settings.KAFKA)
         admin = broker.admin()
         admin.create_topic(CANDLE_DATA.name, CANDLE_DATA.partitions)
         admin.close()

@@ -78,7 +78,7 @@ class LiveProducer:
         self._recall_clock()
         if self._publisher is not None:
             self._publisher.close()
-        broker = connect(settings.STREAM_URL, settings.STREAM_MAXLEN)
+        broker = connect(settings.STREAM_URL, settings.STREAM_MAXLEN, settings.KAFKA)
         admin = broker.admin()
         admin.create_topic(TICK_DATA.name, TICK_DATA.partitions)
         admin.close()

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
 from streaming.errors import PublishFailed, StreamUnavailable, TopicMissing
-from streaming.port import Loss, Message, Record, check
+from streaming.port import Loss, Message, Progress, Record, check
 from streaming.redis_link import Link, Part
 from streaming.redis_place import Place, State
 from streaming.redis_scripts import COMMIT, CREATE, LOOK, OPEN, PUBLISH
@@ -32,6 +32,8 @@ def _key(topic: str) -> str:
 
 class RedisBroker:
     """Streams on one server; every role has a connection of its own."""
+
+    shares = False
 
     def __init__(self, url: str, maxlen: int) -> None:
         """Keep at most about maxlen records per topic (a hundred more may stay). Raises StreamError for a bad URL."""
@@ -142,9 +144,14 @@ class RedisSubscription:
 
     def lag(self) -> int:
         """Return how many records of its topics this group has not committed, those that are still there."""
+        return sum(stand.end - stand.done for stand in self.progress().values())
+
+    def progress(self) -> dict[str, Progress]:
+        """Return how far the group is, by topic."""
         self._own()
         states = (State(*state) for state in self._link.ask(*self._look()))
-        return sum(state.added - max(state.read, state.trimmed) for state in states)
+        stands = (Progress(max(state.read, state.trimmed), state.added) for state in states)
+        return {place.topic: stand for place, stand in zip(self._places, stands, strict=True)}
 
     def take_losses(self) -> list[Loss]:
         """Return the losses seen since the last call."""
