@@ -15,6 +15,12 @@ def provider_now() -> datetime:
     return now
 
 
+def database_now() -> datetime:
+    """Return the database's time, by which its rows are dated."""
+    now: datetime = fetch_value("select clock_timestamp()")
+    return now
+
+
 def provider_time_known() -> bool:
     """Tell whether any stamp of the provider was ever seen."""
     return bool(fetch_value("select provider_time_known()"))

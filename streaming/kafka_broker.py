@@ -48,7 +48,10 @@ class KafkaBroker:
         return KafkaSubscription(self._link, group, topics, shares=True)
 
     def assign(self, group: str, topics: Sequence[str]) -> KafkaSubscription:
-        """Return a subscription that has all partitions to itself. Raises TopicMissing."""
+        """Return a subscription that has all partitions to itself. Raises TopicMissing.
+
+        Its positions are not those of subscribe(): read a topic in one of the two ways.
+        """
         return KafkaSubscription(self._link, group, topics, shares=False)
 
     def admin(self) -> KafkaTopics:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from kafka import TopicPartition
 
@@ -21,12 +20,13 @@ class Group:
     def __init__(self, questions: Questions, group: str, names: Mapping[str, str], *, shares: bool) -> None:
         """names: ours by the cluster's. A group that is new here begins with the oldest records. Raises TopicMissing.
 
-        Where the partitions are shared, the topics have one group; else each has its own, which never has members.
+        shares: its members share the partitions; else it has no members and never may.
         """
         self._questions = questions
         self._group = group
         self._names = names
-        self._of_all = wire_group(group, names.values()) if shares else None
+        self._shares = shares
+        self._wire = wire_group(group, names.values()) if shares else group
         self._topics = questions.topics(names)
         self._begun: set[TopicPartition] = set()  # in which the group stands somewhere
         self._begin()
@@ -34,7 +34,7 @@ class Group:
     @property
     def member_of(self) -> str | None:
         """Return the cluster's name of the group that members join, None where there are none."""
-        return self._of_all
+        return self._wire if self._shares else None
 
     @property
     def partitions(self) -> set[TopicPartition]:
@@ -44,9 +44,7 @@ class Group:
     def committed(self, partitions: Collection[TopicPartition] | None = None) -> Offsets:
         """Return what is committed, where anything is. Raises GroupLost where something was and is no more."""
         asked = self.partitions if partitions is None else set(partitions)
-        found: Offsets = {}
-        for name, parts in self._by_group(asked).items():
-            found |= self._questions.committed(name, parts)
+        found = self._questions.committed(self._wire, asked)
         lost = sorted((self._begun & asked) - found.keys())
         if lost:
             raise GroupLost(f"there is no group {self._group} of {self._names[lost[0].topic]}")
@@ -55,8 +53,7 @@ class Group:
 
     def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Commit where nobody is a member. Raises GroupLost."""
-        for name, parts in self._by_group(offsets).items():
-            self._questions.commit(name, {part: offsets[part] for part in parts})
+        self._questions.commit(self._wire, offsets)
 
     def first(self, fresh: Collection[TopicPartition], commit: Callable[[Offsets], object]) -> Offsets:
         """Return where to begin in partitions that have come; where nobody has begun, commit it. Raises GroupLost."""
@@ -73,7 +70,7 @@ class Group:
         for name, topic in now.items():
             if topic.id != self._topics[name].id:
                 raise TopicMissing(f"{self._names[name]} was deleted and made anew")
-        if self._of_all is None and _partitions(now) != self.partitions:
+        if not self._shares and _partitions(now) != self.partitions:
             raise GroupLost("the topic has other partitions than before")
         self._topics = now
         return self._questions.ends(self.partitions), self.committed()
@@ -95,15 +92,9 @@ class Group:
             self.commit(new)
             self._begun |= new.keys()
         except GroupLost:
-            if self._of_all is None:
+            if not self._shares:
                 raise
             # It has members: whoever has such a partition begins it.
-
-    def _by_group(self, partitions: Iterable[TopicPartition]) -> dict[str, list[TopicPartition]]:
-        found: dict[str, list[TopicPartition]] = defaultdict(list)
-        for part in partitions:
-            found[self._of_all or wire_group(self._group, [self._names[part.topic]])].append(part)
-        return found
 
 
 def _partitions(topics: Mapping[str, Topic]) -> set[TopicPartition]:

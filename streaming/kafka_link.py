@@ -58,9 +58,10 @@ def wire_name(topic: str) -> str:
 
 
 def wire_group(group: str, topics: Iterable[str]) -> str:
-    """Return what the cluster calls a group that shares these topics.
+    """Return what the cluster calls the group of those who share these topics.
 
-    Another one for each topic: a member that is slow with one would otherwise hold up those of the others.
+    Another one for each topic: a member that is slow with one would otherwise hold up those of the others. Who shares
+    nothing commits under the group's own name, where a member would keep him from it.
     """
     return f"{group}.{'+'.join(sorted(topics))}"
 

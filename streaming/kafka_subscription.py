@@ -101,6 +101,13 @@ class KafkaSubscription:
         """Return how many records of its topics this group has not committed, those that are still there."""
         return sum(stand.end - stand.done for stand in self.progress().values())
 
+    def lags(self) -> dict[str, int]:
+        """Return the same of each topic apart."""
+        lags = dict.fromkeys(self._names.values(), 0)
+        for name, stand in self.progress().items():
+            lags[name.partition(":")[0]] += stand.end - stand.done
+        return lags
+
     def progress(self) -> dict[str, Progress]:
         """Return how far the whole group is, by partition; what retention took counts as done. Raises StreamLost."""
         self._own()

@@ -30,6 +30,11 @@ select max(f.acknowledged_until) from feed f
 update feed set drained_at = clock_timestamp() - %(ago)s
  where topic = %(topic)s and (drained_at is null or drained_at < acknowledged_at);
 
+-- name: note_read
+-- Of several consumers each may tell it, and not the newest last.
+update feed set drained_at = greatest(drained_at, %(at)s)
+ where topic = %(topic)s and (drained_at is null or drained_at < acknowledged_at);
+
 -- name: known_since
 -- From where on a resolution was ever covered or asked for.
 select micros(least(
