@@ -75,9 +75,8 @@ class Group:
         self._topics = now
         return self._questions.ends(self.partitions), self.committed()
 
-    def progress(self) -> dict[str, Progress]:
+    def progress(self, ends: Offsets, committed: Offsets) -> dict[str, Progress]:
         """Return how far the whole group is, by partition; what retention took counts as done."""
-        ends, committed = self.look()
         starts = self._questions.starts(ends)
         return {
             f"{self._names[part.topic]}:{part.partition}": Progress(

@@ -127,18 +127,27 @@ class _Window:
                 future = producer.send(name, value=message.value, key=message.key.encode())
                 future.add_errback(self._note, index)
                 self._futures.append(future)
-            producer.flush(timeout=max(0.1, deadline - time.monotonic()))
+            while not self._is_over() and time.monotonic() < deadline:
+                self._flush(producer, max(0.1, deadline - time.monotonic()))
         except library.KafkaTimeoutError:
             pass  # what was acknowledged until now is
         except TROUBLE as exc:
             self.reason = reason_of(exc)
+
+    def _flush(self, producer: Any, seconds: float) -> None:
+        # Where a batch was too large and is sent in parts, the library ends its waiting with this.
+        with suppress(library.UnknownError):
+            producer.flush(timeout=seconds)
+
+    def _is_over(self) -> bool:
+        return all(future.is_done for future in self._futures)
 
     def _note(self, index: int, exc: Exception) -> None:
         """Remember the first refusal: the library hands its error on to all that it still holds."""
         with self._lock:
             if self.refused is None and isinstance(exc, _REFUSALS):
                 self.refused = index, reason_of(exc)
-            elif not isinstance(exc, library.KafkaTimeoutError | library.Cancelled):
+            elif not isinstance(exc, library.KafkaTimeoutError | library.IllegalStateError):  # these are our own doing
                 self.reason = reason_of(exc)
 
     def acknowledged(self) -> bool:

@@ -111,8 +111,7 @@ class KafkaSubscription:
     def progress(self) -> dict[str, Progress]:
         """Return how far the whole group is, by partition; what retention took counts as done. Raises StreamLost."""
         self._own()
-        self._check_position()
-        return self._group.progress()
+        return self._group.progress(*self._look())
 
     def take_losses(self) -> list[Loss]:
         """Return the losses seen since the last call."""
@@ -159,8 +158,7 @@ class KafkaSubscription:
         """Return what is there after all. Raises StreamUnavailable where it does not come."""
         deadline = time.monotonic() + HERE_WITHIN
         while True:
-            ends, committed = self._group.look()
-            self._check_position(committed)
+            ends, _ = self._look()
             behind = [part for part, place in self._places.items() if place.next < ends[part]]
             if not behind and (self._is_member or not self._shares):
                 self._tell_if_idle()
@@ -240,13 +238,16 @@ class KafkaSubscription:
         place = self._places.get(part)
         return place is not None and offset > place.done
 
-    def _check_position(self, committed: Mapping[TopicPartition, int] | None = None) -> None:
+    def _look(self) -> tuple[Offsets, Offsets]:
+        """Return where the partitions end and what is committed. Raises TopicMissing, GroupLost."""
+        ends, committed = self._group.look()
+        self._check(committed)
+        return ends, committed
+
+    def _check(self, committed: Offsets) -> None:
         """Raise GroupLost where somebody else moved what is ours alone."""
-        if self._shares:
-            return
-        committed = self._group.committed() if committed is None else committed
         for part, place in self._places.items():
-            if not place.done <= committed[part] <= place.asked:
+            if not self._shares and not place.done <= committed[part] <= place.asked:
                 raise GroupLost(f"somebody else moved the group's position in {place.topic}")
 
     def _move(self, moves: Offsets) -> None:
@@ -256,7 +257,8 @@ class KafkaSubscription:
             moves = {part: offset for part, offset in moves.items() if part in ours}
         if not moves:
             return
-        self._check_position()
+        if not self._shares:
+            self._check(self._group.committed())
         for part, offset in moves.items():
             self._places[part].asked = offset  # from here on the cluster may have it, whatever we hear
         (self._send if self._shares else self._group.commit)(moves)

@@ -29,7 +29,8 @@ LOG4J = Path(__file__).with_name("log4j2.xml")
 STARTS_WITHIN = 120.0  # seconds; 3 s on a quiet machine
 USER, PASSWORD = "candlekeep", "the-password-of-the-tests"
 STORE = "of-the-tests"
-# One node keeps everything once, and its groups need not wait for members that come late.
+# One node keeps everything once, its groups need not wait for members that come late, and after a kill it need not
+# wait long until it takes itself for gone.
 SETTINGS = """\
 process.roles=broker,controller
 node.id=1
@@ -52,6 +53,8 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
 group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
 num.network.threads=2
 num.io.threads=2
 background.threads=2

@@ -99,15 +99,20 @@ class KafkaStand:
         empty(self._server)
 
     def expire(self, topic: str, count: int) -> None:
-        part = TopicPartition(KAFKA_PREFIX + topic, 0)
-        with self._server.client() as client:
-            end = client.list_partition_offsets({part: OffsetSpec.LATEST})[part].offset
-            client.delete_records({part: end - count})
+        expire(self._server, topic, count)
 
     @contextmanager
     def full(self) -> Iterator[None]:
         with self._server.frozen():  # a cluster that is full is stopped: it has no other way to say "later"
             yield
+
+
+def expire(server: PrivateKafka, topic: str, count: int) -> None:
+    """Remove all but the newest records of a topic of one partition, as retention does."""
+    part = TopicPartition(KAFKA_PREFIX + topic, 0)
+    with server.client() as client:
+        end = client.list_partition_offsets({part: OffsetSpec.LATEST})[part].offset
+        client.delete_records({part: end - count})
 
 
 def empty(server: PrivateKafka) -> None:
