@@ -13,6 +13,8 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka import errors as library
 from kafka.net.compat import KafkaNetClient
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
 
 from streaming.access import KafkaAccess, kafka_servers, told
 from streaming.errors import GroupLost, StreamError, StreamUnavailable, TopicMissing
@@ -98,6 +100,35 @@ def translated() -> Iterator[None]:
         raise fate(exc) from exc
 
 
+class _Connections(KafkaConnectionManager):  # type: ignore[misc]
+    """The library's connections; why the first one failed is remembered, where it would only say that there is none."""
+
+    trouble = ""
+
+    def get_connection(self, *arguments: Any, **options: Any) -> Any:
+        connection = super().get_connection(*arguments, **options)
+        connection.init_future.add_errback(self._note)
+        return connection
+
+    def _note(self, exc: BaseException) -> None:
+        # After a refused login, or in its place, the library may only find that its connection was closed.
+        told = isinstance(exc, library.SaslAuthenticationFailedError)
+        if told or (not self.trouble and not isinstance(exc, library.Cancelled)):
+            self.trouble = reason_of(exc)
+
+
+class _Network(KafkaNetClient):  # type: ignore[misc]
+    def __init__(self, configs: dict[str, Any]) -> None:
+        limits = ("socket_connection_setup_timeout_ms", "socket_connection_setup_timeout_max_ms")
+        configs |= dict.fromkeys(limits, CONNECT_WITHIN)
+        net = NetworkSelector(**configs)
+        super().__init__(net=net, manager=_Connections(net, **configs))
+
+    @property
+    def trouble(self) -> str:
+        return str(self._manager.trouble)
+
+
 class KafkaLink:
     """Makes clients; each connects when it is made, and raises StreamUnavailable where it cannot."""
 
@@ -143,12 +174,10 @@ class KafkaLink:
         )
 
     def _made(self, kind: Callable[..., Any], **options: Any) -> Any:
-        networks: list[Any] = []
+        networks: list[_Network] = []
 
-        def network(**configs: Any) -> Any:
-            configs["socket_connection_setup_timeout_ms"] = CONNECT_WITHIN
-            configs["socket_connection_setup_timeout_max_ms"] = CONNECT_WITHIN
-            networks.append(KafkaNetClient(**configs))
+        def network(**configs: Any) -> _Network:
+            networks.append(_Network(configs))
             return networks[-1]
 
         try:
@@ -166,10 +195,15 @@ class KafkaLink:
             for made in networks:
                 close(made)
             if isinstance(exc, library.KafkaTimeoutError):
-                raise StreamUnavailable(f"{told(self.servers)} does not answer") from exc
+                raise StreamUnavailable(self._silence(networks[-1].trouble if networks else "")) from exc
             if isinstance(exc, TROUBLE):
                 raise fate(exc) from exc
             raise
+
+    def _silence(self, trouble: str) -> str:
+        if self.access.has_login and "disconnected" in trouble:
+            trouble += " (as where the login is refused)"
+        return f"{told(self.servers)} does not answer: {trouble or 'too slow'}"
 
     def _login(self) -> dict[str, Any]:
         access = self.access
