@@ -54,10 +54,10 @@ def kafka_servers(url: str) -> list[str]:
 def _server(text: str) -> str:
     try:
         parts = urlsplit(f"//{text}")
-        host, port = parts.hostname, parts.port or KAFKA_PORT
+        host, port = parts.hostname, KAFKA_PORT if parts.port is None else parts.port
     except ValueError:
-        host = None
-    if not host:
+        host, port = None, 0
+    if not host or not port:
         raise StreamError(f"{text} is no broker: write host:port, the port between 1 and 65535")
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
