@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage, Error, Warning, register
 
 from config.networks import is_loopback
 
-STREAM_SCHEMES = ("redis://", "rediss://", "unix://", "memory://")
+STREAM_SCHEMES = ("redis://", "rediss://", "unix://", "memory://", "kafka://")
 
 
 @register()
@@ -37,7 +37,7 @@ def stream_url(**kwargs: Any) -> list[CheckMessage]:
     return [
         Error(
             "STREAM_URL names a stream of an unknown kind.",
-            hint="Let it begin with redis://, rediss:// or unix://, or unset it to use REDIS_URL.",
+            hint="Let it begin with redis://, rediss://, unix:// or kafka://, or unset it to use REDIS_URL.",
             id="candlekeep.E002",
         )
     ]

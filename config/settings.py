@@ -12,7 +12,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from actors.secrets import keep_secret
-from config import logs
+from config import kafka, logs
 from config.caches import caches
 from config.kept import is_held, kept_secret
 from config.networks import ANY, is_loopback, networks, origins
@@ -134,6 +134,9 @@ _redis_url = _url("REDIS_URL", "", ("redis", "rediss", "unix"))
 DATABASE_URL = _database_url or _servers.get("database_url", "")
 REDIS_URL = _redis_url or _servers.get("redis_url", "")
 STREAM_URL = env.str("STREAM_URL", default="") or _servers.get("stream_url", "") or REDIS_URL
+# How a Kafka cluster lets us in; a second shell has it, like the addresses, from the `up` that runs.
+KAFKA_ENVIRONMENT = {name: env.str(name, default="") or _servers.get(name, "") for name in kafka.NAMES}
+KAFKA = kafka.access(KAFKA_ENVIRONMENT, _whole("KAFKA_REPLICATION_FACTOR", 0, 0, 100))  # 0: the cluster's default
 ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", default="")
 # Who may ask, and how much: requests a minute, the provider's pages a day; 0 for no limit.
 REQUIRE_API_KEY_GIVEN = bool(env.str("REQUIRE_API_KEY", default=""))
@@ -290,5 +293,5 @@ CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # nobody asks: state is in the rows
 LOG_FORMAT = _choice("LOG_FORMAT", "text", ("text", "json"))
 LOG_LEVEL = _choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 logs.configure()
-keep_secret([CRYPTOCOMPARE_API_KEY, ADMIN_PASSWORD, SECRET_KEY])
+keep_secret([CRYPTOCOMPARE_API_KEY, ADMIN_PASSWORD, SECRET_KEY, KAFKA.sasl_password])
 LOGGING = logs.logging_settings(LOG_FORMAT, LOG_LEVEL)

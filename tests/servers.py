@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from config import embedded
+from config import embedded, kafka
 from config.supervision.child import Child, Program
 from config.supervision.output import Output
 from config.supervision.servers import database_refusal, postgres_program, valkey_program, valkey_refusal
@@ -42,6 +42,8 @@ OURS += (
     "FETCH_BUDGET_PER_KEY",
     "CORS_ORIGINS",
     "METRICS_DIR",
+    *kafka.NAMES,
+    "KAFKA_REPLICATION_FACTOR",
 )
 
 

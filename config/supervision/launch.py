@@ -91,6 +91,7 @@ class Launch:
             "stream_url": redis_url if settings.EMBEDDED_STREAM else settings.STREAM_URL,
             "rest_url": f"http://{simulated}" if own_provider else settings.CRYPTOCOMPARE_REST_URL,
             "ws_url": f"ws://{simulated}/v2" if own_provider else settings.CRYPTOCOMPARE_WS_URL,
+            **settings.KAFKA_ENVIRONMENT,
         }
 
     def _start(self) -> None:
@@ -123,8 +124,26 @@ class Launch:
         name = "Valkey" if settings.EMBEDDED_VALKEY else "REDIS_URL"
         url = self.addresses["redis_url"]
         servers.await_server(name, lambda: servers.valkey_refusal(url), self.supervisor)
-        self.step("cache and stream ready")
+        self.step("cache and stream ready" if settings.EMBEDDED_STREAM else "cache ready")
+        self._await_stream()
         servers.leave_addresses(self.home, self.addresses)
+
+    def _await_stream(self) -> None:
+        url = self.addresses["stream_url"]
+        if not settings.EMBEDDED_STREAM:
+            servers.await_server("STREAM_URL", lambda: servers.stream_refusal(url), self.supervisor)
+            self.step("stream ready")
+        for name, server in {"REDIS_URL": self.addresses["redis_url"], "STREAM_URL": url}.items():
+            self._check_eviction(name, server)
+
+    def _check_eviction(self, name: str, url: str) -> None:
+        """Refuse a server that throws away what it holds when it is full: records, jobs and budgets lie there."""
+        policy = servers.eviction(url) if url.startswith(("redis", "unix")) else None
+        fix = f"The server of {name} has maxmemory-policy {policy}. Set it to noeviction"
+        if policy and policy.startswith("allkeys"):
+            raise StartError(f"{fix}: it would throw away records and jobs when it is full.")
+        if policy:
+            self.say(f"{fix}: it may forget how often the provider was called.")
 
     def _await_database(self) -> None:
         own = settings.EMBEDDED_DATABASE

@@ -32,7 +32,7 @@ def test_both_addresses_of_a_provider_are_set_or_neither(
 
 
 @pytest.mark.parametrize(
-    ("url", "found"), [("redis://h:1/0", []), ("memory://t", []), ("amqp://h", ["candlekeep.E002"])]
+    ("url", "found"), [("redis://h:1/0", []), ("memory://t", []), ("kafka://h", []), ("amqp://h", ["candlekeep.E002"])]
 )
 def test_a_stream_of_an_unknown_kind_is_an_error(settings: Any, url: str, found: list[str]) -> None:
     settings.STREAM_URL = url

@@ -60,6 +60,9 @@ def setting(name: str, home: Path, **env: str) -> object:
         ("CORS_ORIGINS", "charts.example.org", "https://charts.example.org"),
         ("CORS_ORIGINS", "https://charts.example.org/", "without a path"),
         ("CORS_ORIGINS", "*,https://charts.example.org", "CORS_ORIGINS=*"),
+        ("KAFKA_SECURITY_PROTOCOL", "TLS", "SASL_SSL"),
+        ("KAFKA_SASL_MECHANISM", "GSSAPI", "SCRAM-SHA-512"),
+        ("KAFKA_REPLICATION_FACTOR", "three", "between 0 and 100"),
     ],
 )
 def test_a_bad_value_stops_with_one_line_that_names_its_setting_and_the_fix(
@@ -108,6 +111,19 @@ def test_addresses_left_by_a_killed_start_are_not_believed(tmp_path: Path) -> No
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "servers.json").write_text('{"redis_url": "redis://127.0.0.1:7/0"}')
     assert setting("REDIS_URL", tmp_path) == ""
+
+
+def test_a_kafka_cluster_is_known_with_its_password_to_commands_beside_a_running_start(tmp_path: Path) -> None:
+    env = {"KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SASL_USERNAME": "me", "KAFKA_REPLICATION_FACTOR": "3"}
+    told = str(setting("KAFKA", tmp_path, **env, KAFKA_SASL_PASSWORD="hidden"))
+    assert "SASL_SSL" in told and "replication_factor=3" in told and "hidden" not in told
+    claimed = claim_home(tmp_path)
+    try:
+        (tmp_path / "run" / "servers.json").write_text('{"KAFKA_SASL_PASSWORD": "left"}')
+        assert setting("KAFKA.sasl_password", tmp_path) == "left"
+        assert setting("KAFKA.sasl_password", tmp_path, KAFKA_SASL_PASSWORD="given") == "given"
+    finally:
+        os.close(claimed)
 
 
 def test_the_secret_key_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
