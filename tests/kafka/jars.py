@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,15 +13,28 @@ from pathlib import Path
 import pytest
 
 POM = Path(__file__).with_name("pom.xml")
-MISSING = "needs {0}: install Java 17 or newer and Maven (Debian, Ubuntu: apt install default-jre-headless maven)"
+OLDEST = 17  # Java
+MISSING = "needs {0}: install Java 17 or newer and Maven (Debian, Ubuntu: apt install openjdk-17-jre-headless maven)"
 
 
 def java() -> str:
     """Return the Java to run; without one, or without Maven, skip, and fail where CI is set."""
-    for program in ("java", "mvn"):
-        if not shutil.which(program):
-            (pytest.fail if os.environ.get("CI") else pytest.skip)(MISSING.format(program))
-    return str(shutil.which("java"))
+    found = shutil.which("java")
+    if found is None or _version(found) < OLDEST:
+        _do_without(f"Java {OLDEST}")
+    if shutil.which("mvn") is None:
+        _do_without("Maven")
+    return str(found)
+
+
+def _version(program: str) -> int:
+    told = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=60, check=False).stderr
+    number = re.search(r'version "(\d+)', told)
+    return int(number[1]) if number else 0
+
+
+def _do_without(program: str) -> None:
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(MISSING.format(program))
 
 
 def jars() -> Path:
