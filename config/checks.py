@@ -6,9 +6,12 @@ import shlex
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 
 from config.networks import is_loopback
+from datastore.editions import BROKEN, Case, standing
 
 STREAM_SCHEMES = ("redis://", "rediss://", "unix://", "memory://")
 
@@ -122,3 +125,21 @@ def believable_proxies(**kwargs: Any) -> list[CheckMessage]:
             id="candlekeep.W006",
         )
     ]
+
+
+@register(Tags.database)
+def engine(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """What the server could do for the trades and does not; asked by `migrate` and `check --database default`."""
+    found = standing() if databases else None
+    if found is None or found.hint is None or (found.case is Case.READY and not _turning_was_left_out()):
+        return []
+    if found.case in BROKEN:
+        return [Error(f"The database cannot be used: {found.told}.", hint=found.hint, id="candlekeep.E010")]
+    kind = Warning if found.case is Case.READY else Info
+    return [kind(f"The database is {found.told}.", hint=found.hint, id=f"candlekeep.{kind.__name__[0]}010")]
+
+
+def _turning_was_left_out() -> bool:
+    """Tell whether the migration that makes trades a hypertable has been here already, when the server could not."""
+    applied = MigrationRecorder(connection).applied_migrations()
+    return any(app == "datastore" and name.endswith("_timescale") for app, name in applied)

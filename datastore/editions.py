@@ -26,10 +26,9 @@ class Case(Enum):
     TOO_OLD = "plain PostgreSQL: this server's TimescaleDB is older than 2.28"
     READY = "plain PostgreSQL, though TimescaleDB is loaded"
     TURNED = "TimescaleDB: hypertable, columnstore and continuous aggregates"
-    CRIPPLED = (
-        "The trades are a TimescaleDB hypertable, but this server is of the Apache edition: no trade can be stored"
-    )
-    UNLOADED = "the trades are a TimescaleDB hypertable, but this server has not loaded it: no trade can be stored"
+    # What then happens was tried: the first refuses every trade; the second stores them where no query finds them.
+    CRIPPLED = "the trades are a TimescaleDB hypertable, but this server is of the Apache edition: it refuses trades"
+    UNLOADED = "the trades are a TimescaleDB hypertable, but this server has not loaded it: trades would be lost"
 
 
 HINTS = {

@@ -12,9 +12,18 @@ from config.supervision.errors import StartError
 from config.supervision.provider import Identity
 
 
-def migrate() -> None:
-    """Bring the schema up to date."""
+def migrate() -> str:
+    """Bring the schema up to date; return which engine this database is, with what more its server could be.
+
+    Raises StartError where the trades are a hypertable that its server cannot serve.
+    """
+    from datastore.editions import BROKEN, standing
+
+    if (found := standing()).case in BROKEN:
+        raise StartError(f"The database cannot be used: {found.told}. {found.hint}")
     call_command("migrate", interactive=False, verbosity=0)
+    found = standing()
+    return f"{found.told}. {found.hint}" if found.hint else found.told
 
 
 def seed_markets(symbols: Sequence[str]) -> None:
