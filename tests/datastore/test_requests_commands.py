@@ -168,6 +168,7 @@ def test_a_span_without_gaps_says_so(market: Market) -> None:
     assert "1 gap(s)" in run("gaps", SYMBOL)  # the newest 1,500 minutes
 
 
+@pytest.mark.django_db(transaction=True)  # aggregates are refreshed outside of transactions
 def test_verify_finds_a_candle_that_is_not_what_its_trades_make(market: Market) -> None:
     at = records.micros(timezone.now() - timedelta(minutes=3))
     store_live([records.trade(1, at, "5", "1", market=SYMBOL)])
@@ -180,6 +181,7 @@ def test_verify_finds_a_candle_that_is_not_what_its_trades_make(market: Market) 
     assert "60 s: stored 5 5 5 6" in out.getvalue()
 
 
+@pytest.mark.django_db(transaction=True)  # aggregates are refreshed outside of transactions
 def test_verify_heals_when_asked_to(market: Market) -> None:
     at = records.micros(timezone.now() - timedelta(minutes=3))
     store_live([records.trade(1, at, "5", "1", market=SYMBOL)])
