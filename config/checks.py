@@ -6,9 +6,13 @@ import shlex
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
+from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.recorder import MigrationRecorder
 
 from config.networks import is_loopback
+from datastore.editions import BROKEN, Case, Standing, standing
 
 STREAM_SCHEMES = ("redis://", "rediss://", "unix://", "memory://", "kafka://")
 
@@ -122,3 +126,29 @@ def believable_proxies(**kwargs: Any) -> list[CheckMessage]:
             id="candlekeep.W006",
         )
     ]
+
+
+@register(Tags.database)
+def engine(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """What the server could do for the trades and does not; asked by `migrate` and `check --database default`."""
+    if not databases:
+        return []
+    found = standing()
+    return [] if found.case is Case.READY and not turning_was_left_out(connection) else of_engine(found)
+
+
+def of_engine(found: Standing) -> list[CheckMessage]:
+    """Tell what can be done about a database that is not all that it could be."""
+    if found.hint is None:
+        return []
+    if found.case in BROKEN:
+        return [Error(f"The database cannot be used: {found.told}.", hint=found.hint, id="candlekeep.E010")]
+    if found.case is Case.READY:
+        return [Warning(f"The database is {found.told}.", hint=found.hint, id="candlekeep.W010")]
+    return [Info(f"The database is {found.told}.", hint=found.hint, id="candlekeep.I010")]
+
+
+def turning_was_left_out(asked: BaseDatabaseWrapper) -> bool:
+    """Tell whether the migration that makes trades a hypertable has been here already, when the server could not."""
+    applied = MigrationRecorder(asked).applied_migrations()
+    return any(app == "datastore" and name.endswith("_timescale") for app, name in applied)

@@ -64,14 +64,23 @@ def _start(program: Program) -> Child:
     return child
 
 
+def _start_postgres() -> tuple[str, list[Child]]:
+    """Return the address of a database of our own, or of the one that TIMESCALE_URL names, if it is to serve all."""
+    if "TESTS_ON_TIMESCALE" in os.environ and (elsewhere := os.environ.get("TIMESCALE_URL")):
+        return elsewhere, []
+    embedded.prepare_postgres(HOME)
+    url = embedded.postgres_url(HOME, "postgres")
+    postgres = _start(postgres_program(HOME, *FAST))
+    _await(postgres, lambda: database_refusal(url))
+    return url, [postgres]
+
+
 def _start_servers() -> list[Child]:
     HOME.chmod(0o755)
-    embedded.prepare_postgres(HOME)
     port = embedded.free_port()
-    database_url = embedded.postgres_url(HOME, "postgres")
     redis_url = embedded.valkey_url(HOME, port)
-    postgres, valkey = _start(postgres_program(HOME, *FAST)), _start(valkey_program(HOME, port))
-    _await(postgres, lambda: database_refusal(database_url))
+    database_url, postgres = _start_postgres()
+    valkey = _start(valkey_program(HOME, port))
     _await(valkey, lambda: valkey_refusal(redis_url))
     for name in OURS:
         os.environ.pop(name, None)
@@ -87,7 +96,7 @@ def _start_servers() -> list[Child]:
         FETCH_BUDGET_PER_ADDRESS="0",
         FETCH_BUDGET_PER_KEY="0",
     )
-    return [postgres, valkey]
+    return [*postgres, valkey]
 
 
 _children = _start_servers()

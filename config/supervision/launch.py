@@ -96,8 +96,7 @@ class Launch:
 
     def _start(self) -> None:
         self._start_servers()
-        first_start.migrate()
-        self.step("schema up to date")
+        self.step(f"schema up to date: {first_start.migrate()}")
         if password := first_start.make_admin(settings.ADMIN_PASSWORD):
             self.step(f"admin user made: admin, password {password} (shown only this once)")
         env = processes.environment(self.addresses)

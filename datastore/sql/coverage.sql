@@ -24,6 +24,8 @@ end $$;
 -- Second way: the numbers from the end of the last proven span to the replay's last are all there.
 create function bridge_start(mk int, connected timestamptz, start timestamptz, replayed jsonb) returns bigint language plpgsql stable as $$
 declare
+    oldest timestamptz; -- of the replay: where ticks lie in chunks, only those that it touches are looked into
+    latest timestamptz;
     known timestamptz;
     ended timestamptz;
     unbroken_from bigint;
@@ -36,9 +38,10 @@ begin
       from (select n.seq, max(n.seq) over () - n.seq + 1 - count(*) over (order by n.seq desc) as lacking
               from (select distinct r.seq from jsonb_to_recordset(replayed) r (seq bigint) where r.seq is not null) n) d
      where d.lacking = 0;
+    select instant(min(r.ts)), instant(max(r.ts)) into oldest, latest from jsonb_to_recordset(replayed) r (ts bigint);
     select min(t.received_at) into known
       from jsonb_to_recordset(replayed) r (ts bigint, id text, seq bigint)
-      join tick t on t.market_id = mk and t.ts = instant(r.ts) and t.trade_id = r.id
+      join tick t on t.market_id = mk and t.ts = instant(r.ts) and t.trade_id = r.id and t.ts >= oldest and t.ts <= latest
      where t.received_at < connected and (r.seq is null or r.seq >= unbroken_from);
     select max(c.stop) into ended from coverage c
      where c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.stop <= connected;
