@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from django.db import transaction
 from django.db.models import F
 
+from datastore.changes import note_hole
 from datastore.models import GapRepair, Market, Pair
 
 SYMBOL = re.compile(r"(?P<exchange>[a-z0-9_.-]{1,40}):(?P<base>[A-Z0-9*._]{1,30})-(?P<quote>[A-Z0-9*._]{1,30})")
@@ -68,9 +69,12 @@ def unfollow(market: Market) -> bool:
     """
     market.followed = False
     with transaction.atomic():
-        Market.objects.select_for_update(no_key=True).get(pk=market.pk)
+        locked = Market.objects.select_for_update(no_key=True).get(pk=market.pk)
         left = Market.objects.filter(pk=market.pk, followed=True).update(followed=False)
-        forgotten, _ = GapRepair.objects.filter(market=market, final=False).delete()
+        holes = GapRepair.objects.filter(market=market, final=False)
+        for hole in holes:
+            note_hole(locked, hole.resolution, hole.start, hole.stop)
+        forgotten, _ = holes.delete()
         if forgotten:
             Market.objects.filter(pk=market.pk).update(version=F("version") + 1)
     return bool(left)
