@@ -14,6 +14,7 @@ from actors.resets import actor_models
 from consumers.fixed_consumer_actor import GROUP
 from datastore import fetches, figures
 from datastore.models import DatastoreRequest
+from datastore.push.counts import counted_followers
 from ingestion.budget import Budget
 from metering import table
 from metering.table import Figure
@@ -87,6 +88,12 @@ def budget() -> Iterator[Sample]:
         yield table.BUDGET_LIMIT, (window,), left.limit
 
 
+def followers() -> Iterator[Sample]:
+    """Yield how many follow a series, by the process that serves them."""
+    for process, count in counted_followers().items():
+        yield table.SSE_FOLLOWERS, (process,), count
+
+
 PARTS: dict[str, Callable[[], Iterable[Sample]]] = {
     "markets": markets,
     "gaps": holes,
@@ -95,6 +102,7 @@ PARTS: dict[str, Callable[[], Iterable[Sample]]] = {
     "schedules": schedules,
     "stream": stream,
     "budget": budget,
+    "followers": followers,
 }
 
 

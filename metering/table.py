@@ -57,6 +57,11 @@ HTTP_SECONDS = _histogram("http_request_seconds", "Requests answered.", WORK, "r
 RECONCILED = _counter("reconciled_candles_total", "Candles compared with the provider's.", "market")
 DIFFERENCES = _counter("reconciliation_differences_total", "Candles unlike the provider's.", "market")
 UNLIKE_TRADES = _counter("verify_differences_total", "Candles unlike their trades.", "market")
+SSE_EVENTS = _counter("sse_events_total", "Events sent to those who follow a series.")
+SSE_MERGED = _counter("sse_merged_total", "Changes that reached a slow reader as part of a later one.")
+SSE_SNAPSHOTS = _counter("sse_snapshots_total", "Snapshots instead of changes.")
+SSE_CUT = _counter("sse_cut_total", "Connections cut because they took nothing.")
+SSE_DELAY = _histogram("sse_delay_seconds", "From a change's commit to its hand-over to all who follow.", SPANS)
 
 COUNTED: tuple[Counter | Histogram, ...] = (
     TRADES_RECEIVED,
@@ -76,6 +81,11 @@ COUNTED: tuple[Counter | Histogram, ...] = (
     RECONCILED,
     DIFFERENCES,
     UNLIKE_TRADES,
+    SSE_EVENTS,
+    SSE_MERGED,
+    SSE_SNAPSHOTS,
+    SSE_CUT,
+    SSE_DELAY,
 )
 
 # --- read when somebody asks ---
@@ -94,6 +104,7 @@ RECONCILED_AGE = _figure("reconciled_age_seconds", "Provider's time since the ne
 LAG = _figure("consumer_lag_records", "Records that wait for their consumer.", "topic")
 BUDGET_LEFT = _figure("provider_budget_left", "Calls that the window still allows.", "window")
 BUDGET_LIMIT = _figure("provider_budget_limit", "Calls that the window allows in all.", "window")
+SSE_FOLLOWERS = _figure("sse_followers", "Connections that follow a series.", "process")
 MISSING_PART = _figure("scrape_failed", "1 where a part of this page could not be read.", "part")
 
 FIGURES: tuple[Figure, ...] = (
@@ -112,6 +123,7 @@ FIGURES: tuple[Figure, ...] = (
     LAG,
     BUDGET_LEFT,
     BUDGET_LIMIT,
+    SSE_FOLLOWERS,
     MISSING_PART,
 )
 

@@ -11,6 +11,7 @@ from datastore.api.errors import NotFound, shown
 
 ADDRESSES = (
     "candles",
+    "candles/stream",
     "coverage",
     "trades",
     "tickers",
@@ -27,7 +28,7 @@ ADDRESSES = (
     "docs",
 )
 # Designed, and not served yet: whoever knows the design is told so.
-LATER = ("streams", "candles/stream", "reconciliation", "digests", "udf", "binance")
+LATER = ("streams", "reconciliation", "digests", "udf", "binance")
 
 
 class Nowhere(APIView):

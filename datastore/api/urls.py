@@ -11,11 +11,13 @@ from datastore.api.documentation import Docs, SchemaView
 from datastore.api.markets import Markets, OneMarket
 from datastore.api.nowhere import Nowhere
 from datastore.api.requests import Backfill, OneRequest
+from datastore.api.stream import CandleStream
 from datastore.api.tickers import Tickers
 from datastore.api.trades import Trades
 
 urlpatterns = [
     path("candles", Candles.as_view()),
+    path("candles/stream", CandleStream.as_view()),
     path("coverage", CoverageView.as_view()),
     path("trades", Trades.as_view()),
     path("tickers", Tickers.as_view()),

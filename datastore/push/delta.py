@@ -76,7 +76,8 @@ def events_of(delta: Delta) -> list[Event]:
 
 def _versions(delta: Delta) -> Iterator[Event]:
     for version, group in _groups(delta).items():
-        *others, last = [*_ascending(group.rows), *sorted(group.holes, key=lambda hole: hole.start)]
+        told: list[Row | Hole] = [*_ascending(group.rows), *sorted(group.holes, key=lambda hole: hole.start)]
+        *others, last = told
         yield from (Event(one) for one in others)
         # The watermark stays the old one until what it has passed was told.
         yield Event(last, replace(delta.since, version=version))

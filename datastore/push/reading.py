@@ -60,7 +60,7 @@ class _Stretch:
 
 @dataclass(frozen=True, slots=True)
 class _Changed:
-    """Buckets by their open time in ms, with the newest change (version, revision), and stretches of the certificate."""
+    """Buckets by their open time in ms, by the newest change (version, revision); stretches of the certificate."""
 
     buckets: dict[int, tuple[int, int]]
     stretches: list[_Stretch]

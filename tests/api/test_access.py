@@ -26,6 +26,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 # Every route and method of the API, and a question of it that does no harm. What is missing here fails a test.
 ROUTES: dict[tuple[str, str], str] = {
     ("candles", "GET"): f"candles?{SERIES}&wait=0",
+    ("candles/stream", "GET"): f"candles/stream?{SERIES}",
     ("coverage", "GET"): f"coverage?{SERIES}",
     ("trades", "GET"): f"trades?market={SYMBOL}",
     ("markets", "GET"): "markets",

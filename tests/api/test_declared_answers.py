@@ -102,6 +102,7 @@ def series_answers(asker: Asker) -> None:
     tag = asker.get(f"coverage?{SERIES}")["ETag"]
     asker.get(f"coverage?{SERIES}", 304, **{"If-None-Match": tag})
     asker.get(f"coverage?{SERIES}&from={at(-600) // 1000}&limit=5")
+    asker.get(f"candles/stream?{SERIES}", 307)
     assert json.loads(asker.get(f"trades?market={SYMBOL}&from={at(0) // 1000}&limit=1").content)["next"]
     asker.get("trades?market=kraken:BTC-USD")
     assert json.loads(asker.get(f"tickers?markets={SYMBOL},kraken:BTC-USD").content)["tickers"]
@@ -158,7 +159,13 @@ def test_every_problem_is_given_as_it_is_declared(
 ) -> None:
     asker.get(f"candles?{SERIES}&limit=0", 400)
     asker.post("backfill", [1], 400)
-    for path in ("candles?timeframe=1m&market=", "coverage?timeframe=1m&market=", "trades?market=", "tickers?markets="):
+    for path in (
+        "candles?timeframe=1m&market=",
+        "coverage?timeframe=1m&market=",
+        "candles/stream?timeframe=1m&market=",
+        "trades?market=",
+        "tickers?markets=",
+    ):
         asker.get(path + UNKNOWN["market"], 404)
     for path in (f"markets/{UNKNOWN['market']}", "requests/999", "dead-letters/999", "actors/producer/nobody"):
         asker.get(path, 404)

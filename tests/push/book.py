@@ -90,5 +90,7 @@ class Book:
             self.rows[row[0]] = row
 
     def _pass(self, watermark: int | None) -> None:
-        assert self.watermark is None or watermark is not None and watermark >= self.watermark, "a watermark went back"
+        assert self.watermark is None or (watermark is not None and watermark >= self.watermark), (
+            "a watermark went back"
+        )
         self.watermark = watermark

@@ -1,4 +1,4 @@
-"""Changes since a cursor, on the real write: whatever happens to a market, a reader's book is what GET candles shows."""
+"""Changes since a cursor, on the real write: whatever happens, a reader's book is what GET candles shows."""
 
 from __future__ import annotations
 
@@ -78,9 +78,7 @@ class World:
         stop = (self.now - resolution * SECOND) // length * length - ago * length
         start = stop - size * length
         of = {"resolution": resolution}
-        rows = [
-            candle(start + at * length, str(price), market=self.market.symbol, **of) for at in traded if at < size
-        ]
+        rows = [candle(start + at * length, str(price), market=self.market.symbol, **of) for at in traded if at < size]
         store(*rows, answered(start, stop, market=self.market.symbol, **of))
 
     def refuse(self, ago: int) -> None:
@@ -104,7 +102,7 @@ def small(most: int) -> st.SearchStrategy[int]:
 
 
 actions = st.one_of(
-    st.tuples(st.just("trade"), st.one_of(small(120), small(50_000)), st.integers(1, 99)),
+    st.tuples(st.just("trade"), st.one_of(small(120), small(2_400), small(50_000)), st.integers(1, 99)),
     st.tuples(st.just("prove"), small(10)),
     st.tuples(st.just("pass_"), st.one_of(small(30), small(600), small(8000)).map(lambda seconds: seconds + 2)),
     st.tuples(
@@ -214,6 +212,18 @@ def test_a_candle_that_lost_its_last_trade_is_told_as_one_of_no_trades(provider_
     assert book.rows == {}
     (row,) = [json.loads(row.text) for row in delta.rows]
     assert row[1:8] == [None, None, None, None, "0", "0", 0]
+
+
+def test_what_the_provider_proves_changes_candles_whose_rows_it_does_not_touch(provider_time: ProviderTime) -> None:
+    world = World(provider_time)
+    world.trade(900, 5)
+    world.trade(1200, 6)
+    book = Book.of_answer(shown(world.market, "1m"))
+    assert {row[8] for row in book.rows.values()} == {"partial"}
+    world.answer(60, 5, 12, [], 1)  # it says that nothing was traded fifteen minutes ago
+    follow(book, world.market, "1m")
+    assert len(book.rows) == 1
+    assert book.rows == {row[0]: row for row in shown(world.market, "1m")["candles"]}
 
 
 def test_a_backfill_far_behind_is_told_to_who_follows_the_coarser_timeframe_too(provider_time: ProviderTime) -> None:

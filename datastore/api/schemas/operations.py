@@ -56,6 +56,11 @@ FETCHED = (
     "A gap that nobody has tried to fetch is asked of the provider, and the answer waits for it. Then it is what there "
     "is: `complete` false and `request` naming the running fetch."
 )
+FOLLOWING = (
+    "Without `cursor` a snapshot comes first (`limit` buckets, 500), then what changes; with it, or with the header "
+    "`Last-Event-ID`, which goes before it, what has changed since. Events: `snapshot`, `candle`, `gap`, `watermark`; "
+    "the id of an event is the cursor to come back with. `curl -NL`, or EventSource."
+)
 DOCUMENT = Answer("OpenAPI 3.1.", named("Document"), ("ETag",), (JSON, YAML))
 SHOWN = "dead-letters/{number}"
 ACTOR = "actors/{kind}/{name}"
@@ -70,6 +75,16 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         required=ONE_SERIES,
         refusals=(404,),
         details=FETCHED,
+    ),
+    ("candles/stream", "GET"): Operation(
+        "followCandles",
+        "Series",
+        "Follow a series by Server-Sent Events",
+        {307: Answer("The stream is at `Location`, for a minute.", None, ("Location",))},
+        query=params.STREAM,
+        required=ONE_SERIES,
+        refusals=(404,),
+        details=FOLLOWING,
     ),
     ("coverage", "GET"): Operation(
         "coverage",
