@@ -24,6 +24,7 @@ class Reader:
 
     def __init__(self, name: str) -> None:
         """Start the thread; it connects at its first question."""
+        self.reads = 0
         self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
         self._thread = Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
@@ -31,6 +32,7 @@ class Reader:
     async def run(self, read: Callable[[], T]) -> T:
         """Return what read() returns, called in the thread. Raises Away, and whatever else it raises."""
         job: Future[T] = Future()
+        self.reads += 1
         self._jobs.put((job, read))
         return await asyncio.wrap_future(job)
 

@@ -27,7 +27,7 @@ from tests.api.test_access import served
 SCHEMA, DOCS = "/api/v1/schema", "/api/v1/docs"
 PLACES = {"{number}": "1", "{asked}": SYMBOL, "{kind}": "producer", "{name}": "nobody"}
 # Designed, and not served yet.
-NOT_SERVED = "ccxt|binance|csv|ndjson|arrow|parquet|udf|reconciliation|digests|streams|events"
+NOT_SERVED = "ccxt|binance|csv|ndjson|arrow|parquet|udf|reconciliation|digests|streams"
 
 
 def parts(node: Any) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-TRADES, CLOSED = 7, 9  # cells of a candle
+TRADES, SOURCE, CLOSED, REVISION = 7, 8, 9, 10  # cells of a candle
 
 
 @dataclass
