@@ -53,7 +53,7 @@ class Outbox:
             return None
         if one is not None:
             return moment, one.whole
-        # A candle that he was shown later than it was put here would only set him back.
+        # What he was shown since it was put here need not be sent again.
         parts = [text for _, (at, text) in rows if at > known] + [text for at, text in holes if at > known]
         return moment, joined(parts, upto)
 
