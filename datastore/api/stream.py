@@ -54,6 +54,7 @@ def to_stream(
         limit=limit,
         cursor=request.headers.get("Last-Event-ID") or cursor,
         key=None if holder is None else holder.prefix,
+        user=request.user.pk if request.user is not None and request.user.is_staff else None,
         stream=stream,
         again=f"{here}{again}",
         page=here,

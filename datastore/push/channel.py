@@ -108,7 +108,7 @@ class Channel:
         if follower.catching_up is not None:
             follower.catching_up.cancel()
         follower.forget()
-        follower.catching_up = asyncio.create_task(self._catch_up(follower, (cursor, follower.limit, reason)))
+        follower.catching_up = asyncio.create_task(self._catch_up(follower, (cursor, follower.ticket.limit, reason)))
         follower.catching_up.add_done_callback(partial(_end_of, follower))
 
     async def _catch_up(self, follower: Follower, question: Question) -> None:

@@ -8,15 +8,15 @@ from time import monotonic
 from datastore.push.cursor import Cursor, Moment
 from datastore.push.messages import HEARTBEAT, Block
 from datastore.push.outbox import Outbox, Overflow
+from datastore.push.tickets import Ticket
 
 
 class Follower:
     """Belongs to the event loop. The channel puts in, the connection takes out."""
 
-    def __init__(self, cursor: Cursor | None, limit: int, refused: str | None = None, key: str | None = None) -> None:
-        """Begin at a cursor, or with the newest `limit` buckets; refused: why a cursor that he has does not count."""
-        self.cursor, self.limit, self.refused, self.key = cursor, limit, refused, key
-        self.stream: int | None = None
+    def __init__(self, ticket: Ticket, cursor: Cursor | None, refused: str | None = None) -> None:
+        """Begin at a cursor, or with the newest buckets; refused: why a cursor that he has does not count."""
+        self.ticket, self.cursor, self.refused = ticket, cursor, refused
         self.outbox = Outbox()
         self.catching_up: asyncio.Task[None] | None = None
         self.sent_at = monotonic()

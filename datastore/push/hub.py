@@ -23,7 +23,7 @@ from datastore.push.channel import Channel
 from datastore.push.counts import count_followers
 from datastore.push.follower import Follower
 from datastore.push.readers import Away, Reader
-from datastore.push.tickets import Ticket
+from datastore.push.tickets import Ticket, may_still_read, no_more
 from datastore.queries import execute, fetch_all
 from datastore.statements import statement
 from datastore.timeframes import TIMEFRAMES
@@ -76,8 +76,17 @@ class Hub:
         for reader in [*self._readers, self._looker]:
             reader.close()
 
-    def join(self, ticket: Ticket, follower: Follower, cut: Callable[[], None]) -> None:
+    async def may_still_read(self, ticket: Ticket) -> bool:
+        """Tell whether whoever got a ticket may read still; a database that is away is waited for."""
+        while True:
+            try:
+                return await self._looker.run(partial(may_still_read, ticket))
+            except Away:
+                await asyncio.sleep(LOOK)
+
+    def join(self, follower: Follower, cut: Callable[[], None]) -> None:
         """Let somebody follow; cut ends his connection at once."""
+        ticket = follower.ticket
         place = ticket.market, ticket.timeframe
         channel = self._channels.get(place)
         if channel is None:
@@ -158,24 +167,22 @@ class Hub:
         await asyncio.to_thread(count_followers, len(self))
 
     async def _keep(self) -> None:
-        """Renew the leases of streams that are followed, and let go whose key was revoked."""
-        streams = list({one.stream for one in self._homes if one.stream is not None})
+        """Renew the leases of streams that are followed, and let go who may not read any more."""
+        tickets = [one.ticket for one in self._homes]
+        streams = list({ticket.stream for ticket in tickets if ticket.stream is not None})
         if streams:
             await self._looker.run(partial(renew_leases, streams))
-        prefixes = list({one.key for one in self._homes if one.key is not None})
-        gone = set(await self._looker.run(partial(revoked_keys, prefixes))) if prefixes else set()
-        for follower in [one for one in self._homes if one.key in gone]:
-            follower.close()
+        keys = {ticket.key for ticket in tickets if ticket.key is not None}
+        users = {ticket.user for ticket in tickets if ticket.user is not None}
+        gone = await self._looker.run(partial(no_more, list(keys), list(users))) if keys or users else set()
+        for follower in list(self._homes):
+            if gone & {follower.ticket.key, follower.ticket.user}:
+                follower.close()
 
 
 def renew_leases(streams: list[int]) -> None:
     """Let these streams live for a further hour."""
     execute(statement("push", "renew_leases"), {"ids": streams, "lease": LEASE})
-
-
-def revoked_keys(prefixes: list[str]) -> list[str]:
-    """Return which of these keys were revoked."""
-    return [prefix for (prefix,) in fetch_all(statement("push", "revoked"), {"prefixes": prefixes})]
 
 
 def _moved(channel: Channel, series: str, version: int, watermark: int | None, now: int) -> bool:

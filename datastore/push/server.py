@@ -9,8 +9,9 @@
 | gap | from, to, state, reason, repair: a stretch that is or was a hole, as the certificate shows it now |
 | watermark | watermark, version: all before it that is closed has been told |
 
-`id:` is the cursor to come back with. A lost connection is taken up by asking the API again, or here while the ticket
-is good; with one that is not, the answer is the way to the API. SIGTERM ends all streams at once: their readers return.
+`id:` is the cursor to come back with. A lost connection is taken up by asking the API again, or here with the same
+ticket and Last-Event-ID (tickets.py); a ticket that is too old leads to the API. SIGTERM ends all streams: their
+readers return.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from datastore.push.cursor import NOT_OURS, read_cursor
 from datastore.push.follower import Follower
 from datastore.push.hub import Hub
 from datastore.push.messages import greeting
-from datastore.push.tickets import PATH, BadTicket, Ticket, read_ticket
+from datastore.push.tickets import PATH, Age, BadTicket, Ticket, read_ticket
 
 METHODS = ("GET", "HEAD", "OPTIONS")
 MOST = 10_000  # connections
@@ -98,16 +99,20 @@ class Follow:
             await preflight(request)(scope, receive, send)
             return
         try:
-            ticket, good = read_ticket(request.query_params.get("ticket", ""))
+            ticket, age = read_ticket(request.query_params.get("ticket", ""))
         except BadTicket as exc:
             told = f"This is no ticket of ours: {exc}. GET /api/v1/candles/stream leads here with one."
             await answered(problem_response(403, told, kind="bad-ticket"))(scope, receive, send)
             return
-        cursor = request.headers.get("last-event-id") or ticket.cursor
-        if not good or len(self._hub) >= MOST:
-            await refused(request, ticket, cursor, good)(scope, receive, send)
-            return
-        await self._stream(request, ticket, cursor, receive, send)
+        last = request.headers.get("last-event-id")
+        cursor = last or ticket.cursor
+        good = age is Age.FRESH or (age is Age.OLD and last and await self._hub.may_still_read(ticket))
+        if not good:
+            await led_back(request, ticket, cursor)(scope, receive, send)
+        elif len(self._hub) >= MOST:
+            await full(request, ticket)(scope, receive, send)
+        else:
+            await self._stream(request, ticket, cursor, receive, send)
 
     async def _stream(self, request: Request, ticket: Ticket, cursor: str | None, receive: Receive, send: Send) -> None:
         headers = {**HEAD, **cors(request, ticket)}
@@ -117,7 +122,7 @@ class Follow:
             follower = follower_of(ticket, cursor)
             gone = asyncio.create_task(_gone(receive))
             gone.add_done_callback(lambda _: follower.close())
-            self._hub.join(ticket, follower, partial(Line.cut, request.scope["client"]))
+            self._hub.join(follower, partial(Line.cut, request.scope["client"]))
             try:
                 await self._send_all(follower, send)
             finally:
@@ -199,20 +204,20 @@ def serve() -> None:
 def follower_of(ticket: Ticket, cursor: str | None) -> Follower:
     """Return the follower that a ticket lets in; a cursor that cannot be read is told to him."""
     place = read_cursor(cursor) if cursor else None
-    refusal = NOT_OURS if cursor and place is None else None
-    follower = Follower(place, ticket.limit, refusal, ticket.key)
-    follower.stream = ticket.stream
-    return follower
+    return Follower(ticket, place, NOT_OURS if cursor and place is None else None)
 
 
-def refused(request: Request, ticket: Ticket, cursor: str | None, good: bool) -> Response:
-    """Send whoever's ticket has run out for another one, and whoever comes too late away."""
-    if good:
-        wait = {"Retry-After": "5"}
-        full = f"{MOST:,} connections are served already. Ask again soon."
-        return answered(problem_response(503, full, kind="too-many-connections", headers=wait), cors(request, ticket))
+def led_back(request: Request, ticket: Ticket, cursor: str | None) -> Response:
+    """Send whoever's ticket has run out for another one."""
     where = ticket.again + (f"&cursor={quote(cursor)}" if cursor else "")
     return Response(None, 307, {"Location": where, "Cache-Control": "no-store", **cors(request, ticket)})
+
+
+def full(request: Request, ticket: Ticket) -> Response:
+    """Send whoever comes too late away."""
+    told = f"{MOST:,} connections are served already. Ask again soon."
+    wait = {"Retry-After": "5"}
+    return answered(problem_response(503, told, kind="too-many-connections", headers=wait), cors(request, ticket))
 
 
 def cors(request: Request, ticket: Ticket) -> dict[str, str]:

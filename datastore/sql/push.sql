@@ -45,6 +45,3 @@ select market_id, series, version, watermark / 1000, now / 1000 from market_head
 -- What is being followed stays alive.
 update stream set lease_until = clock_timestamp() + %(lease)s
  where id = any (%(ids)s) and state in ('requested', 'live');
-
--- name: revoked
-select prefix from api_key where prefix = any (%(prefixes)s) and revoked_at is not null;

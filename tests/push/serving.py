@@ -18,10 +18,10 @@ from tests.waiting import until
 
 
 @contextmanager
-def streaming(settings: Any, **spans: float) -> Iterator[StreamServer]:
-    """Serve streams at a free port, to which the API leads."""
+def streaming(settings: Any, port: int = 0, **spans: float) -> Iterator[StreamServer]:
+    """Serve streams at a free port, or this one, to which the API leads."""
     ready: list[StreamServer] = []
-    sock = listening("127.0.0.1", 0)
+    sock = listening("127.0.0.1", port)
     settings.SSE_PORT = sock.getsockname()[1]
 
     def run() -> None:

@@ -7,12 +7,15 @@ import random
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import httpx
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
+from django.db.models.functions import Now
 from django_redis import get_redis_connection
 
 from datastore.keys import revoke_key
@@ -22,7 +25,7 @@ from datastore.push.channel import SLOW
 from datastore.push.cursor import FOREIGN, NOT_OURS
 from datastore.push.outbox import MOST_WAITING
 from datastore.push.server import StreamServer
-from datastore.push.tickets import read_ticket
+from datastore.push.tickets import Age, read_ticket
 from tests.api.conftest import saved_key
 from tests.datastore.conftest import ProviderTime
 from tests.push.book import Book, Reader, Told
@@ -311,8 +314,8 @@ def test_the_api_leads_with_a_ticket_that_names_series_place_and_key(
     assert answer.status_code == 307 and answer.headers["Cache-Control"] == "no-store"
     location = httpx.URL(answer.headers["Location"])
     assert str(location).startswith("https://candles.example.org/live/stream/candles?ticket=")
-    ticket, good = read_ticket(location.params["ticket"])
-    assert good
+    ticket, age = read_ticket(location.params["ticket"])
+    assert age is Age.FRESH
     assert (ticket.market, ticket.timeframe, ticket.cursor) == (world.market.pk, "1m", "there")
     assert ticket.key == ApiKey.objects.get().prefix and ticket.stream is None
 
@@ -339,15 +342,40 @@ def test_the_stream_process_refuses_what_is_no_ticket(server: StreamServer, sett
 def test_whoever_comes_with_a_ticket_that_ran_out_is_led_back_and_gets_there(
     live_server: Any, server: StreamServer, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    location = led(live_server.url, world).headers["Location"]
     cursor = shown(world.market, "1m")["cursor"]
+    location = led(live_server.url, world, **{"Last-Event-ID": cursor}).headers["Location"]
     with monkeypatch.context() as later:
         later.setattr(tickets, "LIFETIME", -1)
-        back = head(location, headers={"Last-Event-ID": cursor})
+        back = head(location)
+        later.setattr(tickets, "RESUMED", -1)
+        assert head(location, headers={"Last-Event-ID": cursor}).status_code == 307
     assert back.status_code == 307
     again = httpx.URL(back.headers["Location"])
     assert again.path == "/api/v1/candles/stream" and again.params["cursor"] == cursor
     assert head(str(again), follow_redirects=True).status_code == 200
+
+
+def test_an_old_ticket_goes_on_with_its_stream_as_long_as_its_owner_may_read(
+    live_server: Any, server: StreamServer, settings: Any, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = saved_key("reader", ApiKey.Scope.READ)
+    staff = User.objects.create_user("ada", is_staff=True)
+    place = {"Last-Event-ID": shown(world.market, "1m")["cursor"]}
+    anybody = led(live_server.url, world).headers["Location"]
+    holder = led(live_server.url, world, **{"X-API-Key": text}).headers["Location"]
+    ticket, _ = read_ticket(httpx.URL(anybody).params["ticket"])
+    user = anybody.partition("?")[0] + f"?ticket={tickets.signed(replace(ticket, user=staff.pk))}"
+    monkeypatch.setattr(tickets, "LIFETIME", -1)
+
+    def statuses() -> list[int]:
+        return [head(location, headers=place).status_code for location in (anybody, holder, user)]
+
+    assert statuses() == [200, 200, 200]
+    settings.REQUIRE_API_KEY = True
+    assert statuses() == [307, 200, 200]
+    revoke_key(ApiKey.objects.get())
+    User.objects.update(is_staff=False)
+    assert statuses() == [307, 307, 307]
 
 
 def test_a_revoked_key_ends_its_streams(live_server: Any, settings: Any, world: World) -> None:
@@ -365,14 +393,11 @@ def test_a_revoked_key_ends_its_streams(live_server: Any, settings: Any, world: 
 def test_a_stream_that_is_followed_keeps_its_lease(
     live_server: Any, settings: Any, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from django.db.models.functions import Now
-
     stream = Stream.objects.create(market=world.market, timeframe="1m", lease_until=Now(), created_at=Now())
     before = Stream.objects.get().lease_until
     with streaming(settings, renew=1):
         ticket, _ = read_ticket(httpx.URL(led(live_server.url, world).headers["Location"]).params["ticket"])
-        parts = {name: getattr(ticket, name) for name in ticket.__slots__}
-        named = tickets.signed(tickets.Ticket(**{**parts, "stream": stream.pk}))
+        named = tickets.signed(replace(ticket, stream=stream.pk))
         with httpx.stream("GET", f"http://127.0.0.1:{settings.SSE_PORT}/stream/candles?ticket={named}", timeout=30):
             until("it is renewed", lambda: Stream.objects.get().lease_until > before, SOON)
 
