@@ -142,6 +142,8 @@ def first_block(market: Market, frame: Timeframe, cursor: Cursor | None, limit: 
         if isinstance(found, Delta):
             return block_of(found)
         reason = found.reason
+        places = {"asked": str(cursor), "head": str(found.head)}
+        log.info("a cursor cannot be honoured", market=market.symbol, timeframe=frame.name, reason=reason, **places)
     if reason is not None:
         SSE_SNAPSHOTS.inc()
     return read_snapshot(market, frame.name, limit, reason)

@@ -16,6 +16,8 @@ from datastore.push.server import Line, StreamServer, listening, make_server
 from tests.push.book import CLOSED, REVISION, SOURCE, TRADES, Book, Reader, Told
 from tests.waiting import until
 
+AGAIN = 0.1  # seconds
+
 
 @contextmanager
 def streaming(settings: Any, port: int = 0, **spans: float) -> Iterator[StreamServer]:
@@ -72,11 +74,13 @@ class Watcher:
                 while not self._stop.is_set():
                     with suppress(httpx.TransportError):
                         self._connect(client)
+                    self._stop.wait(AGAIN)
         except AssertionError as exc:
             self.failures.append(str(exc))
 
     def _connect(self, client: httpx.Client) -> None:
-        reader, left = Reader(), self.order.randrange(1, 4_000) if self.order else None
+        breaks = self.order is not None and self.book.cursor is not None
+        reader, left = Reader(), self.order.randrange(1, 4_000) if breaks else None
         headers = {"Last-Event-ID": self.book.cursor} if self.book.cursor else {}
         with client.stream("GET", "/api/v1/candles/stream", params=self.query, headers=headers) as answer:
             assert answer.status_code == 200, answer.read()
