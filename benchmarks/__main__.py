@@ -48,7 +48,20 @@ def _api() -> list[str]:
     return api.run()
 
 
-PARTS = {"ingest": _ingest, "latency": _latency, "api": _api, "year": _year, "recovery": _recovery}
+def _sse() -> list[str]:
+    with servers():
+        import django
+
+        django.setup()
+        from django.core.management import call_command
+
+        from benchmarks import sse
+
+        call_command("migrate", verbosity=0)
+        return sse.run()
+
+
+PARTS = {"ingest": _ingest, "latency": _latency, "api": _api, "sse": _sse, "year": _year, "recovery": _recovery}
 
 
 def main() -> None:
