@@ -80,7 +80,7 @@ class Watcher:
 
     def _connect(self, client: httpx.Client) -> None:
         breaks = self.order is not None and self.book.cursor is not None
-        reader, left = Reader(), self.order.randrange(1, 4_000) if breaks else None
+        reader, left = Reader(), self.order.randrange(1, 1_500) if breaks else None
         headers = {"Last-Event-ID": self.book.cursor} if self.book.cursor else {}
         with client.stream("GET", "/api/v1/candles/stream", params=self.query, headers=headers) as answer:
             assert answer.status_code == 200, answer.read()
