@@ -48,6 +48,14 @@ def stream_url(**kwargs: Any) -> list[CheckMessage]:
 
 
 @register()
+def two_ports(**kwargs: Any) -> list[CheckMessage]:
+    """The API and the streams are served by two processes."""
+    if settings.PORT != settings.SSE_PORT:
+        return []
+    return [Error("PORT and SSE_PORT are the same.", hint="Unset SSE_PORT to use PORT + 1.", id="candlekeep.E004")]
+
+
+@register()
 def simulator_args(**kwargs: Any) -> list[CheckMessage]:
     """Arguments that a shell could read, for a simulator that runs."""
     try:

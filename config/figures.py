@@ -16,6 +16,7 @@ from consumers.reading import Reading
 from consumers.topic_rows import open_topics
 from datastore import dynamic_topics, fetches, figures, streams
 from datastore.models import DatastoreRequest
+from datastore.push.counts import counted_followers
 from ingestion.budget import Budget
 from metering import table
 from metering.table import Figure
@@ -97,6 +98,12 @@ def budget() -> Iterator[Sample]:
         yield table.BUDGET_LIMIT, (window,), left.limit
 
 
+def followers() -> Iterator[Sample]:
+    """Yield how many follow a series, by the process that serves them."""
+    for process, count in counted_followers().items():
+        yield table.SSE_FOLLOWERS, (process,), count
+
+
 PARTS: dict[str, Callable[[], Iterable[Sample]]] = {
     "markets": markets,
     "gaps": holes,
@@ -106,6 +113,7 @@ PARTS: dict[str, Callable[[], Iterable[Sample]]] = {
     "stream": stream,
     "dynamic": made_topics,
     "budget": budget,
+    "followers": followers,
 }
 
 

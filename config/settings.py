@@ -107,6 +107,9 @@ _servers = _left_by_up()
 # --- Candlekeep's own settings: spans in seconds unless the name says otherwise ---
 HOST = env.str("HOST", default="127.0.0.1")
 PORT = _whole("PORT", 8000, 1, 65535)
+# Where streams are served, and how readers reach that: unset, at the host they ask the API at.
+SSE_PORT = _whole("SSE_PORT", PORT + 1 if PORT < 65535 else PORT - 1, 1, 65535)
+SSE_URL = _url("SSE_URL", "", ("http", "https")).rstrip("/")
 SIMULATOR_PORT = _whole("SIMULATOR_PORT", 0, 0, 65535)  # 0: a free one, kept in the folder
 VALKEY_PORT = _whole("VALKEY_PORT", 0, 0, 65535)
 SIMULATOR_ARGS = env.str("SIMULATOR_ARGS", default="")

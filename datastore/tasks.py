@@ -10,6 +10,7 @@ from django.conf import settings
 
 from datastore import repair
 from datastore.budget import forget_spending
+from datastore.changes import forget_old_changes
 from datastore.clock import provider_now
 from datastore.models import Market
 from datastore.retention import forget_old_feeds
@@ -27,11 +28,12 @@ def scan_gaps() -> None:
 
 @shared_task(name="datastore.retention")
 def retention() -> None:
-    """Delete the trades that are older than TICK_RETENTION_DAYS, what is known of their feeds, and old spendings."""
+    """Delete the trades that are older than TICK_RETENTION_DAYS, their feeds, old changes and old spendings."""
     now = provider_now()
     for symbol, deleted in rollups().delete_old_trades(now, settings.TICK_RETENTION_DAYS).items():
         log.info("old trades deleted", market=symbol, trades=deleted)
     forget_spending()
+    forget_old_changes()
     if forgotten := forget_old_feeds(now, settings.TICK_RETENTION_DAYS):
         log.info("old feeds forgotten", feeds=forgotten)
 

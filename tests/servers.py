@@ -18,7 +18,18 @@ from tests.waiting import until
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=128MB", "max_connections=200")
 HOME = Path(tempfile.mkdtemp(prefix="ck-test-"))
 # Tests set what they need; the developer's own environment must not leak into them.
-OURS = ("HOST", "PORT", "MARKETS", "STREAM_URL", "SIMULATOR_ARGS", "SIMULATOR_PORT", "VALKEY_PORT", "DATABASE_POOL")
+OURS = (
+    "HOST",
+    "PORT",
+    "SSE_PORT",
+    "SSE_URL",
+    "MARKETS",
+    "STREAM_URL",
+    "SIMULATOR_ARGS",
+    "SIMULATOR_PORT",
+    "VALKEY_PORT",
+    "DATABASE_POOL",
+)
 OURS += ("CRYPTOCOMPARE_REST_URL", "CRYPTOCOMPARE_WS_URL", "CRYPTOCOMPARE_API_KEY", "ADMIN_PASSWORD", "DEBUG")
 OURS += (
     "ALLOWED_HOSTS",

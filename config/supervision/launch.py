@@ -74,6 +74,7 @@ class Launch:
             self.say(f"stopped {name}, left running by a start that was killed")
         wipe(processes.metrics_folder())
         check_free("PORT", settings.HOST, settings.PORT)
+        check_free("SSE_PORT", settings.HOST, settings.SSE_PORT)
         if settings.EMBEDDED_VALKEY:
             self.valkey_port = choose_port(self.home, "VALKEY_PORT", settings.VALKEY_PORT)
         if settings.EMBEDDED_SIMULATOR:
@@ -107,8 +108,8 @@ class Launch:
         first_start.seed_markets(settings.MARKETS)
         self.step(f"{len(settings.MARKETS)} markets: {', '.join(settings.MARKETS)}")
         self.step(f"{first_start.ask_for_newest(settings.MARKETS)} spans of history asked for")
-        programs = (processes.web_program(env), *processes.actor_programs(env), *processes.celery_programs(env))
-        for program in programs:
+        served = (processes.web_program(env), processes.sse_program(env))
+        for program in (*served, *processes.actor_programs(env), *processes.celery_programs(env)):
             self.supervisor.add(program)
         self._await_web(provider)
 
@@ -172,7 +173,7 @@ class Launch:
         reasons: list[str] = []
 
         def ready() -> bool:
-            reasons[:] = not_ready(settings.HOST, settings.PORT)
+            reasons[:] = not_ready(settings.HOST, settings.PORT) or no_streams(settings.HOST, settings.SSE_PORT)
             return not reasons
 
         while not self.supervisor.wait_for(ready, WEB_PATIENCE):
@@ -222,6 +223,19 @@ def not_ready(host: str, port: int) -> list[str]:
     return [f"{part}: {why}" for part, why in body.get("failing", {}).items()] or [f"HTTP {answer.status}"]
 
 
+def no_streams(host: str, port: int) -> list[str]:
+    """Ask the stream process whether it lives; return why not."""
+    connection = HTTPConnection(reachable(host), port, timeout=5)
+    try:
+        connection.request("GET", "/health/live")
+        connection.getresponse().read()
+    except (OSError, HTTPException) as error:
+        return [f"the stream process does not answer ({error})"]
+    finally:
+        connection.close()
+    return []
+
+
 def _allowed_name() -> str:
     # Our own question must come under a name that Django takes.
     name: str = settings.ALLOWED_HOSTS[0].lstrip(".")
@@ -236,6 +250,7 @@ def banner(provider: Identity, home: Path) -> list[str]:
         "",
         f"Candlekeep is ready: {base}/",
         f"  candles   curl '{base}/api/v1/candles?market={settings.MARKETS[0]}&timeframe=1m'",
+        f"  live      curl -NL '{base}/api/v1/candles/stream?market={settings.MARKETS[0]}&timeframe=1m'",
         f"  admin     {base}/admin/ (user admin)",
         f"  provider  {provider.name}",
         f"  data      {home}",

@@ -89,6 +89,12 @@ def web_program(env: Mapping[str, str]) -> Program:
     return Program("web", (sys.executable, *argv), pooled, stage=WEB, cwd=BASE)
 
 
+def sse_program(env: Mapping[str, str]) -> Program:
+    """Return the process that serves streams; its readers come back by themselves."""
+    manage = str(BASE / "manage.py")
+    return Program("sse", (sys.executable, manage, "run_sse"), env, stage=WEB, cwd=BASE)
+
+
 def actor_programs(env: Mapping[str, str]) -> list[Program]:
     """Return the actors' processes."""
     manage = str(BASE / "manage.py")

@@ -65,7 +65,8 @@ begin
 end $$;
 
 -- Write positions and spans of locked markets, raise the versions of those whose answers changed, store their
--- watermarks. A span shows when it begins, when it ends, and when it grows over time that readers saw as not covered.
+-- watermarks. A span shows when it begins, when it ends, and when it grows over time that readers saw as not covered;
+-- what it gained is then noted, for those who follow the market.
 create function settle(ids int[], touched int[], positions jsonb, spans jsonb, stale interval)
 returns table (market_id int, version bigint, changed boolean, watermark timestamptz) language plpgsql as $$
 #variable_conflict use_column
@@ -89,7 +90,7 @@ begin
               from jsonb_to_recordset(spans) u (m int, f text, start bigint, stop bigint, reason text)
         ), judged as (
             -- Where records are behind, readers saw less than `waited`: then a version too many, never one too few.
-            select s.*, k.version + 1 as next_version,
+            select s.*, k.version + 1 as next_version, coalesce(c.stop, s.start) as gained_from,
                    c.start is null or s.reason is not null and c.reason is null
                    or c.stop < least(s.stop, greatest(k.watermark, k.live_stop, waited)) and not exists (
                        select from coverage o
@@ -105,6 +106,9 @@ begin
                set stop = greatest(c.stop, excluded.stop), reason = coalesce(c.reason, excluded.reason),
                    version = greatest(c.version, excluded.version)
              where excluded.stop > c.stop or excluded.reason is not null and c.reason is null
+        ), noted as (
+            insert into coverage_change (market_id, version, what, resolution, start, stop)
+            select j.m, j.next_version, 'live', 0, j.gained_from, j.stop from judged j where j.shows and j.gained_from < j.stop
         )
         select coalesce(array_agg(j.m) filter (where j.shows), '{}'), array_agg(j.m), array_agg(j.stop)
           into shown, grown_market, grown_stop

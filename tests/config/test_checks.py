@@ -39,6 +39,13 @@ def test_a_stream_of_an_unknown_kind_is_an_error(settings: Any, url: str, found:
     assert ids(checks.stream_url()) == found
 
 
+def test_api_and_streams_at_one_port_are_an_error(settings: Any) -> None:
+    settings.PORT, settings.SSE_PORT = 8000, 8001
+    assert ids(checks.two_ports()) == []
+    settings.SSE_PORT = 8000
+    assert ids(checks.two_ports()) == ["candlekeep.E004"]
+
+
 def test_unreadable_simulator_arguments_are_an_error(settings: Any) -> None:
     settings.SIMULATOR_ARGS = "--replay 'half"
     assert ids(checks.simulator_args()) == ["candlekeep.E003"]

@@ -52,6 +52,8 @@ def setting(name: str, home: Path, **env: str) -> object:
         ("MARKETS", "coinbase:BTCUSD", "coinbase:BTC-USD"),
         ("MARKETS", ",", "at least one market"),
         ("DATABASE_URL", "mysql://root:hidden@localhost/x", "postgresql://"),
+        ("SSE_PORT", "0", "between 1 and 65535"),
+        ("SSE_URL", "candles.example.org", "https://"),
         ("REDIS_URL", "localhost:6379", "redis://"),
         ("CRYPTOCOMPARE_REST_URL", "min-api.cryptocompare.com", "https://"),
         ("REQUIRE_API_KEY", "perhaps", "1 or 0"),
@@ -148,6 +150,12 @@ def test_reading_needs_a_key_where_others_reach_us_unless_it_is_said(
     tmp_path: Path, env: dict[str, str], required: bool
 ) -> None:
     assert setting("REQUIRE_API_KEY", tmp_path, **env) is required
+
+
+def test_streams_are_served_beside_the_api_unless_it_is_said_where(tmp_path: Path) -> None:
+    assert setting("SSE_PORT", tmp_path, PORT="9000") == 9001
+    assert setting("SSE_PORT", tmp_path, PORT="65535") == 65534
+    assert setting("SSE_URL", tmp_path, SSE_URL="https://candles.example.org/") == "https://candles.example.org"
 
 
 def test_pages_and_proxies_are_read_as_lists(tmp_path: Path) -> None:

@@ -39,7 +39,13 @@ class Up:
     def __init__(self, home: Path, **env: str) -> None:
         self.home = home
         self.port = free_port()
-        self.env = {**INHERITED, "CANDLEKEEP_HOME": str(home), "PORT": str(self.port), **env}
+        self.env = {
+            **INHERITED,
+            "CANDLEKEEP_HOME": str(home),
+            "PORT": str(self.port),
+            "SSE_PORT": str(free_port()),
+            **env,
+        }
         self.output = home / "up.txt"
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
