@@ -61,11 +61,25 @@ def _api() -> list[str]:
     return api.run()
 
 
+def _sse() -> list[str]:
+    with servers():
+        import django
+
+        django.setup()
+        from django.core.management import call_command
+
+        from benchmarks import sse
+
+        call_command("migrate", verbosity=0)
+        return sse.run()
+
+
 PARTS = {
     "ingest": _ingest,
     "dynamic": _dynamic,
     "latency": _latency,
     "api": _api,
+    "sse": _sse,
     "year": _year,
     "recovery": _recovery,
 }

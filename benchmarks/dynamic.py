@@ -15,10 +15,10 @@ import psutil
 from django.conf import settings
 from django.db.models.functions import Now
 
+from actors.broker import configured_broker
 from benchmarks.trades import SECOND
 from datastore.markets import ensure_markets
 from datastore.models import DynamicTopic, Tick
-from streaming.connect import connect
 from streaming.port import Message
 from streaming.records import FeedOpened, LiveRecord, Trade, Watermark, encode
 from tests.waiting import until
@@ -85,7 +85,7 @@ def measure(first: int, count: int) -> Figures:
 
 def _topics(first: int, count: int) -> list[DynamicTopic]:
     symbols = [f"coinbase:Y{number:03}-USD" for number in range(first, first + count)]
-    admin = connect(settings.STREAM_URL, settings.STREAM_MAXLEN).admin()
+    admin = configured_broker().admin()
     rows = []
     for market in ensure_markets(symbols):
         name = f"dyn-coinbase-{market.base}-{market.quote}-g{market.pk}"
@@ -114,7 +114,7 @@ def _cpu(process: psutil.Process) -> float:
 
 def _trade(topics: list[DynamicTopic], start: int, stop: int) -> None:
     """Publish what each topic's route brings in these seconds, trade by trade as they would come."""
-    publisher = connect(settings.STREAM_URL, settings.STREAM_MAXLEN).publisher()
+    publisher = configured_broker().publisher()
     began = time.monotonic()
     for step in range((stop - start) * RATE):
         for place, topic in enumerate(topics):

@@ -59,11 +59,11 @@ def empty() -> None:
 
 def candlekeep(found: list[LiveRecord]) -> tuple[float, Parts]:
     """Publish all, then let the real consumer work until the topic is drained; return its seconds and their parts."""
+    from actors.broker import configured_broker
     from actors.runner import Runner
     from consumers import fixed_consumer_actor as consumer
-    from streaming.connect import connect
 
-    broker = connect(settings.STREAM_URL, settings.STREAM_MAXLEN)
+    broker = configured_broker()
     admin = broker.admin()
     admin.delete_topic("tick-data")
     admin.create_topic("tick-data")

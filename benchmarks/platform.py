@@ -34,7 +34,8 @@ def folder() -> Iterator[Path]:
 def running(home: Path, markets: Sequence[str], simulator: str = "") -> Iterator[httpx.Client]:
     """Run `manage.py up` in a folder, with these options of its simulator; yields a client once it is ready."""
     port = free_port()
-    own = {"CANDLEKEEP_HOME": str(home), "PORT": str(port), "MARKETS": ",".join(markets), "SIMULATOR_ARGS": simulator}
+    ports = {"PORT": str(port), "SSE_PORT": str(free_port())}
+    own = {**ports, "CANDLEKEEP_HOME": str(home), "MARKETS": ",".join(markets), "SIMULATOR_ARGS": simulator}
     command = [sys.executable, "manage.py", "up"]
     silent = {"stdout": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
     up = subprocess.Popen(command, env={**os.environ, **own}, **silent)  # type: ignore[call-overload]

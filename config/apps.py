@@ -16,7 +16,7 @@ class ConfigConfig(AppConfig):
 
     def ready(self) -> None:
         """Load the checks and the app that tasks are sent through: importing registers them."""
-        from config import celery, checks  # noqa: F401
+        from config import celery, checks, kafka_checks  # noqa: F401
 
         if settings.LOG_FORMAT == "json":
             logs.report_crashes()

@@ -6,11 +6,15 @@ import shlex
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
+from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.recorder import MigrationRecorder
 
 from config.networks import is_loopback
+from datastore.editions import BROKEN, Case, Standing, standing
 
-STREAM_SCHEMES = ("redis://", "rediss://", "unix://", "memory://")
+STREAM_SCHEMES = ("redis://", "rediss://", "unix://", "memory://", "kafka://")
 
 
 @register()
@@ -37,10 +41,18 @@ def stream_url(**kwargs: Any) -> list[CheckMessage]:
     return [
         Error(
             "STREAM_URL names a stream of an unknown kind.",
-            hint="Let it begin with redis://, rediss:// or unix://, or unset it to use REDIS_URL.",
+            hint="Let it begin with redis://, rediss://, unix:// or kafka://, or unset it to use REDIS_URL.",
             id="candlekeep.E002",
         )
     ]
+
+
+@register()
+def two_ports(**kwargs: Any) -> list[CheckMessage]:
+    """The API and the streams are served by two processes."""
+    if settings.PORT != settings.SSE_PORT:
+        return []
+    return [Error("PORT and SSE_PORT are the same.", hint="Unset SSE_PORT to use PORT + 1.", id="candlekeep.E004")]
 
 
 @register()
@@ -122,3 +134,29 @@ def believable_proxies(**kwargs: Any) -> list[CheckMessage]:
             id="candlekeep.W006",
         )
     ]
+
+
+@register(Tags.database)
+def engine(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """What the server could do for the trades and does not; asked by `migrate` and `check --database default`."""
+    if not databases:
+        return []
+    found = standing()
+    return [] if found.case is Case.READY and not turning_was_left_out(connection) else of_engine(found)
+
+
+def of_engine(found: Standing) -> list[CheckMessage]:
+    """Tell what can be done about a database that is not all that it could be."""
+    if found.hint is None:
+        return []
+    if found.case in BROKEN:
+        return [Error(f"The database cannot be used: {found.told}.", hint=found.hint, id="candlekeep.E010")]
+    if found.case is Case.READY:
+        return [Warning(f"The database is {found.told}.", hint=found.hint, id="candlekeep.W010")]
+    return [Info(f"The database is {found.told}.", hint=found.hint, id="candlekeep.I010")]
+
+
+def turning_was_left_out(asked: BaseDatabaseWrapper) -> bool:
+    """Tell whether the migration that makes trades a hypertable has been here already, when the server could not."""
+    applied = MigrationRecorder(asked).applied_migrations()
+    return any(app == "datastore" and name.endswith("_timescale") for app, name in applied)

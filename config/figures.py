@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from django.conf import settings
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
+from actors.broker import configured_broker
 from actors.models import Actor, with_silence
 from actors.resets import actor_models
 from consumers.fixed_consumer_actor import GROUP
@@ -16,10 +16,10 @@ from consumers.reading import Reading
 from consumers.topic_rows import open_topics
 from datastore import dynamic_topics, fetches, figures, streams
 from datastore.models import DatastoreRequest
+from datastore.push.counts import counted_followers
 from ingestion.budget import Budget
 from metering import table
 from metering.table import Figure
-from streaming.connect import connect
 from streaming.errors import TopicMissing
 from streaming.topics import CANDLE_DATA, DYNAMIC, TICK_DATA
 
@@ -98,6 +98,12 @@ def budget() -> Iterator[Sample]:
         yield table.BUDGET_LIMIT, (window,), left.limit
 
 
+def followers() -> Iterator[Sample]:
+    """Yield how many follow a series, by the process that serves them."""
+    for process, count in counted_followers().items():
+        yield table.SSE_FOLLOWERS, (process,), count
+
+
 PARTS: dict[str, Callable[[], Iterable[Sample]]] = {
     "markets": markets,
     "gaps": holes,
@@ -107,13 +113,14 @@ PARTS: dict[str, Callable[[], Iterable[Sample]]] = {
     "stream": stream,
     "dynamic": made_topics,
     "budget": budget,
+    "followers": followers,
 }
 
 
 def unread(topic: str) -> int:
     """Return how many records of a topic its consumer has not stored. Raises StreamUnavailable."""
     try:
-        subscription = connect(settings.STREAM_URL, settings.STREAM_MAXLEN).subscribe(GROUP, [topic])
+        subscription = configured_broker().subscribe(GROUP, [topic])
     except TopicMissing:
         return 0  # flushed: there is nothing that could still be read
     try:

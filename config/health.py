@@ -7,7 +7,7 @@ from django.db import DatabaseError
 from django.http import HttpRequest, JsonResponse
 
 from actors.faults import reason_of
-from config.supervision.servers import database_refusal, valkey_refusal
+from config.supervision.servers import database_refusal, stream_refusal, valkey_refusal
 from datastore.freshness import doubts
 from datastore.provider import current_provider
 
@@ -20,7 +20,7 @@ def live(request: HttpRequest) -> JsonResponse:
 
 
 def ready(request: HttpRequest) -> JsonResponse:
-    """Answer 200 if database, cache and stream do within two seconds each, else 503 naming which does not and why."""
+    """Answer 200 if database, cache and stream do (a Kafka within five seconds, else two), else 503 and why not."""
     failing = failing_parts()
     provider = UNKNOWN if "database" in failing else provider_identity()
     answer = {"status": "not ready" if failing else "ready", "failing": failing, **provider}
@@ -43,8 +43,8 @@ def failing_parts() -> dict[str, str]:
     asked = {"database": database_refusal(settings.DATABASE_URL), "cache": valkey_refusal(settings.REDIS_URL)}
     if settings.STREAM_URL == settings.REDIS_URL:
         asked["stream"] = asked["cache"]
-    elif settings.STREAM_URL.startswith(("redis", "unix")):
-        asked["stream"] = valkey_refusal(settings.STREAM_URL)
+    else:
+        asked["stream"] = stream_refusal(settings.STREAM_URL)
     return {part: reason for part, reason in asked.items() if reason is not None}
 
 

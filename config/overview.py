@@ -16,6 +16,7 @@ from actors.models import Actor, with_silence
 from actors.resets import actor_models
 from datastore import streams
 from datastore.clock import provider_now
+from datastore.editions import standing
 from datastore.models import DeadLetter, Market, Stream
 from datastore.provider import current_provider
 from ingestion.calls import calls_told
@@ -34,6 +35,7 @@ def overview(width: int | None = None) -> str:
     return "\n".join(
         [
             _provider_line(),
+            f"Database: {standing().told}",
             *(_cut(line, width) for line in calls_told()),
             "",
             *table(ACTOR_COLUMNS, [row for model in actor_models() for row in actor_rows(model)], width),

@@ -12,7 +12,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from actors.secrets import keep_secret
-from config import logs
+from config import kafka, logs
 from config.caches import caches
 from config.kept import is_held, kept_secret
 from config.networks import ANY, is_loopback, networks, origins
@@ -107,6 +107,9 @@ _servers = _left_by_up()
 # --- Candlekeep's own settings: spans in seconds unless the name says otherwise ---
 HOST = env.str("HOST", default="127.0.0.1")
 PORT = _whole("PORT", 8000, 1, 65535)
+# Where streams are served, and how readers reach that: unset, at the host they ask the API at.
+SSE_PORT = _whole("SSE_PORT", PORT + 1 if PORT < 65535 else PORT - 1, 1, 65535)
+SSE_URL = _url("SSE_URL", "", ("http", "https")).rstrip("/")
 SIMULATOR_PORT = _whole("SIMULATOR_PORT", 0, 0, 65535)  # 0: a free one, kept in the folder
 VALKEY_PORT = _whole("VALKEY_PORT", 0, 0, 65535)
 SIMULATOR_ARGS = env.str("SIMULATOR_ARGS", default="")
@@ -134,6 +137,9 @@ _redis_url = _url("REDIS_URL", "", ("redis", "rediss", "unix"))
 DATABASE_URL = _database_url or _servers.get("database_url", "")
 REDIS_URL = _redis_url or _servers.get("redis_url", "")
 STREAM_URL = env.str("STREAM_URL", default="") or _servers.get("stream_url", "") or REDIS_URL
+# How a Kafka cluster lets us in; a second shell has it, like the addresses, from the `up` that runs.
+KAFKA_ENVIRONMENT = {name: env.str(name, default="") or _servers.get(name, "") for name in kafka.NAMES}
+KAFKA = kafka.access(KAFKA_ENVIRONMENT, _whole("KAFKA_REPLICATION_FACTOR", 0, 0, 100))  # 0: the cluster's default
 ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", default="")
 # Who may ask, and how much: requests a minute, the provider's pages a day; 0 for no limit.
 REQUIRE_API_KEY_GIVEN = bool(env.str("REQUIRE_API_KEY", default=""))
@@ -290,5 +296,5 @@ CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # nobody asks: state is in the rows
 LOG_FORMAT = _choice("LOG_FORMAT", "text", ("text", "json"))
 LOG_LEVEL = _choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 logs.configure()
-keep_secret([CRYPTOCOMPARE_API_KEY, ADMIN_PASSWORD, SECRET_KEY])
+keep_secret([CRYPTOCOMPARE_API_KEY, ADMIN_PASSWORD, SECRET_KEY, KAFKA.sasl_password])
 LOGGING = logs.logging_settings(LOG_FORMAT, LOG_LEVEL)

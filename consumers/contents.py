@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from consumers.batches import Batch, read_batch
-from datastore.feeds import note_drained
+from datastore.feeds import note_read
 from datastore.history import settle_published, store_history
 from datastore.prepared import Prepared, prepare
 from datastore.writes import StoreResult, store_live
@@ -23,13 +23,14 @@ from streaming.topics import CANDLE_DATA, TICK_DATA
 class Content:
     """How a batch of a topic is read and stored, and what its end means.
 
-    store: the records, and what it may call while the database works. drained: told since when the topic is empty.
+    store: the records, and what it may call while the database works. drained: told up to when, by the database's
+    clock, all that lay in the topic is stored.
     received: when the provider's oldest trade among them arrived, None where there is none.
     """
 
     read: Callable[[Sequence[Record]], Batch[Any]]
     store: Callable[[Any, Callable[[], None] | None], StoreResult]
-    drained: Callable[[timedelta], object]
+    drained: Callable[[datetime], object]
     received: Callable[[Any], Micros | None]
 
 
@@ -49,7 +50,7 @@ def oldest_receipt(batch: Prepared) -> Micros | None:
 
 
 CONTENTS = {
-    TICK_DATA.name: Content(read_live, store_live, partial(note_drained, TICK_DATA.name), oldest_receipt),
+    TICK_DATA.name: Content(read_live, store_live, partial(note_read, TICK_DATA.name), oldest_receipt),
     # A request whose last record was lost with the stream is noticed when nothing more can come.
     CANDLE_DATA.name: Content(read_history, store_history, settle_published, lambda _: None),
 }

@@ -5,26 +5,27 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import timedelta
 from typing import Any
 
 import structlog
-from django.conf import settings
 from django.db import transaction
 
+from actors.broker import configured_broker
 from actors.errors import CacheFault
 from actors.models import Actor
 from actors.session import ActorSession
 from consumers.batches import Batch
 from consumers.contents import CONTENTS
+from consumers.ends import Ends
 from consumers.letters import bury
 from consumers.meter import BatchMeter
 from consumers.models import FixedTopicConsumer
 from datastore import cache
+from datastore.clock import database_now
 from datastore.writes import MarketChange
-from streaming.connect import connect
 from streaming.errors import StreamError
 from streaming.port import Record, Subscription
+from streaming.topics import FIXED
 
 log = structlog.get_logger(__name__)
 
@@ -34,28 +35,28 @@ BATCH = 5_000  # records at the most
 GROUP = "candlekeep"
 # Readers believe a version for two seconds after it was confirmed.
 CONFIRM_EVERY = 0.5  # seconds
-# A feed counts as drained for as long as it was read to its end; readers are told this often.
-DRAINED_EVERY = 4  # idle turns
+# How often it is looked up to when the topic is stored: so much later a feed no longer counts as behind.
+LOOK_EVERY = 0.5  # seconds
 
 
 class FixedTopicWork:
     """Store what one fixed topic brings, in the order of its records."""
 
     model: type[Actor] = FixedTopicConsumer
-    several = False  # Redis Streams serve one active consumer; others stand by
     pause = 0.0  # a turn waits for records itself
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
+        # Where the broker shares a topic out, every process works; elsewhere one does, and the others stand by.
+        self.several = configured_broker().shares
         self.role = f"fixed-{topic.removesuffix('-data')}"
         self.content = CONTENTS[topic]
         self._meter = BatchMeter(topic)
         self._session: ActorSession
         self._subscription: Subscription | None = None
         self._ahead: Batch[Any] | None = None
-        self._idle = 0
-        self._waiting = -1  # records that waited at a beat and are not stored yet; below 0: none were counted
-        self._waited_at = 0.0
+        self._ends = Ends()
+        self._looked = 0.0  # when it was looked last whether the topic is read to its end
         self._cold = True  # the cache has not been written anew since we began
         self._confirmed = 0.0  # when the cache was told last what the database holds
 
@@ -63,12 +64,14 @@ class FixedTopicWork:
         """Subscribe behind the last committed record, and write the cache anew whatever changed meanwhile."""
         self._session = session
         self.close()
-        broker = connect(settings.STREAM_URL, settings.STREAM_MAXLEN)
+        broker = configured_broker()
         admin = broker.admin()
-        admin.create_topic(self.topic)
-        admin.close()
+        try:
+            admin.create_topic(self.topic, FIXED[self.topic].partitions)
+        finally:
+            admin.close()
         self._subscription = broker.subscribe(GROUP, [self.topic])
-        self._waiting, self._cold = -1, True
+        self._ends, self._cold = Ends(), True
         # A cache that is away never holds trades back: the next batch that reaches it writes it anew.
         with suppress(CacheFault):
             self._update_cache([])
@@ -76,22 +79,19 @@ class FixedTopicWork:
     def turn(self) -> bool:
         """Handle one batch; True if there may be more."""
         self._confirm()
+        self._look()
         batch, self._ahead = self._ahead, None
         records = batch.records if batch else self._poll()
-        if not records:
-            return False
-        self._handle(records, batch)
-        self._count_down(len(records))
-        return True
+        if records:
+            self._handle(records, batch)
+        return bool(records)
 
     def _poll(self) -> Sequence[Record]:
-        """Return what waits, a small batch after a moment's growth; empty when the topic is read to its end."""
+        """Return what waits, a small batch after a moment's growth."""
         assert self._subscription is not None  # noqa: S101 - the runner opens before the first turn
         began = time.monotonic()
         records = self._subscription.poll(POLL, BATCH)
-        if not records:
-            self._note_idle(timedelta(seconds=time.monotonic() - began))
-        elif len(records) < BATCH:
+        if 0 < len(records) < BATCH:
             self._session.stop.wait(LINGER)
             records += self._subscription.poll(0, BATCH - len(records))
         if records:
@@ -99,18 +99,17 @@ class FixedTopicWork:
         return records
 
     def beat(self) -> None:
-        """Tell how far behind we are, and see what waits: a busy topic is never empty, yet it is read."""
+        """Name what the topic lost before we could read it."""
         if self._subscription is None:
             return
         self._meter.beat()
         for loss in self._subscription.take_losses():
             self._meter.lost(loss.count)
             log.error("records lost", topic=loss.topic, after=loss.position, count=loss.count)
-        began, lag = time.monotonic(), self._subscription.lag()
-        log.debug("consumer", lag=lag)
-        if self._waiting < 0:
-            self._waiting, self._waited_at = lag, began
-            self._count_down(0)
+
+    def meanwhile(self) -> None:
+        """Leave the topic to others while we are in Error."""
+        self.close()
 
     def close(self) -> None:
         """Give the subscription back; what is not committed comes again."""
@@ -126,23 +125,18 @@ class FixedTopicWork:
             with suppress(cache.CacheUnavailable):
                 cache.confirm()
 
-    def _note_idle(self, ago: timedelta) -> None:
-        if self._idle % DRAINED_EVERY == 0:
-            self.content.drained(ago)
-        self._idle += 1
-
-    def _count_down(self, stored: int) -> None:
-        """Note when all that waited at a beat is stored."""
-        if self._waiting < 0:
+    def _look(self) -> None:
+        """Note up to when all that lay in the topic is stored, by us and by those who share it with us."""
+        now = time.monotonic()
+        if now - self._looked < LOOK_EVERY or self._subscription is None:
             return
-        self._waiting -= stored
-        if self._waiting <= 0:
-            self.content.drained(timedelta(seconds=time.monotonic() - self._waited_at))
-            self._waiting = -1
+        self._looked = now
+        at = database_now()  # first: what is published while we ask is not claimed to be stored
+        if known := self._ends.look(self._subscription.progress(), at):
+            self.content.drained(known)
 
     def _handle(self, records: Sequence[Record], batch: Batch[Any] | None) -> None:
         actor = self._session.actor
-        self._idle = 0
         actor.message_received()
         with self._meter.part("decode"):
             batch = batch or self.content.read(records)

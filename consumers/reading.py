@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from django.conf import settings
-
-from streaming.connect import connect
+from actors.broker import configured_broker
 from streaming.errors import StreamLost, TopicMissing
 from streaming.port import Broker, Subscription
 
@@ -30,7 +28,7 @@ class Reading:
         self.close()
         if not topics:
             return {}
-        broker = connect(settings.STREAM_URL, settings.STREAM_MAXLEN)
+        broker = configured_broker()
         try:
             self._open(broker, topics)
         except StreamLost:

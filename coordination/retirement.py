@@ -11,15 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
-from django.conf import settings
 
+from actors.broker import configured_broker
 from actors.faults import backoff, reason_of
 from coordination import silence
 from datastore import dynamic_topics, feeds, streams
 from datastore.dynamic_topics import ToDo
 from datastore.models import DynamicTopic
 from metering.table import TOPIC_FAILURES
-from streaming.connect import connect
 from streaming.errors import StreamError
 
 log = structlog.get_logger(__name__)
@@ -67,7 +66,7 @@ class Retirement:
 
 
 def _delete_all(over: Sequence[int]) -> bool:
-    admin = connect(settings.STREAM_URL, settings.STREAM_MAXLEN).admin()
+    admin = configured_broker().admin()
     try:
         for topic in DynamicTopic.objects.filter(pk__in=over).order_by("pk"):
             was_there = admin.delete_topic(topic.name)

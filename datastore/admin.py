@@ -21,6 +21,7 @@ from datastore.models import (
     Candle,
     CandleDifference,
     Coverage,
+    CoverageChange,
     DatastoreRequest,
     DeadLetter,
     Feed,
@@ -121,6 +122,15 @@ class GapRepairAdmin(LookOnly):
 
     list_display = ["market", "resolution", exact("start"), exact("stop"), "reason", "attempts", "next_try", "final"]
     list_filter = ["final", "resolution", "market"]
+    list_select_related = ["market"]
+
+
+@admin.register(CoverageChange)
+class CoverageChangeAdmin(LookOnly):
+    """Stretches whose certificate changed, by the version that shows it."""
+
+    list_display = ["market", "version", "what", "resolution", exact("start"), exact("stop")]
+    list_filter = ["what", "resolution", "market"]
     list_select_related = ["market"]
 
 

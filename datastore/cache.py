@@ -2,7 +2,8 @@
 
 A cold, stale or absent cache changes the time of an answer, never its truth. Key `ck:market:<symbol>`, a hash of
 series, version, watermark and now (ms of the provider's clock), confirmed (Valkey's clock, microseconds: the database
-held nothing newer then) and candles (JSON by resolution). A write that raises it wakes the readers of `ck:changes`.
+held nothing newer then) and candles (JSON by resolution). A write that raises it wakes the readers of `ck:changes`:
+they are told `key version confirmed`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from datastore.queries import fetch_all
 from datastore.statements import statement
 from datastore.writes import MarketChange
 
+CHANGES = "ck:changes"
 LIFETIME = 3600  # seconds; a market that trades is written far more often
 CONFIRMED_FOR = 700  # milliseconds in which no other process needs to confirm again
 
@@ -42,7 +44,7 @@ for i, key in ipairs(KEYS) do
     end
     redis.call('EXPIRE', key, ARGV[1])
     if newer or candles ~= '' then
-      redis.call('PUBLISH', 'ck:changes', key .. ' ' .. version)
+      redis.call('PUBLISH', 'ck:changes', key .. ' ' .. version .. ' ' .. ARGV[2])
       raised = raised + 1
     end
   end

@@ -15,14 +15,15 @@ def provider_now() -> datetime:
     return now
 
 
+def database_now() -> datetime:
+    """Return the database's time, by which its rows are dated."""
+    now: datetime = fetch_value("select clock_timestamp()")
+    return now
+
+
 def provider_time_known() -> bool:
     """Tell whether any stamp of the provider was ever seen."""
     return bool(fetch_value("select provider_time_known()"))
-
-
-def database_now() -> int:
-    """Return the database's own time in microseconds."""
-    return int(fetch_value("select micros(clock_timestamp())"))
 
 
 def save_clock(offset: timedelta, floor: datetime) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from django.db.models.functions import Now
 
+from datastore.changes import note_hole
 from datastore.holes import refused, unanswered
 from datastore.intervals import SECOND, Interval, micros_of, moment, subtract
 from datastore.models import FetchRequest, GapRepair, Market
@@ -48,6 +49,7 @@ def refuse(market: Market, resolution: int, start: datetime, stop: datetime, rea
     bounds = micros_of(start), micros_of(stop)
     if not subtract([bounds], refused(market, resolution, start, stop)):
         return False
+    note_hole(market, resolution, start, stop)
     holes = GapRepair.objects.filter(market=market, resolution=resolution)
     alike = holes.filter(final=True, reason=reason, start__lte=stop, stop__gte=start)
     for other in alike:

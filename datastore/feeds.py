@@ -47,6 +47,11 @@ def acknowledged_until(market: Market) -> datetime | None:
     return until
 
 
+def note_read(topic: str, at: datetime) -> None:
+    """Note that all that lay in a topic at a time of the database's clock is read and stored, by whomever."""
+    execute(statement("known", "note_read"), {"topic": topic, "at": at})
+
+
 def note_drained(topic: str, ago: timedelta = timedelta(0)) -> None:
     """Note that the consumer has read and stored its topic to the end; ago: since its empty poll began."""
     note_all_drained({topic: ago})

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models.functions import Now
 
 from datastore.clock import provider_now, provider_time_known
 from datastore.endings import fail, finish, refuse
@@ -77,12 +76,12 @@ def conclude(markets: Collection[Market], touched: Collection[int]) -> list[Mark
     return [MarketChange(symbols[pk], pk, version, changed, 0, watermark) for pk, version, changed, watermark in rows]
 
 
-def settle_published(ago: timedelta) -> int:
-    """End or queue again the requests that were published longer ago than this; return how many.
+def settle_published(at: datetime) -> int:
+    """End or queue again the requests that were published before a time of the database's clock; return how many.
 
-    For the consumer that has just found its topic read to the end: their last record is not coming any more.
+    For a consumer that has found all of the topic stored that lay in it then: their last record is not coming any more.
     """
-    waiting = FetchRequest.objects.filter(state=FetchRequest.State.PUBLISHED, published_at__lt=Now() - ago)
+    waiting = FetchRequest.objects.filter(state=FetchRequest.State.PUBLISHED, published_at__lt=at)
     found = list(waiting.values_list("pk", "market_id").order_by("market_id"))
     for request_id, market_id in found:
         with transaction.atomic():

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
+from datastore.changes import note_hole
 from datastore.models import DynamicTopic, GapRepair, Market, Pair
 
 SYMBOL = re.compile(r"(?P<exchange>[a-z0-9_.-]{1,40}):(?P<base>[A-Z0-9*._]{1,30})-(?P<quote>[A-Z0-9*._]{1,30})")
@@ -65,10 +66,10 @@ def unfollow(market: Market) -> bool:
     """Take a market out of the always-on set, its data stay; False where it was not in it."""
     market.followed = False
     with transaction.atomic():
-        Market.objects.select_for_update(no_key=True).get(pk=market.pk)
+        locked = Market.objects.select_for_update(no_key=True).get(pk=market.pk)
         left = Market.objects.filter(pk=market.pk, followed=True).update(followed=False)
         if not kept().filter(pk=market.pk).exists():
-            forget_holes(market)
+            forget_holes(locked)
     return bool(left)
 
 
@@ -79,11 +80,14 @@ def kept() -> QuerySet[Market]:
 
 
 def forget_holes(market: Market) -> None:
-    """Forget the holes of a market that is not kept any more, the final ones aside; the caller holds its lock.
+    """Forget the holes of a market that is not kept any more, the final ones aside; `market` was read under its lock.
 
     Nobody repairs them now, so a reader's question fetches them again.
     """
-    forgotten, _ = GapRepair.objects.filter(market=market, final=False).delete()
+    holes = GapRepair.objects.filter(market=market, final=False)
+    for hole in holes:
+        note_hole(market, hole.resolution, hole.start, hole.stop)
+    forgotten, _ = holes.delete()
     if forgotten:
         Market.objects.filter(pk=market.pk).update(version=F("version") + 1)
 

@@ -47,6 +47,12 @@ def execute(statement: str, parameters: Any = ()) -> None:
         cursor.execute(statement, parameters)
 
 
+def run_script(text: str) -> None:
+    """Run statements without parameters, one after the other."""
+    with connection.cursor() as cursor:
+        cursor.execute(text)
+
+
 @contextmanager
 def snapshot() -> Iterator[None]:
     """Let all statements read the same moment; inside a caller's transaction the caller's isolation holds."""

@@ -17,6 +17,7 @@ from itertools import groupby
 from django.db import transaction
 
 from datastore import cache, fetches
+from datastore.changes import note_hole
 from datastore.clock import provider_now, provider_time_known
 from datastore.history import conclude
 from datastore.holes import ahead, named_holes, refused
@@ -85,6 +86,8 @@ def _scan_resolution(market: Market, resolution: int) -> bool:
     holes = _joined(_ask(market, resolution, list(_found(market, resolution, rows))))
     known = {(row.start, row.stop): row for row in rows}
     changed = [_write(market, resolution, known.pop((hole.start, hole.stop), None), hole) for hole in holes]
+    for row in known.values():
+        note_hole(market, resolution, row.start, row.stop)
     closed, _ = GapRepair.objects.filter(pk__in=[row.pk for row in known.values()]).delete()
     return any(changed) or closed > 0
 
@@ -176,6 +179,7 @@ def _write(market: Market, resolution: int, row: GapRepair | None, hole: Hole) -
     row.reason, row.attempts, row.next_try = told
     row.version = market.version + 1
     row.save()
+    note_hole(market, resolution, hole.start, hole.stop)
     return True
 
 

@@ -6,11 +6,10 @@ stored and claims nothing; what is refused again becomes a dead letter of its ow
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.db.models.functions import Now
 
+from actors.broker import configured_broker
 from datastore.models import DeadLetter
-from streaming.connect import connect
 from streaming.errors import BadRecord, TopicMissing
 from streaming.port import Message
 
@@ -30,7 +29,7 @@ def replay(letter: DeadLetter, by: str) -> None:
     """Publish a letter's bytes to its topic again, and note by whom. Raises NotReplayable, StreamUnavailable."""
     if reason := obstacle(letter):
         raise NotReplayable(reason)
-    publisher = connect(settings.STREAM_URL, settings.STREAM_MAXLEN).publisher()
+    publisher = configured_broker().publisher()
     try:
         publisher.publish(letter.topic, [Message(letter.market or "", bytes(letter.raw))])
     except TopicMissing:

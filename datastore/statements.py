@@ -15,6 +15,11 @@ def statement(file: str, name: str) -> str:
     return _statements(file)[name]
 
 
+def script(name: str) -> str:
+    """Return the whole of sql/<name>.sql."""
+    return (FOLDER / f"{name}.sql").read_text()
+
+
 @cache
 def _statements(file: str) -> dict[str, str]:
     _, *parts = _NAME.split((FOLDER / f"{file}.sql").read_text())

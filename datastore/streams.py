@@ -6,7 +6,7 @@ asks for a market and timeframe that has an alive stream gets that one, its leas
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -67,6 +67,11 @@ def ask(market: Market, timeframe: str, by: str, spend: Spend | None = None) -> 
 def renew(stream_id: int) -> bool:
     """Let the lease begin anew; False where the stream is not alive."""
     return bool(alive().filter(pk=stream_id).update(lease_until=Now() + _lease()))
+
+
+def renew_all(stream_ids: Collection[int]) -> None:
+    """Let the leases of these streams begin anew, those that are alive: somebody follows them."""
+    alive().filter(pk__in=stream_ids).update(lease_until=Now() + _lease())
 
 
 def end(stream_id: int, by: str) -> bool:

@@ -1,8 +1,8 @@
-"""Scheduled jobs of the Datastore: find holes, delete old trades, prove stored candles."""
+"""Scheduled jobs of the Datastore: find holes, refresh aggregates, delete old trades, prove stored candles."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 from celery import shared_task
@@ -10,15 +10,14 @@ from django.conf import settings
 
 from datastore import repair
 from datastore.budget import forget_spending
+from datastore.changes import forget_old_changes
 from datastore.clock import provider_now
 from datastore.models import Market
-from datastore.retention import delete_old_trades, forget_old_feeds
-from datastore.verify import differences
+from datastore.retention import forget_old_feeds
+from datastore.rollups import rollups
 from metering.table import UNLIKE_TRADES
 
 log = structlog.get_logger(__name__)
-
-VERIFIED = timedelta(days=2)  # every day is proven twice: the second time with what came late
 
 
 @shared_task(name="datastore.scan_gaps")
@@ -29,27 +28,41 @@ def scan_gaps() -> None:
 
 @shared_task(name="datastore.retention")
 def retention() -> None:
-    """Delete the trades that are older than TICK_RETENTION_DAYS, what is known of their feeds, and old spendings."""
+    """Delete the trades that are older than TICK_RETENTION_DAYS, their feeds, old changes and old spendings."""
     now = provider_now()
-    for market in Market.objects.order_by("id"):
-        if deleted := delete_old_trades(market, now, settings.TICK_RETENTION_DAYS):
-            log.info("old trades deleted", market=market.symbol, trades=deleted)
+    for symbol, deleted in rollups().delete_old_trades(now, settings.TICK_RETENTION_DAYS).items():
+        log.info("old trades deleted", market=symbol, trades=deleted)
     forget_spending()
+    forget_old_changes()
     if forgotten := forget_old_feeds(now, settings.TICK_RETENTION_DAYS):
         log.info("old feeds forgotten", feeds=forgotten)
 
 
 @shared_task(name="datastore.verify")
 def verify() -> None:
-    """Make the candles of the last days anew from their trades; every difference is an error in the log."""
+    """Hold candles against what their trades make; every difference is an error in the log."""
     now = provider_now()
+    since = rollups().proven_since(now)
     for market in Market.objects.order_by("id"):
-        verify_market(market, now - VERIFIED, now)
+        verify_market(market, since, now)
+
+
+@shared_task(name="datastore.aggregate")
+def aggregate() -> None:
+    """Bring the aggregates up to date, where this database has any."""
+    rollups().refresh()
+
+
+@shared_task(name="datastore.pack")
+def pack() -> None:
+    """Put the trades of days that are over into the columnstore, where this database has one."""
+    if days := rollups().pack(provider_now()):
+        log.info("trades packed", days=days)
 
 
 def verify_market(market: Market, start: datetime, stop: datetime) -> int:
     """Log every candle of [start, stop) that is not what its trades make; return how many."""
-    found = differences(market, start, stop)
+    found = rollups().differences(market, start, stop)
     for one in found:
         told = {"resolution": one.resolution, "open_time": one.open_time.isoformat()}
         log.error("candle differs from its trades", market=market.symbol, **told, stored=one.stored, made=one.computed)

@@ -18,6 +18,18 @@ class Difference:
     stored: tuple[str, ...] | None  # None: not stored
     computed: tuple[str, ...] | None  # None: no trades
 
+    @classmethod
+    def of(
+        cls, resolution: int, open_time: datetime, stored: list[str] | None, computed: list[str] | None
+    ) -> Difference:
+        """Return what a row of the database tells."""
+        return cls(resolution, open_time, tuple(stored) if stored else None, tuple(computed) if computed else None)
+
+    @property
+    def place(self) -> tuple[int, datetime]:
+        """Return which candle it is."""
+        return self.resolution, self.open_time
+
 
 def differences(market: Market, start: datetime, stop: datetime) -> list[Difference]:
     """Return every candle of the UTC days that [start, stop) touches that differs in a digit from its trades.
@@ -25,7 +37,4 @@ def differences(market: Market, start: datetime, stop: datetime) -> list[Differe
     Days whose trades retention has deleted are left out.
     """
     rows = fetch_all("select * from differences(%s, %s, %s)", [market.pk, start, stop])
-    return [
-        Difference(resolution, open_time, stored and tuple(stored), computed and tuple(computed))
-        for resolution, open_time, stored, computed in rows
-    ]
+    return [Difference.of(*row) for row in rows]

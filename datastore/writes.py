@@ -16,6 +16,7 @@ from typing import Any
 
 from django.conf import settings
 
+from datastore.days import pieces
 from datastore.models import Market
 from datastore.positions import Advance, Position, Span, advance
 from datastore.prepared import Key, Prepared, prepare
@@ -89,8 +90,12 @@ def cancel(market: Market, ts: datetime, trade_id: str) -> bool:
 
 
 def rebuild(market: Market, start: datetime, stop: datetime) -> bool:
-    """Make the candles of [start, stop) anew from their trades; True if any came out otherwise than it was stored."""
-    return bool(fetch_value("select rebuild(%s, %s, %s)", [market.pk, start, stop]))
+    """Make the candles of [start, stop) anew from their trades; True if any came out otherwise than it was stored.
+
+    A day at a time: writers of this market wait for one day at the most, and a hypertable searches one day's chunk.
+    """
+    done = [fetch_value("select rebuild(%s, %s, %s)", [market.pk, *piece]) for piece in pieces(start, stop)]
+    return any(done)
 
 
 def digest(market: Market) -> str:

@@ -14,6 +14,7 @@ import structlog
 from django.conf import settings
 from django.db.models.functions import Now
 
+from actors.broker import configured_broker
 from actors.errors import LastingFault, PlatformFault, RequestFault
 from actors.faults import backoff, reset_delay
 from actors.models import Actor
@@ -31,7 +32,6 @@ from ingestion.models import Producer, Target
 from ingestion.pool import ROLE, held_up, make_pool
 from ingestion.providers.client import RestClient, beside
 from ingestion.providers.rest import Outcome, Page, RateLimited, Refused, Unauthorized, Unavailable
-from streaming.connect import connect
 from streaming.errors import PublishFailed, StreamLost, StreamUnavailable
 from streaming.history import FetchDone, FetchFailed, HistoryRecord, encode_history
 from streaming.port import Message, Publisher
@@ -100,7 +100,7 @@ class HistoryProducer:
         if self._lease is None or self._lease.over:
             return
         self._disconnect()
-        broker = connect(settings.STREAM_URL, settings.STREAM_MAXLEN)
+        broker = configured_broker()
         admin = broker.admin()
         admin.create_topic(CANDLE_DATA.name, CANDLE_DATA.partitions)
         admin.close()

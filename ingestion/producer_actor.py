@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
-from django.conf import settings
 
+from actors.broker import configured_broker
 from actors.errors import LastingFault, PlatformFault, RouteFault
 from actors.models import Actor
 from actors.secrets import without_secrets
@@ -26,7 +26,6 @@ from ingestion.outbox import Outbox
 from ingestion.subscriptions import NOTHING, look
 from ingestion.timekeeping import Timekeeper
 from ingestion.topic_rows import answer
-from streaming.connect import connect
 from streaming.port import Publisher
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Watermark
 from streaming.topics import TICK_DATA
@@ -70,7 +69,7 @@ class LiveProducer:
         self._time.recall()
         if self._publisher is not None:
             self._publisher.close()
-        broker = connect(settings.STREAM_URL, settings.STREAM_MAXLEN)
+        broker = configured_broker()
         admin = broker.admin()
         admin.create_topic(TICK_DATA.name, TICK_DATA.partitions)
         admin.close()

@@ -28,7 +28,7 @@ class Timekeeper:
     def measure(self) -> None:
         """Compare the database's clock with ours."""
         before = self.monotonic()
-        database = stored_clock.database_now()
+        database = micros_of(stored_clock.database_now())
         middle = (before + self.monotonic()) / 2
         self._ahead = database - round(middle * SECOND)
 

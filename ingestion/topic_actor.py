@@ -10,11 +10,11 @@ from contextlib import closing
 from threading import Event
 
 import structlog
-from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from actors.broker import configured_broker
 from actors.errors import RouteFault
 from actors.faults import reason_of, reset_delay
 from actors.models import Actor
@@ -22,7 +22,6 @@ from actors.runner import run
 from actors.session import ActorSession
 from datastore.models import DynamicTopic
 from ingestion.models import Producer
-from streaming.connect import connect
 from streaming.errors import StreamError
 from streaming.port import TopicAdmin
 
@@ -92,7 +91,7 @@ class TopicProducer:
 
     def _create(self, name: str) -> None:
         try:
-            with closing(connect(settings.STREAM_URL, settings.STREAM_MAXLEN).admin()) as admin:
+            with closing(configured_broker().admin()) as admin:
                 # A database that was away for a moment must not make us take our own topic for somebody else's.
                 self._made = self._made or admin.create_topic(name)
                 if self._made and not self._note(name):

@@ -59,6 +59,11 @@ DIFFERENCES = _counter("reconciliation_differences_total", "Candles unlike the p
 UNLIKE_TRADES = _counter("verify_differences_total", "Candles unlike their trades.", "market")
 TOPIC_SECONDS = _histogram("topic_seconds", "From a dynamic topic's request to the step.", SPANS, "step")
 TOPIC_FAILURES = _counter("topic_failures_total", "Dynamic topics given up.", "reason")
+SSE_EVENTS = _counter("sse_events_total", "Events sent to those who follow a series.")
+SSE_MERGED = _counter("sse_merged_total", "Changes that reached a slow reader as part of a later one.")
+SSE_SNAPSHOTS = _counter("sse_snapshots_total", "Snapshots instead of changes.")
+SSE_CUT = _counter("sse_cut_total", "Connections cut because they took nothing.")
+SSE_DELAY = _histogram("sse_delay_seconds", "From a change's commit to its hand-over to all who follow.", SPANS)
 
 COUNTED: tuple[Counter | Histogram, ...] = (
     TRADES_RECEIVED,
@@ -80,6 +85,11 @@ COUNTED: tuple[Counter | Histogram, ...] = (
     UNLIKE_TRADES,
     TOPIC_SECONDS,
     TOPIC_FAILURES,
+    SSE_EVENTS,
+    SSE_MERGED,
+    SSE_SNAPSHOTS,
+    SSE_CUT,
+    SSE_DELAY,
 )
 
 # --- read when somebody asks ---
@@ -100,6 +110,7 @@ RECONCILED_AGE = _figure("reconciled_age_seconds", "Provider's time since the ne
 LAG = _figure("consumer_lag_records", "Records that wait for their consumer.", "topic")
 BUDGET_LEFT = _figure("provider_budget_left", "Calls that the window still allows.", "window")
 BUDGET_LIMIT = _figure("provider_budget_limit", "Calls that the window allows in all.", "window")
+SSE_FOLLOWERS = _figure("sse_followers", "Connections that follow a series.", "process")
 MISSING_PART = _figure("scrape_failed", "1 where a part of this page could not be read.", "part")
 
 FIGURES: tuple[Figure, ...] = (
@@ -120,6 +131,7 @@ FIGURES: tuple[Figure, ...] = (
     LAG,
     BUDGET_LEFT,
     BUDGET_LIMIT,
+    SSE_FOLLOWERS,
     MISSING_PART,
 )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from streaming.errors import GroupLost, PublishFailed, StreamUnavailable, TopicMissing
-from streaming.port import Loss, Message, Record, check
+from streaming.port import Loss, Message, Progress, Record, check
 from streaming.topics import legal
 
 
@@ -33,6 +33,8 @@ class _Log:
 
 class MemoryBroker:
     """Topics in this process. A position is the record's number in its topic, from 1."""
+
+    shares = False
 
     _named: ClassVar[dict[str, MemoryBroker]] = {}
 
@@ -189,10 +191,15 @@ class MemorySubscription:
 
     def lags(self) -> dict[str, int]:
         """Return the same of each topic apart."""
+        return {topic: stand.end - stand.done for topic, stand in self.progress().items()}
+
+    def progress(self) -> dict[str, Progress]:
+        """Return how far the group is, by topic."""
         self._own()
         with self._broker._changed:
             logs = {topic: self._log(topic) for topic in self._read}
-            return {topic: log.added - max(log.trimmed, log.groups[self._group]) for topic, log in logs.items()}
+            dones = (max(log.trimmed, log.groups[self._group]) for log in logs.values())
+            return {topic: Progress(done, logs[topic].added) for topic, done in zip(logs, dones, strict=True)}
 
     def take_losses(self) -> list[Loss]:
         """Return the losses seen since the last call."""

@@ -5,7 +5,8 @@
 3. `commit` names the records done; callers commit only after the database has. What was not committed comes again
    after a restart.
 4. A group's first start reads from the beginning of the topic.
-5. `poll` returns within its timeout, empty when nothing is there.
+5. `poll` returns within its timeout, empty when nothing is there (for this reader; a timeout of 0 only takes what is
+   at hand). Where the reader has just come, or records are known to be there, it may take some seconds more.
 6. Retention may drop unread records. `lag` counts what is still unread, and every loss is named once by
    `take_losses`, with its position.
 7. A lost group or topic raises GroupLost or TopicMissing, it is not retried for ever.
@@ -13,6 +14,8 @@
    caller resends them first and in order.
 9. `create_topic` may be repeated and says whether it created.
 10. One thread owns a subscription; a subscription names its topics.
+11. `progress` tells of the whole group and of every partition, whoever reads it: a reader that shares a topic with
+    others must not take its own silence for the end.
 
 Every method may raise StreamUnavailable, and comes back by itself: the next call connects anew. A broker that does not
 answer at all holds a call for less than five seconds.
@@ -20,9 +23,9 @@ answer at all holds a call for less than five seconds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -57,11 +60,22 @@ class Loss:
     count: int
 
 
+class Progress(NamedTuple):
+    """How far a group is in one partition, both counted as its broker counts records."""
+
+    done: int  # committed, or gone by retention
+    end: int  # ever published
+
+
 class Publisher(Protocol):
     """Writes records; safe to use from one thread."""
 
     def publish(self, topic: str, messages: Sequence[Message]) -> None:
-        """Return when all are acknowledged. Raises PublishFailed, TopicMissing, BadRecord (nothing was sent)."""
+        """Return when all are acknowledged. Raises PublishFailed, TopicMissing, BadRecord.
+
+        A BadRecord of check() below: nothing was sent. One that the broker refuses: the others may be there, and are
+        to be sent again without it.
+        """
 
     def close(self) -> None:
         """Give the connection back."""
@@ -81,6 +95,9 @@ class Subscription(Protocol):
 
     def lags(self) -> dict[str, int]:
         """Return the same of each topic apart: 0 says that all of it that lay there at the call is committed."""
+
+    def progress(self) -> Mapping[str, Progress]:
+        """Return how far the whole group is, by partition. Raises StreamLost."""
 
     def take_losses(self) -> list[Loss]:
         """Return the losses seen since the last call."""
@@ -107,6 +124,8 @@ class TopicAdmin(Protocol):
 
 class Broker(Protocol):
     """One broker: the factory of the three roles above (streaming.connect.connect gives the configured one)."""
+
+    shares: bool  # whether subscriptions of one group read a topic together; else only one may read it at a time
 
     def publisher(self) -> Publisher:
         """Return a new publisher."""

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
 from streaming.errors import PublishFailed, StreamUnavailable, TopicMissing
-from streaming.port import Loss, Message, Record, check
+from streaming.port import Loss, Message, Progress, Record, check
 from streaming.redis_link import Link, Part
 from streaming.redis_place import Place, State
 from streaming.redis_scripts import COMMIT, CREATE, LOOK, OPEN, PUBLISH
@@ -32,6 +32,8 @@ def _key(topic: str) -> str:
 
 class RedisBroker:
     """Streams on one server; every role has a connection of its own."""
+
+    shares = False
 
     def __init__(self, url: str, maxlen: int) -> None:
         """Keep at most about maxlen records per topic (a hundred more may stay). Raises StreamError for a bad URL."""
@@ -146,12 +148,14 @@ class RedisSubscription:
 
     def lags(self) -> dict[str, int]:
         """Return the same of each topic apart."""
+        return {topic: stand.end - stand.done for topic, stand in self.progress().items()}
+
+    def progress(self) -> dict[str, Progress]:
+        """Return how far the group is, by topic."""
         self._own()
-        states = [State(*state) for state in self._link.ask(*self._look())]
-        return {
-            place.topic: state.added - max(state.read, state.trimmed)
-            for place, state in zip(self._places, states, strict=True)
-        }
+        states = (State(*state) for state in self._link.ask(*self._look()))
+        stands = (Progress(max(state.read, state.trimmed), state.added) for state in states)
+        return {place.topic: stand for place, stand in zip(self._places, stands, strict=True)}
 
     def take_losses(self) -> list[Loss]:
         """Return the losses seen since the last call."""

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from config import embedded
+from config import embedded, kafka
 from config.supervision.child import Child, Program
 from config.supervision.output import Output
 from config.supervision.servers import database_refusal, postgres_program, valkey_program, valkey_refusal
@@ -18,7 +18,18 @@ from tests.waiting import until
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=128MB", "max_connections=200")
 HOME = Path(tempfile.mkdtemp(prefix="ck-test-"))
 # Tests set what they need; the developer's own environment must not leak into them.
-OURS = ("HOST", "PORT", "MARKETS", "STREAM_URL", "SIMULATOR_ARGS", "SIMULATOR_PORT", "VALKEY_PORT", "DATABASE_POOL")
+OURS = (
+    "HOST",
+    "PORT",
+    "SSE_PORT",
+    "SSE_URL",
+    "MARKETS",
+    "STREAM_URL",
+    "SIMULATOR_ARGS",
+    "SIMULATOR_PORT",
+    "VALKEY_PORT",
+    "DATABASE_POOL",
+)
 OURS += ("CRYPTOCOMPARE_REST_URL", "CRYPTOCOMPARE_WS_URL", "CRYPTOCOMPARE_API_KEY", "ADMIN_PASSWORD", "DEBUG")
 OURS += (
     "ALLOWED_HOSTS",
@@ -42,6 +53,8 @@ OURS += (
     "FETCH_BUDGET_PER_KEY",
     "CORS_ORIGINS",
     "METRICS_DIR",
+    *kafka.NAMES,
+    "KAFKA_REPLICATION_FACTOR",
 )
 
 
@@ -62,14 +75,23 @@ def _start(program: Program) -> Child:
     return child
 
 
+def _start_postgres() -> tuple[str, list[Child]]:
+    """Return the address of a database of our own, or of the one that TIMESCALE_URL names, if it is to serve all."""
+    if "TESTS_ON_TIMESCALE" in os.environ and (elsewhere := os.environ.get("TIMESCALE_URL")):
+        return elsewhere, []
+    embedded.prepare_postgres(HOME)
+    url = embedded.postgres_url(HOME, "postgres")
+    postgres = _start(postgres_program(HOME, *FAST))
+    _await(postgres, lambda: database_refusal(url))
+    return url, [postgres]
+
+
 def _start_servers() -> list[Child]:
     HOME.chmod(0o755)
-    embedded.prepare_postgres(HOME)
     port = embedded.free_port()
-    database_url = embedded.postgres_url(HOME, "postgres")
     redis_url = embedded.valkey_url(HOME, port)
-    postgres, valkey = _start(postgres_program(HOME, *FAST)), _start(valkey_program(HOME, port))
-    _await(postgres, lambda: database_refusal(database_url))
+    database_url, postgres = _start_postgres()
+    valkey = _start(valkey_program(HOME, port))
     _await(valkey, lambda: valkey_refusal(redis_url))
     for name in OURS:
         os.environ.pop(name, None)
@@ -85,7 +107,7 @@ def _start_servers() -> list[Child]:
         FETCH_BUDGET_PER_ADDRESS="0",
         FETCH_BUDGET_PER_KEY="0",
     )
-    return [postgres, valkey]
+    return [*postgres, valkey]
 
 
 _children = _start_servers()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from django.core.management import call_command
 from django.db import connections
@@ -11,10 +12,29 @@ from django.db import connections
 from config.supervision.errors import StartError
 from config.supervision.provider import Identity
 
+if TYPE_CHECKING:
+    from datastore.editions import Standing
 
-def migrate() -> None:
-    """Bring the schema up to date."""
+
+def migrate() -> str:
+    """Bring the schema up to date; return which engine this database is, with what more its server could be.
+
+    Raises StartError where the trades are a hypertable that its server cannot serve.
+    """
+    from datastore.editions import standing
+
+    refuse_broken(standing())
     call_command("migrate", interactive=False, verbosity=0)
+    found = standing()
+    return f"{found.told}. {found.hint}" if found.hint else found.told
+
+
+def refuse_broken(found: Standing) -> None:
+    """Raise StartError where trades would be refused or lost."""
+    from datastore.editions import BROKEN
+
+    if found.case in BROKEN:
+        raise StartError(f"The database cannot be used: {found.told}. {found.hint}")
 
 
 def seed_markets(symbols: Sequence[str]) -> None:

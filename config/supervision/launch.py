@@ -74,6 +74,7 @@ class Launch:
             self.say(f"stopped {name}, left running by a start that was killed")
         wipe(processes.metrics_folder())
         check_free("PORT", settings.HOST, settings.PORT)
+        check_free("SSE_PORT", settings.HOST, settings.SSE_PORT)
         if settings.EMBEDDED_VALKEY:
             self.valkey_port = choose_port(self.home, "VALKEY_PORT", settings.VALKEY_PORT)
         if settings.EMBEDDED_SIMULATOR:
@@ -91,12 +92,12 @@ class Launch:
             "stream_url": redis_url if settings.EMBEDDED_STREAM else settings.STREAM_URL,
             "rest_url": f"http://{simulated}" if own_provider else settings.CRYPTOCOMPARE_REST_URL,
             "ws_url": f"ws://{simulated}/v2" if own_provider else settings.CRYPTOCOMPARE_WS_URL,
+            **settings.KAFKA_ENVIRONMENT,
         }
 
     def _start(self) -> None:
         self._start_servers()
-        first_start.migrate()
-        self.step("schema up to date")
+        self.step(f"schema up to date: {first_start.migrate()}")
         if password := first_start.make_admin(settings.ADMIN_PASSWORD):
             self.step(f"admin user made: admin, password {password} (shown only this once)")
         env = processes.environment(self.addresses)
@@ -122,8 +123,26 @@ class Launch:
         name = "Valkey" if settings.EMBEDDED_VALKEY else "REDIS_URL"
         url = self.addresses["redis_url"]
         servers.await_server(name, lambda: servers.valkey_refusal(url), self.supervisor)
-        self.step("cache and stream ready")
+        self.step("cache and stream ready" if settings.EMBEDDED_STREAM else "cache ready")
+        self._await_stream()
         servers.leave_addresses(self.home, self.addresses)
+
+    def _await_stream(self) -> None:
+        url = self.addresses["stream_url"]
+        if not settings.EMBEDDED_STREAM:
+            servers.await_server("STREAM_URL", lambda: servers.stream_refusal(url), self.supervisor)
+            self.step("stream ready")
+        for name, server in {"REDIS_URL": self.addresses["redis_url"], "STREAM_URL": url}.items():
+            self._check_eviction(name, server)
+
+    def _check_eviction(self, name: str, url: str) -> None:
+        """Refuse a server that throws away what it holds when it is full: records, jobs and budgets lie there."""
+        policy = servers.eviction(url) if url.startswith(("redis", "unix")) else None
+        fix = f"The server of {name} has maxmemory-policy {policy}. Set it to noeviction"
+        if policy and policy.startswith("allkeys"):
+            raise StartError(f"{fix}: it would throw away records and jobs when it is full.")
+        if policy:
+            self.say(f"{fix}: it may forget how often the provider was called.")
 
     def _await_database(self) -> None:
         own = settings.EMBEDDED_DATABASE
@@ -153,7 +172,7 @@ class Launch:
         reasons: list[str] = []
 
         def ready() -> bool:
-            reasons[:] = not_ready(settings.HOST, settings.PORT)
+            reasons[:] = not_ready(settings.HOST, settings.PORT) or no_streams(settings.HOST, settings.SSE_PORT)
             return not reasons
 
         while not self.supervisor.wait_for(ready, WEB_PATIENCE):
@@ -203,6 +222,19 @@ def not_ready(host: str, port: int) -> list[str]:
     return [f"{part}: {why}" for part, why in body.get("failing", {}).items()] or [f"HTTP {answer.status}"]
 
 
+def no_streams(host: str, port: int) -> list[str]:
+    """Ask the stream process whether it lives; return why not."""
+    connection = HTTPConnection(reachable(host), port, timeout=5)
+    try:
+        connection.request("GET", "/health/live")
+        connection.getresponse().read()
+    except (OSError, HTTPException) as error:
+        return [f"the stream process does not answer ({error})"]
+    finally:
+        connection.close()
+    return []
+
+
 def _allowed_name() -> str:
     # Our own question must come under a name that Django takes.
     name: str = settings.ALLOWED_HOSTS[0].lstrip(".")
@@ -217,6 +249,7 @@ def banner(provider: Identity, home: Path) -> list[str]:
         "",
         f"Candlekeep is ready: {base}/",
         f"  candles   curl '{base}/api/v1/candles?market={settings.MARKETS[0]}&timeframe=1m'",
+        f"  live      curl -NL '{base}/api/v1/candles/stream?market={settings.MARKETS[0]}&timeframe=1m'",
         f"  admin     {base}/admin/ (user admin)",
         f"  provider  {provider.name}",
         f"  data      {home}",

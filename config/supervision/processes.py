@@ -77,7 +77,10 @@ def given_addresses() -> dict[str, str]:
 
 def ours(env: Mapping[str, str]) -> dict[str, Program]:
     """Return every process of ours but the simulator, by name."""
-    return {program.name: program for program in (web_program(env), *actor_programs(env), *celery_programs(env))}
+    return {
+        program.name: program
+        for program in (web_program(env), sse_program(env), *actor_programs(env), *celery_programs(env))
+    }
 
 
 def simulator_program(port: int, env: Mapping[str, str]) -> Program:
@@ -103,6 +106,12 @@ def web_program(env: Mapping[str, str]) -> Program:
         argv[-1:-1] = ["--log-config", str(GRANIAN_LOGS)]
     pooled = {**env, "DATABASE_POOL": str(settings.DATABASE_POOL or WEB_THREADS)}
     return Program("web", (sys.executable, *argv), pooled, stage=WEB, cwd=BASE)
+
+
+def sse_program(env: Mapping[str, str]) -> Program:
+    """Return the process that serves streams; its readers come back by themselves."""
+    manage = str(BASE / "manage.py")
+    return Program("sse", (sys.executable, manage, "run_sse"), env, stage=WEB, cwd=BASE)
 
 
 def actor_programs(env: Mapping[str, str]) -> list[Program]:

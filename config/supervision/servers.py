@@ -1,15 +1,17 @@
-"""PostgreSQL and Valkey of this home: started, awaited, and their addresses left for commands in a second shell."""
+"""The servers we stand on: ours started, all awaited, and their addresses left for commands in a second shell."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from signal import SIGINT, SIGQUIT
 
 import psycopg
 import redis
+from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -18,6 +20,8 @@ from config.kept import replace_text
 from config.supervision.child import Program
 from config.supervision.errors import StartError
 from config.supervision.supervisor import Supervisor
+from streaming.connect import connect
+from streaming.errors import StreamError
 
 PATIENCE = 120.0  # seconds; after a crash a database replays its log first
 MURMUR = 10.0  # seconds between two lines that say what is waited for
@@ -66,6 +70,31 @@ def valkey_refusal(url: str) -> str | None:
     finally:
         client.close()
     return None
+
+
+def stream_refusal(url: str) -> str | None:
+    """Return None if the stream of this URL answers, else why not; a Kafka cluster is given five seconds."""
+    if url.startswith(("redis", "unix")):
+        return valkey_refusal(url)
+    try:
+        with closing(connect(url, settings.STREAM_MAXLEN, settings.KAFKA).admin()) as admin:
+            admin.topics()
+    except StreamError as error:
+        return str(error)
+    return None
+
+
+def eviction(url: str) -> str | None:
+    """Return by which policy this Redis or Valkey will throw keys away when it is full, None where it will not."""
+    client = redis.Redis.from_url(url, socket_connect_timeout=2, socket_timeout=2, decode_responses=True)
+    try:
+        memory = client.info("memory")
+    except redis.RedisError:  # some hosts answer everything but that
+        return None
+    finally:
+        client.close()
+    policy = str(memory.get("maxmemory_policy", "noeviction"))
+    return None if policy == "noeviction" or not memory.get("maxmemory") else policy
 
 
 def await_server(name: str, refusal: Callable[[], str | None], supervisor: Supervisor) -> None:

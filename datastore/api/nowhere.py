@@ -11,6 +11,7 @@ from datastore.api.errors import NotFound, shown
 
 ADDRESSES = (
     "candles",
+    "candles/stream",
     "coverage",
     "trades",
     "tickers",
@@ -20,6 +21,7 @@ ADDRESSES = (
     "backfill",
     "streams",
     "streams/{id}",
+    "streams/{id}/events",
     "dead-letters",
     "dead-letters/{id}",
     "dead-letters/{id}/replay",
@@ -29,7 +31,7 @@ ADDRESSES = (
     "docs",
 )
 # Designed, and not served yet: whoever knows the design is told so.
-LATER = ("candles/stream", "reconciliation", "digests", "udf", "binance")
+LATER = ("reconciliation", "digests", "udf", "binance")
 
 
 class Nowhere(APIView):

@@ -105,6 +105,12 @@ CANDLES: dict[str, Parser] = {
     "fill": OneOf(FILLS),
     "wait": parse_wait,
 }
+STREAM: dict[str, Parser] = {
+    "market": market_text,
+    "timeframe": parse_timeframe,
+    "cursor": str,
+    "limit": parse_limit,
+}
 BACKFILL: dict[str, Parser] = {
     "market": market_text,
     "timeframe": parse_timeframe,
@@ -137,6 +143,16 @@ class SeriesQuestion:
     numbers: str = "string"
     fill: str = NONE
     wait: float = DEFAULT_WAIT
+
+
+@dataclass(frozen=True, slots=True)
+class StreamQuestion:
+    """A series to follow: from a cursor on, else from its newest `limit` buckets."""
+
+    market: str
+    timeframe: str
+    cursor: str | None
+    limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +201,13 @@ def candles_question(query: Query) -> SeriesQuestion:
 def coverage_question(query: Query) -> SeriesQuestion:
     """Return what GET coverage asks for."""
     return SeriesQuestion(**_series(read(query, SERIES, required=ONE_SERIES)))
+
+
+def stream_question(query: Query) -> StreamQuestion:
+    """Return what GET candles/stream asks for."""
+    values = read(query, STREAM, required=ONE_SERIES)
+    limit = values.get("limit", DEFAULT_ROWS)
+    return StreamQuestion(values["market"], values["timeframe"], values.get("cursor"), limit)
 
 
 def backfill_question(query: Query) -> BackfillQuestion:

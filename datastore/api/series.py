@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -15,6 +16,7 @@ from datastore.merge import Segment, Series
 from datastore.shapes import EXACT, NUMBERS
 
 COLUMNS = ("time", "open", "high", "low", "close", "volume", "quote_volume", "trades", "source", "closed", "revision")
+STREAM = "/api/v1/candles/stream"
 # `numbers=float`: the same digits without quotes, not rounded to a float.
 NUMBER_SHAPES = {"string": EXACT, "float": NUMBERS}
 
@@ -57,10 +59,15 @@ def head_json(series: Series) -> dict[str, Any]:
         "watermark": ms(series.watermark),
         "version": series.version,
         "cursor": cursor(series),
-        "stream_url": None,
+        "stream_url": stream_url(series.market, series.timeframe),
         "complete": series.complete,
         "complete_until": ms(series.complete_until),
     }
+
+
+def stream_url(symbol: str, timeframe: str) -> str:
+    """Return the address at which a series is followed; `cursor` added to it, from the answer's own place on."""
+    return f"{STREAM}?{urlencode({'market': symbol, 'timeframe': timeframe}, safe=':')}"
 
 
 def segment_json(segment: Segment) -> dict[str, Any]:

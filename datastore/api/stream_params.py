@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
-from datastore.api.params import OneOf, Parser, Query, parse_limit, parse_timeframe, read
+from datastore.api.params import DEFAULT_ROWS, OneOf, Parser, Query, parse_limit, parse_timeframe, read
 from datastore.api.symbols import market_text
 from datastore.models import Stream
 
@@ -17,6 +18,14 @@ LISTED: dict[str, Parser] = {
     "limit": partial(parse_limit, most=MAX_STREAMS_SHOWN),
     "cursor": str,
 }
+EVENTS: dict[str, Parser] = {"cursor": str, "limit": parse_limit}
+
+
+class EventsQuestion(NamedTuple):
+    """From where on a stream is followed; limit counts the buckets of a snapshot."""
+
+    cursor: str | None
+    limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +42,12 @@ def stream_question(query: Query) -> tuple[str, str]:
     """Return the market and timeframe that POST streams names."""
     values = read(query, NEW, required=("market", "timeframe"))
     return values["market"], values["timeframe"]
+
+
+def events_question(query: Query) -> EventsQuestion:
+    """Return what GET streams/{id}/events asks for."""
+    values = read(query, EVENTS)
+    return EventsQuestion(values.get("cursor"), values.get("limit", DEFAULT_ROWS))
 
 
 def streams_question(query: Query) -> StreamsQuestion:

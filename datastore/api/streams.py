@@ -1,4 +1,4 @@
-"""POST streams, GET streams, GET, PUT and DELETE streams/{id}: what an application follows at run time."""
+"""Streams, what an application follows at run time: POST and GET streams; GET, PUT, DELETE and follow streams/{id}."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from datastore.api.compression import compressed
 from datastore.api.errors import BadParameters, Conflict, NotFound
 from datastore.api.instants import ms, to_ms
 from datastore.api.lookup import find_market, provider_json
-from datastore.api.params import no_question, posted, query_of
-from datastore.api.stream_params import StreamsQuestion, stream_question, streams_question
+from datastore.api.params import DEFAULT_ROWS, no_question, posted, query_of
+from datastore.api.stream import to_stream
+from datastore.api.stream_params import StreamsQuestion, events_question, stream_question, streams_question
 from datastore.models import Stream
 from datastore.obtainable import coordinator_runs
 from datastore.stream_steps import Step, steps_of
@@ -84,7 +85,7 @@ class OneStream(APIView):
         """Let its lease begin anew. 409 where it has ended."""
         stream = _find(int(number))
         if not streams.renew(stream.pk):
-            raise Conflict(f"Stream {number} is not alive any more. POST /api/v1/streams asks for another one.")
+            raise _over(number)
         return json_answer(_whole(_find(stream.pk)))
 
     def delete(self, request: Request, number: str) -> HttpResponse:
@@ -94,14 +95,33 @@ class OneStream(APIView):
         return json_answer(_whole(_find(stream.pk)), status=202)
 
 
+class StreamEvents(APIView):
+    """GET streams/{id}/events."""
+
+    def get(self, request: Request, number: str) -> HttpResponse:
+        """Lead to the stream's candles as they change; its lease is renewed while they are followed. 409 where it has
+        ended.
+        """
+        question = events_question(query_of(request))
+        stream = _find(int(number))
+        if not streams.renew(stream.pk):
+            raise _over(number)
+        again = events_url(stream)
+        if question.limit != DEFAULT_ROWS:
+            again += f"?limit={question.limit}"
+        return to_stream(
+            request, stream.market, stream.timeframe, again, question.cursor, question.limit, stream=stream.pk
+        )
+
+
 def address_of(stream: Stream) -> str:
     """Return where the stream is shown."""
     return f"/api/v1/streams/{stream.pk}"
 
 
-def followed_by(stream: Stream) -> dict[str, str | None]:
-    """Return the addresses at which the stream's candles are pushed; null: nothing is pushed yet."""
-    return {"stream_url": None, "events_url": None}
+def events_url(stream: Stream) -> str:
+    """Return where the stream's candles are pushed."""
+    return f"{address_of(stream)}/events"
 
 
 def stream_json(stream: Stream, progress: Progress | None) -> dict[str, Any]:
@@ -126,7 +146,7 @@ def stream_json(stream: Stream, progress: Progress | None) -> dict[str, Any]:
         "lag": known.lag,
         "newest": ms(known.newest),
         "last_price": known.price,
-        **followed_by(stream),
+        "events_url": events_url(stream),
     }
 
 
@@ -142,6 +162,10 @@ def _whole(stream: Stream) -> dict[str, Any]:
     if stream.state == State.REQUESTED and not coordinator_runs():
         shown["error"] = shown["error"] or NOBODY_MAKES
     return {**provider_json(), **shown, "steps": [step_json(step) for step in steps_of(stream)]}
+
+
+def _over(number: str) -> Conflict:
+    return Conflict(f"Stream {number} is not alive any more. POST /api/v1/streams asks for another one.")
 
 
 def _find(number: int) -> Stream:

@@ -11,12 +11,14 @@ from datastore.api.documentation import Docs, SchemaView
 from datastore.api.markets import Markets, OneMarket
 from datastore.api.nowhere import Nowhere
 from datastore.api.requests import Backfill, OneRequest
-from datastore.api.streams import OneStream, Streams
+from datastore.api.stream import CandleStream
+from datastore.api.streams import OneStream, StreamEvents, Streams
 from datastore.api.tickers import Tickers
 from datastore.api.trades import Trades
 
 urlpatterns = [
     path("candles", Candles.as_view()),
+    path("candles/stream", CandleStream.as_view()),
     path("coverage", CoverageView.as_view()),
     path("trades", Trades.as_view()),
     path("tickers", Tickers.as_view()),
@@ -26,6 +28,7 @@ urlpatterns = [
     path("backfill", Backfill.as_view()),
     path("streams", Streams.as_view()),
     re_path(r"^streams/(?P<number>[0-9]{1,18})$", OneStream.as_view()),
+    re_path(r"^streams/(?P<number>[0-9]{1,18})/events$", StreamEvents.as_view()),
     path("dead-letters", DeadLetters.as_view()),
     re_path(r"^dead-letters/(?P<number>[0-9]{1,18})$", OneDeadLetter.as_view()),
     re_path(r"^dead-letters/(?P<number>[0-9]{1,18})/replay$", Replay.as_view()),

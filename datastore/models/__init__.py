@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datastore.models.api_key import ApiKey
-from datastore.models.coverage import Coverage, DeadLetter, Feed, FeedPosition, GapRepair
+from datastore.models.coverage import Coverage, CoverageChange, DeadLetter, Feed, FeedPosition, GapRepair
 from datastore.models.fetch import FetchRequest
 from datastore.models.market import Market, Pair, ProviderClock
 from datastore.models.reconciliation import CandleDifference, Reconciliation
@@ -17,6 +17,7 @@ __all__ = [
     "Candle",
     "CandleDifference",
     "Coverage",
+    "CoverageChange",
     "DatastoreRequest",
     "DeadLetter",
     "DynamicTopic",

@@ -38,6 +38,35 @@ class Coverage(models.Model):
         return f"{self.market_id} {self.source} {self.start}..{self.stop}"
 
 
+class CoverageChange(models.Model):
+    """A stretch whose certificate changed with a version: a span began or grew, a hole opened, changed or was filled.
+
+    Coverage itself says only what is proven now: spans are joined, rows of holes go away. What follows a market reads
+    here what to look at again. Kept for as many versions as a cursor may be behind.
+    """
+
+    class What(models.TextChoices):
+        """What changed: who proves the stretch, or what is told of a hole."""
+
+        LIVE = "live"
+        PROVIDER = "provider"
+        HOLE = "hole"
+
+    market = models.ForeignKey(Market, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    version = models.BigIntegerField(help_text="The market's version that shows the change.")
+    what = models.TextField(choices=What.choices)
+    resolution = models.IntegerField(default=0, help_text="Seconds of the provider's answer or the hole, 0 for live.")
+    start = models.DateTimeField()
+    stop = models.DateTimeField()
+
+    class Meta:
+        db_table = "coverage_change"
+        indexes = [models.Index(fields=["market", "version"], name="coverage_change_version")]
+
+    def __str__(self) -> str:
+        return f"{self.market_id} #{self.version} {self.what} {self.start}..{self.stop}"
+
+
 class FeedPosition(models.Model):
     """Where a feed stands in one market: the last number stored, and its open span."""
 

@@ -40,9 +40,12 @@ end $$;
 -- Make the given minutes anew from their ticks, then the hours and days around them; return the markets whose candles
 -- changed, each of which now holds rows of its next version (the caller raises it). Rows that come out as they were
 -- are not touched. Minutes whose ticks retention has deleted are left alone: their candles are all that is left.
+-- Where ticks lie in chunks, each is looked up in as many as [since, until) touches, not in all that there are.
 create function reaggregate(mk int[], minutes timestamptz[]) returns int[] language plpgsql as $$
 #variable_conflict use_column
 declare
+    since timestamptz := (select min(x) from unnest(minutes) x);
+    until timestamptz := (select max(x) + interval '1 minute' from unnest(minutes) x);
     touched int[];
 begin
     with due as (
@@ -57,7 +60,7 @@ begin
                select array_agg(price order by ts, seq nulls last, trade_id) as prices, max(price) as high, min(price) as low,
                       sum(amount) as volume, sum(price * amount) as quote_volume, count(*)::int as n
                  from tick
-                where market_id = due.m and ts >= due.t and ts < due.t + interval '1 minute') x
+                where market_id = due.m and ts >= due.t and ts < due.t + interval '1 minute' and ts >= since and ts < until) x
         on conflict (market_id, resolution, open_time) do update
            set open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close, volume = excluded.volume,
                quote_volume = excluded.quote_volume, trades = excluded.trades, version = excluded.version, revision = c.revision + 1
@@ -72,19 +75,27 @@ end $$;
 
 -- Add to the minutes what their new trades bring, already inserted: sums, extremes and counts of exact numbers are the
 -- same whether added or made anew, and the first and last trade are one index probe each. So a batch costs what it
--- brings, not what the open minute already holds; a rebuild finds nothing to change.
+-- brings, not what the open minute already holds; a rebuild finds nothing to change. [since, until) as above.
 create function add_to_minutes(mk int[], minutes timestamptz[], highs numeric[], lows numeric[], volumes numeric[], quotes numeric[], counts int[])
-returns int[] language sql as $$
+returns int[] language plpgsql as $$
+#variable_conflict use_column
+declare
+    since timestamptz := (select min(x) from unnest(minutes) x);
+    until timestamptz := (select max(x) + interval '1 minute' from unnest(minutes) x);
+    touched int[];
+begin
     with written as (
         insert into candle as c (market_id, resolution, open_time, open, high, low, close, volume, quote_volume, trades, version, revision)
         select g.m, 60, g.t, first.price, g.high, g.low, last.price, trim_scale(g.volume), trim_scale(g.quote_volume), g.n, k.version + 1, 0
           from unnest(mk, minutes, highs, lows, volumes, quotes, counts) g (m, t, high, low, volume, quote_volume, n)
           join market k on k.id = g.m and (k.ticks_from is null or g.t >= k.ticks_from)
          cross join lateral (
-               select price from tick where market_id = g.m and ts >= g.t and ts < g.t + interval '1 minute'
+               select price from tick
+                where market_id = g.m and ts >= g.t and ts < g.t + interval '1 minute' and ts >= since and ts < until
                 order by ts, seq nulls last, trade_id limit 1) first
          cross join lateral (
-               select price from tick where market_id = g.m and ts >= g.t and ts < g.t + interval '1 minute'
+               select price from tick
+                where market_id = g.m and ts >= g.t and ts < g.t + interval '1 minute' and ts >= since and ts < until
                 order by ts desc, seq desc nulls first, trade_id desc limit 1) last
         on conflict (market_id, resolution, open_time) do update
            set open = excluded.open, close = excluded.close,
@@ -94,8 +105,9 @@ returns int[] language sql as $$
                trades = c.trades + excluded.trades, version = excluded.version, revision = c.revision + 1
         returning market_id
     )
-    select coalesce(array_agg(distinct market_id), '{}') from written
-$$;
+    select coalesce(array_agg(distinct market_id), '{}') into touched from written;
+    return touched;
+end $$;
 
 -- Store trades (parallel arrays; times in microseconds; mk: each one's place in `ids`) and make their candles; return
 -- per market how many were new and whether a candle changed. A trade already stored keeps its first time of receipt.

@@ -24,6 +24,8 @@ end $$;
 -- Second way: the numbers from the end of the last proven span to the replay's last are all there.
 create function bridge_start(mk int, connected timestamptz, start timestamptz, replayed jsonb) returns bigint language plpgsql stable as $$
 declare
+    oldest timestamptz; -- of the replay: where ticks lie in chunks, only those that it touches are looked into
+    latest timestamptz;
     known timestamptz;
     ended timestamptz;
     unbroken_from bigint;
@@ -36,9 +38,10 @@ begin
       from (select n.seq, max(n.seq) over () - n.seq + 1 - count(*) over (order by n.seq desc) as lacking
               from (select distinct r.seq from jsonb_to_recordset(replayed) r (seq bigint) where r.seq is not null) n) d
      where d.lacking = 0;
+    select instant(min(r.ts)), instant(max(r.ts)) into oldest, latest from jsonb_to_recordset(replayed) r (ts bigint);
     select min(t.received_at) into known
       from jsonb_to_recordset(replayed) r (ts bigint, id text, seq bigint)
-      join tick t on t.market_id = mk and t.ts = instant(r.ts) and t.trade_id = r.id
+      join tick t on t.market_id = mk and t.ts = instant(r.ts) and t.trade_id = r.id and t.ts >= oldest and t.ts <= latest
      where t.received_at < connected and (r.seq is null or r.seq >= unbroken_from);
     select max(c.stop) into ended from coverage c
      where c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.stop <= connected;
@@ -62,7 +65,8 @@ begin
 end $$;
 
 -- Write positions and spans of locked markets, raise the versions of those whose answers changed, store their
--- watermarks. A span shows when it begins, when it ends, and when it grows over time that readers saw as not covered.
+-- watermarks. A span shows when it begins, when it ends, and when it grows over time that readers saw as not covered;
+-- what it gained is then noted, for those who follow the market.
 create function settle(ids int[], touched int[], positions jsonb, spans jsonb, stale interval)
 returns table (market_id int, version bigint, changed boolean, watermark timestamptz) language plpgsql as $$
 #variable_conflict use_column
@@ -86,7 +90,7 @@ begin
               from jsonb_to_recordset(spans) u (m int, f text, start bigint, stop bigint, reason text)
         ), judged as (
             -- Where records are behind, readers saw less than `waited`: then a version too many, never one too few.
-            select s.*, k.version + 1 as next_version,
+            select s.*, k.version + 1 as next_version, coalesce(c.stop, s.start) as gained_from,
                    c.start is null or s.reason is not null and c.reason is null
                    or c.stop < least(s.stop, greatest(k.watermark, k.live_stop, waited)) and not exists (
                        select from coverage o
@@ -102,6 +106,9 @@ begin
                set stop = greatest(c.stop, excluded.stop), reason = coalesce(c.reason, excluded.reason),
                    version = greatest(c.version, excluded.version)
              where excluded.stop > c.stop or excluded.reason is not null and c.reason is null
+        ), noted as (
+            insert into coverage_change (market_id, version, what, resolution, start, stop)
+            select j.m, j.next_version, 'live', 0, j.gained_from, j.stop from judged j where j.shows and j.gained_from < j.stop
         )
         select coalesce(array_agg(j.m) filter (where j.shows), '{}'), array_agg(j.m), array_agg(j.stop)
           into shown, grown_market, grown_stop

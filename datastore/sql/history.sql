@@ -23,7 +23,8 @@ returns table (market_id int) language sql as $$
     select distinct w.market_id from written w
 $$;
 
--- Let the provider have answered for [f, t); spans that touch become one row. False where that was known already.
+-- Let the provider have answered for [f, t); spans that touch become one row, so what is new
+-- is noted for those who follow the market. False where that was known already.
 create function cover_provider(mk int, res int, f timestamptz, t timestamptz) returns boolean language plpgsql as $$
 declare
     low timestamptz;
@@ -42,6 +43,8 @@ begin
     select least(f, min(j.start)), greatest(t, max(j.stop)) into low, high from joined j;
     insert into coverage (market_id, source, feed, resolution, start, stop, version)
     select k.id, 'provider', '', res, low, high, k.version + 1 from market k where k.id = mk;
+    insert into coverage_change (market_id, version, what, resolution, start, stop)
+    select k.id, k.version + 1, 'provider', res, f, t from market k where k.id = mk;
     return true;
 end $$;
 

@@ -31,6 +31,11 @@ update feed f set drained_at = greatest(f.drained_at, clock_timestamp() - d.ago)
   from unnest(%(topics)s::text[], %(agos)s::interval[]) d (topic, ago)
  where f.topic = d.topic and (f.drained_at is null or f.drained_at < f.acknowledged_at);
 
+-- name: note_read
+-- Of several consumers each may tell it, and not the newest last.
+update feed set drained_at = greatest(drained_at, %(at)s)
+ where topic = %(topic)s and (drained_at is null or drained_at < acknowledged_at);
+
 -- name: known_since
 -- From where on a resolution was ever covered or asked for.
 select micros(least(

@@ -61,6 +61,7 @@ def test_status_shows_every_kind_every_actor_and_every_market(errored: None) -> 
     for kind in ("producer", "coordinator", "dynamic topic consumer", "datastore request"):
         assert f"{kind} none yet" in text
     assert "coinbase:BTC-USD no data yet" in text
+    assert "Database: plain PostgreSQL" in text or "Database: TimescaleDB" in text
 
 
 def test_status_fits_the_terminal(errored: None) -> None:

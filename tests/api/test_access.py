@@ -26,6 +26,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 # Every route and method of the API, and a question of it that does no harm. What is missing here fails a test.
 ROUTES: dict[tuple[str, str], str] = {
     ("candles", "GET"): f"candles?{SERIES}&wait=0",
+    ("candles/stream", "GET"): f"candles/stream?{SERIES}",
     ("coverage", "GET"): f"coverage?{SERIES}",
     ("trades", "GET"): f"trades?market={SYMBOL}",
     ("markets", "GET"): "markets",
@@ -39,6 +40,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("streams", "POST"): "streams",
     ("^streams/(?P<number>[0-9]{1,18})$", "GET"): "streams/1",
     ("^streams/(?P<number>[0-9]{1,18})$", "PUT"): "streams/1",
+    ("^streams/(?P<number>[0-9]{1,18})/events$", "GET"): "streams/1/events",
     ("^streams/(?P<number>[0-9]{1,18})$", "DELETE"): "streams/1",
     ("^dead-letters/(?P<number>[0-9]{1,18})$", "GET"): "dead-letters/1",
     ("^dead-letters/(?P<number>[0-9]{1,18})/replay$", "POST"): "dead-letters/1/replay",

@@ -108,6 +108,7 @@ def series_answers(asker: Asker) -> None:
     tag = asker.get(f"coverage?{SERIES}")["ETag"]
     asker.get(f"coverage?{SERIES}", 304, **{"If-None-Match": tag})
     asker.get(f"coverage?{SERIES}&from={at(-600) // 1000}&limit=5")
+    asker.get(f"candles/stream?{SERIES}", 307)
     assert json.loads(asker.get(f"trades?market={SYMBOL}&from={at(0) // 1000}&limit=1").content)["next"]
     asker.get("trades?market=kraken:BTC-USD")
     assert json.loads(asker.get(f"tickers?markets={SYMBOL},kraken:BTC-USD").content)["tickers"]
@@ -135,6 +136,7 @@ def stream_answers(asker: Asker) -> None:
     dynamic_topics.go_live(topic)
     assert json.loads(asker.post("streams", asked).content)["state"] == "live"
     asker.get(f"streams/{made['id']}")
+    asker.get(f"streams/{made['id']}/events", 307)
     asker.get("streams")
     asker.put(f"streams/{made['id']}")
     asker.delete(f"streams/{made['id']}")
@@ -180,9 +182,11 @@ def stream_problems(asker: Asker, settings: Any) -> None:
     ended = json.loads(asker.post("streams", {"market": SYMBOL, "timeframe": "1d"}, 202).content)["id"]
     asker.delete(f"streams/{ended}")
     asker.put(f"streams/{ended}", 409)
+    asker.get(f"streams/{ended}/events", 409)
     settings.MAX_STREAMS = 0
     asker.post("streams", {"market": SYMBOL, "timeframe": "1d"}, 409)
     asker.get("streams/999", 404)
+    asker.get("streams/999/events", 404)
     asker.put("streams/999", 404)
     asker.delete("streams/999", 404)
     asker.post("streams", {}, 415, kind="text/plain")
@@ -193,7 +197,13 @@ def test_every_problem_is_given_as_it_is_declared(
 ) -> None:
     asker.get(f"candles?{SERIES}&limit=0", 400)
     asker.post("backfill", [1], 400)
-    for path in ("candles?timeframe=1m&market=", "coverage?timeframe=1m&market=", "trades?market=", "tickers?markets="):
+    for path in (
+        "candles?timeframe=1m&market=",
+        "coverage?timeframe=1m&market=",
+        "candles/stream?timeframe=1m&market=",
+        "trades?market=",
+        "tickers?markets=",
+    ):
         asker.get(path + UNKNOWN["market"], 404)
     for path in (f"markets/{UNKNOWN['market']}", "requests/999", "dead-letters/999", "actors/producer/nobody"):
         asker.get(path, 404)

@@ -124,7 +124,7 @@ def test_any_noise_in_an_address_is_refused_in_one_shape(
 
 @pytest.mark.parametrize(
     "address",
-    ["/api/v1/candles/stream", "/api/v1/digests", "/udf/config", "/binance/api/v3/klines"],
+    ["/api/v1/reconciliation", "/api/v1/digests", "/udf/config", "/binance/api/v3/klines"],
 )
 def test_what_is_designed_and_not_served_yet_says_so(client: Client, db: None, address: str) -> None:
     assert "is not available yet" in body_of(client, address, 404)["detail"]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.conf import settings as configured
@@ -21,6 +22,7 @@ from datastore.feeds import note_acknowledged, note_drained
 from datastore.markets import ensure_markets
 from datastore.models import DynamicTopic, FetchRequest, FetchSpending, Market, Stream
 from datastore.pairs import Listed, take
+from datastore.push.tickets import read_ticket
 from tests.api import rows
 from tests.api.rows import BEGAN, MINUTE, SYMBOL, Feed, at, store
 
@@ -212,6 +214,19 @@ def test_a_lease_is_renewed_by_put_until_the_stream_has_ended(writer: Writer, li
     assert ended["state"] == "ended" and ended["ended"] is not None
     problem = writer.ask("PUT", f"/{made['id']}", status=409)
     assert "POST /api/v1/streams" in problem["detail"]
+
+
+def test_its_events_lead_to_its_candles_and_renew_its_lease(writer: Writer, listed: Market) -> None:
+    made = writer.post(asked("5m"))
+    Stream.objects.update(lease_until=Now())
+    answer = Client().get(made["events_url"] + "?limit=7")
+    assert answer.status_code == 307
+    ticket, _ = read_ticket(parse_qs(urlsplit(answer["Location"]).query)["ticket"][0])
+    assert (ticket.symbol, ticket.timeframe, ticket.limit, ticket.stream) == (SOL, "5m", 7, made["id"])
+    assert ticket.again.endswith(f"/api/v1/streams/{made['id']}/events?limit=7")
+    assert writer.ask("GET", f"/{made['id']}")["lease_until"] > made["created"] + 3_000_000
+    writer.ask("DELETE", f"/{made['id']}", status=202)
+    assert Client().get(made["events_url"]).status_code == 409
 
 
 def test_to_end_it_twice_changes_nothing_more(writer: Writer, listed: Market) -> None:

@@ -32,11 +32,18 @@ def test_both_addresses_of_a_provider_are_set_or_neither(
 
 
 @pytest.mark.parametrize(
-    ("url", "found"), [("redis://h:1/0", []), ("memory://t", []), ("amqp://h", ["candlekeep.E002"])]
+    ("url", "found"), [("redis://h:1/0", []), ("memory://t", []), ("kafka://h", []), ("amqp://h", ["candlekeep.E002"])]
 )
 def test_a_stream_of_an_unknown_kind_is_an_error(settings: Any, url: str, found: list[str]) -> None:
     settings.STREAM_URL = url
     assert ids(checks.stream_url()) == found
+
+
+def test_api_and_streams_at_one_port_are_an_error(settings: Any) -> None:
+    settings.PORT, settings.SSE_PORT = 8000, 8001
+    assert ids(checks.two_ports()) == []
+    settings.SSE_PORT = 8000
+    assert ids(checks.two_ports()) == ["candlekeep.E004"]
 
 
 def test_unreadable_simulator_arguments_are_an_error(settings: Any) -> None:

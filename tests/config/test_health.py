@@ -42,6 +42,14 @@ def test_ready_asks_a_stream_of_its_own(client: Client, settings: Any) -> None:
     assert list(client.get("/health/ready").json()["failing"]) == ["stream"]
 
 
+@pytest.mark.django_db
+def test_ready_names_a_kafka_that_does_not_answer(client: Client, settings: Any) -> None:
+    settings.STREAM_URL = "kafka://127.0.0.1:1"
+    failing = client.get("/health/ready").json()["failing"]
+    assert list(failing) == ["stream"]
+    assert "kafka://127.0.0.1:1 does not answer" in failing["stream"] and "REFUSED" in failing["stream"]
+
+
 def test_live_asks_nobody(client: Client) -> None:
     answer = client.get("/health/live")
     assert (answer.status_code, answer.json()) == (200, {"status": "live"})

@@ -52,6 +52,8 @@ def setting(name: str, home: Path, **env: str) -> object:
         ("MARKETS", "coinbase:BTCUSD", "coinbase:BTC-USD"),
         ("MARKETS", ",", "at least one market"),
         ("DATABASE_URL", "mysql://root:hidden@localhost/x", "postgresql://"),
+        ("SSE_PORT", "0", "between 1 and 65535"),
+        ("SSE_URL", "candles.example.org", "https://"),
         ("REDIS_URL", "localhost:6379", "redis://"),
         ("CRYPTOCOMPARE_REST_URL", "min-api.cryptocompare.com", "https://"),
         ("REQUIRE_API_KEY", "perhaps", "1 or 0"),
@@ -60,6 +62,9 @@ def setting(name: str, home: Path, **env: str) -> object:
         ("CORS_ORIGINS", "charts.example.org", "https://charts.example.org"),
         ("CORS_ORIGINS", "https://charts.example.org/", "without a path"),
         ("CORS_ORIGINS", "*,https://charts.example.org", "CORS_ORIGINS=*"),
+        ("KAFKA_SECURITY_PROTOCOL", "TLS", "SASL_SSL"),
+        ("KAFKA_SASL_MECHANISM", "GSSAPI", "SCRAM-SHA-512"),
+        ("KAFKA_REPLICATION_FACTOR", "three", "between 0 and 100"),
     ],
 )
 def test_a_bad_value_stops_with_one_line_that_names_its_setting_and_the_fix(
@@ -110,6 +115,19 @@ def test_addresses_left_by_a_killed_start_are_not_believed(tmp_path: Path) -> No
     assert setting("REDIS_URL", tmp_path) == ""
 
 
+def test_a_kafka_cluster_is_known_with_its_password_to_commands_beside_a_running_start(tmp_path: Path) -> None:
+    env = {"KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SASL_USERNAME": "me", "KAFKA_REPLICATION_FACTOR": "3"}
+    told = str(setting("KAFKA", tmp_path, **env, KAFKA_SASL_PASSWORD="hidden"))
+    assert "SASL_SSL" in told and "replication_factor=3" in told and "hidden" not in told
+    claimed = claim_home(tmp_path)
+    try:
+        (tmp_path / "run" / "servers.json").write_text('{"KAFKA_SASL_PASSWORD": "left"}')
+        assert setting("KAFKA.sasl_password", tmp_path) == "left"
+        assert setting("KAFKA.sasl_password", tmp_path, KAFKA_SASL_PASSWORD="given") == "given"
+    finally:
+        os.close(claimed)
+
+
 def test_the_secret_key_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
     first = setting("SECRET_KEY", tmp_path)
     assert isinstance(first, str) and len(first) >= 50
@@ -132,6 +150,12 @@ def test_reading_needs_a_key_where_others_reach_us_unless_it_is_said(
     tmp_path: Path, env: dict[str, str], required: bool
 ) -> None:
     assert setting("REQUIRE_API_KEY", tmp_path, **env) is required
+
+
+def test_streams_are_served_beside_the_api_unless_it_is_said_where(tmp_path: Path) -> None:
+    assert setting("SSE_PORT", tmp_path, PORT="9000") == 9001
+    assert setting("SSE_PORT", tmp_path, PORT="65535") == 65534
+    assert setting("SSE_URL", tmp_path, SSE_URL="https://candles.example.org/") == "https://candles.example.org"
 
 
 def test_pages_and_proxies_are_read_as_lists(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ import psutil
 import pytest
 
 from config.embedded import free_port
+from config.supervision.servers import eviction
 from tests.servers import OURS
+from tests.streaming.valkey import private_valkey
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 90
@@ -37,7 +39,13 @@ class Up:
     def __init__(self, home: Path, **env: str) -> None:
         self.home = home
         self.port = free_port()
-        self.env = {**INHERITED, "CANDLEKEEP_HOME": str(home), "PORT": str(self.port), **env}
+        self.env = {
+            **INHERITED,
+            "CANDLEKEEP_HOME": str(home),
+            "PORT": str(self.port),
+            "SSE_PORT": str(free_port()),
+            **env,
+        }
         self.output = home / "up.txt"
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
@@ -210,3 +218,30 @@ def test_a_simulator_that_cannot_start_ends_the_start_with_its_last_words(start:
     assert up.process.wait(PATIENCE) == 1
     assert "simulator exited with 2, 5 times in a row. Its last lines:" in up.text()
     assert "--speed" in up.text().rpartition("Its last lines:")[2]
+
+
+def test_a_stream_that_does_not_answer_is_named_while_it_is_waited_for(start: Callable[..., Up]) -> None:
+    up = start(STREAM_URL="kafka://127.0.0.1:1")
+    up.until(lambda: "waiting for STREAM_URL: kafka://127.0.0.1:1 does not answer" in up.text())
+    family = up.family()
+    assert up.end() == 0
+    assert gone(family)
+
+
+def test_a_server_that_throws_records_away_when_it_is_full_is_refused_with_the_fix(start: Callable[..., Up]) -> None:
+    with private_valkey() as valkey:
+        valkey.configure(maxmemory="100mb", maxmemory_policy="allkeys-lru")
+        up = start(REDIS_URL=valkey.url)
+        assert up.process.wait(PATIENCE) == 1
+    assert "The server of REDIS_URL has maxmemory-policy allkeys-lru. Set it to noeviction" in up.text()
+    assert "Traceback" not in up.text() and valkey.url not in up.text()
+
+
+def test_only_a_policy_that_will_be_used_is_an_eviction() -> None:
+    with private_valkey() as valkey:
+        valkey.configure(maxmemory="100mb", maxmemory_policy="volatile-lru")
+        assert eviction(valkey.url) == "volatile-lru"
+        valkey.configure(maxmemory=0)
+        assert eviction(valkey.url) is None
+        valkey.configure(maxmemory="100mb", maxmemory_policy="noeviction")
+        assert eviction(valkey.url) is None

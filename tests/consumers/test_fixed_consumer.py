@@ -209,4 +209,4 @@ def test_a_consumer_killed_at_any_step_loses_and_doubles_nothing(broker: Broker,
 def database_url() -> str:
     """Return the address of this test's database."""
     values = connection.settings_dict
-    return f"postgresql://{values['USER']}@/{values['NAME']}?host={values['HOST']}"
+    return f"postgresql://{values['USER']}@/{values['NAME']}?host={values['HOST']}&port={values['PORT']}"

@@ -19,7 +19,7 @@ def test_every_schedule_is_made_once_with_its_task_and_its_time() -> None:
     assert made["datastore.scan_gaps"] == ("every 10 seconds", 10)
     assert made["coordination.refresh"][0].startswith("12 * * * *")
     assert made["datastore.verify"] == ("40 3 * * * (m/h/dM/MY/d) UTC", 3600)
-    assert IntervalSchedule.objects.count() == 2 and CrontabSchedule.objects.count() == 6
+    assert IntervalSchedule.objects.count() == 3 and CrontabSchedule.objects.count() == 7
 
 
 @pytest.mark.django_db

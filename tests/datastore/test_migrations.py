@@ -5,7 +5,11 @@ from django.core.management import call_command
 
 from datastore.queries import fetch_value
 
-FUNCTIONS = "select count(*) from pg_proc where pronamespace = 'public'::regnamespace"
+# Those of an extension are not ours.
+FUNCTIONS = (
+    "select count(*) from pg_proc p where p.pronamespace = 'public'::regnamespace"
+    " and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')"
+)
 
 
 @pytest.mark.django_db(transaction=True)

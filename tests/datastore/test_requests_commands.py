@@ -22,7 +22,7 @@ from datastore.markets import ensure_markets
 from datastore.models import Candle, Coverage, DatastoreRequest, FetchRequest, GapRepair, Market
 from datastore.pairs import Listed, take
 from datastore.provider import remember_provider
-from datastore.writes import store_live
+from datastore.writes import digest, store_live
 from tests.datastore import records
 
 pytestmark = pytest.mark.django_db
@@ -168,6 +168,7 @@ def test_a_span_without_gaps_says_so(market: Market) -> None:
     assert "1 gap(s)" in run("gaps", SYMBOL)  # the newest 1,500 minutes
 
 
+@pytest.mark.django_db(transaction=True)  # aggregates are refreshed outside of transactions
 def test_verify_finds_a_candle_that_is_not_what_its_trades_make(market: Market) -> None:
     at = records.micros(timezone.now() - timedelta(minutes=3))
     store_live([records.trade(1, at, "5", "1", market=SYMBOL)])
@@ -178,6 +179,18 @@ def test_verify_finds_a_candle_that_is_not_what_its_trades_make(market: Market) 
     with pytest.raises(CommandError, match="1 candles of coinbase:BTC-USD"):
         run("verify", SYMBOL, *span, to=out)
     assert "60 s: stored 5 5 5 6" in out.getvalue()
+
+
+@pytest.mark.django_db(transaction=True)  # aggregates are refreshed outside of transactions
+def test_verify_heals_when_asked_to(market: Market) -> None:
+    at = records.micros(timezone.now() - timedelta(minutes=3))
+    store_live([records.trade(1, at, "5", "1", market=SYMBOL)])
+    before = digest(market)
+    Candle.objects.filter(resolution=60).update(close="6")
+    Candle.objects.filter(resolution=86400).delete()
+    told = run("verify", SYMBOL, "--from", str((timezone.now() - timedelta(days=1)).date()), "--heal")
+    assert "Healed 2 of 2 candles." in told and "every candle is what its trades make" in told
+    assert digest(market) == before
 
 
 def test_an_added_market_is_followed_and_its_newest_history_asked_for_once(market: Market) -> None:

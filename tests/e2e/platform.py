@@ -30,6 +30,7 @@ READY = 90.0  # seconds that a start may take
 ARGUMENTS = {
     "simulator": "simulator",
     "web": "granian",
+    "sse": "run_sse",
     "producer": "run_producer",
     "fixed-consumer": "tick-data",
     "candle-consumer": "candle-data",
@@ -47,9 +48,9 @@ class Platform:
 
     def __init__(self, home: Path, env: Mapping[str, str]) -> None:
         """Prepare to run in `home` with these settings beside the defaults."""
-        self.home, self.port = home, free_port()
+        self.home, self.port, sse_port = home, free_port(), free_port()
         inherited = {name: value for name, value in os.environ.items() if name not in LEFT_OUT}
-        self.env = {**inherited, "CANDLEKEEP_HOME": str(home), "PORT": str(self.port), **env}
+        self.env = {**inherited, "CANDLEKEEP_HOME": str(home), "PORT": str(self.port), "SSE_PORT": str(sse_port), **env}
         self.lines: list[str] = []
         self._up: subprocess.Popen[str]
         self._reader: threading.Thread

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from streaming.errors import GroupLost, PublishFailed, StreamUnavailable
 from streaming.memory import MemoryAdmin, MemoryBroker, MemoryPublisher, MemorySubscription
-from streaming.port import Loss, Message, Record, check
+from streaming.port import Loss, Message, Progress, Record, check
 
 
 class _Reading(MemoryBroker):
@@ -181,6 +181,12 @@ class ReadsUnnamedTopics(_Reading):
                 super().__init__(broker, group, sorted(broker._logs))
 
 
+class TakesWhatItReadForDone(_Reading):
+    class subscription(MemorySubscription):
+        def progress(self) -> dict[str, Progress]:
+            return {topic: stand._replace(done=self._read[topic]) for topic, stand in super().progress().items()}
+
+
 class Broken(NamedTuple):
     """A broken adapter, the point it breaks, and those that cannot hold without it."""
 
@@ -190,10 +196,10 @@ class Broken(NamedTuple):
 
 
 BROKEN = [
-    Broken(1, Reorders),
+    Broken(1, Reorders, also=frozenset({6, 11})),  # a commit covers what lies before in the log
     Broken(2, DropsLargeRecords),
-    Broken(3, ForgetsAfterRestart),
-    Broken(3, AcknowledgesEarly, also=frozenset({6})),  # lag counts from the commit
+    Broken(3, ForgetsAfterRestart, also=frozenset({11})),  # an onlooker is one that has just started
+    Broken(3, AcknowledgesEarly, also=frozenset({6, 11})),  # lag and progress count from the commit
     Broken(4, StartsAtTheEnd),
     Broken(5, ReturnsLate),
     Broken(6, SkipsTrimmedSilently),
@@ -208,4 +214,5 @@ BROKEN = [
     Broken(9, EmptiesWhatItCreatesAgain),
     Broken(10, SharedByThreads),
     Broken(10, ReadsUnnamedTopics),
+    Broken(11, TakesWhatItReadForDone, also=frozenset({3, 6})),  # lag counts from progress
 ]

@@ -7,8 +7,11 @@ import pytest
 
 from streaming.port import Publisher, Subscription
 from streaming.redis_streams import RedisBroker
+from tests.kafka.fixtures import kafka, kafka_of_this_run
 from tests.streaming.contract import GROUP, TOPIC
 from tests.streaming.valkey import PrivateValkey, private_valkey
+
+__all__ = ["kafka", "kafka_of_this_run"]
 
 
 @pytest.fixture(scope="session")

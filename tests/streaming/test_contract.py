@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.kafka.server import PrivateKafka
 from tests.streaming.broken import BROKEN, Broken
 from tests.streaming.contract import CHECKS
-from tests.streaming.stands import MemoryStand, RedisStand
+from tests.streaming.stands import KafkaStand, MemoryStand, RedisStand
 from tests.streaming.valkey import PrivateValkey
 
 POINTS = sorted(CHECKS)
@@ -18,6 +19,11 @@ def test_memory_keeps_each_point_of_the_contract(point: int) -> None:
 @pytest.mark.parametrize("point", POINTS)
 def test_redis_streams_keep_each_point_of_the_contract(point: int, valkey: PrivateValkey) -> None:
     CHECKS[point](RedisStand(valkey))
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_kafka_keeps_each_point_of_the_contract(point: int, kafka: PrivateKafka) -> None:
+    CHECKS[point](KafkaStand(kafka))
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.adapter.__name__)

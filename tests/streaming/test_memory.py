@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from streaming.access import kafka_servers
 from streaming.connect import connect
 from streaming.errors import PublishFailed, StreamError, StreamUnavailable
+from streaming.kafka_broker import KafkaBroker
 from streaming.memory import MemoryBroker
 from streaming.redis_streams import RedisBroker
 from tests.streaming.contract import TOPIC, drain, messages, numbers, read_all
@@ -60,12 +62,27 @@ def test_named_brokers_are_shared_within_the_process() -> None:
 def test_the_url_decides_which_broker_it_is() -> None:
     assert isinstance(connect("redis://127.0.0.1:1/0", 50), RedisBroker)
     assert isinstance(connect("rediss://127.0.0.1:1/0", 50), RedisBroker)
+    assert isinstance(connect("kafka://one:1,two", 50), KafkaBroker)
+
+
+def test_a_kafka_url_names_its_brokers_with_the_usual_port() -> None:
+    assert kafka_servers("kafka://one:1, two,[::1]:3") == ["one:1", "two:9092", "[::1]:3"]
 
 
 @pytest.mark.parametrize(
     ("url", "reason"),
-    [("kafka://127.0.0.1:9092", "kafka.*not supported"), ("memory://", "STREAM_URL"), ("", "STREAM_URL")],
+    [
+        ("memory://", "STREAM_URL"),
+        ("", "STREAM_URL"),
+        ("kafka://", "at least one broker"),
+        ("kafka:// , ", "at least one broker"),
+        ("kafka://one:9092,two:many", "two:many is no broker"),
+        ("kafka://one:70000", "between 1 and 65535"),
+        ("kafka://one/topic", "ends with its brokers"),
+        ("kafka://me:secret@one", "KAFKA_SASL_USERNAME"),
+    ],
 )
 def test_a_url_of_no_broker_of_ours_is_refused_with_the_reason(url: str, reason: str) -> None:
-    with pytest.raises(StreamError, match=reason):
+    with pytest.raises(StreamError, match=reason) as caught:
         connect(url, 50)
+    assert "secret" not in str(caught.value)

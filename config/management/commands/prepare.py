@@ -12,14 +12,14 @@ from django.core.management.base import BaseCommand, CommandError
 from config.supervision import first_start
 from config.supervision.errors import StartError
 from config.supervision.provider import Identity, ask_identity, host_identity
-from config.supervision.servers import PATIENCE, database_refusal, valkey_refusal
+from config.supervision.servers import PATIENCE, database_refusal, stream_refusal, valkey_refusal
 
 PAUSE = 1.0  # seconds between two looks at a server that does not answer yet
 PROVIDER_PATIENCE = 5.0
 
 
 class Command(BaseCommand):
-    """Wait for database and cache, then bring schema, admin user, provider's name and markets up to date."""
+    """Wait for database, cache and stream, then bring schema, admin user, provider's name and markets up to date."""
 
     help = "Migrate, make the admin user, remember the provider and seed the markets; safe to repeat at every start."
 
@@ -32,6 +32,7 @@ class Command(BaseCommand):
             )
         self._await("DATABASE_URL", lambda: database_refusal(settings.DATABASE_URL))
         self._await("REDIS_URL", lambda: valkey_refusal(settings.REDIS_URL))
+        self._await("STREAM_URL", lambda: stream_refusal(settings.STREAM_URL))
         first_start.migrate()
         self.stdout.write("schema up to date")
         if password := first_start.make_admin(settings.ADMIN_PASSWORD):

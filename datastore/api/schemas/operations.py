@@ -56,6 +56,11 @@ FETCHED = (
     "A gap that nobody has tried to fetch is asked of the provider, and the answer waits for it. Then it is what there "
     "is: `complete` false and `request` naming the running fetch."
 )
+FOLLOWING = (
+    "Without `cursor` a snapshot comes first (`limit` buckets, 500), then what changes; with it, or with the header "
+    "`Last-Event-ID`, which goes before it, what has changed since. Events: `snapshot`, `candle`, `gap`, `watermark`; "
+    "the id of an event is the cursor to come back with. `curl -NL`, or EventSource."
+)
 DOCUMENT = Answer("OpenAPI 3.1.", named("Document"), ("ETag",), (JSON, YAML))
 STREAM = "streams/{number}"
 SHOWN = "dead-letters/{number}"
@@ -71,6 +76,16 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         required=ONE_SERIES,
         refusals=(404,),
         details=FETCHED,
+    ),
+    ("candles/stream", "GET"): Operation(
+        "followCandles",
+        "Series",
+        "Follow a series by Server-Sent Events",
+        {307: Answer("The stream is at `Location`, for a minute.", None, ("Location",))},
+        query=params.STREAM,
+        required=ONE_SERIES,
+        refusals=(404,),
+        details=FOLLOWING,
     ),
     ("coverage", "GET"): Operation(
         "coverage",
@@ -153,6 +168,15 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     (STREAM, "GET"): Operation(
         "stream", "Streams", "One stream with every step of its life", {200: _ok("OneStream")}, refusals=(404,)
+    ),
+    (f"{STREAM}/events", "GET"): Operation(
+        "followStream",
+        "Streams",
+        "Follow its candles by Server-Sent Events, and keep its lease",
+        {307: Answer("The candles are pushed at `Location`, for a minute.", None, ("Location",))},
+        query=stream_params.EVENTS,
+        refusals=(404, 409),
+        details=FOLLOWING,
     ),
     (STREAM, "PUT"): Operation(
         "renewStream", "Streams", "Renew its lease", {200: _ok("OneStream", "It is renewed.")}, refusals=(404, 409)

@@ -44,7 +44,7 @@ HEAD: dict[str, Schema] = {
     "watermark": or_null({**TIME, "description": "Up to here the feed is known."}),
     "version": {**COUNT, "description": "Rises with every change of the market's data."},
     "cursor": {**CURSOR, "description": "The place in the market's history that this answer shows; opaque."},
-    "stream_url": {"type": "null"},
+    "stream_url": {**TEXT, "description": "Address to follow this series at; add `cursor` to go on from here."},
     "complete": {**YES_OR_NO, "description": "Whether no bucket of the range is gap or partial."},
     "complete_until": or_null(
         {**TIME, "description": "Start of the first bucket that is pending or open, else the end."}

@@ -45,8 +45,7 @@ OF_STREAM: dict[str, Schema] = {
     ),
     "newest": or_null({**TIME, "description": "Start of the newest candle of this timeframe that traded."}),
     "last_price": or_null({**DECIMAL, "description": "Its close."}),
-    "stream_url": {"type": "null"},
-    "events_url": {"type": "null"},
+    "events_url": {**TEXT, "description": "Where its candles are pushed as they change."},
 }
 SCHEMAS: dict[str, Schema] = {
     "Stream": record(OF_STREAM),

@@ -10,7 +10,8 @@ from datastore.clock import provider_now
 from datastore.management.arguments import add_market, add_span, check_order, market_named
 from datastore.models import CandleDifference
 from datastore.reconciliation import lasting
-from datastore.verify import Difference, differences
+from datastore.rollups import rollups
+from datastore.verify import Difference
 
 SHOWN = 50
 
@@ -27,15 +28,26 @@ class Command(BaseCommand):
         """Take market and span."""
         add_market(parser)
         add_span(parser, required=True, default="its whole UTC day counts")
+        parser.add_argument(
+            "--heal", action="store_true", help="make the days of differing candles anew from their trades, look again"
+        )
 
-    def handle(self, *args: Any, market: str, start: datetime, stop: datetime | None, **options: Any) -> None:
-        """Print each difference; raise CommandError, which exits with 1, where there is one."""
+    def handle(
+        self, *args: Any, market: str, start: datetime, stop: datetime | None, heal: bool, **options: Any
+    ) -> None:
+        """Print each difference; raise CommandError, which exits with 1, where there is one (still, after healing)."""
         stop = stop or provider_now()
         check_order(start, stop)
         found = market_named(market)
-        wrong = differences(found, start, stop)
+        engine = rollups()
+        wrong = engine.differences(found, start, stop)
         for one in wrong[:SHOWN]:
             self.stdout.write(told(one))
+        if heal and wrong:
+            engine.heal(found, wrong)
+            left = engine.differences(found, start, stop)
+            self.stdout.write(f"Healed {len(wrong) - len(left)} of {len(wrong)} candles.")
+            wrong = left
         unlike = lasting(found, start, stop)
         for kept in unlike[:SHOWN]:
             self.stdout.write(kept_told(kept))

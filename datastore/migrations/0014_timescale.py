@@ -1,0 +1,31 @@
+"""Make the trades a hypertable with columnstore and continuous aggregates, where the server's TimescaleDB can.
+
+On plain PostgreSQL nothing is done, and `manage.py timescale` does it later, once the server can.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import migrations
+
+from datastore.editions import Case, standing
+from datastore.rollups import CannotTurn, turn, turn_back
+
+
+def forwards(apps: Any, schema_editor: Any) -> None:
+    if standing().case is Case.READY:
+        try:
+            turn()
+        except CannotTurn:
+            pass  # loaded, but of the Apache edition: that shows only once the extension is made, and is undone
+
+
+def backwards(apps: Any, schema_editor: Any) -> None:
+    if standing().case is Case.TURNED:
+        turn_back()
+
+
+class Migration(migrations.Migration):
+    dependencies = [("datastore", "0013_bounds")]
+    operations = [migrations.RunPython(forwards, backwards)]

@@ -1,0 +1,42 @@
+-- name: changed
+-- Buckets of a timeframe (open time in ms) whose stored rows changed after a version, with the newest change and its
+-- revision. At most so many rows are looked at; their number is told in every row.
+with changed as (
+    (select c.version, c.revision, c.open_time from candle c
+      where c.market_id = %(market)s and c.version > %(since)s and c.resolution <= %(base)s
+      order by c.version limit %(most)s)
+    union all
+    (select p.version, p.revision, p.open_time from provider_candle p
+      where p.market_id = %(market)s and p.version > %(since)s and p.resolution <= %(base)s
+      order by p.version limit %(most)s)
+)
+select micros(bucket(%(seconds)s, open_time)) / 1000, max(version), max(revision), sum(count(*)) over ()
+  from changed group by 1;
+
+-- name: stretches
+-- Stretches of the certificate (ms) that changed after a version, as far as they show in a timeframe.
+select version, what, micros(start) / 1000, micros(stop) / 1000
+  from coverage_change
+ where market_id = %(market)s and version > %(since)s
+   and case what when 'hole' then resolution = %(base)s else resolution <= %(base)s end
+ order by version, start
+ limit %(most)s;
+
+-- name: held
+-- Buckets of a stretch (open times in ms) of which any row is stored, be it a tombstone: all that a reader may know there.
+select micros(b.start) / 1000
+  from generate_series(bucket(%(seconds)s, instant(%(start)s)), instant(%(stop)s) - interval '1 microsecond',
+                       case when %(seconds)s = 0 then interval '1 month' else make_interval(secs => %(seconds)s) end) b (start)
+ cross join lateral (
+       select b.start + case when %(seconds)s = 0 then interval '1 month' else make_interval(secs => %(seconds)s) end as stop) e
+ where exists (select from candle c where c.market_id = %(market)s and c.resolution = %(base)s
+                  and c.open_time >= b.start and c.open_time < e.stop)
+    or exists (select from unnest(array[60, 3600, 86400]) r (resolution)
+                 join lateral (
+                      select from provider_candle p where p.market_id = %(market)s and p.resolution = r.resolution
+                         and p.open_time >= b.start and p.open_time < e.stop limit 1) x on true
+                where r.resolution <= %(base)s);
+
+-- name: heads
+-- Where markets stand now (watermark and the provider's time in ms): one cheap look for all that are followed.
+select market_id, series, version, watermark / 1000, now / 1000 from market_heads(%(ids)s::int[], %(stale)s);
