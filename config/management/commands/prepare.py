@@ -33,14 +33,16 @@ class Command(BaseCommand):
         self._await("DATABASE_URL", lambda: database_refusal(settings.DATABASE_URL))
         self._await("REDIS_URL", lambda: valkey_refusal(settings.REDIS_URL))
         self._await("STREAM_URL", lambda: stream_refusal(settings.STREAM_URL))
-        first_start.migrate()
-        self.stdout.write("schema up to date")
-        if password := first_start.make_admin(settings.ADMIN_PASSWORD):
-            self.stdout.write(f"admin user made: admin, password {password} (shown only this once)")
         try:
-            first_start.remember(self._provider())
+            self._fill()
         except StartError as error:
             raise CommandError(str(error)) from None
+
+    def _fill(self) -> None:
+        self.stdout.write(f"schema up to date: {first_start.migrate()}")
+        if password := first_start.make_admin(settings.ADMIN_PASSWORD):
+            self.stdout.write(f"admin user made: admin, password {password} (shown only this once)")
+        first_start.remember(self._provider())
         first_start.seed_markets(settings.MARKETS)
         asked = first_start.ask_for_newest(settings.MARKETS)
         self.stdout.write(f"{len(settings.MARKETS)} markets followed, {asked} spans of history asked for")
