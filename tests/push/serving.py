@@ -79,8 +79,7 @@ class Watcher:
             self.failures.append(str(exc))
 
     def _connect(self, client: httpx.Client) -> None:
-        breaks = self.order is not None and self.book.cursor is not None
-        reader, left = Reader(), self.order.randrange(1, 1_500) if breaks else None
+        reader, left = Reader(), self._breaks_after()
         headers = {"Last-Event-ID": self.book.cursor} if self.book.cursor else {}
         with client.stream("GET", "/api/v1/candles/stream", params=self.query, headers=headers) as answer:
             assert answer.status_code == 200, answer.read()
@@ -91,9 +90,14 @@ class Watcher:
                     self._take(told)
                 self.heartbeats += reader.heartbeats
                 reader.heartbeats = 0
-                left = None if left is None else left - len(taken)
+                # Behind the first snapshot, which a reader who broke off each time would never have.
+                left = self._breaks_after() if left is None else left - len(taken)
                 if self._stop.is_set() or left == 0:
                     return
+
+    def _breaks_after(self) -> int | None:
+        """Return after how many further bytes the connection is lost, None: not now."""
+        return self.order.randrange(1, 1_500) if self.order and self.book.cursor else None
 
     def _take(self, told: Told) -> None:
         if told.name == "candle" and told.data[TRADES] and told.data[0] in self.book.rows:
