@@ -12,7 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
 from config.networks import is_loopback
-from datastore.editions import BROKEN, Case, Standing, standing
+from datastore.editions import BROKEN, TURNABLE, Case, Standing, standing
 
 STREAM_SCHEMES = ("redis://", "rediss://", "unix://", "memory://", "kafka://")
 
@@ -142,7 +142,7 @@ def engine(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
     if not databases:
         return []
     found = standing()
-    return [] if found.case is Case.READY and not turning_was_left_out(connection) else of_engine(found)
+    return [] if found.case in TURNABLE and not turning_was_left_out(connection) else of_engine(found)
 
 
 def of_engine(found: Standing) -> list[CheckMessage]:

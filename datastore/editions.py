@@ -25,6 +25,8 @@ class Case(Enum):
     APACHE = "plain PostgreSQL: this server's TimescaleDB is the Apache edition, without continuous aggregates"
     TOO_OLD = "plain PostgreSQL: this server's TimescaleDB is older than 2.28"
     READY = "plain PostgreSQL, though TimescaleDB is loaded"
+    # The edition is the library's to tell, and before the extension is made in a database its sessions do not load it.
+    PERHAPS = "plain PostgreSQL, though TimescaleDB is loaded, of an edition that only using it will show"
     TURNED = "TimescaleDB: hypertable, columnstore and continuous aggregates"
     # What then happens was tried: the first refuses every trade; the second stores them where no query finds them.
     CRIPPLED = "the trades are a TimescaleDB hypertable, but this server is of the Apache edition: it refuses trades"
@@ -38,10 +40,13 @@ HINTS = {
     "then `manage.py timescale`.",
     Case.TOO_OLD: "To use it, install 2.28 or newer, then run `manage.py timescale`.",
     Case.READY: "To use it, run `manage.py timescale`: it turns the trades into a hypertable, in place.",
+    Case.PERHAPS: "To use it if it is the community edition, run `manage.py timescale`: it turns the trades into a "
+    "hypertable, in place; with the Apache edition it changes nothing, and says so.",
     Case.CRIPPLED: "Set timescaledb.license = timescale in the server's configuration and restart it.",
     Case.UNLOADED: "Add timescaledb to shared_preload_libraries and restart the server.",
 }
 BROKEN = (Case.CRIPPLED, Case.UNLOADED)
+TURNABLE = (Case.READY, Case.PERHAPS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +68,13 @@ class Standing:
         if unfit := self._fit(Case.NOT_LOADED, Case.APACHE):
             return unfit
         numbers = tuple(map(int, re.findall(r"\d+", self.version)[:2]))
-        return Case.READY if numbers >= LEAST else Case.TOO_OLD
+        if numbers < LEAST:
+            return Case.TOO_OLD
+        return Case.READY if self.license else Case.PERHAPS
 
     def _fit(self, not_loaded: Case, apache: Case) -> Case | None:
         if not self.loaded:
             return not_loaded
-        # Unknown before the extension is made, where the configuration names none: making it tells.
         return apache if self.license not in (None, "", COMMUNITY) else None
 
     @property

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from django.db import transaction
+from django.db import ProgrammingError, transaction
 
 from datastore.days import DAY, days_of
-from datastore.editions import Case, Standing, standing
+from datastore.editions import TURNABLE, Case, Standing, standing
 from datastore.models import Market
 from datastore.queries import run_script
 from datastore.retention import delete_old_trades
@@ -22,12 +22,15 @@ from datastore.timescale import Timescale
 from datastore.verify import Difference, differences
 from datastore.writes import rebuild
 
+NOT_ALLOWED = "42501"
+OWNER = "This role may not make the extension: let the owner of the database say `create extension timescaledb` first."
+
 
 class CannotTurn(Exception):
     """This database cannot be turned from one engine to the other."""
 
-    def __init__(self, found: Standing) -> None:
-        super().__init__(" ".join(filter(None, [f"{found.told}.", found.hint])))
+    def __init__(self, found: Standing, why: str | None = None) -> None:
+        super().__init__(" ".join(filter(None, [f"{found.told}.", why or found.hint])))
 
 
 class RollUps(Protocol):
@@ -95,9 +98,8 @@ def turn() -> Standing:
     Raises CannotTurn where the server has no TimescaleDB that can; nothing is changed then.
     """
     with transaction.atomic():
-        _check(standing())
-        run_script("create extension if not exists timescaledb")
-        _check(standing())  # the edition is known for certain only now
+        _make_extension(_turnable(standing()))
+        _turnable(standing())  # the edition is known for certain only now
         run_script(script("timescale"))
         return standing()
 
@@ -111,6 +113,17 @@ def turn_back() -> Standing:
         return standing()
 
 
-def _check(found: Standing) -> None:
-    if found.case is not Case.READY:
+def _turnable(found: Standing) -> Standing:
+    if found.case not in TURNABLE:
         raise CannotTurn(found)
+    return found
+
+
+def _make_extension(found: Standing) -> None:
+    try:
+        with transaction.atomic():
+            run_script("create extension if not exists timescaledb")
+    except ProgrammingError as exc:
+        if getattr(exc.__cause__, "sqlstate", None) != NOT_ALLOWED:
+            raise
+        raise CannotTurn(found, OWNER) from None

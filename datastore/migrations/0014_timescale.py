@@ -9,16 +9,16 @@ from typing import Any
 
 from django.db import migrations
 
-from datastore.editions import Case, standing
+from datastore.editions import TURNABLE, Case, standing
 from datastore.rollups import CannotTurn, turn, turn_back
 
 
 def forwards(apps: Any, schema_editor: Any) -> None:
-    if standing().case is Case.READY:
+    if standing().case in TURNABLE:
         try:
             turn()
         except CannotTurn:
-            pass  # loaded, but of the Apache edition: that shows only once the extension is made, and is undone
+            pass  # of the Apache edition, which shows only once the extension is made; or this role may not make it
 
 
 def backwards(apps: Any, schema_editor: Any) -> None:

@@ -15,7 +15,8 @@ from datastore import rollups
 from datastore.editions import HINTS, Case, Standing, standing
 
 PLAIN = Standing(turned=False, loaded=False, license=None, version=None)
-READY = Standing(turned=False, loaded=True, license=None, version="2.28.3")
+READY = Standing(turned=False, loaded=True, license="timescale", version="2.28.3")
+PERHAPS = Standing(turned=False, loaded=True, license=None, version="2.28.3")
 TURNED = Standing(turned=True, loaded=True, license="timescale", version="2.28.3")
 
 
@@ -27,6 +28,7 @@ TURNED = Standing(turned=True, loaded=True, license="timescale", version="2.28.3
         (Standing(False, True, "apache", "2.28.3"), Case.APACHE),
         (Standing(False, True, "timescale", "2.27.2"), Case.TOO_OLD),
         (READY, Case.READY),
+        (PERHAPS, Case.PERHAPS),
         (Standing(False, True, "timescale", "2.29.0-dev"), Case.READY),
         (Standing(False, True, "timescale", "3.0.0"), Case.READY),
         (TURNED, Case.TURNED),
@@ -67,6 +69,7 @@ def test_nothing_is_turned_where_the_server_cannot() -> None:
         (Standing(False, True, "apache", "2.28.3"), ["candlekeep.I010"]),
         (Standing(False, True, "timescale", "2.20.0"), ["candlekeep.I010"]),
         (READY, ["candlekeep.W010"]),
+        (PERHAPS, ["candlekeep.I010"]),
         (Standing(True, True, "apache", "2.28.3"), ["candlekeep.E010"]),
         (Standing(True, False, None, "2.28.3"), ["candlekeep.E010"]),
     ],

@@ -50,11 +50,11 @@ def _made(name: str, template: str) -> bool:
 
 
 @contextmanager
-def speaking_to(name: str) -> Iterator[None]:
-    """Let Django's connection of this thread be one to this database."""
+def speaking_to(name: str, **otherwise: str) -> Iterator[None]:
+    """Let Django's connection of this thread be one to this database; otherwise: settings such as USER."""
     own = connections["default"]
-    parts = environ.Env.db_url_config(url_of(name))
-    connections["default"] = DatabaseWrapper({**own.settings_dict, "HOST": "", "PORT": "", **parts}, "default")
+    parts = {**own.settings_dict, "HOST": "", "PORT": "", **environ.Env.db_url_config(url_of(name)), **otherwise}
+    connections["default"] = DatabaseWrapper(parts, "default")
     try:
         yield
     finally:

@@ -8,20 +8,19 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import InternalError, connection, transaction
+from django.db import InternalError, transaction
 from structlog.testing import capture_logs
 
 from datastore.models import Candle, Market, Tick
 from datastore.queries import execute, fetch_all, fetch_value
-from datastore.rollups import rollups, turn, turn_back
 from datastore.tasks import aggregate, pack, retention, verify_market
 from datastore.tasks import verify as nightly
 from datastore.timescale import Timescale
 from datastore.writes import digest, store_live
 from tests.datastore.conftest import ProviderTime
-from tests.datastore.records import BTC, MINUTE, NOON, SECOND, moment, trade
+from tests.datastore.records import BTC, NOON, SECOND, moment, trade
 from tests.timescale.feed import BEGIN, DAY, END, HOUR
-from tests.timescale.witness import TICKS, aggregates, count
+from tests.timescale.witness import aggregates, count
 
 pytestmark = pytest.mark.usefixtures("timescale")
 
@@ -131,28 +130,6 @@ def test_a_refresh_within_a_transaction_is_refused(market: Market) -> None:
         Timescale().refresh()
 
 
-def test_turning_back_and_forth_keeps_every_trade_and_the_schema(market: Market) -> None:
-    pack()
-    trades, before, columns = fetch_all(TICKS), digest(market), described()
-    turn_back()
-    assert type(rollups()).__name__ == "Plain"
-    assert (fetch_all(TICKS), digest(market), described()) == (trades, before, columns)
-    store(trade(9001, NOON + MINUTE))
-    turn()
-    assert count("tick") == len(trades) + 1 and described() == columns
-    assert aggregates() == []
-    aggregate()
-    assert aggregates() and verified()[1]
-
-
-def test_the_migration_goes_both_ways(market: Market) -> None:
-    trades = fetch_all(TICKS)
-    call_command("migrate", "datastore", "0012", verbosity=0)
-    assert fetch_value("select to_regclass('aggregate_candle') is null") and fetch_all(TICKS) == trades
-    call_command("migrate", verbosity=0)
-    assert type(rollups()) is Timescale and fetch_all(TICKS) == trades
-
-
 def test_the_published_view_names_markets_and_trims_numbers(market: Market) -> None:
     row = fetch_all(
         "select open::text, trades from aggregate_candle where market = %s and resolution = 86400 and open_time = %s",
@@ -166,16 +143,3 @@ def newest_ends() -> dict[int, datetime]:
     """Return where each resolution of the aggregates ends."""
     ends = "select resolution, max(open_time + make_interval(secs => resolution)) from aggregate_candle group by 1"
     return dict(fetch_all(ends))
-
-
-def described() -> list[Any]:
-    """Return columns, constraints and indexes of the table of trades."""
-    with connection.cursor() as cursor:
-        told = connection.introspection.get_constraints(cursor, "tick")
-    return [
-        told,
-        fetch_all(
-            "select attname, atttypid::regtype::text, attnotnull from pg_attribute"
-            " where attrelid = 'tick'::regclass and attnum > 0 order by attname"
-        ),
-    ]
