@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime
 
 
 class Drains:
@@ -12,22 +11,22 @@ class Drains:
 
     def __init__(self) -> None:
         self._left: dict[str, int] = {}
-        self._looked_at = 0.0
+        self._looked_at: datetime | None = None
 
     def committed(self, topic: str, records: int) -> None:
         """Count records that are stored and committed."""
         if topic in self._left:
             self._left[topic] -= records
 
-    def look(self, lags: Mapping[str, int], began: float) -> dict[str, timedelta]:
-        """Return the topics of which all is stored that lay in them at some moment, and how long ago that was.
+    def look(self, lags: Mapping[str, int], at: datetime) -> dict[str, datetime]:
+        """Return the topics of which all is stored that lay in them at some time, and that time.
 
-        lags: what was not committed at `began` (monotonic) or later.
+        lags: what was not committed at `at`, a time of the database's clock, or later.
         """
-        now = time.monotonic()
-        earlier, at_once = timedelta(seconds=now - self._looked_at), timedelta(seconds=now - began)
-        done = {topic: earlier for topic, left in self._left.items() if left <= 0}
-        done |= {topic: at_once for topic, lag in lags.items() if not lag}
+        before, done = self._looked_at, dict[str, datetime]()
+        if before is not None:
+            done |= {topic: before for topic, left in self._left.items() if left <= 0}
+        done |= {topic: at for topic, lag in lags.items() if not lag}
         self._left = {topic: lag for topic, lag in lags.items() if lag}
-        self._looked_at = began
+        self._looked_at = at
         return done

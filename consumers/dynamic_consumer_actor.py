@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
 
 import structlog
 from django.db import transaction
@@ -27,7 +26,8 @@ from consumers.reading import Reading
 from consumers.together import Part, parts_of, store_together
 from consumers.topic_rows import Topic
 from datastore import cache
-from datastore.feeds import note_all_drained
+from datastore.clock import database_now
+from datastore.feeds import note_all_read
 from datastore.writes import MarketChange
 from streaming.errors import StreamLost
 from streaming.port import Record
@@ -81,8 +81,8 @@ class DynamicTopicsWork:
         for loss in self._reading.subscription.take_losses():
             self._meter.lost(loss.count)
             log.error("records lost", topic=loss.topic, after=loss.position, count=loss.count)
-        began = time.monotonic()
-        note_all_drained(self._drains.look(self._lags(), began))
+        at = database_now()  # first: what is published while we ask is not claimed to be stored
+        note_all_read(self._drains.look(self._lags(), at))
 
     def close(self) -> None:
         """Give the subscription back; what is not committed comes again."""
@@ -160,7 +160,7 @@ class DynamicTopicsWork:
         with transaction.atomic():
             retired = [self._topics[member.name] for member in crew.retire(members, why)]
             topic_rows.note_read_to_the_end(retired)
-            note_all_drained(dict.fromkeys((topic.name for topic in retired), timedelta(0)))
+            note_all_read(dict.fromkeys((topic.name for topic in retired), database_now()))
         for topic in retired:
             del self._topics[topic.name]
 

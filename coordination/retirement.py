@@ -16,6 +16,7 @@ from actors.broker import configured_broker
 from actors.faults import backoff, reason_of
 from coordination import silence
 from datastore import dynamic_topics, feeds, streams
+from datastore.clock import database_now
 from datastore.dynamic_topics import ToDo
 from datastore.models import DynamicTopic
 from metering.table import TOPIC_FAILURES
@@ -73,7 +74,7 @@ def _delete_all(over: Sequence[int]) -> bool:
             # After the broker: if we die in between it is deleted again, which is fine.
             dynamic_topics.note_deleted(topic.pk)
             # What nobody read is gone: it is a hole now, and no longer on its way.
-            feeds.note_drained(topic.name)
+            feeds.note_read(topic.name, database_now())
             log.info("topic deleted", topic=topic.name, was_there=was_there, not_waited_for=_unanswered(topic) or None)
     finally:
         admin.close()

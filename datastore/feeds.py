@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from datastore.models import Market
 from datastore.queries import execute, execute_many, fetch_value
@@ -49,15 +49,10 @@ def acknowledged_until(market: Market) -> datetime | None:
 
 def note_read(topic: str, at: datetime) -> None:
     """Note that all that lay in a topic at a time of the database's clock is read and stored, by whomever."""
-    execute(statement("known", "note_read"), {"topic": topic, "at": at})
+    note_all_read({topic: at})
 
 
-def note_drained(topic: str, ago: timedelta = timedelta(0)) -> None:
-    """Note that the consumer has read and stored its topic to the end; ago: since its empty poll began."""
-    note_all_drained({topic: ago})
-
-
-def note_all_drained(topics: Mapping[str, timedelta]) -> None:
-    """Note the same of many topics in one statement, by how long ago all that lay in each was found to be stored."""
+def note_all_read(topics: Mapping[str, datetime]) -> None:
+    """Note the same of many topics in one statement."""
     if topics:
-        execute(statement("known", "note_drained"), {"topics": list(topics), "agos": list(topics.values())})
+        execute(statement("known", "note_read"), {"topics": list(topics), "ats": list(topics.values())})

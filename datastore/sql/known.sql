@@ -26,15 +26,11 @@ select max(f.acknowledged_until) from feed f
    and (f.markets ? %(symbol)s
         or f.markets = '[]' and exists (select from feed_position p where p.market_id = %(market)s and p.topic = f.topic));
 
--- name: note_drained
-update feed f set drained_at = greatest(f.drained_at, clock_timestamp() - d.ago)
-  from unnest(%(topics)s::text[], %(agos)s::interval[]) d (topic, ago)
- where f.topic = d.topic and (f.drained_at is null or f.drained_at < f.acknowledged_at);
-
 -- name: note_read
 -- Of several consumers each may tell it, and not the newest last.
-update feed set drained_at = greatest(drained_at, %(at)s)
- where topic = %(topic)s and (drained_at is null or drained_at < acknowledged_at);
+update feed f set drained_at = greatest(f.drained_at, d.at)
+  from unnest(%(topics)s::text[], %(ats)s::timestamptz[]) d (topic, at)
+ where f.topic = d.topic and (f.drained_at is null or f.drained_at < f.acknowledged_at);
 
 -- name: known_since
 -- From where on a resolution was ever covered or asked for.

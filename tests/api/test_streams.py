@@ -17,8 +17,8 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from coordination.models import Coordinator
-from datastore import datastore_actor, dynamic_topics, streams
-from datastore.feeds import note_acknowledged, note_drained
+from datastore import clock, datastore_actor, dynamic_topics, streams
+from datastore.feeds import note_acknowledged, note_read
 from datastore.markets import ensure_markets
 from datastore.models import DynamicTopic, FetchRequest, FetchSpending, Market, Stream
 from datastore.pairs import Listed, take
@@ -300,7 +300,7 @@ def test_lag_is_what_is_acknowledged_and_not_stored_and_the_newest_candle_is_its
     opens = at(420) // 300_000_000 * 300_000
     assert shown() == (7000, opens, "99.5")
     store(feed.watermark(447))
-    note_drained(topic.name)
+    note_read(topic.name, clock.database_now())
     assert shown() == (0, opens, "99.5")
     streams.end(stream.pk, by="key a")
     assert shown() == (None, None, None)

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from datastore.feeds import note_acknowledged, note_drained
+from datastore import clock
+from datastore.feeds import note_acknowledged, note_read
 from datastore.markets import ensure_markets
 from datastore.models import Candle, Feed, FeedPosition, Market, Tick
 from datastore.retention import delete_old_trades, forget_old_feeds
@@ -71,7 +72,7 @@ def test_a_market_whose_trades_are_all_young_keeps_no_bound(market: Market) -> N
 
 def test_feeds_that_ended_long_ago_and_were_read_to_their_end_are_forgotten(market: Market) -> None:
     note_acknowledged(FEED, noon(), markets=[BTC])
-    note_drained("tick-data")
+    note_read("tick-data", clock.database_now())
     note_acknowledged("tick-data/two", noon() + 3 * DAY, markets=[BTC])
     assert forget_old_feeds(noon() + 4 * DAY, days=5) == 0
     assert forget_old_feeds(noon() + 4 * DAY, days=2) == 1
