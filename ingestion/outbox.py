@@ -6,9 +6,9 @@ up neither the others nor the fixed topic.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from streaming.errors import PublishFailed, StreamError, StreamUnavailable
+from streaming.errors import BadRecord, PublishFailed, StreamError, StreamUnavailable
 from streaming.port import Message, Publisher
 from streaming.records import FeedOpened, LiveRecord, encode
 from streaming.topics import TICK_DATA
@@ -24,6 +24,7 @@ class Outbox:
 
     def __init__(self) -> None:
         self.given_up: dict[str, str] = {}  # dynamic topic -> why; the caller's to clear
+        self.refused: list[tuple[LiveRecord, str]] = []  # by the broker, and why; the caller's to bury and to clear
         self.opened: set[str] = set()  # dynamic topics whose feed_opened was acknowledged; the caller's to clear
         self._unsent: dict[str, list[LiveRecord]] = {}
         self._failures: dict[str, int] = {}  # in a row, of a dynamic topic alone
@@ -54,8 +55,17 @@ class Outbox:
         self._failures.pop(topic, None)
 
     def publish_fixed(self, publisher: Publisher) -> None:
-        """Publish what waits for the fixed topic. Raises StreamError; what was not acknowledged stays first in line."""
-        self._publish(publisher, TICK_DATA.name)
+        """Publish what waits for the fixed topic. Raises StreamError; what was not acknowledged stays first in line.
+
+        A record that the broker refuses for good is set aside: it must not stop the others, and its consumer sees by
+        the numbers that it is missing.
+        """
+        while self.waits():
+            try:
+                self._publish(publisher, TICK_DATA.name)
+            except BadRecord as exc:
+                if exc.index is None:
+                    raise
 
     def publish_dynamic(self, publisher: Publisher, *, answers: bool) -> None:
         """Publish what waits for dynamic topics. Raises StreamUnavailable, then the rest waits.
@@ -79,22 +89,27 @@ class Outbox:
 
     def _publish(self, publisher: Publisher, topic: str) -> None:
         unsent = self._unsent[topic]
-        failed: Sequence[int] = range(len(unsent))
+        waiting, done = unsent, list[LiveRecord]()
         try:
             publisher.publish(topic, [Message(record.market, encode(record)) for record in unsent])
-            failed = ()
+            waiting, done = [], unsent
         except PublishFailed as exc:
-            failed = exc.failed
+            left = set(exc.failed)
+            waiting = [unsent[index] for index in exc.failed]
+            done = [record for index, record in enumerate(unsent) if index not in left]
+            raise
+        except BadRecord as exc:
+            if topic == TICK_DATA.name and exc.index is not None:
+                self.refused.append((unsent[exc.index], str(exc)))
+                waiting = [*unsent[: exc.index], *unsent[exc.index + 1 :]]
             raise
         finally:
-            self._settle(topic, unsent, failed)
+            self._settle(topic, waiting, done)
 
-    def _settle(self, topic: str, unsent: list[LiveRecord], failed: Sequence[int]) -> None:
+    def _settle(self, topic: str, waiting: list[LiveRecord], done: list[LiveRecord]) -> None:
         del self._unsent[topic]
-        if failed:  # now the last in line of all topics, so that it cannot keep the others waiting
-            self._unsent[topic] = [unsent[index] for index in failed]
-        left = set(failed)
-        done = [record for index, record in enumerate(unsent) if index not in left] if left else unsent
+        if waiting:  # now the last in line of all topics, so that it cannot keep the others waiting
+            self._unsent[topic] = waiting
         if done:
             self._acknowledged.append((topic, done))
         if topic != TICK_DATA.name and any(type(record) is FeedOpened for record in done):

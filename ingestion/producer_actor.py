@@ -27,7 +27,7 @@ from ingestion.subscriptions import NOTHING, look
 from ingestion.timekeeping import Timekeeper
 from ingestion.topic_rows import answer
 from streaming.port import Publisher
-from streaming.records import FeedClosed, FeedOpened, LiveRecord, Watermark
+from streaming.records import FeedClosed, FeedOpened, LiveRecord, Watermark, encode
 from streaming.topics import TICK_DATA
 
 log = structlog.get_logger(__name__)
@@ -169,6 +169,7 @@ class LiveProducer:
         if answers := self._outbox.waits():
             with self._cycle(Target.FIXED):
                 self._outbox.publish_fixed(self._publisher)
+        self._bury_refused()
         if self._outbox.dynamic():
             with self._cycle(Target.DYNAMIC):
                 self._publish_dynamic(self._publisher, answers)
@@ -217,6 +218,16 @@ class LiveProducer:
             Letter(line.home_of(item.market), item.market, item.reason, item.raw) for item in rejected
         )
         rejected.clear()
+
+    def _bury_refused(self) -> None:
+        """Keep what the broker refused; a dynamic topic's is gone with its route, which says why."""
+        refused = self._outbox.refused
+        if refused:
+            log.error("records refused by the broker", count=len(refused), reason=refused[0][1])
+            dead_letters.bury_all(
+                Letter(TICK_DATA.name, record.market, reason, encode(record)) for record, reason in refused
+            )
+            refused.clear()
 
     # --- what was acknowledged ---
 

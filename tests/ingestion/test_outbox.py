@@ -11,7 +11,7 @@ from ingestion import outbox as module
 from ingestion.outbox import PATIENCE, Outbox
 from streaming.errors import BadRecord, PublishFailed, StreamUnavailable
 from streaming.memory import MemoryBroker
-from streaming.port import Message, Publisher
+from streaming.port import RECORD_LIMIT, Message, Publisher
 from streaming.records import FeedOpened, LiveRecord, decode
 from streaming.topics import TICK_DATA
 from tests.datastore.records import NOON, opened, trade
@@ -63,6 +63,19 @@ def test_what_was_not_acknowledged_goes_first_and_in_order(broker: MemoryBroker)
     outbox.publish_dynamic(broker.publisher(), answers=False)
     assert [record.n for record in held(broker, ONE)] == [1, 2, 3, 4]
     assert not outbox.waits(ONE)
+
+
+def test_a_record_that_the_broker_refuses_is_set_aside_and_the_others_go_on(broker: MemoryBroker) -> None:
+    outbox = Outbox()
+    # More than any broker takes; the records around it are ordinary ones.
+    outbox.put({FIXED: [opened(1, NOON), trade(2, NOON, "1", id="x" * RECORD_LIMIT), trade(3, NOON)]})
+    outbox.publish_fixed(broker.publisher())
+    assert [record.n for record in held(broker, FIXED)] == [1, 3]
+    ((record, reason),) = outbox.refused
+    assert record.n == 2 and "bytes" in reason
+    ((_, acknowledged),) = outbox.take_acknowledged()
+    assert [record.n for record in acknowledged] == [1, 3]
+    assert not outbox.waits()
 
 
 def test_an_opening_counts_as_acknowledged_though_the_records_behind_it_were_not(broker: MemoryBroker) -> None:
