@@ -37,14 +37,15 @@ class Link:
     """A connection made at the first call, and anew at the first one after a failure."""
 
     def __init__(self, url: str) -> None:
-        """Take a redis:// or rediss:// URL; nothing is connected yet. Raises StreamError for a URL that is none."""
+        """Take a redis://, rediss:// or unix:// URL; nothing is connected yet. Raises StreamError for any other."""
         try:
+            over_tcp = {} if url.startswith("unix:") else {"socket_keepalive": True}
             pool = redis.ConnectionPool.from_url(
                 url,
                 protocol=2,
                 socket_connect_timeout=CONNECT_WITHIN,
                 socket_timeout=ANSWER_WITHIN,
-                socket_keepalive=True,
+                **over_tcp,
                 # The caller backs off and is seen to wait; a retry in here would only hold it longer.
                 retry=Retry(NoBackoff(), 0),
             )

@@ -62,6 +62,7 @@ def test_named_brokers_are_shared_within_the_process() -> None:
 def test_the_url_decides_which_broker_it_is() -> None:
     assert isinstance(connect("redis://127.0.0.1:1/0", 50), RedisBroker)
     assert isinstance(connect("rediss://127.0.0.1:1/0", 50), RedisBroker)
+    assert isinstance(connect("unix:///run/valkey.sock?db=1", 50), RedisBroker)
     assert isinstance(connect("kafka://one:1,two", 50), KafkaBroker)
 
 
