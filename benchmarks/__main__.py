@@ -42,6 +42,21 @@ def _recovery() -> list[str]:
     return recovery.run()
 
 
+def _scale() -> list[str]:
+    with servers():
+        import django
+
+        django.setup()
+        from django.core.management import call_command
+
+        from benchmarks import scale
+        from tests.kafka.server import private_kafka
+
+        call_command("migrate", verbosity=0)
+        with private_kafka() as kafka:
+            return scale.run(kafka.url)
+
+
 def _dynamic() -> list[str]:
     with servers():
         import django
@@ -82,6 +97,7 @@ PARTS = {
     "sse": _sse,
     "year": _year,
     "recovery": _recovery,
+    "scale": _scale,
 }
 
 
