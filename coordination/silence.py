@@ -18,6 +18,7 @@ from datastore.models import DynamicTopic
 # Instructed by rows, never by import.
 PRODUCER, CONSUMER = ("ingestion", "Producer"), ("consumers", "DynamicTopicConsumer")
 CREATOR, LIVE = "producer-topic-", "producer-live-"
+ROUTE = "route"  # refused by the live Producer: a fault of this market or topic alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def refused(topic: DynamicTopic) -> Failure | None:
     """Return what an actor has against the topic, None where none has anything."""
     refusals = (
         ("create", topic.create_error, f"{topic.creator or 'the Producer'} could not create {topic.name}"),
-        ("route", topic.route_error, f"{topic.producer or 'the Producer'} cannot publish to {topic.name}"),
+        (ROUTE, topic.route_error, f"{topic.producer or 'the Producer'} cannot publish to {topic.name}"),
         ("subscribe", topic.subscribe_error, f"{topic.consumer or 'the consumer'} cannot read {topic.name}"),
     )
     return next((Failure(kind, f"{what}: {error}") for kind, error, what in refusals if error is not None), None)

@@ -171,6 +171,31 @@ def test_after_three_tries_the_stream_has_failed_and_the_others_go_on(coordinato
     assert state_of(other) == "live"
 
 
+def test_markets_that_are_refused_hold_up_no_other(coordinator: Coordinating) -> None:
+    stream()
+    for _ in range(2):
+        coordinator.reach(NOTIFYING)
+        DynamicTopic.objects.filter(state="notifying").update(route_error="INVALID_SUB")
+        assert coordinator.steps() == ERROR
+        due_now()
+        assert coordinator.steps() == ACTIVE, "no time has passed"
+    other = stream(ETH)
+    Stream.objects.exclude(pk=other.pk).update(next_try=Now() + timedelta(hours=1))
+    coordinator.bring_live()
+    assert state_of(other) == "live"
+
+
+def test_the_queue_is_held_for_half_a_minute_at_most(coordinator: Coordinating) -> None:
+    stream()
+    coordinator.reach(PROCESSING)
+    coordinator.shift.session.actor.error_count = 40
+    DynamicTopic.objects.update(create_error="StreamUnavailable: no answer")
+    assert coordinator.steps() == ERROR
+    due_now()
+    assert coordinator.steps(later=29) == ERROR
+    assert coordinator.steps(later=1) == ACTIVE
+
+
 def test_errors_in_a_row_are_waited_out_longer_and_a_success_ends_the_row(coordinator: Coordinating) -> None:
     stream()
     waits = []
