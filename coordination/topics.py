@@ -39,7 +39,6 @@ from metering.table import TOPIC_FAILURES, TOPIC_SECONDS
 log = structlog.get_logger(__name__)
 
 State = Coordinator.State
-QUEUE = "queue"  # away, so that nobody was asked: no try of the stream's
 LONGEST_HOLD = 30.0  # seconds in Error, where the queue is held: those who ask meanwhile wait for nothing else
 GONE = Failure("gone", "the topic's row is gone")
 
@@ -126,7 +125,7 @@ class Topics:
         try:
             self.tell(topic.pk)
         except PlatformFault as exc:
-            self._fail(session, topic, Failure(QUEUE, str(exc)))
+            self._fail(session, topic, Failure("queue", str(exc), counts=False))  # nobody was asked
 
     # --- Processing Create Topic, Notifying Actors ---
 
@@ -167,7 +166,7 @@ class Topics:
         """Go to Error, to be reset in a while, and give the topic up, in one transaction."""
         with transaction.atomic():
             if topic is not None:
-                dynamic_topics.fail(topic.pk, failure.reason, counts=failure.kind != QUEUE)
+                dynamic_topics.fail(topic.pk, failure.reason, counts=failure.counts)
             actor = session.actor
             getattr(actor, str(failure_event(Coordinator, str(actor.state))))(reason=failure.reason)
             actor.reset_at = self.clock.now() + timedelta(seconds=_hold(failure, actor.error_count))
