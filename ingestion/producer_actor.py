@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import structlog
 from django.conf import settings
 
-from actors.errors import LastingFault, PlatformFault, RouteFault
+from actors.errors import FeedFault, LastingFault, RouteFault
 from actors.models import Actor
 from actors.secrets import without_secrets
 from actors.session import ActorSession
@@ -157,7 +157,7 @@ class LiveProducer:
         self._drop()
         log.warning("feed lost", reason=reason, reconnect_in=self._wait)
         if self._session.actor.state == Producer.State.FETCHING_DATA:
-            raise LastingFault(lost.reason) if lost.code in LASTING else PlatformFault(lost.reason)
+            raise LastingFault(lost.reason) if lost.code in LASTING else FeedFault(lost.reason)
         self._session.waiting(self._apart)
 
     def _drop(self) -> None:

@@ -61,3 +61,13 @@ def test_a_producer_that_has_left_error_says_that_it_waits_for_the_provider(benc
     assert Producer.objects.get().waiting_for == "the provider: the provider answers HTTP 503"
     bench.simulator.fault("reset")
     bench.step_until(lambda: Producer.objects.get().waiting_for is None)
+
+
+def test_a_long_outage_of_the_provider_is_waited_out_by_the_connection_s_own_waiting_alone(bench: Bench) -> None:
+    live(bench)
+    bench.simulator.fault("drop", seconds=60)
+    bench.step_until(TransitionLog.objects.filter(event="FETCH_FAILURE").exists)
+    assert bench.runner.shift
+    bench.runner.shift.session.actor.error_count = 8  # as after half an hour
+    bench.step_until(lambda: TransitionLog.objects.filter(event="RESET").count() > 1)
+    assert set(TransitionLog.objects.filter(event="RESET").values_list("by", flat=True)) == {"automatic after 1 s"}
