@@ -5,6 +5,7 @@ ActorError
 ├── NotInError      a reset was asked for where there is nothing to reset
 └── ActorFault      raised by an actor's work: how long the Error lasts
     ├── PlatformFault   may pass: reset after 1 s, 2 s, 4 s … 5 min
+    │   └── FeedFault   always reset after 1 s
     ├── CacheFault      always reset after 1 s
     ├── RequestFault    the asker's fault: reset at once
     ├── RouteFault      one dynamic topic's fault: reset at once
@@ -35,6 +36,10 @@ class ActorFault(ActorError):
 
 class PlatformFault(ActorFault):
     """A part of the platform is away, and may come back."""
+
+
+class FeedFault(PlatformFault):
+    """The provider's feed cannot be had: who connects to it knows himself how long to wait for the next attempt."""
 
 
 class CacheFault(ActorFault):

@@ -6,7 +6,7 @@ from django.db import InterfaceError, OperationalError
 from django_redis.exceptions import ConnectionInterrupted
 from redis.exceptions import RedisError
 
-from actors.errors import CacheFault, PlatformFault, RequestFault, RouteFault
+from actors.errors import CacheFault, FeedFault, PlatformFault, RequestFault, RouteFault
 from actors.secrets import without_secrets
 from streaming.errors import StreamLost, StreamUnavailable
 
@@ -25,7 +25,7 @@ def reset_delay(exc: BaseException, count: int) -> float | None:
     """Return the seconds until the automatic reset after the count-th error, None: a person must reset."""
     if isinstance(exc, RequestFault | RouteFault):
         return 0.0
-    if isinstance(exc, CacheFault):
+    if isinstance(exc, CacheFault | FeedFault):
         return 1.0
     return backoff(count) if isinstance(exc, MAY_PASS) else None
 

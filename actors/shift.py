@@ -104,7 +104,7 @@ class Shift:
         if not self.opened:
             self.work.open(self.session)
             self.opened = True
-        self.resetter = "automatic"  # of an Error that the turn itself fires; what it raises says more
+        self.session.resetter = "automatic"  # of an Error that the turn itself fires; what it raises says more
         more = self.work.turn()
         if self.tries:
             self.tries = 0

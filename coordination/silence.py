@@ -18,14 +18,16 @@ from datastore.models import DynamicTopic
 # Instructed by rows, never by import.
 PRODUCER, CONSUMER = ("ingestion", "Producer"), ("consumers", "DynamicTopicConsumer")
 CREATOR, LIVE = "producer-topic-", "producer-live-"
+ROUTE = "route"  # refused by the live Producer: a fault of this market or topic alone
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an attempt failed: its kind as metrics count it, and a sentence."""
+    """Why an attempt failed: its kind as metrics count it, a sentence, and whether it was a try of its streams."""
 
     kind: str
     reason: str
+    counts: bool = True
 
 
 def not_created(topic: DynamicTopic) -> Failure:
@@ -36,23 +38,32 @@ def not_created(topic: DynamicTopic) -> Failure:
 
 
 def not_acknowledged(topic: DynamicTopic) -> Failure:
-    """Tell which of the actors that were told of the topic did not use it in time."""
+    """Tell which of the actors that were told of the topic did not use it in time.
+
+    Where each of them lives and waits itself, for a provider or a broker that is away, it was no try.
+    """
     within = f"within {_seconds(NOTIFY_WITHIN)} s"
     silent: list[str] = []
+    excused: list[bool] = []
     if topic.routed_at is None:
-        told = _told(_of(PRODUCER).filter(name__startswith=LIVE), f"there is no {LIVE}… row: does run_producer run?")
+        rows = _of(PRODUCER).filter(name__startswith=LIVE)
+        told = _told(rows, f"there is no {LIVE}… row: does run_producer run?")
         silent.append(f"no Producer published to {topic.name} {within}: {told}")
+        excused.append(any(map(_waits, rows)))
     if topic.subscribed_at is None:
-        told = _told(_of(CONSUMER).filter(name=topic.name), "it has no consumer's row: does run_dynamic_consumer run?")
+        rows = _of(CONSUMER).filter(name=topic.name)
+        told = _told(rows, "it has no consumer's row: does run_dynamic_consumer run?")
         silent.append(f"no consumer read {topic.name} {within}: {told}")
-    return Failure("not_routed" if topic.routed_at is None else "not_subscribed", "; ".join(silent))
+        excused.append(any(map(_waits, rows)))
+    kind = "not_routed" if topic.routed_at is None else "not_subscribed"
+    return Failure(kind, "; ".join(silent), counts=not all(excused))
 
 
 def refused(topic: DynamicTopic) -> Failure | None:
     """Return what an actor has against the topic, None where none has anything."""
     refusals = (
         ("create", topic.create_error, f"{topic.creator or 'the Producer'} could not create {topic.name}"),
-        ("route", topic.route_error, f"{topic.producer or 'the Producer'} cannot publish to {topic.name}"),
+        (ROUTE, topic.route_error, f"{topic.producer or 'the Producer'} cannot publish to {topic.name}"),
         ("subscribe", topic.subscribe_error, f"{topic.consumer or 'the consumer'} cannot read {topic.name}"),
     )
     return next((Failure(kind, f"{what}: {error}") for kind, error, what in refusals if error is not None), None)
@@ -71,11 +82,20 @@ def _row(actor: Any) -> str:
     parts = [f"{actor.name} is in {_state(actor)}"]
     if not actor.owner:
         parts.append("no process has it")
-    elif actor.silence is None or actor.silence > STALE_AFTER:
+    elif not _lives(actor):
         parts.append("its process gives no sign of life")
     parts += [f"waits for: {actor.waiting_for}"] if actor.waiting_for else []
     parts += [f"last error: {actor.last_error}"] if actor.last_error else []
     return f"{parts[0]} ({'; '.join(parts[1:])})" if parts[1:] else parts[0]
+
+
+def _lives(actor: Any) -> bool:
+    return bool(actor.owner) and actor.silence is not None and actor.silence <= STALE_AFTER
+
+
+def _waits(actor: Any) -> bool:
+    """Say whether a living actor waits for something, or in Error for its own reset."""
+    return _lives(actor) and (actor.waiting_for is not None or actor.reset_at is not None)
 
 
 def _state(actor: Actor) -> str:

@@ -45,8 +45,10 @@ def sweep() -> None:
 
 @shared_task(name="coordination.trim")
 def trim_logs() -> None:
-    """Delete transitions, requests of history, streams and topics that ended more than 30 days ago."""
+    """Delete transitions, requests of history, streams, topics and actors that ended more than 30 days ago."""
     old = timezone.now() - timedelta(days=LOG_DAYS)
     fetched, _ = FetchRequest.objects.filter(finished_at__lt=old).delete()
+    for model in actor_models():  # every dynamic topic had one of its own
+        model._default_manager.filter(retired_at__lt=old, owner="").delete()
     ended = {"streams": streams.trim(old), "topics": dynamic_topics.trim(old)}
     log.info("logs trimmed", transitions=trim(LOG_DAYS), requests=fetched, **ended)

@@ -24,7 +24,7 @@ from django.db import transaction
 
 from actors.charts import failure_event
 from actors.errors import PlatformFault
-from actors.faults import reset_delay
+from actors.faults import backoff
 from actors.session import ActorSession
 from actors.shift import Clock
 from coordination import silence
@@ -39,7 +39,7 @@ from metering.table import TOPIC_FAILURES, TOPIC_SECONDS
 log = structlog.get_logger(__name__)
 
 State = Coordinator.State
-QUEUE = "queue"  # away, so that nobody was asked: no try of the stream's
+LONGEST_HOLD = 30.0  # seconds in Error, where the queue is held: those who ask meanwhile wait for nothing else
 GONE = Failure("gone", "the topic's row is gone")
 
 
@@ -125,7 +125,7 @@ class Topics:
         try:
             self.tell(topic.pk)
         except PlatformFault as exc:
-            self._fail(session, topic, Failure(QUEUE, str(exc)))
+            self._fail(session, topic, Failure("queue", str(exc), counts=False))  # nobody was asked
 
     # --- Processing Create Topic, Notifying Actors ---
 
@@ -163,17 +163,21 @@ class Topics:
         return False
 
     def _fail(self, session: ActorSession, topic: DynamicTopic | None, failure: Failure) -> None:
-        """Go to Error, to be reset as after any fault that may pass, and give the topic up, in one transaction."""
+        """Go to Error, to be reset in a while, and give the topic up, in one transaction."""
         with transaction.atomic():
             if topic is not None:
-                dynamic_topics.fail(topic.pk, failure.reason, counts=failure.kind != QUEUE)
+                dynamic_topics.fail(topic.pk, failure.reason, counts=failure.counts)
             actor = session.actor
             getattr(actor, str(failure_event(Coordinator, str(actor.state))))(reason=failure.reason)
-            delay = reset_delay(PlatformFault(), actor.error_count)
-            actor.reset_at = None if delay is None else self.clock.now() + timedelta(seconds=delay)
+            actor.reset_at = self.clock.now() + timedelta(seconds=_hold(failure, actor.error_count))
             actor.waiting_for = None
             session.save()
         TOPIC_FAILURES.labels(failure.kind).inc()
+
+
+def _hold(failure: Failure, errors: int) -> float:
+    """Return the seconds until the reset: none for a refused market, which stops nobody else."""
+    return 0.0 if failure.kind == silence.ROUTE else backoff(errors, LONGEST_HOLD)
 
 
 def _overdue(topic: Any) -> bool:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import structlog
 
 from actors.broker import configured_broker
-from actors.errors import LastingFault, PlatformFault, RouteFault
+from actors.errors import FeedFault, LastingFault, RouteFault
 from actors.models import Actor
 from actors.secrets import without_secrets
 from actors.session import ActorSession
@@ -61,6 +61,7 @@ class LiveProducer:
         self._acknowledged: dict[str, Acknowledged] = {}  # by feed, since the last beat
         self._connect_at = 0.0
         self._wait = RECONNECT
+        self._apart = ""  # why there is no connection
 
     def open(self, session: ActorSession) -> None:
         """Make the topic and the connection to the broker anew; a live socket stays."""
@@ -130,12 +131,15 @@ class LiveProducer:
     # --- the socket ---
 
     def _connect_when_due(self) -> bool:
+        if self._apart:  # said again where an Error has been left meanwhile
+            self._session.waiting(self._apart)
         due = self._connect_at - self._monotonic()
         if due > 0:
             self._session.stop.wait(min(due, CYCLE))
             return False
         if not self._wanted.channels:
-            self._session.waiting("a market to follow: set MARKETS or add one")
+            self._apart = "a market to follow: set MARKETS or add one"
+            self._session.waiting(self._apart)
             self._connect_at = self._look_at
             return False
         self._fetch()
@@ -147,11 +151,13 @@ class LiveProducer:
         """Let the connection go: waiting where the feed had spoken, a failed fetch where it had not."""
         self._wait = RECONNECT if line.has_spoken else min(self._wait * 2, RECONNECT_MOST)
         self._connect_at = self._monotonic() + self._wait
+        reason = without_secrets(lost.reason)
+        self._apart = f"the provider: {reason}"
         self._drop()
-        log.warning("feed lost", reason=without_secrets(lost.reason), reconnect_in=self._wait)
+        log.warning("feed lost", reason=reason, reconnect_in=self._wait)
         if self._session.actor.state == Producer.State.FETCHING_DATA:
-            raise LastingFault(lost.reason) if lost.code in LASTING else PlatformFault(lost.reason)
-        self._session.waiting(f"the provider: {lost.reason}")
+            raise LastingFault(lost.reason) if lost.code in LASTING else FeedFault(lost.reason)
+        self._session.waiting(self._apart)
 
     def _drop(self) -> None:
         if self._connection is not None:

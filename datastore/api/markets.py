@@ -8,15 +8,15 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.http import HttpResponse
-from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from datastore.api.access import spending
 from datastore.api.answers import json_answer
+from datastore.api.body import JsonBody, posted
 from datastore.api.errors import UnknownMarket
 from datastore.api.lookup import find_market, provider_json
-from datastore.api.params import market_question, no_question, posted, query_of
+from datastore.api.params import market_question, no_question, query_of
 from datastore.api.symbols import market_text
 from datastore.asks import ask_newest
 from datastore.markets import follow
@@ -29,7 +29,7 @@ Row = tuple[str, str, str, str, bool, int, int | None, int | None, int | None, i
 class Markets(APIView):
     """GET markets and POST markets."""
 
-    parser_classes = [JSONParser]
+    parser_classes = [JsonBody]
 
     def get(self, request: Request) -> HttpResponse:
         """Answer all markets by symbol."""

@@ -12,7 +12,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-import msgspec
 from rest_framework.request import Request
 
 from datastore.api.errors import BadParameters, shown
@@ -258,15 +257,6 @@ def schema_question(query: Query) -> str:
 def query_of(request: Request) -> Query:
     """Return the request's query string: every value of every name, in order."""
     return dict(request.query_params.lists())
-
-
-def posted(request: Request) -> dict[str, list[str]]:
-    """Return the JSON body as a query: texts and whole numbers by name."""
-    try:
-        body = msgspec.convert(request.data, dict[str, str | int])
-    except msgspec.ValidationError as exc:
-        raise BadParameters({"body": [f"is not a JSON object of texts and whole numbers: {exc}."]}) from None
-    return {name: [str(value)] for name, value in body.items()}
 
 
 def read(query: Query, accepted: Mapping[str, Parser], required: Sequence[str] = ()) -> dict[str, Any]:

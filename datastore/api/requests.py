@@ -9,16 +9,16 @@ from urllib.parse import urlencode
 
 from django.http import HttpResponse
 from django.utils import timezone
-from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from datastore.api.access import spending
 from datastore.api.answers import json_answer
+from datastore.api.body import JsonBody, posted
 from datastore.api.errors import NotFound
 from datastore.api.instants import askable, ms, to_ms
 from datastore.api.lookup import find_market
-from datastore.api.params import backfill_question, no_question, posted, query_of
+from datastore.api.params import backfill_question, no_question, query_of
 from datastore.clock import provider_now
 from datastore.datastore_actor import order, settle
 from datastore.models import DatastoreRequest, FetchRequest
@@ -47,7 +47,7 @@ class OneRequest(APIView):
 class Backfill(APIView):
     """POST backfill."""
 
-    parser_classes = [JSONParser]
+    parser_classes = [JsonBody]
 
     def post(self, request: Request) -> HttpResponse:
         """Ask for a span of one market's candles: 202 and the request, 200 with null where nothing is missing.

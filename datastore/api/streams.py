@@ -9,18 +9,18 @@ import msgspec
 from django.conf import settings
 from django.http import HttpResponse
 from django.utils.decorators import method_decorator
-from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from datastore import streams
 from datastore.api.access import asker, spending
 from datastore.api.answers import json_answer, pack, unpack
+from datastore.api.body import JsonBody, posted
 from datastore.api.compression import compressed
 from datastore.api.errors import BadParameters, Conflict, NotFound
 from datastore.api.instants import ms, to_ms
 from datastore.api.lookup import find_market, provider_json
-from datastore.api.params import DEFAULT_ROWS, no_question, posted, query_of
+from datastore.api.params import DEFAULT_ROWS, no_question, query_of
 from datastore.api.stream import to_stream
 from datastore.api.stream_params import StreamsQuestion, events_question, stream_question, streams_question
 from datastore.models import Stream
@@ -43,7 +43,7 @@ class Place(NamedTuple):
 class Streams(APIView):
     """GET streams and POST streams."""
 
-    parser_classes = [JSONParser]
+    parser_classes = [JsonBody]
 
     def get(self, request: Request) -> HttpResponse:
         """Answer one page of streams, the newest first."""

@@ -8,14 +8,18 @@ on conflict (provider) do update
        measured_at = excluded.measured_at;
 
 -- name: note_acknowledged
--- behind_since stays while nobody has read to the end: the watermark waits from there on.
-insert into feed as f (feed, topic, markets, connected, acknowledged_until, acknowledged_at, behind_since)
-values (%(feed)s, split_part(%(feed)s, '/', 1), to_jsonb(%(markets)s::text[]), %(connected)s, %(until)s, clock_timestamp(), provider_now())
+-- behind_since stays while nobody has read to the end: the watermark waits from there on. The word of a producer comes
+-- a moment late: of a topic that was deleted meanwhile nothing is on its way, and nobody will read it again.
+insert into feed as f (feed, topic, markets, connected, acknowledged_until, acknowledged_at, behind_since, drained_at)
+select %(feed)s, known.topic, to_jsonb(%(markets)s::text[]), %(connected)s, %(until)s, known.at, provider_now(),
+       case when exists (select from dynamic_topic t where t.name = known.topic and t.state = 'retired') then known.at end
+  from (select split_part(%(feed)s, '/', 1) as topic, clock_timestamp() as at offset 0) known -- one time, read once
 on conflict (feed) do update
    set acknowledged_until = greatest(f.acknowledged_until, excluded.acknowledged_until),
        markets = case when excluded.markets = '[]' then f.markets else excluded.markets end,
        connected = coalesce(excluded.connected, f.connected),
        acknowledged_at = excluded.acknowledged_at,
+       drained_at = coalesce(excluded.drained_at, f.drained_at),
        behind_since = case when f.drained_at >= f.acknowledged_at then excluded.behind_since else f.behind_since end
  where excluded.acknowledged_until > f.acknowledged_until;
 

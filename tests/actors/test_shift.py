@@ -8,6 +8,7 @@ from django.db import OperationalError, transaction
 from actors.errors import CacheFault, Fenced, LastingFault, NotInError, RequestFault
 from actors.models import TransitionLog
 from actors.resets import reset
+from actors.session import ActorSession
 from consumers.models import FixedTopicConsumer
 from streaming.errors import GroupLost, StreamUnavailable
 from tests.actors.work import Hands, Scripted, failing, logged, nothing, one_batch, owned, shift_of, to_writing
@@ -100,6 +101,19 @@ def test_a_fault_of_the_request_is_reset_at_once_and_says_so(hands: Hands) -> No
     shift.step()
     assert row().state == "idle"
     assert logged("event", "by")[-1] == ("RESET", "request fault")
+
+
+def test_an_error_that_the_turn_itself_fires_does_not_name_the_resetter_of_the_one_before(hands: Hands) -> None:
+    def fails(session: ActorSession) -> None:
+        to_writing(session)
+        session.actor.write_failure(reason="nobody answered")
+        session.actor.reset_at = hands.clock.now()
+        session.save()
+
+    shift = shift_of(Scripted(failing(RequestFault()), fails), hands)
+    for _ in range(4):
+        shift.step()
+    assert [by for event, by in logged("event", "by") if event == "RESET"] == ["request fault", "automatic"]
 
 
 def test_a_lost_group_is_an_error_that_resets_itself_and_opens_anew(hands: Hands) -> None:

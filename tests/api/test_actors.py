@@ -4,6 +4,7 @@ import json
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db.models.functions import Now
 from django.test import Client
 
 from datastore.api.actors import kinds
@@ -52,6 +53,12 @@ def test_actors_are_listed_with_their_states(client: Client, errored: DatastoreR
     assert (shown["kind"], shown["name"], shown["state"], shown["label"]) == (KIND, "request-1", "error", "Error")
     assert shown["last_error"] == "the disk is full"
     assert shown["error_count"] == 1
+
+
+def test_a_retired_actor_is_shown_but_not_listed(client: Client, errored: DatastoreRequest) -> None:
+    DatastoreRequest.objects.update(retired_at=Now())
+    assert body_of(client, "/api/v1/actors")["actors"] == []
+    assert body_of(client, ADDRESS)["retired_at"] is not None
 
 
 def test_an_actor_is_shown_with_its_log_newest_first(client: Client, errored: DatastoreRequest) -> None:

@@ -162,7 +162,10 @@ def test_two_at_once_get_one_stream(listed: Market, write_key: str) -> None:
         ({**asked(), "lease": 5}, "lease"),
         ({"market": "BTC-USD", "timeframe": "1m"}, "market"),
         ([1], "body"),
-        ({"market": None, "timeframe": "1m"}, "body"),
+        ({"market": None, "timeframe": "1m"}, "market"),
+        ({"market": SYMBOL, "timeframe": ["1m"]}, "timeframe"),
+        ({"market": True, "timeframe": "1m"}, "market"),
+        ({"market": 1.5, "timeframe": "1m"}, "market"),
     ],
 )
 def test_a_bad_body_names_what_is_bad_and_makes_nothing(writer: Writer, listed: Market, body: Any, field: str) -> None:
@@ -173,7 +176,12 @@ def test_a_bad_body_names_what_is_bad_and_makes_nothing(writer: Writer, listed: 
 
 
 def test_what_is_no_json_is_refused(writer: Writer, listed: Market) -> None:
-    for raw, kind, status in ((b"{", "application/json", 400), (b"x", "text/plain", 415)):
+    deep = b"[" * 100_000
+    for raw, kind, status in (
+        (b"{", "application/json", 400),
+        (deep, "application/json", 400),
+        (b"x", "text/plain", 415),
+    ):
         response = writer.client.generic("POST", ADDRESS, raw, kind, headers=writer.headers)
         assert (response.status_code, response["Content-Type"]) == (status, "application/problem+json")
 

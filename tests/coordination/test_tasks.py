@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from actors.models import TransitionLog
 from config.supervision.first_start import ask_for_newest
+from consumers.models import DynamicTopicConsumer
 from coordination.tasks import refresh, sweep, trim_logs
 from datastore.asks import NEWEST, ask_newest
 from datastore.markets import ensure_markets
@@ -77,3 +78,12 @@ def test_old_transitions_and_old_ended_requests_are_trimmed() -> None:
     assert set(FetchRequest.objects.values_list("pk", flat=True)) == kept
     assert TransitionLog.objects.get().first_at == recent
     assert old > NOON
+
+
+def test_actors_that_were_retired_long_ago_are_trimmed() -> None:
+    old, recent = timezone.now() - timedelta(days=31), timezone.now() - timedelta(days=29)
+    for name, retired_at in (("dyn-a-g1", old), ("dyn-b-g2", recent), ("dyn-c-g3", None)):
+        DynamicTopicConsumer.objects.create(name=name, retired_at=retired_at)
+    trim_logs()
+    left = DynamicTopicConsumer.objects.order_by("name").values_list("name", flat=True)
+    assert list(left) == ["dyn-b-g2", "dyn-c-g3"]

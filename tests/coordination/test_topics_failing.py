@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db.models.functions import Now
@@ -128,6 +129,43 @@ def test_an_actor_that_cannot_use_the_topic_is_believed_at_once(coordinator: Coo
     and_the_next_one_is_good(coordinator, made)
 
 
+@pytest.mark.parametrize("word", [{"waiting_for": "the provider: HTTP 503"}, {"state": "error", "reset_at": Now()}])
+def test_a_producer_that_waits_for_the_provider_costs_no_try(coordinator: Coordinating, word: dict[str, Any]) -> None:
+    made = stream()
+    Producer.objects.create(name="producer-live-1", owner="here:1:1", heartbeat_at=Now(), **word)
+    for _ in range(Stream.TRIES + 1):
+        coordinator.reach(NOTIFYING)
+        acknowledge(routed=False)
+        long_ago("notified_at")
+        assert coordinator.steps() == ERROR
+        due_now()
+        assert coordinator.steps(later=31) == ACTIVE
+    found = Stream.objects.get(pk=made.pk)
+    assert (found.state, found.attempts) == ("requested", 0)
+    assert "no Producer published" in str(found.error)
+    coordinator.bring_live()
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        {"waiting_for": None},
+        {"waiting_for": "the provider", "heartbeat_at": Now() - timedelta(seconds=40)},
+        {"state": "error", "last_error": "LastingFault: HTTP 401"},
+    ],
+)
+def test_one_that_does_not_say_so_or_is_dead_or_needs_a_person_does(
+    coordinator: Coordinating, word: dict[str, Any]
+) -> None:
+    made = stream()
+    Producer.objects.create(**{"name": "producer-live-1", "owner": "here:1:1", "heartbeat_at": Now()} | word)
+    coordinator.reach(NOTIFYING)
+    acknowledge(routed=False)
+    long_ago("notified_at")
+    coordinator.steps()
+    failed(coordinator, made, "producer-live-1")
+
+
 def test_a_queue_that_is_away_fails_the_attempt_and_is_no_other_state_s_affair(
     coordinator: Coordinating, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +207,31 @@ def test_after_three_tries_the_stream_has_failed_and_the_others_go_on(coordinato
     other = stream(ETH)
     coordinator.bring_live()
     assert state_of(other) == "live"
+
+
+def test_markets_that_are_refused_hold_up_no_other(coordinator: Coordinating) -> None:
+    stream()
+    for _ in range(2):
+        coordinator.reach(NOTIFYING)
+        DynamicTopic.objects.filter(state="notifying").update(route_error="INVALID_SUB")
+        assert coordinator.steps() == ERROR
+        due_now()
+        assert coordinator.steps() == ACTIVE, "no time has passed"
+    other = stream(ETH)
+    Stream.objects.exclude(pk=other.pk).update(next_try=Now() + timedelta(hours=1))
+    coordinator.bring_live()
+    assert state_of(other) == "live"
+
+
+def test_the_queue_is_held_for_half_a_minute_at_most(coordinator: Coordinating) -> None:
+    stream()
+    coordinator.reach(PROCESSING)
+    coordinator.shift.session.actor.error_count = 40
+    DynamicTopic.objects.update(create_error="StreamUnavailable: no answer")
+    assert coordinator.steps() == ERROR
+    due_now()
+    assert coordinator.steps(later=29) == ERROR
+    assert coordinator.steps(later=1) == ACTIVE
 
 
 def test_errors_in_a_row_are_waited_out_longer_and_a_success_ends_the_row(coordinator: Coordinating) -> None:

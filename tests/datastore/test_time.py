@@ -6,15 +6,17 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.db import transaction
+from django.db.models.functions import Now
 
 from datastore import clock
 from datastore.clock import provider_now, save_clock
 from datastore.feeds import note_acknowledged, note_read
 from datastore.markets import ensure_markets
 from datastore.merge import Series, read_series
-from datastore.models import Feed, Market, ProviderClock
+from datastore.models import DynamicTopic, Feed, Market, ProviderClock
 from datastore.provider import OtherProvider, current_provider, remember_provider
 from datastore.queries import execute, fetch_value
+from datastore.retention import forget_old_feeds
 from datastore.writes import store_live
 from streaming.records import LiveRecord
 from tests.datastore.conftest import ProviderTime
@@ -187,6 +189,19 @@ def test_a_feed_speaks_for_its_own_markets_only(btc: Market, provider_time: Prov
     assert states(last_minutes(btc))[1] == ("gap", 5, "feed stale")
     note_acknowledged("dyn-btc/one", moment(NOON + 9 * MINUTE), markets=[BTC])
     assert last_minutes(btc).segments[-3].reason == "backlog"
+
+
+def test_what_is_acknowledged_after_its_topic_was_deleted_is_not_behind(
+    btc: Market, provider_time: ProviderTime
+) -> None:
+    covered(provider_time)
+    DynamicTopic.objects.create(name="dyn-btc", market=btc, state="retired", requested_at=Now(), retired_at=Now())
+    note_acknowledged("dyn-btc/one", moment(NOON + 8 * MINUTE), markets=[BTC])
+    note_acknowledged("dyn-btc/one", moment(NOON + 9 * MINUTE), markets=[BTC])
+    provider_time.set(NOON + 10 * MINUTE)
+    assert states(last_minutes(btc))[1] == ("gap", 5, "feed stale")
+    forget_old_feeds(moment(NOON + 10 * MINUTE) + timedelta(days=2), days=1)
+    assert not Feed.objects.filter(topic="dyn-btc").exists()
 
 
 def test_an_older_acknowledgement_changes_nothing() -> None:

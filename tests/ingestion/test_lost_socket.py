@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from actors.models import TransitionLog
 from ingestion import connection
 from ingestion.feed import Arrival, Connected, FeedReader, Frame, Lost
 from ingestion.models import Producer
@@ -50,3 +51,23 @@ def test_a_socket_lost_in_the_turn_that_cannot_publish_is_opened_again_and_not_t
     bench.step_until(lambda: bench.state() == State.ERROR)
     bench.broker.come_back()
     bench.step_until(lambda: len({record.feed for record in bench.records()}) == 2)
+
+
+def test_a_producer_that_has_left_error_says_that_it_waits_for_the_provider(bench: Bench) -> None:
+    live(bench)
+    bench.simulator.fault("drop", seconds=60)
+    bench.step_until(TransitionLog.objects.filter(event="RESET").exists)
+    bench.step_until(lambda: Producer.objects.exclude(state=State.ERROR).exclude(waiting_for=None).exists())
+    assert Producer.objects.get().waiting_for == "the provider: the provider answers HTTP 503"
+    bench.simulator.fault("reset")
+    bench.step_until(lambda: Producer.objects.get().waiting_for is None)
+
+
+def test_a_long_outage_of_the_provider_is_waited_out_by_the_connection_s_own_waiting_alone(bench: Bench) -> None:
+    live(bench)
+    bench.simulator.fault("drop", seconds=60)
+    bench.step_until(TransitionLog.objects.filter(event="FETCH_FAILURE").exists)
+    assert bench.runner.shift
+    bench.runner.shift.session.actor.error_count = 8  # as after half an hour
+    bench.step_until(lambda: TransitionLog.objects.filter(event="RESET").count() > 1)
+    assert set(TransitionLog.objects.filter(event="RESET").values_list("by", flat=True)) == {"automatic after 1 s"}

@@ -1,0 +1,41 @@
+"""The body of a POST: a JSON object of texts and whole numbers, read as a query is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import IO, Any
+
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import JSONParser
+from rest_framework.request import Request
+
+from datastore.api.errors import BadParameters
+
+KNOWN = "Accepted: texts and whole numbers"
+
+
+class JsonBody(JSONParser):
+    """Reads JSON; what is nested without end is as bad as what is no JSON."""
+
+    def parse(
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Return the value. Raises ParseError."""
+        try:
+            return super().parse(stream, media_type, parser_context)
+        except RecursionError:
+            raise ParseError("JSON parse error - it is nested too deeply") from None
+
+
+def posted(request: Request) -> dict[str, list[str]]:
+    """Return the body as a query: texts and whole numbers by name. Raises BadParameters, which names all others."""
+    body = request.data
+    if not isinstance(body, Mapping):
+        raise BadParameters({"body": [f"is not a JSON object. {KNOWN} by name."]})
+    if wrong := [name for name, value in body.items() if not _is_plain(value)]:
+        raise BadParameters({name[:60]: [f"is neither text nor a whole number. {KNOWN}."] for name in wrong})
+    return {name: [str(value)] for name, value in body.items()}
+
+
+def _is_plain(value: object) -> bool:
+    return type(value) in (str, int)  # true is no number here
