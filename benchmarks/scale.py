@@ -154,7 +154,7 @@ class _Run:
 
 def _one(name: str, url: str, count: int, ready: list[Message], total: int) -> _Run:
     empty()
-    published = publish(connect(url, settings.STREAM_MAXLEN), ready)
+    published = publish(connect(url, settings.STREAM_MAXLEN, settings.KAFKA), ready)
     drained = drain(count, url, total)
     what = f"  {name}, {count} consumer{'s' if count > 1 else ''}"
     line = f"{what:<32}{drained.rate:>8,.0f} trades/s (published {published:,.0f}/s); {drained.told()}"

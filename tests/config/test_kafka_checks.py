@@ -96,5 +96,5 @@ def test_whoever_connects_to_the_stream_does_so_as_the_settings_say() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "connect" and "STREAM_" in ast.unparse(node)
     }
-    # Everybody else asks actors.broker; the start looks at an address of its own.
-    assert calls == {"actors/broker.py", "config/supervision/servers.py"}
+    # Everybody else asks actors.broker; these look at an address of their own.
+    assert calls == {"actors/broker.py", "config/supervision/servers.py", "benchmarks/scale.py"}

@@ -148,6 +148,7 @@ def dropped(platform: Platform, replay: int | str) -> tuple[int, int]:
 
 
 def test_two_minutes_without_a_socket_are_named_exactly(platform: Platform) -> None:
+    known_for(platform, 3, now(platform))  # whatever another test broke lies before, with whole minutes in between
     at, again = dropped(platform, replay=20)
     for market in (BTC, ETH):
         expect_exact_hole(judged(platform, market, at - 3 * MINUTE), Span(at, again))

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections.abc import Iterator
 
 import pytest
 
 from tests.kafka.server import PrivateKafka, private_kafka
+
+# The client library leaves sockets to the garbage collector where a connection ended under it.
+LIBRARY_S_SOCKETS = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+)
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +24,10 @@ def kafka_of_this_run() -> Iterator[PrivateKafka]:
 
 
 @pytest.fixture
-def kafka(kafka_of_this_run: PrivateKafka) -> PrivateKafka:
+def kafka(kafka_of_this_run: PrivateKafka) -> Iterator[PrivateKafka]:
     """That node, running whatever the last test did to it."""
     kafka_of_this_run.start()
-    return kafka_of_this_run
+    yield kafka_of_this_run
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()  # here and now, so that what the library left open is no later test's warning

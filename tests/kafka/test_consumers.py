@@ -23,9 +23,12 @@ from streaming.records import LiveRecord, encode
 from streaming.topics import TICK_DATA
 from tests.consumers.test_fixed_consumer import session_records
 from tests.datastore.records import BTC, FEED, NOON, moment, opened, trade
+from tests.kafka.fixtures import LIBRARY_S_SOCKETS
 from tests.kafka.members import Member, Store
 from tests.kafka.server import PrivateKafka
 from tests.waiting import until
+
+pytestmark = LIBRARY_S_SOCKETS
 
 MARKETS = [BTC, *(f"coinbase:T{n}-USD" for n in range(30))]
 

@@ -15,10 +15,13 @@ from streaming.errors import BadRecord, GroupLost, PublishFailed, StreamError, S
 from streaming.kafka_broker import KafkaBroker
 from streaming.kafka_link import PREFIX
 from streaming.port import RECORD_LIMIT, Message, Record
+from tests.kafka.fixtures import LIBRARY_S_SOCKETS
 from tests.kafka.server import PrivateKafka
 from tests.streaming.contract import GROUP, OTHER, TOPIC, drain, messages, numbers, publish, read_all
 from tests.streaming.stands import expire
 from tests.waiting import until
+
+pytestmark = LIBRARY_S_SOCKETS
 
 WITHIN = 5.0  # seconds that a broker without an answer may hold a call
 

@@ -11,10 +11,13 @@ from streaming.errors import GroupLost
 from streaming.kafka_broker import KafkaBroker
 from streaming.kafka_link import wire_group
 from streaming.port import Message, Subscription
+from tests.kafka.fixtures import LIBRARY_S_SOCKETS
 from tests.kafka.members import Member, Store, shared
 from tests.kafka.server import PrivateKafka
 from tests.streaming.contract import GROUP, OTHER, TOPIC, drain, messages, numbers, publish
 from tests.waiting import until
+
+pytestmark = LIBRARY_S_SOCKETS
 
 KEYS = 40
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.kafka.fixtures import LIBRARY_S_SOCKETS
 from tests.kafka.server import PrivateKafka
 from tests.streaming.broken import BROKEN, Broken
 from tests.streaming.contract import CHECKS
@@ -21,6 +22,7 @@ def test_redis_streams_keep_each_point_of_the_contract(point: int, valkey: Priva
     CHECKS[point](RedisStand(valkey))
 
 
+@LIBRARY_S_SOCKETS
 @pytest.mark.parametrize("point", POINTS)
 def test_kafka_keeps_each_point_of_the_contract(point: int, kafka: PrivateKafka) -> None:
     CHECKS[point](KafkaStand(kafka))
