@@ -39,7 +39,8 @@ class ActorAdmin(admin.ModelAdmin[Actor]):
     """Shows actors as they are; the only thing a person can do is reset one that is in Error."""
 
     list_display = ["name", "badge", "heartbeat", "waiting_for", "error_told"]
-    list_filter = ["state"]
+    list_filter = ["state", ("retired_at", admin.EmptyFieldListFilter)]
+    ordering = ["-retired_at", "name"]  # PostgreSQL has those without a time first: they are at work
     search_fields = ["name", "owner", "last_error"]
     actions = ["reset_errored"]
     readonly_fields = ["chart", "badge", "heartbeat", "transitions"]
@@ -96,6 +97,8 @@ class ActorAdmin(admin.ModelAdmin[Actor]):
         seconds = silence.total_seconds() if silence is not None else 0.0
         pulse = "free" if not actor.owner else "stale" if seconds > STALE else "late" if seconds > LATE else "fresh"
         told = "never" if silence is None else span(seconds)
+        if actor.retired_at is not None:
+            told = f"{told}, retired"
         return format_html('<span class="actor-pulse {}">{}</span>', pulse, told)
 
     @admin.display(description="Last error")

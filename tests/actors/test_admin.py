@@ -5,6 +5,7 @@ from threading import Event
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db.models.functions import Now
 from django.test import Client
 
 from actors.charts import edges
@@ -83,6 +84,17 @@ def test_the_list_shows_state_heartbeat_and_error(errored: FixedTopicConsumer, a
     assert '<span class="actor-badge error">Error</span>' in page
     assert re.search(r'<span class="actor-pulse fresh">\d s</span>', page)
     assert "disk &lt;full&gt;" in page and "<full>" not in page
+
+
+def test_those_that_are_retired_say_so_and_come_behind_those_at_work(
+    errored: FixedTopicConsumer, admin_client: Client
+) -> None:
+    FixedTopicConsumer.objects.create(name="a-retired-one", heartbeat_at=Now(), retired_at=Now())
+    page = admin_client.get(LIST).content.decode()
+    assert re.search(r'<span class="actor-pulse free">\d s, retired</span>', page)
+    assert page.index(errored.name) < page.index("a-retired-one")
+    left = admin_client.get(LIST, {"retired_at__isempty": "1"}).content.decode()
+    assert errored.name in left and "a-retired-one" not in left
 
 
 def test_the_change_page_lights_the_current_state_and_tells_the_newest_first(
