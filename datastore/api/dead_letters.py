@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import base64
-from typing import Annotated, Any, NamedTuple
-from urllib.parse import urlencode
+from typing import Any
 
-import msgspec
 from django.http import HttpResponse
 from django.utils.decorators import method_decorator
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from datastore.api.access import asker
-from datastore.api.answers import json_answer, pack, unpack
+from datastore.api.answers import json_answer
 from datastore.api.compression import compressed
-from datastore.api.errors import BadParameters, Conflict, NotFound
+from datastore.api.errors import Conflict, NotFound
 from datastore.api.instants import ms, to_ms
+from datastore.api.paging import newest_first, next_page
 from datastore.api.params import LettersQuestion, letters_question, no_question, query_of
 from datastore.models import DeadLetter
 from datastore.replays import NotReplayable, obstacle, replay
 
 SHOWN = 10_000  # bytes of each letter in a list; alone it is shown whole
-
-
-class Place(NamedTuple):
-    """A place in the list: behind the letter of this id. As text it is the cursor."""
-
-    id: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 @method_decorator(compressed, name="dispatch")
@@ -39,9 +32,8 @@ class DeadLetters(APIView):
         asked = letters_question(query_of(request))
         found = _page(asked)
         page = found[: asked.limit]
-        more = len(found) > asked.limit
-        following = f"{request.path}?{_following(asked, page[-1])}" if more else None
-        return json_answer({"dead_letters": [letter_json(letter, SHOWN) for letter in page], "next": following})
+        more = next_page(request.path, found, asked.limit, topic=asked.topic, market=asked.market)
+        return json_answer({"dead_letters": [letter_json(letter, SHOWN) for letter in page], "next": more})
 
 
 class OneDeadLetter(APIView):
@@ -74,27 +66,12 @@ def _letter(number: str) -> DeadLetter:
 
 def _page(asked: LettersQuestion) -> list[DeadLetter]:
     """Return a page of letters and, where there is one, the next letter."""
-    letters = DeadLetter.objects.order_by("-id")
+    letters = DeadLetter.objects.all()
     if asked.topic is not None:
         letters = letters.filter(topic=asked.topic)
     if asked.market is not None:
         letters = letters.filter(market=asked.market)
-    if asked.cursor is not None:
-        letters = letters.filter(pk__lt=_place(asked.cursor).id)
-    return list(letters[: asked.limit + 1])
-
-
-def _place(cursor: str) -> Place:
-    try:
-        place: Place = unpack(cursor, Place)
-    except ValueError as exc:
-        raise BadParameters({"cursor": [str(exc)]}) from None
-    return place
-
-
-def _following(asked: LettersQuestion, last: DeadLetter) -> str:
-    parts = {"topic": asked.topic, "market": asked.market, "limit": asked.limit, "cursor": pack(last.pk)}
-    return urlencode({name: value for name, value in parts.items() if value is not None}, safe=":")
+    return newest_first(letters, asked.cursor, asked.limit)
 
 
 def letter_json(letter: DeadLetter, most: int | None = None) -> dict[str, Any]:

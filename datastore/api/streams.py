@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NamedTuple
-from urllib.parse import urlencode
+from typing import Any
 
-import msgspec
 from django.conf import settings
 from django.http import HttpResponse
 from django.utils.decorators import method_decorator
@@ -14,12 +12,13 @@ from rest_framework.views import APIView
 
 from datastore import streams
 from datastore.api.access import asker, spending
-from datastore.api.answers import json_answer, pack, unpack
+from datastore.api.answers import json_answer
 from datastore.api.body import JsonBody, posted
 from datastore.api.compression import compressed
-from datastore.api.errors import BadParameters, Conflict, NotFound
+from datastore.api.errors import Conflict, NotFound
 from datastore.api.instants import ms, to_ms
 from datastore.api.lookup import find_market, provider_json
+from datastore.api.paging import newest_first, next_page
 from datastore.api.params import DEFAULT_ROWS, no_question, query_of
 from datastore.api.stream import to_stream
 from datastore.api.stream_params import StreamsQuestion, events_question, stream_question, streams_question
@@ -31,12 +30,6 @@ from datastore.streams import Progress
 NOBODY_MAKES = "no Coordinator is running, so no topic can be made now"
 
 State = Stream.State
-
-
-class Place(NamedTuple):
-    """A place in the list: behind the stream of this id. As text it is the cursor."""
-
-    id: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 @method_decorator(compressed, name="dispatch")
@@ -51,9 +44,9 @@ class Streams(APIView):
         found = _page(asked)
         page = found[: asked.limit]
         known = streams.progress(stream for stream in page if stream.state in Stream.ALIVE)
-        following = f"{request.path}?{_following(asked, page[-1])}" if len(found) > asked.limit else None
         shown = [stream_json(stream, known.get(stream.pk)) for stream in page]
-        return json_answer({**provider_json(), "streams": shown, "next": following})
+        more = next_page(request.path, found, asked.limit, state=asked.state, market=asked.market)
+        return json_answer({**provider_json(), "streams": shown, "next": more})
 
     def post(self, request: Request) -> HttpResponse:
         """Make a stream or renew the one that is there: 202, and 200 where it is live already.
@@ -177,24 +170,9 @@ def _find(number: int) -> Stream:
 
 def _page(asked: StreamsQuestion) -> list[Stream]:
     """Return a page of streams and, where there is one, the next stream."""
-    found = Stream.objects.select_related("market", "topic").order_by("-id")
+    found = Stream.objects.select_related("market", "topic")
     if asked.state is not None:
         found = found.filter(state=asked.state)
     if asked.market is not None:
         found = found.filter(market=find_market(asked.market))
-    if asked.cursor is not None:
-        found = found.filter(pk__lt=_place(asked.cursor).id)
-    return list(found[: asked.limit + 1])
-
-
-def _place(cursor: str) -> Place:
-    try:
-        place: Place = unpack(cursor, Place)
-    except ValueError as exc:
-        raise BadParameters({"cursor": [str(exc)]}) from None
-    return place
-
-
-def _following(asked: StreamsQuestion, last: Stream) -> str:
-    parts = {"state": asked.state, "market": asked.market, "limit": asked.limit, "cursor": pack(last.pk)}
-    return urlencode({name: value for name, value in parts.items() if value is not None}, safe=":")
+    return newest_first(found, asked.cursor, asked.limit)

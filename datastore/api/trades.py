@@ -11,11 +11,12 @@ from django.utils.decorators import method_decorator
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from datastore.api.answers import json_answer, pack, unpack
+from datastore.api.answers import json_answer, pack
 from datastore.api.compression import compressed
 from datastore.api.errors import BadParameters
 from datastore.api.instants import LATEST, from_us, ms, to_us
 from datastore.api.lookup import find_market, provider_json
+from datastore.api.paging import place_of
 from datastore.api.params import TradesQuestion, query_of, trades_question
 from datastore.models import Market
 from datastore.queries import fetch_all
@@ -61,10 +62,7 @@ class Trades(APIView):
 
 
 def _place(cursor: str | None, market: Market) -> Place | None:
-    try:
-        place: Place | None = None if cursor is None else unpack(cursor, Place)
-    except ValueError as exc:
-        raise BadParameters({"cursor": [str(exc)]}) from None
+    place: Place | None = None if cursor is None else place_of(cursor, Place)
     if place and place.symbol != market.symbol:
         raise BadParameters({"cursor": [f"belongs to {place.symbol}, not to {market.symbol}."]})
     return place
