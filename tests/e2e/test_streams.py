@@ -16,6 +16,7 @@ from tests.e2e.platform import Platform
 from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
+OTHERS = ("coordinator", "producer", "worker")
 BTC, SOL, XRP = "coinbase:BTC-USD", "coinbase:SOL-USD", "coinbase:XRP-USD"
 TRADED = "select 1 from tick t join market m on m.id = t.market_id where m.symbol = %s limit 1"
 ON_TOPIC = "select 1 from feed_position p join market m on m.id = p.market_id where m.symbol = %s and p.topic = %s"
@@ -111,7 +112,10 @@ def test_a_market_that_is_followed_too_is_stored_once(platform: Platform, writer
     until("the topic is gone", lambda: platform.rows(NEWEST_TOPIC)[0][1] == "retired", 60)
 
 
-@pytest.mark.parametrize("victim", ["coordinator", "dynamic-consumer", "producer", "worker"])
+# One of them here, the others where time is no matter.
+@pytest.mark.parametrize(
+    "victim", ["dynamic-consumer", *(pytest.param(name, marks=pytest.mark.chaos) for name in OTHERS)]
+)
 def test_whoever_is_killed_meanwhile_the_stream_becomes_live(
     platform: Platform, writer: httpx.Client, victim: str
 ) -> None:
