@@ -30,7 +30,7 @@ run: $(VENV)/.installed
 	@$(BIN)/python manage.py up
 
 test: $(VENV)/.installed-dev
-	@$(BIN)/python -m pytest -m "not chaos" --numprocesses $(JOBS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -m "not chaos" --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest -m chaos $(ARGS)

@@ -262,7 +262,7 @@ def test_a_backfill_needs_a_session_its_token_and_staff(staff: Client, market: M
     ("body", "field"),
     [
         ("[]", "body"),
-        ({"market": {}}, "body"),
+        ({**WANTED, "market": {}}, "market"),
         ({**WANTED, "timeframe": "9m"}, "timeframe"),
         ({**WANTED, "to": "2026-10-01"}, "from"),
         ({**WANTED, "limit": 3}, "limit"),
