@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from config import embedded, kafka
 from config.supervision.child import Child, Program
 from config.supervision.output import Output
@@ -111,6 +113,12 @@ def _start_servers() -> list[Child]:
 
 
 _children = _start_servers()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the long ones begin first: of files that run two at once, a long one at the end would run alone."""
+    items.sort(key=lambda item: "e2e" not in item.keywords)
 
 
 def pytest_unconfigure() -> None:
