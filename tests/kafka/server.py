@@ -15,6 +15,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from config.embedded import free_port
 from config.supervision.child import Child, Program
 from config.supervision.output import Output
@@ -121,10 +123,15 @@ class PrivateKafka:
     def frozen(self) -> Iterator[None]:
         """Stop the node's execution for the length of the block: connections stand, nothing answers."""
         self._send(signal.SIGSTOP)
+        until("the node stands still", self._stands_still, 30)  # the signal is taken a moment after it is sent
         try:
             yield
         finally:
             self._send(signal.SIGCONT)
+
+    def _stands_still(self) -> bool:
+        assert self._child and self._child.process
+        return psutil.Process(self._child.process.pid).status() == psutil.STATUS_STOPPED
 
     def _send(self, number: signal.Signals) -> None:
         assert self._child, "the node does not run"

@@ -72,7 +72,8 @@ def test_a_frozen_broker_is_named_within_five_seconds_and_the_next_call_works(
 ) -> None:
     publisher, subscription, admin = broker.publisher(), broker.subscribe(GROUP, [TOPIC]), broker.admin()
     publisher.publish(TOPIC, messages(1, 5))
-    given = subscription.poll(1, 5)
+    given = drain(subscription)  # all of them: what is left in the library's hands needs no broker
+    assert len(given) == 5
     uses: list[Callable[[], object]] = [
         lambda: publisher.publish(TOPIC, messages(6, 8)),
         lambda: subscription.poll(0.1, 10),
