@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -20,7 +20,7 @@ from kafka import errors as library
 from streaming.errors import BadRecord, PublishFailed, StreamError, StreamUnavailable, TopicMissing
 from streaming.kafka_link import TROUBLE, KafkaLink, close, reason_of, wire_name
 from streaming.kafka_questions import Questions
-from streaming.port import Message, check
+from streaming.port import Message, check, runs
 
 WINDOW_RECORDS = 2000  # in flight at the most
 WINDOW_BYTES = 4 * 1024 * 1024
@@ -54,7 +54,7 @@ class KafkaPublisher:
         """
         check(messages)
         name = wire_name(topic)
-        for start, stop in _windows(messages):
+        for start, stop in runs(messages, WINDOW_RECORDS, WINDOW_BYTES):
             try:
                 self._open(name, topic)
             except StreamUnavailable as exc:
@@ -158,14 +158,3 @@ class _Window:
         """Return the indices of those that are not acknowledged, ascending."""
         sent = len(self._futures)
         return [index for index in range(self.size) if index >= sent or not self._futures[index].succeeded()]
-
-
-def _windows(messages: Sequence[Message]) -> Iterator[tuple[int, int]]:
-    start, size = 0, 0
-    for index, message in enumerate(messages):
-        if index > start and (index - start == WINDOW_RECORDS or size + len(message.value) > WINDOW_BYTES):
-            yield start, index
-            start, size = index, 0
-        size += len(message.value)
-    if messages:
-        yield start, len(messages)

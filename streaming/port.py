@@ -23,7 +23,7 @@ answer at all holds a call for less than five seconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -151,6 +151,18 @@ def check(messages: Sequence[Message]) -> None:
     for index, message in enumerate(messages):
         if reason := _refusal(message):
             raise BadRecord(f"record {index} ({message.key[:100]!r}): {reason}", index)
+
+
+def runs(messages: Sequence[Message], most: int, most_bytes: int) -> Iterator[tuple[int, int]]:
+    """Yield start and stop of runs: at most so many records, and so many bytes of values unless one alone has more."""
+    start, size = 0, 0
+    for index, message in enumerate(messages):
+        if index > start and (index - start == most or size + len(message.value) > most_bytes):
+            yield start, index
+            start, size = index, 0
+        size += len(message.value)
+    if messages:
+        yield start, len(messages)
 
 
 def _refusal(message: Message) -> str | None:

@@ -11,10 +11,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from streaming.errors import PublishFailed, StreamUnavailable, TopicMissing
-from streaming.port import Loss, Message, Progress, Record, check
+from streaming.port import Loss, Message, Progress, Record, check, runs
 from streaming.redis_link import Link, Part
 from streaming.redis_place import Place, State
 from streaming.redis_scripts import COMMIT, CREATE, LOOK, OPEN, PUBLISH
@@ -77,7 +77,7 @@ class RedisPublisher:
         """
         check(messages)
         key = _key(topic)
-        for start, stop in _chunks(messages):
+        for start, stop in runs(messages, CHUNK_RECORDS, CHUNK_BYTES):
             parts = [part for message in messages[start:stop] for part in (message.key, message.value)]
             try:
                 newest = self._link.ask("EVAL", PUBLISH, 1, key, self._maxlen, *parts)
@@ -89,17 +89,6 @@ class RedisPublisher:
     def close(self) -> None:
         """Give the connection back."""
         self._link.close()
-
-
-def _chunks(messages: Sequence[Message]) -> Iterator[tuple[int, int]]:
-    start, size = 0, 0
-    for index, message in enumerate(messages):
-        if index > start and (index - start == CHUNK_RECORDS or size + len(message.value) > CHUNK_BYTES):
-            yield start, index
-            start, size = index, 0
-        size += len(message.value)
-    if messages:
-        yield start, len(messages)
 
 
 class RedisSubscription:
