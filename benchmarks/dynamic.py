@@ -15,7 +15,7 @@ import psutil
 from django.conf import settings
 from django.db.models.functions import Now
 
-from actors.broker import configured_broker
+from actor_runtime.configured_broker import configured_broker
 from benchmarks.trades import SECOND
 from datastore.markets import ensure_markets
 from datastore.models import DynamicTopic, Tick

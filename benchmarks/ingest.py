@@ -59,8 +59,8 @@ def empty() -> None:
 
 def candlekeep(found: list[LiveRecord]) -> tuple[float, Parts]:
     """Publish all, then let the real consumer work until the topic is drained; return its seconds and their parts."""
-    from actors.broker import configured_broker
-    from actors.runner import Runner
+    from actor_runtime.configured_broker import configured_broker
+    from actor_runtime.loop.runner import Runner
     from consumers import fixed_consumer_actor as consumer
 
     broker = configured_broker()

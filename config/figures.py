@@ -8,9 +8,9 @@ from typing import Any
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from actors.broker import configured_broker
-from actors.models import Actor, with_silence
-from actors.resets import actor_models
+from actor_runtime.configured_broker import configured_broker
+from actor_runtime.manual_reset import actor_models
+from actor_runtime.models import Actor, with_silence
 from consumers.fixed_consumer_actor import GROUP
 from consumers.reading import Reading
 from consumers.topic_rows import open_topics

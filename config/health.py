@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.http import HttpRequest, JsonResponse
 
-from actors.faults import reason_of
+from actor_runtime.reset_policy import reason_of
 from config.supervision.servers import database_refusal, stream_refusal, valkey_refusal
 from datastore.freshness import doubts
 from datastore.provider import current_provider

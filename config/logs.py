@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from actors.secrets import BLOT, names_a_secret, without_secrets
+from actor_runtime.redaction import BLOT, names_a_secret, without_secrets
 
 SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,

@@ -10,10 +10,10 @@ from typing import Any
 from django.db.models import DurationField, ExpressionWrapper, F, QuerySet
 from django.db.models.functions import Now
 
-from actors.admin import span
-from actors.charts import label
-from actors.models import Actor, with_silence
-from actors.resets import actor_models
+from actor_runtime.admin import span
+from actor_runtime.charts import label
+from actor_runtime.manual_reset import actor_models
+from actor_runtime.models import Actor, with_silence
 from datastore import streams
 from datastore.clock import provider_now
 from datastore.editions import standing

@@ -11,7 +11,7 @@ import django_stubs_ext
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from actors.secrets import keep_secret
+from actor_runtime.redaction import keep_secret
 from config import kafka, logs
 from config.caches import caches
 from config.kept import is_held, kept_secret
@@ -179,7 +179,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",  # the files of the API's documentation page
     "django_celery_beat",
-    "actors",
+    "actor_runtime",
     "datastore",
     "coordination",
     "ingestion",

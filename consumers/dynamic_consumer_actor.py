@@ -13,10 +13,10 @@ from contextlib import suppress
 import structlog
 from django.db import transaction
 
-from actors.crew import Crew, Member
-from actors.errors import CacheFault
-from actors.faults import reason_of
-from actors.models import Actor
+from actor_runtime.errors import CacheFault
+from actor_runtime.loop.actor_group import Crew, Member
+from actor_runtime.models import Actor
+from actor_runtime.reset_policy import reason_of
 from consumers import topic_rows
 from consumers.drains import Drains
 from consumers.fixed_consumer_actor import BATCH, CONFIRM_EVERY, GROUP, POLL

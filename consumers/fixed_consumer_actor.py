@@ -10,10 +10,10 @@ from typing import Any
 import structlog
 from django.db import transaction
 
-from actors.broker import configured_broker
-from actors.errors import CacheFault
-from actors.models import Actor
-from actors.session import ActorSession
+from actor_runtime.configured_broker import configured_broker
+from actor_runtime.errors import CacheFault
+from actor_runtime.loop.session import ActorSession
+from actor_runtime.models import Actor
 from consumers.batches import Batch
 from consumers.contents import CONTENTS
 from consumers.ends import Ends

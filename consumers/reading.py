@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from actors.broker import configured_broker
+from actor_runtime.configured_broker import configured_broker
 from streaming.errors import StreamLost, TopicMissing
 from streaming.port import Broker, Subscription
 

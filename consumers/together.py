@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from django.db import transaction
 
-from actors.crew import Crew, Member
-from actors.errors import Fenced
-from actors.faults import DATABASE_AWAY
+from actor_runtime.errors import Fenced
+from actor_runtime.loop.actor_group import Crew, Member
+from actor_runtime.reset_policy import DATABASE_AWAY
 from consumers.contents import oldest_receipt, read_live
 from consumers.letters import bury
 from consumers.meter import BatchMeter

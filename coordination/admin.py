@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from django.contrib import admin
 from django.utils.safestring import SafeString
 
-from actors.admin import ActorAdmin
-from actors.models import Actor
+from actor_runtime.admin import ActorAdmin
+from actor_runtime.models import Actor
 from coordination.models import Coordinator
 from datastore.models import DynamicTopic, Stream
 from datastore.stream_admin import rows_table

@@ -8,11 +8,11 @@ from celery import current_app
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
-from actors.errors import PlatformFault
-from actors.faults import reason_of
-from actors.models import Actor
-from actors.session import ActorSession
-from actors.shift import Clock
+from actor_runtime.errors import PlatformFault
+from actor_runtime.loop.actor_loop import Clock
+from actor_runtime.loop.session import ActorSession
+from actor_runtime.models import Actor
+from actor_runtime.reset_policy import reason_of
 from coordination.fetches import Dispatch, QueueAway
 from coordination.models import Coordinator
 from coordination.pair_watch import PairWatch

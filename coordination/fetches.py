@@ -19,7 +19,7 @@ import structlog
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
-from actors.errors import PlatformFault
+from actor_runtime.errors import PlatformFault
 from datastore import fetches
 from datastore.datastore_actor import end_requests
 from datastore.models import FetchRequest

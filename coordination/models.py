@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db import models
 from django_fsm import transition
 
-from actors.models import Actor, state_field
+from actor_runtime.models import Actor, state_field
 
 
 class Coordinator(Actor):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from actors.faults import backoff
+from actor_runtime.reset_policy import backoff
 from datastore import pairs
 
 LONGEST_WAIT = 3600.0

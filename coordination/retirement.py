@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from actors.broker import configured_broker
-from actors.faults import backoff, reason_of
+from actor_runtime.configured_broker import configured_broker
+from actor_runtime.reset_policy import backoff, reason_of
 from coordination import silence
 from datastore import dynamic_topics, feeds, streams
 from datastore.clock import database_now

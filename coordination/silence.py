@@ -9,9 +9,9 @@ from typing import Any
 from django.apps import apps
 from django.db.models import QuerySet
 
-from actors.charts import label
-from actors.claims import STALE_AFTER
-from actors.models import Actor, with_silence
+from actor_runtime.charts import label
+from actor_runtime.models import Actor, with_silence
+from actor_runtime.ownership.claims import STALE_AFTER
 from datastore.dynamic_topics import CREATE_WITHIN, NOTIFY_WITHIN
 from datastore.models import DynamicTopic
 

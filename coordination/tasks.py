@@ -8,10 +8,10 @@ import structlog
 from celery import shared_task
 from django.utils import timezone
 
-from actors.claims import free_abandoned, retire_surplus, roles_of
-from actors.log import trim
-from actors.processes import this_process
-from actors.resets import actor_models
+from actor_runtime.manual_reset import actor_models
+from actor_runtime.ownership.claims import free_abandoned, retire_surplus, roles_of
+from actor_runtime.ownership.process_identity import this_process
+from actor_runtime.transition_log import trim
 from datastore import dynamic_topics, streams
 from datastore.asks import ask_newest
 from datastore.datastore_actor import expire_requests

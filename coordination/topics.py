@@ -22,11 +22,11 @@ from typing import Any
 import structlog
 from django.db import transaction
 
-from actors.charts import failure_event
-from actors.errors import PlatformFault
-from actors.faults import backoff
-from actors.session import ActorSession
-from actors.shift import Clock
+from actor_runtime.charts import failure_event
+from actor_runtime.errors import PlatformFault
+from actor_runtime.loop.actor_loop import Clock
+from actor_runtime.loop.session import ActorSession
+from actor_runtime.reset_policy import backoff
 from coordination import silence
 from coordination.models import Coordinator
 from coordination.retirement import Retirement

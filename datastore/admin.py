@@ -14,7 +14,7 @@ from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 
-from actors.admin import ActorAdmin
+from actor_runtime.admin import ActorAdmin
 from datastore.key_admin import ApiKeyAdmin  # noqa: F401, registers itself
 from datastore.looking import LookOnly, cell, exact
 from datastore.models import (

@@ -17,7 +17,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, transacti
 from django.db.models import Q
 from django.utils import timezone
 
-from actors.saving import store
+from actor_runtime.journal.persistence import store
 from datastore import fetches
 from datastore.budget import BudgetSpent, Spend
 from datastore.merge import Series

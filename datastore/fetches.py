@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Now
 
-from actors.claims import abandoned_claims
+from actor_runtime.ownership.claims import abandoned_claims
 from datastore.budget import Spend
 from datastore.holes import absent, refused
 from datastore.intervals import SECOND, Interval, clip, micros_of, moment, subtract, union

@@ -8,8 +8,8 @@ from django.apps import apps
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from actors.claims import STALE_AFTER
-from actors.models import with_silence
+from actor_runtime.models import with_silence
+from actor_runtime.ownership.claims import STALE_AFTER
 from datastore.fetches import failed_lately
 from datastore.holes import ahead
 from datastore.intervals import micros_of, moment, subtract, union

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from django.db.models.functions import Now
 
-from actors.broker import configured_broker
+from actor_runtime.configured_broker import configured_broker
 from datastore.models import DeadLetter
 from streaming.errors import BadRecord, TopicMissing
 from streaming.port import Message

@@ -53,7 +53,7 @@ class StreamAdmin(LookOnly):
     actions = ["end_streams"]
 
     class Media:
-        css = {"all": ["actors/admin.css"]}
+        css = {"all": ["actor_runtime/admin.css"]}
 
     def has_end_permission(self, request: HttpRequest) -> bool:
         """Say whether the user may end streams."""
@@ -93,7 +93,7 @@ class DynamicTopicAdmin(LookOnly):
     fields += ["streams_told", "steps"]
 
     class Media:
-        css = {"all": ["actors/admin.css"]}
+        css = {"all": ["actor_runtime/admin.css"]}
 
     @admin.display(description="Newest step")
     def newest_step(self, topic: DynamicTopic) -> str:

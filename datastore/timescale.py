@@ -16,7 +16,7 @@ import structlog
 from django.conf import settings
 from django.db import OperationalError, transaction
 
-from actors.faults import backoff
+from actor_runtime.reset_policy import backoff
 from datastore.clock import provider_now, provider_time_known
 from datastore.days import DAY, day_of, day_up, days_of, floor
 from datastore.models import Market

@@ -14,12 +14,12 @@ import structlog
 from django.conf import settings
 from django.db.models.functions import Now
 
-from actors.broker import configured_broker
-from actors.errors import LastingFault, PlatformFault, RequestFault
-from actors.faults import backoff, reset_delay
-from actors.models import Actor
-from actors.runner import run
-from actors.session import ActorSession
+from actor_runtime.configured_broker import configured_broker
+from actor_runtime.errors import LastingFault, PlatformFault, RequestFault
+from actor_runtime.loop.runner import run
+from actor_runtime.loop.session import ActorSession
+from actor_runtime.models import Actor
+from actor_runtime.reset_policy import backoff, reset_delay
 from datastore import fetches
 from datastore.intervals import SECOND
 from datastore.models import FetchRequest

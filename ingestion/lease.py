@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import structlog
 
-from actors.errors import RequestFault
+from actor_runtime.errors import RequestFault
 from datastore import fetches
 from datastore.intervals import micros_of, moment
 from datastore.models import FetchRequest

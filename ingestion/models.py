@@ -8,7 +8,7 @@ from enum import StrEnum
 from django.db import models
 from django_fsm import RETURN_VALUE, transition
 
-from actors.models import Actor, state_field
+from actor_runtime.models import Actor, state_field
 
 
 class Target(StrEnum):

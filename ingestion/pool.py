@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from actors.models import ERROR
+from actor_runtime.models import ERROR
 from ingestion.models import Producer
 
 ROLE = "producer-history"

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 import structlog
 
-from actors.broker import configured_broker
-from actors.errors import FeedFault, LastingFault, RouteFault
-from actors.models import Actor
-from actors.secrets import without_secrets
-from actors.session import ActorSession
+from actor_runtime.configured_broker import configured_broker
+from actor_runtime.errors import FeedFault, LastingFault, RouteFault
+from actor_runtime.loop.session import ActorSession
+from actor_runtime.models import Actor
+from actor_runtime.redaction import without_secrets
 from datastore import dead_letters, feeds
 from datastore.dead_letters import Letter
 from datastore.feeds import Acknowledged

@@ -14,12 +14,12 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from actors.broker import configured_broker
-from actors.errors import RouteFault
-from actors.faults import reason_of, reset_delay
-from actors.models import Actor
-from actors.runner import run
-from actors.session import ActorSession
+from actor_runtime.configured_broker import configured_broker
+from actor_runtime.errors import RouteFault
+from actor_runtime.loop.runner import run
+from actor_runtime.loop.session import ActorSession
+from actor_runtime.models import Actor
+from actor_runtime.reset_policy import reason_of, reset_delay
 from datastore.models import DynamicTopic
 from ingestion.models import Producer
 from streaming.errors import StreamError

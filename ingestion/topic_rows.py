@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from django.db.models.functions import Now
 
-from actors.session import ActorSession
+from actor_runtime.loop.session import ActorSession
 from datastore.models import DynamicTopic
 from ingestion.outbox import Outbox
 from ingestion.subscriptions import State, TopicRow

@@ -10,9 +10,9 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from actors.errors import NotInError
-from actors.models import Actor, TransitionLog
-from actors.resets import actor_models, reset
+from actor_runtime.errors import NotInError
+from actor_runtime.manual_reset import actor_models, reset
+from actor_runtime.models import Actor, TransitionLog
 from datastore.api.access import asker
 from datastore.api.answers import json_answer
 from datastore.api.errors import Conflict, NotFound, shown

@@ -8,7 +8,7 @@ from django.db import models
 from django.utils import timezone
 from django_fsm import transition
 
-from actors.models import Actor, state_field
+from actor_runtime.models import Actor, state_field
 
 # The chart's two edges that no event names.
 AUTOMATIC = {"automatic": True}

@@ -15,9 +15,9 @@ def race(claims: int) -> None:
     """Claim, prove to be alone, work, and give back or die, until the row's epoch says that it is enough."""
     from django.db import connection
 
-    from actors.claims import claim
-    from actors.processes import this_process
-    from actors.session import ActorSession
+    from actor_runtime.loop.session import ActorSession
+    from actor_runtime.ownership.claims import claim
+    from actor_runtime.ownership.process_identity import this_process
     from consumers.models import FixedTopicConsumer
 
     won, epoch, pause, rows = 0, 0, Event(), FixedTopicConsumer.objects.filter(name="race-1")
@@ -48,9 +48,9 @@ def work(seconds: float) -> None:
     """Run an actor that enters Writing to DB, says so, and stays in its turn for a while."""
     import signal
 
-    from actors.commands import ActorCommand
-    from actors.session import ActorSession
-    from actors.shift import Work
+    from actor_runtime.commands import ActorCommand
+    from actor_runtime.loop.actor_loop import Work
+    from actor_runtime.loop.session import ActorSession
     from tests.actors.work import Scripted, to_writing
 
     def long_turn(session: ActorSession) -> None:

@@ -8,11 +8,11 @@ from django.contrib.auth.models import Permission, User
 from django.db.models.functions import Now
 from django.test import Client
 
-from actors.charts import edges
-from actors.drawing import drawing, svg
-from actors.models import TransitionLog
-from actors.resets import actor_models
-from actors.session import ActorSession
+from actor_runtime.charts import edges
+from actor_runtime.drawing import drawing, svg
+from actor_runtime.loop.session import ActorSession
+from actor_runtime.manual_reset import actor_models
+from actor_runtime.models import TransitionLog
 from consumers.models import FixedTopicConsumer
 from tests.actors.work import one_batch, owned, to_writing
 

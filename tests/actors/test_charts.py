@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from actors.charts import edges, failure_event, label
-from actors.models import Actor
-from actors.resets import actor_models
+from actor_runtime.charts import edges, failure_event, label
+from actor_runtime.manual_reset import actor_models
+from actor_runtime.models import Actor
 from consumers.models import DynamicTopicConsumer, FixedTopicConsumer
 from coordination.models import Coordinator
 from datastore.models import DatastoreRequest

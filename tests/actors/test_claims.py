@@ -9,11 +9,11 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from actors.claims import add_row, claim, retire_surplus
-from actors.errors import Fenced
-from actors.processes import is_gone, this_process
-from actors.runner import Runner
-from actors.session import ActorSession
+from actor_runtime.errors import Fenced
+from actor_runtime.loop.runner import Runner
+from actor_runtime.loop.session import ActorSession
+from actor_runtime.ownership.claims import add_row, claim, retire_surplus
+from actor_runtime.ownership.process_identity import is_gone, this_process
 from consumers.models import DynamicTopicConsumer, FixedTopicConsumer
 from tests.actors.work import Hands, Scripted, logged, one_batch, owned, to_writing
 

@@ -6,8 +6,8 @@ from threading import Event
 import pytest
 from django.core.management import CommandError, call_command
 
-from actors.models import TransitionLog
-from actors.session import ActorSession
+from actor_runtime.loop.session import ActorSession
+from actor_runtime.models import TransitionLog
 from config.overview import overview
 from consumers.models import FixedTopicConsumer
 from datastore.markets import ensure_markets

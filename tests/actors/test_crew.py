@@ -8,10 +8,10 @@ import pytest
 from django.db import transaction
 from django.db.models.functions import Now
 
-from actors.crew import Crew
-from actors.errors import CacheFault, LastingFault
-from actors.models import TransitionLog
-from actors.resets import reset
+from actor_runtime.errors import CacheFault, LastingFault
+from actor_runtime.loop.actor_group import Crew
+from actor_runtime.manual_reset import reset
+from actor_runtime.models import TransitionLog
 from consumers.models import DynamicTopicConsumer
 from streaming.errors import StreamUnavailable
 from tests.actors.work import Hands

@@ -5,8 +5,8 @@ from django.db import InterfaceError, OperationalError, ProgrammingError
 from django_redis.exceptions import ConnectionInterrupted
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from actors.errors import CacheFault, Fenced, LastingFault, PlatformFault, RequestFault, RouteFault
-from actors.faults import backoff, reason_of, reset_delay
+from actor_runtime.errors import CacheFault, Fenced, LastingFault, PlatformFault, RequestFault, RouteFault
+from actor_runtime.reset_policy import backoff, reason_of, reset_delay
 from streaming.errors import GroupLost, PublishFailed, StreamUnavailable, TopicMissing
 
 

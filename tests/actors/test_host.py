@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from actors import host as host_module
-from actors.crew import Crew
-from actors.host import Host
-from actors.models import Actor, TransitionLog
-from actors.runner import run_many
+from actor_runtime.loop import pool_loop as host_module
+from actor_runtime.loop.actor_group import Crew
+from actor_runtime.loop.pool_loop import Host
+from actor_runtime.loop.runner import run_many
+from actor_runtime.models import Actor, TransitionLog
 from consumers.models import DynamicTopicConsumer
 from tests.actors.work import Hands
 
@@ -155,6 +155,6 @@ def test_the_end_during_an_outage_does_not_raise(monkeypatch: pytest.MonkeyPatch
     work.close = away  # type: ignore[method-assign]
     ours = Host(work, Event(), Hands().clock)
     ours.step()
-    monkeypatch.setattr("actors.saving.store_all", away)
+    monkeypatch.setattr("actor_runtime.journal.persistence.store_all", away)
     ours.end()
     assert "" not in rows().values_list("owner", flat=True)

@@ -15,8 +15,8 @@ import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
 
-from actors.errors import Fenced
-from actors.models import TransitionLog
+from actor_runtime.errors import Fenced
+from actor_runtime.models import TransitionLog
 from config import embedded
 from consumers.models import FixedTopicConsumer
 from tests.actors.work import Hands, Scripted, logged, nothing, one_batch, owned, shift_of, to_writing

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from actors.claims import claim
-from actors.models import TransitionLog
-from actors.processes import this_process
+from actor_runtime.models import TransitionLog
+from actor_runtime.ownership.claims import claim
+from actor_runtime.ownership.process_identity import this_process
 from config.settings import BASE_DIR
 from consumers.models import FixedTopicConsumer
 from tests.actors.work import logged

@@ -8,13 +8,13 @@ from threading import Event
 import pytest
 from django.db import OperationalError
 
-from actors import claims
-from actors import runner as runner_module
-from actors.commands import ActorCommand
-from actors.errors import Fenced
-from actors.runner import Runner, run
-from actors.session import ActorSession
-from actors.shift import Work
+from actor_runtime.commands import ActorCommand
+from actor_runtime.errors import Fenced
+from actor_runtime.loop import runner as runner_module
+from actor_runtime.loop.actor_loop import Work
+from actor_runtime.loop.runner import Runner, run
+from actor_runtime.loop.session import ActorSession
+from actor_runtime.ownership import claims
 from consumers.models import FixedTopicConsumer
 from tests.actors.work import Hands, Scripted, one_batch, owned, shift_of
 
@@ -117,7 +117,7 @@ def test_the_end_during_an_outage_does_not_raise(monkeypatch: pytest.MonkeyPatch
     work = Scripted(one_batch)
     shift = shift_of(work, Hands())
     shift.step()
-    monkeypatch.setattr("actors.saving.store", away)
+    monkeypatch.setattr("actor_runtime.journal.persistence.store", away)
     shift.end()
     assert work.closed == 1
 

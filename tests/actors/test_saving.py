@@ -8,10 +8,10 @@ from django.db import connection, models, transaction
 from django.test.utils import isolate_apps
 from django.utils import timezone
 
-from actors import log as actor_log
-from actors.errors import Fenced
-from actors.models import Actor, TransitionLog, state_field
-from actors.session import ActorSession
+from actor_runtime import transition_log as actor_log
+from actor_runtime.errors import Fenced
+from actor_runtime.loop.session import ActorSession
+from actor_runtime.models import Actor, TransitionLog, state_field
 from consumers.models import FixedTopicConsumer
 from tests.actors.work import logged, one_batch, owned, to_writing
 
@@ -145,7 +145,7 @@ def test_old_log_rows_are_trimmed(session: ActorSession, at: list[datetime]) -> 
 
 
 def test_each_transition_is_a_line_of_the_process_log(session: ActorSession, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("DEBUG", logger="actors.log")
+    caplog.set_level("DEBUG", logger="actor_runtime.transition_log")
     to_writing(session)
     session.actor.write_failure(reason="disk full")
     session.actor.reset(by="ada")
@@ -188,7 +188,7 @@ def test_a_work_that_catches_its_failed_transaction_saves_what_was_before_it(ses
     assert not TransitionLog.objects.filter(event="WRITE_SUCCESS").exists()
 
 
-@isolate_apps("actors")
+@isolate_apps("actor_runtime")
 def test_a_locked_actor_saves_the_columns_that_its_chart_adds() -> None:
     class Counting(Actor):
         class State(models.TextChoices):

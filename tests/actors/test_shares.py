@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from actors.errors import Fenced
-from actors.models import TransitionLog
-from actors.session import ActorSession
-from actors.shares import AT_ONCE, LEFT_OVER, Seen, choose, make_rows, rows_at_work, take_all
+from actor_runtime.errors import Fenced
+from actor_runtime.loop.session import ActorSession
+from actor_runtime.models import TransitionLog
+from actor_runtime.ownership.rebalancing import AT_ONCE, LEFT_OVER, Seen, choose, make_rows, rows_at_work, take_all
 from consumers.models import DynamicTopicConsumer
 from tests.actors.test_claims import GONE
 from tests.actors.work import logged

@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from django.db import OperationalError, transaction
 
-from actors.errors import CacheFault, Fenced, LastingFault, NotInError, RequestFault
-from actors.models import TransitionLog
-from actors.resets import reset
-from actors.session import ActorSession
+from actor_runtime.errors import CacheFault, Fenced, LastingFault, NotInError, RequestFault
+from actor_runtime.loop.session import ActorSession
+from actor_runtime.manual_reset import reset
+from actor_runtime.models import TransitionLog
 from consumers.models import FixedTopicConsumer
 from streaming.errors import GroupLost, StreamUnavailable
 from tests.actors.work import Hands, Scripted, failing, logged, nothing, one_batch, owned, shift_of, to_writing

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
-from actors.claims import add_row, claim
-from actors.models import Actor, TransitionLog
-from actors.session import ActorSession
-from actors.shift import Clock, Shift
+from actor_runtime.loop.actor_loop import Clock, Shift
+from actor_runtime.loop.session import ActorSession
+from actor_runtime.models import Actor, TransitionLog
+from actor_runtime.ownership.claims import add_row, claim
 from consumers.models import FixedTopicConsumer
 
 

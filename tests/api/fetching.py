@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from actors.models import TransitionLog
+from actor_runtime.models import TransitionLog
 from datastore import datastore_actor
 from datastore.models import Coverage, DatastoreRequest, FetchRequest, Market, ProviderCandle
 from tests.api.rows import BEGAN, MINUTE, SYMBOL, at

@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, sync_playwright
 
-from actors.models import TransitionLog
+from actor_runtime.models import TransitionLog
 from consumers.models import FixedTopicConsumer
 from datastore.markets import ensure_markets
 from ingestion.models import Producer

@@ -13,7 +13,7 @@ from streaming.access import KafkaAccess
 from tests.config.test_checks import ids
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("config", "ingestion", "consumers", "coordination", "datastore", "actors", "benchmarks")
+PACKAGES = ("config", "ingestion", "consumers", "coordination", "datastore", "actor_runtime", "benchmarks")
 
 
 @pytest.mark.parametrize(
@@ -97,4 +97,4 @@ def test_whoever_connects_to_the_stream_does_so_as_the_settings_say() -> None:
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "connect" and "STREAM_" in ast.unparse(node)
     }
     # Everybody else asks actors.broker; these look at an address of their own.
-    assert calls == {"actors/broker.py", "config/supervision/servers.py", "benchmarks/scale.py"}
+    assert calls == {"actor_runtime/configured_broker.py", "config/supervision/servers.py", "benchmarks/scale.py"}

@@ -20,8 +20,8 @@ from celery import current_app
 from django.conf import settings
 from django.db import connection
 
-from actors.models import TransitionLog
-from actors.secrets import keep_secret, without_secrets
+from actor_runtime.models import TransitionLog
+from actor_runtime.redaction import keep_secret, without_secrets
 from config.embedded import free_port
 from config.logs import formatter
 from config.supervision.processes import CELERY, web_program

@@ -77,7 +77,7 @@ def nth(save: Callable[[], None], number: int) -> Callable[[], None]:
 
 def main() -> None:
     """Run until death."""
-    from actors.runner import run
+    from actor_runtime.loop.runner import run
 
     signal.alarm(60)  # whatever happens to the test, this process ends
     run(dying_work(sys.argv[1]), Event())

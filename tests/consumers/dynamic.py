@@ -9,8 +9,8 @@ from threading import Event
 from django.conf import settings
 from django.db.models.functions import Now
 
-from actors.crew import Member
-from actors.host import Host
+from actor_runtime.loop.actor_group import Member
+from actor_runtime.loop.pool_loop import Host
 from consumers.dynamic_consumer_actor import DynamicTopicsWork
 from consumers.fixed_consumer_actor import GROUP
 from consumers.models import DynamicTopicConsumer

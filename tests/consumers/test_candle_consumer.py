@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings
 from django_redis import get_redis_connection
 
-from actors.runner import Runner
+from actor_runtime.loop.runner import Runner
 from consumers.fixed_consumer_actor import GROUP, FixedTopicWork
 from consumers.models import FixedTopicConsumer
 from datastore import fetches

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django_redis import get_redis_connection
 
-from actors.runner import Runner
+from actor_runtime.loop.runner import Runner
 from consumers.fixed_consumer_actor import FixedTopicWork
 from datastore.markets import ensure_markets
 from datastore.merge import read_series

@@ -9,9 +9,9 @@ from django.test.utils import CaptureQueriesContext
 from django_redis import get_redis_connection
 from redis import Redis
 
-from actors.models import TransitionLog
-from actors.processes import this_process
-from actors.shares import rows_at_work
+from actor_runtime.models import TransitionLog
+from actor_runtime.ownership.process_identity import this_process
+from actor_runtime.ownership.rebalancing import rows_at_work
 from consumers import topic_rows
 from consumers.models import DynamicTopicConsumer
 from datastore import cache

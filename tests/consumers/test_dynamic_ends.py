@@ -9,7 +9,7 @@ import pytest
 from django.db.models.functions import Now
 from django_redis import get_redis_connection
 
-from actors.models import TransitionLog
+from actor_runtime.models import TransitionLog
 from consumers.models import DynamicTopicConsumer
 from datastore.feeds import note_acknowledged
 from datastore.models import DynamicTopic, Feed, Tick

@@ -8,8 +8,8 @@ import pytest
 from django.db.models.functions import Now
 from django_redis import get_redis_connection
 
-from actors.host import Host
-from actors.models import TransitionLog
+from actor_runtime.loop.pool_loop import Host
+from actor_runtime.models import TransitionLog
 from consumers import together
 from datastore.models import Tick
 from streaming.redis_streams import RedisBroker

@@ -18,8 +18,8 @@ import pytest
 from django.conf import settings
 from django_redis import get_redis_connection
 
-from actors.models import TransitionLog
-from actors.processes import this_process
+from actor_runtime.models import TransitionLog
+from actor_runtime.ownership.process_identity import this_process
 from consumers import together
 from consumers.fixed_consumer_actor import GROUP
 from datastore.models import Coverage, DynamicTopic, Tick

@@ -15,8 +15,8 @@ from django.db import connection
 from django_redis import get_redis_connection
 from redis import Redis
 
-from actors.models import TransitionLog
-from actors.runner import Runner
+from actor_runtime.loop.runner import Runner
+from actor_runtime.models import TransitionLog
 from consumers.fixed_consumer_actor import GROUP, FixedTopicWork
 from consumers.models import FixedTopicConsumer
 from datastore import cache

@@ -15,10 +15,10 @@ from celery import Celery, current_app
 from django.conf import settings
 from django_redis import get_redis_connection
 
-from actors.claims import add_row
-from actors.resets import reset
-from actors.session import ActorSession
-from actors.shift import Shift
+from actor_runtime.loop.actor_loop import Shift
+from actor_runtime.loop.session import ActorSession
+from actor_runtime.manual_reset import reset
+from actor_runtime.ownership.claims import add_row
 from coordination.coordinator_actor import CoordinatorWork, tell_worker
 from coordination.fetches import QueueAway
 from coordination.models import Coordinator

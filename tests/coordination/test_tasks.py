@@ -8,7 +8,7 @@ import pytest
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from actors.models import TransitionLog
+from actor_runtime.models import TransitionLog
 from config.supervision.first_start import ask_for_newest
 from consumers.models import DynamicTopicConsumer
 from coordination.tasks import refresh, sweep, trim_logs

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
-from actors.models import TransitionLog
+from actor_runtime.models import TransitionLog
 from consumers.models import DynamicTopicConsumer
 from coordination.models import Coordinator
 from datastore.markets import kept

@@ -9,9 +9,9 @@ import pytest
 from django.db.models import F
 from django.db.models.functions import Now
 
-from actors.errors import Fenced
-from actors.models import TransitionLog
-from actors.resets import reset
+from actor_runtime.errors import Fenced
+from actor_runtime.manual_reset import reset
+from actor_runtime.models import TransitionLog
 from coordination.models import Coordinator
 from datastore import streams
 from datastore.models import DynamicTopic, FetchRequest, Stream

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 from django_redis import get_redis_connection
 
-from actors.models import TransitionLog
+from actor_runtime.models import TransitionLog
 from coordination.models import Coordinator
 from datastore import streams
 from datastore.models import DynamicTopic, Stream

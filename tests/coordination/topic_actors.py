@@ -11,10 +11,10 @@ from django.conf import settings
 from django.db.models.functions import Now
 from django_redis import get_redis_connection
 
-from actors.claims import add_row, claim
-from actors.models import TransitionLog
-from actors.session import ActorSession
-from actors.shift import Shift
+from actor_runtime.loop.actor_loop import Shift
+from actor_runtime.loop.session import ActorSession
+from actor_runtime.models import TransitionLog
+from actor_runtime.ownership.claims import add_row, claim
 from coordination.coordinator_actor import CoordinatorWork
 from coordination.models import Coordinator
 from datastore import streams

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from actors.models import TransitionLog
+from actor_runtime.models import TransitionLog
 from datastore import datastore_actor
 from datastore.markets import ensure_markets
 from datastore.models import DatastoreRequest, FetchRequest, Market

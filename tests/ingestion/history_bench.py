@@ -12,8 +12,8 @@ from typing import Any
 
 from django.db import connection
 
-from actors.models import TransitionLog
-from actors.runner import Runner
+from actor_runtime.loop.runner import Runner
+from actor_runtime.models import TransitionLog
 from datastore.intervals import micros_of, moment
 from datastore.markets import ensure_markets
 from datastore.models import FetchRequest

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from django.db.models.functions import Now
 
-from actors.models import TransitionLog
-from actors.resets import reset
+from actor_runtime.manual_reset import reset
+from actor_runtime.models import TransitionLog
 from datastore.intervals import micros_of
 from datastore.models import FetchRequest, ProviderClock
 from ingestion import history_actor

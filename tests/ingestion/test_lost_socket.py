@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from actors.models import TransitionLog
+from actor_runtime.models import TransitionLog
 from ingestion import connection
 from ingestion.feed import Arrival, Connected, FeedReader, Frame, Lost
 from ingestion.models import Producer

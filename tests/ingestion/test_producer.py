@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 
-from actors.models import TransitionLog
-from actors.resets import reset
-from actors.runner import Runner
+from actor_runtime.loop.runner import Runner
+from actor_runtime.manual_reset import reset
+from actor_runtime.models import TransitionLog
 from datastore.markets import ensure_markets, market_of, unfollow
 from datastore.models import DeadLetter, Feed, ProviderClock
 from ingestion import producer_actor

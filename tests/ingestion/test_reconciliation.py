@@ -15,7 +15,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django_redis import get_redis_connection
 
-from actors.models import ERROR
+from actor_runtime.models import ERROR
 from datastore.clock import save_clock
 from datastore.intervals import moment
 from datastore.markets import ensure_markets

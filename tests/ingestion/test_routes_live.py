@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from actors.errors import Fenced
-from actors.models import TransitionLog
-from actors.runner import Runner
+from actor_runtime.errors import Fenced
+from actor_runtime.loop.runner import Runner
+from actor_runtime.models import TransitionLog
 from datastore.markets import asked_market, ensure_markets, market_of, unfollow
 from datastore.models import DeadLetter, DynamicTopic, Feed, Market
 from ingestion.models import Producer

@@ -14,8 +14,8 @@ from django.conf import settings as django_settings
 from django.db import connection
 from django.utils import timezone
 
-from actors.models import TransitionLog
-from actors.runner import Runner
+from actor_runtime.loop.runner import Runner
+from actor_runtime.models import TransitionLog
 from datastore.markets import asked_market
 from datastore.models import DynamicTopic
 from ingestion import tasks

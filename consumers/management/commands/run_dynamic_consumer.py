@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.commands import ManyActorsCommand
+from actor_runtime.commands import ManyActorsCommand
 from consumers.dynamic_consumer_actor import DynamicTopicsWork
 
 

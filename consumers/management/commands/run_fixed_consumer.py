@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from actors.commands import ActorCommand
+from actor_runtime.commands import ActorCommand
 from consumers.fixed_consumer_actor import FixedTopicWork
 from streaming.topics import FIXED
 

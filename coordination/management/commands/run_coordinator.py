@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.commands import ActorCommand
+from actor_runtime.commands import ActorCommand
 from coordination.coordinator_actor import CoordinatorWork
 
 

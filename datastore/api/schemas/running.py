@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors.resets import actor_models
+from actor_runtime.manual_reset import actor_models
 from datastore.api.schemas.basics import COUNT, NEXT, TEXT, TIME, Schema, choice, list_of, named, or_null, record
 
 

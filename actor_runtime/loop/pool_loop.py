@@ -10,12 +10,12 @@ from typing import Protocol
 import structlog
 from django.db import connection
 
-from actors.crew import Crew
-from actors.faults import DATABASE_AWAY, backoff, reason_of
-from actors.models import Actor
-from actors.processes import this_process
-from actors.shares import choose, free_rows, make_rows, rows_at_work, take_all
-from actors.shift import BEAT_EVERY, LONGEST_KNOCK, WATCH_EVERY, Clock
+from actor_runtime.loop.actor_group import Crew
+from actor_runtime.loop.actor_loop import BEAT_EVERY, LONGEST_KNOCK, WATCH_EVERY, Clock
+from actor_runtime.models import Actor
+from actor_runtime.ownership.process_identity import this_process
+from actor_runtime.ownership.rebalancing import choose, free_rows, make_rows, rows_at_work, take_all
+from actor_runtime.reset_policy import DATABASE_AWAY, backoff, reason_of
 
 log = structlog.get_logger(__name__)
 LOOK_EVERY = 0.5  # seconds

@@ -12,11 +12,11 @@ import structlog
 from django.db import connection
 from django.utils import timezone
 
-from actors.charts import failure_event
-from actors.errors import Fenced
-from actors.faults import DATABASE_AWAY, backoff, reason_of
-from actors.models import Actor
-from actors.session import ActorSession
+from actor_runtime.charts import failure_event
+from actor_runtime.errors import Fenced
+from actor_runtime.loop.session import ActorSession
+from actor_runtime.models import Actor
+from actor_runtime.reset_policy import DATABASE_AWAY, backoff, reason_of
 
 log = structlog.get_logger(__name__)
 BEAT_EVERY = 3.0

@@ -5,29 +5,45 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol
 
 from django.db import connection, transaction
 from psycopg import sql
 
-from actors.errors import Fenced
-from actors.journal import Entry
+from actor_runtime.errors import Fenced
+from actor_runtime.journal.transition_buffer import Entry, Journal
 
-if TYPE_CHECKING:
-    from actors.models import Actor
+_SQL_FOLDER = Path(__file__).resolve().parent.parent / "sql"
 
-_SQL = Path(__file__).parent / "sql"
+
+class ActorRow(Protocol):
+    """What is written of an actor: models.Actor, which imports this module and so cannot be named here."""
+
+    name: Any
+    state: Any
+    epoch: Any
+    owner: Any
+    waiting_for: Any
+    last_error: Any
+    error_count: Any
+    reset_at: Any
+    retired_at: Any
+    _meta: ClassVar[Any]
+
+    @property
+    def journal(self) -> Journal:
+        """The actor's transitions that are not yet stored."""
 
 
 @cache
 def _statement(name: str, table: str) -> str:
     """Return sql/<name>.sql for one chart's table."""
-    text = (_SQL / f"{name}.sql").read_text()
+    text = (_SQL_FOLDER / f"{name}.sql").read_text()
     # Only the table's name differs between charts, and psycopg quotes it.
     return sql.SQL(text).format(table=sql.Identifier(table)).as_string(None)
 
 
-def store(actor: Actor, epoch: int, *, beats: bool = False) -> None:
+def store(actor: ActorRow, epoch: int, *, beats: bool = False) -> None:
     """Write the actor's row and its pending transitions where the row still has `epoch`. Raises Fenced.
 
     Joins an open transaction: then the transitions count as saved only once it has committed. `beats` renews the
@@ -37,7 +53,7 @@ def store(actor: Actor, epoch: int, *, beats: bool = False) -> None:
         raise Fenced
 
 
-def store_all(actors: Sequence[Actor]) -> set[str]:
+def store_all(actors: Sequence[ActorRow]) -> set[str]:
     """Write the rows of these actors of one chart, as their owner; return the names of those that were written.
 
     The others were taken over, and nothing of theirs is. Joins an open transaction as store() does.
@@ -45,7 +61,7 @@ def store_all(actors: Sequence[Actor]) -> set[str]:
     return _store(actors, [actor.epoch for actor in actors], True) if actors else set()
 
 
-def beat_all(actors: Sequence[Actor]) -> set[str]:
+def beat_all(actors: Sequence[ActorRow]) -> set[str]:
     """Renew the heartbeats of these actors of one chart; return the names of those that are still ours."""
     if not actors:
         return set()
@@ -59,13 +75,13 @@ def beat_all(actors: Sequence[Actor]) -> set[str]:
         return {name for name, _ in cursor.fetchall()}
 
 
-def beat(actor: Actor) -> None:
+def beat(actor: ActorRow) -> None:
     """Renew the heartbeat of the actor's row. Raises Fenced."""
     if not beat_all([actor]):
         raise Fenced
 
 
-def _store(actors: Sequence[Actor], epochs: Sequence[int], beats: bool) -> set[str]:
+def _store(actors: Sequence[ActorRow], epochs: Sequence[int], beats: bool) -> set[str]:
     joins = connection.in_atomic_block
     renewed = [beats or actor.epoch != epoch for actor, epoch in zip(actors, epochs, strict=True)]
     values = _rows(actors) | _log(actors) | {"epochs": list(epochs), "beats": renewed, "relaxed": not joins}
@@ -76,14 +92,14 @@ def _store(actors: Sequence[Actor], epochs: Sequence[int], beats: bool) -> set[s
     return written
 
 
-def _settle(actors: Sequence[Actor], joined: bool) -> None:
+def _settle(actors: Sequence[ActorRow], joined: bool) -> None:
     for actor in actors:
         actor.journal.saved(joined)
         if joined:
             transaction.on_commit(actor.journal.committed)
 
 
-def _rows(actors: Sequence[Actor]) -> dict[str, Any]:
+def _rows(actors: Sequence[ActorRow]) -> dict[str, Any]:
     return {
         "kind": actors[0]._meta.model_name,
         "names": [actor.name for actor in actors],
@@ -98,7 +114,7 @@ def _rows(actors: Sequence[Actor]) -> dict[str, Any]:
     }
 
 
-def _log(actors: Sequence[Actor]) -> dict[str, list[Any]]:
+def _log(actors: Sequence[ActorRow]) -> dict[str, list[Any]]:
     entries: list[tuple[str, Entry]] = [(actor.name, entry) for actor in actors for entry in actor.journal.rows()]
     return {
         "actors": [name for name, _ in entries],

@@ -8,10 +8,10 @@ from typing import Any
 
 from django.db import connection
 
-from actors import saving
-from actors.errors import Fenced
-from actors.faults import reason_of, reset_delay, resetter
-from actors.models import Actor
+from actor_runtime.errors import Fenced
+from actor_runtime.journal import persistence
+from actor_runtime.models import Actor
+from actor_runtime.reset_policy import reason_of, reset_delay, resetter
 
 
 class ActorSession:
@@ -41,7 +41,7 @@ class ActorSession:
         """
         if not connection.in_atomic_block and self.actor.journal.joined:
             self.undo()
-        saving.store(self.actor, self.epoch, beats=True)
+        persistence.store(self.actor, self.epoch, beats=True)
 
     def undo(self) -> None:
         """Take back the transitions that were fired inside a transaction that has failed."""
@@ -65,7 +65,7 @@ class ActorSession:
 
     def beat(self) -> None:
         """Renew the heartbeat. Raises Fenced."""
-        saving.beat(self.actor)
+        persistence.beat(self.actor)
 
     def observe(self) -> None:
         """Read the row while in Error: another process may have reset it. Raises Fenced."""

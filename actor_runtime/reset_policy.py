@@ -6,8 +6,8 @@ from django.db import InterfaceError, OperationalError
 from django_redis.exceptions import ConnectionInterrupted
 from redis.exceptions import RedisError
 
-from actors.errors import CacheFault, FeedFault, PlatformFault, RequestFault, RouteFault
-from actors.secrets import without_secrets
+from actor_runtime.errors import CacheFault, FeedFault, PlatformFault, RequestFault, RouteFault
+from actor_runtime.redaction import without_secrets
 from streaming.errors import StreamLost, StreamUnavailable
 
 LONGEST = 300.0

@@ -13,8 +13,8 @@ from django.utils import timezone
 from django_fsm.signals import post_transition
 from prometheus_client import Counter
 
-from actors.journal import Entry
-from actors.models import Actor, TransitionLog
+from actor_runtime.journal.transition_buffer import Entry
+from actor_runtime.models import Actor, TransitionLog
 from metering.table import ACTOR_ERRORS, ACTOR_RESETS, ACTOR_TAKEOVERS
 
 log = structlog.get_logger(__name__)

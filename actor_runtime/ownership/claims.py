@@ -15,12 +15,12 @@ from typing import Any
 from django.db import IntegrityError
 from django.db.models.functions import Now
 
-from actors.charts import failure_event, label
-from actors.errors import Fenced
-from actors.log import note_takeover
-from actors.models import ERROR, Actor, with_silence
-from actors.processes import is_gone
-from actors.resets import actor_models
+from actor_runtime.charts import failure_event, label
+from actor_runtime.errors import Fenced
+from actor_runtime.manual_reset import actor_models
+from actor_runtime.models import ERROR, Actor, with_silence
+from actor_runtime.ownership.process_identity import is_gone
+from actor_runtime.transition_log import note_takeover
 
 STALE_AFTER = timedelta(seconds=10)
 ABANDONED_AFTER = timedelta(minutes=1)

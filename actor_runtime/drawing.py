@@ -12,8 +12,8 @@ from itertools import product
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
-from actors.charts import Edge, edges, label
-from actors.models import ERROR, Actor
+from actor_runtime.charts import Edge, edges, label
+from actor_runtime.models import ERROR, Actor
 
 Point = tuple[float, float]
 COLUMN, ROW = 312.0, 132.0  # from box to box

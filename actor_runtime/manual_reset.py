@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.apps import apps
 
-from actors.errors import NotInError
-from actors.models import Actor
+from actor_runtime.errors import NotInError
+from actor_runtime.models import Actor
 
 
 def actor_models() -> list[type[Actor]]:

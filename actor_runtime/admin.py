@@ -10,11 +10,11 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from actors.charts import failure_event, label
-from actors.drawing import svg
-from actors.errors import NotInError
-from actors.models import ERROR, Actor, TransitionLog, with_silence
-from actors.resets import reset
+from actor_runtime.charts import failure_event, label
+from actor_runtime.drawing import svg
+from actor_runtime.errors import NotInError
+from actor_runtime.manual_reset import reset
+from actor_runtime.models import ERROR, Actor, TransitionLog, with_silence
 
 LOG_ROWS = 60
 LATE, STALE = 6, 10  # seconds of silence
@@ -51,7 +51,7 @@ class ActorAdmin(admin.ModelAdmin[Actor]):
     ]
 
     class Media:
-        css = {"all": ["actors/admin.css"]}
+        css = {"all": ["actor_runtime/admin.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Actor]:
         """Return the actors with the age of their heartbeat."""

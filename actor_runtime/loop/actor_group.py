@@ -7,12 +7,12 @@ from threading import Event
 
 import structlog
 
-from actors import saving
-from actors.charts import failure_event
-from actors.faults import backoff, reason_of
-from actors.models import Actor
-from actors.session import ActorSession
-from actors.shift import LONGEST_WAIT, Clock
+from actor_runtime.charts import failure_event
+from actor_runtime.journal import persistence
+from actor_runtime.loop.actor_loop import LONGEST_WAIT, Clock
+from actor_runtime.loop.session import ActorSession
+from actor_runtime.models import Actor
+from actor_runtime.reset_policy import backoff, reason_of
 
 log = structlog.get_logger(__name__)
 
@@ -66,12 +66,12 @@ class Crew:
 
     def save(self, members: Sequence[Member]) -> set[str]:
         """Write states and transitions in one statement; return the names that were fenced, which are dropped."""
-        written = saving.store_all([member.actor for member in members])
+        written = persistence.store_all([member.actor for member in members])
         return self._drop({member.name for member in members} - written)
 
     def beat(self) -> set[str]:
         """Renew all heartbeats in one statement; return the names that were fenced, which are dropped."""
-        ours = saving.beat_all([member.actor for member in self])
+        ours = persistence.beat_all([member.actor for member in self])
         return self._drop(set(self._members) - ours)
 
     def compare(self, epochs: Mapping[str, int]) -> None:

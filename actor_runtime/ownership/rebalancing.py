@@ -16,10 +16,10 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import NamedTuple
 
-from actors.claims import at_rest, take, take_at_rest, takeable
-from actors.errors import Fenced
-from actors.models import Actor, with_silence
-from actors.processes import is_gone
+from actor_runtime.errors import Fenced
+from actor_runtime.models import Actor, with_silence
+from actor_runtime.ownership.claims import at_rest, take, take_at_rest, takeable
+from actor_runtime.ownership.process_identity import is_gone
 
 AT_ONCE = 25  # rows per look, or a quarter where that is more: what one process is slow to take is left to others
 LEFT_OVER = "left over by this process itself"

@@ -9,9 +9,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from actors.host import ManyWork
-from actors.runner import run, run_many
-from actors.shift import Work
+from actor_runtime.loop.actor_loop import Work
+from actor_runtime.loop.pool_loop import ManyWork
+from actor_runtime.loop.runner import run, run_many
 
 
 class ProcessCommand(BaseCommand, ABC):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import NamedTuple
 
-from actors.models import ERROR, Actor
+from actor_runtime.models import ERROR, Actor
 
 AUTOMATIC = "(automatic)"
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from actors.errors import NotInError
-from actors.models import Actor
-from actors.resets import actor_models, reset
+from actor_runtime.errors import NotInError
+from actor_runtime.manual_reset import actor_models, reset
+from actor_runtime.models import Actor
 
 
 class Command(BaseCommand):

@@ -15,9 +15,9 @@ from django.db.models import DurationField, ExpressionWrapper, F, QuerySet
 from django.db.models.functions import Now
 from django_fsm import FSMField
 
-from actors.errors import Fenced
-from actors.journal import Journal
-from actors.saving import store
+from actor_runtime.errors import Fenced
+from actor_runtime.journal.persistence import store
+from actor_runtime.journal.transition_buffer import Journal
 
 ERROR = "error"
 

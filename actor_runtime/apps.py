@@ -3,12 +3,13 @@ from __future__ import annotations
 from django.apps import AppConfig
 
 
-class ActorsConfig(AppConfig):
+class ActorRuntimeConfig(AppConfig):
     """Register the actors app and note every transition."""
 
-    name = "actors"
+    name = "actor_runtime"
+    label = "actors"  # tables, migrations and content types are named by it
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         """Connect the transition log."""
-        from actors import log  # noqa: F401  # importing connects its signal
+        from actor_runtime import transition_log  # noqa: F401  # importing connects its signal

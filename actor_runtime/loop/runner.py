@@ -8,14 +8,14 @@ from typing import Protocol
 import structlog
 from django.db import connection
 
-from actors.claims import NEXT_ROW_AFTER, add_row, claim, rows_of
-from actors.errors import Fenced
-from actors.faults import DATABASE_AWAY, backoff, reason_of
-from actors.host import Host, ManyWork
-from actors.models import Actor
-from actors.processes import this_process
-from actors.session import ActorSession
-from actors.shift import LONGEST_KNOCK, Clock, Shift, Work
+from actor_runtime.errors import Fenced
+from actor_runtime.loop.actor_loop import LONGEST_KNOCK, Clock, Shift, Work
+from actor_runtime.loop.pool_loop import Host, ManyWork
+from actor_runtime.loop.session import ActorSession
+from actor_runtime.models import Actor
+from actor_runtime.ownership.claims import NEXT_ROW_AFTER, add_row, claim, rows_of
+from actor_runtime.ownership.process_identity import this_process
+from actor_runtime.reset_policy import DATABASE_AWAY, backoff, reason_of
 
 log = structlog.get_logger(__name__)
 SEEK_EVERY = 1.0
