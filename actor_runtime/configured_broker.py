@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from streaming.connect import connect
-from streaming.port import Broker
+from streaming.broker import Broker
+from streaming.broker_factory import connect
 
 
 def configured_broker() -> Broker:

@@ -19,7 +19,7 @@ from actor_runtime.configured_broker import configured_broker
 from benchmarks.trades import SECOND
 from datastore.markets import ensure_markets
 from datastore.models import DynamicTopic, Tick
-from streaming.port import Message
+from streaming.broker import Message
 from streaming.records import FeedOpened, LiveRecord, Trade, Watermark, encode
 from tests.waiting import until
 

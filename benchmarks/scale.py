@@ -24,8 +24,8 @@ from django.db import connection
 from benchmarks import trades
 from benchmarks.ingest import BATCH, MARKETS, empty
 from metering.sharing import counted
-from streaming.connect import connect
-from streaming.port import Broker, Message
+from streaming.broker import Broker, Message
+from streaming.broker_factory import connect
 from streaming.topics import TICK_DATA
 from tests.waiting import until
 

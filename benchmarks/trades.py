@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from decimal import Decimal
 
-from streaming.port import Message
+from streaming.broker import Message
 from streaming.records import LiveRecord, Trade, Watermark, encode
 
 SECOND = 1_000_000

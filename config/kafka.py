@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from django.core.exceptions import ImproperlyConfigured
 
-from streaming.access import MECHANISMS, PROTOCOLS, KafkaAccess
+from streaming.kafka_settings import MECHANISMS, PROTOCOLS, KafkaAccess
 
 NAMES: tuple[str, ...] = (
     "KAFKA_SECURITY_PROTOCOL",

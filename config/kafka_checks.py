@@ -9,8 +9,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
 from config.networks import is_loopback
-from streaming.access import KafkaAccess, kafka_servers
 from streaming.errors import StreamError
+from streaming.kafka_settings import KafkaAccess, kafka_servers
 
 SCHEME = "kafka://"
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from streaming.broker import Record
 from streaming.errors import BadRecord
-from streaming.port import Record
 
 Ready = TypeVar("Ready")
 

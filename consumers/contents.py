@@ -13,8 +13,8 @@ from datastore.feeds import note_read
 from datastore.history import settle_published, store_history
 from datastore.prepared import Prepared, prepare
 from datastore.writes import StoreResult, store_live
-from streaming.history import HistoryRecord, decode_history
-from streaming.port import Record
+from streaming.broker import Record
+from streaming.history_records import HistoryRecord, decode_history
 from streaming.records import Micros, Trade, decode_all
 from streaming.topics import CANDLE_DATA, TICK_DATA
 

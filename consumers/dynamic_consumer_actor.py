@@ -29,8 +29,8 @@ from datastore import cache
 from datastore.clock import database_now
 from datastore.feeds import note_all_read
 from datastore.writes import MarketChange
+from streaming.broker import Record
 from streaming.errors import StreamLost
-from streaming.port import Record
 from streaming.topics import DYNAMIC
 
 log = structlog.get_logger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from streaming.port import Progress
+from streaming.broker import Progress
 
 
 class Ends:

@@ -23,8 +23,8 @@ from consumers.models import FixedTopicConsumer
 from datastore import cache
 from datastore.clock import database_now
 from datastore.writes import MarketChange
+from streaming.broker import Record, Subscription
 from streaming.errors import StreamError
-from streaming.port import Record, Subscription
 from streaming.topics import FIXED
 
 log = structlog.get_logger(__name__)

@@ -7,7 +7,7 @@ from typing import Any
 
 from consumers.batches import Batch
 from datastore.dead_letters import Letter, bury_all
-from streaming.port import Record
+from streaming.broker import Record
 
 
 def bury(batch: Batch[Any], refused: Sequence[tuple[int, str]]) -> int:

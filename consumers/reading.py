@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from actor_runtime.configured_broker import configured_broker
+from streaming.broker import Broker, Subscription
 from streaming.errors import StreamLost, TopicMissing
-from streaming.port import Broker, Subscription
 
 
 class Reading:

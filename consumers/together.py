@@ -15,7 +15,7 @@ from consumers.letters import bury
 from consumers.meter import BatchMeter
 from consumers.models import DynamicTopicConsumer
 from datastore.writes import MarketChange, store_live
-from streaming.port import Record
+from streaming.broker import Record
 from streaming.records import Micros
 
 State = DynamicTopicConsumer.State

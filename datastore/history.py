@@ -25,7 +25,7 @@ from datastore.prepared import UNKNOWN
 from datastore.provider import CACHE_AGE
 from datastore.queries import fetch_all, fetch_beside
 from datastore.writes import SETTLE, MarketChange, StoreResult
-from streaming.history import FetchDone, FetchFailed, HistoryRecord, ProviderCandle, ProviderSpan
+from streaming.history_records import FetchDone, FetchFailed, HistoryRecord, ProviderCandle, ProviderSpan
 from streaming.records import LEAST, MOST, Micros
 
 CANDLES = (

@@ -10,8 +10,8 @@ from django.db.models.functions import Now
 
 from actor_runtime.configured_broker import configured_broker
 from datastore.models import DeadLetter
+from streaming.broker import Message
 from streaming.errors import BadRecord, TopicMissing
-from streaming.port import Message
 
 
 class NotReplayable(Exception):

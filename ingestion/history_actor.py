@@ -32,9 +32,9 @@ from ingestion.models import Producer, Target
 from ingestion.pool import ROLE, held_up, make_pool
 from ingestion.providers.client import RestClient, beside
 from ingestion.providers.rest import Outcome, Page, RateLimited, Refused, Unauthorized, Unavailable
+from streaming.broker import Message, Publisher
 from streaming.errors import PublishFailed, StreamLost, StreamUnavailable
-from streaming.history import FetchDone, FetchFailed, HistoryRecord, encode_history
-from streaming.port import Message, Publisher
+from streaming.history_records import FetchDone, FetchFailed, HistoryRecord, encode_history
 from streaming.topics import CANDLE_DATA
 
 log = structlog.get_logger(__name__)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from streaming.broker import Message, Publisher
 from streaming.errors import BadRecord, PublishFailed, StreamError, StreamUnavailable
-from streaming.port import Message, Publisher
 from streaming.records import FeedOpened, LiveRecord, encode
 from streaming.topics import TICK_DATA
 

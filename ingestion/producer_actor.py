@@ -26,7 +26,7 @@ from ingestion.outbox import Outbox
 from ingestion.subscriptions import NOTHING, look
 from ingestion.timekeeping import Timekeeper
 from ingestion.topic_rows import answer
-from streaming.port import Publisher
+from streaming.broker import Publisher
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Watermark, encode
 from streaming.topics import TICK_DATA
 

@@ -22,8 +22,8 @@ from actor_runtime.models import Actor
 from actor_runtime.reset_policy import reason_of, reset_delay
 from datastore.models import DynamicTopic
 from ingestion.models import Producer
+from streaming.broker import TopicAdmin
 from streaming.errors import StreamError
-from streaming.port import TopicAdmin
 
 log = structlog.get_logger(__name__)
 

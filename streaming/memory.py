@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from streaming.broker import Loss, Message, Progress, Record, check
 from streaming.errors import GroupLost, PublishFailed, StreamUnavailable, TopicMissing
-from streaming.port import Loss, Message, Progress, Record, check
 from streaming.topics import legal
 
 

@@ -20,7 +20,7 @@ from config.kept import replace_text
 from config.supervision.child import Program
 from config.supervision.errors import StartError
 from config.supervision.supervisor import Supervisor
-from streaming.connect import connect
+from streaming.broker_factory import connect
 from streaming.errors import StreamError
 
 PATIENCE = 120.0  # seconds; after a crash a database replays its log first

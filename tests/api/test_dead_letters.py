@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from datastore.dead_letters import Letter, bury_all
 from datastore.models import DeadLetter
-from streaming.connect import connect
+from streaming.broker_factory import connect
 from streaming.memory import MemoryBroker
 from tests.api.rows import SYMBOL, body_of
 

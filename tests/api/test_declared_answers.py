@@ -14,7 +14,7 @@ from coordination.models import Coordinator
 from datastore import datastore_actor, dynamic_topics
 from datastore.dead_letters import Letter, bury_all
 from datastore.models import Coverage, DatastoreRequest, DeadLetter, FetchRequest, GapRepair, Market, ProviderCandle
-from streaming.connect import connect
+from streaming.broker_factory import connect
 from streaming.memory import MemoryBroker
 from tests.api.declared import check, operations
 from tests.api.rows import BEGAN, MINUTE, SYMBOL, Feed, at, store

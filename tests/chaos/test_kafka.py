@@ -21,10 +21,10 @@ from consumers.fixed_consumer_actor import GROUP
 from consumers.models import FixedTopicConsumer
 from datastore.markets import ensure_markets
 from datastore.models import Candle, Coverage, Tick
+from streaming.broker import Message, Publisher
 from streaming.errors import PublishFailed, StreamUnavailable
-from streaming.kafka_broker import KafkaBroker
-from streaming.kafka_link import wire_group
-from streaming.port import Message, Publisher
+from streaming.kafka.broker import KafkaBroker
+from streaming.kafka.connection import wire_group
 from streaming.records import LiveRecord, encode
 from streaming.topics import TICK_DATA
 from tests.consumers.test_fixed_consumer import database_url

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from config import kafka_checks
-from streaming.access import KafkaAccess
+from streaming.kafka_settings import KafkaAccess
 from tests.config.test_checks import ids
 
 ROOT = Path(__file__).resolve().parents[2]

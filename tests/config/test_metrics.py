@@ -30,8 +30,8 @@ from datastore.models import ApiKey, FetchRequest, GapRepair, Market
 from ingestion.counting import count_trades
 from ingestion.models import Producer
 from metering import table
-from streaming.connect import connect
-from streaming.port import Message
+from streaming.broker import Message
+from streaming.broker_factory import connect
 from tests.api import rows
 from tests.consumers.dynamic import make_topics, name_of, publish, records, symbol
 from tests.datastore.records import NOON, SECOND, trade, watermark

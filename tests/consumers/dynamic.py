@@ -16,8 +16,8 @@ from consumers.fixed_consumer_actor import GROUP
 from consumers.models import DynamicTopicConsumer
 from datastore.markets import ensure_markets
 from datastore.models import DynamicTopic
-from streaming.connect import connect
-from streaming.port import Broker, Message
+from streaming.broker import Broker, Message
+from streaming.broker_factory import connect
 from streaming.records import LiveRecord, encode
 from tests.actors.work import Hands
 from tests.datastore.records import NOON, SECOND, opened, trade, watermark

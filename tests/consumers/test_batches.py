@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from consumers.batches import read_batch
-from streaming.port import Record
+from streaming.broker import Record
 from streaming.records import Trade, Watermark, decode_all, encode
 
 MARKET = "coinbase:BTC-USD"

@@ -15,9 +15,9 @@ from datastore import fetches
 from datastore.cache import key_of
 from datastore.markets import ensure_markets
 from datastore.models import Coverage, DeadLetter, FetchRequest, Market, ProviderCandle
-from streaming.connect import connect
-from streaming.history import HistoryRecord, encode_history
-from streaming.port import Broker, Message
+from streaming.broker import Broker, Message
+from streaming.broker_factory import connect
+from streaming.history_records import HistoryRecord, encode_history
 from tests.datastore.answers import answered, candle, done, minutes
 from tests.datastore.records import BTC, MINUTE, NOON, moment
 

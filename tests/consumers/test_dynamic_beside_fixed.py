@@ -16,7 +16,7 @@ from datastore.markets import ensure_markets
 from datastore.merge import read_series
 from datastore.models import Coverage, DynamicTopic, Market, Tick
 from datastore.writes import digest
-from streaming.port import Message
+from streaming.broker import Message
 from streaming.records import FeedOpened, LiveRecord, Trade, Watermark, encode
 from tests.consumers.dynamic import broker, host, make_topics, name_of, publish, step_until, symbol, unread
 from tests.datastore.conftest import ProviderTime

@@ -17,7 +17,7 @@ from consumers.models import DynamicTopicConsumer
 from datastore import cache
 from datastore.cache import key_of
 from datastore.models import Coverage, DeadLetter, DynamicTopic, Tick
-from streaming.port import Message
+from streaming.broker import Message
 from tests.consumers.dynamic import (
     all_consuming,
     broker,

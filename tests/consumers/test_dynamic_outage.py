@@ -12,7 +12,7 @@ from actor_runtime.loop.pool_loop import Host
 from actor_runtime.models import TransitionLog
 from consumers import together
 from datastore.models import Tick
-from streaming.redis_streams import RedisBroker
+from streaming.redis.broker import RedisBroker
 from tests.actors.test_outage import Server, home, server
 from tests.actors.work import Hands
 from tests.consumers.dynamic import (

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.ends import Ends
-from streaming.port import Progress
+from streaming.broker import Progress
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

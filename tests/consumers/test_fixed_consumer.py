@@ -25,8 +25,8 @@ from datastore.feeds import note_acknowledged
 from datastore.markets import ensure_markets
 from datastore.models import Candle, Coverage, DeadLetter, Feed, Tick
 from datastore.writes import digest
-from streaming.connect import connect
-from streaming.port import Broker, Message
+from streaming.broker import Broker, Message
+from streaming.broker_factory import connect
 from streaming.records import LiveRecord, encode
 from tests.consumers.crashing import STEPS
 from tests.datastore.records import BTC, FEED, NOON, SECOND, moment, opened, trade, watermark

@@ -12,8 +12,8 @@ from datastore.markets import ensure_markets
 from datastore.models import Candle, Coverage, DeadLetter, FeedPosition, Market, Tick
 from datastore.replays import NotReplayable, replay
 from datastore.writes import digest
-from streaming.connect import connect
-from streaming.port import Broker, Message
+from streaming.broker import Broker, Message
+from streaming.broker_factory import connect
 from streaming.records import LiveRecord
 from tests.consumers.test_fixed_consumer import TOPIC, publish, work_until_drained
 from tests.datastore.records import BTC, ETH, MINUTE, NOON, SECOND, moment, opened, trade, watermark

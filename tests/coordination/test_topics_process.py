@@ -19,7 +19,7 @@ from actor_runtime.models import TransitionLog
 from coordination.models import Coordinator
 from datastore import streams
 from datastore.models import DynamicTopic, Stream
-from streaming.connect import connect
+from streaming.broker_factory import connect
 from tests.consumers.test_fixed_consumer import database_url
 from tests.coordination.topic_actors import ACTIVE, NOTIFYING, PROCESSING, acknowledge, end_parts, state_of, stream
 from tests.waiting import until

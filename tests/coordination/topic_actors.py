@@ -20,7 +20,7 @@ from coordination.models import Coordinator
 from datastore import streams
 from datastore.markets import ensure_markets, unfollow
 from datastore.models import DynamicTopic, Market, Stream
-from streaming.connect import connect
+from streaming.broker_factory import connect
 from tests.actors.work import Hands
 
 BTC, ETH = "coinbase:BTC-USD", "coinbase:ETH-USD"

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from datastore.history import store_history
 from datastore.writes import StoreResult
-from streaming.history import FetchDone, FetchFailed, HistoryRecord, ProviderCandle, ProviderSpan
+from streaming.history_records import FetchDone, FetchFailed, HistoryRecord, ProviderCandle, ProviderSpan
 from tests.datastore.records import BTC, MINUTE
 
 

@@ -18,7 +18,7 @@ from datastore.markets import ensure_markets
 from datastore.merge import read_series
 from datastore.models import Coverage, FetchRequest, GapRepair, Market, ProviderCandle
 from datastore.writes import store_live
-from streaming.history import HistoryRecord
+from streaming.history_records import HistoryRecord
 from tests.datastore.answers import answered, candle, done, failed, minutes, store
 from tests.datastore.conftest import ProviderTime
 from tests.datastore.records import BTC, ETH, MINUTE, NOON, SECOND, micros, moment, opened, trade, watermark

@@ -17,8 +17,8 @@ from datastore.merge import read_series
 from datastore.models import Coverage, Market, ProviderCandle
 from datastore.timeframes import TIMEFRAMES
 from datastore.writes import store_live
-from streaming.history import HistoryRecord, ProviderSpan
-from streaming.history import ProviderCandle as CandleRecord
+from streaming.history_records import HistoryRecord, ProviderSpan
+from streaming.history_records import ProviderCandle as CandleRecord
 from tests.datastore.answers import answered, candle, store
 from tests.datastore.conftest import ProviderTime
 from tests.datastore.records import MINUTE, NOON, micros, moment, opened, trade, watermark

@@ -21,7 +21,7 @@ from ingestion import tasks
 from ingestion.history_actor import HistoryProducer, fetch
 from ingestion.models import Producer
 from ingestion.pool import make_pool
-from streaming.history import ProviderSpan, decode_history
+from streaming.history_records import ProviderSpan, decode_history
 from streaming.memory import MemoryBroker
 from tests.simulator.running import Simulator
 

@@ -17,7 +17,7 @@ from ingestion.history import (
     whole,
 )
 from ingestion.providers.rest import SECOND, Page, Row
-from streaming.history import HistoryRecord, ProviderCandle, ProviderSpan
+from streaming.history_records import HistoryRecord, ProviderCandle, ProviderSpan
 
 MINUTE = 60
 NOW = 1_795_435_200

@@ -16,7 +16,7 @@ from ingestion import history_actor, tasks
 from ingestion.budget import Budget
 from ingestion.history_actor import HistoryProducer, fetch
 from ingestion.models import Producer
-from streaming.history import ProviderSpan
+from streaming.history_records import ProviderSpan
 from tests.ingestion.history_bench import (
     DAY,
     HOUR,

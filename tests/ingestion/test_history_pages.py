@@ -18,9 +18,9 @@ from datastore.markets import ensure_markets
 from datastore.models import FetchRequest
 from datastore.models import ProviderCandle as Stored
 from ingestion.models import Producer
-from streaming.connect import connect
-from streaming.history import FetchDone, ProviderCandle, ProviderSpan, decode_history
-from streaming.port import Record
+from streaming.broker import Record
+from streaming.broker_factory import connect
+from streaming.history_records import FetchDone, ProviderCandle, ProviderSpan, decode_history
 from tests.ingestion.history_bench import (
     BTC,
     DAY,

@@ -12,7 +12,7 @@ from datastore.models import FetchRequest, ProviderClock
 from ingestion import history_actor
 from ingestion.budget import Budget
 from ingestion.models import Producer
-from streaming.history import FetchDone, FetchFailed, ProviderSpan
+from streaming.history_records import FetchDone, FetchFailed, ProviderSpan
 from tests.ingestion.history_bench import (
     DOGE,
     Actor,

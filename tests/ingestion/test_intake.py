@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ingestion.clock import SECOND
 from ingestion.market_feed import LONGEST_REPLAY
-from streaming.port import RECORD_LIMIT
+from streaming.broker import RECORD_LIMIT
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, encode
 from tests.ingestion.intake_bench import T0, Feed, after
 

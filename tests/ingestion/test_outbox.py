@@ -9,9 +9,9 @@ import pytest
 
 from ingestion import outbox as module
 from ingestion.outbox import PATIENCE, Outbox
+from streaming.broker import RECORD_LIMIT, Message, Publisher
 from streaming.errors import BadRecord, PublishFailed, StreamUnavailable
 from streaming.memory import MemoryBroker
-from streaming.port import RECORD_LIMIT, Message, Publisher
 from streaming.records import FeedOpened, LiveRecord, decode
 from streaming.topics import TICK_DATA
 from tests.datastore.records import NOON, opened, trade

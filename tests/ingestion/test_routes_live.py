@@ -19,10 +19,10 @@ from datastore.models import DeadLetter, DynamicTopic, Feed, Market
 from ingestion.models import Producer
 from ingestion.producer_actor import LiveProducer
 from metering.table import REFUSED
-from streaming.connect import connect
+from streaming.broker import Message
+from streaming.broker_factory import connect
 from streaming.errors import BadRecord
 from streaming.memory import MemoryPublisher
-from streaming.port import Message
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, decode
 from tests.ingestion.test_producer import BTC, EUR, SOL, Bench, State, bench, live, numbers
 from tests.simulator.running import running

@@ -22,9 +22,9 @@ from ingestion import tasks
 from ingestion.models import Producer
 from ingestion.pool import make_pool
 from ingestion.topic_actor import LATE, USED, TopicProducer, create
-from streaming.connect import connect
+from streaming.broker import Broker
+from streaming.broker_factory import connect
 from streaming.memory import MemoryAdmin, MemoryBroker
-from streaming.port import Broker
 from tests.streaming.valkey import private_valkey
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from streaming.kafka_broker import KafkaBroker
+from streaming.kafka.broker import KafkaBroker
 from tests.kafka.fixtures import kafka, kafka_of_this_run
 from tests.kafka.server import PrivateKafka
 from tests.streaming.contract import TOPIC

@@ -6,8 +6,8 @@ import threading
 from collections import defaultdict
 from collections.abc import Sequence
 
-from streaming.kafka_broker import KafkaBroker
-from streaming.port import Record
+from streaming.broker import Record
+from streaming.kafka.broker import KafkaBroker
 from tests.streaming.contract import GROUP, TOPIC
 from tests.waiting import until
 

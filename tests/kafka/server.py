@@ -20,10 +20,10 @@ import psutil
 from config.embedded import free_port
 from config.supervision.child import Child, Program
 from config.supervision.output import Output
-from streaming.access import KafkaAccess
 from streaming.errors import StreamError
-from streaming.kafka_broker import KafkaBroker
-from streaming.kafka_link import KafkaLink
+from streaming.kafka.broker import KafkaBroker
+from streaming.kafka.connection import KafkaLink
+from streaming.kafka_settings import KafkaAccess
 from tests.kafka.jars import jars, java
 from tests.waiting import until
 

@@ -8,9 +8,9 @@ from contextlib import closing
 
 import pytest
 
-from streaming.access import KafkaAccess
 from streaming.errors import StreamUnavailable
-from streaming.kafka_broker import KafkaBroker
+from streaming.kafka.broker import KafkaBroker
+from streaming.kafka_settings import KafkaAccess
 from tests.kafka.server import PASSWORD, USER, PrivateKafka
 from tests.streaming.contract import GROUP, TOPIC, drain, messages, numbers, publish
 

@@ -17,8 +17,8 @@ from consumers.models import FixedTopicConsumer
 from datastore.feeds import note_acknowledged
 from datastore.markets import ensure_markets
 from datastore.models import Coverage, Feed, Tick
-from streaming.kafka_broker import KafkaBroker
-from streaming.port import Message, Record
+from streaming.broker import Message, Record
+from streaming.kafka.broker import KafkaBroker
 from streaming.records import LiveRecord, encode
 from streaming.topics import TICK_DATA
 from tests.consumers.test_fixed_consumer import session_records

@@ -11,10 +11,10 @@ from contextlib import closing, contextmanager
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 
+from streaming.broker import RECORD_LIMIT, Message, Record
 from streaming.errors import BadRecord, GroupLost, PublishFailed, StreamError, StreamUnavailable, TopicMissing
-from streaming.kafka_broker import KafkaBroker
-from streaming.kafka_link import PREFIX
-from streaming.port import RECORD_LIMIT, Message, Record
+from streaming.kafka.broker import KafkaBroker
+from streaming.kafka.connection import PREFIX
 from tests.kafka.fixtures import LIBRARY_S_SOCKETS
 from tests.kafka.server import PrivateKafka
 from tests.streaming.contract import GROUP, OTHER, TOPIC, drain, messages, numbers, publish, read_all

@@ -7,10 +7,10 @@ from contextlib import closing
 import pytest
 from structlog.testing import capture_logs
 
+from streaming.broker import Message, Subscription
 from streaming.errors import GroupLost
-from streaming.kafka_broker import KafkaBroker
-from streaming.kafka_link import wire_group
-from streaming.port import Message, Subscription
+from streaming.kafka.broker import KafkaBroker
+from streaming.kafka.connection import wire_group
 from tests.kafka.fixtures import LIBRARY_S_SOCKETS
 from tests.kafka.members import Member, Store, shared
 from tests.kafka.server import PrivateKafka
@@ -154,8 +154,8 @@ def test_commits_may_cover_parts_of_several_polls_and_only_what_was_delivered(br
 
 
 def test_a_foreign_record_is_delivered_as_it_is(kafka: PrivateKafka, broker: KafkaBroker) -> None:
-    from streaming.access import KafkaAccess
-    from streaming.kafka_link import KafkaLink, wire_name
+    from streaming.kafka.connection import KafkaLink, wire_name
+    from streaming.kafka_settings import KafkaAccess
 
     producer = KafkaLink(kafka.url, KafkaAccess()).producer()
     producer.send(wire_name(TOPIC), value=b"no key")

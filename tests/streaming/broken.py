@@ -6,9 +6,9 @@ import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from streaming.broker import Loss, Message, Progress, Record, check
 from streaming.errors import GroupLost, PublishFailed, StreamUnavailable
 from streaming.memory import MemoryAdmin, MemoryBroker, MemoryPublisher, MemorySubscription
-from streaming.port import Loss, Message, Progress, Record, check
 
 
 class _Reading(MemoryBroker):

@@ -5,8 +5,8 @@ from contextlib import closing
 
 import pytest
 
-from streaming.port import Publisher, Subscription
-from streaming.redis_streams import RedisBroker
+from streaming.broker import Publisher, Subscription
+from streaming.redis.broker import RedisBroker
 from tests.kafka.fixtures import kafka, kafka_of_this_run
 from tests.streaming.contract import GROUP, TOPIC
 from tests.streaming.valkey import PrivateValkey, private_valkey

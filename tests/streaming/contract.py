@@ -1,4 +1,4 @@
-"""The delivery contract of streaming/port.py as checks, one per point, for any adapter on its stand."""
+"""The delivery contract of streaming/broker.py as checks, one per point, for any adapter on its stand."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing
 from typing import Protocol, TypeVar
 
+from streaming.broker import RECORD_LIMIT, Broker, Message, Record, Subscription
 from streaming.errors import BadRecord, GroupLost, PublishFailed, StreamLost, TopicMissing
-from streaming.port import RECORD_LIMIT, Broker, Message, Record, Subscription
 
 TOPIC = "tick-data"
 OTHER = "other-data"

@@ -9,11 +9,11 @@ from typing import Any
 from kafka import TopicPartition
 from kafka.admin import MemberToRemove, OffsetSpec
 
-from streaming.kafka_broker import KafkaBroker
-from streaming.kafka_link import PREFIX as KAFKA_PREFIX
-from streaming.kafka_link import wire_group
+from streaming.kafka.broker import KafkaBroker
+from streaming.kafka.connection import PREFIX as KAFKA_PREFIX
+from streaming.kafka.connection import wire_group
 from streaming.memory import MemoryBroker
-from streaming.redis_streams import PREFIX, RedisBroker
+from streaming.redis.broker import PREFIX, RedisBroker
 from tests.kafka.server import PrivateKafka
 from tests.streaming.valkey import PrivateValkey
 from tests.waiting import until

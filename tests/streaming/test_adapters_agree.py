@@ -5,9 +5,9 @@ from contextlib import closing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from streaming.broker import Broker
 from streaming.memory import MemoryBroker
-from streaming.port import Broker
-from streaming.redis_streams import RedisBroker
+from streaming.redis.broker import RedisBroker
 from tests.streaming.contract import TOPIC, messages, numbers, publish
 from tests.streaming.valkey import PrivateValkey
 

@@ -3,8 +3,15 @@ from __future__ import annotations
 from decimal import Decimal
 
 from streaming.errors import BadRecord
-from streaming.history import FetchDone, FetchFailed, HistoryRecord, ProviderCandle, ProviderSpan, decode_history
-from streaming.history import encode_history as encode
+from streaming.history_records import (
+    FetchDone,
+    FetchFailed,
+    HistoryRecord,
+    ProviderCandle,
+    ProviderSpan,
+    decode_history,
+)
+from streaming.history_records import encode_history as encode
 
 BTC = "coinbase:BTC-USD"
 RECORDS: list[HistoryRecord] = [

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from streaming.access import kafka_servers
-from streaming.connect import connect
+from streaming.broker_factory import connect
 from streaming.errors import PublishFailed, StreamError, StreamUnavailable
-from streaming.kafka_broker import KafkaBroker
+from streaming.kafka.broker import KafkaBroker
+from streaming.kafka_settings import kafka_servers
 from streaming.memory import MemoryBroker
-from streaming.redis_streams import RedisBroker
+from streaming.redis.broker import RedisBroker
 from tests.streaming.contract import TOPIC, drain, messages, numbers, read_all
 
 

@@ -11,10 +11,10 @@ from contextlib import closing, contextmanager
 import pytest
 import redis
 
+from streaming.broker import Message, Publisher, Subscription
 from streaming.errors import GroupLost, PublishFailed, StreamError, StreamLost, StreamUnavailable, TopicMissing
-from streaming.port import Message, Publisher, Subscription
-from streaming.redis_link import Link, fate
-from streaming.redis_streams import PREFIX, RedisBroker
+from streaming.redis.broker import PREFIX, RedisBroker
+from streaming.redis.connection import Link, fate
 from tests.streaming.contract import GROUP, TOPIC, drain, messages, numbers, publish, read_all
 from tests.streaming.valkey import PrivateValkey
 
@@ -141,7 +141,7 @@ def test_an_owner_whose_position_was_taken_over_is_told(broker: RedisBroker) -> 
 def test_a_commit_whose_answer_was_lost_is_no_takeover(
     valkey: PrivateValkey, broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streaming.redis_link.ANSWER_WITHIN", 0.3)
+    monkeypatch.setattr("streaming.redis.connection.ANSWER_WITHIN", 0.3)
     publisher, subscription = broker.publisher(), broker.subscribe(GROUP, [TOPIC])
     publisher.publish(TOPIC, messages(1, 10))
     records = subscription.poll(1, 10)

@@ -5,8 +5,8 @@ from contextlib import closing
 
 import pytest
 
-from streaming.port import Message
-from streaming.redis_streams import PREFIX, RedisBroker
+from streaming.broker import Message
+from streaming.redis.broker import PREFIX, RedisBroker
 from tests.streaming.contract import GROUP, TOPIC, drain, messages, numbers, publish, read_all
 from tests.streaming.valkey import PrivateValkey
 

@@ -16,12 +16,12 @@ from typing import Any
 import structlog
 from kafka import ConsumerRebalanceListener, TopicPartition
 
+from streaming.broker import Loss, Progress, Record
 from streaming.errors import GroupLost, StreamUnavailable
-from streaming.kafka_group import Group, Offsets
-from streaming.kafka_link import KafkaLink, close, translated, wire_name, wire_names
-from streaming.kafka_place import Place, parse
-from streaming.kafka_questions import Questions, at
-from streaming.port import Loss, Progress, Record
+from streaming.kafka.admin_queries import Questions, at
+from streaming.kafka.connection import KafkaLink, close, translated, wire_name, wire_names
+from streaming.kafka.consumer_group import Group, Offsets
+from streaming.kafka.position import Place, parse
 
 log = structlog.get_logger(__name__)
 # An empty answer says that nothing is there; where something is, it may take so long to come.

@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Mapping
 
 from kafka import TopicPartition
 
+from streaming.broker import Progress
 from streaming.errors import GroupLost, TopicMissing
-from streaming.kafka_link import wire_group
-from streaming.kafka_questions import Questions, Topic
-from streaming.port import Progress
+from streaming.kafka.admin_queries import Questions, Topic
+from streaming.kafka.connection import wire_group
 
 Offsets = dict[TopicPartition, int]
 

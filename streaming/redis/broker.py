@@ -13,11 +13,11 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 
+from streaming.broker import Loss, Message, Progress, Record, check, runs
 from streaming.errors import PublishFailed, StreamUnavailable, TopicMissing
-from streaming.port import Loss, Message, Progress, Record, check, runs
-from streaming.redis_link import Link, Part
-from streaming.redis_place import Place, State
-from streaming.redis_scripts import COMMIT, CREATE, LOOK, OPEN, PUBLISH
+from streaming.redis.connection import Link, Part
+from streaming.redis.position import Place, State
+from streaming.redis.scripts import COMMIT, CREATE, LOOK, OPEN, PUBLISH
 from streaming.topics import legal
 
 PREFIX = "candlekeep:topic:"

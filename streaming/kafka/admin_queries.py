@@ -13,7 +13,7 @@ from kafka.admin import OffsetSpec
 from kafka.structs import OffsetAndMetadata
 
 from streaming.errors import TopicMissing
-from streaming.kafka_link import TROUBLE, KafkaLink, close, fate
+from streaming.kafka.connection import TROUBLE, KafkaLink, close, fate
 
 T = TypeVar("T")
 SETTLED_WITHIN = 1.0  # seconds that a broker may take to know who leads what

@@ -17,10 +17,10 @@ from typing import Any
 
 from kafka import errors as library
 
+from streaming.broker import Message, check, runs
 from streaming.errors import BadRecord, PublishFailed, StreamError, StreamUnavailable, TopicMissing
-from streaming.kafka_link import TROUBLE, KafkaLink, close, reason_of, wire_name
-from streaming.kafka_questions import Questions
-from streaming.port import Message, check, runs
+from streaming.kafka.admin_queries import Questions
+from streaming.kafka.connection import TROUBLE, KafkaLink, close, reason_of, wire_name
 
 WINDOW_RECORDS = 2000  # in flight at the most
 WINDOW_BYTES = 4 * 1024 * 1024

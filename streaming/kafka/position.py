@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from streaming.port import Loss, Record
+from streaming.broker import Loss, Record
 
 
 class Place:

@@ -16,8 +16,8 @@ from kafka.net.compat import KafkaNetClient
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
-from streaming.access import KafkaAccess, kafka_servers, told
 from streaming.errors import GroupLost, StreamError, StreamUnavailable, TopicMissing
+from streaming.kafka_settings import KafkaAccess, kafka_servers, told
 from streaming.topics import legal
 
 # One refused connection is four lines of it, and an outage two hundred; what matters is raised, and logged by us.

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from streaming.broker import Loss, Record
 from streaming.errors import GroupLost
-from streaming.port import Loss, Record
 
 
 class State(NamedTuple):

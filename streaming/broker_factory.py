@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from streaming.access import KafkaAccess
+from streaming.broker import Broker
 from streaming.errors import StreamError
+from streaming.kafka_settings import KafkaAccess
 from streaming.memory import MemoryBroker
-from streaming.port import Broker
-from streaming.redis_streams import RedisBroker
+from streaming.redis.broker import RedisBroker
 
 
 def connect(url: str, maxlen: int, kafka: KafkaAccess = KafkaAccess()) -> Broker:  # noqa: B008 - it never changes
@@ -24,7 +24,7 @@ def connect(url: str, maxlen: int, kafka: KafkaAccess = KafkaAccess()) -> Broker
     if scheme == "memory" and name:
         return MemoryBroker.named(name, maxlen)
     if scheme == "kafka":
-        from streaming.kafka_broker import KafkaBroker  # only here: its library takes a fifth of a second
+        from streaming.kafka.broker import KafkaBroker  # only here: its library takes a fifth of a second
 
         return KafkaBroker(url, kafka)
     raise StreamError("STREAM_URL must be redis://…, rediss://…, unix://…, kafka://host:port,… or memory://name")

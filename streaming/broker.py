@@ -123,7 +123,7 @@ class TopicAdmin(Protocol):
 
 
 class Broker(Protocol):
-    """One broker: the factory of the three roles above (streaming.connect.connect gives the configured one)."""
+    """One broker: the factory of the three roles above (streaming.broker_factory.connect gives the configured one)."""
 
     shares: bool  # whether subscriptions of one group read a topic together; else only one may read it at a time
 

@@ -12,11 +12,11 @@ from typing import Any
 
 from kafka import errors as library
 
-from streaming.access import KafkaAccess
-from streaming.kafka_link import ANSWER_WITHIN, PREFIX, RECORD_BYTES, KafkaLink, wire_name
-from streaming.kafka_publisher import KafkaPublisher
-from streaming.kafka_questions import Questions
-from streaming.kafka_subscription import KafkaSubscription
+from streaming.kafka.admin_queries import Questions
+from streaming.kafka.connection import ANSWER_WITHIN, PREFIX, RECORD_BYTES, KafkaLink, wire_name
+from streaming.kafka.publisher import KafkaPublisher
+from streaming.kafka.subscription import KafkaSubscription
+from streaming.kafka_settings import KafkaAccess
 
 SEEN_WITHIN = 2000  # milliseconds until every broker knows of a topic that was made
 CONFIGS = {
