@@ -17,7 +17,7 @@ from consumers.topic_rows import open_topics
 from datastore import dynamic_topics, fetches, figures, streams
 from datastore.models import DatastoreRequest
 from datastore.push.counts import counted_followers
-from ingestion.budget import Budget
+from ingestion.history.provider_quota import Budget
 from metering import table
 from metering.table import Figure
 from streaming.errors import TopicMissing

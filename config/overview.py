@@ -19,7 +19,7 @@ from datastore.clock import provider_now
 from datastore.editions import standing
 from datastore.models import DeadLetter, Market, Stream
 from datastore.provider import current_provider
-from ingestion.calls import calls_told
+from ingestion.history.rest_calls import calls_told
 
 ACTOR_COLUMNS = ("ACTOR", "NAME", "STATE", "BEAT", "OWNER", "WAITING FOR, LAST ERROR")
 STREAM_COLUMNS = ("STREAM", "STATE", "TOPIC", "LEASE", "LAST ERROR")

@@ -10,8 +10,9 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
-from ingestion import history_actor, reconciliation, topic_actor
-from ingestion.pair_list import refresh_pairs
+from ingestion.history import history_producer_actor, reconciliation
+from ingestion.history.pair_list import refresh_pairs
+from ingestion.topics import topic_actor
 
 _jobs: set[Event] = set()  # the stop of every job that runs in this process
 
@@ -31,7 +32,7 @@ def _job() -> Iterator[Event]:
 def fetch(request_id: int) -> None:
     """Fetch a FetchRequest of this id, from where it stands."""
     with _job() as stop:
-        history_actor.fetch(request_id, stop)
+        history_producer_actor.fetch(request_id, stop)
 
 
 @shared_task(name="ingestion.create_topic", ignore_result=True)

@@ -27,7 +27,7 @@ from datastore.dead_letters import Letter, bury_all, reason_class
 from datastore.keys import make_key
 from datastore.markets import ensure_markets
 from datastore.models import ApiKey, FetchRequest, GapRepair, Market
-from ingestion.counting import count_trades
+from ingestion.live.metrics import count_trades
 from ingestion.models import Producer
 from metering import table
 from streaming.broker import Message

@@ -18,9 +18,9 @@ from datastore.intervals import micros_of, moment
 from datastore.markets import ensure_markets
 from datastore.models import FetchRequest
 from ingestion import tasks
-from ingestion.history_actor import HistoryProducer, fetch
+from ingestion.history.history_producer_actor import HistoryProducer, fetch
+from ingestion.history.pool import make_pool
 from ingestion.models import Producer
-from ingestion.pool import make_pool
 from streaming.history_records import ProviderSpan, decode_history
 from streaming.memory import MemoryBroker
 from tests.simulator.running import Simulator

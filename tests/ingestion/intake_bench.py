@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ingestion.clock import SECOND, ClockEstimate
-from ingestion.intake import Intake
+from ingestion.live.clock_estimate import SECOND, ClockEstimate
+from ingestion.live.frame_intake import Intake
 from streaming.records import LiveRecord
 
 T0 = 1_800_000_000

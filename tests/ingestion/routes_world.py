@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from datastore.positions import Position, Span, advance
-from ingestion.clock import SECOND, ClockEstimate
-from ingestion.intake import Intake
-from ingestion.routes import Routes
+from ingestion.live.clock_estimate import SECOND, ClockEstimate
+from ingestion.live.frame_intake import Intake
+from ingestion.live.topic_router import Routes
 from streaming.records import FeedOpened, LiveRecord, Trade
 from tests.ingestion.intake_bench import DAY, T0
 

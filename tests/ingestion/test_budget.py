@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from ingestion.budget import Budget, Left, Window, configured_windows
+from ingestion.history.provider_quota import Budget, Left, Window, configured_windows
 
 
 @pytest.fixture

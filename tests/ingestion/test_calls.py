@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django_redis import get_redis_connection
 
-from ingestion.calls import calls_told
+from ingestion.history.rest_calls import calls_told
 from tests.simulator.running import running
 
 

@@ -4,8 +4,8 @@ import socket
 import threading
 from pathlib import Path
 
-from ingestion.providers.client import RestClient
-from ingestion.providers.rest import Names, Outcome, Page, Unauthorized, Unavailable
+from ingestion.providers.cryptocompare.client import RestClient
+from ingestion.providers.cryptocompare.rest import Names, Outcome, Page, Unauthorized, Unavailable
 from tests.simulator.running import running
 
 BTC = Names("Coinbase", "BTC", "USD")

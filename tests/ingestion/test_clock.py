@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion.clock import SECOND, WINDOW, ClockEstimate
+from ingestion.live.clock_estimate import SECOND, WINDOW, ClockEstimate
 
 
 def test_the_database_clock_stands_in_before_the_first_stamp() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion.providers.cryptocompare import (
+from ingestion.providers.cryptocompare.stream import (
     Garbage,
     Other,
     Refused,

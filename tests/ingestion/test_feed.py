@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 
-from ingestion.feed import Connected, FeedReader
+from ingestion.live.socket_reader import Connected, FeedReader
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion.history import (
+from ingestion.history.pages import (
     PAGE,
     Asker,
     Question,
@@ -16,7 +16,7 @@ from ingestion.history import (
     records_of,
     whole,
 )
-from ingestion.providers.rest import SECOND, Page, Row
+from ingestion.providers.cryptocompare.rest import SECOND, Page, Row
 from streaming.history_records import HistoryRecord, ProviderCandle, ProviderSpan
 
 MINUTE = 60

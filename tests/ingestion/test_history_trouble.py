@@ -9,8 +9,8 @@ from actor_runtime.manual_reset import reset
 from actor_runtime.models import TransitionLog
 from datastore.intervals import micros_of
 from datastore.models import FetchRequest, ProviderClock
-from ingestion import history_actor
-from ingestion.budget import Budget
+from ingestion.history import history_producer_actor
+from ingestion.history.provider_quota import Budget
 from ingestion.models import Producer
 from streaming.history_records import FetchDone, FetchFailed, ProviderSpan
 from tests.ingestion.history_bench import (
@@ -57,7 +57,7 @@ def test_an_error_of_the_providers_is_tried_again_and_passes(bench: Bench) -> No
 def test_an_error_that_lasts_sends_the_request_back_and_frees_the_row(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history_actor, "PATIENCE", 1.5)
+    monkeypatch.setattr(history_producer_actor, "PATIENCE", 1.5)
     bench.simulator.fault("error", seconds=3600)
     request = fetched(bench.ask(10))
     assert (request.state, request.error) == (State.QUEUED, "the provider answers HTTP 503")

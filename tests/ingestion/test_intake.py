@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ingestion.clock import SECOND
-from ingestion.market_feed import LONGEST_REPLAY
+from ingestion.live.clock_estimate import SECOND
+from ingestion.live.market_feed import LONGEST_REPLAY
 from streaming.broker import RECORD_LIMIT
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, encode
 from tests.ingestion.intake_bench import T0, Feed, after

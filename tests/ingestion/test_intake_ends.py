@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingestion.clock import SECOND
+from ingestion.live.clock_estimate import SECOND
 from streaming.records import FeedClosed, Trade, Watermark
 from tests.ingestion.intake_bench import NAMES, T0, Feed, after
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ingestion.clock import SECOND
+from ingestion.live.clock_estimate import SECOND
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark
 from tests.ingestion.intake_bench import ETH, T0, Feed, after
 

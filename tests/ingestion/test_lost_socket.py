@@ -5,8 +5,8 @@ import time
 import pytest
 
 from actor_runtime.models import TransitionLog
-from ingestion import connection
-from ingestion.feed import Arrival, Connected, FeedReader, Frame, Lost
+from ingestion.live import market_connection
+from ingestion.live.socket_reader import Arrival, Connected, FeedReader, Frame, Lost
 from ingestion.models import Producer
 from tests.ingestion.test_producer import Bench, State, bench, live
 
@@ -34,7 +34,7 @@ class ClosedBehindARefusal(FeedReader):
 def test_a_refusal_counts_though_the_socket_closes_right_behind_it(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "FeedReader", ClosedBehindARefusal)
+    monkeypatch.setattr(market_connection, "FeedReader", ClosedBehindARefusal)
     bench.step_until(lambda: Producer.objects.filter(state=State.ERROR).exists())
     actor = Producer.objects.get()
     assert "UNAUTHORIZED" in (actor.last_error or "")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from ingestion import outbox as module
-from ingestion.outbox import PATIENCE, Outbox
+from ingestion.live import publish_buffer as module
+from ingestion.live.publish_buffer import PATIENCE, Outbox
 from streaming.broker import RECORD_LIMIT, Message, Publisher
 from streaming.errors import BadRecord, PublishFailed, StreamUnavailable
 from streaming.memory import MemoryBroker

@@ -17,9 +17,9 @@ from coordination.pair_watch import PairWatch
 from datastore.models import Pair
 from datastore.pairs import Listed, take
 from datastore.provider import remember_provider
-from ingestion.budget import Budget
-from ingestion.pair_list import refresh_pairs
-from ingestion.providers.rest import PairList, RateLimited, Unauthorized, Unavailable, read_pairs
+from ingestion.history.pair_list import refresh_pairs
+from ingestion.history.provider_quota import Budget
+from ingestion.providers.cryptocompare.rest import PairList, RateLimited, Unauthorized, Unavailable, read_pairs
 from tests.simulator.running import Simulator, running
 
 pytestmark = pytest.mark.django_db

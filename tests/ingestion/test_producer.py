@@ -16,11 +16,11 @@ from actor_runtime.manual_reset import reset
 from actor_runtime.models import TransitionLog
 from datastore.markets import ensure_markets, market_of, unfollow
 from datastore.models import DeadLetter, Feed, ProviderClock
-from ingestion import producer_actor
-from ingestion.feed import FeedReader
-from ingestion.intake import Intake
+from ingestion.live import live_producer_actor
+from ingestion.live.frame_intake import Intake
+from ingestion.live.live_producer_actor import LiveProducer
+from ingestion.live.socket_reader import FeedReader
 from ingestion.models import Producer
-from ingestion.producer_actor import LiveProducer
 from streaming.memory import MemoryBroker
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, decode
 from tests.simulator.running import Simulator, running
@@ -56,7 +56,7 @@ class Bench:
 
 @pytest.fixture
 def bench(transactional_db: None, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setattr(producer_actor, "RECONNECT", 0.2)
+    monkeypatch.setattr(live_producer_actor, "RECONNECT", 0.2)
     ensure_markets([BTC, EUR])
     name = uuid.uuid4().hex
     with running(tmp_path, "--markets", f"{BTC},{EUR}", "--listed", SOL, "--speed", "10") as simulator:
@@ -165,7 +165,7 @@ def test_readers_are_told_the_clock_and_how_far_the_feed_is_acknowledged(bench: 
     live(bench)
     bench.step_until(lambda: Feed.objects.exists() and ProviderClock.objects.exclude(clock_offset=None).exists())
     newest = max(record.until for record in bench.records() if isinstance(record, Watermark))
-    assert Feed.objects.get().acknowledged_until <= producer_actor.moment(newest)
+    assert Feed.objects.get().acknowledged_until <= live_producer_actor.moment(newest)
     stored = ProviderClock.objects.get()
     assert stored.clock_offset is not None
     assert stored.clock_offset.total_seconds() > 1  # the simulator runs ten times as fast

@@ -24,9 +24,9 @@ from datastore.provider import remember_provider
 from datastore.queries import execute, fetch_value
 from datastore.reconciliation import Figures, Pair, compare, next_span
 from datastore.writes import digest, store_live
-from ingestion.budget import Budget
+from ingestion.history.provider_quota import Budget
+from ingestion.history.reconciliation import reconcile
 from ingestion.models import Producer
-from ingestion.reconciliation import reconcile
 from ingestion.tasks import reconcile as task
 from metering.table import DIFFERENCES, RECONCILED
 from simulator import pairs

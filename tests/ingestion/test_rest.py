@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion.providers.rest import (
+from ingestion.providers.cryptocompare.rest import (
     Names,
     Outcome,
     Page,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingestion.clock import SECOND
+from ingestion.live.clock_estimate import SECOND
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark
 from tests.ingestion.routes_world import CHANNELS, FIXED, SYMBOLS, World, micros, spans_of
 

@@ -16,8 +16,8 @@ from actor_runtime.loop.runner import Runner
 from actor_runtime.models import TransitionLog
 from datastore.markets import asked_market, ensure_markets, market_of, unfollow
 from datastore.models import DeadLetter, DynamicTopic, Feed, Market
+from ingestion.live.live_producer_actor import LiveProducer
 from ingestion.models import Producer
-from ingestion.producer_actor import LiveProducer
 from metering.table import REFUSED
 from streaming.broker import Message
 from streaming.broker_factory import connect

@@ -19,9 +19,9 @@ from actor_runtime.models import TransitionLog
 from datastore.markets import asked_market
 from datastore.models import DynamicTopic
 from ingestion import tasks
+from ingestion.history.pool import make_pool
 from ingestion.models import Producer
-from ingestion.pool import make_pool
-from ingestion.topic_actor import LATE, USED, TopicProducer, create
+from ingestion.topics.topic_actor import LATE, USED, TopicProducer, create
 from streaming.broker import Broker
 from streaming.broker_factory import connect
 from streaming.memory import MemoryAdmin, MemoryBroker

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from actor_runtime.commands import ActorCommand
-from ingestion.producer_actor import LiveProducer
+from ingestion.live.live_producer_actor import LiveProducer
 
 
 class Command(ActorCommand):

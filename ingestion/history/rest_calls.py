@@ -5,9 +5,9 @@ from __future__ import annotations
 from django.conf import settings
 from redis.exceptions import RedisError
 
-from ingestion.budget import Budget
-from ingestion.providers.client import RestClient
-from ingestion.providers.rest import RateTold
+from ingestion.history.provider_quota import Budget
+from ingestion.providers.cryptocompare.client import RestClient
+from ingestion.providers.cryptocompare.rest import RateTold
 
 
 def calls_told() -> list[str]:

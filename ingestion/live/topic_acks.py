@@ -13,8 +13,8 @@ from django.db.models.functions import Now
 
 from actor_runtime.loop.session import ActorSession
 from datastore.models import DynamicTopic
-from ingestion.outbox import Outbox
-from ingestion.subscriptions import State, TopicRow
+from ingestion.live.publish_buffer import Outbox
+from ingestion.live.subscriptions import State, TopicRow
 
 log = structlog.get_logger(__name__)
 

@@ -24,14 +24,14 @@ from datastore import fetches
 from datastore.intervals import SECOND
 from datastore.models import FetchRequest
 from datastore.provider import CACHE_AGE, not_ours
-from ingestion import history
-from ingestion.budget import Budget
-from ingestion.history import Asker, Question
-from ingestion.lease import Lease
+from ingestion.history import pages
+from ingestion.history.fetch_lease import Lease
+from ingestion.history.pages import Asker, Question
+from ingestion.history.pool import ROLE, held_up, make_pool
+from ingestion.history.provider_quota import Budget
 from ingestion.models import Producer, Target
-from ingestion.pool import ROLE, held_up, make_pool
-from ingestion.providers.client import RestClient, beside
-from ingestion.providers.rest import Outcome, Page, RateLimited, Refused, Unauthorized, Unavailable
+from ingestion.providers.cryptocompare.client import RestClient, beside
+from ingestion.providers.cryptocompare.rest import Outcome, Page, RateLimited, Refused, Unauthorized, Unavailable
 from streaming.broker import Message, Publisher
 from streaming.errors import PublishFailed, StreamLost, StreamUnavailable
 from streaming.history_records import FetchDone, FetchFailed, HistoryRecord, encode_history
@@ -200,7 +200,7 @@ class HistoryProducer:
             raise LastingFault(f"this database holds data of {known!r}, but {page.provider!r} answers")
 
     def _final_part(self, lease: Lease, page: Page, asked: Question) -> Question:
-        final = history.final_until(page.at, asked.resolution)
+        final = pages.final_until(page.at, asked.resolution)
         if asked.stop <= final:
             return asked
         if final <= asked.start:
@@ -211,10 +211,10 @@ class HistoryProducer:
         return replace(asked, stop=final)
 
     def _batch_of(self, lease: Lease, page: Page, asked: Question) -> Batch:
-        if not history.is_of(page, asked):
+        if not pages.is_of(page, asked):
             raise self._platform_fault(lease, "none of the rows lies in the span that was asked for")
         asker = lease.asker(asked)
-        records = history.records_of(page, asked, asker)
+        records = pages.records_of(page, asked, asker)
         if last := asked.start <= lease.start:
             records.append(FetchDone(market=lease.market, request=lease.id))
         return Batch(records, asker, asked.start, last)

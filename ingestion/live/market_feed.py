@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ingestion.providers.cryptocompare import TradeSeen
-from ingestion.sequence import SequenceCheck
+from ingestion.live.sequence_gaps import SequenceCheck
+from ingestion.providers.cryptocompare.stream import TradeSeen
 from streaming.records import FeedClosed, FeedOpened, Replayed, Trade, Watermark
 
 # The provider replays 20 trades; the names of very many would not fit into one record. The oldest are enough: an

@@ -10,9 +10,9 @@ from actor_runtime.errors import RequestFault
 from datastore import fetches
 from datastore.intervals import micros_of, moment
 from datastore.models import FetchRequest
-from ingestion import history
-from ingestion.history import Asker, Question
-from ingestion.providers.rest import Names
+from ingestion.history import pages
+from ingestion.history.pages import Asker, Question
+from ingestion.providers.cryptocompare.rest import Names
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +31,7 @@ class Lease:
         self.id = request.pk
         self.market = request.market.symbol
         self.resolution = request.resolution
-        self.start, self.stop = history.whole(micros_of(request.start), micros_of(request.stop), request.resolution)
+        self.start, self.stop = pages.whole(micros_of(request.start), micros_of(request.stop), request.resolution)
         self.reached = micros_of(request.reached) if request.reached else self.stop
         self.pages_done = request.pages_done
 
@@ -43,12 +43,12 @@ class Lease:
 
     def question(self) -> Question | None:
         """Return the next page to ask for, None where all of them are acknowledged."""
-        return history.next_question(self.start, self.reached, self.resolution)
+        return pages.next_question(self.start, self.reached, self.resolution)
 
     def asker(self, asked: Question) -> Asker:
         """Return what the records of this page carry."""
         done = self.pages_done + 1
-        return Asker(self.market, self.id, done, done + history.pages_of(self.start, asked.start, self.resolution))
+        return Asker(self.market, self.id, done, done + pages.pages_of(self.start, asked.start, self.resolution))
 
     def renew(self) -> None:
         """Keep the request. Raises RequestLost."""

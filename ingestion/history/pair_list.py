@@ -10,9 +10,9 @@ from django.conf import settings
 
 from datastore import pairs
 from datastore.provider import UNNAMED, current_provider
-from ingestion.budget import Budget
-from ingestion.providers.client import RestClient, beside
-from ingestion.providers.rest import PairList, RateLimited, Trouble, Unavailable
+from ingestion.history.provider_quota import Budget
+from ingestion.providers.cryptocompare.client import RestClient, beside
+from ingestion.providers.cryptocompare.rest import PairList, RateLimited, Trouble, Unavailable
 
 log = structlog.get_logger(__name__)
 

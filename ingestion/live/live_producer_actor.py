@@ -17,15 +17,15 @@ from datastore import dead_letters, feeds
 from datastore.dead_letters import Letter
 from datastore.feeds import Acknowledged
 from datastore.intervals import moment
-from ingestion.connection import Connection
-from ingestion.counting import count_trades
-from ingestion.feed import Lost
-from ingestion.market_feed import Rejected
+from ingestion.live.market_connection import Connection
+from ingestion.live.market_feed import Rejected
+from ingestion.live.metrics import count_trades
+from ingestion.live.publish_buffer import Outbox
+from ingestion.live.socket_reader import Lost
+from ingestion.live.subscriptions import NOTHING, look
+from ingestion.live.timekeeping import Timekeeper
+from ingestion.live.topic_acks import answer
 from ingestion.models import Producer, Target
-from ingestion.outbox import Outbox
-from ingestion.subscriptions import NOTHING, look
-from ingestion.timekeeping import Timekeeper
-from ingestion.topic_rows import answer
 from streaming.broker import Publisher
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Watermark, encode
 from streaming.topics import TICK_DATA

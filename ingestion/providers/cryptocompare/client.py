@@ -10,7 +10,7 @@ from typing import TypeVar
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from ingestion.providers.rest import (
+from ingestion.providers.cryptocompare.rest import (
     PAIRS_PATH,
     RATE_PATH,
     Names,

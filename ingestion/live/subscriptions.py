@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from datastore.models import DynamicTopic, Market
-from ingestion.providers.cryptocompare import subscription
+from ingestion.providers.cryptocompare.stream import subscription
 from streaming.topics import TICK_DATA
 
 State = DynamicTopic.State

@@ -9,7 +9,7 @@ from datetime import timedelta
 from datastore import clock as stored_clock
 from datastore.intervals import micros_of, moment
 from datastore.models import ProviderClock
-from ingestion.clock import SECOND, ClockEstimate
+from ingestion.live.clock_estimate import SECOND, ClockEstimate
 
 
 class Timekeeper:

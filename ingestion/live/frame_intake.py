@@ -7,9 +7,9 @@ missing trade ends the market's span.
 
 from __future__ import annotations
 
-from ingestion.clock import SECOND, SUSPICIOUS, ClockEstimate
-from ingestion.market_feed import MarketFeed, Rejected
-from ingestion.providers.cryptocompare import (
+from ingestion.live.clock_estimate import SECOND, SUSPICIOUS, ClockEstimate
+from ingestion.live.market_feed import MarketFeed, Rejected
+from ingestion.providers.cryptocompare.stream import (
     Garbage,
     Refused,
     Stamped,

@@ -16,7 +16,7 @@ from itertools import groupby
 from datastore.intervals import SECOND
 from datastore.provider import CACHE_AGE
 from datastore.trades import LEAST, MOST
-from ingestion.providers.rest import Page, Row
+from ingestion.providers.cryptocompare.rest import Page, Row
 from streaming.history_records import HistoryRecord, ProviderCandle, ProviderSpan
 
 PAGE = 2000  # buckets; one row more is asked for, since the provider may round the end of a page

@@ -8,14 +8,14 @@ from collections.abc import Callable
 import structlog
 from django.conf import settings
 
-from ingestion.clock import SECOND
-from ingestion.feed import Arrival, Connected, FeedReader, Frame, Lost
-from ingestion.intake import REFUSED, Intake
-from ingestion.market_feed import Rejected
-from ingestion.providers import cryptocompare as provider
-from ingestion.routes import Routes
-from ingestion.subscriptions import Wanted, change_of
-from ingestion.timekeeping import Timekeeper
+from ingestion.live.clock_estimate import SECOND
+from ingestion.live.frame_intake import REFUSED, Intake
+from ingestion.live.market_feed import Rejected
+from ingestion.live.socket_reader import Arrival, Connected, FeedReader, Frame, Lost
+from ingestion.live.subscriptions import Wanted, change_of
+from ingestion.live.timekeeping import Timekeeper
+from ingestion.live.topic_router import Routes
+from ingestion.providers.cryptocompare import stream as provider
 from streaming.records import LiveRecord
 from streaming.topics import TICK_DATA
 

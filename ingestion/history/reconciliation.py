@@ -19,12 +19,12 @@ from datastore.models import Market
 from datastore.provider import not_ours
 from datastore.reconciliation import Figures, compare, next_span
 from datastore.timeframes import MINUTE
-from ingestion import history
-from ingestion.budget import Budget
-from ingestion.history import Question
-from ingestion.pool import held_up
-from ingestion.providers.client import RestClient
-from ingestion.providers.rest import Names, Outcome, Page, RateLimited, Refused, Row
+from ingestion.history import pages
+from ingestion.history.pages import Question
+from ingestion.history.pool import held_up
+from ingestion.history.provider_quota import Budget
+from ingestion.providers.cryptocompare.client import RestClient
+from ingestion.providers.cryptocompare.rest import Names, Outcome, Page, RateLimited, Refused, Row
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +48,7 @@ def reconcile(stop: Event) -> None:
 
 def _reconcile(market: Market, client: RestClient, budget: Budget, stop: Event) -> str | None:
     """Compare one stretch; return why no other market should be tried now either."""
-    span = next_span(market, history.PAGE)
+    span = next_span(market, pages.PAGE)
     if span is None:
         return None
     if reason := _not_now(budget, stop):
@@ -90,9 +90,9 @@ def _take(market: Market, asked: Question, outcome: Outcome, budget: Budget) -> 
 def _compare(market: Market, asked: Question, page: Page) -> str | None:
     if known := not_ours(page.provider):
         return f"this database holds data of {known!r}, but {page.provider!r} answers"
-    final = replace(asked, stop=min(asked.stop, history.final_until(page.at, MINUTE)))
-    if final.stop > final.start and history.is_of(page, final):
-        rows = history.proven_rows(page, final)
+    final = replace(asked, stop=min(asked.stop, pages.final_until(page.at, MINUTE)))
+    if final.stop > final.start and pages.is_of(page, final):
+        rows = pages.proven_rows(page, final)
         theirs = {time * SECOND: _figures(row) for time, row in rows.items()}
         compare(market, moment(final.start), moment(final.stop), theirs)
     else:
