@@ -12,8 +12,8 @@ from actor_runtime.configured_broker import configured_broker
 from actor_runtime.manual_reset import actor_models
 from actor_runtime.models import Actor, with_silence
 from consumers.fixed_consumer_actor import GROUP
-from consumers.reading import Reading
-from consumers.topic_rows import open_topics
+from consumers.subscription import Reading
+from consumers.topic_acks import open_topics
 from datastore import dynamic_topics, fetches, figures, streams
 from datastore.models import DatastoreRequest
 from datastore.push.counts import counted_followers

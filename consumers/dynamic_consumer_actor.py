@@ -17,14 +17,14 @@ from actor_runtime.errors import CacheFault
 from actor_runtime.loop.actor_group import Crew, Member
 from actor_runtime.models import Actor
 from actor_runtime.reset_policy import reason_of
-from consumers import topic_rows
-from consumers.drains import Drains
+from consumers import topic_acks
+from consumers.batch_store import Part, parts_of, store_together
+from consumers.drain_tracker import Drains
 from consumers.fixed_consumer_actor import BATCH, CONFIRM_EVERY, GROUP, POLL
-from consumers.meter import BatchMeter
+from consumers.metrics import BatchMeter
 from consumers.models import DynamicTopicConsumer
-from consumers.reading import Reading
-from consumers.together import Part, parts_of, store_together
-from consumers.topic_rows import Topic
+from consumers.subscription import Reading
+from consumers.topic_acks import Topic
 from datastore import cache
 from datastore.clock import database_now
 from datastore.feeds import note_all_read
@@ -59,7 +59,7 @@ class DynamicTopicsWork:
 
     def wanted(self) -> Collection[str]:
         """Return the topics that are to be read."""
-        self._topics = topic_rows.open_topics()
+        self._topics = topic_acks.open_topics()
         return self._topics.keys()
 
     def turn(self, crew: Crew) -> bool:
@@ -135,7 +135,7 @@ class DynamicTopicsWork:
         crew.save([member for member in members if member.name in untold or member.actor.journal.pending])
         ours = crew.named(member.name for member in members)
         if told := [self._topics[member.name] for member in ours if member.name in untold]:
-            topic_rows.note_subscribed(told, crew.me)
+            topic_acks.note_subscribed(told, crew.me)
 
     def _refuse(self, crew: Crew, lost: Mapping[str, StreamLost]) -> None:
         """Tell of each topic that can not be read why; the end of one that is gone is all that there will be of it."""
@@ -145,7 +145,7 @@ class DynamicTopicsWork:
             if topic.retiring:
                 self._retire(crew, [member], reason_of(exc))
             else:
-                topic_rows.note_refused(topic, reason_of(exc))
+                topic_acks.note_refused(topic, reason_of(exc))
 
     def _retire_drained(self, crew: Crew) -> None:
         """Retire those whose route had ended before we looked, and whose topic is read to its end now."""
@@ -159,7 +159,7 @@ class DynamicTopicsWork:
             return
         with transaction.atomic():
             retired = [self._topics[member.name] for member in crew.retire(members, why)]
-            topic_rows.note_read_to_the_end(retired)
+            topic_acks.note_read_to_the_end(retired)
             note_all_read(dict.fromkeys((topic.name for topic in retired), database_now()))
         for topic in retired:
             del self._topics[topic.name]

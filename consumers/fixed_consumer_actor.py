@@ -14,12 +14,12 @@ from actor_runtime.configured_broker import configured_broker
 from actor_runtime.errors import CacheFault
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import Actor
-from consumers.batches import Batch
-from consumers.contents import CONTENTS
-from consumers.ends import Ends
-from consumers.letters import bury
-from consumers.meter import BatchMeter
+from consumers.dead_letters import bury
+from consumers.group_progress import Ends
+from consumers.metrics import BatchMeter
 from consumers.models import FixedTopicConsumer
+from consumers.record_batch import Batch
+from consumers.topic_handlers import CONTENTS
 from datastore import cache
 from datastore.clock import database_now
 from datastore.writes import MarketChange

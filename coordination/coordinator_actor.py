@@ -13,11 +13,11 @@ from actor_runtime.loop.actor_loop import Clock
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import Actor
 from actor_runtime.reset_policy import reason_of
-from coordination.fetches import Dispatch, QueueAway
+from coordination.dispatch import Dispatch, QueueAway
 from coordination.models import Coordinator
-from coordination.pair_watch import PairWatch
+from coordination.pair_list_refresh import PairWatch
 from coordination.schedules import ensure_schedules
-from coordination.topics import Topics
+from coordination.topic_creation import Topics
 from datastore.dynamic_topics import CREATE_WITHIN
 from datastore.fetches import HANDED_OUT
 

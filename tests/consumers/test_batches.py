@@ -3,7 +3,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from consumers.batches import read_batch
+from consumers.record_batch import read_batch
 from streaming.broker import Record
 from streaming.records import Trade, Watermark, decode_all, encode
 

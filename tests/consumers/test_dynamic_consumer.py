@@ -12,7 +12,7 @@ from redis import Redis
 from actor_runtime.models import TransitionLog
 from actor_runtime.ownership.process_identity import this_process
 from actor_runtime.ownership.rebalancing import rows_at_work
-from consumers import topic_rows
+from consumers import topic_acks
 from consumers.models import DynamicTopicConsumer
 from datastore import cache
 from datastore.cache import key_of
@@ -106,7 +106,7 @@ def test_looking_for_work_reads_no_table_through() -> None:
         cursor.execute("set enable_seqscan = off")
         cursor.execute("set enable_bitmapscan = off")
     with CaptureQueriesContext(connection) as asked:
-        topic_rows.open_topics()
+        topic_acks.open_topics()
         rows_at_work(DynamicTopicConsumer)
     with connection.cursor() as cursor:
         plans = [str(cursor.execute(f"explain {one['sql']}").fetchall()) for one in asked]  # type: ignore[union-attr]
@@ -166,9 +166,9 @@ def test_a_bad_record_is_buried_and_its_topic_and_the_others_go_on() -> None:
 
 
 def test_a_topic_that_can_not_be_written_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from consumers import together
+    from consumers import batch_store
 
-    write = together.store_live
+    write = batch_store.store_live
 
     def refuse_the_second(ready):  # type: ignore[no-untyped-def]
         if any(record.market == symbol(1) for record in ready.records):
@@ -178,7 +178,7 @@ def test_a_topic_that_can_not_be_written_fails_alone(monkeypatch: pytest.MonkeyP
     make_topics(3)
     ours = host()
     step_until(all_consuming(3), ours)
-    monkeypatch.setattr(together, "store_live", refuse_the_second)
+    monkeypatch.setattr(batch_store, "store_live", refuse_the_second)
     for number in range(3):
         publish(number, records(number))
     step_until(lambda: Tick.objects.count() == 20 and "error" in states(name_of(1)), ours)

@@ -10,7 +10,7 @@ from django_redis import get_redis_connection
 
 from actor_runtime.loop.pool_loop import Host
 from actor_runtime.models import TransitionLog
-from consumers import together
+from consumers import batch_store
 from datastore.models import Tick
 from streaming.redis.broker import RedisBroker
 from tests.actors.test_outage import Server, home, server
@@ -49,7 +49,7 @@ def steps_for(ours: Host, hands: Hands, seconds: float) -> None:
 def test_a_server_that_dies_inside_the_transaction_is_a_failure_of_those_in_it_alone(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = together.store_live
+    write = batch_store.store_live
 
     def cut_off(ready):  # type: ignore[no-untyped-def]
         found = write(ready)
@@ -63,7 +63,7 @@ def test_a_server_that_dies_inside_the_transaction_is_a_failure_of_those_in_it_a
     for number in range(2):
         publish(number, records(number))
     with monkeypatch.context() as patch:
-        patch.setattr(together, "store_live", cut_off)
+        patch.setattr(batch_store, "store_live", cut_off)
         hands.seconds += 0.6
         ours.step()
     failed_at = hands.clock.now()

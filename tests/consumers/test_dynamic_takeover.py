@@ -20,7 +20,7 @@ from django_redis import get_redis_connection
 
 from actor_runtime.models import TransitionLog
 from actor_runtime.ownership.process_identity import this_process
-from consumers import together
+from consumers import batch_store
 from consumers.fixed_consumer_actor import GROUP
 from datastore.models import Coverage, DynamicTopic, Tick
 from datastore.writes import digest
@@ -127,7 +127,7 @@ def test_who_was_taken_over_before_the_write_leaves_its_topic_alone_and_stores_t
 
 
 def test_who_is_taken_over_inside_the_transaction_stores_nothing_of_that_topic(monkeypatch: pytest.MonkeyPatch) -> None:
-    write, calls = together.store_live, []
+    write, calls = batch_store.store_live, []
 
     def overtaken(ready):  # type: ignore[no-untyped-def]
         calls.append({record.market for record in ready.records})
@@ -140,7 +140,7 @@ def test_who_is_taken_over_inside_the_transaction_stores_nothing_of_that_topic(m
     for number in range(3):
         publish(number, records(number))
     ours = host()
-    monkeypatch.setattr(together, "store_live", overtaken)
+    monkeypatch.setattr(batch_store, "store_live", overtaken)
     step_until(lambda: not unread(0, 2), ours)
     assert [len(markets) for markets in calls][:2] == [3, 2]
     assert (ticks_of(0), ticks_of(1), ticks_of(2)) == (10, 0, 10)

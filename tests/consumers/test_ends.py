@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.ends import Ends
+from consumers.group_progress import Ends
 from streaming.broker import Progress
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -20,7 +20,7 @@ from actor_runtime.loop.session import ActorSession
 from actor_runtime.manual_reset import reset
 from actor_runtime.ownership.claims import add_row
 from coordination.coordinator_actor import CoordinatorWork, tell_worker
-from coordination.fetches import QueueAway
+from coordination.dispatch import QueueAway
 from coordination.models import Coordinator
 from datastore.fetches import HANDED_OUT
 from datastore.markets import ensure_markets

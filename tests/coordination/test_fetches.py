@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from django_redis import get_redis_connection
 
 from actor_runtime.ownership.process_identity import this_process
-from coordination.fetches import LOOK_BACK_EVERY, WAKE, Dispatch, QueueAway
+from coordination.dispatch import LOOK_BACK_EVERY, WAKE, Dispatch, QueueAway
 from datastore import fetches
 from datastore.datastore_actor import State as RequestState
 from datastore.markets import ensure_markets

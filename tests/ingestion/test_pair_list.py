@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django_redis import get_redis_connection
 
-from coordination.pair_watch import PairWatch
+from coordination.pair_list_refresh import PairWatch
 from datastore.models import Pair
 from datastore.pairs import Listed, take
 from datastore.provider import remember_provider

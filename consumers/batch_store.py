@@ -10,10 +10,10 @@ from django.db import transaction
 from actor_runtime.errors import Fenced
 from actor_runtime.loop.actor_group import Crew, Member
 from actor_runtime.reset_policy import DATABASE_AWAY
-from consumers.contents import oldest_receipt, read_live
-from consumers.letters import bury
-from consumers.meter import BatchMeter
+from consumers.dead_letters import bury
+from consumers.metrics import BatchMeter
 from consumers.models import DynamicTopicConsumer
+from consumers.topic_handlers import oldest_receipt, read_live
 from datastore.writes import MarketChange, store_live
 from streaming.broker import Record
 from streaming.records import Micros

@@ -14,7 +14,7 @@ import structlog
 
 from actor_runtime.configured_broker import configured_broker
 from actor_runtime.reset_policy import backoff, reason_of
-from coordination import silence
+from coordination import topic_failures
 from datastore import dynamic_topics, feeds, streams
 from datastore.clock import database_now
 from datastore.dynamic_topics import ToDo
@@ -98,7 +98,7 @@ def _retire(topic_id: int) -> bool:
 def _give_up(topic_id: int) -> bool:
     """Let a live topic that cannot be used any more retire; its streams get another one."""
     topic = dynamic_topics.find(topic_id)
-    failure = silence.refused(topic) if topic else None
+    failure = topic_failures.refused(topic) if topic else None
     if failure is None or not dynamic_topics.fail(topic_id, failure.reason):
         return False
     TOPIC_FAILURES.labels(failure.kind).inc()

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from consumers.batches import Batch, read_batch
+from consumers.record_batch import Batch, read_batch
 from datastore.feeds import note_read
 from datastore.history import settle_published, store_history
 from datastore.prepared import Prepared, prepare

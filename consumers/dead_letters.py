@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from consumers.batches import Batch
+from consumers.record_batch import Batch
 from datastore.dead_letters import Letter, bury_all
 from streaming.broker import Record
 

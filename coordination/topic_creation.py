@@ -27,10 +27,10 @@ from actor_runtime.errors import PlatformFault
 from actor_runtime.loop.actor_loop import Clock
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.reset_policy import backoff
-from coordination import silence
+from coordination import topic_failures
 from coordination.models import Coordinator
-from coordination.retirement import Retirement
-from coordination.silence import Failure
+from coordination.topic_failures import Failure
+from coordination.topic_retirement import Retirement
 from datastore import dynamic_topics
 from datastore.dynamic_topics import CREATE_WITHIN, NOTIFY_WITHIN, ToDo
 from datastore.models import DynamicTopic
@@ -130,7 +130,7 @@ class Topics:
     # --- Processing Create Topic, Notifying Actors ---
 
     def _see_creation(self, session: ActorSession, topic: DynamicTopic) -> bool:
-        if failure := silence.refused(topic):
+        if failure := topic_failures.refused(topic):
             self._fail(session, topic, failure)
             return True
         if topic.created_at is not None:
@@ -141,12 +141,12 @@ class Topics:
             _observe("created", topic)
             return False
         if _overdue(topic):
-            self._fail(session, topic, silence.not_created(topic))
+            self._fail(session, topic, topic_failures.not_created(topic))
             return True
         return False
 
     def _see_acknowledgements(self, session: ActorSession, topic: DynamicTopic) -> bool:
-        if failure := silence.refused(topic):
+        if failure := topic_failures.refused(topic):
             self._fail(session, topic, failure)
             return True
         if topic.routed_at is not None and topic.subscribed_at is not None:
@@ -158,7 +158,7 @@ class Topics:
             _observe("live", topic)
             return True
         if _overdue(topic):
-            self._fail(session, topic, silence.not_acknowledged(topic))
+            self._fail(session, topic, topic_failures.not_acknowledged(topic))
             return True
         return False
 
@@ -177,7 +177,7 @@ class Topics:
 
 def _hold(failure: Failure, errors: int) -> float:
     """Return the seconds until the reset: none for a refused market, which stops nobody else."""
-    return 0.0 if failure.kind == silence.ROUTE else backoff(errors, LONGEST_HOLD)
+    return 0.0 if failure.kind == topic_failures.ROUTE else backoff(errors, LONGEST_HOLD)
 
 
 def _overdue(topic: Any) -> bool:
