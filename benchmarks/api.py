@@ -25,7 +25,7 @@ import psycopg
 from benchmarks.load import Figures, Load
 from benchmarks.load import run as generate
 from benchmarks.platform import folder, running
-from config.embedded import free_port
+from config.supervision.embedded_servers import free_port
 from tests.waiting import until
 
 MARKET = "coinbase:BTC-USD"

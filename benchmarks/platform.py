@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from config.embedded import free_port
+from config.supervision.embedded_servers import free_port
 from tests.waiting import until
 
 START = 120.0  # seconds

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from subprocess import Popen
 
-from config import embedded
+from config.supervision import embedded_servers
 from config.supervision.servers import create_database, database_refusal, valkey_refusal
 from tests.waiting import until
 
@@ -23,20 +23,22 @@ def servers() -> Iterator[Path]:
     """Start PostgreSQL and Valkey in a folder of their own, point the settings at them, stop them at the end."""
     home = Path(tempfile.mkdtemp(prefix="ck-bench-"))
     home.chmod(0o755)
-    embedded.prepare_postgres(home)
-    port = embedded.free_port()
+    embedded_servers.prepare_postgres(home)
+    port = embedded_servers.free_port()
     children: list[Popen[bytes]] = [
-        embedded.spawn(embedded.postgres_command(home)),
-        embedded.spawn(embedded.valkey_command(home, port)),
+        embedded_servers.spawn(embedded_servers.postgres_command(home)),
+        embedded_servers.spawn(embedded_servers.valkey_command(home, port)),
     ]
     try:
-        until("PostgreSQL answers", lambda: not database_refusal(embedded.postgres_url(home, "postgres")), START)
-        until("Valkey answers", lambda: not valkey_refusal(embedded.valkey_url(home, port)), START)
+        until(
+            "PostgreSQL answers", lambda: not database_refusal(embedded_servers.postgres_url(home, "postgres")), START
+        )
+        until("Valkey answers", lambda: not valkey_refusal(embedded_servers.valkey_url(home, port)), START)
         create_database(home)
         os.environ.update(
             CANDLEKEEP_HOME=str(home),
-            DATABASE_URL=embedded.postgres_url(home),
-            REDIS_URL=embedded.valkey_url(home, port),
+            DATABASE_URL=embedded_servers.postgres_url(home),
+            REDIS_URL=embedded_servers.valkey_url(home, port),
             DJANGO_SETTINGS_MODULE="config.settings",
             LOG_LEVEL="WARNING",
         )

@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 import psutil
 
-from config.embedded import free_port
+from config.supervision.embedded_servers import free_port
 from tests.waiting import until
 
 MARKET = "coinbase:BTC-USD"

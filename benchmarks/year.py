@@ -20,7 +20,7 @@ from django.conf import settings
 from django.core.management import call_command
 
 from benchmarks.made_year import YEAR, make
-from config.embedded import free_port
+from config.supervision.embedded_servers import free_port
 from config.supervision.processes import environment, web_program
 from datastore.models import Market
 

@@ -12,10 +12,10 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from actor_runtime.redaction import keep_secret
-from config import kafka, logs
+from config import kafka_settings, logs
 from config.caches import caches
-from config.kept import is_held, kept_secret
 from config.networks import ANY, is_loopback, networks, origins
+from config.secret_files import is_held, kept_secret
 from metering.sharing import share
 
 # Lets classes be written as mypy reads them: ModelAdmin[Market], QuerySet[Candle].
@@ -138,8 +138,10 @@ DATABASE_URL = _database_url or _servers.get("database_url", "")
 REDIS_URL = _redis_url or _servers.get("redis_url", "")
 STREAM_URL = env.str("STREAM_URL", default="") or _servers.get("stream_url", "") or REDIS_URL
 # How a Kafka cluster lets us in; a second shell has it, like the addresses, from the `up` that runs.
-KAFKA_ENVIRONMENT = {name: env.str(name, default="") or _servers.get(name, "") for name in kafka.NAMES}
-KAFKA = kafka.access(KAFKA_ENVIRONMENT, _whole("KAFKA_REPLICATION_FACTOR", 0, 0, 100))  # 0: the cluster's default
+KAFKA_ENVIRONMENT = {name: env.str(name, default="") or _servers.get(name, "") for name in kafka_settings.NAMES}
+KAFKA = kafka_settings.access(
+    KAFKA_ENVIRONMENT, _whole("KAFKA_REPLICATION_FACTOR", 0, 0, 100)
+)  # 0: the cluster's default
 ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", default="")
 # Who may ask, and how much: requests a minute, the provider's pages a day; 0 for no limit.
 REQUIRE_API_KEY_GIVEN = bool(env.str("REQUIRE_API_KEY", default=""))
@@ -190,7 +192,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "corsheaders.middleware.CorsMiddleware",  # early, so that refusals carry its headers too
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "config.timing.timed",
+    "config.monitoring.request_timing.timed",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path, re_path
 
-from config import health
-from config.front import front
-from config.metrics import metrics
+from config.home_page import front
+from config.monitoring import health
+from config.monitoring.metrics import metrics
 from datastore.api.nowhere import Nowhere
 
 urlpatterns = [

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from config import embedded, kafka
+from config import kafka_settings
+from config.supervision import embedded_servers
 from config.supervision.child import Child, Program
 from config.supervision.output import Output
 from config.supervision.servers import database_refusal, postgres_program, valkey_program, valkey_refusal
@@ -55,7 +56,7 @@ OURS += (
     "FETCH_BUDGET_PER_KEY",
     "CORS_ORIGINS",
     "METRICS_DIR",
-    *kafka.NAMES,
+    *kafka_settings.NAMES,
     "KAFKA_REPLICATION_FACTOR",
 )
 
@@ -81,8 +82,8 @@ def _start_postgres() -> tuple[str, list[Child]]:
     """Return the address of a database of our own, or of the one that TIMESCALE_URL names, if it is to serve all."""
     if "TESTS_ON_TIMESCALE" in os.environ and (elsewhere := os.environ.get("TIMESCALE_URL")):
         return elsewhere, []
-    embedded.prepare_postgres(HOME)
-    url = embedded.postgres_url(HOME, "postgres")
+    embedded_servers.prepare_postgres(HOME)
+    url = embedded_servers.postgres_url(HOME, "postgres")
     postgres = _start(postgres_program(HOME, *FAST))
     _await(postgres, lambda: database_refusal(url))
     return url, [postgres]
@@ -90,8 +91,8 @@ def _start_postgres() -> tuple[str, list[Child]]:
 
 def _start_servers() -> list[Child]:
     HOME.chmod(0o755)
-    port = embedded.free_port()
-    redis_url = embedded.valkey_url(HOME, port)
+    port = embedded_servers.free_port()
+    redis_url = embedded_servers.valkey_url(HOME, port)
     database_url, postgres = _start_postgres()
     valkey = _start(valkey_program(HOME, port))
     _await(valkey, lambda: valkey_refusal(redis_url))

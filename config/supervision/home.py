@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from config.embedded import EmbeddedError, check_format, check_socket_path
+from config.supervision.embedded_servers import EmbeddedError, check_format, check_socket_path
 from config.supervision.errors import StartError
 
 # File systems of other machines: PostgreSQL's locks and fsync do not hold there.

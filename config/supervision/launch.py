@@ -13,8 +13,7 @@ from threading import Event, Lock
 
 from django.conf import settings
 
-from config import embedded
-from config.supervision import first_start, processes, servers
+from config.supervision import embedded_servers, first_start, processes, servers
 from config.supervision.errors import StartError, Stopped
 from config.supervision.home import claim_home
 from config.supervision.leftovers import stop_leftovers
@@ -85,9 +84,9 @@ class Launch:
         simulated = f"{LOOPBACK}:{self.simulator_port}"
         own_database, own_valkey = settings.EMBEDDED_DATABASE, settings.EMBEDDED_VALKEY
         own_provider = settings.EMBEDDED_SIMULATOR
-        redis_url = embedded.valkey_url(self.home, self.valkey_port) if own_valkey else settings.REDIS_URL
+        redis_url = embedded_servers.valkey_url(self.home, self.valkey_port) if own_valkey else settings.REDIS_URL
         return {
-            "database_url": embedded.postgres_url(self.home) if own_database else settings.DATABASE_URL,
+            "database_url": embedded_servers.postgres_url(self.home) if own_database else settings.DATABASE_URL,
             "redis_url": redis_url,
             "stream_url": redis_url if settings.EMBEDDED_STREAM else settings.STREAM_URL,
             "rest_url": f"http://{simulated}" if own_provider else settings.CRYPTOCOMPARE_REST_URL,
@@ -114,7 +113,7 @@ class Launch:
 
     def _start_servers(self) -> None:
         if settings.EMBEDDED_DATABASE:
-            embedded.prepare_postgres(self.home)
+            embedded_servers.prepare_postgres(self.home)
             self.supervisor.add(servers.postgres_program(self.home))
         if settings.EMBEDDED_VALKEY:
             self.supervisor.add(servers.valkey_program(self.home, self.valkey_port))
@@ -146,7 +145,7 @@ class Launch:
 
     def _await_database(self) -> None:
         own = settings.EMBEDDED_DATABASE
-        url = embedded.postgres_url(self.home, "postgres") if own else settings.DATABASE_URL
+        url = embedded_servers.postgres_url(self.home, "postgres") if own else settings.DATABASE_URL
         name = "PostgreSQL" if own else "DATABASE_URL"
         servers.await_server(name, lambda: servers.database_refusal(url), self.supervisor)
         if own:

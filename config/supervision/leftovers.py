@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from config.embedded import serves
-from config.kept import replace_text
+from config.secret_files import replace_text
+from config.supervision.embedded_servers import serves
 
 PATIENCE = 10.0
 

@@ -8,8 +8,8 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from config.embedded import free_port
-from config.kept import replace_text
+from config.secret_files import replace_text
+from config.supervision.embedded_servers import free_port
 from config.supervision.errors import StartError
 
 LOOPBACK = "127.0.0.1"

@@ -15,8 +15,8 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from config import embedded
-from config.kept import replace_text
+from config.secret_files import replace_text
+from config.supervision import embedded_servers
 from config.supervision.child import Program
 from config.supervision.errors import StartError
 from config.supervision.supervisor import Supervisor
@@ -30,11 +30,11 @@ SERVERS = Path("run") / "servers.json"
 
 def postgres_program(home: Path, *options: str) -> Program:
     """Return the embedded PostgreSQL; its fast shutdown ends open transactions and writes everything down."""
-    command = embedded.postgres_command(home, *options)
+    command = embedded_servers.postgres_command(home, *options)
     return Program(
         name="postgres",
         argv=command.argv,
-        env=embedded.server_environment(),
+        env=embedded_servers.server_environment(),
         user=command.user,
         quiet=True,
         stop_signal=SIGINT,
@@ -45,7 +45,7 @@ def postgres_program(home: Path, *options: str) -> Program:
 
 def valkey_program(home: Path, port: int) -> Program:
     """Return the embedded Valkey; asked to stop, it writes its append-only file down."""
-    command = embedded.valkey_command(home, port)
+    command = embedded_servers.valkey_command(home, port)
     return Program(name="valkey", argv=command.argv, env=dict(os.environ), quiet=True, stage=1, stop_seconds=30)
 
 
@@ -108,8 +108,8 @@ def await_server(name: str, refusal: Callable[[], str | None], supervisor: Super
 
 def create_database(home: Path) -> None:
     """Create this home's database unless it is there."""
-    with psycopg.connect(embedded.postgres_url(home, "postgres"), autocommit=True) as admin:
-        if not admin.execute("select 1 from pg_database where datname = %s", [embedded.DATABASE]).fetchone():
+    with psycopg.connect(embedded_servers.postgres_url(home, "postgres"), autocommit=True) as admin:
+        if not admin.execute("select 1 from pg_database where datname = %s", [embedded_servers.DATABASE]).fetchone():
             admin.execute("create database candlekeep")
 
 

@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import TransitionLog
-from config.overview import overview
+from config.monitoring.status import overview
 from consumers.models import FixedTopicConsumer
 from datastore.markets import ensure_markets
 from ingestion.models import Producer

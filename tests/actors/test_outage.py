@@ -17,7 +17,7 @@ from django.db import connection, transaction
 
 from actor_runtime.errors import Fenced
 from actor_runtime.models import TransitionLog
-from config import embedded
+from config.supervision import embedded_servers
 from consumers.models import FixedTopicConsumer
 from tests.actors.work import Hands, Scripted, logged, nothing, one_batch, owned, shift_of, to_writing
 
@@ -29,15 +29,15 @@ class Server:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        embedded.prepare_postgres(home)
+        embedded_servers.prepare_postgres(home)
         self.child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self.child = embedded.spawn(embedded.postgres_command(self.home, "fsync=off"))
+        self.child = embedded_servers.spawn(embedded_servers.postgres_command(self.home, "fsync=off"))
         deadline = time.monotonic() + 30
         while True:
             try:
-                psycopg.connect(embedded.postgres_url(self.home, "postgres")).close()
+                psycopg.connect(embedded_servers.postgres_url(self.home, "postgres")).close()
                 return
             except psycopg.OperationalError:
                 assert time.monotonic() < deadline

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
-from config.overview import overview
+from config.monitoring.status import overview
 from coordination.models import Coordinator
 from datastore import dynamic_topics, streams
 from datastore.markets import ensure_markets

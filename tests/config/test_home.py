@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from config import embedded
-from config.kept import is_held, kept_secret, replace_text
+from config.secret_files import is_held, kept_secret, replace_text
+from config.supervision import embedded_servers, ports
 from config.supervision import home as homes
-from config.supervision import ports
 from config.supervision.errors import StartError
 
 
@@ -60,7 +59,7 @@ def test_data_of_another_postgresql_is_named(tmp_path: Path) -> None:
 def test_the_lock_file_of_a_killed_postgresql_is_removed_where_its_number_is_another_programs(tmp_path: Path) -> None:
     pid = tmp_path / "postmaster.pid"
     pid.write_text(f"{os.getpid()}\n{tmp_path}\n")
-    embedded._drop_stale_lock(tmp_path)
+    embedded_servers._drop_stale_lock(tmp_path)
     assert not pid.exists()
 
 
@@ -68,7 +67,7 @@ def test_the_lock_file_of_a_running_postgresql_stays(tmp_path: Path) -> None:
     serving = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()", str(tmp_path)], stdin=-1)
     pid = tmp_path / "postmaster.pid"
     pid.write_text(f"{serving.pid}\n")
-    embedded._drop_stale_lock(tmp_path)
+    embedded_servers._drop_stale_lock(tmp_path)
     serving.communicate(b"")
     assert pid.exists()
 
@@ -90,7 +89,7 @@ def test_a_chosen_port_is_kept_until_another_program_takes_it(tmp_path: Path) ->
     assert ports.choose_port(tmp_path, "VALKEY_PORT", 0) == first
     with socket.create_server(("127.0.0.1", first)):
         assert ports.choose_port(tmp_path, "VALKEY_PORT", 0) != first
-    wanted = embedded.free_port()
+    wanted = embedded_servers.free_port()
     assert ports.choose_port(tmp_path, "VALKEY_PORT", wanted) == wanted
 
 

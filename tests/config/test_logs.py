@@ -22,8 +22,8 @@ from django.db import connection
 
 from actor_runtime.models import TransitionLog
 from actor_runtime.redaction import keep_secret, without_secrets
-from config.embedded import free_port
 from config.logs import formatter
+from config.supervision.embedded_servers import free_port
 from config.supervision.processes import CELERY, web_program
 from datastore.markets import ensure_markets
 from datastore.models import FetchRequest

@@ -17,7 +17,7 @@ from django_celery_beat.models import PeriodicTask
 from django_redis import get_redis_connection
 from prometheus_client.parser import text_string_to_metric_families
 
-from config.timing import route_label
+from config.monitoring.request_timing import route_label
 from consumers.fixed_consumer_actor import GROUP
 from consumers.models import DynamicTopicConsumer
 from coordination.schedules import ensure_schedules

@@ -11,7 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
-from config.embedded import free_port
+from config.supervision.embedded_servers import free_port
 from datastore.models import FetchRequest, Market
 from datastore.provider import current_provider
 

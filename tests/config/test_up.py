@@ -19,7 +19,7 @@ import httpx
 import psutil
 import pytest
 
-from config.embedded import free_port
+from config.supervision.embedded_servers import free_port
 from config.supervision.servers import eviction
 from tests.servers import OURS
 from tests.streaming.valkey import private_valkey

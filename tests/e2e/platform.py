@@ -19,7 +19,7 @@ import psutil
 import psycopg
 import redis
 
-from config.embedded import free_port
+from config.supervision.embedded_servers import free_port
 from tests.servers import OURS
 from tests.waiting import until
 

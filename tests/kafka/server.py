@@ -17,8 +17,8 @@ from typing import Any
 
 import psutil
 
-from config.embedded import free_port
 from config.supervision.child import Child, Program
+from config.supervision.embedded_servers import free_port
 from config.supervision.output import Output
 from streaming.errors import StreamError
 from streaming.kafka.broker import KafkaBroker

@@ -11,7 +11,7 @@ import pytest
 from django_redis import get_redis_connection
 
 from actor_runtime.loop.runner import Runner
-from config.figures import unread
+from config.monitoring.gauges import unread
 from consumers.fixed_consumer_actor import GROUP, FixedTopicWork
 from consumers.models import FixedTopicConsumer
 from datastore.feeds import note_acknowledged

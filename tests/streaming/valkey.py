@@ -14,7 +14,7 @@ from pathlib import Path
 
 import redis
 
-from config import embedded
+from config.supervision import embedded_servers
 
 
 class PrivateValkey:
@@ -22,13 +22,13 @@ class PrivateValkey:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.port = embedded.free_port()
+        self.port = embedded_servers.free_port()
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """Return the redis:// URL with its password."""
-        return embedded.valkey_url(self.home, self.port)
+        return embedded_servers.valkey_url(self.home, self.port)
 
     @property
     def pid(self) -> int:
@@ -44,7 +44,7 @@ class PrivateValkey:
         """Start the server unless it runs, and return when it answers."""
         if self._child:
             return
-        self._child = embedded.spawn(embedded.valkey_command(self.home, self.port))
+        self._child = embedded_servers.spawn(embedded_servers.valkey_command(self.home, self.port))
         deadline = time.monotonic() + seconds
         while not self._answers():
             assert self._child.poll() is None, (self.home / "log" / "valkey.log").read_text()[-2000:]

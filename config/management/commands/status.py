@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from config.overview import overview
+from config.monitoring.status import overview
 
 
 class Command(BaseCommand):

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from config.embedded import EmbeddedError
+from config.supervision.embedded_servers import EmbeddedError
 from config.supervision.errors import StartError
 
 

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from actor_runtime.reset_policy import reason_of
-from config.figures import PARTS, Sample
+from config.monitoring.gauges import PARTS, Sample
 from datastore.api.access import CHALLENGE, TO_READ, may_read
 from datastore.api.problem import problem_response
 from metering import table

