@@ -17,8 +17,8 @@ from django.db.models.functions import Now
 
 from actor_runtime.configured_broker import configured_broker
 from benchmarks.trades import SECOND
-from datastore.markets import ensure_markets
 from datastore.models import DynamicTopic, Tick
+from datastore.reference.markets import ensure_markets
 from streaming.broker import Message
 from streaming.records import FeedOpened, LiveRecord, Trade, Watermark, encode
 from tests.waiting import until

@@ -52,7 +52,7 @@ def empty() -> None:
     with connection.cursor() as cursor:
         cursor.execute("truncate tick, candle, coverage, feed_position, dead_letter, market restart identity cascade")
         cursor.execute("drop table if exists plain_tick, ordinary_tick, ordinary_candle")
-    from datastore.markets import ensure_markets
+    from datastore.reference.markets import ensure_markets
 
     ensure_markets(trades.symbols(MARKETS))
 
@@ -106,9 +106,9 @@ def _drain(runner: Any, work: Any, parts: Parts) -> float:
 
 def database_limit(found: list[LiveRecord]) -> float:
     """Give the same batches, already in the form the server reads, straight to the write function."""
+    from datastore.ingest.live_batch import prepare
+    from datastore.ingest.live_write import INGEST
     from datastore.models import Market
-    from datastore.prepared import prepare
-    from datastore.writes import INGEST
 
     ids = dict(Market.objects.values_list("symbol", "pk"))
     batches = []

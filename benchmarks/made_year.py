@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 from django.db import connection
 
-from datastore.clock import save_clock
-from datastore.markets import ensure_markets
 from datastore.models import Market
-from datastore.provider import current_provider, remember_provider
+from datastore.reference.markets import ensure_markets
+from datastore.reference.provider import current_provider, remember_provider
+from datastore.reference.provider_clock import save_clock
 
 YEAR = 525_600  # minutes
 LIVE = 2 * 1440  # minutes at its end

@@ -44,8 +44,8 @@ def run() -> list[str]:
     """Measure; Django is set up on private servers."""
     from datetime import UTC, datetime, timedelta
 
-    from datastore.clock import save_clock
-    from datastore.markets import ensure_markets
+    from datastore.reference.markets import ensure_markets
+    from datastore.reference.provider_clock import save_clock
 
     save_clock(timedelta(0), datetime.now(UTC) - timedelta(minutes=1))
     (market,) = ensure_markets([MARKET])
@@ -95,8 +95,8 @@ class Writer:
     def _store(self, kind: str, *values: int) -> tuple[Any, float]:
         from django.db import transaction
 
-        from datastore.cache import write_changed
-        from datastore.writes import store_live
+        from datastore.ingest.live_write import store_live
+        from datastore.ingest.market_cache import write_changed
         from tests.datastore import records
 
         self.n += 1
@@ -128,7 +128,7 @@ def _listens(port: int) -> bool:
 
 
 def _ticket(market: Any) -> str:
-    from datastore.push.tickets import PATH, Ticket, signed
+    from datastore.access.stream_tickets import PATH, Ticket, signed
 
     ticket = Ticket(market.pk, MARKET, "1m", HISTORY, None, None, None, None, "", "", False)
     return f"{PATH}?ticket={signed(ticket)}"

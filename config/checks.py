@@ -12,7 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
 from config.networks import is_loopback
-from datastore.editions import BROKEN, TURNABLE, Case, Standing, standing
+from datastore.engines.edition import BROKEN, TURNABLE, Case, Standing, standing
 
 STREAM_SCHEMES = ("redis://", "rediss://", "unix://", "memory://", "kafka://")
 

@@ -14,7 +14,7 @@ from consumers.dead_letters import bury
 from consumers.metrics import BatchMeter
 from consumers.models import DynamicTopicConsumer
 from consumers.topic_handlers import oldest_receipt, read_live
-from datastore.writes import MarketChange, store_live
+from datastore.ingest.live_write import MarketChange, store_live
 from streaming.broker import Record
 from streaming.records import Micros
 

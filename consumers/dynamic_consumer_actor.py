@@ -25,10 +25,10 @@ from consumers.metrics import BatchMeter
 from consumers.models import DynamicTopicConsumer
 from consumers.subscription import Reading
 from consumers.topic_acks import Topic
-from datastore import cache
-from datastore.clock import database_now
-from datastore.feeds import note_all_read
-from datastore.writes import MarketChange
+from datastore.coverage.feed_progress import note_all_read
+from datastore.ingest import market_cache
+from datastore.ingest.live_write import MarketChange
+from datastore.reference.provider_clock import database_now
 from streaming.broker import Record
 from streaming.errors import StreamLost
 from streaming.topics import DYNAMIC
@@ -94,8 +94,8 @@ class DynamicTopicsWork:
         now = time.monotonic()
         if now - self._confirmed >= CONFIRM_EVERY:
             self._confirmed = now
-            with suppress(cache.CacheUnavailable):
-                cache.confirm()
+            with suppress(market_cache.CacheUnavailable):
+                market_cache.confirm()
 
     # Which topics are read.
 
@@ -245,8 +245,8 @@ class DynamicTopicsWork:
     def _update_cache(self, changes: Sequence[MarketChange]) -> None:
         markets = self._cold | {change.market_id for change in changes if change.changed}
         try:
-            cache.write_markets(markets)
-        except cache.CacheUnavailable as exc:
+            market_cache.write_markets(markets)
+        except market_cache.CacheUnavailable as exc:
             log.warning("cache away", reason=str(exc))
             raise CacheFault(str(exc)) from exc
         self._cold.clear()

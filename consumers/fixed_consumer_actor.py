@@ -20,9 +20,9 @@ from consumers.metrics import BatchMeter
 from consumers.models import FixedTopicConsumer
 from consumers.record_batch import Batch
 from consumers.topic_handlers import CONTENTS
-from datastore import cache
-from datastore.clock import database_now
-from datastore.writes import MarketChange
+from datastore.ingest import market_cache
+from datastore.ingest.live_write import MarketChange
+from datastore.reference.provider_clock import database_now
 from streaming.broker import Record, Subscription
 from streaming.errors import StreamError
 from streaming.topics import FIXED
@@ -122,8 +122,8 @@ class FixedTopicWork:
         now = time.monotonic()
         if now - self._confirmed >= CONFIRM_EVERY:
             self._confirmed = now
-            with suppress(cache.CacheUnavailable):
-                cache.confirm()
+            with suppress(market_cache.CacheUnavailable):
+                market_cache.confirm()
 
     def _look(self) -> None:
         """Note up to when all that lay in the topic is stored, by us and by those who share it with us."""
@@ -176,10 +176,10 @@ class FixedTopicWork:
     def _update_cache(self, changes: list[MarketChange]) -> None:
         try:
             if self._cold:
-                cache.write_all()
+                market_cache.write_all()
             else:
-                cache.write_changed(changes)
-        except cache.CacheUnavailable as exc:
+                market_cache.write_changed(changes)
+        except market_cache.CacheUnavailable as exc:
             log.warning("cache away", reason=str(exc))
             raise CacheFault(str(exc)) from exc
         self._cold = False

@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
-from datastore.clock import provider_now
-from datastore.intervals import SECOND, micros_of
-from datastore.writes import MarketChange
+from datastore.ingest.live_write import MarketChange
+from datastore.reference.provider_clock import provider_now
+from datastore.timeframes.intervals import SECOND, micros_of
 from metering.table import BATCH_RECORDS, BATCH_SECONDS, LATENESS, RECORDS_LOST, TRADES_STORED
 from streaming.records import Micros
 

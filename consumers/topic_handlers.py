@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any
 
 from consumers.record_batch import Batch, read_batch
-from datastore.feeds import note_read
-from datastore.history import settle_published, store_history
-from datastore.prepared import Prepared, prepare
-from datastore.writes import StoreResult, store_live
+from datastore.backfill.store import settle_published, store_history
+from datastore.coverage.feed_progress import note_read
+from datastore.ingest.live_batch import Prepared, prepare
+from datastore.ingest.live_write import StoreResult, store_live
 from streaming.broker import Record
 from streaming.history_records import HistoryRecord, decode_history
 from streaming.records import Micros, Trade, decode_all

@@ -8,8 +8,8 @@ from django.utils.safestring import SafeString
 from actor_runtime.admin import ActorAdmin
 from actor_runtime.models import Actor
 from coordination.models import Coordinator
+from datastore.admin.streams import rows_table
 from datastore.models import DynamicTopic, Stream
-from datastore.stream_admin import rows_table
 
 SHOWN = 50  # streams that wait
 

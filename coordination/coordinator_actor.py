@@ -18,8 +18,8 @@ from coordination.models import Coordinator
 from coordination.pair_list_refresh import PairWatch
 from coordination.schedules import ensure_schedules
 from coordination.topic_creation import Topics
-from datastore.dynamic_topics import CREATE_WITHIN
-from datastore.fetches import HANDED_OUT
+from datastore.backfill.fetch_queue import HANDED_OUT
+from datastore.streams.topics import CREATE_WITHIN
 
 FETCH, PAIRS, CREATE_TOPIC = "ingestion.fetch", "ingestion.pairs", "ingestion.create_topic"
 

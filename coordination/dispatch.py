@@ -20,7 +20,7 @@ from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
 from actor_runtime.errors import PlatformFault
-from datastore import fetches
+from datastore.backfill import fetch_queue
 from datastore.datastore_actor import end_requests
 from datastore.models import FetchRequest
 
@@ -58,15 +58,15 @@ class Dispatch:
 
     def _tell_due(self, states: dict[int, str], now: float) -> bool:
         queued = {pk for pk, state in states.items() if state == State.QUEUED}
-        patience = fetches.HANDED_OUT.total_seconds()
+        patience = fetch_queue.HANDED_OUT.total_seconds()
         self._told = {pk: at for pk, at in self._told.items() if pk in queued and now - at < patience}
         fetching = sum(state == State.FETCHING for state in states.values())
         room = self.pool - fetching - len(self._told)
-        due = fetches.due(room) if queued and room > 0 else []
+        due = fetch_queue.due(room) if queued and room > 0 else []
         return sum(self._tell(request, now) for request in due) > 0
 
     def _tell(self, request: FetchRequest, now: float) -> bool:
-        if not fetches.hand_out(request.pk):
+        if not fetch_queue.hand_out(request.pk):
             return False  # somebody got there first
         # After the row: a worker that hears of it must find it handed out. If we die here it is due again soon.
         try:
@@ -87,7 +87,7 @@ class Dispatch:
 
     def _look_back(self) -> None:
         """Take up what a killed job or a missed look left open."""
-        if lapsed := fetches.expire_leases():
+        if lapsed := fetch_queue.expire_leases():
             log.warning("jobs ended without a word", requests=lapsed)
         if end_requests():
             wake()
@@ -95,7 +95,7 @@ class Dispatch:
 
 def under_way() -> dict[int, str]:
     """Return the states of the requests that have not ended."""
-    return dict(FetchRequest.objects.filter(state__in=fetches.ACTIVE).order_by().values_list("pk", "state"))
+    return dict(FetchRequest.objects.filter(state__in=fetch_queue.ACTIVE).order_by().values_list("pk", "state"))
 
 
 def wake() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from actor_runtime.reset_policy import backoff
-from datastore import pairs
+from datastore.reference import pairs
 
 LONGEST_WAIT = 3600.0
 PATIENCE = 8  # times 1 s, 2 s, 4 s …: what an answer may take before it is asked for again

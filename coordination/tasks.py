@@ -12,11 +12,11 @@ from actor_runtime.manual_reset import actor_models
 from actor_runtime.ownership.claims import free_abandoned, retire_surplus, roles_of
 from actor_runtime.ownership.process_identity import this_process
 from actor_runtime.transition_log import trim
-from datastore import dynamic_topics, streams
-from datastore.asks import ask_newest
+from datastore.backfill.newest import ask_newest
 from datastore.datastore_actor import expire_requests
-from datastore.markets import kept
 from datastore.models import FetchRequest
+from datastore.reference.markets import kept
+from datastore.streams import lifecycle, topics
 
 log = structlog.get_logger(__name__)
 
@@ -50,5 +50,5 @@ def trim_logs() -> None:
     fetched, _ = FetchRequest.objects.filter(finished_at__lt=old).delete()
     for model in actor_models():  # every dynamic topic had one of its own
         model._default_manager.filter(retired_at__lt=old, owner="").delete()
-    ended = {"streams": streams.trim(old), "topics": dynamic_topics.trim(old)}
+    ended = {"streams": lifecycle.trim(old), "topics": topics.trim(old)}
     log.info("logs trimmed", transitions=trim(LOG_DAYS), requests=fetched, **ended)

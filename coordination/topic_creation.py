@@ -31,9 +31,9 @@ from coordination import topic_failures
 from coordination.models import Coordinator
 from coordination.topic_failures import Failure
 from coordination.topic_retirement import Retirement
-from datastore import dynamic_topics
-from datastore.dynamic_topics import CREATE_WITHIN, NOTIFY_WITHIN, ToDo
 from datastore.models import DynamicTopic
+from datastore.streams import topics
+from datastore.streams.topics import CREATE_WITHIN, NOTIFY_WITHIN, ToDo
 from metering.table import TOPIC_FAILURES, TOPIC_SECONDS
 
 log = structlog.get_logger(__name__)
@@ -56,18 +56,18 @@ class Topics:
 
     def turn(self, session: ActorSession) -> bool:
         """Do what is due; True if there is more to do at once."""
-        found = dynamic_topics.to_do()
+        found = topics.to_do()
         changed = self.retirement.turn(found)
         return self._walk(session, found) or changed
 
     def meanwhile(self) -> None:
         """Go on in Error with all but the queue; an attempt in hand was lost with what led here."""
-        found = dynamic_topics.to_do()
+        found = topics.to_do()
         self.retirement.turn(found)
         if found.in_hand is not None:
             error = Coordinator.objects.filter(state=State.ERROR).values_list("last_error", flat=True).first()
             reason = f"the Coordinator is in Error: {error}"
-            if dynamic_topics.fail(found.in_hand, reason):
+            if topics.fail(found.in_hand, reason):
                 TOPIC_FAILURES.labels("coordinator").inc()
                 log.error("topic given up", topic=found.in_hand, reason=reason)
 
@@ -80,7 +80,7 @@ class Topics:
         return waits.get(session.actor.state) or self.retirement.trouble
 
     def _walk(self, session: ActorSession, found: ToDo) -> bool:
-        topic = dynamic_topics.find(found.in_hand) if found.in_hand is not None else None
+        topic = topics.find(found.in_hand) if found.in_hand is not None else None
         self._name = topic.name if topic else ""
         if session.actor.state == State.ACTIVE:
             return self._take_up(session, topic) if topic else self._begin(session, found.due)
@@ -98,7 +98,7 @@ class Topics:
         if due is None:
             return False
         with transaction.atomic():
-            topic = dynamic_topics.make(due)
+            topic = topics.make(due)
             if topic is None:
                 return True
             session.actor.request_create_topic()
@@ -135,7 +135,7 @@ class Topics:
             return True
         if topic.created_at is not None:
             with transaction.atomic():
-                dynamic_topics.notify(topic)
+                topics.notify(topic)
                 session.actor.create_topic_success()
                 session.save()
             _observe("created", topic)
@@ -151,7 +151,7 @@ class Topics:
             return True
         if topic.routed_at is not None and topic.subscribed_at is not None:
             with transaction.atomic():
-                dynamic_topics.go_live(topic)
+                topics.go_live(topic)
                 session.actor.notify_success()
                 session.actor.waiting_for = None
                 session.save()
@@ -166,7 +166,7 @@ class Topics:
         """Go to Error, to be reset in a while, and give the topic up, in one transaction."""
         with transaction.atomic():
             if topic is not None:
-                dynamic_topics.fail(topic.pk, failure.reason, counts=failure.counts)
+                topics.fail(topic.pk, failure.reason, counts=failure.counts)
             actor = session.actor
             getattr(actor, str(failure_event(Coordinator, str(actor.state))))(reason=failure.reason)
             actor.reset_at = self.clock.now() + timedelta(seconds=_hold(failure, actor.error_count))

@@ -12,8 +12,8 @@ from django.db.models import QuerySet
 from actor_runtime.charts import label
 from actor_runtime.models import Actor, with_silence
 from actor_runtime.ownership.claims import STALE_AFTER
-from datastore.dynamic_topics import CREATE_WITHIN, NOTIFY_WITHIN
 from datastore.models import DynamicTopic
+from datastore.streams.topics import CREATE_WITHIN, NOTIFY_WITHIN
 
 # Instructed by rows, never by import.
 PRODUCER, CONSUMER = ("ingestion", "Producer"), ("consumers", "DynamicTopicConsumer")

@@ -15,10 +15,11 @@ import structlog
 from actor_runtime.configured_broker import configured_broker
 from actor_runtime.reset_policy import backoff, reason_of
 from coordination import topic_failures
-from datastore import dynamic_topics, feeds, streams
-from datastore.clock import database_now
-from datastore.dynamic_topics import ToDo
+from datastore.coverage import feed_progress
 from datastore.models import DynamicTopic
+from datastore.reference.provider_clock import database_now
+from datastore.streams import lifecycle, topics
+from datastore.streams.topics import ToDo
 from metering.table import TOPIC_FAILURES
 from streaming.errors import StreamError
 
@@ -39,12 +40,12 @@ class Retirement:
     def turn(self, found: ToDo) -> bool:
         """Do what a look found to be due; True if something changed that is worth another look at once."""
         if found.waiting:
-            dynamic_topics.attach()
+            topics.attach()
         if found.astray:
-            dynamic_topics.recall()
+            topics.recall()
             log.warning("streams without a live topic are requested again")
         if found.expired:
-            log.info("streams ended", streams=streams.expire(), reason=streams.LEASE_OVER)
+            log.info("streams ended", streams=lifecycle.expire(), reason=lifecycle.LEASE_OVER)
         given_up = [_give_up(pk) for pk in found.broken]
         retired = [_retire(pk) for pk in found.unused]
         deleted = self._delete(found.over)
@@ -72,9 +73,9 @@ def _delete_all(over: Sequence[int]) -> bool:
         for topic in DynamicTopic.objects.filter(pk__in=over).order_by("pk"):
             was_there = admin.delete_topic(topic.name)
             # After the broker: if we die in between it is deleted again, which is fine.
-            dynamic_topics.note_deleted(topic.pk)
+            topics.note_deleted(topic.pk)
             # What nobody read is gone: it is a hole now, and no longer on its way.
-            feeds.note_read(topic.name, database_now())
+            feed_progress.note_read(topic.name, database_now())
             log.info("topic deleted", topic=topic.name, was_there=was_there, not_waited_for=_unanswered(topic) or None)
     finally:
         admin.close()
@@ -90,16 +91,16 @@ def _unanswered(topic: DynamicTopic) -> str:
 
 
 def _retire(topic_id: int) -> bool:
-    if retired := dynamic_topics.retire(topic_id):
+    if retired := topics.retire(topic_id):
         log.info("topic retires", topic=topic_id, reason="no stream needs it")
     return retired
 
 
 def _give_up(topic_id: int) -> bool:
     """Let a live topic that cannot be used any more retire; its streams get another one."""
-    topic = dynamic_topics.find(topic_id)
+    topic = topics.find(topic_id)
     failure = topic_failures.refused(topic) if topic else None
-    if failure is None or not dynamic_topics.fail(topic_id, failure.reason):
+    if failure is None or not topics.fail(topic_id, failure.reason):
         return False
     TOPIC_FAILURES.labels(failure.kind).inc()
     log.error("topic lost", topic=topic_id, reason=failure.reason)

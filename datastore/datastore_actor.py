@@ -18,14 +18,14 @@ from django.db.models import Q
 from django.utils import timezone
 
 from actor_runtime.journal.persistence import store
-from datastore import fetches
-from datastore.budget import BudgetSpent, Spend
-from datastore.merge import Series
+from datastore.backfill import fetch_queue
+from datastore.backfill.quota import BudgetSpent, Spend
+from datastore.db.queries import fetch_value
 from datastore.models import DatastoreRequest, FetchRequest, Market
-from datastore.obtainable import provider_away, to_fetch
-from datastore.queries import fetch_value
-from datastore.waiting import wait_until
-from datastore.wanted import Lack, lacks_of
+from datastore.requests.fetchable import provider_away, to_fetch
+from datastore.requests.missing import Lack, lacks_of
+from datastore.requests.wake import wait_until
+from datastore.series.reader import Series
 
 State = DatastoreRequest.State
 READER = FetchRequest.Purpose.READER
@@ -164,9 +164,9 @@ def _ask(
 def _under_way(market: Market, lack: Lack, purpose: int, spend: Spend | None) -> list[FetchRequest]:
     """Return the fetches that bring a part of it, new ones too. Locks the market only where there is one to make."""
     span = (market, lack.resolution, lack.start, lack.stop)
-    if fetches.missing(*span) or fetches.active(*span).filter(purpose__gt=purpose).exists():
-        return fetches.ask(*span, purpose, spend)
-    return list(fetches.active(*span))
+    if fetch_queue.missing(*span) or fetch_queue.active(*span).filter(purpose__gt=purpose).exists():
+        return fetch_queue.ask(*span, purpose, spend)
+    return list(fetch_queue.active(*span))
 
 
 def _same_question(request: DatastoreRequest) -> DatastoreRequest | None:
@@ -202,7 +202,7 @@ def end_requests(fetch_ids: Collection[int] | None = None) -> int:
     """
     waiting = list(DatastoreRequest.objects.filter(state=State.WAITING_FOR_DATA).values_list("name", "fetches"))
     named = {pk for _, awaited in waiting for pk in awaited}
-    goes_on = set(FetchRequest.objects.filter(pk__in=named, state__in=fetches.ACTIVE).values_list("pk", flat=True))
+    goes_on = set(FetchRequest.objects.filter(pk__in=named, state__in=fetch_queue.ACTIVE).values_list("pk", flat=True))
     over = [(name, set(awaited)) for name, awaited in waiting if goes_on.isdisjoint(awaited)]
     return sum(_end(name) for name, awaited in over if fetch_ids is None or not awaited.isdisjoint(fetch_ids))
 
@@ -223,7 +223,7 @@ def _end(name: str) -> bool:
 
 def active_fetches(request: DatastoreRequest) -> list[FetchRequest]:
     """Return the fetches that the request still waits for."""
-    return list(FetchRequest.objects.filter(pk__in=request.fetches, state__in=fetches.ACTIVE).order_by("id"))
+    return list(FetchRequest.objects.filter(pk__in=request.fetches, state__in=fetch_queue.ACTIVE).order_by("id"))
 
 
 def settle(names: Sequence[str], by: str) -> None:

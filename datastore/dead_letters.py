@@ -1,4 +1,9 @@
-"""Quarantine: records that could not be stored, with their bytes and the reason."""
+"""Dead letters: records that could not be stored, with their bytes and the reason, and how they are published again.
+
+A replayed letter goes back to its topic, where the ordinary consumer handles it; nothing here decides what it is worth.
+A record that is stored already changes nothing; a trade of an old number is stored and claims nothing; what is refused
+again becomes a dead letter of its own, with the new reason.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +14,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from django.db import transaction
+from django.db.models.functions import Now
 
+from actor_runtime.configured_broker import configured_broker
 from datastore.models import DeadLetter
 from metering.table import REFUSED
+from streaming.broker import Message
+from streaming.errors import BadRecord, TopicMissing
 from streaming.topics import label
 
 # The class of a reason by what its sentence says, the first that fits; the sentence itself stays in the letter.
@@ -69,3 +78,31 @@ def _row(letter: Letter) -> DeadLetter:
         raw=letter.raw,
         position=letter.position,
     )
+
+
+class NotReplayable(Exception):
+    """This letter cannot be published again."""
+
+
+def obstacle(letter: DeadLetter) -> str | None:
+    """Return why a letter cannot be published again, None where it can."""
+    if not letter.position:
+        return "It is a frame of the provider's that never became a record: there is no topic to publish it to."
+    return None if letter.market else "It names no market, so it has no key to be published under."
+
+
+def replay(letter: DeadLetter, by: str) -> None:
+    """Publish a letter's bytes to its topic again, and note by whom. Raises NotReplayable, StreamUnavailable."""
+    if reason := obstacle(letter):
+        raise NotReplayable(reason)
+    publisher = configured_broker().publisher()
+    try:
+        publisher.publish(letter.topic, [Message(letter.market or "", bytes(letter.raw))])
+    except TopicMissing:
+        raise NotReplayable(f"The topic {letter.topic} does not exist any more.") from None
+    except BadRecord as exc:
+        raise NotReplayable(f"The broker does not take it: {exc}.") from None
+    finally:
+        publisher.close()
+    # After the topic has it: if we die in between, it is replayed and not marked, and may be replayed again.
+    DeadLetter.objects.filter(pk=letter.pk).update(replayed_at=Now(), replayed_by=by)

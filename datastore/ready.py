@@ -20,12 +20,12 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from datastore.cache import key_of, standing
-from datastore.intervals import micros_of
-from datastore.line import Script
-from datastore.merge import Series
+from datastore.access.lua_scripts import Script
+from datastore.access.rate_limits import TAKE, Bucket, Turn, numbers, turn_of
+from datastore.ingest.market_cache import key_of, standing
 from datastore.models import Market
-from datastore.rates import TAKE, Bucket, Turn, numbers, turn_of
+from datastore.series.reader import Series
+from datastore.timeframes.intervals import micros_of
 
 CONFIRMED = 1_950_000  # microseconds that a version is believed after its confirmation
 AGAIN = 0.02  # seconds for which a process gives an answer again without a look: with the above, it is 2 s old at most

@@ -8,13 +8,12 @@ import structlog
 from celery import shared_task
 from django.conf import settings
 
-from datastore import repair
-from datastore.budget import forget_spending
-from datastore.changes import forget_old_changes
-from datastore.clock import provider_now
-from datastore.models import Market
-from datastore.retention import forget_old_feeds
-from datastore.rollups import rollups
+from datastore.backfill import gap_repair
+from datastore.backfill.quota import forget_spending
+from datastore.engines.retention import forget_old_feeds
+from datastore.engines.rollups import rollups
+from datastore.models import CoverageChange, Market
+from datastore.reference.provider_clock import provider_now
 from metering.table import UNLIKE_TRADES
 
 log = structlog.get_logger(__name__)
@@ -23,7 +22,7 @@ log = structlog.get_logger(__name__)
 @shared_task(name="datastore.scan_gaps")
 def scan_gaps() -> None:
     """Look for holes in every market, and ask for what the provider can give."""
-    repair.scan()
+    gap_repair.scan()
 
 
 @shared_task(name="datastore.retention")
@@ -33,7 +32,7 @@ def retention() -> None:
     for symbol, deleted in rollups().delete_old_trades(now, settings.TICK_RETENTION_DAYS).items():
         log.info("old trades deleted", market=symbol, trades=deleted)
     forget_spending()
-    forget_old_changes()
+    CoverageChange.forget_old()
     if forgotten := forget_old_feeds(now, settings.TICK_RETENTION_DAYS):
         log.info("old feeds forgotten", feeds=forgotten)
 

@@ -14,9 +14,11 @@ from actor_runtime.models import Actor, with_silence
 from consumers.fixed_consumer_actor import GROUP
 from consumers.subscription import Reading
 from consumers.topic_acks import open_topics
-from datastore import dynamic_topics, fetches, figures, streams
+from datastore import metrics
+from datastore.backfill import fetch_queue
 from datastore.models import DatastoreRequest
-from datastore.push.counts import counted_followers
+from datastore.sse.follower_counts import counted_followers
+from datastore.streams import lifecycle, topics
 from ingestion.history.provider_quota import Budget
 from metering import table
 from metering.table import Figure
@@ -28,7 +30,7 @@ Sample = tuple[Figure, tuple[str, ...], float]
 
 def markets() -> Iterator[Sample]:
     """Yield how far markets are behind; what was never known is left out."""
-    for symbol, *ages in figures.ages():
+    for symbol, *ages in metrics.ages():
         for figure, age in zip((table.WATERMARK_AGE, table.FEED_AGE, table.RECONCILED_AGE), ages, strict=True):
             if age is not None:
                 yield figure, (symbol,), age
@@ -36,7 +38,7 @@ def markets() -> Iterator[Sample]:
 
 def holes() -> Iterator[Sample]:
     """Yield the gaps, final ones apart."""
-    for symbol, resolution, final, count, seconds in figures.gaps():
+    for symbol, resolution, final, count, seconds in metrics.gaps():
         labels = (symbol, str(resolution), "yes" if final else "no")
         yield table.GAPS, labels, count
         yield table.GAP_SECONDS, labels, seconds
@@ -44,16 +46,16 @@ def holes() -> Iterator[Sample]:
 
 def queues() -> Iterator[Sample]:
     """Yield what waits for whom, and what could not be stored."""
-    for topic, count in figures.dead_letters():
+    for topic, count in metrics.dead_letters():
         yield table.DEAD_LETTERS, (topic,), count
-    for state, count in fetches.counts().items():
+    for state, count in fetch_queue.counts().items():
         yield table.FETCH_REQUESTS, (state,), count
-    for state, count in figures.questions().items():
+    for state, count in metrics.questions().items():
         yield table.QUESTIONS, (state,), count
-    yield table.OLDEST_FETCH, (), figures.oldest_fetch()
-    for state, count in streams.counts().items():
+    yield table.OLDEST_FETCH, (), metrics.oldest_fetch()
+    for state, count in lifecycle.counts().items():
         yield table.STREAMS, (state,), count
-    for state, count in dynamic_topics.counts().items():
+    for state, count in topics.counts().items():
         yield table.DYNAMIC_TOPICS, (state,), count
 
 

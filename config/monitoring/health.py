@@ -8,8 +8,8 @@ from django.http import HttpRequest, JsonResponse
 
 from actor_runtime.reset_policy import reason_of
 from config.supervision.servers import database_refusal, stream_refusal, valkey_refusal
-from datastore.freshness import doubts
-from datastore.provider import current_provider
+from datastore.quality.freshness import doubts
+from datastore.reference.provider import current_provider
 
 UNKNOWN: dict[str, str | bool | None] = {"provider": None, "simulated": None}
 

@@ -14,11 +14,11 @@ from actor_runtime.admin import span
 from actor_runtime.charts import label
 from actor_runtime.manual_reset import actor_models
 from actor_runtime.models import Actor, with_silence
-from datastore import streams
-from datastore.clock import provider_now
-from datastore.editions import standing
+from datastore.engines.edition import standing
 from datastore.models import DeadLetter, Market, Stream
-from datastore.provider import current_provider
+from datastore.reference.provider import current_provider
+from datastore.reference.provider_clock import provider_now
+from datastore.streams import lifecycle
 from ingestion.history.rest_calls import calls_told
 
 ACTOR_COLUMNS = ("ACTOR", "NAME", "STATE", "BEAT", "OWNER", "WAITING FOR, LAST ERROR")
@@ -91,7 +91,7 @@ def stream_rows() -> list[tuple[str, ...]]:
     """Return a line per alive stream, those that are not live first, and one that counts the others."""
     left = ExpressionWrapper(F("lease_until") - Now(), output_field=DurationField())
     alive: QuerySet[Any] = (
-        streams.alive().annotate(left=left).select_related("market", "topic").order_by("-state", "id")
+        lifecycle.alive().annotate(left=left).select_related("market", "topic").order_by("-state", "id")
     )
     rows = [_stream_row(stream) for stream in alive[:STREAMS_SHOWN]]
     if more := alive.count() - len(rows):

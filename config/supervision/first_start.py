@@ -13,7 +13,7 @@ from config.supervision.errors import StartError
 from config.supervision.provider import Identity
 
 if TYPE_CHECKING:
-    from datastore.editions import Standing
+    from datastore.engines.edition import Standing
 
 
 def migrate() -> str:
@@ -21,7 +21,7 @@ def migrate() -> str:
 
     Raises StartError where the trades are a hypertable that its server cannot serve.
     """
-    from datastore.editions import standing
+    from datastore.engines.edition import standing
 
     refuse_broken(standing())
     call_command("migrate", interactive=False, verbosity=0)
@@ -31,7 +31,7 @@ def migrate() -> str:
 
 def refuse_broken(found: Standing) -> None:
     """Raise StartError where trades would be refused or lost."""
-    from datastore.editions import BROKEN
+    from datastore.engines.edition import BROKEN
 
     if found.case in BROKEN:
         raise StartError(f"The database cannot be used: {found.told}. {found.hint}")
@@ -39,22 +39,22 @@ def refuse_broken(found: Standing) -> None:
 
 def seed_markets(symbols: Sequence[str]) -> None:
     """Make the rows of the always-on markets."""
-    from datastore.markets import ensure_markets
+    from datastore.reference.markets import ensure_markets
 
     ensure_markets(symbols)
 
 
 def ask_for_newest(symbols: Sequence[str]) -> int:
     """Ask for what is missing of these markets' newest candles; return how many requests are under way for it."""
-    from datastore.asks import ask_newest
-    from datastore.markets import ensure_markets
+    from datastore.backfill.newest import ask_newest
+    from datastore.reference.markets import ensure_markets
 
     return len(ask_newest(ensure_markets(symbols)))
 
 
 def remember(provider: Identity) -> None:
     """Tie this database to its provider. Raises StartError where it holds another one's data."""
-    from datastore.provider import OtherProvider, remember_provider
+    from datastore.reference.provider import OtherProvider, remember_provider
 
     try:
         remember_provider(provider.name, provider.simulated)

@@ -16,12 +16,12 @@ from rest_framework.exceptions import APIException, AuthenticationFailed, NotAut
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
-from datastore import budget
+from datastore.access.api_keys import KeyHolder
 from datastore.api.addresses import address_of
 from datastore.api.sent_key import key_of
 from datastore.api.throttle import take_turn
-from datastore.budget import Spend
-from datastore.keys import KeyHolder
+from datastore.backfill import quota
+from datastore.backfill.quota import Spend
 
 if TYPE_CHECKING:  # its module imports this one: these classes are the defaults of its views
     from rest_framework.views import APIView
@@ -131,6 +131,6 @@ def spending(request: HttpRequest) -> Spend:
         else:
             limit, spender = settings.FETCH_BUDGET_PER_ADDRESS, f"address {address_of(request)}"
         if limit:
-            budget.spend(spender, limit, pages)
+            quota.spend(spender, limit, pages)
 
     return spend

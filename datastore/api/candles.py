@@ -31,13 +31,13 @@ from datastore.api.params import (
 from datastore.api.requests import accepted, refused_json, request_json
 from datastore.api.series import NUMBER_SHAPES, candles_bytes, coverage_json, etag
 from datastore.api.window import Window, window
-from datastore.clock import provider_now
 from datastore.datastore_actor import answer
-from datastore.fill import NONE
-from datastore.merge import Series, read_series
 from datastore.models import Market
 from datastore.ready import Look, Ready, keep
-from datastore.timeframes import TIMEFRAMES
+from datastore.reference.provider_clock import provider_now
+from datastore.series.fill import NONE
+from datastore.series.reader import Series, read_series
+from datastore.timeframes.timeframe import TIMEFRAMES
 from metering.table import count_answer
 
 # A question longer than this is fetched from its provider in parts: 300 pages of the provider's.

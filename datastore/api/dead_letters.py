@@ -17,8 +17,8 @@ from datastore.api.errors import Conflict, NotFound
 from datastore.api.instants import ms, to_ms
 from datastore.api.paging import newest_first, next_page
 from datastore.api.params import LettersQuestion, letters_question, no_question, query_of
+from datastore.dead_letters import NotReplayable, obstacle, replay
 from datastore.models import DeadLetter
-from datastore.replays import NotReplayable, obstacle, replay
 
 SHOWN = 10_000  # bytes of each letter in a list; alone it is shown whole
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.http import QueryDict
 from rest_framework.request import Request
 
+from datastore.access.rate_limits import take, taken_ahead
 from datastore.api.answers import pack
 from datastore.api.errors import BadParameters
 from datastore.api.instants import ms, to_ms
@@ -15,9 +16,8 @@ from datastore.api.params import DEFAULT_ROWS, SeriesQuestion, candles_question
 from datastore.api.series import cursor
 from datastore.api.throttle import RateLimit, apply, bucket_of
 from datastore.datastore_actor import is_awaited
-from datastore.merge import Series
-from datastore.rates import take, taken_ahead
 from datastore.ready import Ready, given_again, look
+from datastore.series.reader import Series
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView

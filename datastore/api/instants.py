@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-from datastore.timeframes import BEGINNING
+from datastore.timeframes.timeframe import BEGINNING
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The upper end keeps seconds (10 digits) and milliseconds (12 or 13) apart.

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from datastore import pairs
 from datastore.api.errors import BadParameters, UnknownMarket
 from datastore.api.instants import to_ms
 from datastore.api.symbols import ambiguous, meant, near_names
-from datastore.clock import provider_now
-from datastore.markets import asked_market, market_of
 from datastore.models import Market
-from datastore.provider import current_provider
+from datastore.reference import pairs
+from datastore.reference.markets import asked_market, market_of
+from datastore.reference.provider import current_provider
+from datastore.reference.provider_clock import provider_now
 
 
 def find_market(asked: str) -> Market:

@@ -18,10 +18,10 @@ from datastore.api.errors import UnknownMarket
 from datastore.api.lookup import find_market, provider_json
 from datastore.api.params import market_question, no_question, query_of
 from datastore.api.symbols import market_text
-from datastore.asks import ask_newest
-from datastore.markets import follow
-from datastore.queries import fetch_all
-from datastore.statements import statement
+from datastore.backfill.newest import ask_newest
+from datastore.db.queries import fetch_all
+from datastore.db.sql_files import statement
+from datastore.reference.markets import follow
 
 Row = tuple[str, str, str, str, bool, int, int | None, int | None, int | None, int | None, int | None, str | None, bool]
 

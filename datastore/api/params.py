@@ -17,8 +17,8 @@ from rest_framework.request import Request
 from datastore.api.errors import BadParameters, shown
 from datastore.api.instants import parse_instant
 from datastore.api.symbols import market_text
-from datastore.fill import FILLS, NONE
-from datastore.timeframes import TIMEFRAMES
+from datastore.series.fill import FILLS, NONE
+from datastore.timeframes.timeframe import TIMEFRAMES
 from streaming.topics import legal
 
 MAX_ROWS = 10_000  # of one json answer

@@ -16,7 +16,7 @@ from django.views import defaults
 from rest_framework.exceptions import APIException, Throttled
 
 from datastore.api.errors import BadRequest, NotFound, Problem
-from datastore.budget import BudgetSpent, until_renewed
+from datastore.backfill.quota import BudgetSpent, until_renewed
 from streaming.errors import StreamUnavailable
 
 CONTENT_TYPE = "application/problem+json"

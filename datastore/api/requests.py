@@ -19,12 +19,12 @@ from datastore.api.errors import NotFound
 from datastore.api.instants import askable, ms, to_ms
 from datastore.api.lookup import find_market
 from datastore.api.params import backfill_question, no_question, query_of
-from datastore.clock import provider_now
 from datastore.datastore_actor import order, settle
 from datastore.models import DatastoreRequest, FetchRequest
-from datastore.obtainable import NOBODY_FETCHES, coordinator_runs
-from datastore.timeframes import TIMEFRAMES
-from datastore.wanted import split
+from datastore.reference.provider_clock import provider_now
+from datastore.requests.fetchable import NOBODY_FETCHES, coordinator_runs
+from datastore.requests.missing import split
+from datastore.timeframes.timeframe import TIMEFRAMES
 
 State = DatastoreRequest.State
 READY = (State.RETURNING_DATA, State.IDLE)

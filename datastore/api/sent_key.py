@@ -6,9 +6,9 @@ from django.conf import settings
 from django.http import HttpRequest
 from rest_framework.exceptions import AuthenticationFailed, Throttled
 
+from datastore.access.api_keys import KeyHolder, holder_of
+from datastore.access.rate_limits import Bucket, take
 from datastore.api.addresses import address_of
-from datastore.keys import KeyHolder, holder_of
-from datastore.rates import Bucket, take
 
 KEY = "candlekeep.key"  # in request.META: no header can be spelled so
 NOT_A_KEY = "This API key is malformed, unknown or revoked. `manage.py create_api_key NAME` makes a new one."

@@ -12,8 +12,8 @@ import msgspec
 
 from datastore.api.answers import pack
 from datastore.api.instants import ms, to_ms
-from datastore.merge import Segment, Series
-from datastore.shapes import EXACT, NUMBERS
+from datastore.series.reader import Segment, Series
+from datastore.series.row_format import EXACT, NUMBERS
 
 COLUMNS = ("time", "open", "high", "low", "close", "volume", "quote_volume", "trades", "source", "closed", "revision")
 STREAM = "/api/v1/candles/stream"

@@ -9,12 +9,12 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from datastore.access.stream_tickets import PATH, Ticket, signed
 from datastore.api.lookup import find_market
 from datastore.api.params import DEFAULT_ROWS, query_of, stream_question
 from datastore.api.sent_key import key_of
 from datastore.api.series import stream_url
 from datastore.models import Market
-from datastore.push.tickets import PATH, Ticket, signed
 
 
 class CandleStream(APIView):

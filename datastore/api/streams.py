@@ -10,7 +10,6 @@ from django.utils.decorators import method_decorator
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from datastore import streams
 from datastore.api.access import asker, spending
 from datastore.api.answers import json_answer
 from datastore.api.body import JsonBody, posted
@@ -23,9 +22,10 @@ from datastore.api.params import DEFAULT_ROWS, no_question, query_of
 from datastore.api.stream import to_stream
 from datastore.api.stream_params import StreamsQuestion, events_question, stream_question, streams_question
 from datastore.models import Stream
-from datastore.obtainable import coordinator_runs
-from datastore.stream_steps import Step, steps_of
-from datastore.streams import Progress
+from datastore.requests.fetchable import coordinator_runs
+from datastore.streams import lifecycle
+from datastore.streams.lifecycle import Progress
+from datastore.streams.steps import Step, steps_of
 
 NOBODY_MAKES = "no Coordinator is running, so no topic can be made now"
 
@@ -43,7 +43,7 @@ class Streams(APIView):
         asked = streams_question(query_of(request))
         found = _page(asked)
         page = found[: asked.limit]
-        known = streams.progress(stream for stream in page if stream.state in Stream.ALIVE)
+        known = lifecycle.progress(stream for stream in page if stream.state in Stream.ALIVE)
         shown = [stream_json(stream, known.get(stream.pk)) for stream in page]
         more = next_page(request.path, found, asked.limit, state=asked.state, market=asked.market)
         return json_answer({**provider_json(), "streams": shown, "next": more})
@@ -56,8 +56,8 @@ class Streams(APIView):
         name, timeframe = stream_question(posted(request))
         market = find_market(name)
         try:
-            stream, _ = streams.ask(market, timeframe, asker(request), spending(request._request))
-        except streams.TooManyStreams:
+            stream, _ = lifecycle.ask(market, timeframe, asker(request), spending(request._request))
+        except lifecycle.TooManyStreams:
             raise Conflict(
                 f"{settings.MAX_STREAMS} streams are alive, and MAX_STREAMS allows no more. GET /api/v1/streams lists "
                 "them: DELETE one, or let its lease run out."
@@ -77,14 +77,14 @@ class OneStream(APIView):
     def put(self, request: Request, number: str) -> HttpResponse:
         """Let its lease begin anew. 409 where it has ended."""
         stream = _find(int(number))
-        if not streams.renew(stream.pk):
+        if not lifecycle.renew(stream.pk):
             raise _over(number)
         return json_answer(_whole(_find(stream.pk)))
 
     def delete(self, request: Request, number: str) -> HttpResponse:
         """End it: 202, for its topic retires afterwards where no other stream needs it. Safe to repeat."""
         stream = _find(int(number))
-        streams.end(stream.pk, by=asker(request))
+        lifecycle.end(stream.pk, by=asker(request))
         return json_answer(_whole(_find(stream.pk)), status=202)
 
 
@@ -97,7 +97,7 @@ class StreamEvents(APIView):
         """
         question = events_question(query_of(request))
         stream = _find(int(number))
-        if not streams.renew(stream.pk):
+        if not lifecycle.renew(stream.pk):
             raise _over(number)
         again = events_url(stream)
         if question.limit != DEFAULT_ROWS:
@@ -150,7 +150,7 @@ def step_json(step: Step) -> dict[str, Any]:
 
 def _whole(stream: Stream) -> dict[str, Any]:
     alive = stream.state in Stream.ALIVE
-    progress = streams.progress([stream]).get(stream.pk) if alive else None
+    progress = lifecycle.progress([stream]).get(stream.pk) if alive else None
     shown = stream_json(stream, progress)
     if stream.state == State.REQUESTED and not coordinator_runs():
         shown["error"] = shown["error"] or NOBODY_MAKES

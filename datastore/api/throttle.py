@@ -11,9 +11,9 @@ from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
+from datastore.access.rate_limits import Bucket, Turn, take
 from datastore.api.addresses import address_of
 from datastore.api.sent_key import key_of
-from datastore.rates import Bucket, Turn, take
 
 if TYPE_CHECKING:  # its module imports this one: these classes are the defaults of its views
     from rest_framework.views import APIView

@@ -15,7 +15,7 @@ from datastore.api.lookup import find_market, provider_json
 from datastore.api.markets import feed_state
 from datastore.api.params import query_of, tickers_question
 from datastore.models import Market
-from datastore.tickers import Ticker, read_tickers
+from datastore.series.tickers import Ticker, read_tickers
 from streaming.records import Micros
 
 

@@ -18,9 +18,9 @@ from datastore.api.instants import LATEST, from_us, ms, to_us
 from datastore.api.lookup import find_market, provider_json
 from datastore.api.paging import place_of
 from datastore.api.params import TradesQuestion, query_of, trades_question
+from datastore.db.queries import fetch_all
+from datastore.db.sql_files import statement
 from datastore.models import Market
-from datastore.queries import fetch_all
-from datastore.statements import statement
 
 # time_us beside time: many venues trade several times a millisecond, and the order must survive.
 COLUMNS = ("time", "time_us", "trade_id", "seq", "side", "price", "amount", "received")

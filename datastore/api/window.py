@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from datastore.api.errors import BadParameters
-from datastore.timeframes import Timeframe
+from datastore.timeframes.timeframe import Timeframe
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from datastore.api.errors import Problem
 from datastore.api.instants import parse_instant
 from datastore.api.lookup import find_market
 from datastore.models import Market
-from datastore.timeframes import TIMEFRAMES
+from datastore.timeframes.timeframe import TIMEFRAMES
 
 T = TypeVar("T")
 

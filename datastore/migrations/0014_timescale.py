@@ -9,8 +9,8 @@ from typing import Any
 
 from django.db import migrations
 
-from datastore.editions import TURNABLE, Case, standing
-from datastore.rollups import CannotTurn, turn, turn_back
+from datastore.engines.edition import TURNABLE, Case, standing
+from datastore.engines.rollups import CannotTurn, turn, turn_back
 
 
 def forwards(apps: Any, schema_editor: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import django.db.models.deletion
 from django.db import migrations, models
 
-SQL = Path(__file__).resolve().parent.parent / "sql"
+SQL = Path(__file__).resolve().parent.parent / "sql" / "schema"
 ANEW = "\n".join((SQL / f"{name}.sql").read_text() for name in ("coverage_undo", "coverage", "history_undo", "history"))
 BEFORE = (SQL / "coverage_before.sql").read_text()
 

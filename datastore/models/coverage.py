@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db import models
-from django.db.models import CompositePrimaryKey
+from django.db.models import CompositePrimaryKey, F
 
 from datastore.models.market import Market
+
+CHANGES_KEPT_VERSIONS = 10_000  # a cursor further behind starts again from a snapshot
 
 
 class Coverage(models.Model):
@@ -30,9 +34,7 @@ class Coverage(models.Model):
     class Meta:
         db_table = "coverage"
         indexes = [models.Index(fields=["market", "source", "resolution", "start"], name="coverage_start")]
-        constraints = [
-            models.CheckConstraint(condition=models.Q(start__lt=models.F("stop")), name="coverage_not_empty")
-        ]
+        constraints = [models.CheckConstraint(condition=models.Q(start__lt=F("stop")), name="coverage_not_empty")]
 
     def __str__(self) -> str:
         return f"{self.market_id} {self.source} {self.start}..{self.stop}"
@@ -65,6 +67,17 @@ class CoverageChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.market_id} #{self.version} {self.what} {self.start}..{self.stop}"
+
+    @classmethod
+    def note_gap(cls, market: Market, resolution: int, start: datetime, stop: datetime) -> None:
+        """Note under the market's lock that a gap opened, changed or was closed; the caller raises the version."""
+        span = {"resolution": resolution, "start": start, "stop": stop}
+        cls.objects.create(market=market, version=market.version + 1, what=cls.What.HOLE, **span)
+
+    @classmethod
+    def forget_old(cls) -> int:
+        """Delete changes that no cursor may ask for any more; return how many."""
+        return cls.objects.filter(version__lte=F("market__version") - CHANGES_KEPT_VERSIONS).delete()[0]
 
 
 class FeedPosition(models.Model):
@@ -107,7 +120,7 @@ class Feed(models.Model):
             models.Index(
                 fields=["acknowledged_until"],
                 name="feed_behind",
-                condition=models.Q(drained_at__isnull=True) | models.Q(drained_at__lt=models.F("acknowledged_at")),
+                condition=models.Q(drained_at__isnull=True) | models.Q(drained_at__lt=F("acknowledged_at")),
             )
         ]
 

@@ -20,10 +20,10 @@ from actor_runtime.loop.runner import run
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import Actor
 from actor_runtime.reset_policy import backoff, reset_delay
-from datastore import fetches
-from datastore.intervals import SECOND
+from datastore.backfill import fetch_queue
 from datastore.models import FetchRequest
-from datastore.provider import CACHE_AGE, not_ours
+from datastore.reference.provider import CACHE_AGE, not_ours
+from datastore.timeframes.intervals import SECOND
 from ingestion.history import pages
 from ingestion.history.fetch_lease import Lease
 from ingestion.history.pages import Asker, Question
@@ -95,7 +95,7 @@ class HistoryProducer:
         """Begin the request, and make the connection to the broker and the topic anew."""
         self._session = session
         if self._lease is None:
-            request = fetches.start(self._id, session.claim)
+            request = fetch_queue.start(self._id, session.claim)
             self._lease = Lease(request, session.claim) if request else None
         if self._lease is None or self._lease.over:
             return

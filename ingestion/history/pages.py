@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
 
-from datastore.intervals import SECOND
-from datastore.provider import CACHE_AGE
-from datastore.trades import LEAST, MOST
+from datastore.ingest.trade_columns import LEAST, MOST
+from datastore.reference.provider import CACHE_AGE
+from datastore.timeframes.intervals import SECOND
 from ingestion.providers.cryptocompare.rest import Page, Row
 from streaming.history_records import HistoryRecord, ProviderCandle, ProviderSpan
 

@@ -8,8 +8,8 @@ from threading import Event
 import structlog
 from django.conf import settings
 
-from datastore import pairs
-from datastore.provider import UNNAMED, current_provider
+from datastore.reference import pairs
+from datastore.reference.provider import UNNAMED, current_provider
 from ingestion.history.provider_quota import Budget
 from ingestion.providers.cryptocompare.client import RestClient, beside
 from ingestion.providers.cryptocompare.rest import PairList, RateLimited, Trouble, Unavailable

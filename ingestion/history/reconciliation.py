@@ -13,12 +13,12 @@ import structlog
 from django.conf import settings
 from redis.exceptions import RedisError
 
-from datastore.intervals import SECOND, micros_of, moment
-from datastore.markets import kept
 from datastore.models import Market
-from datastore.provider import not_ours
-from datastore.reconciliation import Figures, compare, next_span
-from datastore.timeframes import MINUTE
+from datastore.quality.reconciliation import Figures, compare, next_span
+from datastore.reference.markets import kept
+from datastore.reference.provider import not_ours
+from datastore.timeframes.intervals import SECOND, micros_of, moment
+from datastore.timeframes.timeframe import MINUTE
 from ingestion.history import pages
 from ingestion.history.pages import Question
 from ingestion.history.pool import held_up

@@ -13,10 +13,11 @@ from actor_runtime.errors import FeedFault, LastingFault, RouteFault
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import Actor
 from actor_runtime.redaction import without_secrets
-from datastore import dead_letters, feeds
+from datastore import dead_letters
+from datastore.coverage import feed_progress
+from datastore.coverage.feed_progress import Acknowledged
 from datastore.dead_letters import Letter
-from datastore.feeds import Acknowledged
-from datastore.intervals import moment
+from datastore.timeframes.intervals import moment
 from ingestion.live.market_connection import Connection
 from ingestion.live.market_feed import Rejected
 from ingestion.live.metrics import count_trades
@@ -98,7 +99,7 @@ class LiveProducer:
         """Save what readers need to know: the clock, and how far every feed is acknowledged."""
         self._time.measure()
         self._time.save()
-        feeds.note_all_acknowledged([noted for _, noted in sorted(self._acknowledged.items())])
+        feed_progress.note_all_acknowledged([noted for _, noted in sorted(self._acknowledged.items())])
         self._acknowledged.clear()
 
     def close(self) -> None:

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from datastore import clock as stored_clock
-from datastore.intervals import micros_of, moment
 from datastore.models import ProviderClock
+from datastore.reference import provider_clock as stored_clock
+from datastore.timeframes.intervals import micros_of, moment
 from ingestion.live.clock_estimate import SECOND, ClockEstimate
 
 

@@ -10,7 +10,7 @@ from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import TransitionLog
 from config.monitoring.status import overview
 from consumers.models import FixedTopicConsumer
-from datastore.markets import ensure_markets
+from datastore.reference.markets import ensure_markets
 from ingestion.models import Producer
 from tests.actors.work import owned, to_writing
 

@@ -11,10 +11,10 @@ from django_redis import get_redis_connection
 
 from coordination.models import Coordinator
 from datastore import datastore_actor
-from datastore.keys import forget_keys, make_key
-from datastore.line import forget_troubles
-from datastore.markets import ensure_markets
+from datastore.access.api_keys import forget_keys, make_key
+from datastore.access.lua_scripts import forget_troubles
 from datastore.models import ApiKey, Market
+from datastore.reference.markets import ensure_markets
 from tests.api import declared, rows
 
 

@@ -10,9 +10,9 @@ from django.db import transaction
 from django.test import Client
 
 from datastore.api.instants import to_us
-from datastore.clock import save_clock
-from datastore.provider import remember_provider
-from datastore.writes import store_live
+from datastore.ingest.live_write import store_live
+from datastore.reference.provider import remember_provider
+from datastore.reference.provider_clock import save_clock
 from streaming.records import LiveRecord
 from tests.datastore import records
 

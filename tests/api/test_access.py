@@ -13,7 +13,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.test import Client, RequestFactory
 from django.urls import URLPattern, URLResolver
 
-from datastore import keys
+from datastore.access import api_keys
 from datastore.api import urls
 from datastore.api.access import may_read
 from datastore.api.nowhere import Nowhere
@@ -94,12 +94,12 @@ def malformed() -> Asker:
 
 
 def unknown() -> Asker:
-    return Asker(headers={"X-API-Key": keys.make_key("x", "write")[1]})
+    return Asker(headers={"X-API-Key": api_keys.make_key("x", "write")[1]})
 
 
 def revoked() -> Asker:
     text = saved_key("old", ApiKey.Scope.WRITE)
-    keys.revoke_key(ApiKey.objects.get(name="old"))
+    api_keys.revoke_key(ApiKey.objects.get(name="old"))
     return Asker(headers={"Authorization": f"Bearer {text}"})
 
 

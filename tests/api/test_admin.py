@@ -8,8 +8,8 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from datastore.dead_letters import Letter, bury_all
-from datastore.markets import ensure_markets
 from datastore.models import ApiKey, Coverage, DatastoreRequest, DeadLetter, GapRepair, Market
+from datastore.reference.markets import ensure_markets
 from tests.api.rows import BEGAN, MINUTE, Feed, store
 
 

@@ -14,7 +14,8 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from coordination.models import Coordinator
-from datastore import budget, datastore_actor
+from datastore import datastore_actor
+from datastore.backfill import quota
 from datastore.models import ApiKey, DatastoreRequest, FetchRequest, FetchSpending, Market
 from tests.api.conftest import saved_key
 from tests.api.rows import SYMBOL, body_of
@@ -80,7 +81,7 @@ def test_a_backfill_beyond_the_budget_is_429_until_midnight(
 ) -> None:
     settings.FETCH_BUDGET_PER_KEY = 1
     text = saved_key("writer", ApiKey.Scope.WRITE)
-    monkeypatch.setattr(budget.timezone, "now", lambda: datetime(2026, 11, 25, 23, 0, 0, 1, tzinfo=UTC))
+    monkeypatch.setattr(quota.timezone, "now", lambda: datetime(2026, 11, 25, 23, 0, 0, 1, tzinfo=UTC))
     refused = backfill(client, **{"X-API-Key": text})
     assert (refused.status_code, refused["Retry-After"]) == (429, "3600")
     assert refused.json()["type"] == "urn:candlekeep:problem:budget-spent"
@@ -97,13 +98,13 @@ def test_staff_have_no_budget(staff: Client, market: Market, settings: Any) -> N
 
 def test_a_new_day_is_a_new_budget_and_days_that_are_over_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     now = datetime(2026, 11, 25, 23, 59, tzinfo=UTC)
-    monkeypatch.setattr(budget.timezone, "now", lambda: now)
-    budget.spend("a", 5, 5)
-    with pytest.raises(budget.BudgetSpent):
-        budget.spend("a", 5, 1)
+    monkeypatch.setattr(quota.timezone, "now", lambda: now)
+    quota.spend("a", 5, 5)
+    with pytest.raises(quota.BudgetSpent):
+        quota.spend("a", 5, 1)
     now += timedelta(minutes=1)
-    budget.spend("a", 5, 1)
-    assert budget.forget_spending() == 1
+    quota.spend("a", 5, 1)
+    assert quota.forget_spending() == 1
     assert spent() == {"a": 1}
 
 
@@ -112,11 +113,11 @@ def test_askers_at_once_spend_exactly_the_budget_and_what_is_rolled_back_is_not_
     def spend(number: int) -> bool:
         try:
             with transaction.atomic():
-                budget.spend("a", 5, 1)
+                quota.spend("a", 5, 1)
                 if number % 2:
-                    raise budget.BudgetSpent(1, 0, 5)
+                    raise quota.BudgetSpent(1, 0, 5)
             return True
-        except budget.BudgetSpent:
+        except quota.BudgetSpent:
             return False
         finally:
             connection.close()

@@ -13,7 +13,7 @@ from datastore.api.instants import to_ms
 from datastore.api.params import MAX_ROWS
 from datastore.api.series import COLUMNS
 from datastore.models import GapRepair, Market
-from datastore.timeframes import TIMEFRAMES
+from datastore.timeframes.timeframe import TIMEFRAMES
 from tests.api.rows import BEGAN, MINUTE, SYMBOL, Feed, at, body_of, store
 
 ADDRESS = f"/api/v1/candles?market={SYMBOL}&timeframe=1m"

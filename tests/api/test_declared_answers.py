@@ -11,9 +11,10 @@ from django.test import Client
 from django.utils import timezone
 
 from coordination.models import Coordinator
-from datastore import datastore_actor, dynamic_topics
+from datastore import datastore_actor
 from datastore.dead_letters import Letter, bury_all
 from datastore.models import Coverage, DatastoreRequest, DeadLetter, FetchRequest, GapRepair, Market, ProviderCandle
+from datastore.streams import topics
 from streaming.broker_factory import connect
 from streaming.memory import MemoryBroker
 from tests.api.declared import check, operations
@@ -130,10 +131,10 @@ def fetched_answers(asker: Asker) -> None:
 def stream_answers(asker: Asker) -> None:
     asked = {"market": SYMBOL, "timeframe": "1m"}
     made = json.loads(asker.post("streams", asked, 202).content)
-    topic = dynamic_topics.make(made["id"])
+    topic = topics.make(made["id"])
     assert topic is not None
-    dynamic_topics.notify(topic)
-    dynamic_topics.go_live(topic)
+    topics.notify(topic)
+    topics.go_live(topic)
     assert json.loads(asker.post("streams", asked).content)["state"] == "live"
     asker.get(f"streams/{made['id']}")
     asker.get(f"streams/{made['id']}/events", 307)

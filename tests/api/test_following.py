@@ -14,10 +14,11 @@ from django.test import Client
 from django.utils import timezone
 
 from coordination.models import Coordinator
-from datastore import datastore_actor, repair
-from datastore.markets import follow
+from datastore import datastore_actor
+from datastore.backfill import gap_repair
 from datastore.models import Coverage, FetchRequest, GapRepair, Market, ProviderCandle
-from datastore.pairs import Listed, take
+from datastore.reference.markets import follow
+from datastore.reference.pairs import Listed, take
 from tests.api.rows import BEGAN, MINUTE, body_of
 
 SOL = "kraken:SOL-EUR"
@@ -84,11 +85,11 @@ def test_the_gap_scan_lets_a_market_be_that_nobody_follows(staff: Client) -> Non
     body_of(staff, f"/api/v1/markets/{SOL}")
     sol = Market.objects.get(symbol=SOL)
     Coverage.objects.create(market=sol, source="provider", resolution=60, start=BEGAN - MINUTE, stop=BEGAN)
-    repair.scan()
+    gap_repair.scan()
     assert not GapRepair.objects.filter(market__symbol=SOL).exists()
     assert not FetchRequest.objects.filter(market=sol).exists()
     follow(sol)
-    repair.scan()
+    gap_repair.scan()
     assert FetchRequest.objects.filter(market=sol).exists()
 
 

@@ -13,12 +13,14 @@ from django.test import Client
 from django_redis import get_redis_connection
 from pytest_django import DjangoAssertNumQueries
 
-from datastore import cache, line, ready
+from datastore import ready
+from datastore.access import lua_scripts
+from datastore.access.rate_limits import LEAST_BURST
 from datastore.api.answers import unpack
-from datastore.cache import key_of
-from datastore.merge import read_series
+from datastore.ingest import market_cache
+from datastore.ingest.market_cache import key_of
 from datastore.models import Market
-from datastore.rates import LEAST_BURST
+from datastore.series.reader import read_series
 from tests.api.rows import BEGAN, SYMBOL, Feed, body_of, store
 from tests.streaming.valkey import PrivateValkey
 
@@ -45,7 +47,7 @@ class Live:
 @pytest.fixture
 def live(market: Market) -> Live:
     found = Live()
-    cache.write_all()
+    market_cache.write_all()
     return found
 
 
@@ -73,7 +75,7 @@ def close_of(client: Client) -> Any:
 
 def confirm() -> None:
     get_redis_connection("default").delete("ck:confirming")
-    cache.confirm()
+    market_cache.confirm()
 
 
 def test_the_second_answer_needs_no_database_and_is_the_same(
@@ -161,12 +163,12 @@ def test_a_cache_flushed_in_the_middle_changes_nothing_but_the_time(client: Clie
 def test_consumers_that_write_out_of_order_leave_the_newer_version(live: Live) -> None:
     market = Market.objects.get(symbol=SYMBOL)
     live.trade("101")
-    cache.write_all()
+    market_cache.write_all()
     newest = hash_of(key_of(SYMBOL))
     market.refresh_from_db()
     assert int(newest["version"]) == market.version
     Market.objects.filter(pk=market.pk).update(version=market.version - 1)  # as one reads that was held up
-    cache.write_all()
+    market_cache.write_all()
     confirm()
     assert hash_of(key_of(SYMBOL)) == newest
 
@@ -184,7 +186,7 @@ def test_a_confirmation_brings_the_version_of_a_consumer_that_died_before_it_wro
 def test_one_confirmation_serves_all_processes(live: Live, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     confirm()
     with django_assert_num_queries(0):
-        assert cache.confirm() == 0
+        assert market_cache.confirm() == 0
 
 
 def test_answers_never_fill_the_memory(client: Client, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,14 +232,14 @@ def test_a_cache_that_hangs_is_left_alone_and_the_database_answers(
 ) -> None:
     hot = {**settings.CACHES["hot"], "LOCATION": f"{own_valkey.url}?socket_timeout=0.25"}
     settings.CACHES = {"default": hot, "hot": hot}
-    cache.write_all()
+    market_cache.write_all()
     assert close_of(client) == "100"
     with own_valkey.frozen():
         live.trade("101")
         assert close_of(client) == "101"
         assert ready.look(SYMBOL, "1m:8:0:string:none") == (None, None), "it is not asked again at once"
-    line.forget_troubles()
-    cache.write_all()
+    lua_scripts.forget_troubles()
+    market_cache.write_all()
     assert close_of(client) == "101"
     assert ready.look(SYMBOL, "1m:8:0:string:none")[0]
 

@@ -18,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from datastore import keys
+from datastore.access import api_keys
 from datastore.models import ApiKey
 from tests.api.conftest import saved_key
 
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.django_db
 TEXT = re.compile(r"ck_[a-z0-9]{8}_[A-Za-z0-9_-]{43}")
 
 
-def asked(text: str) -> keys.KeyHolder | None:
-    return keys.holder_of(text, before_asking=lambda: None)
+def asked(text: str) -> api_keys.KeyHolder | None:
+    return api_keys.holder_of(text, before_asking=lambda: None)
 
 
 def command(*arguments: str) -> str:
@@ -46,7 +46,7 @@ def root(db: None) -> Client:
 def test_a_command_prints_a_key_alone_on_its_line_and_it_works() -> None:
     text = command("create_api_key", "grafana", "--write", "--rate", "30", "--budget", "7").strip()
     assert TEXT.fullmatch(text)
-    assert asked(text) == keys.KeyHolder("grafana", text[3:11], True, 30, 7)
+    assert asked(text) == api_keys.KeyHolder("grafana", text[3:11], True, 30, 7)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_the_admin_shows_a_new_key_once_and_never_again(root: Client, caplog: py
     with caplog.at_level(logging.DEBUG):
         page = root.post(add, {"name": "grafana", "scope": "write", "rate": "", "budget": "5"}, follow=True)
     (text,) = TEXT.findall(page.content.decode())
-    assert asked(text) == keys.KeyHolder("grafana", text[3:11], True, None, 5)
+    assert asked(text) == api_keys.KeyHolder("grafana", text[3:11], True, None, 5)
     key = ApiKey.objects.get()
     for name, *about in (("changelist",), ("change", key.pk), ("history", key.pk)):
         again = root.get(reverse(f"admin:datastore_apikey_{name}", args=about))
@@ -87,7 +87,7 @@ def test_the_admin_changes_limits_alone_and_deletes_nothing(root: Client) -> Non
     text = saved_key("grafana", ApiKey.Scope.READ)
     pk = ApiKey.objects.get().pk
     root.post(reverse("admin:datastore_apikey_change", args=[pk]), {"name": "x", "scope": "write", "rate": "9"})
-    assert asked(text) == keys.KeyHolder("grafana", text[3:11], False, 9, None)
+    assert asked(text) == api_keys.KeyHolder("grafana", text[3:11], False, 9, None)
     assert root.post(reverse("admin:datastore_apikey_delete", args=[pk]), {"post": "yes"}).status_code == 403
 
 
@@ -121,7 +121,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
-        monkeypatch.setattr(keys, "monotonic", lambda: self.now)
+        monkeypatch.setattr(api_keys, "monotonic", lambda: self.now)
 
 
 def test_a_key_in_use_asks_the_database_every_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,12 +139,12 @@ def test_a_key_in_use_asks_the_database_every_ten_seconds(monkeypatch: pytest.Mo
 
 
 def test_an_unknown_key_is_remembered_too_and_pushes_no_known_one_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keys, "MOST", 5)
+    monkeypatch.setattr(api_keys, "MOST", 5)
     text = saved_key("grafana", ApiKey.Scope.READ)
     assert asked(text)
-    invented = [keys.make_key("x", "read")[1] for _ in range(12)]
+    invented = [api_keys.make_key("x", "read")[1] for _ in range(12)]
     assert not any(asked(one) for one in invented)
-    assert len(keys._unknown._kept) <= 5
+    assert len(api_keys._unknown._kept) <= 5
     with CaptureQueriesContext(connection) as queries:
         assert asked(text) and asked(invented[-1]) is None
         assert asked("ck_short") is None  # not even looked up
@@ -155,7 +155,7 @@ def test_its_use_is_noted_at_most_once_a_minute(monkeypatch: pytest.MonkeyPatch)
     clock, text = Clock(monkeypatch), saved_key("grafana", ApiKey.Scope.READ)
 
     def noted() -> Any:
-        clock.now += keys.REMEMBERED
+        clock.now += api_keys.REMEMBERED
         assert asked(text)
         return ApiKey.objects.get().last_used_at
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from datastore.api import params
 from datastore.api.errors import BadParameters
-from datastore.timeframes import TIMEFRAMES
+from datastore.timeframes.timeframe import TIMEFRAMES
 
 ENOUGH = {"market": ["coinbase:BTC-USD"], "timeframe": ["1m"]}
 

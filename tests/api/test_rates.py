@@ -19,16 +19,16 @@ from django.conf import settings as ours
 from django.db import connection
 from django.test import Client, RequestFactory
 
-from datastore import keys, line, rates
+from datastore.access import api_keys, lua_scripts, rate_limits
+from datastore.access.rate_limits import Bucket, take
 from datastore.api.addresses import address_of
 from datastore.models import ApiKey, Market
-from datastore.rates import Bucket, take
 from tests.api.conftest import saved_key
 from tests.streaming.valkey import private_valkey
 
 ROOT = Path(__file__).resolve().parents[2]
 CANDLES = "/api/v1/markets"
-BURST = rates.LEAST_BURST
+BURST = rate_limits.LEAST_BURST
 
 
 def bucket(per_minute: int = 1) -> Bucket:
@@ -105,15 +105,15 @@ def test_who_comes_often_needs_few_round_trips_and_every_turn_is_counted(
     valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own, now, asked = bucket(600_000), 1000.0, 0
-    script = rates._TAKE
+    script = rate_limits._TAKE
 
     def counted(*arguments: Any) -> Any:
         nonlocal asked
         asked += 1
         return script(*arguments)
 
-    monkeypatch.setattr(rates, "_TAKE", counted)
-    monkeypatch.setattr(rates, "monotonic", lambda: now)
+    monkeypatch.setattr(rate_limits, "_TAKE", counted)
+    monkeypatch.setattr(rate_limits, "monotonic", lambda: now)
     remaining = []
     for _ in range(1_000):
         now += 0.0005
@@ -124,7 +124,7 @@ def test_who_comes_often_needs_few_round_trips_and_every_turn_is_counted(
     seconds, micros = valkey.time()
     taken = (int(valkey.get(own.key) or 0) - seconds * 1_000_000 - micros) / (1_000_000 / own.per_second)
     assert remaining[-1] < remaining[0]
-    assert taken <= 1_000 + rates.MOST_AHEAD, "what was not come for is lost, at most one handful"
+    assert taken <= 1_000 + rate_limits.MOST_AHEAD, "what was not come for is lost, at most one handful"
 
 
 def test_threads_that_come_often_never_get_more_than_there_is() -> None:
@@ -133,12 +133,12 @@ def test_threads_that_come_often_never_get_more_than_there_is() -> None:
     with ThreadPoolExecutor(8) as pool:
         turns = list(pool.map(take, [own] * 3_000))
     allowed = sum(bool(turn and turn.allowed) for turn in turns)
-    assert own.capacity - rates.MOST_AHEAD <= allowed <= own.capacity + own.per_second * (monotonic() - begun) + 1
+    assert own.capacity - rate_limits.MOST_AHEAD <= allowed <= own.capacity + own.per_second * (monotonic() - begun) + 1
 
 
 def test_a_script_of_somebody_else_takes_from_the_same_bucket(valkey: redis.Redis) -> None:
     own = bucket()
-    script = rates.TAKE + "local a, r, w = take(KEYS[1], ARGV[1], ARGV[2]) return a == 1 and 'answer' or ''"
+    script = rate_limits.TAKE + "local a, r, w = take(KEYS[1], ARGV[1], ARGV[2]) return a == 1 and 'answer' or ''"
     for _ in range(BURST):
         assert valkey.eval(script, 1, own.key, own.capacity, own.per_second) == b"answer"
     assert valkey.eval(script, 1, own.key, own.capacity, own.per_second) == b""
@@ -232,7 +232,7 @@ def test_an_address_may_have_only_so_many_invented_keys_looked_up(
         return int(get(client, mine, headers={"X-API-Key": text}).status_code)
 
     assert status(read_key) == 200
-    assert [status(keys.make_key("x", "read")[1]) for _ in range(BURST)] == [401] * (BURST - 1) + [429]
+    assert [status(api_keys.make_key("x", "read")[1]) for _ in range(BURST)] == [401] * (BURST - 1) + [429]
     assert status(read_key) == 200  # it is remembered
 
 
@@ -242,7 +242,7 @@ def test_without_valkey_nobody_is_held_back_and_the_log_says_so_once_a_minute(
     settings.RATE_LIMIT_PER_ADDRESS = 1
     settings.CACHES = {name: {**cache, "LOCATION": "redis://127.0.0.1:1/9"} for name, cache in settings.CACHES.items()}
     now = 1000.0
-    monkeypatch.setattr(line, "monotonic", lambda: now)
+    monkeypatch.setattr(lua_scripts, "monotonic", lambda: now)
     with caplog.at_level(logging.WARNING):
         for _ in range(45):  # 90 s
             now += 2.0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from datastore.api import params
 from datastore.models import Market
-from datastore.timeframes import TIMEFRAMES
+from datastore.timeframes.timeframe import TIMEFRAMES
 from tests.api.rows import SYMBOL, body_of
 
 CANDLES = f"/api/v1/candles?market={SYMBOL}&timeframe=1m"

@@ -14,9 +14,9 @@ from pytest_django import DjangoAssertNumQueries
 
 from config.monitoring.status import overview
 from coordination.models import Coordinator
-from datastore import dynamic_topics, streams
-from datastore.markets import ensure_markets
 from datastore.models import DynamicTopic, Market, Stream
+from datastore.reference.markets import ensure_markets
+from datastore.streams import lifecycle, topics
 from tests.api.test_admin import page
 
 LIST = reverse("admin:datastore_stream_changelist")
@@ -25,11 +25,11 @@ LIST = reverse("admin:datastore_stream_changelist")
 @pytest.fixture
 def stream(market: Market) -> Stream:
     """A stream whose topic's actors were told, and one that has not told yet."""
-    made, _ = streams.ask(market, "5m", by="key grafana")
-    topic = dynamic_topics.make(made.pk)
+    made, _ = lifecycle.ask(market, "5m", by="key grafana")
+    topic = topics.make(made.pk)
     assert topic is not None
     DynamicTopic.objects.update(created_at=Now(), creator="producer-topic-1")
-    dynamic_topics.notify(topic)
+    topics.notify(topic)
     DynamicTopic.objects.update(routed_at=Now(), producer="producer-live-1")
     return Stream.objects.get()
 
@@ -53,8 +53,8 @@ def test_a_topic_s_page_shows_its_steps_and_its_streams(root: Client, stream: St
 
 
 def test_streams_are_ended_by_those_who_may(root: Client, stream: Stream, market: Market) -> None:
-    over, _ = streams.ask(market, "1d", by="key a")
-    streams.end(over.pk, by="key a")
+    over, _ = lifecycle.ask(market, "1d", by="key a")
+    lifecycle.end(over.pk, by="key a")
     html = end(root, stream.pk, over.pk).content.decode()
     assert "1 ended" in html and "1 had ended before" in html
     found = Stream.objects.get(pk=stream.pk)
@@ -77,7 +77,7 @@ def test_lists_cost_no_more_queries_with_many_rows(
     django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:
     for made in ensure_markets([f"kraken:A{number}-EUR" for number in range(20)]):
-        dynamic_topics.make(streams.ask(made, "1m", by="key a")[0].pk)
+        topics.make(lifecycle.ask(made, "1m", by="key a")[0].pk)
     for model in (Stream, DynamicTopic):
         with django_assert_max_num_queries(12):
             assert page(root, model).count("-EUR") >= 20
@@ -90,11 +90,11 @@ def test_the_coordinator_s_page_shows_what_is_in_hand_what_waits_and_what_retire
 ) -> None:
     coordinator = Coordinator.objects.create(name="coordinator-1")
     eth, kraken = ensure_markets(["coinbase:ETH-USD", "kraken:BTC-USD"])
-    waits, _ = streams.ask(eth, "1h", by="key a")
-    failed, _ = streams.ask(kraken, "1m", by="key a")
-    given_up = dynamic_topics.make(failed.pk)
+    waits, _ = lifecycle.ask(eth, "1h", by="key a")
+    failed, _ = lifecycle.ask(kraken, "1m", by="key a")
+    given_up = topics.make(failed.pk)
     assert given_up is not None
-    dynamic_topics.fail(given_up.pk, "nobody came")
+    topics.fail(given_up.pk, "nobody came")
     html = page(root, Coordinator, "change", coordinator.pk)
     order = [str(stream.topic), f"stream {waits.pk}:", f"stream {failed.pk}:", given_up.name]
     places = [html.index(one) for one in order]
@@ -109,7 +109,7 @@ def test_an_idle_coordinator_s_queue_is_empty(root: Client) -> None:
 
 def test_status_shows_alive_streams_with_their_lease_and_counts_the_failed(stream: Stream, market: Market) -> None:
     Stream.objects.update(lease_until=Now() + timedelta(minutes=30, seconds=30))
-    gone, _ = streams.ask(market, "1d", by="key a")
+    gone, _ = lifecycle.ask(market, "1d", by="key a")
     Stream.objects.filter(pk=gone.pk).update(state="failed")
     told = overview(160)
     (line,) = [line for line in told.splitlines() if "coinbase:BTC-USD 5m" in line]

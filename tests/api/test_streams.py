@@ -17,12 +17,14 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from coordination.models import Coordinator
-from datastore import clock, datastore_actor, dynamic_topics, streams
-from datastore.feeds import note_acknowledged, note_read
-from datastore.markets import ensure_markets
+from datastore import datastore_actor
+from datastore.access.stream_tickets import read_ticket
+from datastore.coverage.feed_progress import note_acknowledged, note_read
 from datastore.models import DynamicTopic, FetchRequest, FetchSpending, Market, Stream
-from datastore.pairs import Listed, take
-from datastore.push.tickets import read_ticket
+from datastore.reference import provider_clock
+from datastore.reference.markets import ensure_markets
+from datastore.reference.pairs import Listed, take
+from datastore.streams import lifecycle, topics
 from tests.api import rows
 from tests.api.rows import BEGAN, MINUTE, SYMBOL, Feed, at, store
 
@@ -72,12 +74,12 @@ def asked(timeframe: str = "1m", symbol: str = SOL) -> dict[str, str]:
 
 def brought_live(number: int) -> DynamicTopic:
     """Play the Coordinator and the actors that it tells."""
-    topic = dynamic_topics.make(number)
+    topic = topics.make(number)
     assert topic is not None
     DynamicTopic.objects.update(created_at=Now(), creator="producer-topic-2")
-    dynamic_topics.notify(topic)
+    topics.notify(topic)
     DynamicTopic.objects.update(routed_at=Now(), producer="producer-live-1", subscribed_at=Now(), consumer="host:7:7")
-    dynamic_topics.go_live(topic)
+    topics.go_live(topic)
     return DynamicTopic.objects.get(pk=topic.pk)
 
 
@@ -115,9 +117,9 @@ def test_every_step_is_shown_with_its_time_and_its_actor(writer: Writer, listed:
     }
     assert steps(shown) == taken
     writer.ask("DELETE", f"/{number}", status=202)
-    dynamic_topics.retire(topic.pk)
+    topics.retire(topic.pk)
     DynamicTopic.objects.update(route_ended_at=Now(), drained_at=Now())
-    dynamic_topics.note_deleted(topic.pk)
+    topics.note_deleted(topic.pk)
     ended = {
         "ended": "key writer",
         "topic_retiring": "coordinator",
@@ -252,9 +254,9 @@ def test_a_stream_that_is_not_there_is_404(writer: Writer, market: Market, metho
 def test_a_failed_stream_says_why_and_by_what_it_ended(writer: Writer, listed: Market) -> None:
     number = writer.post(asked())["id"]
     for _ in range(3):
-        topic = dynamic_topics.make(number)
+        topic = topics.make(number)
         assert topic is not None
-        dynamic_topics.fail(topic.pk, "no Producer took it up")
+        topics.fail(topic.pk, "no Producer took it up")
     shown = writer.ask("GET", f"/{number}")
     assert (shown["state"], shown["attempts"], shown["error"]) == ("failed", 3, "no Producer took it up")
     assert steps(shown)["ended"] == "failed after 3 tries"
@@ -286,7 +288,7 @@ def test_many_streams_cost_no_more_queries_than_one(
     client: Client, market: Market, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for made in ensure_markets([f"kraken:A{number}-EUR" for number in range(20)]):
-        dynamic_topics.make(streams.ask(made, "1m", by="key a")[0].pk)
+        topics.make(lifecycle.ask(made, "1m", by="key a")[0].pk)
     with django_assert_num_queries(4):  # streams, their progress, provider, its time
         assert len(rows.body_of(client, ADDRESS)["streams"]) == 20
 
@@ -294,7 +296,7 @@ def test_many_streams_cost_no_more_queries_than_one(
 def test_lag_is_what_is_acknowledged_and_not_stored_and_the_newest_candle_is_its_timeframe_s(
     client: Client, market: Market
 ) -> None:
-    stream, _ = streams.ask(market, "5m", by="key a")
+    stream, _ = lifecycle.ask(market, "5m", by="key a")
     topic = brought_live(stream.pk)
     feed, name = Feed(feed=f"{topic.name}/one"), f"{topic.name}/one"
 
@@ -308,7 +310,7 @@ def test_lag_is_what_is_acknowledged_and_not_stored_and_the_newest_candle_is_its
     opens = at(420) // 300_000_000 * 300_000
     assert shown() == (7000, opens, "99.5")
     store(feed.watermark(447))
-    note_read(topic.name, clock.database_now())
+    note_read(topic.name, provider_clock.database_now())
     assert shown() == (0, opens, "99.5")
-    streams.end(stream.pk, by="key a")
+    lifecycle.end(stream.pk, by="key a")
     assert shown() == (None, None, None)

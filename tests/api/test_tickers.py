@@ -5,9 +5,9 @@ from decimal import Decimal
 import pytest
 from django.test import Client
 
-from datastore.markets import unfollow
 from datastore.models import Market
-from datastore.pairs import Listed, take
+from datastore.reference.markets import unfollow
+from datastore.reference.pairs import Listed, take
 from tests.api.rows import SYMBOL, Feed, at, body_of, store
 
 ETH = "coinbase:ETH-USD"

@@ -20,9 +20,10 @@ from django.utils import timezone
 from django_redis import get_redis_connection
 
 from coordination.models import Coordinator
-from datastore import datastore_actor, waiting
+from datastore import datastore_actor
 from datastore.api.instants import to_ms
 from datastore.models import Coverage, DatastoreRequest, FetchRequest, GapRepair, Market, ProviderCandle
+from datastore.requests import wake
 from tests.api.fetching import ADDRESS, AT_ONCE, START, STATES, STOP, bring, events_of, finish, request_of
 from tests.api.rows import MINUTE, SYMBOL, at, body_of
 
@@ -183,7 +184,7 @@ def test_a_reader_waits_for_its_data_and_gets_all_of_it(
     def work() -> None:
         bring(market)
         if rings:
-            get_redis_connection("default").publish(waiting.CHANNEL, "1")
+            get_redis_connection("default").publish(wake.CHANNEL, "1")
 
     begun = monotonic()
     with meanwhile(work):
@@ -216,7 +217,7 @@ def test_askers_at_once_share_one_fetch_and_few_of_them_wait(market: Market, coo
         answers = list(pool.map(ask, [2] * 6))
     assert FetchRequest.objects.count() == 1
     assert {status for status, _ in answers} == {202}
-    assert sum(spent >= 2 for _, spent in answers) == waiting.THREADS // 4
+    assert sum(spent >= 2 for _, spent in answers) == wake.THREADS // 4
 
 
 def post(client: Client, body: Any, token: bool = True, kind: str = "application/json") -> tuple[int, Any]:

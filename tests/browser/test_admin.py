@@ -12,7 +12,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from actor_runtime.models import TransitionLog
 from consumers.models import FixedTopicConsumer
-from datastore.markets import ensure_markets
+from datastore.reference.markets import ensure_markets
 from ingestion.models import Producer
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

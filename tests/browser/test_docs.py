@@ -7,7 +7,7 @@ from playwright.sync_api import Page
 
 from datastore.api.params import CANDLES
 from datastore.api.schemas.operations import OPERATIONS
-from datastore.markets import ensure_markets
+from datastore.reference.markets import ensure_markets
 from tests.browser.test_admin import OVERFLOW, browser, chromium
 
 __all__ = ["chromium"]  # the fixture that skips where there is no Chromium

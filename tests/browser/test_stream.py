@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page
 
-from datastore.push import tickets
+from datastore.access import stream_tickets
 from tests.browser.test_admin import browser, chromium
 from tests.datastore.conftest import ProviderTime, provider_time
 from tests.push.serving import streaming
@@ -57,7 +57,7 @@ def test_a_browser_follows_the_redirect_and_comes_back_by_itself_to_where_it_was
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{page_at}/health/live")
         with streaming(settings) as server:
-            monkeypatch.setattr(tickets, "LIFETIME", 1)  # so that it comes back with one that has run out
+            monkeypatch.setattr(stream_tickets, "LIFETIME", 1)  # so that it comes back with one that has run out
             page.evaluate(FOLLOW, address)
             until("a snapshot", lambda: told(page, "snapshot"), SOON)
             outside(world.trade, 0, 11)

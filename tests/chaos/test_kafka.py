@@ -19,8 +19,8 @@ from kafka.errors import KafkaError
 
 from consumers.fixed_consumer_actor import GROUP
 from consumers.models import FixedTopicConsumer
-from datastore.markets import ensure_markets
 from datastore.models import Candle, Coverage, Tick
+from datastore.reference.markets import ensure_markets
 from streaming.broker import Message, Publisher
 from streaming.errors import PublishFailed, StreamUnavailable
 from streaming.kafka.broker import KafkaBroker

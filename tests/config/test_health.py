@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from datastore.provider import remember_provider
+from datastore.reference.provider import remember_provider
 
 
 @pytest.mark.django_db

@@ -25,8 +25,8 @@ from actor_runtime.redaction import keep_secret, without_secrets
 from config.logs import formatter
 from config.supervision.embedded_servers import free_port
 from config.supervision.processes import CELERY, web_program
-from datastore.markets import ensure_markets
 from datastore.models import FetchRequest
+from datastore.reference.markets import ensure_markets
 from tests.api import rows
 
 KEY = "sesame-open-9"

@@ -21,12 +21,12 @@ from config.monitoring.request_timing import route_label
 from consumers.fixed_consumer_actor import GROUP
 from consumers.models import DynamicTopicConsumer
 from coordination.schedules import ensure_schedules
-from datastore import dynamic_topics, streams
+from datastore.access.api_keys import make_key
 from datastore.api.urls import urlpatterns
 from datastore.dead_letters import Letter, bury_all, reason_class
-from datastore.keys import make_key
-from datastore.markets import ensure_markets
 from datastore.models import ApiKey, FetchRequest, GapRepair, Market
+from datastore.reference.markets import ensure_markets
+from datastore.streams import lifecycle, topics
 from ingestion.live.metrics import count_trades
 from ingestion.models import Producer
 from metering import table
@@ -191,9 +191,9 @@ def test_a_database_that_is_away_leaves_the_counters(client: Client, market: Mar
 
 def test_streams_and_topics_are_told_by_state(client: Client, market: Market) -> None:
     for timeframe in ("1m", "5m", "1h"):
-        made, _ = streams.ask(market, timeframe, by="key a")
-    streams.end(made.pk, by="key a")
-    dynamic_topics.make(made.pk - 1)
+        made, _ = lifecycle.ask(market, timeframe, by="key a")
+    lifecycle.end(made.pk, by="key a")
+    topics.make(made.pk - 1)
     found = scraped(client)
     assert [value(found, "streams", state=state) for state in ("requested", "live", "ended", "failed")] == [2, 0, 1, 0]
     assert value(found, "dynamic_topics", state="creating") == 1

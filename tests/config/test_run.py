@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 
 from config.supervision.embedded_servers import free_port
 from datastore.models import FetchRequest, Market
-from datastore.provider import current_provider
+from datastore.reference.provider import current_provider
 
 NAMES = ("coinbase:BTC-USD", "kraken:ETH-EUR")
 

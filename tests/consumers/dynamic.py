@@ -14,8 +14,8 @@ from actor_runtime.loop.pool_loop import Host
 from consumers.dynamic_consumer_actor import DynamicTopicsWork
 from consumers.fixed_consumer_actor import GROUP
 from consumers.models import DynamicTopicConsumer
-from datastore.markets import ensure_markets
 from datastore.models import DynamicTopic
+from datastore.reference.markets import ensure_markets
 from streaming.broker import Broker, Message
 from streaming.broker_factory import connect
 from streaming.records import LiveRecord, encode

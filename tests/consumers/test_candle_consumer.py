@@ -11,10 +11,10 @@ from django_redis import get_redis_connection
 from actor_runtime.loop.runner import Runner
 from consumers.fixed_consumer_actor import GROUP, FixedTopicWork
 from consumers.models import FixedTopicConsumer
-from datastore import fetches
-from datastore.cache import key_of
-from datastore.markets import ensure_markets
+from datastore.backfill import fetch_queue
+from datastore.ingest.market_cache import key_of
 from datastore.models import Coverage, DeadLetter, FetchRequest, Market, ProviderCandle
+from datastore.reference.markets import ensure_markets
 from streaming.broker import Broker, Message
 from streaming.broker_factory import connect
 from streaming.history_records import HistoryRecord, encode_history
@@ -40,9 +40,9 @@ def publish(broker: Broker, *records: HistoryRecord) -> None:
 
 def published_request() -> FetchRequest:
     """Return a request for five minutes whose job has published all of it."""
-    (request,) = fetches.ask(Market.objects.get(), 60, moment(NOON), moment(NOON + 5 * MINUTE), 0)
-    fetches.start(request.pk, "job")
-    fetches.published(request.pk, "job")
+    (request,) = fetch_queue.ask(Market.objects.get(), 60, moment(NOON), moment(NOON + 5 * MINUTE), 0)
+    fetch_queue.start(request.pk, "job")
+    fetch_queue.published(request.pk, "job")
     return request
 
 

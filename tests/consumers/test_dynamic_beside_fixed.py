@@ -12,10 +12,10 @@ from django_redis import get_redis_connection
 
 from actor_runtime.loop.runner import Runner
 from consumers.fixed_consumer_actor import FixedTopicWork
-from datastore.markets import ensure_markets
-from datastore.merge import read_series
+from datastore.ingest.live_write import digest
 from datastore.models import Coverage, DynamicTopic, Market, Tick
-from datastore.writes import digest
+from datastore.reference.markets import ensure_markets
+from datastore.series.reader import read_series
 from streaming.broker import Message
 from streaming.records import FeedOpened, LiveRecord, Trade, Watermark, encode
 from tests.consumers.dynamic import broker, host, make_topics, name_of, publish, step_until, symbol, unread

@@ -14,8 +14,8 @@ from actor_runtime.ownership.process_identity import this_process
 from actor_runtime.ownership.rebalancing import rows_at_work
 from consumers import topic_acks
 from consumers.models import DynamicTopicConsumer
-from datastore import cache
-from datastore.cache import key_of
+from datastore.ingest import market_cache
+from datastore.ingest.market_cache import key_of
 from datastore.models import Coverage, DeadLetter, DynamicTopic, Tick
 from streaming.broker import Message
 from tests.consumers.dynamic import (
@@ -200,7 +200,7 @@ def test_a_cache_that_is_away_holds_no_trade_back(monkeypatch: pytest.MonkeyPatc
     ours = host()
     step_until(all_consuming(2), ours)
     with monkeypatch.context() as patch:
-        patch.setattr(cache, "get_redis_connection", lambda _: Redis(host="127.0.0.1", port=1))
+        patch.setattr(market_cache, "get_redis_connection", lambda _: Redis(host="127.0.0.1", port=1))
         for half in (slice(0, 11), slice(11, 21)):
             before = Tick.objects.count()
             for number in range(2):

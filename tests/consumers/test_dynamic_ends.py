@@ -11,7 +11,7 @@ from django_redis import get_redis_connection
 
 from actor_runtime.models import TransitionLog
 from consumers.models import DynamicTopicConsumer
-from datastore.feeds import note_acknowledged
+from datastore.coverage.feed_progress import note_acknowledged
 from datastore.models import DynamicTopic, Feed, Tick
 from tests.consumers.dynamic import (
     all_consuming,

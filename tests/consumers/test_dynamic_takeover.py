@@ -22,8 +22,8 @@ from actor_runtime.models import TransitionLog
 from actor_runtime.ownership.process_identity import this_process
 from consumers import batch_store
 from consumers.fixed_consumer_actor import GROUP
+from datastore.ingest.live_write import digest
 from datastore.models import Coverage, DynamicTopic, Tick
-from datastore.writes import digest
 from tests.consumers.dynamic import (
     all_consuming,
     broker,

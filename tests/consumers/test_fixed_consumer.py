@@ -19,12 +19,12 @@ from actor_runtime.loop.runner import Runner
 from actor_runtime.models import TransitionLog
 from consumers.fixed_consumer_actor import GROUP, FixedTopicWork
 from consumers.models import FixedTopicConsumer
-from datastore import cache
-from datastore.cache import key_of
-from datastore.feeds import note_acknowledged
-from datastore.markets import ensure_markets
+from datastore.coverage.feed_progress import note_acknowledged
+from datastore.ingest import market_cache
+from datastore.ingest.live_write import digest
+from datastore.ingest.market_cache import key_of
 from datastore.models import Candle, Coverage, DeadLetter, Feed, Tick
-from datastore.writes import digest
+from datastore.reference.markets import ensure_markets
 from streaming.broker import Broker, Message
 from streaming.broker_factory import connect
 from streaming.records import LiveRecord, encode
@@ -153,7 +153,7 @@ def test_a_cache_that_is_away_holds_no_trade_back_and_is_written_when_it_is_ther
 ) -> None:
     runner = Runner(FixedTopicWork(TOPIC), Event())
     with monkeypatch.context() as patch:
-        patch.setattr(cache, "get_redis_connection", lambda _: Redis(host="127.0.0.1", port=1))
+        patch.setattr(market_cache, "get_redis_connection", lambda _: Redis(host="127.0.0.1", port=1))
         for half, trades in ((session_records()[:31], 15), (session_records()[31:], 30)):
             publish(broker, half)
             step_until(runner, lambda wanted=trades: Tick.objects.count() == wanted)  # type: ignore[misc]

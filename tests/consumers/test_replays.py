@@ -8,10 +8,10 @@ import pytest
 from django.conf import settings
 from django_redis import get_redis_connection
 
-from datastore.markets import ensure_markets
+from datastore.dead_letters import NotReplayable, replay
+from datastore.ingest.live_write import digest
 from datastore.models import Candle, Coverage, DeadLetter, FeedPosition, Market, Tick
-from datastore.replays import NotReplayable, replay
-from datastore.writes import digest
+from datastore.reference.markets import ensure_markets
 from streaming.broker import Broker, Message
 from streaming.broker_factory import connect
 from streaming.records import LiveRecord

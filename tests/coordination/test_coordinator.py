@@ -22,9 +22,9 @@ from actor_runtime.ownership.claims import add_row
 from coordination.coordinator_actor import CoordinatorWork, tell_worker
 from coordination.dispatch import QueueAway
 from coordination.models import Coordinator
-from datastore.fetches import HANDED_OUT
-from datastore.markets import ensure_markets
+from datastore.backfill.fetch_queue import HANDED_OUT
 from datastore.models import FetchRequest
+from datastore.reference.markets import ensure_markets
 from tests.actors.work import Hands
 from tests.coordination.test_fetches import request
 

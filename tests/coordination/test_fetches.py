@@ -11,10 +11,10 @@ from django_redis import get_redis_connection
 
 from actor_runtime.ownership.process_identity import this_process
 from coordination.dispatch import LOOK_BACK_EVERY, WAKE, Dispatch, QueueAway
-from datastore import fetches
+from datastore.backfill import fetch_queue
 from datastore.datastore_actor import State as RequestState
-from datastore.markets import ensure_markets
 from datastore.models import DatastoreRequest, FetchRequest, Market
+from datastore.reference.markets import ensure_markets
 from ingestion.models import Producer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -94,7 +94,7 @@ def test_no_more_requests_are_under_way_than_there_are_producers_and_the_next_on
     desk = Desk(pool=2)
     assert desk.turn() == [first, second]
     assert desk.turn() == []
-    fetches.start(first, "producer-history-1")
+    fetch_queue.start(first, "producer-history-1")
     assert desk.turn() == []
     end(first)
     assert desk.turn() == [third]
@@ -108,7 +108,7 @@ def test_a_request_that_the_worker_never_begins_is_told_again_and_not_before_its
     assert desk.turn() == [pk]
     assert desk.turn(later=5) == []
     FetchRequest.objects.update(next_try=Now())
-    assert desk.turn(later=fetches.HANDED_OUT.total_seconds()) == [pk]
+    assert desk.turn(later=fetch_queue.HANDED_OUT.total_seconds()) == [pk]
 
 
 def test_a_request_in_its_back_off_is_left_alone(market: Market) -> None:

@@ -12,9 +12,9 @@ from actor_runtime.models import TransitionLog
 from config.supervision.first_start import ask_for_newest
 from consumers.models import DynamicTopicConsumer
 from coordination.tasks import refresh, sweep, trim_logs
-from datastore.asks import NEWEST, ask_newest
-from datastore.markets import ensure_markets
+from datastore.backfill.newest import NEWEST, ask_newest
 from datastore.models import FetchRequest
+from datastore.reference.markets import ensure_markets
 from ingestion.models import Producer
 from tests.coordination.test_fetches import NOON, request
 

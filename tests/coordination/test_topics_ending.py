@@ -8,8 +8,9 @@ import pytest
 from django.db.models.functions import Now
 
 from coordination.models import Coordinator
-from datastore import feeds, streams
+from datastore.coverage import feed_progress
 from datastore.models import DynamicTopic, Stream
+from datastore.streams import lifecycle
 from streaming.memory import MemoryBroker
 from tests.coordination.topic_actors import (
     ACTIVE,
@@ -36,7 +37,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 def test_a_deleted_stream_s_topic_ends_in_order(coordinator: Coordinating) -> None:
     made = stream()
     topic = coordinator.bring_live()
-    streams.end(made.pk, by="key a")
+    lifecycle.end(made.pk, by="key a")
     assert coordinator.steps(2) == ACTIVE
     assert newest().state == "retiring" and newest().error is None
     DynamicTopic.objects.update(route_ended_at=Now())
@@ -52,7 +53,7 @@ def test_a_deleted_stream_s_topic_ends_in_order(coordinator: Coordinating) -> No
 def test_a_topic_stays_as_long_as_one_stream_of_its_market_does(coordinator: Coordinating) -> None:
     first, second = stream(), stream(timeframe="1d")
     coordinator.bring_live()
-    streams.end(first.pk, by="key a")
+    lifecycle.end(first.pk, by="key a")
     coordinator.steps(2)
     assert newest().state == "live"
     Stream.objects.filter(pk=second.pk).update(lease_until=Now() - timedelta(seconds=1))
@@ -74,15 +75,18 @@ def test_a_lease_runs_out_in_error_too(coordinator: Coordinating) -> None:
 def test_actors_that_never_answer_are_not_waited_for_for_ever(coordinator: Coordinating) -> None:
     made = stream()
     topic = coordinator.bring_live()
-    feeds.note_acknowledged(f"{topic.name}/one", datetime.now(UTC), markets=[made.market.symbol])
-    streams.end(made.pk, by="key a")
+    feed_progress.note_acknowledged(f"{topic.name}/one", datetime.now(UTC), markets=[made.market.symbol])
+    lifecycle.end(made.pk, by="key a")
     coordinator.steps(2)
     assert newest().state == "retiring"
-    assert feeds.acknowledged_until(made.market) is not None
+    assert feed_progress.acknowledged_until(made.market) is not None
     long_ago("retiring_at")
     coordinator.steps()
     assert (newest().state, admin().topics()) == ("retired", set())
-    assert feeds.acknowledged_until(made.market) is None  # what nobody read is a hole now, and no longer on its way
+    # What nobody read is a gap now, and no longer on its way.
+    assert (
+        feed_progress.acknowledged_until(made.market) is None
+    )  # what nobody read is a hole now, and no longer on its way
 
 
 def test_a_topic_that_is_gone_at_the_broker_is_deleted_all_the_same(
@@ -91,7 +95,7 @@ def test_a_topic_that_is_gone_at_the_broker_is_deleted_all_the_same(
     made = stream()
     coordinator.bring_live()
     broker.lose_everything()
-    streams.end(made.pk, by="key a")
+    lifecycle.end(made.pk, by="key a")
     coordinator.steps(2)
     end_parts()
     coordinator.steps()
@@ -103,7 +107,7 @@ def test_a_broker_that_is_away_is_waited_for_in_the_state_at_hand(
 ) -> None:
     made = stream()
     first = coordinator.bring_live()
-    streams.end(made.pk, by="key a")
+    lifecycle.end(made.pk, by="key a")
     coordinator.steps(2)
     end_parts()
     broker.go_away("unplugged")
@@ -127,7 +131,7 @@ def test_a_broker_that_is_away_is_waited_for_in_the_state_at_hand(
 def test_a_stream_deleted_while_its_topic_is_made_leaves_nothing(coordinator: Coordinating, state: str) -> None:
     made = stream()
     coordinator.reach(state)
-    streams.end(made.pk, by="key a")
+    lifecycle.end(made.pk, by="key a")
     assert coordinator.steps() == state
     if state == PROCESSING:
         create()
@@ -141,7 +145,7 @@ def test_a_stream_deleted_while_its_topic_is_made_leaves_nothing(coordinator: Co
 
 
 def test_a_stream_deleted_before_its_turn_makes_no_topic(coordinator: Coordinating) -> None:
-    streams.end(stream().pk, by="key a")
+    lifecycle.end(stream().pk, by="key a")
     assert coordinator.steps(2) == ACTIVE
     assert not DynamicTopic.objects.exists()
 
@@ -151,7 +155,7 @@ def test_a_stream_deleted_between_two_tries_is_not_tried_again(coordinator: Coor
     coordinator.reach(PROCESSING)
     DynamicTopic.objects.update(create_error="refused")
     coordinator.steps()
-    streams.end(made.pk, by="key a")
+    lifecycle.end(made.pk, by="key a")
     assert coordinator.steps(3, later=5) == ACTIVE
     assert (newest().state, DynamicTopic.objects.count(), state_of(made)) == ("retired", 1, "ended")
 
@@ -159,7 +163,7 @@ def test_a_stream_deleted_between_two_tries_is_not_tried_again(coordinator: Coor
 def test_a_market_asked_for_again_while_its_topic_retires_gets_another_one(coordinator: Coordinating) -> None:
     made = stream()
     first = coordinator.bring_live()
-    streams.end(made.pk, by="key a")
+    lifecycle.end(made.pk, by="key a")
     coordinator.steps(2)
     again = stream()
     assert again.pk != made.pk

@@ -11,8 +11,8 @@ from django.db.models.functions import Now
 from actor_runtime.models import TransitionLog
 from consumers.models import DynamicTopicConsumer
 from coordination.models import Coordinator
-from datastore.markets import kept
 from datastore.models import DynamicTopic, FetchRequest, Stream
+from datastore.reference.markets import kept
 from ingestion.models import Producer
 from tests.coordination.test_coordinator import unreachable
 from tests.coordination.test_fetches import request

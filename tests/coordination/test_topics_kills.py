@@ -13,8 +13,8 @@ from actor_runtime.errors import Fenced
 from actor_runtime.manual_reset import reset
 from actor_runtime.models import TransitionLog
 from coordination.models import Coordinator
-from datastore import streams
 from datastore.models import DynamicTopic, FetchRequest, Stream
+from datastore.streams import lifecycle
 from tests.coordination.test_fetches import request
 from tests.coordination.topic_actors import (
     ACTIVE,
@@ -169,7 +169,7 @@ def test_killed_while_a_topic_retires_the_next_one_deletes_it() -> None:
     made = stream()
     before = Coordinating()
     before.bring_live()
-    streams.end(made.pk, by="key a")
+    lifecycle.end(made.pk, by="key a")
     before.steps(2)
     after = successor()
     end_parts()

@@ -17,8 +17,8 @@ from django_redis import get_redis_connection
 
 from actor_runtime.models import TransitionLog
 from coordination.models import Coordinator
-from datastore import streams
 from datastore.models import DynamicTopic, Stream
+from datastore.streams import lifecycle
 from streaming.broker_factory import connect
 from tests.consumers.test_fixed_consumer import database_url
 from tests.coordination.topic_actors import ACTIVE, NOTIFYING, PROCESSING, acknowledge, end_parts, state_of, stream
@@ -83,7 +83,7 @@ def test_a_stream_becomes_live_and_ends_although_its_coordinator_is_killed(start
     until("live", lambda: state_of(made) == "live", PATIENCE)
     assert Coordinator.objects.get().state == ACTIVE
     assert (DynamicTopic.objects.get().state, Stream.objects.get().attempts) == ("live", 0)
-    streams.end(made.pk, by="key a")
+    lifecycle.end(made.pk, by="key a")
     until("retiring", lambda: DynamicTopic.objects.get().state == "retiring", PATIENCE)
     end_parts()
     until("deleted", lambda: DynamicTopic.objects.get().state == "retired", PATIENCE)

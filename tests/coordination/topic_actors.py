@@ -17,9 +17,9 @@ from actor_runtime.models import TransitionLog
 from actor_runtime.ownership.claims import add_row, claim
 from coordination.coordinator_actor import CoordinatorWork
 from coordination.models import Coordinator
-from datastore import streams
-from datastore.markets import ensure_markets, unfollow
 from datastore.models import DynamicTopic, Market, Stream
+from datastore.reference.markets import ensure_markets, unfollow
+from datastore.streams import lifecycle
 from streaming.broker_factory import connect
 from tests.actors.work import Hands
 
@@ -33,7 +33,7 @@ def stream(symbol: str = BTC, timeframe: str = "1m") -> Stream:
     """Ask for a stream of a market that is not followed."""
     (market,) = ensure_markets([symbol])
     unfollow(market)
-    return streams.ask(Market.objects.get(pk=market.pk), timeframe, by="key a")[0]
+    return lifecycle.ask(Market.objects.get(pk=market.pk), timeframe, by="key a")[0]
 
 
 def state_of(made: Stream) -> str:

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from django.db import transaction
 
-from datastore.history import store_history
-from datastore.writes import StoreResult
+from datastore.backfill.store import store_history
+from datastore.ingest.live_write import StoreResult
 from streaming.history_records import FetchDone, FetchFailed, HistoryRecord, ProviderCandle, ProviderSpan
 from tests.datastore.records import BTC, MINUTE
 

@@ -7,8 +7,8 @@ import pytest
 from django.db import connection
 from hypothesis import HealthCheck, settings
 
-from datastore.clock import save_clock
-from datastore.queries import execute, fetch_value
+from datastore.db.queries import execute, fetch_value
+from datastore.reference.provider_clock import save_clock
 from tests.datastore.records import micros, moment
 
 # One database for all examples of a test: each makes markets of its own, so nothing is left over that another sees.

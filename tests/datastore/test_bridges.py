@@ -6,9 +6,9 @@ import pytest
 from django.db import transaction
 from msgspec import structs
 
-from datastore.markets import ensure_markets
+from datastore.ingest.live_write import store_live
 from datastore.models import Coverage, Market
-from datastore.writes import store_live
+from datastore.reference.markets import ensure_markets
 from streaming.records import LiveRecord, Trade
 from tests.datastore.records import BTC, NOON, SECOND, closed, moment, opened, trade, watermark
 

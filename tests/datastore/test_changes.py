@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 import pytest
 from django.db import transaction
 
-from datastore.changes import KEPT, forget_old_changes
-from datastore.markets import ensure_markets, unfollow
+from datastore.backfill.gap_repair import scan
+from datastore.ingest.live_write import store_live
 from datastore.models import CoverageChange, GapRepair, Market
-from datastore.repair import scan
-from datastore.writes import store_live
+from datastore.models.coverage import CHANGES_KEPT_VERSIONS
+from datastore.reference.markets import ensure_markets, unfollow
 from tests.datastore.answers import answered, failed, store
 from tests.datastore.conftest import ProviderTime
 from tests.datastore.records import BTC, MINUTE, NOON, closed, moment, opened, watermark
@@ -92,6 +92,6 @@ def test_what_nobody_may_ask_for_any_more_is_forgotten(market: Market) -> None:
     store(answered(NOON, NOON + 10 * MINUTE))
     store(answered(NOON + 10 * MINUTE, NOON + 12 * MINUTE))
     first, second = CoverageChange.objects.order_by("version").values_list("version", flat=True)
-    Market.objects.update(version=first + KEPT)
-    assert forget_old_changes() == 1
+    Market.objects.update(version=first + CHANGES_KEPT_VERSIONS)
+    assert CoverageChange.forget_old() == 1
     assert list(CoverageChange.objects.values_list("version", flat=True)) == [second]

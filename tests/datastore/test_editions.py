@@ -11,8 +11,8 @@ from django.db import connection
 from config import checks
 from config.supervision import first_start
 from config.supervision.errors import StartError
-from datastore import rollups
-from datastore.editions import HINTS, Case, Standing, standing
+from datastore.engines import rollups
+from datastore.engines.edition import HINTS, Case, Standing, standing
 
 PLAIN = Standing(turned=False, loaded=False, license=None, version=None)
 READY = Standing(turned=False, loaded=True, license="timescale", version="2.28.3")

@@ -14,13 +14,13 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection, connections
 
-from datastore import export as reading
 from datastore.api.series import COLUMNS
-from datastore.markets import ensure_markets
-from datastore.merge import read_series
+from datastore.db.queries import fetch_value
 from datastore.models import Market
-from datastore.queries import fetch_value
-from datastore.shapes import CSV
+from datastore.reference.markets import ensure_markets
+from datastore.series import export as reading
+from datastore.series.reader import read_series
+from datastore.series.row_format import CSV
 from tests.datastore.conftest import ProviderTime
 from tests.datastore.records import BTC, MINUTE, NOON, SECOND, closed, moment, opened, trade, watermark
 from tests.datastore.test_merge import store

@@ -7,10 +7,10 @@ import pytest
 from django.db import connection
 from django.db.models.functions import Now
 
-from datastore import fetches
-from datastore.fetches import Purpose, State, ask, missing
-from datastore.markets import ensure_markets
+from datastore.backfill import fetch_queue
+from datastore.backfill.fetch_queue import Purpose, State, ask, missing
 from datastore.models import Coverage, FetchRequest, GapRepair, Market
+from datastore.reference.markets import ensure_markets
 from tests.datastore.conftest import ProviderTime
 from tests.datastore.records import BTC, MINUTE, NOON, SECOND, micros, moment
 
@@ -36,7 +36,7 @@ def covered(market: Market, start: int, stop: int, resolution: int = 60, source:
     )
 
 
-def in_minutes(spans: list[fetches.Span]) -> list[tuple[int, int]]:
+def in_minutes(spans: list[fetch_queue.Span]) -> list[tuple[int, int]]:
     return [((micros(low) - NOON) // MINUTE, (micros(high) - NOON) // MINUTE) for low, high in spans]
 
 
@@ -86,7 +86,7 @@ def test_before_the_first_stamp_the_databases_clock_says_what_may_be_asked(provi
 def test_nothing_is_asked_for_twice(btc: Market) -> None:
     first = asked(btc, 0, 60)
     assert asked(btc, 0, 60) == asked(btc, 10, 20) == first
-    fetches.start(first[0], "job")
+    fetch_queue.start(first[0], "job")
     second = asked(btc, -30, 90)
     assert second[0] == first[0] and len(second) == 3
     assert spans_of_all() == [(-30, 0), (0, 60), (60, 90)]
@@ -96,9 +96,9 @@ def test_nothing_is_asked_for_twice(btc: Market) -> None:
 def test_a_waiting_reader_hurries_what_is_under_way(btc: Market) -> None:
     slow = asked(btc, 0, 60, Purpose.BACKFILL)
     other = asked(btc, 60, 90, Purpose.GAP)
-    assert [one.pk for one in fetches.due(5)] == other + slow
+    assert [one.pk for one in fetch_queue.due(5)] == other + slow
     asked(btc, 0, 10, Purpose.READER)
-    assert [one.pk for one in fetches.due(5)] == slow + other
+    assert [one.pk for one in fetch_queue.due(5)] == slow + other
     asked(btc, 0, 10, Purpose.BACKFILL)
     assert FetchRequest.objects.get(pk=slow[0]).purpose == Purpose.READER
 
@@ -115,9 +115,9 @@ def test_a_request_that_has_not_begun_grows_over_its_neighbours() -> None:
     first = asked(market, 0, 60)
     assert asked(market, -30, 90) == asked(market, 90, 100) == first
     assert spans_of_all() == [(-30, 100)]
-    assert len(asked(market, 100, 100 + fetches.PAGE)) == 1
+    assert len(asked(market, 100, 100 + fetch_queue.PAGE)) == 1
     assert len(asked(market, -40, -30, Purpose.BACKFILL)) == 1
-    assert spans_of_all() == [(-40, -30), (-30, 100), (100, 100 + fetches.PAGE)]
+    assert spans_of_all() == [(-40, -30), (-30, 100), (100, 100 + fetch_queue.PAGE)]
 
 
 def _ask_and_close(market: Market) -> list[int]:
@@ -144,42 +144,42 @@ def test_a_refused_span_is_left_out_even_between_holes(btc: Market) -> None:
 
 def test_a_job_keeps_its_request_by_renewing(btc: Market) -> None:
     (pk,) = asked(btc, 0, 60)
-    begun = fetches.start(pk, "one")
+    begun = fetch_queue.start(pk, "one")
     assert begun is not None and (begun.state, begun.dispatched, begun.market) == (State.FETCHING, 1, btc)
-    assert fetches.start(pk, "two") is None
-    assert fetches.renew(pk, "one") and not fetches.renew(pk, "two")
-    assert fetches.advance(pk, "one", moment(NOON + 30 * MINUTE), 1, 2)
+    assert fetch_queue.start(pk, "two") is None
+    assert fetch_queue.renew(pk, "one") and not fetch_queue.renew(pk, "two")
+    assert fetch_queue.advance(pk, "one", moment(NOON + 30 * MINUTE), 1, 2)
     take_back_the_lease(pk)
-    again = fetches.start(pk, "two")
+    again = fetch_queue.start(pk, "two")
     assert again is not None and (again.dispatched, again.reached) == (2, moment(NOON + 30 * MINUTE))
-    assert not fetches.advance(pk, "one", moment(NOON), 2, 2) and not fetches.published(pk, "one")
-    assert fetches.published(pk, "two")
-    assert fetches.start(pk, "three") is None
-    assert fetches.states_of([pk, pk + 1]) == {pk: State.PUBLISHED}
+    assert not fetch_queue.advance(pk, "one", moment(NOON), 2, 2) and not fetch_queue.published(pk, "one")
+    assert fetch_queue.published(pk, "two")
+    assert fetch_queue.start(pk, "three") is None
+    assert fetch_queue.states_of([pk, pk + 1]) == {pk: State.PUBLISHED}
 
 
 def test_a_request_given_back_waits_with_its_error(btc: Market) -> None:
     (pk,) = asked(btc, 0, 60)
-    fetches.start(pk, "one")
-    assert fetches.give_back(pk, "one", "503 of the provider", timedelta(minutes=1))
-    assert fetches.due(5) == []
+    fetch_queue.start(pk, "one")
+    assert fetch_queue.give_back(pk, "one", "503 of the provider", timedelta(minutes=1))
+    assert fetch_queue.due(5) == []
     found = FetchRequest.objects.get(pk=pk)
     assert (found.state, found.error, found.lease_until) == (State.QUEUED, "503 of the provider", None)
-    assert not fetches.give_back(pk, "one", "again", timedelta(0))
+    assert not fetch_queue.give_back(pk, "one", "again", timedelta(0))
 
 
 def test_a_due_request_is_handed_out_once(btc: Market) -> None:
     (pk,) = asked(btc, 0, 60)
-    assert fetches.hand_out(pk) and not fetches.hand_out(pk)
-    assert fetches.due(5) == []
-    assert fetches.start(pk, "one") is not None
+    assert fetch_queue.hand_out(pk) and not fetch_queue.hand_out(pk)
+    assert fetch_queue.due(5) == []
+    assert fetch_queue.start(pk, "one") is not None
 
 
 def test_a_dead_jobs_request_is_queued_again(btc: Market) -> None:
     (pk,) = asked(btc, 0, 60)
-    fetches.start(pk, "one")
-    assert fetches.expire_leases() == 0
+    fetch_queue.start(pk, "one")
+    assert fetch_queue.expire_leases() == 0
     take_back_the_lease(pk)
-    assert fetches.expire_leases() == 1
-    assert [one.pk for one in fetches.due(5)] == [pk]
-    assert fetches.counts() == {"queued": 1, "fetching": 0, "published": 0, "done": 0, "failed": 0}
+    assert fetch_queue.expire_leases() == 1
+    assert [one.pk for one in fetch_queue.due(5)] == [pk]
+    assert fetch_queue.counts() == {"queued": 1, "fetching": 0, "published": 0, "done": 0, "failed": 0}

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datastore.markets import ensure_markets
-from datastore.merge import Row, read_series
 from datastore.models import Candle, Market, ProviderCandle
-from datastore.shapes import CSV, NUMBERS
-from datastore.timeframes import TIMEFRAMES
+from datastore.reference.markets import ensure_markets
+from datastore.series.reader import Row, read_series
+from datastore.series.row_format import CSV, NUMBERS
+from datastore.timeframes.timeframe import TIMEFRAMES
 from tests.datastore.conftest import ProviderTime
 from tests.datastore.records import BTC, MINUTE, NOON, SECOND, closed, micros, moment, opened, trade, watermark
 from tests.datastore.reference import World, next_bucket

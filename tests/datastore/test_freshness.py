@@ -7,11 +7,11 @@ from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from datastore.freshness import doubts
-from datastore.markets import asked_market, ensure_markets
+from datastore.backfill.gap_repair import scan
+from datastore.ingest.live_write import store_live
 from datastore.models import GapRepair, Market
-from datastore.repair import scan
-from datastore.writes import store_live
+from datastore.quality.freshness import doubts
+from datastore.reference.markets import asked_market, ensure_markets
 from streaming.records import LiveRecord
 from tests.datastore.answers import answered, store
 from tests.datastore.conftest import ProviderTime

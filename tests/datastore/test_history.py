@@ -9,15 +9,15 @@ import pytest
 from django.db import transaction
 from django.db.models.functions import Now
 
-from datastore import fetches
-from datastore.clock import database_now
-from datastore.endings import MOST_TIMES
-from datastore.fetches import Purpose, State, ask, missing
-from datastore.history import settle_published
-from datastore.markets import ensure_markets
-from datastore.merge import read_series
+from datastore.backfill import fetch_queue
+from datastore.backfill.completion import MOST_TIMES
+from datastore.backfill.fetch_queue import Purpose, State, ask, missing
+from datastore.backfill.store import settle_published
+from datastore.ingest.live_write import store_live
 from datastore.models import Coverage, FetchRequest, GapRepair, Market, ProviderCandle
-from datastore.writes import store_live
+from datastore.reference.markets import ensure_markets
+from datastore.reference.provider_clock import database_now
+from datastore.series.reader import read_series
 from streaming.history_records import HistoryRecord
 from tests.datastore.answers import answered, candle, done, failed, minutes, store
 from tests.datastore.conftest import ProviderTime
@@ -55,8 +55,8 @@ def shown(market: Market, start: int, stop: int, timeframe: str = "1m") -> list[
 def asked(market: Market, low: int, high: int) -> FetchRequest:
     """Return a request for minutes from noon whose answer is in the topic."""
     (request,) = ask(market, 60, moment(NOON + low * MINUTE), moment(NOON + high * MINUTE), Purpose.READER)
-    fetches.start(request.pk, "job")
-    fetches.published(request.pk, "job")
+    fetch_queue.start(request.pk, "job")
+    fetch_queue.published(request.pk, "job")
     return request
 
 
@@ -171,7 +171,7 @@ def test_a_request_whose_span_is_stored_is_done(btc: Market) -> None:
     found = again(request)
     assert (found.state, found.error) == (State.DONE, None)
     assert found.finished_at is not None
-    assert [one.pk for one in fetches.finished_since(found.finished_at)] == [request.pk]
+    assert [one.pk for one in fetch_queue.finished_since(found.finished_at)] == [request.pk]
 
 
 def test_live_minutes_and_final_refusals_end_a_request_too(btc: Market) -> None:
@@ -193,7 +193,7 @@ def test_an_answer_that_falls_short_is_asked_for_again_where_it_did(btc: Market)
     found = again(request)
     assert (found.state, found.error, found.fell_short) == (State.QUEUED, "the answer left out 8 buckets", 1)
     assert [found.start, found.reached, found.stop] == [moment(NOON + at * MINUTE) for at in (5, 15, 30)]
-    assert found.next_try is not None and fetches.due(1) == []
+    assert found.next_try is not None and fetch_queue.due(1) == []
 
 
 def test_an_answer_that_always_falls_short_fails_in_the_end(btc: Market) -> None:

@@ -12,11 +12,11 @@ from django.db import transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datastore.markets import ensure_markets
-from datastore.merge import read_series
+from datastore.ingest.live_write import store_live
 from datastore.models import Coverage, Market, ProviderCandle
-from datastore.timeframes import TIMEFRAMES
-from datastore.writes import store_live
+from datastore.reference.markets import ensure_markets
+from datastore.series.reader import read_series
+from datastore.timeframes.timeframe import TIMEFRAMES
 from streaming.history_records import HistoryRecord, ProviderSpan
 from streaming.history_records import ProviderCandle as CandleRecord
 from tests.datastore.answers import answered, candle, store

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from django.db import connection, connections, transaction
 
-from datastore import merge
-from datastore.markets import ensure_markets
-from datastore.merge import Series, read_series
+from datastore.db.queries import execute, fetch_value, snapshot
+from datastore.ingest.live_write import store_live
 from datastore.models import Candle, Coverage, GapRepair, Market, ProviderCandle
-from datastore.queries import execute, fetch_value, snapshot
-from datastore.verify import Difference, differences
-from datastore.writes import store_live
+from datastore.quality.verify import Difference, differences
+from datastore.reference.markets import ensure_markets
+from datastore.series import reader
+from datastore.series.reader import Series, read_series
 from streaming.records import LiveRecord
 from tests.datastore.conftest import ProviderTime
 from tests.datastore.records import BTC, MINUTE, NOON, SECOND, closed, micros, moment, opened, trade, watermark
@@ -190,19 +190,19 @@ def test_rows_and_certificate_speak_of_the_same_moment(
     provider_time.set(NOON + HOUR)
     store(opened(1, NOON), trade(2, NOON), watermark(3, NOON + 5 * MINUTE))
     before = read_series(btc, "1m", moment(NOON), moment(NOON + 5 * MINUTE))
-    rows = merge.rows_of
+    rows = reader.rows_of
 
-    def write_between(*known: Any) -> Sequence[merge.Row]:
-        reader = connections["default"]
-        connections["default"] = other = reader.copy()
+    def write_between(*known: Any) -> Sequence[reader.Row]:
+        own = connections["default"]
+        connections["default"] = other = own.copy()
         try:
             store(trade(4, NOON + MINUTE))
         finally:
             other.close()
-            connections["default"] = reader
+            connections["default"] = own
         return rows(*known)
 
-    monkeypatch.setattr(merge, "rows_of", write_between)
+    monkeypatch.setattr(reader, "rows_of", write_between)
     assert read_series(btc, "1m", moment(NOON), moment(NOON + 5 * MINUTE)).rows == before.rows
     monkeypatch.undo()
     after = read_series(btc, "1m", moment(NOON), moment(NOON + 5 * MINUTE))

@@ -13,11 +13,11 @@ from django.db import transaction
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from datastore.markets import ensure_markets
-from datastore.merge import Series, read_series
+from datastore.ingest.live_write import store_live
 from datastore.models import Coverage, Market, ProviderCandle
-from datastore.timeframes import TIMEFRAMES
-from datastore.writes import store_live
+from datastore.reference.markets import ensure_markets
+from datastore.series.reader import Series, read_series
+from datastore.timeframes.timeframe import TIMEFRAMES
 from tests.datastore.conftest import ProviderTime
 from tests.datastore.records import MINUTE, NOON, SECOND, micros, moment, trade
 from tests.datastore.reference import LENGTH, SECONDS, Numbers, World, floor_bucket, holds, next_bucket, text

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from django.core.management import call_command
 
-from datastore.queries import fetch_value
+from datastore.db.queries import fetch_value
 
 # Those of an extension are not ours.
 FUNCTIONS = (

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datastore.dead_letters import Letter, bury_all
-from datastore.markets import BadSymbol, ensure_markets, market_of
 from datastore.models import DeadLetter, Market
-from datastore.timeframes import TIMEFRAMES
+from datastore.reference.markets import BadSymbol, ensure_markets, market_of
+from datastore.timeframes.timeframe import TIMEFRAMES
 from tests.datastore.records import micros, moment
 from tests.datastore.reference import floor_bucket, next_bucket
 

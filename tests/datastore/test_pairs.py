@@ -12,13 +12,13 @@ import pytest
 from django.db import connection
 from django.db.models import F
 
-from datastore import pairs
 from datastore.api.errors import BadParameters, UnknownMarket
 from datastore.api.lookup import find_market
 from datastore.api.symbols import near_names
-from datastore.markets import ensure_markets, follow, unfollow
 from datastore.models import GapRepair, Market, Pair
-from datastore.pairs import AbsurdList, Listed, take
+from datastore.reference import pairs
+from datastore.reference.markets import ensure_markets, follow, unfollow
+from datastore.reference.pairs import AbsurdList, Listed, take
 from tests.datastore.records import NOON, moment
 
 pytestmark = pytest.mark.django_db

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastore.positions import Position, Refused, Span, advance
+from datastore.ingest.feed_sequence import Position, Refused, Span, advance
 from streaming.records import LiveRecord
 from tests.datastore.records import NOON, SECOND, closed, opened, trade, watermark
 from tests.datastore.reference import holds, proven_by

@@ -7,14 +7,14 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from datastore import fetches
-from datastore.feeds import note_acknowledged
-from datastore.fetches import Purpose, State, ask
-from datastore.markets import ensure_markets
-from datastore.merge import read_series
+from datastore.backfill import fetch_queue
+from datastore.backfill.fetch_queue import Purpose, State, ask
+from datastore.backfill.gap_repair import LONGEST_WAIT, open_holes, scan
+from datastore.coverage.feed_progress import note_acknowledged
+from datastore.ingest.live_write import store_live
 from datastore.models import FetchRequest, GapRepair, Market
-from datastore.repair import LONGEST_WAIT, open_holes, scan
-from datastore.writes import store_live
+from datastore.reference.markets import ensure_markets
+from datastore.series.reader import read_series
 from streaming.records import LiveRecord
 from tests.datastore.answers import answered, done, failed, store
 from tests.datastore.conftest import ProviderTime
@@ -95,7 +95,7 @@ def test_a_scan_that_finds_nothing_new_changes_nothing(btc: Market) -> None:
 def test_a_hole_goes_away_when_it_is_filled_and_the_answer_is_whole(btc: Market) -> None:
     scan()
     request = FetchRequest.objects.get()
-    fetches.start(request.pk, "job")
+    fetch_queue.start(request.pk, "job")
     store(answered(NOON + 10 * MINUTE, NOON + 16 * MINUTE), done(request.pk))
     version = version_of(btc)
     assert scan()[0].changed
@@ -134,8 +134,8 @@ def test_what_the_provider_cannot_give_is_asked_for_less_and_less_often(btc: Mar
 def test_a_provider_that_is_away_is_named_as_the_reason(btc: Market) -> None:
     scan()
     request = FetchRequest.objects.get()
-    fetches.start(request.pk, "job")
-    fetches.give_back(request.pk, "job", "503 of the provider", timedelta(minutes=1))
+    fetch_queue.start(request.pk, "job")
+    fetch_queue.give_back(request.pk, "job", "503 of the provider", timedelta(minutes=1))
     let_it_wait_no_longer()
     scan()
     assert rows() == [(10, 16, "503 of the provider", 1)]
@@ -164,7 +164,7 @@ def test_a_hole_that_grows_is_asked_for_where_it_grew(btc: Market, provider_time
     provider_time.set(NOON + 35 * MINUTE)  # nothing since 12:30: the feed is stale
     scan()
     assert rows() == [(10, 16, "socket lost", 1), (30, 33, "feed stale", 1)]
-    fetches.start(FetchRequest.objects.latest("start").pk, "job")
+    fetch_queue.start(FetchRequest.objects.latest("start").pk, "job")
     provider_time.set(NOON + 36 * MINUTE)
     scan()
     assert rows()[1:] == [(30, 34, "feed stale", 1)]

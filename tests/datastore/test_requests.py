@@ -7,8 +7,8 @@ from django.utils import timezone
 
 from actor_runtime.models import TransitionLog
 from datastore import datastore_actor
-from datastore.markets import ensure_markets
 from datastore.models import DatastoreRequest, FetchRequest, Market
+from datastore.reference.markets import ensure_markets
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)

@@ -15,14 +15,14 @@ from django.utils import timezone
 
 from coordination.models import Coordinator
 from datastore import datastore_actor
-from datastore.clock import save_clock
+from datastore.ingest.live_write import digest, store_live
 from datastore.management.commands import backfill as backfill_command
 from datastore.management.progress import bar
-from datastore.markets import ensure_markets
 from datastore.models import Candle, Coverage, DatastoreRequest, FetchRequest, GapRepair, Market
-from datastore.pairs import Listed, take
-from datastore.provider import remember_provider
-from datastore.writes import digest, store_live
+from datastore.reference.markets import ensure_markets
+from datastore.reference.pairs import Listed, take
+from datastore.reference.provider import remember_provider
+from datastore.reference.provider_clock import save_clock
 from tests.datastore import records
 
 pytestmark = pytest.mark.django_db

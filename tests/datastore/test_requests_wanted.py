@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastore.merge import Series
-from datastore.provider import CACHE_AGE
-from datastore.segments import Segment
-from datastore.timeframes import BASE, DAY, HOUR, MINUTE
-from datastore.wanted import Lack, lacks_of, split
+from datastore.coverage.segments import Segment
+from datastore.reference.provider import CACHE_AGE
+from datastore.requests.missing import Lack, lacks_of, split
+from datastore.series.reader import Series
+from datastore.timeframes.timeframe import BASE, DAY, HOUR, MINUTE
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 minutes, hours = (lambda n: timedelta(minutes=n)), (lambda n: timedelta(hours=n))

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from datastore import clock
-from datastore.feeds import note_acknowledged, note_read
-from datastore.markets import ensure_markets
+from datastore.coverage.feed_progress import note_acknowledged, note_read
+from datastore.engines.retention import delete_old_trades, forget_old_feeds
+from datastore.ingest.live_write import digest, rebuild, store_live
 from datastore.models import Candle, Feed, FeedPosition, Market, Tick
-from datastore.retention import delete_old_trades, forget_old_feeds
+from datastore.reference import provider_clock
+from datastore.reference.markets import ensure_markets
 from datastore.tasks import verify_market
-from datastore.writes import digest, rebuild, store_live
 from tests.datastore.records import BTC, FEED, NOON, opened, trade
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -72,7 +72,7 @@ def test_a_market_whose_trades_are_all_young_keeps_no_bound(market: Market) -> N
 
 def test_feeds_that_ended_long_ago_and_were_read_to_their_end_are_forgotten(market: Market) -> None:
     note_acknowledged(FEED, noon(), markets=[BTC])
-    note_read("tick-data", clock.database_now())
+    note_read("tick-data", provider_clock.database_now())
     note_acknowledged("tick-data/two", noon() + 3 * DAY, markets=[BTC])
     assert forget_old_feeds(noon() + 4 * DAY, days=5) == 0
     assert forget_old_feeds(noon() + 4 * DAY, days=2) == 1

@@ -12,9 +12,9 @@ from django.db import transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datastore.markets import ensure_markets
+from datastore.ingest.live_write import store_live
 from datastore.models import Coverage, Tick
-from datastore.writes import store_live
+from datastore.reference.markets import ensure_markets
 from streaming.records import LiveRecord, Trade
 from tests.datastore.records import NOON, SECOND, closed, micros, opened, trade, watermark
 from tests.datastore.reference import holds

@@ -13,12 +13,13 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from coordination.tasks import refresh, trim_logs
-from datastore import cache, dynamic_topics, streams
-from datastore.budget import BudgetSpent
-from datastore.freshness import doubts
-from datastore.markets import ensure_markets, follow, kept, unfollow
+from datastore.backfill.gap_repair import scan
+from datastore.backfill.quota import BudgetSpent
+from datastore.ingest import market_cache
 from datastore.models import DynamicTopic, FetchRequest, GapRepair, Market, Stream
-from datastore.repair import scan
+from datastore.quality.freshness import doubts
+from datastore.reference.markets import ensure_markets, follow, kept, unfollow
+from datastore.streams import lifecycle, topics
 from streaming.topics import legal
 from tests.datastore.conftest import ProviderTime
 from tests.datastore.records import NOON, moment
@@ -41,14 +42,14 @@ def unfollowed(symbol: str) -> Market:
 
 
 def stream(market: Market, timeframe: str = "1m", **values: Any) -> Stream:
-    made, _ = streams.ask(market, timeframe, by="key a")
+    made, _ = lifecycle.ask(market, timeframe, by="key a")
     Stream.objects.filter(pk=made.pk).update(**values)
     return Stream.objects.get(pk=made.pk)
 
 
 def topic(market: Market, state: str = "live", **values: Any) -> DynamicTopic:
     number = DynamicTopic.objects.count() + 1000
-    name = dynamic_topics.topic_name(market, number)
+    name = topics.topic_name(market, number)
     return DynamicTopic.objects.create(
         pk=number, name=name, market=market, state=state, **{"requested_at": timezone.now(), **values}
     )
@@ -56,17 +57,17 @@ def topic(market: Market, state: str = "live", **values: Any) -> DynamicTopic:
 
 def test_the_same_market_and_timeframe_are_one_stream_whose_lease_is_renewed(market: Market) -> None:
     first = stream(market, lease_until=Now() + MINUTE)
-    again, is_new = streams.ask(market, "1m", by="key b")
+    again, is_new = lifecycle.ask(market, "1m", by="key b")
     assert (again.pk, is_new, again.asked_by) == (first.pk, False, "key a")
     assert again.lease_until > first.lease_until + 50 * MINUTE
-    other, is_new = streams.ask(market, "5m", by="key b")
+    other, is_new = lifecycle.ask(market, "5m", by="key b")
     assert is_new and other.pk != first.pk
 
 
 def test_many_askers_at_once_make_one_stream(market: Market) -> None:
     def ask(number: int) -> tuple[int, bool]:
         try:
-            made, is_new = streams.ask(market, "1m", by=f"key {number}")
+            made, is_new = lifecycle.ask(market, "1m", by=f"key {number}")
             return made.pk, is_new
         finally:
             connection.close()
@@ -82,8 +83,8 @@ def test_askers_at_once_make_no_more_streams_than_there_may_be(settings: Any) ->
 
     def ask(market: Market) -> bool:
         try:
-            return streams.ask(market, "1m", by="key a")[1]
-        except streams.TooManyStreams:
+            return lifecycle.ask(market, "1m", by="key a")[1]
+        except lifecycle.TooManyStreams:
             return False
         finally:
             connection.close()
@@ -96,25 +97,25 @@ def test_askers_at_once_make_no_more_streams_than_there_may_be(settings: Any) ->
 def test_a_stream_beyond_the_limit_is_refused_and_one_that_is_there_is_renewed(market: Market, settings: Any) -> None:
     settings.MAX_STREAMS = 1
     made = stream(market)
-    with pytest.raises(streams.TooManyStreams):
-        streams.ask(market, "5m", by="key a")
-    assert streams.ask(market, "1m", by="key a") == (made, False)
-    assert streams.end(made.pk, by="key a")
-    assert streams.ask(market, "5m", by="key a")[1], "one that has ended makes room"
+    with pytest.raises(lifecycle.TooManyStreams):
+        lifecycle.ask(market, "5m", by="key a")
+    assert lifecycle.ask(market, "1m", by="key a") == (made, False)
+    assert lifecycle.end(made.pk, by="key a")
+    assert lifecycle.ask(market, "5m", by="key a")[1], "one that has ended makes room"
 
 
 def test_only_an_alive_stream_is_renewed_and_ended(market: Market) -> None:
     made = stream(market, lease_until=Now() + MINUTE)
-    assert streams.renew(made.pk) and Stream.objects.get().lease_until > made.lease_until
-    assert streams.end(made.pk, by="key b")
-    assert not streams.renew(made.pk) and not streams.end(made.pk, by="key c")
+    assert lifecycle.renew(made.pk) and Stream.objects.get().lease_until > made.lease_until
+    assert lifecycle.end(made.pk, by="key b")
+    assert not lifecycle.renew(made.pk) and not lifecycle.end(made.pk, by="key c")
     ended = Stream.objects.get()
     assert (ended.state, ended.ended_by, ended.ended_at is not None) == ("ended", "key b", True)
 
 
 def test_a_stream_whose_lease_ran_out_ends_and_says_so(market: Market) -> None:
     over, held = stream(market, lease_until=Now() - MINUTE), stream(market, "5m")
-    assert (streams.expire(), streams.expire()) == (1, 0)
+    assert (lifecycle.expire(), lifecycle.expire()) == (1, 0)
     assert Stream.objects.get(pk=over.pk).ended_by == "its lease ran out"
     assert Stream.objects.get(pk=held.pk).state == "requested"
 
@@ -138,7 +139,7 @@ def test_what_is_beyond_the_budget_makes_no_stream(market: Market) -> None:
         raise BudgetSpent(pages, 0, 1)
 
     with pytest.raises(BudgetSpent):
-        streams.ask(market, "1m", by="key a", spend=spend)
+        lifecycle.ask(market, "1m", by="key a", spend=spend)
     assert not Stream.objects.exists() and not FetchRequest.objects.exists()
 
 
@@ -147,14 +148,14 @@ def test_what_is_beyond_the_budget_makes_no_stream(market: Market) -> None:
     [(BTC, "dyn-coinbase-BTC-USD-g7"), ("a_b.c:1*X-Y._Z", "dyn-a-b-c-1-X-Y--Z-g7")],
 )
 def test_a_topic_is_named_as_every_broker_takes_it(symbol: str, name: str) -> None:
-    made = dynamic_topics.topic_name(unfollowed(symbol), 7)
+    made = topics.topic_name(unfollowed(symbol), 7)
     assert made == legal(made) == name
 
 
 def test_a_topic_s_number_is_never_used_twice_even_where_its_row_is_gone(market: Market) -> None:
     names = set()
     for _ in range(3):
-        made = dynamic_topics.make(stream(market).pk)
+        made = topics.make(stream(market).pk)
         assert made is not None
         names.add(made.name)
         assert made.name.endswith(f"-g{made.pk}")
@@ -164,7 +165,7 @@ def test_a_topic_s_number_is_never_used_twice_even_where_its_row_is_gone(market:
 
 def test_a_topic_is_given_to_every_stream_of_its_market(market: Market) -> None:
     one, two, other = stream(market), stream(market, "5m"), stream(unfollowed(ETH))
-    made = dynamic_topics.make(one.pk)
+    made = topics.make(one.pk)
     assert made is not None
     given = dict(Stream.objects.values_list("pk", "topic"))
     assert given == {one.pk: made.pk, two.pk: made.pk, other.pk: None}
@@ -172,17 +173,17 @@ def test_a_topic_is_given_to_every_stream_of_its_market(market: Market) -> None:
 
 def test_no_topic_is_made_for_a_stream_that_was_ended_meanwhile(market: Market) -> None:
     made = stream(market)
-    streams.end(made.pk, by="key a")
-    assert dynamic_topics.make(made.pk) is None and not DynamicTopic.objects.exists()
+    lifecycle.end(made.pk, by="key a")
+    assert topics.make(made.pk) is None and not DynamicTopic.objects.exists()
 
 
 def test_a_failed_try_waits_longer_each_time_and_the_last_fails_the_stream(market: Market) -> None:
     made = stream(market)
     waits = []
     for attempt in (1, 2, 3):
-        held = dynamic_topics.make(made.pk)
-        assert held is not None and dynamic_topics.fail(held.pk, "nobody came")
-        assert not dynamic_topics.fail(held.pk, "twice")
+        held = topics.make(made.pk)
+        assert held is not None and topics.fail(held.pk, "nobody came")
+        assert not topics.fail(held.pk, "twice")
         found = Stream.objects.get()
         assert (found.attempts, found.error) == (attempt, "nobody came")
         waits.append(Stream.objects.annotate(wait=F("next_try") - Now()).values_list("wait", flat=True).get())
@@ -210,10 +211,10 @@ def test_a_kept_market_is_scanned_refreshed_and_confirmed_and_not_asked_after_by
     assert [change.market for change in scan()] == [BTC]
     refresh()
     assert set(FetchRequest.objects.values_list("resolution", flat=True)) == {3600, 86400}
-    assert cache.write_all() == 1
+    assert market_cache.write_all() == 1
     assert doubts() == {}
     DynamicTopic.objects.filter(pk=made.pk).update(state="retiring")
-    assert scan() == [] and cache.write_all() == 0
+    assert scan() == [] and market_cache.write_all() == 0
 
 
 def hole(market: Market, final: bool = False) -> None:
@@ -228,7 +229,7 @@ def test_the_holes_of_a_market_are_forgotten_when_nothing_keeps_it_any_more(mark
     hole(market, final=True)
     unfollow(market)
     assert GapRepair.objects.count() == 2, "its topic is alive"
-    assert dynamic_topics.retire(made.pk)
+    assert topics.retire(made.pk)
     assert [row.final for row in GapRepair.objects.all()] == [True]
     assert Market.objects.get(pk=market.pk).version == 1
 
@@ -236,7 +237,7 @@ def test_the_holes_of_a_market_are_forgotten_when_nothing_keeps_it_any_more(mark
 def test_a_topic_that_a_stream_needs_again_does_not_retire(market: Market) -> None:
     made = topic(market)
     stream(market)
-    assert not dynamic_topics.retire(made.pk)
+    assert not topics.retire(made.pk)
     assert DynamicTopic.objects.get().state == "live"
 
 
@@ -264,7 +265,7 @@ def test_a_topic_is_deleted_when_its_actors_are_done_or_have_had_their_time(
 ) -> None:
     made = topic(market, "retiring", retiring_at=timezone.now())
     DynamicTopic.objects.filter(pk=made.pk).update(**{"retiring_at": Now(), **columns})
-    assert dynamic_topics.to_do().over == ((made.pk,) if over else ())
+    assert topics.to_do().over == ((made.pk,) if over else ())
 
 
 def test_old_ended_streams_and_retired_topics_are_trimmed(market: Market) -> None:

@@ -9,14 +9,14 @@ import pytest
 from django.db import transaction
 from pytest_django import DjangoAssertNumQueries
 
-from datastore.evidence import facts_of
-from datastore.feeds import note_acknowledged
-from datastore.markets import ensure_markets, unfollow
-from datastore.merge import read_series
+from datastore.coverage.facts import facts_of
+from datastore.coverage.feed_progress import note_acknowledged
+from datastore.db.queries import execute
+from datastore.ingest.live_write import store_live
 from datastore.models import Market
-from datastore.queries import execute
-from datastore.tickers import Ticker, read_tickers
-from datastore.writes import store_live
+from datastore.reference.markets import ensure_markets, unfollow
+from datastore.series.reader import read_series
+from datastore.series.tickers import Ticker, read_tickers
 from streaming.records import LiveRecord
 from tests.datastore import answers
 from tests.datastore.conftest import ProviderTime

@@ -8,16 +8,16 @@ import pytest
 from django.db import transaction
 from django.db.models.functions import Now
 
-from datastore import clock
-from datastore.clock import provider_now, save_clock
-from datastore.feeds import note_acknowledged, note_read
-from datastore.markets import ensure_markets
-from datastore.merge import Series, read_series
+from datastore.coverage.feed_progress import note_acknowledged, note_read
+from datastore.db.queries import execute, fetch_value
+from datastore.engines.retention import forget_old_feeds
+from datastore.ingest.live_write import store_live
 from datastore.models import DynamicTopic, Feed, Market, ProviderClock
-from datastore.provider import OtherProvider, current_provider, remember_provider
-from datastore.queries import execute, fetch_value
-from datastore.retention import forget_old_feeds
-from datastore.writes import store_live
+from datastore.reference import provider_clock
+from datastore.reference.markets import ensure_markets
+from datastore.reference.provider import OtherProvider, current_provider, remember_provider
+from datastore.reference.provider_clock import provider_now, save_clock
+from datastore.series.reader import Series, read_series
 from streaming.records import LiveRecord
 from tests.datastore.conftest import ProviderTime
 from tests.datastore.records import BTC, ETH, FEED, MINUTE, NOON, SECOND, moment, opened, trade, watermark
@@ -107,7 +107,7 @@ def covered(provider_time: ProviderTime) -> None:
     """Prove three minutes, then let seven more pass in silence."""
     provider_time.set(NOON + 3 * MINUTE)
     store(opened(1, NOON), trade(2, NOON), watermark(3, NOON + 3 * MINUTE))
-    note_read("tick-data", clock.database_now())
+    note_read("tick-data", provider_clock.database_now())
 
 
 def test_without_word_of_the_feed_its_silence_is_a_gap(btc: Market, provider_time: ProviderTime) -> None:
@@ -136,7 +136,7 @@ def test_what_is_acknowledged_and_not_read_is_pending_until_the_topic_is_read_to
         ("pending", 1, "not begun yet"),
     ]
     assert behind.watermark == moment(NOON + 3 * MINUTE)
-    note_read("tick-data", clock.database_now())
+    note_read("tick-data", provider_clock.database_now())
     assert states(last_minutes(btc))[1] == ("gap", 5, "feed stale")
 
 
@@ -177,7 +177,7 @@ def test_a_topic_read_to_its_end_before_the_last_acknowledgement_is_still_behind
 ) -> None:
     covered(provider_time)
     note_acknowledged(FEED, moment(NOON + 4 * MINUTE))
-    note_read("tick-data", clock.database_now() - timedelta(minutes=1))
+    note_read("tick-data", provider_clock.database_now() - timedelta(minutes=1))
     provider_time.set(NOON + 10 * MINUTE)
     assert states(last_minutes(btc))[1] == ("pending", 7, "backlog")
 

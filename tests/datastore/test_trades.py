@@ -5,7 +5,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastore.trades import all_sound, fault_of
+from datastore.ingest.trade_columns import all_sound, fault_of
 from streaming.records import Trade
 from tests.datastore.records import BTC, FEED, NOON
 

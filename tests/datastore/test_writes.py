@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 from django.db import transaction
 
-from datastore.markets import ensure_markets
+from datastore.ingest.live_write import StoreResult, cancel, digest, rebuild, store_live
 from datastore.models import Candle, Coverage, FeedPosition, Market, Tick
-from datastore.writes import StoreResult, cancel, digest, rebuild, store_live
+from datastore.reference.markets import ensure_markets
 from streaming.records import LiveRecord
 from tests.datastore.conftest import ProviderTime
 from tests.datastore.records import BTC, ETH, MINUTE, NOON, SECOND, closed, moment, opened, trade, watermark

@@ -14,12 +14,12 @@ from django.db import connection, transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datastore.markets import ensure_markets
-from datastore.merge import read_series
+from datastore.db.queries import fetch_all
+from datastore.ingest.live_write import digest, rebuild, store_live
 from datastore.models import Candle, Coverage, Market
-from datastore.queries import fetch_all
-from datastore.verify import differences
-from datastore.writes import digest, rebuild, store_live
+from datastore.quality.verify import differences
+from datastore.reference.markets import ensure_markets
+from datastore.series.reader import read_series
 from streaming.records import LiveRecord, Trade
 from tests.datastore.conftest import ProviderTime
 from tests.datastore.records import MINUTE, NOON, SECOND, closed, micros, moment, opened, trade, watermark

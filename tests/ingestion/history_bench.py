@@ -14,9 +14,9 @@ from django.db import connection
 
 from actor_runtime.loop.runner import Runner
 from actor_runtime.models import TransitionLog
-from datastore.intervals import micros_of, moment
-from datastore.markets import ensure_markets
 from datastore.models import FetchRequest
+from datastore.reference.markets import ensure_markets
+from datastore.timeframes.intervals import micros_of, moment
 from ingestion import tasks
 from ingestion.history.history_producer_actor import HistoryProducer, fetch
 from ingestion.history.pool import make_pool

@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from datastore.positions import Position, Span, advance
+from datastore.ingest.feed_sequence import Position, Span, advance
 from ingestion.live.clock_estimate import SECOND, ClockEstimate
 from ingestion.live.frame_intake import Intake
 from ingestion.live.topic_router import Routes

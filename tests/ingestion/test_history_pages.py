@@ -12,11 +12,11 @@ from typing import Any
 from django.db import transaction
 from django.db.models.functions import Now
 
-from datastore.history import store_history
-from datastore.intervals import micros_of
-from datastore.markets import ensure_markets
+from datastore.backfill.store import store_history
 from datastore.models import FetchRequest
 from datastore.models import ProviderCandle as Stored
+from datastore.reference.markets import ensure_markets
+from datastore.timeframes.intervals import micros_of
 from ingestion.models import Producer
 from streaming.broker import Record
 from streaming.broker_factory import connect

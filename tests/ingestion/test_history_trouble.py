@@ -7,8 +7,8 @@ from django.db.models.functions import Now
 
 from actor_runtime.manual_reset import reset
 from actor_runtime.models import TransitionLog
-from datastore.intervals import micros_of
 from datastore.models import FetchRequest, ProviderClock
+from datastore.timeframes.intervals import micros_of
 from ingestion.history import history_producer_actor
 from ingestion.history.provider_quota import Budget
 from ingestion.models import Producer

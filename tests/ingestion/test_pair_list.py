@@ -15,8 +15,8 @@ from django_redis import get_redis_connection
 
 from coordination.pair_list_refresh import PairWatch
 from datastore.models import Pair
-from datastore.pairs import Listed, take
-from datastore.provider import remember_provider
+from datastore.reference.pairs import Listed, take
+from datastore.reference.provider import remember_provider
 from ingestion.history.pair_list import refresh_pairs
 from ingestion.history.provider_quota import Budget
 from ingestion.providers.cryptocompare.rest import PairList, RateLimited, Unauthorized, Unavailable, read_pairs

@@ -14,8 +14,8 @@ from django.conf import settings as django_settings
 from actor_runtime.loop.runner import Runner
 from actor_runtime.manual_reset import reset
 from actor_runtime.models import TransitionLog
-from datastore.markets import ensure_markets, market_of, unfollow
 from datastore.models import DeadLetter, Feed, ProviderClock
+from datastore.reference.markets import ensure_markets, market_of, unfollow
 from ingestion.live import live_producer_actor
 from ingestion.live.frame_intake import Intake
 from ingestion.live.live_producer_actor import LiveProducer

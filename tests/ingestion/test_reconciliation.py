@@ -16,14 +16,14 @@ from django.core.management import CommandError, call_command
 from django_redis import get_redis_connection
 
 from actor_runtime.models import ERROR
-from datastore.clock import save_clock
-from datastore.intervals import moment
-from datastore.markets import ensure_markets
+from datastore.db.queries import execute, fetch_value
+from datastore.ingest.live_write import digest, store_live
 from datastore.models import Candle, CandleDifference, Coverage, Market, ProviderClock, Reconciliation
-from datastore.provider import remember_provider
-from datastore.queries import execute, fetch_value
-from datastore.reconciliation import Figures, Pair, compare, next_span
-from datastore.writes import digest, store_live
+from datastore.quality.reconciliation import Figures, Pair, compare, next_span
+from datastore.reference.markets import ensure_markets
+from datastore.reference.provider import remember_provider
+from datastore.reference.provider_clock import save_clock
+from datastore.timeframes.intervals import moment
 from ingestion.history.provider_quota import Budget
 from ingestion.history.reconciliation import reconcile
 from ingestion.models import Producer

@@ -14,8 +14,8 @@ from django.utils import timezone
 from actor_runtime.errors import Fenced
 from actor_runtime.loop.runner import Runner
 from actor_runtime.models import TransitionLog
-from datastore.markets import asked_market, ensure_markets, market_of, unfollow
 from datastore.models import DeadLetter, DynamicTopic, Feed, Market
+from datastore.reference.markets import asked_market, ensure_markets, market_of, unfollow
 from ingestion.live.live_producer_actor import LiveProducer
 from ingestion.models import Producer
 from metering.table import REFUSED

@@ -16,8 +16,8 @@ from django.utils import timezone
 
 from actor_runtime.loop.runner import Runner
 from actor_runtime.models import TransitionLog
-from datastore.markets import asked_market
 from datastore.models import DynamicTopic
+from datastore.reference.markets import asked_market
 from ingestion import tasks
 from ingestion.history.pool import make_pool
 from ingestion.models import Producer

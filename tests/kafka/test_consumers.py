@@ -14,9 +14,9 @@ from actor_runtime.loop.runner import Runner
 from config.monitoring.gauges import unread
 from consumers.fixed_consumer_actor import GROUP, FixedTopicWork
 from consumers.models import FixedTopicConsumer
-from datastore.feeds import note_acknowledged
-from datastore.markets import ensure_markets
+from datastore.coverage.feed_progress import note_acknowledged
 from datastore.models import Coverage, Feed, Tick
+from datastore.reference.markets import ensure_markets
 from streaming.broker import Message, Record
 from streaming.kafka.broker import KafkaBroker
 from streaming.records import LiveRecord, encode

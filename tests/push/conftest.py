@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django_redis import get_redis_connection
 
-from datastore.push.server import StreamServer
+from datastore.sse.server import StreamServer
 from tests.datastore.conftest import ProviderTime, provider_time
 from tests.push.serving import streaming
 from tests.push.world import World

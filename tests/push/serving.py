@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 
-from datastore.push.hub import Hub
-from datastore.push.server import Line, StreamServer, listening, make_server
+from datastore.sse.hub import Hub
+from datastore.sse.server import Line, StreamServer, listening, make_server
 from tests.push.book import CLOSED, REVISION, SOURCE, TRADES, Book, Reader, Told
 from tests.waiting import until
 

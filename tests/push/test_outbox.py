@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datastore.push.cursor import AHEAD, BEHIND, FOREIGN, UNKNOWN_THEN, Cursor, Moment, read_cursor, refusal
-from datastore.push.delta import Delta, Hole, Row, events_of, joined
-from datastore.push.messages import block_of, opens_of, text_of, tombstone
-from datastore.push.outbox import MOST_WAITING, Outbox, Overflow
+from datastore.sse.backlog import MOST_WAITING, Outbox, Overflow
+from datastore.sse.cursor import AHEAD, BEHIND, FOREIGN, UNKNOWN_THEN, Cursor, Moment, read_cursor, refusal
+from datastore.sse.delta import Delta, Hole, Row, events_of, joined
+from datastore.sse.messages import block_of, opens_of, text_of, tombstone
 from tests.push.book import Book, Reader, Told
 
 SERIES = "s"

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datastore.api.series import candles_bytes
-from datastore.merge import read_series
 from datastore.models import Market
-from datastore.push.cursor import AHEAD, BEHIND, FOREIGN, Cursor, read_cursor
-from datastore.push.delta import Delta, events_of
-from datastore.push.messages import text_of
-from datastore.push.reading import Lost, read_delta, read_place
-from datastore.timeframes import TIMEFRAMES
+from datastore.series.reader import read_series
+from datastore.sse.cursor import AHEAD, BEHIND, FOREIGN, Cursor, read_cursor
+from datastore.sse.delta import Delta, events_of
+from datastore.sse.delta_reader import Lost, read_delta, read_place
+from datastore.sse.messages import text_of
+from datastore.timeframes.timeframe import TIMEFRAMES
 from tests.datastore.conftest import ProviderTime
 from tests.datastore.records import MINUTE, NOON, SECOND, moment
 from tests.push.book import Book, Reader

@@ -17,11 +17,11 @@ import pytest
 from django.db import connection
 
 from datastore.models import Market
-from datastore.push.channel import SLOW
-from datastore.push.counts import counted_followers
-from datastore.push.cursor import FOREIGN, NOT_OURS
-from datastore.push.outbox import MOST_WAITING
-from datastore.push.server import StreamServer
+from datastore.sse.backlog import MOST_WAITING
+from datastore.sse.channel import SLOW
+from datastore.sse.cursor import FOREIGN, NOT_OURS
+from datastore.sse.follower_counts import counted_followers
+from datastore.sse.server import StreamServer
 from tests.push.book import Book, Reader, Told
 from tests.push.serving import Watcher, streaming
 from tests.push.test_reading import shown

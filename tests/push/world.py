@@ -8,11 +8,11 @@ from typing import Any
 
 from django.db import transaction
 
-from datastore.cache import write_changed
-from datastore.markets import ensure_markets
+from datastore.backfill.gap_repair import scan
+from datastore.ingest.live_write import cancel, store_live
+from datastore.ingest.market_cache import write_changed
 from datastore.models import Market
-from datastore.repair import scan
-from datastore.writes import cancel, store_live
+from datastore.reference.markets import ensure_markets
 from tests.datastore.answers import answered, candle, failed, store
 from tests.datastore.conftest import ProviderTime
 from tests.datastore.records import FEED, MINUTE, NOON, SECOND, closed, moment, opened, trade, watermark

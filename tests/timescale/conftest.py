@@ -6,10 +6,10 @@ from contextlib import AbstractContextManager, nullcontext
 import pytest
 from django_redis import get_redis_connection
 
-from datastore.editions import Case, standing
-from datastore.markets import ensure_markets
+from datastore.engines.edition import Case, standing
+from datastore.engines.timescale import Timescale
 from datastore.models import Market
-from datastore.timescale import Timescale
+from datastore.reference.markets import ensure_markets
 from tests.datastore.conftest import ProviderTime, provider_time  # noqa: F401 - the fixture
 from tests.datastore.records import BTC
 from tests.timescale import server

@@ -11,9 +11,9 @@ import pytest
 from django.db import OperationalError
 from structlog.testing import capture_logs
 
+from datastore.db.queries import execute, fetch_value
+from datastore.engines.timescale import Timescale, patiently
 from datastore.models import Market
-from datastore.queries import execute, fetch_value
-from datastore.timescale import Timescale, patiently
 from tests.datastore.records import moment, trade
 from tests.timescale.feed import BEGIN, DAY, END, HOUR
 from tests.timescale.server import admin

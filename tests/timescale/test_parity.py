@@ -6,11 +6,11 @@ from hashlib import sha256
 
 import pytest
 
-from datastore.days import floor
-from datastore.markets import ensure_markets
+from datastore.engines.rollups import Plain, rollups
+from datastore.engines.timescale import Timescale
 from datastore.models import Tick
-from datastore.rollups import Plain, rollups
-from datastore.timescale import Timescale
+from datastore.reference.markets import ensure_markets
+from datastore.timeframes.utc_days import floor
 from tests.datastore.conftest import ProviderTime
 from tests.datastore.records import SECOND, moment
 from tests.timescale.conftest import On

@@ -11,12 +11,12 @@ from django.core.management import CommandError, call_command
 from django.db import InternalError, transaction
 from structlog.testing import capture_logs
 
+from datastore.db.queries import execute, fetch_all, fetch_value
+from datastore.engines.timescale import Timescale
+from datastore.ingest.live_write import digest, store_live
 from datastore.models import Candle, Market, Tick
-from datastore.queries import execute, fetch_all, fetch_value
 from datastore.tasks import aggregate, pack, retention, verify_market
 from datastore.tasks import verify as nightly
-from datastore.timescale import Timescale
-from datastore.writes import digest, store_live
 from tests.datastore.conftest import ProviderTime
 from tests.datastore.records import BTC, NOON, SECOND, moment, trade
 from tests.timescale.feed import BEGIN, DAY, END, HOUR

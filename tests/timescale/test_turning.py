@@ -8,12 +8,12 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
+from datastore.db.queries import fetch_all, fetch_value
+from datastore.engines.rollups import CannotTurn, Plain, rollups, turn, turn_back
+from datastore.engines.timescale import Timescale
+from datastore.ingest.live_write import digest
 from datastore.models import Market
-from datastore.queries import fetch_all, fetch_value
-from datastore.rollups import CannotTurn, Plain, rollups, turn, turn_back
 from datastore.tasks import aggregate, pack
-from datastore.timescale import Timescale
-from datastore.writes import digest
 from tests.datastore.records import MINUTE, NOON, trade
 from tests.timescale.server import admin, database, speaking_to
 from tests.timescale.test_proof import store, verified

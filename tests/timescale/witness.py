@@ -9,11 +9,11 @@ from django.core.cache import cache
 from django.db import transaction
 from django.test import Client
 
-from datastore.merge import read_series
+from datastore.db.queries import fetch_all, fetch_value
+from datastore.ingest.live_write import cancel, digest, store_live
 from datastore.models import Market
-from datastore.queries import fetch_all, fetch_value
-from datastore.timeframes import TIMEFRAMES
-from datastore.writes import cancel, digest, store_live
+from datastore.series.reader import read_series
+from datastore.timeframes.timeframe import TIMEFRAMES
 from tests.datastore.conftest import ProviderTime
 from tests.datastore.records import moment
 from tests.timescale.feed import Batch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from datastore.timeframes import TIMEFRAMES
+from datastore.timeframes.timeframe import TIMEFRAMES
 
 Schema = dict[str, Any]
 

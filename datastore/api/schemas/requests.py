@@ -16,7 +16,7 @@ from datastore.api.schemas.basics import (
     record,
 )
 from datastore.models import DatastoreRequest, FetchRequest
-from datastore.timeframes import BASES
+from datastore.timeframes.timeframe import BASES
 
 PAGES_TOTAL = or_null({**COUNT, "description": "null while a fetch does not know yet."})
 SCHEMAS: dict[str, Schema] = {

@@ -22,9 +22,9 @@ from datastore.api.schemas.basics import (
     row,
 )
 from datastore.api.series import COLUMNS
-from datastore.certificate import GAP, LIVE, MERGED, OPEN, PARTIAL, PENDING
-from datastore.certificate import PROVIDER as BY_PROVIDER
-from datastore.shapes import FILL
+from datastore.coverage.certificate import GAP, LIVE, MERGED, OPEN, PARTIAL, PENDING
+from datastore.coverage.certificate import PROVIDER as BY_PROVIDER
+from datastore.series.row_format import FILL
 
 STATES = (LIVE, BY_PROVIDER, MERGED, PARTIAL, GAP, PENDING, OPEN)
 # Text by default, a number where `numbers=float` asks for it, null in a row that `fill` made up.

@@ -19,7 +19,7 @@ from datastore.api.schemas.basics import (
     record,
 )
 from datastore.models import DynamicTopic, Stream
-from datastore.stream_steps import STEPS
+from datastore.streams.steps import STEPS
 
 OF_STREAM: dict[str, Schema] = {
     "id": COUNT,

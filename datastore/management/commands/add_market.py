@@ -5,10 +5,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from datastore import pairs
-from datastore.asks import ask_newest
+from datastore.backfill.newest import ask_newest
 from datastore.management.arguments import market_named
-from datastore.markets import BadSymbol, ensure_markets, unfollow
+from datastore.reference import pairs
+from datastore.reference.markets import BadSymbol, ensure_markets, unfollow
 
 
 class Command(BaseCommand):

@@ -9,14 +9,14 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from datastore.api.requests import eta_of, pages_of
-from datastore.clock import provider_now
 from datastore.datastore_actor import order, settle
 from datastore.management.arguments import add_market, add_span, add_timeframe, check_order, market_named
 from datastore.management.progress import Progress
 from datastore.models import DatastoreRequest, FetchRequest
-from datastore.obtainable import NOBODY_FETCHES, coordinator_runs
-from datastore.timeframes import TIMEFRAMES
-from datastore.wanted import split
+from datastore.reference.provider_clock import provider_now
+from datastore.requests.fetchable import NOBODY_FETCHES, coordinator_runs
+from datastore.requests.missing import split
+from datastore.timeframes.timeframe import TIMEFRAMES
 
 State = DatastoreRequest.State
 LOOK = 0.5  # seconds

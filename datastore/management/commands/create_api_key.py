@@ -6,7 +6,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from datastore.keys import make_key
+from datastore.access.api_keys import make_key
 from datastore.models import ApiKey
 
 

@@ -14,12 +14,12 @@ from django.core.management.base import BaseCommand, CommandError
 from datastore.api.instants import to_ms
 from datastore.api.params import OneOf
 from datastore.api.series import COLUMNS, coverage_json
-from datastore.export import Export, Question
-from datastore.fill import FILLS, NONE
 from datastore.management.arguments import add_market, add_span, add_timeframe, check_order, market_named, parsed
 from datastore.management.progress import Progress
-from datastore.merge import Series
-from datastore.shapes import CSV
+from datastore.series.export import Export, Question
+from datastore.series.fill import FILLS, NONE
+from datastore.series.reader import Series
+from datastore.series.row_format import CSV
 
 STDOUT = "-"
 LATER = ("json", "ndjson", "arrow", "parquet")

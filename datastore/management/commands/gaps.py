@@ -7,11 +7,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from datastore import fetches
+from datastore.backfill import fetch_queue
 from datastore.management.arguments import add_market, add_span, add_timeframe, check_order, market_named
-from datastore.merge import Segment, read_series
 from datastore.models import Market
-from datastore.timeframes import TIMEFRAMES
+from datastore.series.reader import Segment, read_series
+from datastore.timeframes.timeframe import TIMEFRAMES
 
 NEWEST = 1500  # candles: as many as the first start fetches
 HEADS = ("FROM", "TO", "LENGTH", "STATE", "WHY", "REPAIR")
@@ -55,7 +55,7 @@ def _repair(market: Market, resolution: int, gap: Segment) -> str:
     """Say what is done about a gap."""
     if gap.repair and gap.repair["final"]:
         return f"final: {gap.repair['reason']}"
-    if fetches.active(market, resolution, gap.start, gap.stop).exists():
+    if fetch_queue.active(market, resolution, gap.start, gap.stop).exists():
         return "being fetched"
     if gap.repair is None:
         return "not asked for yet"

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Q
 
-from datastore.keys import REMEMBERED, revoke_key
+from datastore.access.api_keys import REMEMBERED, revoke_key
 from datastore.models import ApiKey
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from datastore.push.server import serve
+from datastore.sse.server import serve
 
 
 class Command(BaseCommand):

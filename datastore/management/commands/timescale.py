@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from datastore.editions import Case, standing
-from datastore.rollups import CannotTurn, rollups, turn, turn_back
+from datastore.engines.edition import Case, standing
+from datastore.engines.rollups import CannotTurn, rollups, turn, turn_back
 
 
 class Command(BaseCommand):

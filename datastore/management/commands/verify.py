@@ -6,12 +6,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from datastore.clock import provider_now
+from datastore.engines.rollups import rollups
 from datastore.management.arguments import add_market, add_span, check_order, market_named
 from datastore.models import CandleDifference
-from datastore.reconciliation import lasting
-from datastore.rollups import rollups
-from datastore.verify import Difference
+from datastore.quality.reconciliation import lasting
+from datastore.quality.verify import Difference
+from datastore.reference.provider_clock import provider_now
 
 SHOWN = 50
 

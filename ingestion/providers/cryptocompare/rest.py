@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from datastore.pairs import Listed
+from datastore.reference.pairs import Listed
 
 SECOND = 1_000_000
 PAIRS_PATH = "/data/v3/all/exchanges"

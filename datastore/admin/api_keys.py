@@ -1,0 +1,62 @@
+"""API keys in the admin: made here, shown once, revoked here."""
+
+from __future__ import annotations
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest
+from django.utils.html import format_html
+
+from datastore.access.api_keys import REMEMBERED, make_key, revoke_key
+from datastore.models import ApiKey
+
+ASKED = ("name", "scope", "rate", "budget")
+TOLD = ("shown", "created_at", "last_used_at", "revoked_at")
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
+    """Keys by name; what a key may do is settled when it is made, only its limits may change."""
+
+    list_display = ["name", "shown", "scope", "created_at", "last_used_at", "revoked_at", "rate", "budget"]
+    list_filter = ["scope", ("revoked_at", admin.EmptyFieldListFilter)]
+    search_fields = ["name", "prefix"]
+    actions = ["revoke"]
+
+    def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
+        """Return what is asked for, of a key that exists also what became of it."""
+        return ASKED if obj is None else (*ASKED, *TOLD)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
+        """Return all but the limits for a key that exists: the log goes by its name."""
+        return () if obj is None else ("name", "scope", *TOLD)
+
+    def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        """Refuse: a key is revoked, and its row goes on telling whose it was."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: ModelForm[ApiKey], change: bool) -> None:
+        """Save limits; give a new key its text and show that in a message, the only time it can be seen."""
+        if not change:
+            made, text = make_key(obj.name, obj.scope)
+            obj.prefix, obj.sha256 = made.prefix, made.sha256
+        super().save_model(request, obj, form, change)
+        if not change:
+            told = "The key of {} is shown only now: <code>{}</code>"
+            messages.warning(request, format_html(told, obj.name, text))
+
+    @admin.action(description="Revoke selected keys", permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        """Revoke each chosen key and say so."""
+        revoked = [key for key in queryset if revoke_key(key)]
+        for key in revoked:
+            self.log_change(request, key, "Revoked.")
+        names = ", ".join(key.name for key in revoked)
+        told = f"Revoked: {names}; refused within {REMEMBERED:g} s." if revoked else "None was in use."
+        messages.success(request, told)
+
+    @admin.display(description="Key", ordering="prefix")
+    def shown(self, key: ApiKey) -> str:
+        """Return the part of the key that may be shown."""
+        return f"ck_{key.prefix}_…"

@@ -1,0 +1,232 @@
+"""The data platform's rows in the admin: everything to be looked at, nothing to be edited by hand.
+
+Django's admin cannot register models with composite keys (5.2 raises ImproperlyConfigured), so the newest trades,
+candles, spans and feed positions stand on their market's page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+
+from actor_runtime.admin import ActorAdmin
+from datastore.admin.read_only import LookOnly, cell, exact
+from datastore.dead_letters import NotReplayable, replay
+from datastore.models import (
+    Candle,
+    CandleDifference,
+    Coverage,
+    CoverageChange,
+    DatastoreRequest,
+    DeadLetter,
+    Feed,
+    FeedPosition,
+    FetchRequest,
+    GapRepair,
+    Market,
+    Pair,
+    ProviderCandle,
+    ProviderClock,
+    Reconciliation,
+    Tick,
+)
+from streaming.errors import StreamUnavailable
+
+NEWEST = 100
+RAW_SHOWN = 10_000  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NewestRows:
+    """A table of a market's newest rows: of which model, by which order, with which columns."""
+
+    title: str
+    model: type[Model]
+    order: tuple[str, ...]
+    columns: tuple[str, ...]
+    where: Mapping[str, Any]
+
+    def read(self, market: Market) -> dict[str, Any]:
+        """Return the title, columns and cells for the template."""
+        rows: QuerySet[Any, Any] = self.model._default_manager.filter(market=market, **self.where)
+        cells = rows.order_by(*self.order).values_list(*self.columns)[:NEWEST]
+        return {
+            "title": self.title,
+            "columns": self.columns,
+            "rows": [[cell(value) for value in row] for row in cells],
+        }
+
+
+_OHLCV = ("open_time", "open", "high", "low", "close", "volume", "quote_volume")
+_ROLLED = (*_OHLCV, "trades", "version", "revision")
+_GIVEN = (*_OHLCV, "version", "revision")
+_BY_TIME = ("-open_time",)
+TABLES = (
+    NewestRows("Minute candles", Candle, _BY_TIME, _ROLLED, {"resolution": 60}),
+    NewestRows("Hour candles", Candle, _BY_TIME, _ROLLED, {"resolution": 3600}),
+    NewestRows("Day candles", Candle, _BY_TIME, _ROLLED, {"resolution": 86400}),
+    NewestRows("The provider's minute candles", ProviderCandle, _BY_TIME, _GIVEN, {"resolution": 60}),
+    NewestRows("The provider's hour candles", ProviderCandle, _BY_TIME, _GIVEN, {"resolution": 3600}),
+    NewestRows("The provider's day candles", ProviderCandle, _BY_TIME, _GIVEN, {"resolution": 86400}),
+    NewestRows(
+        "Trades",
+        Tick,
+        ("-ts", "-trade_id"),
+        ("ts", "seq", "trade_id", "price", "amount", "side", "received_at"),
+        {},
+    ),
+    NewestRows(
+        "Coverage", Coverage, ("-start",), ("source", "feed", "resolution", "start", "stop", "reason", "version"), {}
+    ),
+    NewestRows("Feeds", FeedPosition, ("feed",), ("feed", "last_n", "unbroken", "start", "stop", "reason"), {}),
+)
+
+
+@admin.register(Market)
+class MarketAdmin(LookOnly):
+    """Markets, each with its newest rows."""
+
+    list_display = ["symbol", "followed", "version", exact("watermark"), exact("live_stop"), exact("ticks_from")]
+    readonly_fields = ["followed", "series", "version", exact("watermark"), exact("live_stop"), exact("ticks_from")]
+    list_filter = ["followed", "exchange"]
+    search_fields = ["symbol"]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the market and, below it, what is stored of it."""
+        market = self.get_object(request, object_id)
+        tables = [table.read(market) for table in TABLES] if market else []
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "tables": tables})
+
+
+@admin.register(Pair)
+class PairAdmin(LookOnly):
+    """The provider's list: what may be asked for."""
+
+    list_display = ["symbol", "provider_exchange", "provider_base", "provider_quote", "active", exact("seen_at")]
+    list_filter = ["active", "exchange"]
+    search_fields = ["symbol"]
+
+
+@admin.register(GapRepair)
+class GapRepairAdmin(LookOnly):
+    """Holes and what is done about them."""
+
+    list_display = ["market", "resolution", exact("start"), exact("stop"), "reason", "attempts", "next_try", "final"]
+    list_filter = ["final", "resolution", "market"]
+    list_select_related = ["market"]
+
+
+@admin.register(CoverageChange)
+class CoverageChangeAdmin(LookOnly):
+    """Stretches whose certificate changed, by the version that shows it."""
+
+    list_display = ["market", "version", "what", "resolution", exact("start"), exact("stop")]
+    list_filter = ["what", "resolution", "market"]
+    list_select_related = ["market"]
+
+
+@admin.register(FetchRequest)
+class FetchRequestAdmin(LookOnly):
+    """What the provider is asked for, from the queue to the database."""
+
+    list_display = [
+        "id",
+        "market",
+        "resolution",
+        exact("start"),
+        exact("stop"),
+        "purpose",
+        "state",
+        "pages_done",
+        "pages_total",
+        "worker",
+        "error",
+        exact("next_try"),
+    ]
+    list_filter = ["state", "purpose", "resolution", "market"]
+    list_select_related = ["market"]
+
+
+@admin.register(DeadLetter)
+class DeadLetterAdmin(LookOnly):
+    """Records that could not be stored."""
+
+    list_display = [exact("created_at"), "topic", "market", "reason", "position", exact("replayed_at")]
+    list_filter = ["topic"]
+    search_fields = ["market", "reason"]
+    fields = ["created_at", "topic", "market", "reason", "position", "replayed_at", "replayed_by", "as_text"]
+    actions = ["replay_letters"]
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        """Say whether the user may publish dead letters again."""
+        return request.user.has_perm("datastore.replay_deadletter")
+
+    @admin.action(description="Replay", permissions=["replay"])
+    def replay_letters(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:
+        """Publish the chosen letters again, the oldest first, and say of each what came of it."""
+        for letter in queryset.order_by("pk"):
+            try:
+                replay(letter, by=f"{request.user.get_username()} (admin)")
+            except (NotReplayable, StreamUnavailable) as exc:
+                messages.warning(request, f"{letter.pk}: {exc}")
+            else:
+                messages.success(request, f"{letter.pk} is published to {letter.topic} again.")
+
+    @admin.display(description="Raw bytes")
+    def as_text(self, letter: DeadLetter) -> str:
+        """Show the record as it came, bytes that are no text escaped."""
+        return bytes(letter.raw)[:RAW_SHOWN].decode("utf-8", "backslashreplace")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DeadLetter]:
+        """Leave the bytes out until one letter is opened."""
+        return super().get_queryset(request).defer("raw")
+
+
+@admin.register(Reconciliation)
+class ReconciliationAdmin(LookOnly):
+    """Spans that were held against the provider's candles; `manage.py verify` lists what was not the same."""
+
+    list_display = ["market", exact("start"), exact("stop"), "compared", "different", "note", exact("created_at")]
+    list_filter = ["market"]
+    list_select_related = ["market"]
+
+
+@admin.register(CandleDifference)
+class CandleDifferenceAdmin(LookOnly):
+    """Candles that were not the provider's, both sides as text."""
+
+    list_display = ["market", exact("open_time"), "ours", "theirs"]
+    list_filter = ["reconciliation__market"]
+    list_select_related = ["reconciliation__market"]
+
+    @admin.display(ordering="reconciliation__market")
+    def market(self, row: CandleDifference) -> str:
+        """Show whose candle it is."""
+        return str(row.reconciliation.market)
+
+
+@admin.register(Feed)
+class FeedAdmin(LookOnly):
+    """Connections and how far they are acknowledged."""
+
+    list_display = ["feed", *map(exact, ("connected", "acknowledged_until", "behind_since", "drained_at"))]
+    list_filter = ["topic"]
+
+
+@admin.register(ProviderClock)
+class ProviderClockAdmin(LookOnly):
+    """Whose data this is, and how its clock stands to ours."""
+
+    list_display = ["provider", "simulated", "clock_offset", exact("floor"), exact("measured_at")]
+
+
+@admin.register(DatastoreRequest)
+class DatastoreRequestAdmin(ActorAdmin):
+    """Questions that had to fetch, or failed."""

@@ -1,0 +1,112 @@
+"""Streams and their topics in the admin: every step with its time and actor, and an end by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from datastore.admin.read_only import LookOnly, cell, exact
+from datastore.models import DynamicTopic, Stream
+from datastore.streams import lifecycle
+from datastore.streams.steps import Step, steps_of, topic_steps
+
+
+def steps_table(steps: Sequence[Step]) -> SafeString:
+    """Return the steps as a table; those that are not taken have no time."""
+    told = ((step.name.replace("_", " "), cell(step.at) or "-", step.by) for step in steps)
+    return rows_table(("Step", "UTC", "By"), told)
+
+
+def rows_table(heads: Iterable[str], rows: Iterable[Sequence[str]]) -> SafeString:
+    """Return a table in the manner of the actors' log."""
+    head = format_html_join("", "<th>{}</th>", ((name,) for name in heads))
+    body = format_html_join("", "<tr>{}</tr>", ((_cells(row),) for row in rows))
+    shown = '<div class="actor-log"><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>'
+    return format_html(shown, head, body)
+
+
+def _cells(row: Sequence[str]) -> SafeString:
+    return format_html_join("", "<td>{}</td>", ((value,) for value in row))
+
+
+def _newest(steps: Sequence[Step]) -> str:
+    taken = [step for step in steps if step.at is not None]
+    return max(taken, key=lambda step: str(step.at)).name.replace("_", " ") if taken else "-"
+
+
+@admin.register(Stream)
+class StreamAdmin(LookOnly):
+    """What applications follow, and until when."""
+
+    list_display = ["id", "market", "timeframe", "state", "newest_step", "topic", exact("lease_until"), "attempts"]
+    list_display += [exact("next_try"), "error", "asked_by"]
+    list_filter = ["state", "timeframe", ("market", admin.RelatedOnlyFieldListFilter)]
+    list_select_related = ["market", "topic"]
+    search_fields = ["market__symbol", "topic__name", "asked_by", "error"]
+    readonly_fields = ["steps"]
+    fields = ["market", "timeframe", "state", "topic", "attempts", "error", "asked_by", "ended_by", "steps"]
+    actions = ["end_streams"]
+
+    class Media:
+        css = {"all": ["actor_runtime/admin.css"]}
+
+    def has_end_permission(self, request: HttpRequest) -> bool:
+        """Say whether the user may end streams."""
+        return request.user.has_perm("datastore.end_stream")
+
+    @admin.action(description="End streams", permissions=["end"])
+    def end_streams(self, request: HttpRequest, queryset: QuerySet[Stream]) -> None:
+        """End each chosen stream that is alive, and say of the others that they were not."""
+        by = f"{request.user.get_username()} (admin)"
+        ended = [stream.pk for stream in queryset if lifecycle.end(stream.pk, by)]
+        if ended:
+            messages.success(request, f"{len(ended)} ended; a topic that no other stream needs retires by itself.")
+        if left := len(queryset) - len(ended):
+            messages.warning(request, f"{left} had ended before.")
+
+    @admin.display(description="Newest step")
+    def newest_step(self, stream: Stream) -> str:
+        """Return the step that was taken last."""
+        return _newest(steps_of(stream))
+
+    @admin.display(description="")
+    def steps(self, stream: Stream) -> SafeString:
+        """Return every step of the stream and its topic."""
+        return steps_table(steps_of(stream))
+
+
+@admin.register(DynamicTopic)
+class DynamicTopicAdmin(LookOnly):
+    """Topics made at run time: who has done what, the newest first."""
+
+    list_display = ["name", "market", "state", "newest_step", exact("requested_at"), exact("live_at"), "error"]
+    list_filter = ["state", ("market", admin.RelatedOnlyFieldListFilter)]
+    list_select_related = ["market"]
+    search_fields = ["name", "market__symbol", "error"]
+    readonly_fields = ["streams_told", "steps"]
+    fields = ["name", "market", "state", "error", "create_error", "route_error", "subscribe_error"]
+    fields += ["streams_told", "steps"]
+
+    class Media:
+        css = {"all": ["actor_runtime/admin.css"]}
+
+    @admin.display(description="Newest step")
+    def newest_step(self, topic: DynamicTopic) -> str:
+        """Return the step that was taken last."""
+        return _newest(topic_steps(topic))
+
+    @admin.display(description="Streams")
+    def streams_told(self, topic: DynamicTopic) -> str:
+        """Return the streams that this topic serves or served."""
+        served = Stream.objects.filter(topic=topic).order_by("id")
+        return ", ".join(f"{one.pk}: {one.timeframe} {one.state}" for one in served) or "-"
+
+    @admin.display(description="")
+    def steps(self, topic: DynamicTopic) -> SafeString:
+        """Return every step of the topic."""
+        return steps_table(topic_steps(topic))

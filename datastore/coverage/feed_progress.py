@@ -1,0 +1,58 @@
+"""How far the feeds are acknowledged and how far they are read, so that what lies between is known to be on its way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from datastore.db.queries import execute, execute_many, fetch_value
+from datastore.db.sql_files import statement
+from datastore.models import Market
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The newest `until` that the broker acknowledged for a feed, and the symbols of the markets it carries."""
+
+    feed: str
+    until: datetime
+    markets: Sequence[str]
+
+
+def note_acknowledged(
+    feed: str, until: datetime, *, connected: datetime | None = None, markets: Sequence[str] = ()
+) -> None:
+    """Note the newest `until` that the broker acknowledged for a feed.
+
+    markets: the symbols it carries; none named means every market that its topic ever brought.
+    """
+    values = {"feed": feed, "until": until, "connected": connected, "markets": list(markets)}
+    execute(statement("known", "note_acknowledged"), values)
+
+
+def note_all_acknowledged(noted: Sequence[Acknowledged]) -> None:
+    """Note it for many feeds in one round trip."""
+    rows = [
+        {"feed": each.feed, "until": each.until, "connected": None, "markets": list(each.markets)} for each in noted
+    ]
+    execute_many(statement("known", "note_acknowledged"), rows)
+
+
+def acknowledged_until(market: Market) -> datetime | None:
+    """Return up to where acknowledged claims of a market may wait to be stored, None where none do."""
+    until: datetime | None = fetch_value(
+        statement("known", "acknowledged_until"), {"market": market.pk, "symbol": market.symbol}
+    )
+    return until
+
+
+def note_read(topic: str, at: datetime) -> None:
+    """Note that all that lay in a topic at a time of the database's clock is read and stored, by whomever."""
+    note_all_read({topic: at})
+
+
+def note_all_read(topics: Mapping[str, datetime]) -> None:
+    """Note the same of many topics in one statement."""
+    if topics:
+        execute(statement("known", "note_read"), {"topics": list(topics), "ats": list(topics.values())})

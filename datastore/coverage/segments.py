@@ -1,0 +1,122 @@
+"""The certificate as it is shown: runs with their rows counted, and holes named with their reasons. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from datastore.coverage.certificate import FUTURE, GAP, HOLE, PARTIAL, PENDING, PROVEN, Run
+from datastore.timeframes.intervals import Interval, end_of, micros_of, moment
+from datastore.timeframes.timeframe import Timeframe
+from streaming.records import Micros
+
+NEVER_BEGAN, STALE = "before the feed began", "feed stale"
+MS = 1000  # microseconds
+
+Repair = tuple[Micros, Micros, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Buckets of one state; quiet: those in which provably nothing was traded; reason: why they are not proven."""
+
+    start: datetime
+    stop: datetime
+    state: str
+    quiet: int = 0
+    reason: str | None = None
+    repair: dict[str, Any] | None = None
+
+    @property
+    def incomplete(self) -> bool:
+        """Tell whether something is missing here for good, unless it is fetched."""
+        return self.state in (GAP, PARTIAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How far a live span is proven, and how it ended; None: nobody said that it did."""
+
+    stop: Micros
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of one run: how many, their text, and the open times (ms, ascending) of those looked at one by one."""
+
+    count: int
+    opens: Sequence[int]
+    body: str
+
+
+NO_ROWS = Rows(0, (), "")
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """Buckets that look alike to a reader, and how many rows they hold."""
+
+    start: Micros
+    stop: Micros
+    state: str
+    why: str | None
+    rows: int = 0
+
+
+def segments_of(
+    runs: Sequence[Run],
+    frame: Timeframe,
+    rows: Sequence[Rows],
+    live: Sequence[Interval],
+    ended: Sequence[Ended],
+    repairs: Sequence[Repair],
+) -> list[Segment]:
+    """Return the segments of contiguous runs, each with its rows; a hole's rows name their open times."""
+    spans = sorted(ended, key=lambda span: (span.stop, span.reason is not None))
+    stops = [span.stop for span in spans]
+    segments: list[Segment] = []
+    for part in _joined(runs, frame, rows):
+        start, stop, state, why = part.start, part.stop, part.state, part.why
+        if state in (GAP, PARTIAL):
+            last = bisect_right(stops, end_of(live, start)) - 1
+            why = NEVER_BEGAN if last < 0 else spans[last].reason or STALE
+        quiet = frame.between(moment(start), moment(stop)) - part.rows if state in PROVEN else 0
+        segments.append(Segment(moment(start), moment(stop), state, quiet, why, _repair(repairs, start, stop, state)))
+    return segments
+
+
+def _joined(runs: Sequence[Run], frame: Timeframe, rows: Sequence[Rows]) -> list[_Stretch]:
+    """Split holes into gaps and partial buckets, and join neighbours that look alike."""
+    joined: list[_Stretch] = []
+    for run, held in zip(runs, rows, strict=True):
+        state = PENDING if run.state == FUTURE else run.state
+        whole = _Stretch(run.start, run.stop, state, run.why, held.count)
+        for part in _split(run, frame, held.opens) if run.state == HOLE else [whole]:
+            last = joined[-1] if joined else None
+            if last and (last.state, last.why) == (part.state, part.why):
+                last.stop, last.rows = part.stop, last.rows + part.rows
+            else:
+                joined.append(part)
+    return joined
+
+
+def _split(run: Run, frame: Timeframe, opens: Sequence[int]) -> Iterator[_Stretch]:
+    """Cut a hole into partial buckets, which have a row, and the gaps between them."""
+    at = run.start
+    for row in (ms * MS for ms in opens):
+        if at < row:
+            yield _Stretch(at, row, GAP, None)
+        at = micros_of(frame.after(moment(row)))
+        yield _Stretch(row, at, PARTIAL, None, 1)
+    if at < run.stop:
+        yield _Stretch(at, run.stop, GAP, None)
+
+
+def _repair(repairs: Sequence[Repair], start: Micros, stop: Micros, state: str) -> dict[str, Any] | None:
+    if state not in (GAP, PARTIAL):
+        return None
+    return next((what for low, high, what in repairs if low < stop and high > start), None)

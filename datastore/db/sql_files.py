@@ -1,0 +1,26 @@
+"""The files of datastore/sql: named statements in queries/ (`-- name:` before each), definitions in schema/."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent.parent / "sql"
+_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+
+
+def statement(file: str, name: str) -> str:
+    """Return the statement of this name in sql/queries/<file>.sql. Raises KeyError where there is none."""
+    return _statements(file)[name]
+
+
+def script(name: str) -> str:
+    """Return the whole of sql/schema/<name>.sql."""
+    return (FOLDER / "schema" / f"{name}.sql").read_text()
+
+
+@cache
+def _statements(file: str) -> dict[str, str]:
+    _, *parts = _NAME.split((FOLDER / "queries" / f"{file}.sql").read_text())
+    return {name: text.strip().rstrip(";") for name, text in zip(parts[::2], parts[1::2], strict=True)}

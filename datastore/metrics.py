@@ -1,0 +1,41 @@
+"""States of the data as numbers, read from the rows when somebody asks."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models import Count
+
+from datastore.db.queries import fetch_all, fetch_value
+from datastore.db.sql_files import statement
+from datastore.models import DatastoreRequest
+
+Ages = tuple[str, float | None, float | None, float | None]
+Gaps = tuple[str, int, bool, int, float]
+
+
+def ages() -> list[Ages]:
+    """Return per market the seconds since its watermark, its feed's newest proven time, and its newest comparison."""
+    return fetch_all(statement("metrics", "ages"), {"stale": timedelta(seconds=settings.STALE_AFTER)})
+
+
+def gaps() -> list[Gaps]:
+    """Return (market, resolution, final, holes, seconds that they cover)."""
+    return fetch_all(statement("metrics", "gaps"))
+
+
+def dead_letters() -> list[tuple[str, int]]:
+    """Return (topic, records in quarantine)."""
+    return fetch_all(statement("metrics", "dead_letters"))
+
+
+def oldest_fetch() -> float:
+    """Return the age in seconds of the oldest request for history under way, 0 where there is none."""
+    return float(fetch_value(statement("metrics", "oldest_fetch")))
+
+
+def questions() -> dict[str, int]:
+    """Return how many questions that had to fetch are in each state."""
+    found = DatastoreRequest.objects.order_by().values_list("state").annotate(Count("pk"))
+    return {str(state): 0 for state in DatastoreRequest.State} | dict(found)

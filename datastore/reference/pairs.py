@@ -1,0 +1,132 @@
+"""The provider's list of pairs: which markets may be asked for, and how the provider spells them.
+
+A list is taken whole or not at all. A pair that it no longer holds becomes inactive and stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from datastore.db.queries import execute, fetch_all, fetch_value
+from datastore.db.sql_files import statement
+from datastore.models import Pair
+from datastore.reference.markets import SYMBOL
+
+# A day, and an hour for the daily schedule to have its turn.
+STALE = timedelta(hours=25)
+NEAR = 400  # pairs that are looked at more closely for near names
+LOCK = "select pg_advisory_xact_lock(hashtext('pair'))"
+
+
+class AbsurdList(Exception):
+    """The provider's list is empty, or lacks more than half of the pairs that the last one held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One pair in the provider's spelling."""
+
+    exchange: str
+    base: str
+    quote: str
+
+    @property
+    def symbol(self) -> str:
+        """Return our name of it."""
+        return f"{self.exchange.lower()}:{self.base.upper()}-{self.quote.upper()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a list changed; `unnamed`: pairs that have no name of ours, and second spellings of one name."""
+
+    pairs: int
+    new: int
+    vanished: int
+    spelled: int
+    unnamed: int
+
+
+def take(listed: Iterable[Listed]) -> Taken:
+    """Take the provider's whole list. Raises AbsurdList, and changes nothing then."""
+    everything = list(listed)
+    pairs = _named(everything)
+    with transaction.atomic():
+        execute(LOCK)  # two lists at once would wait for each other's rows in a circle
+        known = Pair.objects.filter(active=True).count()
+        if not pairs or 2 * len(pairs) < known:
+            raise AbsurdList(f"the provider lists {len(pairs)} pairs, {known} are known")
+        ((new, vanished),) = fetch_all(statement("pairs", "take"), _columns(pairs))
+        spelt = fetch_value(statement("pairs", "spell"))
+    return Taken(len(pairs), new, vanished, spelt, len(everything) - len(pairs))
+
+
+def is_known() -> bool:
+    """Tell whether any list was ever taken."""
+    return Pair.objects.exists()
+
+
+def is_due() -> bool:
+    """Tell whether no list was taken within the last day."""
+    return not Pair.objects.filter(seen_at__gt=Now() - STALE).exists()
+
+
+def spelled(text: str) -> list[str]:
+    """Return the symbols whose base and quote are those of a text such as BTC/USD, btc-usd or coinbase:BTCUSD."""
+    rows = fetch_all(statement("pairs", "spelled"), {"joined": _joined(text)})
+    return [symbol for (symbol,) in rows]
+
+
+def alike(text: str) -> list[str]:
+    """Return some hundred symbols at the most, among which are those that a misspelt text may mean."""
+    exchange, colon, _ = text.rpartition(":")
+    joined = _joined(text)
+    values = {
+        "joined": joined,
+        "exchange": exchange.lower() if colon else None,
+        "begins": _like(joined[:2]) + "%",
+        "ends": "%" + _like(joined[-3:]),
+        "begins_longer": _like(joined[:3]) + "%",
+        "limit": NEAR,
+    }
+    return [symbol for (symbol,) in fetch_all(statement("pairs", "near"), values)]
+
+
+def _joined(text: str) -> str:
+    pair = text.rpartition(":")[2]
+    return pair.upper().replace("/", "").replace("-", "")
+
+
+def _like(text: str) -> str:
+    r"""Return text as LIKE matches it: itself; `%`, `_` and `\` have no meaning in it."""
+    return text.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
+
+
+def _named(listed: Iterable[Listed]) -> dict[str, Listed]:
+    """Return the pairs by symbol; where two differ only in their letters' size, the one in capitals counts."""
+    found: dict[str, Listed] = {}
+    for pair in listed:
+        symbol = pair.symbol
+        in_capitals = pair.base.isupper() and pair.quote.isupper()
+        if SYMBOL.fullmatch(symbol) and (symbol not in found or in_capitals):
+            found[symbol] = pair
+    return found
+
+
+def _columns(pairs: dict[str, Listed]) -> dict[str, list[Any]]:
+    parts = [symbol.replace(":", "-", 1).rsplit("-", 2) for symbol in pairs]
+    return {
+        "symbols": list(pairs),
+        "exchanges": [exchange for exchange, _, _ in parts],
+        "bases": [base for _, base, _ in parts],
+        "quotes": [quote for _, _, quote in parts],
+        "provider_exchanges": [pair.exchange for pair in pairs.values()],
+        "provider_bases": [pair.base for pair in pairs.values()],
+        "provider_quotes": [pair.quote for pair in pairs.values()],
+    }

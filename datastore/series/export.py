@@ -1,0 +1,109 @@
+"""A series of any length, part by part in bounded memory, yet all of it from one snapshot and one certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from datastore.coverage.certificate import HOLE, Run
+from datastore.coverage.facts import Facts
+from datastore.coverage.segments import Rows
+from datastore.db.queries import snapshot
+from datastore.models import Market
+from datastore.series.fill import NONE, filled
+from datastore.series.reader import Series, close_before, known_of, series_of, text_of
+from datastore.series.row_format import Shape, close_of
+from datastore.series.stored_rows import rows_of
+from datastore.timeframes.intervals import micros_of, moment
+from datastore.timeframes.timeframe import TIMEFRAMES, Timeframe
+
+PART = 10_000  # buckets
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is to be read, and how it is written."""
+
+    market: Market
+    timeframe: str
+    start: datetime
+    stop: datetime | None
+    shape: Shape
+    fill: str = NONE
+    closed_only: bool = False
+
+    @property
+    def frame(self) -> Timeframe:
+        """Return the timeframe itself."""
+        return TIMEFRAMES[self.timeframe]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The rows of some buckets as text, and how many parts of how many there are now."""
+
+    text: str
+    number: int
+    of: int
+
+
+class Export:
+    """One reading: first its parts, in order, then `series`, which has the certificate of all and no rows."""
+
+    series: Series
+
+    def __init__(self, question: Question) -> None:
+        self._question = question
+        self._close: str | None = None
+        self._asked = False
+
+    def parts(self) -> Iterator[Part]:
+        """Yield the parts; the snapshot lasts until the last of them."""
+        asked = self._question
+        with snapshot():
+            facts, runs = known_of(asked.market, asked.frame, asked.start, asked.stop, None)
+            slices = list(_slices(runs, asked.frame))
+            seen: list[tuple[Run, Rows]] = []
+            for number, some in enumerate(slices, 1):
+                rows, text = self._read(facts, some)
+                seen += [(run, _without_text(run, held)) for run, held in zip(some, rows, strict=True)]
+                yield Part(text, number, len(slices))
+        self.series = series_of(
+            asked.market, asked.frame, facts, [run for run, _ in seen], [held for _, held in seen], ""
+        )
+
+    def _read(self, facts: Facts, runs: Sequence[Run]) -> tuple[list[Rows], str]:
+        asked = self._question
+        rows = shown = rows_of(asked.market, asked.frame, runs, facts.evidence, asked.shape, asked.fill != NONE)
+        if asked.fill != NONE:
+            shown = filled(runs, rows, asked.frame, asked.shape, asked.fill, self._close_before)
+        if last := next((held for held in reversed(rows) if held.count), None):
+            self._close = close_of(last.body.rsplit(asked.shape.between, 1)[-1])
+        return rows, text_of(runs, shown, asked.shape, asked.closed_only)
+
+    def _close_before(self) -> str | None:
+        if self._close is None and not self._asked:
+            frame = self._question.frame
+            self._close = close_before(self._question.market, frame, frame.floor(self._question.start))
+            self._asked = True
+        return self._close
+
+
+def _slices(runs: Sequence[Run], frame: Timeframe) -> Iterator[list[Run]]:
+    """Cut the runs into parts of whole buckets."""
+    bound, some = micros_of(frame.after(moment(runs[0].start), PART)), []
+    for run in runs:
+        while run.stop > bound:
+            if run.start < bound:
+                some.append(replace(run, stop=bound))
+                run = replace(run, start=bound)
+            yield some
+            some, bound = [], micros_of(frame.after(moment(bound), PART))
+        some.append(run)
+    yield some
+
+
+def _without_text(run: Run, held: Rows) -> Rows:
+    """Return what the certificate needs: a year of rows is not kept."""
+    return Rows(held.count, held.opens if run.state == HOLE else (), "")

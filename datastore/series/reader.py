@@ -1,0 +1,181 @@
+"""The read: one series of history and live trades, with the certificate that says which parts are proven.
+
+1. Read what is known of the market, and the coverage of the range.
+2. Cut the range into runs of one state (certificate.py), and name the stored rows they are made of.
+3. Read these rows; a hole is partial where it has one and a gap where it has none.
+All in one snapshot, so that rows and certificate speak of the same moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+import msgspec
+
+from datastore.coverage.certificate import PARTIAL, Run, runs_of
+from datastore.coverage.facts import Facts, facts_of
+from datastore.coverage.segments import Rows, Segment, segments_of
+from datastore.db.queries import fetch_value, snapshot
+from datastore.db.sql_files import statement
+from datastore.models import Market
+from datastore.series.fill import NONE, filled
+from datastore.series.row_format import EXACT, Shape, close_of
+from datastore.series.stored_rows import rows_of
+from datastore.timeframes.intervals import micros_of, moment
+from datastore.timeframes.timeframe import TIMEFRAMES, Timeframe
+
+__all__ = ["Row", "Segment", "Series", "read_series", "snapshot"]
+
+# open time in ms, open, high, low, close, volume, quote volume (decimal text), trades, source, closed, revision;
+# an invented row may lack its numbers
+Row = tuple[int, str | None, str | None, str | None, str | None, str | None, str | None, int | None, str, bool, int]
+
+DEFAULT_BUCKETS = 500
+LONGEST = timedelta(days=31)  # of a bucket whose length varies
+TRIES = 5  # stored rows that the series does not show are this rare
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """An answer: rows ascending, as ready text, and segments that cover [start, stop) without overlap."""
+
+    market: str
+    timeframe: str
+    start: datetime
+    stop: datetime
+    server_time: datetime  # the provider's time
+    watermark: datetime | None
+    version: int
+    series_id: str
+    provider: str
+    simulated: bool
+    segments: list[Segment]
+    text: str  # the rows in the shape that was asked for
+    count: int  # of rows that are not invented
+    unfinished: list[int]  # open times in ms of shown rows that are not closed and lack something of what is over
+    complete: bool  # no gap and no partial
+    complete_until: datetime  # start of the first bucket that is not closed, stop where all are
+
+    @property
+    def rows(self) -> list[Row]:
+        """Return the rows read back from the text, which must be exact JSON."""
+        return msgspec.json.decode(f"[{self.text}]", type=list[Row])
+
+
+def read_series(
+    market: Market,
+    timeframe: str,
+    start: datetime | None = None,
+    stop: datetime | None = None,
+    *,
+    limit: int | None = None,
+    closed_only: bool = False,
+    fill: str = NONE,
+    shape: Shape = EXACT,
+) -> Series:
+    """Return the candles of [start, stop), widened to whole buckets.
+
+    Without stop: up to the end of the open bucket. Without start: `limit` (500) buckets back from stop; with start,
+    limit cuts the range. Inside a caller's transaction the caller's isolation holds.
+    """
+    frame = TIMEFRAMES[timeframe]
+    with snapshot():
+        facts, runs = known_of(market, frame, start, stop, limit)
+        rows = shown = rows_of(market, frame, runs, facts.evidence, shape, fill != NONE)
+        if fill != NONE:
+            before = partial(close_before, market, frame, moment(runs[0].start))
+            shown = filled(runs, rows, frame, shape, fill, before)
+    return series_of(market, frame, facts, runs, rows, text_of(runs, shown, shape, closed_only), closed_only)
+
+
+def known_of(
+    market: Market, frame: Timeframe, start: datetime | None, stop: datetime | None, limit: int | None
+) -> tuple[Facts, list[Run]]:
+    """Return what is known of a range, and its runs."""
+    facts = _facts(market, frame, start, stop, limit)
+    start, stop = _range(frame, moment(facts.head.now), start, stop, limit)
+    return facts, runs_of(facts.evidence, frame, micros_of(start), micros_of(stop))
+
+
+def text_of(runs: Sequence[Run], rows: Sequence[Rows], shape: Shape, closed_only: bool) -> str:
+    """Return all rows as one text."""
+    return shape.between.join(
+        held.body for run, held in zip(runs, rows, strict=True) if held.body and (run.closed or not closed_only)
+    )
+
+
+def series_of(
+    market: Market,
+    frame: Timeframe,
+    facts: Facts,
+    runs: Sequence[Run],
+    rows: Sequence[Rows],
+    text: str,
+    closed_only: bool = False,
+) -> Series:
+    """Return the answer that these runs and their stored rows make."""
+    head, stop = facts.head, moment(runs[-1].stop)
+    segments = segments_of(runs, frame, rows, facts.evidence.live, facts.ended, facts.repairs)
+    shown = [(run, held) for run, held in zip(runs, rows, strict=True) if run.closed or not closed_only]
+    return Series(
+        market=market.symbol,
+        timeframe=frame.name,
+        start=moment(runs[0].start),
+        stop=stop,
+        server_time=moment(head.now),
+        watermark=None if head.watermark is None else moment(head.watermark),
+        version=head.version,
+        series_id=head.series_id,
+        provider=head.provider,
+        simulated=head.simulated,
+        segments=segments,
+        text=text,
+        count=sum(held.count for _, held in shown),
+        unfinished=[at for run, held in shown if not run.closed and run.source == PARTIAL for at in held.opens],
+        complete=not any(segment.incomplete for segment in segments),
+        complete_until=next((moment(run.start) for run in runs if not run.closed), stop),
+    )
+
+
+def _facts(market: Market, frame: Timeframe, start: datetime | None, stop: datetime | None, limit: int | None) -> Facts:
+    """Return the facts of the range and somewhat more, for where it lies is only known with them."""
+    low = None if start is None else frame.floor(start)
+    high = None if stop is None else frame.ceil(stop)
+    if low is not None and high is not None:
+        high = max(high, frame.after(low))
+    if low is not None and limit is not None:
+        high = min(high, frame.after(low, limit)) if high else frame.after(low, limit)
+    length = timedelta(seconds=frame.seconds) or LONGEST
+    return facts_of(market, frame.base, low, high, length * ((limit or DEFAULT_BUCKETS) + 2))
+
+
+def _range(
+    frame: Timeframe, now: datetime, start: datetime | None, stop: datetime | None, limit: int | None
+) -> tuple[datetime, datetime]:
+    stop = frame.after(frame.floor(now)) if stop is None else frame.ceil(stop)
+    if start is None:
+        return frame.after(stop, -(limit or DEFAULT_BUCKETS)), stop
+    start = frame.floor(start)
+    stop = max(stop, frame.after(start))
+    return start, stop if limit is None else min(stop, frame.after(start, limit))
+
+
+def close_before(market: Market, frame: Timeframe, start: datetime) -> str | None:
+    """Return the close of the series' newest row before a bucket's start; None where there is none.
+
+    The newest stored row is where to look; a series need not show it, so the search may go on from there.
+    """
+    at = start
+    for _ in range(TRIES):
+        values = {"market": market.pk, "resolution": frame.base, "before": at}
+        newest = fetch_value(statement("known", "newest_before"), values)
+        if newest is None:
+            return None
+        at = frame.floor(newest)
+        found = read_series(market, frame.name, at, start)
+        if found.count:
+            return close_of(found.text.rsplit(EXACT.between, 1)[-1])
+    return None

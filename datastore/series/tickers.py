@@ -1,0 +1,167 @@
+"""Many markets at a glance: the newest price and the last 24 hours of each, without a read per market.
+
+The 24 hours are the 1,440 whole minutes before the open one, and the open one. They are what GET candles shows of the
+same minutes: the same evidence cuts them into the same parts; only where a part of ours holds a whole hour, the stored
+hour stands for its minutes, of which it is the exact roll-up. The provider's own hours never do: theirs are rounded.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import NamedTuple
+
+from django.conf import settings
+
+from datastore.coverage.certificate import FUTURE, HOLE, PROVIDER, Evidence, base_runs
+from datastore.db.queries import fetch_all, snapshot
+from datastore.db.sql_files import statement
+from datastore.reference.provider import CACHE_AGE
+from datastore.timeframes.intervals import SECOND, Interval, union
+from datastore.timeframes.timeframe import HOUR, MINUTE
+from streaming.records import Micros
+
+DAY = 1440  # minutes
+
+
+class Head(NamedTuple):
+    """What is known of one market; times in microseconds."""
+
+    market_id: int
+    symbol: str
+    followed: bool
+    watermark: Micros | None
+    now: Micros
+    known: bool
+    behind: bool
+    live_stop: Micros | None
+    feed_open: bool
+
+    @property
+    def window(self) -> Interval:
+        """Return the 24 hours."""
+        opened = self.now // (MINUTE * SECOND) * MINUTE * SECOND
+        return opened - DAY * MINUTE * SECOND, opened + MINUTE * SECOND
+
+
+class Figures(NamedTuple):
+    """What the 24 hours add up to, decimals as text; None: nothing was traded, or the provider counts no trades."""
+
+    open: str | None = None
+    high: str | None = None
+    low: str | None = None
+    close: str | None = None
+    volume: str = "0"
+    quote_volume: str = "0"
+    trades: int | None = None
+    change: str | None = None
+    change_percent: str | None = None
+
+
+class Part(NamedTuple):
+    """A stretch of one stored series that the 24 hours of a market are made of."""
+
+    market_id: int
+    start: Micros
+    stop: Micros
+    resolution: int
+    provider: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ticker:
+    """One market; complete: every whole minute of the 24 hours is proven, or at least not known to be missing."""
+
+    head: Head
+    complete: bool
+    figures: Figures
+    last: str | None
+    last_trade: Micros | None
+
+
+def read_tickers(ids: Collection[int] | None = None) -> list[Ticker]:
+    """Return these markets, or all that are followed, by symbol: a handful of statements, whatever their number."""
+    with snapshot():
+        stale = timedelta(seconds=settings.STALE_AFTER)
+        asked = {"ids": None if ids is None else list(ids), "stale": stale}
+        heads = [Head(*row) for row in fetch_all(statement("tickers", "heads"), asked)]
+        if not heads:
+            return []
+        spans = _spans(heads)
+        complete: dict[int, bool] = {}
+        parts: list[Part] = []
+        for head in heads:
+            runs = base_runs(_evidence(head, spans[head.market_id]), MINUTE, *head.window)
+            complete[head.market_id] = all(run.state != HOLE for run in runs)
+            own = union((run.start, run.stop) for run in runs if run.source != PROVIDER and run.state != FUTURE)
+            theirs = union((run.start, run.stop) for run in runs if run.source == PROVIDER)
+            parts += [part for span in own for part in _split(head.market_id, span)]
+            parts += [Part(head.market_id, *span, MINUTE, True) for span in theirs]
+        figures = _figures(parts)
+        last = _last(heads)
+    return [_ticker(head, complete[head.market_id], figures, last) for head in heads]
+
+
+def _ticker(
+    head: Head, complete: bool, figures: dict[int, Figures], last: dict[int, tuple[str | None, Micros | None]]
+) -> Ticker:
+    found = figures.get(head.market_id, Figures())
+    price, traded = last[head.market_id]
+    return Ticker(head, complete, found, found.close or price, traded)
+
+
+def _spans(heads: Sequence[Head]) -> dict[int, list[tuple[int, Micros, Micros]]]:
+    """Return (resolution, start, stop) of what is proven, by market."""
+    windows = [head.window for head in heads]
+    values = {
+        "ids": [head.market_id for head in heads],
+        "starts": [start for start, _ in windows],
+        "stops": [stop for _, stop in windows],
+    }
+    found: dict[int, list[tuple[int, Micros, Micros]]] = defaultdict(list)
+    for market_id, *span in fetch_all(statement("tickers", "coverage"), values):
+        found[market_id].append(tuple(span))
+    return found
+
+
+def _evidence(head: Head, spans: Sequence[tuple[int, Micros, Micros]]) -> Evidence:
+    return Evidence(
+        now=head.now,
+        watermark=head.watermark,
+        known=head.known,
+        behind=head.behind,
+        cache_age=CACHE_AGE,
+        live=union((start, stop) for resolution, start, stop in spans if not resolution),
+        provider={MINUTE: union((start, stop) for resolution, start, stop in spans if resolution)},
+    )
+
+
+def _split(market_id: int, span: Interval) -> Iterator[Part]:
+    """Yield a stretch of our own as its whole hours and the minutes around them."""
+    start, stop = span
+    length = HOUR * SECOND
+    first, last = -(-start // length) * length, stop // length * length
+    if first >= last:
+        yield Part(market_id, start, stop, MINUTE, False)
+        return
+    edges = (start, first, MINUTE), (first, last, HOUR), (last, stop, MINUTE)
+    yield from (Part(market_id, low, high, resolution, False) for low, high, resolution in edges if low < high)
+
+
+def _figures(parts: Sequence[Part]) -> dict[int, Figures]:
+    values = {
+        "markets": [part.market_id for part in parts],
+        "starts": [part.start for part in parts],
+        "stops": [part.stop for part in parts],
+        "resolutions": [part.resolution for part in parts],
+        "provider": [part.provider for part in parts],
+    }
+    rows = fetch_all(statement("tickers", "figures"), values)
+    return {market_id: Figures(*figures) for market_id, *figures in rows}
+
+
+def _last(heads: Sequence[Head]) -> dict[int, tuple[str | None, Micros | None]]:
+    rows = fetch_all(statement("tickers", "last"), {"ids": [head.market_id for head in heads]})
+    return {market_id: (price, traded) for market_id, price, traded in rows}

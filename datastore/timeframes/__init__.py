@@ -1,0 +1,5 @@
+"""Calendar arithmetic: timeframes and their buckets, intervals of time, UTC days.
+
+Pure functions over integers and datetimes; anybody may import them.
+No database, no settings, no clock.
+"""
