@@ -199,7 +199,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "datastore.api.written.WriteLog",
+    "datastore.api.auth.audit_log.WriteLog",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -227,22 +227,25 @@ WHITENOISE_USE_FINDERS = True  # files are served from where they are installed:
 REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
     # Every view is guarded unless it says otherwise: see docs/api.md, "Keys and limits".
-    "DEFAULT_AUTHENTICATION_CLASSES": ["datastore.api.access.KeySent", "datastore.api.access.StaffSession"],
-    "DEFAULT_PERMISSION_CLASSES": ["datastore.api.access.ReadOrWrite"],
-    "DEFAULT_THROTTLE_CLASSES": ["datastore.api.throttle.RateLimit"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "datastore.api.auth.permissions.KeySent",
+        "datastore.api.auth.permissions.StaffSession",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["datastore.api.auth.permissions.ReadOrWrite"],
+    "DEFAULT_THROTTLE_CLASSES": ["datastore.api.auth.throttle.RateLimit"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "datastore.api.answers.JsonAlways",
-    "EXCEPTION_HANDLER": "datastore.api.problem.exception_handler",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "datastore.api.responses.json_response.JsonAlways",
+    "EXCEPTION_HANDLER": "datastore.api.responses.problem.exception_handler",
     "URL_FORMAT_OVERRIDE": None,  # `format` is a parameter of candles, not DRF's
-    "DEFAULT_SCHEMA_CLASS": "datastore.api.schemas.document.TableSchema",
+    "DEFAULT_SCHEMA_CLASS": "datastore.api.openapi.document.TableSchema",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Candlekeep",
     "VERSION": "v1",
     "DESCRIPTION": "History and live trades of crypto markets as one provably continuous candle series.",
     "OAS_VERSION": "3.1.1",
-    "SORT_OPERATIONS": "datastore.api.schemas.document.in_order",
-    "POSTPROCESSING_HOOKS": ["datastore.api.schemas.document.with_components"],
+    "SORT_OPERATIONS": "datastore.api.openapi.document.in_order",
+    "POSTPROCESSING_HOOKS": ["datastore.api.openapi.document.with_components"],
 }
 # Which web pages may read the API. Keys travel in headers, so cookies are of no use to them and stay out.
 CORS_ALLOW_ALL_ORIGINS = CORS_ORIGINS == [ANY]

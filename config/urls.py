@@ -8,7 +8,7 @@ from django.urls import include, path, re_path
 from config.home_page import front
 from config.monitoring import health
 from config.monitoring.metrics import metrics
-from datastore.api.nowhere import Nowhere
+from datastore.api.views.not_found import Nowhere
 
 urlpatterns = [
     path("", front),
@@ -21,5 +21,5 @@ urlpatterns = [
     path("metrics", metrics),
 ]
 # What fails before or outside a view is answered in the API's own shape too.
-handler400 = "datastore.api.problem.bad_request"
-handler500 = "datastore.api.problem.server_error"
+handler400 = "datastore.api.responses.problem.bad_request"
+handler500 = "datastore.api.responses.problem.server_error"

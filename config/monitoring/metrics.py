@@ -18,8 +18,8 @@ from redis.exceptions import RedisError
 
 from actor_runtime.reset_policy import reason_of
 from config.monitoring.gauges import PARTS, Sample
-from datastore.api.access import CHALLENGE, TO_READ, may_read
-from datastore.api.problem import problem_response
+from datastore.api.auth.permissions import CHALLENGE, TO_READ, may_read
+from datastore.api.responses.problem import problem_response
 from metering import table
 from metering.sharing import counted
 from metering.table import Figure

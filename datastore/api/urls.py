@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
-from datastore.api.actors import ActorDetail, ActorList, ActorReset
-from datastore.api.candles import Candles, CoverageView
-from datastore.api.dead_letters import DeadLetters, OneDeadLetter, Replay
-from datastore.api.documentation import Docs, SchemaView
-from datastore.api.markets import Markets, OneMarket
-from datastore.api.nowhere import Nowhere
-from datastore.api.requests import Backfill, OneRequest
-from datastore.api.stream import CandleStream
-from datastore.api.streams import OneStream, StreamEvents, Streams
-from datastore.api.tickers import Tickers
-from datastore.api.trades import Trades
+from datastore.api.openapi.view import Docs, SchemaView
+from datastore.api.views.actors import ActorDetail, ActorList, ActorReset
+from datastore.api.views.candles import Candles, CoverageView
+from datastore.api.views.dead_letters import DeadLetters, OneDeadLetter, Replay
+from datastore.api.views.follow import CandleStream
+from datastore.api.views.markets import Markets, OneMarket
+from datastore.api.views.not_found import Nowhere
+from datastore.api.views.requests import Backfill, OneRequest
+from datastore.api.views.streams import OneStream, StreamEvents, Streams
+from datastore.api.views.tickers import Tickers
+from datastore.api.views.trades import Trades
 
 urlpatterns = [
     path("candles", Candles.as_view()),

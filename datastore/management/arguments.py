@@ -10,8 +10,8 @@ from typing import TypeVar
 from django.core.management.base import CommandError
 
 from datastore.api.errors import Problem
-from datastore.api.instants import parse_instant
-from datastore.api.lookup import find_market
+from datastore.api.params.market_lookup import find_market
+from datastore.api.params.times import parse_instant
 from datastore.models import Market
 from datastore.timeframes.timeframe import TIMEFRAMES
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from datastore.api.answers import pack, unpack
+from datastore.api.responses.json_response import pack, unpack
 from datastore.models.coverage import CHANGES_KEPT_VERSIONS
 
 MOST = CHANGES_KEPT_VERSIONS  # changes: who is further behind starts afresh

@@ -16,8 +16,8 @@ from typing import Any
 
 import msgspec
 
-from datastore.api.instants import ms
-from datastore.api.series import COLUMNS, head_json, segment_json
+from datastore.api.params.times import ms
+from datastore.api.responses.series_body import COLUMNS, head_json, segment_json
 from datastore.coverage.certificate import HOLE, Run, runs_of
 from datastore.coverage.facts import Facts, Head, facts_of, head_of
 from datastore.coverage.segments import NO_ROWS, Segment, segments_of

@@ -38,7 +38,7 @@ from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from datastore.access.stream_tickets import PATH, Age, BadTicket, Ticket, read_ticket
-from datastore.api.problem import problem_response
+from datastore.api.responses.problem import problem_response
 from datastore.sse.cursor import NOT_OURS, read_cursor
 from datastore.sse.follower import Follower
 from datastore.sse.hub import Hub

@@ -9,7 +9,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from datastore.api.schemas.document import document
+from datastore.api.openapi.document import document
 
 MOST = 100_000  # bytes that are held against a schema
 PROBLEM = {"$ref": "#/components/responses/BadRequest"}

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.test import Client
 
-from datastore.api.instants import to_us
+from datastore.api.params.times import to_us
 from datastore.ingest.live_write import store_live
 from datastore.reference.provider import remember_provider
 from datastore.reference.provider_clock import save_clock

@@ -15,8 +15,8 @@ from django.urls import URLPattern, URLResolver
 
 from datastore.access import api_keys
 from datastore.api import urls
-from datastore.api.access import may_read
-from datastore.api.nowhere import Nowhere
+from datastore.api.auth.permissions import may_read
+from datastore.api.views.not_found import Nowhere
 from datastore.models import ApiKey, Market
 from tests.api.conftest import saved_key
 from tests.api.rows import SYMBOL

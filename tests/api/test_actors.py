@@ -7,7 +7,7 @@ from django.contrib.auth.models import Permission, User
 from django.db.models.functions import Now
 from django.test import Client
 
-from datastore.api.actors import kinds
+from datastore.api.views.actors import kinds
 from datastore.models import DatastoreRequest
 from tests.api.rows import body_of
 

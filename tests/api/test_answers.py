@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastore.api.answers import json_answer, pack, unpack
+from datastore.api.responses.json_response import json_answer, pack, unpack
 
 Parts = tuple[str, int, int | None]
 

@@ -8,10 +8,10 @@ from urllib.parse import quote
 import pytest
 from django.test import Client
 
-from datastore.api.answers import unpack
-from datastore.api.instants import to_ms
-from datastore.api.params import MAX_ROWS
-from datastore.api.series import COLUMNS
+from datastore.api.params.query_params import MAX_ROWS
+from datastore.api.params.times import to_ms
+from datastore.api.responses.json_response import unpack
+from datastore.api.responses.series_body import COLUMNS
 from datastore.models import GapRepair, Market
 from datastore.timeframes.timeframe import TIMEFRAMES
 from tests.api.rows import BEGAN, MINUTE, SYMBOL, Feed, at, body_of, store

@@ -9,7 +9,7 @@ import zstandard
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
 
-from datastore.api.compression import LEAST, PACK, compress, preferred
+from datastore.api.responses.compression import LEAST, PACK, compress, preferred
 from datastore.models import Market
 from tests.api.rows import SYMBOL, Feed, at, store
 

@@ -13,10 +13,10 @@ from django.test import Client
 from django_redis import get_redis_connection
 from pytest_django import DjangoAssertNumQueries
 
-from datastore import ready
 from datastore.access import lua_scripts
 from datastore.access.rate_limits import LEAST_BURST
-from datastore.api.answers import unpack
+from datastore.api.responses import response_cache
+from datastore.api.responses.json_response import unpack
 from datastore.ingest import market_cache
 from datastore.ingest.market_cache import key_of
 from datastore.models import Market
@@ -54,8 +54,8 @@ def live(market: Market) -> Live:
 @pytest.fixture(autouse=True)
 def each_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each answer of a test be looked for; those given again are the last test's affair."""
-    monkeypatch.setattr(ready, "AGAIN", 0.0)
-    ready.forget_given()
+    monkeypatch.setattr(response_cache, "AGAIN", 0.0)
+    response_cache.forget_given()
 
 
 def hash_of(key: str) -> dict[str, str]:
@@ -114,7 +114,7 @@ def test_while_one_makes_the_newer_answer_others_get_the_one_before_but_not_for_
     before = body_of(client, ADDRESS)
     assert before["candles"][-1][4] == "100"
     assert before["version"] == int(hash_of(ANSWER)["version"]) < int(hash_of(key_of(SYMBOL))["version"])
-    ago(ANSWER, "read", ready.LAGGING)
+    ago(ANSWER, "read", response_cache.LAGGING)
     assert close_of(client) == "101"
 
 
@@ -122,7 +122,7 @@ def test_a_version_that_nobody_confirms_is_looked_up_and_the_answer_still_given(
     client: Client, live: Live, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     close_of(client)
-    ago(key_of(SYMBOL), "confirmed", ready.CONFIRMED)
+    ago(key_of(SYMBOL), "confirmed", response_cache.CONFIRMED)
     with django_assert_num_queries(2):  # the market, and what is known of it
         assert close_of(client) == "100"
     live.trade("101")
@@ -139,13 +139,13 @@ def test_an_answer_of_an_earlier_minute_is_made_anew(client: Client, live: Live)
 
 def test_an_answer_read_earlier_never_replaces_a_later_one(client: Client, live: Live) -> None:
     close_of(client)
-    early, _ = ready.look(SYMBOL, "1m:8:0:string:none")
+    early, _ = response_cache.look(SYMBOL, "1m:8:0:string:none")
     assert early and early.hit
     old = read_series(Market.objects.get(symbol=SYMBOL), "1m", limit=8)
     live.trade("101")
     confirm()
     assert close_of(client) == "101"
-    ready.keep(early, "1m:8:0:string:none", old, "old", (b"{", b"", b"}"))
+    response_cache.keep(early, "1m:8:0:string:none", old, "old", (b"{", b"", b"}"))
     assert hash_of(ANSWER)["etag"] != "old"
 
 
@@ -190,7 +190,7 @@ def test_one_confirmation_serves_all_processes(live: Live, django_assert_num_que
 
 
 def test_answers_never_fill_the_memory(client: Client, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ready, "KEPT", 3)
+    monkeypatch.setattr(response_cache, "KEPT", 3)
     for limit in range(1, 7):
         body_of(client, f"/api/v1/candles?market={SYMBOL}&timeframe=1m&limit={limit}")
     stored = get_redis_connection("default")
@@ -237,11 +237,11 @@ def test_a_cache_that_hangs_is_left_alone_and_the_database_answers(
     with own_valkey.frozen():
         live.trade("101")
         assert close_of(client) == "101"
-        assert ready.look(SYMBOL, "1m:8:0:string:none") == (None, None), "it is not asked again at once"
+        assert response_cache.look(SYMBOL, "1m:8:0:string:none") == (None, None), "it is not asked again at once"
     lua_scripts.forget_troubles()
     market_cache.write_all()
     assert close_of(client) == "101"
-    assert ready.look(SYMBOL, "1m:8:0:string:none")[0]
+    assert response_cache.look(SYMBOL, "1m:8:0:string:none")[0]
 
 
 def test_the_cursor_of_a_ready_answer_names_what_it_shows(client: Client, live: Live) -> None:
@@ -265,8 +265,8 @@ def test_what_was_given_a_moment_ago_is_given_again_without_the_cache(
     client: Client, live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr(ready, "AGAIN", 0.02)
-    monkeypatch.setattr(ready, "monotonic", lambda: now)
+    monkeypatch.setattr(response_cache, "AGAIN", 0.02)
+    monkeypatch.setattr(response_cache, "monotonic", lambda: now)
     close_of(client)
     first = body_of(client, ADDRESS)
     get_redis_connection("default").flushall()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastore.api.instants import EARLIEST, EPOCH, LATEST, from_us, parse_instant, to_ms, to_us
+from datastore.api.params.times import EARLIEST, EPOCH, LATEST, from_us, parse_instant, to_ms, to_us
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 plausible = st.datetimes(

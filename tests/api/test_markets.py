@@ -5,7 +5,7 @@ from django.conf import settings
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from datastore.api.markets import feed_state
+from datastore.api.views.markets import feed_state
 from datastore.models import Market
 from datastore.reference.markets import ensure_markets
 from tests.api.rows import SYMBOL, Feed, at, body_of, store

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastore.api import params
 from datastore.api.errors import BadParameters
+from datastore.api.params import query_params
 from datastore.timeframes.timeframe import TIMEFRAMES
 
 ENOUGH = {"market": ["coinbase:BTC-USD"], "timeframe": ["1m"]}
@@ -15,20 +15,20 @@ ENOUGH = {"market": ["coinbase:BTC-USD"], "timeframe": ["1m"]}
 
 def complaint(query: dict[str, list[str]], name: str) -> str:
     with pytest.raises(BadParameters) as caught:
-        params.candles_question(ENOUGH | query)
+        query_params.candles_question(ENOUGH | query)
     assert list(caught.value.errors) == [name]
     return caught.value.errors[name][0]
 
 
 def test_a_question_has_the_defaults_of_the_interface() -> None:
-    question = params.candles_question(ENOUGH)
-    assert question == params.SeriesQuestion("coinbase:BTC-USD", "1m", None, None, None, False, "string")
+    question = query_params.candles_question(ENOUGH)
+    assert question == query_params.SeriesQuestion("coinbase:BTC-USD", "1m", None, None, None, False, "string")
 
 
 def test_every_parameter_is_read() -> None:
     query = {"from": ["2026-11-23"], "to": ["1795435200"], "limit": ["7"], "closed_only": ["1"]}
     query |= {"numbers": ["float"], "format": ["json"], "fill": ["flat"]}
-    question = params.candles_question(ENOUGH | query)
+    question = query_params.candles_question(ENOUGH | query)
     assert question.start == datetime(2026, 11, 23, tzinfo=UTC)
     assert question.stop == datetime(2026, 11, 23, 12, tzinfo=UTC)
     assert (question.limit, question.closed_only, question.numbers, question.fill) == (7, True, "float", "flat")
@@ -36,7 +36,7 @@ def test_every_parameter_is_read() -> None:
 
 def test_an_unknown_parameter_is_named_with_the_accepted_ones() -> None:
     sentence = complaint({"timefram": ["1m"]}, "timefram")
-    assert all(name in sentence for name in params.CANDLES)
+    assert all(name in sentence for name in query_params.CANDLES)
 
 
 @pytest.mark.parametrize("name", ["ccxt", "binance", "csv", "ndjson", "arrow", "parquet"])
@@ -60,7 +60,7 @@ def test_an_unknown_timeframe_is_told_all_of_them(text: str) -> None:
 
 
 def test_a_minute_is_not_a_month() -> None:
-    assert params.candles_question(ENOUGH | {"timeframe": ["1M"]}).timeframe == "1M"
+    assert query_params.candles_question(ENOUGH | {"timeframe": ["1M"]}).timeframe == "1M"
 
 
 @pytest.mark.parametrize(
@@ -81,23 +81,23 @@ def test_a_bad_value_is_named_with_what_is_accepted(query: dict[str, list[str]],
 
 def test_all_complaints_are_told_at_once() -> None:
     with pytest.raises(BadParameters) as caught:
-        params.candles_question({"timeframe": ["9m"], "limit": ["x"], "y": ["1"]})
+        query_params.candles_question({"timeframe": ["9m"], "limit": ["x"], "y": ["1"]})
     assert set(caught.value.errors) == {"market", "timeframe", "limit", "y"}
 
 
 def test_a_cursor_and_from_are_not_given_together() -> None:
     with pytest.raises(BadParameters, match="give one of the two"):
-        params.trades_question({"market": ["a"], "cursor": ["x"], "from": ["2026-11-23"]})
+        query_params.trades_question({"market": ["a"], "cursor": ["x"], "from": ["2026-11-23"]})
 
 
 def test_an_address_without_parameters_refuses_them() -> None:
     with pytest.raises(BadParameters, match="Accepted: none"):
-        params.no_question({"a": ["1"]})
+        query_params.no_question({"a": ["1"]})
 
 
 @given(
     st.dictionaries(
-        st.sampled_from([*params.CANDLES, *params.TRADES]) | st.text(max_size=8),
+        st.sampled_from([*query_params.CANDLES, *query_params.TRADES]) | st.text(max_size=8),
         st.lists(
             st.text(max_size=12) | st.sampled_from(["1m", "2026-11-23", "5", "1", "json"]), min_size=1, max_size=2
         ),
@@ -105,7 +105,12 @@ def test_an_address_without_parameters_refuses_them() -> None:
     )
 )
 def test_any_query_is_a_question_or_names_what_is_bad(query: dict[str, list[str]]) -> None:
-    for read in (params.candles_question, params.coverage_question, params.trades_question, params.no_question):
+    for read in (
+        query_params.candles_question,
+        query_params.coverage_question,
+        query_params.trades_question,
+        query_params.no_question,
+    ):
         try:
             read(query)  # type: ignore[operator]
         except BadParameters as refused:

@@ -10,8 +10,8 @@ from django.http import Http404, HttpResponse
 from django.test import RequestFactory
 from rest_framework.exceptions import MethodNotAllowed, PermissionDenied
 
-from datastore.api import problem
 from datastore.api.errors import BadParameters, Conflict, NotFound, UnknownMarket
+from datastore.api.responses import problem
 
 REQUEST = RequestFactory().get("/api/v1/candles")
 

@@ -21,7 +21,7 @@ from django.test import Client, RequestFactory
 
 from datastore.access import api_keys, lua_scripts, rate_limits
 from datastore.access.rate_limits import Bucket, take
-from datastore.api.addresses import address_of
+from datastore.api.auth.client_address import address_of
 from datastore.models import ApiKey, Market
 from tests.api.conftest import saved_key
 from tests.streaming.valkey import private_valkey

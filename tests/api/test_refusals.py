@@ -9,7 +9,7 @@ from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from datastore.api import params
+from datastore.api.params import query_params
 from datastore.models import Market
 from datastore.timeframes.timeframe import TIMEFRAMES
 from tests.api.rows import SYMBOL, body_of
@@ -18,7 +18,9 @@ CANDLES = f"/api/v1/candles?market={SYMBOL}&timeframe=1m"
 TEMPTING = f"""{SYMBOL} BTC/USD {" ".join(TIMEFRAMES)} 0 -1 500 10000 1795435200 1795435200000 {"9" * 30} 2026-11-23
 2026-11-23T14:30:00Z 9999-12-31 nan \x00 true json csv float flat WyJh % '"""
 words = st.text(max_size=12) | st.sampled_from(TEMPTING.split())
-queries = st.lists(st.tuples(st.sampled_from([*params.CANDLES, "cursor"]) | st.text(max_size=6), words), max_size=7)
+queries = st.lists(
+    st.tuples(st.sampled_from([*query_params.CANDLES, "cursor"]) | st.text(max_size=6), words), max_size=7
+)
 noise = st.binary(max_size=40).map(lambda raw: quote(raw, safe="&=%;+?/"))
 
 

@@ -49,7 +49,7 @@ def test_a_read_that_fails_is_a_row_with_the_reason(
     def fails(*_: Any, **__: Any) -> None:
         raise InternalError("the index is corrupt")
 
-    monkeypatch.setattr("datastore.api.candles.read_series", fails)
+    monkeypatch.setattr("datastore.api.views.candles.read_series", fails)
     assert body_of(client, ADDRESS, 500)["detail"]
     (request,) = DatastoreRequest.objects.all()
     assert (request.state, request.last_error) == (STATES.IDLE, "the index is corrupt")

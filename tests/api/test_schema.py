@@ -17,8 +17,8 @@ from drf_spectacular.validation import validate_schema
 from jsonschema import Draft202012Validator, ValidationError
 
 from datastore.api import urls
-from datastore.api.schemas import document as document_module
-from datastore.api.schemas.document import document, rendered
+from datastore.api.openapi import document as document_module
+from datastore.api.openapi.document import document, rendered
 from datastore.models import Market
 from tests.api.declared import check, declared, fits, operations, whole
 from tests.api.rows import SYMBOL, Feed, body_of, store

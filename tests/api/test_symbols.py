@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from datastore.api.symbols import ambiguous, market_text, meant, near_names
+from datastore.api.params.symbols import ambiguous, market_text, meant, near_names
 
 KNOWN = ["coinbase:BTC-USD", "coinbase:ETH-USD", "kraken:BTC-USD", "kraken:BTC-EUR", "x:AB-CUSD", "x:ABC-USD"]
 

@@ -6,8 +6,8 @@ from urllib.parse import quote, urlencode
 import pytest
 from django.test import Client
 
-from datastore.api.answers import pack
-from datastore.api.trades import COLUMNS
+from datastore.api.responses.json_response import pack
+from datastore.api.views.trades import COLUMNS
 from datastore.models import Market
 from tests.api.rows import BEGAN, SYMBOL, Feed, at, body_of, store
 

@@ -21,7 +21,7 @@ from django_redis import get_redis_connection
 
 from coordination.models import Coordinator
 from datastore import datastore_actor
-from datastore.api.instants import to_ms
+from datastore.api.params.times import to_ms
 from datastore.models import Coverage, DatastoreRequest, FetchRequest, GapRepair, Market, ProviderCandle
 from datastore.requests import wake
 from tests.api.fetching import ADDRESS, AT_ONCE, START, STATES, STOP, bring, events_of, finish, request_of

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datastore.api.errors import BadParameters
-from datastore.api.instants import EARLIEST, LATEST
-from datastore.api.window import window
+from datastore.api.params.times import EARLIEST, LATEST
+from datastore.api.params.window import window
 from datastore.timeframes.timeframe import TIMEFRAMES
 
 NOW = datetime(2026, 11, 23, 14, 30, 15, tzinfo=UTC)

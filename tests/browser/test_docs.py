@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from datastore.api.params import CANDLES
-from datastore.api.schemas.operations import OPERATIONS
+from datastore.api.openapi.operations import OPERATIONS
+from datastore.api.params.query_params import CANDLES
 from datastore.reference.markets import ensure_markets
 from tests.browser.test_admin import OVERFLOW, browser, chromium
 

@@ -14,7 +14,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection, connections
 
-from datastore.api.series import COLUMNS
+from datastore.api.responses.series_body import COLUMNS
 from datastore.db.queries import fetch_value
 from datastore.models import Market
 from datastore.reference.markets import ensure_markets

@@ -13,8 +13,8 @@ from django.db import connection
 from django.db.models import F
 
 from datastore.api.errors import BadParameters, UnknownMarket
-from datastore.api.lookup import find_market
-from datastore.api.symbols import near_names
+from datastore.api.params.market_lookup import find_market
+from datastore.api.params.symbols import near_names
 from datastore.models import GapRepair, Market, Pair
 from datastore.reference import pairs
 from datastore.reference.markets import ensure_markets, follow, unfollow

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datastore.api.series import candles_bytes
+from datastore.api.responses.series_body import candles_bytes
 from datastore.models import Market
 from datastore.series.reader import read_series
 from datastore.sse.cursor import AHEAD, BEHIND, FOREIGN, Cursor, read_cursor

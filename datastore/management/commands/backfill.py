@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from datastore.api.requests import eta_of, pages_of
+from datastore.api.views.requests import eta_of, pages_of
 from datastore.datastore_actor import order, settle
 from datastore.management.arguments import add_market, add_span, add_timeframe, check_order, market_named
 from datastore.management.progress import Progress

@@ -11,9 +11,9 @@ from typing import Any, TextIO
 import msgspec
 from django.core.management.base import BaseCommand, CommandError
 
-from datastore.api.instants import to_ms
-from datastore.api.params import OneOf
-from datastore.api.series import COLUMNS, coverage_json
+from datastore.api.params.query_params import OneOf
+from datastore.api.params.times import to_ms
+from datastore.api.responses.series_body import COLUMNS, coverage_json
 from datastore.management.arguments import add_market, add_span, add_timeframe, check_order, market_named, parsed
 from datastore.management.progress import Progress
 from datastore.series.export import Export, Question

@@ -1,0 +1,4 @@
+"""Who asks: key or session, permission, rate limit, the client's address, and the log of what was written.
+
+Keys and counters themselves are `datastore/access`.
+"""

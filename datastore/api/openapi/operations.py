@@ -1,0 +1,225 @@
+"""What the document says of each route and method: one entry per operation, by its address under /api/v1/."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from datastore.api.openapi.basics import TEXT, Schema, named
+from datastore.api.openapi.problems import RATES, headers
+from datastore.api.params import query_params, stream_query
+from datastore.api.params.query_params import ONE_MARKET, ONE_SERIES, ONE_SPAN, Parser
+
+JSON, HTML, YAML = "application/json", "text/html", "application/yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One good answer: what it means, its schema (None: no body), its headers beside those of the rate limit."""
+
+    meaning: str
+    schema: Schema | None = None
+    headers: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = (JSON,)
+
+    def shown(self) -> Schema:
+        """Return the answer as a response of the document."""
+        content = {kind: {"schema": self.schema} for kind in self.kinds} if self.schema is not None else None
+        told: Schema = {"description": self.meaning, "headers": headers((*RATES, *self.headers))}
+        return told if content is None else told | {"content": content}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one route: query or body as parsed by the tables of params/, answers and refusals by status."""
+
+    name: str
+    group: str
+    summary: str
+    answers: Mapping[int, Answer]
+    query: Mapping[str, Parser] = field(default_factory=dict)
+    body: Mapping[str, Parser] | None = None
+    required: tuple[str, ...] = ()
+    refusals: tuple[int, ...] = ()  # beside those that any operation may have
+    details: str = ""
+
+
+def _ok(name: str, meaning: str = "The answer.", headers: tuple[str, ...] = ()) -> Answer:
+    return Answer(meaning, named(name), headers)
+
+
+UNCHANGED = Answer("`If-None-Match` names the answer that is true still.", None, ("ETag",))
+FETCHING = _ok(
+    "Accepted", "Nothing is there yet; it is being fetched, `Location` tells how far.", ("Location", "Retry-After")
+)
+FETCHED = (
+    "A gap that nobody has tried to fetch is asked of the provider, and the answer waits for it. Then it is what there "
+    "is: `complete` false and `request` naming the running fetch."
+)
+FOLLOWING = (
+    "Without `cursor` a snapshot comes first (`limit` buckets, 500), then what changes; with it, or with the header "
+    "`Last-Event-ID`, which goes before it, what has changed since. Events: `snapshot`, `candle`, `gap`, `watermark`; "
+    "the id of an event is the cursor to come back with. `curl -NL`, or EventSource."
+)
+DOCUMENT = Answer("OpenAPI 3.1.", named("Document"), ("ETag",), (JSON, YAML))
+STREAM = "streams/{number}"
+SHOWN = "dead-letters/{number}"
+ACTOR = "actors/{kind}/{name}"
+
+OPERATIONS: dict[tuple[str, str], Operation] = {
+    ("candles", "GET"): Operation(
+        "candles",
+        "Series",
+        "Candles and their certificate",
+        {200: _ok("Candles", headers=("ETag",)), 202: FETCHING, 304: UNCHANGED},
+        query=query_params.CANDLES,
+        required=ONE_SERIES,
+        refusals=(404,),
+        details=FETCHED,
+    ),
+    ("candles/stream", "GET"): Operation(
+        "followCandles",
+        "Series",
+        "Follow a series by Server-Sent Events",
+        {307: Answer("The stream is at `Location`, for a minute.", None, ("Location",))},
+        query=query_params.STREAM,
+        required=ONE_SERIES,
+        refusals=(404,),
+        details=FOLLOWING,
+    ),
+    ("coverage", "GET"): Operation(
+        "coverage",
+        "Series",
+        "The certificate alone, with totals",
+        {200: _ok("Coverage", headers=("ETag",)), 304: UNCHANGED},
+        query=query_params.SERIES,
+        required=ONE_SERIES,
+        refusals=(404,),
+    ),
+    ("trades", "GET"): Operation(
+        "trades",
+        "Series",
+        "Raw trades in their order",
+        {200: _ok("Trades")},
+        query=query_params.TRADES,
+        required=ONE_MARKET,
+        refusals=(404,),
+        details="`cursor` stands for `from`: give one of the two.",
+    ),
+    ("backfill", "POST"): Operation(
+        "backfill",
+        "Series",
+        "Fetch a span from the provider",
+        {200: _ok("NothingMissing", "Nothing of it is missing."), 202: FETCHING},
+        body=query_params.BACKFILL,
+        required=ONE_SPAN,
+        refusals=(404,),
+    ),
+    ("requests/{number}", "GET"): Operation(
+        "request",
+        "Series",
+        "How far a fetch is",
+        {200: _ok("Request")},
+        refusals=(404,),
+        details="One that ended is kept for a day.",
+    ),
+    ("markets", "GET"): Operation("markets", "Markets", "All markets with data", {200: _ok("Markets")}),
+    ("markets", "POST"): Operation(
+        "followMarket",
+        "Markets",
+        "Follow a market from now on",
+        {
+            200: _ok("OneMarket", "It was followed already.", ("Location",)),
+            201: _ok("OneMarket", "It is followed from now on.", ("Location",)),
+        },
+        body=query_params.FOLLOW,
+        required=ONE_MARKET,
+        refusals=(404,),
+    ),
+    ("markets/{asked}", "GET"): Operation("market", "Markets", "One market", {200: _ok("OneMarket")}, refusals=(404,)),
+    ("tickers", "GET"): Operation(
+        "tickers",
+        "Markets",
+        "Newest price and last 24 hours of many markets",
+        {200: _ok("Tickers")},
+        query=query_params.TICKERS,
+        refusals=(404,),
+    ),
+    ("streams", "GET"): Operation(
+        "streams",
+        "Streams",
+        "What is followed at run time, the newest first",
+        {200: _ok("Streams")},
+        query=stream_query.LISTED,
+        refusals=(404,),
+    ),
+    ("streams", "POST"): Operation(
+        "makeStream",
+        "Streams",
+        "Follow a market and timeframe for a while",
+        {
+            200: _ok("OneStream", "It was live already; its lease is renewed.", ("Location",)),
+            202: _ok("OneStream", "It is being made; `Location` tells how far.", ("Location",)),
+        },
+        body=stream_query.NEW,
+        required=ONE_SERIES,
+        refusals=(404, 409),
+        details="The same market and timeframe are the same stream while it lives: asking again renews its lease.",
+    ),
+    (STREAM, "GET"): Operation(
+        "stream", "Streams", "One stream with every step of its life", {200: _ok("OneStream")}, refusals=(404,)
+    ),
+    (f"{STREAM}/events", "GET"): Operation(
+        "followStream",
+        "Streams",
+        "Follow its candles by Server-Sent Events, and keep its lease",
+        {307: Answer("The candles are pushed at `Location`, for a minute.", None, ("Location",))},
+        query=stream_query.EVENTS,
+        refusals=(404, 409),
+        details=FOLLOWING,
+    ),
+    (STREAM, "PUT"): Operation(
+        "renewStream", "Streams", "Renew its lease", {200: _ok("OneStream", "It is renewed.")}, refusals=(404, 409)
+    ),
+    (STREAM, "DELETE"): Operation(
+        "endStream",
+        "Streams",
+        "End it",
+        {202: _ok("OneStream", "It has ended; its topic retires where no other stream needs it.")},
+        refusals=(404,),
+    ),
+    ("dead-letters", "GET"): Operation(
+        "deadLetters",
+        "Operations",
+        "Records that could not be stored, the newest first",
+        {200: _ok("DeadLetters")},
+        query=query_params.LETTERS,
+    ),
+    (SHOWN, "GET"): Operation(
+        "deadLetter", "Operations", "One record with all its bytes", {200: _ok("DeadLetter")}, refusals=(404,)
+    ),
+    (f"{SHOWN}/replay", "POST"): Operation(
+        "replay",
+        "Operations",
+        "Publish a record again",
+        {202: _ok("DeadLetter", "It is published; the consumer is yet to store it.")},
+        refusals=(404, 409),
+    ),
+    ("actors", "GET"): Operation("actors", "Operations", "The states of all actors", {200: _ok("Actors")}),
+    (ACTOR, "GET"): Operation(
+        "actor", "Operations", "One actor and its newest transitions", {200: _ok("OneActor")}, refusals=(404,)
+    ),
+    (f"{ACTOR}/reset", "POST"): Operation(
+        "reset",
+        "Operations",
+        "Reset an actor in Error",
+        {200: _ok("Actor", "Its new state.")},
+        refusals=(404, 409),
+    ),
+    ("schema", "GET"): Operation(
+        "schema", "This document", "The API as OpenAPI 3.1", {200: DOCUMENT, 304: UNCHANGED}, query=query_params.SCHEMA
+    ),
+    ("docs", "GET"): Operation(
+        "docs", "This document", "The API as a page to try it out", {200: Answer("A page.", TEXT, (), (HTML,))}
+    ),
+}

@@ -1,0 +1,104 @@
+"""The answers of GET candles and GET coverage."""
+
+from __future__ import annotations
+
+from datastore.api.openapi.basics import (
+    COUNT,
+    CURSOR,
+    DECIMAL,
+    MARKET,
+    NEXT,
+    PROVIDER,
+    TEXT,
+    TIME,
+    TIMEFRAME,
+    YES_OR_NO,
+    Schema,
+    choice,
+    list_of,
+    named,
+    or_null,
+    record,
+    row,
+)
+from datastore.api.responses.series_body import COLUMNS
+from datastore.coverage.certificate import GAP, LIVE, MERGED, OPEN, PARTIAL, PENDING
+from datastore.coverage.certificate import PROVIDER as BY_PROVIDER
+from datastore.series.row_format import FILL
+
+STATES = (LIVE, BY_PROVIDER, MERGED, PARTIAL, GAP, PENDING, OPEN)
+# Text by default, a number where `numbers=float` asks for it, null in a row that `fill` made up.
+NUMBER: Schema = {**or_null(DECIMAL), "type": ["string", "number", "null"]}
+CELLS: dict[str, Schema] = {
+    "time": {**TIME, "description": "Start of the bucket in milliseconds."},
+    **dict.fromkeys(("open", "high", "low", "close", "volume", "quote_volume"), NUMBER),
+    "trades": or_null({**COUNT, "description": "null where the provider, which counts none, takes part."}),
+    "source": choice((LIVE, BY_PROVIDER, MERGED, PARTIAL, FILL)),
+    "closed": {**YES_OR_NO, "description": "Whether the bucket is over and proven."},
+    "revision": {**COUNT, "description": "Rises with every change after the bucket was closed."},
+}
+HEAD: dict[str, Schema] = {
+    "market": MARKET,
+    "timeframe": TIMEFRAME,
+    **PROVIDER,
+    "watermark": or_null({**TIME, "description": "Up to here the feed is known."}),
+    "version": {**COUNT, "description": "Rises with every change of the market's data."},
+    "cursor": {**CURSOR, "description": "The place in the market's history that this answer shows; opaque."},
+    "stream_url": {**TEXT, "description": "Address to follow this series at; add `cursor` to go on from here."},
+    "complete": {**YES_OR_NO, "description": "Whether no bucket of the range is gap or partial."},
+    "complete_until": or_null(
+        {**TIME, "description": "Start of the first bucket that is pending or open, else the end."}
+    ),
+    "coverage": list_of(named("Segment")),
+}
+SCHEMAS: dict[str, Schema] = {
+    "Repair": record(
+        {
+            "reason": or_null(TEXT),
+            "attempts": COUNT,
+            "next_try": or_null(TIME),
+            "final": {**YES_OR_NO, "description": "Whether it is given up."},
+        }
+    ),
+    "Segment": record(
+        {
+            "from": TIME,
+            "to": TIME,
+            "state": choice(STATES),
+            "quiet": {**COUNT, "description": "Buckets in which provably nothing was traded."},
+            "reason": or_null({**TEXT, "description": "Why these buckets are not proven."}),
+            "repair": or_null(named("Repair")),
+        },
+        description="Buckets of one state.",
+    ),
+    "Candle": row(CELLS, COLUMNS),
+    "Candles": record(
+        {
+            **HEAD,
+            "columns": {"const": list(COLUMNS)},
+            "candles": list_of(named("Candle")),
+            "next": NEXT,
+            "request": {"anyOf": [named("Request"), named("Refusal"), {"type": "null"}]},
+        },
+        description="Rows and certificate of one snapshot.",
+    ),
+    "Coverage": record(
+        {
+            **HEAD,
+            "totals": record(
+                {
+                    "milliseconds": {
+                        "type": "object",
+                        "properties": dict.fromkeys(STATES, COUNT),
+                        "additionalProperties": False,
+                        "description": "Of each state that occurs.",
+                    },
+                    "gaps": COUNT,
+                    "quiet": COUNT,
+                }
+            ),
+            "next": NEXT,
+        },
+        description="The certificate alone, with totals.",
+    ),
+}

@@ -1,0 +1,50 @@
+"""GET schema: the API as an OpenAPI document. GET docs: the same as a page on which it can be tried out."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.utils.decorators import method_decorator
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from datastore.api.openapi.document import rendered
+from datastore.api.openapi.operations import JSON, YAML
+from datastore.api.params.query_params import no_question, query_of, schema_question
+from datastore.api.responses.compression import compressed
+from datastore.api.responses.json_response import ready_answer, unless_known
+
+MEDIA_TYPES = {"json": JSON, "yaml": YAML}
+# Nothing from another host, and no script or style written into the page.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+@method_decorator(compressed, name="dispatch")
+class SchemaView(APIView):
+    """GET schema."""
+
+    def get(self, request: Request) -> HttpResponseBase:
+        """Answer the document, made once per process; 304 where the asker has it."""
+        form = schema_question(query_of(request))
+        body, tag = rendered(form)
+        answer = unless_known(request, tag) or ready_answer(body, {"ETag": tag})
+        if answer.status_code == 200:
+            answer.headers["Content-Type"] = MEDIA_TYPES[form]
+        return answer
+
+
+@method_decorator(compressed, name="dispatch")
+class Docs(APIView):
+    """GET docs."""
+
+    def get(self, request: Request) -> HttpResponse:
+        """Answer the page; its files are our own."""
+        no_question(query_of(request))
+        page = render(request._request, "docs.html")
+        page.headers["Content-Security-Policy"] = POLICY
+        page.headers["Cache-Control"] = "no-cache"
+        return page

@@ -1,0 +1,57 @@
+"""What may be asked of streams."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+from datastore.api.params.query_params import DEFAULT_ROWS, OneOf, Parser, Query, parse_limit, parse_timeframe, read
+from datastore.api.params.symbols import market_text
+from datastore.models import Stream
+
+DEFAULT_STREAMS, MAX_STREAMS_SHOWN = 100, 500
+NEW: dict[str, Parser] = {"market": market_text, "timeframe": parse_timeframe}
+LISTED: dict[str, Parser] = {
+    "state": OneOf(tuple(Stream.State.values)),
+    "market": market_text,
+    "limit": partial(parse_limit, most=MAX_STREAMS_SHOWN),
+    "cursor": str,
+}
+EVENTS: dict[str, Parser] = {"cursor": str, "limit": parse_limit}
+
+
+class EventsQuestion(NamedTuple):
+    """From where on a stream is followed; limit counts the buckets of a snapshot."""
+
+    cursor: str | None
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamsQuestion:
+    """Streams of one state, one market, or all; the cursor names the last one already read."""
+
+    state: str | None
+    market: str | None
+    limit: int
+    cursor: str | None
+
+
+def stream_question(query: Query) -> tuple[str, str]:
+    """Return the market and timeframe that POST streams names."""
+    values = read(query, NEW, required=("market", "timeframe"))
+    return values["market"], values["timeframe"]
+
+
+def events_question(query: Query) -> EventsQuestion:
+    """Return what GET streams/{id}/events asks for."""
+    values = read(query, EVENTS)
+    return EventsQuestion(values.get("cursor"), values.get("limit", DEFAULT_ROWS))
+
+
+def streams_question(query: Query) -> StreamsQuestion:
+    """Return which streams GET streams asks for."""
+    values = read(query, LISTED)
+    limit = values.get("limit", DEFAULT_STREAMS)
+    return StreamsQuestion(values.get("state"), values.get("market"), limit, values.get("cursor"))

@@ -1,0 +1,47 @@
+"""Lists that are read page by page: the cursor, opaque to its reader, names the last row of the page before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+from django.db.models import Model, QuerySet
+
+from datastore.api.errors import BadParameters
+from datastore.api.responses.json_response import pack, unpack
+
+Row = TypeVar("Row", bound=Model)
+
+
+class Place(NamedTuple):
+    """A place in a list: behind the row of this id."""
+
+    id: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+def place_of(cursor: str, shape: Any) -> Any:
+    """Return the place that a cursor names, as shape (a tuple type). Raises BadParameters."""
+    try:
+        return unpack(cursor, shape)
+    except ValueError as exc:
+        raise BadParameters({"cursor": [str(exc)]}) from None
+
+
+def newest_first(rows: QuerySet[Row], cursor: str | None, limit: int) -> list[Row]:
+    """Return a page of rows and, where there is one, the next row. Raises BadParameters."""
+    ordered = rows.order_by("-id")
+    behind = ordered if cursor is None else ordered.filter(pk__lt=place_of(cursor, Place).id)
+    return list(behind[: limit + 1])
+
+
+def next_page(path: str, found: Sequence[Row], limit: int, **asked: Any) -> str | None:
+    """Return the address of the page behind what newest_first() found, None where that was the last.
+
+    asked: the rest of the question; what is None in it was not asked.
+    """
+    if len(found) <= limit:
+        return None
+    parts = {**asked, "limit": limit, "cursor": pack(found[limit - 1].pk)}
+    return f"{path}?{urlencode({name: value for name, value in parts.items() if value is not None}, safe=':')}"

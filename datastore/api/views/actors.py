@@ -1,0 +1,113 @@
+"""The actors: states, logs, and the reset that may be ordered. Found generically: a new chart needs no change here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.http import HttpResponse
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from actor_runtime.errors import NotInError
+from actor_runtime.manual_reset import actor_models, reset
+from actor_runtime.models import Actor, TransitionLog
+from datastore.api.auth.permissions import asker
+from datastore.api.errors import Conflict, NotFound, shown
+from datastore.api.params.query_params import no_question, query_of
+from datastore.api.params.times import ms, to_ms
+from datastore.api.responses.json_response import json_answer
+
+LOG_ROWS = 100
+
+
+class ActorList(APIView):
+    """GET actors: the actors of every kind that are not retired."""
+
+    def get(self, request: Request) -> HttpResponse:
+        """Answer the states of all actors, kind by kind, by name."""
+        no_question(query_of(request))
+        return json_answer({"actors": [actor_json(kind, actor) for kind, actor in _at_work()]})
+
+
+class ActorDetail(APIView):
+    """GET actors/{kind}/{name}: one actor and its newest transitions."""
+
+    def get(self, request: Request, kind: str, name: str) -> HttpResponse:
+        """Answer the actor's state and its log, newest first."""
+        no_question(query_of(request))
+        actor = find(kind, name)
+        log = TransitionLog.objects.filter(kind=kind, name=name)[:LOG_ROWS]
+        return json_answer({**actor_json(kind, actor), "log": [log_json(row) for row in log]})
+
+
+class ActorReset(APIView):
+    """POST actors/{kind}/{name}/reset: a session's user must besides be permitted to reset this kind."""
+
+    def post(self, request: Request, kind: str, name: str) -> HttpResponse:
+        """Fire RESET on an actor in Error and answer its new state. 409 where it is not in Error."""
+        model = type(find(kind, name))
+        permission = f"{model._meta.app_label}.reset_{model._meta.model_name}"
+        if request.user is not None and not request.user.has_perm(permission):
+            raise PermissionDenied(f"You are not permitted to reset {kind} actors.")
+        try:
+            reset(model, name, by=f"{asker(request)} (API)")
+        except NotInError as exc:
+            raise Conflict(str(exc)) from None
+        return json_answer(actor_json(kind, find(kind, name)))
+
+
+def _at_work() -> Iterator[tuple[str, Actor]]:
+    # The retired are many: every dynamic topic and every question that had to fetch leaves one behind.
+    for kind, model in kinds().items():
+        for actor in model._default_manager.filter(retired_at=None).order_by("name"):
+            yield kind, actor
+
+
+def kinds() -> dict[str, type[Actor]]:
+    """Return the actors' models by kind, which is the model's name in lower case."""
+    return {str(model._meta.model_name): model for model in actor_models()}
+
+
+def find(kind: str, name: str) -> Actor:
+    """Return the actor; raise NotFound, with the kinds where the kind is unknown."""
+    model = kinds().get(kind)
+    if model is None:
+        raise NotFound(f"There is no kind of actor {shown(kind)}. Kinds: {', '.join(kinds())}.")
+    actor = model._default_manager.filter(name=name).first() if name.isprintable() else None
+    if actor is None:
+        raise NotFound(f"There is no {kind} {shown(name)}. GET /api/v1/actors lists them all.")
+    return actor
+
+
+def actor_json(kind: str, actor: Actor) -> dict[str, Any]:
+    """Return the row as the API shows it; times in milliseconds."""
+    return {
+        "kind": kind,
+        "name": actor.name,
+        "state": actor.state,
+        "label": actor.get_state_display(),  # type: ignore[attr-defined]
+        "owner": actor.owner or None,
+        "epoch": actor.epoch,
+        "heartbeat": ms(actor.heartbeat_at),
+        "waiting_for": actor.waiting_for,
+        "last_error": actor.last_error,
+        "error_count": actor.error_count,
+        "reset_at": ms(actor.reset_at),
+        "retired_at": ms(actor.retired_at),
+    }
+
+
+def log_json(row: TransitionLog) -> dict[str, Any]:
+    """Return one line of the log: `count` equal transitions between first and last."""
+    return {
+        "event": row.event,
+        "from": row.source,
+        "to": row.target,
+        "count": row.count,
+        "first": to_ms(row.first_at),
+        "last": to_ms(row.last_at),
+        "reason": row.reason or None,
+        "by": row.by or None,
+    }

@@ -1,0 +1,97 @@
+"""GET markets and markets/{m}: what is kept, from when, and how fresh it is. POST markets: follow a further one."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpResponse
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from datastore.api.auth.permissions import spending
+from datastore.api.errors import UnknownMarket
+from datastore.api.params.json_body import JsonBody, posted
+from datastore.api.params.market_lookup import find_market, provider_json
+from datastore.api.params.query_params import market_question, no_question, query_of
+from datastore.api.params.symbols import market_text
+from datastore.api.responses.json_response import json_answer
+from datastore.backfill.newest import ask_newest
+from datastore.db.queries import fetch_all
+from datastore.db.sql_files import statement
+from datastore.reference.markets import follow
+
+Row = tuple[str, str, str, str, bool, int, int | None, int | None, int | None, int | None, int | None, str | None, bool]
+
+
+class Markets(APIView):
+    """GET markets and POST markets."""
+
+    parser_classes = [JsonBody]
+
+    def get(self, request: Request) -> HttpResponse:
+        """Answer all markets by symbol."""
+        no_question(query_of(request))
+        return json_answer({**provider_json(), "markets": [market_json(row) for row in _rows(None)]})
+
+    def post(self, request: Request) -> HttpResponse:
+        """Follow a market from now on and ask for its newest history: 201, or 200 where it was followed already.
+
+        429 where its pages are more than the asker's budget for the day has left.
+        """
+        market = find_market(market_question(posted(request)))
+        with transaction.atomic():
+            is_new = follow(market)
+            if is_new:
+                ask_newest([market], spend=spending(request._request))
+        address = {"Location": f"/api/v1/markets/{market.symbol}"}
+        return json_answer({**provider_json(), **market_json(_rows(market.symbol)[0])}, address, 201 if is_new else 200)
+
+
+class OneMarket(APIView):
+    """GET markets/{m}."""
+
+    def get(self, request: Request, asked: str) -> HttpResponse:
+        """Answer one market, found by any spelling."""
+        no_question(query_of(request))
+        try:
+            symbol = find_market(market_text(asked)).symbol
+        except ValueError:
+            raise UnknownMarket(asked) from None
+        return json_answer({**provider_json(), **market_json(_rows(symbol)[0])})
+
+
+def _rows(symbol: str | None) -> list[Row]:
+    stale = timedelta(seconds=settings.STALE_AFTER)
+    return fetch_all(statement("api", "markets"), {"symbol": symbol, "stale": stale})
+
+
+def market_json(row: Row) -> dict[str, Any]:
+    """Return one market; times in milliseconds, freshness = provider's time - newest proven time of its feed."""
+    symbol, exchange, base, quote, followed, version, watermark, live_stop, freshness, first, newest, price, is_open = (
+        row
+    )
+    return {
+        "market": symbol,
+        "exchange": exchange,
+        "base": base,
+        "quote": quote,
+        "followed": followed,
+        "version": version,
+        "watermark": watermark,
+        "first": first,
+        "newest": newest,
+        "last_price": price,
+        "feed": feed_state(is_open, freshness),
+        "live_until": live_stop,
+        "freshness": freshness,
+    }
+
+
+def feed_state(is_open: bool, freshness: int | None) -> str:
+    """Return none (nothing was ever proven), live, or stale: the feed ended or has been silent for STALE_AFTER."""
+    if freshness is None:
+        return "none"
+    return "live" if is_open and freshness <= settings.STALE_AFTER * 1000 else "stale"

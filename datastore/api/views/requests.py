@@ -1,0 +1,145 @@
+"""GET requests/{id} and POST backfill: what is being fetched for a question, and a span fetched for its own sake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpResponse
+from django.utils import timezone
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from datastore.api.auth.permissions import spending
+from datastore.api.errors import NotFound
+from datastore.api.params.json_body import JsonBody, posted
+from datastore.api.params.market_lookup import find_market
+from datastore.api.params.query_params import backfill_question, no_question, query_of
+from datastore.api.params.times import askable, ms, to_ms
+from datastore.api.responses.json_response import json_answer
+from datastore.datastore_actor import order, settle
+from datastore.models import DatastoreRequest, FetchRequest
+from datastore.reference.provider_clock import provider_now
+from datastore.requests.fetchable import NOBODY_FETCHES, coordinator_runs
+from datastore.requests.missing import split
+from datastore.timeframes.timeframe import TIMEFRAMES
+
+State = DatastoreRequest.State
+READY = (State.RETURNING_DATA, State.IDLE)
+
+
+class OneRequest(APIView):
+    """GET requests/{id}."""
+
+    def get(self, request: Request, number: str) -> HttpResponse:
+        """Answer how far a request is; telling its asker that it ended, ends it."""
+        no_question(query_of(request))
+        found = DatastoreRequest.objects.filter(pk=int(number)).first()
+        if found is None:
+            raise NotFound(f"There is no request {number}. One that ended is kept for a day.")
+        body = request_json(found, None if coordinator_runs() else NOBODY_FETCHES)
+        settle([found.name], by="its reader was told")
+        return json_answer(body)
+
+
+class Backfill(APIView):
+    """POST backfill."""
+
+    parser_classes = [JsonBody]
+
+    def post(self, request: Request) -> HttpResponse:
+        """Ask for a span of one market's candles: 202 and the request, 200 with null where nothing is missing.
+
+        429 where its pages are more than the asker's budget for the day has left.
+        """
+        asked = backfill_question(posted(request))
+        market, frame = find_market(asked.market), TIMEFRAMES[asked.timeframe]
+        now = provider_now()
+        lacks = list(split(frame.base, frame.floor(asked.start), frame.ceil(asked.stop or now), now))
+        purpose, spend = FetchRequest.Purpose.BACKFILL, spending(request._request)
+        made = order(market, asked.timeframe, lacks, purpose, spend) if lacks else None
+        return accepted(made) if made else json_answer({"request": None})
+
+
+def accepted(request: DatastoreRequest) -> HttpResponse:
+    """Return 202: the data is being fetched, and Location tells how far it is."""
+    body = {"request": request_json(request, None if coordinator_runs() else NOBODY_FETCHES)}
+    return json_answer(body, {"Location": address_of(request), "Retry-After": "2"}, status=202)
+
+
+def address_of(request: DatastoreRequest) -> str:
+    """Return where the request is shown."""
+    return f"/api/v1/requests/{request.pk}"
+
+
+def request_json(request: DatastoreRequest, refusal: str | None = None) -> dict[str, Any]:
+    """Return the request with its progress; times in milliseconds, refusal says why nothing goes on just now."""
+    fetches = list(FetchRequest.objects.filter(pk__in=request.fetches).order_by("id"))
+    pages_done, pages_total = pages_of(fetches)
+    failed = request.state == State.ERROR or (request.state == State.IDLE and request.error_count)
+    return {
+        "id": request.pk,
+        "url": address_of(request),
+        "state": request.state,
+        "label": request.get_state_display(),
+        "market": request.market,
+        "timeframe": request.timeframe,
+        "from": ms(request.start),
+        "to": ms(request.stop),
+        "created": to_ms(request.created_at),
+        "pages_done": pages_done,
+        "pages_total": pages_total,
+        "eta": ms(eta_of(fetches, timezone.now())),
+        "error": (request.last_error if failed else None) or refusal or _complaint(fetches),
+        "answer": answer_address(request) if request.state in READY else None,
+        "fetches": [fetch_json(fetch) for fetch in fetches],
+    }
+
+
+def refused_json(refusal: str | None) -> dict[str, Any] | None:
+    """Return the answer's `request` where there is none: null, or why nothing will be fetched."""
+    return {"id": None, "url": None, "state": None, "error": refusal} if refusal else None
+
+
+def fetch_json(fetch: FetchRequest) -> dict[str, Any]:
+    """Return one span that is fetched."""
+    return {
+        "resolution": fetch.resolution,
+        "from": to_ms(fetch.start),
+        "to": to_ms(fetch.stop),
+        "state": fetch.state,
+        "reached": ms(fetch.reached),
+        "pages_done": fetch.pages_done,
+        "pages_total": fetch.pages_total,
+        "next_try": ms(fetch.next_try),
+        "error": fetch.error,
+    }
+
+
+def pages_of(fetches: Sequence[FetchRequest]) -> tuple[int, int | None]:
+    """Return how many of the provider's pages are done, and how many there are; None while a fetch does not know."""
+    totals = [fetch.pages_total for fetch in fetches]
+    return sum(fetch.pages_done for fetch in fetches), None if None in totals else sum(total or 0 for total in totals)
+
+
+def eta_of(fetches: Sequence[FetchRequest], now: datetime) -> datetime | None:
+    """Return when all pages will be done at the pace so far, None where that cannot be told."""
+    done, total = pages_of(fetches)
+    if not done or total is None or done >= total:
+        return None
+    return now + (now - min(fetch.created_at for fetch in fetches)) / done * (total - done)
+
+
+def answer_address(request: DatastoreRequest) -> str | None:
+    """Return where the candles are that the request was for."""
+    if request.start is None or request.stop is None:
+        return None
+    span = {"from": askable(request.start), "to": askable(request.stop)}
+    parts = {"market": request.market, "timeframe": request.timeframe, **span}
+    return f"/api/v1/candles?{urlencode(parts, safe=':')}"
+
+
+def _complaint(fetches: Sequence[FetchRequest]) -> str | None:
+    return next((fetch.error for fetch in fetches if fetch.error and fetch.state != FetchRequest.State.DONE), None)
