@@ -50,7 +50,7 @@ def _scale() -> list[str]:
         from django.core.management import call_command
 
         from benchmarks import scale
-        from tests.kafka.server import private_kafka
+        from tests.support.kafka.server import private_kafka
 
         call_command("migrate", verbosity=0)
         with private_kafka() as kafka:

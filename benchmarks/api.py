@@ -26,7 +26,7 @@ from benchmarks.load import Figures, Load
 from benchmarks.load import run as generate
 from benchmarks.platform import folder, running
 from config.supervision.embedded_servers import free_port
-from tests.waiting import until
+from tests.support.polling import until
 
 MARKET = "coinbase:BTC-USD"
 HOT = f"/api/v1/candles?market={MARKET}&timeframe=1m"

@@ -21,7 +21,7 @@ from datastore.models import DynamicTopic, Tick
 from datastore.reference.markets import ensure_markets
 from streaming.broker import Message
 from streaming.records import FeedOpened, LiveRecord, Trade, Watermark, encode
-from tests.waiting import until
+from tests.support.polling import until
 
 MANY = 100
 RATE = 10  # trades a second of each topic

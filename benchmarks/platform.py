@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 
 from config.supervision.embedded_servers import free_port
-from tests.waiting import until
+from tests.support.polling import until
 
 START = 120.0  # seconds
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from benchmarks.platform import folder, running
-from tests.waiting import until
+from tests.support.polling import until
 
 MARKET = "coinbase:BTC-USD"
 OUTAGE = 300  # seconds

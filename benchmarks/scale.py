@@ -27,7 +27,7 @@ from metering.sharing import counted
 from streaming.broker import Broker, Message
 from streaming.broker_factory import connect
 from streaming.topics import TICK_DATA
-from tests.waiting import until
+from tests.support.polling import until
 
 DENSITY = 231  # trades a minute and market
 TOTAL, BACKLOG = 200_000, 1_000_000

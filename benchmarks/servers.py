@@ -13,7 +13,7 @@ from subprocess import Popen
 
 from config.supervision import embedded_servers
 from config.supervision.servers import create_database, database_refusal, valkey_refusal
-from tests.waiting import until
+from tests.support.polling import until
 
 START = 60.0  # seconds
 

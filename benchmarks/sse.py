@@ -21,7 +21,7 @@ import httpx
 import psutil
 
 from config.supervision.embedded_servers import free_port
-from tests.waiting import until
+from tests.support.polling import until
 
 MARKET = "coinbase:BTC-USD"
 FOLLOWERS = int(os.environ.get("FOLLOWERS", "1000"))
@@ -97,7 +97,7 @@ class Writer:
 
         from datastore.ingest.live_write import store_live
         from datastore.ingest.market_cache import write_changed
-        from tests.datastore import records
+        from tests.support.datastore import records
 
         self.n += 1
         with transaction.atomic():

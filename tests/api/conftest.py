@@ -15,7 +15,7 @@ from datastore.access.api_keys import forget_keys, make_key
 from datastore.access.lua_scripts import forget_troubles
 from datastore.models import ApiKey, Market
 from datastore.reference.markets import ensure_markets
-from tests.api import declared, rows
+from tests.support.api import declared, rows
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ from datastore.api.auth.permissions import may_read
 from datastore.api.views.not_found import Nowhere
 from datastore.models import ApiKey, Market
 from tests.api.conftest import saved_key
-from tests.api.rows import SYMBOL
+from tests.support.api.rows import SYMBOL
 
 SERIES = f"market={SYMBOL}&timeframe=1m"
 METHODS = ("get", "post", "put", "patch", "delete")

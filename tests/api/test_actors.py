@@ -9,7 +9,7 @@ from django.test import Client
 
 from datastore.api.views.actors import kinds
 from datastore.models import DatastoreRequest
-from tests.api.rows import body_of
+from tests.support.api.rows import body_of
 
 pytestmark = pytest.mark.django_db
 KIND = "datastorerequest"

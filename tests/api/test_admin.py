@@ -10,7 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 from datastore.dead_letters import Letter, bury_all
 from datastore.models import ApiKey, Coverage, DatastoreRequest, DeadLetter, GapRepair, Market
 from datastore.reference.markets import ensure_markets
-from tests.api.rows import BEGAN, MINUTE, Feed, store
+from tests.support.api.rows import BEGAN, MINUTE, Feed, store
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from datastore import datastore_actor
 from datastore.backfill import quota
 from datastore.models import ApiKey, DatastoreRequest, FetchRequest, FetchSpending, Market
 from tests.api.conftest import saved_key
-from tests.api.rows import SYMBOL, body_of
+from tests.support.api.rows import SYMBOL, body_of
 
 DAY = "from=2026-11-{0:02}&to=2026-11-{1:02}"
 HOURS = f"/api/v1/candles?market={SYMBOL}&timeframe=1h&wait=0&"

@@ -14,7 +14,7 @@ from datastore.dead_letters import Letter, bury_all
 from datastore.models import DeadLetter
 from streaming.broker_factory import connect
 from streaming.memory import MemoryBroker
-from tests.api.rows import SYMBOL, body_of
+from tests.support.api.rows import SYMBOL, body_of
 
 ADDRESS = "/api/v1/dead-letters"
 

@@ -17,8 +17,8 @@ from datastore.models import Coverage, DatastoreRequest, DeadLetter, FetchReques
 from datastore.streams import topics
 from streaming.broker_factory import connect
 from streaming.memory import MemoryBroker
-from tests.api.declared import check, operations
-from tests.api.rows import BEGAN, MINUTE, SYMBOL, Feed, at, store
+from tests.support.api.declared import check, operations
+from tests.support.api.rows import BEGAN, MINUTE, SYMBOL, Feed, at, store
 
 V1 = "/api/v1/"
 SERIES = f"market={SYMBOL}&timeframe=1m"

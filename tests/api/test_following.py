@@ -19,7 +19,7 @@ from datastore.backfill import gap_repair
 from datastore.models import Coverage, FetchRequest, GapRepair, Market, ProviderCandle
 from datastore.reference.markets import follow
 from datastore.reference.pairs import Listed, take
-from tests.api.rows import BEGAN, MINUTE, body_of
+from tests.support.api.rows import BEGAN, MINUTE, body_of
 
 SOL = "kraken:SOL-EUR"
 

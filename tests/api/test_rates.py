@@ -24,7 +24,7 @@ from datastore.access.rate_limits import Bucket, take
 from datastore.api.auth.client_address import address_of
 from datastore.models import ApiKey, Market
 from tests.api.conftest import saved_key
-from tests.streaming.valkey import private_valkey
+from tests.support.valkey import private_valkey
 
 ROOT = Path(__file__).resolve().parents[2]
 CANDLES = "/api/v1/markets"

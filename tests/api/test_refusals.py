@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from datastore.api.params import query_params
 from datastore.models import Market
 from datastore.timeframes.timeframe import TIMEFRAMES
-from tests.api.rows import SYMBOL, body_of
+from tests.support.api.rows import SYMBOL, body_of
 
 CANDLES = f"/api/v1/candles?market={SYMBOL}&timeframe=1m"
 TEMPTING = f"""{SYMBOL} BTC/USD {" ".join(TIMEFRAMES)} 0 -1 500 10000 1795435200 1795435200000 {"9" * 30} 2026-11-23

@@ -10,8 +10,8 @@ from django.test import Client
 
 from coordination.models import Coordinator
 from datastore.models import DatastoreRequest, FetchRequest, Market
-from tests.api.fetching import ADDRESS, AT_ONCE, STATES, bring, events_of, finish, request_of
-from tests.api.rows import body_of
+from tests.support.api.fetching import ADDRESS, AT_ONCE, STATES, bring, events_of, finish, request_of
+from tests.support.api.rows import body_of
 
 
 def test_the_row_holds_every_transition_from_the_question_on(

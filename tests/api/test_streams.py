@@ -25,8 +25,8 @@ from datastore.reference import provider_clock
 from datastore.reference.markets import ensure_markets
 from datastore.reference.pairs import Listed, take
 from datastore.streams import lifecycle, topics
-from tests.api import rows
-from tests.api.rows import BEGAN, MINUTE, SYMBOL, Feed, at, store
+from tests.support.api import rows
+from tests.support.api.rows import BEGAN, MINUTE, SYMBOL, Feed, at, store
 
 SOL = "kraken:SOL-EUR"
 ADDRESS = "/api/v1/streams"

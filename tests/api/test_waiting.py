@@ -24,8 +24,8 @@ from datastore import datastore_actor
 from datastore.api.params.times import to_ms
 from datastore.models import Coverage, DatastoreRequest, FetchRequest, GapRepair, Market, ProviderCandle
 from datastore.requests import wake
-from tests.api.fetching import ADDRESS, AT_ONCE, START, STATES, STOP, bring, events_of, finish, request_of
-from tests.api.rows import MINUTE, SYMBOL, at, body_of
+from tests.support.api.fetching import ADDRESS, AT_ONCE, START, STATES, STOP, bring, events_of, finish, request_of
+from tests.support.api.rows import MINUTE, SYMBOL, at, body_of
 
 
 def test_where_nothing_can_be_fetched_the_answer_comes_at_once_and_says_why(client: Client, market: Market) -> None:

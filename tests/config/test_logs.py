@@ -27,7 +27,7 @@ from config.supervision.embedded_servers import free_port
 from config.supervision.processes import CELERY, web_program
 from datastore.models import FetchRequest
 from datastore.reference.markets import ensure_markets
-from tests.api import rows
+from tests.support.api import rows
 
 KEY = "sesame-open-9"
 ROOT = settings.BASE_DIR
@@ -173,7 +173,7 @@ def test_what_the_web_server_says_of_a_request_that_failed_outside_django_is_an_
     settings.LOG_FORMAT, settings.PORT = "json", free_port()
     argv = web_program({}).argv
     path = tmp_path / "web"
-    child = start("web", *argv[:-1], "tests.config.failing:application")
+    child = start("web", *argv[:-1], "tests.support.config.failing:application")
     wait_for(lambda: answers(settings.PORT) == 500, path)
     child.send_signal(signal.SIGTERM)
     child.wait(timeout=20)

@@ -32,10 +32,10 @@ from ingestion.models import Producer
 from metering import table
 from streaming.broker import Message
 from streaming.broker_factory import connect
-from tests.api import rows
-from tests.consumers.dynamic import make_topics, name_of, publish, records, symbol
-from tests.datastore.records import NOON, SECOND, trade, watermark
 from tests.metering.test_sharing import finish, process, said
+from tests.support.api import rows
+from tests.support.consumers.dynamic import make_topics, name_of, publish, records, symbol
+from tests.support.datastore.records import NOON, SECOND, trade, watermark
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 DOCS = Path(__file__).parents[2] / "docs" / "operations.md"

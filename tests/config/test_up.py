@@ -21,8 +21,8 @@ import pytest
 
 from config.supervision.embedded_servers import free_port
 from config.supervision.servers import eviction
-from tests.servers import OURS
-from tests.streaming.valkey import private_valkey
+from tests.support.servers import OURS
+from tests.support.valkey import private_valkey
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 90

@@ -18,8 +18,8 @@ from datastore.reference.markets import ensure_markets
 from streaming.broker import Broker, Message
 from streaming.broker_factory import connect
 from streaming.history_records import HistoryRecord, encode_history
-from tests.datastore.answers import answered, candle, done, minutes
-from tests.datastore.records import BTC, MINUTE, NOON, moment
+from tests.support.datastore.answers import answered, candle, done, minutes
+from tests.support.datastore.records import BTC, MINUTE, NOON, moment
 
 TOPIC = "candle-data"
 State = FetchRequest.State

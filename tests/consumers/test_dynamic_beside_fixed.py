@@ -18,10 +18,10 @@ from datastore.reference.markets import ensure_markets
 from datastore.series.reader import read_series
 from streaming.broker import Message
 from streaming.records import FeedOpened, LiveRecord, Trade, Watermark, encode
-from tests.consumers.dynamic import broker, host, make_topics, name_of, publish, step_until, symbol, unread
 from tests.datastore.conftest import ProviderTime
-from tests.datastore.records import MINUTE, NOON, SECOND, moment, opened, trade, watermark
-from tests.waiting import until
+from tests.support.consumers.dynamic import broker, host, make_topics, name_of, publish, step_until, symbol, unread
+from tests.support.datastore.records import MINUTE, NOON, SECOND, moment, opened, trade, watermark
+from tests.support.polling import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 FIXED = "tick-data"

@@ -18,7 +18,7 @@ from datastore.ingest import market_cache
 from datastore.ingest.market_cache import key_of
 from datastore.models import Coverage, DeadLetter, DynamicTopic, Tick
 from streaming.broker import Message
-from tests.consumers.dynamic import (
+from tests.support.consumers.dynamic import (
     all_consuming,
     broker,
     host,

@@ -13,7 +13,7 @@ from actor_runtime.models import TransitionLog
 from consumers.models import DynamicTopicConsumer
 from datastore.coverage.feed_progress import note_acknowledged
 from datastore.models import DynamicTopic, Feed, Tick
-from tests.consumers.dynamic import (
+from tests.support.consumers.dynamic import (
     all_consuming,
     broker,
     host,
@@ -26,7 +26,7 @@ from tests.consumers.dynamic import (
     symbol,
     unread,
 )
-from tests.datastore.records import NOON, moment
+from tests.support.datastore.records import NOON, moment
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State = DynamicTopic.State

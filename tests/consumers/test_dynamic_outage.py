@@ -13,9 +13,9 @@ from actor_runtime.models import TransitionLog
 from consumers import batch_store
 from datastore.models import Tick
 from streaming.redis.broker import RedisBroker
-from tests.actors.test_outage import Server, home, server
-from tests.actors.work import Hands
-from tests.consumers.dynamic import (
+from tests.actor_runtime.test_outage import Server, home, server
+from tests.support.actor_runtime.work import Hands
+from tests.support.consumers.dynamic import (
     all_consuming,
     host,
     make_topics,
@@ -26,7 +26,7 @@ from tests.consumers.dynamic import (
     step_until,
     unread,
 )
-from tests.streaming.valkey import private_valkey
+from tests.support.valkey import private_valkey
 
 __all__ = ["home", "server"]
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -24,7 +24,8 @@ from consumers import batch_store
 from consumers.fixed_consumer_actor import GROUP
 from datastore.ingest.live_write import digest
 from datastore.models import Coverage, DynamicTopic, Tick
-from tests.consumers.dynamic import (
+from tests.consumers.test_fixed_consumer import database_url
+from tests.support.consumers.dynamic import (
     all_consuming,
     broker,
     host,
@@ -38,8 +39,7 @@ from tests.consumers.dynamic import (
     step_until,
     unread,
 )
-from tests.consumers.test_fixed_consumer import database_url
-from tests.waiting import until
+from tests.support.polling import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 GONE = f"{socket.gethostname()}:1:no such start"

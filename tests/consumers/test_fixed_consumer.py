@@ -28,8 +28,8 @@ from datastore.reference.markets import ensure_markets
 from streaming.broker import Broker, Message
 from streaming.broker_factory import connect
 from streaming.records import LiveRecord, encode
-from tests.consumers.crashing import STEPS
-from tests.datastore.records import BTC, FEED, NOON, SECOND, moment, opened, trade, watermark
+from tests.support.consumers.crashing import STEPS
+from tests.support.datastore.records import BTC, FEED, NOON, SECOND, moment, opened, trade, watermark
 
 TOPIC = "tick-data"
 State = FixedTopicConsumer.State
@@ -182,7 +182,7 @@ def test_a_consumer_killed_at_any_step_loses_and_doubles_nothing(broker: Broker,
     env = os.environ | {"DATABASE_URL": database_url(), "LOG_LEVEL": "ERROR"}
     with (tmp_path / "log").open("wb") as out:
         dead = subprocess.run(
-            [sys.executable, "-m", "tests.consumers.crashing", step],
+            [sys.executable, "-m", "tests.support.consumers.crashing", step],
             cwd=settings.BASE_DIR,
             env=env,
             stderr=out,

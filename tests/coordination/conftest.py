@@ -7,7 +7,7 @@ import pytest
 from django_redis import get_redis_connection
 
 from streaming.memory import MemoryBroker
-from tests.coordination.topic_actors import URL, Coordinating
+from tests.support.coordination.topic_actors import URL, Coordinating
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ from coordination.models import Coordinator
 from datastore.backfill.fetch_queue import HANDED_OUT
 from datastore.models import FetchRequest
 from datastore.reference.markets import ensure_markets
-from tests.actors.work import Hands
-from tests.coordination.test_fetches import request
+from tests.coordination.test_dispatch import request
+from tests.support.actor_runtime.work import Hands
 
 QUEUE = settings.CELERY_TASK_DEFAULT_QUEUE
 

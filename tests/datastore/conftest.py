@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 
 from datastore.db.queries import execute, fetch_value
 from datastore.reference.provider_clock import save_clock
-from tests.datastore.records import micros, moment
+from tests.support.datastore.records import micros, moment
 
 # One database for all examples of a test: each makes markets of its own, so nothing is left over that another sees.
 settings.register_profile(

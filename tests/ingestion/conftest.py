@@ -14,8 +14,8 @@ from django_redis import get_redis_connection
 
 from ingestion.history import history_producer_actor
 from streaming.memory import MemoryBroker
-from tests.ingestion.history_bench import BTC, Bench
-from tests.simulator.running import running
+from tests.support.ingestion.history_bench import BTC, Bench
+from tests.support.simulator import running
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ingestion.providers.cryptocompare.client import RestClient
 from ingestion.providers.cryptocompare.rest import Names, Outcome, Page, Unauthorized, Unavailable
-from tests.simulator.running import running
+from tests.support.simulator import running
 
 BTC = Names("Coinbase", "BTC", "USD")
 HOUR, LAST = 3600, 1_577_836_800

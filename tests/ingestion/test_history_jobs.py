@@ -18,7 +18,7 @@ from ingestion.history.history_producer_actor import HistoryProducer, fetch
 from ingestion.history.provider_quota import Budget
 from ingestion.models import Producer
 from streaming.history_records import ProviderSpan
-from tests.ingestion.history_bench import (
+from tests.support.ingestion.history_bench import (
     DAY,
     HOUR,
     Actor,

@@ -21,7 +21,7 @@ from ingestion.models import Producer
 from streaming.broker import Record
 from streaming.broker_factory import connect
 from streaming.history_records import FetchDone, ProviderCandle, ProviderSpan, decode_history
-from tests.ingestion.history_bench import (
+from tests.support.ingestion.history_bench import (
     BTC,
     DAY,
     DOGE,

@@ -13,16 +13,7 @@ from ingestion.history import history_producer_actor
 from ingestion.history.provider_quota import Budget
 from ingestion.models import Producer
 from streaming.history_records import FetchDone, FetchFailed, ProviderSpan
-from tests.ingestion.history_bench import (
-    DOGE,
-    Actor,
-    Bench,
-    State,
-    events,
-    fetched,
-    states,
-    stepped,
-)
+from tests.support.ingestion.history_bench import DOGE, Actor, Bench, State, events, fetched, states, stepped
 
 
 def test_an_unknown_market_fails_its_request_and_history_goes_on(bench: Bench) -> None:

@@ -20,7 +20,7 @@ from datastore.reference.provider import remember_provider
 from ingestion.history.pair_list import refresh_pairs
 from ingestion.history.provider_quota import Budget
 from ingestion.providers.cryptocompare.rest import PairList, RateLimited, Unauthorized, Unavailable, read_pairs
-from tests.simulator.running import Simulator, running
+from tests.support.simulator import Simulator, running
 
 pytestmark = pytest.mark.django_db
 

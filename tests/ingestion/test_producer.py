@@ -23,7 +23,7 @@ from ingestion.live.socket_reader import FeedReader
 from ingestion.models import Producer
 from streaming.memory import MemoryBroker
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, decode
-from tests.simulator.running import Simulator, running
+from tests.support.simulator import Simulator, running
 
 BTC, EUR, SOL = "coinbase:BTC-USD", "kraken:BTC-EUR", "coinbase:SOL-USD"
 State = Producer.State

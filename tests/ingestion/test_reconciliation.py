@@ -32,8 +32,8 @@ from metering.table import DIFFERENCES, RECONCILED
 from simulator import pairs
 from simulator.market import Market as Venue
 from streaming.records import LiveRecord
-from tests.datastore.records import BTC, MINUTE, SECOND, micros, opened, trade, watermark
-from tests.simulator.running import Simulator, running
+from tests.support.datastore.records import BTC, MINUTE, SECOND, micros, opened, trade, watermark
+from tests.support.simulator import Simulator, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RATE = 0.5

@@ -25,7 +25,7 @@ from ingestion.topics.topic_actor import LATE, USED, TopicProducer, create
 from streaming.broker import Broker
 from streaming.broker_factory import connect
 from streaming.memory import MemoryAdmin, MemoryBroker
-from tests.streaming.valkey import private_valkey
+from tests.support.valkey import private_valkey
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BTC, ETH = "coinbase:BTC-USD", "coinbase:ETH-USD"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import websocket
 
-from tests.simulator.running import Client, Simulator, running
+from tests.support.simulator import Client, Simulator, running
 
 BTC, LTC = "0~Coinbase~BTC~USD", "0~Coinbase~LTC~USD"
 MINUTE = "/data/v2/histominute?fsym=BTC&tsym=USD&e=Coinbase&limit=1"

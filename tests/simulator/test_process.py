@@ -13,7 +13,7 @@ import pytest
 
 from simulator.market import Market
 from simulator.pairs import Pair
-from tests.simulator.running import ROOT, Simulator, read_log, running
+from tests.support.simulator import ROOT, Simulator, read_log, running
 
 BTC = "0~Coinbase~BTC~USD"
 

@@ -13,7 +13,7 @@ import pytest
 from simulator.pairs import Pair
 from simulator.replay import Recording, Replay
 from simulator.trades import MINUTE, SECOND
-from tests.simulator.running import running
+from tests.support.simulator import running
 
 HEADER = "time_ns,trade_id,price,amount,side\n"
 START = 1_762_795_440_000_000_000

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from simulator.market import LISTED
-from tests.simulator.running import Simulator, running
+from tests.support.simulator import Simulator, running
 
 MINUTE = "/data/v2/histominute?fsym=BTC&tsym=USD&e=Coinbase"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.running import Client, Simulator, running
+from tests.support.simulator import Client, Simulator, running
 
 BTC, LTC, ETH = "0~Coinbase~BTC~USD", "0~Kraken~LTC~USD", "0~Bitfinex~ETH~BTC"
 OPTIONS = ("--speed", "20", "--markets", "coinbase:BTC-USD,kraken:LTC-USD,bitfinex:ETH-BTC")

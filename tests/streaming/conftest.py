@@ -7,9 +7,9 @@ import pytest
 
 from streaming.broker import Publisher, Subscription
 from streaming.redis.broker import RedisBroker
-from tests.kafka.fixtures import kafka, kafka_of_this_run
-from tests.streaming.contract import GROUP, TOPIC
-from tests.streaming.valkey import PrivateValkey, private_valkey
+from tests.support.kafka.fixtures import kafka, kafka_of_this_run
+from tests.support.streaming.contract import GROUP, TOPIC
+from tests.support.valkey import PrivateValkey, private_valkey
 
 __all__ = ["kafka", "kafka_of_this_run"]
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from streaming.broker import Broker
 from streaming.memory import MemoryBroker
 from streaming.redis.broker import RedisBroker
-from tests.streaming.contract import TOPIC, messages, numbers, publish
-from tests.streaming.valkey import PrivateValkey
+from tests.support.streaming.contract import TOPIC, messages, numbers, publish
+from tests.support.valkey import PrivateValkey
 
 STEPS = st.lists(st.tuples(st.sampled_from(["publish", "poll", "commit", "restart"]), st.integers(1, 60)), max_size=25)
 

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kafka.fixtures import LIBRARY_S_SOCKETS
-from tests.kafka.server import PrivateKafka
-from tests.streaming.broken import BROKEN, Broken
-from tests.streaming.contract import CHECKS
-from tests.streaming.stands import KafkaStand, MemoryStand, RedisStand
-from tests.streaming.valkey import PrivateValkey
+from tests.support.broker_stands import KafkaStand, MemoryStand, RedisStand
+from tests.support.kafka.fixtures import LIBRARY_S_SOCKETS
+from tests.support.kafka.server import PrivateKafka
+from tests.support.streaming.broken import BROKEN, Broken
+from tests.support.streaming.contract import CHECKS
+from tests.support.valkey import PrivateValkey
 
 POINTS = sorted(CHECKS)
 

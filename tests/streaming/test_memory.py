@@ -8,7 +8,7 @@ from streaming.kafka.broker import KafkaBroker
 from streaming.kafka_settings import kafka_servers
 from streaming.memory import MemoryBroker
 from streaming.redis.broker import RedisBroker
-from tests.streaming.contract import TOPIC, drain, messages, numbers, read_all
+from tests.support.streaming.contract import TOPIC, drain, messages, numbers, read_all
 
 
 @pytest.fixture

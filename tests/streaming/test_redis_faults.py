@@ -15,8 +15,8 @@ from streaming.broker import Message, Publisher, Subscription
 from streaming.errors import GroupLost, PublishFailed, StreamError, StreamLost, StreamUnavailable, TopicMissing
 from streaming.redis.broker import PREFIX, RedisBroker
 from streaming.redis.connection import Link, fate
-from tests.streaming.contract import GROUP, TOPIC, drain, messages, numbers, publish, read_all
-from tests.streaming.valkey import PrivateValkey
+from tests.support.streaming.contract import GROUP, TOPIC, drain, messages, numbers, publish, read_all
+from tests.support.valkey import PrivateValkey
 
 FROZEN_WITHIN = 5.0  # seconds
 

@@ -7,8 +7,8 @@ import pytest
 
 from streaming.broker import Message
 from streaming.redis.broker import PREFIX, RedisBroker
-from tests.streaming.contract import GROUP, TOPIC, drain, messages, numbers, publish, read_all
-from tests.streaming.valkey import PrivateValkey
+from tests.support.streaming.contract import GROUP, TOPIC, drain, messages, numbers, publish, read_all
+from tests.support.valkey import PrivateValkey
 
 
 def test_a_large_backlog_is_read_in_order_counted_and_trimmed(valkey: PrivateValkey, broker: RedisBroker) -> None:

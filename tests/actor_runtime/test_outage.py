@@ -1,0 +1,162 @@
+"""A database that goes away and comes back, with a server of our own to kill."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.core.management import call_command
+from django.db import connection, transaction
+
+from actor_runtime.errors import Fenced
+from actor_runtime.models import TransitionLog
+from config.supervision import embedded_servers
+from consumers.models import FixedTopicConsumer
+from tests.support.actor_runtime.work import Hands, Scripted, logged, nothing, one_batch, owned, shift_of, to_writing
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Server:
+    """A PostgreSQL that tests may kill."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        embedded_servers.prepare_postgres(home)
+        self.child: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.child = embedded_servers.spawn(embedded_servers.postgres_command(self.home, "fsync=off"))
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                psycopg.connect(embedded_servers.postgres_url(self.home, "postgres")).close()
+                return
+            except psycopg.OperationalError:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+
+    def stop(self) -> None:
+        if self.child:
+            self.child.send_signal(signal.SIGQUIT)  # at once: clients are cut off, recovery at the next start
+            self.child.wait(timeout=20)
+            self.child = None
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="ck-out-"))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def server(home: Path) -> Iterator[Server]:
+    """Point Django's connection at a server of our own."""
+    kept = dict(connection.settings_dict)
+    connection.close()
+    ours = Server(home)
+    ours.start()
+    connection.settings_dict.update(HOST=str(home / "postgres"), NAME="postgres", USER="postgres", PORT="")
+    try:
+        call_command("migrate", verbosity=0)
+        call_command("flush", verbosity=0, interactive=False)
+        yield ours
+    finally:
+        connection.close()
+        connection.settings_dict.clear()
+        connection.settings_dict.update(kept)
+        ours.stop()
+
+
+def steps_until(shift: object, hands: Hands, seconds: float) -> None:
+    """Let the shift do what it wants for a span of mocked time."""
+    end = hands.seconds + seconds
+    while hands.seconds < end:
+        hands.seconds += max(0.01, shift.step())  # type: ignore[attr-defined]
+
+
+def test_a_failure_during_an_outage_is_kept_and_fired_on_return_with_its_own_time(server: Server) -> None:
+    def cut_off(session: object) -> None:
+        to_writing(session)  # type: ignore[arg-type]
+        server.stop()
+        session.actor.write_success()  # type: ignore[attr-defined]
+        session.save()  # type: ignore[attr-defined]
+
+    hands = Hands()
+    hands.seconds = 1000
+    work = Scripted(cut_off, one_batch)
+    shift = shift_of(work, hands)
+    shift.step()
+    failed_at = hands.clock.now()
+    steps_until(shift, hands, 60)
+    assert work.turns == 1
+    server.start()
+    steps_until(shift, hands, 6)
+    row = FixedTopicConsumer.objects.get()
+    assert (row.state, row.epoch, work.turns >= 2, work.opened) == ("idle", 1, True, 2)
+    failure = TransitionLog.objects.get(event="UPDATE_CACHE_FAILURE")
+    assert failure.first_at == failed_at
+    assert TransitionLog.objects.get(event="RESET").by == "automatic, the database is back"
+    assert TransitionLog.objects.filter(event="UPDATE_CACHE_SUCCESS").exists()
+
+
+def test_a_server_that_dies_inside_the_data_transaction_is_a_write_failure(server: Server) -> None:
+    def cut_off(session: object) -> None:
+        to_writing(session)  # type: ignore[arg-type]
+        with transaction.atomic():
+            session.actor.write_success()  # type: ignore[attr-defined]
+            session.save()  # type: ignore[attr-defined]
+            server.stop()
+
+    hands = Hands()
+    work = Scripted(cut_off, one_batch)
+    shift = shift_of(work, hands)
+    shift.step()
+    server.start()
+    steps_until(shift, hands, 6)
+    assert FixedTopicConsumer.objects.get().state == "idle"
+    failure = TransitionLog.objects.get(source="writing_to_db", target="error")
+    assert failure.event == "WRITE_FAILURE"
+    assert TransitionLog.objects.get(event="WRITE_SUCCESS").count == 1  # of the batch after the outage
+
+
+def test_an_outage_while_idle_is_waited_out_and_the_owner_goes_on(server: Server) -> None:
+    hands = Hands()
+    work = Scripted(one_batch, nothing, one_batch)
+    shift = shift_of(work, hands)
+    shift.step()
+    server.stop()
+    hands.seconds += 3.1
+    shift.step()
+    turns = work.turns
+    steps_until(shift, hands, 30)
+    assert work.turns == turns
+    server.start()
+    steps_until(shift, hands, 6)
+    row = FixedTopicConsumer.objects.get()
+    assert (row.state, row.epoch, row.waiting_for) == ("idle", 1, None)
+    assert work.turns > turns
+    assert ("RESET",) not in logged("event")
+
+
+def test_an_owner_replaced_during_its_outage_never_writes_again(server: Server) -> None:
+    hands = Hands()
+    shift = shift_of(Scripted(to_writing, nothing), hands, owned())
+    shift.step()
+    server.stop()
+    hands.seconds += 3.1
+    shift.step()
+    server.start()
+    FixedTopicConsumer.objects.update(epoch=2, owner="other:1:1")
+    theirs = FixedTopicConsumer.objects.values().get()
+    with pytest.raises(Fenced):
+        steps_until(shift, hands, 10)
+    assert FixedTopicConsumer.objects.values().get() == theirs

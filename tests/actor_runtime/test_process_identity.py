@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+from actor_runtime.models import TransitionLog
+from actor_runtime.ownership.claims import claim
+from actor_runtime.ownership.process_identity import this_process
+from config.settings import BASE_DIR
+from consumers.models import FixedTopicConsumer
+from tests.support.actor_runtime.work import logged
+
+pytestmark = pytest.mark.django_db(transaction=True)
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start tests.support.actor_runtime.process with the test's database; kill what is left."""
+    there = connection.settings_dict
+    url = f"postgresql://{there['USER']}@/{there['NAME']}?host={there['HOST']}"
+    env = os.environ | {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "config.settings", "LOG_LEVEL": "ERROR"}
+    log = (tmp_path / "log").open("ab")  # a pipe that nobody reads would fill up and stop the process
+    children: list[subprocess.Popen[str]] = []
+
+    def starting(*args: str) -> subprocess.Popen[str]:
+        argv = [sys.executable, "-m", "tests.support.actor_runtime.process", *args]
+        child = subprocess.Popen(argv, cwd=BASE_DIR, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
+        children.append(child)
+        return child
+
+    yield starting
+    for child in children:
+        child.kill()
+        child.communicate()
+    log.close()
+
+
+def test_eight_processes_race_for_one_actor_and_never_two_hold_it(start: Start, tmp_path: Path) -> None:
+    FixedTopicConsumer.objects.create(name="race-1")
+    racers = [start("race", "1000") for _ in range(8)]
+    out = [racer.communicate(timeout=60)[0] for racer in racers]
+    assert [racer.returncode for racer in racers] == [0] * 8, (tmp_path / "log").read_text()[-2000:]
+    wins = [int(stdout) for stdout in out]
+    epoch = FixedTopicConsumer.objects.get().epoch
+    assert sum(wins) == epoch >= 1000
+    assert min(wins) > 0
+    # Every claim but the first found the row in Processing Message, and ended that through the chart.
+    ends = TransitionLog.objects.filter(event="PROCESS_FAILURE", reason="abandoned in Processing Message")
+    assert ends.count() == TransitionLog.objects.filter(event="RESET").count() == epoch - 1
+
+
+def test_a_killed_process_is_recovered_at_once_by_the_next(start: Start) -> None:
+    child = start("work", "60")
+    assert child.stdout is not None and child.stdout.readline().startswith("writing")
+    assert claim(FixedTopicConsumer, "fixed-tick", this_process()) is None
+    child.kill()
+    deadline = time.monotonic() + 10
+    taken = None
+    while taken is None and time.monotonic() < deadline:
+        taken = claim(FixedTopicConsumer, "fixed-tick", this_process())
+    assert taken is not None and taken.state == "idle"
+    assert logged("event")[-3:] == [("TAKEOVER",), ("WRITE_FAILURE",), ("RESET",)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_process_finishes_its_turn_and_gives_its_row_back(start: Start, number: signal.Signals) -> None:
+    child = start("work", "1")
+    assert child.stdout is not None and child.stdout.readline().startswith("writing")
+    child.send_signal(number)
+    child.communicate(timeout=20)
+    row = FixedTopicConsumer.objects.get()
+    assert (child.returncode, row.state, row.owner) == (0, "idle", "")
+    assert ("UPDATE_CACHE_SUCCESS",) in logged("event")

@@ -1,0 +1,131 @@
+"""Fresh: the feed is alive. Whole: no gap that is not final in the last day of minutes."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import OperationalError, connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from datastore.backfill.gap_repair import scan
+from datastore.ingest.live_write import store_live
+from datastore.models import GapRepair, Market
+from datastore.quality.freshness import doubts
+from datastore.reference.markets import asked_market, ensure_markets
+from streaming.records import LiveRecord
+from tests.datastore.conftest import ProviderTime
+from tests.support.datastore.answers import answered, store
+from tests.support.datastore.records import BTC, ETH, MINUTE, NOON, SECOND, closed, moment, opened, watermark
+
+pytestmark = pytest.mark.django_db
+DAY = 24 * 60 * MINUTE
+
+
+@pytest.fixture
+def btc(provider_time: ProviderTime) -> Market:
+    (market,) = ensure_markets([BTC])
+    provider_time.set(NOON + 20 * MINUTE)
+    return market
+
+
+def alive(*, start: int = NOON, until: int = NOON + 20 * MINUTE - 5 * SECOND) -> None:
+    store_live([opened(1, start), watermark(2, until, start)])
+
+
+def broken() -> None:
+    """A feed that was away from 12:05:30 to 12:07:20."""
+    back = NOON + 7 * MINUTE + 20 * SECOND
+    store_live(
+        [
+            opened(1, NOON),
+            watermark(2, NOON + 5 * MINUTE + 30 * SECOND),
+            closed(3, None, "socket lost"),
+            opened(4, back),
+            watermark(5, NOON + 20 * MINUTE - 5 * SECOND, back),
+        ]
+    )
+
+
+def test_a_live_feed_without_a_gap_is_fresh_and_whole(btc: Market, client: Client) -> None:
+    alive()
+    answer = client.get("/health/fresh")
+    assert (answer.status_code, answer.json()) == (200, {"status": "fresh", "failing": {}, "markets": {}})
+
+
+def test_the_minute_in_which_the_feed_began_is_not_held_against_it(btc: Market) -> None:
+    alive(start=NOON + 30 * SECOND)
+    assert doubts() == {BTC: []}
+
+
+def test_a_feed_that_is_silent_for_longer_than_stale_after_is_not_fresh(
+    btc: Market, client: Client, provider_time: ProviderTime
+) -> None:
+    alive()
+    provider_time.set(NOON + 20 * MINUTE + 100 * SECOND)
+    answer = client.get("/health/fresh")
+    assert answer.status_code == 503
+    assert "proven nothing for 105 s" in answer.json()["markets"][BTC][0]
+
+
+def test_a_gap_is_a_reason_until_it_is_repaired_also_while_it_is_being_repaired(btc: Market) -> None:
+    broken()
+    expected = {BTC: ["gap 2023-11-15 12:05 to 12:08: socket lost"]}
+    assert doubts() == expected, "known before any scan"
+    scan()
+    assert GapRepair.objects.filter(final=False).exists()
+    assert doubts() == expected
+    store(answered(NOON + 5 * MINUTE, NOON + 8 * MINUTE))
+    assert doubts() == {BTC: []}
+
+
+def test_a_gap_that_nobody_can_ever_fill_is_no_reason(btc: Market) -> None:
+    broken()
+    span = {"start": moment(NOON + 5 * MINUTE), "stop": moment(NOON + 8 * MINUTE)}
+    GapRepair.objects.create(market=btc, resolution=60, **span, reason="too old", final=True)
+    assert doubts() == {BTC: []}
+
+
+def test_a_gap_older_than_a_day_is_no_reason(btc: Market, provider_time: ProviderTime) -> None:
+    broken()
+    provider_time.set(NOON + DAY + 20 * MINUTE)
+    store_live([watermark(6, NOON + DAY + 20 * MINUTE - SECOND, NOON + 7 * MINUTE + 20 * SECOND)])
+    assert doubts() == {BTC: []}
+
+
+def test_a_market_without_any_feed_is_named_and_one_that_nobody_follows_is_not(btc: Market) -> None:
+    asked_market(ETH)
+    assert doubts() == {BTC: ["its feed has proven nothing yet"]}, "nobody follows the other"
+
+
+def test_many_gaps_are_counted_and_the_newest_named(btc: Market) -> None:
+    records: list[LiveRecord] = []
+    for n in range(7):
+        start = NOON + 3 * n * MINUTE
+        records += [opened(3 * n + 1, start), watermark(3 * n + 2, start + MINUTE, start)]
+        records += [closed(3 * n + 3, None, "socket lost", start)]
+    store_live(records)
+    found = doubts()[BTC]
+    assert found[:-1] == [
+        f"gap 2023-11-15 12:{minute:02} to 12:{minute + 2:02}: socket lost" for minute in (4, 7, 10, 13, 16)
+    ]
+    assert found[-1] == "and 1 gaps more"
+
+
+def test_the_questions_asked_do_not_grow_with_the_gaps(btc: Market) -> None:
+    alive()
+    with CaptureQueriesContext(connection) as few:
+        doubts()
+    broken()
+    with CaptureQueriesContext(connection) as many:
+        doubts()
+    assert len(few) == len(many) <= 7
+
+
+def test_a_database_that_is_away_is_named(btc: Market, client: Client) -> None:
+    def away(*_: object) -> None:
+        raise OperationalError("gone")
+
+    with connection.execute_wrapper(away):
+        answer = client.get("/health/fresh")
+    assert answer.status_code == 503
+    assert answer.json()["failing"] == {"database": "OperationalError: gone"}

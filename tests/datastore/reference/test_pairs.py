@@ -1,0 +1,186 @@
+"""The provider's list of pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from itertools import product
+from string import ascii_uppercase
+
+import pytest
+from django.db import connection
+from django.db.models import F
+
+from datastore.api.errors import BadParameters, UnknownMarket
+from datastore.api.params.market_lookup import find_market
+from datastore.api.params.symbols import near_names
+from datastore.models import GapRepair, Market, Pair
+from datastore.reference import pairs
+from datastore.reference.markets import ensure_markets, follow, unfollow
+from datastore.reference.pairs import AbsurdList, Listed, take
+from tests.support.datastore.records import NOON, moment
+
+pytestmark = pytest.mark.django_db
+
+FOUR = [
+    Listed("Coinbase", "BTC", "USD"),
+    Listed("Coinbase", "SOL", "USD"),
+    Listed("BinanceUS", "BTC", "USD"),
+    Listed("Kraken", "ETH", "EUR"),
+]
+
+
+def names(**where: object) -> list[str]:
+    return list(Pair.objects.filter(**where).values_list("symbol", flat=True))
+
+
+def test_a_list_becomes_pairs_with_the_provider_s_spelling() -> None:
+    taken = take(FOUR)
+    assert (taken.pairs, taken.new, taken.vanished, taken.unnamed) == (4, 4, 0, 0)
+    pair = Pair.objects.get(symbol="binanceus:BTC-USD")
+    assert (pair.exchange, pair.base, pair.quote, pair.provider_exchange) == ("binanceus", "BTC", "USD", "BinanceUS")
+    assert pairs.is_known() and not pairs.is_due()
+
+
+def test_the_same_list_again_only_renews_when_it_was_seen() -> None:
+    take(FOUR)
+    Pair.objects.update(seen_at=F("seen_at") - timedelta(days=2))
+    assert pairs.is_due()
+    taken = take(FOUR)
+    assert (taken.pairs, taken.new, taken.vanished) == (4, 0, 0)
+    assert not pairs.is_due()
+
+
+def test_a_pair_that_vanished_stays_inactive_and_comes_back() -> None:
+    take(FOUR)
+    assert take(FOUR[:3]).vanished == 1
+    assert names(active=False) == ["kraken:ETH-EUR"]
+    with pytest.raises(UnknownMarket):
+        find_market("kraken:ETH-EUR")
+    assert take(FOUR).new == 0
+    assert names(active=False) == []
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_an_empty_list_and_one_that_lacks_more_than_half_change_nothing(kept: int) -> None:
+    take(FOUR)
+    before = list(Pair.objects.values())
+    with pytest.raises(AbsurdList, match=f"lists {kept} pairs, 4 are known"):
+        take(FOUR[:kept])
+    assert list(Pair.objects.values()) == before
+
+
+def test_half_a_list_is_believed() -> None:
+    take(FOUR)
+    assert take(FOUR[:2]).vanished == 2
+
+
+def test_pairs_without_a_name_of_ours_are_counted_and_capitals_go_first() -> None:
+    odd = [Listed("Coinbase", "btc", "USD"), Listed("Coinbase", "BTC", "USD"), Listed("Coin base", "Ä€", "USD")]
+    taken = take([*odd, Listed("Okex", "yfi", "USDT")])
+    assert (taken.pairs, taken.unnamed) == (2, 2)
+    spelling = dict(Pair.objects.values_list("symbol", "provider_base"))
+    assert spelling == {"coinbase:BTC-USD": "BTC", "okex:YFI-USDT": "yfi"}
+
+
+def test_a_market_made_before_the_list_takes_over_its_spelling() -> None:
+    ensure_markets(["binanceus:BTC-USD", "bitmex:XBT-USD"])
+    assert take([*FOUR, Listed("BITMEX", "XBT", "USD")]).spelled == 1
+    assert Market.objects.get(symbol="bitmex:XBT-USD").provider_exchange == "BITMEX"
+
+
+def test_a_listed_market_gets_its_row_at_the_first_question_and_is_not_followed() -> None:
+    take(FOUR)
+    assert not Market.objects.exists()
+    market = find_market("sol/usd")
+    assert (market.symbol, market.followed, market.provider_exchange) == ("coinbase:SOL-USD", False, "Coinbase")
+    assert find_market("coinbase:SOL-USD").pk == market.pk
+    assert follow(market) and not follow(market)
+    assert Market.objects.get().followed
+
+
+def test_a_name_of_several_markets_means_the_one_that_is_followed() -> None:
+    take(FOUR)
+    with pytest.raises(BadParameters, match="binanceus:BTC-USD, coinbase:BTC-USD"):
+        find_market("BTC-USD")
+    ensure_markets(["coinbase:BTC-USD"])
+    assert find_market("BTC-USD").symbol == "coinbase:BTC-USD"
+    ensure_markets(["binanceus:BTC-USD"])
+    with pytest.raises(BadParameters, match="ambiguous"):
+        find_market("BTC-USD")
+
+
+def test_a_market_with_a_row_is_found_though_no_list_ever_named_it() -> None:
+    ensure_markets(["kraken:XBT-USDT"])
+    assert find_market("xbt/usdt").symbol == "kraken:XBT-USDT"
+    with pytest.raises(UnknownMarket, match="has not been read yet"):
+        find_market("kraken:SOL-USDT")
+
+
+def test_who_unfollows_a_market_leaves_its_holes_to_its_readers() -> None:
+    (market,) = ensure_markets(["kraken:ETH-EUR"])
+    for place, final in enumerate((False, True)):
+        start, stop = moment(NOON + place * 60_000_000), moment(NOON + (place + 1) * 60_000_000)
+        GapRepair.objects.create(market=market, resolution=60, start=start, stop=stop, reason="x", final=final)
+    assert unfollow(market)
+    assert list(GapRepair.objects.values_list("final", flat=True)) == [True]
+    assert (Market.objects.get().followed, Market.objects.get().version) == (False, 1)
+    assert not unfollow(market)
+
+
+def test_near_names_of_a_pair_that_an_exchange_lacks_are_its_others_and_the_pair_elsewhere() -> None:
+    take(FOUR)
+    found = near_names("kraken:SOL-EUR", pairs.alike("kraken:SOL-EUR"))
+    assert found == ["kraken:ETH-EUR", "coinbase:SOL-USD"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_askers_at_once_make_one_row() -> None:
+    take(FOUR)
+
+    def ask(_: int) -> int:
+        try:
+            return find_market("kraken:ETHEUR").pk
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(6) as threads:
+        assert len(set(threads.map(ask, range(12)))) == 1
+    assert Market.objects.count() == 1
+
+
+@pytest.fixture
+def crowd() -> Iterator[None]:
+    """20,000 pairs: 50 exchanges with 400 each."""
+    bases = ["BTC", "ETH", *map("".join, product(ascii_uppercase, ascii_uppercase[:4]))][:100]
+    listed = [
+        Listed(f"Exchange{n}", base, quote)
+        for n in range(50)
+        for base in bases
+        for quote in ("USD", "USDT", "EUR", "BTC")
+    ]
+    assert len(listed) == 20_000
+    assert take(listed).new == 20_000
+    yield
+
+
+@pytest.mark.parametrize(
+    ("asked", "near"),
+    [
+        ("exchange7:BTC-USDC", "exchange7:BTC-USD"),
+        ("exchnge7:ETH-EUR", "exchange7:ETH-EUR"),
+        ("exchange31:EHT-USD", "exchange31:ETH-USD"),
+        ("BTC-EURO", "exchange0:BTC-EUR"),
+        ("nowhere:ZZTOP-USD", None),
+    ],
+)
+def test_near_names_among_twenty_thousand_are_chosen_from_few(crowd: None, asked: str, near: str | None) -> None:
+    candidates = pairs.alike(asked)
+    assert len(candidates) < 2_000, "comparing each with the name is what costs time"
+    found = near_names(asked, candidates)
+    assert near is None or near in found
+
+
+def test_a_spelling_is_found_among_twenty_thousand(crowd: None) -> None:
+    assert find_market("Exchange7:btcusdt").symbol == "exchange7:BTC-USDT"

@@ -1,0 +1,219 @@
+"""The provider's clock, and what waits in a topic."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+from django.db import transaction
+from django.db.models.functions import Now
+
+from datastore.coverage.feed_progress import note_acknowledged, note_read
+from datastore.db.queries import execute, fetch_value
+from datastore.engines.retention import forget_old_feeds
+from datastore.ingest.live_write import store_live
+from datastore.models import DynamicTopic, Feed, Market, ProviderClock
+from datastore.reference import provider_clock
+from datastore.reference.markets import ensure_markets
+from datastore.reference.provider import OtherProvider, current_provider, remember_provider
+from datastore.reference.provider_clock import provider_now, save_clock
+from datastore.series.reader import Series, read_series
+from streaming.records import LiveRecord
+from tests.datastore.conftest import ProviderTime
+from tests.support.datastore.records import BTC, ETH, FEED, MINUTE, NOON, SECOND, moment, opened, trade, watermark
+
+pytestmark = pytest.mark.django_db
+
+HOUR = timedelta(hours=1)
+A_MOMENT = timedelta(seconds=30)
+
+
+@pytest.fixture
+def btc() -> Market:
+    return ensure_markets([BTC, ETH])[0]
+
+
+def store(*records: LiveRecord) -> None:
+    with transaction.atomic():
+        store_live(records)
+
+
+def database_now() -> datetime:
+    now: datetime = fetch_value("select statement_timestamp()")
+    return now
+
+
+# --- the clock ---
+
+
+def test_before_the_first_stamp_the_databases_clock_stands_for_the_providers() -> None:
+    remember_provider("simulator/1", simulated=True)
+    assert abs(database_now() - provider_now()) < A_MOMENT
+
+
+def test_the_providers_time_runs_at_its_offset() -> None:
+    save_clock(HOUR, moment(NOON))
+    assert abs(provider_now() - database_now() - HOUR) < A_MOMENT
+
+
+def test_a_smaller_offset_makes_the_time_stand_still_until_it_is_taken_up() -> None:
+    save_clock(HOUR, moment(NOON))
+    before = provider_now()
+    save_clock(timedelta(0), moment(NOON))
+    after = provider_now()
+    assert before <= after
+    assert provider_now() == after
+
+
+def test_the_greatest_time_given_out_counts_even_before_the_clock_reaches_it() -> None:
+    ahead = database_now() + HOUR
+    save_clock(timedelta(0), ahead)
+    assert provider_now() == ahead
+
+
+# --- the provider ---
+
+
+def test_the_provider_is_remembered_for_good() -> None:
+    assert current_provider() == ("", False)
+    remember_provider("simulator/1", simulated=True)
+    remember_provider("simulator/1", simulated=True)
+    assert current_provider() == ("simulator/1", True)
+    with pytest.raises(OtherProvider, match=r"'simulator/1'.*'min-api\.cryptocompare\.com'"):
+        remember_provider("min-api.cryptocompare.com", simulated=False)
+
+
+def test_a_clock_saved_before_the_provider_was_named_is_kept() -> None:
+    save_clock(HOUR, moment(NOON))
+    remember_provider("simulator/1", simulated=True)
+    save_clock(2 * HOUR, moment(NOON))
+    stored = ProviderClock.objects.get()
+    assert (stored.provider, stored.simulated, stored.clock_offset) == ("simulator/1", True, 2 * HOUR)
+
+
+# --- what waits in a topic ---
+
+
+def last_minutes(market: Market) -> Series:
+    return read_series(market, "1m", moment(NOON), moment(NOON + 12 * MINUTE))
+
+
+def states(series: Series) -> list[tuple[str, int, str | None]]:
+    """Return (state, how many minutes, reason) of each segment."""
+    return [(one.state, (one.stop - one.start) // timedelta(minutes=1), one.reason) for one in series.segments]
+
+
+def covered(provider_time: ProviderTime) -> None:
+    """Prove three minutes, then let seven more pass in silence."""
+    provider_time.set(NOON + 3 * MINUTE)
+    store(opened(1, NOON), trade(2, NOON), watermark(3, NOON + 3 * MINUTE))
+    note_read("tick-data", provider_clock.database_now())
+
+
+def test_without_word_of_the_feed_its_silence_is_a_gap(btc: Market, provider_time: ProviderTime) -> None:
+    covered(provider_time)
+    provider_time.set(NOON + 10 * MINUTE)
+    assert states(last_minutes(btc)) == [
+        ("live", 3, None),
+        ("gap", 5, "feed stale"),
+        ("pending", 2, None),
+        ("open", 1, None),
+        ("pending", 1, "not begun yet"),
+    ]
+
+
+def test_what_is_acknowledged_and_not_read_is_pending_until_the_topic_is_read_to_its_end(
+    btc: Market, provider_time: ProviderTime
+) -> None:
+    covered(provider_time)
+    note_acknowledged(FEED, moment(NOON + 4 * MINUTE))
+    provider_time.set(NOON + 10 * MINUTE)
+    behind = last_minutes(btc)
+    assert states(behind) == [
+        ("live", 3, None),
+        ("pending", 7, "backlog"),
+        ("open", 1, None),
+        ("pending", 1, "not begun yet"),
+    ]
+    assert behind.watermark == moment(NOON + 3 * MINUTE)
+    note_read("tick-data", provider_clock.database_now())
+    assert states(last_minutes(btc))[1] == ("gap", 5, "feed stale")
+
+
+def test_storing_what_was_acknowledged_ends_the_backlog_too(btc: Market, provider_time: ProviderTime) -> None:
+    covered(provider_time)
+    note_acknowledged(FEED, moment(NOON + 4 * MINUTE))
+    store(watermark(4, NOON + 4 * MINUTE))
+    provider_time.set(NOON + 10 * MINUTE)
+    assert states(last_minutes(btc))[:2] == [("live", 4, None), ("gap", 4, "feed stale")]
+
+
+def test_a_batch_stored_from_behind_does_not_move_the_watermark_past_what_is_proven(
+    btc: Market, provider_time: ProviderTime
+) -> None:
+    covered(provider_time)
+    note_acknowledged(FEED, moment(NOON + 9 * MINUTE))
+    provider_time.set(NOON + 10 * MINUTE)
+    store(watermark(4, NOON + 5 * MINUTE))
+    assert Market.objects.get(pk=btc.pk).watermark == moment(NOON + 5 * MINUTE)
+
+
+def test_a_backlog_that_begins_after_a_long_silence_does_not_take_the_watermark_back(
+    btc: Market, provider_time: ProviderTime
+) -> None:
+    covered(provider_time)
+    provider_time.set(NOON + 8 * MINUTE)
+    silent = last_minutes(btc).watermark
+    note_acknowledged("tick-data/two", moment(NOON + 8 * MINUTE))
+    provider_time.set(NOON + 10 * MINUTE)
+    behind = last_minutes(btc)
+    assert silent is not None and behind.watermark is not None
+    assert timedelta(0) <= behind.watermark - silent < A_MOMENT
+    assert states(behind)[2] == ("pending", 4, "backlog")
+
+
+def test_a_topic_read_to_its_end_before_the_last_acknowledgement_is_still_behind(
+    btc: Market, provider_time: ProviderTime
+) -> None:
+    covered(provider_time)
+    note_acknowledged(FEED, moment(NOON + 4 * MINUTE))
+    note_read("tick-data", provider_clock.database_now() - timedelta(minutes=1))
+    provider_time.set(NOON + 10 * MINUTE)
+    assert states(last_minutes(btc))[1] == ("pending", 7, "backlog")
+
+
+def test_a_feed_speaks_for_its_own_markets_only(btc: Market, provider_time: ProviderTime) -> None:
+    covered(provider_time)
+    note_acknowledged("dyn-eth/one", moment(NOON + 9 * MINUTE), markets=[ETH])
+    provider_time.set(NOON + 10 * MINUTE)
+    assert states(last_minutes(btc))[1] == ("gap", 5, "feed stale")
+    note_acknowledged("dyn-btc/one", moment(NOON + 9 * MINUTE), markets=[BTC])
+    assert last_minutes(btc).segments[-3].reason == "backlog"
+
+
+def test_what_is_acknowledged_after_its_topic_was_deleted_is_not_behind(
+    btc: Market, provider_time: ProviderTime
+) -> None:
+    covered(provider_time)
+    DynamicTopic.objects.create(name="dyn-btc", market=btc, state="retired", requested_at=Now(), retired_at=Now())
+    note_acknowledged("dyn-btc/one", moment(NOON + 8 * MINUTE), markets=[BTC])
+    note_acknowledged("dyn-btc/one", moment(NOON + 9 * MINUTE), markets=[BTC])
+    provider_time.set(NOON + 10 * MINUTE)
+    assert states(last_minutes(btc))[1] == ("gap", 5, "feed stale")
+    forget_old_feeds(moment(NOON + 10 * MINUTE) + timedelta(days=2), days=1)
+    assert not Feed.objects.filter(topic="dyn-btc").exists()
+
+
+def test_an_older_acknowledgement_changes_nothing() -> None:
+    note_acknowledged(FEED, moment(NOON), connected=moment(NOON - SECOND))
+    before = Feed.objects.values().get()
+    note_acknowledged(FEED, moment(NOON - 1))
+    assert Feed.objects.values().get() == before
+    assert before["topic"] == "tick-data"
+
+
+def test_without_any_stamp_of_the_provider_what_is_not_proven_is_pending(btc: Market) -> None:
+    execute("delete from provider_clock")
+    assert states(last_minutes(btc)) == [("pending", 12, "no provider time yet")]
+    store(opened(1, NOON), watermark(2, NOON + 3 * MINUTE))
+    assert states(last_minutes(btc)) == [("live", 3, None), ("pending", 9, "no provider time yet")]

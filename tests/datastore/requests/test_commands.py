@@ -1,0 +1,219 @@
+"""The commands about history: backfill, gaps, verify, add_market."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from coordination.models import Coordinator
+from datastore import datastore_actor
+from datastore.ingest.live_write import digest, store_live
+from datastore.management.commands import backfill as backfill_command
+from datastore.management.progress import bar
+from datastore.models import Candle, Coverage, DatastoreRequest, FetchRequest, GapRepair, Market
+from datastore.reference.markets import ensure_markets
+from datastore.reference.pairs import Listed, take
+from datastore.reference.provider import remember_provider
+from datastore.reference.provider_clock import save_clock
+from tests.support.datastore import records
+
+pytestmark = pytest.mark.django_db
+SYMBOL = "coinbase:BTC-USD"
+DAY = datetime(2026, 10, 1, tzinfo=UTC)
+SPAN = ("--from", "2026-10-01", "--to", "2026-10-02")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def market() -> Market:
+    remember_provider("simulator/test", True)
+    save_clock(timedelta(0), timezone.now() - timedelta(minutes=1))
+    return ensure_markets([SYMBOL, "kraken:BTC-USD"])[0]
+
+
+@pytest.fixture
+def coordinator(market: Market) -> Coordinator:
+    return Coordinator.objects.create(name="coordinator-1", owner="here:1:1", heartbeat_at=Now())
+
+
+def run(name: str, *arguments: str, to: io.StringIO | None = None) -> str:
+    out = to or io.StringIO()
+    call_command(name, *arguments, stdout=out)
+    return out.getvalue()
+
+
+class Steps:
+    """Stands for the time between two looks of the command: each wait is one step of the platform's work."""
+
+    def __init__(self, *steps: Callable[[], Any]) -> None:
+        self._steps = list(steps)
+
+    def wait(self, seconds: float) -> None:
+        self._steps.pop(0)()
+
+
+def update(**values: Any) -> Callable[[], None]:
+    def step() -> None:
+        FetchRequest.objects.update(**values)
+        datastore_actor.end_requests()
+
+    return step
+
+
+def follow(monkeypatch: pytest.MonkeyPatch, *steps: Callable[[], Any]) -> None:
+    clock = Steps(*steps)
+    monkeypatch.setattr(backfill_command, "Event", lambda: clock)
+
+
+def test_a_backfill_draws_a_bar_to_its_end(coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch) -> None:
+    working = {"state": "fetching", "pages_total": 4}
+    follow(monkeypatch, update(**working, pages_done=1), update(**working, pages_done=4), update(state="done"))
+    out = run("backfill", SYMBOL, *SPAN, to=Terminal())
+    assert "1 span(s) of coinbase:BTC-USD 1m asked for" in out
+    assert "[#######" + "." * 23 + "] 1 of 4 pages, done about " in out
+    assert "[" + "#" * 30 + "] 4 of 4 pages" in out
+    assert out.endswith("see manage.py gaps.\n")
+    assert DatastoreRequest.objects.get().state == "idle"
+
+
+def test_a_backfill_that_fails_says_why(coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch) -> None:
+    follow(monkeypatch, update(error="the provider answers 503"), update(state="failed", error="unknown market"))
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="unknown market"):
+        run("backfill", SYMBOL, *SPAN, to=out)
+    assert "0 of ? pages, the provider answers 503" in out.getvalue()
+
+
+def test_an_interrupted_backfill_goes_on_without_its_watcher(
+    coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    follow(monkeypatch, interrupt)
+    request = "GET /api/v1/requests/"
+    assert request in run("backfill", SYMBOL, *SPAN)
+    assert FetchRequest.objects.get().state == "queued"
+
+
+def test_a_backfill_that_nobody_would_fetch_is_kept_and_says_so(market: Market) -> None:
+    with pytest.raises(CommandError, match="no Coordinator is running"):
+        run("backfill", SYMBOL, *SPAN)
+    assert "1 span(s)" in run("backfill", SYMBOL, *SPAN, "--no-wait")
+    assert FetchRequest.objects.count() == 1
+
+
+def test_a_backfill_of_what_is_there_asks_for_nothing(market: Market) -> None:
+    stop = DAY + timedelta(days=1)
+    Coverage.objects.create(market=market, source="provider", resolution=60, start=DAY, stop=stop)
+    assert "Nothing is missing" in run("backfill", SYMBOL, *SPAN)
+    assert "Nothing is missing" in run("backfill", SYMBOL, "--from", "2099-01-01")
+    assert not FetchRequest.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("coinbase:BTC-USDT", *SPAN), "Near names: coinbase:BTC-USD"),
+        (("BTC/USD", *SPAN), "ambiguous"),
+        ((SYMBOL, "--from", "2026-10-02", "--to", "2026-10-01"), "--from must lie before --to"),
+        ((SYMBOL, "--from", "yesterday"), "not a time between 2000 and 2100"),
+    ],
+)
+def test_a_bad_argument_is_named(market: Market, arguments: tuple[str, ...], words: str) -> None:
+    for name in ("backfill", "gaps", "verify"):
+        with pytest.raises(CommandError, match=words):
+            run(name, *arguments)
+
+
+def test_a_bar_without_a_total_is_empty() -> None:
+    assert bar(3, None) == "[" + "." * 30 + "] 3 of ? pages"
+
+
+def test_gaps_are_listed_with_what_is_done_about_them(market: Market) -> None:
+    hour = timedelta(hours=1)
+    for at in (1, 3, 5):
+        Coverage.objects.create(
+            market=market, source="provider", resolution=60, start=DAY + at * hour, stop=DAY + (at + 1) * hour
+        )
+    hole = {"market": market, "resolution": 60}
+    GapRepair.objects.create(**hole, start=DAY, stop=DAY + hour, reason="older than the provider keeps", final=True)
+    GapRepair.objects.create(**hole, start=DAY + 2 * hour, stop=DAY + 3 * hour, reason="x", attempts=2, next_try=DAY)
+    FetchRequest.objects.create(**hole, start=DAY + 4 * hour, stop=DAY + 5 * hour, purpose=1)
+    lines = run("gaps", SYMBOL, *SPAN).splitlines()
+    assert "4 gap(s), 21:00:00 in all" in lines[0]
+    assert [line.split("  ")[-1] for line in lines[2:]] == [
+        "final: older than the provider keeps",
+        "2 tries, next 2026-10-01 00:00:00",
+        "being fetched",
+        "not asked for yet",
+    ]
+
+
+def test_a_span_without_gaps_says_so(market: Market) -> None:
+    Coverage.objects.create(market=market, source="provider", resolution=60, start=DAY, stop=DAY + timedelta(days=1))
+    assert "no gap" in run("gaps", SYMBOL, *SPAN)
+    assert "1 gap(s)" in run("gaps", SYMBOL)  # the newest 1,500 minutes
+
+
+@pytest.mark.django_db(transaction=True)  # aggregates are refreshed outside of transactions
+def test_verify_finds_a_candle_that_is_not_what_its_trades_make(market: Market) -> None:
+    at = records.micros(timezone.now() - timedelta(minutes=3))
+    store_live([records.trade(1, at, "5", "1", market=SYMBOL)])
+    span = ("--from", str((timezone.now() - timedelta(days=1)).date()), "--to", "2099-01-01")
+    assert "every candle is what its trades make" in run("verify", SYMBOL, *span)
+    Candle.objects.filter(resolution=60).update(close="6")
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="1 candles of coinbase:BTC-USD"):
+        run("verify", SYMBOL, *span, to=out)
+    assert "60 s: stored 5 5 5 6" in out.getvalue()
+
+
+@pytest.mark.django_db(transaction=True)  # aggregates are refreshed outside of transactions
+def test_verify_heals_when_asked_to(market: Market) -> None:
+    at = records.micros(timezone.now() - timedelta(minutes=3))
+    store_live([records.trade(1, at, "5", "1", market=SYMBOL)])
+    before = digest(market)
+    Candle.objects.filter(resolution=60).update(close="6")
+    Candle.objects.filter(resolution=86400).delete()
+    told = run("verify", SYMBOL, "--from", str((timezone.now() - timedelta(days=1)).date()), "--heal")
+    assert "Healed 2 of 2 candles." in told and "every candle is what its trades make" in told
+    assert digest(market) == before
+
+
+def test_an_added_market_is_followed_and_its_newest_history_asked_for_once(market: Market) -> None:
+    for _ in range(2):
+        assert "kraken:SOL-EUR is followed; 3 span(s)" in run("add_market", "kraken:SOL-EUR")
+    added = Market.objects.get(symbol="kraken:SOL-EUR")
+    assert added.followed
+    assert sorted(FetchRequest.objects.filter(market=added).values_list("resolution", flat=True)) == [60, 3600, 86400]
+
+
+def test_a_market_that_the_provider_does_not_list_is_refused_with_near_names(market: Market) -> None:
+    take([Listed("Kraken", "SOL", "EUR")])
+    with pytest.raises(CommandError, match=r"no market 'kraken:SOL-USD'. Near names: kraken:SOL-EUR"):
+        run("add_market", "kraken:SOL-USD")
+    assert "kraken:SOL-EUR is followed" in run("add_market", "SOL/EUR")
+
+
+def test_a_market_that_is_let_go_keeps_its_row(market: Market) -> None:
+    assert run("add_market", "--unfollow", SYMBOL) == f"{SYMBOL} is not followed any more.\n"
+    assert run("add_market", "--unfollow", SYMBOL) == f"{SYMBOL} was not followed.\n"
+    assert not Market.objects.get(symbol=SYMBOL).followed
+
+
+def test_a_market_that_is_no_symbol_is_refused(market: Market) -> None:
+    with pytest.raises(CommandError, match="exchange:BASE-QUOTE"):
+        run("add_market", "BTC/USD")

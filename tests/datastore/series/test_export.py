@@ -1,0 +1,208 @@
+"""manage.py export: a series as a file, whole or not there, with its certificate beside it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connection, connections
+
+from datastore.api.responses.series_body import COLUMNS
+from datastore.db.queries import fetch_value
+from datastore.models import Market
+from datastore.reference.markets import ensure_markets
+from datastore.series import export as reading
+from datastore.series.reader import read_series
+from datastore.series.row_format import CSV
+from tests.datastore.conftest import ProviderTime
+from tests.datastore.series.test_reader import store
+from tests.support.datastore.records import BTC, MINUTE, NOON, SECOND, closed, moment, opened, trade, watermark
+
+START, STOP = f"{moment(NOON):%Y-%m-%dT%H:%M}", f"{moment(NOON + 12 * MINUTE):%Y-%m-%dT%H:%M}"
+RANGE = (BTC, "--from", START, "--to", STOP)
+WHOLE = (BTC, "--from", START, "--to", f"{moment(NOON + 4 * MINUTE):%Y-%m-%dT%H:%M}")
+
+
+@pytest.fixture
+def btc(provider_time: ProviderTime) -> Market:
+    """Trades in minutes 1 and 3, proven from 0 to 4 and from 8 to 10; the clock stands in minute 10."""
+    (market,) = ensure_markets([BTC])
+    provider_time.set(NOON + 10 * MINUTE + 5 * SECOND)
+    store(
+        opened(1, NOON),
+        trade(2, NOON + MINUTE, "10.50"),
+        trade(3, NOON + 3 * MINUTE, "11"),
+        watermark(4, NOON + 4 * MINUTE),
+        closed(5, NOON + 4 * MINUTE),
+    )
+    two: Any = {"feed": "tick-data/two"}
+    store(opened(1, NOON + 8 * MINUTE, **two), watermark(2, NOON + 10 * MINUTE, NOON + 8 * MINUTE, **two))
+    store(trade(3, NOON + 10 * MINUTE, "12", **two))
+    return market
+
+
+def run(*arguments: str) -> tuple[str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    call_command("export", *arguments, stdout=out, stderr=err)
+    return out.getvalue(), err.getvalue()
+
+
+def rows_in(text: str) -> list[list[str]]:
+    head, *rows = csv.reader(io.StringIO(text))
+    assert head == list(COLUMNS)
+    return rows
+
+
+@pytest.mark.django_db
+def test_the_file_holds_the_candles_digit_by_digit(btc: Market, tmp_path: Path) -> None:
+    out, err = run(*WHOLE, "--output", str(tmp_path / "x.csv"))
+    at = NOON // 1_000_000
+    assert (tmp_path / "x.csv").read_bytes().decode() == (
+        "time,open,high,low,close,volume,quote_volume,trades,source,closed,revision\n"
+        f"{at + 60}000,10.5,10.5,10.5,10.5,1,10.5,1,live,true,0\n"
+        f"{at + 180}000,11,11,11,11,1,11,1,live,true,0\n"
+    )
+    assert "coinbase:BTC-USD 1m: 2 candles" in out
+    assert err == ""
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["x.csv", "x.csv.coverage.json"]
+
+
+@pytest.mark.django_db
+def test_the_certificate_lies_beside_it(btc: Market, tmp_path: Path) -> None:
+    _, err = run(*RANGE, "--output", str(tmp_path / "x.csv"), "--fill", "null", "--closed-only")
+    certificate = json.loads((tmp_path / "x.csv.coverage.json").read_text())
+    series = read_series(btc, "1m", moment(NOON), moment(NOON + 12 * MINUTE))
+    assert [part["state"] for part in certificate["coverage"]] == [part.state for part in series.segments]
+    assert (certificate["complete"], certificate["version"]) == (False, series.version)
+    assert certificate["totals"]["gaps"] == 1
+    assert (certificate["fill"], certificate["closed_only"]) == ("null", True)
+    assert (certificate["from"], certificate["to"]) == (NOON // 1000, NOON // 1000 + 12 * 60_000)
+    rows = rows_in((tmp_path / "x.csv").read_text())
+    assert certificate["candles"] == len(rows) == 10
+    assert {row[9] for row in rows} == {"true"}
+    assert err == "Not complete: 1 gap(s) of coinbase:BTC-USD, see manage.py gaps.\n"
+
+
+@pytest.mark.django_db
+def test_what_is_not_complete_can_be_made_a_failure(btc: Market, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"Not complete: 1 gap\(s\)"):
+        run(*RANGE, "--output", str(tmp_path / "x.csv"), "--require-complete")
+    assert len(rows_in((tmp_path / "x.csv").read_text())) == 3
+    run(*WHOLE, "--output", str(tmp_path / "y.csv"), "--require-complete")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("fill", ["none", "null", "flat"])
+@pytest.mark.parametrize("timeframe", ["1m", "5m", "1d", "1M"])
+def test_parts_make_the_same_series_as_one_reading(
+    btc: Market, monkeypatch: pytest.MonkeyPatch, fill: str, timeframe: str
+) -> None:
+    bounds = moment(NOON), moment(NOON + 12 * MINUTE)
+    whole = read_series(btc, timeframe, *bounds, fill=fill, shape=CSV)
+    for size in (1, 2, 7, 100):
+        monkeypatch.setattr(reading, "PART", size)
+        export = reading.Export(reading.Question(btc, timeframe, *bounds, CSV, fill))
+        texts = [part.text for part in export.parts() if part.text]
+        assert "\n".join(texts) == whole.text
+        assert export.series.segments == whole.segments
+        assert (export.series.count, export.series.complete) == (whole.count, whole.complete)
+        assert (export.series.start, export.series.stop) == (whole.start, whole.stop)
+        assert export.series.complete_until == whole.complete_until
+
+
+@pytest.mark.django_db
+def test_the_close_before_the_range_is_looked_for_once(btc: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "PART", 1)
+    asked = []
+    monkeypatch.setattr(reading, "close_before", lambda *place: asked.append(place))
+    bounds = moment(NOON - MINUTE), moment(NOON + 2 * MINUTE)
+    export = reading.Export(reading.Question(btc, "1m", *bounds, CSV, "flat"))
+    assert len(list(export.parts())) == 3
+    assert len(asked) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_all_parts_are_of_one_moment(btc: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "PART", 1)
+    export = reading.Export(reading.Question(btc, "1m", moment(NOON), moment(NOON + 4 * MINUTE), CSV))
+    parts = export.parts()
+    texts = [next(parts).text]
+    reader = connections["default"]
+    connections["default"] = other = reader.copy()
+    try:
+        store(trade(9, NOON + 2 * MINUTE, "13", feed="tick-data/three"))
+        version = Market.objects.get(pk=btc.pk).version
+    finally:
+        other.close()
+        connections["default"] = reader
+    texts += [part.text for part in parts]
+    assert [text.split(",")[4] for text in texts if text] == ["10.5", "11"]
+    assert export.series.version == version - 1
+    assert not connection.in_atomic_block
+    assert fetch_value("show transaction_isolation") == "read committed"
+
+
+@pytest.mark.django_db
+def test_standard_output_carries_rows_alone(btc: Market, tmp_path: Path) -> None:
+    out, err = run(*RANGE, "--output", "-", "--certificate", str(tmp_path / "proof.json"))
+    assert len(rows_in(out)) == 3
+    assert "1 of 1 pages" in err
+    assert "Not complete" in err
+    assert json.loads((tmp_path / "proof.json").read_text())["candles"] == 3
+
+
+@pytest.mark.django_db
+def test_a_reader_that_goes_away_ends_the_export(btc: Market) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    with pytest.raises(CommandError, match="closed before the end"):
+        call_command("export", *RANGE, "--output", "-", stdout=Gone(), stderr=io.StringIO())
+
+
+@pytest.mark.django_db
+def test_a_file_is_whole_or_not_there(btc: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "x.csv"
+    target.write_text("of yesterday")
+
+    def breaks(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reading, "rows_of", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        run(*WHOLE, "--output", str(target))
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["of yesterday"]
+    with pytest.raises(CommandError, match="cannot be written: No such file or directory"):
+        run(*WHOLE, "--output", str(tmp_path / "none" / "x.csv"))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--format", "parquet"), "'parquet' is not available yet. Available: csv."),
+        (("--format", "xls"), "'xls' is unknown. Accepted: csv."),
+        (("--from", "noon"), "'noon' "),
+        (("--from", "2999-01-01"), "'2999-01-01' "),
+        (("--to", START), "--from must lie before --to."),
+    ],
+)
+def test_bad_arguments_are_told(btc: Market, arguments: tuple[str, ...], complaint: str) -> None:
+    with pytest.raises(CommandError) as refused:
+        run(*RANGE, "--output", "-", *arguments)
+    assert complaint in str(refused.value)
+
+
+@pytest.mark.django_db
+def test_a_span_without_end_ends_with_the_open_candle(btc: Market) -> None:
+    rows = rows_in(run(BTC, "--from", START, "--output", "-")[0])
+    assert [(row[4], row[9]) for row in rows] == [("10.5", "true"), ("11", "true"), ("12", "false")]
+    assert timedelta(milliseconds=int(rows[-1][0]) - NOON // 1000) == timedelta(minutes=10)

@@ -1,0 +1,160 @@
+"""How a subscription begins, and what is claimed of it."""
+
+from __future__ import annotations
+
+from ingestion.live.clock_estimate import SECOND
+from ingestion.live.market_feed import LONGEST_REPLAY
+from streaming.broker import RECORD_LIMIT
+from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, encode
+from tests.support.ingestion.intake_bench import T0, Feed, after
+
+
+def test_replayed_trades_come_before_feed_opened_which_names_them() -> None:
+    feed = Feed()
+    feed.trade(1, ts=-50, ID="a", CCSEQ=7)
+    feed.trade(1, ts=-40, ID="b", CCSEQ=8)
+    feed.complete(2)
+    *trades, opened = feed.records(2)
+    assert [trade.n for trade in trades] == [1, 2]
+    assert isinstance(opened, FeedOpened)
+    assert [(item.id, item.seq) for item in opened.replayed] == [("a", 7), ("b", 8)]
+    assert (after(opened.connected), after(opened.start), opened.n) == (0, 3, 3)
+
+
+def test_every_record_of_a_market_is_numbered_without_a_hole() -> None:
+    feed = Feed()
+    feed.complete(1)
+    found: list[LiveRecord] = []
+    for second in range(2, 200):
+        feed.trade(second)
+        if second % 30 == 0:
+            feed.heartbeat(second)
+        if second == 100:
+            feed.trade(second, P=-1)
+        found += feed.records(second)
+    feed.intake.close("socket lost")
+    found += feed.records(200)
+    assert [record.n for record in found] == list(range(1, len(found) + 1))
+    assert {type(record) for record in found} == {Trade, FeedOpened, Watermark, FeedClosed}
+
+
+def test_a_watermark_lies_grace_behind_the_newest_stamp_of_any_frame() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.trade(20, market="eur")
+    feed.heartbeat(30)
+    (opened, mark) = feed.records(30)
+    assert isinstance(mark, Watermark)
+    assert (after(mark.until), after(mark.seen), mark.start) == (25, 30, opened.start)  # type: ignore[union-attr]
+
+
+def test_a_trades_own_time_never_moves_the_watermark() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.trade(10, ts=60)
+    marks = [record for record in feed.records(10) if isinstance(record, Watermark)]
+    assert [after(mark.until) for mark in marks] == [5]
+
+
+def test_a_thin_markets_minute_is_claimed_when_another_market_trades_past_it() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.records(1)
+    feed.trade(66, market="eur")
+    marks = feed.records(66)
+    assert [after(mark.until) for mark in marks if isinstance(mark, Watermark)] == [61]
+
+
+def test_nothing_is_claimed_before_the_subscription_stands() -> None:
+    feed = Feed()
+    feed.trade(1, ts=-3)
+    feed.heartbeat(30)
+    assert [type(record) for record in feed.records(30)] == [Trade]
+
+
+def test_nothing_is_claimed_past_a_number_that_is_known_to_be_missing() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.trade(20, CCSEQ=10)
+    feed.records(20)
+    feed.trade(30, CCSEQ=12)  # number 11 was traded in between, and never comes
+    found: list[LiveRecord] = []
+    for at in (31, 33, 34.5, 36):
+        feed.heartbeat(at)
+        found += feed.records(at)
+    (closed,) = [record for record in found if isinstance(record, FeedClosed)]
+    assert after(closed.stop) == 15  # known whole up to 20, less the grace
+
+
+def test_claims_go_on_while_numbers_only_change_places() -> None:
+    feed = Feed()
+    feed.complete(1)
+    for at, seq in ((20, 10), (30, 12), (31, 11), (31, 14)):
+        feed.trade(at, CCSEQ=seq)
+    marks = [record for record in feed.records(31) if isinstance(record, Watermark)]
+    assert [after(mark.until) for mark in marks] == [25]
+
+
+def test_a_span_does_not_begin_before_the_subscription_where_the_database_clock_is_an_hour_behind() -> None:
+    feed = Feed()
+    feed.clock.__init__()  # type: ignore[misc]
+    behind = -3600
+    stamps = [{"TYPE": "20", "SERVER_TIME_MS": T0 * 1000}]
+    stamps += [{"TYPE": "999", "TIMEMS": (T0 + at) * 1000} for at in (30, 60, 90, 120)]
+    found: list[LiveRecord] = []
+    for number, stamp in enumerate(stamps):
+        feed.frame(behind + number * 30, **stamp)
+        feed.intake.watermarks(number, (T0 + behind + number * 30) * SECOND)
+        if number == 0:
+            feed.complete(behind + 1)
+        found += feed.intake.drain()
+    proven = [record for record in found if isinstance(record, Watermark) and record.until > record.start]
+    assert {after(mark.start) for mark in proven} == {90}
+
+
+def test_of_a_very_long_replay_the_oldest_names_are_kept_without_their_numbers() -> None:
+    feed = Feed()
+    for number in range(LONGEST_REPLAY + 100):
+        feed.trade(1, ID=f"i{number}", CCSEQ=number)
+    feed.complete(2)
+    opened = feed.records(2)[-1]
+    assert isinstance(opened, FeedOpened)
+    assert [trade.id for trade in opened.replayed] == [f"i{number}" for number in range(LONGEST_REPLAY)]
+    assert len(encode(opened)) < RECORD_LIMIT
+    assert {trade.seq for trade in opened.replayed} == {None}
+
+
+def test_a_refused_trade_among_the_replayed_ones_forbids_the_bridge() -> None:
+    feed = Feed()
+    feed.trade(1, ts=-10)
+    feed.trade(1, ts=-9, P=-1)
+    feed.complete(2)
+    opened = feed.records(2)[-1]
+    assert isinstance(opened, FeedOpened)
+    assert opened.replayed == ()
+
+
+def test_replayed_trades_older_than_we_keep_are_counted_and_dropped() -> None:
+    feed = Feed()
+    feed.trade(1, ts=-31 * 86_400)
+    feed.complete(2)
+    feed.trade(3, ts=-31 * 86_400)
+    assert feed.intake.too_old == 1
+    assert [item.reason for item in feed.intake.rejected] == ["older than the trades we keep"]
+
+
+def test_a_stamp_that_no_clock_could_show_moves_nothing() -> None:
+    feed = Feed()
+    feed.complete(1)
+    for at in (2, 3, 4, 5):
+        feed.trade(at, RTS=10**12)
+        feed.frame(at, TYPE="999", MESSAGE="HEARTBEAT", TIMEMS=10**16)
+    assert feed.clock.now((T0 + 5) * SECOND) == (T0 + 5) * SECOND
+
+
+def test_a_receipt_is_never_noted_before_the_providers_own_stamp() -> None:
+    feed = Feed()
+    feed.trade(1, RTS=T0 + 3600, RTSNS=0)  # not believed: nothing else says that it is an hour later
+    (trade,) = feed.records(1)
+    assert isinstance(trade, Trade)
+    assert after(trade.received_at) == 3600

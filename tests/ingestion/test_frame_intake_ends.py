@@ -1,0 +1,133 @@
+"""What ends a market's span, or refuses a frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ingestion.live.clock_estimate import SECOND
+from streaming.records import FeedClosed, Trade, Watermark
+from tests.support.ingestion.intake_bench import NAMES, T0, Feed, after
+
+
+@pytest.mark.parametrize(
+    "broken", [{"P": 0}, {"P": -1}, {"Q": -1}, {"P": "x"}, {"TS": None}, {"P": None}, {"ts": 100}, {"ID": "a\x00"}]
+)
+def test_a_refused_trade_ends_its_markets_span_and_no_other(broken: dict[str, Any]) -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.heartbeat(30)
+    feed.records(30)
+    feed.trade(31, **broken)
+    feed.intake.watermarks(31, (T0 + 31) * SECOND)
+    closed = [record for record in feed.intake.drain() if isinstance(record, FeedClosed)]
+    assert [(record.market, after(record.stop)) for record in closed] == [("coinbase:BTC-USD", 25)]
+    assert [(item.market, bool(item.reason)) for item in feed.intake.rejected] == [("coinbase:BTC-USD", True)]
+
+
+def test_an_unreadable_frame_ends_every_span_and_is_kept() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.heartbeat(30)
+    feed.records(30)
+    feed.intake.take(b"\x00garbage", (T0 + 31) * SECOND)
+    closed = [record.market for record in feed.intake.drain() if isinstance(record, FeedClosed)]
+    assert sorted(closed) == ["coinbase:BTC-USD", "kraken:BTC-EUR"]
+    assert feed.intake.rejected[0].raw == b"\x00garbage"
+
+
+def test_a_trade_of_a_market_nobody_asked_for_ends_no_span() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.frame(2, TYPE="0", M="Foo", FSYM="A", TSYM="B", P=1, Q=1, TS=T0 + 2, F="1")
+    feed.frame(2, TYPE="0", M="Foo", FSYM="A", TSYM="B", P="no", Q=1, TS=T0 + 2, F="1")
+    assert not [record for record in feed.intake.drain() if isinstance(record, FeedClosed)]
+    assert len(feed.intake.rejected) == 2
+
+
+def test_a_new_span_begins_only_behind_a_stamp_younger_than_the_loss() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.heartbeat(30)
+    feed.records(30)
+    feed.trade(40, P=-1)
+    feed.records(42)
+    feed.trade(50)
+    (trade, anew) = feed.records(50)
+    assert isinstance(trade, Trade)
+    assert isinstance(anew, Watermark)
+    assert after(anew.start) == 50
+    feed.heartbeat(60)
+    (mark,) = feed.records(60)
+    assert isinstance(mark, Watermark)
+    assert (after(mark.start), after(mark.until)) == (50, 55)
+
+
+def test_a_missing_number_ends_the_span_after_grace_and_a_late_one_does_not() -> None:
+    feed = Feed()
+    feed.complete(1)
+    for at, seq in ((2, 10), (3, 12), (4, 11), (5, 13), (6, 15)):
+        feed.trade(at, CCSEQ=seq)
+    feed.heartbeat(10)
+    assert not [record for record in feed.records(10) if isinstance(record, FeedClosed)]
+    feed.heartbeat(12)
+    (closed,) = [record for record in feed.records(12) if isinstance(record, FeedClosed)]
+    assert closed.reason == "the provider's numbering lacks 1 trades"
+
+
+def test_a_numbering_that_begins_anew_ends_the_span() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.trade(2, CCSEQ=1_000_000)
+    feed.trade(3, CCSEQ=5)
+    feed.trade(4, CCSEQ=6)
+    feed.heartbeat(30)
+    assert [type(record) for record in feed.records(30) if isinstance(record, FeedClosed)] == [FeedClosed]
+
+
+def test_a_closed_connection_ends_every_span_at_its_last_stop() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.heartbeat(30)
+    feed.records(30)
+    feed.intake.close("socket lost")
+    closed = feed.intake.drain()
+    assert [(type(record), after(record.stop)) for record in closed] == [(FeedClosed, 25)] * 2  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("raw", [b'{"TYPE":"0","X":' + b"[" * 100_000, b'{"TYPE":"0","TS":' + b"9" * 5_000])
+def test_no_frame_stops_the_intake(raw: bytes) -> None:
+    feed = Feed()
+    feed.intake.take(raw, T0 * SECOND)
+    assert [item.raw for item in feed.intake.rejected] == [raw]
+
+
+def test_a_second_made_of_impossible_nanoseconds_is_refused() -> None:
+    feed = Feed()
+    feed.trade(1, TSNS=10**400)
+    assert [item.reason for item in feed.intake.rejected] == ["a trade without a time"]
+
+
+def test_trades_refused_as_old_by_a_clock_that_jumped_are_not_claimed() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.heartbeat(10)
+    feed.records(10)
+    jump = 31 * 86_400
+    feed.frame(20 + jump, TYPE="999", TIMEMS=(T0 + 20) * 1000)
+    exchange, base, quote = NAMES["btc"]
+    feed.frame(20 + jump, TYPE="0", M=exchange, FSYM=base, TSYM=quote, P=1, Q=1, ID="x", TS=T0 + 20, F="1")
+    feed.frame(40 + jump, TYPE="999", TIMEMS=(T0 + 40) * 1000)
+    found = feed.records(40 + jump)
+    assert feed.intake.rejected
+    assert max(after(record.stop) for record in found if isinstance(record, FeedClosed)) == 5
+    assert all(after(record.start) > 20 for record in found if isinstance(record, Watermark))
+
+
+def test_an_ended_subscription_ends_the_connection() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.frame(5, TYPE="17", MESSAGE="UNSUBSCRIBECOMPLETE", SUB="0~Coinbase~BTC~USD")
+    assert feed.intake.refusal is not None
+    assert "ended the subscription" in feed.intake.refusal.reason

@@ -1,0 +1,78 @@
+"""Markets that join and leave an open connection."""
+
+from __future__ import annotations
+
+from ingestion.live.clock_estimate import SECOND
+from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark
+from tests.support.ingestion.intake_bench import ETH, T0, Feed, after
+
+
+def of_eth(feed: Feed, at: float) -> list[LiveRecord]:
+    return feed.records(at, "coinbase:ETH-USD")
+
+
+def leave(feed: Feed, at: float, sub: str = ETH) -> None:
+    feed.frame(at, TYPE="17", MESSAGE="UNSUBSCRIBECOMPLETE", SUB=sub)
+    feed.frame(at, TYPE="18", MESSAGE="UNSUBSCRIBEALLCOMPLETE", INFO="Removed 1 subs.")
+
+
+def test_a_market_added_later_claims_only_from_its_own_subscription_on() -> None:
+    feed = Feed()
+    feed.complete(1)
+    assert feed.intake.add(ETH, "coinbase:ETH-USD", (T0 + 100) * SECOND)
+    assert not feed.intake.add(ETH, "coinbase:ETH-USD", (T0 + 100) * SECOND)
+    feed.trade(101, "eth", ts=50, ID="old")
+    feed.heartbeat(110)
+    assert [type(record) for record in of_eth(feed, 110)] == [Trade]
+    feed.complete(111, "eth")
+    feed.heartbeat(130)
+    opened, mark = of_eth(feed, 130)
+    assert isinstance(opened, FeedOpened) and isinstance(mark, Watermark)
+    assert (after(opened.connected), after(opened.start), opened.n) == (100, 112, 2)
+    assert [trade.id for trade in opened.replayed] == ["old"]
+    assert (mark.start, after(mark.until)) == (opened.start, 125)
+
+
+def test_what_is_still_on_its_way_of_a_market_that_was_left_is_dropped() -> None:
+    feed = Feed()
+    feed.intake.add(ETH, "coinbase:ETH-USD", T0 * SECOND)
+    feed.complete(1, "btc", "eur", "eth")
+    feed.heartbeat(20)
+    of_eth(feed, 20)
+    assert feed.intake.remove(ETH) and not feed.intake.remove(ETH)
+    feed.trade(21, "eth")
+    (closed,) = of_eth(feed, 21)
+    assert isinstance(closed, FeedClosed)
+    assert (after(closed.stop), closed.reason) == (15, "no longer followed")
+    assert not feed.intake.rejected and feed.intake.refusal is None
+
+
+def test_a_market_is_not_joined_again_before_its_last_subscription_has_ended() -> None:
+    feed = Feed()
+    feed.intake.add(ETH, "coinbase:ETH-USD", T0 * SECOND)
+    feed.intake.remove(ETH)
+    feed.complete(1, "eth")  # the answer to the first subscription: it opens nothing
+    assert not feed.intake.add(ETH, "coinbase:ETH-USD", (T0 + 1) * SECOND)
+    leave(feed, 2)
+    assert feed.intake.add(ETH, "coinbase:ETH-USD", (T0 + 3) * SECOND)
+    assert of_eth(feed, 3) == []
+    feed.complete(4, "eth")
+    (opened,) = of_eth(feed, 4)
+    assert isinstance(opened, FeedOpened) and opened.n == 1
+    assert feed.intake.refusal is None
+
+
+def test_the_end_of_a_subscription_that_nobody_asked_for_ends_the_connection() -> None:
+    feed = Feed()
+    feed.complete(1)
+    leave(feed, 2, "0~Coinbase~BTC~USD")
+    assert feed.intake.refusal is not None
+    assert "ended the subscription" in feed.intake.refusal.reason
+
+
+def test_a_subscription_too_many_is_refused_alone() -> None:
+    feed = Feed()
+    feed.intake.add(ETH, "coinbase:ETH-USD", T0 * SECOND)
+    feed.frame(1, TYPE="429", MESSAGE="TOO_MANY_SUBSCRIPTIONS_MAX_600_PER_SOCKET", PARAMETER=ETH, INFO="Remove some.")
+    assert feed.intake.refusal is None
+    assert [item.market for item in feed.intake.rejected] == ["coinbase:ETH-USD"]

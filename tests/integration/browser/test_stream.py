@@ -1,0 +1,91 @@
+"""EventSource in a real browser: through the redirect, and again and again after a lost connection."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Page
+
+from datastore.access import stream_tickets
+from tests.datastore.conftest import ProviderTime, provider_time
+from tests.integration.browser.test_admin import browser, chromium
+from tests.support.polling import until
+from tests.support.sse.server import streaming
+from tests.support.sse.world import World
+
+__all__ = ["chromium", "provider_time"]
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+FOLLOW = """
+address => {
+  window.told = [];
+  window.opened = 0;
+  window.source = new EventSource(address);
+  source.onopen = () => { opened += 1; };
+  for (const name of ["snapshot", "candle", "gap", "watermark"])
+    source.addEventListener(name, event => told.push({name, id: event.lastEventId, data: event.data}));
+}
+"""
+SOON = 60  # seconds
+
+
+def told(page: Page, name: str) -> list[Any]:
+    page.wait_for_timeout(100)  # lets playwright's own loop handle what the page did
+    return [event for event in page.evaluate("told") if event["name"] == name]
+
+
+def highs(page: Page) -> list[str]:
+    return [json.loads(event["data"])[2] for event in told(page, "candle")]
+
+
+@pytest.mark.parametrize("own_page", [True, False], ids=["own page", "another origin's page"])
+def test_a_browser_follows_the_redirect_and_comes_back_by_itself_to_where_it_was(
+    live_server: Any, settings: Any, provider_time: ProviderTime, own_page: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(provider_time)
+    world.wakes = True
+    world.trade(3, 10)
+    page_at = live_server.url if own_page else live_server.url.replace("localhost", "127.0.0.1")
+    settings.CORS_ALLOWED_ORIGINS = [] if own_page else [page_at]
+    settings.ALLOWED_HOSTS = ["*"]
+    asked: list[str] = []
+    address = f"{live_server.url}/api/v1/candles/stream?market={world.market.symbol}&timeframe=1m"
+    with browser() as page:
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{page_at}/health/live")
+        with streaming(settings) as server:
+            monkeypatch.setattr(stream_tickets, "LIFETIME", 1)  # so that it comes back with one that has run out
+            page.evaluate(FOLLOW, address)
+            until("a snapshot", lambda: told(page, "snapshot"), SOON)
+            outside(world.trade, 0, 11)
+            until("a change", lambda: "11" in highs(page), SOON)
+            for follower in list(server.hub._homes):
+                follower.close()  # as a restarted process does
+            outside(world.trade, 0, 12)
+            until("a change after the lost connection", lambda: "12" in highs(page), SOON)
+        outside(world.trade, 0, 13)  # nobody serves streams now
+        with streaming(settings, port=settings.SSE_PORT):
+            until("a change after the process came back", lambda: "13" in highs(page), SOON)
+            assert len(told(page, "snapshot")) == 1, "it did not go on from its last id"
+            assert page.evaluate("opened") >= 3
+            page.evaluate("source.close()")
+    streams = [urlsplit(url).path for url in asked if "stream" in url]
+    assert streams[0] == "/api/v1/candles/stream"
+    assert streams[1:] == ["/stream/candles"] * len(streams[1:])  # Chromium comes back to where it was led
+
+
+def outside(work: Any, *values: Any) -> None:
+    """Use Django's ORM beside playwright's event loop."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from django.db import connections
+
+    def done() -> None:
+        work(*values)
+        connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(done).result()

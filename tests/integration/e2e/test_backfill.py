@@ -1,0 +1,41 @@
+"""A year of minutes that nobody has asked for: progress, an end, and every page asked for once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.e2e.http_client import FIRST, LONG_MEMORY, PAGES, Asker
+from tests.support.e2e.platform import Platform
+from tests.support.e2e.provider import repeated
+from tests.support.polling import until
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def platform(home: Path) -> Iterator[Platform]:
+    """Run Candlekeep once for all tests of this module."""
+    with Platform(home, LONG_MEMORY) as running:
+        yield running
+
+
+def test_a_year_of_minutes_is_202_then_progress_then_whole_and_each_page_is_asked_for_once(platform: Platform) -> None:
+    asker = Asker(platform, FIRST)
+    status, body = asker.ask()
+    assert (status, (body["request"] or {}).get("state")) == (202, "waiting_for_data"), body
+    until("an estimate", lambda: platform.http.get(body["request"]["url"]).json()["eta"], 30)
+    newest = {"from": (asker.stop - 3600) * 1000}
+    until("the newest hour", lambda: asker.ask(**newest)[0] == 200, 30)
+    until("a part of the first page", lambda: asker.ask()[0] == 200, 180)
+    until("the year", asker.is_over, 60)
+    done = [pages for _, _, pages in asker.seen if pages is not None]
+    assert done == sorted(done)
+    assert all(pages is not None for _, complete, pages in asker.seen if not complete), "the running fetch is not named"
+    assert (200, False) in {(status, complete) for status, complete, _ in asker.seen}
+    made = asker.pages()
+    assert (len(made), repeated(made)) == (PAGES, {})
+    asker.expect_whole()
+    assert len(asker.pages()) == PAGES

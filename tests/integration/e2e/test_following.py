@@ -1,0 +1,109 @@
+"""One `up` at twenty times the speed: a market nobody has asked for, then followed while the others go on.
+
+A minute of the provider takes 3 s here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.e2e.platform import Platform
+from tests.support.polling import until
+
+pytestmark = pytest.mark.e2e
+SPEED = 20
+STALE = 12 * SPEED  # seconds of the provider's time: what a market that nobody follows is behind
+LATER = (2 * STALE + 180) * 1000  # ms: behind all that the first fetch brought, which was as new as the provider had it
+BTC, SOL, XRP = "coinbase:BTC-USD", "coinbase:SOL-USD", "coinbase:XRP-USD"
+
+
+@pytest.fixture(scope="module")
+def platform(home: Path) -> Iterator[Platform]:
+    env = {"SIMULATOR_ARGS": f"--speed {SPEED}", "STALE_AFTER": str(STALE), "MARKETS": BTC}
+    with Platform(home, env) as running:
+        until("the list of pairs is read", lambda: running.rows("select symbol from pair"), 30)
+        yield running
+
+
+def states(answer: dict[str, Any]) -> list[str]:
+    return [segment["state"] for segment in answer["coverage"]]
+
+
+def feeds_of(platform: Platform, market: str) -> list[Any]:
+    sql = "select c.start, c.stop, c.reason from coverage c join market m on m.id = c.market_id"
+    return platform.rows(f"{sql} where m.symbol = %s and c.source = 'live' order by c.start", market)
+
+
+def fetches_of(platform: Platform, market: str) -> int:
+    sql = "select count(*) from fetch_request f join market m on m.id = f.market_id where m.symbol = %s"
+    return int(platform.rows(sql, market)[0][0])
+
+
+def whole(platform: Platform) -> dict[str, Any]:
+    """Ask until the answer is complete: at this speed a minute may end while the one before is fetched."""
+    found: list[dict[str, Any]] = []
+
+    def ask() -> bool:
+        found.append(platform.candles(XRP, limit=120))
+        return bool(found[-1]["complete"])
+
+    until("the answer is whole", ask, 30)
+    return found[-1]
+
+
+def test_a_market_never_seen_is_answered_within_the_wait_and_stays_the_reader_s_own(platform: Platform) -> None:
+    began = time.monotonic()
+    assert platform.candles(XRP, limit=120)["candles"]
+    assert time.monotonic() - began < 10
+    answer = whole(platform)
+    assert len(answer["candles"]) > 60
+    assert states(answer)[0] == "provider" and set(states(answer)) <= {"provider", "pending", "open"}
+    asked = fetches_of(platform, XRP)
+    newest = answer["complete_until"]
+    # Scans and refreshes pass, and time with them: nobody but a reader asks for more.
+    until("time passes", lambda: platform.provider_now() * 1000 > newest + LATER, 200)
+    assert fetches_of(platform, XRP) == asked
+    assert whole(platform)["complete_until"] > newest
+    assert fetches_of(platform, XRP) > asked
+    assert platform.rows("select 1 from market where symbol = %s and followed", XRP) == []
+    assert feeds_of(platform, XRP) == []
+
+
+def test_a_market_that_is_added_joins_the_feed_cuts_no_other_and_equals_the_provider_s(platform: Platform) -> None:
+    before = until("the first feed is proven", lambda: feeds_of(platform, BTC), 30)
+    began = time.monotonic()
+    added = platform.manage("add_market", SOL)
+    assert added.returncode == 0 and "is followed" in added.stdout, added.stderr
+    command = time.monotonic() - began
+    until("its first trade is stored", lambda: platform.api("trades", market=SOL, limit=1).json()["trades"], 10)
+    assert time.monotonic() - began < 5 + command
+    until("its feed is proven", lambda: feeds_of(platform, SOL), 20)
+    first = feeds_of(platform, SOL)[0][0]
+    minutes = -(-int(first.timestamp()) // 60) * 60  # the first whole one
+    last = minutes + 3 * 60
+    platform_at = until("three minutes are live", lambda: live_until(platform, SOL, last + 60), 60)
+    assert platform_at
+    ours = {row[0] // 1000: row for row in platform.candles(SOL, limit=200)["candles"] if row[8] == "live" and row[9]}
+    wanted = range(minutes, last + 60, 60)
+    until("the provider's answer is final", lambda: platform.provider_now() > last + 60 + 100, 60)
+    theirs = platform.provider_candles(SOL, last, 6)
+    for start in wanted:
+        if start not in ours:
+            assert not theirs[start]["volumefrom"]
+            continue
+        _, _, high, low, close, volume, *_ = ours[start]
+        row = theirs[start]
+        assert (float(high), float(low), float(close)) == (row["high"], row["low"], row["close"])
+        assert float(Decimal(volume)) == row["volumefrom"]
+    assert [(start, reason) for start, _, reason in feeds_of(platform, BTC)] == [(s, r) for s, _, r in before]
+    assert len(feeds_of(platform, SOL)) == 1
+
+
+def live_until(platform: Platform, market: str, wanted: int) -> bool:
+    return (platform.api(f"markets/{market}").json()["live_until"] or 0) >= wanted * 1000

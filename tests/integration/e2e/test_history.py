@@ -1,0 +1,157 @@
+"""History and live trades as one series, at ten times the speed: whole, equal to the provider's, and asked for once.
+
+A minute of the provider takes 6 s here. The simulator knows markets that nobody keeps yet.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.e2e.platform import Platform
+from tests.support.e2e.provider import calls, repeated
+from tests.support.e2e.series import LENGTHS, expect_same, keep, provided, whole
+from tests.support.polling import until
+
+pytestmark = pytest.mark.e2e
+SPEED = 10
+BTC, XBT = "coinbase:BTC-USD", "kraken:BTC-EUR"
+UNSEEN, DAYLESS, OLD, NOWHERE = "coinbase:ETH-USD", "bitstamp:LTC-USD", "coinbase:SOL-USD", "coinbase:DOGE-USD"
+# Seconds after which the provider's own minutes, and its hours and days, change no more.
+FINAL = {"1m": 120, "5m": 120, "1h": 720, "1d": 720, "1w": 720}
+COUNTS = {"1m": 120, "5m": 120, "1h": 120, "1d": 120, "1w": 20}
+DAY_MS = 86_400_000
+
+
+@pytest.fixture(scope="module")
+def platform(home: Path) -> Iterator[Platform]:
+    """Run Candlekeep once for all tests of this module; Ctrl-C at the end must leave no process."""
+    known = ",".join((BTC, XBT, UNSEEN, DAYLESS, OLD))
+    env = {"MARKETS": f"{BTC},{XBT}", "STALE_AFTER": str(90 * SPEED)}
+    with Platform(home, env | {"SIMULATOR_ARGS": f"--speed {SPEED} --markets {known}"}) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def healed(platform: Platform) -> Iterator[None]:
+    """End what a test asked for, so that one that fails does not spoil the next."""
+    yield
+    platform.control("reset")
+
+
+def has_seam(body: dict[str, Any]) -> bool:
+    """Say whether the certificate names where history ends and live trades begin."""
+    return ("provider", "live") in pairwise(part["state"] for part in body["coverage"])
+
+
+@pytest.mark.parametrize("market", [BTC, XBT])
+def test_the_first_chart_of_every_timeframe_is_whole_and_names_the_seam(platform: Platform, market: str) -> None:
+    for timeframe, count in COUNTS.items():
+        until(f"{timeframe} is whole", lambda of=timeframe, n=count: whole(platform, market, of, n), 60)
+    body = until("the seam", lambda: (b := whole(platform, market, "1m", 120)) and has_seam(b) and b, 60)
+    assert body["complete_until"] - body["coverage"][0]["from"] >= 117 * 60_000
+
+
+@pytest.mark.parametrize("market", [BTC, XBT])
+@pytest.mark.parametrize("timeframe", COUNTS)
+def test_every_closed_candle_is_the_providers_own(platform: Platform, market: str, timeframe: str) -> None:
+    body = until("a whole chart", lambda: whole(platform, market, timeframe, COUNTS[timeframe]), 60)
+    known = (platform.provider_now() - FINAL[timeframe]) * 1000
+    closed = [row for row in body["candles"] if row[9] and row[0] + LENGTHS[timeframe] * 1000 <= known]
+    assert len(closed) >= COUNTS[timeframe] - 6
+    expected = provided(platform, market, timeframe, closed[0][0] // 1000, closed[-1][0] // 1000)
+    for row in closed:
+        expect_same(row, expected[row[0] // 1000])
+
+
+def test_no_page_was_asked_for_twice(platform: Platform) -> None:
+    made = [call for market in (BTC, XBT) for call in calls(platform, market) if call.status == 200]
+    first = {(call.path, call.market): call for call in reversed(made)}
+    assert len(first) == 6, "minutes, hours and days of two markets"
+    assert {int(call.limit) for call in first.values()} <= set(range(1480, 1502))
+    # The simulator's first answer for days takes long: on a busy machine we may give it up and ask again.
+    assert repeated(call for call in made if not call.path.endswith("day")) == {}
+
+
+def test_a_market_never_seen_is_answered_whole_while_its_reader_waits(platform: Platform) -> None:
+    keep(platform, UNSEEN)
+    body = platform.candles(UNSEEN, "1m", limit=120, wait=10)
+    assert body["complete"]
+    # No feed brings its trades: what is younger than STALE_AFTER is pending, but there.
+    assert {part["state"] for part in body["coverage"]} == {"provider", "pending", "open"}
+    assert len(body["candles"]) >= 117
+    assert {call.path[-6:] for call in calls(platform, UNSEEN)} == {"minute"}
+
+
+def test_days_that_the_provider_refuses_are_a_gap_with_its_reason_until_it_gives_them(platform: Platform) -> None:
+    platform.control("error", seconds=80_000, period="day")
+    assert platform.manage("add_market", DAYLESS).returncode == 0
+    for timeframe in ("1m", "5m", "1h"):
+        until(f"{timeframe} is whole", lambda of=timeframe: whole(platform, DAYLESS, of, 120), 60)
+    until("the gap's reason", lambda: "HTTP 503" in reason_of_gap(platform, DAYLESS, "1d"), 60)
+    platform.control("reset")
+    until("the days", lambda: whole(platform, DAYLESS, "1d", 120), 90)
+
+
+def reason_of_gap(platform: Platform, market: str, timeframe: str) -> str:
+    """Return why the first hole is still there, empty while that is not known."""
+    body = platform.candles(market, timeframe, limit=120, wait=0)
+    repairs = (part["repair"] for part in body["coverage"] if part["state"] == "gap" and part["repair"])
+    return str(next(repairs, {"reason": ""})["reason"])
+
+
+def test_what_is_older_than_the_provider_keeps_is_a_final_gap_and_known_at_the_second_question(
+    platform: Platform,
+) -> None:
+    keep(platform, OLD)
+    now = platform.provider_now() * 1000
+    asked = {"from": int(now - 8 * DAY_MS), "to": int(now - 6 * DAY_MS), "limit": 10_000}
+    body = until("an end", lambda: ended(platform, OLD, "1m", asked), 30)
+    gap, *others = body["coverage"]
+    assert (gap["state"], gap["repair"]["final"]) == ("gap", True)
+    assert gap["repair"]["reason"] == "Minute data is only available for the last 7 days."
+    assert {part["state"] for part in others} == {"provider"}
+    made, begun = len(calls(platform, OLD)), time.monotonic()
+    again = platform.candles(OLD, "1m", **asked, wait=10)
+    assert time.monotonic() - begun < 5
+    assert (again["coverage"][0], again["request"]) == (gap, None)
+    assert len(calls(platform, OLD)) == made
+
+
+def ended(platform: Platform, market: str, timeframe: str, asked: dict[str, int]) -> dict[str, Any] | None:
+    """Ask; return the answer once nothing is fetched for it any more."""
+    answer = platform.api("candles", market=market, timeframe=timeframe, **asked)
+    return answer.json() if answer.status_code == 200 and answer.json()["request"] is None else None
+
+
+def test_askers_of_an_unknown_market_are_told_so_and_history_goes_on(platform: Platform) -> None:
+    def ask(market: str) -> httpx.Response:
+        return platform.api("candles", market=market, timeframe="1m", limit=10, wait=5)
+
+    with ThreadPoolExecutor(5) as pool:
+        unknown = [pool.submit(ask, "coinbase:BTC-USDX") for _ in range(4)]
+        known = pool.submit(ask, BTC)
+    assert {answer.result().status_code for answer in unknown} == {404}
+    assert all(BTC in answer.result().text for answer in unknown)
+    assert known.result().json()["complete"]
+
+
+def test_askers_of_a_market_that_the_provider_refuses_cost_it_one_call_and_history_goes_on(platform: Platform) -> None:
+    keep(platform, NOWHERE)
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: platform.api("candles", market=NOWHERE, timeframe="1h", limit=10), range(4)))
+    assert {answer.status_code for answer in answers} <= {200, 202}
+    until("an end", lambda: ended(platform, NOWHERE, "1h", {"limit": 10}), 30)
+    assert len(calls(platform, NOWHERE)) <= 2  # the hour that is not over yet is asked for in minutes
+    (gap, *_) = platform.candles(NOWHERE, "1h", limit=10)["coverage"]
+    assert gap["repair"]["final"]
+    assert "no data for the symbol DOGE" in gap["repair"]["reason"]
+    hours = {"from": int(platform.provider_now() - 2000 * 3600) * 1000, "limit": 300}
+    assert platform.candles(BTC, "1h", **hours, wait=10)["complete"]

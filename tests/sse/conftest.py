@@ -1,0 +1,37 @@
+"""The provider's clock of the datastore's tests serves here too."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django_redis import get_redis_connection
+
+from datastore.sse.server import StreamServer
+from tests.datastore.conftest import ProviderTime, provider_time
+from tests.support.sse.server import streaming
+from tests.support.sse.world import World
+
+for noisy in ("httpx", "uvicorn.error"):
+    logging.getLogger(noisy).setLevel(logging.WARNING)  # a line per request hides what a failing test has to say
+
+__all__ = ["ProviderTime", "provider_time"]
+
+
+@pytest.fixture
+def server(settings: Any) -> Iterator[StreamServer]:
+    with streaming(settings) as running:
+        yield running
+    get_redis_connection("default").flushdb()
+
+
+@pytest.fixture
+def world(provider_time: ProviderTime) -> World:
+    made = World(provider_time)
+    made.wakes = True
+    made.pass_(100)
+    made.trade(3, 10)
+    made.prove(2)
+    return made

@@ -1,0 +1,210 @@
+"""Changes since a cursor, on the real write: whatever happens, a reader's book is what GET candles shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datastore.api.responses.series_body import candles_bytes
+from datastore.models import Market
+from datastore.series.reader import read_series
+from datastore.sse.cursor import AHEAD, BEHIND, FOREIGN, Cursor, read_cursor
+from datastore.sse.delta import Delta, events_of
+from datastore.sse.delta_reader import Lost, read_delta, read_place
+from datastore.sse.messages import text_of
+from datastore.timeframes.timeframe import TIMEFRAMES
+from tests.datastore.conftest import ProviderTime
+from tests.support.datastore.records import MINUTE, NOON, SECOND, moment
+from tests.support.sse.event_log import Book, Reader
+from tests.support.sse.world import World
+
+pytestmark = pytest.mark.django_db
+
+HOUR, DAY = 60 * MINUTE, 24 * 60 * MINUTE
+EARLIEST, LATEST = moment(NOON - 40 * DAY), moment(NOON + 2 * DAY)
+
+
+def small(most: int) -> st.SearchStrategy[int]:
+    return st.integers(0, most)
+
+
+actions = st.one_of(
+    st.tuples(st.just("trade"), st.one_of(small(120), small(2_400), small(50_000)), st.integers(1, 99)),
+    st.tuples(st.just("prove"), small(10)),
+    st.tuples(st.just("pass_"), st.one_of(small(30), small(600), small(8000)).map(lambda seconds: seconds + 2)),
+    st.tuples(
+        st.just("answer"),
+        st.sampled_from([60, 3600, 86400]),
+        st.one_of(small(3), small(30)),
+        st.integers(1, 8),
+        st.lists(small(7), max_size=4),
+        st.integers(1, 99),
+    ),
+    st.tuples(st.just("refuse"), small(20)),
+    st.tuples(st.just("cancel"), small(20)),
+    st.tuples(st.just("lose")),
+    st.tuples(st.just("scan")),
+)
+
+
+def shown(market: Market, timeframe: str) -> dict[str, Any]:
+    """Return GET candles of all time that the world touches."""
+    answer: dict[str, Any] = json.loads(candles_bytes(read_series(market, timeframe, EARLIEST, LATEST)))
+    return answer
+
+
+def place(text: str | None) -> Cursor:
+    found = read_cursor(str(text))
+    assert found is not None
+    return found
+
+
+def follow(book: Book, market: Market, timeframe: str, drawn: Callable[[int], int] | None = None) -> Delta:
+    """Let a book follow the changes since its cursor; drawn: after how many events the connection is lost."""
+    delta = read_delta(market, TIMEFRAMES[timeframe], place(book.cursor))
+    assert isinstance(delta, Delta), delta
+    events, reader = events_of(delta), Reader()
+    for event in events[: drawn(len(events)) if drawn else None]:
+        for told in reader.feed(text_of(event)):
+            book.take(told)
+    return delta
+
+
+@settings(max_examples=150)
+@given(
+    rounds=st.lists(st.tuples(st.lists(actions, max_size=6), st.booleans()), min_size=1, max_size=5),
+    timeframe=st.sampled_from(list(TIMEFRAMES)),
+    data=st.data(),
+)
+def test_a_book_that_follows_the_changes_is_what_the_answer_shows(
+    provider_time: ProviderTime, rounds: list[Any], timeframe: str, data: st.DataObject
+) -> None:
+    world = World(provider_time)
+    book = Book.of_answer(shown(world.market, timeframe))
+    for happened, breaks in rounds:
+        for name, *values in happened:
+            getattr(world, name)(*values)
+        if breaks:
+            follow(book, world.market, timeframe, lambda most: data.draw(st.integers(0, most)))
+    # The clock runs on by itself: between what is compared, no bucket may begin or end.
+    world.pass_(62 - world.now // SECOND % 60)
+    follow(book, world.market, timeframe)
+    answer = shown(world.market, timeframe)
+    assert book.rows == {row[0]: row for row in answer["candles"]}
+    assert place(book.cursor).version == answer["version"]
+    assert book.watermark is not None and answer["watermark"] - book.watermark < 1000
+
+
+def test_nothing_new_is_nothing_but_the_newest_watermark(provider_time: ProviderTime) -> None:
+    world = World(provider_time)
+    world.trade(0, 5)
+    book = Book.of_answer(shown(world.market, "1m"))
+    follow(book, world.market, "1m")
+    again = read_delta(world.market, TIMEFRAMES["1m"], place(book.cursor))
+    assert isinstance(again, Delta)
+    assert [row.version for row in again.rows] == [None]  # the open minute, which only time could have changed
+    assert again.holes == []
+
+
+def test_a_hole_is_told_when_it_opens_when_it_is_tried_and_when_it_is_filled(provider_time: ProviderTime) -> None:
+    world = World(provider_time)
+    world.pass_(90)
+    world.prove(5)
+    book = Book.of_answer(shown(world.market, "1m"))
+    world.lose()
+    lost_from = world.now // MINUTE * MINUTE
+    world.pass_(600)
+    world.prove(0)
+    world.scan()
+    follow(book, world.market, "1m")
+    opened_hole = [hole for hole in book.holes if hole["state"] == "gap"]
+    assert opened_hole[0]["reason"] == "socket lost" and opened_hole[0]["repair"]["attempts"] == 1
+    book.holes.clear()
+    world.answer(60, 0, 20, [0, 1, 2], 7)
+    world.scan()
+    follow(book, world.market, "1m")
+    filled = [hole for hole in book.holes if hole["state"] == "provider"]
+    assert filled and min(hole["from"] for hole in filled) <= lost_from // 1000
+    assert all(hole["state"] != "gap" for hole in book.holes)
+    assert book.rows == {row[0]: row for row in shown(world.market, "1m")["candles"]}
+
+
+def test_a_candle_that_lost_its_last_trade_is_told_as_one_of_no_trades(provider_time: ProviderTime) -> None:
+    world = World(provider_time)
+    world.trade(0, 5)
+    book = Book.of_answer(shown(world.market, "5m"))
+    assert len(book.rows) == 1
+    world.cancel(0)
+    delta = follow(book, world.market, "5m")
+    assert book.rows == {}
+    (row,) = [json.loads(row.text) for row in delta.rows]
+    assert row[1:8] == [None, None, None, None, "0", "0", 0]
+
+
+def test_what_the_provider_proves_changes_candles_whose_rows_it_does_not_touch(provider_time: ProviderTime) -> None:
+    world = World(provider_time)
+    world.trade(900, 5)
+    world.trade(1200, 6)
+    book = Book.of_answer(shown(world.market, "1m"))
+    assert {row[8] for row in book.rows.values()} == {"partial"}
+    world.answer(60, 5, 12, [], 1)  # it says that nothing was traded fifteen minutes ago
+    follow(book, world.market, "1m")
+    assert len(book.rows) == 1
+    assert book.rows == {row[0]: row for row in shown(world.market, "1m")["candles"]}
+
+
+def test_a_backfill_far_behind_is_told_to_who_follows_the_coarser_timeframe_too(provider_time: ProviderTime) -> None:
+    world = World(provider_time)
+    book = Book.of_answer(shown(world.market, "1w"))
+    world.answer(86400, 20, 8, [1, 2], 7)
+    follow(book, world.market, "1w")
+    assert len(book.rows) == 1
+    assert book.rows == {row[0]: row for row in shown(world.market, "1w")["candles"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"series": "00000000-0000-0000-0000-000000000000"}, FOREIGN),
+        ({"version": 10**9}, AHEAD),
+        ({"watermark": 10**15}, AHEAD),
+    ],
+)
+def test_a_cursor_that_is_not_of_this_history_is_refused_with_the_reason(
+    provider_time: ProviderTime, change: dict[str, Any], reason: str
+) -> None:
+    world = World(provider_time)
+    head, _ = read_place(world.market)
+    parts = {"series": head.series, "version": head.version, "watermark": head.watermark}
+    lost = read_delta(world.market, TIMEFRAMES["1m"], Cursor(**{**parts, **change}))
+    assert isinstance(lost, Lost) and lost.reason == reason
+
+
+def test_a_cursor_too_far_behind_is_refused_by_versions_by_rows_and_by_time(provider_time: ProviderTime) -> None:
+    world = World(provider_time)
+    head, _ = read_place(world.market)
+    assert head.watermark is not None
+    minutes = TIMEFRAMES["1m"]
+    Market.objects.filter(pk=world.market.pk).update(version=head.version + 10_001)
+    assert reason_of(read_delta(world.market, minutes, head)) == BEHIND
+    Market.objects.filter(pk=world.market.pk).update(version=head.version)
+    old = Cursor(head.series, head.version, head.watermark - 10_001 * 60_000)
+    assert reason_of(read_delta(world.market, minutes, old)) == BEHIND
+    assert isinstance(read_delta(world.market, TIMEFRAMES["1h"], old), Delta)
+
+
+def test_more_rows_than_may_be_told_one_by_one_are_refused(provider_time: ProviderTime) -> None:
+    world = World(provider_time)
+    head, _ = read_place(world.market)
+    world.answer(60, 0, 10_002, [], 1)
+    assert reason_of(read_delta(world.market, TIMEFRAMES["1m"], head)) == BEHIND
+
+
+def reason_of(found: Delta | Lost) -> str:
+    assert isinstance(found, Lost)
+    return found.reason

@@ -1,0 +1,1 @@
+"""What tests share: servers, stands, scenarios and readers of answers. No tests are here."""

@@ -1,0 +1,74 @@
+"""One who wants a year of minutes that nobody has asked for before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.support.e2e.platform import Platform
+from tests.support.e2e.provider import PAGE, Call, calls, theirs
+from tests.support.e2e.series import expect_contiguous, expect_same, keep
+
+KEPT, FIRST, SECOND, THIRD = "coinbase:BTC-USD", "coinbase:SOL-USD", "kraken:LTC-USD", "gemini:XRP-USD"
+MINUTE, YEAR = 60, 364 * 86_400
+PAGES = -(-YEAR // (PAGE * MINUTE))
+# A provider that keeps a year of minutes and lets itself be asked often.
+LONG_MEMORY = {
+    "MARKETS": KEPT,
+    "SIMULATOR_ARGS": f"--retention-days 365 --markets {KEPT},{FIRST},{SECOND},{THIRD}",
+    "PROVIDER_CALLS_PER_SECOND": "12",
+    "PROVIDER_CALLS_PER_MINUTE": "720",
+}
+
+
+class Asker:
+    """One who wants a year of minutes and asks again and again."""
+
+    def __init__(self, platform: Platform, market: str) -> None:
+        """Choose a year that ended a while ago, so that all of it is final."""
+        keep(platform, market)
+        stop = int(platform.provider_now() - 3600) // MINUTE * MINUTE
+        self.platform, self.market, self.start, self.stop = platform, market, stop - YEAR, stop
+        self.seen: list[tuple[int, bool | None, int | None]] = []  # status, complete, pages done
+
+    def ask(self, **span: int) -> tuple[int, dict[str, Any]]:
+        """Ask for the whole year, or the part of it that is named."""
+        asked = {"from": self.start * 1000, "to": self.stop * 1000, **span}
+        answer = self.platform.api("candles", market=self.market, timeframe="1m", **asked, wait=0, limit=10_000)
+        body = dict(answer.json())
+        self.seen.append((answer.status_code, body.get("complete"), (body.get("request") or {}).get("pages_done")))
+        return answer.status_code, body
+
+    def pages_done(self) -> int:
+        """Return how many pages are acknowledged."""
+        return int(self.ask()[1]["request"]["pages_done"])
+
+    def is_over(self) -> bool:
+        """Say whether the year's first page of candles is whole, which comes last."""
+        status, body = self.ask()
+        return status == 200 and body["complete"] and body["request"] is None
+
+    def pages(self) -> list[Call]:
+        """Return the calls that asked for a part of the year."""
+        return [call for call in calls(self.platform, self.market) if self.start <= int(call.last) < self.stop]
+
+    def expect_whole(self) -> None:
+        """Follow the answer's pages to their end: contiguous, complete, and each row the provider's own."""
+        span, rows = {"from": self.start * 1000}, 0
+        while span["from"] < self.stop * 1000:
+            status, body = self.ask(**span)
+            assert (status, body["complete"]) == (200, True), body["coverage"]
+            expect_contiguous(body)
+            assert {part["state"] for part in body["coverage"]} == {"provider"}
+            rows += len(body["candles"]) + sum(part["quiet"] for part in body["coverage"])
+            span = {"from": body["coverage"][-1]["to"]}
+        assert rows == YEAR // MINUTE
+        self.expect_same_as_provider(self.start + YEAR // 3)
+
+    def expect_same_as_provider(self, first: int) -> None:
+        """Compare an hour with the provider's."""
+        first = first // MINUTE * MINUTE
+        _, body = self.ask(**{"from": first * 1000, "to": (first + 3600) * 1000})
+        expected = theirs(self.platform, self.market, "minute", first, first + 3540)
+        for row in body["candles"]:
+            expect_same(row, expected[row[0] // 1000])
+        assert len(body["candles"]) == len(expected)

@@ -1,0 +1,109 @@
+"""A stream process inside the test's own, and readers of it that come, go and come again."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Event, Thread
+from typing import Any
+
+import httpx
+
+from datastore.sse.hub import Hub
+from datastore.sse.server import Line, StreamServer, listening, make_server
+from tests.support.polling import until
+from tests.support.sse.event_log import CLOSED, REVISION, SOURCE, TRADES, Book, Reader, Told
+
+AGAIN = 0.1  # seconds
+
+
+@contextmanager
+def streaming(settings: Any, port: int = 0, **spans: float) -> Iterator[StreamServer]:
+    """Serve streams at a free port, or this one, to which the API leads."""
+    ready: list[StreamServer] = []
+    sock = listening("127.0.0.1", port)
+    settings.SSE_PORT = sock.getsockname()[1]
+
+    def run() -> None:
+        async def served() -> None:
+            ready.append(make_server(Hub(**spans)))
+            await ready[0].serve([sock])
+
+        asyncio.run(served())
+
+    thread = Thread(target=run)
+    thread.start()
+    until("the stream process listens", lambda: ready and ready[0].started, 30)
+    try:
+        yield ready[0]
+    finally:
+        ready[0].should_exit = True
+        thread.join(30)
+        assert not thread.is_alive(), "the stream process does not end"
+        assert Line.open == {}
+
+
+class Watcher:
+    """Reads a stream in a thread, and loses the connection again and again if it is told to."""
+
+    def __init__(self, base: str, timeframe: str, market: str, order: random.Random | None = None, **more: str) -> None:
+        self.base, self.order, self.query = base, order, {"market": market, "timeframe": timeframe, **more}
+        self.book = Book()
+        self.told: list[Told] = []
+        self.connections = 0
+        self.heartbeats = 0
+        self.failures: list[str] = []
+        self._stop = Event()
+        self._thread = Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Watcher:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+        assert self.failures == []
+
+    def _watch(self) -> None:
+        try:
+            with httpx.Client(base_url=self.base, follow_redirects=True, timeout=5) as client:
+                while not self._stop.is_set():
+                    with suppress(httpx.TransportError):
+                        self._connect(client)
+                    self._stop.wait(AGAIN)
+        except AssertionError as exc:
+            self.failures.append(str(exc))
+
+    def _connect(self, client: httpx.Client) -> None:
+        reader, left = Reader(), self._breaks_after()
+        headers = {"Last-Event-ID": self.book.cursor} if self.book.cursor else {}
+        with client.stream("GET", "/api/v1/candles/stream", params=self.query, headers=headers) as answer:
+            assert answer.status_code == 200, answer.read()
+            self.connections += 1
+            for chunk in answer.iter_raw():
+                taken = chunk if left is None else chunk[:left]
+                for told in reader.feed(taken):
+                    self._take(told)
+                self.heartbeats += reader.heartbeats
+                reader.heartbeats = 0
+                # Behind the first snapshot, which a reader who broke off each time would never have.
+                left = self._breaks_after() if left is None else left - len(taken)
+                if self._stop.is_set() or left == 0:
+                    return
+
+    def _breaks_after(self) -> int | None:
+        """Return after how many further bytes the connection is lost, None: not now."""
+        return self.order.randrange(1, 1_500) if self.order and self.book.cursor else None
+
+    def _take(self, told: Told) -> None:
+        if told.name == "candle" and told.data[TRADES] and told.data[0] in self.book.rows:
+            before = self.book.rows[told.data[0]]
+            if before[SOURCE] == told.data[SOURCE] == "live":  # of others, the provider's answer may take trades away
+                assert before[REVISION] <= told.data[REVISION], f"older after newer: {before} {told.data}"
+                assert before[CLOSED] <= told.data[CLOSED], f"opened again: {before} {told.data}"
+        self.book.take(told)
+        self.told.append(told)
