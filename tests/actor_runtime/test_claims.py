@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import socket
 from datetime import timedelta
 from threading import Event
 
@@ -15,11 +14,10 @@ from actor_runtime.loop.session import ActorSession
 from actor_runtime.ownership.claims import add_row, claim, retire_surplus
 from actor_runtime.ownership.process_identity import is_gone, this_process
 from consumers.models import DynamicTopicConsumer, FixedTopicConsumer
-from tests.support.actor_runtime.work import Hands, Scripted, logged, one_batch, owned, to_writing
+from tests.support.actor_runtime.work import GONE, Hands, Scripted, logged, one_batch, owned, to_writing
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ME = "here:2:2"
-GONE = f"{socket.gethostname()}:1:no such start"
 
 
 def silent_for(seconds: float, name: str = "fixed-tick-1") -> None:

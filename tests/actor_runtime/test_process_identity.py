@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from actor_runtime.ownership.process_identity import this_process
 from config.settings import BASE_DIR
 from consumers.models import FixedTopicConsumer
 from tests.support.actor_runtime.work import logged
+from tests.support.polling import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Start = Callable[..., subprocess.Popen[str]]
@@ -63,11 +63,8 @@ def test_a_killed_process_is_recovered_at_once_by_the_next(start: Start) -> None
     assert child.stdout is not None and child.stdout.readline().startswith("writing")
     assert claim(FixedTopicConsumer, "fixed-tick", this_process()) is None
     child.kill()
-    deadline = time.monotonic() + 10
-    taken = None
-    while taken is None and time.monotonic() < deadline:
-        taken = claim(FixedTopicConsumer, "fixed-tick", this_process())
-    assert taken is not None and taken.state == "idle"
+    taken = until("its row is claimed", lambda: claim(FixedTopicConsumer, "fixed-tick", this_process()), 10)
+    assert taken.state == "idle"
     assert logged("event")[-3:] == [("TAKEOVER",), ("WRITE_FAILURE",), ("RESET",)]
 
 

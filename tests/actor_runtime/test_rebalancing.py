@@ -11,8 +11,7 @@ from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import TransitionLog
 from actor_runtime.ownership.rebalancing import AT_ONCE, LEFT_OVER, Seen, choose, make_rows, rows_at_work, take_all
 from consumers.models import DynamicTopicConsumer
-from tests.actor_runtime.test_claims import GONE
-from tests.support.actor_runtime.work import logged
+from tests.support.actor_runtime.work import GONE, logged
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ME, OTHER, THIRD = "here:1:1", "there:2:2", "yonder:3:3"

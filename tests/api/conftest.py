@@ -11,11 +11,12 @@ from django_redis import get_redis_connection
 
 from coordination.models import Coordinator
 from datastore import datastore_actor
-from datastore.access.api_keys import forget_keys, make_key
+from datastore.access.api_keys import forget_keys
 from datastore.access.lua_scripts import forget_troubles
 from datastore.models import ApiKey, Market
 from datastore.reference.markets import ensure_markets
 from tests.support.api import declared, rows
+from tests.support.api.keys import saved_key
 
 
 @pytest.fixture(autouse=True)
@@ -95,10 +96,3 @@ def write_key(db: None) -> str:
 def read_key(db: None) -> str:
     """The text of a key that may only read."""
     return saved_key("reader", ApiKey.Scope.READ)
-
-
-def saved_key(name: str, scope: str, rate: int | None = None, budget: int | None = None) -> str:
-    """Make a key and return its text."""
-    key, text = make_key(name, scope, rate, budget)
-    key.save()
-    return text

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.test import Client, RequestFactory
-from django.urls import URLPattern, URLResolver
 
 from datastore.access import api_keys
 from datastore.api import urls
 from datastore.api.auth.permissions import may_read
-from datastore.api.views.not_found import Nowhere
 from datastore.models import ApiKey, Market
-from tests.api.conftest import saved_key
+from tests.support.api.keys import saved_key
+from tests.support.api.routes import served
 from tests.support.api.rows import SYMBOL
 
 SERIES = f"market={SYMBOL}&timeframe=1m"
-METHODS = ("get", "post", "put", "patch", "delete")
 # Every route and method of the API, and a question of it that does no harm. What is missing here fails a test.
 ROUTES: dict[tuple[str, str], str] = {
     ("candles", "GET"): f"candles?{SERIES}&wait=0",
@@ -50,22 +48,6 @@ ROUTES: dict[tuple[str, str], str] = {
     ("schema", "GET"): "schema",
     ("docs", "GET"): "docs",
 }
-
-
-def served(patterns: list[Any], before: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every route with every method that its view serves."""
-    for pattern in patterns:
-        route = before + str(pattern.pattern)
-        if isinstance(pattern, URLResolver):
-            yield from served(pattern.url_patterns, route)
-        elif (view := view_of(pattern)) is not Nowhere:
-            yield from ((route, method.upper()) for method in METHODS if hasattr(view, method))
-
-
-def view_of(pattern: URLPattern) -> type:
-    view = getattr(pattern.callback, "view_class", None) or getattr(pattern.callback, "cls", None)
-    assert view is not None, f"{pattern} is no class-based view: nothing guards it"
-    return view  # type: ignore[no-any-return]
 
 
 def test_every_route_is_asked_here() -> None:

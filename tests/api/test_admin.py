@@ -10,7 +10,9 @@ from pytest_django import DjangoAssertNumQueries
 from datastore.dead_letters import Letter, bury_all
 from datastore.models import ApiKey, Coverage, DatastoreRequest, DeadLetter, GapRepair, Market
 from datastore.reference.markets import ensure_markets
-from tests.support.api.rows import BEGAN, MINUTE, Feed, store
+from tests.support.api.admin_pages import page
+from tests.support.api.rows import BEGAN, MINUTE, Feed
+from tests.support.datastore.records import store
 
 
 @pytest.fixture
@@ -28,13 +30,6 @@ def stored(market: Market) -> Market:
 
 def models() -> list[type]:
     return list(apps.get_app_config("datastore").get_models())
-
-
-def page(client: Client, model: type, name: str = "changelist", *args: object) -> str:
-    meta = model._meta  # type: ignore[attr-defined]
-    response = client.get(reverse(f"admin:{meta.app_label}_{meta.model_name}_{name}", args=args))
-    assert response.status_code == 200
-    return response.content.decode()
 
 
 def test_every_model_with_a_single_key_is_in_the_admin() -> None:

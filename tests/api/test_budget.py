@@ -17,7 +17,7 @@ from coordination.models import Coordinator
 from datastore import datastore_actor
 from datastore.backfill import quota
 from datastore.models import ApiKey, DatastoreRequest, FetchRequest, FetchSpending, Market
-from tests.api.conftest import saved_key
+from tests.support.api.keys import saved_key
 from tests.support.api.rows import SYMBOL, body_of
 
 DAY = "from=2026-11-{0:02}&to=2026-11-{1:02}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from threading import Event
 from typing import Any
 
 import pytest
@@ -21,7 +20,9 @@ from datastore.ingest import market_cache
 from datastore.ingest.market_cache import key_of
 from datastore.models import Market
 from datastore.series.reader import read_series
-from tests.support.api.rows import BEGAN, SYMBOL, Feed, body_of, store
+from tests.support.api.rows import BEGAN, SYMBOL, Feed, body_of
+from tests.support.datastore.records import store
+from tests.support.polling import until
 from tests.support.valkey import PrivateValkey
 
 ADDRESS = f"/api/v1/candles?market={SYMBOL}&timeframe=1m&limit=8"
@@ -32,8 +33,8 @@ class Live:
     """A market whose feed is proven up to now, over the ten minutes that a question shows."""
 
     def __init__(self) -> None:
-        while datetime.now(UTC).second >= 55:  # a minute that ends in the middle of a test makes answers anew
-            Event().wait(0.1)
+        # A minute that ends in the middle of a test would change the answers.
+        until("the next minute", lambda: datetime.now(UTC).second < 55)
         self.now = (datetime.now(UTC) - BEGAN).total_seconds()
         self.feed = Feed()
         begin = self.now // 60 * 60 - 600

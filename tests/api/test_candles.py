@@ -14,7 +14,8 @@ from datastore.api.responses.json_response import unpack
 from datastore.api.responses.series_body import COLUMNS
 from datastore.models import GapRepair, Market
 from datastore.timeframes.timeframe import TIMEFRAMES
-from tests.support.api.rows import BEGAN, MINUTE, SYMBOL, Feed, at, body_of, store
+from tests.support.api.rows import BEGAN, MINUTE, SYMBOL, Feed, at, body_of
+from tests.support.datastore.records import store
 
 ADDRESS = f"/api/v1/candles?market={SYMBOL}&timeframe=1m"
 KEYS = [

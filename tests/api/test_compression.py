@@ -11,7 +11,8 @@ from django.test import Client, RequestFactory
 
 from datastore.api.responses.compression import LEAST, PACK, compress, preferred
 from datastore.models import Market
-from tests.support.api.rows import SYMBOL, Feed, at, store
+from tests.support.api.rows import SYMBOL, Feed, at
+from tests.support.datastore.records import store
 
 ADDRESS = f"/api/v1/candles?market={SYMBOL}&timeframe=1m&from={at(0) // 1000}&to={at(600) // 1000}"
 UNPACK: dict[str, Callable[[bytes], bytes]] = {

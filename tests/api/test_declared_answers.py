@@ -18,7 +18,8 @@ from datastore.streams import topics
 from streaming.broker_factory import connect
 from streaming.memory import MemoryBroker
 from tests.support.api.declared import check, operations
-from tests.support.api.rows import BEGAN, MINUTE, SYMBOL, Feed, at, store
+from tests.support.api.rows import BEGAN, MINUTE, SYMBOL, Feed, at
+from tests.support.datastore.records import store
 
 V1 = "/api/v1/"
 SERIES = f"market={SYMBOL}&timeframe=1m"

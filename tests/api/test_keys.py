@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from datastore.access import api_keys
 from datastore.models import ApiKey
-from tests.api.conftest import saved_key
+from tests.support.api.keys import saved_key
 
 pytestmark = pytest.mark.django_db
 TEXT = re.compile(r"ck_[a-z0-9]{8}_[A-Za-z0-9_-]{43}")

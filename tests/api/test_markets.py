@@ -8,7 +8,8 @@ from pytest_django import DjangoAssertNumQueries
 from datastore.api.views.markets import feed_state
 from datastore.models import Market
 from datastore.reference.markets import ensure_markets
-from tests.support.api.rows import SYMBOL, Feed, at, body_of, store
+from tests.support.api.rows import SYMBOL, Feed, at, body_of
+from tests.support.datastore.records import store
 
 
 def test_a_market_that_trades_is_shown_with_its_data_and_freshness(client: Client, market: Market) -> None:

@@ -20,9 +20,10 @@ from datastore.api import urls
 from datastore.api.openapi import document as document_module
 from datastore.api.openapi.document import document, rendered
 from datastore.models import Market
-from tests.api.test_access import served
 from tests.support.api.declared import check, declared, fits, operations, whole
-from tests.support.api.rows import SYMBOL, Feed, body_of, store
+from tests.support.api.routes import served
+from tests.support.api.rows import SYMBOL, Feed, body_of
+from tests.support.datastore.records import store
 
 SCHEMA, DOCS = "/api/v1/schema", "/api/v1/docs"
 PLACES = {"{number}": "1", "{asked}": SYMBOL, "{kind}": "producer", "{name}": "nobody"}

@@ -17,7 +17,7 @@ from coordination.models import Coordinator
 from datastore.models import DynamicTopic, Market, Stream
 from datastore.reference.markets import ensure_markets
 from datastore.streams import lifecycle, topics
-from tests.api.test_admin import page
+from tests.support.api.admin_pages import page
 
 LIST = reverse("admin:datastore_stream_changelist")
 

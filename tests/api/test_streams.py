@@ -26,7 +26,8 @@ from datastore.reference.markets import ensure_markets
 from datastore.reference.pairs import Listed, take
 from datastore.streams import lifecycle, topics
 from tests.support.api import rows
-from tests.support.api.rows import BEGAN, MINUTE, SYMBOL, Feed, at, store
+from tests.support.api.rows import BEGAN, MINUTE, SYMBOL, Feed, at
+from tests.support.datastore.records import store
 
 SOL = "kraken:SOL-EUR"
 ADDRESS = "/api/v1/streams"

@@ -8,7 +8,8 @@ from django.test import Client
 from datastore.models import Market
 from datastore.reference.markets import unfollow
 from datastore.reference.pairs import Listed, take
-from tests.support.api.rows import SYMBOL, Feed, at, body_of, store
+from tests.support.api.rows import SYMBOL, Feed, at, body_of
+from tests.support.datastore.records import store
 
 ETH = "coinbase:ETH-USD"
 

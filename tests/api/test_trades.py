@@ -9,7 +9,8 @@ from django.test import Client
 from datastore.api.responses.json_response import pack
 from datastore.api.views.trades import COLUMNS
 from datastore.models import Market
-from tests.support.api.rows import BEGAN, SYMBOL, Feed, at, body_of, store
+from tests.support.api.rows import BEGAN, SYMBOL, Feed, at, body_of
+from tests.support.datastore.records import store
 
 ADDRESS = f"/api/v1/trades?market={SYMBOL}"
 START = BEGAN.isoformat().replace("+00:00", "Z")

@@ -8,11 +8,7 @@ from typing import Any
 import pytest
 
 from config import checks
-
-
-def ids(messages: list[checks.CheckMessage]) -> list[str | None]:
-    assert all(message.hint for message in messages)
-    return [message.id for message in messages]
+from tests.support.config.system_checks import ids
 
 
 @pytest.mark.parametrize(

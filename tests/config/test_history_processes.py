@@ -8,9 +8,7 @@ from typing import Any
 
 import psycopg
 
-from tests.config.test_up import Up, gone, home, start
-
-__all__ = ["home", "start"]  # fixtures
+from tests.support.config.up import Up, gone
 
 CELERY = ("celery --app config.celery --quiet worker", "celery --app config.celery --quiet beat")
 HOURS = "select count(*) from provider_candle where resolution = 3600"

@@ -10,7 +10,7 @@ import pytest
 
 from config import kafka_checks
 from streaming.kafka_settings import KafkaAccess
-from tests.config.test_checks import ids
+from tests.support.config.system_checks import ids
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("config", "ingestion", "consumers", "coordination", "datastore", "actor_runtime", "benchmarks")

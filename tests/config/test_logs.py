@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from config.supervision.processes import CELERY, web_program
 from datastore.models import FetchRequest
 from datastore.reference.markets import ensure_markets
 from tests.support.api import rows
+from tests.support.polling import until
 
 KEY = "sesame-open-9"
 ROOT = settings.BASE_DIR
@@ -116,13 +116,6 @@ def start(transactional_db: None, tmp_path: Path) -> Iterator[Start]:
         child.wait()
 
 
-def wait_for(done: Callable[[], Any], path: Path, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, path.read_text()[-3000:]
-        time.sleep(0.05)
-
-
 def end(child: subprocess.Popen[bytes], path: Path) -> list[Line]:
     """Stop a process and return its lines, every one of which must be an object."""
     child.send_signal(signal.SIGTERM)
@@ -136,7 +129,7 @@ def test_every_line_of_an_actors_process_is_an_object_that_names_the_actor(start
     ensure_markets([rows.SYMBOL])
     path = tmp_path / "producer"
     child = start("producer", sys.executable, "manage.py", "run_producer")
-    wait_for(TransitionLog.objects.filter(event="RESET").exists, path)
+    until(path.read_text, TransitionLog.objects.filter(event="RESET").exists, 30)
     lines = end(child, path)
     assert {line.get("actor") for line in lines if line["event"] != "actor claimed"} == {"producer-live-1"}
     assert {"actor claimed", "actor transition", "feed lost"} <= {line["event"] for line in lines}
@@ -154,10 +147,10 @@ def test_a_job_of_the_worker_names_actor_market_and_request_and_a_task_that_fail
     child = start("worker", *CELERY, "worker", "--pool", "threads", "--without-mingle", "--without-gossip")
     for argument in (request.pk, "no number"):
         current_app.send_task("ingestion.fetch", [argument])
-    wait_for(lambda: "actor claimed" in path.read_text() and "no number" in path.read_text(), path, 40)
-    wait_for(lambda: "fetch given back" in path.read_text() or "FETCH_FAILURE" in path.read_text(), path)
+    until(path.read_text, lambda: "actor claimed" in path.read_text() and "no number" in path.read_text(), 40)
+    until(path.read_text, lambda: "fetch given back" in path.read_text() or "FETCH_FAILURE" in path.read_text(), 30)
     lines = end(child, path)
-    of_job = [line for line in lines if line["logger"].startswith(("actors.", "ingestion."))]
+    of_job = [line for line in lines if line["logger"].startswith(("actor_runtime.", "ingestion."))]
     assert of_job
     assert {(line["market"], line["request"]) for line in of_job} == {(rows.SYMBOL, request.pk)}
     assert {line["actor"].rpartition("-")[0] for line in of_job} == {"producer-history"}
@@ -174,7 +167,7 @@ def test_what_the_web_server_says_of_a_request_that_failed_outside_django_is_an_
     argv = web_program({}).argv
     path = tmp_path / "web"
     child = start("web", *argv[:-1], "tests.support.config.failing:application")
-    wait_for(lambda: answers(settings.PORT) == 500, path)
+    until(path.read_text, lambda: answers(settings.PORT) == 500, 30)
     child.send_signal(signal.SIGTERM)
     child.wait(timeout=20)
     text = path.read_text()

@@ -32,10 +32,10 @@ from ingestion.models import Producer
 from metering import table
 from streaming.broker import Message
 from streaming.broker_factory import connect
-from tests.metering.test_sharing import finish, process, said
 from tests.support.api import rows
 from tests.support.consumers.dynamic import make_topics, name_of, publish, records, symbol
-from tests.support.datastore.records import NOON, SECOND, trade, watermark
+from tests.support.counting_process import finish, process, said
+from tests.support.datastore.records import NOON, SECOND, store, trade, watermark
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 DOCS = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -68,7 +68,7 @@ def test_every_metric_is_explained_in_the_operations_page_and_no_other_is() -> N
 
 def test_a_market_is_told_by_its_ages_and_its_gaps_final_ones_apart(client: Client, market: Market) -> None:
     feed = rows.Feed()
-    rows.store(feed.opened(), feed.watermark(300))
+    store(feed.opened(), feed.watermark(300))
     start, stop = rows.BEGAN, rows.BEGAN + 3 * rows.MINUTE
     GapRepair.objects.create(market=market, resolution=60, start=start, stop=stop, reason="x")
     GapRepair.objects.create(

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
@@ -16,24 +16,12 @@ import psutil
 import pytest
 
 from config.supervision import leftovers
-from config.supervision.child import STEADY, Child, Program, ended_how
+from config.supervision.child import STEADY, Child, ended_how
 from config.supervision.errors import GivesUp, Stopped
 from config.supervision.output import Output
 from config.supervision.supervisor import Supervisor
-
-FOREVER = "print('ready', flush=True)\nimport time\ntime.sleep(600)"
-STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + FOREVER
-
-
-def program(code: str, name: str = "child", **more: object) -> Program:
-    return Program(name, (sys.executable, "-c", code), dict(os.environ), **more)  # type: ignore[arg-type]
-
-
-def until(condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)
+from tests.support.config.children import FOREVER, STUBBORN, program
+from tests.support.polling import until
 
 
 @pytest.fixture
@@ -105,27 +93,27 @@ def test_what_a_killed_child_left_in_its_group_is_killed_before_its_restart(supe
         worker.wait()
     """
     child = supervisor.add(program(code))
-    until(lambda: len(child.output.last) == 2)
+    until("both have spoken", lambda: len(child.output.last) == 2)
     worker = psutil.Process(int(next(line for line in child.output.last if line.isdigit())))
     assert child.process
     os.kill(child.process.pid, signal.SIGKILL)
     die(child)
     supervisor.tick()
-    until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+    until("the worker is gone", lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_lines_are_prefixed_on_the_terminal_and_whole_in_the_log_file(
     supervisor: Supervisor, said: list[str], tmp_path: Path
 ) -> None:
     supervisor.add(program("print('stored 5 trades'); print('x' * 300_000)", "fixed-consumer"))
-    until(lambda: len(said) >= 4)
+    until("both lines are said", lambda: len(said) >= 4)
     assert said[0] == "fixed-consumer | stored 5 trades"
     assert (tmp_path / "log" / "fixed-consumer.log").read_text().startswith("stored 5 trades\nxxx")
 
 
 def test_a_quiet_program_speaks_to_its_log_file_only(supervisor: Supervisor, said: list[str], tmp_path: Path) -> None:
     child = supervisor.add(program(FOREVER, "postgres", quiet=True))
-    until(lambda: child.output.last)
+    until("a line", lambda: child.output.last)
     assert said == []
     assert (tmp_path / "log" / "postgres.log").read_text() == "ready\n"
 
@@ -148,7 +136,7 @@ def test_stages_stop_in_the_opposite_order_of_their_start(supervisor: Supervisor
     code = "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(print('bye', flush=True)))\n"
     for stage, name in enumerate(("database", "web", "actor")):
         supervisor.add(program(code + FOREVER, name, stage=stage))
-    until(lambda: len(said) == 3)
+    until("all three are ready", lambda: len(said) == 3)
     supervisor.shut_down()
     assert [line.split()[0] for line in said[3:]] == ["actor", "web", "database"]
     assert not any(child.alive for child in supervisor.children)
@@ -156,7 +144,7 @@ def test_stages_stop_in_the_opposite_order_of_their_start(supervisor: Supervisor
 
 def test_a_child_that_does_not_stop_in_time_is_killed_and_named(supervisor: Supervisor, said: list[str]) -> None:
     child = supervisor.add(program(STUBBORN, stop_seconds=0.2))
-    until(lambda: said)
+    until("it is ready", lambda: said)
     supervisor.shut_down()
     assert "child does not stop: killing it" in said
     assert child.process and child.process.returncode == -signal.SIGKILL
@@ -164,7 +152,7 @@ def test_a_child_that_does_not_stop_in_time_is_killed_and_named(supervisor: Supe
 
 def test_a_second_ctrl_c_kills_without_waiting(supervisor: Supervisor, said: list[str]) -> None:
     supervisor.add(program(STUBBORN, stop_seconds=600))
-    until(lambda: said)
+    until("it is ready", lambda: said)
     supervisor.on_signal(signal.SIGINT, None)
     supervisor.on_signal(signal.SIGINT, None)
     began = time.monotonic()
@@ -190,9 +178,11 @@ def test_waiting_ends_when_a_child_is_given_up(supervisor: Supervisor) -> None:
 def test_children_die_with_a_starter_that_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from threading import Event\n"
-        "from config.supervision.supervisor import Supervisor\nfrom tests.config.test_supervision import *\n"
+        "from config.supervision.supervisor import Supervisor\n"
+        "from tests.support.config.children import FOREVER, program\n"
+        "from tests.support.polling import until\n"
         "s = Supervisor(Path(sys.argv[1]), print, Event()); c = s.add(program(FOREVER))\n"
-        "until(lambda: c.output.last); print(c.process.pid, flush=True); time.sleep(600)\n"
+        "until('a line', lambda: c.output.last); print(c.process.pid, flush=True); Event().wait(600)\n"
     )
     starter = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
@@ -202,7 +192,7 @@ def test_children_die_with_a_starter_that_is_killed(tmp_path: Path) -> None:
     child = psutil.Process(int(next(numbers)))
     starter.kill()
     starter.communicate()
-    until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+    until("the child is gone", lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_what_a_killed_start_left_running_is_stopped_by_the_next_one(tmp_path: Path) -> None:

@@ -2,115 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
-from config.supervision.embedded_servers import free_port
 from config.supervision.servers import eviction
-from tests.support.servers import OURS
+from tests.support.config.up import PATIENCE, Up, gone
 from tests.support.valkey import private_valkey
-
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 90
-INHERITED = {
-    name: value
-    for name, value in os.environ.items()
-    if name not in {*OURS, "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "CANDLEKEEP_HOME"}
-}
-
-
-class Up:
-    """One running `manage.py up`, its output in a file."""
-
-    def __init__(self, home: Path, **env: str) -> None:
-        self.home = home
-        self.port = free_port()
-        self.env = {
-            **INHERITED,
-            "CANDLEKEEP_HOME": str(home),
-            "PORT": str(self.port),
-            "SSE_PORT": str(free_port()),
-            **env,
-        }
-        self.output = home / "up.txt"
-        with self.output.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "manage.py"), "up"], env=self.env, stdout=output, stderr=subprocess.STDOUT
-            )
-
-    def text(self) -> str:
-        return self.output.read_text()
-
-    def until(self, condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            assert self.process.poll() is None and time.monotonic() < deadline, self.text()
-            time.sleep(0.1)
-
-    def until_ready(self) -> None:
-        self.until(lambda: "Candlekeep is ready" in self.text())
-
-    def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=20)
-
-    def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "manage.py"), *arguments]
-        return subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=PATIENCE, check=False)
-
-    def family(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
-
-    def child(self, mark: str) -> psutil.Process | None:
-        for process in self.family():
-            with suppress(psutil.ZombieProcess, psutil.NoSuchProcess):
-                if mark in " ".join(process.cmdline()):
-                    return process
-        return None
-
-    def end(self, number: signal.Signals = signal.SIGINT) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
-
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    # Not pytest's folder: the database's socket needs a short path that its account may pass.
-    made = Path(tempfile.mkdtemp(prefix="ck up "))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
-
-
-@pytest.fixture
-def start(home: Path) -> Iterator[Callable[..., Up]]:
-    started: list[Up] = []
-
-    def start(**env: str) -> Up:
-        started.append(Up(home, **env))
-        return started[-1]
-
-    yield start
-    for up in started:
-        if up.process.poll() is None:
-            up.end()
-
-
-def gone(processes: list[psutil.Process]) -> bool:
-    return not psutil.wait_procs(processes, timeout=10)[1]
 
 
 def test_one_command_starts_everything_and_ctrl_c_leaves_no_process(start: Callable[..., Up], home: Path) -> None:

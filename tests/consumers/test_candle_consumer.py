@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from threading import Event
 
@@ -20,6 +19,7 @@ from streaming.broker_factory import connect
 from streaming.history_records import HistoryRecord, encode_history
 from tests.support.datastore.answers import answered, candle, done, minutes
 from tests.support.datastore.records import BTC, MINUTE, NOON, moment
+from tests.support.polling import until
 
 TOPIC = "candle-data"
 State = FetchRequest.State
@@ -47,11 +47,13 @@ def published_request() -> FetchRequest:
 
 
 def work_until(runner: Runner, state: str, request: FetchRequest, seconds: float = 20) -> FetchRequest:
-    deadline = time.monotonic() + seconds
-    while FetchRequest.objects.get(pk=request.pk).state != state:
-        assert time.monotonic() < deadline, (list(FetchRequest.objects.values()), FixedTopicConsumer.objects.values())
-        Event().wait(min(runner.step(), 0.1))
-    return FetchRequest.objects.get(pk=request.pk)
+    found = FetchRequest.objects.filter(pk=request.pk, state=state)
+    return until(
+        lambda: (list(FetchRequest.objects.values()), FixedTopicConsumer.objects.values()),
+        found.first,
+        seconds,
+        step=runner.step,
+    )
 
 
 def test_pages_become_candles_and_coverage_and_end_their_request(broker: Broker) -> None:
@@ -85,10 +87,7 @@ def test_a_request_whose_pages_were_flushed_is_queued_again_for_what_is_missing(
     request = published_request()
     publish(broker, answered(NOON + 3 * MINUTE, NOON + 5 * MINUTE))
     runner = Runner(FixedTopicWork(TOPIC), Event())
-    deadline = time.monotonic() + 20
-    while not Coverage.objects.exists():
-        assert time.monotonic() < deadline
-        runner.step()
+    until("a page is stored", Coverage.objects.exists, step=runner.step)
     publish(broker, answered(NOON, NOON + 3 * MINUTE), done(request.pk))
     get_redis_connection("default").flushall()
     found = work_until(runner, State.QUEUED, request)

@@ -13,7 +13,6 @@ from actor_runtime.models import TransitionLog
 from consumers import batch_store
 from datastore.models import Tick
 from streaming.redis.broker import RedisBroker
-from tests.actor_runtime.test_outage import Server, home, server
 from tests.support.actor_runtime.work import Hands
 from tests.support.consumers.dynamic import (
     all_consuming,
@@ -26,9 +25,9 @@ from tests.support.consumers.dynamic import (
     step_until,
     unread,
 )
+from tests.support.postgres import Server
 from tests.support.valkey import private_valkey
 
-__all__ = ["home", "server"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 

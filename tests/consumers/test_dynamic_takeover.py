@@ -24,7 +24,6 @@ from consumers import batch_store
 from consumers.fixed_consumer_actor import GROUP
 from datastore.ingest.live_write import digest
 from datastore.models import Coverage, DynamicTopic, Tick
-from tests.consumers.test_fixed_consumer import database_url
 from tests.support.consumers.dynamic import (
     all_consuming,
     broker,
@@ -39,6 +38,7 @@ from tests.support.consumers.dynamic import (
     step_until,
     unread,
 )
+from tests.support.database import database_url
 from tests.support.polling import until
 
 pytestmark = pytest.mark.django_db(transaction=True)

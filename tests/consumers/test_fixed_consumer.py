@@ -4,20 +4,18 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from threading import Event
 from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import connection
 from django_redis import get_redis_connection
 from redis import Redis
 
 from actor_runtime.loop.runner import Runner
 from actor_runtime.models import TransitionLog
-from consumers.fixed_consumer_actor import GROUP, FixedTopicWork
+from consumers.fixed_consumer_actor import FixedTopicWork
 from consumers.models import FixedTopicConsumer
 from datastore.coverage.feed_progress import note_acknowledged
 from datastore.ingest import market_cache
@@ -27,22 +25,13 @@ from datastore.models import Candle, Coverage, DeadLetter, Feed, Tick
 from datastore.reference.markets import ensure_markets
 from streaming.broker import Broker, Message
 from streaming.broker_factory import connect
-from streaming.records import LiveRecord, encode
 from tests.support.consumers.crashing import STEPS
-from tests.support.datastore.records import BTC, FEED, NOON, SECOND, moment, opened, trade, watermark
+from tests.support.consumers.fixed import TOPIC, publish, session_records, work_until_drained
+from tests.support.database import database_url
+from tests.support.datastore.records import BTC, FEED, NOON, SECOND, moment, trade
+from tests.support.polling import until
 
-TOPIC = "tick-data"
 State = FixedTopicConsumer.State
-
-
-def session_records(count: int = 30) -> list[LiveRecord]:
-    """Return a feed's opening, trades every ten seconds and its claims."""
-    found: list[LiveRecord] = [opened(1, NOON)]
-    for index in range(count):
-        ts = NOON + (index + 1) * 10 * SECOND
-        found.append(trade(len(found) + 1, ts, price=str(100 + index % 7), amount="0.1"))
-        found.append(watermark(len(found) + 1, ts - 5 * SECOND))
-    return found
 
 
 @pytest.fixture
@@ -52,20 +41,6 @@ def broker(transactional_db: None) -> Iterator[Broker]:
     found = connect(settings.STREAM_URL, settings.STREAM_MAXLEN)
     found.admin().create_topic(TOPIC)
     yield found
-
-
-def publish(broker: Broker, records: list[LiveRecord]) -> None:
-    broker.publisher().publish(TOPIC, [Message(record.market, encode(record)) for record in records])
-
-
-def work_until_drained(broker: Broker, seconds: float = 20) -> Runner:
-    runner = Runner(FixedTopicWork(TOPIC), Event())
-    reader = broker.subscribe(GROUP, [TOPIC])
-    deadline = time.monotonic() + seconds
-    while reader.lag() or runner.shift is None or str(runner.shift.session.actor.state) != "idle":
-        Event().wait(min(runner.step(), 0.1))
-        assert time.monotonic() < deadline, runner.shift and runner.shift.session.actor.last_error
-    return runner
 
 
 def test_a_batch_becomes_ticks_candles_and_coverage_and_is_committed(broker: Broker) -> None:
@@ -113,10 +88,7 @@ def test_the_same_records_again_change_nothing_not_even_a_version(broker: Broker
 
 
 def step_until(runner: Runner, done: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, FixedTopicConsumer.objects.values()
-        Event().wait(min(runner.step(), 0.1))
+    until(FixedTopicConsumer.objects.values, done, seconds, step=runner.step)
 
 
 def test_a_flushed_stream_is_waited_for_with_its_reason_and_made_anew(broker: Broker) -> None:
@@ -204,9 +176,3 @@ def test_a_consumer_killed_at_any_step_loses_and_doubles_nothing(broker: Broker,
     assert Tick.objects.count() == 30
     assert sum(candle.trades for candle in Candle.objects.filter(resolution=60)) == 30
     assert (Coverage.objects.get().stop - Coverage.objects.get().start).total_seconds() == 295
-
-
-def database_url() -> str:
-    """Return the address of this test's database."""
-    values = connection.settings_dict
-    return f"postgresql://{values['USER']}@/{values['NAME']}?host={values['HOST']}&port={values['PORT']}"

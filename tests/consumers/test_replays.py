@@ -15,7 +15,7 @@ from datastore.reference.markets import ensure_markets
 from streaming.broker import Broker, Message
 from streaming.broker_factory import connect
 from streaming.records import LiveRecord
-from tests.consumers.test_fixed_consumer import TOPIC, publish, work_until_drained
+from tests.support.consumers.fixed import TOPIC, publish, work_until_drained
 from tests.support.datastore.records import BTC, ETH, MINUTE, NOON, SECOND, moment, opened, trade, watermark
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import Any
 
 import pytest
-from celery import Celery, current_app
+from celery import current_app
 from django.conf import settings
 from django_redis import get_redis_connection
 
@@ -25,8 +24,8 @@ from coordination.models import Coordinator
 from datastore.backfill.fetch_queue import HANDED_OUT
 from datastore.models import FetchRequest
 from datastore.reference.markets import ensure_markets
-from tests.coordination.test_dispatch import request
 from tests.support.actor_runtime.work import Hands
+from tests.support.coordination.fetch_requests import request, unreachable
 
 QUEUE = settings.CELERY_TASK_DEFAULT_QUEUE
 
@@ -116,16 +115,6 @@ def test_a_queue_that_refuses_is_named_within_five_seconds(monkeypatch: pytest.M
     with unreachable(monkeypatch), pytest.raises(QueueAway, match="does not answer"):
         tell_worker(1)
     assert time.monotonic() - began < 5
-
-
-@contextmanager
-def unreachable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Send tasks, inside the block, to a port where nobody listens."""
-    nowhere = Celery("nowhere", broker="redis://127.0.0.1:1/0", set_as_current=False)
-    nowhere.conf.broker_transport_options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
-    with monkeypatch.context() as patch:
-        patch.setattr("coordination.coordinator_actor.current_app", nowhere)
-        yield
 
 
 def test_a_message_that_lay_too_long_is_worth_nothing(valkey: Any) -> None:

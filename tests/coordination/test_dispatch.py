@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,11 +16,10 @@ from datastore.datastore_actor import State as RequestState
 from datastore.models import DatastoreRequest, FetchRequest, Market
 from datastore.reference.markets import ensure_markets
 from ingestion.models import Producer
+from tests.support.coordination.fetch_requests import HOUR, NOON, request
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
-HOUR = timedelta(hours=1)
 State = FetchRequest.State
 Purpose = FetchRequest.Purpose
 
@@ -50,12 +49,6 @@ class Desk:
         before = len(self.told)
         assert self.dispatch.turn() == (len(self.told) > before)
         return self.told[before:]
-
-
-def request(market: Market, purpose: int = Purpose.GAP, **values: Any) -> int:
-    number = FetchRequest.objects.count()
-    span = {"start": NOON + number * HOUR, "stop": NOON + (number + 1) * HOUR}
-    return FetchRequest.objects.create(market=market, resolution=60, purpose=purpose, **{**span, **values}).pk
 
 
 def end(pk: int, state: str = State.DONE) -> None:

@@ -16,7 +16,7 @@ from datastore.backfill.newest import NEWEST, ask_newest
 from datastore.models import FetchRequest
 from datastore.reference.markets import ensure_markets
 from ingestion.models import Producer
-from tests.coordination.test_dispatch import NOON, request
+from tests.support.coordination.fetch_requests import NOON, request
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from coordination.models import Coordinator
 from datastore.models import DynamicTopic, FetchRequest, Stream
 from metering.table import TOPIC_FAILURES, TOPIC_SECONDS
-from tests.coordination.test_dispatch import request
+from tests.support.coordination.fetch_requests import request
 from tests.support.coordination.topic_actors import (
     ACTIVE,
     BTC,

@@ -14,8 +14,7 @@ from coordination.models import Coordinator
 from datastore.models import DynamicTopic, FetchRequest, Stream
 from datastore.reference.markets import kept
 from ingestion.models import Producer
-from tests.coordination.test_coordinator import unreachable
-from tests.coordination.test_dispatch import request
+from tests.support.coordination.fetch_requests import request, unreachable
 from tests.support.coordination.topic_actors import (
     ACTIVE,
     ERROR,

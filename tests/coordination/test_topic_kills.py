@@ -15,7 +15,7 @@ from actor_runtime.models import TransitionLog
 from coordination.models import Coordinator
 from datastore.models import DynamicTopic, FetchRequest, Stream
 from datastore.streams import lifecycle
-from tests.coordination.test_dispatch import request
+from tests.support.coordination.fetch_requests import request
 from tests.support.coordination.topic_actors import (
     ACTIVE,
     ERROR,

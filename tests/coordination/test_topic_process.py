@@ -20,7 +20,6 @@ from coordination.models import Coordinator
 from datastore.models import DynamicTopic, Stream
 from datastore.streams import lifecycle
 from streaming.broker_factory import connect
-from tests.consumers.test_fixed_consumer import database_url
 from tests.support.coordination.topic_actors import (
     ACTIVE,
     NOTIFYING,
@@ -30,6 +29,7 @@ from tests.support.coordination.topic_actors import (
     state_of,
     stream,
 )
+from tests.support.database import database_url
 from tests.support.polling import until
 
 pytestmark = pytest.mark.django_db(transaction=True)

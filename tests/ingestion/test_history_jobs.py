@@ -29,8 +29,8 @@ from tests.support.ingestion.history_bench import (
     run_task,
     states,
     stepped,
-    wait_for,
 )
+from tests.support.polling import until
 
 
 def test_a_killed_job_is_gone_on_with_below_what_was_acknowledged(bench: Bench) -> None:
@@ -70,8 +70,7 @@ def test_a_job_that_lost_its_request_stops_and_leaves_its_row_free(bench: Bench)
     request = bench.ask(4500)
     job = stepped(request, lambda: FetchRequest.objects.filter(pages_done=1).exists())
     FetchRequest.objects.update(worker="somebody else")
-    while not job.stop.is_set():
-        job.stop.wait(min(job.step(), 0.05))
+    until("the job ends", job.stop.is_set, step=job.step)
     job.end()
     request.refresh_from_db()
     assert (request.state, request.worker, bench.calls()) == (State.FETCHING, "somebody else", 1)
@@ -83,8 +82,7 @@ def test_a_job_whose_row_was_taken_over_ends_and_queues_its_request(bench: Bench
     job = stepped(request, lambda: FetchRequest.objects.filter(pages_done=1).exists())
     with Producer.locked("producer-history-1") as row:
         row.epoch += 1
-    while not job.stop.is_set():
-        job.stop.wait(min(job.step(), 0.05))
+    until("the job ends", job.stop.is_set, step=job.step)
     job.end()
     assert isinstance(job.work, HistoryProducer)
     job.work.let_go()
@@ -107,7 +105,7 @@ def test_what_is_taken_away_while_an_answer_is_awaited_ends_the_job(
     request = bench.ask(10)
     thread = threading.Thread(target=run_task, args=[request.pk])
     thread.start()
-    wait_for(lambda: Producer.objects.filter(state=Actor.FETCHING_DATA).exists())
+    until("a page is asked for", Producer.objects.filter(state=Actor.FETCHING_DATA).exists)
     assert take_away() == 1
     thread.join(timeout=10)
     assert not thread.is_alive()
@@ -120,7 +118,7 @@ def test_a_job_that_is_stopped_does_not_wait_for_the_answer(
     request = bench.ask(10)
     thread = threading.Thread(target=run_task, args=[request.pk])
     thread.start()
-    wait_for(lambda: Producer.objects.filter(state=Actor.FETCHING_DATA).exists())
+    until("a page is asked for", Producer.objects.filter(state=Actor.FETCHING_DATA).exists)
     tasks.end_jobs()
     thread.join(timeout=10)
     request.refresh_from_db()
@@ -151,7 +149,7 @@ def test_the_task_fetches_and_a_worker_that_ends_stops_its_jobs(bench: Bench) ->
     Budget().pause(7)
     thread = threading.Thread(target=run_task, args=[waiting.pk])
     thread.start()
-    wait_for(lambda: Producer.objects.filter(waiting_for="the rate budget").exists())
+    until("it waits", Producer.objects.filter(waiting_for="the rate budget").exists)
     tasks.end_jobs()
     thread.join(timeout=10)
     waiting.refresh_from_db()

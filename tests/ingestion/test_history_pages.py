@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections import Counter
 from datetime import datetime, timedelta
@@ -35,6 +34,7 @@ from tests.support.ingestion.history_bench import (
     states,
     stepped,
 )
+from tests.support.polling import until
 
 
 def test_a_request_is_published_page_by_page_newest_first_and_ends_with_done(bench: Bench) -> None:
@@ -127,13 +127,9 @@ def test_a_page_that_the_broker_refused_is_sent_again_and_not_asked_again(bench:
     request = bench.ask(2500)
     job = stepped(request, lambda: FetchRequest.objects.filter(pages_done=1).exists())
     bench.broker.go_away("unplugged")
-    while Producer.objects.filter(name="producer-history-1", state=Actor.ERROR).count() == 0:
-        job.step()
+    until("Error", Producer.objects.filter(name="producer-history-1", state=Actor.ERROR).exists, step=job.step)
     bench.broker.come_back()
-    deadline = time.monotonic() + 20
-    while not job.stop.is_set():
-        assert time.monotonic() < deadline
-        job.stop.wait(min(job.step(), 0.05))
+    until("the job ends", job.stop.is_set, step=job.step)
     job.end()
     assert covered(bench.records(ProviderSpan), request)
     assert (bench.calls(), len(bench.records(ProviderCandle))) == (2, 2500)

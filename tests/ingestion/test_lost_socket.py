@@ -8,7 +8,7 @@ from actor_runtime.models import TransitionLog
 from ingestion.live import market_connection
 from ingestion.live.socket_reader import Arrival, Connected, FeedReader, Frame, Lost
 from ingestion.models import Producer
-from tests.ingestion.test_producer import Bench, State, bench, live
+from tests.support.ingestion.live_bench import Bench, State, bench, live
 
 __all__ = ["bench"]
 REFUSED = b'{"TYPE":"401","MESSAGE":"UNAUTHORIZED","PARAMETER":"format","INFO":"a valid api_key, please"}'

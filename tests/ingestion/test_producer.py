@@ -1,85 +1,19 @@
 from __future__ import annotations
 
 import time
-import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from threading import Event
-from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
 
-from actor_runtime.loop.runner import Runner
 from actor_runtime.manual_reset import reset
 from actor_runtime.models import TransitionLog
 from datastore.models import DeadLetter, Feed, ProviderClock
 from datastore.reference.markets import ensure_markets, market_of, unfollow
 from ingestion.live import live_producer_actor
 from ingestion.live.frame_intake import Intake
-from ingestion.live.live_producer_actor import LiveProducer
 from ingestion.live.socket_reader import FeedReader
 from ingestion.models import Producer
-from streaming.memory import MemoryBroker
-from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, decode
-from tests.support.simulator import Simulator, running
-
-BTC, EUR, SOL = "coinbase:BTC-USD", "kraken:BTC-EUR", "coinbase:SOL-USD"
-State = Producer.State
-
-
-@dataclass
-class Bench:
-    """A producer between a real simulator and a broker in memory."""
-
-    simulator: Simulator
-    broker: MemoryBroker
-    runner: Runner
-
-    def step_until(self, done: Callable[[], Any], seconds: float = 30) -> None:
-        deadline = time.monotonic() + seconds
-        while not done():
-            assert time.monotonic() < deadline, list(Producer.objects.values())
-            Event().wait(min(self.runner.step(), 0.05))
-
-    def records(self) -> list[LiveRecord]:
-        reader = self.broker.subscribe(uuid.uuid4().hex, ["tick-data"])
-        return [decode(record.value) for record in reader.poll(0, 1_000_000)]
-
-    def count(self, kind: type) -> int:
-        return sum(type(record) is kind for record in self.records())
-
-    def state(self) -> str:
-        return str(Producer.objects.get().state)
-
-
-@pytest.fixture
-def bench(transactional_db: None, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setattr(live_producer_actor, "RECONNECT", 0.2)
-    ensure_markets([BTC, EUR])
-    name = uuid.uuid4().hex
-    with running(tmp_path, "--markets", f"{BTC},{EUR}", "--listed", SOL, "--speed", "10") as simulator:
-        settings.STREAM_URL = f"memory://{name}"
-        settings.CRYPTOCOMPARE_WS_URL = simulator.ws_url
-        settings.CRYPTOCOMPARE_REST_URL = simulator.rest_url
-        broker = MemoryBroker.named(name, django_settings.STREAM_MAXLEN)
-        runner = Runner(LiveProducer(), Event())
-        yield Bench(simulator, broker, runner)
-        runner.end()
-        MemoryBroker.forget(name)
-
-
-def live(bench: Bench) -> Bench:
-    """Step until both markets are open and something is claimed."""
-    bench.step_until(lambda: bench.runner.shift is not None and Producer.objects.exists())
-    bench.step_until(lambda: "tick-data" in bench.broker.admin().topics())
-    bench.step_until(lambda: bench.count(FeedOpened) == 2 and bench.count(Watermark) > 2)
-    return bench
-
-
-def numbers(records: list[LiveRecord], feed: str, market: str) -> list[int]:
-    return [record.n for record in records if (record.feed, record.market) == (feed, market)]
+from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark
+from tests.support.ingestion.live_bench import BTC, EUR, SOL, Bench, State, live, numbers
 
 
 def test_what_the_simulator_sent_is_what_the_topic_holds_in_order(bench: Bench) -> None:

@@ -24,7 +24,7 @@ from streaming.broker_factory import connect
 from streaming.errors import BadRecord
 from streaming.memory import MemoryPublisher
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, decode
-from tests.ingestion.test_producer import BTC, EUR, SOL, Bench, State, bench, live, numbers
+from tests.support.ingestion.live_bench import BTC, EUR, SOL, Bench, State, bench, live, numbers
 from tests.support.simulator import running
 from tests.support.valkey import private_valkey
 

@@ -1,5 +1,3 @@
-"""The provider's clock of the datastore's tests serves here too."""
-
 from __future__ import annotations
 
 import logging
@@ -10,14 +8,12 @@ import pytest
 from django_redis import get_redis_connection
 
 from datastore.sse.server import StreamServer
-from tests.datastore.conftest import ProviderTime, provider_time
+from tests.support.datastore.provider_time import ProviderTime
 from tests.support.sse.server import streaming
 from tests.support.sse.world import World
 
 for noisy in ("httpx", "uvicorn.error"):
     logging.getLogger(noisy).setLevel(logging.WARNING)  # a line per request hides what a failing test has to say
-
-__all__ = ["ProviderTime", "provider_time"]
 
 
 @pytest.fixture

@@ -10,23 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datastore.api.responses.series_body import candles_bytes
 from datastore.models import Market
-from datastore.series.reader import read_series
 from datastore.sse.cursor import AHEAD, BEHIND, FOREIGN, Cursor, read_cursor
 from datastore.sse.delta import Delta, events_of
 from datastore.sse.delta_reader import Lost, read_delta, read_place
 from datastore.sse.messages import text_of
 from datastore.timeframes.timeframe import TIMEFRAMES
-from tests.datastore.conftest import ProviderTime
-from tests.support.datastore.records import MINUTE, NOON, SECOND, moment
+from tests.support.datastore.provider_time import ProviderTime
+from tests.support.datastore.records import MINUTE, SECOND
 from tests.support.sse.event_log import Book, Reader
-from tests.support.sse.world import World
+from tests.support.sse.world import World, shown
 
 pytestmark = pytest.mark.django_db
-
-HOUR, DAY = 60 * MINUTE, 24 * 60 * MINUTE
-EARLIEST, LATEST = moment(NOON - 40 * DAY), moment(NOON + 2 * DAY)
 
 
 def small(most: int) -> st.SearchStrategy[int]:
@@ -50,12 +45,6 @@ actions = st.one_of(
     st.tuples(st.just("lose")),
     st.tuples(st.just("scan")),
 )
-
-
-def shown(market: Market, timeframe: str) -> dict[str, Any]:
-    """Return GET candles of all time that the world touches."""
-    answer: dict[str, Any] = json.loads(candles_bytes(read_series(market, timeframe, EARLIEST, LATEST)))
-    return answer
 
 
 def place(text: str | None) -> Cursor:

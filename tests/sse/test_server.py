@@ -22,11 +22,10 @@ from datastore.sse.channel import SLOW
 from datastore.sse.cursor import FOREIGN, NOT_OURS
 from datastore.sse.follower_counts import counted_followers
 from datastore.sse.server import StreamServer
-from tests.sse.test_delta_reader import shown
 from tests.support.polling import until
 from tests.support.sse.event_log import Book, Reader, Told
 from tests.support.sse.server import Watcher, streaming
-from tests.support.sse.world import World
+from tests.support.sse.world import World, shown
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CLIENT = Path(__file__).resolve().parents[2] / "docs" / "follow.py"

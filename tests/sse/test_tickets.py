@@ -16,11 +16,10 @@ from datastore.access.api_keys import revoke_key
 from datastore.access.stream_tickets import Age, read_ticket
 from datastore.models import ApiKey, Stream
 from datastore.sse.server import StreamServer
-from tests.api.conftest import saved_key
-from tests.sse.test_delta_reader import shown
+from tests.support.api.keys import saved_key
 from tests.support.polling import until
 from tests.support.sse.server import streaming
-from tests.support.sse.world import World
+from tests.support.sse.world import World, shown
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SOON = 60  # seconds; a busy machine

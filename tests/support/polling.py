@@ -7,13 +7,25 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-LOOK_EVERY = 0.1  # seconds
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.1
 
 
-def until(what: str, look: Callable[[], T], seconds: float) -> T:
-    """Look until there is something truthy and return it; fails with `what` and the last look after so many seconds."""
-    deadline = time.monotonic() + seconds
+def until(
+    what: str | Callable[[], object],
+    look: Callable[[], T],
+    seconds: float = 20,
+    *,
+    step: Callable[[], float] | None = None,
+) -> T:
+    """Look until there is something truthy and return it; fail with `what` and the last look after so many seconds.
+
+    `step` runs after each look that found nothing, and returns how many seconds the next one may wait.
+    """
+    deadline, pause = time.monotonic() + seconds, FIRST_PAUSE_S
     while not (found := look()):
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s; last seen {found!r}"
-        time.sleep(LOOK_EVERY)
+        if time.monotonic() > deadline:
+            missed = what if isinstance(what, str) else what()
+            raise AssertionError(f"{missed}: not within {seconds:g} s; last seen {found!r}")
+        time.sleep(min(pause, step()) if step else pause)
+        pause = min(2 * pause, LONGEST_PAUSE_S)
     return found

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,6 +17,8 @@ from typing import IO, Any
 from urllib.parse import quote
 
 import websocket
+
+from tests.support.polling import until
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT = 30.0
@@ -79,10 +80,7 @@ class Simulator:
 
     def wait_until(self, moment: float, timeout: float = 60) -> None:
         """Wait for a moment of the simulator's time, in seconds."""
-        deadline = time.monotonic() + timeout
-        while self.now() < moment:
-            assert time.monotonic() < deadline, "the simulator's clock does not get there"
-            time.sleep(0.02)
+        until("the simulator's clock gets there", lambda: self.now() >= moment, timeout)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Stop the process and give its exit status."""
@@ -186,16 +184,17 @@ def _keep(stream: IO[str], lines: list[str]) -> None:
 
 
 def _await_answer(simulator: Simulator) -> None:
-    deadline = time.monotonic() + START_TIMEOUT
-    while True:
-        try:
-            simulator.get("/control/clock")
-            return
-        except OSError:
-            if time.monotonic() > deadline or simulator.process.poll() is not None:
-                simulator.process.kill()
-                raise
-            time.sleep(0.02)
+    def answers() -> bool:
+        assert simulator.process.poll() is None, simulator.output
+        with suppress(OSError):
+            return bool(simulator.get("/control/clock"))
+        return False
+
+    try:
+        until("the simulator answers", answers, START_TIMEOUT)
+    except AssertionError:
+        simulator.process.kill()
+        raise
 
 
 @contextmanager

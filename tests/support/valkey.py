@@ -6,8 +6,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ from pathlib import Path
 import redis
 
 from config.supervision import embedded_servers
+from tests.support.polling import until
 
 
 class PrivateValkey:
@@ -45,11 +44,7 @@ class PrivateValkey:
         if self._child:
             return
         self._child = embedded_servers.spawn(embedded_servers.valkey_command(self.home, self.port))
-        deadline = time.monotonic() + seconds
-        while not self._answers():
-            assert self._child.poll() is None, (self.home / "log" / "valkey.log").read_text()[-2000:]
-            assert time.monotonic() < deadline, "Valkey does not start"
-            threading.Event().wait(0.02)
+        until("Valkey answers", self._answers, seconds)
 
     def kill(self) -> None:
         """Kill the server at once (-9); what it wrote to its append-only file stays."""
@@ -91,6 +86,7 @@ class PrivateValkey:
             client.flushall()
 
     def _answers(self) -> bool:
+        assert self._child and self._child.poll() is None, (self.home / "log" / "valkey.log").read_text()[-2000:]
         try:
             with self.client() as client:
                 return bool(client.ping())

@@ -11,7 +11,7 @@ from datastore.backfill import fetch_queue
 from datastore.backfill.fetch_queue import Purpose, State, ask, missing
 from datastore.models import Coverage, FetchRequest, GapRepair, Market
 from datastore.reference.markets import ensure_markets
-from tests.datastore.conftest import ProviderTime
+from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import BTC, MINUTE, NOON, SECOND, micros, moment
 
 pytestmark = pytest.mark.django_db

@@ -16,8 +16,8 @@ from datastore.models import FetchRequest, GapRepair, Market
 from datastore.reference.markets import ensure_markets
 from datastore.series.reader import read_series
 from streaming.records import LiveRecord
-from tests.datastore.conftest import ProviderTime
 from tests.support.datastore.answers import answered, done, failed, store
+from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import BTC, FEED, MINUTE, NOON, SECOND, closed, micros, moment, opened, watermark
 
 pytestmark = pytest.mark.django_db

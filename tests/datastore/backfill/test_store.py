@@ -19,8 +19,8 @@ from datastore.reference.markets import ensure_markets
 from datastore.reference.provider_clock import database_now
 from datastore.series.reader import read_series
 from streaming.history_records import HistoryRecord
-from tests.datastore.conftest import ProviderTime
 from tests.support.datastore.answers import answered, candle, done, failed, minutes, store
+from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import BTC, ETH, MINUTE, NOON, SECOND, micros, moment, opened, trade, watermark
 
 pytestmark = pytest.mark.django_db

@@ -19,11 +19,11 @@ from datastore.series.reader import read_series
 from datastore.timeframes.timeframe import TIMEFRAMES
 from streaming.history_records import HistoryRecord, ProviderSpan
 from streaming.history_records import ProviderCandle as CandleRecord
-from tests.datastore.conftest import ProviderTime
-from tests.datastore.series.test_reader_reference import check_series
 from tests.support.datastore.answers import answered, candle, store
+from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import MINUTE, NOON, micros, moment, opened, trade, watermark
 from tests.support.datastore.reference import LENGTH, SECONDS, Numbers, World
+from tests.support.datastore.scenes import check_series
 
 pytestmark = pytest.mark.django_db
 

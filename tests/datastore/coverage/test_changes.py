@@ -12,8 +12,8 @@ from datastore.ingest.live_write import store_live
 from datastore.models import CoverageChange, GapRepair, Market
 from datastore.models.coverage import CHANGES_KEPT_VERSIONS
 from datastore.reference.markets import ensure_markets, unfollow
-from tests.datastore.conftest import ProviderTime
 from tests.support.datastore.answers import answered, failed, store
+from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import BTC, MINUTE, NOON, closed, moment, opened, watermark
 
 pytestmark = pytest.mark.django_db

@@ -3,14 +3,12 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from django.db import transaction
 from msgspec import structs
 
-from datastore.ingest.live_write import store_live
 from datastore.models import Coverage, Market
 from datastore.reference.markets import ensure_markets
 from streaming.records import LiveRecord, Trade
-from tests.support.datastore.records import BTC, NOON, SECOND, closed, moment, opened, trade, watermark
+from tests.support.datastore.records import BTC, NOON, SECOND, closed, moment, opened, store, trade, watermark
 
 pytestmark = pytest.mark.django_db
 
@@ -27,11 +25,6 @@ def at(seconds: int, seq: int, *, late: int = 0) -> Trade:
     """Return the market's trade number seq, received at once or later."""
     ts = NOON + seconds * SECOND
     return trade(seq + 1, ts, seq=seq, id=f"ccseq:{seq}", received_at=ts + late * SECOND + 1)
-
-
-def store(*records: LiveRecord) -> None:
-    with transaction.atomic():
-        store_live(records)
 
 
 def again(seen: list[Trade], first_n: int = 1) -> list[LiveRecord]:

@@ -4,14 +4,25 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import transaction
 
-from datastore.ingest.live_write import StoreResult, cancel, digest, rebuild, store_live
+from datastore.ingest.live_write import StoreResult, cancel, digest, rebuild
 from datastore.models import Candle, Coverage, FeedPosition, Market, Tick
 from datastore.reference.markets import ensure_markets
 from streaming.records import LiveRecord
-from tests.datastore.conftest import ProviderTime
-from tests.support.datastore.records import BTC, ETH, MINUTE, NOON, SECOND, closed, moment, opened, trade, watermark
+from tests.support.datastore.provider_time import ProviderTime
+from tests.support.datastore.records import (
+    BTC,
+    ETH,
+    MINUTE,
+    NOON,
+    SECOND,
+    closed,
+    moment,
+    opened,
+    store,
+    trade,
+    watermark,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -25,11 +36,6 @@ def btc() -> Market:
 
 def values_of(row: Candle) -> tuple[object, ...]:
     return (row.open, row.high, row.low, row.close, row.volume, row.quote_volume)
-
-
-def store(*records: LiveRecord) -> StoreResult:
-    with transaction.atomic():
-        return store_live(records)
 
 
 def version_of(market: Market) -> int:

@@ -21,7 +21,7 @@ from datastore.quality.verify import differences
 from datastore.reference.markets import ensure_markets
 from datastore.series.reader import read_series
 from streaming.records import LiveRecord, Trade
-from tests.datastore.conftest import ProviderTime
+from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import MINUTE, NOON, SECOND, closed, micros, moment, opened, trade, watermark
 from tests.support.datastore.reference import LENGTH, SECONDS, holds, of_trades, proven_by, text
 

@@ -13,8 +13,8 @@ from datastore.models import GapRepair, Market
 from datastore.quality.freshness import doubts
 from datastore.reference.markets import asked_market, ensure_markets
 from streaming.records import LiveRecord
-from tests.datastore.conftest import ProviderTime
 from tests.support.datastore.answers import answered, store
+from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import BTC, ETH, MINUTE, NOON, SECOND, closed, moment, opened, watermark
 
 pytestmark = pytest.mark.django_db

@@ -5,22 +5,31 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
-from django.db import transaction
 from django.db.models.functions import Now
 
 from datastore.coverage.feed_progress import note_acknowledged, note_read
 from datastore.db.queries import execute, fetch_value
 from datastore.engines.retention import forget_old_feeds
-from datastore.ingest.live_write import store_live
 from datastore.models import DynamicTopic, Feed, Market, ProviderClock
 from datastore.reference import provider_clock
 from datastore.reference.markets import ensure_markets
 from datastore.reference.provider import OtherProvider, current_provider, remember_provider
 from datastore.reference.provider_clock import provider_now, save_clock
 from datastore.series.reader import Series, read_series
-from streaming.records import LiveRecord
-from tests.datastore.conftest import ProviderTime
-from tests.support.datastore.records import BTC, ETH, FEED, MINUTE, NOON, SECOND, moment, opened, trade, watermark
+from tests.support.datastore.provider_time import ProviderTime
+from tests.support.datastore.records import (
+    BTC,
+    ETH,
+    FEED,
+    MINUTE,
+    NOON,
+    SECOND,
+    moment,
+    opened,
+    store,
+    trade,
+    watermark,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -31,11 +40,6 @@ A_MOMENT = timedelta(seconds=30)
 @pytest.fixture
 def btc() -> Market:
     return ensure_markets([BTC, ETH])[0]
-
-
-def store(*records: LiveRecord) -> None:
-    with transaction.atomic():
-        store_live(records)
 
 
 def database_now() -> datetime:

@@ -21,9 +21,8 @@ from datastore.reference.markets import ensure_markets
 from datastore.series import export as reading
 from datastore.series.reader import read_series
 from datastore.series.row_format import CSV
-from tests.datastore.conftest import ProviderTime
-from tests.datastore.series.test_reader import store
-from tests.support.datastore.records import BTC, MINUTE, NOON, SECOND, closed, moment, opened, trade, watermark
+from tests.support.datastore.provider_time import ProviderTime
+from tests.support.datastore.records import BTC, MINUTE, NOON, SECOND, closed, moment, opened, store, trade, watermark
 
 START, STOP = f"{moment(NOON):%Y-%m-%dT%H:%M}", f"{moment(NOON + 12 * MINUTE):%Y-%m-%dT%H:%M}"
 RANGE = (BTC, "--from", START, "--to", STOP)

@@ -14,11 +14,22 @@ from datastore.reference.markets import ensure_markets
 from datastore.series.reader import Row, read_series
 from datastore.series.row_format import CSV, NUMBERS
 from datastore.timeframes.timeframe import TIMEFRAMES
-from tests.datastore.conftest import ProviderTime
-from tests.datastore.series.test_reader import store
-from tests.datastore.series.test_reader_reference import Scene, fill, near_scenes, numbered, wide_scenes
-from tests.support.datastore.records import BTC, MINUTE, NOON, SECOND, closed, micros, moment, opened, trade, watermark
+from tests.support.datastore.provider_time import ProviderTime
+from tests.support.datastore.records import (
+    BTC,
+    MINUTE,
+    NOON,
+    SECOND,
+    closed,
+    micros,
+    moment,
+    opened,
+    store,
+    trade,
+    watermark,
+)
 from tests.support.datastore.reference import World, next_bucket
+from tests.support.datastore.scenes import Scene, fill, near_scenes, numbered, wide_scenes
 
 pytestmark = pytest.mark.django_db
 NOTHING = (None,) * 7

@@ -4,18 +4,28 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connection, connections
 
 from datastore.db.queries import execute, fetch_value, snapshot
-from datastore.ingest.live_write import store_live
 from datastore.models import Candle, Coverage, GapRepair, Market, ProviderCandle
 from datastore.quality.verify import Difference, differences
 from datastore.reference.markets import ensure_markets
 from datastore.series import reader
 from datastore.series.reader import Series, read_series
-from streaming.records import LiveRecord
-from tests.datastore.conftest import ProviderTime
-from tests.support.datastore.records import BTC, MINUTE, NOON, SECOND, closed, micros, moment, opened, trade, watermark
+from tests.support.datastore.provider_time import ProviderTime
+from tests.support.datastore.records import (
+    BTC,
+    MINUTE,
+    NOON,
+    SECOND,
+    closed,
+    micros,
+    moment,
+    opened,
+    store,
+    trade,
+    watermark,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -25,11 +35,6 @@ HOUR = 60 * MINUTE
 @pytest.fixture
 def btc() -> Market:
     return ensure_markets([BTC])[0]
-
-
-def store(*records: LiveRecord) -> None:
-    with transaction.atomic():
-        store_live(records)
 
 
 def answered(market: Market, resolution: int, start: int, stop: int, *candles: int) -> None:

@@ -18,8 +18,8 @@ from datastore.reference.markets import ensure_markets, unfollow
 from datastore.series.reader import read_series
 from datastore.series.tickers import Ticker, read_tickers
 from streaming.records import LiveRecord
-from tests.datastore.conftest import ProviderTime
 from tests.support.datastore import answers
+from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import BTC, ETH, MINUTE, NOON, SECOND, closed, moment, opened, trade, watermark
 
 pytestmark = pytest.mark.django_db

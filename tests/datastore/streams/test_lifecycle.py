@@ -21,7 +21,7 @@ from datastore.quality.freshness import doubts
 from datastore.reference.markets import ensure_markets, follow, kept, unfollow
 from datastore.streams import lifecycle, topics
 from streaming.topics import legal
-from tests.datastore.conftest import ProviderTime
+from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import NOON, moment
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -1,41 +1,18 @@
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from actor_runtime.models import TransitionLog
 from consumers.models import FixedTopicConsumer
 from datastore.reference.markets import ensure_markets
 from ingestion.models import Producer
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-# What a page must not do on a phone: be wider than the screen.
-OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+from tests.support.browser import OVERFLOW, browser
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module", autouse=True)
-def chromium() -> None:
-    if CHROMIUM is None and "CI" not in os.environ:
-        pytest.skip("needs Chromium: apt install chromium")
-
-
-@contextmanager
-def browser(width: int = 1280) -> Iterator[Page]:
-    """Open a page; Django's ORM is out of reach inside, because playwright runs an event loop."""
-    with sync_playwright() as playwright:
-        chrome = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chrome.new_page(viewport={"width": width, "height": 800})
-        chrome.close()
 
 
 def sign_in(page: Page, base: str, path: str) -> None:

@@ -8,9 +8,7 @@ from playwright.sync_api import Page
 from datastore.api.openapi.operations import OPERATIONS
 from datastore.api.params.query_params import CANDLES
 from datastore.reference.markets import ensure_markets
-from tests.integration.browser.test_admin import OVERFLOW, browser, chromium
-
-__all__ = ["chromium"]  # the fixture that skips where there is no Chromium
+from tests.support.browser import OVERFLOW, browser
 
 pytestmark = pytest.mark.browser
 

@@ -10,13 +10,11 @@ import pytest
 from playwright.sync_api import Page
 
 from datastore.access import stream_tickets
-from tests.datastore.conftest import ProviderTime, provider_time
-from tests.integration.browser.test_admin import browser, chromium
+from tests.support.browser import browser
+from tests.support.datastore.provider_time import ProviderTime
 from tests.support.polling import until
 from tests.support.sse.server import streaming
 from tests.support.sse.world import World
-
-__all__ = ["chromium", "provider_time"]
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 FOLLOW = """

@@ -1,7 +1,5 @@
-"""The fixtures of the end-to-end tests serve here too."""
-
 from __future__ import annotations
 
-from tests.integration.e2e.conftest import home, told
+from tests.support.e2e.fixtures import home, output_of_a_failed_test
 
-__all__ = ["home", "told"]
+__all__ = ["home", "output_of_a_failed_test"]

@@ -27,8 +27,8 @@ from streaming.kafka.broker import KafkaBroker
 from streaming.kafka.connection import wire_group
 from streaming.records import LiveRecord, encode
 from streaming.topics import TICK_DATA
-from tests.consumers.test_fixed_consumer import database_url
 from tests.support.broker_stands import empty
+from tests.support.database import database_url
 from tests.support.datastore.records import NOON, SECOND, opened, trade, watermark
 from tests.support.kafka.fixtures import kafka, kafka_of_this_run
 from tests.support.kafka.server import PrivateKafka

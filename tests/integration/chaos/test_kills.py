@@ -10,48 +10,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-import httpx
 import pytest
 
-from tests.support.chaos.collect import evidence_on, made_by, span_since
-from tests.support.chaos.verify import MINUTE, SECOND, Evidence, faults, holes, live_buckets, read_log
+from tests.support.chaos.known_markets import MARKETS, RATE, RECOVERY, evidence_since_start, known_at, settings_of
+from tests.support.chaos.verify import MINUTE, SECOND, Evidence, faults, holes, live_buckets
 from tests.support.e2e.platform import Platform
 from tests.support.polling import until
 
 pytestmark = pytest.mark.chaos
 ROUNDS = int(os.environ.get("ROUNDS", "20"))
 SEED = int(os.environ.get("CHAOS_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
-RATE = 100
-# Ids of the venue with CCSEQ; without CCSEQ; made-up ids and whole seconds.
-MARKETS = ("coinbase:BTC-USD", "kraken:BTC-EUR", "bitfinex:ETH-USD")
 BREAKING = ("simulator", "producer")  # their kills break the socket
 OTHERS = ("fixed-consumer", "web", "postgres", "valkey")
 BLOCK = 4  # rounds whose breaks come together, so that whole minutes see the other kills only
 HASTE = 0.25  # of the kills come while the one before is still being recovered from
 ACTORS = {"producer": "producer-live-1", "fixed-consumer": "fixed-tick-1"}
-RECOVERY = 90.0  # seconds
-
-
-def settings_of(rate: float) -> dict[str, str]:
-    """Return the environment of a platform at this rate."""
-    return {"SIMULATOR_ARGS": f"--rate {rate:g}", "MARKETS": ",".join(MARKETS)}
-
-
-def known_at(platform: Platform, at: float) -> bool:
-    """Say whether every market is known up to this time, which takes every process; at speed 1 their time is ours."""
-    try:
-        answers = [platform.api("candles", market=market, timeframe="1m", limit=1) for market in MARKETS]
-    except httpx.TransportError:
-        return False
-    return all(answer.status_code == 200 and (answer.json()["watermark"] or 0) >= at * 1000 for answer in answers)
-
-
-def evidence_since_start(platform: Platform, market: str) -> Evidence:
-    """Gather all evidence on a market from the minute of its first subscription."""
-    sockets = read_log(platform.sent()).sockets
-    first = min(socket.subscribed[market] for socket in sockets if market in socket.subscribed)
-    span = span_since(platform, market, first)
-    return evidence_on(platform, market, span, made_by(market, span, RATE))
 
 
 def test_kills_of_any_process_lose_nothing_and_leave_no_hole_but_a_broken_sockets(

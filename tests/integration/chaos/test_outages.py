@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.chaos.test_kills import MARKETS, RATE, RECOVERY, evidence_since_start, known_at, settings_of
+from tests.support.chaos.known_markets import MARKETS, RATE, RECOVERY, evidence_since_start, known_at, settings_of
 from tests.support.chaos.verify import MINUTE, SECOND, Evidence, Span, faults, holes, subtracted, touched
 from tests.support.e2e.platform import Platform
 from tests.support.polling import until

@@ -1,31 +1,5 @@
-"""What the tests of a running platform share."""
-
 from __future__ import annotations
 
-import logging
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
+from tests.support.e2e.fixtures import home, output_of_a_failed_test
 
-import pytest
-
-from tests.support.e2e.platform import Platform
-
-logging.getLogger("httpx").setLevel(logging.WARNING)  # a line per request hides what a failing test has to say
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    """Make a folder with a path short enough for a socket, and with no parent that only we may enter."""
-    with tempfile.TemporaryDirectory(prefix="ck-run-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder) / "home"
-
-
-@pytest.fixture(autouse=True)
-def told(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Show with a failing test what the platform of its module said meanwhile."""
-    platform = request.getfixturevalue("platform") if "platform" in request.fixturenames else None
-    before = len(platform.lines) if isinstance(platform, Platform) else 0
-    yield
-    if isinstance(platform, Platform):
-        print("\n".join(line for line in platform.lines[before:] if "Service Unavailable" not in line))
+__all__ = ["home", "output_of_a_failed_test"]

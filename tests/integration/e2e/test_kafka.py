@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from streaming.topics import FIXED
-from tests.integration.e2e.test_spine import (
+from tests.support.broker_stands import empty
+from tests.support.e2e.live_minutes import (
     BTC,
     ETH,
     MINUTE,
@@ -20,7 +21,6 @@ from tests.integration.e2e.test_spine import (
     settled,
     subscriptions,
 )
-from tests.support.broker_stands import empty
 from tests.support.e2e.platform import Platform
 from tests.support.e2e.series import expect_same as expect_providers
 from tests.support.e2e.series import provided, whole

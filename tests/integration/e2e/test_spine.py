@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.chaos.collect import evidence_on, made_by, made_of_file, span_since
+from tests.support.chaos.collect import evidence_on, made_of_file, span_since
 from tests.support.chaos.verify import (
     MINUTE,
     SECOND,
@@ -25,16 +25,25 @@ from tests.support.chaos.verify import (
     faults,
     holes,
     live_buckets,
-    roll_up,
     touched,
+)
+from tests.support.e2e.live_minutes import (
+    BTC,
+    ETH,
+    REPLAYED,
+    SPEED,
+    expect_same,
+    judged,
+    known_for,
+    now,
+    settled,
+    subscriptions,
 )
 from tests.support.e2e.platform import ROOT, Platform
 from tests.support.polling import until
 
 pytestmark = pytest.mark.e2e
-SPEED = 20
 REPLAY = os.environ.get("CANDLEKEEP_REPLAY", "")
-BTC, ETH, REPLAYED = "coinbase:BTC-USD", "coinbase:ETH-USD", "kraken:XBT-USDT"
 PRODUCER = "producer-live-1"
 STATE = "select state, last_error, reset_at, heartbeat_at from ingestion_producer where name = %s"
 
@@ -57,36 +66,6 @@ def healed(platform: Platform) -> Iterator[None]:
     platform.control("reset")
 
 
-def watermark(platform: Platform, market: str = BTC) -> int:
-    """Return up to where the market is known, in microseconds; 0: nowhere yet."""
-    return (platform.candles(market, limit=1)["watermark"] or 0) * 1000
-
-
-def now(platform: Platform) -> int:
-    """Return the provider's time in microseconds."""
-    return round(platform.provider_now() * SECOND)
-
-
-def subscriptions(platform: Platform, market: str = BTC) -> list[int]:
-    """Return when the market's subscriptions were complete, in microseconds."""
-    events = (json.loads(line) for line in platform.sent() if '"subscribed"' in line)
-    return [event["at"] // 1000 for event in events if event["market"] == market]
-
-
-def known_for(platform: Platform, minutes: int, since: int) -> int:
-    """Wait until the watermark is so many minutes past `since`; return it."""
-    wanted = since + minutes * MINUTE
-    return until("the feed goes on", lambda: (at := watermark(platform)) >= wanted and at, 60)
-
-
-def judged(platform: Platform, market: str, since: int) -> Evidence:
-    """Gather the evidence from the minute of `since` to the watermark, and find it without fault."""
-    span = span_since(platform, market, since)
-    evidence = evidence_on(platform, market, span, made_by(market, span, None), SPEED)
-    assert faults(evidence) == []
-    return evidence
-
-
 def test_the_readmes_curl_answers_with_candles_and_their_certificate(platform: Platform) -> None:
     asked = re.search(r"curl '127\.0\.0\.1:8000(/api/v1/candles[^']*)'", (ROOT / "README.md").read_text())
     assert asked
@@ -99,15 +78,6 @@ def test_the_readmes_curl_answers_with_candles_and_their_certificate(platform: P
     assert {"from", "to", "state", "quiet", "reason", "repair"} == set(body["coverage"][0])
 
 
-def settled(platform: Platform, market: str, first: int) -> tuple[Evidence, list[int]] | None:
-    """Return the evidence once it holds two live minutes that the provider, up to 40 s behind, knows whole."""
-    if watermark(platform, market) < first + 6 * MINUTE:
-        return None
-    evidence = judged(platform, market, first)
-    live = [at for at in live_buckets(evidence) if at + 3 * MINUTE < now(platform)]
-    return (evidence, live) if len(live) >= 2 else None
-
-
 @pytest.mark.parametrize("market", [BTC, ETH])
 def test_closed_live_minutes_are_the_providers_own_candles_and_the_logs_count(platform: Platform, market: str) -> None:
     first = until("a subscription", lambda: subscriptions(platform, market), 30)[0]
@@ -118,18 +88,6 @@ def test_closed_live_minutes_are_the_providers_own_candles_and_the_logs_count(pl
     starting = [segment for segment in evidence.segments if segment.start <= first < segment.stop]
     # Partial until the provider's own candle of that minute is final and fetched.
     assert [segment.state for segment in starting] in (["partial"], ["provider"])
-
-
-def expect_same(evidence: Evidence, at: int, row: dict[str, Any], before: dict[str, Any]) -> None:
-    """Compare one minute with the provider's; its sums are floats, and its open is the close before."""
-    ours = evidence.candles[at]
-    sent = {trade for trade in evidence.log.sent[evidence.market] if at <= trade.ts < at + MINUTE}
-    assert (float(ours.high), float(ours.low), float(ours.close)) == (row["high"], row["low"], row["close"])
-    assert (float(ours.volume), float(ours.quote_volume)) == (row["volumefrom"], row["volumeto"])
-    assert row["open"] == before["close"]
-    rolled = roll_up(sent)
-    assert rolled
-    assert (ours.open, ours.trades) == (rolled.open, len(sent))
 
 
 def test_a_garbage_frame_becomes_a_dead_letter_and_the_feed_goes_on(platform: Platform) -> None:

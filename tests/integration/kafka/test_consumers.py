@@ -21,7 +21,7 @@ from streaming.broker import Message, Record
 from streaming.kafka.broker import KafkaBroker
 from streaming.records import LiveRecord, encode
 from streaming.topics import TICK_DATA
-from tests.consumers.test_fixed_consumer import session_records
+from tests.support.consumers.fixed import session_records
 from tests.support.datastore.records import BTC, FEED, NOON, moment, opened, trade
 from tests.support.kafka.fixtures import LIBRARY_S_SOCKETS
 from tests.support.kafka.group_members import Member, Store

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 import pytest
@@ -10,13 +10,12 @@ from datastore.engines.edition import Case, standing
 from datastore.engines.timescale import Timescale
 from datastore.models import Market
 from datastore.reference.markets import ensure_markets
-from tests.datastore.conftest import ProviderTime, provider_time  # noqa: F401 - the fixture
+from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import BTC
 from tests.support.timescale import server
 from tests.support.timescale.feed import END, MARKETS, Feed
 from tests.support.timescale.parity_log import play
-
-On = Callable[[str], AbstractContextManager[None]]
+from tests.support.timescale.server import On
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +57,7 @@ def on(name: str) -> On:
 
 
 @pytest.fixture
-def market(timescale: None, provider_time: ProviderTime) -> Market:  # noqa: F811 - the same fixture
+def market(timescale: None, provider_time: ProviderTime) -> Market:
     """Return a market with three days of trades, its aggregates up to date."""
     markets = {one.symbol: one for one in ensure_markets(MARKETS)}
     for batch in Feed().batches():

@@ -14,10 +14,10 @@ from structlog.testing import capture_logs
 from datastore.db.queries import execute, fetch_value
 from datastore.engines.timescale import Timescale, patiently
 from datastore.models import Market
-from tests.integration.timescale.test_proof import store, verified
-from tests.support.datastore.records import moment, trade
+from tests.support.datastore.records import moment, store, trade
 from tests.support.polling import until
 from tests.support.timescale.feed import BEGIN, DAY, END, HOUR
+from tests.support.timescale.parity_log import verified
 from tests.support.timescale.server import admin
 
 WAITERS = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like %s"

@@ -11,11 +11,11 @@ from datastore.engines.timescale import Timescale
 from datastore.models import Tick
 from datastore.reference.markets import ensure_markets
 from datastore.timeframes.utc_days import floor
-from tests.datastore.conftest import ProviderTime
-from tests.integration.timescale.conftest import On
+from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import SECOND, moment
 from tests.support.timescale.feed import BEGIN, DAY, DAYS, END, MARKETS, Feed
 from tests.support.timescale.parity_log import aggregates, closed_candles, count, name_series, play, state
+from tests.support.timescale.server import On
 
 STALE = 90 * SECOND  # the default
 PACKED = BEGIN + (DAYS - 1) * DAY + DAY // 8  # by then the first day is over for a day: its chunk is packed

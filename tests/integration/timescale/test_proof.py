@@ -3,41 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
-from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.db import InternalError, transaction
 from structlog.testing import capture_logs
 
 from datastore.db.queries import execute, fetch_all, fetch_value
 from datastore.engines.timescale import Timescale
-from datastore.ingest.live_write import digest, store_live
+from datastore.ingest.live_write import digest
 from datastore.models import Candle, Market, Tick
 from datastore.tasks import aggregate, pack, retention, verify_market
 from datastore.tasks import verify as nightly
-from tests.datastore.conftest import ProviderTime
-from tests.support.datastore.records import BTC, NOON, SECOND, moment, trade
+from tests.support.datastore.provider_time import ProviderTime
+from tests.support.datastore.records import BTC, NOON, SECOND, moment, store, trade
 from tests.support.timescale.feed import BEGIN, DAY, END, HOUR
-from tests.support.timescale.parity_log import aggregates, count
+from tests.support.timescale.parity_log import aggregates, count, verified
 
 pytestmark = pytest.mark.usefixtures("timescale")
-
-
-def store(*trades: Any) -> None:
-    with transaction.atomic():
-        store_live(trades)
-
-
-def verified(*arguments: str) -> tuple[str, bool]:
-    """Return what the command prints for all three days, and whether all was well."""
-    out = StringIO()
-    try:
-        call_command("verify", BTC, "--from", str(BEGIN // 1000), *arguments, stdout=out)
-    except CommandError as exc:
-        return out.getvalue() + str(exc), False
-    return out.getvalue(), True
 
 
 def test_a_changed_and_a_missing_candle_are_named_and_healed(market: Market) -> None:

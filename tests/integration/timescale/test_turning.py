@@ -14,9 +14,8 @@ from datastore.engines.timescale import Timescale
 from datastore.ingest.live_write import digest
 from datastore.models import Market
 from datastore.tasks import aggregate, pack
-from tests.integration.timescale.test_proof import store, verified
-from tests.support.datastore.records import MINUTE, NOON, trade
-from tests.support.timescale.parity_log import TICKS, aggregates, count
+from tests.support.datastore.records import MINUTE, NOON, store, trade
+from tests.support.timescale.parity_log import TICKS, aggregates, count, verified
 from tests.support.timescale.server import admin, database, speaking_to
 
 

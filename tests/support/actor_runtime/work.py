@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -11,6 +12,8 @@ from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import Actor, TransitionLog
 from actor_runtime.ownership.claims import add_row, claim
 from consumers.models import FixedTopicConsumer
+
+GONE = f"{socket.gethostname()}:1:no such start"  # an owner that does not exist
 
 
 class Hands:

@@ -6,11 +6,9 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import transaction
 from django.test import Client
 
 from datastore.api.params.times import to_us
-from datastore.ingest.live_write import store_live
 from datastore.reference.provider import remember_provider
 from datastore.reference.provider_clock import save_clock
 from streaming.records import LiveRecord
@@ -50,12 +48,6 @@ class Feed:
 
     def trade(self, seconds: float, price: str, amount: str = "1", **more: Any) -> LiveRecord:
         return records.trade(self._next(), at(seconds), price, amount, **self.where, **more)
-
-
-def store(*batch: LiveRecord) -> None:
-    """Store records in one transaction, as the consumer does."""
-    with transaction.atomic():
-        store_live(batch)
 
 
 def provider_runs() -> None:

@@ -1,4 +1,4 @@
-"""A fixed consumer that is killed at one step of its cycle: `python -m tests.consumers.crashing STEP`."""
+"""A fixed consumer that is killed at one step of its cycle: `python -m tests.support.consumers.crashing STEP`."""
 
 from __future__ import annotations
 

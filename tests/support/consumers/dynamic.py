@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from threading import Event
 
@@ -21,6 +20,7 @@ from streaming.broker_factory import connect
 from streaming.records import LiveRecord, encode
 from tests.support.actor_runtime.work import Hands
 from tests.support.datastore.records import NOON, SECOND, opened, trade, watermark
+from tests.support.polling import until
 
 PATIENCE = 60.0
 
@@ -95,11 +95,12 @@ def host(hands: Hands | None = None, me: str = "") -> Host:
 
 def step_until(done: Callable[[], object], *hosts: Host, seconds: float = PATIENCE) -> None:
     """Let the hosts take turns until something is so."""
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, list(rows().values("name", "state", "waiting_for", "last_error"))
-        for one in hosts:
-            Event().wait(min(one.step(), 0.05))
+    until(
+        lambda: list(rows().values("name", "state", "waiting_for", "last_error")),
+        done,
+        seconds,
+        step=lambda: min(one.step() for one in hosts),
+    )
 
 
 def rows():  # type: ignore[no-untyped-def]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from streaming.records import FeedClosed, FeedOpened, Replayed, Trade, Watermark
+from django.db import transaction
+
+from datastore.ingest.live_write import StoreResult, store_live
+from streaming.records import FeedClosed, FeedOpened, LiveRecord, Replayed, Trade, Watermark
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -79,3 +82,9 @@ def closed(
 ) -> FeedClosed:
     """Return the end of a span."""
     return FeedClosed(market=market, feed=feed, n=n, start=start, stop=stop, reason=reason)
+
+
+def store(*records: LiveRecord) -> StoreResult:
+    """Store records in one transaction, as a consumer does."""
+    with transaction.atomic():
+        return store_live(records)

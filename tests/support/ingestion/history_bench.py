@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from ingestion.history.pool import make_pool
 from ingestion.models import Producer
 from streaming.history_records import ProviderSpan, decode_history
 from streaming.memory import MemoryBroker
+from tests.support.polling import until
 from tests.support.simulator import Simulator
 
 BTC, DOGE = "coinbase:BTC-USD", "coinbase:DOGE-USD"
@@ -56,12 +56,6 @@ class Bench:
         return sum(count for path, count in counts.items() if "histo" in path)
 
 
-def wait_for(done: Callable[[], Any], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, list(Producer.objects.values())
-
-
 def fetched(request: FetchRequest) -> FetchRequest:
     fetch(request.pk, Event())
     request.refresh_from_db()
@@ -72,10 +66,7 @@ def stepped(request: FetchRequest, done: Callable[[], Any], seconds: float = 20)
     """Step a job until done() or its end."""
     make_pool()
     runner = Runner(HistoryProducer(request.pk), Event())
-    deadline = time.monotonic() + seconds
-    while not runner.stop.is_set() and not done():
-        assert time.monotonic() < deadline, list(Producer.objects.values())
-        runner.stop.wait(min(runner.step(), 0.05))
+    until(Producer.objects.values, lambda: runner.stop.is_set() or done(), seconds, step=runner.step)
     return runner
 
 

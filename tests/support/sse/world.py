@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from itertools import count
 from typing import Any
 
 from django.db import transaction
 
+from datastore.api.responses.series_body import candles_bytes
 from datastore.backfill.gap_repair import scan
 from datastore.ingest.live_write import cancel, store_live
 from datastore.ingest.market_cache import write_changed
 from datastore.models import Market
 from datastore.reference.markets import ensure_markets
-from tests.datastore.conftest import ProviderTime
+from datastore.series.reader import read_series
 from tests.support.datastore.answers import answered, candle, failed, store
+from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import FEED, MINUTE, NOON, SECOND, closed, moment, opened, trade, watermark
+
+DAY = 24 * 60 * MINUTE
+EARLIEST, LATEST = moment(NOON - 40 * DAY), moment(NOON + 2 * DAY)
 
 numbered = count(1)
 
@@ -84,3 +90,9 @@ class World:
     def scan(self) -> None:
         Market.objects.exclude(pk=self.market.pk).update(followed=False)
         scan()
+
+
+def shown(market: Market, timeframe: str) -> dict[str, Any]:
+    """Return GET candles of all time that the world touches."""
+    answer: dict[str, Any] = json.loads(candles_bytes(read_series(market, timeframe, EARLIEST, LATEST)))
+    return answer

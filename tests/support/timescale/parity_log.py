@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from io import StringIO
 
 from django.core.cache import cache
+from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.test import Client
 
@@ -14,9 +16,9 @@ from datastore.ingest.live_write import cancel, digest, store_live
 from datastore.models import Market
 from datastore.series.reader import read_series
 from datastore.timeframes.timeframe import TIMEFRAMES
-from tests.datastore.conftest import ProviderTime
-from tests.support.datastore.records import moment
-from tests.support.timescale.feed import Batch
+from tests.support.datastore.provider_time import ProviderTime
+from tests.support.datastore.records import BTC, moment
+from tests.support.timescale.feed import BEGIN, Batch
 
 SERIES = "00000000-0000-0000-0000-00000000000{}"
 OF_ITS_TIME = ("server_time", "stream_url")  # fields of an answer that differ with the moment
@@ -111,3 +113,13 @@ def lines(rows: list[tuple[object, ...]]) -> list[str]:
 def count(table: str) -> int:
     """Return how many rows a table of ours has."""
     return int(fetch_value(f"select count(*) from {table}"))  # noqa: S608 - a name of the test's own
+
+
+def verified(*arguments: str) -> tuple[str, bool]:
+    """Return what the command prints for all three days, and whether all was well."""
+    out = StringIO()
+    try:
+        call_command("verify", BTC, "--from", str(BEGIN // 1000), *arguments, stdout=out)
+    except CommandError as exc:
+        return out.getvalue() + str(exc), False
+    return out.getvalue(), True

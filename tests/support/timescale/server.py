@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from uuid import uuid4
 
 import environ
@@ -16,6 +16,7 @@ from config.database.base import DatabaseWrapper
 from tests.support.polling import until
 
 URL = os.environ.get("TIMESCALE_URL", "")
+On = Callable[[str], AbstractContextManager[None]]
 HOW = "set TIMESCALE_URL to a PostgreSQL that has TimescaleDB's community edition loaded"
 
 

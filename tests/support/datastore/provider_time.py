@@ -1,24 +1,15 @@
+"""The provider's clock, set by a test."""
+
 from __future__ import annotations
 
-import os
 from datetime import timedelta
 
 import pytest
 from django.db import connection
-from hypothesis import HealthCheck, settings
 
 from datastore.db.queries import execute, fetch_value
 from datastore.reference.provider_clock import save_clock
 from tests.support.datastore.records import micros, moment
-
-# One database for all examples of a test: each makes markets of its own, so nothing is left over that another sees.
-settings.register_profile(
-    "datastore",
-    deadline=None,
-    derandomize="CI" in os.environ,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-settings.load_profile("datastore")
 
 
 class ProviderTime:
