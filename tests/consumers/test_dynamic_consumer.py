@@ -7,7 +7,6 @@ from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django_redis import get_redis_connection
-from redis import Redis
 
 from actor_runtime.models import TransitionLog
 from actor_runtime.ownership.process_identity import this_process
@@ -32,6 +31,7 @@ from tests.support.consumers.dynamic import (
     symbol,
     unread,
 )
+from tests.support.valkey import unreachable_valkey
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -200,7 +200,7 @@ def test_a_cache_that_is_away_holds_no_trade_back(monkeypatch: pytest.MonkeyPatc
     ours = host()
     step_until(all_consuming(2), ours)
     with monkeypatch.context() as patch:
-        patch.setattr(market_cache, "get_redis_connection", lambda _: Redis(host="127.0.0.1", port=1))
+        patch.setattr(market_cache, "get_redis_connection", lambda _: unreachable_valkey())
         for half in (slice(0, 11), slice(11, 21)):
             before = Tick.objects.count()
             for number in range(2):

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django_redis import get_redis_connection
-from redis import Redis
 
 from actor_runtime.loop.runner import Runner
 from actor_runtime.models import TransitionLog
@@ -30,6 +29,7 @@ from tests.support.consumers.fixed import TOPIC, publish, session_records, work_
 from tests.support.database import database_url
 from tests.support.datastore.records import BTC, FEED, NOON, SECOND, moment, trade
 from tests.support.polling import until
+from tests.support.valkey import unreachable_valkey
 
 State = FixedTopicConsumer.State
 
@@ -125,7 +125,7 @@ def test_a_cache_that_is_away_holds_no_trade_back_and_is_written_when_it_is_ther
 ) -> None:
     runner = Runner(FixedTopicWork(TOPIC), Event())
     with monkeypatch.context() as patch:
-        patch.setattr(market_cache, "get_redis_connection", lambda _: Redis(host="127.0.0.1", port=1))
+        patch.setattr(market_cache, "get_redis_connection", lambda _: unreachable_valkey())
         for half, trades in ((session_records()[:31], 15), (session_records()[31:], 30)):
             publish(broker, half)
             step_until(runner, lambda wanted=trades: Tick.objects.count() == wanted)  # type: ignore[misc]

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -178,13 +178,20 @@ def test_a_reader_who_is_too_slow_for_even_that_is_told_so_and_shown_all_anew(
 def read_on(raw: socket.socket, enough: Callable[[Book], bool]) -> tuple[Book, list[Told]]:
     """Read from a bare socket until a book is good; chunks of HTTP fall out, for none begins with a field's name."""
     book, reader, told, text = Book(), Reader(), [], b""
-    raw.settimeout(SOON)
-    while not enough(book):
-        text += raw.recv(1 << 20)
-        whole, found, text = text.rpartition(b"\r\n")
-        for event in reader.feed(b"".join(line for line in (whole + found).split(b"\r\n") if b":" in line)):
-            book.take(event)
-            told.append(event)
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)  # slow no longer
+    raw.settimeout(0.1)
+
+    def take_what_is_there() -> bool:
+        nonlocal text
+        with suppress(TimeoutError):
+            while chunk := raw.recv(1 << 20):
+                whole, found, text = (text + chunk).rpartition(b"\r\n")
+                for event in reader.feed(b"".join(line for line in (whole + found).split(b"\r\n") if b":" in line)):
+                    book.take(event)
+                    told.append(event)
+        return enough(book)
+
+    until("the book is good", take_what_is_there, SOON)
     return book, told
 
 
@@ -213,7 +220,7 @@ class connected:
 
 
 def test_a_connection_that_takes_nothing_for_long_is_cut(live_server: Any, settings: Any, world: World) -> None:
-    with streaming(settings, stuck=2) as server, connected(live_server.url, world, 4_096):
+    with streaming(settings, stuck=1, heartbeat=1) as server, connected(live_server.url, world, 4_096):
         until("he follows", lambda: len(server.hub), SOON)
         world.answer(60, 3, 5_000, list(range(5_000)), 7)
         until("he is cut", lambda: not len(server.hub), SOON)
@@ -278,8 +285,12 @@ def test_the_documented_client_keeps_its_place_when_the_process_goes_and_comes(
     try:
         with streaming(settings) as server:
             until("he follows", lambda: len(server.hub), SOON)
-            world.trade(0, 71)
-            until("a change", lambda: "'71'" in told.read_text(), SOON)
+
+            def is_told_a_change() -> bool:
+                world.trade(0, 71)  # again and again: the first ones may lie in the snapshot, which is not printed
+                return "'71'" in told.read_text()
+
+            until("a change", is_told_a_change, SOON)
         world.trade(0, 72)
         with streaming(settings, port=settings.SSE_PORT):
             until("a change that came meanwhile", lambda: "'72'" in told.read_text(), SOON)

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from config.supervision import embedded_servers
 from tests.support.polling import until
@@ -98,6 +100,11 @@ class PrivateValkey:
         self._child.send_signal(how)
         self._child.wait(timeout=20)
         self._child = None
+
+
+def unreachable_valkey() -> redis.Redis:
+    """Return a client of a port where nobody listens; it says so at the first attempt."""
+    return redis.Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0))
 
 
 @contextmanager

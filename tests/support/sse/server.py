@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, Thread
@@ -56,6 +57,7 @@ class Watcher:
         self.heartbeats = 0
         self.failures: list[str] = []
         self._stop = Event()
+        self._socket: socket.socket | None = None
         self._thread = Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Watcher:
@@ -64,6 +66,9 @@ class Watcher:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
+        if self._socket:
+            with suppress(OSError):  # the thread has closed it already
+                self._socket.shutdown(socket.SHUT_RDWR)  # ends a read that waits for the next event
         self._thread.join(30)
         assert not self._thread.is_alive()
         assert self.failures == []
@@ -84,6 +89,7 @@ class Watcher:
         with client.stream("GET", "/api/v1/candles/stream", params=self.query, headers=headers) as answer:
             assert answer.status_code == 200, answer.read()
             self.connections += 1
+            self._socket = answer.extensions["network_stream"].get_extra_info("socket")
             for chunk in answer.iter_raw():
                 taken = chunk if left is None else chunk[:left]
                 for told in reader.feed(taken):

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from datastore.api.responses.series_body import candles_bytes
 from datastore.backfill.gap_repair import scan
-from datastore.ingest.live_write import cancel, store_live
+from datastore.ingest.live_write import StoreResult, cancel, store_live
 from datastore.ingest.market_cache import write_changed
 from datastore.models import Market
 from datastore.reference.markets import ensure_markets
@@ -42,6 +42,9 @@ class World:
         self.n += 1
         with transaction.atomic():
             stored = store_live([make(self.n, *values, market=self.market.symbol, feed=self.feed, **more)])
+        self.wake(stored)
+
+    def wake(self, stored: StoreResult) -> None:
         if self.wakes:
             write_changed(stored.changes)
 
@@ -74,7 +77,7 @@ class World:
         start = stop - size * length
         of = {"resolution": resolution}
         rows = [candle(start + at * length, str(price), market=self.market.symbol, **of) for at in traded if at < size]
-        store(*rows, answered(start, stop, market=self.market.symbol, **of))
+        self.wake(store(*rows, answered(start, stop, market=self.market.symbol, **of)))
 
     def refuse(self, ago: int) -> None:
         stop = self.now // MINUTE * MINUTE - ago * MINUTE
