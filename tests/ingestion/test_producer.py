@@ -13,7 +13,9 @@ from ingestion.live.frame_intake import Intake
 from ingestion.live.socket_reader import FeedReader
 from ingestion.models import Producer
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark
-from tests.support.ingestion.live_bench import BTC, EUR, SOL, Bench, State, live, numbers
+from tests.support.ingestion.live_bench import BTC, EUR, SOL, Bench, State, bench, live, numbers
+
+__all__ = ["bench"]
 
 
 def test_what_the_simulator_sent_is_what_the_topic_holds_in_order(bench: Bench) -> None:
