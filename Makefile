@@ -1,6 +1,7 @@
 # Candlekeep: every target sets up what it needs by itself.
 #   make run    start everything (Ctrl-C stops it, the data stays)
 #   make test   all tests but the minutes-long ones        make chaos  those
+#   make test-quick  the tests that need no process but a database, in little more than a minute
 #   make check  style, types, imports, migrations          make bench  figures of this machine
 #   make clean  remove .venv and caches, never the data folder
 
@@ -20,17 +21,22 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 # A Python that went away (an upgrade, a moved folder) takes its virtual environment along: make it anew.
 $(shell [ -e $(BIN)/python ] || rm -f $(VENV)/.usable $(VENV)/.installed $(VENV)/.installed-dev)
 
+PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
-.PHONY: help run test check chaos bench clean
+.PHONY: help run test test-quick check chaos bench clean
 
 help:
-	@sed -n '2,5s/^# *//p' Makefile
+	@sed -n '2,6s/^# *//p' Makefile
 
 run: $(VENV)/.installed
 	@$(BIN)/python manage.py up
 
 test: $(VENV)/.installed-dev
-	@$(BIN)/python -m pytest -m "not chaos" --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(PYTEST) -m "not chaos" --durations=30 $(ARGS)
+
+test-quick: $(VENV)/.installed-dev
+	@$(PYTEST) -m "not chaos and not slow" --durations=10 $(ARGS)
 
 chaos: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest -m chaos $(ARGS)

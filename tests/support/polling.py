@@ -12,7 +12,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.1
 
 def until(
     what: str | Callable[[], object],
-    look: Callable[[], T],
+    look: Callable[[], T | None],
     seconds: float = 20,
     *,
     step: Callable[[], float] | None = None,

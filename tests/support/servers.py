@@ -21,7 +21,8 @@ from tests.support.polling import until
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=128MB", "max_connections=200")
 HOME = Path(tempfile.mkdtemp(prefix="ck-test-"))
 # Tests set what they need; the developer's own environment must not leak into them.
-OURS = (
+PRODUCT_SETTINGS = (
+    *kafka_settings.NAMES,
     "HOST",
     "PORT",
     "SSE_PORT",
@@ -32,9 +33,11 @@ OURS = (
     "SIMULATOR_PORT",
     "VALKEY_PORT",
     "DATABASE_POOL",
-)
-OURS += ("CRYPTOCOMPARE_REST_URL", "CRYPTOCOMPARE_WS_URL", "CRYPTOCOMPARE_API_KEY", "ADMIN_PASSWORD", "DEBUG")
-OURS += (
+    "CRYPTOCOMPARE_REST_URL",
+    "CRYPTOCOMPARE_WS_URL",
+    "CRYPTOCOMPARE_API_KEY",
+    "ADMIN_PASSWORD",
+    "DEBUG",
     "ALLOWED_HOSTS",
     "GRACE",
     "STALE_AFTER",
@@ -56,7 +59,6 @@ OURS += (
     "FETCH_BUDGET_PER_KEY",
     "CORS_ORIGINS",
     "METRICS_DIR",
-    *kafka_settings.NAMES,
     "KAFKA_REPLICATION_FACTOR",
 )
 
@@ -96,7 +98,7 @@ def _start_servers() -> list[Child]:
     database_url, postgres = _start_postgres()
     valkey = _start(valkey_program(HOME, port))
     _await(valkey, lambda: valkey_refusal(redis_url))
-    for name in OURS:
+    for name in PRODUCT_SETTINGS:
         os.environ.pop(name, None)
     os.environ.update(
         CANDLEKEEP_HOME=str(HOME),

@@ -14,7 +14,7 @@ from tests.support.e2e.provider import repeated, theirs
 from tests.support.e2e.series import expect_same
 from tests.support.polling import until
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(7200)]
 VICTIMS = ("worker", "coordinator", "candle-consumer", "web")
 OUTAGE = 60.0  # seconds
 STREAMS = {"tick-data", "candle-data"}

@@ -35,7 +35,7 @@ from tests.support.kafka.server import PrivateKafka
 from tests.support.polling import until
 
 __all__ = ["kafka", "kafka_of_this_run"]
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(7200)]
 MARKETS = [f"coinbase:T{n}-USD" for n in range(25)]
 EACH = 2000  # trades of a market
 STEP = SECOND // 4  # between two of them

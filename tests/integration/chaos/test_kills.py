@@ -17,7 +17,7 @@ from tests.support.chaos.verify import MINUTE, SECOND, Evidence, faults, holes, 
 from tests.support.e2e.platform import Platform
 from tests.support.polling import until
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(7200)]
 ROUNDS = int(os.environ.get("ROUNDS", "20"))
 SEED = int(os.environ.get("CHAOS_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 BREAKING = ("simulator", "producer")  # their kills break the socket

@@ -15,7 +15,7 @@ from tests.support.chaos.verify import MINUTE, SECOND, Evidence, Span, faults, h
 from tests.support.e2e.platform import Platform
 from tests.support.polling import until
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(7200)]
 OUTAGE = 20.0  # seconds
 TROUBLED = """
 select name, coalesce(waiting_for, last_error) from ingestion_producer where waiting_for is not null or state = 'error'

@@ -18,6 +18,7 @@ from tests.support.polling import until
 REPLAY = os.environ.get("CANDLEKEEP_REPLAY", "")
 pytestmark = [
     pytest.mark.chaos,
+    pytest.mark.timeout(7200),
     pytest.mark.skipif(
         not REPLAY, reason="set CANDLEKEEP_REPLAY to a CSV of recorded trades (see simulator/replay.py)"
     ),

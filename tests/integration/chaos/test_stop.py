@@ -10,7 +10,7 @@ import pytest
 from tests.support.e2e.platform import Platform
 from tests.support.polling import until
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(7200)]
 MARKETS = ("coinbase:BTC-USD", "kraken:BTC-EUR")
 STOPPED = 300.0  # seconds
 MINUTE = 60

@@ -18,7 +18,7 @@ from tests.support.polling import until
 from tests.support.sse.event_log import Book
 from tests.support.sse.server import Watcher
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(7200)]
 MARKETS = ("coinbase:BTC-USD", "kraken:BTC-EUR")
 FRAMES = ("1m", "5m", "1h", "1M")
 VICTIMS = ("sse", "web", "fixed-consumer", "candle-consumer")

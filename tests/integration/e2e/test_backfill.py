@@ -12,7 +12,7 @@ from tests.support.e2e.platform import Platform
 from tests.support.e2e.provider import repeated
 from tests.support.polling import until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

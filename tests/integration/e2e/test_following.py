@@ -16,7 +16,7 @@ import pytest
 from tests.support.e2e.platform import Platform
 from tests.support.polling import until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 SPEED = 20
 STALE = 12 * SPEED  # seconds of the provider's time: what a market that nobody follows is behind
 LATER = (2 * STALE + 180) * 1000  # ms: behind all that the first fetch brought, which was as new as the provider had it

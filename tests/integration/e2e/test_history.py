@@ -20,7 +20,7 @@ from tests.support.e2e.provider import calls, repeated
 from tests.support.e2e.series import LENGTHS, expect_same, keep, provided, whole
 from tests.support.polling import until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 SPEED = 10
 BTC, XBT = "coinbase:BTC-USD", "kraken:BTC-EUR"
 UNSEEN, DAYLESS, OLD, NOWHERE = "coinbase:ETH-USD", "bitstamp:LTC-USD", "coinbase:SOL-USD", "coinbase:DOGE-USD"

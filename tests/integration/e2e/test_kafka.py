@@ -29,7 +29,7 @@ from tests.support.kafka.server import PrivateKafka
 from tests.support.polling import until
 
 __all__ = ["kafka", "kafka_of_this_run"]
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

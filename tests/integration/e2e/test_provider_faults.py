@@ -18,7 +18,7 @@ from tests.support.e2e.provider import calls, theirs
 from tests.support.e2e.series import expect_same, whole
 from tests.support.polling import until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 SPEED = 10
 BTC = "coinbase:BTC-USD"
 HOUR = 3600

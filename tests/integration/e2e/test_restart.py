@@ -12,7 +12,7 @@ from tests.support.e2e.platform import Platform
 from tests.support.e2e.series import expect_contiguous, expect_same, provided
 from tests.support.polling import until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 SPEED = 20
 BTC = "coinbase:BTC-USD"
 MINUTE = 60_000  # milliseconds

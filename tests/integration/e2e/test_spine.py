@@ -42,7 +42,7 @@ from tests.support.e2e.live_minutes import (
 from tests.support.e2e.platform import ROOT, Platform
 from tests.support.polling import until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 REPLAY = os.environ.get("CANDLEKEEP_REPLAY", "")
 PRODUCER = "producer-live-1"
 STATE = "select state, last_error, reset_at, heartbeat_at from ingestion_producer where name = %s"

@@ -15,7 +15,7 @@ import pytest
 from tests.support.e2e.platform import Platform
 from tests.support.polling import until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 OTHERS = ("coordinator", "producer", "worker")
 BTC, SOL, XRP = "coinbase:BTC-USD", "coinbase:SOL-USD", "coinbase:XRP-USD"
 TRADED = "select 1 from tick t join market m on m.id = t.market_id where m.symbol = %s limit 1"

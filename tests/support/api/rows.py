@@ -30,7 +30,7 @@ class Feed:
     """A feed of one market; it numbers its records as a producer does. Times in seconds after BEGAN."""
 
     def __init__(self, market: str = SYMBOL, feed: str = records.FEED) -> None:
-        self.where = {"market": market, "feed": feed}
+        self.where: dict[str, Any] = {"market": market, "feed": feed}
         self.n = 0
 
     def _next(self) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from simulator.market import Market
 from simulator.pairs import Pair
@@ -66,7 +67,8 @@ def evidence_on(
     platform: Platform, symbol: str, looked_at: Span, made: Iterable[Trade], speed: float = 1, grace: float = 5
 ) -> Evidence:
     """Read log, trades, candles, certificate and spans."""
-    answer = platform.candles(symbol, **{"from": looked_at.start // 1000, "to": looked_at.stop // 1000})
+    span: dict[str, Any] = {"from": looked_at.start // 1000, "to": looked_at.stop // 1000}
+    answer = platform.candles(symbol, **span)
     assert answer["next"] is None, "more candles than one answer holds"
     log = read_log(platform.sent())
     between = (symbol, _time(looked_at.start), _time(looked_at.stop))
@@ -85,8 +87,8 @@ def evidence_on(
 
 
 def _bar(row: list[object]) -> Bar:
-    prices = [Decimal(str(value)) for value in row[1:7]]
-    return Bar(*prices, trades=int(str(row[7])))
+    opened, high, low, close, volume, quote_volume = (Decimal(str(value)) for value in row[1:7])
+    return Bar(opened, high, low, close, volume, quote_volume, int(str(row[7])))
 
 
 def _time(micros: int) -> datetime:

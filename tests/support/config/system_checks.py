@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from config import checks
+from collections.abc import Sequence
+
+from django.core.checks import CheckMessage
 
 
-def ids(messages: list[checks.CheckMessage]) -> list[str | None]:
+def ids(messages: Sequence[CheckMessage]) -> list[str | None]:
     assert all(message.hint for message in messages)
     return [message.id for message in messages]

@@ -15,14 +15,14 @@ import psutil
 
 from config.supervision.embedded_servers import free_port
 from tests.support.polling import until
-from tests.support.servers import OURS
+from tests.support.servers import PRODUCT_SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 90
 INHERITED = {
     name: value
     for name, value in os.environ.items()
-    if name not in {*OURS, "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "CANDLEKEEP_HOME"}
+    if name not in {*PRODUCT_SETTINGS, "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "CANDLEKEEP_HOME"}
 }
 
 

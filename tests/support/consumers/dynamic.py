@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from threading import Event
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from actor_runtime.loop.actor_group import Member
@@ -103,7 +104,7 @@ def step_until(done: Callable[[], object], *hosts: Host, seconds: float = PATIEN
     )
 
 
-def rows():  # type: ignore[no-untyped-def]
+def rows() -> QuerySet[DynamicTopicConsumer]:
     """Return the actors' rows."""
     return DynamicTopicConsumer.objects.order_by("name")
 

@@ -123,7 +123,8 @@ def wide_scenes(draw: Any) -> Scene:
     live = sorted({(low, min(high, now)) for low, high in draw(spans) if low < now})
     traded = draw(st.lists(st.tuples(times, prices, prices), max_size=25))
     known = draw(st.sampled_from([True, True, False]))
-    return Scene(now, known, live, *draw(provider_side()), traded, draw(st.tuples(times, times)))
+    answers, candles = draw(provider_side())
+    return Scene(now, known, live, answers, candles, traded, draw(st.tuples(times, times)))
 
 
 @st.composite

@@ -21,7 +21,7 @@ import redis
 
 from config.supervision.embedded_servers import free_port
 from tests.support.polling import until
-from tests.support.servers import OURS
+from tests.support.servers import PRODUCT_SETTINGS
 
 ROOT = Path(__file__).resolve().parents[3]
 ME = os.getpid()
@@ -40,7 +40,7 @@ ARGUMENTS = {
     "beat": "beat",
 }
 BINARIES = {"postgres": "postgres", "valkey": "valkey-server"}
-LEFT_OUT = {*OURS, "CANDLEKEEP_HOME", "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DJANGO_SETTINGS_MODULE"}
+LEFT_OUT = {*PRODUCT_SETTINGS, "CANDLEKEEP_HOME", "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DJANGO_SETTINGS_MODULE"}
 
 
 class Platform:
@@ -149,7 +149,7 @@ class Platform:
         """Return the simulator's own minute candles by their start in seconds, the last of which begins at `last`."""
         exchange, _, pair = market.partition(":")
         base, _, quote = pair.partition("-")
-        asked = {"fsym": base, "tsym": quote, "e": exchange, "toTs": last, "limit": count}
+        asked: dict[str, str | int] = {"fsym": base, "tsym": quote, "e": exchange, "toTs": last, "limit": count}
         answer = self.provider.get("/data/v2/histominute", params=asked).json()
         assert answer["Response"] == "Success", answer
         return {row["time"]: row for row in answer["Data"]["Data"]}
@@ -162,7 +162,7 @@ class Platform:
     def rows(self, sql: str, *parameters: object) -> list[Any]:
         """Ask the database on a connection of its own."""
         with psycopg.connect(self.addresses["database_url"], connect_timeout=5) as connection:
-            return connection.execute(sql, parameters).fetchall()  # type: ignore[arg-type]
+            return connection.execute(sql, parameters).fetchall()
 
     @contextmanager
     def valkey(self) -> Iterator[redis.Redis]:

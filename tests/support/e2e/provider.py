@@ -47,10 +47,11 @@ def parts_of(market: str) -> dict[str, str]:
 
 def theirs(platform: Platform, market: str, period: str, first: int, last: int) -> dict[int, Candle]:
     """Return the provider's candles that begin in [first, last] (seconds) and in which something was traded."""
-    step, found = PERIODS[period], {}
+    step = PERIODS[period]
+    found: dict[int, Candle] = {}
     while last >= first:
         count = min(PAGE, (last - first) // step)
-        asked = {**parts_of(market), "toTs": last, "limit": max(1, count)}
+        asked: dict[str, str | int] = {**parts_of(market), "toTs": last, "limit": max(1, count)}
         answer = platform.provider.get(f"/data/v2/histo{period}", params=asked)
         rows = json.loads(answer.text, parse_float=Decimal)["Data"]["Data"]
         found |= {row["time"]: Candle.of_row(row) for row in rows if first <= row["time"] and row["volumefrom"]}

@@ -75,7 +75,7 @@ class World:
         length = resolution * SECOND
         stop = (self.now - resolution * SECOND) // length * length - ago * length
         start = stop - size * length
-        of = {"resolution": resolution}
+        of: Any = {"resolution": resolution}
         rows = [candle(start + at * length, str(price), market=self.market.symbol, **of) for at in traded if at < size]
         self.wake(store(*rows, answered(start, stop, market=self.market.symbol, **of)))
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing
+from functools import partial
 from typing import Protocol, TypeVar
 
 from streaming.broker import RECORD_LIMIT, Broker, Message, Record, Subscription
@@ -207,7 +208,7 @@ def check_publish(stand: Stand) -> None:
     assert set(numbers(read_all(broker, SECOND))) == set(range(1, 41))
     for bad in (Message("", b"1"), Message("k", b"x" * RECORD_LIMIT), Message("\ud800", b"1")):
         batch = [*messages(41, 42), bad]
-        assert _expect(BadRecord, lambda batch=batch: publish(broker, batch)).index == 2
+        assert _expect(BadRecord, partial(publish, broker, batch)).index == 2
     assert set(numbers(read_all(broker, THIRD))) == set(range(1, 41)), "something of a refused batch was sent"
 
 
@@ -232,7 +233,7 @@ def check_ownership(stand: Stand) -> None:
     broker = open_topic(stand, *messages(1, 3))
     open_topic(stand, *messages(4, 6), topic=OTHER)
     for unnamed in ([], [TOPIC, TOPIC]):
-        _expect(ValueError, lambda unnamed=unnamed: broker.subscribe(GROUP, unnamed))
+        _expect(ValueError, partial(broker.subscribe, GROUP, unnamed))
     assert {record.topic for record in read_all(broker)} == {TOPIC}
     both = read_all(broker, SECOND, [OTHER, TOPIC])
     expected = {(TOPIC if n < 4 else OTHER, n) for n in range(1, 7)}

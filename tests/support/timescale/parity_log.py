@@ -85,7 +85,13 @@ def state(clock: ProviderTime, now: int, start: datetime, stop: datetime) -> lis
 def answer(symbol: str, frame: str, start: datetime, stop: datetime) -> str:
     """Return what GET candles says, but for what differs with the moment of asking."""
     cache.clear()
-    asked = {"market": symbol, "timeframe": frame, "from": start.isoformat(), "to": stop.isoformat(), "wait": 0}
+    asked: dict[str, str | int] = {
+        "market": symbol,
+        "timeframe": frame,
+        "from": start.isoformat(),
+        "to": stop.isoformat(),
+        "wait": 0,
+    }
     given = Client().get("/api/v1/candles", asked)
     assert given.status_code == 200, given.content
     return json.dumps({key: value for key, value in given.json().items() if key not in OF_ITS_TIME})
