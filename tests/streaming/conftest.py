@@ -7,11 +7,8 @@ import pytest
 
 from streaming.broker import Publisher, Subscription
 from streaming.redis.broker import RedisBroker
-from tests.support.kafka.fixtures import kafka, kafka_of_this_run
 from tests.support.streaming.contract import GROUP, TOPIC
 from tests.support.valkey import PrivateValkey, private_valkey
-
-__all__ = ["kafka", "kafka_of_this_run"]
 
 
 @pytest.fixture(scope="session")

@@ -30,11 +30,9 @@ from streaming.topics import TICK_DATA
 from tests.support.broker_stands import empty
 from tests.support.database import database_url
 from tests.support.datastore.records import NOON, SECOND, opened, trade, watermark
-from tests.support.kafka.fixtures import kafka, kafka_of_this_run
 from tests.support.kafka.server import PrivateKafka
 from tests.support.polling import until
 
-__all__ = ["kafka", "kafka_of_this_run"]
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(7200)]
 MARKETS = [f"coinbase:T{n}-USD" for n in range(25)]
 EACH = 2000  # trades of a market

@@ -24,11 +24,9 @@ from tests.support.e2e.live_minutes import (
 from tests.support.e2e.platform import Platform
 from tests.support.e2e.series import expect_same as expect_providers
 from tests.support.e2e.series import provided, whole
-from tests.support.kafka.fixtures import kafka, kafka_of_this_run
 from tests.support.kafka.server import PrivateKafka
 from tests.support.polling import until
 
-__all__ = ["kafka", "kafka_of_this_run"]
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 

@@ -7,11 +7,8 @@ import pytest
 
 from streaming.kafka.broker import KafkaBroker
 from tests.support.broker_stands import empty
-from tests.support.kafka.fixtures import kafka, kafka_of_this_run
 from tests.support.kafka.server import PrivateKafka
 from tests.support.streaming.contract import TOPIC
-
-__all__ = ["kafka", "kafka_of_this_run"]
 
 
 @pytest.fixture

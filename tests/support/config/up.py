@@ -17,7 +17,7 @@ from config.supervision.embedded_servers import free_port
 from tests.support.polling import until
 from tests.support.servers import PRODUCT_SETTINGS
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PATIENCE = 90
 INHERITED = {
     name: value
