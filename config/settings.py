@@ -15,8 +15,8 @@ from actor_runtime.redaction import keep_secret
 from config import kafka_settings, logs
 from config.caches import caches
 from config.networks import ANY, is_loopback, networks, origins
-from config.secret_files import is_held, kept_secret
-from metering.sharing import share
+from config.secret_files import is_locked, read_or_create_secret
+from metering.sharing import share_counters
 
 # Lets classes be written as mypy reads them: ModelAdmin[Market], QuerySet[Candle].
 django_stubs_ext.monkeypatch()
@@ -79,7 +79,7 @@ def _markets(default: list[str]) -> list[str]:
 
 def _left_by_up() -> dict[str, str]:
     """Return the addresses that a running `manage.py up` left for its home's commands."""
-    if not is_held(CANDLEKEEP_HOME / "run" / "lock"):
+    if not is_locked(CANDLEKEEP_HOME / "run" / "lock"):
         return {}  # nobody runs: what lies there was left by a killed start
     try:
         servers: dict[str, str] = json.loads((CANDLEKEEP_HOME / "run" / "servers.json").read_text())
@@ -93,7 +93,7 @@ def _left_by_up() -> dict[str, str]:
 def _secret_key() -> str:
     given: str = env.str("SECRET_KEY", default="")
     try:
-        return given or kept_secret(CANDLEKEEP_HOME / "run" / "secret.key")
+        return given or read_or_create_secret(CANDLEKEEP_HOME / "run" / "secret.key")
     except OSError as error:
         raise ImproperlyConfigured(
             f"CANDLEKEEP_HOME={CANDLEKEEP_HOME} cannot be written: {error.strerror}. Set CANDLEKEEP_HOME to a folder "
@@ -159,7 +159,7 @@ EMBEDDED_STREAM = not env.str("STREAM_URL", default="")  # in the same Valkey or
 EMBEDDED_SIMULATOR = not (_rest_url or _ws_url)
 # Where processes count together: `up` names a folder to its children; a command that just runs once counts for itself.
 METRICS_DIR: str = env.str("METRICS_DIR", default="")
-METRICS_REFUSAL = share(Path(METRICS_DIR)) if METRICS_DIR else None
+METRICS_REFUSAL = share_counters(Path(METRICS_DIR)) if METRICS_DIR else None
 # Connections the web process keeps; 0 (every other process): one plain connection per thread.
 DATABASE_POOL = _whole("DATABASE_POOL", 0, 0, 64)
 
@@ -192,7 +192,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "corsheaders.middleware.CorsMiddleware",  # early, so that refusals carry its headers too
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "config.monitoring.request_timing.timed",
+    "config.monitoring.request_timing.request_timing",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

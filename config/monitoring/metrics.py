@@ -17,18 +17,18 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from actor_runtime.reset_policy import reason_of
-from config.monitoring.gauges import PARTS, Sample
+from config.monitoring.gauges import GAUGE_READERS, Sample
 from datastore.api.auth.permissions import CHALLENGE, TO_READ, may_read
 from datastore.api.responses.problem import problem_response
 from metering import table
-from metering.sharing import counted
+from metering.sharing import collect_counters
 from metering.table import Figure
 from streaming.errors import StreamError
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 # What a part that is away raises: the page then says which is missing and tells all the rest.
-AWAY = (DatabaseError, RedisError, StreamError, OSError, RuntimeError, ValueError)
+UNAVAILABLE_ERRORS = (DatabaseError, RedisError, StreamError, OSError, RuntimeError, ValueError)
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
@@ -36,33 +36,33 @@ def metrics(request: HttpRequest) -> HttpResponse:
     if not may_read(request):
         return problem_response(401, TO_READ, headers={"WWW-Authenticate": CHALLENGE})
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Page())
+    registry.register(MetricsPage())
     page = generate_latest(registry)
     return HttpResponse(page, content_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"})
 
 
-class Page(Collector):
+class MetricsPage(Collector):
     """All of it, anew for each scrape."""
 
     def collect(self) -> Iterator[Metric]:
         """Yield the counters, then the figures, then which part is missing."""
         failed: dict[str, bool] = {}
         yield from _read("processes", failed, _counters)
-        samples = [sample for part, read in PARTS.items() for sample in _read(part, failed, read)]
+        samples = [sample for part, read in GAUGE_READERS.items() for sample in _read(part, failed, read)]
         samples += [(table.MISSING_PART, (part,), float(missing)) for part, missing in failed.items()]
         yield from _families(samples)
 
 
 def _counters() -> Iterable[Metric]:
     if settings.METRICS_DIR:
-        return counted(Path(settings.METRICS_DIR))
+        return collect_counters(Path(settings.METRICS_DIR))
     return [family for metric in table.COUNTED for family in metric.collect()]  # this process' own
 
 
 def _read(part: str, failed: dict[str, bool], read: Callable[[], Iterable[T]]) -> list[T]:
     try:
         found = list(read())
-    except AWAY as exc:
+    except UNAVAILABLE_ERRORS as exc:
         log.warning("metrics incomplete", part=part, reason=reason_of(exc))
         failed[part] = True
         return []

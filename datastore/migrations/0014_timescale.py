@@ -9,12 +9,12 @@ from typing import Any
 
 from django.db import migrations
 
-from datastore.engines.edition import TURNABLE, Case, standing
+from datastore.engines.edition import CONVERTIBLE, Case, standing
 from datastore.engines.rollups import CannotTurn, turn, turn_back
 
 
 def forwards(apps: Any, schema_editor: Any) -> None:
-    if standing().case in TURNABLE:
+    if standing().case in CONVERTIBLE:
         try:
             turn()
         except CannotTurn:

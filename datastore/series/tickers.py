@@ -15,15 +15,15 @@ from typing import NamedTuple
 
 from django.conf import settings
 
-from datastore.coverage.certificate import FUTURE, HOLE, PROVIDER, Evidence, base_runs
+from datastore.coverage.certificate import FUTURE, MISSING, PROVIDER, Evidence, base_runs
 from datastore.db.queries import fetch_all, snapshot
 from datastore.db.sql_files import statement
 from datastore.reference.provider import CACHE_AGE
-from datastore.timeframes.intervals import SECOND, Interval, union
-from datastore.timeframes.timeframe import HOUR, MINUTE
+from datastore.timeframes.intervals import SECOND_US, Interval, union
+from datastore.timeframes.timeframe import HOUR_S, MINUTE_S
 from streaming.records import Micros
 
-DAY = 1440  # minutes
+MINUTES_PER_DAY = 1440  # minutes
 
 
 class Head(NamedTuple):
@@ -42,11 +42,11 @@ class Head(NamedTuple):
     @property
     def window(self) -> Interval:
         """Return the 24 hours."""
-        opened = self.now // (MINUTE * SECOND) * MINUTE * SECOND
-        return opened - DAY * MINUTE * SECOND, opened + MINUTE * SECOND
+        opened = self.now // (MINUTE_S * SECOND_US) * MINUTE_S * SECOND_US
+        return opened - MINUTES_PER_DAY * MINUTE_S * SECOND_US, opened + MINUTE_S * SECOND_US
 
 
-class Figures(NamedTuple):
+class DayStatistics(NamedTuple):
     """What the 24 hours add up to, decimals as text; None: nothing was traded, or the provider counts no trades."""
 
     open: str | None = None
@@ -76,7 +76,7 @@ class Ticker:
 
     head: Head
     complete: bool
-    figures: Figures
+    figures: DayStatistics
     last: str | None
     last_trade: Micros | None
 
@@ -93,21 +93,21 @@ def read_tickers(ids: Collection[int] | None = None) -> list[Ticker]:
         complete: dict[int, bool] = {}
         parts: list[Part] = []
         for head in heads:
-            runs = base_runs(_evidence(head, spans[head.market_id]), MINUTE, *head.window)
-            complete[head.market_id] = all(run.state != HOLE for run in runs)
+            runs = base_runs(_evidence(head, spans[head.market_id]), MINUTE_S, *head.window)
+            complete[head.market_id] = all(run.state != MISSING for run in runs)
             own = union((run.start, run.stop) for run in runs if run.source != PROVIDER and run.state != FUTURE)
             theirs = union((run.start, run.stop) for run in runs if run.source == PROVIDER)
             parts += [part for span in own for part in _split(head.market_id, span)]
-            parts += [Part(head.market_id, *span, MINUTE, True) for span in theirs]
+            parts += [Part(head.market_id, *span, MINUTE_S, True) for span in theirs]
         figures = _figures(parts)
         last = _last(heads)
     return [_ticker(head, complete[head.market_id], figures, last) for head in heads]
 
 
 def _ticker(
-    head: Head, complete: bool, figures: dict[int, Figures], last: dict[int, tuple[str | None, Micros | None]]
+    head: Head, complete: bool, figures: dict[int, DayStatistics], last: dict[int, tuple[str | None, Micros | None]]
 ) -> Ticker:
-    found = figures.get(head.market_id, Figures())
+    found = figures.get(head.market_id, DayStatistics())
     price, traded = last[head.market_id]
     return Ticker(head, complete, found, found.close or price, traded)
 
@@ -134,23 +134,23 @@ def _evidence(head: Head, spans: Sequence[tuple[int, Micros, Micros]]) -> Eviden
         behind=head.behind,
         cache_age=CACHE_AGE,
         live=union((start, stop) for resolution, start, stop in spans if not resolution),
-        provider={MINUTE: union((start, stop) for resolution, start, stop in spans if resolution)},
+        provider={MINUTE_S: union((start, stop) for resolution, start, stop in spans if resolution)},
     )
 
 
 def _split(market_id: int, span: Interval) -> Iterator[Part]:
     """Yield a stretch of our own as its whole hours and the minutes around them."""
     start, stop = span
-    length = HOUR * SECOND
+    length = HOUR_S * SECOND_US
     first, last = -(-start // length) * length, stop // length * length
     if first >= last:
-        yield Part(market_id, start, stop, MINUTE, False)
+        yield Part(market_id, start, stop, MINUTE_S, False)
         return
-    edges = (start, first, MINUTE), (first, last, HOUR), (last, stop, MINUTE)
+    edges = (start, first, MINUTE_S), (first, last, HOUR_S), (last, stop, MINUTE_S)
     yield from (Part(market_id, low, high, resolution, False) for low, high, resolution in edges if low < high)
 
 
-def _figures(parts: Sequence[Part]) -> dict[int, Figures]:
+def _figures(parts: Sequence[Part]) -> dict[int, DayStatistics]:
     values = {
         "markets": [part.market_id for part in parts],
         "starts": [part.start for part in parts],
@@ -159,7 +159,7 @@ def _figures(parts: Sequence[Part]) -> dict[int, Figures]:
         "provider": [part.provider for part in parts],
     }
     rows = fetch_all(statement("tickers", "figures"), values)
-    return {market_id: Figures(*figures) for market_id, *figures in rows}
+    return {market_id: DayStatistics(*figures) for market_id, *figures in rows}
 
 
 def _last(heads: Sequence[Head]) -> dict[int, tuple[str | None, Micros | None]]:

@@ -39,7 +39,7 @@ class Place:
         return f"{self.partition}:{offset}"
 
 
-def parse(position: str) -> tuple[int, int]:
+def parse_position(position: str) -> tuple[int, int]:
     """Return the partition and offset of a record's position."""
     partition, _, offset = position.partition(":")
     return int(partition), int(offset)

@@ -217,7 +217,7 @@ def test_askers_at_once_share_one_fetch_and_few_of_them_wait(market: Market, coo
         answers = list(pool.map(ask, [2] * 6))
     assert FetchRequest.objects.count() == 1
     assert {status for status, _ in answers} == {202}
-    assert sum(spent >= 2 for _, spent in answers) == wake.THREADS // 4
+    assert sum(spent >= 2 for _, spent in answers) == wake.SERVER_THREADS // 4
 
 
 def post(client: Client, body: Any, token: bool = True, kind: str = "application/json") -> tuple[int, Any]:

@@ -16,7 +16,7 @@ from django.views import defaults
 from rest_framework.exceptions import APIException, Throttled
 
 from datastore.api.errors import BadRequest, NotFound, Problem
-from datastore.backfill.quota import BudgetSpent, until_renewed
+from datastore.backfill.quota import BudgetSpent, time_until_reset
 from streaming.errors import StreamUnavailable
 
 CONTENT_TYPE = "application/problem+json"
@@ -52,21 +52,21 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpRespons
     if isinstance(exc, APIException):
         return problem_response(exc.status_code, _sentence(exc), headers=_headers(exc))
     if isinstance(exc, BudgetSpent):
-        wait = {"Retry-After": str(math.ceil(until_renewed().total_seconds()))}
+        wait = {"Retry-After": str(math.ceil(time_until_reset().total_seconds()))}
         return problem_response(429, f"Nothing was asked for: {exc}.", kind="budget-spent", headers=wait)
     if isinstance(exc, Http404):
         return problem_response(404, "There is nothing at this address.", kind=NotFound.kind)
     if isinstance(exc, SuspiciousOperation):
         return problem_response(400, "The request cannot be read.", kind=BadRequest.kind)
     if isinstance(exc, OperationalError | InterfaceError):
-        return away("database", "database", exc)
+        return unavailable("database", "database", exc)
     if isinstance(exc, StreamUnavailable):
-        return away("stream", "stream of records", exc)
+        return unavailable("stream", "stream of records", exc)
     log.error("request failed", path=context["request"].path, exc_info=exc)
     return problem_response(500, "Candlekeep made a mistake; its log says which.")
 
 
-def away(part: str, name: str, exc: Exception) -> HttpResponse:
+def unavailable(part: str, name: str, exc: Exception) -> HttpResponse:
     """Return 503 with Retry-After: the question was fine, a part of the platform is not there to answer it."""
     log.warning(f"{part} away", reason=str(exc).partition("\n")[0])
     return problem_response(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.http import QueryDict
 from rest_framework.request import Request
 
-from datastore.access.rate_limits import take, taken_ahead
+from datastore.access.rate_limits import take, take_leased
 from datastore.api.auth.throttle import RateLimit, apply, bucket_of
 from datastore.api.errors import BadParameters
 from datastore.api.params.query_params import DEFAULT_ROWS, SeriesQuestion, candles_question
@@ -16,7 +16,7 @@ from datastore.api.params.times import ms, to_ms
 from datastore.api.responses.json_response import pack
 from datastore.api.responses.response_cache import Ready, given_again, look
 from datastore.api.responses.series_body import cursor
-from datastore.datastore_actor import is_awaited
+from datastore.datastore_actor import has_unanswered
 from datastore.series.reader import Series
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class TurnAndLook(RateLimit):
         if name is None:
             return super().allow_request(request, view)
         bucket = bucket_of(request._request)
-        turn = taken_ahead(bucket) if bucket else None
+        turn = take_leased(bucket) if bucket else None
         seen = given_again(symbol, name)
         if seen is None:
             seen, taken = look(symbol, name, None if turn else bucket)
@@ -50,7 +50,7 @@ def _kept(request: Request) -> tuple[str, str | None]:
         question = asked(request)
     except BadParameters:
         return "", None  # the view will say so, once the request is counted
-    if is_awaited(question.market, question.timeframe):
+    if has_unanswered(question.market, question.timeframe):
         return "", None
     return question.market, usual(question)
 

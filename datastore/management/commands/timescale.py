@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from datastore.engines.edition import Case, standing
-from datastore.engines.rollups import CannotTurn, rollups, turn, turn_back
+from datastore.engines.rollups import CannotTurn, database_engine, turn, turn_back
 
 
 class Command(BaseCommand):
@@ -31,7 +31,7 @@ class Command(BaseCommand):
                 found = turn_back() if plain else turn()
             except CannotTurn as exc:
                 raise CommandError(str(exc)) from None
-            rollups().refresh()
-        self.stdout.write(f"{found.told}.")
+            database_engine().refresh()
+        self.stdout.write(f"{found.sentence}.")
         if found.hint:
             self.stdout.write(found.hint)

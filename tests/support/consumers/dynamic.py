@@ -87,7 +87,7 @@ def unread(*numbers: int) -> int:
         subscription.close()
 
 
-def host(hands: Hands | None = None, me: str = "") -> Host:
+def pool_of(hands: Hands | None = None, me: str = "") -> Host:
     """Return a process's host that nobody steps yet."""
     if hands is None:
         return Host(DynamicTopicsWork(), Event(), me=me)
@@ -122,6 +122,6 @@ def all_consuming(count: int) -> Callable[[], bool]:
 
 def member(of: Host, number: int) -> Member:
     """Return the host's member for the numbered topic."""
-    found = of.crew.get(name_of(number))
+    found = of.actors.get(name_of(number))
     assert found is not None
     return found

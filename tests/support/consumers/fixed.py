@@ -33,10 +33,10 @@ def work_until_drained(broker: Broker, seconds: float = 20) -> Runner:
     reader = broker.subscribe(GROUP, [TOPIC])
 
     def idle() -> bool:
-        return runner.shift is not None and str(runner.shift.session.actor.state) == "idle"
+        return runner.loop is not None and str(runner.loop.session.actor.state) == "idle"
 
     until(
-        lambda: runner.shift and runner.shift.session.actor.last_error,
+        lambda: runner.loop and runner.loop.session.actor.last_error,
         lambda: not reader.lag() and idle(),
         seconds,
         step=runner.step,
