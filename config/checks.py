@@ -12,7 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
 from config.networks import is_loopback
-from datastore.engines.edition import BROKEN, TURNABLE, Case, Standing, standing
+from datastore.engines.edition import BROKEN, TURNABLE, Case, TimescaleEdition, timescale_edition
 
 STREAM_SCHEMES = ("redis://", "rediss://", "unix://", "memory://", "kafka://")
 
@@ -141,11 +141,11 @@ def engine(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
     """What the server could do for the trades and does not; asked by `migrate` and `check --database default`."""
     if not databases:
         return []
-    found = standing()
+    found = timescale_edition()
     return [] if found.case in TURNABLE and not turning_was_left_out(connection) else of_engine(found)
 
 
-def of_engine(found: Standing) -> list[CheckMessage]:
+def of_engine(found: TimescaleEdition) -> list[CheckMessage]:
     """Tell what can be done about a database that is not all that it could be."""
     if found.hint is None:
         return []

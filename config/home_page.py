@@ -9,6 +9,6 @@ from django.shortcuts import render
 from config.monitoring.health import provider_identity
 
 
-def front(request: HttpRequest) -> HttpResponse:
+def home_page(request: HttpRequest) -> HttpResponse:
     """Show the addresses worth knowing, and whose prices these are."""
     return render(request, "front.html", {"markets": settings.MARKETS, **provider_identity()})

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from actor_runtime.redaction import BLOT, names_a_secret, without_secrets
+from actor_runtime.redaction import REDACTED, names_a_secret, without_secrets
 
 SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
@@ -75,7 +75,7 @@ def blot_secrets(logger: Any, method: str, event: MutableMapping[str, Any]) -> M
 
 
 def _fields(event: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(key): BLOT if names_a_secret(str(key)) else _blotted(value) for key, value in event.items()}
+    return {str(key): REDACTED if names_a_secret(str(key)) else _blotted(value) for key, value in event.items()}
 
 
 def _blotted(value: Any) -> Any:

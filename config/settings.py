@@ -199,7 +199,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "datastore.api.auth.audit_log.WriteLog",
+    "datastore.api.auth.audit_log.AuditLog",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -228,10 +228,10 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
     # Every view is guarded unless it says otherwise: see docs/api.md, "Keys and limits".
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "datastore.api.auth.permissions.KeySent",
-        "datastore.api.auth.permissions.StaffSession",
+        "datastore.api.auth.permissions.ApiKeyAuthentication",
+        "datastore.api.auth.permissions.StaffSessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["datastore.api.auth.permissions.ReadOrWrite"],
+    "DEFAULT_PERMISSION_CLASSES": ["datastore.api.auth.permissions.ReadOrWritePermission"],
     "DEFAULT_THROTTLE_CLASSES": ["datastore.api.auth.throttle.RateLimit"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "datastore.api.responses.json_response.JsonAlways",

@@ -5,15 +5,15 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path, re_path
 
-from config.home_page import front
+from config.home_page import home_page
 from config.monitoring import health
 from config.monitoring.metrics import metrics
-from datastore.api.views.not_found import Nowhere
+from datastore.api.views.not_found import NotFoundView
 
 urlpatterns = [
-    path("", front),
+    path("", home_page),
     path("api/v1/", include("datastore.api.urls")),
-    re_path("^(udf|binance)(/|$)", Nowhere.as_view()),  # not served yet, which is said in the API's own shape
+    re_path("^(udf|binance)(/|$)", NotFoundView.as_view()),  # not served yet, which is said in the API's own shape
     path("admin/", admin.site.urls),
     path("health/live", health.live),
     path("health/ready", health.ready),

@@ -15,7 +15,7 @@ from streaming.records import Micros
 PARTS = ("poll", "decode", "database", "cache")
 
 
-class BatchMeter:
+class BatchMetrics:
     """The figures of one topic."""
 
     def __init__(self, topic: str) -> None:

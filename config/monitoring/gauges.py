@@ -21,11 +21,11 @@ from datastore.sse.follower_counts import counted_followers
 from datastore.streams import lifecycle, topics
 from ingestion.history.provider_quota import Budget
 from metering import table
-from metering.table import Figure
+from metering.table import MetricDefinition
 from streaming.errors import TopicMissing
 from streaming.topics import CANDLE_DATA, DYNAMIC, TICK_DATA
 
-Sample = tuple[Figure, tuple[str, ...], float]
+Sample = tuple[MetricDefinition, tuple[str, ...], float]
 
 
 def markets() -> Iterator[Sample]:
@@ -36,7 +36,7 @@ def markets() -> Iterator[Sample]:
                 yield figure, (symbol,), age
 
 
-def holes() -> Iterator[Sample]:
+def gaps() -> Iterator[Sample]:
     """Yield the gaps, final ones apart."""
     for symbol, resolution, final, count, seconds in metrics.gaps():
         labels = (symbol, str(resolution), "yes" if final else "no")
@@ -108,7 +108,7 @@ def followers() -> Iterator[Sample]:
 
 PARTS: dict[str, Callable[[], Iterable[Sample]]] = {
     "markets": markets,
-    "gaps": holes,
+    "gaps": gaps,
     "queues": queues,
     "actors": actors,
     "schedules": schedules,

@@ -22,7 +22,7 @@ from datastore.api.auth.permissions import CHALLENGE, TO_READ, may_read
 from datastore.api.responses.problem import problem_response
 from metering import table
 from metering.sharing import counted
-from metering.table import Figure
+from metering.table import MetricDefinition
 from streaming.errors import StreamError
 
 T = TypeVar("T")
@@ -71,7 +71,7 @@ def _read(part: str, failed: dict[str, bool], read: Callable[[], Iterable[T]]) -
 
 
 def _families(samples: Iterable[Sample]) -> Iterator[Metric]:
-    found: dict[Figure, GaugeMetricFamily] = {}
+    found: dict[MetricDefinition, GaugeMetricFamily] = {}
     for figure, labels, value in samples:
         family = found.get(figure)
         if family is None:

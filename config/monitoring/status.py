@@ -14,7 +14,7 @@ from actor_runtime.admin import span
 from actor_runtime.charts import label
 from actor_runtime.manual_reset import actor_models
 from actor_runtime.models import Actor, with_silence
-from datastore.engines.edition import standing
+from datastore.engines.edition import timescale_edition
 from datastore.models import DeadLetter, Market, Stream
 from datastore.reference.provider import current_provider
 from datastore.reference.provider_clock import provider_now
@@ -35,7 +35,7 @@ def overview(width: int | None = None) -> str:
     return "\n".join(
         [
             _provider_line(),
-            f"Database: {standing().told}",
+            f"Database: {timescale_edition().told}",
             *(_cut(line, width) for line in calls_told()),
             "",
             *table(ACTOR_COLUMNS, [row for model in actor_models() for row in actor_rows(model)], width),

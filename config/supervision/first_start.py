@@ -13,7 +13,7 @@ from config.supervision.errors import StartError
 from config.supervision.provider import Identity
 
 if TYPE_CHECKING:
-    from datastore.engines.edition import Standing
+    from datastore.engines.edition import TimescaleEdition
 
 
 def migrate() -> str:
@@ -21,15 +21,15 @@ def migrate() -> str:
 
     Raises StartError where the trades are a hypertable that its server cannot serve.
     """
-    from datastore.engines.edition import standing
+    from datastore.engines.edition import timescale_edition
 
-    refuse_broken(standing())
+    refuse_broken(timescale_edition())
     call_command("migrate", interactive=False, verbosity=0)
-    found = standing()
+    found = timescale_edition()
     return f"{found.told}. {found.hint}" if found.hint else found.told
 
 
-def refuse_broken(found: Standing) -> None:
+def refuse_broken(found: TimescaleEdition) -> None:
     """Raise StartError where trades would be refused or lost."""
     from datastore.engines.edition import BROKEN
 
@@ -46,10 +46,10 @@ def seed_markets(symbols: Sequence[str]) -> None:
 
 def ask_for_newest(symbols: Sequence[str]) -> int:
     """Ask for what is missing of these markets' newest candles; return how many requests are under way for it."""
-    from datastore.backfill.newest import ask_newest
+    from datastore.backfill.newest import request_newest
     from datastore.reference.markets import ensure_markets
 
-    return len(ask_newest(ensure_markets(symbols)))
+    return len(request_newest(ensure_markets(symbols)))
 
 
 def remember(provider: Identity) -> None:

@@ -22,7 +22,7 @@ TOLD_EVERY = 60.0  # seconds
 log = structlog.get_logger(__name__)
 
 
-class LeftAlone(ConnectionError):
+class ValkeyUnavailable(ConnectionError):
     """The cache did not answer a moment ago."""
 
 
@@ -82,7 +82,7 @@ class Script:
     def __call__(self, keys: Sequence[str], *arguments: str | int | float | bytes) -> Any:
         """Run the script with these keys and arguments. Raises RedisError, at once where the cache was just away."""
         if monotonic() < _patience.asked_again:
-            raise LeftAlone("the cache did not answer a moment ago")
+            raise ValkeyUnavailable("the cache did not answer a moment ago")
         try:
             return self._run("EVALSHA", self._name, len(keys), *keys, *arguments)
         except (ConnectionError, TimeoutError) as exc:

@@ -65,7 +65,7 @@ class Bucket(NamedTuple):
         return self.per_minute / 60
 
 
-class Turn(NamedTuple):
+class RateLimitResult(NamedTuple):
     """What came of one request: whether it may go on, how many more may come now, seconds until the next may."""
 
     allowed: bool
@@ -73,7 +73,7 @@ class Turn(NamedTuple):
     wait: float
 
 
-def take(bucket: Bucket) -> Turn | None:
+def take(bucket: Bucket) -> RateLimitResult | None:
     """Take one request from the bucket; None where it is not known, since Valkey does not answer."""
     if turn := taken_ahead(bucket):
         return turn
@@ -88,14 +88,14 @@ def numbers(bucket: Bucket) -> tuple[int, float, int]:
     return bucket.capacity, bucket.per_second, _ahead.wanted(bucket)
 
 
-def turn_of(bucket: Bucket, taken: list[int]) -> Turn:
+def turn_of(bucket: Bucket, taken: list[int]) -> RateLimitResult:
     """Return the turn that the script's `take` gave, and keep what it gave ahead."""
     given, remaining, wait = taken
     _ahead.keep(bucket, given - 1, remaining)
-    return Turn(given > 0, remaining + max(given - 1, 0), wait / 1000)
+    return RateLimitResult(given > 0, remaining + max(given - 1, 0), wait / 1000)
 
 
-def taken_ahead(bucket: Bucket) -> Turn | None:
+def taken_ahead(bucket: Bucket) -> RateLimitResult | None:
     """Return a turn that was taken from the bucket before, None where none is left."""
     return _ahead.take(bucket)
 
@@ -120,7 +120,7 @@ class _Ahead:
         self._leases: dict[str, _Lease] = {}
         self._lock = Lock()
 
-    def take(self, bucket: Bucket) -> Turn | None:
+    def take(self, bucket: Bucket) -> RateLimitResult | None:
         now = monotonic()
         with self._lock:
             lease = self._lease(bucket)
@@ -131,7 +131,7 @@ class _Ahead:
             if lease.left < 1 or now >= lease.until:
                 return None
             lease.left -= 1
-            return Turn(True, lease.remaining + lease.left, 0.0)
+            return RateLimitResult(True, lease.remaining + lease.left, 0.0)
 
     def wanted(self, bucket: Bucket) -> int:
         return max(1, min(self._lease(bucket).before // 4, MOST_AHEAD))

@@ -15,7 +15,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from actor_runtime.admin import ActorAdmin
-from datastore.admin.read_only import LookOnly, cell, exact
+from datastore.admin.read_only import ReadOnlyAdmin, cell, exact
 from datastore.dead_letters import NotReplayable, replay
 from datastore.models import (
     Candle,
@@ -88,7 +88,7 @@ TABLES = (
 
 
 @admin.register(Market)
-class MarketAdmin(LookOnly):
+class MarketAdmin(ReadOnlyAdmin):
     """Markets, each with its newest rows."""
 
     list_display = ["symbol", "followed", "version", exact("watermark"), exact("live_stop"), exact("ticks_from")]
@@ -106,7 +106,7 @@ class MarketAdmin(LookOnly):
 
 
 @admin.register(Pair)
-class PairAdmin(LookOnly):
+class PairAdmin(ReadOnlyAdmin):
     """The provider's list: what may be asked for."""
 
     list_display = ["symbol", "provider_exchange", "provider_base", "provider_quote", "active", exact("seen_at")]
@@ -115,7 +115,7 @@ class PairAdmin(LookOnly):
 
 
 @admin.register(GapRepair)
-class GapRepairAdmin(LookOnly):
+class GapRepairAdmin(ReadOnlyAdmin):
     """Holes and what is done about them."""
 
     list_display = ["market", "resolution", exact("start"), exact("stop"), "reason", "attempts", "next_try", "final"]
@@ -124,7 +124,7 @@ class GapRepairAdmin(LookOnly):
 
 
 @admin.register(CoverageChange)
-class CoverageChangeAdmin(LookOnly):
+class CoverageChangeAdmin(ReadOnlyAdmin):
     """Stretches whose certificate changed, by the version that shows it."""
 
     list_display = ["market", "version", "what", "resolution", exact("start"), exact("stop")]
@@ -133,7 +133,7 @@ class CoverageChangeAdmin(LookOnly):
 
 
 @admin.register(FetchRequest)
-class FetchRequestAdmin(LookOnly):
+class FetchRequestAdmin(ReadOnlyAdmin):
     """What the provider is asked for, from the queue to the database."""
 
     list_display = [
@@ -155,7 +155,7 @@ class FetchRequestAdmin(LookOnly):
 
 
 @admin.register(DeadLetter)
-class DeadLetterAdmin(LookOnly):
+class DeadLetterAdmin(ReadOnlyAdmin):
     """Records that could not be stored."""
 
     list_display = [exact("created_at"), "topic", "market", "reason", "position", exact("replayed_at")]
@@ -190,7 +190,7 @@ class DeadLetterAdmin(LookOnly):
 
 
 @admin.register(Reconciliation)
-class ReconciliationAdmin(LookOnly):
+class ReconciliationAdmin(ReadOnlyAdmin):
     """Spans that were held against the provider's candles; `manage.py verify` lists what was not the same."""
 
     list_display = ["market", exact("start"), exact("stop"), "compared", "different", "note", exact("created_at")]
@@ -199,7 +199,7 @@ class ReconciliationAdmin(LookOnly):
 
 
 @admin.register(CandleDifference)
-class CandleDifferenceAdmin(LookOnly):
+class CandleDifferenceAdmin(ReadOnlyAdmin):
     """Candles that were not the provider's, both sides as text."""
 
     list_display = ["market", exact("open_time"), "ours", "theirs"]
@@ -213,7 +213,7 @@ class CandleDifferenceAdmin(LookOnly):
 
 
 @admin.register(Feed)
-class FeedAdmin(LookOnly):
+class FeedAdmin(ReadOnlyAdmin):
     """Connections and how far they are acknowledged."""
 
     list_display = ["feed", *map(exact, ("connected", "acknowledged_until", "behind_since", "drained_at"))]
@@ -221,7 +221,7 @@ class FeedAdmin(LookOnly):
 
 
 @admin.register(ProviderClock)
-class ProviderClockAdmin(LookOnly):
+class ProviderClockAdmin(ReadOnlyAdmin):
     """Whose data this is, and how its clock stands to ours."""
 
     list_display = ["provider", "simulated", "clock_offset", exact("floor"), exact("measured_at")]

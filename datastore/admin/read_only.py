@@ -27,7 +27,7 @@ def exact(field: str) -> Any:
     return shown
 
 
-class LookOnly(admin.ModelAdmin[Any]):
+class ReadOnlyAdmin(admin.ModelAdmin[Any]):
     """Rows that only the platform writes: an edit by hand would break what the certificate claims."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from datastore.admin.read_only import LookOnly, cell, exact
+from datastore.admin.read_only import ReadOnlyAdmin, cell, exact
 from datastore.models import DynamicTopic, Stream
 from datastore.streams import lifecycle
 from datastore.streams.steps import Step, steps_of, topic_steps
@@ -40,7 +40,7 @@ def _newest(steps: Sequence[Step]) -> str:
 
 
 @admin.register(Stream)
-class StreamAdmin(LookOnly):
+class StreamAdmin(ReadOnlyAdmin):
     """What applications follow, and until when."""
 
     list_display = ["id", "market", "timeframe", "state", "newest_step", "topic", exact("lease_until"), "attempts"]
@@ -81,7 +81,7 @@ class StreamAdmin(LookOnly):
 
 
 @admin.register(DynamicTopic)
-class DynamicTopicAdmin(LookOnly):
+class DynamicTopicAdmin(ReadOnlyAdmin):
     """Topics made at run time: who has done what, the newest first."""
 
     list_display = ["name", "market", "state", "newest_step", exact("requested_at"), exact("live_at"), "error"]

@@ -15,7 +15,7 @@ SUBSCRIBED_AGAIN = "subscribed again"
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class FeedSequence:
     """Where a feed stands in a market; no span is open while start is None."""
 
     last_n: int = 0
@@ -45,17 +45,17 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Advance:
+class Applied:
     """The new position, every span touched on the way, and the openings whose replay may prove a bridge."""
 
-    position: Position
+    position: FeedSequence
     spans: tuple[Span, ...] = ()
     openings: tuple[FeedOpened, ...] = ()
 
 
 @dataclass(slots=True)
 class _Walk:
-    at: Position
+    at: FeedSequence
     stop: Micros | None  # of the open span; the position takes it over at the span's end or the walk's
     spans: dict[Micros, Span] = field(default_factory=dict)
     openings: list[FeedOpened] = field(default_factory=list)
@@ -123,7 +123,7 @@ class _Walk:
         self.begin(max(record.start, record.until, record.seen or 0))
 
 
-def advance(position: Position, records: Iterable[LiveRecord | Refused]) -> Advance:
+def apply(position: FeedSequence, records: Iterable[LiveRecord | Refused]) -> Applied:
     """Follow one feed's records of one market, in the order of the stream; numbers already seen are skipped."""
     walk = _Walk(position, position.stop)
     last_n = position.last_n
@@ -138,4 +138,4 @@ def advance(position: Position, records: Iterable[LiveRecord | Refused]) -> Adva
         if type(record) is not Trade:
             walk.take(record)
     walk.keep()
-    return Advance(replace(walk.at, last_n=last_n), tuple(walk.spans.values()), tuple(walk.openings))
+    return Applied(replace(walk.at, last_n=last_n), tuple(walk.spans.values()), tuple(walk.openings))

@@ -17,7 +17,7 @@ Key = tuple[str, str]  # market's symbol, feed
 
 
 @dataclass(slots=True)
-class Prepared:
+class LiveBatch:
     """A batch as the write wants it; `columns` name a market by its place in `symbols`, from 1."""
 
     records: Sequence[LiveRecord]
@@ -33,12 +33,12 @@ class Prepared:
         return known and all(earliest >= oldest[symbol] for symbol, earliest in self.earliest.items())
 
 
-def prepare(records: Sequence[LiveRecord], oldest: Mapping[str, Micros] | None = None) -> Prepared:
+def split_batch(records: Sequence[LiveRecord], oldest: Mapping[str, Micros] | None = None) -> LiveBatch:
     """Take a batch apart, in its order.
 
     oldest: by known market, the time before which trades are refused; None: not known yet, all are taken.
     """
-    ready = Prepared(records)
+    ready = LiveBatch(records)
     numbers: dict[str, str] = {}
     markets: list[str] = []
     trades: list[Trade] = []

@@ -17,8 +17,8 @@ from typing import Any
 from django.conf import settings
 
 from datastore.db.queries import fetch_all, fetch_beside, fetch_value
-from datastore.ingest.feed_sequence import Advance, Position, Span, advance
-from datastore.ingest.live_batch import Key, Prepared, prepare
+from datastore.ingest.feed_sequence import Applied, FeedSequence, Span, apply
+from datastore.ingest.live_batch import Key, LiveBatch, split_batch
 from datastore.ingest.trade_columns import EARLIEST
 from datastore.models import Market
 from datastore.timeframes.utc_days import pieces
@@ -61,20 +61,20 @@ class _Home:
     oldest: Micros  # trades before could not be made into whole minutes any more
 
 
-def store_live(batch: Sequence[LiveRecord] | Prepared, meanwhile: Callable[[], None] | None = None) -> StoreResult:
+def store_live(batch: Sequence[LiveRecord] | LiveBatch, meanwhile: Callable[[], None] | None = None) -> StoreResult:
     """Store records of any markets, in the order of the stream; call it inside transaction.atomic().
 
     meanwhile: called once while the server makes the candles; it must not use this connection.
     """
-    ready = batch if isinstance(batch, Prepared) else prepare(batch)
+    ready = batch if isinstance(batch, LiveBatch) else split_batch(batch)
     homes, positions = _lock(set(ready.feeds))
     oldest = {symbol: home.oldest for symbol, home in homes.items()}
     if not ready.fits(oldest):
-        ready = prepare(ready.records, oldest)
-    steps: dict[Key, Advance] = {}
+        ready = split_batch(ready.records, oldest)
+    steps: dict[Key, Applied] = {}
 
     def beside() -> None:
-        steps.update({key: advance(positions[key], of_feed) for key, of_feed in ready.feeds.items()})
+        steps.update({key: apply(positions[key], of_feed) for key, of_feed in ready.feeds.items()})
         if meanwhile is not None:
             meanwhile()
 
@@ -103,21 +103,21 @@ def digest(market: Market) -> str:
     return str(fetch_value("select digest(%s)", [market.pk]))
 
 
-def _lock(keys: set[Key]) -> tuple[dict[str, _Home], dict[Key, Position]]:
+def _lock(keys: set[Key]) -> tuple[dict[str, _Home], dict[Key, FeedSequence]]:
     if not keys:
         return {}, {}
     symbols, feeds = zip(*keys, strict=True)
     homes: dict[str, _Home] = {}
-    positions: dict[Key, Position] = {}
+    positions: dict[Key, FeedSequence] = {}
     retention = timedelta(days=settings.TICK_RETENTION_DAYS)
     rows = fetch_all(LOCK, [sorted(set(symbols)), list(symbols), list(feeds), retention])
     for symbol, market_id, oldest, feed, last_n, *rest in rows:
         homes[symbol] = _Home(market_id, EARLIEST if oldest is None else oldest)
-        positions[symbol, feed] = Position() if last_n is None else Position(last_n, *rest)
+        positions[symbol, feed] = FeedSequence() if last_n is None else FeedSequence(last_n, *rest)
     return homes, positions
 
 
-def _ingest(ready: Prepared, homes: dict[str, _Home], beside: Callable[[], None]) -> dict[int, tuple[int, bool]]:
+def _ingest(ready: LiveBatch, homes: dict[str, _Home], beside: Callable[[], None]) -> dict[int, tuple[int, bool]]:
     """Store the trades, and call beside() meanwhile; return (how many were new, whether a candle changed) by market."""
     if not ready.symbols:
         beside()
@@ -146,8 +146,8 @@ def _bridges(market_id: int, openings: Sequence[FeedOpened]) -> dict[Micros, Mic
 
 def _settle(
     homes: dict[str, _Home],
-    positions: dict[Key, Position],
-    steps: dict[Key, Advance],
+    positions: dict[Key, FeedSequence],
+    steps: dict[Key, Applied],
     bridges: dict[Key, dict[Micros, Micros | None]],
     added: dict[int, tuple[int, bool]],
 ) -> list[MarketChange]:
@@ -170,7 +170,7 @@ def _settle(
     ]
 
 
-def _position_row(at: Position, before: Position, known: dict[Micros, Micros | None]) -> dict[str, Any]:
+def _position_row(at: FeedSequence, before: FeedSequence, known: dict[Micros, Micros | None]) -> dict[str, Any]:
     waiting = at.start is not None and at.stop is None
     bridge = known.get(at.start, before.bridge if at.start == before.start else None) if waiting and at.start else None
     return {
@@ -187,7 +187,7 @@ def _span_row(span: Span) -> dict[str, Any]:
     return {"start": span.start, "stop": span.stop, "reason": span.reason}
 
 
-def _with_bridges(spans: Sequence[Span], before: Position, known: dict[Micros, Micros | None]) -> list[Span]:
+def _with_bridges(spans: Sequence[Span], before: FeedSequence, known: dict[Micros, Micros | None]) -> list[Span]:
     """Return the spans and, in front of each that has just begun, its bridge.
 
     Only now: its start was set a second ahead, so until the span holds, a claim up to there was not yet true.

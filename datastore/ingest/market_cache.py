@@ -20,7 +20,7 @@ from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.ingest.live_write import MarketChange
 from datastore.models import Market
-from datastore.reference.markets import kept
+from datastore.reference.markets import feed_markets
 
 CHANGES = "ck:changes"
 LIFETIME = 3600  # seconds; a market that trades is written far more often
@@ -53,7 +53,7 @@ return raised
 """
 
 
-class Standing(NamedTuple):
+class CachedHead(NamedTuple):
     """What a reader compares; times in ms of the provider's clock."""
 
     series: str
@@ -98,14 +98,14 @@ def confirm() -> int:
     return _write("standing", _kept_ids()) if first else 0
 
 
-def standing(market: Market) -> Standing:
+def cached_head(market: Market) -> CachedHead:
     """Return what the database holds of a market now."""
     ((_, *facts, _),) = _read("standing", [market.pk])
-    return Standing(*facts)
+    return CachedHead(*facts)
 
 
 def _kept_ids() -> list[int]:
-    return list(kept().order_by().values_list("pk", flat=True))
+    return list(feed_markets().order_by().values_list("pk", flat=True))
 
 
 def _read(name: str, ids: list[int]) -> list[Any]:

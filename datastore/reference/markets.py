@@ -67,18 +67,18 @@ def unfollow(market: Market) -> bool:
     with transaction.atomic():
         locked = Market.objects.select_for_update(no_key=True).get(pk=market.pk)
         left = Market.objects.filter(pk=market.pk, followed=True).update(followed=False)
-        if not kept().filter(pk=market.pk).exists():
-            forget_holes(locked)
+        if not feed_markets().filter(pk=market.pk).exists():
+            forget_gaps(locked)
     return bool(left)
 
 
-def kept() -> QuerySet[Market]:
+def feed_markets() -> QuerySet[Market]:
     """Return the markets whose feed is taken and whose holes are repaired: followed, or with an alive topic."""
     streamed = DynamicTopic.objects.filter(state__in=DynamicTopic.ALIVE).order_by().values("market")
     return Market.objects.filter(Q(followed=True) | Q(pk__in=streamed))
 
 
-def forget_holes(market: Market) -> None:
+def forget_gaps(market: Market) -> None:
     """Forget the holes of a market that is not kept any more, the final ones aside; `market` was read under its lock.
 
     Nobody repairs them now, so a reader's question fetches them again.

@@ -26,7 +26,7 @@ from streaming.records import Micros
 DAY = 1440  # minutes
 
 
-class Head(NamedTuple):
+class TickerHead(NamedTuple):
     """What is known of one market; times in microseconds."""
 
     market_id: int
@@ -74,7 +74,7 @@ class Part(NamedTuple):
 class Ticker:
     """One market; complete: every whole minute of the 24 hours is proven, or at least not known to be missing."""
 
-    head: Head
+    head: TickerHead
     complete: bool
     figures: Figures
     last: str | None
@@ -86,7 +86,7 @@ def read_tickers(ids: Collection[int] | None = None) -> list[Ticker]:
     with snapshot():
         stale = timedelta(seconds=settings.STALE_AFTER)
         asked = {"ids": None if ids is None else list(ids), "stale": stale}
-        heads = [Head(*row) for row in fetch_all(statement("tickers", "heads"), asked)]
+        heads = [TickerHead(*row) for row in fetch_all(statement("tickers", "heads"), asked)]
         if not heads:
             return []
         spans = _spans(heads)
@@ -105,14 +105,14 @@ def read_tickers(ids: Collection[int] | None = None) -> list[Ticker]:
 
 
 def _ticker(
-    head: Head, complete: bool, figures: dict[int, Figures], last: dict[int, tuple[str | None, Micros | None]]
+    head: TickerHead, complete: bool, figures: dict[int, Figures], last: dict[int, tuple[str | None, Micros | None]]
 ) -> Ticker:
     found = figures.get(head.market_id, Figures())
     price, traded = last[head.market_id]
     return Ticker(head, complete, found, found.close or price, traded)
 
 
-def _spans(heads: Sequence[Head]) -> dict[int, list[tuple[int, Micros, Micros]]]:
+def _spans(heads: Sequence[TickerHead]) -> dict[int, list[tuple[int, Micros, Micros]]]:
     """Return (resolution, start, stop) of what is proven, by market."""
     windows = [head.window for head in heads]
     values = {
@@ -126,7 +126,7 @@ def _spans(heads: Sequence[Head]) -> dict[int, list[tuple[int, Micros, Micros]]]
     return found
 
 
-def _evidence(head: Head, spans: Sequence[tuple[int, Micros, Micros]]) -> Evidence:
+def _evidence(head: TickerHead, spans: Sequence[tuple[int, Micros, Micros]]) -> Evidence:
     return Evidence(
         now=head.now,
         watermark=head.watermark,
@@ -162,6 +162,6 @@ def _figures(parts: Sequence[Part]) -> dict[int, Figures]:
     return {market_id: Figures(*figures) for market_id, *figures in rows}
 
 
-def _last(heads: Sequence[Head]) -> dict[int, tuple[str | None, Micros | None]]:
+def _last(heads: Sequence[TickerHead]) -> dict[int, tuple[str | None, Micros | None]]:
     rows = fetch_all(statement("tickers", "last"), {"ids": [head.market_id for head in heads]})
     return {market_id: (price, traded) for market_id, price, traded in rows}

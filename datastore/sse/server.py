@@ -58,10 +58,10 @@ HEAD = {
 log = structlog.get_logger(__name__)
 
 
-class Line(H11Protocol):
+class AbortableConnection(H11Protocol):
     """A connection that can be cut: closing would wait for what a reader does not take."""
 
-    open: dict[Any, Line] = {}  # by the reader's address
+    open: dict[Any, AbortableConnection] = {}  # by the reader's address
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Note the connection."""
@@ -108,7 +108,7 @@ class Follow:
         cursor = last or ticket.cursor
         good = age is Age.FRESH or (age is Age.OLD and last and await self._hub.may_still_read(ticket))
         if not good:
-            await led_back(request, ticket, cursor)(scope, receive, send)
+            await redirect_for_ticket(request, ticket, cursor)(scope, receive, send)
         elif len(self._hub) >= MOST:
             await full(request, ticket)(scope, receive, send)
         else:
@@ -122,7 +122,7 @@ class Follow:
             follower = follower_of(ticket, cursor)
             gone = asyncio.create_task(_gone(receive))
             gone.add_done_callback(lambda _: follower.close())
-            self._hub.join(follower, partial(Line.cut, request.scope["client"]))
+            self._hub.join(follower, partial(AbortableConnection.cut, request.scope["client"]))
             try:
                 await self._send_all(follower, send)
             finally:
@@ -169,7 +169,7 @@ def make_server(hub: Hub) -> StreamServer:
     """Return the server; run it with a socket of listening()."""
     config = Config(
         application(hub),
-        http=Line,
+        http=AbortableConnection,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -207,7 +207,7 @@ def follower_of(ticket: Ticket, cursor: str | None) -> Follower:
     return Follower(ticket, place, NOT_OURS if cursor and place is None else None)
 
 
-def led_back(request: Request, ticket: Ticket, cursor: str | None) -> Response:
+def redirect_for_ticket(request: Request, ticket: Ticket, cursor: str | None) -> Response:
     """Send whoever's ticket has run out for another one."""
     where = ticket.again + (f"&cursor={quote(cursor)}" if cursor else "")
     return Response(None, 307, {"Location": where, "Cache-Control": "no-store", **cors(request, ticket)})

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from datastore.models import Market
 from datastore.quality.reconciliation import Figures, compare, next_span
-from datastore.reference.markets import kept
+from datastore.reference.markets import feed_markets
 from datastore.reference.provider import not_ours
 from datastore.timeframes.intervals import SECOND, micros_of, moment
 from datastore.timeframes.timeframe import MINUTE
@@ -37,7 +37,7 @@ def reconcile(stop: Event) -> None:
     budget = Budget()
     client = RestClient(settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY)
     try:
-        for market in kept().order_by("id"):
+        for market in feed_markets().order_by("id"):
             with structlog.contextvars.bound_contextvars(market=market.symbol):
                 if reason := _reconcile(market, client, budget, stop):
                     log.warning("reconciliation waits", reason=reason)

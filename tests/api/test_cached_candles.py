@@ -139,7 +139,7 @@ def test_an_answer_of_an_earlier_minute_is_made_anew(client: Client, live: Live)
 
 def test_an_answer_read_earlier_never_replaces_a_later_one(client: Client, live: Live) -> None:
     close_of(client)
-    early, _ = response_cache.look(SYMBOL, "1m:8:0:string:none")
+    early, _ = response_cache.lookup(SYMBOL, "1m:8:0:string:none")
     assert early and early.hit
     old = read_series(Market.objects.get(symbol=SYMBOL), "1m", limit=8)
     live.trade("101")
@@ -237,11 +237,11 @@ def test_a_cache_that_hangs_is_left_alone_and_the_database_answers(
     with own_valkey.frozen():
         live.trade("101")
         assert close_of(client) == "101"
-        assert response_cache.look(SYMBOL, "1m:8:0:string:none") == (None, None), "it is not asked again at once"
+        assert response_cache.lookup(SYMBOL, "1m:8:0:string:none") == (None, None), "it is not asked again at once"
     lua_scripts.forget_troubles()
     market_cache.write_all()
     assert close_of(client) == "101"
-    assert response_cache.look(SYMBOL, "1m:8:0:string:none")[0]
+    assert response_cache.lookup(SYMBOL, "1m:8:0:string:none")[0]
 
 
 def test_the_cursor_of_a_ready_answer_names_what_it_shows(client: Client, live: Live) -> None:

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from datastore.dead_letters import Letter, bury_all
+from datastore.dead_letters import DeadLetterRecord, store_dead_letters
 from datastore.models import DeadLetter
 from streaming.broker_factory import connect
 from streaming.memory import MemoryBroker
@@ -35,7 +35,7 @@ def staff(db: None) -> Client:
 
 
 def bury(topic: str, market: str | None, reason: str, raw: bytes, position: str = "") -> None:
-    bury_all([Letter(topic, market, reason, raw, position)])
+    store_dead_letters([DeadLetterRecord(topic, market, reason, raw, position)])
 
 
 def published() -> list[tuple[str, bytes]]:
