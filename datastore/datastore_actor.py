@@ -22,15 +22,15 @@ from datastore.backfill import fetch_queue
 from datastore.backfill.quota import BudgetSpent, Spend
 from datastore.db.queries import fetch_value
 from datastore.models import DatastoreRequest, FetchRequest, Market
-from datastore.requests.fetchable import fetchable_spans, provider_away
+from datastore.requests.fetchable import fetchable_spans, provider_unavailable
 from datastore.requests.missing import MissingSpan, missing_spans
 from datastore.requests.wake import wait_until
 from datastore.series.reader import Series
 
 State = DatastoreRequest.State
 READER = FetchRequest.Purpose.READER
-ANSWER_KEPT = timedelta(hours=1)
-ROW_KEPT = timedelta(days=1)
+ANSWER_LIFETIME = timedelta(hours=1)
+ROW_LIFETIME = timedelta(days=1)
 # Questions that went away before their answer came; another process's are ended by requests/{id} or by time.
 _unanswered: set[tuple[str, str]] = set()
 
@@ -75,7 +75,7 @@ def answer(
         except BudgetSpent as exc:
             refusal = str(exc)
     if kept is not None:
-        refusal = refusal or provider_away(kept)
+        refusal = refusal or provider_unavailable(kept)
         return _awaited(Answer(series, kept, refusal), kept, read, reach, 0 if refusal else wait)
     if lacks and refusal is None:
         series = _queried(request, read)  # it came between reading and asking
@@ -126,7 +126,7 @@ def _requested(
     return _ask(request, market, lacks, READER, spend)
 
 
-def order(
+def request_spans(
     market: Market, timeframe: str, lacks: Sequence[MissingSpan], purpose: int, spend: Spend | None = None
 ) -> DatastoreRequest | None:
     """Ask for spans without reading them, as a backfill does; return the request that waits, None where all is there.
@@ -216,7 +216,7 @@ def _end(name: str) -> bool:
             request.returning_since = timezone.now()
             request.data_fetched()
         else:
-            request.reset_at = timezone.now() + ANSWER_KEPT
+            request.reset_at = timezone.now() + ANSWER_LIFETIME
             request.data_fetch_failed(reason=failed.error or "the fetch failed", by=failed.worker)
     return True
 
@@ -226,7 +226,7 @@ def active_fetches(request: DatastoreRequest) -> list[FetchRequest]:
     return list(FetchRequest.objects.filter(pk__in=request.fetches, state__in=fetch_queue.ACTIVE).order_by("id"))
 
 
-def settle(names: Sequence[str], by: str) -> None:
+def end_answered(names: Sequence[str], by: str) -> None:
     """End requests whose answer has been given: RETURN_DATA_SUCCESS, or RESET where they had failed."""
     for name in names:
         with suppress(DatastoreRequest.DoesNotExist), DatastoreRequest.locked(name) as request:
@@ -239,7 +239,7 @@ def settle(names: Sequence[str], by: str) -> None:
             request.retired_at = timezone.now()
 
 
-def is_awaited(symbol: str, timeframe: str) -> bool:
+def has_unanswered(symbol: str, timeframe: str) -> bool:
     """Tell whether a request of this process waits for somebody to be answered about this series."""
     return (symbol, timeframe) in _unanswered
 
@@ -251,19 +251,19 @@ def _settle_unanswered(series: Series) -> None:
         return
     rows = DatastoreRequest.objects.filter(market=key[0], timeframe=key[1], retired_at=None)
     over = rows.filter(state__in=[State.RETURNING_DATA, State.ERROR], start__lt=series.stop, stop__gt=series.start)
-    settle(list(over.values_list("name", flat=True)), by="its reader was answered")
+    end_answered(list(over.values_list("name", flat=True)), by="its reader was answered")
     if not rows.exclude(state=State.IDLE).exists():
         _unanswered.discard(key)
 
 
 def expire_requests() -> int:
     """End answers that nobody came for within an hour, forget requests a day old; return how many were ended."""
-    late = timezone.now() - ANSWER_KEPT
+    late = timezone.now() - ANSWER_LIFETIME
     overdue = DatastoreRequest.objects.filter(
         Q(state=State.RETURNING_DATA, returning_since__lte=late) | Q(state=State.ERROR, reset_at__lte=timezone.now())
     )
     ended = sum(_expire(name) for name in overdue.values_list("name", flat=True))
-    DatastoreRequest.objects.filter(state=State.IDLE, created_at__lte=timezone.now() - ROW_KEPT).delete()
+    DatastoreRequest.objects.filter(state=State.IDLE, created_at__lte=timezone.now() - ROW_LIFETIME).delete()
     return ended
 
 

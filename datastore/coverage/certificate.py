@@ -20,7 +20,7 @@ from streaming.records import Micros
 LIVE, PROVIDER, MERGED, PENDING, OPEN = "live", "provider", "merged", "pending", "open"
 PARTIAL, GAP = "partial", "gap"
 # Never shown: a hole is a gap where it has no row and partial where it has one; the future is pending.
-HOLE, FUTURE = "hole", "future"
+MISSING, FUTURE = "hole", "future"
 PROVEN = frozenset({LIVE, PROVIDER, MERGED})
 FINER = {HOUR: MINUTE, DAY: HOUR}
 
@@ -156,19 +156,19 @@ def _before(evidence: Evidence, resolution: int, start: Micros, stop: Micros) ->
     provider = evidence.provider_buckets(resolution, start, stop)
     proven = evidence.proven_buckets(resolution, start, stop)
     rest = subtract([(start, stop)] if start < stop else [], proven)
-    due = clip([(awaited_from(evidence, resolution), stop)], start, stop) if start < stop else []
+    due = clip([(first_not_final(evidence, resolution), stop)], start, stop) if start < stop else []
     holes = subtract(rest, due)
     runs = [Run(*part, LIVE, LIVE, True) for part in live]
     runs += [Run(*part, PROVIDER, PROVIDER, True) for part in provider]
     runs += [Run(*part, MERGED, MERGED, True) for part in subtract(subtract(proven, live), provider)]
-    runs += [Run(*part, HOLE, PARTIAL, True) for part in holes]
+    runs += [Run(*part, MISSING, PARTIAL, True) for part in holes]
     why = NOT_FINAL if evidence.known else NO_TIME
     for part in subtract(rest, holes):
         runs += [Run(*place, PENDING, source, False, why) for place, source in _sources(evidence, resolution, part)]
     return sorted(runs, key=lambda run: run.start)
 
 
-def awaited_from(evidence: Evidence, resolution: int) -> Micros:
+def first_not_final(evidence: Evidence, resolution: int) -> Micros:
     """Return the start of the first bucket that the provider cannot have answered for finally."""
     if not evidence.known:
         return 0
@@ -232,7 +232,7 @@ def _made_of(parts: Sequence[Run], start: Micros, stop: Micros) -> Run:
         return replace(parts[0], start=start, stop=stop)
     states = {part.state for part in begun}
     sources = {part.source for part in begun}
-    state = next((state for state in (HOLE, PENDING, OPEN, MERGED) if state in states), None)
+    state = next((state for state in (MISSING, PENDING, OPEN, MERGED) if state in states), None)
     source = sources.pop() if len(sources) == 1 else PARTIAL if PARTIAL in sources else MERGED
     why = next((part.why for part in begun if part.state == state and part.why), None)
     closed = len(begun) == len(parts) and all(part.closed for part in begun)

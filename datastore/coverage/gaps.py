@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from datastore.coverage.certificate import HOLE, Evidence, Run, awaited_from, runs_of
+from datastore.coverage.certificate import MISSING, Evidence, Run, first_not_final, runs_of
 from datastore.coverage.facts import evidence_of, facts_of, head_of
 from datastore.coverage.feed_progress import acknowledged_until
 from datastore.coverage.segments import NO_ROWS, Ended, Segment, segments_of
@@ -71,7 +71,7 @@ def unfilled(request: FetchRequest) -> list[Interval]:
 
 
 def _ahead(market: Market, evidence: Evidence, resolution: int) -> list[Interval]:
-    floor, final = BASE[resolution].floor, awaited_from(evidence, resolution)
+    floor, final = BASE[resolution].floor, first_not_final(evidence, resolution)
     if evidence.watermark is None or (known := micros_of(floor(moment(evidence.watermark)))) >= final:
         return []
     # What is acknowledged and not stored yet comes by itself, and reaches no further.
@@ -89,4 +89,4 @@ def _known(market: Market, resolution: int, start: datetime, stop: datetime) -> 
 def _holes(evidence: Evidence, resolution: int, start: datetime, stop: datetime) -> list[Run]:
     """Return the holes that time cannot fill any more: an hour that is not over may hold one and is not lost yet."""
     runs = runs_of(evidence, BASE[resolution], micros_of(start), micros_of(stop))
-    return [run for run in runs if run.state == HOLE and run.closed]
+    return [run for run in runs if run.state == MISSING and run.closed]

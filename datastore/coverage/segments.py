@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from datastore.coverage.certificate import FUTURE, GAP, HOLE, PARTIAL, PENDING, PROVEN, Run
+from datastore.coverage.certificate import FUTURE, GAP, MISSING, PARTIAL, PENDING, PROVEN, Run
 from datastore.timeframes.intervals import Interval, end_of, micros_of, moment
 from datastore.timeframes.timeframe import Timeframe
 from streaming.records import Micros
 
 NEVER_BEGAN, STALE = "before the feed began", "feed stale"
-MS = 1000  # microseconds
+MICROS_PER_MS = 1000  # microseconds
 
 Repair = tuple[Micros, Micros, dict[str, Any]]
 
@@ -95,7 +95,7 @@ def _joined(runs: Sequence[Run], frame: Timeframe, rows: Sequence[Rows]) -> list
     for run, held in zip(runs, rows, strict=True):
         state = PENDING if run.state == FUTURE else run.state
         whole = _Stretch(run.start, run.stop, state, run.why, held.count)
-        for part in _split(run, frame, held.opens) if run.state == HOLE else [whole]:
+        for part in _split(run, frame, held.opens) if run.state == MISSING else [whole]:
             last = joined[-1] if joined else None
             if last and (last.state, last.why) == (part.state, part.why):
                 last.stop, last.rows = part.stop, last.rows + part.rows
@@ -107,7 +107,7 @@ def _joined(runs: Sequence[Run], frame: Timeframe, rows: Sequence[Rows]) -> list
 def _split(run: Run, frame: Timeframe, opens: Sequence[int]) -> Iterator[_Stretch]:
     """Cut a hole into partial buckets, which have a row, and the gaps between them."""
     at = run.start
-    for row in (ms * MS for ms in opens):
+    for row in (ms * MICROS_PER_MS for ms in opens):
         if at < row:
             yield _Stretch(at, row, GAP, None)
         at = micros_of(frame.after(moment(row)))

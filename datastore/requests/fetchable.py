@@ -61,7 +61,7 @@ def coordinator_runs() -> bool:
     return bool(rows.filter(retired_at=None, silence__lte=STALE_AFTER).exists())
 
 
-def provider_away(request: DatastoreRequest) -> str | None:
+def provider_unavailable(request: DatastoreRequest) -> str | None:
     """Return why the provider is left alone for now, None where it is not: then its answer is worth waiting for."""
     own = FetchRequest.objects.filter(pk__in=request.fetches)
     # Where another market's answer fell short the provider is there all the same.

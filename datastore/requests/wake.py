@@ -12,9 +12,9 @@ from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
 CHANNEL = "ck:requests"
-LOOK = 0.2  # seconds: how soon an end is seen whose sign was lost
-THREADS = settings.DATABASE_POOL or 8  # the web process has a connection for each of its threads
-_places = BoundedSemaphore(max(THREADS // 4, 1))
+POLL_S = 0.2  # seconds: how soon an end is seen whose sign was lost
+SERVER_THREADS = settings.DATABASE_POOL or 8  # the web process has a connection for each of its threads
+_places = BoundedSemaphore(max(SERVER_THREADS // 4, 1))
 log = structlog.get_logger(__name__)
 
 
@@ -28,7 +28,7 @@ def wait_until(done: Callable[[], bool], seconds: float) -> bool:
     try:
         end = monotonic() + seconds
         while not (over := done()) and (left := end - monotonic()) > 0:
-            bell.wait(min(left, LOOK))
+            bell.wait(min(left, POLL_S))
         return over
     finally:
         bell.close()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from datastore.coverage.certificate import HOLE, Run
+from datastore.coverage.certificate import MISSING, Run
 from datastore.coverage.facts import Facts
 from datastore.coverage.segments import Rows
 from datastore.db.queries import snapshot
@@ -18,7 +18,7 @@ from datastore.series.stored_rows import rows_of
 from datastore.timeframes.intervals import micros_of, moment
 from datastore.timeframes.timeframe import TIMEFRAMES, Timeframe
 
-PART = 10_000  # buckets
+PART_BUCKETS = 10_000  # buckets
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +92,18 @@ class Export:
 
 def _slices(runs: Sequence[Run], frame: Timeframe) -> Iterator[list[Run]]:
     """Cut the runs into parts of whole buckets."""
-    bound, some = micros_of(frame.after(moment(runs[0].start), PART)), []
+    bound, some = micros_of(frame.after(moment(runs[0].start), PART_BUCKETS)), []
     for run in runs:
         while run.stop > bound:
             if run.start < bound:
                 some.append(replace(run, stop=bound))
                 run = replace(run, start=bound)
             yield some
-            some, bound = [], micros_of(frame.after(moment(bound), PART))
+            some, bound = [], micros_of(frame.after(moment(bound), PART_BUCKETS))
         some.append(run)
     yield some
 
 
 def _without_text(run: Run, held: Rows) -> Rows:
     """Return what the certificate needs: a year of rows is not kept."""
-    return Rows(held.count, held.opens if run.state == HOLE else (), "")
+    return Rows(held.count, held.opens if run.state == MISSING else (), "")

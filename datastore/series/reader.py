@@ -34,7 +34,7 @@ __all__ = ["Row", "Segment", "Series", "read_series", "snapshot"]
 Row = tuple[int, str | None, str | None, str | None, str | None, str | None, str | None, int | None, str, bool, int]
 
 DEFAULT_BUCKETS = 500
-LONGEST = timedelta(days=31)  # of a bucket whose length varies
+MONTH = timedelta(days=31)  # of a bucket whose length varies
 TRIES = 5  # stored rows that the series does not show are this rare
 
 
@@ -148,7 +148,7 @@ def _facts(market: Market, frame: Timeframe, start: datetime | None, stop: datet
         high = max(high, frame.after(low))
     if low is not None and limit is not None:
         high = min(high, frame.after(low, limit)) if high else frame.after(low, limit)
-    length = timedelta(seconds=frame.seconds) or LONGEST
+    length = timedelta(seconds=frame.seconds) or MONTH
     return facts_of(market, frame.base, low, high, length * ((limit or DEFAULT_BUCKETS) + 2))
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 
-from datastore.coverage.certificate import FUTURE, HOLE, PROVIDER, Evidence, base_runs
+from datastore.coverage.certificate import FUTURE, MISSING, PROVIDER, Evidence, base_runs
 from datastore.db.queries import fetch_all, snapshot
 from datastore.db.sql_files import statement
 from datastore.reference.provider import CACHE_AGE
@@ -23,7 +23,7 @@ from datastore.timeframes.intervals import SECOND, Interval, union
 from datastore.timeframes.timeframe import HOUR, MINUTE
 from streaming.records import Micros
 
-DAY = 1440  # minutes
+MINUTES_PER_DAY = 1440  # minutes
 
 
 class TickerHead(NamedTuple):
@@ -43,10 +43,10 @@ class TickerHead(NamedTuple):
     def window(self) -> Interval:
         """Return the 24 hours."""
         opened = self.now // (MINUTE * SECOND) * MINUTE * SECOND
-        return opened - DAY * MINUTE * SECOND, opened + MINUTE * SECOND
+        return opened - MINUTES_PER_DAY * MINUTE * SECOND, opened + MINUTE * SECOND
 
 
-class Figures(NamedTuple):
+class DayStatistics(NamedTuple):
     """What the 24 hours add up to, decimals as text; None: nothing was traded, or the provider counts no trades."""
 
     open: str | None = None
@@ -76,7 +76,7 @@ class Ticker:
 
     head: TickerHead
     complete: bool
-    figures: Figures
+    figures: DayStatistics
     last: str | None
     last_trade: Micros | None
 
@@ -94,7 +94,7 @@ def read_tickers(ids: Collection[int] | None = None) -> list[Ticker]:
         parts: list[Part] = []
         for head in heads:
             runs = base_runs(_evidence(head, spans[head.market_id]), MINUTE, *head.window)
-            complete[head.market_id] = all(run.state != HOLE for run in runs)
+            complete[head.market_id] = all(run.state != MISSING for run in runs)
             own = union((run.start, run.stop) for run in runs if run.source != PROVIDER and run.state != FUTURE)
             theirs = union((run.start, run.stop) for run in runs if run.source == PROVIDER)
             parts += [part for span in own for part in _split(head.market_id, span)]
@@ -105,9 +105,12 @@ def read_tickers(ids: Collection[int] | None = None) -> list[Ticker]:
 
 
 def _ticker(
-    head: TickerHead, complete: bool, figures: dict[int, Figures], last: dict[int, tuple[str | None, Micros | None]]
+    head: TickerHead,
+    complete: bool,
+    figures: dict[int, DayStatistics],
+    last: dict[int, tuple[str | None, Micros | None]],
 ) -> Ticker:
-    found = figures.get(head.market_id, Figures())
+    found = figures.get(head.market_id, DayStatistics())
     price, traded = last[head.market_id]
     return Ticker(head, complete, found, found.close or price, traded)
 
@@ -150,7 +153,7 @@ def _split(market_id: int, span: Interval) -> Iterator[Part]:
     yield from (Part(market_id, low, high, resolution, False) for low, high, resolution in edges if low < high)
 
 
-def _figures(parts: Sequence[Part]) -> dict[int, Figures]:
+def _figures(parts: Sequence[Part]) -> dict[int, DayStatistics]:
     values = {
         "markets": [part.market_id for part in parts],
         "starts": [part.start for part in parts],
@@ -159,7 +162,7 @@ def _figures(parts: Sequence[Part]) -> dict[int, Figures]:
         "provider": [part.provider for part in parts],
     }
     rows = fetch_all(statement("tickers", "figures"), values)
-    return {market_id: Figures(*figures) for market_id, *figures in rows}
+    return {market_id: DayStatistics(*figures) for market_id, *figures in rows}
 
 
 def _last(heads: Sequence[TickerHead]) -> dict[int, tuple[str | None, Micros | None]]:

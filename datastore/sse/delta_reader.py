@@ -18,14 +18,14 @@ import msgspec
 
 from datastore.api.params.times import ms
 from datastore.api.responses.series_body import COLUMNS, head_json, segment_json
-from datastore.coverage.certificate import HOLE, Run, runs_of
+from datastore.coverage.certificate import MISSING, Run, runs_of
 from datastore.coverage.facts import Facts, MarketHead, facts_of, head_of
 from datastore.coverage.segments import NO_ROWS, Segment, segments_of
 from datastore.db.queries import fetch_all, snapshot
 from datastore.db.sql_files import statement
 from datastore.models import CoverageChange, Market
 from datastore.reference.provider import CACHE_AGE
-from datastore.series.reader import LONGEST, read_series
+from datastore.series.reader import MONTH, read_series
 from datastore.series.row_format import EXACT
 from datastore.series.stored_rows import rows_of
 from datastore.sse.cursor import BEHIND, MOST, Cursor, Moment, refusal
@@ -207,7 +207,7 @@ def _segments(market: Market, frame: Timeframe, facts: Facts, start: datetime, s
     found = []
     for run in runs_of(evidence, frame, micros_of(start), micros_of(stop)):
         # Only a hole's rows count: what has become proven may be a year of them.
-        (rows,) = rows_of(market, frame, [run], evidence, EXACT) if run.state == HOLE else [NO_ROWS]
+        (rows,) = rows_of(market, frame, [run], evidence, EXACT) if run.state == MISSING else [NO_ROWS]
         found += segments_of([run], frame, [rows], evidence.live, facts.ended, facts.repairs)
     return found
 
@@ -223,7 +223,7 @@ def _run_at(runs: Sequence[Run], open_ms: int) -> Run:
 
 
 def _length(frame: Timeframe) -> int:
-    return (timedelta(seconds=frame.seconds) or LONGEST) // timedelta(milliseconds=1)
+    return (timedelta(seconds=frame.seconds) or MONTH) // timedelta(milliseconds=1)
 
 
 def _floor(frame: Timeframe, at_ms: int) -> datetime:

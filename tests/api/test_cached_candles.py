@@ -54,8 +54,8 @@ def live(market: Market) -> Live:
 @pytest.fixture(autouse=True)
 def each_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each answer of a test be looked for; those given again are the last test's affair."""
-    monkeypatch.setattr(response_cache, "AGAIN", 0.0)
-    response_cache.forget_given()
+    monkeypatch.setattr(response_cache, "REUSE_S", 0.0)
+    response_cache.forget_recent()
 
 
 def hash_of(key: str) -> dict[str, str]:
@@ -114,7 +114,7 @@ def test_while_one_makes_the_newer_answer_others_get_the_one_before_but_not_for_
     before = body_of(client, ADDRESS)
     assert before["candles"][-1][4] == "100"
     assert before["version"] == int(hash_of(ANSWER)["version"]) < int(hash_of(key_of(SYMBOL))["version"])
-    ago(ANSWER, "read", response_cache.LAGGING)
+    ago(ANSWER, "read", response_cache.MAX_LAG_US)
     assert close_of(client) == "101"
 
 
@@ -122,7 +122,7 @@ def test_a_version_that_nobody_confirms_is_looked_up_and_the_answer_still_given(
     client: Client, live: Live, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     close_of(client)
-    ago(key_of(SYMBOL), "confirmed", response_cache.CONFIRMED)
+    ago(key_of(SYMBOL), "confirmed", response_cache.CONFIRMATION_LIFETIME_US)
     with django_assert_num_queries(2):  # the market, and what is known of it
         assert close_of(client) == "100"
     live.trade("101")
@@ -190,7 +190,7 @@ def test_one_confirmation_serves_all_processes(live: Live, django_assert_num_que
 
 
 def test_answers_never_fill_the_memory(client: Client, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(response_cache, "KEPT", 3)
+    monkeypatch.setattr(response_cache, "MAX_ANSWERS", 3)
     for limit in range(1, 7):
         body_of(client, f"/api/v1/candles?market={SYMBOL}&timeframe=1m&limit={limit}")
     stored = get_redis_connection("default")
@@ -265,7 +265,7 @@ def test_what_was_given_a_moment_ago_is_given_again_without_the_cache(
     client: Client, live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr(response_cache, "AGAIN", 0.02)
+    monkeypatch.setattr(response_cache, "REUSE_S", 0.02)
     monkeypatch.setattr(response_cache, "monotonic", lambda: now)
     close_of(client)
     first = body_of(client, ADDRESS)

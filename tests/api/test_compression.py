@@ -9,7 +9,7 @@ import zstandard
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
 
-from datastore.api.responses.compression import LEAST, PACK, compress, preferred
+from datastore.api.responses.compression import MIN_BYTES, PACK, compress, preferred
 from datastore.models import Market
 from tests.support.api.rows import SYMBOL, Feed, at, store
 
@@ -82,22 +82,22 @@ def test_what_the_asker_has_already_is_not_packed(client: Client, ten_minutes: M
 
 
 def test_a_problem_is_not_packed(client: Client, ten_minutes: Market) -> None:
-    refused = client.get(f"{ADDRESS}&{'x' * LEAST}=1", headers={"Accept-Encoding": "zstd"})
+    refused = client.get(f"{ADDRESS}&{'x' * MIN_BYTES}=1", headers={"Accept-Encoding": "zstd"})
     assert (refused.status_code, refused["Content-Type"]) == (400, "application/problem+json")
     assert "Content-Encoding" not in refused
 
 
 def test_nothing_is_packed_twice_and_nothing_short_at_all() -> None:
     request = RequestFactory().get("/", headers={"Accept-Encoding": "gzip, zstd"})
-    again = HttpResponse(b"x" * LEAST, content_type="application/json", headers={"Content-Encoding": "br"})
-    short = HttpResponse(b"x" * (LEAST - 1), content_type="application/json")
-    picture = HttpResponse(b"x" * LEAST, content_type="image/png")
+    again = HttpResponse(b"x" * MIN_BYTES, content_type="application/json", headers={"Content-Encoding": "br"})
+    short = HttpResponse(b"x" * (MIN_BYTES - 1), content_type="application/json")
+    picture = HttpResponse(b"x" * MIN_BYTES, content_type="image/png")
     for response in (again, short, picture):
         before = response.content
         assert compress(request, response).content == before
-    long = HttpResponse(b"x" * LEAST, content_type="application/json")
+    long = HttpResponse(b"x" * MIN_BYTES, content_type="application/json")
     assert compress(request, long)["Content-Encoding"] == "zstd"
-    assert "Content-Encoding" in compress(request, long) and len(UNPACK["zstd"](long.content)) == LEAST
+    assert "Content-Encoding" in compress(request, long) and len(UNPACK["zstd"](long.content)) == MIN_BYTES
 
 
 def test_head_names_the_encoding_without_a_body(client: Client, ten_minutes: Market) -> None:

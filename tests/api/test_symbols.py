@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from datastore.api.params.symbols import ambiguous, market_text, meant, near_names
+from datastore.api.params.symbols import ambiguous, market_text, matching_symbols, near_names
 
 KNOWN = ["coinbase:BTC-USD", "coinbase:ETH-USD", "kraken:BTC-USD", "kraken:BTC-EUR", "x:AB-CUSD", "x:ABC-USD"]
 
@@ -20,7 +20,7 @@ KNOWN = ["coinbase:BTC-USD", "coinbase:ETH-USD", "kraken:BTC-USD", "kraken:BTC-E
     ],
 )
 def test_a_spelling_that_means_one_market_is_understood(asked: str, symbol: str) -> None:
-    assert meant(asked, KNOWN) == [symbol]
+    assert matching_symbols(asked, KNOWN) == [symbol]
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_a_spelling_that_means_one_market_is_understood(asked: str, symbol: str)
     [("BTC/USD", ["coinbase:BTC-USD", "kraken:BTC-USD"]), ("X:ABCUSD", ["x:AB-CUSD", "x:ABC-USD"])],
 )
 def test_a_spelling_that_means_several_markets_means_them_all(asked: str, choices: list[str]) -> None:
-    assert meant(asked, KNOWN) == choices
+    assert matching_symbols(asked, KNOWN) == choices
 
 
 def test_a_complaint_names_no_more_choices_than_one_can_read() -> None:
@@ -54,7 +54,7 @@ def test_near_names_are_other_pairs_there_and_the_pair_elsewhere_in_turn() -> No
 
 
 def test_a_name_unlike_all_others_has_no_near_one() -> None:
-    assert near_names("zzzz", KNOWN) == meant("zzzz", KNOWN) == []
+    assert near_names("zzzz", KNOWN) == matching_symbols("zzzz", KNOWN) == []
 
 
 @pytest.mark.parametrize("text", ["a" * 101, "BTC\x00USD", "BTC\nUSD"])

@@ -217,7 +217,7 @@ def test_askers_at_once_share_one_fetch_and_few_of_them_wait(market: Market, coo
         answers = list(pool.map(ask, [2] * 6))
     assert FetchRequest.objects.count() == 1
     assert {status for status, _ in answers} == {202}
-    assert sum(spent >= 2 for _, spent in answers) == wake.THREADS // 4
+    assert sum(spent >= 2 for _, spent in answers) == wake.SERVER_THREADS // 4
 
 
 def post(client: Client, body: Any, token: bool = True, kind: str = "application/json") -> tuple[int, Any]:
@@ -284,7 +284,7 @@ def test_a_backfill_in_another_form_than_json_is_415(staff: Client, market: Mark
     assert post(staff, "--x--", kind="multipart/form-data; boundary=x")[0] == 415
 
 
-@pytest.mark.parametrize("after", ["to_fetch", "provider_away"])
+@pytest.mark.parametrize("after", ["fetchable_spans", "provider_unavailable"])
 def test_what_comes_between_reading_and_asking_is_in_the_answer(
     client: Client, market: Market, coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch, after: str
 ) -> None:

@@ -110,12 +110,12 @@ def is_staff(request: HttpRequest) -> bool:
     return user is not None and user.is_active and bool(getattr(user, "is_staff", False))
 
 
-def asker(request: Request) -> str:
+def requester(request: Request) -> str:
     """Return who writes, for logs: `key NAME` or `user NAME`."""
     return str(request.META.get(ASKER, "nobody"))
 
 
-def spending(request: HttpRequest) -> Spend:
+def spend_quota(request: HttpRequest) -> Spend:
     """Return what takes the provider's pages from the budget of this request's key, else of its address.
 
     The session is looked at only when there is something to fetch: staff have no budget.

@@ -132,7 +132,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             200: _ok("OneMarket", "It was followed already.", ("Location",)),
             201: _ok("OneMarket", "It is followed from now on.", ("Location",)),
         },
-        body=query_params.FOLLOW,
+        body=query_params.NEW_MARKET,
         required=ONE_MARKET,
         refusals=(404,),
     ),
@@ -150,7 +150,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "Streams",
         "What is followed at run time, the newest first",
         {200: _ok("Streams")},
-        query=stream_query.LISTED,
+        query=stream_query.STREAMS,
         refusals=(404,),
     ),
     ("streams", "POST"): Operation(
@@ -161,7 +161,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             200: _ok("OneStream", "It was live already; its lease is renewed.", ("Location",)),
             202: _ok("OneStream", "It is being made; `Location` tells how far.", ("Location",)),
         },
-        body=stream_query.NEW,
+        body=stream_query.NEW_STREAM,
         required=ONE_SERIES,
         refusals=(404, 409),
         details="The same market and timeframe are the same stream while it lives: asking again renews its lease.",
@@ -193,7 +193,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "Operations",
         "Records that could not be stored, the newest first",
         {200: _ok("DeadLetters")},
-        query=query_params.LETTERS,
+        query=query_params.DEAD_LETTERS,
     ),
     (SHOWN, "GET"): Operation(
         "deadLetter", "Operations", "One record with all its bytes", {200: _ok("DeadLetter")}, refusals=(404,)

@@ -27,7 +27,7 @@ from datastore.api.params.query_params import (
     parse_wait,
     topic_text,
 )
-from datastore.api.params.symbols import MAX_LENGTH, market_text
+from datastore.api.params.symbols import MAX_SYMBOL_LENGTH, market_text
 from datastore.api.params.times import ACCEPTED, EARLIEST, LATEST, parse_instant, to_ms
 from streaming.topics import LEGAL_NAME
 
@@ -69,7 +69,7 @@ PARSED: dict[Parser, Schema] = {
             {"type": "string", "format": "date"},
         ]
     },
-    market_text: {"type": "string", "minLength": 1, "maxLength": MAX_LENGTH},
+    market_text: {"type": "string", "minLength": 1, "maxLength": MAX_SYMBOL_LENGTH},
     parse_markets: {"type": "string", "minLength": 1},
     parse_timeframe: TIMEFRAME,
     parse_flag: choice(FLAGS),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from datastore.api.errors import BadParameters, UnknownMarket
-from datastore.api.params.symbols import ambiguous, meant, near_names
+from datastore.api.params.symbols import ambiguous, matching_symbols, near_names
 from datastore.api.params.times import to_ms
 from datastore.models import Market
 from datastore.reference import pairs
@@ -24,7 +24,7 @@ def find_market(asked: str) -> Market:
 
 
 def _meant(asked: str) -> str:
-    symbols = meant(asked, pairs.spelled(asked))
+    symbols = matching_symbols(asked, pairs.spelled(asked))
     if len(symbols) > 1 and len(followed := _followed(symbols)) == 1:
         symbols = followed  # a name without its exchange means the market that is kept here, where that is only one
     if len(symbols) > 1:

@@ -26,7 +26,7 @@ DEFAULT_ROWS = 500
 DEFAULT_WAIT = 10.0  # seconds
 MAX_WAIT = 30
 MAX_MARKETS = 500  # of one call
-DEFAULT_LETTERS, MAX_LETTERS = 50, 500
+DEFAULT_DEAD_LETTERS, MAX_DEAD_LETTERS = 50, 500
 FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 Query = Mapping[str, Sequence[str]]
@@ -116,14 +116,14 @@ BACKFILL: dict[str, Parser] = {
     "from": parse_instant,
     "to": parse_instant,
 }
-LETTERS: dict[str, Parser] = {
+DEAD_LETTERS: dict[str, Parser] = {
     "topic": topic_text,
     "market": market_text,
-    "limit": partial(parse_limit, most=MAX_LETTERS),
+    "limit": partial(parse_limit, most=MAX_DEAD_LETTERS),
     "cursor": str,
 }
 TRADES: dict[str, Parser] = {"market": market_text, **RANGE, "cursor": str}
-FOLLOW: dict[str, Parser] = {"market": market_text}
+NEW_MARKET: dict[str, Parser] = {"market": market_text}
 TICKERS: dict[str, Parser] = {"markets": parse_markets}
 SCHEMA: dict[str, Parser] = {"format": OneOf(("json", "yaml"))}
 ONE_MARKET, ONE_SERIES, ONE_SPAN = ("market",), ("market", "timeframe"), ("market", "timeframe", "from")  # required
@@ -176,7 +176,7 @@ class TradesQuestion:
 
 
 @dataclass(frozen=True, slots=True)
-class LettersQuestion:
+class DeadLettersQuestion:
     """Dead letters of one topic, one market, or all; the cursor names the last one already read."""
 
     topic: str | None
@@ -229,16 +229,16 @@ def trades_question(query: Query) -> TradesQuestion:
     )
 
 
-def letters_question(query: Query) -> LettersQuestion:
+def dead_letters_question(query: Query) -> DeadLettersQuestion:
     """Return what GET dead-letters asks for."""
-    values = read(query, LETTERS)
-    limit = values.get("limit", DEFAULT_LETTERS)
-    return LettersQuestion(values.get("topic"), values.get("market"), limit, values.get("cursor"))
+    values = read(query, DEAD_LETTERS)
+    limit = values.get("limit", DEFAULT_DEAD_LETTERS)
+    return DeadLettersQuestion(values.get("topic"), values.get("market"), limit, values.get("cursor"))
 
 
 def market_question(query: Query) -> str:
     """Return the market that POST markets names."""
-    market: str = read(query, FOLLOW, required=ONE_MARKET)["market"]
+    market: str = read(query, NEW_MARKET, required=ONE_MARKET)["market"]
     return market
 
 

@@ -11,8 +11,8 @@ from datastore.api.params.symbols import market_text
 from datastore.models import Stream
 
 DEFAULT_STREAMS, MAX_STREAMS_SHOWN = 100, 500
-NEW: dict[str, Parser] = {"market": market_text, "timeframe": parse_timeframe}
-LISTED: dict[str, Parser] = {
+NEW_STREAM: dict[str, Parser] = {"market": market_text, "timeframe": parse_timeframe}
+STREAMS: dict[str, Parser] = {
     "state": OneOf(tuple(Stream.State.values)),
     "market": market_text,
     "limit": partial(parse_limit, most=MAX_STREAMS_SHOWN),
@@ -40,7 +40,7 @@ class StreamsQuestion:
 
 def stream_question(query: Query) -> tuple[str, str]:
     """Return the market and timeframe that POST streams names."""
-    values = read(query, NEW, required=("market", "timeframe"))
+    values = read(query, NEW_STREAM, required=("market", "timeframe"))
     return values["market"], values["timeframe"]
 
 
@@ -52,6 +52,6 @@ def events_question(query: Query) -> EventsQuestion:
 
 def streams_question(query: Query) -> StreamsQuestion:
     """Return which streams GET streams asks for."""
-    values = read(query, LISTED)
+    values = read(query, STREAMS)
     limit = values.get("limit", DEFAULT_STREAMS)
     return StreamsQuestion(values.get("state"), values.get("market"), limit, values.get("cursor"))

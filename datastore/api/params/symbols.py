@@ -6,19 +6,19 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from itertools import zip_longest
 
-MAX_LENGTH = 100
-NEAR_NAMES = 5
-CHOICES = 20  # that are named where a name means several
+MAX_SYMBOL_LENGTH = 100
+MAX_NEAR_NAMES = 5
+MAX_NAMED_CHOICES = 20  # that are named where a name means several
 
 
 def market_text(text: str) -> str:
     """Return text as it may be looked up; raise ValueError with a sentence where no market is spelled so."""
-    if len(text) > MAX_LENGTH or not text.isprintable():
+    if len(text) > MAX_SYMBOL_LENGTH or not text.isprintable():
         raise ValueError("is no market's name. Accepted: exchange:BASE-QUOTE, for example coinbase:BTC-USD.")
     return text
 
 
-def meant(asked: str, known: Iterable[str]) -> list[str]:
+def matching_symbols(asked: str, known: Iterable[str]) -> list[str]:
     """Return the known symbols that asked spells, by name."""
     wanted = asked.upper().replace("/", "-")
     return sorted(symbol for symbol in known if wanted in _spellings(symbol))
@@ -26,9 +26,9 @@ def meant(asked: str, known: Iterable[str]) -> list[str]:
 
 def ambiguous(symbols: Sequence[str]) -> str:
     """Return the complaint about a name that spells several markets."""
-    more = len(symbols) - CHOICES
+    more = len(symbols) - MAX_NAMED_CHOICES
     rest = f" and {more} more" if more > 0 else ""
-    return f"is ambiguous. It could be: {', '.join(symbols[:CHOICES])}{rest}."
+    return f"is ambiguous. It could be: {', '.join(symbols[:MAX_NAMED_CHOICES])}{rest}."
 
 
 def near_names(asked: str, symbols: Iterable[str]) -> list[str]:
@@ -44,9 +44,9 @@ def near_names(asked: str, symbols: Iterable[str]) -> list[str]:
     known = sorted(owners)
     # By the whole name and by the pair alone, in turn: the exchange may be what is wrong.
     names = dict.fromkeys([wanted, wanted.rpartition(":")[2]])
-    matches = [get_close_matches(name, known, n=4 * NEAR_NAMES, cutoff=0.6) for name in names]
+    matches = [get_close_matches(name, known, n=4 * MAX_NEAR_NAMES, cutoff=0.6) for name in names]
     in_turn = [match for turn in zip_longest(*matches) for match in turn if match]
-    return list(dict.fromkeys(symbol for match in in_turn for symbol in owners[match]))[:NEAR_NAMES]
+    return list(dict.fromkeys(symbol for match in in_turn for symbol in owners[match]))[:MAX_NEAR_NAMES]
 
 
 def _spellings(symbol: str) -> set[str]:

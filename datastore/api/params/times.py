@@ -48,7 +48,7 @@ def to_ms(instant: datetime) -> int:
     return (instant - EPOCH) // timedelta(milliseconds=1)
 
 
-def askable(instant: datetime) -> int:
+def clamped_ms(instant: datetime) -> int:
     """Return milliseconds that parse_instant() takes: of a bucket's edge beyond them, what is in the same bucket."""
     return min(max(to_ms(instant), to_ms(EARLIEST)), to_ms(LATEST) - 1)
 

@@ -17,7 +17,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
-LEAST = 1024  # bytes: below, the headers cost more than is saved
+MIN_BYTES = 1024  # bytes: below, the headers cost more than is saved
 ZSTD, GZIP = "zstd", "gzip"
 ZSTD_LEVEL, GZIP_LEVEL = 1, 1  # candles grow no smaller by higher ones, only by gzip's at five times the time
 GZIP_WINDOW = 16 + zlib.MAX_WBITS  # 16: with gzip's header and checksum
@@ -73,7 +73,7 @@ def _worth_it(response: HttpResponse) -> bool:
     if not getattr(response, "is_rendered", True):
         return False
     kind = response.headers.get("Content-Type", "")
-    return kind.startswith(COMPRESSIBLE) and len(response.content) >= LEAST
+    return kind.startswith(COMPRESSIBLE) and len(response.content) >= MIN_BYTES
 
 
 def _zstd(content: bytes) -> bytes:

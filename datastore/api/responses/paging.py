@@ -15,13 +15,13 @@ from datastore.api.responses.json_response import pack, unpack
 Row = TypeVar("Row", bound=Model)
 
 
-class Place(NamedTuple):
+class PagePosition(NamedTuple):
     """A place in a list: behind the row of this id."""
 
     id: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
-def place_of(cursor: str, shape: Any) -> Any:
+def position_of(cursor: str, shape: Any) -> Any:
     """Return the place that a cursor names, as shape (a tuple type). Raises BadParameters."""
     try:
         return unpack(cursor, shape)
@@ -32,7 +32,7 @@ def place_of(cursor: str, shape: Any) -> Any:
 def newest_first(rows: QuerySet[Row], cursor: str | None, limit: int) -> list[Row]:
     """Return a page of rows and, where there is one, the next row. Raises BadParameters."""
     ordered = rows.order_by("-id")
-    behind = ordered if cursor is None else ordered.filter(pk__lt=place_of(cursor, Place).id)
+    behind = ordered if cursor is None else ordered.filter(pk__lt=position_of(cursor, PagePosition).id)
     return list(behind[: limit + 1])
 
 

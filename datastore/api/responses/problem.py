@@ -59,14 +59,14 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpRespons
     if isinstance(exc, SuspiciousOperation):
         return problem_response(400, "The request cannot be read.", kind=BadRequest.kind)
     if isinstance(exc, OperationalError | InterfaceError):
-        return away("database", "database", exc)
+        return unavailable("database", "database", exc)
     if isinstance(exc, StreamUnavailable):
-        return away("stream", "stream of records", exc)
+        return unavailable("stream", "stream of records", exc)
     log.error("request failed", path=context["request"].path, exc_info=exc)
     return problem_response(500, "Candlekeep made a mistake; its log says which.")
 
 
-def away(part: str, name: str, exc: Exception) -> HttpResponse:
+def unavailable(part: str, name: str, exc: Exception) -> HttpResponse:
     """Return 503 with Retry-After: the question was fine, a part of the platform is not there to answer it."""
     log.warning(f"{part} away", reason=str(exc).partition("\n")[0])
     return problem_response(

@@ -27,12 +27,14 @@ from datastore.models import Market
 from datastore.series.reader import Series
 from datastore.timeframes.intervals import micros_of
 
-CONFIRMED = 1_950_000  # microseconds that a version is believed after its confirmation
-AGAIN = 0.02  # seconds for which a process gives an answer again without a look: with the above, it is 2 s old at most
-MAKING = 250  # milliseconds that one reader has to make a newer answer while others get the one before
-LAGGING = 1_000_000  # microseconds: how old that one may be
-KEPT, LIFETIME = 256, 120_000  # answers at most, and milliseconds each
-LARGEST = 256 * 1024  # bytes of an answer worth keeping
+CONFIRMATION_LIFETIME_US = 1_950_000  # microseconds that a version is believed after its confirmation
+REUSE_S = (
+    0.02  # seconds for which a process gives an answer again without a look: with the above, it is 2 s old at most
+)
+REFRESH_LOCK_MS = 250  # milliseconds that one reader has to make a newer answer while others get the one before
+MAX_LAG_US = 1_000_000  # microseconds: how old that one may be
+MAX_ANSWERS, ANSWER_LIFETIME_MS = 256, 120_000  # answers at most, and milliseconds each
+MAX_ANSWER_BYTES = 256 * 1024  # bytes of an answer worth keeping
 MINUTE = 60_000
 HIT, UNCONFIRMED = b"hit", b"unconfirmed"
 
@@ -143,7 +145,7 @@ def lookup(
     """
     seen = _seen.get((symbol, question))
     keys = [key_of(symbol), _key(symbol, question)]
-    values: list[Any] = [CONFIRMED, MAKING, LAGGING, seen.name if seen else b""]
+    values: list[Any] = [CONFIRMATION_LIFETIME_US, REFRESH_LOCK_MS, MAX_LAG_US, seen.name if seen else b""]
     if bucket:
         keys.append(bucket.key)
         values += numbers(bucket)
@@ -162,24 +164,24 @@ def recent(symbol: str, question: str) -> CacheLookup | None:
     """Return the answer that was given a moment ago, with its time gone on; None where there is none so young."""
     at, ready = _given.get((symbol, question), (0.0, None))
     age = monotonic() - at
-    if ready is None or age >= AGAIN:
+    if ready is None or age >= REUSE_S:
         return None
     return CacheLookup(b"", CacheHit(ready.kept, ready.watermark, ready.now + int(age * 1000)))
 
 
-def forget_given() -> None:
+def forget_recent() -> None:
     """Look for every answer anew."""
     _given.clear()
 
 
 def keep(look: CacheLookup, question: str, series: Series, etag: str, parts: Sequence[bytes]) -> None:
     """Keep an answer that was read after the look. A cache that is away costs the next reader a read, no more."""
-    if sum(map(len, parts)) > LARGEST:
+    if sum(map(len, parts)) > MAX_ANSWER_BYTES:
         return
     watermark = "" if series.watermark is None else micros_of(series.watermark) // 1000
     shown = (series.series_id, series.version, watermark, micros_of(series.server_time) // 1000)
     try:
-        _KEEP((_key(series.market, question),), LIFETIME, *shown, look.clock, etag, *parts, KEPT)
+        _KEEP((_key(series.market, question),), ANSWER_LIFETIME_MS, *shown, look.clock, etag, *parts, MAX_ANSWERS)
     except RedisError:
         return
 
@@ -205,7 +207,7 @@ def _remember(symbol: str, question: str, name: bytes, parts: Sequence[bytes]) -
     """Keep the parts in this process; the answers it got first make room."""
     series, version, watermark, now, etag, *text = parts
     kept = CachedAnswer(series.decode(), int(version), _whole(watermark), int(now), name, etag.decode(), *text)
-    if (symbol, question) not in _seen and len(_seen) >= KEPT:
+    if (symbol, question) not in _seen and len(_seen) >= MAX_ANSWERS:
         oldest = next(iter(_seen))
         _seen.pop(oldest, None)
         _given.pop(oldest, None)

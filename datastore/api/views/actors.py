@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from actor_runtime.errors import NotInError
 from actor_runtime.manual_reset import actor_models, reset
 from actor_runtime.models import Actor, TransitionLog
-from datastore.api.auth.permissions import asker
+from datastore.api.auth.permissions import requester
 from datastore.api.errors import Conflict, NotFound, shown
 from datastore.api.params.query_params import no_question, query_of
 from datastore.api.params.times import ms, to_ms
@@ -52,7 +52,7 @@ class ActorReset(APIView):
         if request.user is not None and not request.user.has_perm(permission):
             raise PermissionDenied(f"You are not permitted to reset {kind} actors.")
         try:
-            reset(model, name, by=f"{asker(request)} (API)")
+            reset(model, name, by=f"{requester(request)} (API)")
         except NotInError as exc:
             raise Conflict(str(exc)) from None
         return json_answer(actor_json(kind, find(kind, name)))

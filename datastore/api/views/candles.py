@@ -14,7 +14,7 @@ from django.utils.decorators import method_decorator
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from datastore.api.auth.permissions import spending
+from datastore.api.auth.permissions import spend_quota
 from datastore.api.params.market_lookup import find_market
 from datastore.api.params.query_params import (
     DEFAULT_ROWS,
@@ -24,7 +24,7 @@ from datastore.api.params.query_params import (
     coverage_question,
     query_of,
 )
-from datastore.api.params.times import askable
+from datastore.api.params.times import clamped_ms
 from datastore.api.params.window import Window, window
 from datastore.api.responses.compression import compressed
 from datastore.api.responses.json_response import json_answer, ready_answer, unless_known
@@ -41,7 +41,7 @@ from datastore.timeframes.timeframe import TIMEFRAMES
 from metering.table import count_answer
 
 # A question longer than this is fetched from its provider in parts: 300 pages of the provider's.
-MOST_FETCHED = 600_000  # buckets
+MAX_FETCH_BUCKETS = 600_000  # buckets
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Candles(APIView):
         page = _page(request.path, question)
         if seen and (still := seen.still(page.market)):
             return _given(request, still)
-        spend = spending(request._request)
+        spend = spend_quota(request._request)
         found = answer(page.market, question.timeframe, page.read, page.reach, question.wait, spend)
         if found.request and found.is_to_come:
             return accepted(found.request)
@@ -120,7 +120,7 @@ def _page(path: str, question: SeriesQuestion) -> Page:
     whole = partial(read, span.start, span.stop)
     if not span.has_more:
         return Page(market, whole)
-    reach = min(span.end, span.start + MOST_FETCHED * timedelta(seconds=frame.base))
+    reach = min(span.end, span.start + MAX_FETCH_BUCKETS * timedelta(seconds=frame.base))
     return Page(market, whole, reach, _following(path, market.symbol, question, span))
 
 
@@ -128,8 +128,8 @@ def _following(path: str, symbol: str, question: SeriesQuestion, span: Window) -
     parts: dict[str, str | int] = {
         "market": symbol,
         "timeframe": question.timeframe,
-        "from": askable(span.stop),
-        "to": askable(span.end),
+        "from": clamped_ms(span.stop),
+        "to": clamped_ms(span.end),
     }
     if question.limit:
         parts["limit"] = question.limit

@@ -10,9 +10,9 @@ from django.utils.decorators import method_decorator
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from datastore.api.auth.permissions import asker
+from datastore.api.auth.permissions import requester
 from datastore.api.errors import Conflict, NotFound
-from datastore.api.params.query_params import LettersQuestion, letters_question, no_question, query_of
+from datastore.api.params.query_params import DeadLettersQuestion, dead_letters_question, no_question, query_of
 from datastore.api.params.times import ms, to_ms
 from datastore.api.responses.compression import compressed
 from datastore.api.responses.json_response import json_answer
@@ -20,7 +20,7 @@ from datastore.api.responses.paging import newest_first, next_page
 from datastore.dead_letters import NotReplayable, obstacle, replay
 from datastore.models import DeadLetter
 
-SHOWN = 10_000  # bytes of each letter in a list; alone it is shown whole
+MAX_LISTED_BYTES = 10_000  # bytes of each letter in a list; alone it is shown whole
 
 
 @method_decorator(compressed, name="dispatch")
@@ -29,11 +29,11 @@ class DeadLetters(APIView):
 
     def get(self, request: Request) -> HttpResponse:
         """Answer one page of letters, the newest first."""
-        asked = letters_question(query_of(request))
+        asked = dead_letters_question(query_of(request))
         found = _page(asked)
         page = found[: asked.limit]
         more = next_page(request.path, found, asked.limit, topic=asked.topic, market=asked.market)
-        return json_answer({"dead_letters": [letter_json(letter, SHOWN) for letter in page], "next": more})
+        return json_answer({"dead_letters": [letter_json(letter, MAX_LISTED_BYTES) for letter in page], "next": more})
 
 
 class OneDeadLetter(APIView):
@@ -51,10 +51,10 @@ class Replay(APIView):
     def post(self, request: Request, number: str) -> HttpResponse:
         """Publish the letter again: 202, for the consumer is yet to store it. 409 where it is no record of a topic."""
         try:
-            replay(_letter(number), by=f"{asker(request)} (API)")
+            replay(_letter(number), by=f"{requester(request)} (API)")
         except NotReplayable as exc:
             raise Conflict(str(exc)) from None
-        return json_answer(letter_json(_letter(number), SHOWN), status=202)
+        return json_answer(letter_json(_letter(number), MAX_LISTED_BYTES), status=202)
 
 
 def _letter(number: str) -> DeadLetter:
@@ -64,7 +64,7 @@ def _letter(number: str) -> DeadLetter:
     return found
 
 
-def _page(asked: LettersQuestion) -> list[DeadLetter]:
+def _page(asked: DeadLettersQuestion) -> list[DeadLetter]:
     """Return a page of letters and, where there is one, the next letter."""
     letters = DeadLetter.objects.all()
     if asked.topic is not None:

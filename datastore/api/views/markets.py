@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from datastore.api.auth.permissions import spending
+from datastore.api.auth.permissions import spend_quota
 from datastore.api.errors import UnknownMarket
 from datastore.api.params.json_body import JsonBody, posted
 from datastore.api.params.market_lookup import find_market, provider_json
@@ -45,7 +45,7 @@ class Markets(APIView):
         with transaction.atomic():
             is_new = follow(market)
             if is_new:
-                request_newest([market], spend=spending(request._request))
+                request_newest([market], spend=spend_quota(request._request))
         address = {"Location": f"/api/v1/markets/{market.symbol}"}
         return json_answer({**provider_json(), **market_json(_rows(market.symbol)[0])}, address, 201 if is_new else 200)
 

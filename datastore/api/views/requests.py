@@ -12,14 +12,14 @@ from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from datastore.api.auth.permissions import spending
+from datastore.api.auth.permissions import spend_quota
 from datastore.api.errors import NotFound
 from datastore.api.params.json_body import JsonBody, posted
 from datastore.api.params.market_lookup import find_market
 from datastore.api.params.query_params import backfill_question, no_question, query_of
-from datastore.api.params.times import askable, ms, to_ms
+from datastore.api.params.times import clamped_ms, ms, to_ms
 from datastore.api.responses.json_response import json_answer
-from datastore.datastore_actor import order, settle
+from datastore.datastore_actor import end_answered, request_spans
 from datastore.models import DatastoreRequest, FetchRequest
 from datastore.reference.provider_clock import provider_now
 from datastore.requests.fetchable import NO_COORDINATOR, coordinator_runs
@@ -40,7 +40,7 @@ class OneRequest(APIView):
         if found is None:
             raise NotFound(f"There is no request {number}. One that ended is kept for a day.")
         body = request_json(found, None if coordinator_runs() else NO_COORDINATOR)
-        settle([found.name], by="its reader was told")
+        end_answered([found.name], by="its reader was told")
         return json_answer(body)
 
 
@@ -58,8 +58,8 @@ class Backfill(APIView):
         market, frame = find_market(asked.market), TIMEFRAMES[asked.timeframe]
         now = provider_now()
         lacks = list(split(frame.base, frame.floor(asked.start), frame.ceil(asked.stop or now), now))
-        purpose, spend = FetchRequest.Purpose.BACKFILL, spending(request._request)
-        made = order(market, asked.timeframe, lacks, purpose, spend) if lacks else None
+        purpose, spend = FetchRequest.Purpose.BACKFILL, spend_quota(request._request)
+        made = request_spans(market, asked.timeframe, lacks, purpose, spend) if lacks else None
         return accepted(made) if made else json_answer({"request": None})
 
 
@@ -136,7 +136,7 @@ def answer_address(request: DatastoreRequest) -> str | None:
     """Return where the candles are that the request was for."""
     if request.start is None or request.stop is None:
         return None
-    span = {"from": askable(request.start), "to": askable(request.stop)}
+    span = {"from": clamped_ms(request.start), "to": clamped_ms(request.stop)}
     parts = {"market": request.market, "timeframe": request.timeframe, **span}
     return f"/api/v1/candles?{urlencode(parts, safe=':')}"
 

@@ -10,7 +10,7 @@ from django.utils.decorators import method_decorator
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from datastore.api.auth.permissions import asker, spending
+from datastore.api.auth.permissions import requester, spend_quota
 from datastore.api.errors import Conflict, NotFound
 from datastore.api.params.json_body import JsonBody, posted
 from datastore.api.params.market_lookup import find_market, provider_json
@@ -56,7 +56,7 @@ class Streams(APIView):
         name, timeframe = stream_question(posted(request))
         market = find_market(name)
         try:
-            stream, _ = lifecycle.create(market, timeframe, asker(request), spending(request._request))
+            stream, _ = lifecycle.create(market, timeframe, requester(request), spend_quota(request._request))
         except lifecycle.TooManyStreams:
             raise Conflict(
                 f"{settings.MAX_STREAMS} streams are alive, and MAX_STREAMS allows no more. GET /api/v1/streams lists "
@@ -84,7 +84,7 @@ class OneStream(APIView):
     def delete(self, request: Request, number: str) -> HttpResponse:
         """End it: 202, for its topic retires afterwards where no other stream needs it. Safe to repeat."""
         stream = _find(int(number))
-        lifecycle.end(stream.pk, by=asker(request))
+        lifecycle.end(stream.pk, by=requester(request))
         return json_answer(_whole(_find(stream.pk)), status=202)
 
 

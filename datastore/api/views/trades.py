@@ -17,7 +17,7 @@ from datastore.api.params.query_params import TradesQuestion, query_of, trades_q
 from datastore.api.params.times import LATEST, from_us, ms, to_us
 from datastore.api.responses.compression import compressed
 from datastore.api.responses.json_response import json_answer, pack
-from datastore.api.responses.paging import place_of
+from datastore.api.responses.paging import position_of
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.models import Market
@@ -27,7 +27,7 @@ COLUMNS = ("time", "time_us", "trade_id", "seq", "side", "price", "amount", "rec
 Row = tuple[int, int, str, int | None, str | None, str, str, int]
 
 
-class Place(NamedTuple):
+class TradePosition(NamedTuple):
     """A place between two trades: behind the one with this identity and order. As text it is the cursor."""
 
     symbol: str
@@ -61,14 +61,14 @@ class Trades(APIView):
         )
 
 
-def _place(cursor: str | None, market: Market) -> Place | None:
-    place: Place | None = None if cursor is None else place_of(cursor, Place)
+def _place(cursor: str | None, market: Market) -> TradePosition | None:
+    place: TradePosition | None = None if cursor is None else position_of(cursor, TradePosition)
     if place and place.symbol != market.symbol:
         raise BadParameters({"cursor": [f"belongs to {place.symbol}, not to {market.symbol}."]})
     return place
 
 
-def _rows(market: Market, question: TradesQuestion, place: Place | None) -> list[Row]:
+def _rows(market: Market, question: TradesQuestion, place: TradePosition | None) -> list[Row]:
     """Return the page, and one trade more where there is one. Without from or cursor: the newest, none more."""
     start = from_us(place.ts) if place else question.start
     values: dict[str, Any] = {
@@ -82,8 +82,8 @@ def _rows(market: Market, question: TradesQuestion, place: Place | None) -> list
     return fetch_all(statement("api", "trades_onward" if start else "trades_newest"), values)
 
 
-def _behind(market: Market, row: Row) -> Place:
-    return Place(symbol=market.symbol, ts=row[1], seq=row[3], trade_id=row[2])
+def _behind(market: Market, row: Row) -> TradePosition:
+    return TradePosition(symbol=market.symbol, ts=row[1], seq=row[3], trade_id=row[2])
 
 
 def _following(market: Market, question: TradesQuestion, behind: str | None) -> str:

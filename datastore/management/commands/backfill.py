@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from datastore.api.views.requests import eta_of, pages_of
-from datastore.datastore_actor import order, settle
+from datastore.datastore_actor import end_answered, request_spans
 from datastore.management.arguments import add_market, add_span, add_timeframe, check_order, market_named
 from datastore.management.progress import Progress
 from datastore.models import DatastoreRequest, FetchRequest
@@ -48,7 +48,9 @@ class Command(BaseCommand):
         check_order(start, stop)
         frame, now = TIMEFRAMES[timeframe], provider_now()
         lacks = list(split(frame.base, frame.floor(start), frame.ceil(stop or now), now))
-        request = order(market_named(market), timeframe, lacks, FetchRequest.Purpose.BACKFILL) if lacks else None
+        request = (
+            request_spans(market_named(market), timeframe, lacks, FetchRequest.Purpose.BACKFILL) if lacks else None
+        )
         if request is None:
             self.stdout.write("Nothing is missing there that the provider could give.")
             return
@@ -69,7 +71,7 @@ class Command(BaseCommand):
             Event().wait(LOOK)
         self._show(progress, found)
         progress.end()
-        settle([found.name], by="manage.py backfill")
+        end_answered([found.name], by="manage.py backfill")
         if found.state == State.ERROR:
             raise CommandError(f"{found.name} failed: {found.last_error}.")
         self.stdout.write("All of it is stored, or the provider will never give it: see manage.py gaps.")

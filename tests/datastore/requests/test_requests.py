@@ -80,7 +80,7 @@ def test_the_request_ends_when_its_answer_was_given(market: Market) -> None:
         waiting("r-3", fetch(market)),
     )
     datastore_actor.end_requests()
-    datastore_actor.settle([good, bad, still], by="its reader")
+    datastore_actor.end_answered([good, bad, still], by="its reader")
     assert [state_of(name) for name in (good, bad, still)] == ["idle", "idle", "waiting_for_data"]
     assert DatastoreRequest.objects.filter(retired_at=None).get().name == still
     assert TransitionLog.objects.get(name=good, event="RETURN_DATA_SUCCESS").target == "idle"
@@ -101,7 +101,7 @@ def test_an_answer_that_nobody_came_for_ends_after_an_hour(market: Market) -> No
 def test_an_ended_request_is_forgotten_after_a_day_and_a_waiting_one_never(market: Market) -> None:
     ended, still = waiting("r-1", fetch(market, "done")), waiting("r-2", fetch(market))
     datastore_actor.end_requests()
-    datastore_actor.settle([ended], by="its reader")
+    datastore_actor.end_answered([ended], by="its reader")
     DatastoreRequest.objects.update(created_at=timezone.now() - 25 * HOUR)
     datastore_actor.expire_requests()
     assert list(DatastoreRequest.objects.values_list("name", flat=True)) == [still]
