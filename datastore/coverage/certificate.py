@@ -49,7 +49,7 @@ class Evidence:
     provider: Mapping[int, Sequence[Interval]] = field(default_factory=dict)
 
     def proof(self, resolution: int, start: Micros, stop: Micros) -> Proof:
-        """Return what is proven of [start, stop), both starts of buckets; hours and days also by their finer buckets."""
+        """Return what is proven of [start, stop), both starts of buckets; hours and days also by finer buckets."""
         length = resolution * SECOND
         live = whole(clip(self.live, start, stop), length)
         answered = whole(clip(self.provider.get(resolution, ()), start, stop), length)
@@ -62,7 +62,9 @@ class Evidence:
     def only_ours(self, resolution: int, start: Micros, stop: Micros) -> bool:
         """Return whether the finer buckets of [start, stop) come from trades alone and have all begun."""
         return stop <= self.now and not any(
-            whole(clip(self.provider.get(finer, ()), start, stop), finer * SECOND) for finer in BASE if finer < resolution
+            whole(clip(self.provider.get(finer, ()), start, stop), finer * SECOND)
+            for finer in BASE
+            if finer < resolution
         )
 
 

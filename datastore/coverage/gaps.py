@@ -45,9 +45,7 @@ def gap_segments(market: Market, resolution: int, start: datetime, stop: datetim
         return []
     evidence, runs, ended = _missing_runs(market, resolution, start, stop)
     return [
-        segment
-        for run in runs
-        for segment in segments_of([run], BASE[resolution], [NO_ROWS], evidence.live, ended, [])
+        segment for run in runs for segment in segments_of([run], BASE[resolution], [NO_ROWS], evidence.live, ended, [])
     ]
 
 
@@ -68,7 +66,7 @@ def unfilled(request: FetchRequest) -> list[Interval]:
 def _missing_runs(
     market: Market, resolution: int, start: datetime, stop: datetime
 ) -> tuple[Evidence, list[Run], Sequence[Ended]]:
-    """Return the runs that time cannot fill any more: an hour that is not over may lack a minute and is not lost yet."""
+    """Return the runs that time cannot fill any more; an hour that is not over may lack a minute that will come."""
     facts = facts_of(market, resolution, start, stop)
     evidence = facts.evidence
     if not evidence.known:
@@ -78,7 +76,7 @@ def _missing_runs(
 
 
 def _unproven_beyond(market: Market, evidence: Evidence, resolution: int) -> list[Interval]:
-    """Return the unproven buckets from the watermark on for which the provider's answer is final and no feed's comes."""
+    """Return the unproven buckets after the watermark that the provider can answer for and no feed will bring."""
     floor, final = BASE[resolution].floor, first_not_final(evidence, resolution)
     if evidence.watermark is None or (known := micros_of(floor(moment(evidence.watermark)))) >= final:
         return []

@@ -1,8 +1,8 @@
 """Many markets at a glance: the newest price and the last 24 hours of each, without a read per market.
 
 The 24 hours are the 1,440 whole minutes before the open one, and the open one. They are what GET candles shows of the
-same minutes: the same evidence cuts them into the same parts; only where a part of ours holds a whole hour, the stored
-hour stands for its minutes, of which it is the exact roll-up. The provider's own hours never do: theirs are rounded.
+same minutes: the same evidence cuts them into the same parts. Where one of our parts holds a whole hour, the stored
+hour replaces its minutes, of which it is the exact roll-up. The provider's own hours never do: those are rounded.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Ticker:
 
     head: TickerHead
     complete: bool
-    figures: DayStatistics
+    statistics: DayStatistics
     last: str | None
     last_trade: Micros | None
 
@@ -96,23 +96,19 @@ def read_tickers(ids: Collection[int] | None = None) -> list[Ticker]:
             runs = base_runs(_evidence(head, spans[head.market_id]), MINUTE, *head.window)
             complete[head.market_id] = all(run.state != MISSING for run in runs)
             own = union((run.start, run.stop) for run in runs if run.source != PROVIDER and run.state != FUTURE)
-            theirs = union((run.start, run.stop) for run in runs if run.source == PROVIDER)
-            parts += [part for span in own for part in _split(head.market_id, span)]
-            parts += [Part(head.market_id, *span, MINUTE, True) for span in theirs]
-        figures = _figures(parts)
-        last = _last(heads)
-    return [_ticker(head, complete[head.market_id], figures, last) for head in heads]
+            provided = union((run.start, run.stop) for run in runs if run.source == PROVIDER)
+            parts += [part for span in own for part in _hours_and_minutes(head.market_id, span)]
+            parts += [Part(head.market_id, *span, MINUTE, True) for span in provided]
+        statistics = _statistics(parts)
+        newest = fetch_all(statement("tickers", "last"), {"ids": [head.market_id for head in heads]})
 
-
-def _ticker(
-    head: TickerHead,
-    complete: bool,
-    figures: dict[int, DayStatistics],
-    last: dict[int, tuple[str | None, Micros | None]],
-) -> Ticker:
-    found = figures.get(head.market_id, DayStatistics())
-    price, traded = last[head.market_id]
-    return Ticker(head, complete, found, found.close or price, traded)
+    tickers = []
+    prices = {market_id: (price, traded) for market_id, price, traded in newest}
+    for head in heads:
+        found = statistics.get(head.market_id, DayStatistics())
+        price, traded = prices[head.market_id]
+        tickers.append(Ticker(head, complete[head.market_id], found, found.close or price, traded))
+    return tickers
 
 
 def _spans(heads: Sequence[TickerHead]) -> dict[int, list[tuple[int, Micros, Micros]]]:
@@ -141,8 +137,8 @@ def _evidence(head: TickerHead, spans: Sequence[tuple[int, Micros, Micros]]) -> 
     )
 
 
-def _split(market_id: int, span: Interval) -> Iterator[Part]:
-    """Yield a stretch of our own as its whole hours and the minutes around them."""
+def _hours_and_minutes(market_id: int, span: Interval) -> Iterator[Part]:
+    """Yield a stretch of our own trades as its whole hours and the minutes around them."""
     start, stop = span
     length = HOUR * SECOND
     first, last = -(-start // length) * length, stop // length * length
@@ -153,7 +149,7 @@ def _split(market_id: int, span: Interval) -> Iterator[Part]:
     yield from (Part(market_id, low, high, resolution, False) for low, high, resolution in edges if low < high)
 
 
-def _figures(parts: Sequence[Part]) -> dict[int, DayStatistics]:
+def _statistics(parts: Sequence[Part]) -> dict[int, DayStatistics]:
     values = {
         "markets": [part.market_id for part in parts],
         "starts": [part.start for part in parts],
@@ -162,9 +158,4 @@ def _figures(parts: Sequence[Part]) -> dict[int, DayStatistics]:
         "provider": [part.provider for part in parts],
     }
     rows = fetch_all(statement("tickers", "figures"), values)
-    return {market_id: DayStatistics(*figures) for market_id, *figures in rows}
-
-
-def _last(heads: Sequence[TickerHead]) -> dict[int, tuple[str | None, Micros | None]]:
-    rows = fetch_all(statement("tickers", "last"), {"ids": [head.market_id for head in heads]})
-    return {market_id: (price, traded) for market_id, price, traded in rows}
+    return {market_id: DayStatistics(*numbers) for market_id, *numbers in rows}

@@ -38,7 +38,7 @@ def _ids(names: list[str]) -> set[int]:
 
 def ticker_json(ticker: Ticker) -> dict[str, Any]:
     """Return one market; times in milliseconds, decimals as text."""
-    head, figures = ticker.head, ticker.figures
+    head, statistics = ticker.head, ticker.statistics
     start, _ = head.window
     freshness = None if head.live_stop is None else (head.now - head.live_stop) // 1000
     return {
@@ -47,14 +47,14 @@ def ticker_json(ticker: Ticker) -> dict[str, Any]:
         "last": ticker.last,
         "last_trade": _ms(ticker.last_trade),
         "from": _ms(start),
-        "open": figures.open,
-        "high": figures.high,
-        "low": figures.low,
-        "volume": figures.volume,
-        "quote_volume": figures.quote_volume,
-        "trades": figures.trades,
-        "change": figures.change,
-        "change_percent": figures.change_percent,
+        "open": statistics.open,
+        "high": statistics.high,
+        "low": statistics.low,
+        "volume": statistics.volume,
+        "quote_volume": statistics.quote_volume,
+        "trades": statistics.trades,
+        "change": statistics.change,
+        "change_percent": statistics.change_percent,
         "complete": ticker.complete,
         "watermark": _ms(head.watermark),
         "feed": feed_state(head.feed_open, freshness),
