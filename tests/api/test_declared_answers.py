@@ -58,7 +58,7 @@ class Asker:
 @pytest.fixture
 def asker(write_key: str) -> Any:
     yield Asker(write_key)
-    datastore_actor._unanswered.clear()
+    datastore_actor.unanswered.clear()
 
 
 @pytest.fixture

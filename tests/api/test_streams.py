@@ -36,7 +36,7 @@ ADDRESS = "/api/v1/streams"
 def coordinator(db: None) -> Iterator[None]:
     Coordinator.objects.create(name="coordinator-1", owner="here:1:1", heartbeat_at=Now())
     yield
-    datastore_actor._unanswered.clear()
+    datastore_actor.unanswered.clear()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from datastore.api.params.times import ms, to_ms
 from datastore.api.responses.json_response import pack
 from datastore.api.responses.response_cache import CacheHit, lookup, recent
 from datastore.api.responses.series_body import cursor
-from datastore.datastore_actor import has_unanswered
+from datastore.datastore_actor import unanswered
 from datastore.series.reader import Series
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _kept(request: Request) -> tuple[str, str | None]:
         question = asked(request)
     except BadParameters:
         return "", None  # the view will say so, once the request is counted
-    if has_unanswered(question.market, question.timeframe):
+    if (question.market, question.timeframe) in unanswered:
         return "", None
     return question.market, cache_name(question)
 

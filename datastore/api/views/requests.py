@@ -22,8 +22,7 @@ from datastore.api.responses.json_response import json_answer
 from datastore.datastore_actor import end_answered, request_spans
 from datastore.models import DatastoreRequest, FetchRequest
 from datastore.reference.provider_clock import provider_now
-from datastore.requests.fetchable import NO_COORDINATOR, coordinator_runs
-from datastore.requests.missing import split
+from datastore.requests.plan import NO_COORDINATOR, coordinator_runs, final_spans
 from datastore.timeframes.timeframe import TIMEFRAMES
 
 State = DatastoreRequest.State
@@ -57,7 +56,7 @@ class Backfill(APIView):
         asked = backfill_question(posted(request))
         market, frame = find_market(asked.market), TIMEFRAMES[asked.timeframe]
         now = provider_now()
-        lacks = list(split(frame.base, frame.floor(asked.start), frame.ceil(asked.stop or now), now))
+        lacks = list(final_spans(frame.base, frame.floor(asked.start), frame.ceil(asked.stop or now), now))
         purpose, spend = FetchRequest.Purpose.BACKFILL, spend_quota(request._request)
         made = request_spans(market, asked.timeframe, lacks, purpose, spend) if lacks else None
         return accepted(made) if made else json_answer({"request": None})

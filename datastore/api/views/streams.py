@@ -22,7 +22,7 @@ from datastore.api.responses.json_response import json_answer
 from datastore.api.responses.paging import newest_first, next_page
 from datastore.api.views.follow import to_stream
 from datastore.models import Stream
-from datastore.requests.fetchable import coordinator_runs
+from datastore.requests.plan import coordinator_runs
 from datastore.streams import lifecycle
 from datastore.streams.lifecycle import Progress
 from datastore.streams.steps import Step, steps_of

@@ -14,8 +14,7 @@ from datastore.management.arguments import add_market, add_span, add_timeframe, 
 from datastore.management.progress import Progress
 from datastore.models import DatastoreRequest, FetchRequest
 from datastore.reference.provider_clock import provider_now
-from datastore.requests.fetchable import NO_COORDINATOR, coordinator_runs
-from datastore.requests.missing import split
+from datastore.requests.plan import NO_COORDINATOR, coordinator_runs, final_spans
 from datastore.timeframes.timeframe import TIMEFRAMES
 
 State = DatastoreRequest.State
@@ -47,7 +46,7 @@ class Command(BaseCommand):
         """Ask for the span, then follow its pages to the end."""
         check_order(start, stop)
         frame, now = TIMEFRAMES[timeframe], provider_now()
-        lacks = list(split(frame.base, frame.floor(start), frame.ceil(stop or now), now))
+        lacks = list(final_spans(frame.base, frame.floor(start), frame.ceil(stop or now), now))
         request = (
             request_spans(market_named(market), timeframe, lacks, FetchRequest.Purpose.BACKFILL) if lacks else None
         )

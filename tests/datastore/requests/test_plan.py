@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from datastore.coverage.segments import Segment
 from datastore.reference.provider import CACHE_AGE
-from datastore.requests.missing import MissingSpan, missing_spans, split
+from datastore.requests.plan import MissingSpan, final_spans, missing_spans
 from datastore.series.reader import Series
 from datastore.timeframes.timeframe import BASE, DAY, HOUR, MINUTE
 
@@ -93,7 +93,7 @@ def test_an_open_bucket_that_lacks_nothing_of_what_is_over_is_not_asked_for() ->
 
 @pytest.mark.parametrize("resolution", [MINUTE, HOUR, DAY])
 def test_the_future_is_not_asked_for(resolution: int) -> None:
-    assert list(split(resolution, NOON + hours(24), NOON + hours(72), NOON)) == []
+    assert list(final_spans(resolution, NOON + hours(24), NOON + hours(72), NOON)) == []
 
 
 @given(
@@ -105,7 +105,7 @@ def test_the_future_is_not_asked_for(resolution: int) -> None:
 def test_the_parts_are_whole_final_buckets_side_by_side(resolution: int, back: int, length: int, second: int) -> None:
     now = NOON + timedelta(seconds=second)
     start = now - minutes(back)
-    parts = list(split(resolution, start, start + minutes(length), now))
+    parts = list(final_spans(resolution, start, start + minutes(length), now))
     for part in parts:
         frame = BASE[part.resolution]
         assert part.start < part.stop <= now - CACHE_AGE[part.resolution]
