@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from datastore.api.params.times import ms
+from datastore.api.params.times import to_ms
 from datastore.api.responses.series_body import COLUMNS, head_json, segment_json
 from datastore.coverage.certificate import MISSING, Run, runs_of
 from datastore.coverage.facts import Facts, MarketHead, facts_of, head_of
@@ -98,7 +98,7 @@ def read_delta(market: Market, frame: Timeframe, since: Cursor) -> Delta | Serie
 def read_snapshot(market: Market, timeframe: str, limit: int, reason: str | None) -> Block:
     """Return the newest buckets with their certificate, and why they are shown although the reader had a cursor."""
     series = read_series(market, timeframe, limit=limit)
-    watermark = ms(series.watermark)
+    watermark = to_ms(series.watermark)
     upto = Cursor(series.series_id, series.version, watermark)
     at = Moment(
         series.version,

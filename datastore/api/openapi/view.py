@@ -5,14 +5,12 @@ from __future__ import annotations
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
-from django.utils.decorators import method_decorator
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from datastore.api.openapi.document import rendered
 from datastore.api.openapi.operations import JSON, YAML
 from datastore.api.params.query_params import no_question, query_of, schema_question
-from datastore.api.responses.compression import compressed
+from datastore.api.responses.compression import CompressedView
 from datastore.api.responses.json_response import ready_answer, unless_known
 
 MEDIA_TYPES = {"json": JSON, "yaml": YAML}
@@ -23,8 +21,7 @@ POLICY = (
 )
 
 
-@method_decorator(compressed, name="dispatch")
-class SchemaView(APIView):
+class SchemaView(CompressedView):
     """GET schema."""
 
     def get(self, request: Request) -> HttpResponseBase:
@@ -37,8 +34,7 @@ class SchemaView(APIView):
         return answer
 
 
-@method_decorator(compressed, name="dispatch")
-class Docs(APIView):
+class Docs(CompressedView):
     """GET docs."""
 
     def get(self, request: Request) -> HttpResponse:

@@ -16,7 +16,7 @@ from actor_runtime.models import Actor, TransitionLog
 from datastore.api.auth.permissions import requester
 from datastore.api.errors import Conflict, NotFound, shown
 from datastore.api.params.query_params import no_question, query_of
-from datastore.api.params.times import ms, to_ms
+from datastore.api.params.times import to_ms
 from datastore.api.responses.json_response import json_answer
 
 LOG_ROWS = 100
@@ -90,12 +90,12 @@ def actor_json(kind: str, actor: Actor) -> dict[str, Any]:
         "label": actor.get_state_display(),  # type: ignore[attr-defined]
         "owner": actor.owner or None,
         "epoch": actor.epoch,
-        "heartbeat": ms(actor.heartbeat_at),
+        "heartbeat": to_ms(actor.heartbeat_at),
         "waiting_for": actor.waiting_for,
         "last_error": actor.last_error,
         "error_count": actor.error_count,
-        "reset_at": ms(actor.reset_at),
-        "retired_at": ms(actor.retired_at),
+        "reset_at": to_ms(actor.reset_at),
+        "retired_at": to_ms(actor.retired_at),
     }
 
 

@@ -6,15 +6,14 @@ import base64
 from typing import Any
 
 from django.http import HttpResponse
-from django.utils.decorators import method_decorator
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from datastore.api.auth.permissions import requester
 from datastore.api.errors import Conflict, NotFound
 from datastore.api.params.query_params import DeadLettersQuestion, dead_letters_question, no_question, query_of
-from datastore.api.params.times import ms, to_ms
-from datastore.api.responses.compression import compressed
+from datastore.api.params.times import to_ms
+from datastore.api.responses.compression import CompressedView
 from datastore.api.responses.json_response import json_answer
 from datastore.api.responses.paging import newest_first, next_page
 from datastore.dead_letters import NotReplayable, obstacle, replay
@@ -23,8 +22,7 @@ from datastore.models import DeadLetter
 MAX_LISTED_BYTES = 10_000  # bytes of each letter in a list; alone it is shown whole
 
 
-@method_decorator(compressed, name="dispatch")
-class DeadLetters(APIView):
+class DeadLetters(CompressedView):
     """GET dead-letters."""
 
     def get(self, request: Request) -> HttpResponse:
@@ -89,6 +87,6 @@ def letter_json(letter: DeadLetter, most: int | None = None) -> dict[str, Any]:
         "text": shown.decode("utf-8", "backslashreplace"),
         "base64": base64.b64encode(shown).decode(),
         "obstacle": obstacle(letter),
-        "replayed": ms(letter.replayed_at),
+        "replayed": to_ms(letter.replayed_at),
         "replayed_by": letter.replayed_by or None,
     }

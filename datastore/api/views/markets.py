@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -45,7 +46,7 @@ class Markets(APIView):
         with transaction.atomic():
             is_new = follow(market)
             if is_new:
-                request_newest([market], spend=spend_quota(request._request))
+                request_newest([market], spend=partial(spend_quota, request._request))
         address = {"Location": f"/api/v1/markets/{market.symbol}"}
         return json_answer({**provider_json(), **market_json(_rows(market.symbol)[0])}, address, 201 if is_new else 200)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,7 +18,7 @@ from datastore.api.errors import NotFound
 from datastore.api.params.json_body import JsonBody, posted
 from datastore.api.params.market_lookup import find_market
 from datastore.api.params.query_params import backfill_question, no_question, query_of
-from datastore.api.params.times import clamped_ms, ms, to_ms
+from datastore.api.params.times import clamped_ms, to_ms
 from datastore.api.responses.json_response import json_answer
 from datastore.datastore_actor import end_answered, request_spans
 from datastore.models import DatastoreRequest, FetchRequest
@@ -57,7 +58,7 @@ class Backfill(APIView):
         market, frame = find_market(asked.market), TIMEFRAMES[asked.timeframe]
         now = provider_now()
         lacks = list(final_spans(frame.base, frame.floor(asked.start), frame.ceil(asked.stop or now), now))
-        purpose, spend = FetchRequest.Purpose.BACKFILL, spend_quota(request._request)
+        purpose, spend = FetchRequest.Purpose.BACKFILL, partial(spend_quota, request._request)
         made = request_spans(market, asked.timeframe, lacks, purpose, spend) if lacks else None
         return accepted(made) if made else json_answer({"request": None})
 
@@ -85,21 +86,16 @@ def request_json(request: DatastoreRequest, refusal: str | None = None) -> dict[
         "label": request.get_state_display(),
         "market": request.market,
         "timeframe": request.timeframe,
-        "from": ms(request.start),
-        "to": ms(request.stop),
+        "from": to_ms(request.start),
+        "to": to_ms(request.stop),
         "created": to_ms(request.created_at),
         "pages_done": pages_done,
         "pages_total": pages_total,
-        "eta": ms(eta_of(fetches, timezone.now())),
+        "eta": to_ms(eta_of(fetches, timezone.now())),
         "error": (request.last_error if failed else None) or refusal or _complaint(fetches),
         "answer": answer_address(request) if request.state in READY else None,
         "fetches": [fetch_json(fetch) for fetch in fetches],
     }
-
-
-def refused_json(refusal: str | None) -> dict[str, Any] | None:
-    """Return the answer's `request` where there is none: null, or why nothing will be fetched."""
-    return {"id": None, "url": None, "state": None, "error": refusal} if refusal else None
 
 
 def fetch_json(fetch: FetchRequest) -> dict[str, Any]:
@@ -109,10 +105,10 @@ def fetch_json(fetch: FetchRequest) -> dict[str, Any]:
         "from": to_ms(fetch.start),
         "to": to_ms(fetch.stop),
         "state": fetch.state,
-        "reached": ms(fetch.reached),
+        "reached": to_ms(fetch.reached),
         "pages_done": fetch.pages_done,
         "pages_total": fetch.pages_total,
-        "next_try": ms(fetch.next_try),
+        "next_try": to_ms(fetch.next_try),
         "error": fetch.error,
     }
 

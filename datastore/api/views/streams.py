@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpResponse
-from django.utils.decorators import method_decorator
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -16,8 +16,8 @@ from datastore.api.params.json_body import JsonBody, posted
 from datastore.api.params.market_lookup import find_market, provider_json
 from datastore.api.params.query_params import DEFAULT_ROWS, no_question, query_of
 from datastore.api.params.stream_query import StreamsQuestion, events_question, stream_question, streams_question
-from datastore.api.params.times import ms, to_ms
-from datastore.api.responses.compression import compressed
+from datastore.api.params.times import to_ms
+from datastore.api.responses.compression import CompressedView
 from datastore.api.responses.json_response import json_answer
 from datastore.api.responses.paging import newest_first, next_page
 from datastore.api.views.follow import to_stream
@@ -32,8 +32,7 @@ NOBODY_MAKES = "no Coordinator is running, so no topic can be made now"
 State = Stream.State
 
 
-@method_decorator(compressed, name="dispatch")
-class Streams(APIView):
+class Streams(CompressedView):
     """GET streams and POST streams."""
 
     parser_classes = [JsonBody]
@@ -56,7 +55,7 @@ class Streams(APIView):
         name, timeframe = stream_question(posted(request))
         market = find_market(name)
         try:
-            stream, _ = lifecycle.create(market, timeframe, requester(request), spend_quota(request._request))
+            stream, _ = lifecycle.create(market, timeframe, requester(request), partial(spend_quota, request._request))
         except lifecycle.TooManyStreams:
             raise Conflict(
                 f"{settings.MAX_STREAMS} streams are alive, and MAX_STREAMS allows no more. GET /api/v1/streams lists "
@@ -130,14 +129,14 @@ def stream_json(stream: Stream, progress: Progress | None) -> dict[str, Any]:
         "topic": topic and topic.name,
         "topic_state": topic and topic.state,
         "created": to_ms(stream.created_at),
-        "live": ms(stream.live_at),
+        "live": to_ms(stream.live_at),
         "lease_until": to_ms(stream.lease_until),
-        "ended": ms(stream.ended_at),
+        "ended": to_ms(stream.ended_at),
         "attempts": stream.attempts,
-        "next_try": ms(stream.next_try),
+        "next_try": to_ms(stream.next_try),
         "error": stream.error,
         "lag": known.lag,
-        "newest": ms(known.newest),
+        "newest": to_ms(known.newest),
         "last_price": known.price,
         "events_url": events_url(stream),
     }
@@ -145,7 +144,7 @@ def stream_json(stream: Stream, progress: Progress | None) -> dict[str, Any]:
 
 def step_json(step: Step) -> dict[str, Any]:
     """Return one step; `at` is null while it is not taken."""
-    return {"step": step.name, "at": ms(step.at), "by": step.by or None}
+    return {"step": step.name, "at": to_ms(step.at), "by": step.by or None}
 
 
 def _whole(stream: Stream) -> dict[str, Any]:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpResponse
-from django.utils.decorators import method_decorator
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from datastore.api.params.market_lookup import find_market, provider_json
 from datastore.api.params.query_params import query_of, tickers_question
-from datastore.api.responses.compression import compressed
+from datastore.api.responses.compression import CompressedView
 from datastore.api.responses.json_response import json_answer
 from datastore.api.views.markets import feed_state
 from datastore.models import Market
@@ -19,8 +17,7 @@ from datastore.series.tickers import Ticker, read_tickers
 from streaming.records import Micros
 
 
-@method_decorator(compressed, name="dispatch")
-class Tickers(APIView):
+class Tickers(CompressedView):
     """GET tickers."""
 
     def get(self, request: Request) -> HttpResponse:

@@ -7,15 +7,13 @@ from urllib.parse import urlencode
 
 import msgspec
 from django.http import HttpResponse
-from django.utils.decorators import method_decorator
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from datastore.api.errors import BadParameters
 from datastore.api.params.market_lookup import find_market, provider_json
 from datastore.api.params.query_params import TradesQuestion, query_of, trades_question
-from datastore.api.params.times import LATEST, from_us, ms, to_us
-from datastore.api.responses.compression import compressed
+from datastore.api.params.times import LATEST, from_us, to_ms, to_us
+from datastore.api.responses.compression import CompressedView
 from datastore.api.responses.json_response import json_answer, pack
 from datastore.api.responses.paging import position_of
 from datastore.db.queries import fetch_all
@@ -36,8 +34,7 @@ class TradePosition(NamedTuple):
     trade_id: Annotated[str, msgspec.Meta(min_length=1, max_length=500, pattern=r"\A[^\x00]*\Z")]
 
 
-@method_decorator(compressed, name="dispatch")
-class Trades(APIView):
+class Trades(CompressedView):
     """GET trades."""
 
     def get(self, request: Request) -> HttpResponse:
@@ -52,7 +49,7 @@ class Trades(APIView):
             {
                 "market": market.symbol,
                 **provider_json(),
-                "watermark": ms(market.watermark),
+                "watermark": to_ms(market.watermark),
                 "columns": COLUMNS,
                 "trades": page,
                 "cursor": behind,
