@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datastore.api.openapi.basics import TEXT, Schema, named
 from datastore.api.openapi.problems import RATES, headers
 from datastore.api.params import query_params, stream_query
-from datastore.api.params.query_params import ONE_MARKET, ONE_SERIES, ONE_SPAN, Parser
+from datastore.api.params.query_params import ONE_MARKET, ONE_SERIES, ONE_SPAN, Accepted
 
 JSON, HTML, YAML = "application/json", "text/html", "application/yaml"
 
@@ -37,8 +37,8 @@ class Operation:
     group: str
     summary: str
     answers: Mapping[int, Answer]
-    query: Mapping[str, Parser] = field(default_factory=dict)
-    body: Mapping[str, Parser] | None = None
+    query: Accepted = field(default_factory=dict)
+    body: Accepted | None = None
     required: tuple[str, ...] = ()
     refusals: tuple[int, ...] = ()  # beside those that any operation may have
     details: str = ""

@@ -16,10 +16,9 @@ from datastore.api.auth.permissions import spend_quota
 from datastore.api.auth.throttle import bucket_of, enforce, take_turn
 from datastore.api.errors import BadParameters
 from datastore.api.params.market_lookup import find_market
+from datastore.api.params.parameter import DEFAULT_WAIT_S, MAX_ROWS
 from datastore.api.params.query_params import (
     DEFAULT_ROWS,
-    DEFAULT_WAIT,
-    MAX_ROWS,
     SeriesQuestion,
     candles_question,
     coverage_question,
@@ -191,6 +190,6 @@ def _following(path: str, symbol: str, question: SeriesQuestion, span: Window) -
         parts["numbers"] = question.numbers
     if question.fill != NONE:
         parts["fill"] = question.fill
-    if question.wait != DEFAULT_WAIT:
+    if question.wait != DEFAULT_WAIT_S:
         parts["wait"] = f"{question.wait:g}"
     return f"{path}?{urlencode(parts, safe=':')}"

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 import msgspec
 from django.core.management.base import BaseCommand, CommandError
 
-from datastore.api.params.query_params import OneOf
+from datastore.api.params.parameter import OneOf
 from datastore.api.params.times import to_ms
 from datastore.api.responses.series_body import COLUMNS, coverage_json
 from datastore.management.arguments import add_market, add_span, add_timeframe, check_order, market_named, parsed
@@ -22,7 +22,6 @@ from datastore.series.reader import Series
 from datastore.series.row_format import CSV
 
 STDOUT = "-"
-LATER = ("json", "ndjson", "arrow", "parquet")
 
 
 class Command(BaseCommand):
@@ -35,7 +34,7 @@ class Command(BaseCommand):
         add_market(parser)
         add_timeframe(parser)
         add_span(parser, required=True, default="where to begin")
-        formats = parsed(OneOf(("csv",), later=LATER))
+        formats = parsed(OneOf(("csv",)))
         parser.add_argument("--format", type=formats, default="csv", metavar="FORMAT", help="csv")
         parser.add_argument("--output", required=True, metavar="FILE", help="a file, or - for standard output")
         parser.add_argument("--certificate", metavar="FILE", help="default: FILE.coverage.json; none beside -")
