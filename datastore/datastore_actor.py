@@ -59,7 +59,7 @@ def answer(
     wait: float = 0,
     spend: Spend | None = None,
 ) -> Answer:
-    """Return what read() gives, having waited up to `wait` seconds for what nobody has tried to fetch before.
+    """Return what read() gives, having waited up to `wait` seconds for what has not been fetched before.
 
     With reach, what is missing is fetched up to there, not only as far as the series goes. `spend` takes the pages of
     a new fetch from the reader's budget; if that is used up, nothing is fetched. Raises DatabaseError.

@@ -60,7 +60,7 @@ class Evidence:
         return Proof(live, provider, union(proven))
 
     def only_ours(self, resolution: int, start: Micros, stop: Micros) -> bool:
-        """Return whether the finer buckets of [start, stop) come from trades alone and have all begun."""
+        """Return whether the finer buckets of [start, stop) come from our trades alone and have all begun."""
         return stop <= self.now and not any(
             whole(clip(self.provider.get(finer, ()), start, stop), finer * SECOND)
             for finer in BASE
@@ -116,7 +116,7 @@ def leaves_of(evidence: Evidence, resolution: int, start: Micros, stop: Micros) 
         elif resolution in FINER and not evidence.only_ours(resolution, run.start, run.stop):
             yield from leaves_of(evidence, FINER[resolution], run.start, run.stop)
         else:
-            # A minute, or one of ours: what is stored of it is the roll-up of its minutes, whole or not.
+            # A minute, or made of our trades alone: what is stored of it is the roll-up of its minutes, whole or not.
             yield Leaf(run.start, run.stop, resolution, run.source == PROVIDER)
 
 
@@ -176,18 +176,14 @@ def _before_watermark(evidence: Evidence, resolution: int, start: Micros, stop: 
     if rest := subtract([(start, stop)], proven):
         missing = clip(rest, start, first_not_final(evidence, resolution))
         runs += [Run(*part, MISSING, PARTIAL, True) for part in missing]
+        why = NOT_FINAL if evidence.known else NO_TIME
         for part in subtract(rest, missing):
-            runs += _pending(evidence, resolution, part)
+            if resolution == MINUTE:
+                runs.append(Run(*part, PENDING, PARTIAL, False, why))
+                continue
+            finer = fold(base_runs(evidence, FINER[resolution], *part), BASE[resolution], *part)
+            runs += [Run(run.start, run.stop, PENDING, run.source, False, why) for run in finer]
     return sorted(runs, key=lambda run: run.start)
-
-
-def _pending(evidence: Evidence, resolution: int, part: Interval) -> list[Run]:
-    """Return buckets before the watermark for which the provider's answer is not final yet."""
-    why = NOT_FINAL if evidence.known else NO_TIME
-    if resolution == MINUTE:
-        return [Run(*part, PENDING, PARTIAL, False, why)]
-    finer = fold(base_runs(evidence, FINER[resolution], *part), BASE[resolution], *part)
-    return [Run(run.start, run.stop, PENDING, run.source, False, why) for run in finer]
 
 
 def _minutes_after_watermark(evidence: Evidence, start: Micros, stop: Micros) -> list[Run]:

@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from actor_runtime.models import with_silence
 from actor_runtime.ownership.claims import STALE_AFTER
 from datastore.backfill.fetch_queue import failed_lately
-from datastore.coverage.certificate import FINER, NO_TIME
+from datastore.coverage.certificate import FINER, INCOMPLETE, NO_TIME
 from datastore.coverage.gaps import beyond_watermark
 from datastore.models import DatastoreRequest, FetchRequest, GapRepair, Market
 from datastore.reference.provider import CACHE_AGE
@@ -42,7 +42,7 @@ class Plan(NamedTuple):
 
 
 def plan(market: Market, series: Series, reach: datetime | None = None) -> Plan:
-    """Return what to fetch for a series: what it is missing and nobody has tried to fetch yet.
+    """Return what to fetch for a series: what it is missing and no fetch has been tried for.
 
     With reach, a series with any gap is fetched up to there: a reader of a long range goes through it page by page,
     and all of it is fetched at once. Raises DatabaseError.
@@ -75,7 +75,7 @@ def missing_spans(series: Series, reach: datetime | None = None) -> list[Missing
         (micros_of(part.start), micros_of(part.stop))
         for part in series.segments
         # Before the provider's first stamp nothing is known to be a gap; its answer will say.
-        if part.incomplete or part.reason == NO_TIME
+        if part.state in INCOMPLETE or part.reason == NO_TIME
     ]
     for open_ms in series.unfinished:
         start = moment(open_ms * 1000)

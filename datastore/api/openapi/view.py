@@ -25,7 +25,7 @@ class SchemaView(CompressedView):
     """GET schema."""
 
     def get(self, request: Request) -> HttpResponseBase:
-        """Answer the document, made once per process; 304 where the asker has it."""
+        """Answer the document, made once per process; 304 if the client has it."""
         form = schema_question(query_of(request))
         body, tag = rendered(form)
         answer = unless_known(request, tag) or ready_answer(body, {"ETag": tag})
@@ -38,7 +38,7 @@ class Docs(CompressedView):
     """GET docs."""
 
     def get(self, request: Request) -> HttpResponse:
-        """Answer the page; its files are our own."""
+        """Answer the page; it loads nothing from another host."""
         no_question(query_of(request))
         page = render(request._request, "docs.html")
         page.headers["Content-Security-Policy"] = POLICY

@@ -147,6 +147,6 @@ TOPIC = Parameter(
 )
 CURSOR = Parameter(
     str,
-    "Go on behind this place, which an earlier answer named.",
+    "Continue after this position, which an earlier answer named.",
     {"type": "string", "minLength": 1},
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import overload
 
@@ -21,28 +22,20 @@ _LOST_PLUS = re.compile(r"(.*[T ]\d\d:?\d\d\S*) (\d\d(?::?\d\d)?)", re.ASCII)
 
 def parse_instant(text: str) -> datetime:
     """Return the time in UTC; raise ValueError with a sentence if text names none between 2000 and 2100."""
-    instant = _from_number(int(text)) if _WHOLE.fullmatch(text) else _from_iso(text)
+    instant: datetime | None = None
+    if _WHOLE.fullmatch(text):
+        # Seconds and milliseconds differ by size: at most one reading of a number is plausible.
+        for unit in (timedelta(seconds=1), MILLISECOND):
+            if (EARLIEST - EPOCH) // unit <= int(text) < (LATEST - EPOCH) // unit:
+                instant = EPOCH + int(text) * unit
+    else:
+        lost = _LOST_PLUS.fullmatch(text)
+        with suppress(ValueError, OverflowError):
+            instant = datetime.fromisoformat(f"{lost[1]}+{lost[2]}" if lost else text)
+            instant = instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
     if instant is None or not EARLIEST <= instant < LATEST:
         raise ValueError(f"is not a time between 2000 and 2100. Accepted: {ACCEPTED}.")
     return instant
-
-
-def _from_number(number: int) -> datetime | None:
-    """Tell seconds from milliseconds by size: of one number, at most one reading is plausible."""
-    for unit in (timedelta(seconds=1), timedelta(milliseconds=1)):
-        if (EARLIEST - EPOCH) // unit <= number < (LATEST - EPOCH) // unit:
-            return EPOCH + number * unit
-    return None
-
-
-def _from_iso(text: str) -> datetime | None:
-    if lost := _LOST_PLUS.fullmatch(text):
-        text = f"{lost[1]}+{lost[2]}"
-    try:
-        instant = datetime.fromisoformat(text)
-        return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 @overload

@@ -64,7 +64,7 @@ class Candles(CompressedView):
     def get(self, request: Request) -> HttpResponseBase:
         """Answer rows and certificate from one snapshot; 304 if the reader has this answer already.
 
-        What nobody has tried to fetch is fetched; 202 if it does not come in time and there is nothing else to show.
+        A gap that has not been fetched before is fetched; 202 if it does not come in time and there is nothing else.
         """
         # Counting the request and looking for its cached answer take one round trip to Valkey together, often none.
         question, name, cached = self._count_and_look_up(request)

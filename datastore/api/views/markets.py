@@ -1,4 +1,4 @@
-"""GET markets and markets/{m}: what is kept, from when, and how fresh it is. POST markets: follow a further one."""
+"""GET markets and markets/{m}: what is stored, since when, and how fresh it is. POST markets: follow another one."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Markets(APIView):
         return json_answer({**provider_json(), "markets": [market_json(row) for row in _rows(None)]})
 
     def post(self, request: Request) -> HttpResponse:
-        """Follow a market from now on and ask for its newest history: 201, or 200 where it was followed already.
+        """Follow a market from now on and ask for its newest history: 201, or 200 if it was followed already.
 
-        429 where its pages are more than the asker's budget for the day has left.
+        429 if its pages are more than the client's budget for the day has left.
         """
         market = find_market(market_question(posted(request)))
         with transaction.atomic():

@@ -1,4 +1,4 @@
-"""GET requests/{id} and POST backfill: what is being fetched for a question, and a span fetched for its own sake."""
+"""GET requests/{id} and POST backfill: what is being fetched for a question, and a span fetched on its own."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class OneRequest(APIView):
     """GET requests/{id}."""
 
     def get(self, request: Request, number: str) -> HttpResponse:
-        """Answer how far a request is; telling its asker that it ended, ends it."""
+        """Answer how far a request is; being shown its end ends it."""
         no_question(query_of(request))
         found = DatastoreRequest.objects.filter(pk=int(number)).first()
         if found is None:
@@ -50,16 +50,16 @@ class Backfill(APIView):
     parser_classes = [JsonBody]
 
     def post(self, request: Request) -> HttpResponse:
-        """Ask for a span of one market's candles: 202 and the request, 200 with null where nothing is missing.
+        """Ask for a span of one market's candles: 202 and the request, 200 with null if nothing is missing.
 
-        429 where its pages are more than the asker's budget for the day has left.
+        429 if its pages are more than the client's budget for the day has left.
         """
         asked = backfill_question(posted(request))
         market, frame = find_market(asked.market), TIMEFRAMES[asked.timeframe]
         now = provider_now()
-        lacks = list(final_spans(frame.base, frame.floor(asked.start), frame.ceil(asked.stop or now), now))
+        spans = list(final_spans(frame.base, frame.floor(asked.start), frame.ceil(asked.stop or now), now))
         purpose, spend = FetchRequest.Purpose.BACKFILL, partial(spend_quota, request._request)
-        made = request_spans(market, asked.timeframe, lacks, purpose, spend) if lacks else None
+        made = request_spans(market, asked.timeframe, spans, purpose, spend) if spans else None
         return accepted(made) if made else json_answer({"request": None})
 
 
@@ -75,10 +75,11 @@ def address_of(request: DatastoreRequest) -> str:
 
 
 def request_json(request: DatastoreRequest, refusal: str | None = None) -> dict[str, Any]:
-    """Return the request with its progress; times in milliseconds, refusal says why nothing goes on just now."""
+    """Return the request with its progress; times in milliseconds, refusal says why nothing is done just now."""
     fetches = list(FetchRequest.objects.filter(pk__in=request.fetches).order_by("id"))
     pages_done, pages_total = pages_of(fetches)
     failed = request.state == State.ERROR or (request.state == State.IDLE and request.error_count)
+    errors = (fetch.error for fetch in fetches if fetch.error and fetch.state != FetchRequest.State.DONE)
     return {
         "id": request.pk,
         "url": address_of(request),
@@ -92,7 +93,7 @@ def request_json(request: DatastoreRequest, refusal: str | None = None) -> dict[
         "pages_done": pages_done,
         "pages_total": pages_total,
         "eta": to_ms(eta_of(fetches, timezone.now())),
-        "error": (request.last_error if failed else None) or refusal or _complaint(fetches),
+        "error": (request.last_error if failed else None) or refusal or next(errors, None),
         "answer": answer_address(request) if request.state in READY else None,
         "fetches": [fetch_json(fetch) for fetch in fetches],
     }
@@ -120,7 +121,7 @@ def pages_of(fetches: Sequence[FetchRequest]) -> tuple[int, int | None]:
 
 
 def eta_of(fetches: Sequence[FetchRequest], now: datetime) -> datetime | None:
-    """Return when all pages will be done at the pace so far, None where that cannot be told."""
+    """Return when all pages will be done at the pace so far, None if that is unknown."""
     done, total = pages_of(fetches)
     if not done or total is None or done >= total:
         return None
@@ -134,7 +135,3 @@ def answer_address(request: DatastoreRequest) -> str | None:
     span = {"from": clamped_ms(request.start), "to": clamped_ms(request.stop)}
     parts = {"market": request.market, "timeframe": request.timeframe, **span}
     return f"/api/v1/candles?{urlencode(parts, safe=':')}"
-
-
-def _complaint(fetches: Sequence[FetchRequest]) -> str | None:
-    return next((fetch.error for fetch in fetches if fetch.error and fetch.state != FetchRequest.State.DONE), None)

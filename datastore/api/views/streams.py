@@ -1,4 +1,4 @@
-"""Streams, what an application follows at run time: POST and GET streams; GET, PUT, DELETE and follow streams/{id}."""
+"""Streams, which an application follows at run time: POST and GET streams; GET, PUT, DELETE and follow streams/{id}."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from datastore.api.errors import Conflict, NotFound
 from datastore.api.params.json_body import JsonBody, posted
 from datastore.api.params.market_lookup import find_market, provider_json
 from datastore.api.params.query_params import DEFAULT_ROWS, no_question, query_of
-from datastore.api.params.stream_query import StreamsQuestion, events_question, stream_question, streams_question
+from datastore.api.params.stream_query import events_question, stream_question, streams_question
 from datastore.api.params.times import to_ms
 from datastore.api.responses.compression import CompressedView
 from datastore.api.responses.json_response import json_answer
@@ -27,7 +27,7 @@ from datastore.streams import lifecycle
 from datastore.streams.lifecycle import Progress
 from datastore.streams.steps import Step, steps_of
 
-NOBODY_MAKES = "no Coordinator is running, so no topic can be made now"
+NO_TOPICS_NOW = "no Coordinator is running, so no topic can be made now"
 
 State = Stream.State
 
@@ -40,7 +40,12 @@ class Streams(CompressedView):
     def get(self, request: Request) -> HttpResponse:
         """Answer one page of streams, the newest first."""
         asked = streams_question(query_of(request))
-        found = _page(asked)
+        streams = Stream.objects.select_related("market", "topic")
+        if asked.state is not None:
+            streams = streams.filter(state=asked.state)
+        if asked.market is not None:
+            streams = streams.filter(market=find_market(asked.market))
+        found = newest_first(streams, asked.cursor, asked.limit)
         page = found[: asked.limit]
         known = lifecycle.progress(stream for stream in page if stream.state in Stream.ALIVE)
         shown = [stream_json(stream, known.get(stream.pk)) for stream in page]
@@ -48,9 +53,9 @@ class Streams(CompressedView):
         return json_answer({**provider_json(), "streams": shown, "next": more})
 
     def post(self, request: Request) -> HttpResponse:
-        """Make a stream or renew the one that is there: 202, and 200 where it is live already.
+        """Make a stream or renew the one that is there: 202, and 200 if it is live already.
 
-        409 where there may be no more, 429 where its history is more than the asker's budget for the day has left.
+        409 if there may be no more, 429 if its history is more than the client's budget for the day has left.
         """
         name, timeframe = stream_question(posted(request))
         market = find_market(name)
@@ -74,14 +79,14 @@ class OneStream(APIView):
         return json_answer(_whole(_find(int(number))))
 
     def put(self, request: Request, number: str) -> HttpResponse:
-        """Let its lease begin anew. 409 where it has ended."""
+        """Renew its lease. 409 if it has ended."""
         stream = _find(int(number))
         if not lifecycle.renew(stream.pk):
             raise _over(number)
         return json_answer(_whole(_find(stream.pk)))
 
     def delete(self, request: Request, number: str) -> HttpResponse:
-        """End it: 202, for its topic retires afterwards where no other stream needs it. Safe to repeat."""
+        """End it: 202, for its topic retires afterwards if no other stream needs it. Safe to repeat."""
         stream = _find(int(number))
         lifecycle.end(stream.pk, by=requester(request))
         return json_answer(_whole(_find(stream.pk)), status=202)
@@ -91,8 +96,9 @@ class StreamEvents(APIView):
     """GET streams/{id}/events."""
 
     def get(self, request: Request, number: str) -> HttpResponse:
-        """Lead to the stream's candles as they change; its lease is renewed while they are followed. 409 where it has
-        ended.
+        """Redirect to the stream's candles as they change; its lease is renewed while they are followed.
+
+        409 if it has ended.
         """
         question = events_question(query_of(request))
         stream = _find(int(number))
@@ -152,7 +158,7 @@ def _whole(stream: Stream) -> dict[str, Any]:
     progress = lifecycle.progress([stream]).get(stream.pk) if alive else None
     shown = stream_json(stream, progress)
     if stream.state == State.REQUESTED and not coordinator_runs():
-        shown["error"] = shown["error"] or NOBODY_MAKES
+        shown["error"] = shown["error"] or NO_TOPICS_NOW
     return {**provider_json(), **shown, "steps": [step_json(step) for step in steps_of(stream)]}
 
 
@@ -165,13 +171,3 @@ def _find(number: int) -> Stream:
     if found is None:
         raise NotFound(f"There is no stream {number}. One that ended is kept for 30 days.")
     return found
-
-
-def _page(asked: StreamsQuestion) -> list[Stream]:
-    """Return a page of streams and, where there is one, the next stream."""
-    found = Stream.objects.select_related("market", "topic")
-    if asked.state is not None:
-        found = found.filter(state=asked.state)
-    if asked.market is not None:
-        found = found.filter(market=find_market(asked.market))
-    return newest_first(found, asked.cursor, asked.limit)

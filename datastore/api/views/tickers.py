@@ -22,15 +22,12 @@ class Tickers(CompressedView):
 
     def get(self, request: Request) -> HttpResponse:
         """Answer the markets that are named, in any spelling, or all that are followed, by symbol."""
-        names = tickers_question(query_of(request))
-        found = read_tickers(None if names is None else _ids(names))
-        return json_answer({**provider_json(), "tickers": [ticker_json(ticker) for ticker in found]})
-
-
-def _ids(names: list[str]) -> set[int]:
-    """Return the markets' keys: one read for all that are named by their symbol."""
-    known = dict(Market.objects.filter(symbol__in=names).values_list("symbol", "pk"))
-    return {known.get(name) or find_market(name).pk for name in names}
+        names, ids = tickers_question(query_of(request)), None
+        if names is not None:
+            # One read for all that are named by their symbol.
+            known = dict(Market.objects.filter(symbol__in=names).values_list("symbol", "pk"))
+            ids = {known.get(name) or find_market(name).pk for name in names}
+        return json_answer({**provider_json(), "tickers": [ticker_json(ticker) for ticker in read_tickers(ids)]})
 
 
 def ticker_json(ticker: Ticker) -> dict[str, Any]:
