@@ -28,10 +28,11 @@ from datastore.api.params.times import clamped_ms, to_ms
 from datastore.api.params.window import Window, window
 from datastore.api.responses.compression import CompressedView
 from datastore.api.responses.json_response import json_answer, ready_answer, unless_known
-from datastore.api.responses.response_cache import CacheHit, CacheLookup, keep, lookup
+from datastore.api.responses.response_cache import CacheLookup, keep, lookup
 from datastore.api.responses.series_body import NUMBER_SHAPES, candles_parts, coverage_json, etag
 from datastore.api.views.requests import accepted, request_json
 from datastore.datastore_actor import answer, unanswered
+from datastore.models import Market
 from datastore.reference.provider_clock import provider_now
 from datastore.series.fill import NONE
 from datastore.series.reader import read_series
@@ -68,44 +69,19 @@ class Candles(CompressedView):
         """
         # Counting the request and looking for its cached answer take one round trip to Valkey together, often none.
         question, name, cached = self._count_and_look_up(request)
-        if cached and cached.hit:
-            return _cached_answer(request, cached.hit)
-        market = find_market(question.market)
-        if cached and cached.unconfirmed and (hit := cached.still_valid(market)):
-            return _cached_answer(request, hit)
+        hit = cached.hit if cached else None
+        if hit is None:
+            market = find_market(question.market)
+            if cached and cached.unconfirmed:
+                hit = cached.still_valid(market)
+        if hit is None:
+            return _read_answer(request, market, question, name, cached)
 
-        page = _page(request.path, market.symbol, question)
-        read = partial(
-            read_series,
-            market,
-            question.timeframe,
-            page.start,
-            page.stop,
-            limit=page.limit,
-            closed_only=question.closed_only,
-            fill=question.fill,
-            shape=NUMBER_SHAPES[question.numbers],
-        )
-        spend = partial(spend_quota, request._request)
-        found = answer(market, question.timeframe, read, page.reach, question.wait, spend)
-        if found.request and found.is_to_come:
-            return accepted(found.request)
-
-        count_answer("database")
-        series, running = found.series, None
-        if found.request:
-            running = request_json(found.request, found.refusal)
-        elif found.refusal:
-            running = {"id": None, "url": None, "state": None, "error": found.refusal}
-        kind = (question.timeframe, question.closed_only, question.numbers, question.fill)
-        tag = etag(series, *kind, page.following, running)
-        if known := unless_known(request, tag):
+        count_answer("ready")
+        kept = hit.kept
+        if "HTTP_IF_NONE_MATCH" in request.META and (known := unless_known(request, kept.etag)):
             return known
-        parts = candles_parts(series, page.following, running)
-        if cached and name and running is None:
-            keep(cached, name, series, tag, parts)
-        body = parts.joined(series.series_id, series.version, to_ms(series.server_time), to_ms(series.watermark))
-        return ready_answer(body, {"ETag": tag})
+        return ready_answer(kept.parts.joined(kept.series, kept.version, hit.now, hit.watermark), {"ETag": kept.etag})
 
     def _count_and_look_up(self, request: Request) -> tuple[SeriesQuestion, str | None, CacheLookup | None]:
         """Count the request; return its question, the name under which its answer may be cached, and what is cached.
@@ -154,13 +130,42 @@ def _parsed(query: str) -> tuple[SeriesQuestion, str | None]:
     return question, f"{question.timeframe}:{limit}:{closed}:{question.numbers}:{question.fill}"
 
 
-def _cached_answer(request: Request, hit: CacheHit) -> HttpResponseBase:
-    """Return an answer from the cache with its times, or 304 if the reader has it."""
-    count_answer("ready")
-    kept = hit.kept
-    if "HTTP_IF_NONE_MATCH" in request.META and (known := unless_known(request, kept.etag)):
+def _read_answer(
+    request: Request, market: Market, question: SeriesQuestion, name: str | None, cached: CacheLookup | None
+) -> HttpResponseBase:
+    """Return the answer that the Datastore gives, and cache it under its name if it has one and is worth it."""
+    page = _page(request.path, market.symbol, question)
+    read = partial(
+        read_series,
+        market,
+        question.timeframe,
+        page.start,
+        page.stop,
+        limit=page.limit,
+        closed_only=question.closed_only,
+        fill=question.fill,
+        shape=NUMBER_SHAPES[question.numbers],
+    )
+    spend = partial(spend_quota, request._request)
+    found = answer(market, question.timeframe, read, page.reach, question.wait, spend)
+    if found.request and found.is_to_come:
+        return accepted(found.request)
+
+    count_answer("database")
+    series, running = found.series, None
+    if found.request:
+        running = request_json(found.request, found.refusal)
+    elif found.refusal:
+        running = {"id": None, "url": None, "state": None, "error": found.refusal}
+    kind = (question.timeframe, question.closed_only, question.numbers, question.fill)
+    tag = etag(series, *kind, page.following, running)
+    if known := unless_known(request, tag):
         return known
-    return ready_answer(kept.parts.joined(kept.series, kept.version, hit.now, hit.watermark), {"ETag": kept.etag})
+    parts = candles_parts(series, page.following, running)
+    if cached and name and running is None:
+        keep(cached, name, series, tag, parts)
+    body = parts.joined(series.series_id, series.version, to_ms(series.server_time), to_ms(series.watermark))
+    return ready_answer(body, {"ETag": tag})
 
 
 def _page(path: str, symbol: str, question: SeriesQuestion) -> Page:
