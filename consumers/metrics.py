@@ -12,7 +12,7 @@ from datastore.timeframes.intervals import SECOND, micros_of
 from metering.table import BATCH_RECORDS, BATCH_SECONDS, LATENESS, RECORDS_LOST, TRADES_STORED
 from streaming.records import Micros
 
-PARTS = ("poll", "decode", "database", "cache")
+BATCH_STEPS = ("poll", "decode", "database", "cache")
 
 
 class BatchMetrics:
@@ -20,12 +20,12 @@ class BatchMetrics:
 
     def __init__(self, topic: str) -> None:
         self._sizes = BATCH_RECORDS.labels(topic)
-        self._seconds = {part: BATCH_SECONDS.labels(topic, part) for part in PARTS}
+        self._seconds = {part: BATCH_SECONDS.labels(topic, part) for part in BATCH_STEPS}
         self._lost = RECORDS_LOST.labels(topic)
         self._stored = LATENESS.labels("store")
         self._ahead: float | None = None  # provider's time - local monotonic, seconds
 
-    def part(self, name: str) -> AbstractContextManager[object]:
+    def time_step(self, name: str) -> AbstractContextManager[object]:
         """Return what times a part of a batch."""
         return self._seconds[name].time()
 

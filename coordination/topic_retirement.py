@@ -25,11 +25,11 @@ from streaming.errors import StreamError
 
 log = structlog.get_logger(__name__)
 
-LONGEST_WAIT = 30.0
+MAX_RETRY_DELAY_S = 30.0
 
 
 @dataclass
-class Retirement:
+class TopicRetirement:
     """Ends what is over; never raises what the broker raises."""
 
     steady: Callable[[], float] = time.monotonic
@@ -61,7 +61,7 @@ class Retirement:
             return _delete_all(over)
         except StreamError as exc:
             self._tries += 1
-            self._not_before = self.steady() + backoff(self._tries, LONGEST_WAIT)
+            self._not_before = self.steady() + backoff(self._tries, MAX_RETRY_DELAY_S)
             self.trouble = f"the broker to delete {len(over)} topic(s): {reason_of(exc)}"
             log.warning("topics not deleted", topics=len(over), reason=reason_of(exc))
             return False
@@ -99,7 +99,7 @@ def _retire(topic_id: int) -> bool:
 def _give_up(topic_id: int) -> bool:
     """Let a live topic that cannot be used any more retire; its streams get another one."""
     topic = topics.find(topic_id)
-    failure = topic_failures.refused(topic) if topic else None
+    failure = topic_failures.refusal(topic) if topic else None
     if failure is None or not topics.fail(topic_id, failure.reason):
         return False
     TOPIC_FAILURES.labels(failure.kind).inc()

@@ -12,7 +12,7 @@ from actor_runtime.configured_broker import configured_broker
 from actor_runtime.manual_reset import actor_models
 from actor_runtime.models import Actor, with_silence
 from consumers.fixed_consumer_actor import GROUP
-from consumers.subscription import Reading
+from consumers.subscription import TopicSubscription
 from consumers.topic_acks import open_topics
 from datastore import metrics
 from datastore.backfill import fetch_queue
@@ -133,9 +133,9 @@ def unread(topic: str) -> int:
 
 def unread_of_made() -> int:
     """Return how many records of all topics that are made at run time are not stored. Raises StreamUnavailable."""
-    reading = Reading(GROUP)
+    reading = TopicSubscription(GROUP)
     try:
-        reading.turn_to(open_topics().keys())  # those that are missing hold nothing that could be read
+        reading.assign(open_topics().keys())  # those that are missing hold nothing that could be read
         return reading.subscription.lag() if reading.topics else 0
     finally:
         reading.close()

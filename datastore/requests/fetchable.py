@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from actor_runtime.models import with_silence
-from actor_runtime.ownership.claims import STALE_AFTER
+from actor_runtime.ownership.claims import HEARTBEAT_TIMEOUT
 from datastore.backfill.fetch_queue import failed_lately
 from datastore.coverage.gaps import beyond_watermark
 from datastore.models import DatastoreRequest, FetchRequest, GapRepair, Market
@@ -58,7 +58,7 @@ def _untried(market: Market, lack: MissingSpan) -> Iterator[MissingSpan]:
 def coordinator_runs() -> bool:
     """Tell whether a Coordinator has given a sign of life within 10 s; without one nothing is fetched."""
     rows = with_silence(apps.get_model("coordination", "Coordinator")._default_manager.exclude(owner=""))
-    return bool(rows.filter(retired_at=None, silence__lte=STALE_AFTER).exists())
+    return bool(rows.filter(retired_at=None, silence__lte=HEARTBEAT_TIMEOUT).exists())
 
 
 def provider_away(request: DatastoreRequest) -> str | None:

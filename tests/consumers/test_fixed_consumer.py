@@ -62,9 +62,9 @@ def work_until_drained(broker: Broker, seconds: float = 20) -> Runner:
     runner = Runner(FixedTopicWork(TOPIC), Event())
     reader = broker.subscribe(GROUP, [TOPIC])
     deadline = time.monotonic() + seconds
-    while reader.lag() or runner.shift is None or str(runner.shift.session.actor.state) != "idle":
+    while reader.lag() or runner.loop is None or str(runner.loop.session.actor.state) != "idle":
         Event().wait(min(runner.step(), 0.1))
-        assert time.monotonic() < deadline, runner.shift and runner.shift.session.actor.last_error
+        assert time.monotonic() < deadline, runner.loop and runner.loop.session.actor.last_error
     return runner
 
 

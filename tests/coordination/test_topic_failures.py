@@ -226,7 +226,7 @@ def test_markets_that_are_refused_hold_up_no_other(coordinator: Coordinating) ->
 def test_the_queue_is_held_for_half_a_minute_at_most(coordinator: Coordinating) -> None:
     stream()
     coordinator.reach(PROCESSING)
-    coordinator.shift.session.actor.error_count = 40
+    coordinator.loop.session.actor.error_count = 40
     DynamicTopic.objects.update(create_error="StreamUnavailable: no answer")
     assert coordinator.steps() == ERROR
     due_now()
