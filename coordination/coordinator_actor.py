@@ -9,7 +9,7 @@ from django.conf import settings
 from kombu.exceptions import OperationalError
 
 from actor_runtime.errors import PlatformFault
-from actor_runtime.loop.actor_loop import Clock
+from actor_runtime.loop.clock import Clock
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import Actor
 from actor_runtime.reset_policy import reason_of

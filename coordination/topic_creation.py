@@ -24,7 +24,7 @@ from django.db import transaction
 
 from actor_runtime.charts import failure_event
 from actor_runtime.errors import PlatformFault
-from actor_runtime.loop.actor_loop import Clock
+from actor_runtime.loop.clock import Clock
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.reset_policy import backoff
 from coordination import topic_failures

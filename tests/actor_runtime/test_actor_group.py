@@ -105,7 +105,7 @@ def test_each_fails_by_its_own_chart_and_comes_back_by_its_own_clock(actors: Act
     assert rows().get(name=writing.name).reset_at == hands.clock.now() + timedelta(seconds=1)
     assert [actors.is_due(member) for member in actors] == [False, False, True, True, True]
     hands.seconds += 1.01
-    actors.watch()
+    actors.check_resets()
     assert [actors.is_due(member) for member in actors] == [True] * 5
     actors.resumed([waiting])
     assert rows().get(name=waiting.name).waiting_for is None
@@ -134,11 +134,11 @@ def test_a_reset_by_hand_is_seen_and_one_by_itself_comes_when_it_is_due(actors: 
     cached.actor.write_success()
     actors.fail([cached], CacheFault("away"))
     hands.seconds += 0.9
-    actors.watch()
+    actors.check_resets()
     assert {member.state for member in actors} == {"error"}
     reset(DynamicTopicConsumer, lasting.name, by="ada")
     hands.seconds += 0.2
-    actors.watch()
+    actors.check_resets()
     assert [member.state for member in actors] == ["idle", "idle", "error", "error", "error"]
     by = dict(TransitionLog.objects.filter(event="RESET").values_list("name", "by"))
     assert by == {lasting.name: "ada", cached.name: "automatic after 1 s"}
@@ -148,7 +148,7 @@ def test_one_that_is_taken_over_in_error_is_dropped(actors: ActorGroup) -> None:
     to_writing(actors)
     actors.fail(list(actors), LastingFault())
     taken_over("dyn-1")
-    actors.watch()
+    actors.check_resets()
     assert "dyn-1" not in actors and len(actors) == 4
 
 
