@@ -62,8 +62,11 @@ class ActorLoop(DatabaseWait):
         try:
             if self.away:
                 return self._probe_database()
-            if self.clock.steady() >= self.next_beat:
-                self._beat()
+            if (now := self.clock.steady()) >= self.next_beat:
+                self.session.beat()
+                self.next_beat = now + HEARTBEAT_EVERY_S
+                if self.opened:
+                    self.work.beat()
             return self._wait_for_reset() if self.session.actor.in_error else self._turn()
         except Fenced:
             raise
@@ -88,13 +91,6 @@ class ActorLoop(DatabaseWait):
             self.work.close()
         except Exception as exc:
             log.warning("closing failed", reason=reason_of(exc))
-
-    def _beat(self) -> None:
-        now = self.clock.steady()
-        self.session.beat()
-        self.next_beat = now + HEARTBEAT_EVERY_S
-        if self.opened:
-            self.work.beat()
 
     def _turn(self) -> float:
         now = self.clock.steady()
