@@ -26,7 +26,7 @@ MARKETS = "coinbase:BTC-USD,coinbase:ETH-USD"
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the options; a bad value exits with 2 and names its option."""
+    """Return the parser of the options; a bad value exits with 2 and names its option."""
     options = argparse.ArgumentParser(prog="simulator", description="A simulated CryptoCompare: REST and streamer.")
     options.add_argument("--host", default="127.0.0.1")
     options.add_argument("--port", type=_number(int, 0, 65_535), default=8100, help="0 takes a free one and prints it")
@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _number(kind: Callable[[str], Number], low: Number, high: Number) -> Callable[[str], Number]:
-    """Make a reader of numbers within bounds."""
+    """Return a reader of numbers within bounds."""
 
     def number(text: str) -> Number:
         try:
@@ -74,7 +74,7 @@ def _markets(text: str) -> tuple[Pair, ...]:
 
 
 def read_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line; exits with 2 where options do not fit together."""
+    """Read the command line; exit with 2 if options do not fit together."""
     options = parser()
     found = options.parse_args(argv)
     if found.replay is None and (found.replay_market or found.replay_lead is not None):
@@ -87,7 +87,7 @@ def read_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def configure(options: argparse.Namespace) -> Config:
-    """Make the simulator's configuration of its options."""
+    """Return the simulator's configuration."""
     return Config(
         home=options.home,
         markets=options.markets,
@@ -104,7 +104,7 @@ def configure(options: argparse.Namespace) -> Config:
 
 
 class Server(uvicorn.Server):
-    """A server that ends with 0 when it is asked to: uvicorn's own raises the signal once more."""
+    """A server that exits with 0 when it is asked to stop: uvicorn's own raises the signal once more."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -114,7 +114,7 @@ class Server(uvicorn.Server):
         yield
 
 
-# What uvicorn calls errors and we do on purpose: a refused handshake, and not waiting for readers at the end.
+# What uvicorn logs as errors and is done here on purpose: a refused handshake, and not waiting for readers at the end.
 EXPECTED = ("ASGI callable returned without completing handshake.", "Cancel %s running task(s)")
 
 
@@ -129,7 +129,7 @@ def _is_expected(record: logging.LogRecord) -> bool:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a simulator; returns the exit status."""
+    """Run a simulator; return the exit status."""
     options = read_options(argv)
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -161,5 +161,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 if __name__ == "__main__":
     status = main()
     sys.stdout.flush()
-    # Years of days may still be computed for an asker who is gone: an ordinary end would wait for that thread.
+    # A thread may still compute years of candles for a client that has gone: an ordinary exit would wait for it.
     os._exit(status)

@@ -1,4 +1,4 @@
-"""The control endpoints: faults on demand, and what the simulator knows of itself. No part of the provider's API."""
+"""The control endpoints: faults on demand, and statistics. They are not part of the provider's API."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from simulator.faults import PeriodName, Replayed, RestFault
+from simulator.malformed import MalformedKind
 from simulator.pairs import Pair
 from simulator.provider import Provider
 from simulator.session import UNAUTHORIZED
-from simulator.spoiled import SpoiledKind
 from simulator.streamer import GarbageKind, Streamer, garbage
 from simulator.trades import SECOND
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 
 
-class Span(msgspec.Struct, forbid_unknown_fields=True):
+class Timed(msgspec.Struct, forbid_unknown_fields=True):
     """How long a fault lasts, in seconds of the simulator's time."""
 
     seconds: Seconds
@@ -37,42 +37,42 @@ class Drop(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Silent(msgspec.Struct, forbid_unknown_fields=True):
-    """Send nothing: to the sockets that are open now, or to all that open meanwhile as well."""
+    """Send nothing, either to the sockets that are open now or to new ones too."""
 
     seconds: Seconds
     scope: Literal["open", "all"] = "open"
 
 
-class Broken(msgspec.Struct, forbid_unknown_fields=True):
-    """Answer REST with an HTTP error, or only the candles of one period."""
+class ErrorFault(msgspec.Struct, forbid_unknown_fields=True):
+    """Answer REST with an HTTP error: every path, or only the candles of one period."""
 
     seconds: Seconds
     status: Annotated[int, msgspec.Meta(ge=500, le=599)] = 503
     period: PeriodName | None = None
 
 
-class Spoiled(msgspec.Struct, forbid_unknown_fields=True):
-    """Answer REST with candles that no client should take, of every period or of one."""
+class MalformedFault(msgspec.Struct, forbid_unknown_fields=True):
+    """Answer REST with candles that no client should accept, of every period or of one."""
 
     seconds: Seconds
-    kind: SpoiledKind
+    kind: MalformedKind
     period: PeriodName | None = None
 
 
 class Garbage(msgspec.Struct, forbid_unknown_fields=True):
-    """Send one frame that no client should take."""
+    """Send one frame that no client should accept."""
 
     kind: GarbageKind = "text"
     market: str | None = None
 
 
 class Bridge(msgspec.Struct, forbid_unknown_fields=True):
-    """Begin later subscriptions with so many trades, or with all that no socket was sent and 20 more."""
+    """Begin later subscriptions with this many trades, or with all that no socket was sent and 20 more."""
 
     replay: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | Literal["bridge"]
 
 
-class Nothing(msgspec.Struct):
+class NoFields(msgspec.Struct):
     """A request without fields."""
 
 
@@ -83,23 +83,23 @@ class Control:
         self._provider, self._streamer, self._faults = provider, streamer, provider.faults
 
     def routes(self) -> list[Route]:
-        """List the endpoints."""
+        """Return the endpoints."""
         return [
             Route("/control/clock", self._clock, methods=["GET"]),
             Route("/control/stats", self._stats, methods=["GET"]),
             self._post("drop", Drop, self._drop),
             self._post("silent", Silent, self._silent),
-            self._post("unauthorized", Span, self._unauthorized),
-            self._post("error", Broken, self._error),
-            self._post("spoil", Spoiled, self._spoil),
-            self._post("ratelimit", Span, self._rate_limit),
+            self._post("unauthorized", Timed, self._unauthorized),
+            self._post("error", ErrorFault, self._error),
+            self._post("spoil", MalformedFault, self._spoil),
+            self._post("ratelimit", Timed, self._rate_limit),
             self._post("garbage", Garbage, self._garbage),
             self._post("bridge", Bridge, self._bridge),
-            self._post("reset", Nothing, self._reset),
+            self._post("reset", NoFields, self._reset),
         ]
 
     def _post(self, name: str, shape: type[T], fault: Callable[[T], dict[str, object]]) -> Route:
-        """Make an endpoint that reads its JSON body and refuses a bad one with 400."""
+        """Return an endpoint that reads its JSON body, and answers a bad one with 400."""
 
         async def endpoint(request: Request) -> Response:
             try:
@@ -129,19 +129,19 @@ class Control:
             self._faults.silent_until = until
         return {"silent": len(self._streamer.sockets)}
 
-    def _unauthorized(self, wanted: Span) -> dict[str, object]:
+    def _unauthorized(self, wanted: Timed) -> dict[str, object]:
         self._faults.unauthorized_until = self._until(wanted.seconds)
         return {"dropped": self._streamer.disconnect_all(UNAUTHORIZED)}
 
-    def _error(self, wanted: Broken) -> dict[str, object]:
+    def _error(self, wanted: ErrorFault) -> dict[str, object]:
         self._faults.error = RestFault(self._until(wanted.seconds), wanted.period, status=wanted.status)
         return {"status": wanted.status}
 
-    def _spoil(self, wanted: Spoiled) -> dict[str, object]:
-        self._faults.spoiled = RestFault(self._until(wanted.seconds), wanted.period, kind=wanted.kind)
+    def _spoil(self, wanted: MalformedFault) -> dict[str, object]:
+        self._faults.malformed = RestFault(self._until(wanted.seconds), wanted.period, kind=wanted.kind)
         return {"kind": wanted.kind}
 
-    def _rate_limit(self, wanted: Span) -> dict[str, object]:
+    def _rate_limit(self, wanted: Timed) -> dict[str, object]:
         self._faults.rate_limited_until = self._until(wanted.seconds)
         return {}
 
@@ -156,19 +156,19 @@ class Control:
         self._faults.replay = wanted.replay
         return {"replay": wanted.replay}
 
-    def _reset(self, wanted: Nothing) -> dict[str, object]:
+    def _reset(self, wanted: NoFields) -> dict[str, object]:
         self._faults.clear()
         for socket in self._streamer.sockets.values():
             socket.silent_until = 0
         return {}
 
     async def _clock(self, request: Request) -> Response:
-        """Tell the simulator's time."""
+        """Return the simulator's time."""
         now, speed = self._provider.now(), self._provider.config.speed
         return _json({"now_ns": now, "speed": speed, "provider": self._provider.identity})
 
     async def _stats(self, request: Request) -> Response:
-        """Tell what was asked and sent since the start."""
+        """Return what was requested and sent since the start."""
         replay: Replayed = self._faults.replay
         sockets = [
             {"socket": socket.number, "markets": sorted(map(str, socket.pairs)), "waiting": len(socket.waiting)}

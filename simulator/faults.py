@@ -1,46 +1,46 @@
-"""Faults that can be asked for: when each ends, in the simulator's time, and what a subscription begins with."""
+"""The faults on demand: when each ends, in the simulator's time, and what a subscription begins with."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from simulator.spoiled import SpoiledKind
+from simulator.malformed import MalformedKind
 
-USUAL_REPLAY = 20
+DEFAULT_REPLAY = 20
 Replayed = int | Literal["bridge"]
 PeriodName = Literal["minute", "hour", "day"]
 
 
 @dataclass(frozen=True, slots=True)
 class RestFault:
-    """What REST answers instead of its candles until a time: of one period, None: of all."""
+    """What REST answers until some time instead of its candles; period: of one period only, None for all paths."""
 
     until: int = 0
     period: PeriodName | None = None
     status: int = 503
-    kind: SpoiledKind = "text"
+    kind: MalformedKind = "text"
 
     def holds(self, now: int, path: str) -> bool:
-        """Say whether a call is answered so; a fault of one period leaves all other paths alone."""
+        """Return whether the fault applies to a call; a fault of one period leaves all other paths alone."""
         return now < self.until and (self.period is None or path.endswith(f"histo{self.period}"))
 
 
 @dataclass(slots=True)
 class Faults:
-    """Which faults are on; times in nanoseconds of the simulator's clock, 0 = off."""
+    """The faults that are on; times in nanoseconds of the simulator's clock, 0 for off."""
 
     refusing_until: int = 0
     silent_until: int = 0
     unauthorized_until: int = 0
     error: RestFault = RestFault()
-    spoiled: RestFault = RestFault()
+    malformed: RestFault = RestFault()
     rate_limited_until: int = 0
-    replay: Replayed = USUAL_REPLAY
+    replay: Replayed = DEFAULT_REPLAY
 
     def clear(self) -> None:
         """Turn every fault off."""
         self.refusing_until = self.silent_until = self.unauthorized_until = 0
         self.rate_limited_until = 0
-        self.error = self.spoiled = RestFault()
-        self.replay = USUAL_REPLAY
+        self.error = self.malformed = RestFault()
+        self.replay = DEFAULT_REPLAY

@@ -1,4 +1,4 @@
-"""The streamer's frames, as text: fields and spelling of the provider's documentation and captured payloads."""
+"""The streamer's frames as text, with the fields and spelling of the provider's documentation and captured payloads."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from simulator.pairs import Pair
 from simulator.trades import SECOND, Trade
 
 MILLISECOND = SECOND // 1000
-LIMITS = {"SECOND": 30, "MINUTE": 60, "HOUR": 1200, "DAY": 10_000, "MONTH": 20_000}
+MAX_SOCKETS_OPENED = {"SECOND": 30, "MINUTE": 60, "HOUR": 1200, "DAY": 10_000, "MONTH": 20_000}
 
 
 def trade_frame(pair: Pair, trade: Trade, places: int) -> str:
-    """Write a TYPE 0 frame; price and amount keep their text, `places` are the decimals of their product."""
+    """Return a TYPE 0 frame; price and amount keep their text, `places` are the decimals of their product."""
     venue = pair.venue
     ts, ts_rest = divmod(trade.ts, SECOND)
     rts, rts_rest = divmod(trade.rts, SECOND)
@@ -27,7 +27,7 @@ def trade_frame(pair: Pair, trade: Trade, places: int) -> str:
 
 
 def trade_line(pair: Pair, trade: Trade) -> str:
-    """Write what the log says of a sent trade, but for socket and time, which `sent_line` adds."""
+    """Return the log's line about a sent trade, without socket and time, which Streamer.write adds."""
     return (
         f'"event":"trade","market":"{pair}","id":"{trade.id}","ccseq":{"null" if trade.ccseq is None else trade.ccseq},'
         f'"ts":{trade.ts},"rts":{trade.rts},"price":"{trade.price_text}","amount":"{trade.amount_text}"'
@@ -35,14 +35,14 @@ def trade_line(pair: Pair, trade: Trade) -> str:
 
 
 def control(kind: int, message: str, **fields: object) -> str:
-    """Write a frame that is not a trade."""
+    """Return a frame that is not a trade."""
     return json.dumps({"TYPE": str(kind), "MESSAGE": message, **fields}, separators=(",", ":"))
 
 
 def welcome(now: int, client: int, uptime: int, opened: dict[str, int]) -> str:
-    """Write STREAMERWELCOME; `opened` counts this key's sockets per period."""
-    limits = {f"RATELIMIT_MAX_{period}": most for period, most in LIMITS.items()}
-    left = {f"RATELIMIT_REMAINING_{period}": max(0, most - opened[period]) for period, most in LIMITS.items()}
+    """Return STREAMERWELCOME; `opened` counts this key's sockets per period."""
+    limits = {f"RATELIMIT_MAX_{period}": limit for period, limit in MAX_SOCKETS_OPENED.items()}
+    left = {f"RATELIMIT_REMAINING_{name}": max(0, most - opened[name]) for name, most in MAX_SOCKETS_OPENED.items()}
     return control(
         20,
         "STREAMERWELCOME",
@@ -60,10 +60,10 @@ def welcome(now: int, client: int, uptime: int, opened: dict[str, int]) -> str:
 
 
 def heartbeat(now: int) -> str:
-    """Write HEARTBEAT, stamped so that every trade found before it has been sent before it."""
+    """Return HEARTBEAT; every trade discovered before its time has been sent before it."""
     return control(999, "HEARTBEAT", TIMEMS=now // MILLISECOND)
 
 
 def refused(kind: int, message: str, parameter: str, info: str) -> str:
-    """Write an error frame; PARAMETER names what was wrong with the request."""
+    """Return an error frame; PARAMETER names what was wrong with the request."""
     return control(kind, message, PARAMETER=parameter, INFO=info)

@@ -17,27 +17,27 @@ from simulator.trades import MINUTE, SECOND, Bar, Trade, join
 
 AMOUNT_PLACES = 8
 OCTAVES = 13  # of the price's course, from an hour to half a year
-LISTED = 420_768  # 2018-01-01, in hours from 1970: nothing traded before
-DOLLARS = {
+LISTED_HOUR = 420_768  # 2018-01-01, in hours since 1970: nothing traded before
+PRICES_USD = {
     "BTC": 100_000.0, "XBT": 100_000.0, "ETH": 3_500.0, "SOL": 150.0, "LTC": 90.0, "XRP": 0.6, "ADA": 0.5, "DOGE": 0.15,
     "USD": 1.0, "USDT": 1.0, "USDC": 1.0, "EUR": 1.1, "GBP": 1.3, "JPY": 0.007,
 }  # fmt: skip
-BUSY = {"BTC": 200.0, "ETH": 150.0, "SOL": 60.0, "XRP": 30.0}  # trades per minute; others are thin
-THIN = 3.0
+TRADES_PER_MINUTE = {"BTC": 200.0, "ETH": 150.0, "SOL": 60.0, "XRP": 30.0}
+DEFAULT_TRADES_PER_MINUTE = 3.0
 
 
 EMPTY = draw_shape(Random(), VENUES["coinbase"], count=0, step=1, size=1)
 
 
 class Order(NamedTuple):
-    """What is discovered in one minute, in that order: the number of the first, arrival times, (minute, place)."""
+    """What is discovered in one minute, in order: the first one's number, arrival times, (minute, place) of each."""
 
     first: int
     arrivals: list[int]
     trades: list[tuple[int, int]]
 
     def numbered(self) -> Iterator[tuple[int, tuple[int, int]]]:
-        """Give each trade its number among all that the provider ever discovered."""
+        """Return the trades with their numbers among all that the provider ever discovered."""
         return enumerate(self.trades, start=self.first)
 
 
@@ -51,16 +51,17 @@ class Hour(NamedTuple):
 class Market:
     """One market's trades for all time; prices in ticks of 10**-price_places, amounts in 10**-8."""
 
-    def __init__(self, pair: Pair, seed: int, rate: float | None = None, listed: int = LISTED) -> None:
+    def __init__(self, pair: Pair, seed: int, rate: float | None = None, listed: int = LISTED_HOUR) -> None:
         """Prepare the patterns; `rate` is trades per second, by default the base currency's own."""
         self.pair, self.listed = pair, listed
         self.amount_places = AMOUNT_PLACES
         self._name = f"{seed}/{pair}"
-        dollars = DOLLARS.get(pair.base, 1.0 + self._draw("price") % 2000 / 100)
-        price = dollars / DOLLARS.get(pair.quote, 1.0)
+        dollars = PRICES_USD.get(pair.base, 1.0 + self._draw("price") % 2000 / 100)
+        price = dollars / PRICES_USD.get(pair.quote, 1.0)
         self.price_places = max(2, 5 - math.floor(math.log10(price)))
         self._price: float = price * 10**self.price_places
-        self._shapes = self._draw_shapes(dollars, BUSY.get(pair.base, THIN) if rate is None else rate * 60)
+        usual = TRADES_PER_MINUTE.get(pair.base, DEFAULT_TRADES_PER_MINUTE)
+        self._shapes = self._draw_shapes(dollars, usual if rate is None else rate * 60)
         self._plans = [draw_plan(Random(f"{self._name}/plan/{i}"), self._shapes) for i in range(PLANS)]
         self._per_hour = self._plans[0].before[60]
         self._first_id, self._first_ccseq = 10**8 + self._draw("id") % 10**9, 10**8 + self._draw("ccseq") % 10**9
@@ -71,7 +72,7 @@ class Market:
         self._rolled_day = lru_cache(maxsize=5_000)(self._roll_up_day)
 
     def bar(self, minute: int) -> Bar | None:
-        """Roll up a minute without drawing its trades: the patterns know their sums."""
+        """Roll up a minute without making its trades: the patterns have their sums."""
         if minute < self.listed * 60:
             return None
         at = minute % 60
@@ -98,13 +99,13 @@ class Market:
         return self._rolled_day(day)
 
     def trades(self, minute: int) -> list[Trade]:
-        """List a minute's trades in the exchange's order."""
+        """Return a minute's trades in the exchange's order."""
         orders = (self._order(minute), self._order(minute + 1))
         found = [(i, number) for order in orders for number, (at, i) in order.numbered() if at == minute]
         return [self._trade(minute, i, number) for i, number in sorted(found)]
 
     def between(self, after: int, until: int) -> list[Trade]:
-        """List trades discovered in (after, until], in the order of their discovery."""
+        """Return the trades discovered in (after, until], in the order of their discovery."""
         return [
             self._trade(minute, i, order.first + position)
             for order in map(self._order, range((after + 1) // MINUTE, until // MINUTE + 1))
@@ -113,7 +114,7 @@ class Market:
         ]
 
     def newest(self, count: int, until: int) -> list[Trade]:
-        """List the last `count` trades discovered by `until`, oldest first."""
+        """Return the last `count` trades discovered by `until`, oldest first."""
         found: list[Trade] = []
         end = until // MINUTE
         for minute in range(end, max(end - 10_080, self.listed * 60 - 1), -1):
@@ -123,7 +124,7 @@ class Market:
         return found[-count:] if count else []
 
     def traded_before(self, minute: int) -> int | None:
-        """Find the last minute with a trade before this one; None before the market's first."""
+        """Return the last minute with a trade before this one, None before the market's first."""
         return next((at for at in range(minute - 1, self.listed * 60 - 1, -1) if self.bar(at)), None)
 
     def _roll_up_hour(self, hour: int) -> Bar | None:
@@ -153,7 +154,7 @@ class Market:
         )
 
     def _find_order(self, minute: int) -> Order:
-        """Order what is discovered in a minute: the late trades of the one before, and its own but the late ones."""
+        """Return what is discovered in a minute: the late trades of the one before, and its own but the late ones."""
         before, own = self._shape(minute - 1), self._shape(minute)
         late = before.discovery[len(before.discovery) - before.late :]
         found = [((minute - 1) * MINUTE + before.arrivals[i], minute - 1, i) for i in late]
@@ -180,12 +181,12 @@ class Market:
         return Hour(plan, bases)
 
     def _course(self, hour: int) -> int:
-        """Compute the price at a full hour: waves of all lengths, the longer the higher."""
+        """Return the price at a full hour: waves of all lengths, the longer the higher."""
         waves = sum(0.004 * math.sqrt(1 << octave) * self._wave(octave, hour) for octave in range(OCTAVES))
         return round(self._price * math.exp(waves))
 
     def _wave(self, octave: int, hour: int) -> float:
-        """Go smoothly between random heights in [-1, 1) that lie 2**octave hours apart."""
+        """Interpolate smoothly between random heights in [-1, 1) that are 2**octave hours apart."""
         length = 1 << octave
         cell, within = divmod(hour, length)
         part = within / length
@@ -196,7 +197,7 @@ class Market:
         return self._draw("wave", octave, cell) / 2**63 - 1
 
     def _draw(self, *what: str | int) -> int:
-        """Draw 64 random bits that depend on seed, market and question only."""
+        """Return 64 random bits that depend only on the seed, the market and `what`."""
         return int.from_bytes(blake2b(f"{self._name}/{what}".encode(), digest_size=8).digest(), "big")
 
     def _draw_shapes(self, dollars: float, per_minute: float) -> list[Shape]:

@@ -25,13 +25,15 @@ class Provider:
     """One provider with its markets, at its own time."""
 
     def __init__(self, config: Config) -> None:
-        """Resume what the home folder keeps; raises HomeInUse, OSError, ValueError (recording or state unreadable)."""
+        """Resume the home folder's state. Raises HomeInUse, OSError, ValueError (recording or state unreadable)."""
         self.config = config
         config.home.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(config.home)
         state = clock.load(config.home)
         self.clock = clock.resume(state, config.speed)
-        self.identity = _generated_identity(config)
+        # Another rate makes other candles, so to a client that remembers this provider it is another one.
+        rate = "" if config.rate is None else f"/rate={config.rate:g}"
+        self.identity = f"simulator/seed={config.seed}{rate}"
         pairs = dict.fromkeys((*config.markets, *config.listed))
         self.sources: dict[Pair, Source] = {pair: Market(pair, config.seed, config.rate) for pair in pairs}
         if config.replay is not None:
@@ -45,46 +47,39 @@ class Provider:
         self.log.note("started", at=self.started, provider=self.identity, speed=config.speed)
 
     def now(self) -> int:
-        """Tell the simulator's time in nanoseconds."""
+        """Return the simulator's time in nanoseconds."""
         return self.clock.now()
 
     def source(self, exchange: str, base: str, quote: str) -> Source | None:
-        """Find a market; exchanges in any case, symbols in capitals only."""
+        """Return a market, None if there is none; exchanges in any case, symbols in capitals only."""
         return self.sources.get(Pair(exchange.lower(), base, quote))
 
     def accepts(self, key: str) -> bool:
-        """Say whether an API key is good now; without a configured key every one is, and none at all."""
+        """Return whether an API key is good now; without a configured key any key is, and so is none."""
         return self.now() >= self.faults.unauthorized_until and self.config.key in (None, key)
 
     def close(self) -> None:
-        """Let go of log and home folder."""
+        """Close the log and release the home folder."""
         self.log.close()
         self._lock.close()
 
     def _replay(self, path: Path, state: dict[str, Any]) -> None:
-        """Put a recording in the place of one market; its shift is kept, so a restart goes on with the same times."""
+        """Replace one market by a recording; its shift is saved, so that times stay the same after a restart."""
         recording = Recording(path)
         pair = self.config.replay_market or self.config.markets[0]
-        kept = state.get("replay")
-        if not isinstance(kept, dict) or kept.get("sha256") != recording.sha256:
-            kept = {"sha256": recording.sha256, "shift_minutes": self._first_minute() - recording.first_minute}
-            state["replay"] = kept
-        self.sources[pair] = Replay(pair, recording, int(kept["shift_minutes"]))
+        saved = state.get("replay")
+        if not isinstance(saved, dict) or saved.get("sha256") != recording.sha256:
+            # A new replay begins with a whole minute: the lead after now, or a little later.
+            lead = 10 * self.config.speed if self.config.replay_lead is None else self.config.replay_lead
+            first_minute = -(-(self.now() + int(lead * SECOND)) // MINUTE)
+            saved = {"sha256": recording.sha256, "shift_minutes": first_minute - recording.first_minute}
+            state["replay"] = saved
+        self.sources[pair] = Replay(pair, recording, int(saved["shift_minutes"]))
         self.identity = f"simulator/replay/{recording.sha256}"
-
-    def _first_minute(self) -> int:
-        """Give the minute in which a new replay begins: a whole one, the lead after now or a little later."""
-        lead = 10 * self.config.speed if self.config.replay_lead is None else self.config.replay_lead
-        return -(-(self.now() + int(lead * SECOND)) // MINUTE)
-
-
-def _generated_identity(config: Config) -> str:
-    # Another rate makes other candles, so it is another provider to whoever remembers this one.
-    return f"simulator/seed={config.seed}" + (f"/rate={config.rate:g}" if config.rate is not None else "")
 
 
 def _lock(home: Path) -> TextIO:
-    """Hold the home folder; the kernel lets go when we die."""
+    """Lock the home folder; the kernel releases it when the process dies."""
     handle = (home / "lock").open("w")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

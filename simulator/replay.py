@@ -1,4 +1,4 @@
-"""A recorded market: the trades of a CSV file, moved by whole minutes, each number as the file writes it."""
+"""A recorded market: the trades of a CSV file, moved by whole minutes, each number as it is in the file."""
 
 from __future__ import annotations
 
@@ -23,13 +23,15 @@ class Recording:
     """A file of trades, read once; times as in the file, in nanoseconds."""
 
     def __init__(self, path: Path) -> None:
-        """Read the file (columns time_ns,trade_id,price,amount,side); raises ValueError, OSError."""
+        """Read the file (columns time_ns,trade_id,price,amount,side). Raises ValueError, OSError."""
         content = path.read_bytes()
         self.sha256 = sha256(content).hexdigest()
         reader = csv.DictReader(content.decode().splitlines())
         if tuple(reader.fieldnames or ()) != COLUMNS:
             raise ValueError(f"{path} does not begin with the columns {','.join(COLUMNS)}")
-        self.rows = sorted((_checked(path, reader.line_num, row) for row in reader), key=_exchange_order)
+        rows = [_checked(path, reader.line_num, row) for row in reader]
+        # Platforms keep microseconds: a tie there must be one here, ordered by the exchange's numbers.
+        self.rows = sorted(rows, key=lambda row: (int(row["time_ns"]) // 1000, int(row["trade_id"])))
         if not self.rows:
             raise ValueError(f"{path} holds no trades")
         self.price_places = max(places_of(row["price"]) for row in self.rows)
@@ -37,12 +39,12 @@ class Recording:
 
     @property
     def first_minute(self) -> int:
-        """Give the minute of the first trade, as the file has it."""
+        """Return the minute of the first trade, as in the file."""
         return int(self.rows[0]["time_ns"]) // MINUTE
 
 
 def _checked(path: Path, line: int, row: Row) -> Row:
-    """Refuse what could not be sent as the file has it: JSON knows no NaN, no leading dot, no plus sign."""
+    """Return the row; raise ValueError if it cannot be sent as it is: JSON has no NaN, no leading dot, no plus sign."""
     numbers = (row["price"], row["amount"])
     whole = (row["time_ns"], row["trade_id"])
     if all(NUMBER.fullmatch(text or "") for text in numbers) and all((text or "").isdecimal() for text in whole):
@@ -50,16 +52,11 @@ def _checked(path: Path, line: int, row: Row) -> Row:
     raise ValueError(f"{path}, line {line}: not a trade")
 
 
-def _exchange_order(row: Row) -> tuple[int, int]:
-    # Platforms keep microseconds: what is a tie there must be one here, ordered by the exchange's numbers.
-    return int(row["time_ns"]) // 1000, int(row["trade_id"])
-
-
 class Replay:
-    """A recording as a market's trades: none before its first minute, none after its end."""
+    """A recording as a market, without trades before its first minute and after its end."""
 
     def __init__(self, pair: Pair, recording: Recording, shift: int) -> None:
-        """Move the recording `shift` minutes on."""
+        """Move the recording forward by `shift` minutes."""
         self.pair = pair
         self.price_places, self.amount_places = recording.price_places, recording.amount_places
         rows, shift_ns = recording.rows, shift * MINUTE
@@ -75,20 +72,20 @@ class Replay:
         self._traded = sorted(self._minutes)
 
     def between(self, after: int, until: int) -> list[Trade]:
-        """List trades discovered in (after, until], in the order of their discovery."""
+        """Return the trades discovered in (after, until], in the order of their discovery."""
         return self._found[bisect_right(self._arrivals, after) : bisect_right(self._arrivals, until)]
 
     def newest(self, count: int, until: int) -> list[Trade]:
-        """List the last `count` trades discovered by `until`, oldest first."""
+        """Return the last `count` trades discovered by `until`, oldest first."""
         end = bisect_right(self._arrivals, until)
         return self._found[max(0, end - count) : end]
 
     def trades(self, minute: int) -> list[Trade]:
-        """List a minute's trades in the exchange's order."""
+        """Return a minute's trades in the exchange's order."""
         return list(self._minutes.get(minute, []))
 
     def bar(self, minute: int) -> Bar | None:
-        """Roll up a whole minute; None when nothing traded."""
+        """Roll up a whole minute; None if nothing traded."""
         return self._bars.get(minute)
 
     def hour(self, hour: int) -> Bar | None:
@@ -100,7 +97,7 @@ class Replay:
         return self._span(day * 1440, day * 1440 + 1440)
 
     def traded_before(self, minute: int) -> int | None:
-        """Find the last minute with a trade before this one; None before the market's first."""
+        """Return the last minute with a trade before this one, None before the market's first."""
         at = bisect_left(self._traded, minute)
         return self._traded[at - 1] if at else None
 
@@ -124,7 +121,7 @@ class Replay:
 
 
 def _delay(row: Row) -> int:
-    """Say how long after its exchange time a trade is found: the same for trades of one microsecond."""
+    """Return the nanoseconds after its exchange time at which a trade is discovered: the same within a microsecond."""
     spread = (int(row["time_ns"]) // 1000 * 2654435761 >> 16) % 100_000
     late = SETTLED * 3 // 4 if spread < 1000 else 0
     return (20 + spread % 200) * SECOND // 1000 + late

@@ -1,8 +1,8 @@
 """Patterns that minutes and hours are made of.
 
 A minute is one of a few patterns of trades, laid on that minute's price and multiplied by its size. An hour is one of a
-few plans: the same patterns in another order, along another path. So any minute, and the sums over it, can be had
-without walking there, and every hour of a market holds the same number of trades: that is what keeps CCSEQ countable.
+few plans: the same patterns in another order, along another path. So any minute and its sums can be computed directly,
+and every hour of a market has the same number of trades, which makes CCSEQ computable too.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def draw_shape(random: Random, venue: Venue, count: int, step: int, size: int) -
     rows = sorted(_rows(random, venue, count, step, size), key=lambda row: row[0])
     delays: dict[int, int] = {}
     for stamp, *_ in rows:
-        # Trades of one exchange time are found together, so that their order is the same by CCSEQ, by id and by time.
+        # Trades of one exchange time are discovered together, so that CCSEQ, id and time give the same order.
         delays.setdefault(stamp, _delay(random))
     arrivals = [row[0] + delays[row[0]] for row in rows]
     return Shape(
@@ -74,53 +74,41 @@ def draw_shape(random: Random, venue: Venue, count: int, step: int, size: int) -
 
 def _rows(random: Random, venue: Venue, count: int, step: int, size: int) -> Iterator[tuple[int, int, int, bool]]:
     """Draw orders, each of which takes one or more trades at once and moves the price."""
-    orders = _order_lengths(random, count)
+    orders: list[int] = []  # trades of each, mostly one
+    while count:
+        orders.append(min(count, 1 if random.random() < 0.6 else random.randint(2, 6)))
+        count -= orders[-1]
+
     burst, level = random.random() * 60, 0.0
     times = sorted(_order_time(random, burst) for _ in orders)
     for at, length in zip(times, orders, strict=True):
-        stamp = _rounded(random, int(at * SECOND), venue.step)
+        # Cut to the exchange's step, every fifth to the whole second, which makes ties.
+        unit = SECOND if random.random() < 0.2 else venue.step
+        stamp = int(at * SECOND) // unit * unit
         sell = random.random() < 0.5
         level = 0.95 * level + random.gauss(0, step)
         for part in range(length):
             swept = part * max(1, step // 4)
-            yield stamp, round(level) + (-swept if sell else swept), _size(random, size), sell
-
-
-def _order_lengths(random: Random, count: int) -> list[int]:
-    """Share `count` trades out to orders, most of which take one."""
-    found: list[int] = []
-    while count:
-        found.append(min(count, 1 if random.random() < 0.6 else random.randint(2, 6)))
-        count -= found[-1]
-    return found
+            amount = max(1, int(size * random.lognormvariate(0, 1.2)))
+            yield stamp, round(level) + (-swept if sell else swept), amount, sell
 
 
 def _order_time(random: Random, burst: float) -> float:
-    """Draw a second of the minute: one in four falls into the minute's burst."""
+    """Draw a second of the minute; one in four is in the minute's burst."""
     if random.random() < 0.25:
         return min(59.999, burst + random.expovariate(1.0))
     return random.random() * 59.999
 
 
-def _rounded(random: Random, stamp: int, step: int) -> int:
-    """Cut a time to the exchange's step; every fifth to the whole second, where ties come from."""
-    step = SECOND if random.random() < 0.2 else step
-    return stamp // step * step
-
-
-def _size(random: Random, size: int) -> int:
-    return max(1, int(size * random.lognormvariate(0, 1.2)))
-
-
 def _delay(random: Random) -> int:
-    """Draw how long the provider takes to find a trade: nearly always under 1 s, now and then up to 3 s."""
+    """Draw the nanoseconds until the provider discovers a trade: nearly always under 1 s, now and then up to 3 s."""
     if random.random() < 0.01:
         return random.randrange(1000, 3000) * MILLISECOND
     return min(SETTLED, max(5, min(950, int(80 * random.lognormvariate(0, 0.7)))) * MILLISECOND)
 
 
 def counts(mean: float) -> list[int]:
-    """Spread a mean number of trades per minute over patterns, quiet to bursting; their mean is `mean`."""
+    """Spread `mean` trades per minute over patterns from quiet to bursting."""
     kinds = 20 if mean < 2000 else 6  # dense patterns are few: all are held in memory
     spread = 1.0 if mean < 10 else 0.5
     levels = [math.exp(spread * NormalDist().inv_cdf((kind + 0.5) / kinds)) for kind in range(kinds)]

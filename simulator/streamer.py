@@ -1,4 +1,4 @@
-"""The streamer's sending half: one turn sends every socket what has been discovered since the last."""
+"""The streamer's sending half: each turn sends every socket what has been discovered since the last."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Literal, NamedTuple
 from starlette.websockets import WebSocket
 
 from simulator import frames
-from simulator.faults import USUAL_REPLAY
+from simulator.faults import DEFAULT_REPLAY
 from simulator.pairs import Pair
 from simulator.provider import Provider
 from simulator.trades import SECOND, Source, Trade
 
-TURN = 0.02  # seconds of the wall clock: trades due within it are sent together
-HEARTBEAT = 30 * SECOND
-MOST_WAITING = 500_000  # frames; a client that reads slower than that is disconnected
+TURN_S = 0.02  # of the wall clock; trades due within it are sent together
+HEARTBEAT_EVERY = 30 * SECOND  # nanoseconds
+MAX_WAITING_FRAMES = 500_000  # a client that reads more slowly is disconnected
 CLOSE = ""
 
 
@@ -30,7 +30,7 @@ class Frame(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Socket:
-    """One connection: frames that wait to be sent, what it subscribed to, and a silence if it has one."""
+    """One connection: what it subscribed to, the frames that wait to be sent, and until when nothing is sent."""
 
     number: int
     key: str
@@ -43,17 +43,17 @@ class Socket:
     last_frame: int = 0
 
     def put(self, *frames: Frame) -> None:
-        """Queue frames in their order."""
+        """Queue frames in this order."""
         self.waiting.extend(frames)
         self.wake.set()
 
     def hang_up(self) -> None:
-        """Close the connection once what waits is sent."""
+        """Close the connection once the waiting frames are sent."""
         self.put(Frame(CLOSE))
 
 
 class Streamer:
-    """All sockets of the provider; `sent_until` is the time up to which discovered trades were handed out."""
+    """All sockets of the provider; `sent_until` is the time up to which discovered trades were queued."""
 
     def __init__(self, provider: Provider) -> None:
         """Begin to send from now on."""
@@ -68,27 +68,29 @@ class Streamer:
         """Take turns for ever."""
         while True:
             self.turn()
-            await asyncio.sleep(TURN)
+            await asyncio.sleep(TURN_S)
 
     def turn(self) -> int:
-        """Queue what is due, in order of discovery and before any heartbeat; returns the time it is complete to."""
+        """Queue what is due, in order of discovery and before any heartbeat; return the time up to which that was."""
         now = self.provider.now()
         for pair, source in self.provider.sources.items():
             self._send_trades(pair, source, now)
         self.sent_until = now
         for socket in self.sockets.values():
-            self._send_heartbeat(socket, now)
+            if now >= socket.next_heartbeat:
+                socket.next_heartbeat += HEARTBEAT_EVERY * (1 + (now - socket.next_heartbeat) // HEARTBEAT_EVERY)
+                self.answer(socket, frames.heartbeat(now), '"event":"heartbeat"')
         return now
 
     def _send_trades(self, pair: Pair, source: Source, now: int) -> None:
-        """Queue a market's new trades for those who subscribed; a silent socket loses them for good."""
+        """Queue a market's new trades for the sockets that subscribed; a silent socket loses them for good."""
         readers = [socket for socket in self.sockets.values() if pair in socket.pairs and self._hears(socket, now)]
         if not readers:
             return
         trades = source.between(self.sent_until, now)
         found = self._frames(source, trades)
         for socket in readers:
-            if len(socket.waiting) > MOST_WAITING:
+            if len(socket.waiting) > MAX_WAITING_FRAMES:
                 self.disconnect(socket, frames.control(500, "FORCE_DISCONNECT", INFO="You read too slowly."))
             elif found:
                 socket.put(*found)
@@ -103,25 +105,19 @@ class Streamer:
             for trade in trades
         ]
 
-    def _send_heartbeat(self, socket: Socket, now: int) -> None:
-        if now < socket.next_heartbeat:
-            return
-        socket.next_heartbeat += HEARTBEAT * (1 + (now - socket.next_heartbeat) // HEARTBEAT)
-        self.answer(socket, frames.heartbeat(now), '"event":"heartbeat"')
-
     def _hears(self, socket: Socket, now: int) -> bool:
         return now >= max(socket.silent_until, self.provider.faults.silent_until)
 
     def answer(self, socket: Socket, text: str, line: str = "") -> None:
-        """Queue a frame that is no trade of the feed, unless the socket is silent."""
+        """Queue a frame that is not a live trade, unless the socket is silent."""
         if self._hears(socket, self.provider.now()):
             socket.put(Frame(text, line))
 
     def open(self, web: WebSocket, key: str) -> Socket:
-        """Take a new connection in and welcome it."""
+        """Add a new connection and welcome it."""
         now = self.provider.now()
         self._numbers += 1
-        socket = Socket(now // SECOND * 1000 + self._numbers % 1000, key, web, now + HEARTBEAT)
+        socket = Socket(now // SECOND * 1000 + self._numbers % 1000, key, web, now + HEARTBEAT_EVERY)
         self.sockets[socket.number] = socket
         self.provider.log.note("opened", socket=socket.number, at=now)
         uptime = (now - self.provider.started) // SECOND
@@ -129,13 +125,13 @@ class Streamer:
         return socket
 
     def shut(self, socket: Socket) -> None:
-        """Forget a connection that has ended."""
+        """Remove a connection that has ended."""
         if self.sockets.pop(socket.number, None):
             now = self.provider.now()
             self.provider.log.note("closed", socket=socket.number, at=now, last_frame=socket.last_frame)
 
     def disconnect(self, socket: Socket, last: str = "") -> None:
-        """Send nothing more but `last`, and close."""
+        """Send nothing more except `last`, and close."""
         socket.pairs.clear()
         socket.waiting.clear()
         if last:
@@ -143,16 +139,19 @@ class Streamer:
         socket.hang_up()
 
     def disconnect_all(self, last: str = "") -> int:
-        """Disconnect every socket; returns how many."""
+        """Disconnect every socket; return how many there were."""
         for socket in self.sockets.values():
             self.disconnect(socket, last)
         return len(self.sockets)
 
     def subscribe(self, socket: Socket, pair: Pair, sub: str) -> None:
-        """Replay the newest trades, say that the subscription is complete, and go on live: none lost, none twice."""
+        """Replay the newest trades, confirm the subscription, and go on live: none is lost and none sent twice."""
         now = self.turn()
         source = self.provider.sources[pair]
-        trades = source.newest(self._replayed(pair, source, now), now)
+        count = self.provider.faults.replay
+        if count == "bridge":  # all that no socket was sent, and the usual ones before
+            count = DEFAULT_REPLAY + len(source.between(self._last_sent.get(pair, now), now))
+        trades = source.newest(count, now)
         for frame in self._frames(source, trades):
             self.answer(socket, frame.text, f'{frame.line},"replayed":true')
         if trades:
@@ -162,15 +161,8 @@ class Streamer:
         self.answer(socket, frames.control(16, "SUBSCRIBECOMPLETE", SUB=sub), line)
         socket.pairs.add(pair)
 
-    def _replayed(self, pair: Pair, source: Source, now: int) -> int:
-        """Say how many trades a new subscription begins with; a bridge fits what no socket was sent, and 20 more."""
-        wanted = self.provider.faults.replay
-        if wanted != "bridge":
-            return wanted
-        return USUAL_REPLAY + len(source.between(self._last_sent.get(pair, now), now))
-
     async def write(self, socket: Socket) -> None:
-        """Send what a socket's queue holds until it is hung up; the log has each line before its frame leaves."""
+        """Send a socket's waiting frames until it is closed; each line is in the log before its frame is sent."""
         while True:
             await socket.wake.wait()
             socket.wake.clear()
@@ -190,7 +182,7 @@ GarbageKind = Literal["text", "array", "price", "market"]
 
 
 def garbage(kind: GarbageKind, pair: Pair, now: int) -> str:
-    """Write a frame that no client should take: no JSON, no object, a bad price, or a market that is not one."""
+    """Return a frame that no client should accept: no JSON, no object, a bad price, or an unknown market."""
     good = (
         f'{{"TYPE":"0","M":"{pair.venue.name}","FSYM":"{pair.base}","TSYM":"{pair.quote}","F":"1","ID":"0",'
         f'"TS":{now // SECOND},"Q":1,"P":100,"RTS":{now // SECOND}}}'

@@ -1,4 +1,4 @@
-"""A trade, a bar, and what a source of trades must be able to say."""
+"""A trade, a bar, and what every source of trades must provide."""
 
 from __future__ import annotations
 
@@ -41,23 +41,23 @@ class Bar(NamedTuple):
 
 
 class Source(Protocol):
-    """Trades of one market, for any time. Minutes are counted from 1970; `between` and `newest` go by discovery."""
+    """Trades of one market, for any time. Minutes count from 1970; `between` and `newest` go by time of discovery."""
 
     pair: Pair
     price_places: int
     amount_places: int
 
     def between(self, after: int, until: int) -> list[Trade]:
-        """List trades discovered in (after, until], in the order of their discovery."""
+        """Return the trades discovered in (after, until], in the order of their discovery."""
 
     def newest(self, count: int, until: int) -> list[Trade]:
-        """List the last `count` trades discovered by `until`, oldest first."""
+        """Return the last `count` trades discovered by `until`, oldest first."""
 
     def trades(self, minute: int) -> list[Trade]:
-        """List trades whose exchange time is in the minute, in the exchange's order."""
+        """Return the trades whose exchange time is in the minute, in the exchange's order."""
 
     def bar(self, minute: int) -> Bar | None:
-        """Roll up a whole minute; None when nothing traded."""
+        """Roll up a whole minute; None if nothing traded."""
 
     def hour(self, hour: int) -> Bar | None:
         """Roll up a whole hour."""
@@ -66,7 +66,7 @@ class Source(Protocol):
         """Roll up a whole day."""
 
     def traded_before(self, minute: int) -> int | None:
-        """Find the last minute with a trade before this one; None before the market's first."""
+        """Return the last minute with a trade before this one, None before the market's first."""
 
 
 def roll_up(trades: Iterable[Trade]) -> Bar | None:
