@@ -167,7 +167,7 @@ class FixedTopicWork:
     def _update_cache(self, changes: list[MarketChange]) -> None:
         try:
             if self._cache_cold:
-                market_cache.write_all()
+                market_cache.write_followed()
             else:
                 market_cache.write_changed(changes)
         except market_cache.CacheUnavailable as exc:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 
 from datastore.ingest.live_write import MarketChange
 from datastore.reference.provider_clock import provider_now
-from datastore.timeframes.intervals import SECOND, micros_of
+from datastore.timeframes.intervals import SECOND_US, micros_of
 from metering.table import BATCH_RECORDS, BATCH_SECONDS, LATENESS, RECORDS_LOST, TRADES_STORED
 from streaming.records import Micros
 
@@ -39,7 +39,7 @@ class BatchMetrics:
 
     def beat(self) -> None:
         """Read the provider's clock, which dates the receipt of trades."""
-        self._clock_offset = micros_of(provider_now()) / SECOND - time.monotonic()
+        self._clock_offset = micros_of(provider_now()) / SECOND_US - time.monotonic()
 
     def stored(self, records: int, changes: Sequence[MarketChange], received: Micros | None) -> None:
         """Count a committed batch; received: when its oldest trade arrived, by the provider's clock."""
@@ -48,4 +48,4 @@ class BatchMetrics:
             if change.trades_added:
                 TRADES_STORED.labels(change.market).inc(change.trades_added)
         if received is not None and self._clock_offset is not None:
-            self._stored.observe(max(0.0, time.monotonic() + self._clock_offset - received / SECOND))
+            self._stored.observe(max(0.0, time.monotonic() + self._clock_offset - received / SECOND_US))

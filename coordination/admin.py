@@ -36,7 +36,7 @@ class CoordinatorAdmin(ActorAdmin):
             state = f"waiting after {stream.attempts} tries{due}" if stream.attempts else f"waiting{due}"
             waiting.append((name, state, f"{stream.created_at:%Y-%m-%d %H:%M:%S}", stream.error or ""))
 
-        rows = [*_topics(DynamicTopic.IN_HAND), *waiting, *_topics((DynamicTopic.State.RETIRING,))]
+        rows = [*_topics(DynamicTopic.BEING_MADE), *waiting, *_topics((DynamicTopic.State.RETIRING,))]
         return rows_table(("What", "State", "Since, UTC", "Trouble"), rows) if rows else "Nothing."
 
 

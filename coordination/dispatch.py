@@ -67,7 +67,7 @@ class Dispatcher:
 
     def _dispatch_due(self, states: dict[int, str], now: float) -> bool:
         queued = {pk for pk, state in states.items() if state == State.QUEUED}
-        patience = fetch_queue.HANDED_OUT.total_seconds()
+        patience = fetch_queue.REDISPATCH_AFTER.total_seconds()
         self._enqueued_at = {pk: at for pk, at in self._enqueued_at.items() if pk in queued and now - at < patience}
         fetching = sum(state == State.FETCHING for state in states.values())
         room = self.max_under_way - fetching - len(self._enqueued_at)

@@ -56,10 +56,10 @@ class TopicCreation:
 
     def turn(self, session: ActorSession) -> bool:
         """Do what is due; True if there is more to do at once."""
-        found = topics.to_do()
+        found = topics.pending_work()
         changed = self.retirement.turn(found)
 
-        topic = topics.find(found.in_hand) if found.in_hand is not None else None
+        topic = topics.find(found.in_progress) if found.in_progress is not None else None
         self._topic_name = topic.name if topic else ""
         if session.actor.state == State.ACTIVE:
             more = self._resume(session, topic) if topic else self._begin(session, found.due)
@@ -74,14 +74,14 @@ class TopicCreation:
 
     def turn_in_error(self) -> None:
         """Do in Error everything but making topics; a topic in hand is given up, since its attempt failed."""
-        found = topics.to_do()
+        found = topics.pending_work()
         self.retirement.turn(found)
-        if found.in_hand is not None:
+        if found.in_progress is not None:
             error = Coordinator.objects.filter(state=State.ERROR).values_list("last_error", flat=True).first()
             reason = f"the Coordinator is in Error: {error}"
-            if topics.fail(found.in_hand, reason):
+            if topics.fail(found.in_progress, reason):
                 TOPIC_FAILURES.labels("coordinator").inc()
-                log.error("topic given up", topic=found.in_hand, reason=reason)
+                log.error("topic given up", topic=found.in_progress, reason=reason)
 
     def waits_for(self, session: ActorSession) -> str | None:
         """Return what the Coordinator waits for, None for nothing."""
@@ -98,7 +98,7 @@ class TopicCreation:
         if due is None:
             return False
         with transaction.atomic():
-            topic = topics.make(due)
+            topic = topics.create_for(due)
             if topic is None:
                 return True
             session.actor.request_create_topic()

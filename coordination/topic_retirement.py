@@ -19,7 +19,7 @@ from datastore.coverage import feed_progress
 from datastore.models import DynamicTopic
 from datastore.reference.provider_clock import database_now
 from datastore.streams import lifecycle, topics
-from datastore.streams.topics import ToDo
+from datastore.streams.topics import PendingWork
 from metering.table import TOPIC_FAILURES
 from streaming.errors import StreamError
 
@@ -37,23 +37,23 @@ class TopicRetirement:
     _tries: int = 0
     _not_before: float = float("-inf")
 
-    def turn(self, found: ToDo) -> bool:
+    def turn(self, found: PendingWork) -> bool:
         """Do what was found to be due; True if something changed, so that there may be more to do at once."""
         if found.waiting:
             topics.attach()
-        if found.astray:
+        if found.detached:
             topics.recall()
             log.warning("streams without a live topic are requested again")
         if found.expired:
             log.info("streams ended", streams=lifecycle.expire(), reason=lifecycle.LEASE_OVER)
-        changed = found.waiting or found.astray or found.expired
+        changed = found.waiting or found.detached or found.expired
         for topic_id in found.broken:
             changed = _give_up(topic_id) or changed
         for topic_id in found.unused:
             if topics.retire(topic_id):
                 log.info("topic retires", topic=topic_id, reason="no stream needs it")
                 changed = True
-        return self._delete(found.over) or changed
+        return self._delete(found.deletable) or changed
 
     def _delete(self, over: Sequence[int]) -> bool:
         """Delete topics at the broker unless it is away; True if all were deleted."""

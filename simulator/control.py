@@ -11,13 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulator.faults import PeriodName, Replayed, RestFault
+from simulator.faults import PeriodName, ReplayCount, RestFault
 from simulator.malformed import MalformedKind
 from simulator.pairs import Pair
 from simulator.provider import Provider
 from simulator.session import UNAUTHORIZED
 from simulator.streamer import GarbageKind, Streamer, garbage
-from simulator.trades import SECOND
+from simulator.trades import SECOND_NS
 
 T = TypeVar("T")
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
@@ -113,7 +113,7 @@ class Control:
         return Route(f"/control/{name}", endpoint, methods=["POST"])
 
     def _until(self, seconds: float) -> int:
-        return self._provider.now() + int(seconds * SECOND)
+        return self._provider.now() + int(seconds * SECOND_NS)
 
     def _drop(self, wanted: Drop) -> dict[str, object]:
         self._faults.refusing_until = self._until(wanted.seconds)
@@ -169,7 +169,7 @@ class Control:
 
     async def _stats(self, request: Request) -> Response:
         """Return what was requested and sent since the start."""
-        replay: Replayed = self._faults.replay
+        replay: ReplayCount = self._faults.replay
         sockets = [
             {"socket": socket.number, "markets": sorted(map(str, socket.pairs)), "waiting": len(socket.waiting)}
             for socket in self._streamer.sockets.values()

@@ -8,7 +8,7 @@ from typing import Literal
 from simulator.malformed import MalformedKind
 
 DEFAULT_REPLAY = 20
-Replayed = int | Literal["bridge"]
+ReplayCount = int | Literal["bridge"]
 PeriodName = Literal["minute", "hour", "day"]
 
 
@@ -21,7 +21,7 @@ class RestFault:
     status: int = 503
     kind: MalformedKind = "text"
 
-    def holds(self, now: int, path: str) -> bool:
+    def applies(self, now: int, path: str) -> bool:
         """Return whether the fault applies to a call; a fault of one period leaves all other paths alone."""
         return now < self.until and (self.period is None or path.endswith(f"histo{self.period}"))
 
@@ -36,7 +36,7 @@ class Faults:
     error: RestFault = RestFault()
     malformed: RestFault = RestFault()
     rate_limited_until: int = 0
-    replay: Replayed = DEFAULT_REPLAY
+    replay: ReplayCount = DEFAULT_REPLAY
 
     def clear(self) -> None:
         """Turn every fault off."""

@@ -14,7 +14,7 @@ from simulator.market import Market
 from simulator.pairs import Pair
 from simulator.replay import Recording, Replay
 from simulator.sent import SentLog
-from simulator.trades import MINUTE, SECOND, Source
+from simulator.trades import MINUTE_NS, SECOND_NS, Source
 
 
 class HomeInUse(Exception):
@@ -71,7 +71,7 @@ class Provider:
         if not isinstance(saved, dict) or saved.get("sha256") != recording.sha256:
             # A new replay begins with a whole minute: the lead after now, or a little later.
             lead = 10 * self.config.speed if self.config.replay_lead is None else self.config.replay_lead
-            first_minute = -(-(self.now() + int(lead * SECOND)) // MINUTE)
+            first_minute = -(-(self.now() + int(lead * SECOND_NS)) // MINUTE_NS)
             saved = {"sha256": recording.sha256, "shift_minutes": first_minute - recording.first_minute}
             state["replay"] = saved
         self.sources[pair] = Replay(pair, recording, int(saved["shift_minutes"]))

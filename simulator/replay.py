@@ -11,11 +11,11 @@ from pathlib import Path
 
 from simulator.numerals import places_of, scaled
 from simulator.pairs import Pair
-from simulator.trades import MINUTE, SECOND, SETTLED, Bar, Trade, join, roll_up
+from simulator.trades import MINUTE_NS, SECOND_NS, MAX_DISCOVERY_DELAY_NS, Bar, Trade, join, roll_up
 
 COLUMNS = ("time_ns", "trade_id", "price", "amount", "side")
 FIRST_CCSEQ = 1_000_001
-NUMBER = re.compile(r"(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
+NUMBER_PATTERN = re.compile(r"(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 Row = dict[str, str]
 
 
@@ -40,14 +40,14 @@ class Recording:
     @property
     def first_minute(self) -> int:
         """Return the minute of the first trade, as in the file."""
-        return int(self.rows[0]["time_ns"]) // MINUTE
+        return int(self.rows[0]["time_ns"]) // MINUTE_NS
 
 
 def _checked(path: Path, line: int, row: Row) -> Row:
     """Return the row; raise ValueError if it cannot be sent as it is: JSON has no NaN, no leading dot, no plus sign."""
     numbers = (row["price"], row["amount"])
     whole = (row["time_ns"], row["trade_id"])
-    if all(NUMBER.fullmatch(text or "") for text in numbers) and all((text or "").isdecimal() for text in whole):
+    if all(NUMBER_PATTERN.fullmatch(text or "") for text in numbers) and all((text or "").isdecimal() for text in whole):
         return row
     raise ValueError(f"{path}, line {line}: not a trade")
 
@@ -59,7 +59,7 @@ class Replay:
         """Move the recording forward by `shift` minutes."""
         self.pair = pair
         self.price_places, self.amount_places = recording.price_places, recording.amount_places
-        rows, shift_ns = recording.rows, shift * MINUTE
+        rows, shift_ns = recording.rows, shift * MINUTE_NS
         found = sorted((int(row["time_ns"]) + shift_ns + _delay(row), place) for place, row in enumerate(rows))
         numbers = {place: FIRST_CCSEQ + number for number, (_, place) in enumerate(found)}
         trades = [self._trade(row, shift_ns, numbers[place]) for place, row in enumerate(rows)]
@@ -67,7 +67,7 @@ class Replay:
         self._arrivals = [arrival for arrival, _ in found]
         self._minutes: dict[int, list[Trade]] = defaultdict(list)
         for trade in trades:
-            self._minutes[trade.ts // MINUTE].append(trade)
+            self._minutes[trade.ts // MINUTE_NS].append(trade)
         self._bars = {minute: roll_up(inside) for minute, inside in self._minutes.items()}
         self._traded = sorted(self._minutes)
 
@@ -123,5 +123,5 @@ class Replay:
 def _delay(row: Row) -> int:
     """Return the nanoseconds after its exchange time at which a trade is discovered: the same within a microsecond."""
     spread = (int(row["time_ns"]) // 1000 * 2654435761 >> 16) % 100_000
-    late = SETTLED * 3 // 4 if spread < 1000 else 0
-    return (20 + spread % 200) * SECOND // 1000 + late
+    late = MAX_DISCOVERY_DELAY_NS * 3 // 4 if spread < 1000 else 0
+    return (20 + spread % 200) * SECOND_NS // 1000 + late

@@ -18,7 +18,7 @@ from simulator.history import PERIODS, History, Period
 from simulator.malformed import malform
 from simulator.provider import Provider
 from simulator.session import count_in_periods, key_of
-from simulator.trades import SECOND, Source
+from simulator.trades import SECOND_NS, Source
 
 MAX_ROWS = 2000
 MAX_CALLS = {"second": 20, "minute": 300, "hour": 3000, "day": 10_000, "month": 75_000}
@@ -76,14 +76,14 @@ class Rest:
     def _trouble(self, request: Request) -> Response | None:
         """Return the answer to a bad key or under a fault, None if there is neither. Counts the call of a good key."""
         faults, now = self._provider.faults, self._provider.now()
-        if faults.error.holds(now, request.url.path):
+        if faults.error.applies(now, request.url.path):
             return Response("<html>upstream error</html>", faults.error.status, media_type="text/html")
         key = key_of(request.query_params.get("api_key"), request.headers.get("authorization"))
         if not self._provider.accepts(key):
             error = {"type": 2, "message": NO_KEY, "http_status_code": 401}
             return _json(json.dumps({"Data": {}, "Err": error}), 401)
         self._made[key]["total_calls"] += 1
-        count_in_periods(self._made[key], now // SECOND)
+        count_in_periods(self._made[key], now // SECOND_NS)
         if now < faults.rate_limited_until:
             rate = {"calls_made": self._calls(key), "max_calls": MAX_CALLS}
             return _json(_error(Refused(OVER_LIMIT, 99), rate))
@@ -102,16 +102,16 @@ class Rest:
             rows_before = _whole(asked, "limit", period.default_limit)
             if rows_before > MAX_ROWS:
                 raise Refused("limit is larger than max value.", 1, "limit")
-            now = self._provider.now() // SECOND
+            now = self._provider.now() // SECOND_NS
             last = min(_whole(asked, "toTs", now), now) // period.seconds * period.seconds
             days = self._provider.config.retention_days
             if period.seconds == 60 and last < now - days * 86_400:
                 raise Refused(f"Minute data is only available for the last {days} days.", 1, "toTs")
-            cut = now // period.cache_age * period.cache_age * SECOND
+            cut = now // period.cache_age * period.cache_age * SECOND_NS
             rows = History(source, cut).rows(period, last, max(1, rows_before) + 1)
             envelope = _envelope(rows, last - (len(rows) - 1) * period.seconds, last, newer)
             malformed = self._provider.faults.malformed
-            is_malformed = malformed.holds(now * SECOND, request.url.path)
+            is_malformed = malformed.applies(now * SECOND_NS, request.url.path)
             return malform(malformed.kind, envelope) if is_malformed else envelope
 
         return answer

@@ -10,15 +10,15 @@ from contextlib import suppress
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from simulator.frames import MAX_SOCKETS_OPENED, control, refused
+from simulator.frames import MAX_SOCKETS_OPENED, control_frame, error_frame
 from simulator.pairs import Pair
 from simulator.provider import Provider
 from simulator.streamer import Socket, Streamer
-from simulator.trades import SECOND
+from simulator.trades import SECOND_NS
 
 PERIOD_SECONDS = {"SECOND": 1, "MINUTE": 60, "HOUR": 3600, "DAY": 86_400, "MONTH": 2_592_000}
 MAX_SUBS = 600
-UNAUTHORIZED = refused(401, "UNAUTHORIZED", "format", "We only support JSON format with a valid api_key.")
+UNAUTHORIZED = error_frame(401, "UNAUTHORIZED", "format", "We only support JSON format with a valid api_key.")
 
 
 class BadRequest(Exception):
@@ -26,7 +26,7 @@ class BadRequest(Exception):
 
     def __init__(self, message: str, parameter: str, info: str, kind: int = 500) -> None:
         super().__init__(message)
-        self.frame = refused(kind, message, parameter, info)
+        self.frame = error_frame(kind, message, parameter, info)
 
 
 def key_of(query: str | None, header: str | None) -> str:
@@ -65,11 +65,11 @@ def _refusal(streamer: Streamer, key: str) -> str | None:
     if not streamer.provider.accepts(key):
         return UNAUTHORIZED
     opened = streamer.opened[key]
-    count_in_periods(opened, streamer.provider.now() // SECOND)
+    count_in_periods(opened, streamer.provider.now() // SECOND_NS)
     if any(opened[period] > limit for period, limit in MAX_SOCKETS_OPENED.items()):
-        return refused(429, "RATE_LIMIT_OPENING_SOCKETS_TOO_FAST", "api_key", "You open sockets too fast.")
+        return error_frame(429, "RATE_LIMIT_OPENING_SOCKETS_TOO_FAST", "api_key", "You open sockets too fast.")
     if any(socket.key == key for socket in streamer.sockets.values()):
-        return refused(429, "TOO_MANY_SOCKETS_MAX_1_PER_CLIENT", "api_key", "One socket at a time.")
+        return error_frame(429, "TOO_MANY_SOCKETS_MAX_1_PER_CLIENT", "api_key", "One socket at a time.")
     return None
 
 
@@ -79,7 +79,7 @@ async def _talk(streamer: Streamer, socket: Socket) -> None:
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        streamer.shut(socket)
+        streamer.forget(socket)
         for task in tasks:
             task.cancel()
     for ending in await asyncio.gather(*tasks, return_exceptions=True):
@@ -130,7 +130,7 @@ def _add(streamer: Streamer, socket: Socket, subs: list[str]) -> None:
             streamer.subscribe(socket, pair, sub)
         except BadRequest as exc:
             streamer.answer(socket, exc.frame)
-    streamer.answer(socket, control(3, "LOADCOMPLETE", INFO="All your valid subs have been loaded."))
+    streamer.answer(socket, control_frame(3, "LOADCOMPLETE", INFO="All your valid subs have been loaded."))
 
 
 def _pair(provider: Provider, sub: str) -> Pair:
@@ -158,6 +158,6 @@ def _remove(streamer: Streamer, socket: Socket, subs: list[str]) -> None:
         removed += 1
         socket.pairs.remove(pair)
         line = f'"event":"unsubscribed","market":"{pair}"'
-        streamer.answer(socket, control(17, "UNSUBSCRIBECOMPLETE", SUB=sub), line)
+        streamer.answer(socket, control_frame(17, "UNSUBSCRIBECOMPLETE", SUB=sub), line)
     counts = {"valid": removed, "invalid": len(subs) - removed}
-    streamer.answer(socket, control(18, "UNSUBSCRIBEALLCOMPLETE", INFO=f"Removed {removed} subs.", INFO_OBJ=counts))
+    streamer.answer(socket, control_frame(18, "UNSUBSCRIBEALLCOMPLETE", INFO=f"Removed {removed} subs.", INFO_OBJ=counts))

@@ -13,12 +13,12 @@ from simulator import frames
 from simulator.faults import DEFAULT_REPLAY
 from simulator.pairs import Pair
 from simulator.provider import Provider
-from simulator.trades import SECOND, Source, Trade
+from simulator.trades import SECOND_NS, Source, Trade
 
 TURN_S = 0.02  # of the wall clock; trades due within it are sent together
-HEARTBEAT_EVERY = 30 * SECOND  # nanoseconds
+HEARTBEAT_EVERY = 30 * SECOND_NS  # nanoseconds
 MAX_WAITING_FRAMES = 500_000  # a client that reads more slowly is disconnected
-CLOSE = ""
+CLOSE_FRAME = ""
 
 
 class Frame(NamedTuple):
@@ -49,7 +49,7 @@ class Socket:
 
     def hang_up(self) -> None:
         """Close the connection once the waiting frames are sent."""
-        self.put(Frame(CLOSE))
+        self.put(Frame(CLOSE_FRAME))
 
 
 class Streamer:
@@ -79,19 +79,19 @@ class Streamer:
         for socket in self.sockets.values():
             if now >= socket.next_heartbeat:
                 socket.next_heartbeat += HEARTBEAT_EVERY * (1 + (now - socket.next_heartbeat) // HEARTBEAT_EVERY)
-                self.answer(socket, frames.heartbeat(now), '"event":"heartbeat"')
+                self.answer(socket, frames.heartbeat_frame(now), '"event":"heartbeat"')
         return now
 
     def _send_trades(self, pair: Pair, source: Source, now: int) -> None:
         """Queue a market's new trades for the sockets that subscribed; a silent socket loses them for good."""
-        readers = [socket for socket in self.sockets.values() if pair in socket.pairs and self._hears(socket, now)]
+        readers = [socket for socket in self.sockets.values() if pair in socket.pairs and self._receives(socket, now)]
         if not readers:
             return
         trades = source.between(self.sent_until, now)
         found = self._frames(source, trades)
         for socket in readers:
             if len(socket.waiting) > MAX_WAITING_FRAMES:
-                self.disconnect(socket, frames.control(500, "FORCE_DISCONNECT", INFO="You read too slowly."))
+                self.disconnect(socket, frames.control_frame(500, "FORCE_DISCONNECT", INFO="You read too slowly."))
             elif found:
                 socket.put(*found)
         if trades:
@@ -105,26 +105,26 @@ class Streamer:
             for trade in trades
         ]
 
-    def _hears(self, socket: Socket, now: int) -> bool:
+    def _receives(self, socket: Socket, now: int) -> bool:
         return now >= max(socket.silent_until, self.provider.faults.silent_until)
 
     def answer(self, socket: Socket, text: str, line: str = "") -> None:
         """Queue a frame that is not a live trade, unless the socket is silent."""
-        if self._hears(socket, self.provider.now()):
+        if self._receives(socket, self.provider.now()):
             socket.put(Frame(text, line))
 
     def open(self, web: WebSocket, key: str) -> Socket:
         """Add a new connection and welcome it."""
         now = self.provider.now()
         self._numbers += 1
-        socket = Socket(now // SECOND * 1000 + self._numbers % 1000, key, web, now + HEARTBEAT_EVERY)
+        socket = Socket(now // SECOND_NS * 1000 + self._numbers % 1000, key, web, now + HEARTBEAT_EVERY)
         self.sockets[socket.number] = socket
         self.provider.log.note("opened", socket=socket.number, at=now)
-        uptime = (now - self.provider.started) // SECOND
-        self.answer(socket, frames.welcome(now, socket.number, uptime, self.opened[key]))
+        uptime = (now - self.provider.started) // SECOND_NS
+        self.answer(socket, frames.welcome_frame(now, socket.number, uptime, self.opened[key]))
         return socket
 
-    def shut(self, socket: Socket) -> None:
+    def forget(self, socket: Socket) -> None:
         """Remove a connection that has ended."""
         if self.sockets.pop(socket.number, None):
             now = self.provider.now()
@@ -158,7 +158,7 @@ class Streamer:
             self._last_sent[pair] = trades[-1].rts
             self.provider.sent[str(pair)] += len(trades)
         line = f'"event":"subscribed","market":"{pair}","until":{now}'
-        self.answer(socket, frames.control(16, "SUBSCRIBECOMPLETE", SUB=sub), line)
+        self.answer(socket, frames.control_frame(16, "SUBSCRIBECOMPLETE", SUB=sub), line)
         socket.pairs.add(pair)
 
     async def write(self, socket: Socket) -> None:
@@ -171,7 +171,7 @@ class Streamer:
             ending = f'"socket":{socket.number},"at":{now}}}'
             self.provider.log.write(f"{{{frame.line},{ending}" for frame in batch if frame.line)
             for frame in batch:
-                if frame.text == CLOSE:
+                if frame.text == CLOSE_FRAME:
                     await socket.web.close(code=1001)
                     return
                 await socket.web.send_text(frame.text)
@@ -185,7 +185,7 @@ def garbage(kind: GarbageKind, pair: Pair, now: int) -> str:
     """Return a frame that no client should accept: no JSON, no object, a bad price, or an unknown market."""
     good = (
         f'{{"TYPE":"0","M":"{pair.venue.name}","FSYM":"{pair.base}","TSYM":"{pair.quote}","F":"1","ID":"0",'
-        f'"TS":{now // SECOND},"Q":1,"P":100,"RTS":{now // SECOND}}}'
+        f'"TS":{now // SECOND_NS},"Q":1,"P":100,"RTS":{now // SECOND_NS}}}'
     )
     if kind == "price":
         return good.replace('"P":100', '"P":-100')

@@ -17,7 +17,7 @@ from consumers.topic_acks import open_topics
 from datastore import metrics
 from datastore.backfill import fetch_queue
 from datastore.models import DatastoreRequest
-from datastore.sse.follower_counts import counted_followers
+from datastore.sse.follower_counts import followers_by_process
 from datastore.streams import lifecycle, topics
 from ingestion.history.provider_quota import Budget
 from metering import table
@@ -48,14 +48,14 @@ def queues() -> Iterator[Sample]:
     """Yield what waits for whom, and what could not be stored."""
     for topic, count in metrics.dead_letters():
         yield table.DEAD_LETTERS, (topic,), count
-    for state, count in fetch_queue.counts().items():
+    for state, count in fetch_queue.count_by_state().items():
         yield table.FETCH_REQUESTS, (state,), count
-    for state, count in metrics.questions().items():
+    for state, count in metrics.requests_by_state().items():
         yield table.QUESTIONS, (state,), count
     yield table.OLDEST_FETCH, (), metrics.oldest_fetch()
-    for state, count in lifecycle.counts().items():
+    for state, count in lifecycle.count_by_state().items():
         yield table.STREAMS, (state,), count
-    for state, count in topics.counts().items():
+    for state, count in topics.count_by_state().items():
         yield table.DYNAMIC_TOPICS, (state,), count
 
 
@@ -85,12 +85,12 @@ def schedules() -> Iterator[Sample]:
 def stream() -> Iterator[Sample]:
     """Yield how far consumers are behind."""
     for topic in (TICK_DATA, CANDLE_DATA):
-        yield table.LAG, (topic.name,), unread(topic.name)
+        yield table.LAG, (topic.name,), unread_records(topic.name)
 
 
-def made_topics() -> Iterator[Sample]:
+def dynamic_topics() -> Iterator[Sample]:
     """Yield how far the consumers of all topics that are made at run time are behind together."""
-    yield table.LAG, (DYNAMIC,), unread_of_made()
+    yield table.LAG, (DYNAMIC,), unread_dynamic_records()
 
 
 def budget() -> Iterator[Sample]:
@@ -102,24 +102,24 @@ def budget() -> Iterator[Sample]:
 
 def followers() -> Iterator[Sample]:
     """Yield how many follow a series, by the process that serves them."""
-    for process, count in counted_followers().items():
+    for process, count in followers_by_process().items():
         yield table.SSE_FOLLOWERS, (process,), count
 
 
-PARTS: dict[str, Callable[[], Iterable[Sample]]] = {
+GAUGE_READERS: dict[str, Callable[[], Iterable[Sample]]] = {
     "markets": markets,
     "gaps": gaps,
     "queues": queues,
     "actors": actors,
     "schedules": schedules,
     "stream": stream,
-    "dynamic": made_topics,
+    "dynamic": dynamic_topics,
     "budget": budget,
     "followers": followers,
 }
 
 
-def unread(topic: str) -> int:
+def unread_records(topic: str) -> int:
     """Return how many records of a topic its consumer has not stored. Raises StreamUnavailable."""
     try:
         subscription = configured_broker().subscribe(GROUP, [topic])
@@ -131,7 +131,7 @@ def unread(topic: str) -> int:
         subscription.close()
 
 
-def unread_of_made() -> int:
+def unread_dynamic_records() -> int:
     """Return how many records of all topics that are made at run time are not stored. Raises StreamUnavailable."""
     reading = TopicSubscription(GROUP)
     try:
