@@ -12,7 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
 from config.networks import is_loopback
-from datastore.engines.edition import BROKEN, TURNABLE, Case, TimescaleEdition, timescale_edition
+from datastore.engines.edition import BROKEN, CONVERTIBLE, Case, TimescaleEdition, timescale_edition
 
 STREAM_SCHEMES = ("redis://", "rediss://", "unix://", "memory://", "kafka://")
 
@@ -142,7 +142,7 @@ def engine(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
     if not databases:
         return []
     found = timescale_edition()
-    return [] if found.case in TURNABLE and not turning_was_left_out(connection) else of_engine(found)
+    return [] if found.case in CONVERTIBLE and not turning_was_left_out(connection) else of_engine(found)
 
 
 def of_engine(found: TimescaleEdition) -> list[CheckMessage]:
@@ -150,10 +150,10 @@ def of_engine(found: TimescaleEdition) -> list[CheckMessage]:
     if found.hint is None:
         return []
     if found.case in BROKEN:
-        return [Error(f"The database cannot be used: {found.told}.", hint=found.hint, id="candlekeep.E010")]
+        return [Error(f"The database cannot be used: {found.sentence}.", hint=found.hint, id="candlekeep.E010")]
     if found.case is Case.READY:
-        return [Warning(f"The database is {found.told}.", hint=found.hint, id="candlekeep.W010")]
-    return [Info(f"The database is {found.told}.", hint=found.hint, id="candlekeep.I010")]
+        return [Warning(f"The database is {found.sentence}.", hint=found.hint, id="candlekeep.W010")]
+    return [Info(f"The database is {found.sentence}.", hint=found.hint, id="candlekeep.I010")]
 
 
 def turning_was_left_out(asked: BaseDatabaseWrapper) -> bool:

@@ -18,7 +18,7 @@ from coordination.models import Coordinator
 from coordination.pair_list_refresh import PairWatch
 from coordination.schedules import ensure_schedules
 from coordination.topic_creation import Topics
-from datastore.backfill.fetch_queue import HANDED_OUT
+from datastore.backfill.fetch_queue import REDISPATCH_AFTER
 from datastore.streams.topics import CREATE_WITHIN
 
 FETCH, PAIRS, CREATE_TOPIC = "ingestion.fetch", "ingestion.pairs", "ingestion.create_topic"
@@ -85,7 +85,7 @@ def have_topic_made(topic_id: int) -> None:
     _send(CREATE_TOPIC, topic_id, within=CREATE_WITHIN)
 
 
-def _send(task: str, *arguments: int, within: timedelta = HANDED_OUT) -> None:
+def _send(task: str, *arguments: int, within: timedelta = REDISPATCH_AFTER) -> None:
     # One that is not taken up soon is told again or given up, so an old message is worth nothing.
     try:
         current_app.send_task(task, list(arguments), expires=within.total_seconds(), retry=False)

@@ -58,7 +58,7 @@ class Dispatch:
 
     def _tell_due(self, states: dict[int, str], now: float) -> bool:
         queued = {pk for pk, state in states.items() if state == State.QUEUED}
-        patience = fetch_queue.HANDED_OUT.total_seconds()
+        patience = fetch_queue.REDISPATCH_AFTER.total_seconds()
         self._told = {pk: at for pk, at in self._told.items() if pk in queued and now - at < patience}
         fetching = sum(state == State.FETCHING for state in states.values())
         room = self.pool - fetching - len(self._told)

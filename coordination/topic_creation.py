@@ -33,7 +33,7 @@ from coordination.topic_failures import Failure
 from coordination.topic_retirement import Retirement
 from datastore.models import DynamicTopic
 from datastore.streams import topics
-from datastore.streams.topics import CREATE_WITHIN, NOTIFY_WITHIN, ToDo
+from datastore.streams.topics import CREATE_WITHIN, NOTIFY_WITHIN, PendingWork
 from metering.table import TOPIC_FAILURES, TOPIC_SECONDS
 
 log = structlog.get_logger(__name__)
@@ -56,20 +56,20 @@ class Topics:
 
     def turn(self, session: ActorSession) -> bool:
         """Do what is due; True if there is more to do at once."""
-        found = topics.to_do()
+        found = topics.pending_work()
         changed = self.retirement.turn(found)
         return self._walk(session, found) or changed
 
     def meanwhile(self) -> None:
         """Go on in Error with all but the queue; an attempt in hand was lost with what led here."""
-        found = topics.to_do()
+        found = topics.pending_work()
         self.retirement.turn(found)
-        if found.in_hand is not None:
+        if found.in_progress is not None:
             error = Coordinator.objects.filter(state=State.ERROR).values_list("last_error", flat=True).first()
             reason = f"the Coordinator is in Error: {error}"
-            if topics.fail(found.in_hand, reason):
+            if topics.fail(found.in_progress, reason):
                 TOPIC_FAILURES.labels("coordinator").inc()
-                log.error("topic given up", topic=found.in_hand, reason=reason)
+                log.error("topic given up", topic=found.in_progress, reason=reason)
 
     def waits_for(self, session: ActorSession) -> str | None:
         """Return what the Coordinator waits for, None: nothing."""
@@ -79,8 +79,8 @@ class Topics:
         }
         return waits.get(session.actor.state) or self.retirement.trouble
 
-    def _walk(self, session: ActorSession, found: ToDo) -> bool:
-        topic = topics.find(found.in_hand) if found.in_hand is not None else None
+    def _walk(self, session: ActorSession, found: PendingWork) -> bool:
+        topic = topics.find(found.in_progress) if found.in_progress is not None else None
         self._name = topic.name if topic else ""
         if session.actor.state == State.ACTIVE:
             return self._take_up(session, topic) if topic else self._begin(session, found.due)
@@ -98,7 +98,7 @@ class Topics:
         if due is None:
             return False
         with transaction.atomic():
-            topic = topics.make(due)
+            topic = topics.create_for(due)
             if topic is None:
                 return True
             session.actor.request_create_topic()

@@ -19,7 +19,7 @@ from datastore.coverage import feed_progress
 from datastore.models import DynamicTopic
 from datastore.reference.provider_clock import database_now
 from datastore.streams import lifecycle, topics
-from datastore.streams.topics import ToDo
+from datastore.streams.topics import PendingWork
 from metering.table import TOPIC_FAILURES
 from streaming.errors import StreamError
 
@@ -37,19 +37,19 @@ class Retirement:
     _tries: int = 0
     _not_before: float = float("-inf")
 
-    def turn(self, found: ToDo) -> bool:
+    def turn(self, found: PendingWork) -> bool:
         """Do what a look found to be due; True if something changed that is worth another look at once."""
         if found.waiting:
             topics.attach()
-        if found.astray:
+        if found.detached:
             topics.recall()
             log.warning("streams without a live topic are requested again")
         if found.expired:
             log.info("streams ended", streams=lifecycle.expire(), reason=lifecycle.LEASE_OVER)
         given_up = [_give_up(pk) for pk in found.broken]
         retired = [_retire(pk) for pk in found.unused]
-        deleted = self._delete(found.over)
-        return found.waiting or found.astray or found.expired or any([*given_up, *retired, deleted])
+        deleted = self._delete(found.deletable)
+        return found.waiting or found.detached or found.expired or any([*given_up, *retired, deleted])
 
     def _delete(self, over: Sequence[int]) -> bool:
         """Delete topics at the broker until it does not answer; True if one is gone."""

@@ -17,7 +17,7 @@ from consumers.topic_acks import open_topics
 from datastore import metrics
 from datastore.backfill import fetch_queue
 from datastore.models import DatastoreRequest
-from datastore.sse.follower_counts import counted_followers
+from datastore.sse.follower_counts import followers_by_process
 from datastore.streams import lifecycle, topics
 from ingestion.history.provider_quota import Budget
 from metering import table
@@ -48,14 +48,14 @@ def queues() -> Iterator[Sample]:
     """Yield what waits for whom, and what could not be stored."""
     for topic, count in metrics.dead_letters():
         yield table.DEAD_LETTERS, (topic,), count
-    for state, count in fetch_queue.counts().items():
+    for state, count in fetch_queue.count_by_state().items():
         yield table.FETCH_REQUESTS, (state,), count
-    for state, count in metrics.questions().items():
+    for state, count in metrics.requests_by_state().items():
         yield table.QUESTIONS, (state,), count
     yield table.OLDEST_FETCH, (), metrics.oldest_fetch()
-    for state, count in lifecycle.counts().items():
+    for state, count in lifecycle.count_by_state().items():
         yield table.STREAMS, (state,), count
-    for state, count in topics.counts().items():
+    for state, count in topics.count_by_state().items():
         yield table.DYNAMIC_TOPICS, (state,), count
 
 
@@ -102,7 +102,7 @@ def budget() -> Iterator[Sample]:
 
 def followers() -> Iterator[Sample]:
     """Yield how many follow a series, by the process that serves them."""
-    for process, count in counted_followers().items():
+    for process, count in followers_by_process().items():
         yield table.SSE_FOLLOWERS, (process,), count
 
 

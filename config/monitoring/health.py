@@ -8,7 +8,7 @@ from django.http import HttpRequest, JsonResponse
 
 from actor_runtime.reset_policy import reason_of
 from config.supervision.servers import database_refusal, stream_refusal, valkey_refusal
-from datastore.quality.freshness import doubts
+from datastore.quality.freshness import freshness_problems
 from datastore.reference.provider import current_provider
 
 UNKNOWN: dict[str, str | bool | None] = {"provider": None, "simulated": None}
@@ -30,7 +30,7 @@ def ready(request: HttpRequest) -> JsonResponse:
 def fresh(request: HttpRequest) -> JsonResponse:
     """Answer 200 if every followed market is fresh and whole, else 503 with the reasons of each that is not."""
     try:
-        found = doubts()
+        found = freshness_problems()
     except DatabaseError as exc:
         return JsonResponse({"status": "not fresh", "failing": {"database": reason_of(exc)}, "markets": {}}, status=503)
     failing = {symbol: reasons for symbol, reasons in found.items() if reasons}

@@ -35,7 +35,7 @@ def overview(width: int | None = None) -> str:
     return "\n".join(
         [
             _provider_line(),
-            f"Database: {timescale_edition().told}",
+            f"Database: {timescale_edition().sentence}",
             *(_cut(line, width) for line in calls_told()),
             "",
             *table(ACTOR_COLUMNS, [row for model in actor_models() for row in actor_rows(model)], width),

@@ -26,7 +26,7 @@ def migrate() -> str:
     refuse_broken(timescale_edition())
     call_command("migrate", interactive=False, verbosity=0)
     found = timescale_edition()
-    return f"{found.told}. {found.hint}" if found.hint else found.told
+    return f"{found.sentence}. {found.hint}" if found.hint else found.sentence
 
 
 def refuse_broken(found: TimescaleEdition) -> None:
@@ -34,7 +34,7 @@ def refuse_broken(found: TimescaleEdition) -> None:
     from datastore.engines.edition import BROKEN
 
     if found.case in BROKEN:
-        raise StartError(f"The database cannot be used: {found.told}. {found.hint}")
+        raise StartError(f"The database cannot be used: {found.sentence}. {found.hint}")
 
 
 def seed_markets(symbols: Sequence[str]) -> None:

@@ -26,20 +26,20 @@ from datastore.reference.provider_clock import provider_now, provider_time_known
 from datastore.timeframes.utc_days import DAY, day_of, day_up, days_of, floor
 
 LEVELS = (("aggregate_1m", 60), ("aggregate_1h", 3600), ("aggregate_1d", 86_400))  # each is made of the one before
-TRIES, LONGEST = 8, 30.0  # of what another holds: some two minutes
-LOOKS = 3  # at a difference, for a trade may have come between aggregate and candle
-HELD = "55P03"
+LOCK_TRIES, MAX_LOCK_DELAY_S = 8, 30.0  # of what another holds: some two minutes
+COMPARE_ATTEMPTS = 3  # at a difference, for a trade may have come between aggregate and candle
+LOCK_NOT_AVAILABLE = "55P03"
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
-class Timescale:
+class TimescaleEngine:
     """The engine of a database that was turned; nothing here may run inside a transaction."""
 
-    def refresh(self, start: datetime | None = None, stop: datetime | None = None, *, anew: bool = False) -> None:
+    def refresh(self, start: datetime | None = None, stop: datetime | None = None, *, force: bool = False) -> None:
         """Bring the aggregates of [start, stop) up to date, as far as trades are kept and buckets are over.
 
-        anew: make them from their trades even where nothing is known to have changed.
+        force: make them from their trades even where nothing is known to have changed.
         """
         low, over = self._low(start), self._over(stop)
         if low is None or over is None:
@@ -47,8 +47,8 @@ class Timescale:
         for name, seconds in LEVELS:
             end = floor(over, seconds)
             if end - low >= timedelta(seconds=seconds):
-                values = {"aggregate": name, "start": low, "stop": end, "anew": anew}
-                patiently(partial(execute, statement("rollups", "refresh"), values))
+                values = {"aggregate": name, "start": low, "stop": end, "anew": force}
+                retry_while_locked(partial(execute, statement("rollups", "refresh"), values))
 
     def differences(self, market: Market, start: datetime, stop: datetime) -> list[Difference]:
         """Return every candle of the UTC days that [start, stop) touches that differs from its trades.
@@ -62,16 +62,16 @@ class Timescale:
         found = self._lasting(market, max(low, market.ticks_from or low), over)
         today = max(day_of(over), day_of(start))
         rest = differences(market, today, stop) if today < stop else []
-        named = {one.place for one in rest}
-        return sorted([*rest, *(one for one in found if one.place not in named)], key=lambda one: one.place)
+        named = {one.key for one in rest}
+        return sorted([*rest, *(one for one in found if one.key not in named)], key=lambda one: one.key)
 
     def heal(self, market: Market, found: Sequence[Difference]) -> None:
         """Make the days of these differences anew from their trades: the candles, and what the aggregates hold."""
         for day in days_of(one.open_time for one in found):
             rebuild(market, day, day + DAY)
-            self.refresh(day, day + DAY, anew=True)
+            self.refresh(day, day + DAY, force=True)
 
-    def proven_since(self, now: datetime) -> datetime:
+    def verify_since(self, now: datetime) -> datetime:
         """Return from where on the nightly verification looks: all that is kept, since comparing costs little."""
         return self._low(None) or now
 
@@ -82,14 +82,14 @@ class Timescale:
         if oldest is None or oldest >= bound:
             return {}
         counts = dict(fetch_all(statement("rollups", "old_trades"), {"bound": bound}))
-        patiently(partial(_drop_before, bound))
+        retry_while_locked(partial(_drop_before, bound))
         return counts
 
     def pack(self, now: datetime) -> int:
         """Put the chunks of days that ended a day ago into the columnstore, late trades too; return how many new."""
         chunks = fetch_all(statement("rollups", "packable"), {"before": day_of(now) - DAY})
         for chunk, _ in chunks:
-            patiently(partial(_pack, chunk))
+            retry_while_locked(partial(_pack, chunk))
         return sum(not packed for _, packed in chunks)
 
     def _low(self, start: datetime | None) -> datetime | None:
@@ -113,10 +113,10 @@ class Timescale:
     def _lasting(self, market: Market, low: datetime, over: datetime) -> list[Difference]:
         """Return the differences that are still there when looked at again."""
         found = self._unlike(market, low, over)
-        for _ in range(LOOKS - 1):
+        for _ in range(COMPARE_ATTEMPTS - 1):
             if found:
-                before = {one.place for one in found}
-                found = [one for one in self._unlike(market, low, over) if one.place in before]
+                before = {one.key for one in found}
+                found = [one for one in self._unlike(market, low, over) if one.key in before]
         return found
 
     def _unlike(self, market: Market, low: datetime, over: datetime) -> list[Difference]:
@@ -127,16 +127,16 @@ class Timescale:
         return [Difference.of(*row) for row in fetch_all(statement("rollups", "unlike"), values)]
 
 
-def patiently(work: Callable[[], T]) -> T:
+def retry_while_locked(work: Callable[[], T]) -> T:
     """Do it; again after 1 s, 2 s … 30 s where somebody else holds what it needs, which raises at once."""
-    for tries in range(1, TRIES):
+    for tries in range(1, LOCK_TRIES):
         try:
             return work()
         except OperationalError as exc:
-            if getattr(exc.__cause__, "sqlstate", None) != HELD:
+            if getattr(exc.__cause__, "sqlstate", None) != LOCK_NOT_AVAILABLE:
                 raise
             log.info("held by another, trying again", tries=tries)
-        Event().wait(backoff(tries, LONGEST))
+        Event().wait(backoff(tries, MAX_LOCK_DELAY_S))
     return work()
 
 

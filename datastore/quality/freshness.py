@@ -12,11 +12,11 @@ from datastore.reference.provider_clock import provider_now
 from datastore.timeframes.intervals import micros_of, subtract
 from datastore.timeframes.timeframe import BASE, MINUTE
 
-WHOLE_FOR = timedelta(days=1)
-NAMED = 5  # gaps of a market that are named; the others are counted
+COMPLETE_FOR = timedelta(days=1)
+MAX_GAPS_NAMED = 5  # gaps of a market that are named; the others are counted
 
 
-def doubts() -> dict[str, list[str]]:
+def freshness_problems() -> dict[str, list[str]]:
     """Return by followed market why it is not fresh or not whole; none where it is both."""
     now = provider_now()
     return {market.symbol: _doubts(market, now) for market in Market.objects.filter(followed=True)}
@@ -28,7 +28,7 @@ def _doubts(market: Market, now: datetime) -> list[str]:
         return ["its feed has proven nothing yet"]
     silent = (now - market.live_stop).total_seconds()
     stale = [f"its feed has proven nothing for {silent:.0f} s"] if silent > settings.STALE_AFTER else []
-    start = BASE[MINUTE].ceil(max(began.start, now - WHOLE_FOR))
+    start = BASE[MINUTE].ceil(max(began.start, now - COMPLETE_FOR))
     return stale + _gaps(market, start, now)
 
 
@@ -37,5 +37,8 @@ def _gaps(market: Market, start: datetime, stop: datetime) -> list[str]:
     final = final_gaps(market, MINUTE, start, stop)
     found = gap_segments(market, MINUTE, start, BASE[MINUTE].ceil(stop))
     holes = [hole for hole in found if subtract([(micros_of(hole.start), micros_of(hole.stop))], final)]
-    named = [f"gap {one.start:%Y-%m-%d %H:%M} to {one.stop:%H:%M}: {one.reason or 'unknown'}" for one in holes[-NAMED:]]
-    return named + ([f"and {len(holes) - NAMED} gaps more"] if len(holes) > NAMED else [])
+    named = [
+        f"gap {one.start:%Y-%m-%d %H:%M} to {one.stop:%H:%M}: {one.reason or 'unknown'}"
+        for one in holes[-MAX_GAPS_NAMED:]
+    ]
+    return named + ([f"and {len(holes) - MAX_GAPS_NAMED} gaps more"] if len(holes) > MAX_GAPS_NAMED else [])

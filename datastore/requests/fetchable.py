@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from actor_runtime.models import with_silence
 from actor_runtime.ownership.claims import STALE_AFTER
-from datastore.backfill.fetch_queue import failed_lately
+from datastore.backfill.fetch_queue import recent_failure
 from datastore.coverage.gaps import beyond_watermark
 from datastore.models import DatastoreRequest, FetchRequest, GapRepair, Market
 from datastore.requests.missing import MissingSpan
@@ -27,7 +27,7 @@ def fetchable_spans(market: Market, lacks: Sequence[MissingSpan]) -> tuple[list[
         return [], None
     if not coordinator_runs():
         return [], NO_COORDINATOR
-    failed = [(lack, failed_lately(market, lack.resolution, lack.start, lack.stop)) for lack in untried]
+    failed = [(lack, recent_failure(market, lack.resolution, lack.start, lack.stop)) for lack in untried]
     wanted = [lack for lack, why in failed if why is None]
     return [*wanted, *_ahead(market, wanted)], next((why for _, why in failed if why is not None), None)
 

@@ -14,7 +14,7 @@ from django.conf import settings
 from redis.exceptions import RedisError
 
 from datastore.models import Market
-from datastore.quality.reconciliation import Figures, compare, next_span
+from datastore.quality.reconciliation import CandleValues, compare, next_span
 from datastore.reference.markets import feed_markets
 from datastore.reference.provider import not_ours
 from datastore.timeframes.intervals import SECOND, micros_of, moment
@@ -100,5 +100,5 @@ def _compare(market: Market, asked: Question, page: Page) -> str | None:
     return None
 
 
-def _figures(row: Row) -> Figures:
-    return Figures(row.open, row.high, row.low, row.close, row.volume, row.quote_volume)
+def _figures(row: Row) -> CandleValues:
+    return CandleValues(row.open, row.high, row.low, row.close, row.volume, row.quote_volume)

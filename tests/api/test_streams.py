@@ -74,7 +74,7 @@ def asked(timeframe: str = "1m", symbol: str = SOL) -> dict[str, str]:
 
 def brought_live(number: int) -> DynamicTopic:
     """Play the Coordinator and the actors that it tells."""
-    topic = topics.make(number)
+    topic = topics.create_for(number)
     assert topic is not None
     DynamicTopic.objects.update(created_at=Now(), creator="producer-topic-2")
     topics.notify(topic)
@@ -254,7 +254,7 @@ def test_a_stream_that_is_not_there_is_404(writer: Writer, market: Market, metho
 def test_a_failed_stream_says_why_and_by_what_it_ended(writer: Writer, listed: Market) -> None:
     number = writer.post(asked())["id"]
     for _ in range(3):
-        topic = topics.make(number)
+        topic = topics.create_for(number)
         assert topic is not None
         topics.fail(topic.pk, "no Producer took it up")
     shown = writer.ask("GET", f"/{number}")
@@ -288,7 +288,7 @@ def test_many_streams_cost_no_more_queries_than_one(
     client: Client, market: Market, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for made in ensure_markets([f"kraken:A{number}-EUR" for number in range(20)]):
-        topics.make(lifecycle.create(made, "1m", by="key a")[0].pk)
+        topics.create_for(lifecycle.create(made, "1m", by="key a")[0].pk)
     with django_assert_num_queries(4):  # streams, their progress, provider, its time
         assert len(rows.body_of(client, ADDRESS)["streams"]) == 20
 

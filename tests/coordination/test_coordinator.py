@@ -22,7 +22,7 @@ from actor_runtime.ownership.claims import add_row
 from coordination.coordinator_actor import CoordinatorWork, tell_worker
 from coordination.dispatch import QueueAway
 from coordination.models import Coordinator
-from datastore.backfill.fetch_queue import HANDED_OUT
+from datastore.backfill.fetch_queue import REDISPATCH_AFTER
 from datastore.models import FetchRequest
 from datastore.reference.markets import ensure_markets
 from tests.coordination.test_dispatch import request
@@ -132,7 +132,7 @@ def test_a_message_that_lay_too_long_is_worth_nothing(valkey: Any) -> None:
     tell_worker(7)
     (raw,) = valkey.lrange(QUEUE, 0, -1)
     expires = datetime.fromisoformat(json.loads(raw)["headers"]["expires"])
-    assert timedelta(0) < expires - datetime.now(UTC) <= HANDED_OUT
+    assert timedelta(0) < expires - datetime.now(UTC) <= REDISPATCH_AFTER
 
 
 def test_the_queue_survives_that_valkey_was_flushed(valkey: Any) -> None:

@@ -108,7 +108,7 @@ def test_a_request_that_the_worker_never_begins_is_told_again_and_not_before_its
     assert desk.turn() == [pk]
     assert desk.turn(later=5) == []
     FetchRequest.objects.update(next_try=Now())
-    assert desk.turn(later=fetch_queue.HANDED_OUT.total_seconds()) == [pk]
+    assert desk.turn(later=fetch_queue.REDISPATCH_AFTER.total_seconds()) == [pk]
 
 
 def test_a_request_in_its_back_off_is_left_alone(market: Market) -> None:
