@@ -62,7 +62,7 @@ def test_a_browser_follows_the_redirect_and_comes_back_by_itself_to_where_it_was
             until("a snapshot", lambda: told(page, "snapshot"), SOON)
             outside(world.trade, 0, 11)
             until("a change", lambda: "11" in highs(page), SOON)
-            for follower in list(server.hub._homes):
+            for follower in list(server.hub._followers):
                 follower.close()  # as a restarted process does
             outside(world.trade, 0, 12)
             until("a change after the lost connection", lambda: "12" in highs(page), SOON)
