@@ -27,9 +27,7 @@ class Case(Enum):
     TOO_OLD = "plain PostgreSQL: this server's TimescaleDB is older than 2.28"
     READY = "plain PostgreSQL, though TimescaleDB is loaded"
     # Only the library knows its edition, and sessions do not load it before the extension exists in the database.
-    EDITION_UNKNOWN = (
-        "plain PostgreSQL, though TimescaleDB is loaded, of an edition that only using it will show"
-    )
+    EDITION_UNKNOWN = "plain PostgreSQL, though TimescaleDB is loaded, of an edition that only using it will show"
     CONVERTED = "TimescaleDB: hypertable, columnstore and continuous aggregates"
     # Both were tested: the first refuses every trade; the second stores trades where no query finds them.
     LIMITED = "the trades are a TimescaleDB hypertable, but this server is of the Apache edition: it refuses trades"
