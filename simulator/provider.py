@@ -31,7 +31,9 @@ class Provider:
         self._lock = _lock(config.home)
         state = clock.load(config.home)
         self.clock = clock.resume(state, config.speed)
-        self.identity = _generated_identity(config)
+        # Another rate gives other candles, so a client that remembers this provider must see another one.
+        rate = f"/rate={config.rate:g}" if config.rate is not None else ""
+        self.identity = f"simulator/seed={config.seed}{rate}"
         pairs = dict.fromkeys((*config.markets, *config.listed))
         self.sources: dict[Pair, Source] = {pair: Market(pair, config.seed, config.rate) for pair in pairs}
         if config.replay is not None:
@@ -67,20 +69,13 @@ class Provider:
         pair = self.config.replay_market or self.config.markets[0]
         kept = state.get("replay")
         if not isinstance(kept, dict) or kept.get("sha256") != recording.sha256:
-            kept = {"sha256": recording.sha256, "shift_minutes": self._first_minute() - recording.first_minute}
+            # A new replay starts in the first full minute after the lead.
+            lead = 10 * self.config.speed if self.config.replay_lead is None else self.config.replay_lead
+            start = -(-(self.now() + int(lead * SECOND_NS)) // MINUTE_NS)
+            kept = {"sha256": recording.sha256, "shift_minutes": start - recording.first_minute}
             state["replay"] = kept
         self.sources[pair] = Replay(pair, recording, int(kept["shift_minutes"]))
         self.identity = f"simulator/replay/{recording.sha256}"
-
-    def _first_minute(self) -> int:
-        """Return the minute in which a new replay starts: the first full one after the lead."""
-        lead = 10 * self.config.speed if self.config.replay_lead is None else self.config.replay_lead
-        return -(-(self.now() + int(lead * SECOND_NS)) // MINUTE_NS)
-
-
-def _generated_identity(config: Config) -> str:
-    # Another rate gives other candles, so a client that remembers this provider must see another one.
-    return f"simulator/seed={config.seed}" + (f"/rate={config.rate:g}" if config.rate is not None else "")
 
 
 def _lock(home: Path) -> TextIO:

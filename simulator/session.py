@@ -120,20 +120,16 @@ def _add(streamer: Streamer, socket: Socket, subs: list[str]) -> None:
     """Subscribe to each in turn; a bad one gets an error frame and does not stop the others."""
     for sub in subs:
         try:
-            streamer.subscribe(socket, _new_pair(streamer.provider, socket, sub), sub)
+            pair = _pair(streamer.provider, sub)
+            if pair in socket.pairs:
+                raise BadRequest("SUBSCRIPTION_ALREADY_ACTIVE", sub, "You are subscribed to it.")
+            if len(socket.pairs) >= MAX_SUBS:
+                message = f"TOO_MANY_SUBSCRIPTIONS_MAX_{MAX_SUBS}_PER_SOCKET"
+                raise BadRequest(message, sub, "Remove some first.", 429)
+            streamer.subscribe(socket, pair, sub)
         except BadRequest as exc:
             streamer.answer(socket, exc.frame)
     streamer.answer(socket, control_frame(3, "LOADCOMPLETE", INFO="All your valid subs have been loaded."))
-
-
-def _new_pair(provider: Provider, socket: Socket, sub: str) -> Pair:
-    pair = _pair(provider, sub)
-    if pair in socket.pairs:
-        raise BadRequest("SUBSCRIPTION_ALREADY_ACTIVE", sub, "You are subscribed to it.")
-    if len(socket.pairs) >= MAX_SUBS:
-        most = f"TOO_MANY_SUBSCRIPTIONS_MAX_{MAX_SUBS}_PER_SOCKET"
-        raise BadRequest(most, sub, "Remove some first.", 429)
-    return pair
 
 
 def _pair(provider: Provider, sub: str) -> Pair:
@@ -152,20 +148,16 @@ def _remove(streamer: Streamer, socket: Socket, subs: list[str]) -> None:
     removed = 0
     for sub in subs:
         try:
-            removed += _remove_one(streamer, socket, sub)
+            pair = _pair(streamer.provider, sub)
+            if pair not in socket.pairs:
+                raise BadRequest("SUBSCRIPTION_UNRECOGNIZED", sub, "You are not subscribed to it.")
+            socket.pairs.remove(pair)
+            line = f'"event":"unsubscribed","market":"{pair}"'
+            streamer.answer(socket, control_frame(17, "UNSUBSCRIBECOMPLETE", SUB=sub), line)
+            removed += 1
         except BadRequest as exc:
             streamer.answer(socket, exc.frame)
     counts = {"valid": removed, "invalid": len(subs) - removed}
     streamer.answer(
         socket, control_frame(18, "UNSUBSCRIBEALLCOMPLETE", INFO=f"Removed {removed} subs.", INFO_OBJ=counts)
     )
-
-
-def _remove_one(streamer: Streamer, socket: Socket, sub: str) -> int:
-    pair = _pair(streamer.provider, sub)
-    if pair not in socket.pairs:
-        raise BadRequest("SUBSCRIPTION_UNRECOGNIZED", sub, "You are not subscribed to it.")
-    socket.pairs.remove(pair)
-    line = f'"event":"unsubscribed","market":"{pair}"'
-    streamer.answer(socket, control_frame(17, "UNSUBSCRIBECOMPLETE", SUB=sub), line)
-    return 1

@@ -77,7 +77,11 @@ class Streamer:
             self._send_trades(pair, source, now)
         self.sent_until = now
         for socket in self.sockets.values():
-            self._send_heartbeat(socket, now)
+            if now >= socket.next_heartbeat:
+                socket.next_heartbeat += HEARTBEAT_INTERVAL_NS * (
+                    1 + (now - socket.next_heartbeat) // HEARTBEAT_INTERVAL_NS
+                )
+                self.answer(socket, frames.heartbeat_frame(now), '"event":"heartbeat"')
         return now
 
     def _send_trades(self, pair: Pair, source: Source, now: int) -> None:
@@ -102,12 +106,6 @@ class Streamer:
             Frame(frames.trade_frame(source.pair, trade, places), frames.trade_line(source.pair, trade))
             for trade in trades
         ]
-
-    def _send_heartbeat(self, socket: Socket, now: int) -> None:
-        if now < socket.next_heartbeat:
-            return
-        socket.next_heartbeat += HEARTBEAT_INTERVAL_NS * (1 + (now - socket.next_heartbeat) // HEARTBEAT_INTERVAL_NS)
-        self.answer(socket, frames.heartbeat_frame(now), '"event":"heartbeat"')
 
     def _receives(self, socket: Socket, now: int) -> bool:
         return now >= max(socket.silent_until, self.provider.faults.silent_until)
