@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 
 from datastore.coverage.gaps import final_gaps, unfilled
 from datastore.models import CoverageChange, FetchRequest, GapRepair, Market
-from datastore.timeframes.intervals import SECOND, micros_of, moment, subtract
+from datastore.timeframes.intervals import SECOND_US, micros_of, moment, subtract
 
 MAX_SHORT_ANSWERS = 5  # after so many answers that left something out, the request has failed
 FIRST_RETRY_DELAY = timedelta(seconds=1)
@@ -24,7 +24,7 @@ def finish(request: FetchRequest) -> None:
         _end(request, State.DONE, None)
         return
 
-    buckets = sum(stop - start for start, stop in missing) // (request.resolution * SECOND)
+    buckets = sum(stop - start for start, stop in missing) // (request.resolution * SECOND_US)
     error = f"the answer left out {buckets} bucket{'' if buckets == 1 else 's'}"
     request.fell_short += 1
     if request.fell_short >= MAX_SHORT_ANSWERS:

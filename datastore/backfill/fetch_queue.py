@@ -17,7 +17,7 @@ from actor_runtime.ownership.claims import abandoned_claims
 from datastore.backfill.quota import Spend
 from datastore.coverage.gaps import final_gaps, missing
 from datastore.models import FetchRequest, Market
-from datastore.timeframes.intervals import SECOND, Interval, clip, micros_of, moment, subtract, union
+from datastore.timeframes.intervals import SECOND_US, Interval, clip, micros_of, moment, subtract, union
 from datastore.timeframes.timeframe import BASE
 
 LEASE = timedelta(seconds=30)
@@ -199,7 +199,7 @@ def _fetchable_gaps(market: Market, resolution: int, bounds: Span) -> list[Inter
 
 def _join_into_pages(spans: Sequence[Interval], separators: Sequence[Interval], resolution: int) -> list[Interval]:
     """Join spans that one page can answer for together, unless a separator lies between them."""
-    page = PAGE_BUCKETS * resolution * SECOND
+    page = PAGE_BUCKETS * resolution * SECOND_US
     joined: list[Interval] = []
     for start, stop in spans:
         if joined and stop - joined[-1][0] <= page and not clip(separators, joined[-1][1], start):

@@ -27,7 +27,7 @@ from datastore.models import CoverageChange, FetchRequest, GapRepair, Market
 from datastore.reference.markets import feed_markets
 from datastore.reference.provider_clock import provider_now, provider_time_known
 from datastore.timeframes.intervals import Interval, clip, micros_of, moment, subtract, union
-from datastore.timeframes.timeframe import BASE, BASES
+from datastore.timeframes.timeframe import BASE, BASE_SECONDS
 
 FIRST_REPAIR_DELAY, MAX_REPAIR_DELAY = timedelta(seconds=30), timedelta(hours=1)
 MAX_ERRORS_READ = 50  # newest failures of a market that may explain its gaps
@@ -64,7 +64,7 @@ def scan() -> list[MarketChange]:
         with transaction.atomic():
             market = Market.objects.select_for_update(no_key=True).get(pk=pk)
             # Checked under the lock: when a market loses its feed, its gaps are deleted for good.
-            resolutions = BASES if feed_markets().filter(pk=pk).exists() else ()
+            resolutions = BASE_SECONDS if feed_markets().filter(pk=pk).exists() else ()
             changed = [_scan(market, resolution) for resolution in resolutions]
             changes += update_versions([market], [pk] if any(changed) else [])
 

@@ -18,13 +18,13 @@ from django.conf import settings
 from django.db import transaction
 
 from datastore.backfill.completion import add_final_gap, fail, finish
-from datastore.db.queries import fetch_all, fetch_beside
-from datastore.ingest.live_batch import UNKNOWN
+from datastore.db.queries import fetch_all, fetch_while_running
+from datastore.ingest.live_batch import UNKNOWN_MARKET
 from datastore.ingest.live_write import SETTLE, MarketChange, StoreResult
 from datastore.models import FetchRequest, Market
 from datastore.reference.provider import CACHE_AGE
 from datastore.reference.provider_clock import provider_now, provider_time_known
-from datastore.timeframes.intervals import SECOND, micros_of, moment, whole
+from datastore.timeframes.intervals import SECOND_US, micros_of, moment, whole
 from streaming.history_records import FetchDone, FetchFailed, HistoryRecord, ProviderCandle, ProviderSpan
 from streaming.records import LEAST, MOST, Micros
 
@@ -101,7 +101,7 @@ def _sort(records: Sequence[HistoryRecord]) -> _Batch:
     markets = {market.symbol: market for market in locked}
     batch = _Batch(markets, micros_of(provider_now()) if provider_time_known() else None)
     for index, record in enumerate(records):
-        if reason := UNKNOWN if record.market not in batch.markets else _fault(record, batch.now):
+        if reason := UNKNOWN_MARKET if record.market not in batch.markets else _fault(record, batch.now):
             batch.refused.append((index, reason))
         elif isinstance(record, ProviderCandle):
             batch.candles.append(record)
@@ -119,7 +119,7 @@ def _fault(record: HistoryRecord, now: Micros | None) -> str | None:
     if isinstance(record, FetchFailed):
         return None  # only the whole buckets in it count
 
-    length = record.resolution * SECOND
+    length = record.resolution * SECOND_US
     if isinstance(record, ProviderSpan):
         start, stop = record.start, record.stop
     else:
@@ -146,7 +146,7 @@ def _store_candles(batch: _Batch, meanwhile: Callable[[], None] | None) -> list[
         for one in batch.candles
     ]
     columns: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)]
-    found = fetch_beside(STORE_CANDLES, columns, meanwhile) if meanwhile else fetch_all(STORE_CANDLES, columns)
+    found = fetch_while_running(STORE_CANDLES, columns, meanwhile) if meanwhile else fetch_all(STORE_CANDLES, columns)
     return [market_id for (market_id,) in found]
 
 
@@ -165,7 +165,7 @@ def _take_span(batch: _Batch, index: int, span: ProviderSpan, market: Market) ->
 def _fail(batch: _Batch, record: FetchFailed, market: Market) -> None:
     """End the request; if it failed for good, store its whole buckets as a final gap."""
     if record.final:
-        for start, stop in whole([(record.start, record.stop)], record.resolution * SECOND):
+        for start, stop in whole([(record.start, record.stop)], record.resolution * SECOND_US):
             if add_final_gap(market, record.resolution, moment(start), moment(stop), record.reason):
                 batch.touched.add(market.pk)
     request = _request(record.request, market)

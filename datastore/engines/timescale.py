@@ -23,7 +23,7 @@ from datastore.ingest.live_write import rebuild
 from datastore.models import Market
 from datastore.quality.verify import Difference, differences
 from datastore.reference.provider_clock import provider_now, provider_time_known
-from datastore.timeframes.utc_days import DAY, day_of, day_up, days_of, floor
+from datastore.timeframes.utc_days import DAY, floor_day, ceil_day, days_of, floor_to
 
 LEVELS = (("aggregate_1m", 60), ("aggregate_1h", 3600), ("aggregate_1d", 86_400))  # each is built on the one before
 LOCK_TRIES, MAX_LOCK_DELAY_S = 8, 30.0  # about two minutes in all
@@ -45,7 +45,7 @@ class TimescaleEngine:
         if low is None or over is None:
             return
         for name, seconds in LEVELS:
-            end = floor(over, seconds)
+            end = floor_to(over, seconds)
             if end - low >= timedelta(seconds=seconds):
                 values = {"aggregate": name, "start": low, "stop": end, "anew": force}
                 retry_while_locked(partial(execute, statement("rollups", "refresh"), values))
@@ -56,7 +56,7 @@ class TimescaleEngine:
         Buckets that are over are compared with the aggregates; the days that no aggregate can hold yet, with the trades
         themselves. Days whose trades are no longer kept are left out.
         """
-        low, over = self._first_kept_day(day_of(start)), self._buckets_over(day_up(stop))
+        low, over = self._first_kept_day(floor_day(start)), self._buckets_over(ceil_day(stop))
         if low is None or over is None:
             return differences(market, start, stop)
 
@@ -67,7 +67,7 @@ class TimescaleEngine:
                 before = {one.key for one in found}
                 found = [one for one in self._compare(market, low, over) if one.key in before]
 
-        today = max(day_of(over), day_of(start))
+        today = max(floor_day(over), floor_day(start))
         rest = differences(market, today, stop) if today < stop else []
         named = {one.key for one in rest}
         return sorted([*rest, *(one for one in found if one.key not in named)], key=lambda one: one.key)
@@ -84,7 +84,7 @@ class TimescaleEngine:
 
     def delete_old_trades(self, now: datetime, days: int) -> dict[str, int]:
         """Drop the chunks of whole UTC days that ended more than `days` ago; return how many trades, by symbol."""
-        bound = day_of(now) - days * DAY
+        bound = floor_day(now) - days * DAY
         oldest = fetch_value(statement("rollups", "oldest_chunk"))
         if oldest is None or oldest >= bound:
             return {}
@@ -94,7 +94,7 @@ class TimescaleEngine:
 
     def pack(self, now: datetime) -> int:
         """Put the chunks that ended a day ago into the columnstore, late trades too; return how many are new there."""
-        chunks = fetch_all(statement("rollups", "packable"), {"before": day_of(now) - DAY})
+        chunks = fetch_all(statement("rollups", "packable"), {"before": floor_day(now) - DAY})
         for chunk, _ in chunks:
             retry_while_locked(partial(_pack, chunk))
         return sum(not packed for _, packed in chunks)
@@ -105,7 +105,7 @@ class TimescaleEngine:
         An aggregate that is refreshed without its trades loses what it held.
         """
         oldest: datetime | None = fetch_value(statement("rollups", "oldest_chunk"))
-        return oldest if oldest is None or start is None else max(oldest, day_of(start))
+        return oldest if oldest is None or start is None else max(oldest, floor_day(start))
 
     def _buckets_over(self, stop: datetime | None) -> datetime | None:
         """Return the time before which buckets are over, at most stop; None while the provider's time is unknown.
@@ -120,7 +120,7 @@ class TimescaleEngine:
     def _compare(self, market: Market, low: datetime, over: datetime) -> list[Difference]:
         self.refresh(low, over)
         resolutions = [seconds for _, seconds in LEVELS]
-        ends = [floor(over, seconds) for seconds in resolutions]
+        ends = [floor_to(over, seconds) for seconds in resolutions]
         values: dict[str, Any] = {"market": market.pk, "start": low, "resolutions": resolutions, "ends": ends}
         return [Difference.of(*row) for row in fetch_all(statement("rollups", "unlike"), values)]
 

@@ -10,7 +10,7 @@ from datastore.coverage.gaps import final_gaps, gap_segments
 from datastore.models import Coverage, Market
 from datastore.reference.provider_clock import provider_now
 from datastore.timeframes.intervals import micros_of, subtract
-from datastore.timeframes.timeframe import BASE, MINUTE
+from datastore.timeframes.timeframe import BASE, MINUTE_S
 
 COMPLETE_FOR = timedelta(days=1)
 MAX_GAPS_NAMED = 5  # per market; the others are counted
@@ -30,9 +30,9 @@ def _problems(market: Market, now: datetime) -> list[str]:
     problems = [f"its feed has proven nothing for {silent:.0f} s"] if silent > settings.STALE_AFTER else []
 
     # A gap that is being repaired counts until it is filled; a final one never does.
-    start = BASE[MINUTE].ceil(max(first.start, now - COMPLETE_FOR))
-    final = final_gaps(market, MINUTE, start, now)
-    found = gap_segments(market, MINUTE, start, BASE[MINUTE].ceil(now))
+    start = BASE[MINUTE_S].ceil(max(first.start, now - COMPLETE_FOR))
+    final = final_gaps(market, MINUTE_S, start, now)
+    found = gap_segments(market, MINUTE_S, start, BASE[MINUTE_S].ceil(now))
     gaps = [gap for gap in found if subtract([(micros_of(gap.start), micros_of(gap.stop))], final)]
     for gap in gaps[-MAX_GAPS_NAMED:]:
         problems.append(f"gap {gap.start:%Y-%m-%d %H:%M} to {gap.stop:%H:%M}: {gap.reason or 'unknown'}")

@@ -17,15 +17,15 @@ from django.db import transaction
 
 from datastore.coverage.facts import facts_of
 from datastore.models import Candle, CandleDifference, Market, Reconciliation
-from datastore.reference.provider import CACHE_AGE, MINUTES_KEPT, OPEN_IS_PRIOR_CLOSE, VOLUME_TOLERANCE
-from datastore.timeframes.intervals import SECOND, Interval, clip, micros_of, moment, subtract, union, whole
-from datastore.timeframes.timeframe import MINUTE
+from datastore.reference.provider import CACHE_AGE, MINUTE_RETENTION, OPEN_IS_PRIOR_CLOSE, VOLUME_TOLERANCE
+from datastore.timeframes.intervals import SECOND_US, Interval, clip, micros_of, moment, subtract, union, whole
+from datastore.timeframes.timeframe import MINUTE_S
 from metering.table import DIFFERENCES, RECONCILED
 from streaming.records import Micros
 
 log = structlog.get_logger(__name__)
 
-MINUTE_MICROS = MINUTE * SECOND
+MINUTE_MICROS = MINUTE_S * SECOND_US
 MAX_DIFFERENCES_KEPT = 200  # of one span; their number is always exact
 MAX_DIFFERENCES_LOGGED = 5  # of one span
 
@@ -75,13 +75,13 @@ def _near(ours: Decimal, theirs: Decimal) -> bool:
 
 def next_span(market: Market, max_minutes: int) -> tuple[datetime, datetime] | None:
     """Return the oldest span to compare, at most max_minutes long; None if everything is compared."""
-    head = facts_of(market, MINUTE, None, None).head
+    head = facts_of(market, MINUTE_S, None, None).head
     if not head.known or head.watermark is None:
         return None
-    final = min(head.watermark, head.now - round(CACHE_AGE[MINUTE].total_seconds()) * SECOND)
+    final = min(head.watermark, head.now - round(CACHE_AGE[MINUTE_S].total_seconds()) * SECOND_US)
     final -= final % MINUTE_MICROS
-    oldest = head.now - round(MINUTES_KEPT.total_seconds()) * SECOND
-    rows = Reconciliation.objects.filter(market=market, resolution=MINUTE, stop__gt=moment(oldest))
+    oldest = head.now - round(MINUTE_RETENTION.total_seconds()) * SECOND_US
+    rows = Reconciliation.objects.filter(market=market, resolution=MINUTE_S, stop__gt=moment(oldest))
     done = union((micros_of(start), micros_of(stop)) for start, stop in rows.values_list("start", "stop"))
     left = subtract(_live(market, oldest, final), done)
     if not left:
@@ -100,7 +100,7 @@ def compare(
         different = [pair for pair in found if not pair.same]
         row = Reconciliation.objects.create(
             market=market,
-            resolution=MINUTE,
+            resolution=MINUTE_S,
             start=start,
             stop=stop,
             compared=len(found),
@@ -130,7 +130,7 @@ def _live(market: Market, start: Micros, stop: Micros) -> list[Interval]:
     """Return the whole minutes of [start, stop) that our feed alone proves."""
     if start >= stop:
         return []
-    evidence = facts_of(market, MINUTE, moment(start), moment(stop)).evidence
+    evidence = facts_of(market, MINUTE_S, moment(start), moment(stop)).evidence
     return whole(clip(evidence.live, start, stop), MINUTE_MICROS)
 
 
@@ -146,7 +146,7 @@ def _pairs(market: Market, start: Micros, stop: Micros, theirs: Mapping[Micros, 
 
 
 def _candles(market: Market, start: datetime, stop: datetime) -> dict[Micros, CandleValues]:
-    traded = Candle.objects.filter(market=market, resolution=MINUTE, trades__gt=0)
+    traded = Candle.objects.filter(market=market, resolution=MINUTE_S, trades__gt=0)
     rows = traded.filter(open_time__gte=start, open_time__lt=stop)
     columns = ("open_time", "open", "high", "low", "close", "volume", "quote_volume")
     return {micros_of(at): CandleValues(*numbers) for at, *numbers in rows.values_list(*columns)}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from datastore.api.responses.json_response import pack, unpack
-from datastore.models.coverage import CHANGES_KEPT_VERSIONS
+from datastore.models.coverage import CHANGE_RETENTION_VERSIONS
 
-MAX_CHANGES_BEHIND = CHANGES_KEPT_VERSIONS  # versions; a reader further behind gets a snapshot
+MAX_CHANGES_BEHIND = CHANGE_RETENTION_VERSIONS  # versions; a reader further behind gets a snapshot
 
 # Why a cursor cannot be continued, as shown to the reader.
 UNREADABLE_CURSOR = "the cursor is not one that this server gave out"

@@ -127,7 +127,7 @@ def _changed(market: Market, frame: Timeframe, since: Cursor) -> _Changed | None
     buckets = {open_ms: (version, revision) for open_ms, version, revision, _ in found}
 
     spans = [_Span(*row) for row in fetch_all(statement("push", "stretches"), values)]
-    proven = [span for span in spans if span.what != CoverageChange.What.HOLE]
+    proven = [span for span in spans if span.what != CoverageChange.What.GAP]
     lengths = (frame.between(_floor(frame, span.start), _ceil(frame, span.stop)) for span in proven)
     if len(spans) > MAX_CHANGES_BEHIND or sum(lengths) > MAX_CHANGES_BEHIND:
         return None
@@ -181,7 +181,7 @@ def _gaps(market: Market, frame: Timeframe, facts: Facts, spans: Sequence[_Span]
     gaps: dict[tuple[int, int], Gap] = {}
     for span in spans:
         # What is beyond the reader's own watermark was never shown to it as a gap.
-        edge = facts.head.watermark if span.what == CoverageChange.What.HOLE else (since.watermark or 0) * MICROS_PER_MS
+        edge = facts.head.watermark if span.what == CoverageChange.What.GAP else (since.watermark or 0) * MICROS_PER_MS
         start, stop = _floor(frame, span.start), min(_ceil(frame, span.stop), frame.floor(moment(edge or 0)))
         if start >= stop:
             continue

@@ -18,10 +18,10 @@ from django.conf import settings
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from datastore.access.stream_tickets import Ticket, may_still_read, no_more
+from datastore.access.stream_tickets import Ticket, may_still_read, no_longer_allowed
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
-from datastore.ingest.market_cache import CHANGES, key_of
+from datastore.ingest.market_cache import CHANGES_CHANNEL, market_key
 from datastore.models import Market
 from datastore.sse.channel import Channel
 from datastore.sse.follower import Follower
@@ -126,7 +126,7 @@ class Hub:
             try:
                 client = Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2)
                 async with client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
-                    await pubsub.subscribe(CHANGES)
+                    await pubsub.subscribe(CHANGES_CHANNEL)
                     async for message in pubsub.listen():
                         self._on_message(message["data"])
             except (RedisError, OSError) as exc:
@@ -137,7 +137,7 @@ class Hub:
         """Wake the channels that `key version microseconds` is about."""
         key, _, at = message.decode().split(" ")
         for channel in self._channels.values():
-            if key_of(channel.market.symbol) == key:
+            if market_key(channel.market.symbol) == key:
                 channel.wake(int(at) / 1e6)
 
     async def _poll(self) -> None:
@@ -177,7 +177,7 @@ class Hub:
         users = {ticket.user for ticket in tickets if ticket.user is not None}
         if not keys and not users:
             return
-        gone = await self._poller.run(partial(no_more, list(keys), list(users)))
+        gone = await self._poller.run(partial(no_longer_allowed, list(keys), list(users)))
         for follower in list(self._followers):
             if gone & {follower.ticket.key, follower.ticket.user}:
                 follower.close()

@@ -37,7 +37,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from datastore.access.stream_tickets import PATH, Age, BadTicket, Ticket, read_ticket
+from datastore.access.stream_tickets import STREAM_PATH, TicketAge, BadTicket, Ticket, read_ticket
 from datastore.api.responses.problem import problem_response
 from datastore.sse.cursor import UNREADABLE_CURSOR, read_cursor
 from datastore.sse.follower import Follower
@@ -108,7 +108,7 @@ class StreamEndpoint:
 
         last = request.headers.get("last-event-id")
         cursor = last or ticket.cursor
-        accepted = age is Age.FRESH or (age is Age.OLD and last and await self._hub.may_still_read(ticket))
+        accepted = age is TicketAge.FRESH or (age is TicketAge.STALE and last and await self._hub.may_still_read(ticket))
         if not accepted:
             await redirect_for_ticket(request, ticket, cursor)(scope, receive, send)
         elif len(self._hub) >= MAX_CONNECTIONS:
@@ -165,7 +165,7 @@ class NotFound:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 404."""
-        answer = problem_response(404, f"Only {PATH} is served here.", kind="not-found")
+        answer = problem_response(404, f"Only {STREAM_PATH} is served here.", kind="not-found")
         await starlette_response(answer)(scope, receive, send)
 
 
@@ -178,7 +178,7 @@ def application(hub: Hub) -> Starlette:
     """Return the ASGI application."""
     return Starlette(
         routes=[
-            Route(PATH, StreamEndpoint(hub)),
+            Route(STREAM_PATH, StreamEndpoint(hub)),
             Route("/health/live", health_live),
             Route("/{rest:path}", NotFound()),
         ]

@@ -142,7 +142,7 @@ def fail(topic_id: int, error: str, *, counts: bool = True) -> bool:
         for stream in streams.select_for_update():
             tries = stream.attempts + counts
             values: dict[str, Any]
-            if tries >= Stream.TRIES:
+            if tries >= Stream.MAX_ATTEMPTS:
                 values = {"state": Stream.State.FAILED, "next_try": None, "ended_at": Now()}
             else:
                 next_try = Now() + RETRY_DELAYS[max(tries - 1, 0)]
