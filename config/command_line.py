@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 
+import django
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 from django.db import InterfaceError, OperationalError
 
+from config.version import VERSION
+
 # These work, or explain themselves, without a database.
-WITHOUT_DATABASE = {"up", "check", "makemigrations", "help", "version", "diffsettings", "findstatic", "startapp"}
+WITHOUT_DATABASE = {"up", "check", "makemigrations", "help", "diffsettings", "findstatic", "startapp"}
 
 
 def run(argv: list[str]) -> int:
     """Run one command and return the process's exit code."""
+    if "--version" in argv or argv[1:] == ["version"]:  # Django would answer with its own
+        print(version())
+        return 0
     try:
         if absent := missing_server(argv):
             return _say(absent)
@@ -31,12 +38,17 @@ def run(argv: list[str]) -> int:
     return 0
 
 
+def version() -> str:
+    """Return the version, and those of what it runs on, as a report of a fault should name them."""
+    return f"Candlekeep {VERSION} (Django {django.get_version()}, Python {platform.python_version()})"
+
+
 def missing_server(argv: list[str]) -> str | None:
     """Return why this command cannot work now: it needs a server and nobody has started one."""
     from django.conf import settings
 
     command = argv[1] if len(argv) > 1 else "help"
-    if command in WITHOUT_DATABASE or {"-h", "--help", "--version"} & set(argv) or settings.DATABASE_URL:
+    if command in WITHOUT_DATABASE or {"-h", "--help"} & set(argv) or settings.DATABASE_URL:
         return None
     return f"Candlekeep is not running.\n{start_hint()}"
 

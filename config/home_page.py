@@ -11,4 +11,6 @@ from config.monitoring.health import provider_identity
 
 def home_page(request: HttpRequest) -> HttpResponse:
     """Show the addresses worth knowing, and whose prices these are."""
-    return render(request, "front.html", {"markets": settings.MARKETS, **provider_identity()})
+    return render(
+        request, "front.html", {"version": settings.VERSION, "markets": settings.MARKETS, **provider_identity()}
+    )

@@ -16,6 +16,7 @@ from config import kafka_settings, logs
 from config.caches import caches
 from config.networks import ANY, is_loopback, networks, origins
 from config.secret_files import is_held, kept_secret
+from config.version import VERSION
 from metering.sharing import share
 
 # Lets classes be written as mypy reads them: ModelAdmin[Market], QuerySet[Candle].
@@ -241,7 +242,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Candlekeep",
-    "VERSION": "v1",
+    "VERSION": VERSION,
     "DESCRIPTION": "History and live trades of crypto markets as one provably continuous candle series.",
     "OAS_VERSION": "3.1.1",
     "SORT_OPERATIONS": "datastore.api.openapi.document.in_order",

@@ -16,14 +16,15 @@ UNKNOWN: dict[str, str | bool | None] = {"provider": None, "simulated": None}
 
 def live(request: HttpRequest) -> JsonResponse:
     """Answer 200 whenever this process can answer at all; asks nobody."""
-    return JsonResponse({"status": "live"})
+    return JsonResponse({"status": "live", "version": settings.VERSION})
 
 
 def ready(request: HttpRequest) -> JsonResponse:
     """Answer 200 if database, cache and stream do (a Kafka within five seconds, else two), else 503 and why not."""
     failing = failing_parts()
     provider = UNKNOWN if "database" in failing else provider_identity()
-    answer = {"status": "not ready" if failing else "ready", "failing": failing, **provider}
+    status = "not ready" if failing else "ready"
+    answer = {"status": status, "version": settings.VERSION, "failing": failing, **provider}
     return JsonResponse(answer, status=503 if failing else 200)
 
 
