@@ -85,12 +85,12 @@ def schedules() -> Iterator[Sample]:
 def stream() -> Iterator[Sample]:
     """Yield how far consumers are behind."""
     for topic in (TICK_DATA, CANDLE_DATA):
-        yield table.LAG, (topic.name,), unread(topic.name)
+        yield table.LAG, (topic.name,), unread_records(topic.name)
 
 
-def made_topics() -> Iterator[Sample]:
+def dynamic_topics() -> Iterator[Sample]:
     """Yield how far the consumers of all topics that are made at run time are behind together."""
-    yield table.LAG, (DYNAMIC,), unread_of_made()
+    yield table.LAG, (DYNAMIC,), unread_dynamic_records()
 
 
 def budget() -> Iterator[Sample]:
@@ -106,20 +106,20 @@ def followers() -> Iterator[Sample]:
         yield table.SSE_FOLLOWERS, (process,), count
 
 
-PARTS: dict[str, Callable[[], Iterable[Sample]]] = {
+GAUGE_READERS: dict[str, Callable[[], Iterable[Sample]]] = {
     "markets": markets,
     "gaps": gaps,
     "queues": queues,
     "actors": actors,
     "schedules": schedules,
     "stream": stream,
-    "dynamic": made_topics,
+    "dynamic": dynamic_topics,
     "budget": budget,
     "followers": followers,
 }
 
 
-def unread(topic: str) -> int:
+def unread_records(topic: str) -> int:
     """Return how many records of a topic its consumer has not stored. Raises StreamUnavailable."""
     try:
         subscription = configured_broker().subscribe(GROUP, [topic])
@@ -131,7 +131,7 @@ def unread(topic: str) -> int:
         subscription.close()
 
 
-def unread_of_made() -> int:
+def unread_dynamic_records() -> int:
     """Return how many records of all topics that are made at run time are not stored. Raises StreamUnavailable."""
     reading = Reading(GROUP)
     try:

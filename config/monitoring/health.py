@@ -11,7 +11,7 @@ from config.supervision.servers import database_refusal, stream_refusal, valkey_
 from datastore.quality.freshness import doubts
 from datastore.reference.provider import current_provider
 
-UNKNOWN: dict[str, str | bool | None] = {"provider": None, "simulated": None}
+UNKNOWN_PROVIDER: dict[str, str | bool | None] = {"provider": None, "simulated": None}
 
 
 def live(request: HttpRequest) -> JsonResponse:
@@ -22,7 +22,7 @@ def live(request: HttpRequest) -> JsonResponse:
 def ready(request: HttpRequest) -> JsonResponse:
     """Answer 200 if database, cache and stream do (a Kafka within five seconds, else two), else 503 and why not."""
     failing = failing_parts()
-    provider = UNKNOWN if "database" in failing else provider_identity()
+    provider = UNKNOWN_PROVIDER if "database" in failing else provider_identity()
     answer = {"status": "not ready" if failing else "ready", "failing": failing, **provider}
     return JsonResponse(answer, status=503 if failing else 200)
 
@@ -53,5 +53,5 @@ def provider_identity() -> dict[str, str | bool | None]:
     try:
         name, simulated = current_provider()
     except DatabaseError:
-        return UNKNOWN
+        return UNKNOWN_PROVIDER
     return {"provider": name, "simulated": simulated}

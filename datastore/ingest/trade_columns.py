@@ -7,30 +7,30 @@ from decimal import Decimal, InvalidOperation
 
 from streaming.records import Trade
 
-LEAST, MOST = Decimal("1e-24"), Decimal("1e24")
+LOWER_BOUND, UPPER_BOUND = Decimal("1e-24"), Decimal("1e24")
 ZERO = Decimal(0)
 # Every time of a trade lies in here; a time in another unit does not.
 EARLIEST, LATEST = 0, 4_102_444_800_000_000  # 1970 and 2100, microseconds
-LONG = 2**63
+BIGINT_LIMIT = 2**63
 
 
 def fault_of(trade: Trade) -> str | None:
     """Return why the database could not hold this trade, None for a sound one."""
     try:
-        if not LEAST < trade.price < MOST:
+        if not LOWER_BOUND < trade.price < UPPER_BOUND:
             return "price out of range"
-        if not (trade.amount == ZERO or LEAST < trade.amount < MOST):
+        if not (trade.amount == ZERO or LOWER_BOUND < trade.amount < UPPER_BOUND):
             return "amount out of range"
     except InvalidOperation:
         return "not a number"
     if not (EARLIEST < trade.ts < LATEST and EARLIEST < trade.received_at < LATEST):
         return "time out of range"
-    if trade.seq is not None and not -LONG <= trade.seq < LONG:
+    if trade.seq is not None and not -BIGINT_LIMIT <= trade.seq < BIGINT_LIMIT:
         return "sequence number out of range"
     return "id with a zero byte" if "\0" in trade.id else None
 
 
-def all_sound(trades: Sequence[Trade]) -> bool:
+def all_valid(trades: Sequence[Trade]) -> bool:
     """Tell whether fault_of finds nothing in any of them: one look at the extremes instead of one at each trade."""
     if not trades:
         return True
@@ -38,13 +38,12 @@ def all_sound(trades: Sequence[Trade]) -> bool:
     seqs = [trade.seq for trade in trades if trade.seq is not None] or [0]
     try:
         sizes = [trade.price for trade in trades] + [trade.amount for trade in trades if trade.amount != ZERO]
-        in_range = min(sizes) > LEAST and max(sizes) < MOST
+        in_range = min(sizes) > LOWER_BOUND and max(sizes) < UPPER_BOUND
     except InvalidOperation:
         return False
     in_time = min(times) > EARLIEST and max(times) < LATEST
-    return (
-        in_range and in_time and min(seqs) >= -LONG and max(seqs) < LONG and "\0" not in "".join(t.id for t in trades)
-    )
+    seqs_fit = min(seqs) >= -BIGINT_LIMIT and max(seqs) < BIGINT_LIMIT
+    return in_range and in_time and seqs_fit and "\0" not in "".join([trade.id for trade in trades])
 
 
 def columns_of(markets: Sequence[str], trades: Sequence[Trade]) -> list[str]:

@@ -26,7 +26,7 @@ class DynamicTopic(models.Model):
         RETIRED = "retired"
 
     # The one topic that the Coordinator has in hand.
-    IN_HAND = (State.CREATING, State.NOTIFYING)
+    BEING_MADE = (State.CREATING, State.NOTIFYING)
     # What the live Producer publishes to and a consumer reads.
     ROUTED = (State.NOTIFYING, State.LIVE)
     ALIVE = (State.CREATING, State.NOTIFYING, State.LIVE)
@@ -85,7 +85,7 @@ class Stream(models.Model):
 
     ALIVE = (State.REQUESTED, State.LIVE)
     # Tries of the Coordinator until a stream has failed.
-    TRIES: ClassVar[int] = 3
+    MAX_ATTEMPTS: ClassVar[int] = 3
 
     market = models.ForeignKey(Market, models.CASCADE, related_name="+")
     timeframe = models.TextField()
