@@ -144,7 +144,7 @@ def test_an_unknown_key_is_remembered_too_and_pushes_no_known_one_out(monkeypatc
     assert asked(text)
     invented = [api_keys.make_key("x", "read")[1] for _ in range(12)]
     assert not any(asked(one) for one in invented)
-    assert len(api_keys._unknown._kept) <= 5
+    assert len(api_keys._unknown._entries) <= 5
     with CaptureQueriesContext(connection) as queries:
         assert asked(text) and asked(invented[-1]) is None
         assert asked("ck_short") is None  # not even looked up
