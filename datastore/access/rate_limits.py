@@ -85,7 +85,7 @@ def take(bucket: Bucket) -> RateLimitResult | None:
 
 def script_arguments(bucket: Bucket) -> tuple[int, float, int]:
     """Return the arguments of the script's `take` after the key."""
-    return bucket.capacity, bucket.per_second, _leases.wanted(bucket)
+    return bucket.capacity, bucket.per_second, _leases.next_size(bucket)
 
 
 def result_of(bucket: Bucket, taken: list[int]) -> RateLimitResult:
@@ -133,7 +133,7 @@ class _Leases:
             lease.left -= 1
             return RateLimitResult(True, lease.remaining + lease.left, 0.0)
 
-    def wanted(self, bucket: Bucket) -> int:
+    def next_size(self, bucket: Bucket) -> int:
         return max(1, min(self._lease(bucket).count_before // 4, MAX_LEASED))
 
     def keep(self, bucket: Bucket, left: int, remaining: int) -> None:
