@@ -176,7 +176,7 @@ class FixedTopicWork:
     def _update_cache(self, changes: list[MarketChange]) -> None:
         try:
             if self._cold:
-                market_cache.write_all()
+                market_cache.write_followed()
             else:
                 market_cache.write_changed(changes)
         except market_cache.CacheUnavailable as exc:

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 
 from datastore.coverage.gaps import final_gaps, unfilled
 from datastore.models import CoverageChange, FetchRequest, GapRepair, Market
-from datastore.timeframes.intervals import SECOND, Interval, micros_of, moment, subtract
+from datastore.timeframes.intervals import SECOND_US, Interval, micros_of, moment, subtract
 
 MOST_TIMES = 5  # that an answer may fall short
 FIRST_WAIT = timedelta(seconds=1)
@@ -83,5 +83,5 @@ def _end(request: FetchRequest, state: str, error: str | None) -> None:
 
 
 def _shortfall(request: FetchRequest, lacking: list[Interval]) -> str:
-    buckets = sum(stop - start for start, stop in lacking) // (request.resolution * SECOND)
+    buckets = sum(stop - start for start, stop in lacking) // (request.resolution * SECOND_US)
     return f"the answer left out {buckets} bucket{'' if buckets == 1 else 's'}"

@@ -17,7 +17,7 @@ from actor_runtime.ownership.claims import abandoned_claims
 from datastore.backfill.quota import Spend
 from datastore.coverage.gaps import final_gaps, missing
 from datastore.models import FetchRequest, Market
-from datastore.timeframes.intervals import SECOND, Interval, clip, micros_of, moment, subtract, union
+from datastore.timeframes.intervals import SECOND_US, Interval, clip, micros_of, moment, subtract, union
 from datastore.timeframes.timeframe import BASE
 
 LEASE = timedelta(seconds=30)
@@ -197,7 +197,7 @@ def _paged(spans: Sequence[Interval], apart: Sequence[Interval], resolution: int
     """Join spans that one page can answer for together, unless a span of `apart` lies between them."""
     joined: list[Interval] = []
     for start, stop in spans:
-        if joined and stop - joined[-1][0] <= PAGE * resolution * SECOND and not clip(apart, joined[-1][1], start):
+        if joined and stop - joined[-1][0] <= PAGE * resolution * SECOND_US and not clip(apart, joined[-1][1], start):
             joined[-1] = (joined[-1][0], stop)
         else:
             joined.append((start, stop))

@@ -27,7 +27,7 @@ from datastore.models import CoverageChange, FetchRequest, GapRepair, Market
 from datastore.reference.markets import feed_markets
 from datastore.reference.provider_clock import provider_now, provider_time_known
 from datastore.timeframes.intervals import Interval, clip, micros_of, moment, subtract, union
-from datastore.timeframes.timeframe import BASE, BASES
+from datastore.timeframes.timeframe import BASE, BASE_SECONDS
 
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)
 ERRORS = 50  # newest failures of a market that may explain its holes
@@ -73,7 +73,7 @@ def _scan_market(pk: int) -> MarketChange:
     with transaction.atomic():
         market = Market.objects.select_for_update(no_key=True).get(pk=pk)
         # Seen under the lock: whoever lets it go meanwhile finds its holes gone for good.
-        scanned = BASES if feed_markets().filter(pk=pk).exists() else ()
+        scanned = BASE_SECONDS if feed_markets().filter(pk=pk).exists() else ()
         changed = [_scan_resolution(market, resolution) for resolution in scanned]
         (change,) = conclude([market], [pk] if any(changed) else [])
     return change

@@ -131,7 +131,7 @@ def _changed(market: Market, frame: Timeframe, since: Cursor) -> _Changed | None
         return None
     buckets = {open_ms: (version, revision) for open_ms, version, revision, _ in found}
     stretches = [_Stretch(*row) for row in fetch_all(statement("push", "stretches"), values)]
-    gained = [one for one in stretches if one.what != CoverageChange.What.HOLE]
+    gained = [one for one in stretches if one.what != CoverageChange.What.GAP]
     if len(stretches) > MOST or sum(_buckets(frame, one) for one in gained) > MOST:
         return None
     for one in gained:
@@ -194,7 +194,7 @@ def _holes(
     told: dict[tuple[int, int], HoleChange] = {}
     for one in stretches:
         # What lies behind the reader's watermark was never shown to him as a hole.
-        edge = facts.head.watermark if one.what == CoverageChange.What.HOLE else (since.watermark or 0) * MS
+        edge = facts.head.watermark if one.what == CoverageChange.What.GAP else (since.watermark or 0) * MS
         start, stop = _floor(frame, one.start), min(frame.ceil(moment(one.stop * MS)), frame.floor(moment(edge or 0)))
         if start < stop:
             for segment in _segments(market, frame, facts, start, stop):

@@ -37,7 +37,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from datastore.access.stream_tickets import PATH, Age, BadTicket, Ticket, read_ticket
+from datastore.access.stream_tickets import STREAM_PATH, BadTicket, Ticket, TicketAge, read_ticket
 from datastore.api.responses.problem import problem_response
 from datastore.sse.cursor import NOT_OURS, read_cursor
 from datastore.sse.follower import Follower
@@ -106,7 +106,7 @@ class Follow:
             return
         last = request.headers.get("last-event-id")
         cursor = last or ticket.cursor
-        good = age is Age.FRESH or (age is Age.OLD and last and await self._hub.may_still_read(ticket))
+        good = age is TicketAge.FRESH or (age is TicketAge.STALE and last and await self._hub.may_still_read(ticket))
         if not good:
             await redirect_for_ticket(request, ticket, cursor)(scope, receive, send)
         elif len(self._hub) >= MOST:
@@ -162,7 +162,7 @@ class StreamServer(Server):
 def application(hub: Hub) -> Starlette:
     """Return the ASGI application."""
     alive, nowhere = Route("/health/live", _alive), Route("/{rest:path}", _Nowhere())
-    return Starlette(routes=[Route(PATH, Follow(hub)), alive, nowhere])
+    return Starlette(routes=[Route(STREAM_PATH, Follow(hub)), alive, nowhere])
 
 
 def make_server(hub: Hub) -> StreamServer:
@@ -262,7 +262,7 @@ class _Nowhere:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 404."""
-        told = problem_response(404, f"There is nothing here but {PATH}.", kind="not-found")
+        told = problem_response(404, f"There is nothing here but {STREAM_PATH}.", kind="not-found")
         await answered(told)(scope, receive, send)
 
 

@@ -169,7 +169,7 @@ def _end(topic_id: int, market: Market, error: str | None) -> bool:
 
 def _try_again(stream: Stream, error: str, tries: int) -> None:
     values: dict[str, Any]
-    if tries >= Stream.TRIES:
+    if tries >= Stream.MAX_ATTEMPTS:
         values = {"state": Stream.State.FAILED, "next_try": None, "ended_at": Now()}
     else:
         wait = NEXT_TRY[max(tries - 1, 0)]

@@ -12,7 +12,7 @@ from actor_runtime.loop.runner import Runner
 from consumers.fixed_consumer_actor import GROUP, FixedTopicWork
 from consumers.models import FixedTopicConsumer
 from datastore.backfill import fetch_queue
-from datastore.ingest.market_cache import key_of
+from datastore.ingest.market_cache import market_key
 from datastore.models import Coverage, DeadLetter, FetchRequest, Market, ProviderCandle
 from datastore.reference.markets import ensure_markets
 from streaming.broker import Broker, Message
@@ -65,7 +65,7 @@ def test_pages_become_candles_and_coverage_and_end_their_request(broker: Broker)
     assert (Coverage.objects.get().source, Coverage.objects.get().resolution) == ("provider", 60)
     assert FixedTopicConsumer.objects.get().name.startswith("fixed-candle")
     market = Market.objects.get()
-    assert int(get_redis_connection("default").hget(key_of(BTC), "version")) == market.version == 1
+    assert int(get_redis_connection("default").hget(market_key(BTC), "version")) == market.version == 1
     assert broker.subscribe(GROUP, [TOPIC]).lag() == 0
 
 

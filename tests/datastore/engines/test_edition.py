@@ -75,7 +75,7 @@ def test_nothing_is_turned_where_the_server_cannot() -> None:
     ],
 )
 def test_a_check_tells_what_the_server_could_do_or_must_not(found: TimescaleEdition, expected: list[str]) -> None:
-    messages = checks.of_engine(found)
+    messages = checks.engine_messages(found)
     assert [message.id for message in messages] == expected
     assert [message.hint for message in messages] == ([found.hint] if expected else [])
 
@@ -91,4 +91,4 @@ def test_a_start_on_a_hypertable_that_nobody_serves_is_refused(found: TimescaleE
 @pytest.mark.django_db
 def test_a_start_on_our_own_server_says_that_it_is_plain() -> None:
     assert first_start.migrate() == "plain PostgreSQL"
-    assert checks.turning_was_left_out(connection), "the migration has been here"
+    assert checks.conversion_was_skipped(connection), "the migration has been here"

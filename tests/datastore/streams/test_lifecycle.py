@@ -211,10 +211,10 @@ def test_a_kept_market_is_scanned_refreshed_and_confirmed_and_not_asked_after_by
     assert [change.market for change in scan()] == [BTC]
     refresh()
     assert set(FetchRequest.objects.values_list("resolution", flat=True)) == {3600, 86400}
-    assert market_cache.write_all() == 1
+    assert market_cache.write_followed() == 1
     assert doubts() == {}
     DynamicTopic.objects.filter(pk=made.pk).update(state="retiring")
-    assert scan() == [] and market_cache.write_all() == 0
+    assert scan() == [] and market_cache.write_followed() == 0
 
 
 def hole(market: Market, final: bool = False) -> None:

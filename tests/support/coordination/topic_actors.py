@@ -41,7 +41,7 @@ def state_of(made: Stream) -> str:
 
 
 def in_hand() -> DynamicTopic:
-    return DynamicTopic.objects.get(state__in=DynamicTopic.IN_HAND)
+    return DynamicTopic.objects.get(state__in=DynamicTopic.BEING_MADE)
 
 
 def newest() -> DynamicTopic:
