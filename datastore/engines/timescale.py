@@ -23,7 +23,7 @@ from datastore.ingest.live_write import rebuild
 from datastore.models import Market
 from datastore.quality.verify import Difference, differences
 from datastore.reference.provider_clock import provider_now, provider_time_known
-from datastore.timeframes.utc_days import DAY, floor_day, ceil_day, days_of, floor_to
+from datastore.timeframes.utc_days import DAY, ceil_day, days_of, floor_day, floor_to
 
 LEVELS = (("aggregate_1m", 60), ("aggregate_1h", 3600), ("aggregate_1d", 86_400))  # each is built on the one before
 LOCK_TRIES, MAX_LOCK_DELAY_S = 8, 30.0  # about two minutes in all

@@ -37,7 +37,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from datastore.access.stream_tickets import STREAM_PATH, TicketAge, BadTicket, Ticket, read_ticket
+from datastore.access.stream_tickets import STREAM_PATH, BadTicket, Ticket, TicketAge, read_ticket
 from datastore.api.responses.problem import problem_response
 from datastore.sse.cursor import UNREADABLE_CURSOR, read_cursor
 from datastore.sse.follower import Follower
@@ -108,7 +108,9 @@ class StreamEndpoint:
 
         last = request.headers.get("last-event-id")
         cursor = last or ticket.cursor
-        accepted = age is TicketAge.FRESH or (age is TicketAge.STALE and last and await self._hub.may_still_read(ticket))
+        accepted = age is TicketAge.FRESH or (
+            age is TicketAge.STALE and last and await self._hub.may_still_read(ticket)
+        )
         if not accepted:
             await redirect_for_ticket(request, ticket, cursor)(scope, receive, send)
         elif len(self._hub) >= MAX_CONNECTIONS:
