@@ -26,7 +26,7 @@ from simulator.trades import SECOND_NS
 
 
 class Stamped:
-    """Puts the provider's name, and its time instead of the machine's, on every HTTP response."""
+    """Put the provider's name and its time (not the machine's) on every HTTP response."""
 
     def __init__(self, app: ASGIApp, provider: Provider) -> None:
         self._app, self._provider = app, provider
@@ -45,7 +45,7 @@ class Stamped:
 
 
 def create_app(config: Config) -> Starlette:
-    """Return the application, with `provider` and `streamer` in its state. Raises what Provider raises."""
+    """Return the application; its state holds `provider` and `streamer`. Raise HomeInUse, OSError or ValueError."""
     provider = Provider(config)
     streamer = Streamer(provider)
 
@@ -67,16 +67,17 @@ def create_app(config: Config) -> Starlette:
 
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
-    def die_loudly(turns: asyncio.Task[None]) -> None:
-        # A simulator that answers but sends no trades would look like a quiet market.
-        if not turns.cancelled() and (failure := turns.exception()):
-            traceback.print_exception(failure)
-            os._exit(1)
-
     turns = asyncio.create_task(app.state.streamer.run())
-    turns.add_done_callback(die_loudly)
+    turns.add_done_callback(_die_loudly)
     try:
         yield
     finally:
         turns.cancel()
         app.state.provider.close()
+
+
+def _die_loudly(turns: asyncio.Task[None]) -> None:
+    # A simulator that answers but sends no trades would look like a quiet market.
+    if not turns.cancelled() and (failure := turns.exception()):
+        traceback.print_exception(failure)
+        os._exit(1)

@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Simulator time = sim + (wall - base) * speed, in nanoseconds since 1970; within a process it never goes back."""
+    """Simulator time = sim + (wall - base) * speed, in nanoseconds from 1970; in one process it never goes back."""
 
     sim: int
     base: int
@@ -21,43 +21,43 @@ class Clock:
     read: Callable[[], int]
 
     def now(self) -> int:
-        """Return the simulator's time in nanoseconds."""
+        """Return the simulator's time in nanoseconds since 1970."""
         return self.sim + int((self.read() - self.base) * self.speed)
 
     def wall_seconds(self, seconds: float) -> float:
-        """Return how many seconds of the wall clock this many simulator seconds take."""
+        """Return how many wall-clock seconds that many simulator seconds last."""
         return seconds / self.speed
 
 
 def steady_wall() -> Callable[[], int]:
-    """Return a wall clock that does not follow later changes of the system's clock."""
+    """Return a wall clock (nanoseconds since 1970) that later changes of the system clock do not move."""
     offset = time.time_ns() - time.monotonic_ns()
     return lambda: time.monotonic_ns() + offset
 
 
 def resume(state: dict[str, Any], speed: float) -> Clock:
-    """Continue from the clock saved in `state`, perhaps at another speed; save the new base there."""
+    """Continue the clock stored in `state`, maybe at another speed, and store its new base there."""
     read = steady_wall()
     wall = read()
-    saved = state.get("clock", {"wall_ns": wall, "sim_ns": wall, "speed": 1.0})
-    sim = Clock(saved["sim_ns"], saved["wall_ns"], saved["speed"], read).now()
+    kept = state.get("clock", {"wall_ns": wall, "sim_ns": wall, "speed": 1.0})
+    sim = Clock(kept["sim_ns"], kept["wall_ns"], kept["speed"], read).now()
     state["clock"] = {"wall_ns": wall, "sim_ns": sim, "speed": speed}
     return Clock(sim, wall, speed, read)
 
 
 def load(home: Path) -> dict[str, Any]:
-    """Return the state saved in a home folder, empty for a new one. Raises ValueError if it is damaged."""
+    """Return the state stored in a home folder, empty for a new one; raise ValueError if it is damaged."""
     path = home / "state.json"
     if not path.exists():
         return {}
     try:
         return dict(json.loads(path.read_text()))
     except ValueError as exc:
-        raise ValueError(f"{path} is damaged; remove it to start afresh") from exc
+        raise ValueError(f"{path} is damaged; remove it to start again") from exc
 
 
 def save(home: Path, state: dict[str, Any]) -> None:
-    """Save the state, in full or not at all even if the process dies."""
+    """Store the state: completely or not at all, even if the process is killed."""
     path = home / "state.json"
     draft = path.with_suffix(".new")
     draft.write_text(json.dumps(state, indent=1))

@@ -12,7 +12,8 @@ from simulator.pairs import Pair
 class Config:
     """The options of `python -m simulator`, checked.
 
-    rate: trades per second of each market, None for the market's own. listed: further pairs that clients may ask for.
+    rate: trades per second and market, None for each market's default.
+    listed: more pairs that clients may request like the markets, as with the provider itself.
     """
 
     home: Path

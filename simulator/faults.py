@@ -1,4 +1,4 @@
-"""The faults on demand: when each ends, in the simulator's time, and what a subscription begins with."""
+"""Faults on demand: when each ends, in the simulator's time, and what a subscription starts with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PeriodName = Literal["minute", "hour", "day"]
 
 @dataclass(frozen=True, slots=True)
 class RestFault:
-    """What REST answers until some time instead of its candles; period: of one period only, None for all paths."""
+    """What REST answers instead of candles until a time (ns); period: only those candles, None: every call."""
 
     until: int = 0
     period: PeriodName | None = None
@@ -22,13 +22,13 @@ class RestFault:
     kind: MalformedKind = "text"
 
     def applies(self, now: int, path: str) -> bool:
-        """Return whether the fault applies to a call; a fault of one period leaves all other paths alone."""
+        """Return whether a call gets this fault; a fault of one period leaves all other paths alone."""
         return now < self.until and (self.period is None or path.endswith(f"histo{self.period}"))
 
 
 @dataclass(slots=True)
 class Faults:
-    """The faults that are on; times in nanoseconds of the simulator's clock, 0 for off."""
+    """Which faults are on; times in nanoseconds of the simulator's clock, 0 = off."""
 
     refusing_until: int = 0
     silent_until: int = 0

@@ -1,4 +1,4 @@
-"""The streamer's frames as text, with the fields and spelling of the provider's documentation and captured payloads."""
+"""The streamer's frames as text; fields and spelling follow the provider's documentation and captured payloads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from simulator.pairs import Pair
 from simulator.trades import SECOND_NS, Trade
 
 MILLISECOND_NS = SECOND_NS // 1000
-MAX_SOCKETS_OPENED = {"SECOND": 30, "MINUTE": 60, "HOUR": 1200, "DAY": 10_000, "MONTH": 20_000}
+SOCKET_LIMITS = {"SECOND": 30, "MINUTE": 60, "HOUR": 1200, "DAY": 10_000, "MONTH": 20_000}
 
 
 def trade_frame(pair: Pair, trade: Trade, places: int) -> str:
@@ -27,7 +27,7 @@ def trade_frame(pair: Pair, trade: Trade, places: int) -> str:
 
 
 def trade_line(pair: Pair, trade: Trade) -> str:
-    """Return the log's line about a sent trade, without socket and time, which Streamer.write adds."""
+    """Return the log line of a sent trade, without socket and time, which Streamer.write adds."""
     return (
         f'"event":"trade","market":"{pair}","id":"{trade.id}","ccseq":{"null" if trade.ccseq is None else trade.ccseq},'
         f'"ts":{trade.ts},"rts":{trade.rts},"price":"{trade.price_text}","amount":"{trade.amount_text}"'
@@ -41,8 +41,8 @@ def control_frame(kind: int, message: str, **fields: object) -> str:
 
 def welcome_frame(now: int, client: int, uptime: int, opened: dict[str, int]) -> str:
     """Return STREAMERWELCOME; `opened` counts this key's sockets per period."""
-    limits = {f"RATELIMIT_MAX_{period}": limit for period, limit in MAX_SOCKETS_OPENED.items()}
-    left = {f"RATELIMIT_REMAINING_{name}": max(0, most - opened[name]) for name, most in MAX_SOCKETS_OPENED.items()}
+    limits = {f"RATELIMIT_MAX_{period}": most for period, most in SOCKET_LIMITS.items()}
+    left = {f"RATELIMIT_REMAINING_{period}": max(0, most - opened[period]) for period, most in SOCKET_LIMITS.items()}
     return control_frame(
         20,
         "STREAMERWELCOME",
@@ -60,7 +60,7 @@ def welcome_frame(now: int, client: int, uptime: int, opened: dict[str, int]) ->
 
 
 def heartbeat_frame(now: int) -> str:
-    """Return HEARTBEAT; every trade discovered before its time has been sent before it."""
+    """Return HEARTBEAT; every trade discovered before its time was sent before it."""
     return control_frame(999, "HEARTBEAT", TIMEMS=now // MILLISECOND_NS)
 
 

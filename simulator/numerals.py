@@ -23,16 +23,16 @@ def as_sent(value: int, places: int) -> str:
 
 
 def as_float(value: int, places: int) -> str:
-    """Return it as JSON of a 64-bit float, as the provider's volumes are."""
+    """Return it as a JSON 64-bit float, like the provider's volumes."""
     return repr(float(f"{value}e-{places}"))
 
 
 def places_of(text: str) -> int:
-    """Return the number of decimal places of a number's text, exponent included."""
+    """Return the number of decimal places in a number's text, exponent included."""
     exponent = Decimal(text).as_tuple().exponent
     return max(0, -int(exponent))
 
 
 def scaled(text: str, places: int) -> int:
-    """Return a number's text as a whole number of 10**-places; the text must not be finer than that."""
+    """Return a number's text as a whole number of 10**-places; the text must not have more places."""
     return int(Decimal(text).scaleb(places, Context(prec=len(text) + places)))

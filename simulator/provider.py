@@ -1,4 +1,4 @@
-"""What REST and streamer share: the clock, the markets, the log, the faults and the counts."""
+"""What REST and streamer share: clock, markets, log, faults and counts."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from simulator.trades import MINUTE_NS, SECOND_NS, Source
 
 
 class HomeInUse(Exception):
-    """Another simulator runs on this home folder."""
+    """Another simulator is running in this home folder."""
 
 
 class Provider:
     """One provider with its markets, at its own time."""
 
     def __init__(self, config: Config) -> None:
-        """Resume the home folder's state. Raises HomeInUse, OSError, ValueError (recording or state unreadable)."""
+        """Resume from the home folder; raise HomeInUse, OSError, or ValueError (recording or state unreadable)."""
         self.config = config
         config.home.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(config.home)
         state = clock.load(config.home)
         self.clock = clock.resume(state, config.speed)
-        # Another rate makes other candles, so to a client that remembers this provider it is another one.
-        rate = "" if config.rate is None else f"/rate={config.rate:g}"
+        # Another rate gives other candles, so a client that remembers this provider must see another one.
+        rate = f"/rate={config.rate:g}" if config.rate is not None else ""
         self.identity = f"simulator/seed={config.seed}{rate}"
         pairs = dict.fromkeys((*config.markets, *config.listed))
         self.sources: dict[Pair, Source] = {pair: Market(pair, config.seed, config.rate) for pair in pairs}
@@ -47,39 +47,39 @@ class Provider:
         self.log.note("started", at=self.started, provider=self.identity, speed=config.speed)
 
     def now(self) -> int:
-        """Return the simulator's time in nanoseconds."""
+        """Return the simulator's time in nanoseconds since 1970."""
         return self.clock.now()
 
     def source(self, exchange: str, base: str, quote: str) -> Source | None:
-        """Return a market, None if there is none; exchanges in any case, symbols in capitals only."""
+        """Return a market, None if there is none; exchanges in any case, symbols in upper case only."""
         return self.sources.get(Pair(exchange.lower(), base, quote))
 
     def accepts(self, key: str) -> bool:
-        """Return whether an API key is good now; without a configured key any key is, and so is none."""
+        """Return whether an API key is accepted now; without a configured key, any key or none is."""
         return self.now() >= self.faults.unauthorized_until and self.config.key in (None, key)
 
     def close(self) -> None:
-        """Close the log and release the home folder."""
+        """Close the log and unlock the home folder."""
         self.log.close()
         self._lock.close()
 
     def _replay(self, path: Path, state: dict[str, Any]) -> None:
-        """Replace one market by a recording; its shift is saved, so that times stay the same after a restart."""
+        """Replace one market with a recording; its shift is stored, so the times stay the same after a restart."""
         recording = Recording(path)
         pair = self.config.replay_market or self.config.markets[0]
-        saved = state.get("replay")
-        if not isinstance(saved, dict) or saved.get("sha256") != recording.sha256:
-            # A new replay begins with a whole minute: the lead after now, or a little later.
+        kept = state.get("replay")
+        if not isinstance(kept, dict) or kept.get("sha256") != recording.sha256:
+            # A new replay starts in the first full minute after the lead.
             lead = 10 * self.config.speed if self.config.replay_lead is None else self.config.replay_lead
-            first_minute = -(-(self.now() + int(lead * SECOND_NS)) // MINUTE_NS)
-            saved = {"sha256": recording.sha256, "shift_minutes": first_minute - recording.first_minute}
-            state["replay"] = saved
-        self.sources[pair] = Replay(pair, recording, int(saved["shift_minutes"]))
+            start = -(-(self.now() + int(lead * SECOND_NS)) // MINUTE_NS)
+            kept = {"sha256": recording.sha256, "shift_minutes": start - recording.first_minute}
+            state["replay"] = kept
+        self.sources[pair] = Replay(pair, recording, int(kept["shift_minutes"]))
         self.identity = f"simulator/replay/{recording.sha256}"
 
 
 def _lock(home: Path) -> TextIO:
-    """Lock the home folder; the kernel releases it when the process dies."""
+    """Lock the home folder; the kernel unlocks it when the process dies."""
     handle = (home / "lock").open("w")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""A recorded market: the trades of a CSV file, moved by whole minutes, each number as it is in the file."""
+"""A recorded market: the trades of a CSV file, shifted by whole minutes, with each number as in the file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from simulator.numerals import places_of, scaled
 from simulator.pairs import Pair
-from simulator.trades import MINUTE_NS, SECOND_NS, MAX_DISCOVERY_DELAY_NS, Bar, Trade, join, roll_up
+from simulator.trades import MAX_DISCOVERY_DELAY_NS, MINUTE_NS, SECOND_NS, Bar, Trade, join, roll_up
 
 COLUMNS = ("time_ns", "trade_id", "price", "amount", "side")
 FIRST_CCSEQ = 1_000_001
@@ -23,15 +23,13 @@ class Recording:
     """A file of trades, read once; times as in the file, in nanoseconds."""
 
     def __init__(self, path: Path) -> None:
-        """Read the file (columns time_ns,trade_id,price,amount,side). Raises ValueError, OSError."""
+        """Read the file (columns time_ns,trade_id,price,amount,side); raise ValueError or OSError."""
         content = path.read_bytes()
         self.sha256 = sha256(content).hexdigest()
         reader = csv.DictReader(content.decode().splitlines())
         if tuple(reader.fieldnames or ()) != COLUMNS:
             raise ValueError(f"{path} does not begin with the columns {','.join(COLUMNS)}")
-        rows = [_checked(path, reader.line_num, row) for row in reader]
-        # Platforms keep microseconds: a tie there must be one here, ordered by the exchange's numbers.
-        self.rows = sorted(rows, key=lambda row: (int(row["time_ns"]) // 1000, int(row["trade_id"])))
+        self.rows = sorted((_checked(path, reader.line_num, row) for row in reader), key=_exchange_order)
         if not self.rows:
             raise ValueError(f"{path} holds no trades")
         self.price_places = max(places_of(row["price"]) for row in self.rows)
@@ -44,19 +42,26 @@ class Recording:
 
 
 def _checked(path: Path, line: int, row: Row) -> Row:
-    """Return the row; raise ValueError if it cannot be sent as it is: JSON has no NaN, no leading dot, no plus sign."""
+    """Return the row; raise ValueError if JSON cannot hold its numbers as they are (NaN, leading dot, plus sign)."""
     numbers = (row["price"], row["amount"])
     whole = (row["time_ns"], row["trade_id"])
-    if all(NUMBER_PATTERN.fullmatch(text or "") for text in numbers) and all((text or "").isdecimal() for text in whole):
+    if all(NUMBER_PATTERN.fullmatch(text or "") for text in numbers) and all(
+        (text or "").isdecimal() for text in whole
+    ):
         return row
     raise ValueError(f"{path}, line {line}: not a trade")
 
 
+def _exchange_order(row: Row) -> tuple[int, int]:
+    # Platforms store microseconds: a tie there must be a tie here, ordered by the exchange's ids.
+    return int(row["time_ns"]) // 1000, int(row["trade_id"])
+
+
 class Replay:
-    """A recording as a market, without trades before its first minute and after its end."""
+    """A recording as a market's trades: none before its first minute, none after its end."""
 
     def __init__(self, pair: Pair, recording: Recording, shift: int) -> None:
-        """Move the recording forward by `shift` minutes."""
+        """Shift the recording by `shift` minutes."""
         self.pair = pair
         self.price_places, self.amount_places = recording.price_places, recording.amount_places
         rows, shift_ns = recording.rows, shift * MINUTE_NS
@@ -85,19 +90,19 @@ class Replay:
         return list(self._minutes.get(minute, []))
 
     def bar(self, minute: int) -> Bar | None:
-        """Roll up a whole minute; None if nothing traded."""
+        """Return the bar of a whole minute, None without trades."""
         return self._bars.get(minute)
 
     def hour(self, hour: int) -> Bar | None:
-        """Roll up a whole hour."""
+        """Return the bar of a whole hour."""
         return self._span(hour * 60, hour * 60 + 60)
 
     def day(self, day: int) -> Bar | None:
-        """Roll up a whole day."""
+        """Return the bar of a whole day."""
         return self._span(day * 1440, day * 1440 + 1440)
 
     def traded_before(self, minute: int) -> int | None:
-        """Return the last minute with a trade before this one, None before the market's first."""
+        """Return the last minute with a trade before this one; None before the market's first."""
         at = bisect_left(self._traded, minute)
         return self._traded[at - 1] if at else None
 
@@ -121,7 +126,7 @@ class Replay:
 
 
 def _delay(row: Row) -> int:
-    """Return the nanoseconds after its exchange time at which a trade is discovered: the same within a microsecond."""
+    """Return how many ns after its exchange time a trade is discovered; the same for trades of one microsecond."""
     spread = (int(row["time_ns"]) // 1000 * 2654435761 >> 16) % 100_000
     late = MAX_DISCOVERY_DELAY_NS * 3 // 4 if spread < 1000 else 0
     return (20 + spread % 200) * SECOND_NS // 1000 + late

@@ -1,6 +1,6 @@
-"""The provider's REST half, in its envelopes: candles, pairs and the caller's own rate.
+"""The provider's REST API in its envelopes: candles, pairs and the client's own rate.
 
-Handlers are plain functions, which Starlette runs in threads: years of candles take time and must not delay the feed.
+Handlers are plain functions, which Starlette runs in threads: years of days take a while and must not delay the feed.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from simulator.history import PERIODS, History, Period
-from simulator.malformed import malform
+from simulator.malformed import malformed_answer
 from simulator.provider import Provider
-from simulator.session import count_in_periods, key_of
+from simulator.session import PERIOD_SECONDS, key_of
 from simulator.trades import SECOND_NS, Source
 
 MAX_ROWS = 2000
@@ -27,7 +27,7 @@ OVER_LIMIT = "You are over your rate limit please upgrade your account!"
 
 
 class Refused(Exception):
-    """The request is answered with the legacy error envelope, which is sent with HTTP 200."""
+    """The request is answered with the legacy error envelope, which has HTTP status 200."""
 
     def __init__(self, message: str, kind: int = 2, parameter: str | None = None) -> None:
         super().__init__(message)
@@ -56,14 +56,15 @@ class Rest:
         ]
 
     def _endpoint(self, answer: Callable[[Request], str]) -> Callable[[Request], Response]:
-        """Add to an answer what every path shares: faults, keys, counts, error envelope."""
+        """Add what every path shares: faults, keys, counts, error envelope, log."""
 
         def endpoint(request: Request) -> Response:
             self._provider.calls[request.url.path] += 1
             trouble = self._trouble(request)
-            asked = {name: value for name, value in request.query_params.items() if name != "api_key"}
+            query = {name: value for name, value in request.query_params.items() if name != "api_key"}
             status = trouble.status_code if trouble else 200
-            self._provider.log.note("asked", path=request.url.path, query=asked, status=status, at=self._provider.now())
+            now = self._provider.now()
+            self._provider.log.note("asked", path=request.url.path, query=query, status=status, at=now)
             if trouble is not None:
                 return trouble
             try:
@@ -74,7 +75,7 @@ class Rest:
         return endpoint
 
     def _trouble(self, request: Request) -> Response | None:
-        """Return the answer to a bad key or under a fault, None if there is neither. Counts the call of a good key."""
+        """Return the answer of a fault or a bad key, None if there is neither; count the call of a good key."""
         faults, now = self._provider.faults, self._provider.now()
         if faults.error.applies(now, request.url.path):
             return Response("<html>upstream error</html>", faults.error.status, media_type="text/html")
@@ -82,19 +83,25 @@ class Rest:
         if not self._provider.accepts(key):
             error = {"type": 2, "message": NO_KEY, "http_status_code": 401}
             return _json(json.dumps({"Data": {}, "Err": error}), 401)
-        self._made[key]["total_calls"] += 1
-        count_in_periods(self._made[key], now // SECOND_NS)
+        self._count(key, now // SECOND_NS)
         if now < faults.rate_limited_until:
             rate = {"calls_made": self._calls(key), "max_calls": MAX_CALLS}
             return _json(_error(Refused(OVER_LIMIT, 99), rate))
         return None
 
-    def _calls(self, key: str) -> dict[str, int]:
+    def _count(self, key: str, second: int) -> None:
         made = self._made[key]
-        return {period: made[period.upper()] for period in MAX_CALLS} | {"total_calls": made["total_calls"]}
+        made["total_calls"] += 1
+        for period, length in PERIOD_SECONDS.items():
+            if made[f"{period} is"] != second // length:
+                made[f"{period} is"], made[period.lower()] = second // length, 0
+            made[period.lower()] += 1
+
+    def _calls(self, key: str) -> dict[str, int]:
+        return {period: self._made[key][period] for period in (*MAX_CALLS, "total_calls")}
 
     def _histo(self, period: Period, newer: bool) -> Callable[[Request], str]:
-        """Return the handler of a candle path, with the envelope of v2 or the older one."""
+        """Return the handler of a candle path, in the envelope of v2 or the older one."""
 
         def answer(request: Request) -> str:
             asked = request.query_params
@@ -110,14 +117,14 @@ class Rest:
             cut = now // period.cache_age * period.cache_age * SECOND_NS
             rows = History(source, cut).rows(period, last, max(1, rows_before) + 1)
             envelope = _envelope(rows, last - (len(rows) - 1) * period.seconds, last, newer)
-            malformed = self._provider.faults.malformed
-            is_malformed = malformed.applies(now * SECOND_NS, request.url.path)
-            return malform(malformed.kind, envelope) if is_malformed else envelope
+            spoiled = self._provider.faults.malformed
+            is_spoiled = spoiled.applies(now * SECOND_NS, request.url.path)
+            return malformed_answer(spoiled.kind, envelope) if is_spoiled else envelope
 
         return answer
 
     def _market(self, asked: Any) -> Source:
-        """Return the market of a request; raise Refused in the provider's words."""
+        """Return the market of a request; raise Refused with the provider's message."""
         for name in ("fsym", "tsym"):
             if not asked.get(name):
                 raise Refused(f"{name} is a required param.", 1, name)
@@ -135,7 +142,7 @@ class Rest:
         raise Refused(f"{exchange} market does not exist for this coin pair ({base}-{quote})", parameter="e")
 
     def _exchanges(self, request: Request) -> str:
-        """Return exchanges and their pairs; `e` names one exchange."""
+        """Answer with exchanges and their pairs; `e` names one."""
         wanted = request.query_params.get("e", "").lower()
         found: dict[str, Any] = {}
         for pair in self._provider.sources:
@@ -145,14 +152,14 @@ class Rest:
         return _success(found)
 
     def _rate(self, request: Request) -> str:
-        """Return the calls that this key has made and has left."""
+        """Answer with the calls that this key has made and has left."""
         made = self._calls(key_of(request.query_params.get("api_key"), request.headers.get("authorization")))
-        left = {period: max(0, limit - made[period]) for period, limit in MAX_CALLS.items()}
+        left = {period: max(0, most - made[period]) for period, most in MAX_CALLS.items()}
         return _success({"calls_made": made, "calls_left": left})
 
 
 def _whole(asked: Any, name: str, default: int) -> int:
-    """Return a parameter that is a whole number and not negative; raise Refused if it is not."""
+    """Return a whole number that is not negative; raise Refused."""
     text = asked.get(name, "")
     if text and not (text.isascii() and text.isdecimal()):
         raise Refused(f"{name} is not an integer.", 1, name)

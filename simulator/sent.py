@@ -1,4 +1,4 @@
-"""sent.jsonl: the log of what was sent to which socket, and of REST calls, written before it is sent."""
+"""sent.jsonl: the log of what was sent to which socket, and of REST calls; written before it is sent."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock
 
-MAX_BYTES = 512 * 2**20  # then the file becomes sent.jsonl.1, replacing an older one
+MAX_LOG_BYTES = 512 * 2**20  # then the file becomes sent.jsonl.1 and replaces an older one
 
 
 class SentLog:
-    """Appends lines with one write per burst, which survive in the page cache if the process is killed."""
+    """Appends lines, one write per burst; the page cache keeps them if the process is killed."""
 
-    def __init__(self, home: Path, limit: int = MAX_BYTES) -> None:
+    def __init__(self, home: Path, limit: int = MAX_LOG_BYTES) -> None:
         """Open the log of a home folder."""
         self._path, self._limit = home / "sent.jsonl", limit
         self._lock = Lock()  # REST answers in threads
@@ -25,7 +25,7 @@ class SentLog:
         self._size = os.fstat(self._file).st_size
 
     def write(self, lines: Iterable[str]) -> None:
-        """Write lines; return once they are written in full."""
+        """Write all lines before returning."""
         data = "".join(f"{line}\n" for line in lines).encode()
         if not data:
             return
@@ -39,7 +39,7 @@ class SentLog:
                 data = data[os.write(self._file, data) :]
 
     def note(self, event: str, **fields: object) -> None:
-        """Write one line about something that is not a trade."""
+        """Write one line about an event that is not a trade."""
         self.write([json.dumps({"event": event, **fields}, separators=(",", ":"))])
 
     def close(self) -> None:

@@ -1,16 +1,15 @@
-"""The streamer's receiving half: one WebSocket connection from its handshake to its end."""
+"""The receiving side of the streamer: one WebSocket connection from its handshake to its end."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
 from contextlib import suppress
 
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from simulator.frames import MAX_SOCKETS_OPENED, control_frame, error_frame
+from simulator.frames import SOCKET_LIMITS, control_frame, error_frame
 from simulator.pairs import Pair
 from simulator.provider import Provider
 from simulator.streamer import Socket, Streamer
@@ -22,7 +21,7 @@ UNAUTHORIZED = error_frame(401, "UNAUTHORIZED", "format", "We only support JSON 
 
 
 class BadRequest(Exception):
-    """The client's message is not a valid request."""
+    """The client's message cannot be handled."""
 
     def __init__(self, message: str, parameter: str, info: str, kind: int = 500) -> None:
         super().__init__(message)
@@ -30,17 +29,9 @@ class BadRequest(Exception):
 
 
 def key_of(query: str | None, header: str | None) -> str:
-    """Return the API key of a request: `api_key=`, else `Authorization: Apikey KEY`, else empty."""
+    """Return the API key of a request, `api_key=` first, then `Authorization: Apikey KEY`; empty if there is none."""
     scheme, _, given = (header or "").partition(" ")
     return query or (given.strip() if scheme.lower() == "apikey" else "")
-
-
-def count_in_periods(counts: Counter[str], second: int) -> None:
-    """Add one to the counts of the second, minute, hour … that `second` is in, and begin those that are new."""
-    for period, length in PERIOD_SECONDS.items():
-        if counts[f"{period} is"] != second // length:
-            counts[f"{period} is"], counts[period] = second // length, 0
-        counts[period] += 1
 
 
 async def serve(web: WebSocket, streamer: Streamer) -> None:
@@ -53,7 +44,7 @@ async def serve(web: WebSocket, streamer: Streamer) -> None:
     key = key_of(web.query_params.get("api_key"), web.headers.get("authorization"))
     refusal = _refusal(streamer, key)
     if refusal:
-        with suppress(WebSocketDisconnect):  # the client has gone already
+        with suppress(WebSocketDisconnect):  # the client is already gone
             await web.send_text(refusal)
             await web.close(code=1008)
         return
@@ -61,16 +52,24 @@ async def serve(web: WebSocket, streamer: Streamer) -> None:
 
 
 def _refusal(streamer: Streamer, key: str) -> str | None:
-    """Return why a connection is refused, None if it is accepted. Every attempt counts."""
+    """Return why a connection is refused, None if it is accepted; every attempt counts."""
     if not streamer.provider.accepts(key):
         return UNAUTHORIZED
-    opened = streamer.opened[key]
-    count_in_periods(opened, streamer.provider.now() // SECOND_NS)
-    if any(opened[period] > limit for period, limit in MAX_SOCKETS_OPENED.items()):
+    if not _within_limits(streamer, key):
         return error_frame(429, "RATE_LIMIT_OPENING_SOCKETS_TOO_FAST", "api_key", "You open sockets too fast.")
     if any(socket.key == key for socket in streamer.sockets.values()):
         return error_frame(429, "TOO_MANY_SOCKETS_MAX_1_PER_CLIENT", "api_key", "One socket at a time.")
     return None
+
+
+def _within_limits(streamer: Streamer, key: str) -> bool:
+    """Count a new socket in its second, minute, hour … of simulator time; return False if one of them is full."""
+    opened, second = streamer.opened[key], streamer.provider.now() // SECOND_NS
+    for period, length in PERIOD_SECONDS.items():
+        if opened[f"{period} is"] != second // length:
+            opened[f"{period} is"], opened[period] = second // length, 0
+        opened[period] += 1
+    return all(opened[period] <= most for period, most in SOCKET_LIMITS.items())
 
 
 async def _talk(streamer: Streamer, socket: Socket) -> None:
@@ -99,7 +98,7 @@ async def _read(streamer: Streamer, socket: Socket) -> None:
 
 
 def _handle(streamer: Streamer, socket: Socket, text: str | None) -> None:
-    """Carry out one request. Raises BadRequest."""
+    """Handle one request; raise BadRequest."""
     try:
         request = json.loads(text or "")
     except ValueError as exc:
@@ -134,7 +133,7 @@ def _add(streamer: Streamer, socket: Socket, subs: list[str]) -> None:
 
 
 def _pair(provider: Provider, sub: str) -> Pair:
-    """Return the market of a subscription like `0~Coinbase~BTC~USD`; raise BadRequest if there is none."""
+    """Return the market of `0~Coinbase~BTC~USD`; raise BadRequest."""
     channel, *names = sub.split("~")
     if channel != "0" and channel.isdecimal():
         raise BadRequest("SUBSCRIPTION_UNRECOGNIZED", sub, "Only trades (0) are simulated.")
@@ -145,19 +144,20 @@ def _pair(provider: Provider, sub: str) -> Pair:
 
 
 def _remove(streamer: Streamer, socket: Socket, subs: list[str]) -> None:
-    """Unsubscribe from each, then report how many were subscribed and how many were not."""
+    """Unsubscribe from each, then answer how many were and were not subscribed."""
     removed = 0
     for sub in subs:
         try:
             pair = _pair(streamer.provider, sub)
             if pair not in socket.pairs:
                 raise BadRequest("SUBSCRIPTION_UNRECOGNIZED", sub, "You are not subscribed to it.")
+            socket.pairs.remove(pair)
+            line = f'"event":"unsubscribed","market":"{pair}"'
+            streamer.answer(socket, control_frame(17, "UNSUBSCRIBECOMPLETE", SUB=sub), line)
+            removed += 1
         except BadRequest as exc:
             streamer.answer(socket, exc.frame)
-            continue
-        removed += 1
-        socket.pairs.remove(pair)
-        line = f'"event":"unsubscribed","market":"{pair}"'
-        streamer.answer(socket, control_frame(17, "UNSUBSCRIBECOMPLETE", SUB=sub), line)
     counts = {"valid": removed, "invalid": len(subs) - removed}
-    streamer.answer(socket, control_frame(18, "UNSUBSCRIBEALLCOMPLETE", INFO=f"Removed {removed} subs.", INFO_OBJ=counts))
+    streamer.answer(
+        socket, control_frame(18, "UNSUBSCRIBEALLCOMPLETE", INFO=f"Removed {removed} subs.", INFO_OBJ=counts)
+    )

@@ -1,4 +1,4 @@
-"""The streamer's sending half: each turn sends every socket what has been discovered since the last."""
+"""The sending side of the streamer: each turn sends every socket what was discovered since the last one."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from simulator.provider import Provider
 from simulator.trades import SECOND_NS, Source, Trade
 
 TURN_S = 0.02  # of the wall clock; trades due within it are sent together
-HEARTBEAT_EVERY = 30 * SECOND_NS  # nanoseconds
-MAX_WAITING_FRAMES = 500_000  # a client that reads more slowly is disconnected
+HEARTBEAT_INTERVAL_NS = 30 * SECOND_NS
+MAX_WAITING_FRAMES = 500_000  # a client that is further behind is disconnected
 CLOSE_FRAME = ""
 
 
@@ -30,7 +30,7 @@ class Frame(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Socket:
-    """One connection: what it subscribed to, the frames that wait to be sent, and until when nothing is sent."""
+    """One connection: the frames that wait to be sent, its subscriptions, and until when it is silent."""
 
     number: int
     key: str
@@ -43,20 +43,20 @@ class Socket:
     last_frame: int = 0
 
     def put(self, *frames: Frame) -> None:
-        """Queue frames in this order."""
+        """Queue frames in their order."""
         self.waiting.extend(frames)
         self.wake.set()
 
     def hang_up(self) -> None:
-        """Close the connection once the waiting frames are sent."""
+        """Close the connection after the waiting frames."""
         self.put(Frame(CLOSE_FRAME))
 
 
 class Streamer:
-    """All sockets of the provider; `sent_until` is the time up to which discovered trades were queued."""
+    """All sockets of the provider; `sent_until` is the time (ns) up to which discovered trades were queued."""
 
     def __init__(self, provider: Provider) -> None:
-        """Begin to send from now on."""
+        """Send trades from now on."""
         self.provider = provider
         self.sockets: dict[int, Socket] = {}
         self.opened: dict[str, Counter[str]] = defaultdict(Counter)
@@ -71,19 +71,21 @@ class Streamer:
             await asyncio.sleep(TURN_S)
 
     def turn(self) -> int:
-        """Queue what is due, in order of discovery and before any heartbeat; return the time up to which that was."""
+        """Queue what is due, in order of discovery and before any heartbeat; return the time up to which that is."""
         now = self.provider.now()
         for pair, source in self.provider.sources.items():
             self._send_trades(pair, source, now)
         self.sent_until = now
         for socket in self.sockets.values():
             if now >= socket.next_heartbeat:
-                socket.next_heartbeat += HEARTBEAT_EVERY * (1 + (now - socket.next_heartbeat) // HEARTBEAT_EVERY)
+                socket.next_heartbeat += HEARTBEAT_INTERVAL_NS * (
+                    1 + (now - socket.next_heartbeat) // HEARTBEAT_INTERVAL_NS
+                )
                 self.answer(socket, frames.heartbeat_frame(now), '"event":"heartbeat"')
         return now
 
     def _send_trades(self, pair: Pair, source: Source, now: int) -> None:
-        """Queue a market's new trades for the sockets that subscribed; a silent socket loses them for good."""
+        """Queue a market's new trades for its subscribers; a silent socket never gets them."""
         readers = [socket for socket in self.sockets.values() if pair in socket.pairs and self._receives(socket, now)]
         if not readers:
             return
@@ -114,10 +116,10 @@ class Streamer:
             socket.put(Frame(text, line))
 
     def open(self, web: WebSocket, key: str) -> Socket:
-        """Add a new connection and welcome it."""
+        """Register a new connection and welcome it."""
         now = self.provider.now()
         self._numbers += 1
-        socket = Socket(now // SECOND_NS * 1000 + self._numbers % 1000, key, web, now + HEARTBEAT_EVERY)
+        socket = Socket(now // SECOND_NS * 1000 + self._numbers % 1000, key, web, now + HEARTBEAT_INTERVAL_NS)
         self.sockets[socket.number] = socket
         self.provider.log.note("opened", socket=socket.number, at=now)
         uptime = (now - self.provider.started) // SECOND_NS
@@ -125,13 +127,13 @@ class Streamer:
         return socket
 
     def forget(self, socket: Socket) -> None:
-        """Remove a connection that has ended."""
+        """Forget a connection that has ended."""
         if self.sockets.pop(socket.number, None):
             now = self.provider.now()
             self.provider.log.note("closed", socket=socket.number, at=now, last_frame=socket.last_frame)
 
     def disconnect(self, socket: Socket, last: str = "") -> None:
-        """Send nothing more except `last`, and close."""
+        """Send nothing more but `last`, and close."""
         socket.pairs.clear()
         socket.waiting.clear()
         if last:
@@ -139,19 +141,16 @@ class Streamer:
         socket.hang_up()
 
     def disconnect_all(self, last: str = "") -> int:
-        """Disconnect every socket; return how many there were."""
+        """Disconnect every socket; return how many."""
         for socket in self.sockets.values():
             self.disconnect(socket, last)
         return len(self.sockets)
 
     def subscribe(self, socket: Socket, pair: Pair, sub: str) -> None:
-        """Replay the newest trades, confirm the subscription, and go on live: none is lost and none sent twice."""
+        """Replay the newest trades, confirm the subscription and continue live, without losing or repeating a trade."""
         now = self.turn()
         source = self.provider.sources[pair]
-        count = self.provider.faults.replay
-        if count == "bridge":  # all that no socket was sent, and the usual ones before
-            count = DEFAULT_REPLAY + len(source.between(self._last_sent.get(pair, now), now))
-        trades = source.newest(count, now)
+        trades = source.newest(self._replayed(pair, source, now), now)
         for frame in self._frames(source, trades):
             self.answer(socket, frame.text, f'{frame.line},"replayed":true')
         if trades:
@@ -161,8 +160,15 @@ class Streamer:
         self.answer(socket, frames.control_frame(16, "SUBSCRIBECOMPLETE", SUB=sub), line)
         socket.pairs.add(pair)
 
+    def _replayed(self, pair: Pair, source: Source, now: int) -> int:
+        """Return how many trades a new subscription starts with; a bridge covers what no socket was sent, plus 20."""
+        wanted = self.provider.faults.replay
+        if wanted != "bridge":
+            return wanted
+        return DEFAULT_REPLAY + len(source.between(self._last_sent.get(pair, now), now))
+
     async def write(self, socket: Socket) -> None:
-        """Send a socket's waiting frames until it is closed; each line is in the log before its frame is sent."""
+        """Send a socket's waiting frames until it is closed; each line is logged before its frame is sent."""
         while True:
             await socket.wake.wait()
             socket.wake.clear()
@@ -182,7 +188,7 @@ GarbageKind = Literal["text", "array", "price", "market"]
 
 
 def garbage(kind: GarbageKind, pair: Pair, now: int) -> str:
-    """Return a frame that no client should accept: no JSON, no object, a bad price, or an unknown market."""
+    """Return a malformed frame: not JSON, not an object, a bad price, or an unknown market."""
     good = (
         f'{{"TYPE":"0","M":"{pair.venue.name}","FSYM":"{pair.base}","TSYM":"{pair.quote}","F":"1","ID":"0",'
         f'"TS":{now // SECOND_NS},"Q":1,"P":100,"RTS":{now // SECOND_NS}}}'
