@@ -181,10 +181,10 @@ class TopicCreation:
 def _overdue(topic: Any) -> bool:
     """Return whether the actors have used up their time for the step that the topic's state shows."""
     if topic.state == DynamicTopic.State.CREATING:
-        return bool(topic.asked_for > CREATE_WITHIN)
-    return bool(topic.told_for > NOTIFY_WITHIN)
+        return bool(topic.since_requested > CREATE_WITHIN)
+    return bool(topic.since_notified > NOTIFY_WITHIN)
 
 
 def _observe(step: str, topic: Any) -> None:
-    TOPIC_SECONDS.labels(step).observe(max(topic.asked_for.total_seconds(), 0))
+    TOPIC_SECONDS.labels(step).observe(max(topic.since_requested.total_seconds(), 0))
     log.info("topic reached", step=step, topic=topic.name)

@@ -25,7 +25,7 @@ class Lease:
     """One request in one worker's hands; times are microseconds. `over`: nothing is left to do for this job."""
 
     def __init__(self, request: FetchRequest, worker: str) -> None:
-        """Hold a request that datastore.fetches.start gave to this worker."""
+        """Hold a request that fetch_queue.start gave to this worker."""
         self._row, self._worker = request, worker
         self.over = False
         self.id = request.pk
