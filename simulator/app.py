@@ -22,11 +22,11 @@ from simulator.provider import Provider
 from simulator.rest import Rest
 from simulator.session import serve
 from simulator.streamer import Streamer
-from simulator.trades import SECOND
+from simulator.trades import SECOND_NS
 
 
 class Stamped:
-    """Put the provider's name and its time, not the machine's, on every HTTP response."""
+    """Put the provider's name and its time (not the machine's) on every HTTP response."""
 
     def __init__(self, app: ASGIApp, provider: Provider) -> None:
         self._app, self._provider = app, provider
@@ -38,14 +38,14 @@ class Stamped:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["X-Provider"] = f"{self._provider.identity}; simulated"
-                headers["Date"] = formatdate(self._provider.now() // SECOND, usegmt=True)
+                headers["Date"] = formatdate(self._provider.now() // SECOND_NS, usegmt=True)
             await send(message)
 
         await self._app(scope, receive, stamped if scope["type"] == "http" else send)
 
 
 def create_app(config: Config) -> Starlette:
-    """Make the application; its state holds `provider` and `streamer`. Raises as Provider does."""
+    """Return the application; its state holds `provider` and `streamer`. Raise HomeInUse, OSError or ValueError."""
     provider = Provider(config)
     streamer = Streamer(provider)
 

@@ -1,4 +1,4 @@
-"""The streamer's sending half: one turn sends every socket what has been discovered since the last."""
+"""The sending side of the streamer: each turn sends every socket what was discovered since the last one."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Literal, NamedTuple
 from starlette.websockets import WebSocket
 
 from simulator import frames
-from simulator.faults import USUAL_REPLAY
+from simulator.faults import DEFAULT_REPLAY
 from simulator.pairs import Pair
 from simulator.provider import Provider
-from simulator.trades import SECOND, Source, Trade
+from simulator.trades import SECOND_NS, Source, Trade
 
-TURN = 0.02  # seconds of the wall clock: trades due within it are sent together
-HEARTBEAT = 30 * SECOND
-MOST_WAITING = 500_000  # frames; a client that reads slower than that is disconnected
-CLOSE = ""
+TURN_S = 0.02  # of the wall clock; trades due within it are sent together
+HEARTBEAT_INTERVAL_NS = 30 * SECOND_NS
+MAX_WAITING_FRAMES = 500_000  # a client that is further behind is disconnected
+CLOSE_FRAME = ""
 
 
 class Frame(NamedTuple):
@@ -30,7 +30,7 @@ class Frame(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Socket:
-    """One connection: frames that wait to be sent, what it subscribed to, and a silence if it has one."""
+    """One connection: the frames that wait to be sent, its subscriptions, and until when it is silent."""
 
     number: int
     key: str
@@ -48,15 +48,15 @@ class Socket:
         self.wake.set()
 
     def hang_up(self) -> None:
-        """Close the connection once what waits is sent."""
-        self.put(Frame(CLOSE))
+        """Close the connection after the waiting frames."""
+        self.put(Frame(CLOSE_FRAME))
 
 
 class Streamer:
-    """All sockets of the provider; `sent_until` is the time up to which discovered trades were handed out."""
+    """All sockets of the provider; `sent_until` is the time (ns) up to which discovered trades were queued."""
 
     def __init__(self, provider: Provider) -> None:
-        """Begin to send from now on."""
+        """Send trades from now on."""
         self.provider = provider
         self.sockets: dict[int, Socket] = {}
         self.opened: dict[str, Counter[str]] = defaultdict(Counter)
@@ -68,28 +68,32 @@ class Streamer:
         """Take turns for ever."""
         while True:
             self.turn()
-            await asyncio.sleep(TURN)
+            await asyncio.sleep(TURN_S)
 
     def turn(self) -> int:
-        """Queue what is due, in order of discovery and before any heartbeat; returns the time it is complete to."""
+        """Queue what is due, in order of discovery and before any heartbeat; return the time up to which that is."""
         now = self.provider.now()
         for pair, source in self.provider.sources.items():
             self._send_trades(pair, source, now)
         self.sent_until = now
         for socket in self.sockets.values():
-            self._send_heartbeat(socket, now)
+            if now >= socket.next_heartbeat:
+                socket.next_heartbeat += HEARTBEAT_INTERVAL_NS * (
+                    1 + (now - socket.next_heartbeat) // HEARTBEAT_INTERVAL_NS
+                )
+                self.answer(socket, frames.heartbeat_frame(now), '"event":"heartbeat"')
         return now
 
     def _send_trades(self, pair: Pair, source: Source, now: int) -> None:
-        """Queue a market's new trades for those who subscribed; a silent socket loses them for good."""
-        readers = [socket for socket in self.sockets.values() if pair in socket.pairs and self._hears(socket, now)]
+        """Queue a market's new trades for its subscribers; a silent socket never gets them."""
+        readers = [socket for socket in self.sockets.values() if pair in socket.pairs and self._receives(socket, now)]
         if not readers:
             return
         trades = source.between(self.sent_until, now)
         found = self._frames(source, trades)
         for socket in readers:
-            if len(socket.waiting) > MOST_WAITING:
-                self.disconnect(socket, frames.control(500, "FORCE_DISCONNECT", INFO="You read too slowly."))
+            if len(socket.waiting) > MAX_WAITING_FRAMES:
+                self.disconnect(socket, frames.control_frame(500, "FORCE_DISCONNECT", INFO="You read too slowly."))
             elif found:
                 socket.put(*found)
         if trades:
@@ -103,32 +107,26 @@ class Streamer:
             for trade in trades
         ]
 
-    def _send_heartbeat(self, socket: Socket, now: int) -> None:
-        if now < socket.next_heartbeat:
-            return
-        socket.next_heartbeat += HEARTBEAT * (1 + (now - socket.next_heartbeat) // HEARTBEAT)
-        self.answer(socket, frames.heartbeat(now), '"event":"heartbeat"')
-
-    def _hears(self, socket: Socket, now: int) -> bool:
+    def _receives(self, socket: Socket, now: int) -> bool:
         return now >= max(socket.silent_until, self.provider.faults.silent_until)
 
     def answer(self, socket: Socket, text: str, line: str = "") -> None:
-        """Queue a frame that is no trade of the feed, unless the socket is silent."""
-        if self._hears(socket, self.provider.now()):
+        """Queue a frame that is not a live trade, unless the socket is silent."""
+        if self._receives(socket, self.provider.now()):
             socket.put(Frame(text, line))
 
     def open(self, web: WebSocket, key: str) -> Socket:
-        """Take a new connection in and welcome it."""
+        """Register a new connection and welcome it."""
         now = self.provider.now()
         self._numbers += 1
-        socket = Socket(now // SECOND * 1000 + self._numbers % 1000, key, web, now + HEARTBEAT)
+        socket = Socket(now // SECOND_NS * 1000 + self._numbers % 1000, key, web, now + HEARTBEAT_INTERVAL_NS)
         self.sockets[socket.number] = socket
         self.provider.log.note("opened", socket=socket.number, at=now)
-        uptime = (now - self.provider.started) // SECOND
-        self.answer(socket, frames.welcome(now, socket.number, uptime, self.opened[key]))
+        uptime = (now - self.provider.started) // SECOND_NS
+        self.answer(socket, frames.welcome_frame(now, socket.number, uptime, self.opened[key]))
         return socket
 
-    def shut(self, socket: Socket) -> None:
+    def forget(self, socket: Socket) -> None:
         """Forget a connection that has ended."""
         if self.sockets.pop(socket.number, None):
             now = self.provider.now()
@@ -143,13 +141,13 @@ class Streamer:
         socket.hang_up()
 
     def disconnect_all(self, last: str = "") -> int:
-        """Disconnect every socket; returns how many."""
+        """Disconnect every socket; return how many."""
         for socket in self.sockets.values():
             self.disconnect(socket, last)
         return len(self.sockets)
 
     def subscribe(self, socket: Socket, pair: Pair, sub: str) -> None:
-        """Replay the newest trades, say that the subscription is complete, and go on live: none lost, none twice."""
+        """Replay the newest trades, confirm the subscription and continue live, without losing or repeating a trade."""
         now = self.turn()
         source = self.provider.sources[pair]
         trades = source.newest(self._replayed(pair, source, now), now)
@@ -159,18 +157,18 @@ class Streamer:
             self._last_sent[pair] = trades[-1].rts
             self.provider.sent[str(pair)] += len(trades)
         line = f'"event":"subscribed","market":"{pair}","until":{now}'
-        self.answer(socket, frames.control(16, "SUBSCRIBECOMPLETE", SUB=sub), line)
+        self.answer(socket, frames.control_frame(16, "SUBSCRIBECOMPLETE", SUB=sub), line)
         socket.pairs.add(pair)
 
     def _replayed(self, pair: Pair, source: Source, now: int) -> int:
-        """Say how many trades a new subscription begins with; a bridge fits what no socket was sent, and 20 more."""
+        """Return how many trades a new subscription starts with; a bridge covers what no socket was sent, plus 20."""
         wanted = self.provider.faults.replay
         if wanted != "bridge":
             return wanted
-        return USUAL_REPLAY + len(source.between(self._last_sent.get(pair, now), now))
+        return DEFAULT_REPLAY + len(source.between(self._last_sent.get(pair, now), now))
 
     async def write(self, socket: Socket) -> None:
-        """Send what a socket's queue holds until it is hung up; the log has each line before its frame leaves."""
+        """Send a socket's waiting frames until it is closed; each line is logged before its frame is sent."""
         while True:
             await socket.wake.wait()
             socket.wake.clear()
@@ -179,7 +177,7 @@ class Streamer:
             ending = f'"socket":{socket.number},"at":{now}}}'
             self.provider.log.write(f"{{{frame.line},{ending}" for frame in batch if frame.line)
             for frame in batch:
-                if frame.text == CLOSE:
+                if frame.text == CLOSE_FRAME:
                     await socket.web.close(code=1001)
                     return
                 await socket.web.send_text(frame.text)
@@ -190,10 +188,10 @@ GarbageKind = Literal["text", "array", "price", "market"]
 
 
 def garbage(kind: GarbageKind, pair: Pair, now: int) -> str:
-    """Write a frame that no client should take: no JSON, no object, a bad price, or a market that is not one."""
+    """Return a malformed frame: not JSON, not an object, a bad price, or an unknown market."""
     good = (
         f'{{"TYPE":"0","M":"{pair.venue.name}","FSYM":"{pair.base}","TSYM":"{pair.quote}","F":"1","ID":"0",'
-        f'"TS":{now // SECOND},"Q":1,"P":100,"RTS":{now // SECOND}}}'
+        f'"TS":{now // SECOND_NS},"Q":1,"P":100,"RTS":{now // SECOND_NS}}}'
     )
     if kind == "price":
         return good.replace('"P":100', '"P":-100')

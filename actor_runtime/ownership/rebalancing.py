@@ -1,9 +1,9 @@
 """Many rows of one chart, shared out among the processes that live.
 
-Everybody sees the same rows and reckons alone: a share is the rows by the number of living owners. A process takes
-free and stale rows up to its share. Where none is free and it has less than its share, it takes rows at rest from
-owners that have more: so a process that joins late, or comes back, gets its part, and nobody has to know of it
-before. The others notice by the epoch, as with any takeover.
+Every process sees the same rows and decides alone. A share is the number of rows divided by the number of live owners.
+A process claims free and stale rows up to its share. If none is free and it has less than its share, it takes idle rows
+from owners that have more, so that a process that joins late or comes back gets its share without being announced. The
+others notice by the epoch, as with any takeover.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from typing import NamedTuple
 
 from actor_runtime.errors import Fenced
 from actor_runtime.models import Actor, with_silence
-from actor_runtime.ownership.claims import is_idle_state, steal_between_turns, take_over, takeable
+from actor_runtime.ownership.claims import is_idle_state, reason_to_claim, steal_between_turns, take_over
 from actor_runtime.ownership.process_identity import is_gone
 
-AT_ONCE = 25  # rows per look, or a quarter where that is more: what one process is slow to take is left to others
-LEFT_OVER = "left over by this process itself"
+MAX_CLAIMS = 25  # rows at a time, or a quarter of the free ones if that is more: the rest is left to faster processes
+LEFT_OVER_BY_US = "left over by this process itself"
 
 
-class Seen(NamedTuple):
-    """A row that is not retired, as it was at a look."""
+class ActorSnapshot(NamedTuple):
+    """A row that is not retired, as it was when it was read."""
 
     name: str
     epoch: int
@@ -37,54 +37,59 @@ class Seen(NamedTuple):
 
 
 class ClaimCandidate(NamedTuple):
-    """A row to take, why, and whether its owner lives."""
+    """A row to claim, why, and whether its owner lives."""
 
-    row: Seen
+    row: ActorSnapshot
     reason: str
     alive: bool = False
 
 
-def rows_at_work(model: type[Actor]) -> list[Seen]:
+def active_rows(model: type[Actor]) -> list[ActorSnapshot]:
     """Return the rows of a chart that are not retired."""
     rows = with_silence(model._default_manager.filter(retired_at=None).order_by())
-    return [Seen(*row) for row in rows.values_list(*Seen._fields)]
+    return [ActorSnapshot(*row) for row in rows.values_list(*ActorSnapshot._fields)]
 
 
 def make_rows(model: type[Actor], names: Collection[str]) -> None:
-    """Make free rows of these names; those that are there stay as they are."""
+    """Make free rows of these names; existing ones stay as they are."""
     model._default_manager.bulk_create([model(name=name) for name in names], ignore_conflicts=True)
 
 
-def free_rows(rows: Sequence[Seen], me: str, mine: Collection[str]) -> list[ClaimCandidate]:
-    """Return the rows that nobody alive owns; mine: the names that this process works on."""
+def unowned_rows(rows: Sequence[ActorSnapshot], me: str, mine: Collection[str]) -> list[ClaimCandidate]:
+    """Return the rows without a live owner; mine: the names that this process works on."""
     gone = cache(is_gone)  # asked once per owner
     found: list[ClaimCandidate] = []
     for row in rows:
-        if row.name not in mine and (reason := LEFT_OVER if row.owner == me else takeable(row, gone)) is not None:
+        if (
+            row.name not in mine
+            and (reason := LEFT_OVER_BY_US if row.owner == me else reason_to_claim(row, gone)) is not None
+        ):
             found.append(ClaimCandidate(row, reason))
     return found
 
 
-def choose(model: type[Actor], rows: Sequence[Seen], me: str, mine: Collection[str]) -> list[ClaimCandidate]:
-    """Return which of these rows this process should take now."""
-    free = free_rows(rows, me, mine)
+def choose_rows(
+    model: type[Actor], rows: Sequence[ActorSnapshot], me: str, mine: Collection[str]
+) -> list[ClaimCandidate]:
+    """Return which of these rows this process should claim now; mine: the names that it works on."""
+    free = unowned_rows(rows, me, mine)
     lost = {choice.row.name for choice in free}
     loads = Counter({me: 0}) + Counter(row.owner for row in rows if row.name not in lost)
     owners = len({me, *loads})
     if not free:
         return _surplus(model, rows, me, loads, len(rows) // owners)
     room = -(-len(rows) // owners) - loads[me]
-    # By chance: two that look at the same moment should not run for the same rows.
-    return random.sample(free, max(0, min(room, len(free), max(AT_ONCE, len(free) // 4))))
+    # At random, so that two processes that look at the same moment don't compete for the same rows.
+    return random.sample(free, max(0, min(room, len(free), max(MAX_CLAIMS, len(free) // 4))))
 
 
 def _surplus(
-    model: type[Actor], rows: Sequence[Seen], me: str, loads: Counter[str], share: int
+    model: type[Actor], rows: Sequence[ActorSnapshot], me: str, loads: Counter[str], share: int
 ) -> list[ClaimCandidate]:
     found: list[ClaimCandidate] = []
     left = loads.copy()
     for row in random.sample(rows, len(rows)):
-        if len(found) >= min(AT_ONCE, share - loads[me]):
+        if len(found) >= min(MAX_CLAIMS, share - loads[me]):
             break
         if row.owner != me and left[row.owner] > share and is_idle_state(model, row.state):
             left[row.owner] -= 1
@@ -94,7 +99,7 @@ def _surplus(
 
 
 def claim_all(model: type[Actor], choices: Sequence[ClaimCandidate], me: str) -> list[Actor]:
-    """Take the chosen rows; those to which somebody else came first are left out."""
+    """Claim the chosen rows; return those that no other process got first."""
     taken: list[Actor] = []
     for choice in choices:
         with suppress(Fenced, model.DoesNotExist):

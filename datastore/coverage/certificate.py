@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import NamedTuple
 
-from datastore.timeframes.intervals import SECOND, Interval, clip, micros_of, moment, subtract, union, whole
-from datastore.timeframes.timeframe import BASE, DAY, HOUR, MINUTE, Timeframe
+from datastore.timeframes.intervals import SECOND_US, Interval, clip, micros_of, moment, subtract, union, whole
+from datastore.timeframes.timeframe import BASE, DAY_S, HOUR_S, MINUTE_S, Timeframe
 from streaming.records import Micros
 
 LIVE, PROVIDER, MERGED, PENDING, OPEN = "live", "provider", "merged", "pending", "open"
@@ -23,7 +23,7 @@ PARTIAL, GAP = "partial", "gap"
 MISSING, FUTURE = "missing", "future"
 PROVEN = frozenset({LIVE, PROVIDER, MERGED})
 INCOMPLETE = frozenset({PARTIAL, GAP})
-FINER = {HOUR: MINUTE, DAY: HOUR}
+FINER = {HOUR_S: MINUTE_S, DAY_S: HOUR_S}
 
 NOT_FINAL, NO_TIME, BACKLOG, NOT_BEGUN = "provider not final", "no provider time yet", "backlog", "not begun yet"
 
@@ -50,7 +50,7 @@ class Evidence:
 
     def proof(self, resolution: int, start: Micros, stop: Micros) -> Proof:
         """Return what is proven of [start, stop), both starts of buckets; hours and days also by finer buckets."""
-        length = resolution * SECOND
+        length = resolution * SECOND_US
         live = whole(clip(self.live, start, stop), length)
         answered = whole(clip(self.provider.get(resolution, ()), start, stop), length)
         provider = subtract(answered, live)
@@ -62,7 +62,7 @@ class Evidence:
     def only_ours(self, resolution: int, start: Micros, stop: Micros) -> bool:
         """Return whether the finer buckets of [start, stop) come from our trades alone and have all begun."""
         return stop <= self.now and not any(
-            whole(clip(self.provider.get(finer, ()), start, stop), finer * SECOND)
+            whole(clip(self.provider.get(finer, ()), start, stop), finer * SECOND_US)
             for finer in BASE
             if finer < resolution
         )
@@ -124,12 +124,12 @@ def base_runs(evidence: Evidence, resolution: int, start: Micros, stop: Micros) 
     """Return the runs of a base resolution."""
     edge = start
     if evidence.watermark is not None:
-        length = resolution * SECOND
+        length = resolution * SECOND_US
         edge = min(max(evidence.watermark // length * length, start), stop)
     runs = _before_watermark(evidence, resolution, start, edge)
     if edge == stop:
         return runs
-    if resolution == MINUTE:
+    if resolution == MINUTE_S:
         return runs + _minutes_after_watermark(evidence, edge, stop)
     finer = base_runs(evidence, FINER[resolution], edge, stop)
     return runs + fold(finer, BASE[resolution], edge, stop)
@@ -159,7 +159,7 @@ def first_not_final(evidence: Evidence, resolution: int) -> Micros:
     """Return the start of the first bucket for which the provider's answer cannot be final yet."""
     if not evidence.known:
         return 0
-    length = resolution * SECOND
+    length = resolution * SECOND_US
     age = evidence.cache_age[resolution] // timedelta(microseconds=1)
     return ((evidence.now - age) // length) * length
 
@@ -178,7 +178,7 @@ def _before_watermark(evidence: Evidence, resolution: int, start: Micros, stop: 
         runs += [Run(*part, MISSING, PARTIAL, True) for part in missing]
         why = NOT_FINAL if evidence.known else NO_TIME
         for part in subtract(rest, missing):
-            if resolution == MINUTE:
+            if resolution == MINUTE_S:
                 runs.append(Run(*part, PENDING, PARTIAL, False, why))
                 continue
             finer = fold(base_runs(evidence, FINER[resolution], *part), BASE[resolution], *part)
@@ -188,11 +188,11 @@ def _before_watermark(evidence: Evidence, resolution: int, start: Micros, stop: 
 
 def _minutes_after_watermark(evidence: Evidence, start: Micros, stop: Micros) -> list[Run]:
     """Return the minutes after the watermark: over, open, future; the provider's where only it has answered."""
-    length = MINUTE * SECOND
+    length = MINUTE_S * SECOND_US
     opened = evidence.now // length * length
     now, later = min(max(opened, start), stop), min(max(opened + length, start), stop)
     why = NO_TIME if not evidence.known else BACKLOG if evidence.behind else None
-    answered = evidence.proof(MINUTE, start, now).provider
+    answered = evidence.proof(MINUTE_S, start, now).provider
     runs = [Run(*part, PENDING, PROVIDER, False, why) for part in answered]
     for low, high in subtract([(start, now)] if start < now else [], answered):
         # Only the first minute, which may hold the watermark, can be known to lack something.
@@ -211,7 +211,7 @@ def _live_source(evidence: Evidence, start: Micros) -> str:
     known = evidence.watermark
     if known is None or known <= start:
         return LIVE
-    known = min(known, start + MINUTE * SECOND)
+    known = min(known, start + MINUTE_S * SECOND_US)
     return LIVE if clip(evidence.live, start, known) == [(start, known)] else PARTIAL
 
 

@@ -12,8 +12,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from actor_runtime.models import with_silence
-from actor_runtime.ownership.claims import STALE_AFTER
-from datastore.backfill.fetch_queue import failed_lately
+from actor_runtime.ownership.claims import HEARTBEAT_TIMEOUT
+from datastore.backfill.fetch_queue import recent_failure
 from datastore.coverage.certificate import FINER, INCOMPLETE, NO_TIME
 from datastore.coverage.gaps import beyond_watermark
 from datastore.models import DatastoreRequest, FetchRequest, GapRepair, Market
@@ -53,7 +53,7 @@ def plan(market: Market, series: Series, reach: datetime | None = None) -> Plan:
     if not coordinator_runs():
         return Plan([], NO_COORDINATOR)
 
-    failures = [failed_lately(market, span.resolution, span.start, span.stop) for span in untried]
+    failures = [recent_failure(market, span.resolution, span.start, span.stop) for span in untried]
     fetch = [span for span, failure in zip(untried, failures, strict=True) if failure is None]
     refusal = next((failure for failure in failures if failure is not None), None)
 
@@ -103,7 +103,7 @@ def final_spans(resolution: int, start: datetime, stop: datetime, now: datetime)
 def coordinator_runs() -> bool:
     """Return whether a Coordinator has given a sign of life within 10 s; without one nothing is fetched."""
     rows = with_silence(apps.get_model("coordination", "Coordinator")._default_manager.exclude(owner=""))
-    return bool(rows.filter(retired_at=None, silence__lte=STALE_AFTER).exists())
+    return bool(rows.filter(retired_at=None, silence__lte=HEARTBEAT_TIMEOUT).exists())
 
 
 def provider_unavailable(request: DatastoreRequest) -> str | None:

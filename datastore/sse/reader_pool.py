@@ -1,4 +1,4 @@
-"""Threads that read the database for the event loop, each on a connection of its own."""
+"""Threads that read the database for the event loop, each on its own connection."""
 
 from __future__ import annotations
 
@@ -12,34 +12,37 @@ from typing import Any, TypeVar
 from django.db import InterfaceError, OperationalError, connections
 
 T = TypeVar("T")
-PATIENCE = 0.5  # seconds for a reader to end
+JOIN_TIMEOUT_S = 0.5
 
 
-class Away(Exception):
+class DatabaseAway(Exception):
     """The database does not answer."""
 
 
-class Reader:
-    """One thread: what is read here is read in order. A daemon, so that a frozen database holds nobody's end up."""
+class ReaderThread:
+    """One thread that reads in the order of the calls.
+
+    It is a daemon thread, so that a frozen database cannot keep the process from ending.
+    """
 
     def __init__(self, name: str) -> None:
-        """Start the thread; it connects at its first question."""
+        """Start the thread; it connects at its first call."""
         self.reads = 0
         self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
         self._thread = Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     async def run(self, read: Callable[[], T]) -> T:
-        """Return what read() returns, called in the thread. Raises Away, and whatever else it raises."""
+        """Return what read() returns in the thread; raise DatabaseAway, or whatever else read() raises."""
         job: Future[T] = Future()
         self.reads += 1
         self._jobs.put((job, read))
         return await asyncio.wrap_future(job)
 
     def close(self) -> None:
-        """End behind what is being read."""
+        """End the thread after its current read."""
         self._jobs.put(None)
-        self._thread.join(PATIENCE)
+        self._thread.join(JOIN_TIMEOUT_S)
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -49,8 +52,8 @@ class Reader:
             try:
                 future.set_result(read())
             except (OperationalError, InterfaceError) as exc:
-                connections.close_all()  # of this thread: the next question connects anew
-                future.set_exception(Away(str(exc).partition("\n")[0]))
+                connections.close_all()  # this thread's connections; the next read opens a new one
+                future.set_exception(DatabaseAway(str(exc).partition("\n")[0]))
             except BaseException as exc:
                 future.set_exception(exc)
         connections.close_all()

@@ -25,7 +25,7 @@ class Lease:
     """One request in one worker's hands; times are microseconds. `over`: nothing is left to do for this job."""
 
     def __init__(self, request: FetchRequest, worker: str) -> None:
-        """Hold a request that datastore.fetches.start gave to this worker."""
+        """Hold a request that fetch_queue.start gave to this worker."""
         self._row, self._worker = request, worker
         self.over = False
         self.id = request.pk
@@ -65,20 +65,20 @@ class Lease:
     def advance(self, asker: Asker, reached: int) -> None:
         """Note that all of [reached, stop) is acknowledged; a consumer may have ended the request already."""
         self.reached, self.pages_done = reached, asker.page
-        if not fetch_queue.advance(self.id, self._worker, moment(reached), asker.page, asker.pages):
+        if not fetch_queue.note_progress(self.id, self._worker, moment(reached), asker.page, asker.pages):
             self.over = True
 
     def publish(self) -> None:
         """Note that the request's last record is acknowledged: the consumer that stores it ends the request."""
-        fetch_queue.published(self.id, self._worker)
+        fetch_queue.mark_published(self.id, self._worker)
         self.over = True
 
     def complain(self, reason: str) -> None:
         """Note why nothing goes on for now, so that who waits for it can be told."""
-        fetch_queue.complain(self.id, self._worker, reason)
+        fetch_queue.note_error(self.id, self._worker, reason)
 
     def give_back(self, seconds: float, reason: str) -> None:
         """Queue the request again, to be begun in so many seconds; nothing where it is no longer ours."""
         self.over = True
-        if fetch_queue.give_back(self.id, self._worker, reason, timedelta(seconds=max(0.0, seconds))):
+        if fetch_queue.requeue(self.id, self._worker, reason, timedelta(seconds=max(0.0, seconds))):
             log.warning("fetch given back", reason=reason, wait=round(seconds))

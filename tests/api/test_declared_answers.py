@@ -131,7 +131,7 @@ def fetched_answers(asker: Asker) -> None:
 def stream_answers(asker: Asker) -> None:
     asked = {"market": SYMBOL, "timeframe": "1m"}
     made = json.loads(asker.post("streams", asked, 202).content)
-    topic = topics.make(made["id"])
+    topic = topics.create_for(made["id"])
     assert topic is not None
     topics.notify(topic)
     topics.go_live(topic)
@@ -156,6 +156,7 @@ def other_answers(asker: Asker, letter: DeadLetter, errored: str) -> None:
     asker.get("actors")
     asker.get(errored)
     asker.post(f"{errored}/reset")
+    asker.get("")
     asker.get("docs")
     asker.get("schema?format=yaml")
     asker.get("schema", 304, **{"If-None-Match": asker.get("schema")["ETag"]})

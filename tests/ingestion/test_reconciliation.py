@@ -19,7 +19,7 @@ from actor_runtime.models import ERROR
 from datastore.db.queries import execute, fetch_value
 from datastore.ingest.live_write import digest, store_live
 from datastore.models import Candle, CandleDifference, Coverage, Market, ProviderClock, Reconciliation
-from datastore.quality.reconciliation import Figures, Pair, compare, next_span
+from datastore.quality.reconciliation import CandleValues, MinutePair, compare, next_span
 from datastore.reference.markets import ensure_markets
 from datastore.reference.provider import remember_provider
 from datastore.reference.provider_clock import save_clock
@@ -118,7 +118,7 @@ def test_minutes_of_the_same_trades_are_the_providers_and_are_compared_once(benc
     assert next_span(bench.market, 2000) is None
     task()
     assert Reconciliation.objects.count() == 1 and bench.calls() == 1, "nothing new: nothing is asked"
-    assert "no difference with the provider is known" in verify(bench)
+    assert "no difference from the provider is known" in verify(bench)
 
 
 def test_a_candle_that_is_not_the_providers_is_kept_told_and_left_as_it_is(
@@ -138,9 +138,9 @@ def test_a_candle_that_is_not_the_providers_is_kept_told_and_left_as_it_is(
     assert "candle differs from the provider's" in caplog.text
     told = verify(bench)
     assert f"{at:%Y-%m-%d %H:%M} 60 s: stored" in told
-    assert "exit 1: 1 candles" in told and "1 minutes of coinbase:BTC-USD are not the provider's" in told
+    assert "exit 1: 1 candles" in told and "1 minutes of coinbase:BTC-USD differ from the provider's" in told
     wrong.update(high=Decimal(found.theirs[1]))
-    assert "no difference with the provider is known" in verify(bench), "it has been mended since"
+    assert "no difference from the provider is known" in verify(bench), "it has been mended since"
 
 
 def test_a_trade_that_we_lack_shows_in_the_volumes(bench: Bench) -> None:
@@ -242,7 +242,7 @@ def test_what_the_provider_no_longer_keeps_is_noted_and_not_asked_for_again(benc
     assert bench.calls() == 2
 
 
-ONE = Figures(*map(Decimal, ("10", "12", "9", "11", "5", "55")))
+ONE = CandleValues(*map(Decimal, ("10", "12", "9", "11", "5", "55")))
 
 
 @pytest.mark.parametrize(
@@ -262,11 +262,11 @@ ONE = Figures(*map(Decimal, ("10", "12", "9", "11", "5", "55")))
     ],
 )
 def test_figures_are_the_same_by_the_providers_traits(field: str, value: str, prior: str | None, same: bool) -> None:
-    theirs = Figures(**{name: getattr(ONE, name) for name in ONE.__slots__} | {field: Decimal(value)})
-    assert Pair(0, ONE, theirs, Decimal(prior) if prior else None).same is same
+    theirs = CandleValues(**{name: getattr(ONE, name) for name in ONE.__slots__} | {field: Decimal(value)})
+    assert MinutePair(0, ONE, theirs, Decimal(prior) if prior else None).same is same
 
 
 def test_nothing_traded_is_the_same_as_nothing_traded_only() -> None:
-    assert Pair(0, None, None, None).same
-    assert not Pair(0, ONE, None, None).same
-    assert not Pair(0, None, ONE, None).same
+    assert MinutePair(0, None, None, None).same
+    assert not MinutePair(0, ONE, None, None).same
+    assert not MinutePair(0, None, ONE, None).same

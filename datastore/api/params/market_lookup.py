@@ -9,7 +9,7 @@ from datastore.api.params.symbols import ambiguous, matching_symbols, near_names
 from datastore.api.params.times import to_ms
 from datastore.models import Market
 from datastore.reference import pairs
-from datastore.reference.markets import asked_market
+from datastore.reference.markets import get_or_create_market
 from datastore.reference.provider import current_provider
 from datastore.reference.provider_clock import provider_now
 
@@ -20,11 +20,11 @@ def find_market(asked: str) -> Market:
     Raises UnknownMarket with near names, BadParameters if several markets may be meant.
     """
     # The canonical name of a market with a row costs one indexed read; any other goes through the provider's pairs.
-    return Market.objects.filter(symbol=asked).first() or asked_market(_symbol_of(asked))
+    return Market.objects.filter(symbol=asked).first() or get_or_create_market(_symbol_of(asked))
 
 
 def _symbol_of(asked: str) -> str:
-    symbols = matching_symbols(asked, pairs.spelled(asked))
+    symbols = matching_symbols(asked, pairs.symbols_spelled(asked))
     if len(symbols) > 1:
         # A name without its exchange means the market that is followed here, if that is only one.
         followed = list(Market.objects.filter(symbol__in=symbols, followed=True).values_list("symbol", flat=True))
@@ -32,7 +32,7 @@ def _symbol_of(asked: str) -> str:
     if len(symbols) > 1:
         raise BadParameters({"market": [ambiguous(symbols)]})
     if not symbols:
-        raise UnknownMarket(asked, near_names(asked, pairs.alike(asked)), list_known=pairs.is_known())
+        raise UnknownMarket(asked, near_names(asked, pairs.similar_symbols(asked)), list_known=pairs.is_known())
     return symbols[0]
 
 

@@ -21,9 +21,9 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from datastore.access.lua_scripts import Script
-from datastore.access.rate_limits import TAKE, Bucket, RateLimitResult, numbers, take, taken_ahead, turn_of
+from datastore.access.rate_limits import TAKE, Bucket, RateLimitResult, result_of, script_arguments, take, take_leased
 from datastore.api.responses.series_body import MINUTE_MS, BodyParts
-from datastore.ingest.market_cache import cached_head, key_of
+from datastore.ingest.market_cache import cached_head, market_key
 from datastore.models import Market
 from datastore.series.reader import Series
 from datastore.timeframes.intervals import micros_of
@@ -140,7 +140,7 @@ def lookup(
     1. A turn taken ahead and an answer given within REUSE_S need no round trip.
     2. Else one round trip brings both; if the turn is refused nothing is looked for.
     """
-    turn = taken_ahead(bucket) if bucket else None
+    turn = take_leased(bucket) if bucket else None
     at, given = _given.get((symbol, question), (0.0, None))
     age = monotonic() - at
     if given is not None and age < REUSE_S:
@@ -149,17 +149,17 @@ def lookup(
         return CacheLookup(b"", CacheHit(given.kept, given.watermark, given.now + int(age * 1000))), turn
 
     seen = _seen.get((symbol, question))
-    keys = [key_of(symbol), f"ck:answer:{symbol}:{question}"]
+    keys = [market_key(symbol), f"ck:answer:{symbol}:{question}"]
     values: list[Any] = [CONFIRMATION_LIFETIME_US, REFRESH_LOCK_MS, MAX_LAG_US, seen.name if seen else b""]
     if bucket and turn is None:
         keys.append(bucket.key)
-        values += numbers(bucket)
+        values += script_arguments(bucket)
     try:
         taken, *found = _LOOKUP(keys, *values)
     except RedisError:
         return None, turn
     if bucket and taken:
-        turn = turn_of(bucket, taken)
+        turn = result_of(bucket, taken)
     return (_found(found, symbol, question, seen) if found else None), turn
 
 

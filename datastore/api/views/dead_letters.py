@@ -16,7 +16,7 @@ from datastore.api.params.times import to_ms
 from datastore.api.responses.compression import CompressedView
 from datastore.api.responses.json_response import json_answer
 from datastore.api.responses.paging import newest_first, next_page
-from datastore.dead_letters import NotReplayable, obstacle, replay
+from datastore.dead_letters import NotReplayable, replay, replay_obstacle
 from datastore.models import DeadLetter
 
 MAX_LISTED_BYTES = 10_000  # of each dead letter in a list; alone it is shown whole
@@ -81,7 +81,7 @@ def letter_json(letter: DeadLetter, max_bytes: int | None = None) -> dict[str, A
         "bytes": len(raw),
         "text": shown.decode("utf-8", "backslashreplace"),
         "base64": base64.b64encode(shown).decode(),
-        "obstacle": obstacle(letter),
+        "obstacle": replay_obstacle(letter),
         "replayed": to_ms(letter.replayed_at),
         "replayed_by": letter.replayed_by or None,
     }

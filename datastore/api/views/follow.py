@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from datastore.access.stream_tickets import PATH, Ticket, signed
+from datastore.access.stream_tickets import STREAM_PATH, Ticket, sign_ticket
 from datastore.api.auth.api_key_header import key_of
 from datastore.api.params.market_lookup import find_market
 from datastore.api.params.query_params import DEFAULT_ROWS, query_of, stream_question
@@ -67,5 +67,5 @@ def to_stream(
         # The stream's process listens at the host that this request was sent to.
         host = urlsplit(f"//{request.get_host()}").hostname or settings.HOST
         server = f"{request.scheme}://{f'[{host}]' if ':' in host else host}:{settings.SSE_PORT}"
-    location = f"{server}{PATH}?{urlencode({'ticket': signed(ticket)}, quote_via=quote)}"
+    location = f"{server}{STREAM_PATH}?{urlencode({'ticket': sign_ticket(ticket)}, quote_via=quote)}"
     return HttpResponse(status=307, headers={"Location": location, "Cache-Control": "no-store"})

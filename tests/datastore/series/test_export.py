@@ -192,7 +192,7 @@ def test_a_file_is_whole_or_not_there(btc: Market, tmp_path: Path, monkeypatch: 
         (("--format", "xls"), "'xls' is unknown. Accepted: csv."),
         (("--from", "noon"), "'noon' "),
         (("--from", "2999-01-01"), "'2999-01-01' "),
-        (("--to", START), "--from must lie before --to."),
+        (("--to", START), "--from must be before --to."),
     ],
 )
 def test_bad_arguments_are_told(btc: Market, arguments: tuple[str, ...], complaint: str) -> None:

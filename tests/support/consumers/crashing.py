@@ -49,14 +49,14 @@ def arm(step: str, work: Any, session: Any) -> None:
     if step == "polled":
         work._subscription.poll = dying_after(work._subscription.poll)
     elif step == "processed":
-        work.content = replace(work.content, read=dying_after(work.content.read))
+        work.handler = replace(work.handler, read=dying_after(work.handler.read))
     elif step in ("entered writing", "written", "end saved"):
         number = {"entered writing": 1, "written": 2, "end saved": 3}[step]
         session.save = nth(session.save, number)
     elif step == "stored":
         work._write = dying_after(work._write)
     elif step == "committed":
-        work._commit = dying_after(work._commit)
+        work._subscription.commit = dying_after(work._subscription.commit)
     elif step == "cached":
         work._update_cache = dying_after(work._update_cache)
 

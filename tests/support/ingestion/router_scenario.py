@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from datastore.ingest.feed_sequence import FeedSequence, Span, apply
+from datastore.ingest.feed_sequence import FeedSequence, FeedSpan, apply
 from ingestion.live.clock_estimate import SECOND, ClockEstimate
 from ingestion.live.frame_intake import FrameIntake
 from ingestion.live.topic_router import TopicRouter
@@ -196,7 +196,7 @@ class World:
                 lacking = [one for one in self._inside(symbol, span) if one.id not in carried]
                 assert not lacking, (feed, span, lacking, records)
 
-    def _inside(self, symbol: str, span: Span) -> list[Happened]:
+    def _inside(self, symbol: str, span: FeedSpan) -> list[Happened]:
         """Return the trades that a span says it holds."""
         market = next(market for market, of in SYMBOLS.items() if of == symbol)
         stood = max(((begun, number) for begun, number in self.begins[market] if begun <= span.start), default=(0, 0))
@@ -208,9 +208,9 @@ class World:
         ]
 
 
-def spans_of(records: list[LiveRecord]) -> list[Span]:
+def spans_of(records: list[LiveRecord]) -> list[FeedSpan]:
     """Return what a consumer stores of a feed."""
-    found: dict[int, Span] = {}
+    found: dict[int, FeedSpan] = {}
     position = FeedSequence()
     for record in records:
         step = apply(position, [record])
