@@ -17,7 +17,7 @@ from config.environment import choice, env, flag, integer, markets, number, url
 from config.networks import ANY, is_loopback, networks, origins
 from config.secret_files import is_locked, read_or_create_secret
 from config.version import VERSION
-from metering.sharing import share
+from metering.sharing import share_counters
 
 # Makes generic classes work at run time as mypy reads them: ModelAdmin[Market], QuerySet[Candle].
 django_stubs_ext.monkeypatch()
@@ -107,7 +107,7 @@ EMBEDDED_STREAM = not env.str("STREAM_URL", default="")  # in the same Valkey or
 EMBEDDED_SIMULATOR = not (_rest_url or _ws_url)
 # The folder of shared counters, which `up` gives its children; other commands keep their counters to themselves.
 METRICS_DIR: str = env.str("METRICS_DIR", default="")
-METRICS_REFUSAL = share(Path(METRICS_DIR)) if METRICS_DIR else None
+METRICS_REFUSAL = share_counters(Path(METRICS_DIR)) if METRICS_DIR else None
 # Connections in the web process's pool; 0 (every other process): one plain connection per thread.
 DATABASE_POOL = integer("DATABASE_POOL", 0, 0, 64)
 

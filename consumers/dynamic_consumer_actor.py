@@ -31,7 +31,7 @@ from datastore.ingest.live_write import MarketChange
 from datastore.reference.provider_clock import database_now
 from streaming.broker import Record
 from streaming.errors import StreamLost
-from streaming.topics import DYNAMIC
+from streaming.topics import DYNAMIC_LABEL
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ class DynamicTopicsWork:
         self._claims: frozenset[str] = frozenset()  # of the actors for which the subscription reads
         self._stream_lost = False  # the last poll failed because of one of its topics
         self._drain_tracker = DrainTracker()
-        self._metrics = BatchMetrics(DYNAMIC)
+        self._metrics = BatchMetrics(DYNAMIC_LABEL)
         self._cold_markets: set[int] = set()  # ids to write to the cache even if nothing changed
         self._confirmed_at = 0.0  # when the cached versions were last confirmed, steady clock
 

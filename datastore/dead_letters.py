@@ -20,7 +20,7 @@ from datastore.models import DeadLetter
 from metering.table import REFUSED
 from streaming.broker import Message
 from streaming.errors import BadRecord, TopicMissing
-from streaming.topics import label
+from streaming.topics import metric_label
 
 # The class of a reason by its text; the first match counts. The dead letter keeps the whole text.
 REASON_CLASSES = {
@@ -65,7 +65,7 @@ def store_dead_letters(records: Iterable[DeadLetterRecord]) -> None:
     DeadLetter.objects.bulk_create(rows, ignore_conflicts=True)
 
     def count() -> None:
-        kinds = Counter((label(record.topic), reason_class(record.reason)) for record in found)
+        kinds = Counter((metric_label(record.topic), reason_class(record.reason)) for record in found)
         for labels, number in kinds.items():
             REFUSED.labels(*labels).inc(number)
 

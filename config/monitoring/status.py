@@ -18,7 +18,7 @@ from datastore.models import DeadLetter, Market, Stream
 from datastore.reference.provider import current_provider
 from datastore.reference.provider_clock import provider_now
 from datastore.streams import lifecycle
-from ingestion.history.rest_calls import calls_told
+from ingestion.history.rest_calls import describe_calls_left
 
 ACTOR_COLUMNS = ("ACTOR", "NAME", "STATE", "BEAT", "OWNER", "WAITING FOR, LAST ERROR")
 STREAM_COLUMNS = ("STREAM", "STATE", "TOPIC", "LEASE", "LAST ERROR")
@@ -35,7 +35,7 @@ def overview(width: int | None = None) -> str:
     lines = [
         f"Provider: {name or 'not seen yet'}{'   SIMULATED DATA' if simulated else ''}",
         f"Database: {timescale_edition().sentence}",
-        *(_cut(line, width) for line in calls_told()),
+        *(_cut(line, width) for line in describe_calls_left()),
         "",
         *table(ACTOR_COLUMNS, [row for model in actor_models() for row in actor_rows(model)], width),
         "",

@@ -15,7 +15,7 @@ from datastore.models import FetchRequest
 from ingestion import tasks
 from ingestion.history import history_producer_actor
 from ingestion.history.history_producer_actor import HistoryProducer, fetch
-from ingestion.history.provider_quota import Budget
+from ingestion.history.provider_quota import ProviderQuota
 from ingestion.models import Producer
 from streaming.history_records import ProviderSpan
 from tests.support.ingestion.history_bench import (
@@ -148,7 +148,7 @@ def test_the_task_fetches_and_a_worker_that_ends_stops_its_jobs(bench: Bench) ->
     request.refresh_from_db()
     assert request.state == State.PUBLISHED
     waiting = bench.ask(20)
-    Budget().pause(7)
+    ProviderQuota().pause(7)
     thread = threading.Thread(target=run_task, args=[waiting.pk])
     thread.start()
     wait_for(lambda: Producer.objects.filter(waiting_for="the rate budget").exists())

@@ -11,7 +11,7 @@ from typing import Any
 from datastore.api.params.symbols import MAX_SYMBOL_LENGTH, market_text
 from datastore.api.params.times import ACCEPTED, EARLIEST, LATEST, parse_instant, to_ms
 from datastore.timeframes.timeframe import TIMEFRAMES
-from streaming.topics import LEGAL_NAME, legal
+from streaming.topics import LEGAL_NAME, checked_name
 
 MAX_ROWS = 10_000  # of one json answer
 DEFAULT_WAIT_S = 10.0
@@ -56,7 +56,7 @@ def parse_limit(text: str, maximum: int) -> int:
 def parse_topic(text: str) -> str:
     """Return a topic's name; raise ValueError if no broker could have such a topic."""
     try:
-        return legal(text)
+        return checked_name(text)
     except ValueError:
         raise ValueError("is not a topic's name, such as tick-data.") from None
 
