@@ -23,7 +23,7 @@ from django.db import connection
 
 from benchmarks import trades
 from benchmarks.ingest import BATCH, MARKETS, empty
-from metering.sharing import counted
+from metering.sharing import collect_counters
 from streaming.broker import Broker, Message
 from streaming.broker_factory import connect
 from streaming.topics import TICK_DATA
@@ -122,7 +122,7 @@ def _parts(metrics: Path) -> dict[str, float]:
     """Return the seconds that all consumers together spent in each part of their batches."""
     return {
         sample.labels["part"]: sample.value
-        for metric in counted(metrics)
+        for metric in collect_counters(metrics)
         if metric.name == "candlekeep_batch_seconds"
         for sample in metric.samples
         if sample.name.endswith("_sum") and sample.labels["topic"] == TICK_DATA.name

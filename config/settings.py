@@ -16,7 +16,7 @@ from config import kafka_settings, logs
 from config.caches import caches
 from config.networks import ANY, is_loopback, networks, origins
 from config.secret_files import is_held, kept_secret
-from metering.sharing import share
+from metering.sharing import share_counters
 
 # Lets classes be written as mypy reads them: ModelAdmin[Market], QuerySet[Candle].
 django_stubs_ext.monkeypatch()
@@ -159,7 +159,7 @@ EMBEDDED_STREAM = not env.str("STREAM_URL", default="")  # in the same Valkey or
 EMBEDDED_SIMULATOR = not (_rest_url or _ws_url)
 # Where processes count together: `up` names a folder to its children; a command that just runs once counts for itself.
 METRICS_DIR: str = env.str("METRICS_DIR", default="")
-METRICS_REFUSAL = share(Path(METRICS_DIR)) if METRICS_DIR else None
+METRICS_REFUSAL = share_counters(Path(METRICS_DIR)) if METRICS_DIR else None
 # Connections the web process keeps; 0 (every other process): one plain connection per thread.
 DATABASE_POOL = _whole("DATABASE_POOL", 0, 0, 64)
 

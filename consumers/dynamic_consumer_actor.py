@@ -31,7 +31,7 @@ from datastore.ingest.live_write import MarketChange
 from datastore.reference.provider_clock import database_now
 from streaming.broker import Record
 from streaming.errors import StreamLost
-from streaming.topics import DYNAMIC
+from streaming.topics import DYNAMIC_LABEL
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ class DynamicTopicsWork:
         self._claims: frozenset[str] = frozenset()  # of those for whom we read
         self._lost = False  # the last poll could not be had for the sake of one of its topics
         self._drains = DrainTracker()
-        self._meter = BatchMetrics(DYNAMIC)
+        self._meter = BatchMetrics(DYNAMIC_LABEL)
         self._cold: set[int] = set()  # markets that are to be written to the cache whatever changed
         self._confirmed = 0.0
 

@@ -25,7 +25,7 @@ from datastore.ingest.live_write import MarketChange
 from datastore.reference.provider_clock import database_now
 from streaming.broker import Record, Subscription
 from streaming.errors import StreamError
-from streaming.topics import FIXED
+from streaming.topics import FIXED_TOPICS
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +67,7 @@ class FixedTopicWork:
         broker = configured_broker()
         admin = broker.admin()
         try:
-            admin.create_topic(self.topic, FIXED[self.topic].partitions)
+            admin.create_topic(self.topic, FIXED_TOPICS[self.topic].partitions)
         finally:
             admin.close()
         self._subscription = broker.subscribe(GROUP, [self.topic])

@@ -21,7 +21,7 @@ from datastore.models import DeadLetter
 from metering.table import REFUSED
 from streaming.broker import Message
 from streaming.errors import BadRecord, TopicMissing
-from streaming.topics import label
+from streaming.topics import metric_label
 
 # The class of a reason by what its sentence says, the first that fits; the sentence itself stays in the letter.
 CLASSES = {
@@ -54,7 +54,7 @@ def store_dead_letters(letters: Iterable[DeadLetterRecord]) -> None:
     kept = list(letters)
     DeadLetter.objects.bulk_create([_row(letter) for letter in kept], ignore_conflicts=True)
     transaction.on_commit(
-        partial(_count, Counter((label(letter.topic), reason_class(letter.reason)) for letter in kept))
+        partial(_count, Counter((metric_label(letter.topic), reason_class(letter.reason)) for letter in kept))
     )
 
 

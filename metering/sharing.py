@@ -19,11 +19,11 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
-SLOTS = 256
+MAX_SLOTS = 256
 KINDS = ("counter", "histogram")  # gauges are read from the database when somebody asks
 # A file is mapped into memory: writing to a part of it that the disk turns out to have no room for kills the process.
 # So it gets its room at the start, about four times of what the table needs.
-BYTES = 1 << 20
+FILE_BYTES = 1 << 20
 
 
 class _Slots:
@@ -40,7 +40,7 @@ class _Slots:
         return self._name
 
 
-def share(folder: Path) -> str | None:
+def share_counters(folder: Path) -> str | None:
     """Let this process count in the folder; return why it cannot, and then it counts for itself alone.
 
     Call it before the first metric is made.
@@ -55,14 +55,14 @@ def share(folder: Path) -> str | None:
     return None
 
 
-def wipe(folder: Path) -> None:
+def reset_counters(folder: Path) -> None:
     """Begin at zero; call it while no process counts there."""
     for path in folder.glob("*_slot*.db"):
         with suppress(OSError):
             path.unlink()
 
 
-def counted(folder: Path) -> Iterable[Metric]:
+def collect_counters(folder: Path) -> Iterable[Metric]:
     """Return what all processes of the folder, living and dead, have counted."""
     found: Iterable[Metric] = MultiProcessCollector(None, str(folder)).collect()
     return found
@@ -70,7 +70,7 @@ def counted(folder: Path) -> Iterable[Metric]:
 
 def _take(folder: Path) -> str:
     """Lock the lowest free slot and make room for its files. Raises OSError."""
-    for number in range(SLOTS):
+    for number in range(MAX_SLOTS):
         handle = os.open(folder / f"slot{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -80,16 +80,16 @@ def _take(folder: Path) -> str:
         for kind in KINDS:
             _make_room(folder / f"{kind}_slot{number}.db")
         return f"slot{number}"  # the handle stays open: the lock ends with the process
-    raise OSError(None, f"all {SLOTS} slots are taken")
+    raise OSError(None, f"all {MAX_SLOTS} slots are taken")
 
 
 def _make_room(path: Path) -> None:
-    if path.exists() and path.stat().st_size >= BYTES and _is_readable(path):
+    if path.exists() and path.stat().st_size >= FILE_BYTES and _is_readable(path):
         return
     draft = path.with_suffix(".draft")
     try:
         with draft.open("wb") as file:
-            file.write(bytes(BYTES))
+            file.write(bytes(FILE_BYTES))
             file.flush()
             os.fsync(file.fileno())  # some file systems say only now that they are full
         draft.replace(path)

@@ -13,9 +13,9 @@ from prometheus_client import Counter, Histogram, disable_created_metrics
 
 disable_created_metrics()  # times of birth say nothing where files outlive processes
 PREFIX = "candlekeep_"
-SPANS = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300)  # seconds of delay
-WORK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)  # seconds of work
-SIZES = (1, 5, 20, 50, 100, 250, 500, 1000, 2500, 5000)  # records
+DELAY_BUCKETS_S = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300)  # seconds of delay
+WORK_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)  # seconds of work
+RECORD_BUCKETS = (1, 5, 20, 50, 100, 250, 500, 1000, 2500, 5000)  # records
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,35 +35,37 @@ def _histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -
     return Histogram(PREFIX + name, text, labels, registry=None, buckets=buckets)
 
 
-def _figure(name: str, text: str, *labels: str) -> MetricDefinition:
+def _gauge(name: str, text: str, *labels: str) -> MetricDefinition:
     return MetricDefinition(PREFIX + name, text, labels)
 
 
 # --- counted by the processes ---
 TRADES_RECEIVED = _counter("trades_received_total", "Trades published by the live producer.", "market")
 TRADES_STORED = _counter("trades_stored_total", "Trades stored for the first time.", "market")
-LATENESS = _histogram("trade_lateness_seconds", "The latest trade of each batch.", SPANS, "stage")
-BATCH_RECORDS = _histogram("batch_records", "Records of a batch.", SIZES, "topic")
-BATCH_SECONDS = _histogram("batch_seconds", "Time that a batch took.", WORK, "topic", "part")
+LATENESS = _histogram("trade_lateness_seconds", "The latest trade of each batch.", DELAY_BUCKETS_S, "stage")
+BATCH_RECORDS = _histogram("batch_records", "Records of a batch.", RECORD_BUCKETS, "topic")
+BATCH_SECONDS = _histogram("batch_seconds", "Time that a batch took.", WORK_BUCKETS_S, "topic", "part")
 RECORDS_LOST = _counter("records_lost_total", "Records trimmed before they were read.", "topic")
 REFUSED = _counter("refused_total", "Records put among the dead letters.", "topic", "reason")
 PROVIDER_CALLS = _counter("provider_calls_total", "Calls of the provider's REST API.", "outcome")
-PROVIDER_SECONDS = _histogram("provider_call_seconds", "Time that such a call took.", WORK)
+PROVIDER_SECONDS = _histogram("provider_call_seconds", "Time that such a call took.", WORK_BUCKETS_S)
 ACTOR_ERRORS = _counter("actor_errors_total", "Failures that led an actor to Error.", "kind", "role")
 ACTOR_RESETS = _counter("actor_resets_total", "Resets of actors.", "kind", "role")
 ACTOR_TAKEOVERS = _counter("actor_takeovers_total", "Actors taken over from a dead owner.", "kind", "role")
 ANSWERS = _counter("answers_total", "Answers with candles.", "source")
-HTTP_SECONDS = _histogram("http_request_seconds", "Requests answered.", WORK, "route", "method", "status")
+HTTP_SECONDS = _histogram("http_request_seconds", "Requests answered.", WORK_BUCKETS_S, "route", "method", "status")
 RECONCILED = _counter("reconciled_candles_total", "Candles compared with the provider's.", "market")
 DIFFERENCES = _counter("reconciliation_differences_total", "Candles unlike the provider's.", "market")
 UNLIKE_TRADES = _counter("verify_differences_total", "Candles unlike their trades.", "market")
-TOPIC_SECONDS = _histogram("topic_seconds", "From a dynamic topic's request to the step.", SPANS, "step")
+TOPIC_SECONDS = _histogram("topic_seconds", "From a dynamic topic's request to the step.", DELAY_BUCKETS_S, "step")
 TOPIC_FAILURES = _counter("topic_failures_total", "Dynamic topics given up.", "reason")
 SSE_EVENTS = _counter("sse_events_total", "Events sent to those who follow a series.")
 SSE_MERGED = _counter("sse_merged_total", "Changes that reached a slow reader as part of a later one.")
 SSE_SNAPSHOTS = _counter("sse_snapshots_total", "Snapshots instead of changes.")
 SSE_CUT = _counter("sse_cut_total", "Connections cut because they took nothing.")
-SSE_DELAY = _histogram("sse_delay_seconds", "From a change's commit to its hand-over to all who follow.", SPANS)
+SSE_DELAY = _histogram(
+    "sse_delay_seconds", "From a change's commit to its hand-over to all who follow.", DELAY_BUCKETS_S
+)
 
 COUNTED: tuple[Counter | Histogram, ...] = (
     TRADES_RECEIVED,
@@ -93,25 +95,25 @@ COUNTED: tuple[Counter | Histogram, ...] = (
 )
 
 # --- read when somebody asks ---
-WATERMARK_AGE = _figure("watermark_age_seconds", "Provider's time since the market's watermark.", "market")
-FEED_AGE = _figure("feed_age_seconds", "Provider's time since the newest proven time of the feed.", "market")
-GAPS = _figure("gaps", "Holes known to the gap scan.", "market", "resolution", "final")
-GAP_SECONDS = _figure("gap_seconds", "Time that these holes cover.", "market", "resolution", "final")
-DEAD_LETTERS = _figure("dead_letters", "Records in quarantine.", "topic")
-FETCH_REQUESTS = _figure("fetch_requests", "Requests for history.", "state")
-OLDEST_FETCH = _figure("fetch_request_age_seconds", "Age of the oldest request for history under way.")
-ACTOR_STATE = _figure("actor_state", "1 for the actor's state, 0 for the others.", "kind", "name", "state")
-HEARTBEAT_AGE = _figure("actor_heartbeat_age_seconds", "Since the actor's last sign of life.", "kind", "name")
-QUESTIONS = _figure("datastore_requests", "Questions that had to fetch.", "state")
-STREAMS = _figure("streams", "Streams.", "state")
-DYNAMIC_TOPICS = _figure("dynamic_topics", "Dynamic topics that are not retired.", "state")
-SCHEDULE_AGE = _figure("schedule_age_seconds", "Since beat last sent the task.", "schedule")
-RECONCILED_AGE = _figure("reconciled_age_seconds", "Provider's time since the newest minute compared.", "market")
-LAG = _figure("consumer_lag_records", "Records that wait for their consumer.", "topic")
-BUDGET_LEFT = _figure("provider_budget_left", "Calls that the window still allows.", "window")
-BUDGET_LIMIT = _figure("provider_budget_limit", "Calls that the window allows in all.", "window")
-SSE_FOLLOWERS = _figure("sse_followers", "Connections that follow a series.", "process")
-MISSING_PART = _figure("scrape_failed", "1 where a part of this page could not be read.", "part")
+WATERMARK_AGE = _gauge("watermark_age_seconds", "Provider's time since the market's watermark.", "market")
+FEED_AGE = _gauge("feed_age_seconds", "Provider's time since the newest proven time of the feed.", "market")
+GAPS = _gauge("gaps", "Holes known to the gap scan.", "market", "resolution", "final")
+GAP_SECONDS = _gauge("gap_seconds", "Time that these holes cover.", "market", "resolution", "final")
+DEAD_LETTERS = _gauge("dead_letters", "Records in quarantine.", "topic")
+FETCH_REQUESTS = _gauge("fetch_requests", "Requests for history.", "state")
+OLDEST_FETCH = _gauge("fetch_request_age_seconds", "Age of the oldest request for history under way.")
+ACTOR_STATE = _gauge("actor_state", "1 for the actor's state, 0 for the others.", "kind", "name", "state")
+HEARTBEAT_AGE = _gauge("actor_heartbeat_age_seconds", "Since the actor's last sign of life.", "kind", "name")
+DATASTORE_REQUESTS = _gauge("datastore_requests", "Questions that had to fetch.", "state")
+STREAMS = _gauge("streams", "Streams.", "state")
+DYNAMIC_TOPICS = _gauge("dynamic_topics", "Dynamic topics that are not retired.", "state")
+SCHEDULE_AGE = _gauge("schedule_age_seconds", "Since beat last sent the task.", "schedule")
+RECONCILED_AGE = _gauge("reconciled_age_seconds", "Provider's time since the newest minute compared.", "market")
+LAG = _gauge("consumer_lag_records", "Records that wait for their consumer.", "topic")
+BUDGET_LEFT = _gauge("provider_budget_left", "Calls that the window still allows.", "window")
+BUDGET_LIMIT = _gauge("provider_budget_limit", "Calls that the window allows in all.", "window")
+SSE_FOLLOWERS = _gauge("sse_followers", "Connections that follow a series.", "process")
+MISSING_PART = _gauge("scrape_failed", "1 where a part of this page could not be read.", "part")
 
 METRICS: tuple[MetricDefinition, ...] = (
     WATERMARK_AGE,
@@ -123,7 +125,7 @@ METRICS: tuple[MetricDefinition, ...] = (
     OLDEST_FETCH,
     ACTOR_STATE,
     HEARTBEAT_AGE,
-    QUESTIONS,
+    DATASTORE_REQUESTS,
     STREAMS,
     DYNAMIC_TOPICS,
     SCHEDULE_AGE,

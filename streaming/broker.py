@@ -31,7 +31,7 @@ import msgspec
 
 from streaming.errors import BadRecord
 
-RECORD_LIMIT = 512 * 1024  # bytes of key and value together; every broker takes them
+MAX_RECORD_BYTES = 512 * 1024  # bytes of key and value together; every broker takes them
 
 
 # Structs, not dataclasses: thousands are made per poll, and these cost a fifth.
@@ -153,11 +153,11 @@ def check_messages(messages: Sequence[Message]) -> None:
             raise BadRecord(f"record {index} ({message.key[:100]!r}): {reason}", index)
 
 
-def runs(messages: Sequence[Message], most: int, most_bytes: int) -> Iterator[tuple[int, int]]:
+def batch_ranges(messages: Sequence[Message], max_records: int, max_bytes: int) -> Iterator[tuple[int, int]]:
     """Yield start and stop of runs: at most so many records, and so many bytes of values unless one alone has more."""
     start, size = 0, 0
     for index, message in enumerate(messages):
-        if index > start and (index - start == most or size + len(message.value) > most_bytes):
+        if index > start and (index - start == max_records or size + len(message.value) > max_bytes):
             yield start, index
             start, size = index, 0
         size += len(message.value)
@@ -176,4 +176,4 @@ def _refusal(message: Message) -> str | None:
             return "its key is no Unicode text"
     if not message.key:
         return "its key is empty"
-    return f"{size:,} bytes, at most {RECORD_LIMIT:,} are possible" if size > RECORD_LIMIT else None
+    return f"{size:,} bytes, at most {MAX_RECORD_BYTES:,} are possible" if size > MAX_RECORD_BYTES else None

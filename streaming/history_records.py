@@ -13,10 +13,10 @@ from typing import Annotated
 import msgspec
 
 from streaming.errors import BadRecord
-from streaming.records import BIGINT, VERSION, Micros, Text
+from streaming.records import MAX_BIGINT, VERSION, Micros, Text
 
 Resolution = Annotated[int, msgspec.Meta(ge=60, le=86_400)]  # seconds: 60, 3600 or 86400
-Count = Annotated[int, msgspec.Meta(ge=0, le=BIGINT)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_BIGINT)]
 
 
 class _History(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type"):

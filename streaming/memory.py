@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from streaming.broker import Loss, Message, Progress, Record, check_messages
 from streaming.errors import GroupLost, PublishFailed, StreamUnavailable, TopicMissing
-from streaming.topics import legal
+from streaming.topics import checked_name
 
 
 @dataclass(slots=True)
@@ -136,7 +136,7 @@ class MemoryPublisher:
         with self._broker._changed:
             self._broker._changed.notify_all()
             try:
-                self._broker.log(legal(topic))
+                self._broker.log(checked_name(topic))
             except StreamUnavailable as exc:
                 raise PublishFailed(str(exc), range(len(messages))) from exc
             for index, message in enumerate(messages):
@@ -158,7 +158,7 @@ class MemorySubscription:
         self._losses: list[Loss] = []
         self._owner: int | None = None
         with broker._changed:
-            logs = {topic: broker.log(legal(topic)) for topic in topics}
+            logs = {topic: broker.log(checked_name(topic)) for topic in topics}
             self._read = {topic: log.groups.setdefault(group, log.trimmed) for topic, log in logs.items()}
         self._committed = dict(self._read)
 
@@ -247,7 +247,7 @@ class MemoryAdmin:
         """Make the topic (without partitions); True if this call created it."""
         with self._broker._changed:
             self._broker.answer()
-            new = legal(name) not in self._broker._logs
+            new = checked_name(name) not in self._broker._logs
             self._broker._logs.setdefault(name, _Log())
             return new
 
@@ -255,7 +255,7 @@ class MemoryAdmin:
         """Remove the topic with its groups; True if it was there."""
         with self._broker._changed:
             self._broker.answer()
-            return self._broker._logs.pop(legal(name), None) is not None
+            return self._broker._logs.pop(checked_name(name), None) is not None
 
     def topics(self) -> set[str]:
         """Return the names of all topics."""

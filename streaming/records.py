@@ -16,14 +16,14 @@ import msgspec
 from streaming.errors import BadRecord
 
 VERSION = 1
-BIGINT = 2**63 - 1  # the largest number a column of the database holds
+MAX_BIGINT = 2**63 - 1  # the largest number a column of the database holds
 Micros = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999_999)]  # up to the end of the year 9999
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-Number = Annotated[int, msgspec.Meta(ge=1, le=BIGINT)]
-Sequential = Annotated[int, msgspec.Meta(ge=0, le=BIGINT)]
+Number = Annotated[int, msgspec.Meta(ge=1, le=MAX_BIGINT)]
+Sequential = Annotated[int, msgspec.Meta(ge=0, le=MAX_BIGINT)]
 # No price or size on earth lies outside; beyond it lie numbers such as 1e999999999 that nobody can add up.
 LEAST, MOST, NOTHING = Decimal("1e-40"), Decimal("1e40"), Decimal(0)
-TRADE_LIMIT = 4096  # bytes of JSON; bounds the digits too
+MAX_TRADE_BYTES = 4096  # bytes of JSON; bounds the digits too
 
 
 class _Live(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type"):
@@ -122,7 +122,7 @@ def _decode_or_reason(value: bytes) -> LiveRecord | BadRecord:
 
 def _all_sound(records: Sequence[LiveRecord | BadRecord], values: Sequence[bytes]) -> bool:
     """Return whether a batch needs no closer look: the checks of _refusal in their cheapest form."""
-    if max(map(len, values), default=0) > TRADE_LIMIT or b"\\u0000" in b"".join(values):
+    if max(map(len, values), default=0) > MAX_TRADE_BYTES or b"\\u0000" in b"".join(values):
         return False
     trades = [record for record in records if type(record) is Trade]
     if not trades:
@@ -147,8 +147,8 @@ def _refusal(record: LiveRecord, size: int) -> str | None:
     if isinstance(record, Trade):
         if not _sound(record):
             return f"price {record.price:.40g} or amount {record.amount:.40g} is not possible"
-        if size > TRADE_LIMIT:
-            return f"a trade of {size:,} bytes, at most {TRADE_LIMIT:,} are possible"
+        if size > MAX_TRADE_BYTES:
+            return f"a trade of {size:,} bytes, at most {MAX_TRADE_BYTES:,} are possible"
     return "a text holds the character NUL, which PostgreSQL cannot store" if _holds_nul(record) else None
 
 

@@ -18,18 +18,18 @@ class Topic:
 
 TICK_DATA = Topic("tick-data", partitions=8)
 CANDLE_DATA = Topic("candle-data", partitions=8)
-FIXED = {topic.name: topic for topic in (TICK_DATA, CANDLE_DATA)}
+FIXED_TOPICS = {topic.name: topic for topic in (TICK_DATA, CANDLE_DATA)}
 
-DYNAMIC = "dynamic"  # one word for the topics that are made at run time, where names must be few
+DYNAMIC_LABEL = "dynamic"  # one word for the topics that are made at run time, where names must be few
 _MADE = "dyn-"
 
 
-def label(name: str) -> str:
+def metric_label(name: str) -> str:
     """Return what a topic is counted under: its name, or one word for all that are made at run time."""
-    return DYNAMIC if name.startswith(_MADE) else name
+    return DYNAMIC_LABEL if name.startswith(_MADE) else name
 
 
-def legal(name: str) -> str:
+def checked_name(name: str) -> str:
     """Return the topic's name; raise ValueError unless every broker takes it."""
     if not LEGAL_NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no topic name: 1 to 200 letters, digits and '-', not '-' first")

@@ -19,11 +19,11 @@ from datastore.backfill import fetch_queue
 from datastore.models import DatastoreRequest
 from datastore.sse.follower_counts import counted_followers
 from datastore.streams import lifecycle, topics
-from ingestion.history.provider_quota import Budget
+from ingestion.history.provider_quota import ProviderQuota
 from metering import table
 from metering.table import MetricDefinition
 from streaming.errors import TopicMissing
-from streaming.topics import CANDLE_DATA, DYNAMIC, TICK_DATA
+from streaming.topics import CANDLE_DATA, DYNAMIC_LABEL, TICK_DATA
 
 Sample = tuple[MetricDefinition, tuple[str, ...], float]
 
@@ -51,7 +51,7 @@ def queues() -> Iterator[Sample]:
     for state, count in fetch_queue.counts().items():
         yield table.FETCH_REQUESTS, (state,), count
     for state, count in metrics.questions().items():
-        yield table.QUESTIONS, (state,), count
+        yield table.DATASTORE_REQUESTS, (state,), count
     yield table.OLDEST_FETCH, (), metrics.oldest_fetch()
     for state, count in lifecycle.counts().items():
         yield table.STREAMS, (state,), count
@@ -90,12 +90,12 @@ def stream() -> Iterator[Sample]:
 
 def made_topics() -> Iterator[Sample]:
     """Yield how far the consumers of all topics that are made at run time are behind together."""
-    yield table.LAG, (DYNAMIC,), unread_of_made()
+    yield table.LAG, (DYNAMIC_LABEL,), unread_of_made()
 
 
 def budget() -> Iterator[Sample]:
     """Yield how often the provider may still be asked."""
-    for window, left in Budget().left().items():
+    for window, left in ProviderQuota().remaining().items():
         yield table.BUDGET_LEFT, (window,), left.calls
         yield table.BUDGET_LIMIT, (window,), left.limit
 

@@ -21,7 +21,7 @@ from config.monitoring.gauges import PARTS, Sample
 from datastore.api.auth.permissions import CHALLENGE, TO_READ, may_read
 from datastore.api.responses.problem import problem_response
 from metering import table
-from metering.sharing import counted
+from metering.sharing import collect_counters
 from metering.table import MetricDefinition
 from streaming.errors import StreamError
 
@@ -55,7 +55,7 @@ class Page(Collector):
 
 def _counters() -> Iterable[Metric]:
     if settings.METRICS_DIR:
-        return counted(Path(settings.METRICS_DIR))
+        return collect_counters(Path(settings.METRICS_DIR))
     return [family for metric in table.COUNTED for family in metric.collect()]  # this process' own
 
 

@@ -19,7 +19,7 @@ from datastore.models import DeadLetter, Market, Stream
 from datastore.reference.provider import current_provider
 from datastore.reference.provider_clock import provider_now
 from datastore.streams import lifecycle
-from ingestion.history.rest_calls import calls_told
+from ingestion.history.rest_calls import describe_calls_left
 
 ACTOR_COLUMNS = ("ACTOR", "NAME", "STATE", "BEAT", "OWNER", "WAITING FOR, LAST ERROR")
 STREAM_COLUMNS = ("STREAM", "STATE", "TOPIC", "LEASE", "LAST ERROR")
@@ -36,7 +36,7 @@ def overview(width: int | None = None) -> str:
         [
             _provider_line(),
             f"Database: {timescale_edition().told}",
-            *(_cut(line, width) for line in calls_told()),
+            *(_cut(line, width) for line in describe_calls_left()),
             "",
             *table(ACTOR_COLUMNS, [row for model in actor_models() for row in actor_rows(model)], width),
             "",

@@ -21,7 +21,7 @@ from config.supervision.output import Say
 from config.supervision.ports import LOOPBACK, check_free, choose_port
 from config.supervision.provider import Identity, ask_identity, host_identity
 from config.supervision.supervisor import Supervisor
-from metering.sharing import wipe
+from metering.sharing import reset_counters
 
 SIMULATOR_READY = 60.0
 PROVIDER_PATIENCE = 5.0
@@ -71,7 +71,7 @@ class Launch:
         servers.take_addresses_back(self.home)
         for name in stop_leftovers(self.home):
             self.say(f"stopped {name}, left running by a start that was killed")
-        wipe(processes.metrics_folder())
+        reset_counters(processes.metrics_folder())
         check_free("PORT", settings.HOST, settings.PORT)
         check_free("SSE_PORT", settings.HOST, settings.SSE_PORT)
         if settings.EMBEDDED_VALKEY:

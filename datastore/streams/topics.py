@@ -20,7 +20,7 @@ from datastore.db.queries import execute, fetch_all, fetch_value
 from datastore.db.sql_files import statement
 from datastore.models import DynamicTopic, Market, Stream
 from datastore.reference.markets import feed_markets, forget_gaps
-from streaming.topics import legal
+from streaming.topics import checked_name
 
 CREATE_WITHIN = timedelta(seconds=10)
 NOTIFY_WITHIN = timedelta(seconds=15)
@@ -80,7 +80,7 @@ def find(topic_id: int) -> Any:
 def topic_name(market: Market, number: int) -> str:
     """Return the name of a market's topic; what no broker takes in a name becomes `-`."""
     text = re.sub("[^A-Za-z0-9-]", "-", f"dyn-{market.exchange}-{market.base}-{market.quote}")
-    return legal(f"{text}-g{number}")
+    return checked_name(f"{text}-g{number}")
 
 
 def make(stream_id: int) -> DynamicTopic | None:

@@ -11,8 +11,8 @@ from datastore.backfill import fetch_queue
 from datastore.models import FetchRequest
 from datastore.timeframes.intervals import micros_of, moment
 from ingestion.history import pages
-from ingestion.history.pages import Asker, Question
-from ingestion.providers.cryptocompare.rest import Names
+from ingestion.history.pages import PageOrigin, PageRequest
+from ingestion.providers.cryptocompare.rest import ProviderNames
 
 log = structlog.get_logger(__name__)
 
@@ -31,24 +31,26 @@ class Lease:
         self.id = request.pk
         self.market = request.market.symbol
         self.resolution = request.resolution
-        self.start, self.stop = pages.whole(micros_of(request.start), micros_of(request.stop), request.resolution)
+        self.start, self.stop = pages.whole_buckets(
+            micros_of(request.start), micros_of(request.stop), request.resolution
+        )
         self.reached = micros_of(request.reached) if request.reached else self.stop
         self.pages_done = request.pages_done
 
     @property
-    def names(self) -> Names:
+    def names(self) -> ProviderNames:
         """Return the market as the provider spells it."""
         market = self._row.market
-        return Names(market.provider_exchange, market.provider_base, market.provider_quote)
+        return ProviderNames(market.provider_exchange, market.provider_base, market.provider_quote)
 
-    def question(self) -> Question | None:
+    def question(self) -> PageRequest | None:
         """Return the next page to ask for, None where all of them are acknowledged."""
-        return pages.next_question(self.start, self.reached, self.resolution)
+        return pages.next_request(self.start, self.reached, self.resolution)
 
-    def asker(self, asked: Question) -> Asker:
+    def asker(self, asked: PageRequest) -> PageOrigin:
         """Return what the records of this page carry."""
         done = self.pages_done + 1
-        return Asker(self.market, self.id, done, done + pages.pages_of(self.start, asked.start, self.resolution))
+        return PageOrigin(self.market, self.id, done, done + pages.pages_of(self.start, asked.start, self.resolution))
 
     def renew(self) -> None:
         """Keep the request. Raises RequestLost."""
@@ -62,7 +64,7 @@ class Lease:
         held.update(stop=moment(stop))
         self.stop = self.reached = stop
 
-    def advance(self, asker: Asker, reached: int) -> None:
+    def advance(self, asker: PageOrigin, reached: int) -> None:
         """Note that all of [reached, stop) is acknowledged; a consumer may have ended the request already."""
         self.reached, self.pages_done = reached, asker.page
         if not fetch_queue.advance(self.id, self._worker, moment(reached), asker.page, asker.pages):

@@ -26,11 +26,11 @@ from datastore.reference.provider import CACHE_AGE, not_ours
 from datastore.timeframes.intervals import SECOND
 from ingestion.history import pages
 from ingestion.history.fetch_lease import Lease
-from ingestion.history.pages import Asker, Question
-from ingestion.history.pool import ROLE, held_up, make_pool
-from ingestion.history.provider_quota import Budget
+from ingestion.history.pages import PageOrigin, PageRequest
+from ingestion.history.pool import ROLE, blocking_error, ensure_pool
+from ingestion.history.provider_quota import ProviderQuota
 from ingestion.models import Producer, Target
-from ingestion.providers.cryptocompare.client import RestClient, beside
+from ingestion.providers.cryptocompare.client import RestClient, call_in_thread
 from ingestion.providers.cryptocompare.rest import Outcome, Page, RateLimited, Refused, Unauthorized, Unavailable
 from streaming.broker import Message, Publisher
 from streaming.errors import PublishFailed, StreamLost, StreamUnavailable
@@ -39,13 +39,15 @@ from streaming.topics import CANDLE_DATA
 
 log = structlog.get_logger(__name__)
 
-RENEW_EVERY, RENEWALS = 3.0, 8  # seconds between two signs of life while an answer is awaited, and how many
-PATIENCE = 8.0  # seconds that a job waits for anything; for longer its request goes back to the queue
-LONGEST_QUEUED = 60.0  # seconds: a provider that is back should not be kept waiting
-KEY_REFUSED = 10.0  # seconds between two looks whether a person has reset the pool; they cost the provider no call
+RENEW_INTERVAL_S, MAX_RENEWALS = 3.0, 8  # seconds between two signs of life while an answer is awaited, and how many
+MAX_JOB_WAIT_S = 8.0  # seconds that a job waits for anything; for longer its request goes back to the queue
+MAX_QUEUED_WAIT_S = 60.0  # seconds: a provider that is back should not be kept waiting
+KEY_REFUSED_WAIT_S = (
+    10.0  # seconds between two looks whether a person has reset the pool; they cost the provider no call
+)
 
 
-class GivenBack(RequestFault):
+class RequestReturned(RequestFault):
     """The request waits in the queue; the producer is free for another one."""
 
 
@@ -54,23 +56,23 @@ class Batch:
     """What is to be published next, and how far the request is once it is acknowledged."""
 
     records: list[HistoryRecord]
-    asker: Asker
+    asker: PageOrigin
     reached: int
     last: bool
 
 
 def fetch(request_id: int, stop: Event) -> None:
     """Fetch a request's pages until it is published, has failed or waits in the queue again, or stop is set."""
-    make_pool()
-    if reason := held_up():
+    ensure_pool()
+    if reason := blocking_error():
         queued = FetchRequest.objects.filter(pk=request_id, state=FetchRequest.State.QUEUED)
-        queued.update(next_try=Now() + timedelta(seconds=KEY_REFUSED), error=reason)
+        queued.update(next_try=Now() + timedelta(seconds=KEY_REFUSED_WAIT_S), error=reason)
         return
     job = HistoryProducer(request_id)
     market = FetchRequest.objects.filter(pk=request_id).values_list("market__symbol", flat=True).first()
     with structlog.contextvars.bound_contextvars(request=request_id, market=market):
         run(job, stop)
-        job.let_go()
+        job.release()
 
 
 class HistoryProducer:
@@ -88,7 +90,7 @@ class HistoryProducer:
         self._lease: Lease | None = None
         self._publisher: Publisher | None = None
         self._batch: Batch | None = None
-        self._budget = Budget()
+        self._budget = ProviderQuota()
         self._client = RestClient(settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY)
 
     def open(self, session: ActorSession) -> None:
@@ -130,7 +132,7 @@ class HistoryProducer:
         self._client.close()
         self._disconnect()
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Queue a request that is still ours: the next job goes on at once."""
         if self._lease:
             with structlog.contextvars.bound_contextvars(actor=self._session.name):
@@ -154,7 +156,7 @@ class HistoryProducer:
         """Return the next page's records, None while the rate budget has no call for us."""
         asked = lease.question()
         if asked is None:
-            nothing = Asker(lease.market, lease.id, lease.pages_done, lease.pages_done)
+            nothing = PageOrigin(lease.market, lease.id, lease.pages_done, lease.pages_done)
             return Batch([FetchDone(market=lease.market, request=lease.id)], nothing, lease.start, last=True)
         if not self._may_call(lease):
             return None
@@ -168,7 +170,7 @@ class HistoryProducer:
 
     def _may_call(self, lease: Lease) -> bool:
         wait = self._budget.take()
-        if wait > PATIENCE:
+        if wait > MAX_JOB_WAIT_S:
             lease.give_back(wait, "the rate budget is used up")
         elif wait:
             self._session.waiting("the rate budget")
@@ -181,26 +183,26 @@ class HistoryProducer:
         if self._session.actor.state == Producer.State.IDLE:
             self._session.actor.fetch_data()
 
-    def _answer(self, lease: Lease, asked: Question) -> Outcome:
+    def _answer(self, lease: Lease, asked: PageRequest) -> Outcome:
         """Return the provider's answer; row and request are kept while it is awaited."""
-        call = beside(lambda: self._client.candles(lease.names, asked.resolution, asked.last, asked.before))
-        for _ in range(RENEWALS):
+        call = call_in_thread(lambda: self._client.candles(lease.names, asked.resolution, asked.last, asked.before))
+        for _ in range(MAX_RENEWALS):
             try:
-                return call.result(timeout=RENEW_EVERY)
+                return call.result(timeout=RENEW_INTERVAL_S)
             except TimeoutError:
                 if self._session.stop.is_set():
                     raise self._given_back(lease, 0, "the job was stopped") from None
                 self._session.beat()
                 lease.renew()
-        return Unavailable(f"no whole answer within {RENEWALS * RENEW_EVERY:.0f} s")
+        return Unavailable(f"no whole answer within {MAX_RENEWALS * RENEW_INTERVAL_S:.0f} s")
 
     def _check_identity(self, lease: Lease, page: Page) -> None:
         if known := not_ours(page.provider):
-            lease.give_back(KEY_REFUSED, "another provider answers")
+            lease.give_back(KEY_REFUSED_WAIT_S, "another provider answers")
             raise LastingFault(f"this database holds data of {known!r}, but {page.provider!r} answers")
 
-    def _final_part(self, lease: Lease, page: Page, asked: Question) -> Question:
-        final = pages.final_until(page.at, asked.resolution)
+    def _final_part(self, lease: Lease, page: Page, asked: PageRequest) -> PageRequest:
+        final = pages.final_stop(page.at, asked.resolution)
         if asked.stop <= final:
             return asked
         if final <= asked.start:
@@ -210,8 +212,8 @@ class HistoryProducer:
         lease.cut(final)
         return replace(asked, stop=final)
 
-    def _batch_of(self, lease: Lease, page: Page, asked: Question) -> Batch:
-        if not pages.is_of(page, asked):
+    def _batch_of(self, lease: Lease, page: Page, asked: PageRequest) -> Batch:
+        if not pages.answers(page, asked):
             raise self._platform_fault(lease, "none of the rows lies in the span that was asked for")
         asker = lease.asker(asked)
         records = pages.records_of(page, asked, asker)
@@ -223,7 +225,7 @@ class HistoryProducer:
 
     def _fault(self, lease: Lease, outcome: Unauthorized | RateLimited | Refused | Unavailable) -> Exception:
         if isinstance(outcome, Unauthorized):
-            lease.give_back(KEY_REFUSED, outcome.reason)
+            lease.give_back(KEY_REFUSED_WAIT_S, outcome.reason)
             return LastingFault(outcome.reason)
         if isinstance(outcome, RateLimited):
             self._budget.pause(outcome.retry_after)
@@ -252,15 +254,15 @@ class HistoryProducer:
 
     def _platform_fault(self, lease: Lease, reason: str, wait: float = 0.0) -> Exception:
         """Return what keeps the producer in Error for a moment, or gives the request back where that is too long."""
-        wait = max(wait, min(backoff(self._session.actor.error_count + 1), LONGEST_QUEUED))
-        if wait > PATIENCE:
+        wait = max(wait, min(backoff(self._session.actor.error_count + 1), MAX_QUEUED_WAIT_S))
+        if wait > MAX_JOB_WAIT_S:
             return self._given_back(lease, wait, reason)
         lease.complain(reason)
         return PlatformFault(reason)
 
-    def _given_back(self, lease: Lease, wait: float, reason: str) -> GivenBack:
+    def _given_back(self, lease: Lease, wait: float, reason: str) -> RequestReturned:
         lease.give_back(wait, reason)
-        return GivenBack(f"{reason}; asked again in {wait:.0f} s")
+        return RequestReturned(f"{reason}; asked again in {wait:.0f} s")
 
     # --- the topic ---
 

@@ -19,11 +19,11 @@ from datastore.timeframes.intervals import SECOND
 from ingestion.providers.cryptocompare.rest import Page, Row
 from streaming.history_records import HistoryRecord, ProviderCandle, ProviderSpan
 
-PAGE = 2000  # buckets; one row more is asked for, since the provider may round the end of a page
+PAGE_BUCKETS = 2000  # buckets; one row more is asked for, since the provider may round the end of a page
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class PageRequest:
     """One page to ask for: the buckets of [start, stop), whole ones."""
 
     resolution: int  # seconds
@@ -42,7 +42,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class PageOrigin:
     """Whose answer it is: what every record of a page carries."""
 
     market: str
@@ -51,31 +51,31 @@ class Asker:
     pages: int
 
 
-def whole(start: int, stop: int, resolution: int) -> tuple[int, int]:
+def whole_buckets(start: int, stop: int, resolution: int) -> tuple[int, int]:
     """Return the span widened to whole buckets."""
     step = resolution * SECOND
     return start // step * step, -(-stop // step) * step
 
 
-def next_question(start: int, reached: int, resolution: int) -> Question | None:
+def next_request(start: int, reached: int, resolution: int) -> PageRequest | None:
     """Return the page below `reached`, None where that is the start."""
     if reached <= start:
         return None
-    return Question(resolution, max(start, reached - PAGE * resolution * SECOND), reached)
+    return PageRequest(resolution, max(start, reached - PAGE_BUCKETS * resolution * SECOND), reached)
 
 
 def pages_of(start: int, stop: int, resolution: int) -> int:
     """Return how many pages a span takes."""
-    return -(-max(0, stop - start) // (PAGE * resolution * SECOND))
+    return -(-max(0, stop - start) // (PAGE_BUCKETS * resolution * SECOND))
 
 
-def final_until(at: int, resolution: int) -> int:
+def final_stop(at: int, resolution: int) -> int:
     """Return the end of the newest bucket that is final in an answer of this provider time."""
     step = resolution * SECOND
     return (at - round(CACHE_AGE[resolution].total_seconds()) * SECOND) // step * step
 
 
-def records_of(page: Page, asked: Question, asker: Asker) -> list[HistoryRecord]:
+def records_of(page: Page, asked: PageRequest, asker: PageOrigin) -> list[HistoryRecord]:
     """Return the page's candles, oldest first, each unbroken run of proven buckets followed by its span."""
     proven = proven_rows(page, asked)
     found: list[HistoryRecord] = []
@@ -86,9 +86,9 @@ def records_of(page: Page, asked: Question, asker: Asker) -> list[HistoryRecord]
     return found
 
 
-def proven_rows(page: Page, asked: Question) -> dict[int, Row]:
+def proven_rows(page: Page, asked: PageRequest) -> dict[int, Row]:
     """Return the rows that prove a bucket of the question, by their time in seconds."""
-    stop = min(asked.stop, final_until(page.at, asked.resolution))
+    stop = min(asked.stop, final_stop(page.at, asked.resolution))
     said: defaultdict[int, set[Row]] = defaultdict(set)
     for row in page.rows:
         if asked.start <= row.time * SECOND < stop and row.time % asked.resolution == 0:
@@ -96,7 +96,7 @@ def proven_rows(page: Page, asked: Question) -> dict[int, Row]:
     return {time: row for time, (row, *others) in said.items() if not others and is_sound(row)}
 
 
-def is_of(page: Page, asked: Question) -> bool:
+def answers(page: Page, asked: PageRequest) -> bool:
     """Tell whether any row answers the question at all; times of a broken cache are decades away."""
     return any(asked.start <= row.time * SECOND < asked.stop for row in page.rows)
 
@@ -121,7 +121,7 @@ def _runs(times: Iterable[int], resolution: int) -> Iterator[list[int]]:
         yield [time for _, time in run]
 
 
-def _candle(row: Row, asked: Question, asker: Asker) -> ProviderCandle:
+def _candle(row: Row, asked: PageRequest, asker: PageOrigin) -> ProviderCandle:
     return ProviderCandle(
         market=asker.market,
         request=asker.request,
@@ -136,7 +136,7 @@ def _candle(row: Row, asked: Question, asker: Asker) -> ProviderCandle:
     )
 
 
-def _span(rows: list[Row], candles: int, asked: Question, asker: Asker) -> ProviderSpan:
+def _span(rows: list[Row], candles: int, asked: PageRequest, asker: PageOrigin) -> ProviderSpan:
     return ProviderSpan(
         market=asker.market,
         request=asker.request,

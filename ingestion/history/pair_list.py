@@ -10,13 +10,13 @@ from django.conf import settings
 
 from datastore.reference import pairs
 from datastore.reference.provider import UNNAMED, current_provider
-from ingestion.history.provider_quota import Budget
-from ingestion.providers.cryptocompare.client import RestClient, beside
+from ingestion.history.provider_quota import ProviderQuota
+from ingestion.providers.cryptocompare.client import RestClient, call_in_thread
 from ingestion.providers.cryptocompare.rest import PairList, RateLimited, Trouble, Unavailable
 
 log = structlog.get_logger(__name__)
 
-LOOK_EVERY = 0.5  # seconds between two looks whether the answer is still wanted
+STOP_CHECK_INTERVAL_S = 0.5  # seconds between two looks whether the answer is still wanted
 
 
 def refresh_pairs(stop: Event) -> bool:
@@ -24,7 +24,7 @@ def refresh_pairs(stop: Event) -> bool:
 
     Gives up as soon as stop is set.
     """
-    budget = Budget()
+    budget = ProviderQuota()
     if wait := budget.take():
         return _failed(f"the rate budget is used up for {wait:.0f} s")
     client = RestClient(settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY)
@@ -40,10 +40,10 @@ def refresh_pairs(stop: Event) -> bool:
 
 
 def _answer(client: RestClient, stop: Event) -> PairList | Trouble:
-    call = beside(client.pairs)
+    call = call_in_thread(client.pairs)
     while not stop.is_set():
         with suppress(TimeoutError):
-            return call.result(timeout=LOOK_EVERY)
+            return call.result(timeout=STOP_CHECK_INTERVAL_S)
     return Unavailable("the job was stopped")
 
 

@@ -10,7 +10,7 @@ from ingestion.models import Producer
 ROLE = "producer-history"
 
 
-def make_pool() -> None:
+def ensure_pool() -> None:
     """Make the pool's rows that are missing or were retired."""
     names = {f"{ROLE}-{number}" for number in range(1, settings.PRODUCER_POOL + 1)}
     pool = Producer.objects.filter(name__in=names)
@@ -20,7 +20,7 @@ def make_pool() -> None:
     pool.exclude(retired_at=None).update(retired_at=None, owner="")
 
 
-def held_up() -> str | None:
+def blocking_error() -> str | None:
     """Return the error for which the pool waits for a person, None: it may work.
 
     One refused key is refused for all: the others need not try it too.

@@ -50,7 +50,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class QuotaLeft:
     """What a window still allows."""
 
     calls: int
@@ -67,7 +67,7 @@ def configured_windows() -> tuple[Window, ...]:
     )
 
 
-class Budget:
+class ProviderQuota:
     """The budget of one provider; every method may raise RedisError."""
 
     def __init__(self, name: str = "history", windows: tuple[Window, ...] | None = None) -> None:
@@ -88,11 +88,11 @@ class Budget:
         if client.pttl(self._pause) < millis:
             client.set(self._pause, "rate limited", px=millis)
 
-    def left(self) -> dict[str, Left]:
+    def remaining(self) -> dict[str, QuotaLeft]:
         """Return what each window still allows, by its name."""
         spans = [str(window.seconds) for window in self._windows]
         made = get_redis_connection("default").eval(_MADE, 1, self._calls, *spans)
         return {
-            window.name: Left(max(0, window.limit - calls), window.limit)
+            window.name: QuotaLeft(max(0, window.limit - calls), window.limit)
             for window, calls in zip(self._windows, made, strict=True)
         }

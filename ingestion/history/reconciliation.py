@@ -20,21 +20,21 @@ from datastore.reference.provider import not_ours
 from datastore.timeframes.intervals import SECOND, micros_of, moment
 from datastore.timeframes.timeframe import MINUTE
 from ingestion.history import pages
-from ingestion.history.pages import Question
-from ingestion.history.pool import held_up
-from ingestion.history.provider_quota import Budget
+from ingestion.history.pages import PageRequest
+from ingestion.history.pool import blocking_error
+from ingestion.history.provider_quota import ProviderQuota
 from ingestion.providers.cryptocompare.client import RestClient
-from ingestion.providers.cryptocompare.rest import Names, Outcome, Page, RateLimited, Refused, Row
+from ingestion.providers.cryptocompare.rest import Outcome, Page, ProviderNames, RateLimited, Refused, Row
 
 log = structlog.get_logger(__name__)
 
-SPARE = 0.25  # of every window; what is less is for history
-LONGEST_WAIT = 2.0  # seconds for a call of the budget
+RESERVED_SHARE = 0.25  # of every window; what is less is for history
+MAX_CALL_WAIT_S = 2.0  # seconds for a call of the budget
 
 
 def reconcile(stop: Event) -> None:
     """Compare one stretch of every kept market; ends early where the provider or its budget has nothing for us now."""
-    budget = Budget()
+    budget = ProviderQuota()
     client = RestClient(settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY)
     try:
         for market in feed_markets().order_by("id"):
@@ -46,33 +46,35 @@ def reconcile(stop: Event) -> None:
         client.close()
 
 
-def _reconcile(market: Market, client: RestClient, budget: Budget, stop: Event) -> str | None:
+def _reconcile(market: Market, client: RestClient, budget: ProviderQuota, stop: Event) -> str | None:
     """Compare one stretch; return why no other market should be tried now either."""
-    span = next_span(market, pages.PAGE)
+    span = next_span(market, pages.PAGE_BUCKETS)
     if span is None:
         return None
     if reason := _not_now(budget, stop):
         return reason
-    asked = Question(MINUTE, micros_of(span[0]), micros_of(span[1]))
-    names = Names(market.provider_exchange, market.provider_base, market.provider_quote)
+    asked = PageRequest(MINUTE, micros_of(span[0]), micros_of(span[1]))
+    names = ProviderNames(market.provider_exchange, market.provider_base, market.provider_quote)
     return _take(market, asked, client.candles(names, MINUTE, asked.last, asked.before), budget)
 
 
-def _not_now(budget: Budget, stop: Event) -> str | None:
+def _not_now(budget: ProviderQuota, stop: Event) -> str | None:
     """Take a call of the budget, or return why there is none for us."""
-    if held := held_up():
+    if held := blocking_error():
         return held
     try:
-        if any(left.calls <= left.limit * SPARE for name, left in budget.left().items() if name != "second"):
+        if any(
+            left.calls <= left.limit * RESERVED_SHARE for name, left in budget.remaining().items() if name != "second"
+        ):
             return "the rate budget is for history now"
-        if (wait := budget.take()) and wait <= LONGEST_WAIT and not stop.wait(wait):
+        if (wait := budget.take()) and wait <= MAX_CALL_WAIT_S and not stop.wait(wait):
             wait = budget.take()
     except RedisError as exc:
         return f"the cache does not answer: {exc}"
     return "the rate budget is used up" if wait else None
 
 
-def _take(market: Market, asked: Question, outcome: Outcome, budget: Budget) -> str | None:
+def _take(market: Market, asked: PageRequest, outcome: Outcome, budget: ProviderQuota) -> str | None:
     start, stop = moment(asked.start), moment(asked.stop)
     if isinstance(outcome, Page):
         return _compare(market, asked, outcome)
@@ -87,11 +89,11 @@ def _take(market: Market, asked: Question, outcome: Outcome, budget: Budget) -> 
     return outcome.reason
 
 
-def _compare(market: Market, asked: Question, page: Page) -> str | None:
+def _compare(market: Market, asked: PageRequest, page: Page) -> str | None:
     if known := not_ours(page.provider):
         return f"this database holds data of {known!r}, but {page.provider!r} answers"
-    final = replace(asked, stop=min(asked.stop, pages.final_until(page.at, MINUTE)))
-    if final.stop > final.start and pages.is_of(page, final):
+    final = replace(asked, stop=min(asked.stop, pages.final_stop(page.at, MINUTE)))
+    if final.stop > final.start and pages.answers(page, final):
         rows = pages.proven_rows(page, final)
         theirs = {time * SECOND: _figures(row) for time, row in rows.items()}
         compare(market, moment(final.start), moment(final.stop), theirs)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from django.conf import settings
 from redis.exceptions import RedisError
 
-from ingestion.history.provider_quota import Budget
+from ingestion.history.provider_quota import ProviderQuota
 from ingestion.providers.cryptocompare.client import RestClient
 from ingestion.providers.cryptocompare.rest import RateTold
 
 
-def calls_told() -> list[str]:
+def describe_calls_left() -> list[str]:
     """Return a line of each, for people; asking costs a call of the budget."""
     return [f"Calls left by our count: {_counted()}", f"Calls left by the provider's: {_told()}"]
 
 
 def _counted() -> str:
     try:
-        left = Budget().left()
+        left = ProviderQuota().remaining()
     except RedisError as exc:
         return f"not known, the cache does not answer ({exc})"
     return ", ".join(f"{window} {one.calls:,} of {one.limit:,}" for window, one in left.items())
@@ -27,7 +27,7 @@ def _told() -> str:
     if not settings.CRYPTOCOMPARE_REST_URL:
         return "not known, there is no provider: start Candlekeep first"
     try:
-        wait = Budget().take()
+        wait = ProviderQuota().take()
     except RedisError:
         wait = 0.0
     if wait:

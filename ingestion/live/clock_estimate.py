@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import deque
 
 SECOND = 1_000_000
-WINDOW = 600 * SECOND
+WINDOW_US = 600 * SECOND
 # A stamp this far ahead of the estimate is believed only when two later ones agree with it.
-SUSPICIOUS = 120 * SECOND
-AGREEING = 3
+SUSPICIOUS_LEAD_US = 120 * SECOND
+MIN_AGREEING_STAMPS = 3
 
 
 class ClockEstimate:
@@ -33,16 +33,16 @@ class ClockEstimate:
     def observe(self, stamp: int, database_now: int) -> bool:
         """Take a provider stamp received at this database time; False while it is not believed."""
         found = stamp - database_now
-        if found > self.offset + SUSPICIOUS and not self._confirmed(found):
+        if found > self.offset + SUSPICIOUS_LEAD_US and not self._confirmed(found):
             return False
         self._remember(found, database_now)
         return True
 
     def _confirmed(self, found: int) -> bool:
-        if self._suspects and abs(found - self._suspects[-1]) > SUSPICIOUS:
+        if self._suspects and abs(found - self._suspects[-1]) > SUSPICIOUS_LEAD_US:
             self._suspects.clear()
         self._suspects.append(found)
-        return len(self._suspects) >= AGREEING
+        return len(self._suspects) >= MIN_AGREEING_STAMPS
 
     def _remember(self, found: int, database_now: int) -> None:
         self._suspects.clear()
@@ -50,7 +50,7 @@ class ClockEstimate:
         while self._recent and self._recent[-1][1] <= found:
             self._recent.pop()
         self._recent.append((database_now, found))
-        while self._recent[0][0] < database_now - WINDOW:
+        while self._recent[0][0] < database_now - WINDOW_US:
             self._recent.popleft()
         self.offset = self._recent[0][1]
         self.measured = True

@@ -7,7 +7,7 @@ missing trade ends the market's span.
 
 from __future__ import annotations
 
-from ingestion.live.clock_estimate import SECOND, SUSPICIOUS, ClockEstimate
+from ingestion.live.clock_estimate import SECOND, SUSPICIOUS_LEAD_US, ClockEstimate
 from ingestion.live.market_feed import MarketFeed, Rejected
 from ingestion.providers.cryptocompare.stream import (
     Garbage,
@@ -22,9 +22,9 @@ from streaming.records import LiveRecord
 
 MINUTE = 60 * SECOND
 # A trade may be stamped a little ahead of our estimate of the provider's clock, not more.
-FUTURE = 60 * SECOND
-REFUSED = "the provider refuses the subscription"
-TOO_OLD = "older than the trades we keep"
+MAX_LEAD_US = 60 * SECOND
+REFUSED_REASON = "the provider refuses the subscription"
+TOO_OLD_REASON = "older than the trades we keep"
 
 
 class FrameIntake:
@@ -128,7 +128,7 @@ class FrameIntake:
         if stamp is None or not self._clock.observe(stamp, database_at):
             return
         self.newest = max(self.newest, stamp)
-        if self._clock.offset > before + SUSPICIOUS:
+        if self._clock.offset > before + SUSPICIOUS_LEAD_US:
             self._begin_later(self._clock.now(database_at))
 
     def _begin_later(self, now: int) -> None:
@@ -143,7 +143,7 @@ class FrameIntake:
         if market is None:
             if seen.sub.lower() not in self._leaving:
                 self.rejected.append(Rejected(None, f"unknown market {seen.sub}", raw))
-        elif seen.ts > now + FUTURE:
+        elif seen.ts > now + MAX_LEAD_US:
             self._reject(market, f"{(seen.ts - now) / SECOND:.0f} s ahead of the provider's clock", raw, now)
         elif seen.ts < now - self._retention:
             self._too_old(market, seen.ts, raw, now)
@@ -158,10 +158,10 @@ class FrameIntake:
         if not market.subscribed:
             self.too_old += 1
             return
-        self.rejected.append(Rejected(market.market, TOO_OLD, raw))
+        self.rejected.append(Rejected(market.market, TOO_OLD_REASON, raw))
         # Ours to claim next, so it is no late trade: the clock by which it is old must be wrong.
         if market.start is not None and ts >= (market.stop or market.start):
-            self._end(market, f"a trade was refused: {TOO_OLD}", now)
+            self._end(market, f"a trade was refused: {TOO_OLD_REASON}", now)
 
     def _reject(self, market: MarketFeed, reason: str, raw: bytes, now: int) -> None:
         self.rejected.append(Rejected(market.market, reason, raw))
@@ -188,7 +188,7 @@ class FrameIntake:
             self.refusal = event
             return
         self._numbers[market.market] = market.n
-        self.rejected.append(Rejected(market.market, f"{REFUSED}: {event.reason}", raw))
+        self.rejected.append(Rejected(market.market, f"{REFUSED_REASON}: {event.reason}", raw))
         self.refused.append((market.market, event))
 
     def _unsubscribed(self, event: Unsubscribed) -> None:

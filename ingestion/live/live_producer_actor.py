@@ -23,9 +23,9 @@ from ingestion.live.market_feed import Rejected
 from ingestion.live.metrics import count_trades
 from ingestion.live.publish_buffer import PublishBuffer
 from ingestion.live.socket_reader import SocketLost
-from ingestion.live.subscriptions import NOTHING, look
+from ingestion.live.subscriptions import NO_SUBSCRIPTIONS, read_subscriptions
 from ingestion.live.timekeeping import Timekeeper
-from ingestion.live.topic_acks import answer
+from ingestion.live.topic_acks import write_topic_acks
 from ingestion.models import Producer, Target
 from streaming.broker import Publisher
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Watermark, encode
@@ -33,13 +33,13 @@ from streaming.topics import TICK_DATA
 
 log = structlog.get_logger(__name__)
 
-CYCLE = 0.1  # seconds that a turn waits for frames at the most
-LINGER = 0.02  # seconds that frames may gather, so that a busy feed costs per batch
-FRAMES = 5_000  # per turn
+FRAME_WAIT_S = 0.1  # seconds that a turn waits for frames at the most
+LINGER_S = 0.02  # seconds that frames may gather, so that a busy feed costs per batch
+MAX_FRAMES_PER_TURN = 5_000  # per turn
 # "Always wait at least 5 seconds to reconnect" (CryptoCompare's websocket documentation).
-RECONNECT, RECONNECT_MOST = 5.0, 60.0
-LASTING = (400, 401, 403)
-LOOK_EVERY = 0.5  # seconds between two looks at what is followed and routed
+RECONNECT_DELAY_S, MAX_RECONNECT_DELAY_S = 5.0, 60.0
+LASTING_STATUSES = (400, 401, 403)
+REFRESH_INTERVAL_S = 0.5  # seconds between two looks at what is followed and routed
 
 
 class LiveProducer:
@@ -57,11 +57,11 @@ class LiveProducer:
         self._connection: MarketConnection | None = None
         self._outbox = PublishBuffer()
         self._time = Timekeeper(monotonic)
-        self._wanted = NOTHING
+        self._wanted = NO_SUBSCRIPTIONS
         self._look_at = 0.0
         self._acknowledged: dict[str, Acknowledged] = {}  # by feed, since the last beat
         self._connect_at = 0.0
-        self._wait = RECONNECT
+        self._wait = RECONNECT_DELAY_S
         self._apart = ""  # why there is no connection
 
     def open(self, session: ActorSession) -> None:
@@ -84,10 +84,10 @@ class LiveProducer:
         line = self._connection
         if line is None:
             return self._connect_when_due()
-        arrivals = line.wait(CYCLE, FRAMES)
-        if 0 < len(arrivals) < FRAMES:
-            self._session.stop.wait(LINGER)
-            arrivals += line.wait(0, FRAMES - len(arrivals))
+        arrivals = line.wait(FRAME_WAIT_S, MAX_FRAMES_PER_TURN)
+        if 0 < len(arrivals) < MAX_FRAMES_PER_TURN:
+            self._session.stop.wait(LINGER_S)
+            arrivals += line.wait(0, MAX_FRAMES_PER_TURN - len(arrivals))
         line.read(arrivals)
         self._publish()
         self._time.save_if_moved()
@@ -114,20 +114,20 @@ class LiveProducer:
 
     def _say_goodbye(self) -> None:
         if self._connection is not None:
-            self._connection.finish(FRAMES, "the producer was stopped")
+            self._connection.finish(MAX_FRAMES_PER_TURN, "the producer was stopped")
             self._publish()  # saves first: where another process took over, that raises and nothing is published
 
     # --- what is wanted ---
 
     def _look(self) -> None:
         """Follow and route what the rows ask for, and answer in them what has become of it."""
-        self._look_at = self._monotonic() + LOOK_EVERY
-        self._wanted = look(self._outbox.given_up)
+        self._look_at = self._monotonic() + REFRESH_INTERVAL_S
+        self._wanted = read_subscriptions(self._outbox.given_up)
         if self._connection is not None:
             self._connection.follow(self._wanted)
             self._gather(self._connection)
         held = self._connection.topics() if self._connection is not None else ()
-        answer(self._wanted.topics, self._outbox, held, self._session)
+        write_topic_acks(self._wanted.topics, self._outbox, held, self._session)
 
     # --- the socket ---
 
@@ -136,7 +136,7 @@ class LiveProducer:
             self._session.waiting(self._apart)
         due = self._connect_at - self._monotonic()
         if due > 0:
-            self._session.stop.wait(min(due, CYCLE))
+            self._session.stop.wait(min(due, FRAME_WAIT_S))
             return False
         if not self._wanted.channels:
             self._apart = "a market to follow: set MARKETS or add one"
@@ -150,14 +150,14 @@ class LiveProducer:
 
     def _lose(self, line: MarketConnection, lost: SocketLost) -> None:
         """Let the connection go: waiting where the feed had spoken, a failed fetch where it had not."""
-        self._wait = RECONNECT if line.has_spoken else min(self._wait * 2, RECONNECT_MOST)
+        self._wait = RECONNECT_DELAY_S if line.has_spoken else min(self._wait * 2, MAX_RECONNECT_DELAY_S)
         self._connect_at = self._monotonic() + self._wait
         reason = without_secrets(lost.reason)
         self._apart = f"the provider: {reason}"
         self._drop()
         log.warning("feed lost", reason=reason, reconnect_in=self._wait)
         if self._session.actor.state == Producer.State.FETCHING_DATA:
-            raise LastingFault(lost.reason) if lost.code in LASTING else FeedFault(lost.reason)
+            raise LastingFault(lost.reason) if lost.code in LASTING_STATUSES else FeedFault(lost.reason)
         self._session.waiting(self._apart)
 
     def _drop(self) -> None:
@@ -173,17 +173,17 @@ class LiveProducer:
             self._gather(self._connection)
         if self._publisher is None:
             return
-        if answers := self._outbox.waits():
+        if answers := self._outbox.has_unsent():
             with self._cycle(Target.FIXED):
                 self._outbox.publish_fixed(self._publisher)
         self._bury_refused()
-        if self._outbox.dynamic():
+        if self._outbox.unsent_dynamic_topics():
             with self._cycle(Target.DYNAMIC):
                 self._publish_dynamic(self._publisher, answers)
 
     def _publish_dynamic(self, publisher: Publisher, answers: bool) -> None:
         known = set(self._outbox.given_up)
-        self._outbox.publish_dynamic(publisher, answers=answers)
+        self._outbox.publish_dynamic(publisher, broker_answers=answers)
         if faults := {topic: reason for topic, reason in self._outbox.given_up.items() if topic not in known}:
             self._look_at = 0.0  # the rows are told at once
             raise RouteFault("; ".join(f"{topic}: {reason}" for topic, reason in faults.items()))

@@ -9,10 +9,10 @@ import structlog
 from django.conf import settings
 
 from ingestion.live.clock_estimate import SECOND
-from ingestion.live.frame_intake import REFUSED, FrameIntake
+from ingestion.live.frame_intake import REFUSED_REASON, FrameIntake
 from ingestion.live.market_feed import Rejected
 from ingestion.live.socket_reader import Arrival, Connected, Frame, SocketLost, SocketReader
-from ingestion.live.subscriptions import Wanted, change_of
+from ingestion.live.subscriptions import Subscriptions, channel_change
 from ingestion.live.timekeeping import Timekeeper
 from ingestion.live.topic_router import TopicRouter
 from ingestion.providers.cryptocompare import stream as provider
@@ -21,7 +21,7 @@ from streaming.topics import TICK_DATA
 
 log = structlog.get_logger(__name__)
 
-STALLED = 70.0  # local seconds without any frame: two heartbeats of 30 s have been missed
+STALLED_AFTER_S = 70.0  # local seconds without any frame: two heartbeats of 30 s have been missed
 # The streamer's refusals as HTTP's: 500 is its word for a request that it does not understand.
 STATUS = {provider.UNAUTHORIZED: 401, provider.LIMITED: 429, provider.PROBLEM: 400}
 
@@ -29,7 +29,7 @@ STATUS = {provider.UNAUTHORIZED: 401, provider.LIMITED: 429, provider.PROBLEM: 4
 class MarketConnection:
     """Own one socket, from its opening until it is lost; `lost` says how that came."""
 
-    def __init__(self, wanted: Wanted, time: Timekeeper) -> None:
+    def __init__(self, wanted: Subscriptions, time: Timekeeper) -> None:
         """Connect in the background and subscribe to what is wanted."""
         self.name = uuid.uuid4().hex[:16]
         self.lost: SocketLost | None = None
@@ -54,12 +54,12 @@ class MarketConnection:
 
     def home_of(self, market: str | None) -> str:
         """Return the topic to name where something of a market was refused."""
-        topics = sorted(topic for of, topic in self._wanted.ways if of == market)
+        topics = sorted(topic for of, topic in self._wanted.routes if of == market)
         return TICK_DATA.name if TICK_DATA.name in topics or not topics else topics[0]
 
     def topics(self) -> set[str]:
         """Return the topics that get anything."""
-        return {topic for _, topic in self._routes.held}
+        return {topic for _, topic in self._routes.route_keys}
 
     def markets_of(self, topic: str) -> list[str]:
         """Return the markets whose records go to a topic."""
@@ -120,7 +120,7 @@ class MarketConnection:
         for symbol in self._channels.values():
             self._begin_routes(symbol)
         feed = f"{TICK_DATA.name}/{self.name}"
-        log.info("feed connected", feed=feed, markets=len(self._channels), routes=len(self._routes.held))
+        log.info("feed connected", feed=feed, markets=len(self._channels), routes=len(self._routes.route_keys))
         return FrameIntake(
             feed,
             self._channels,
@@ -132,13 +132,17 @@ class MarketConnection:
 
     def _begin_routes(self, symbol: str) -> None:
         """Carry a market to where it is wanted, from its subscription on."""
-        for market, topic in self._wanted.ways:
+        for market, topic in self._wanted.routes:
             if market == symbol:
                 self._routes.begin(market, topic)
 
     def _stalled(self) -> SocketLost | None:
         now = self._time.monotonic()
-        return SocketLost(now, f"no frame for {STALLED:.0f} s") if now - self._reader.last_arrival >= STALLED else None
+        return (
+            SocketLost(now, f"no frame for {STALLED_AFTER_S:.0f} s")
+            if now - self._reader.last_arrival >= STALLED_AFTER_S
+            else None
+        )
 
     def _note_refused(self, intake: FrameIntake) -> None:
         """End the routes of refused markets; one that is followed is a refusal of the connection if it was the last."""
@@ -148,18 +152,18 @@ class MarketConnection:
             for topic in self._routes.topics_of(symbol):
                 self._routes.end(symbol, topic, refusal.reason)
                 if topic != TICK_DATA.name:
-                    self.refused[topic] = f"{REFUSED}: {refusal.reason}"
+                    self.refused[topic] = f"{REFUSED_REASON}: {refusal.reason}"
         intake.refused.clear()
 
     # --- what it is to carry ---
 
-    def follow(self, wanted: Wanted) -> None:
+    def follow(self, wanted: Subscriptions) -> None:
         """Join and leave channels and routes; the connection stays, and so do other spans."""
         self._wanted = wanted
         if self._intake is None:
             return
         self._hand_on(self._intake)  # what was received before is carried by the routes that were there
-        for market, topic in self._routes.held - wanted.ways:
+        for market, topic in self._routes.route_keys - wanted.routes:
             self._routes.end(market, topic, "no longer followed" if topic == TICK_DATA.name else "the stream has ended")
         if self.lost is None:
             self._change_channels(self._intake)
@@ -167,7 +171,7 @@ class MarketConnection:
 
     def _change_channels(self, intake: FrameIntake) -> None:
         self._retry_refused(intake)
-        change = change_of(self._channels, self._wanted.channels)
+        change = channel_change(self._channels, self._wanted.channels)
         left = [sub for sub in change.leave if self._leave(intake, sub)]
         now = self._time.database_time()
         joined = [sub for sub, symbol in change.join.items() if intake.add(sub, symbol, now)]
@@ -188,7 +192,7 @@ class MarketConnection:
 
     def _retry_refused(self, intake: FrameIntake) -> None:
         """Let go of refused channels that a new stream asks for: they are worth another try."""
-        asked = {market for market, topic in self._wanted.ways - self._routes.held if topic != TICK_DATA.name}
+        asked = {market for market, topic in self._wanted.routes - self._routes.route_keys if topic != TICK_DATA.name}
         self._channels = {
             sub: symbol for sub, symbol in self._channels.items() if symbol not in asked or intake.holds(sub)
         }
@@ -200,7 +204,7 @@ class MarketConnection:
     def _open_routes(self, intake: FrameIntake) -> None:
         """Begin what is wanted of markets that are subscribed to already; the others' turn comes when they are."""
         now, channels = self._time.database_time(), self._wanted.channel_of
-        for market, topic in sorted(self._wanted.ways - self._routes.held):
+        for market, topic in sorted(self._wanted.routes - self._routes.route_keys):
             start = intake.opening(channels[market], now)
             if start is not None:
                 self._routes.begin(market, topic, start)

@@ -10,7 +10,7 @@ from streaming.records import FeedClosed, FeedOpened, Replayed, Trade, Watermark
 
 # The provider replays 20 trades; the names of very many would not fit into one record. The oldest are enough: an
 # earlier connection brought one of them, or the replay does not reach back.
-LONGEST_REPLAY = 5_000
+MAX_REPLAYED_TRADES = 5_000
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class MarketFeed:
         )
 
     def _replay(self, seen: TradeSeen) -> None:
-        if len(self.replayed) < LONGEST_REPLAY:
+        if len(self.replayed) < MAX_REPLAYED_TRADES:
             self.replayed.append(Replayed(seen.ts, seen.id, seen.ccseq))
         elif self.replayed[0].seq is not None:
             # Numbers that nobody can follow to the replay's end prove nothing; the names still do.

@@ -14,9 +14,9 @@ from streaming.records import FeedOpened, LiveRecord, encode
 from streaming.topics import TICK_DATA
 
 # Of all dynamic topics together, as many as the reader's queue holds by default.
-MOST_UNSENT = 200_000
+MAX_UNSENT_RECORDS = 200_000
 # A topic that takes nothing so many times in a row, while the fixed one does, is given up.
-PATIENCE = 5
+MAX_FAILURES = 5
 
 
 class PublishBuffer:
@@ -36,15 +36,15 @@ class PublishBuffer:
             if topic in self.given_up:
                 continue
             self._unsent.setdefault(topic, []).extend(records)
-        while sum(counts := [len(self._unsent[topic]) for topic in self.dynamic()]) > MOST_UNSENT:
-            topic = self.dynamic()[counts.index(max(counts))]
+        while sum(counts := [len(self._unsent[topic]) for topic in self.unsent_dynamic_topics()]) > MAX_UNSENT_RECORDS:
+            topic = self.unsent_dynamic_topics()[counts.index(max(counts))]
             self.give_up(topic, f"the broker did not take {max(counts):,} records")
 
-    def waits(self, topic: str = TICK_DATA.name) -> bool:
+    def has_unsent(self, topic: str = TICK_DATA.name) -> bool:
         """Tell whether a topic has records that were not acknowledged."""
         return topic in self._unsent
 
-    def dynamic(self) -> list[str]:
+    def unsent_dynamic_topics(self) -> list[str]:
         """Return the dynamic topics that have such records."""
         return [topic for topic in self._unsent if topic != TICK_DATA.name]
 
@@ -60,24 +60,24 @@ class PublishBuffer:
         A record that the broker refuses for good is set aside: it must not stop the others, and its consumer sees by
         the numbers that it is missing.
         """
-        while self.waits():
+        while self.has_unsent():
             try:
                 self._publish(publisher, TICK_DATA.name)
             except BadRecord as exc:
                 if exc.index is None:
                     raise
 
-    def publish_dynamic(self, publisher: Publisher, *, answers: bool) -> None:
+    def publish_dynamic(self, publisher: Publisher, *, broker_answers: bool) -> None:
         """Publish what waits for dynamic topics. Raises StreamUnavailable, then the rest waits.
 
-        answers: the broker took records of the fixed topic just now, so a topic that it does not take is to blame.
+        broker_answers: the broker took records of the fixed topic just now, so a topic that fails is to blame.
         """
-        for topic in self.dynamic():
+        for topic in self.unsent_dynamic_topics():
             try:
                 self._publish(publisher, topic)
                 self._failures.pop(topic, None)
             except StreamUnavailable as exc:
-                if not (answers and self._is_hopeless(topic, str(exc))):
+                if not (broker_answers and self._is_hopeless(topic, str(exc))):
                     raise
             except (StreamError, ValueError) as exc:
                 self.give_up(topic, str(exc))
@@ -117,6 +117,6 @@ class PublishBuffer:
 
     def _is_hopeless(self, topic: str, reason: str) -> bool:
         self._failures[topic] = failures = self._failures.get(topic, 0) + 1
-        if failures >= PATIENCE:
+        if failures >= MAX_FAILURES:
             self.give_up(topic, f"the broker takes nothing for this topic alone: {reason}")
-        return failures >= PATIENCE
+        return failures >= MAX_FAILURES

@@ -7,7 +7,7 @@ little later than its successor; one that stays away is a trade we never receive
 from __future__ import annotations
 
 # Beyond this a jump is counted as one loss instead of being watched number by number.
-WATCHED = 10_000
+MAX_WATCHED_NUMBERS = 10_000
 
 
 class SequenceCheck:
@@ -22,7 +22,7 @@ class SequenceCheck:
     def note(self, number: int, stamp: int) -> None:
         """Take a number, received when the newest stamp was this."""
         highest = self._highest
-        if highest is not None and highest - WATCHED < number <= highest:
+        if highest is not None and highest - MAX_WATCHED_NUMBERS < number <= highest:
             self._missing.pop(number, None)
             return
         if highest is not None and number <= highest:
@@ -32,7 +32,7 @@ class SequenceCheck:
         self._highest, self._stamp = number, stamp
 
     def _miss(self, first: int, after: int, stamp: int) -> None:
-        if after - first > WATCHED:
+        if after - first > MAX_WATCHED_NUMBERS:
             self._lost += after - first
         else:
             self._missing.update(dict.fromkeys(range(first, after), (stamp, self._stamp)))

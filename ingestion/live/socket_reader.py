@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import websocket
 
-CONNECT_TIMEOUT = 10.0
+CONNECT_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class SocketReader:
     def _read(self) -> None:
         self._socket = websocket.create_connection(
             self._url,
-            timeout=CONNECT_TIMEOUT,
+            timeout=CONNECT_TIMEOUT_S,
             header=self._header,
             enable_multithread=True,
             skip_utf8_validation=True,

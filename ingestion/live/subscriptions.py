@@ -11,9 +11,9 @@ from ingestion.providers.cryptocompare.stream import subscription
 from streaming.topics import TICK_DATA
 
 State = DynamicTopic.State
-SHOWN = (*DynamicTopic.ROUTED, State.RETIRING)
+SHOWN_STATES = (*DynamicTopic.ROUTED, State.RETIRING)
 _CHANNEL = ("provider_exchange", "provider_base", "provider_quote")
-Way = tuple[str, str]  # (market's symbol, topic)
+RouteKey = tuple[str, str]  # (market's symbol, topic)
 
 
 class TopicRow(NamedTuple):
@@ -35,11 +35,11 @@ class TopicRow(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Subscriptions:
     """What is to be carried where."""
 
     channels: dict[str, str]  # the provider's channel -> symbol, of all that is followed or routed
-    ways: frozenset[Way]
+    routes: frozenset[RouteKey]
     topics: tuple[TopicRow, ...]
 
     @property
@@ -48,10 +48,10 @@ class Wanted:
         return {symbol: channel for channel, symbol in self.channels.items()}
 
 
-NOTHING = Wanted({}, frozenset(), ())
+NO_SUBSCRIPTIONS = Subscriptions({}, frozenset(), ())
 
 
-def look(given_up: Container[str] = ()) -> Wanted:
+def read_subscriptions(given_up: Container[str] = ()) -> Subscriptions:
     """Return what is wanted now; topics that were given up are routed no more, whatever their rows say."""
     topics = _topic_rows()
     routed = [row for row in topics if row.is_routed and row.name not in given_up]
@@ -59,7 +59,7 @@ def look(given_up: Container[str] = ()) -> Wanted:
         subscription(*channel): symbol
         for symbol, *channel in Market.objects.filter(followed=True).values_list("symbol", *_CHANNEL)
     }
-    return Wanted(
+    return Subscriptions(
         followed | {row.channel: row.symbol for row in routed},
         frozenset((symbol, TICK_DATA.name) for symbol in followed.values())
         | {(row.symbol, row.name) for row in routed},
@@ -68,7 +68,7 @@ def look(given_up: Container[str] = ()) -> Wanted:
 
 
 def _topic_rows() -> tuple[TopicRow, ...]:
-    rows = DynamicTopic.objects.filter(state__in=SHOWN).order_by("id")
+    rows = DynamicTopic.objects.filter(state__in=SHOWN_STATES).order_by("id")
     times = ("route_error", "routed_at", "route_ended_at")
     market = ("market__symbol", *(f"market__{name}" for name in _CHANNEL))
     return tuple(
@@ -82,19 +82,19 @@ def _topic_rows() -> tuple[TopicRow, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ChannelChange:
     """Channels to leave, channels to join with their markets' symbols."""
 
     leave: list[str]
     join: dict[str, str]
 
 
-def change_of(held: dict[str, str], wanted: dict[str, str]) -> Change:
+def channel_change(held: dict[str, str], wanted: dict[str, str]) -> ChannelChange:
     """Return what is to be changed of the channels that are held."""
     # A name that only its capitals tell from one that is held is the same channel, unless that one was refused: then
     # it is worth another try.
     still = {sub.lower() for sub in wanted}
-    return Change(
+    return ChannelChange(
         [sub for sub in held if sub.lower() not in still],
         {sub: symbol for sub, symbol in wanted.items() if sub not in held},
     )

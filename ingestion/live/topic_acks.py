@@ -19,7 +19,9 @@ from ingestion.live.subscriptions import State, TopicRow
 log = structlog.get_logger(__name__)
 
 
-def answer(rows: Sequence[TopicRow], outbox: PublishBuffer, held: Container[str], session: ActorSession) -> None:
+def write_topic_acks(
+    rows: Sequence[TopicRow], outbox: PublishBuffer, held: Container[str], session: ActorSession
+) -> None:
     """Write which topics were given up, which are published to, and which routes have ended. Raises Fenced.
 
     rows: as they were read just now; held: the topics that have a route.
@@ -29,7 +31,7 @@ def answer(rows: Sequence[TopicRow], outbox: PublishBuffer, held: Container[str]
             _write(row, session, DynamicTopic.ROUTED, route_error=reason)
         elif row.state == State.NOTIFYING and not row.routed and row.name in outbox.opened:
             _write(row, session, [State.NOTIFYING], routed_at=Now(), producer=session.name)
-        elif row.state == State.RETIRING and not row.ended and row.name not in held and not outbox.waits(row.name):
+        elif row.state == State.RETIRING and not row.ended and row.name not in held and not outbox.has_unsent(row.name):
             _write(row, session, [State.RETIRING], route_ended_at=Now())
     outbox.given_up.clear()
     outbox.opened.intersection_update(row.name for row in rows)

@@ -79,7 +79,7 @@ class TopicRouter:
         self._made: defaultdict[str, list[LiveRecord]] = defaultdict(list)
 
     @property
-    def held(self) -> set[tuple[str, str]]:
+    def route_keys(self) -> set[tuple[str, str]]:
         """Return (market, topic) of every route."""
         return {(market, topic) for market, routes in self._routes.items() for topic in routes}
 

@@ -27,8 +27,8 @@ from streaming.errors import StreamError
 
 log = structlog.get_logger(__name__)
 
-USED = "the name was used before"
-LATE = "the topic was given up before it was made"
+NAME_USED_REASON = "the name was used before"
+GIVEN_UP_REASON = "the topic was given up before it was made"
 
 
 def create(topic_id: int, stop: Event) -> None:
@@ -99,7 +99,7 @@ class TopicProducer:
         except StreamError as exc:
             raise self._failed(reason_of(exc)) from exc
         if not self._made:
-            raise self._failed(USED)
+            raise self._failed(NAME_USED_REASON)
 
     def _note(self, name: str) -> bool:
         """Write that the topic is there, with the transition; False where nobody waits for it any more."""
@@ -113,7 +113,7 @@ class TopicProducer:
 
     def _take_back(self, admin: TopicAdmin, name: str) -> None:
         admin.delete_topic(name)
-        raise RouteFault(LATE)
+        raise RouteFault(GIVEN_UP_REASON)
 
     def _failed(self, reason: str) -> RouteFault:
         _waiting(self._id).update(create_error=reason)

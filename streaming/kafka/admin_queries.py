@@ -13,14 +13,14 @@ from kafka.admin import OffsetSpec
 from kafka.structs import OffsetAndMetadata
 
 from streaming.errors import TopicMissing
-from streaming.kafka.connection import TROUBLE, KafkaConnection, close, fate
+from streaming.kafka.connection import CLIENT_ERRORS, KafkaConnection, close_quietly, stream_error
 
 T = TypeVar("T")
-SETTLED_WITHIN = 1.0  # seconds that a broker may take to know who leads what
-NO_SUCH_TOPIC = library.UnknownTopicOrPartitionError.errno
+SETTLE_TIMEOUT_S = 1.0  # seconds that a broker may take to know who leads what
+UNKNOWN_TOPIC_CODE = library.UnknownTopicOrPartitionError.errno
 
 
-class Topic(NamedTuple):
+class ClusterTopic(NamedTuple):
     """A topic as the cluster has it: a name that is used again is another topic."""
 
     id: Any
@@ -31,29 +31,29 @@ class AdminQueries:
     """A connection for questions, made at the first one, and anew at the first one after a failure."""
 
     def __init__(self, link: KafkaConnection) -> None:
-        self._link = link
+        self._connection = link
         self._client: Any = None
 
     def ask(self, question: Callable[[Any], T]) -> T:
         """Return the client's answer. Raises StreamError."""
-        deadline = time.monotonic() + SETTLED_WITHIN
+        deadline = time.monotonic() + SETTLE_TIMEOUT_S
         while True:
             try:
-                self._client = self._client or self._link.admin()
+                self._client = self._client or self._connection.admin()
                 return question(self._client)
-            except TROUBLE as exc:
+            except CLIENT_ERRORS as exc:
                 self.close()  # it may know wrong leaders and coordinators
                 if not _is_settling(exc) or time.monotonic() > deadline:
-                    raise fate(exc) from exc
+                    raise stream_error(exc) from exc
             threading.Event().wait(0.1)
 
-    def found(self, names: Iterable[str]) -> dict[str, Topic]:
+    def found(self, names: Iterable[str]) -> dict[str, ClusterTopic]:
         """Return those of these topics that exist."""
         asked = list(names)
         rows = self.ask(lambda client: client.describe_topics(asked))
-        return {row["name"]: _topic(row) for row in rows if row["error_code"] != NO_SUCH_TOPIC}
+        return {row["name"]: _topic(row) for row in rows if row["error_code"] != UNKNOWN_TOPIC_CODE}
 
-    def topics(self, names: Mapping[str, str]) -> dict[str, Topic]:
+    def topics(self, names: Mapping[str, str]) -> dict[str, ClusterTopic]:
         """Return these topics, given as ours by the cluster's names. Raises TopicMissing."""
         found = self.found(names)
         for name, ours in names.items():
@@ -84,19 +84,19 @@ class AdminQueries:
 
     def commit(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
         """Commit for a group that has no members. Raises GroupLost where it has some: they commit for themselves."""
-        wanted = {partition: at(offset) for partition, offset in offsets.items()}
+        wanted = {partition: committable(offset) for partition, offset in offsets.items()}
         answer = self.ask(lambda client: client.alter_group_offsets(group, wanted)) if wanted else {}
         for error in answer.values():
             if error is not library.NoError:
-                raise fate(error(group))
+                raise stream_error(error(group))
 
     def close(self) -> None:
         """Give the connection back; a later question makes it again."""
         client, self._client = self._client, None
-        close(client)
+        close_quietly(client)
 
 
-def at(offset: int) -> Any:
+def committable(offset: int) -> Any:
     """Return an offset as it is committed."""
     return OffsetAndMetadata(offset, "", -1)
 
@@ -107,6 +107,6 @@ def _is_settling(exc: BaseException) -> bool:
     return answered and not isinstance(exc, library.UnknownTopicOrPartitionError | library.RequestTimedOutError)
 
 
-def _topic(row: Mapping[str, Any]) -> Topic:
+def _topic(row: Mapping[str, Any]) -> ClusterTopic:
     partitions = (TopicPartition(row["name"], part["partition_index"]) for part in row["partitions"])
-    return Topic(row.get("topic_id"), frozenset(partitions))
+    return ClusterTopic(row.get("topic_id"), frozenset(partitions))

@@ -18,23 +18,23 @@ from kafka.net.selector import NetworkSelector
 
 from streaming.errors import GroupLost, StreamError, StreamUnavailable, TopicMissing
 from streaming.kafka_settings import KafkaAccess, describe_servers, kafka_servers
-from streaming.topics import legal
+from streaming.topics import checked_name
 
 # One refused connection is four lines of it, and an outage two hundred; what matters is raised, and logged by us.
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 # On a cluster that others use too, ours are told by this; a dot is no part of our own names.
-PREFIX = "candlekeep."
-CONNECT_WITHIN = 1500  # milliseconds
-ANSWER_WITHIN = 1500  # milliseconds; with the time that a publish or poll takes before, less than five seconds
-READ_WITHIN = 5000  # milliseconds of one fetch, which may itself wait for records
-SESSION = 10_000  # milliseconds; a member that is killed holds its partitions so long
-HEARTBEAT = 1000  # milliseconds; a member learns so late that another has come or gone
-TURN_WITHIN = 60_000  # milliseconds between two polls, after which a member is taken for stuck
-RECORD_BYTES = 1_048_588  # Kafka's own default: a batch of one record of RECORD_LIMIT fits twice
+TOPIC_PREFIX = "candlekeep."
+CONNECT_TIMEOUT_MS = 1500  # milliseconds
+ANSWER_TIMEOUT_MS = 1500  # milliseconds; with the time that a publish or poll takes before, less than five seconds
+FETCH_TIMEOUT_MS = 5000  # milliseconds of one fetch, which may itself wait for records
+SESSION_TIMEOUT_MS = 10_000  # milliseconds; a member that is killed holds its partitions so long
+HEARTBEAT_INTERVAL_MS = 1000  # milliseconds; a member learns so late that another has come or gone
+MAX_POLL_INTERVAL_MS = 60_000  # milliseconds between two polls, after which a member is taken for stuck
+MAX_MESSAGE_BYTES = 1_048_588  # Kafka's own default: a batch of one record of RECORD_LIMIT fits twice
 
 # What the library raises: its own, the socket's, and RuntimeError where a client is being closed.
-TROUBLE = (library.KafkaError, OSError, RuntimeError)
+CLIENT_ERRORS = (library.KafkaError, OSError, RuntimeError)
 _LOST_GROUP = (
     library.CommitFailedError,
     library.FencedInstanceIdError,
@@ -56,7 +56,7 @@ _WRONG_REQUEST = (
 
 def wire_name(topic: str) -> str:
     """Return what the cluster calls a topic of ours."""
-    return PREFIX + legal(topic)
+    return TOPIC_PREFIX + checked_name(topic)
 
 
 def group_id(group: str, topics: Iterable[str]) -> str:
@@ -68,13 +68,13 @@ def group_id(group: str, topics: Iterable[str]) -> str:
     return f"{group}.{'+'.join(sorted(topics))}"
 
 
-def fate(exc: BaseException) -> StreamError:
+def stream_error(exc: BaseException) -> StreamError:
     """Return what an error of the library means to us.
 
     A wrong password or a missing right counts as "not now": only the operator can mend it, and when it is mended
     there should be nothing to reset here.
     """
-    text = reason_of(exc)
+    text = error_text(exc)
     if isinstance(exc, _LOST_GROUP):
         return GroupLost(text)
     if isinstance(exc, _MISSING_TOPIC):
@@ -84,7 +84,7 @@ def fate(exc: BaseException) -> StreamError:
     return StreamUnavailable(text)
 
 
-def reason_of(exc: BaseException) -> str:
+def error_text(exc: BaseException) -> str:
     """Return an error's kind and the beginning of its text, which may hold a whole request."""
     text = " ".join(str(exc).split())
     name = type(exc).__name__.removesuffix("Error")
@@ -92,12 +92,12 @@ def reason_of(exc: BaseException) -> str:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated_errors() -> Iterator[None]:
     """Raise our errors where the block raises the library's."""
     try:
         yield
-    except TROUBLE as exc:
-        raise fate(exc) from exc
+    except CLIENT_ERRORS as exc:
+        raise stream_error(exc) from exc
 
 
 class _Connections(KafkaConnectionManager):  # type: ignore[misc]
@@ -114,13 +114,13 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc]
         # After a refused login, or in its place, the library may only find that its connection was closed.
         describe_servers = isinstance(exc, library.SaslAuthenticationFailedError)
         if describe_servers or (not self.trouble and not isinstance(exc, library.Cancelled)):
-            self.trouble = reason_of(exc)
+            self.trouble = error_text(exc)
 
 
 class _Network(KafkaNetClient):  # type: ignore[misc]
     def __init__(self, configs: dict[str, Any]) -> None:
         limits = ("socket_connection_setup_timeout_ms", "socket_connection_setup_timeout_max_ms")
-        configs |= dict.fromkeys(limits, CONNECT_WITHIN)
+        configs |= dict.fromkeys(limits, CONNECT_TIMEOUT_MS)
         net = NetworkSelector(**configs)
         super().__init__(net=net, manager=_Connections(net, **configs))
 
@@ -139,7 +139,7 @@ class KafkaConnection:
 
     def admin(self) -> Any:
         """Return a client for questions and orders."""
-        return self._made(KafkaAdminClient, request_timeout_ms=ANSWER_WITHIN)
+        return self._made(KafkaAdminClient, request_timeout_ms=ANSWER_TIMEOUT_MS)
 
     def producer(self) -> Any:
         """Return a client that writes, each partition's records in the order of their sending and once."""
@@ -150,25 +150,25 @@ class KafkaConnection:
             linger_ms=20,  # a publish flushes: nothing waits so long, but its records leave together
             batch_size=65_536,
             compression_type="lz4",
-            request_timeout_ms=READ_WITHIN,
+            request_timeout_ms=FETCH_TIMEOUT_MS,
             # A batch that is given up after it was sent stops the library's producer for ever without a word. Ours is
             # thrown away by us long before.
             delivery_timeout_ms=3_600_000,
-            max_block_ms=ANSWER_WITHIN,
+            max_block_ms=ANSWER_TIMEOUT_MS,
             allow_auto_create_topics=False,
         )
 
     def consumer(self, group: str | None) -> Any:
         """Return a client that reads, as a member of the group or, without one, whatever it is given."""
-        member = {"session_timeout_ms": SESSION, "heartbeat_interval_ms": HEARTBEAT}
-        member["max_poll_interval_ms"] = TURN_WITHIN
+        member = {"session_timeout_ms": SESSION_TIMEOUT_MS, "heartbeat_interval_ms": HEARTBEAT_INTERVAL_MS}
+        member["max_poll_interval_ms"] = MAX_POLL_INTERVAL_MS
         return self._made(
             KafkaConsumer,
             group_id=group,
             enable_auto_commit=False,
             # Whoever was too slow goes on with the oldest record that is left; the offsets tell that some are missing.
             auto_offset_reset="earliest",
-            request_timeout_ms=READ_WITHIN,
+            request_timeout_ms=FETCH_TIMEOUT_MS,
             allow_auto_create_topics=False,
             **(member if group else {}),
         )
@@ -184,7 +184,7 @@ class KafkaConnection:
             return kind(
                 bootstrap_servers=self.servers,
                 client_id="candlekeep",
-                bootstrap_timeout_ms=CONNECT_WITHIN + ANSWER_WITHIN,
+                bootstrap_timeout_ms=CONNECT_TIMEOUT_MS + ANSWER_TIMEOUT_MS,
                 reconnect_backoff_max_ms=1000,
                 kafka_client=network,
                 **self._login(),
@@ -193,11 +193,11 @@ class KafkaConnection:
         except BaseException as exc:
             # A client whose constructor fails leaves a thread and its sockets behind.
             for made in networks:
-                close(made)
+                close_quietly(made)
             if isinstance(exc, library.KafkaTimeoutError):
                 raise StreamUnavailable(self._silence(networks[-1].trouble if networks else "")) from exc
-            if isinstance(exc, TROUBLE):
-                raise fate(exc) from exc
+            if isinstance(exc, CLIENT_ERRORS):
+                raise stream_error(exc) from exc
             raise
 
     def _silence(self, trouble: str) -> str:
@@ -218,7 +218,7 @@ class KafkaConnection:
         return options
 
 
-def close(*clients: Any, **options: Any) -> None:
+def close_quietly(*clients: Any, **options: Any) -> None:
     """Close clients, whatever state they are in."""
     for client in clients:
         if client is not None:

@@ -8,7 +8,7 @@ from typing import Any
 from streaming.broker import Loss, Record
 
 
-class Position:
+class PartitionPosition:
     """One partition that a subscription reads. An offset always names the next record."""
 
     def __init__(self, topic: str, partition: int, offset: int) -> None:
@@ -39,7 +39,7 @@ class Position:
         return f"{self.partition}:{offset}"
 
 
-def parse(position: str) -> tuple[int, int]:
+def parse_position(position: str) -> tuple[int, int]:
     """Return the partition and offset of a record's position."""
     partition, _, offset = position.partition(":")
     return int(partition), int(offset)

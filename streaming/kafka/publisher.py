@@ -17,15 +17,15 @@ from typing import Any
 
 from kafka import errors as library
 
-from streaming.broker import Message, check_messages, runs
+from streaming.broker import Message, batch_ranges, check_messages
 from streaming.errors import BadRecord, PublishFailed, StreamError, StreamUnavailable, TopicMissing
 from streaming.kafka.admin_queries import AdminQueries
-from streaming.kafka.connection import TROUBLE, KafkaConnection, close, reason_of, wire_name
+from streaming.kafka.connection import CLIENT_ERRORS, KafkaConnection, close_quietly, error_text, wire_name
 
-WINDOW_RECORDS = 2000  # in flight at the most
-WINDOW_BYTES = 4 * 1024 * 1024
-ACKNOWLEDGED_WITHIN = 2.5  # seconds; then the oldest of a window is taken for lost
-GONE_WITHIN = 0.5  # seconds that a producer's thread is waited for
+MAX_WINDOW_RECORDS = 2000  # in flight at the most
+MAX_WINDOW_BYTES = 4 * 1024 * 1024
+ACK_TIMEOUT_S = 2.5  # seconds; then the oldest of a window is taken for lost
+THREAD_EXIT_TIMEOUT_S = 0.5  # seconds that a producer's thread is waited for
 # What a broker will refuse however often it is sent. Not a timestamp: ours are the broker's, or its clock's fault.
 _REFUSALS = (
     library.CorruptRecordError,
@@ -40,8 +40,8 @@ class KafkaPublisher:
     """Appends records, a window at a time; the next one is sent when all of it is acknowledged."""
 
     def __init__(self, link: KafkaConnection) -> None:
-        self._link = link
-        self._questions = AdminQueries(link)
+        self._connection = link
+        self._queries = AdminQueries(link)
         self._producer: Any = None
         self._seen: set[str] = set()  # topics that this producer has found
 
@@ -54,7 +54,7 @@ class KafkaPublisher:
         """
         check_messages(messages)
         name = wire_name(topic)
-        for start, stop in runs(messages, WINDOW_RECORDS, WINDOW_BYTES):
+        for start, stop in batch_ranges(messages, MAX_WINDOW_RECORDS, MAX_WINDOW_BYTES):
             try:
                 self._open(name, topic)
             except StreamUnavailable as exc:
@@ -67,16 +67,16 @@ class KafkaPublisher:
 
     def close(self) -> None:
         """Give the connections back."""
-        close(self._producer, timeout=GONE_WITHIN)
+        close_quietly(self._producer, timeout=THREAD_EXIT_TIMEOUT_S)
         self._producer = None
-        self._questions.close()
+        self._queries.close()
 
     def _open(self, name: str, topic: str) -> None:
         """Have a producer that knows the topic: sending to one that is missing would block for each record."""
         if name not in self._seen:
-            self._questions.topics({name: topic})
+            self._queries.topics({name: topic})
         if self._producer is None:
-            self._producer = self._link.producer()
+            self._producer = self._connection.producer()
         self._seen.add(name)
 
     def _abandon(self) -> None:
@@ -86,9 +86,9 @@ class KafkaPublisher:
         sender = producer._sender
         # close() alone would first wait for what it holds, and keep the thread that sends it where that fails.
         sender.force_close()
-        sender.join(GONE_WITHIN)
+        sender.join(THREAD_EXIT_TIMEOUT_S)
         if not sender.is_alive():
-            close(producer, timeout=0)
+            close_quietly(producer, timeout=0)
             return
         producer._closed = True  # it ends by itself; nobody, not even the garbage collector, shall wait for it
         with suppress(Exception):
@@ -105,7 +105,7 @@ class KafkaPublisher:
 
     def _is_missing(self, topic: str) -> bool:
         with suppress(StreamUnavailable):
-            return not self._questions.found([wire_name(topic)])
+            return not self._queries.found([wire_name(topic)])
         return False
 
 
@@ -114,14 +114,14 @@ class _Window:
 
     def __init__(self, producer: Any, name: str, messages: Sequence[Message]) -> None:
         self.size = len(messages)
-        self.reason = f"not acknowledged within {ACKNOWLEDGED_WITHIN:g} s"
+        self.reason = f"not acknowledged within {ACK_TIMEOUT_S:g} s"
         self.refused: tuple[int, str] | None = None
         self._futures: list[Any] = []
         self._lock = threading.Lock()
         self._send(producer, name, messages)
 
     def _send(self, producer: Any, name: str, messages: Sequence[Message]) -> None:
-        deadline = time.monotonic() + ACKNOWLEDGED_WITHIN
+        deadline = time.monotonic() + ACK_TIMEOUT_S
         try:
             for index, message in enumerate(messages):
                 future = producer.send(name, value=message.value, key=message.key.encode())
@@ -131,8 +131,8 @@ class _Window:
                 self._flush(producer, max(0.1, deadline - time.monotonic()))
         except library.KafkaTimeoutError:
             pass  # what was acknowledged until now is
-        except TROUBLE as exc:
-            self.reason = reason_of(exc)
+        except CLIENT_ERRORS as exc:
+            self.reason = error_text(exc)
 
     def _flush(self, producer: Any, seconds: float) -> None:
         # Where a batch was too large and is sent in parts, the library ends its waiting with this.
@@ -146,9 +146,9 @@ class _Window:
         """Remember the first refusal: the library hands its error on to all that it still holds."""
         with self._lock:
             if self.refused is None and isinstance(exc, _REFUSALS):
-                self.refused = index, reason_of(exc)
+                self.refused = index, error_text(exc)
             elif not isinstance(exc, library.KafkaTimeoutError | library.IllegalStateError):  # these are our own doing
-                self.reason = reason_of(exc)
+                self.reason = error_text(exc)
 
     def acknowledged(self) -> bool:
         """Tell whether all are."""

@@ -18,20 +18,20 @@ from kafka import ConsumerRebalanceListener, TopicPartition
 
 from streaming.broker import Loss, Progress, Record
 from streaming.errors import GroupLost, StreamUnavailable
-from streaming.kafka.admin_queries import AdminQueries, at
-from streaming.kafka.connection import KafkaConnection, close, translated, wire_name, wire_names
-from streaming.kafka.consumer_group import Group, Offsets
-from streaming.kafka.position import Position, parse
+from streaming.kafka.admin_queries import AdminQueries, committable
+from streaming.kafka.connection import KafkaConnection, close_quietly, translated_errors, wire_name, wire_names
+from streaming.kafka.consumer_group import ConsumerGroup, Offsets
+from streaming.kafka.position import PartitionPosition, parse_position
 
 log = structlog.get_logger(__name__)
 # An empty answer says that nothing is there; where something is, it may take so long to come.
-HERE_WITHIN = 2.5  # seconds
-LONGEST_WAIT = 1.0  # seconds one poll waits at most: a stop is never held
-COMMIT_WITHIN = 3000  # milliseconds
-CLOSE_WITHIN = 1000  # milliseconds
+ARRIVAL_TIMEOUT_S = 2.5  # seconds
+MAX_POLL_WAIT_S = 1.0  # seconds one poll waits at most: a stop is never held
+COMMIT_TIMEOUT_MS = 3000  # milliseconds
+CLOSE_TIMEOUT_MS = 1000  # milliseconds
 
 
-class _Moves(ConsumerRebalanceListener):  # type: ignore[misc]
+class _RebalanceLog(ConsumerRebalanceListener):  # type: ignore[misc]
     """Notes which partitions come and go; it is called by the library's own thread."""
 
     def __init__(self) -> None:
@@ -52,23 +52,23 @@ class KafkaSubscription:
     def __init__(self, link: KafkaConnection, group: str, topics: Sequence[str], *, shares: bool) -> None:
         """shares: the partitions are shared out among all subscriptions of the group, else all are ours."""
         self._names = wire_names(topics)
-        self._link = link
+        self._connection = link
         self._shares = shares
-        self._questions = AdminQueries(link)
+        self._queries = AdminQueries(link)
         self._consumer: Any = None
-        self._moves = _Moves()
-        self._places: dict[TopicPartition, Position] = {}
+        self._moves = _RebalanceLog()
+        self._positions: dict[TopicPartition, PartitionPosition] = {}
         self._delivered: Offsets = {}  # the offset behind the last record, of whatever was ever ours
         self._losses: list[Loss] = []
         self._is_member = False
-        self._was_told = False  # that nothing is left for this member
+        self._idle_logged = False  # that nothing is left for this member
         self._owner: int | None = None
         try:
-            self._group = Group(self._questions, group, self._names, shares=shares)
+            self._group = ConsumerGroup(self._queries, group, self._names, shares=shares)
             if not shares:
-                self._places = self._at(self._group.committed())
+                self._positions = self._at(self._group.committed())
         except BaseException:
-            self._questions.close()
+            self._queries.close()
             raise
 
     def poll(self, timeout: float, limit: int) -> list[Record]:
@@ -78,7 +78,7 @@ class KafkaSubscription:
         its partitions.
         """
         self._own()
-        records = self._take(min(timeout, LONGEST_WAIT), limit)
+        records = self._take(min(timeout, MAX_POLL_WAIT_S), limit)
         return records if records or timeout <= 0 else self._make_sure(limit)
 
     def commit(self, records: Sequence[Record]) -> None:
@@ -87,9 +87,9 @@ class KafkaSubscription:
         A partition that has gone to another member meanwhile is left out: its records come again there.
         """
         self._own()
-        last = {(record.topic, parse(record.position)[0]): record.position for record in records}
+        last = {(record.topic, parse_position(record.position)[0]): record.position for record in records}
         asked = {
-            TopicPartition(wire_name(topic), partition): parse(position)[1] + 1
+            TopicPartition(wire_name(topic), partition): parse_position(position)[1] + 1
             for (topic, partition), position in last.items()
         }
         for part, offset in asked.items():
@@ -122,7 +122,7 @@ class KafkaSubscription:
     def close(self) -> None:
         """Leave the group and give the connections back; nothing is committed."""
         self._leave()
-        self._questions.close()
+        self._queries.close()
 
     def _own(self) -> None:
         """Refuse a second thread: two of them would take each other's records."""
@@ -137,29 +137,29 @@ class KafkaSubscription:
         """Return what the library has; where anything goes wrong, begin anew with what is committed."""
         try:
             consumer = self._reader()
-            with translated():
+            with translated_errors():
                 found = consumer.poll(timeout_ms=int(timeout * 1000), max_records=max(1, limit))
             # What lies in no place was taken from us while it was on its way: it comes to whoever has it now. What has
             # just come is read anew from the place that we give it.
             fresh = self._adopt()
-            ours = {part: batch for part, batch in found.items() if part in self._places.keys() - fresh}
+            ours = {part: batch for part, batch in found.items() if part in self._positions.keys() - fresh}
             return [record for part, batch in ours.items() for record in self._deliver(part, batch)]
         except BaseException:
             self._leave()
             raise
 
     def _deliver(self, part: TopicPartition, batch: Sequence[Any]) -> list[Record]:
-        place = self._places[part]
+        place = self._positions[part]
         records = place.take(batch, self._delivered.get(part, 0), self._losses)
         self._delivered[part] = max(self._delivered.get(part, 0), place.next)
         return records
 
     def _make_sure(self, limit: int) -> list[Record]:
         """Return what is there after all. Raises StreamUnavailable where it does not come."""
-        deadline = time.monotonic() + HERE_WITHIN
+        deadline = time.monotonic() + ARRIVAL_TIMEOUT_S
         while True:
             ends, _ = self._look()
-            behind = [part for part, place in self._places.items() if place.next < ends[part]]
+            behind = [part for part, place in self._positions.items() if place.next < ends[part]]
             if not behind and (self._is_member or not self._shares):
                 self._tell_if_idle()
                 return []
@@ -176,26 +176,26 @@ class KafkaSubscription:
 
     def _reader(self) -> Any:
         if self._consumer is None:
-            self._consumer = consumer = self._link.consumer(self._group.member_of)
-            with translated():
+            self._consumer = consumer = self._connection.consumer(self._group.member_of)
+            with translated_errors():
                 if self._shares:
                     consumer.subscribe(list(self._names), listener=self._moves)
                     for name in self._names:
                         # Or it joins before it knows any partition, deals out none, and then all once more.
                         consumer.partitions_for_topic(name)
                 else:
-                    consumer.assign(list(self._places))
-                    for part, place in self._places.items():
+                    consumer.assign(list(self._positions))
+                    for part, place in self._positions.items():
                         consumer.seek(part, place.next)
         return self._consumer
 
     def _leave(self) -> None:
         """Let go of what we read; the next poll begins with what is committed, or where we alone are."""
         consumer, self._consumer = self._consumer, None
-        close(consumer, autocommit=False, timeout_ms=CLOSE_WITHIN)
+        close_quietly(consumer, autocommit=False, timeout_ms=CLOSE_TIMEOUT_MS)
         self._moves.noted.clear()
         if self._shares:
-            self._places.clear()
+            self._positions.clear()
             self._is_member = False
 
     # --- partitions that come and go ---
@@ -208,23 +208,25 @@ class KafkaSubscription:
             self._is_member = came  # in between, the partitions are being dealt out
             fresh = fresh | parts if came else fresh - parts
             for part in parts:
-                self._places.pop(part, None)
+                self._positions.pop(part, None)
         if fresh:
             # The library itself may go on where it was, though others have read on meanwhile.
             offsets = self._group.first(fresh, self._send)
             for part, offset in offsets.items():
                 self._consumer.seek(part, offset)
-            self._places |= self._at(offsets)
+            self._positions |= self._at(offsets)
         return fresh
 
-    def _at(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, Position]:
-        return {part: Position(self._names[part.topic], part.partition, offset) for part, offset in offsets.items()}
+    def _at(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, PartitionPosition]:
+        return {
+            part: PartitionPosition(self._names[part.topic], part.partition, offset) for part, offset in offsets.items()
+        }
 
     def _tell_if_idle(self) -> None:
-        if self._places:
-            self._was_told = False
-        elif not self._was_told:
-            self._was_told = True
+        if self._positions:
+            self._idle_logged = False
+        elif not self._idle_logged:
+            self._idle_logged = True
             log.warning(
                 "this consumer has no partition to read",
                 topics=list(self._names.values()),
@@ -235,7 +237,7 @@ class KafkaSubscription:
     # --- committing ---
 
     def _is_new(self, part: TopicPartition, offset: int) -> bool:
-        place = self._places.get(part)
+        place = self._positions.get(part)
         return place is not None and offset > place.done
 
     def _look(self) -> tuple[Offsets, Offsets]:
@@ -246,7 +248,7 @@ class KafkaSubscription:
 
     def _check(self, committed: Offsets) -> None:
         """Raise GroupLost where somebody else moved what is ours alone."""
-        for part, place in self._places.items():
+        for part, place in self._positions.items():
             if not self._shares and not place.done <= committed[part] <= place.asked:
                 raise GroupLost(f"somebody else moved the group's position in {place.topic}")
 
@@ -260,12 +262,14 @@ class KafkaSubscription:
         if not self._shares:
             self._check(self._group.committed())
         for part, offset in moves.items():
-            self._places[part].asked = offset  # from here on the cluster may have it, whatever we hear
+            self._positions[part].asked = offset  # from here on the cluster may have it, whatever we hear
         (self._send if self._shares else self._group.commit)(moves)
         for part, offset in moves.items():
-            self._places[part].done = offset
+            self._positions[part].done = offset
 
     def _send(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Commit as a member."""
-        with translated():
-            self._consumer.commit({part: at(offset) for part, offset in offsets.items()}, timeout_ms=COMMIT_WITHIN)
+        with translated_errors():
+            self._consumer.commit(
+                {part: committable(offset) for part, offset in offsets.items()}, timeout_ms=COMMIT_TIMEOUT_MS
+            )

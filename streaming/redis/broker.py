@@ -13,21 +13,23 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from streaming.broker import Loss, Message, Progress, Record, check_messages, runs
+from streaming.broker import Loss, Message, Progress, Record, batch_ranges, check_messages
 from streaming.errors import PublishFailed, StreamUnavailable, TopicMissing
-from streaming.redis.connection import Part, RedisConnection
-from streaming.redis.position import Position, State
-from streaming.redis.scripts import COMMIT, CREATE, LOOK, OPEN, PUBLISH
-from streaming.topics import legal
+from streaming.redis.connection import CommandPart, RedisConnection
+from streaming.redis.position import StreamPosition, StreamState
+from streaming.redis.scripts import COMMIT, CREATE, OPEN, PUBLISH, STATE
+from streaming.topics import checked_name
 
-PREFIX = "candlekeep:topic:"
-CHUNK_RECORDS = 1000  # sent as one step, all or nothing
-CHUNK_BYTES = 4 * 1024 * 1024
-LONGEST_WAIT = 1.0  # seconds one poll blocks at most: a stop is never held, and the answer comes well within its time
+KEY_PREFIX = "candlekeep:topic:"
+MAX_CHUNK_RECORDS = 1000  # sent as one step, all or nothing
+MAX_CHUNK_BYTES = 4 * 1024 * 1024
+MAX_POLL_WAIT_S = (
+    1.0  # seconds one poll blocks at most: a stop is never held, and the answer comes well within its time
+)
 
 
-def _key(topic: str) -> str:
-    return PREFIX + legal(topic)
+def _stream_key(topic: str) -> str:
+    return KEY_PREFIX + checked_name(topic)
 
 
 class RedisBroker:
@@ -66,7 +68,7 @@ class RedisPublisher:
     """Appends records in chunks; a chunk is written whole or not at all."""
 
     def __init__(self, link: RedisConnection, maxlen: int) -> None:
-        self._link = link
+        self._connection = link
         self._maxlen = maxlen
 
     def publish(self, topic: str, messages: Sequence[Message]) -> None:
@@ -76,11 +78,11 @@ class RedisPublisher:
         its records would be overtaken by newer ones of their keys.
         """
         check_messages(messages)
-        key = _key(topic)
-        for start, stop in runs(messages, CHUNK_RECORDS, CHUNK_BYTES):
+        key = _stream_key(topic)
+        for start, stop in batch_ranges(messages, MAX_CHUNK_RECORDS, MAX_CHUNK_BYTES):
             parts = [part for message in messages[start:stop] for part in (message.key, message.value)]
             try:
-                newest = self._link.ask("EVAL", PUBLISH, 1, key, self._maxlen, *parts)
+                newest = self._connection.ask("EVAL", PUBLISH, 1, key, self._maxlen, *parts)
             except StreamUnavailable as exc:
                 raise PublishFailed(str(exc), range(start, len(messages))) from exc
             if newest is None:
@@ -88,7 +90,7 @@ class RedisPublisher:
 
     def close(self) -> None:
         """Give the connection back."""
-        self._link.close()
+        self._connection.close()
 
 
 class RedisSubscription:
@@ -97,19 +99,19 @@ class RedisSubscription:
     def __init__(self, link: RedisConnection, group: str, topics: Sequence[str]) -> None:
         if not topics or len(set(topics)) < len(topics):
             raise ValueError("a subscription names its topics, each once")
-        self._link = link
+        self._connection = link
         self._group = group
-        keys = [_key(topic) for topic in topics]
+        keys = [_stream_key(topic) for topic in topics]
         states = link.ask("EVAL", OPEN, len(keys), *keys, group)
         places = zip(topics, keys, states, strict=True)
-        self._places = deque(Position(topic, key, State(*state)) for topic, key, state in places)
+        self._positions = deque(StreamPosition(topic, key, StreamState(*state)) for topic, key, state in places)
         self._losses: list[Loss] = []
         self._owner: int | None = None
 
     def poll(self, timeout: float, limit: int) -> list[Record]:
         """Return up to `limit` records, waiting at most `timeout` (and LONGEST_WAIT) seconds. Raises StreamLost."""
         self._own()
-        deadline = time.monotonic() + min(timeout, LONGEST_WAIT)
+        deadline = time.monotonic() + min(timeout, MAX_POLL_WAIT_S)
         records = self._fetch(limit)
         while not records and self._wait(deadline):
             records = self._fetch(limit)
@@ -119,7 +121,7 @@ class RedisSubscription:
         """Mark these records (in delivery order), and with them all before them, as done. Raises StreamLost."""
         self._own()
         last = {record.topic: record.position for record in records}
-        places = {place.topic: place for place in self._places}
+        places = {place.topic: place for place in self._positions}
         moves = [move for topic, position in last.items() if (move := places[topic].move(position))]
         if not moves:
             return
@@ -127,7 +129,7 @@ class RedisSubscription:
         for move in moves:
             move.place.high = move.position  # from here on the server may have it, whatever we hear
         keys = [move.place.key for move in moves]
-        self._link.ask("EVAL", COMMIT, len(keys), *keys, self._group, *arguments)
+        self._connection.ask("EVAL", COMMIT, len(keys), *keys, self._group, *arguments)
         for move in moves:
             move.place.moved(move)
 
@@ -142,9 +144,9 @@ class RedisSubscription:
     def progress(self) -> dict[str, Progress]:
         """Return how far the group is, by topic."""
         self._own()
-        states = (State(*state) for state in self._link.ask(*self._look()))
+        states = (StreamState(*state) for state in self._connection.ask(*self._look()))
         stands = (Progress(max(state.read, state.trimmed), state.added) for state in states)
-        return {place.topic: stand for place, stand in zip(self._places, stands, strict=True)}
+        return {place.topic: stand for place, stand in zip(self._positions, stands, strict=True)}
 
     def take_losses(self) -> list[Loss]:
         """Return the losses seen since the last call."""
@@ -154,7 +156,7 @@ class RedisSubscription:
 
     def close(self) -> None:
         """Give the connection back; nothing is committed."""
-        self._link.close()
+        self._connection.close()
 
     def _own(self) -> None:
         """Refuse a second thread: two of them would take each other's records and answers."""
@@ -165,29 +167,29 @@ class RedisSubscription:
 
     def _fetch(self, limit: int) -> list[Record]:
         # One busy topic must not starve the others: each gets its share, and a different one comes first each time.
-        self._places.rotate(-1)
-        chosen = list(self._places)[: max(1, limit)]
+        self._positions.rotate(-1)
+        chosen = list(self._positions)[: max(1, limit)]
         share = max(1, limit // len(chosen))
-        read: tuple[Part, ...] = ("XREAD", "COUNT", share, *_streams(chosen))
+        read: tuple[CommandPart, ...] = ("XREAD", "COUNT", share, *_streams(chosen))
         # One step, so that the counts belong to just these records.
-        streams, states = self._link.transaction(read, self._look())
-        for place, state in zip(self._places, states, strict=True):
-            self._losses += place.look(State(*state))
+        streams, states = self._connection.transaction(read, self._look())
+        for place, state in zip(self._positions, states, strict=True):
+            self._losses += place.look(StreamState(*state))
         found = {key.decode(): entries for key, entries in streams or ()}
         return [record for place in chosen for record in place.take(found.get(place.key, ()))]
 
-    def _look(self) -> tuple[Part, ...]:
-        return ("EVAL", LOOK, len(self._places), *(place.key for place in self._places), self._group)
+    def _look(self) -> tuple[CommandPart, ...]:
+        return ("EVAL", STATE, len(self._positions), *(place.key for place in self._positions), self._group)
 
     def _wait(self, deadline: float) -> bool:
         """Wait for a record of any topic until the deadline; True if there is one."""
         milliseconds = int((deadline - time.monotonic()) * 1000)
         if milliseconds < 1:  # and BLOCK 0 would wait for ever
             return False
-        return bool(self._link.ask("XREAD", "COUNT", 1, "BLOCK", milliseconds, *_streams(self._places)))
+        return bool(self._connection.ask("XREAD", "COUNT", 1, "BLOCK", milliseconds, *_streams(self._positions)))
 
 
-def _streams(places: Iterable[Position]) -> tuple[str, ...]:
+def _streams(places: Iterable[StreamPosition]) -> tuple[str, ...]:
     places = list(places)
     return ("STREAMS", *(place.key for place in places), *(place.position for place in places))
 
@@ -196,25 +198,27 @@ class RedisAdmin:
     """Makes and removes streams."""
 
     def __init__(self, link: RedisConnection) -> None:
-        self._link = link
+        self._connection = link
 
     def create_topic(self, name: str, partitions: int = 1) -> bool:
         """Make the topic (a stream has no partitions); True if this call created it."""
-        return bool(self._link.ask("EVAL", CREATE, 1, _key(name)))
+        return bool(self._connection.ask("EVAL", CREATE, 1, _stream_key(name)))
 
     def delete_topic(self, name: str) -> bool:
         """Remove the topic with its groups; True if it was there."""
-        return bool(self._link.ask("UNLINK", _key(name)))
+        return bool(self._connection.ask("UNLINK", _stream_key(name)))
 
     def topics(self) -> set[str]:
         """Return the names of all topics."""
         names: set[str] = set()
         cursor: bytes | None = None
         while cursor != b"0":
-            cursor, keys = self._link.ask("SCAN", cursor or 0, "MATCH", PREFIX + "*", "COUNT", 10_000, "TYPE", "stream")
-            names.update(key.decode().removeprefix(PREFIX) for key in keys)
+            cursor, keys = self._connection.ask(
+                "SCAN", cursor or 0, "MATCH", KEY_PREFIX + "*", "COUNT", 10_000, "TYPE", "stream"
+            )
+            names.update(key.decode().removeprefix(KEY_PREFIX) for key in keys)
         return names
 
     def close(self) -> None:
         """Give the connection back."""
-        self._link.close()
+        self._connection.close()

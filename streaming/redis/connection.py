@@ -12,16 +12,16 @@ from redis.retry import Retry
 
 from streaming.errors import GroupLost, StreamError, StreamUnavailable, TopicMissing
 
-CONNECT_WITHIN = 2.0  # seconds
-ANSWER_WITHIN = 3.0  # seconds; a frozen server is a fault of the platform, told within five
-Part = str | bytes | int
+CONNECT_TIMEOUT_S = 2.0  # seconds
+ANSWER_TIMEOUT_S = 3.0  # seconds; a frozen server is a fault of the platform, told within five
+CommandPart = str | bytes | int
 
 _pack: Any = hiredis.pack_command  # typed for tuples of one only
 
-_OF_OURS = {"NOTOPIC": TopicMissing, "NOGROUP": GroupLost, "TAKEN": GroupLost}
+_SCRIPT_ERRORS = {"NOTOPIC": TopicMissing, "NOGROUP": GroupLost, "TAKEN": GroupLost}
 # Answers that mean "not now": a server that is full, starting, failing over or read-only. A wrong password or right
 # counts too: only the operator can mend it, and when it is mended there should be nothing to reset here.
-_NOT_NOW = (
+_TRANSIENT_ERRORS = (
     redis.ConnectionError,
     redis.exceptions.ClusterDownError,
     redis.exceptions.ExecAbortError,
@@ -30,7 +30,7 @@ _NOT_NOW = (
     redis.exceptions.ReadOnlyError,
     redis.exceptions.TryAgainError,
 )
-_NOT_NOW_WORDS = {"BUSY", "MISCONF", "NOREPLICAS"}  # redis-py has no class for these
+_TRANSIENT_CODES = {"BUSY", "MISCONF", "NOREPLICAS"}  # redis-py has no class for these
 
 
 class RedisConnection:
@@ -43,8 +43,8 @@ class RedisConnection:
             pool = redis.ConnectionPool.from_url(
                 url,
                 protocol=2,
-                socket_connect_timeout=CONNECT_WITHIN,
-                socket_timeout=ANSWER_WITHIN,
+                socket_connect_timeout=CONNECT_TIMEOUT_S,
+                socket_timeout=ANSWER_TIMEOUT_S,
                 **over_tcp,
                 # The caller backs off and is seen to wait; a retry in here would only hold it longer.
                 retry=Retry(NoBackoff(), 0),
@@ -53,11 +53,11 @@ class RedisConnection:
         except (ValueError, TypeError) as exc:
             raise StreamError(f"the stream's URL is wrong: {exc}") from exc
 
-    def ask(self, *command: Part) -> Any:
+    def ask(self, *command: CommandPart) -> Any:
         """Return the answer to one command. Raises StreamError."""
         return _sound(self._exchange([command]))[0]
 
-    def transaction(self, *commands: tuple[Part, ...]) -> list[Any]:
+    def transaction(self, *commands: tuple[CommandPart, ...]) -> list[Any]:
         """Return the answers to commands done as one step. Raises StreamError."""
         answers = _sound(self._exchange([("MULTI",), *commands, ("EXEC",)]))
         return _sound(answers[-1])
@@ -66,7 +66,7 @@ class RedisConnection:
         """Close the connection; a later call opens it again."""
         self._connection.disconnect()
 
-    def _exchange(self, commands: Sequence[tuple[Part, ...]]) -> list[Any]:
+    def _exchange(self, commands: Sequence[tuple[CommandPart, ...]]) -> list[Any]:
         try:
             self._connection.send_packed_command([_pack(command) for command in commands])
             return [self._answer() for _ in commands]
@@ -87,15 +87,15 @@ class RedisConnection:
 def _sound(answers: list[Any]) -> list[Any]:
     for answer in answers:
         if isinstance(answer, Exception):
-            raise fate(answer) from answer
+            raise stream_error(answer) from answer
     return answers
 
 
-def fate(refusal: Exception) -> StreamError:
+def stream_error(refusal: Exception) -> StreamError:
     """Return what a server's error answer means to us."""
     word, _, rest = str(refusal).partition(" ")
-    if word in _OF_OURS:
-        return _OF_OURS[word](rest)
-    if word in _NOT_NOW_WORDS or isinstance(refusal, _NOT_NOW):
+    if word in _SCRIPT_ERRORS:
+        return _SCRIPT_ERRORS[word](rest)
+    if word in _TRANSIENT_CODES or isinstance(refusal, _TRANSIENT_ERRORS):
         return StreamUnavailable(str(refusal))
     return StreamError(f"the server refuses: {refusal}")

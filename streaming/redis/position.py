@@ -11,7 +11,7 @@ from streaming.broker import Loss, Record
 from streaming.errors import GroupLost
 
 
-class State(NamedTuple):
+class StreamState(NamedTuple):
     """A stream and a group's place in it, as the scripts answer it."""
 
     added: int  # records ever
@@ -21,10 +21,10 @@ class State(NamedTuple):
     read: int  # how many of the records ever added lie at or before position
 
 
-class Move(NamedTuple):
+class PendingCommit(NamedTuple):
     """A commit to be made: the new position and how many records lie at or before it."""
 
-    place: Position
+    place: StreamPosition
     position: str
     read: int
 
@@ -38,10 +38,10 @@ class _Batch(NamedTuple):
     positions: list[str]
 
 
-class Position:
+class StreamPosition:
     """One topic of a subscription."""
 
-    def __init__(self, topic: str, key: str, state: State) -> None:
+    def __init__(self, topic: str, key: str, state: StreamState) -> None:
         self.topic = topic
         self.key = key
         # The committed position lies between these two: they differ while the outcome of a commit is unknown.
@@ -49,12 +49,12 @@ class Position:
         self.read = state.read
         self._batches: deque[_Batch] = deque()
 
-    def look(self, state: State) -> list[Loss]:
+    def look(self, state: StreamState) -> list[Loss]:
         """Return the loss since the last look, if any. Raises GroupLost where the position is no longer ours."""
-        committed = order(state.position.decode())
-        if not order(self.low) <= committed <= order(self.high):
+        committed = sort_key(state.position.decode())
+        if not sort_key(self.low) <= committed <= sort_key(self.high):
             raise GroupLost(f"somebody else moved the group's position in {self.topic}")
-        if order(state.newest.decode()) < order(self.position):
+        if sort_key(state.newest.decode()) < sort_key(self.position):
             raise GroupLost(f"{self.topic} was made anew, or lost its end: it is behind what was read")
         lost = state.trimmed - self.read
         if lost <= 0:
@@ -72,27 +72,27 @@ class Position:
         self._batches.append(_Batch(self.read, [record.position for record in records]))
         return records
 
-    def move(self, position: str) -> Move | None:
+    def move(self, position: str) -> PendingCommit | None:
         """Return the commit up to this position, None where it is done. Raises ValueError if it was not delivered."""
-        wanted = order(position)
-        if wanted <= order(self.low):
+        wanted = sort_key(position)
+        if wanted <= sort_key(self.low):
             return None
         for read, positions in self._batches:
-            if wanted <= order(positions[-1]):
-                index = bisect_left(positions, wanted, key=order)
+            if wanted <= sort_key(positions[-1]):
+                index = bisect_left(positions, wanted, key=sort_key)
                 if positions[index] == position:
-                    return Move(self, position, read - len(positions) + index + 1)
+                    return PendingCommit(self, position, read - len(positions) + index + 1)
                 break
         raise ValueError(f"{position} of {self.topic} was not delivered by this subscription")
 
-    def moved(self, move: Move) -> None:
+    def moved(self, move: PendingCommit) -> None:
         """Forget what the commit covers."""
         self.low = self.high = move.position
         while self._batches and self._batches[0].read <= move.read:
             self._batches.popleft()
 
 
-def order(position: str) -> tuple[int, int]:
+def sort_key(position: str) -> tuple[int, int]:
     """Return an entry's id (milliseconds-number) in a form that sorts."""
     milliseconds, _, number = position.partition("-")
     return int(milliseconds), int(number)

@@ -75,7 +75,7 @@ return states
 )
 
 # KEYS topics, ARGV group.
-LOOK = (
+STATE = (
     _STATE
     + """
 local lost = missing(ARGV[1])

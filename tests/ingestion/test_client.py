@@ -5,10 +5,10 @@ import threading
 from pathlib import Path
 
 from ingestion.providers.cryptocompare.client import RestClient
-from ingestion.providers.cryptocompare.rest import Names, Outcome, Page, Unauthorized, Unavailable
+from ingestion.providers.cryptocompare.rest import Outcome, Page, ProviderNames, Unauthorized, Unavailable
 from tests.support.simulator import running
 
-BTC = Names("Coinbase", "BTC", "USD")
+BTC = ProviderNames("Coinbase", "BTC", "USD")
 HOUR, LAST = 3600, 1_577_836_800
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion.live.clock_estimate import SECOND, WINDOW, ClockEstimate
+from ingestion.live.clock_estimate import SECOND, WINDOW_US, ClockEstimate
 
 
 def test_the_database_clock_stands_in_before_the_first_stamp() -> None:
@@ -23,7 +23,7 @@ def test_a_smaller_offset_stands_still_instead_of_going_back() -> None:
     clock = ClockEstimate()
     clock.observe(110 * SECOND, 100 * SECOND)
     assert clock.now(100 * SECOND) == 110 * SECOND
-    later = 100 * SECOND + WINDOW + 1
+    later = 100 * SECOND + WINDOW_US + 1
     clock.observe(later + 2 * SECOND, later)
     assert clock.offset == 2 * SECOND
     assert clock.now(later) == later + 10 * SECOND

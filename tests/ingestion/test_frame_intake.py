@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ingestion.live.clock_estimate import SECOND
-from ingestion.live.market_feed import LONGEST_REPLAY
-from streaming.broker import RECORD_LIMIT
+from ingestion.live.market_feed import MAX_REPLAYED_TRADES
+from streaming.broker import MAX_RECORD_BYTES
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, encode
 from tests.support.ingestion.intake_bench import T0, Feed, after
 
@@ -114,13 +114,13 @@ def test_a_span_does_not_begin_before_the_subscription_where_the_database_clock_
 
 def test_of_a_very_long_replay_the_oldest_names_are_kept_without_their_numbers() -> None:
     feed = Feed()
-    for number in range(LONGEST_REPLAY + 100):
+    for number in range(MAX_REPLAYED_TRADES + 100):
         feed.trade(1, ID=f"i{number}", CCSEQ=number)
     feed.complete(2)
     opened = feed.records(2)[-1]
     assert isinstance(opened, FeedOpened)
-    assert [trade.id for trade in opened.replayed] == [f"i{number}" for number in range(LONGEST_REPLAY)]
-    assert len(encode(opened)) < RECORD_LIMIT
+    assert [trade.id for trade in opened.replayed] == [f"i{number}" for number in range(MAX_REPLAYED_TRADES)]
+    assert len(encode(opened)) < MAX_RECORD_BYTES
     assert {trade.seq for trade in opened.replayed} == {None}
 
 

@@ -15,7 +15,7 @@ from datastore.models import FetchRequest
 from ingestion import tasks
 from ingestion.history import history_producer_actor
 from ingestion.history.history_producer_actor import HistoryProducer, fetch
-from ingestion.history.provider_quota import Budget
+from ingestion.history.provider_quota import ProviderQuota
 from ingestion.models import Producer
 from streaming.history_records import ProviderSpan
 from tests.support.ingestion.history_bench import (
@@ -50,7 +50,7 @@ def test_a_stopped_job_gives_its_request_back_at_once(bench: Bench) -> None:
     job.stop.set()
     job.end()
     assert isinstance(job.work, HistoryProducer)
-    job.work.let_go()
+    job.work.release()
     request.refresh_from_db()
     assert (request.state, request.lease_until) == (State.QUEUED, None)
     assert fetched(request).state == State.PUBLISHED
@@ -87,7 +87,7 @@ def test_a_job_whose_row_was_taken_over_ends_and_queues_its_request(bench: Bench
         job.stop.wait(min(job.step(), 0.05))
     job.end()
     assert isinstance(job.work, HistoryProducer)
-    job.work.let_go()
+    job.work.release()
     request.refresh_from_db()
     assert (request.state, len(bench.records(ProviderSpan))) == (State.QUEUED, 1)
     assert states() == {Actor.IDLE}
@@ -103,7 +103,7 @@ def test_a_job_whose_row_was_taken_over_ends_and_queues_its_request(bench: Bench
 def test_what_is_taken_away_while_an_answer_is_awaited_ends_the_job(
     bench: Bench, silent_provider: None, monkeypatch: pytest.MonkeyPatch, take_away: Callable[[], int]
 ) -> None:
-    monkeypatch.setattr(history_producer_actor, "RENEWALS", 600)
+    monkeypatch.setattr(history_producer_actor, "MAX_RENEWALS", 600)
     request = bench.ask(10)
     thread = threading.Thread(target=run_task, args=[request.pk])
     thread.start()
@@ -116,7 +116,7 @@ def test_what_is_taken_away_while_an_answer_is_awaited_ends_the_job(
 def test_a_job_that_is_stopped_does_not_wait_for_the_answer(
     bench: Bench, silent_provider: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history_producer_actor, "RENEWALS", 600)
+    monkeypatch.setattr(history_producer_actor, "MAX_RENEWALS", 600)
     request = bench.ask(10)
     thread = threading.Thread(target=run_task, args=[request.pk])
     thread.start()
@@ -148,7 +148,7 @@ def test_the_task_fetches_and_a_worker_that_ends_stops_its_jobs(bench: Bench) ->
     request.refresh_from_db()
     assert request.state == State.PUBLISHED
     waiting = bench.ask(20)
-    Budget().pause(7)
+    ProviderQuota().pause(7)
     thread = threading.Thread(target=run_task, args=[waiting.pk])
     thread.start()
     wait_for(lambda: Producer.objects.filter(waiting_for="the rate budget").exists())

@@ -10,7 +10,7 @@ from actor_runtime.models import TransitionLog
 from datastore.models import FetchRequest, ProviderClock
 from datastore.timeframes.intervals import micros_of
 from ingestion.history import history_producer_actor
-from ingestion.history.provider_quota import Budget
+from ingestion.history.provider_quota import ProviderQuota
 from ingestion.models import Producer
 from streaming.history_records import FetchDone, FetchFailed, ProviderSpan
 from tests.support.ingestion.history_bench import DOGE, Actor, Bench, State, events, fetched, states, stepped
@@ -48,7 +48,7 @@ def test_an_error_of_the_providers_is_tried_again_and_passes(bench: Bench) -> No
 def test_an_error_that_lasts_sends_the_request_back_and_frees_the_row(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history_producer_actor, "PATIENCE", 1.5)
+    monkeypatch.setattr(history_producer_actor, "MAX_JOB_WAIT_S", 1.5)
     bench.simulator.fault("error", seconds=3600)
     request = fetched(bench.ask(10))
     assert (request.state, request.error) == (State.QUEUED, "the provider answers HTTP 503")
@@ -64,14 +64,14 @@ def test_a_rate_limit_in_the_body_holds_every_job(bench: Bench) -> None:
     request = fetched(bench.ask(10))
     assert request.state == State.QUEUED
     assert "rate limit" in (request.error or "")
-    assert 8 < Budget().take() <= 10
+    assert 8 < ProviderQuota().take() <= 10
     other = fetched(bench.ask(20))
     assert (other.state, other.error) == (State.QUEUED, "the rate budget is used up")
     assert bench.calls() == 1
 
 
 def test_a_short_wait_for_the_budget_is_waited_for(bench: Bench) -> None:
-    Budget().pause(1)
+    ProviderQuota().pause(1)
     assert fetched(bench.ask(10)).state == State.PUBLISHED
     assert "FETCH_FAILURE" not in events()
 

@@ -18,7 +18,7 @@ from datastore.models import Pair
 from datastore.reference.pairs import Listed, take
 from datastore.reference.provider import remember_provider
 from ingestion.history.pair_list import refresh_pairs
-from ingestion.history.provider_quota import Budget
+from ingestion.history.provider_quota import ProviderQuota
 from ingestion.providers.cryptocompare.rest import PairList, RateLimited, Unauthorized, Unavailable, read_pairs
 from tests.support.simulator import Simulator, running
 
@@ -81,10 +81,10 @@ def spellings() -> dict[str, str]:
 
 
 def test_the_simulator_s_list_is_taken_and_costs_one_call_of_the_budget(simulator: Simulator) -> None:
-    left = Budget().left()["day"].calls
+    left = ProviderQuota().remaining()["day"].calls
     assert refresh_pairs(Event())
     assert spellings() == {"coinbase:BTC-USD": "Coinbase", "okx:SOL-USDT": "OKX"}
-    assert Budget().left()["day"].calls == left - 1
+    assert ProviderQuota().remaining()["day"].calls == left - 1
     assert simulator.get("/control/stats")["rest_calls"]["/data/v3/all/exchanges"] == 1
 
 

@@ -56,7 +56,7 @@ class Bench:
 
 @pytest.fixture
 def bench(transactional_db: None, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setattr(live_producer_actor, "RECONNECT", 0.2)
+    monkeypatch.setattr(live_producer_actor, "RECONNECT_DELAY_S", 0.2)
     ensure_markets([BTC, EUR])
     name = uuid.uuid4().hex
     with running(tmp_path, "--markets", f"{BTC},{EUR}", "--listed", SOL, "--speed", "10") as simulator:

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from ingestion.history.provider_quota import Budget, Left, Window, configured_windows
+from ingestion.history.provider_quota import ProviderQuota, QuotaLeft, Window, configured_windows
 
 
 @pytest.fixture
@@ -15,37 +15,37 @@ def name() -> str:
 
 
 def test_calls_are_allowed_up_to_the_limit_and_again_when_the_window_has_passed(name: str) -> None:
-    budget = Budget(name, (Window("tick", 1, 2), Window("day", 86_400, 5)))
+    budget = ProviderQuota(name, (Window("tick", 1, 2), Window("day", 86_400, 5)))
     assert [budget.take(), budget.take()] == [0, 0]
     wait = budget.take()
     assert 0.5 < wait <= 1
-    assert budget.left() == {"tick": Left(0, 2), "day": Left(3, 5)}
+    assert budget.remaining() == {"tick": QuotaLeft(0, 2), "day": QuotaLeft(3, 5)}
     deadline = time.monotonic() + 5
     while budget.take():
         assert time.monotonic() < deadline
-    assert budget.left()["day"] == Left(2, 5)
+    assert budget.remaining()["day"] == QuotaLeft(2, 5)
 
 
 def test_the_longest_wait_of_all_windows_counts_and_a_refused_call_is_not_counted(name: str) -> None:
-    budget = Budget(name, (Window("second", 1, 1), Window("hour", 3600, 1)))
+    budget = ProviderQuota(name, (Window("second", 1, 1), Window("hour", 3600, 1)))
     assert budget.take() == 0
     assert all(3590 < budget.take() <= 3600 for _ in range(3))
-    assert budget.left()["hour"] == Left(0, 1)
+    assert budget.remaining()["hour"] == QuotaLeft(0, 1)
 
 
 def test_a_pause_holds_every_caller_and_a_shorter_one_does_not_end_it(name: str) -> None:
-    budget, other = Budget(name), Budget(name)
+    budget, other = ProviderQuota(name), ProviderQuota(name)
     budget.pause(30)
     budget.pause(1)
     assert 29 < other.take() <= 30
-    assert other.left()["day"].calls == configured_windows()[-1].limit
+    assert other.remaining()["day"].calls == configured_windows()[-1].limit
 
 
 def test_callers_at_once_share_one_budget(name: str) -> None:
     found: list[float] = []
 
     def call() -> None:
-        budget = Budget(name, (Window("hour", 3600, 20),))
+        budget = ProviderQuota(name, (Window("hour", 3600, 20),))
         found.extend(budget.take() for _ in range(15))
 
     threads = [threading.Thread(target=call) for _ in range(4)]

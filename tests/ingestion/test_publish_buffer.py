@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from ingestion.live import publish_buffer as module
-from ingestion.live.publish_buffer import PATIENCE, PublishBuffer
-from streaming.broker import RECORD_LIMIT, Message, Publisher
+from ingestion.live.publish_buffer import MAX_FAILURES, PublishBuffer
+from streaming.broker import MAX_RECORD_BYTES, Message, Publisher
 from streaming.errors import BadRecord, PublishFailed, StreamUnavailable
 from streaming.memory import MemoryBroker
 from streaming.records import FeedOpened, LiveRecord, decode
@@ -57,32 +57,32 @@ def test_what_was_not_acknowledged_goes_first_and_in_order(broker: MemoryBroker)
     outbox = filled(ONE)
     broker.fill_up(room=1)
     with pytest.raises(PublishFailed):
-        outbox.publish_dynamic(broker.publisher(), answers=False)
+        outbox.publish_dynamic(broker.publisher(), broker_answers=False)
     outbox.put({ONE: [trade(4, NOON)]})
     broker.come_back()
-    outbox.publish_dynamic(broker.publisher(), answers=False)
+    outbox.publish_dynamic(broker.publisher(), broker_answers=False)
     assert [record.n for record in held(broker, ONE)] == [1, 2, 3, 4]
-    assert not outbox.waits(ONE)
+    assert not outbox.has_unsent(ONE)
 
 
 def test_a_record_that_the_broker_refuses_is_set_aside_and_the_others_go_on(broker: MemoryBroker) -> None:
     outbox = PublishBuffer()
     # More than any broker takes; the records around it are ordinary ones.
-    outbox.put({FIXED: [opened(1, NOON), trade(2, NOON, "1", id="x" * RECORD_LIMIT), trade(3, NOON)]})
+    outbox.put({FIXED: [opened(1, NOON), trade(2, NOON, "1", id="x" * MAX_RECORD_BYTES), trade(3, NOON)]})
     outbox.publish_fixed(broker.publisher())
     assert [record.n for record in held(broker, FIXED)] == [1, 3]
     ((record, reason),) = outbox.refused
     assert record.n == 2 and "bytes" in reason
     ((_, acknowledged),) = outbox.take_acknowledged()
     assert [record.n for record in acknowledged] == [1, 3]
-    assert not outbox.waits()
+    assert not outbox.has_unsent()
 
 
 def test_an_opening_counts_as_acknowledged_though_the_records_behind_it_were_not(broker: MemoryBroker) -> None:
     outbox = filled(ONE)
     broker.fill_up(room=1)
     with pytest.raises(PublishFailed):
-        outbox.publish_dynamic(broker.publisher(), answers=False)
+        outbox.publish_dynamic(broker.publisher(), broker_answers=False)
     assert outbox.opened == {ONE}
     ((topic, records),) = outbox.take_acknowledged()
     assert (topic, [type(record) for record in records]) == (ONE, [FeedOpened])
@@ -92,17 +92,17 @@ def test_a_missing_topic_is_given_up_alone(broker: MemoryBroker) -> None:
     broker.admin().delete_topic(ONE)
     outbox = filled(ONE, TWO, FIXED)
     outbox.publish_fixed(broker.publisher())
-    outbox.publish_dynamic(broker.publisher(), answers=True)
+    outbox.publish_dynamic(broker.publisher(), broker_answers=True)
     assert list(outbox.given_up) == [ONE] and "no topic" in outbox.given_up[ONE]
     assert len(held(broker, TWO)) == len(held(broker, FIXED)) == 3
     outbox.put({ONE: [trade(4, NOON)]})
-    assert not outbox.dynamic(), "nothing gathers for a topic that was given up"
+    assert not outbox.unsent_dynamic_topics(), "nothing gathers for a topic that was given up"
 
 
 @pytest.mark.parametrize("refusal", [BadRecord("too long"), ValueError("no topic name")])
 def test_a_topic_that_refuses_a_record_is_given_up_alone(broker: MemoryBroker, refusal: Exception) -> None:
     outbox = filled(ONE, TWO)
-    outbox.publish_dynamic(Stubborn(broker.publisher(), {ONE: refusal}), answers=True)
+    outbox.publish_dynamic(Stubborn(broker.publisher(), {ONE: refusal}), broker_answers=True)
     assert outbox.given_up == {ONE: str(refusal)}
     assert len(held(broker, TWO)) == 3
 
@@ -110,30 +110,30 @@ def test_a_topic_that_refuses_a_record_is_given_up_alone(broker: MemoryBroker, r
 def test_a_topic_that_alone_takes_nothing_keeps_no_other_waiting_and_is_given_up(broker: MemoryBroker) -> None:
     outbox = filled(ONE, TWO)
     publisher = Stubborn(broker.publisher(), {ONE: StreamUnavailable("no leader")})
-    for _ in range(PATIENCE - 1):
+    for _ in range(MAX_FAILURES - 1):
         with pytest.raises(StreamUnavailable):
-            outbox.publish_dynamic(publisher, answers=True)
+            outbox.publish_dynamic(publisher, broker_answers=True)
     assert len(held(broker, TWO)) == 3
-    outbox.publish_dynamic(publisher, answers=True)
+    outbox.publish_dynamic(publisher, broker_answers=True)
     assert "no leader" in outbox.given_up[ONE]
 
 
 def test_a_broker_that_is_away_for_all_costs_no_topic_its_route(broker: MemoryBroker) -> None:
     outbox = filled(ONE)
     broker.go_away()
-    for _ in range(PATIENCE + 1):
+    for _ in range(MAX_FAILURES + 1):
         with pytest.raises(StreamUnavailable):
-            outbox.publish_dynamic(broker.publisher(), answers=False)
+            outbox.publish_dynamic(broker.publisher(), broker_answers=False)
     broker.come_back()
-    outbox.publish_dynamic(broker.publisher(), answers=True)
+    outbox.publish_dynamic(broker.publisher(), broker_answers=True)
     assert len(held(broker, ONE)) == 3 and not outbox.given_up
 
 
 def test_what_piles_up_is_bounded_and_the_topic_that_has_the_most_is_given_up(
     broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_UNSENT", 10)
+    monkeypatch.setattr(module, "MAX_UNSENT_RECORDS", 10)
     outbox = filled(FIXED, count=100)
     outbox.put({ONE: [trade(n, NOON) for n in range(1, 5)], TWO: [trade(n, NOON) for n in range(1, 10)]})
     assert list(outbox.given_up) == [TWO]
-    assert outbox.waits(FIXED) and outbox.dynamic() == [ONE]
+    assert outbox.has_unsent(FIXED) and outbox.unsent_dynamic_topics() == [ONE]

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion.providers.cryptocompare.rest import (
-    Names,
     Outcome,
     Page,
+    ProviderNames,
     RateLimited,
     Refused,
     Unauthorized,
@@ -48,7 +48,7 @@ def v1(*rows: str) -> str:
 
 
 def test_a_page_is_asked_for_by_the_start_of_its_newest_bucket() -> None:
-    url = urlsplit(candles_path(Names("Coinbase", "BTC", "USD"), 3600, 1_795_435_200, 0))
+    url = urlsplit(candles_path(ProviderNames("Coinbase", "BTC", "USD"), 3600, 1_795_435_200, 0))
     asked = {name: value for name, (value,) in parse_qs(url.query).items()}
     assert url.path == "/data/v2/histohour"
     assert asked == {

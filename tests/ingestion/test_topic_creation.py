@@ -19,9 +19,9 @@ from actor_runtime.models import TransitionLog
 from datastore.models import DynamicTopic
 from datastore.reference.markets import asked_market
 from ingestion import tasks
-from ingestion.history.pool import make_pool
+from ingestion.history.pool import ensure_pool
 from ingestion.models import Producer
-from ingestion.topics.topic_actor import LATE, USED, TopicProducer, create
+from ingestion.topics.topic_actor import GIVEN_UP_REASON, NAME_USED_REASON, TopicProducer, create
 from streaming.broker import Broker
 from streaming.broker_factory import connect
 from streaming.memory import MemoryAdmin, MemoryBroker
@@ -80,7 +80,7 @@ def test_a_name_that_the_broker_knows_already_is_refused_and_left_alone(broker: 
     topic = asked()
     broker.admin().create_topic(topic.name)
     made(topic)
-    assert (topic.created_at, topic.create_error) == (None, USED)
+    assert (topic.created_at, topic.create_error) == (None, NAME_USED_REASON)
     assert topics(broker) == {topic.name}
     assert events() == ["CREATE_DYNAMIC_TOPIC", "CREATE_TOPIC_FAILURE", "RESET"]
     assert TransitionLog.objects.get(event="RESET").by == "route fault"
@@ -136,7 +136,7 @@ def test_a_topic_that_was_given_up_while_it_was_made_is_taken_back(
     made(topic)
     assert (topic.created_at, topic.create_error, topics(broker)) == (None, None, set())
     failure = TransitionLog.objects.get(event="CREATE_TOPIC_FAILURE")
-    assert LATE in failure.reason
+    assert GIVEN_UP_REASON in failure.reason
     assert Producer.objects.get().state == Producer.State.IDLE
 
 
@@ -175,7 +175,7 @@ def test_a_fault_that_nobody_thought_of_is_the_topics_error_and_keeps_no_later_o
 
 
 def test_a_busy_history_pool_keeps_no_topic_waiting(broker: MemoryBroker) -> None:
-    make_pool()
+    ensure_pool()
     Producer.objects.update(owner="another:1:1", heartbeat_at=timezone.now())
     assert made(asked()).created_at
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from metering.sharing import BYTES, counted, wipe
+from metering.sharing import FILE_BYTES, collect_counters, reset_counters
 
 ROOT = Path(__file__).parents[2]
 COUNT = """
 import sys
 from pathlib import Path
-from metering.sharing import share
-print(share(Path(sys.argv[1])), flush=True)
+from metering.sharing import share_counters
+print(share_counters(Path(sys.argv[1])), flush=True)
 from metering.table import TRADES_STORED, BATCH_RECORDS
 TRADES_STORED.labels("coinbase:BTC-USD").inc(int(sys.argv[2]))
 BATCH_RECORDS.labels("tick-data").observe(7)
@@ -43,7 +43,7 @@ def finish(*started: subprocess.Popen[str]) -> None:
 
 
 def sample(folder: Path, name: str) -> float:
-    return sum(one.value for metric in counted(folder) for one in metric.samples if one.name == name)
+    return sum(one.value for metric in collect_counters(folder) for one in metric.samples if one.name == name)
 
 
 def test_what_several_processes_count_is_one_sum_and_each_has_files_of_its_own(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_files_have_their_room_from_the_start(tmp_path: Path) -> None:
     started = process(tmp_path, 1)
     said(started)
     # On a full disk a hole in a mapped file would kill the process at the moment it counts.
-    assert all(path.stat().st_blocks * 512 >= BYTES for path in tmp_path.glob("*.db"))
+    assert all(path.stat().st_blocks * 512 >= FILE_BYTES for path in tmp_path.glob("*.db"))
     finish(started)
 
 
@@ -123,5 +123,5 @@ def test_a_start_begins_at_zero(tmp_path: Path) -> None:
     started = process(tmp_path, 3)
     said(started)
     finish(started)
-    wipe(tmp_path)
-    assert list(counted(tmp_path)) == []
+    reset_counters(tmp_path)
+    assert list(collect_counters(tmp_path)) == []

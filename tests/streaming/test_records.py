@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from streaming.errors import BadRecord
 from streaming.records import (
-    BIGINT,
+    MAX_BIGINT,
     FeedClosed,
     FeedOpened,
     LiveRecord,
@@ -37,8 +37,8 @@ TRADE = Trade(
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=60)
 times = st.integers(0, 253_402_300_799_999_999)
-counts = st.integers(1, BIGINT)
-sequences = st.none() | st.integers(0, BIGINT)
+counts = st.integers(1, MAX_BIGINT)
+sequences = st.none() | st.integers(0, MAX_BIGINT)
 sizes = st.decimals(Decimal("1e-40"), Decimal("1e40"), allow_nan=False, allow_infinity=False)
 common: dict[str, Any] = {"market": texts, "feed": texts, "n": counts}
 records: st.SearchStrategy[LiveRecord] = st.one_of(

@@ -13,8 +13,8 @@ import redis
 
 from streaming.broker import Message, Publisher, Subscription
 from streaming.errors import GroupLost, PublishFailed, StreamError, StreamLost, StreamUnavailable, TopicMissing
-from streaming.redis.broker import PREFIX, RedisBroker
-from streaming.redis.connection import RedisConnection, fate
+from streaming.redis.broker import KEY_PREFIX, RedisBroker
+from streaming.redis.connection import RedisConnection, stream_error
 from tests.support.streaming.contract import GROUP, TOPIC, drain, messages, numbers, publish, read_all
 from tests.support.valkey import PrivateValkey
 
@@ -141,7 +141,7 @@ def test_an_owner_whose_position_was_taken_over_is_told(broker: RedisBroker) -> 
 def test_a_commit_whose_answer_was_lost_is_no_takeover(
     valkey: PrivateValkey, broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streaming.redis.connection.ANSWER_WITHIN", 0.3)
+    monkeypatch.setattr("streaming.redis.connection.ANSWER_TIMEOUT_S", 0.3)
     publisher, subscription = broker.publisher(), broker.subscribe(GROUP, [TOPIC])
     publisher.publish(TOPIC, messages(1, 10))
     records = subscription.poll(1, 10)
@@ -191,14 +191,14 @@ def test_a_server_that_is_a_replica_is_only_not_available(
 
 @pytest.mark.parametrize("answer", ["BUSY a script", "MISCONF no disk", "NOREPLICAS too few"])
 def test_answers_of_a_server_in_trouble_mean_wait(answer: str) -> None:
-    assert isinstance(fate(redis.ResponseError(answer)), StreamUnavailable)
+    assert isinstance(stream_error(redis.ResponseError(answer)), StreamUnavailable)
 
 
 def test_a_key_of_another_type_in_the_topics_place_is_no_reason_to_wait(
     valkey: PrivateValkey, broker: RedisBroker
 ) -> None:
     with valkey.client() as client:
-        client.set(PREFIX + "other", "text")
+        client.set(KEY_PREFIX + "other", "text")
     for use in (lambda: broker.subscribe(GROUP, ["other"]), lambda: publish(broker, messages(1, 1), "other")):
         with pytest.raises(StreamError) as caught:
             use()

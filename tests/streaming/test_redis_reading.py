@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from streaming.broker import Message
-from streaming.redis.broker import PREFIX, RedisBroker
+from streaming.redis.broker import KEY_PREFIX, RedisBroker
 from tests.support.streaming.contract import GROUP, TOPIC, drain, messages, numbers, publish, read_all
 from tests.support.valkey import PrivateValkey
 
@@ -22,7 +22,7 @@ def test_a_large_backlog_is_read_in_order_counted_and_trimmed(valkey: PrivateVal
             subscription.commit(records)
         assert (given, subscription.lag(), subscription.take_losses()) == (60_000, 0, [])
     with valkey.client() as client:
-        assert client.xlen(PREFIX + TOPIC) < 200
+        assert client.xlen(KEY_PREFIX + TOPIC) < 200
 
 
 def test_a_stream_is_trimmed_only_as_far_as_its_slowest_group(valkey: PrivateValkey, broker: RedisBroker) -> None:
@@ -33,7 +33,7 @@ def test_a_stream_is_trimmed_only_as_far_as_its_slowest_group(valkey: PrivateVal
         assert numbers(drain(slow)) == list(range(1001, 3001))
         assert slow.take_losses() == fast.take_losses() == []
     with valkey.client() as client:
-        assert 2000 <= client.xlen(PREFIX + TOPIC) < 2200
+        assert 2000 <= client.xlen(KEY_PREFIX + TOPIC) < 2200
 
 
 def test_a_group_that_begins_on_a_trimmed_stream_has_lost_nothing(broker: RedisBroker) -> None:
@@ -97,8 +97,8 @@ def test_a_busy_topic_does_not_starve_the_others(broker: RedisBroker) -> None:
 def test_an_entry_that_somebody_else_wrote_is_delivered_as_it_is(valkey: PrivateValkey, broker: RedisBroker) -> None:
     publish(broker, messages(1, 2))
     with valkey.client() as client:
-        client.xadd(PREFIX + TOPIC, {"what": "is this", "and": "that"})
-        client.xadd(PREFIX + TOPIC, {"k": b"\xff", "v": b"7"})
+        client.xadd(KEY_PREFIX + TOPIC, {"what": "is this", "and": "that"})
+        client.xadd(KEY_PREFIX + TOPIC, {"k": b"\xff", "v": b"7"})
     records = read_all(broker, GROUP)
     assert [record.value for record in records] == [b"1", b"2", b"what is this and that", b"7"]
     assert [record.key for record in records][2:] == ["", "\ufffd"]

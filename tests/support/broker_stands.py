@@ -10,10 +10,10 @@ from kafka import TopicPartition
 from kafka.admin import MemberToRemove, OffsetSpec
 
 from streaming.kafka.broker import KafkaBroker
-from streaming.kafka.connection import PREFIX as KAFKA_PREFIX
+from streaming.kafka.connection import TOPIC_PREFIX as KAFKA_PREFIX
 from streaming.kafka.connection import group_id
 from streaming.memory import MemoryBroker
-from streaming.redis.broker import PREFIX, RedisBroker
+from streaming.redis.broker import KEY_PREFIX, RedisBroker
 from tests.support.kafka.server import PrivateKafka
 from tests.support.polling import until
 from tests.support.valkey import PrivateValkey
@@ -61,7 +61,7 @@ class RedisStand:
 
     def lose_group(self, topic: str, group: str) -> None:
         with self._server.client() as client:
-            assert client.xgroup_destroy(PREFIX + topic, group)
+            assert client.xgroup_destroy(KEY_PREFIX + topic, group)
 
     def lose_everything(self) -> None:
         self._server.flush()

@@ -6,7 +6,7 @@ from django.core.management.base import CommandParser
 
 from actor_runtime.commands import ActorCommand
 from consumers.fixed_consumer_actor import FixedTopicWork
-from streaming.topics import FIXED
+from streaming.topics import FIXED_TOPICS
 
 
 class Command(ActorCommand):
@@ -16,7 +16,7 @@ class Command(ActorCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take the topic."""
-        parser.add_argument("--topic", required=True, choices=sorted(FIXED))
+        parser.add_argument("--topic", required=True, choices=sorted(FIXED_TOPICS))
 
     def work(self, **options: Any) -> FixedTopicWork:
         """Return the consumer's work."""

@@ -19,7 +19,7 @@ from datastore.api.params.symbols import market_text
 from datastore.api.params.times import parse_instant
 from datastore.series.fill import FILLS, NONE
 from datastore.timeframes.timeframe import TIMEFRAMES
-from streaming.topics import legal
+from streaming.topics import checked_name
 
 MAX_ROWS = 10_000  # of one json answer
 DEFAULT_ROWS = 500
@@ -43,7 +43,7 @@ def parse_limit(text: str, most: int = MAX_ROWS) -> int:
 def topic_text(text: str) -> str:
     """Return a topic's name; raise ValueError where no broker has such a topic."""
     try:
-        return legal(text)
+        return checked_name(text)
     except ValueError:
         raise ValueError("is no topic's name, such as tick-data.") from None
 

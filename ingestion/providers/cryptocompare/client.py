@@ -13,9 +13,9 @@ from urllib3.exceptions import HTTPError
 from ingestion.providers.cryptocompare.rest import (
     PAIRS_PATH,
     RATE_PATH,
-    Names,
     Outcome,
     PairList,
+    ProviderNames,
     RateTold,
     Trouble,
     Unavailable,
@@ -26,12 +26,12 @@ from ingestion.providers.cryptocompare.rest import (
 )
 from metering.table import PROVIDER_CALLS, PROVIDER_SECONDS
 
-CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 20.0  # seconds
-LARGEST = 8 * 1024 * 1024  # bytes; a full page of candles has a twentieth of it
-LARGEST_LIST = 64 * 1024 * 1024  # bytes; a hundred thousand pairs have a tenth of it
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5.0, 20.0  # seconds
+MAX_ANSWER_BYTES = 8 * 1024 * 1024  # bytes; a full page of candles has a twentieth of it
+MAX_PAIR_LIST_BYTES = 64 * 1024 * 1024  # bytes; a hundred thousand pairs have a tenth of it
 
-Said = TypeVar("Said")
-Reader = Callable[[int, Mapping[str, str], bytes], Said]
+Answer = TypeVar("Answer")
+Reader = Callable[[int, Mapping[str, str], bytes], Answer]
 
 
 class RestClient:
@@ -46,29 +46,29 @@ class RestClient:
         self._pool = urllib3.PoolManager(
             num_pools=1,
             headers=headers,
-            timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
+            timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S),
             retries=False,  # every call counts against the budget: trying again is the caller's to decide
         )
 
-    def candles(self, names: Names, resolution: int, last: int, before: int) -> Outcome:
+    def candles(self, names: ProviderNames, resolution: int, last: int, before: int) -> Outcome:
         """Return the candle that starts at `last` and the `before` ones before it (seconds); never raises."""
-        return self._timed(candles_path(names, resolution, last, before), read_answer, LARGEST)
+        return self._timed(candles_path(names, resolution, last, before), read_answer, MAX_ANSWER_BYTES)
 
     def pairs(self) -> PairList | Trouble:
         """Return the provider's list of pairs; never raises."""
-        return self._timed(PAIRS_PATH, read_pairs, LARGEST_LIST)
+        return self._timed(PAIRS_PATH, read_pairs, MAX_PAIR_LIST_BYTES)
 
     def rate(self) -> RateTold | Trouble:
         """Return what the provider says of the calls that are left to the key; never raises."""
-        return self._timed(RATE_PATH, read_rate, LARGEST)
+        return self._timed(RATE_PATH, read_rate, MAX_ANSWER_BYTES)
 
-    def _timed(self, path: str, read: Reader[Said], largest: int) -> Said | Unavailable:
+    def _timed(self, path: str, read: Reader[Answer], largest: int) -> Answer | Unavailable:
         with PROVIDER_SECONDS.time():
             outcome = self._ask(path, read, largest)
         PROVIDER_CALLS.labels(type(outcome).__name__.lower()).inc()
         return outcome
 
-    def _ask(self, path: str, read: Reader[Said], largest: int) -> Said | Unavailable:
+    def _ask(self, path: str, read: Reader[Answer], largest: int) -> Answer | Unavailable:
         try:
             response = self._pool.request("GET", self._url + path, preload_content=False, redirect=False)
             body = response.read(largest + 1)
@@ -85,9 +85,9 @@ class RestClient:
         self._pool.clear()
 
 
-def beside(call: Callable[[], Said]) -> Future[Said]:
+def call_in_thread(call: Callable[[], Answer]) -> Future[Answer]:
     """Make a call that may take longer than a turn may be silent; a process that ends does not wait for it."""
-    answer: Future[Said] = Future()
+    answer: Future[Answer] = Future()
 
     def run() -> None:
         try:

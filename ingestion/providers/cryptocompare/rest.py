@@ -23,17 +23,17 @@ SECOND = 1_000_000
 PAIRS_PATH = "/data/v3/all/exchanges"
 RATE_PATH = "/stats/rate/limit"
 PATHS = {60: "/data/v2/histominute", 3600: "/data/v2/histohour", 86_400: "/data/v2/histoday"}
-MOST_ROWS = 2000  # the greatest `limit`: more is an error, not a clamp
+MAX_LIMIT = 2000  # the greatest `limit`: more is an error, not a clamp
 RATE_LIMITED, NO_SUCH_MARKET = "99", "2"
 # How long a caller whose calls of this window are used up has to wait at the most, shortest first.
-WINDOWS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0, "month": 86_400.0}
-USUAL_WAIT = 10.0  # seconds: where the provider does not say which limit it was
-LONGEST_REASON = 200
-STRANGE = "the answer is not in a format that the provider is known for"
+WINDOW_SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0, "month": 86_400.0}
+DEFAULT_RETRY_S = 10.0  # seconds: where the provider does not say which limit it was
+MAX_REASON_CHARS = 200
+UNKNOWN_FORMAT = "the answer is not in a format that the provider is known for"
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class ProviderNames:
     """A market as the provider spells it; its symbols are case-sensitive."""
 
     exchange: str
@@ -152,7 +152,7 @@ _row = msgspec.json.Decoder(Row)
 _rate = msgspec.json.Decoder(_Rate)
 
 
-def candles_path(names: Names, resolution: int, last: int, before: int) -> str:
+def candles_path(names: ProviderNames, resolution: int, last: int, before: int) -> str:
     """Return path and query for the candle that starts at `last` and the `before` ones before it (seconds)."""
     asked = {
         "fsym": names.base,
@@ -185,8 +185,8 @@ def read_rate(status: int, headers: Mapping[str, str], body: bytes) -> RateTold 
     try:
         left = _rate.decode(said.data).left
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return Unavailable(STRANGE)
-    return RateTold({window: left[window] for window in WINDOWS if window in left})
+        return Unavailable(UNKNOWN_FORMAT)
+    return RateTold({window: left[window] for window in WINDOW_SECONDS if window in left})
 
 
 def _said(body: bytes) -> _Envelope:
@@ -200,7 +200,7 @@ def _pair_list(headers: Mapping[str, str], said: _Envelope) -> PairList | Unavai
     try:
         entries = _exchanges.decode(said.data)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return Unavailable(STRANGE)
+        return Unavailable(UNKNOWN_FORMAT)
     found = {name: _read_exchange(raw) for name, raw in entries.items()}
     pairs = tuple(
         Listed(name, base, quote)
@@ -251,7 +251,7 @@ def _page(headers: Mapping[str, str], said: _Envelope) -> Page | Unavailable:
     try:
         found = _rows.decode(said.data)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return Unavailable(STRANGE)
+        return Unavailable(UNKNOWN_FORMAT)
     sent = found.rows if isinstance(found, _Nested) else found
     rows = [row for row in map(_read_row, sent) if row is not None]
     return Page(tuple(rows), len(sent) - len(rows), at, _provider(headers))
@@ -275,10 +275,10 @@ def _stamp(date: str) -> int | None:
 def _retry_after(headers: Mapping[str, str], rate: Any) -> float:
     said = headers.get("Retry-After", "")
     if said.isascii() and said.isdecimal():
-        return min(float(said), WINDOWS["day"])
+        return min(float(said), WINDOW_SECONDS["day"])
     made, most = _counts(rate, "calls_made"), _counts(rate, "max_calls")
-    used_up = [seconds for name, seconds in WINDOWS.items() if _is_used_up(made.get(name), most.get(name))]
-    return max(used_up, default=USUAL_WAIT)
+    used_up = [seconds for name, seconds in WINDOW_SECONDS.items() if _is_used_up(made.get(name), most.get(name))]
+    return max(used_up, default=DEFAULT_RETRY_S)
 
 
 def _counts(rate: object, name: str) -> dict[str, object]:
@@ -292,4 +292,4 @@ def _is_used_up(made: object, most: object) -> bool:
 
 def _line(text: str) -> str:
     """Return text as one printable line that a record can hold."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:LONGEST_REASON] or "?"
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:MAX_REASON_CHARS] or "?"

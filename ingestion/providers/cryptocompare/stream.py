@@ -15,10 +15,10 @@ import msgspec
 
 SECOND = 1_000_000
 TRADE, COMPLETE, WELCOME, HEARTBEAT, UNAUTHORIZED, LIMITED, PROBLEM = "0", "16", "20", "999", "401", "429", "500"
-LEFT, LEFT_ALL = "17", "18"  # one subscription has ended; all that one message named have
+UNSUBSCRIBED, UNSUBSCRIBED_ALL = "17", "18"  # one subscription has ended; all that one message named have
 SELL, BUY = 1, 2
-LATEST = 4_102_444_800 * SECOND  # the year 2100
-BIGGEST_SEQ = 2**63 - 1
+MAX_STAMP_US = 4_102_444_800 * SECOND  # the year 2100
+MAX_SEQUENCE = 2**63 - 1
 # Wider than any market, narrow enough that no number can blow up the database.
 EXPONENTS = range(-40, 25)
 
@@ -155,8 +155,8 @@ def _control(kind: str, frame: _Frame) -> Event:
         reason = " ".join(part for part in (frame.message, frame.parameter, frame.info) if part)
         of_one = kind == PROBLEM or "TOO_MANY_SUBSCRIPTIONS" in reason  # the others stand
         return Refused(kind, reason[:300], frame.parameter if of_one else None)
-    if kind in (LEFT, LEFT_ALL):
-        return Unsubscribed(frame.sub if kind == LEFT else None)
+    if kind in (UNSUBSCRIBED, UNSUBSCRIBED_ALL):
+        return Unsubscribed(frame.sub if kind == UNSUBSCRIBED else None)
     millis = frame.millis if kind == HEARTBEAT else frame.server_millis if kind == WELCOME else None
     stamp = _plausible_stamp((millis or 0) * 1000)
     return Stamped(stamp) if stamp else Other()
@@ -221,7 +221,7 @@ def _venue_id(frame: _Frame) -> str | None:
 
 def _seq(ccseq: int | None, venue_id: str | None) -> int | None:
     found = ccseq if ccseq is not None else int(venue_id) if venue_id and venue_id.isdecimal() else None
-    return found if found is not None and 0 <= found <= BIGGEST_SEQ else None
+    return found if found is not None and 0 <= found <= MAX_SEQUENCE else None
 
 
 def _own_id(ccseq: int | None, ts: int, price: Decimal, amount: Decimal, side: int) -> str:
@@ -250,4 +250,4 @@ def _stamp(frame: _Frame) -> int | None:
 
 def _plausible_stamp(micros: int) -> int | None:
     """Return the stamp unless no clock could show it: one far in the future would never be taken back."""
-    return micros if 0 < micros < LATEST else None
+    return micros if 0 < micros < MAX_STAMP_US else None

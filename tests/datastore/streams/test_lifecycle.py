@@ -20,7 +20,7 @@ from datastore.models import DynamicTopic, FetchRequest, GapRepair, Market, Stre
 from datastore.quality.freshness import doubts
 from datastore.reference.markets import ensure_markets, feed_markets, follow, unfollow
 from datastore.streams import lifecycle, topics
-from streaming.topics import legal
+from streaming.topics import checked_name
 from tests.datastore.conftest import ProviderTime
 from tests.support.datastore.records import NOON, moment
 
@@ -149,7 +149,7 @@ def test_what_is_beyond_the_budget_makes_no_stream(market: Market) -> None:
 )
 def test_a_topic_is_named_as_every_broker_takes_it(symbol: str, name: str) -> None:
     made = topics.topic_name(unfollowed(symbol), 7)
-    assert made == legal(made) == name
+    assert made == checked_name(made) == name
 
 
 def test_a_topic_s_number_is_never_used_twice_even_where_its_row_is_gone(market: Market) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from streaming.topics import FIXED
+from streaming.topics import FIXED_TOPICS
 from tests.integration.e2e.test_spine import (
     BTC,
     ETH,
@@ -43,7 +43,7 @@ def platform(home: Path, kafka_of_this_run: PrivateKafka) -> Iterator[Platform]:
 
 def test_live_minutes_and_history_are_the_providers_own_candles(platform: Platform, kafka: PrivateKafka) -> None:
     with closing(kafka.broker().admin()) as admin:
-        until("its topics", lambda: set(FIXED) <= admin.topics(), 30)
+        until("its topics", lambda: set(FIXED_TOPICS) <= admin.topics(), 30)
     assert any("stream ready" in line for line in platform.lines)
     first = until("a subscription", lambda: subscriptions(platform, BTC), 30)[0]
     evidence, live = until("two live minutes", lambda: settled(platform, BTC, first), 90)

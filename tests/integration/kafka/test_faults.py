@@ -11,10 +11,10 @@ from contextlib import closing, contextmanager
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from streaming.broker import RECORD_LIMIT, Message, Record
+from streaming.broker import MAX_RECORD_BYTES, Message, Record
 from streaming.errors import BadRecord, GroupLost, PublishFailed, StreamError, StreamUnavailable, TopicMissing
 from streaming.kafka.broker import KafkaBroker
-from streaming.kafka.connection import PREFIX
+from streaming.kafka.connection import TOPIC_PREFIX
 from tests.support.broker_stands import expire
 from tests.support.kafka.fixtures import LIBRARY_S_SOCKETS
 from tests.support.kafka.server import PrivateKafka
@@ -42,7 +42,7 @@ def configure(kafka: PrivateKafka, **settings: str) -> None:
     """Change settings of tick-data at the broker; underscores stand for dots."""
     changes = {name.replace("_", "."): value for name, value in settings.items()}
     with kafka.client() as client:
-        client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, PREFIX + TOPIC, changes)])
+        client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, TOPIC_PREFIX + TOPIC, changes)])
 
 
 def test_nothing_acknowledged_or_committed_is_lost_when_the_broker_is_killed(
@@ -126,7 +126,7 @@ def test_many_records_that_only_together_are_too_large_are_sent_in_order(
 
 
 def test_the_largest_record_that_is_allowed_is_taken(broker: KafkaBroker) -> None:
-    value = noise(RECORD_LIMIT - 1)
+    value = noise(MAX_RECORD_BYTES - 1)
     publish(broker, [Message("k", value)] * 3)
     assert [record.value == value for record in read_all(broker)] == [True] * 3
 

@@ -104,7 +104,7 @@ def test_a_commit_leaves_out_what_has_gone_to_another_member(eight: KafkaBroker)
         store = Store()
         quick = Member(eight, store)
         later: list[int] = []
-        until("half of it is gone", lambda: later.extend(numbers(slow.poll(0.1, 500))) or len(slow._places) == 4, 60)
+        until("half of it is gone", lambda: later.extend(numbers(slow.poll(0.1, 500))) or len(slow._positions) == 4, 60)
         until("the other has read its half", lambda: quick.failure or quick.read > 0, 60)
         slow.commit(held)
         until("all is committed", lambda: left(slow) == 0, 60)

@@ -19,7 +19,7 @@ from datastore.reference.markets import ensure_markets
 from datastore.timeframes.intervals import micros_of, moment
 from ingestion import tasks
 from ingestion.history.history_producer_actor import HistoryProducer, fetch
-from ingestion.history.pool import make_pool
+from ingestion.history.pool import ensure_pool
 from ingestion.models import Producer
 from streaming.history_records import ProviderSpan, decode_history
 from streaming.memory import MemoryBroker
@@ -70,7 +70,7 @@ def fetched(request: FetchRequest) -> FetchRequest:
 
 def stepped(request: FetchRequest, done: Callable[[], Any], seconds: float = 20) -> Runner:
     """Step a job until done() or its end."""
-    make_pool()
+    ensure_pool()
     runner = Runner(HistoryProducer(request.pk), Event())
     deadline = time.monotonic() + seconds
     while not runner.stop.is_set() and not done():

@@ -63,7 +63,7 @@ class Member:
                     subscription.commit(held)
                     held = []
                 self.read += len(records)
-                self.partitions = len(subscription._places)
+                self.partitions = len(subscription._positions)
             subscription.close()
         except BaseException as exc:
             self.failure = exc

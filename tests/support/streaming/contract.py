@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing
 from typing import Protocol, TypeVar
 
-from streaming.broker import RECORD_LIMIT, Broker, Message, Record, Subscription
+from streaming.broker import MAX_RECORD_BYTES, Broker, Message, Record, Subscription
 from streaming.errors import BadRecord, GroupLost, PublishFailed, StreamLost, TopicMissing
 
 TOPIC = "tick-data"
@@ -96,7 +96,7 @@ def check_order_per_key(stand: Stand) -> None:
 def check_at_least_once(stand: Stand) -> None:
     """2: every acknowledged record arrives, whole, whoever published it and however large it is."""
     published = messages(1, 1500)
-    large = Message("coinbase:LARGE-USD", b"x" * (RECORD_LIMIT - 100))
+    large = Message("coinbase:LARGE-USD", b"x" * (MAX_RECORD_BYTES - 100))
     broker = open_topic(stand, *published[:700])
     publish(broker, [*published[700:], large])
     arrived = {(record.topic, record.key, record.value) for record in read_all(broker)}
@@ -205,7 +205,7 @@ def check_publish(stand: Stand) -> None:
     assert list(failed) == sorted(set(failed))
     publish(broker, [messages(11, 30)[index] for index in failed] + messages(31, 40))
     assert set(numbers(read_all(broker, SECOND))) == set(range(1, 41))
-    for bad in (Message("", b"1"), Message("k", b"x" * RECORD_LIMIT), Message("\ud800", b"1")):
+    for bad in (Message("", b"1"), Message("k", b"x" * MAX_RECORD_BYTES), Message("\ud800", b"1")):
         batch = [*messages(41, 42), bad]
         assert _expect(BadRecord, lambda batch=batch: publish(broker, batch)).index == 2
     assert set(numbers(read_all(broker, THIRD))) == set(range(1, 41)), "something of a refused batch was sent"
