@@ -25,8 +25,9 @@ from datastore.models import FetchRequest, Market
 from datastore.reference.provider import CACHE_AGE
 from datastore.reference.provider_clock import provider_now, provider_time_known
 from datastore.timeframes.intervals import SECOND, micros_of, moment, whole
+from streaming.bounds import MAX_WIRE, MIN_WIRE
 from streaming.history_records import FetchDone, FetchFailed, HistoryRecord, ProviderCandle, ProviderSpan
-from streaming.records import LEAST, MOST, Micros
+from streaming.records import Micros
 
 CANDLES = (
     "select * from store_provider_candles(%s::int[], %s::int[], %s::bigint[], %s::numeric[], %s::numeric[],"
@@ -129,7 +130,7 @@ def _possible(candle: ProviderCandle) -> bool:
     numbers = (candle.open, candle.high, candle.low, candle.close, candle.volume)
     if not all(number.is_finite() for number in (*numbers, candle.quote_volume)):
         return False
-    return min(numbers) > LEAST and max(numbers) < MOST and 0 <= candle.quote_volume < MOST
+    return min(numbers) > MIN_WIRE and max(numbers) < MAX_WIRE and 0 <= candle.quote_volume < MAX_WIRE
 
 
 def _store_candles(batch: _Batch, meanwhile: Callable[[], None] | None) -> list[int]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from decimal import Decimal, InvalidOperation
 
+from streaming.bounds import MAX_STORED, MIN_STORED
 from streaming.records import Trade
 
-LEAST, MOST = Decimal("1e-24"), Decimal("1e24")
 ZERO = Decimal(0)
 # Every time of a trade lies in here; a time in another unit does not.
 EARLIEST, LATEST = 0, 4_102_444_800_000_000  # 1970 and 2100, microseconds
@@ -17,9 +17,9 @@ LONG = 2**63
 def fault_of(trade: Trade) -> str | None:
     """Return why the database could not hold this trade, None for a sound one."""
     try:
-        if not LEAST < trade.price < MOST:
+        if not MIN_STORED < trade.price < MAX_STORED:
             return "price out of range"
-        if not (trade.amount == ZERO or LEAST < trade.amount < MOST):
+        if not (trade.amount == ZERO or MIN_STORED < trade.amount < MAX_STORED):
             return "amount out of range"
     except InvalidOperation:
         return "not a number"
@@ -38,7 +38,7 @@ def all_sound(trades: Sequence[Trade]) -> bool:
     seqs = [trade.seq for trade in trades if trade.seq is not None] or [0]
     try:
         sizes = [trade.price for trade in trades] + [trade.amount for trade in trades if trade.amount != ZERO]
-        in_range = min(sizes) > LEAST and max(sizes) < MOST
+        in_range = min(sizes) > MIN_STORED and max(sizes) < MAX_STORED
     except InvalidOperation:
         return False
     in_time = min(times) > EARLIEST and max(times) < LATEST

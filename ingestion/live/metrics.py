@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from ingestion.live.clock_estimate import SECOND
+from datastore.timeframes.intervals import SECOND
 from metering.table import LATENESS, TRADES_RECEIVED
 from streaming.records import LiveRecord, Trade
 

@@ -13,9 +13,9 @@ from django.conf import settings as django_settings
 from django_redis import get_redis_connection
 
 from ingestion.history import history_producer_actor
-from streaming.memory import MemoryBroker
 from tests.support.ingestion.history_bench import BTC, Bench
 from tests.support.simulator import running
+from tests.support.streaming.memory import MemoryBroker
 
 
 @pytest.fixture

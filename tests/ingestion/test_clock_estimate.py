@@ -3,7 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion.live.clock_estimate import SECOND, WINDOW_US, ClockEstimate
+from datastore.timeframes.intervals import SECOND
+from ingestion.live.clock_estimate import WINDOW_US, ClockEstimate
 
 
 def test_the_database_clock_stands_in_before_the_first_stamp() -> None:

@@ -11,7 +11,7 @@ from ingestion.history.pages import (
     PageRequest,
     answers,
     final_stop,
-    next_request,
+    next_page,
     pages_of,
     records_of,
     whole_buckets,
@@ -103,10 +103,10 @@ def test_a_row_is_final_once_its_end_lies_a_cache_age_back() -> None:
 
 def test_pages_go_backwards_by_2000_and_ask_for_one_row_more() -> None:
     start, stop = 0, 4100 * MINUTE * SECOND
-    asked = next_request(start, stop, MINUTE)
+    asked = next_page(start, stop, MINUTE)
     assert asked is not None
     assert (asked.last, asked.before, asked.start) == (4099 * MINUTE, PAGE_BUCKETS, 2100 * MINUTE * SECOND)
-    assert next_request(start, start, MINUTE) is None
+    assert next_page(start, start, MINUTE) is None
 
 
 @given(st.sampled_from([60, 3600, 86_400]), st.integers(0, 10**15), st.integers(1, 10**13))
@@ -114,13 +114,13 @@ def test_pages_cover_a_span_without_a_hole_or_an_overlap(resolution: int, start:
     low, reached = whole_buckets(start, start + length, resolution)
     assert low <= start < start + length <= reached
     total = pages_of(low, reached, resolution)
-    asked = next_request(low, reached, resolution)
+    asked = next_page(low, reached, resolution)
     count = 0
     while asked and count < 50:
         assert asked.stop == reached
         assert 1 <= asked.before <= PAGE_BUCKETS
         count, reached = count + 1, asked.start
-        asked = next_request(low, reached, resolution)
+        asked = next_page(low, reached, resolution)
     assert count == min(total, 50)
     assert asked is not None or reached == low
 

@@ -11,10 +11,10 @@ from ingestion.live import publish_buffer as module
 from ingestion.live.publish_buffer import MAX_FAILURES, PublishBuffer
 from streaming.broker import MAX_RECORD_BYTES, Message, Publisher
 from streaming.errors import BadRecord, PublishFailed, StreamUnavailable
-from streaming.memory import MemoryBroker
 from streaming.records import FeedOpened, LiveRecord, decode
 from streaming.topics import TICK_DATA
 from tests.support.datastore.records import NOON, opened, trade
+from tests.support.streaming.memory import MemoryBroker
 
 FIXED, ONE, TWO = TICK_DATA.name, "dyn-1", "dyn-2"
 

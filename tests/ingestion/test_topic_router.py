@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingestion.live.clock_estimate import SECOND
+from datastore.timeframes.intervals import SECOND
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark
 from tests.support.ingestion.router_scenario import CHANNELS, FIXED, SYMBOLS, World, micros, spans_of
 
