@@ -16,7 +16,7 @@ from actor_runtime.errors import NotInError
 from actor_runtime.manual_reset import reset
 from actor_runtime.models import ERROR, Actor, TransitionLog, with_silence
 
-LOG_ROWS = 60
+MAX_LOG_ROWS = 60
 LATE, STALE = 6, 10  # seconds of silence
 
 
@@ -104,7 +104,7 @@ class ActorAdmin(admin.ModelAdmin[Actor]):
         return format_html('<span class="actor-pulse {}">{}</span>', pulse, told)
 
     @admin.display(description="Last error")
-    def error_told(self, actor: Actor) -> SafeString | str:
+    def error_excerpt(self, actor: Actor) -> SafeString | str:
         """Return the beginning of the last error."""
         text = actor.last_error or ""
         return format_html('<span title="{}">{}</span>', text, text[:90] + "…" * (len(text) > 90)) if text else "-"
@@ -117,7 +117,7 @@ class ActorAdmin(admin.ModelAdmin[Actor]):
     @admin.display(description="")
     def transitions(self, actor: Actor) -> SafeString:
         """Return the newest rows of the actor's log."""
-        rows = TransitionLog.objects.filter(kind=self.opts.model_name, name=actor.name)[:LOG_ROWS]
+        rows = TransitionLog.objects.filter(kind=self.opts.model_name, name=actor.name)[:MAX_LOG_ROWS]
         body = format_html_join("", _LOG_ROW, (self._log_row(row) for row in rows))
         return format_html(_LOG_TABLE, body)
 

@@ -5,31 +5,31 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-SHORTEST = 8  # characters; a shorter one would blot out ordinary words
+MIN_SECRET_CHARS = 8  # characters; a shorter one would blot out ordinary words
 REDACTED = "…"
-_SHAPES = (
+_SECRET_PATTERNS = (
     (re.compile(r"(?<=://)[^/@\s]*@"), "…@"),
     (re.compile(r"(?i)(api_?key|apikey|password|token|secret)([\"']?\s*[=:]\s*[\"']?)[^\s&\"']+"), r"\1\2…"),
     (re.compile(r"(?i)(authorization[\"']?\s*:\s*[\"']?\w+\s+)[^\s\"']+"), r"\1…"),
 )
-_NAMES = re.compile(r"(?i)api_?key|password|token|secret|authorization")
-_known: set[str] = set()
+_SECRET_NAME = re.compile(r"(?i)api_?key|password|token|secret|authorization")
+_secrets: set[str] = set()
 
 
 def keep_secret(values: Iterable[str]) -> None:
     """Blot these values out wherever they appear from now on."""
-    _known.update(value for value in values if len(value) >= SHORTEST)
+    _secrets.update(value for value in values if len(value) >= MIN_SECRET_CHARS)
 
 
 def without_secrets(text: str) -> str:
     """Return text with what is known to be secret, and what looks like it, blotted out."""
-    for value in _known:
+    for value in _secrets:
         text = text.replace(value, REDACTED)
-    for pattern, blot in _SHAPES:
+    for pattern, blot in _SECRET_PATTERNS:
         text = pattern.sub(blot, text)
     return text
 
 
 def names_a_secret(name: str) -> bool:
     """Tell whether what stands under this name is a secret by its name alone."""
-    return bool(_NAMES.search(name))
+    return bool(_SECRET_NAME.search(name))

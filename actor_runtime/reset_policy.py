@@ -10,13 +10,13 @@ from actor_runtime.errors import CacheFault, FeedFault, PlatformFault, RequestFa
 from actor_runtime.redaction import without_secrets
 from streaming.errors import StreamLost, StreamUnavailable
 
-LONGEST = 300.0
+MAX_RESET_DELAY_S = 300.0
 DATABASE_AWAY = (OperationalError, InterfaceError)
-MAY_PASS = (PlatformFault, StreamUnavailable, StreamLost, RedisError, ConnectionInterrupted, *DATABASE_AWAY)
-LONGEST_REASON = 500
+TRANSIENT_ERRORS = (PlatformFault, StreamUnavailable, StreamLost, RedisError, ConnectionInterrupted, *DATABASE_AWAY)
+MAX_REASON_CHARS = 500
 
 
-def backoff(count: int, longest: float = LONGEST) -> float:
+def backoff(count: int, longest: float = MAX_RESET_DELAY_S) -> float:
     """Return the seconds to wait after the count-th failure in a row: 1, 2, 4 … longest."""
     return min(2.0 ** min(max(count - 1, 0), 30), longest)
 
@@ -27,7 +27,7 @@ def reset_delay(exc: BaseException, count: int) -> float | None:
         return 0.0
     if isinstance(exc, CacheFault | FeedFault):
         return 1.0
-    return backoff(count) if isinstance(exc, MAY_PASS) else None
+    return backoff(count) if isinstance(exc, TRANSIENT_ERRORS) else None
 
 
 def resetter(exc: BaseException, delay: float | None) -> str:
@@ -40,4 +40,4 @@ def resetter(exc: BaseException, delay: float | None) -> str:
 def reason_of(exc: BaseException) -> str:
     """Return what went wrong in one line, without passwords and keys."""
     text = " ".join(str(exc).split()) or (type(exc).__doc__ or "").split("\n")[0]
-    return without_secrets(f"{type(exc).__name__}: {text}")[:LONGEST_REASON]
+    return without_secrets(f"{type(exc).__name__}: {text}")[:MAX_REASON_CHARS]

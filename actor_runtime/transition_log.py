@@ -18,7 +18,7 @@ from actor_runtime.models import Actor, TransitionLog
 from metering.table import ACTOR_ERRORS, ACTOR_RESETS, ACTOR_TAKEOVERS
 
 log = structlog.get_logger(__name__)
-FAILURES = ("_failure", "_failed")
+FAILURE_SUFFIXES = ("_failure", "_failed")
 
 
 @receiver(post_transition)
@@ -28,7 +28,7 @@ def note_transition(
     """Keep the transition in the actor's journal. The signal comes before any save, so nothing is written here."""
     if not isinstance(instance, Actor):
         return
-    if failed := name.endswith(FAILURES):
+    if failed := name.endswith(FAILURE_SUFFIXES):
         instance.last_error = method_kwargs["reason"]
         instance.error_count += 1
     elif name == "reset":

@@ -73,14 +73,14 @@ def candlekeep(found: list[LiveRecord]) -> tuple[float, Parts]:
         publisher.publish("tick-data", ready[index : index + BATCH])
     work, parts = consumer.FixedTopicWork("tick-data"), Parts()
     runner = Runner(work, Event())
-    while runner.shift is None:
+    while runner.loop is None:
         runner.step()  # claims only: the step that opens takes a batch too, so the clock starts before it
     return _drain(runner, work, parts), parts
 
 
 def _drain(runner: Any, work: Any, parts: Parts) -> float:
-    content = work.content
-    work.content = replace(
+    content = work.handler
+    work.handler = replace(
         content, read=parts.timed("decode", content.read), store=parts.timed("database", content.store)
     )
     opened = work.open

@@ -19,6 +19,6 @@ class ConfigConfig(AppConfig):
         from config import celery, checks, kafka_checks  # noqa: F401
 
         if settings.LOG_FORMAT == "json":
-            logs.report_crashes()
+            logs.log_uncaught_errors()
         if settings.METRICS_REFUSAL:
             log.warning("metrics of this process are not shared", reason=settings.METRICS_REFUSAL)

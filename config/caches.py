@@ -7,7 +7,7 @@ from typing import Any
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-NOWHERE = "redis://127.0.0.1:1/0"  # no server yet: `up` and `check` still work
+NO_SERVER_URL = "redis://127.0.0.1:1/0"  # no server yet: `up` and `check` still work
 
 
 def caches(url: str) -> dict[str, Any]:
@@ -17,7 +17,7 @@ def caches(url: str) -> dict[str, Any]:
 
 
 def _cache(url: str, connect_timeout: float, timeout: float, **pool: Any) -> dict[str, Any]:
-    location = url or NOWHERE
+    location = url or NO_SERVER_URL
     # In the address, since django-redis shares one pool between caches of the same address.
     mark = "&" if "?" in location else "?"
     return {

@@ -25,7 +25,7 @@ app.autodiscover_tasks()
 app.set_default()
 
 
-class OneLine(logging.Filter):
+class FirstLineFilter(logging.Filter):
     """Cuts a message to its first line: a broker that is away needs no traceback through Celery."""
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -36,16 +36,16 @@ class OneLine(logging.Filter):
 
 
 @setup_logging.connect
-def keep_our_logs(**kwargs: Any) -> None:
+def keep_django_logging(**kwargs: Any) -> None:
     """Leave the logs as Django's LOGGING set them up: a receiver is all that keeps Celery from its own."""
     for talkative in ("celery.beat", "celery.worker.consumer.consumer"):
-        logging.getLogger(talkative).addFilter(OneLine())
+        logging.getLogger(talkative).addFilter(FirstLineFilter())
     if settings.LOG_FORMAT == "json":
         # It prints what it says of its own end past every logger.
-        worker.safe_say = say  # type: ignore[attr-defined]  # its stubs do not know it
+        worker.safe_say = write_line  # type: ignore[attr-defined]  # its stubs do not know it
 
 
-def say(text: str, file: object = None) -> None:
+def write_line(text: str, file: object = None) -> None:
     """Write a line from within a signal handler, where the logging module must not be called."""
     record = logging.LogRecord("celery.worker", logging.INFO, "", 0, text.strip(), None, None)
     os.write(2, formatter("json").format(record).encode() + b"\n")

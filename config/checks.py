@@ -12,7 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
 from config.networks import is_loopback
-from datastore.engines.edition import BROKEN, TURNABLE, Case, TimescaleEdition, timescale_edition
+from datastore.engines.edition import BROKEN, CONVERTIBLE, Case, TimescaleEdition, timescale_edition
 from streaming.broker_factory import ADAPTERS
 
 
@@ -141,21 +141,21 @@ def engine(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
     if not databases:
         return []
     found = timescale_edition()
-    return [] if found.case in TURNABLE and not turning_was_left_out(connection) else of_engine(found)
+    return [] if found.case in CONVERTIBLE and not conversion_was_skipped(connection) else engine_messages(found)
 
 
-def of_engine(found: TimescaleEdition) -> list[CheckMessage]:
+def engine_messages(found: TimescaleEdition) -> list[CheckMessage]:
     """Tell what can be done about a database that is not all that it could be."""
     if found.hint is None:
         return []
     if found.case in BROKEN:
-        return [Error(f"The database cannot be used: {found.told}.", hint=found.hint, id="candlekeep.E010")]
+        return [Error(f"The database cannot be used: {found.sentence}.", hint=found.hint, id="candlekeep.E010")]
     if found.case is Case.READY:
-        return [Warning(f"The database is {found.told}.", hint=found.hint, id="candlekeep.W010")]
-    return [Info(f"The database is {found.told}.", hint=found.hint, id="candlekeep.I010")]
+        return [Warning(f"The database is {found.sentence}.", hint=found.hint, id="candlekeep.W010")]
+    return [Info(f"The database is {found.sentence}.", hint=found.hint, id="candlekeep.I010")]
 
 
-def turning_was_left_out(asked: BaseDatabaseWrapper) -> bool:
+def conversion_was_skipped(asked: BaseDatabaseWrapper) -> bool:
     """Tell whether the migration that makes trades a hypertable has been here already, when the server could not."""
     applied = MigrationRecorder(asked).applied_migrations()
     return any(app == "datastore" and name.endswith("_timescale") for app, name in applied)

@@ -13,7 +13,7 @@ import structlog
 
 from actor_runtime.redaction import REDACTED, names_a_secret, without_secrets
 
-SHARED: list[Any] = [
+SHARED_PROCESSORS: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
@@ -27,7 +27,7 @@ def configure() -> None:
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *SHARED,
+            *SHARED_PROCESSORS,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -62,14 +62,14 @@ def formatter(log_format: str) -> logging.Formatter:
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
-            blot_secrets,
+            redact_secrets,
             renderer,
         ],
-        foreign_pre_chain=SHARED,
+        foreign_pre_chain=SHARED_PROCESSORS,
     )
 
 
-def blot_secrets(logger: Any, method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+def redact_secrets(logger: Any, method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     """Blot passwords and keys out of every field."""
     return _fields(event)
 
@@ -88,7 +88,7 @@ def _blotted(value: Any) -> Any:
     return without_secrets(value if isinstance(value, str) else repr(value))
 
 
-def report_crashes() -> None:
+def log_uncaught_errors() -> None:
     """Let what nobody caught, and warnings, be lines like all others."""
     logging.captureWarnings(True)
     sys.excepthook = _crashed

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 
-def kept_secret(path: Path) -> str:
+def read_or_create_secret(path: Path) -> str:
     """Return the secret in this file, made at the first call; processes that start at once agree on one."""
     while True:
         try:
@@ -42,7 +42,7 @@ def _draft(path: Path, text: str) -> Path:
     return Path(name)
 
 
-def is_held(lock: Path) -> bool:
+def is_locked(lock: Path) -> bool:
     """Say whether a running process holds this lock file."""
     try:
         handle = os.open(lock, os.O_RDONLY)

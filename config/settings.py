@@ -15,7 +15,7 @@ from actor_runtime.redaction import keep_secret
 from config import kafka_settings, logs
 from config.caches import caches
 from config.networks import ANY, is_loopback, networks, origins
-from config.secret_files import is_held, kept_secret
+from config.secret_files import is_locked, read_or_create_secret
 from metering.sharing import share_counters
 
 # Lets classes be written as mypy reads them: ModelAdmin[Market], QuerySet[Candle].
@@ -79,7 +79,7 @@ def _markets(default: list[str]) -> list[str]:
 
 def _left_by_up() -> dict[str, str]:
     """Return the addresses that a running `manage.py up` left for its home's commands."""
-    if not is_held(CANDLEKEEP_HOME / "run" / "lock"):
+    if not is_locked(CANDLEKEEP_HOME / "run" / "lock"):
         return {}  # nobody runs: what lies there was left by a killed start
     try:
         servers: dict[str, str] = json.loads((CANDLEKEEP_HOME / "run" / "servers.json").read_text())
@@ -93,7 +93,7 @@ def _left_by_up() -> dict[str, str]:
 def _secret_key() -> str:
     given: str = env.str("SECRET_KEY", default="")
     try:
-        return given or kept_secret(CANDLEKEEP_HOME / "run" / "secret.key")
+        return given or read_or_create_secret(CANDLEKEEP_HOME / "run" / "secret.key")
     except OSError as error:
         raise ImproperlyConfigured(
             f"CANDLEKEEP_HOME={CANDLEKEEP_HOME} cannot be written: {error.strerror}. Set CANDLEKEEP_HOME to a folder "
@@ -192,7 +192,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "corsheaders.middleware.CorsMiddleware",  # early, so that refusals carry its headers too
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "config.monitoring.request_timing.timed",
+    "config.monitoring.request_timing.request_timing",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

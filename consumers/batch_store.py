@@ -21,40 +21,40 @@ from streaming.records import Micros
 State = DynamicTopicConsumer.State
 
 
-class Part(NamedTuple):
+class TopicBatch(NamedTuple):
     """What a poll brought of one topic."""
 
     member: OwnedActor
     records: list[Record]
 
 
-class Stored(NamedTuple):
+class StoredBatches(NamedTuple):
     """What is in the database now; these members are in Updating Redis."""
 
-    parts: list[Part]
+    parts: list[TopicBatch]
     changes: list[MarketChange]
     received: Micros | None  # when the provider's oldest trade among them arrived
 
 
-NOTHING = Stored([], [], None)
+NONE_STORED = StoredBatches([], [], None)
 
 
-def parts_of(crew: ActorGroup, records: Iterable[Record]) -> list[Part]:
+def batches_by_topic(crew: ActorGroup, records: Iterable[Record]) -> list[TopicBatch]:
     """Return the records by topic, in their order; those of topics that are not ours any more are left out."""
     found: dict[str, list[Record]] = {}
     for record in records:
         found.setdefault(record.topic, []).append(record)
-    return [Part(member, found[member.name]) for member in crew.named(found)]
+    return [TopicBatch(member, found[member.name]) for member in crew.members_of(found)]
 
 
-def store_batches(crew: ActorGroup, meter: BatchMetrics, parts: Sequence[Part]) -> Stored:
+def store_batches(crew: ActorGroup, meter: BatchMetrics, parts: Sequence[TopicBatch]) -> StoredBatches:
     """Take the parts from Consuming to Updating Redis by one transaction; return those that got there.
 
     A topic that another process took over is left to it: what of it was in the transaction is taken back, and the
     others are written again. Where one can not be written, each is by itself, and only that one goes to Error.
     """
     if not parts:
-        return NOTHING
+        return NONE_STORED
     try:
         return _store(crew, meter, parts)
     except Fenced:
@@ -67,22 +67,22 @@ def store_batches(crew: ActorGroup, meter: BatchMetrics, parts: Sequence[Part]) 
         if len(parts) > 1:
             return _joined(store_batches(crew, meter, [part]) for part in parts)
         crew.fail([parts[0].member], exc)
-        return NOTHING
+        return NONE_STORED
 
 
-def _store(crew: ActorGroup, meter: BatchMetrics, parts: Sequence[Part]) -> Stored:
+def _store(crew: ActorGroup, meter: BatchMetrics, parts: Sequence[TopicBatch]) -> StoredBatches:
     members = [part.member for part in parts]
     for member in members:
         if member.state == State.CONSUMING:
             member.actor.message_received()
-    with meter.part("decode"):
+    with meter.time_step("decode"):
         batch = read_live([record for part in parts for record in part.records])
     for member in members:
         if member.state == State.PROCESSING_MESSAGE:
             member.actor.process_success()
     if crew.save([member for member in members if member.actor.journal.pending]):
         raise Fenced
-    with meter.part("database"), transaction.atomic():
+    with meter.time_step("database"), transaction.atomic():
         result = store_live(batch.ready)
         quarantine(batch, result.refused)
         for member in members:
@@ -90,13 +90,13 @@ def _store(crew: ActorGroup, meter: BatchMetrics, parts: Sequence[Part]) -> Stor
         # The rows of the fenced must not be ours: their new owner writes the same ones, and commits behind them.
         if crew.save(members):
             raise Fenced
-    return Stored(list(parts), result.changes, oldest_receipt(batch.ready))
+    return StoredBatches(list(parts), result.changes, oldest_receipt(batch.ready))
 
 
-def _joined(found: Iterable[Stored]) -> Stored:
+def _joined(found: Iterable[StoredBatches]) -> StoredBatches:
     every = list(found)
     received = [one.received for one in every if one.received is not None]
-    return Stored(
+    return StoredBatches(
         [part for one in every for part in one.parts],
         [change for one in every for change in one.changes],
         min(received, default=None),

@@ -18,7 +18,7 @@ class DrainTracker:
         if topic in self._left:
             self._left[topic] -= records
 
-    def look(self, lags: Mapping[str, int], at: datetime) -> dict[str, datetime]:
+    def drained_until(self, lags: Mapping[str, int], at: datetime) -> dict[str, datetime]:
         """Return the topics of which all is stored that lay in them at some time, and that time.
 
         lags: what was not committed at `at`, a time of the database's clock, or later.

@@ -29,14 +29,14 @@ from streaming.topics import FIXED_TOPICS
 
 log = structlog.get_logger(__name__)
 
-POLL = 0.25  # seconds that an idle turn waits
-LINGER = 0.02  # seconds that a small batch may grow, so that a busy market costs per batch
-BATCH = 5_000  # records at the most
+POLL_TIMEOUT_S = 0.25  # seconds that an idle turn waits
+LINGER_S = 0.02  # seconds that a small batch may grow, so that a busy market costs per batch
+MAX_BATCH_RECORDS = 5_000  # records at the most
 GROUP = "candlekeep"
 # Readers believe a version for two seconds after it was confirmed.
-CONFIRM_EVERY = 0.5  # seconds
+CONFIRM_EVERY_S = 0.5  # seconds
 # How often it is looked up to when the topic is stored: so much later a feed no longer counts as behind.
-LOOK_EVERY = 0.5  # seconds
+PROGRESS_EVERY_S = 0.5  # seconds
 
 
 class FixedTopicWork:
@@ -50,15 +50,15 @@ class FixedTopicWork:
         # Where the broker shares a topic out, every process works; elsewhere one does, and the others stand by.
         self.several = configured_broker().shares
         self.role = f"fixed-{topic.removesuffix('-data')}"
-        self.content = TOPIC_HANDLERS[topic]
-        self._meter = BatchMetrics(topic)
+        self.handler = TOPIC_HANDLERS[topic]
+        self._metrics = BatchMetrics(topic)
         self._session: ActorSession
         self._subscription: Subscription | None = None
-        self._ahead: Batch[Any] | None = None
-        self._ends = GroupProgress()
-        self._looked = 0.0  # when it was looked last whether the topic is read to its end
-        self._cold = True  # the cache has not been written anew since we began
-        self._confirmed = 0.0  # when the cache was told last what the database holds
+        self._next_batch: Batch[Any] | None = None
+        self._progress = GroupProgress()
+        self._progress_at = 0.0  # when it was looked last whether the topic is read to its end
+        self._cache_cold = True  # the cache has not been written anew since we began
+        self._confirmed_at = 0.0  # when the cache was told last what the database holds
 
     def open(self, session: ActorSession) -> None:
         """Subscribe behind the last committed record, and write the cache anew whatever changed meanwhile."""
@@ -71,7 +71,7 @@ class FixedTopicWork:
         finally:
             admin.close()
         self._subscription = broker.subscribe(GROUP, [self.topic])
-        self._ends, self._cold = GroupProgress(), True
+        self._progress, self._cache_cold = GroupProgress(), True
         # A cache that is away never holds trades back: the next batch that reaches it writes it anew.
         with suppress(CacheFault):
             self._update_cache([])
@@ -80,7 +80,7 @@ class FixedTopicWork:
         """Handle one batch; True if there may be more."""
         self._confirm()
         self._look()
-        batch, self._ahead = self._ahead, None
+        batch, self._next_batch = self._next_batch, None
         records = batch.records if batch else self._poll()
         if records:
             self._handle(records, batch)
@@ -90,24 +90,24 @@ class FixedTopicWork:
         """Return what waits, a small batch after a moment's growth."""
         assert self._subscription is not None  # noqa: S101 - the runner opens before the first turn
         began = time.monotonic()
-        records = self._subscription.poll(POLL, BATCH)
-        if 0 < len(records) < BATCH:
-            self._session.stop.wait(LINGER)
-            records += self._subscription.poll(0, BATCH - len(records))
+        records = self._subscription.poll(POLL_TIMEOUT_S, MAX_BATCH_RECORDS)
+        if 0 < len(records) < MAX_BATCH_RECORDS:
+            self._session.stop.wait(LINGER_S)
+            records += self._subscription.poll(0, MAX_BATCH_RECORDS - len(records))
         if records:
-            self._meter.polled(time.monotonic() - began)
+            self._metrics.polled(time.monotonic() - began)
         return records
 
     def beat(self) -> None:
         """Name what the topic lost before we could read it."""
         if self._subscription is None:
             return
-        self._meter.beat()
+        self._metrics.beat()
         for loss in self._subscription.take_losses():
-            self._meter.lost(loss.count)
+            self._metrics.lost(loss.count)
             log.error("records lost", topic=loss.topic, after=loss.position, count=loss.count)
 
-    def meanwhile(self) -> None:
+    def turn_in_error(self) -> None:
         """Leave the topic to others while we are in Error."""
         self.close()
 
@@ -115,38 +115,38 @@ class FixedTopicWork:
         """Give the subscription back; what is not committed comes again."""
         if self._subscription is not None:
             self._subscription.close()
-        self._subscription = self._ahead = None
+        self._subscription = self._next_batch = None
 
     def _confirm(self) -> None:
         """Keep the cache's versions believed, of idle markets too; one that is away is written anew in time."""
         now = time.monotonic()
-        if now - self._confirmed >= CONFIRM_EVERY:
-            self._confirmed = now
+        if now - self._confirmed_at >= CONFIRM_EVERY_S:
+            self._confirmed_at = now
             with suppress(market_cache.CacheUnavailable):
                 market_cache.confirm()
 
     def _look(self) -> None:
         """Note up to when all that lay in the topic is stored, by us and by those who share it with us."""
         now = time.monotonic()
-        if now - self._looked < LOOK_EVERY or self._subscription is None:
+        if now - self._progress_at < PROGRESS_EVERY_S or self._subscription is None:
             return
-        self._looked = now
+        self._progress_at = now
         at = database_now()  # first: what is published while we ask is not claimed to be stored
-        if known := self._ends.look(self._subscription.progress(), at):
-            self.content.drained(known)
+        if known := self._progress.drained_until(self._subscription.progress(), at):
+            self.handler.drained(known)
 
     def _handle(self, records: Sequence[Record], batch: Batch[Any] | None) -> None:
         actor = self._session.actor
         actor.message_received()
-        with self._meter.part("decode"):
-            batch = batch or self.content.read(records)
+        with self._metrics.time_step("decode"):
+            batch = batch or self.handler.read(records)
         actor.process_success()
         self._session.save()
-        with self._meter.part("database"):
+        with self._metrics.time_step("database"):
             changes = self._write(batch)
         self._commit(records)
-        self._meter.stored(len(records), changes, self.content.received(batch.ready))
-        with self._meter.part("cache"):
+        self._metrics.stored(len(records), changes, self.handler.received(batch.ready))
+        with self._metrics.time_step("cache"):
             self._update_cache(changes)
         actor.update_cache_success()
         self._session.save()
@@ -154,8 +154,8 @@ class FixedTopicWork:
     def _write(self, batch: Batch[Any]) -> list[MarketChange]:
         """Write the batch, its dead letters and our own state in one transaction."""
         with transaction.atomic():
-            ahead = self._read_ahead if len(batch.records) >= BATCH else None
-            stored = self.content.store(batch.ready, ahead)
+            ahead = self._read_ahead if len(batch.records) >= MAX_BATCH_RECORDS else None
+            stored = self.handler.store(batch.ready, ahead)
             dead = quarantine(batch, stored.refused)
             self._session.actor.write_success()
             self._session.save()
@@ -166,7 +166,7 @@ class FixedTopicWork:
         """Read the next batch of a backlog while the database works on this one."""
         assert self._subscription is not None  # noqa: S101
         with suppress(StreamError):  # no fault of the write in hand; the next poll meets it again
-            self._ahead = self.content.read(self._subscription.poll(0, BATCH))
+            self._next_batch = self.handler.read(self._subscription.poll(0, MAX_BATCH_RECORDS))
 
     def _commit(self, records: Sequence[Record]) -> None:
         # After the rows: the other order would lose the batch if we died here.
@@ -175,11 +175,11 @@ class FixedTopicWork:
 
     def _update_cache(self, changes: list[MarketChange]) -> None:
         try:
-            if self._cold:
-                market_cache.write_all()
+            if self._cache_cold:
+                market_cache.write_followed()
             else:
                 market_cache.write_changed(changes)
         except market_cache.CacheUnavailable as exc:
             log.warning("cache away", reason=str(exc))
             raise CacheFault(str(exc)) from exc
-        self._cold = False
+        self._cache_cold = False

@@ -15,7 +15,7 @@ class GroupProgress:
         self._ends: dict[str, int] = {}
         self._at: datetime | None = None
 
-    def look(self, progress: Mapping[str, Progress], at: datetime) -> datetime | None:
+    def drained_until(self, progress: Mapping[str, Progress], at: datetime) -> datetime | None:
         """Return a time up to which everything is stored, None where no newer one is known.
 
         progress: how far the group was at `at` or later.

@@ -9,7 +9,7 @@ from django_fsm import transition
 
 from actor_runtime.models import Actor, state_field
 
-_BATCH = frozenset({"message_received", "process_success", "write_success", "update_cache_success"})
+_BATCH_EVENTS = frozenset({"message_received", "process_success", "write_success", "update_cache_success"})
 
 
 class FixedTopicConsumer(Actor):
@@ -24,7 +24,7 @@ class FixedTopicConsumer(Actor):
         UPDATING_REDIS = "updating_redis", "Updating Redis"
         ERROR = "error", "Error"
 
-    hot_events = _BATCH
+    hot_events = _BATCH_EVENTS
     done_events = frozenset({"update_cache_success"})
     places = {
         "idle": (0, 0),
@@ -86,7 +86,7 @@ class DynamicTopicConsumer(Actor):
         UPDATING_REDIS = "updating_redis", "Updating Redis"
         ERROR = "error", "Error"
 
-    hot_events = _BATCH
+    hot_events = _BATCH_EVENTS
     done_events = frozenset({"update_cache_success"})
     places = {
         "idle": (0, 0),

@@ -9,7 +9,7 @@ from streaming.broker import Broker, Subscription
 from streaming.errors import StreamLost, TopicMissing
 
 
-class Reading:
+class TopicSubscription:
     """Reads some topics, all by one subscription: a poll costs the same for one topic and for a hundred."""
 
     def __init__(self, group: str) -> None:
@@ -23,7 +23,7 @@ class Reading:
         assert self._subscription is not None  # noqa: S101 - there is one wherever there are topics
         return self._subscription
 
-    def turn_to(self, topics: Collection[str]) -> dict[str, StreamLost]:
+    def assign(self, topics: Collection[str]) -> dict[str, StreamLost]:
         """Read these from behind what is committed, whatever was read before; return those that can not be, and why."""
         self.close()
         if not topics:

@@ -14,7 +14,7 @@ from datastore.models import DynamicTopic
 State = DynamicTopic.State
 
 
-class Topic(NamedTuple):
+class OpenTopic(NamedTuple):
     """A topic that is to be read, as it was at the last look."""
 
     pk: int
@@ -30,30 +30,30 @@ class Topic(NamedTuple):
         """Say whether its end has begun."""
         return self.state == State.RETIRING
 
-    def lacks_word_of(self, me: str) -> bool:
+    def lacks_ack_of(self, me: str) -> bool:
         """Say whether its row does not yet tell that this process reads it."""
         return not self.retiring and (self.consumer != me or self.subscribed_at is None)
 
 
-def open_topics() -> dict[str, Topic]:
+def open_topics() -> dict[str, OpenTopic]:
     """Return the topics that are to be read, by name: those that are routed, and those not read to their end."""
     rows = DynamicTopic.objects.filter(Q(state__in=DynamicTopic.ROUTED) | Q(state=State.RETIRING, drained_at=None))
-    found = (Topic(*row) for row in rows.order_by().values_list(*Topic._fields))
+    found = (OpenTopic(*row) for row in rows.order_by().values_list(*OpenTopic._fields))
     return {topic.name: topic for topic in found}
 
 
-def note_subscribed(topics: Collection[Topic], me: str) -> None:
+def note_subscribed(topics: Collection[OpenTopic], me: str) -> None:
     """Acknowledge that this process reads these topics; when it was first read stays."""
     rows = DynamicTopic.objects.filter(pk__in=[topic.pk for topic in topics], state__in=DynamicTopic.ROUTED)
     rows.update(consumer=me, subscribed_at=Coalesce("subscribed_at", Now()), subscribe_error=None)
 
 
-def note_refused(topic: Topic, reason: str) -> None:
+def note_refused(topic: OpenTopic, reason: str) -> None:
     """Tell why a topic can not be read."""
     DynamicTopic.objects.filter(pk=topic.pk, state__in=DynamicTopic.ROUTED).update(subscribe_error=reason)
 
 
-def note_read_to_the_end(topics: Collection[Topic]) -> None:
+def note_drained(topics: Collection[OpenTopic]) -> None:
     """Acknowledge that all there ever will be of these topics is stored."""
     rows = DynamicTopic.objects.filter(pk__in=[topic.pk for topic in topics], drained_at=None)
     rows.update(drained_at=Now())

@@ -11,7 +11,7 @@ from coordination.models import Coordinator
 from datastore.admin.streams import rows_table
 from datastore.models import DynamicTopic, Stream
 
-SHOWN = 50  # streams that wait
+MAX_WAITING_STREAMS = 50  # streams that wait
 
 
 @admin.register(Coordinator)
@@ -28,7 +28,7 @@ class CoordinatorAdmin(ActorAdmin):
     @admin.display(description="")
     def queue(self, actor: Actor) -> SafeString | str:
         """Return what is in hand, then what waits, the oldest first, then what retires."""
-        rows = [*_topics(DynamicTopic.IN_HAND), *_waiting(), *_topics((DynamicTopic.State.RETIRING,))]
+        rows = [*_topics(DynamicTopic.BEING_MADE), *_waiting(), *_topics((DynamicTopic.State.RETIRING,))]
         return rows_table(("What", "State", "Since, UTC", "Trouble"), rows) if rows else "Nothing."
 
 
@@ -40,7 +40,7 @@ def _topics(states: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 def _waiting() -> Iterator[tuple[str, ...]]:
     waiting = Stream.objects.filter(state=Stream.State.REQUESTED).exclude(topic__state__in=DynamicTopic.ALIVE)
-    for stream in waiting.select_related("market").order_by("id")[:SHOWN]:
+    for stream in waiting.select_related("market").order_by("id")[:MAX_WAITING_STREAMS]:
         due = f", not before {stream.next_try:%H:%M:%S}" if stream.next_try else ""
         told = f"stream {stream.pk}: {stream.market.symbol} {stream.timeframe}"
         state = f"waiting after {stream.attempts} tries{due}" if stream.attempts else f"waiting{due}"

@@ -13,12 +13,12 @@ from actor_runtime.loop.actor_loop import Clock
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import Actor
 from actor_runtime.reset_policy import reason_of
-from coordination.dispatch import Dispatch, QueueAway
+from coordination.dispatch import Dispatcher, QueueAway
 from coordination.models import Coordinator
-from coordination.pair_list_refresh import PairWatch
+from coordination.pair_list_refresh import PairListRefresh
 from coordination.schedules import ensure_schedules
-from coordination.topic_creation import Topics
-from datastore.backfill.fetch_queue import HANDED_OUT
+from coordination.topic_creation import TopicCreation
+from datastore.backfill.fetch_queue import REDISPATCH_AFTER
 from datastore.streams.topics import CREATE_WITHIN
 
 FETCH, PAIRS, CREATE_TOPIC = "ingestion.fetch", "ingestion.pairs", "ingestion.create_topic"
@@ -34,9 +34,9 @@ class CoordinatorWork:
 
     def __init__(self, clock: Clock = Clock.system) -> None:
         self._session: ActorSession
-        self._dispatch = Dispatch(tell_worker, settings.PRODUCER_POOL)
-        self._pairs = PairWatch(ask_for_pairs)
-        self._topics = Topics(have_topic_made, clock)
+        self._dispatch = Dispatcher(enqueue_fetch, settings.PRODUCER_POOL)
+        self._pairs = PairListRefresh(enqueue_pair_list)
+        self._topics = TopicCreation(enqueue_topic_creation, clock)
 
     def open(self, session: ActorSession) -> None:
         """Make the schedules that are missing."""
@@ -49,7 +49,7 @@ class CoordinatorWork:
         waits = self._topics.waits_for(self._session)
         try:
             more = self._dispatch.turn() or more
-            self._pairs.look()
+            self._pairs.refresh_if_due()
         except PlatformFault as exc:
             # With a topic in hand the chart would take this for the topic's failure: there it is only told.
             if self._session.actor.state == Coordinator.State.ACTIVE:
@@ -58,9 +58,9 @@ class CoordinatorWork:
         self._session.waiting(waits)
         return more
 
-    def meanwhile(self) -> None:
+    def turn_in_error(self) -> None:
         """Go on while the actor is in Error, with all but new topics."""
-        self._topics.meanwhile()
+        self._topics.turn_in_error()
         self._dispatch.turn()
 
     def beat(self) -> None:
@@ -70,22 +70,22 @@ class CoordinatorWork:
         """Nothing is held between turns."""
 
 
-def tell_worker(request_id: int) -> None:
+def enqueue_fetch(request_id: int) -> None:
     """Put a request into the worker's queue. Raises QueueAway."""
     _send(FETCH, request_id)
 
 
-def ask_for_pairs() -> None:
+def enqueue_pair_list() -> None:
     """Have the worker read the provider's list of pairs. Raises QueueAway."""
     _send(PAIRS)
 
 
-def have_topic_made(topic_id: int) -> None:
+def enqueue_topic_creation(topic_id: int) -> None:
     """Have the worker make a DynamicTopic of this id at the broker. Raises QueueAway."""
     _send(CREATE_TOPIC, topic_id, within=CREATE_WITHIN)
 
 
-def _send(task: str, *arguments: int, within: timedelta = HANDED_OUT) -> None:
+def _send(task: str, *arguments: int, within: timedelta = REDISPATCH_AFTER) -> None:
     # One that is not taken up soon is told again or given up, so an old message is worth nothing.
     try:
         current_app.send_task(task, list(arguments), expires=within.total_seconds(), retry=False)

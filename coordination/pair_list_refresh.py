@@ -9,27 +9,27 @@ from dataclasses import dataclass
 from actor_runtime.reset_policy import backoff
 from datastore.reference import pairs
 
-LONGEST_WAIT = 3600.0
+MAX_WAIT_S = 3600.0
 PATIENCE = 8  # times 1 s, 2 s, 4 s …: what an answer may take before it is asked for again
 
 
 @dataclass
-class PairWatch:
+class PairListRefresh:
     """Asks once, then less and less often until the list is there."""
 
-    ask: Callable[[], None]  # tells the worker; may raise PlatformFault
+    enqueue: Callable[[], None]  # tells the worker; may raise PlatformFault
     steady: Callable[[], float] = time.monotonic
-    _asked: int = 0
-    _due: float = float("-inf")
+    _attempts: int = 0
+    _not_before: float = float("-inf")
 
-    def look(self) -> None:
+    def refresh_if_due(self) -> None:
         """Have the list refreshed if it is due; raises what `ask` raises, and asks again at the next look then."""
         now = self.steady()
-        if now < self._due:
+        if now < self._not_before:
             return
         if not pairs.is_due():
-            self._asked, self._due = 0, now + LONGEST_WAIT
+            self._attempts, self._not_before = 0, now + MAX_WAIT_S
             return
-        self.ask()
-        self._asked += 1
-        self._due = now + PATIENCE * backoff(self._asked, LONGEST_WAIT / PATIENCE)
+        self.enqueue()
+        self._attempts += 1
+        self._not_before = now + PATIENCE * backoff(self._attempts, MAX_WAIT_S / PATIENCE)

@@ -50,5 +50,5 @@ def trim_logs() -> None:
     fetched, _ = FetchRequest.objects.filter(finished_at__lt=old).delete()
     for model in actor_models():  # every dynamic topic had one of its own
         model._default_manager.filter(retired_at__lt=old, owner="").delete()
-    ended = {"streams": lifecycle.trim(old), "topics": topics.trim(old)}
+    ended = {"streams": lifecycle.delete_old(old), "topics": topics.delete_old(old)}
     log.info("logs trimmed", transitions=trim(LOG_DAYS), requests=fetched, **ended)

@@ -29,63 +29,63 @@ from actor_runtime.loop.session import ActorSession
 from actor_runtime.reset_policy import backoff
 from coordination import topic_failures
 from coordination.models import Coordinator
-from coordination.topic_failures import Failure
-from coordination.topic_retirement import Retirement
+from coordination.topic_failures import TopicFailure
+from coordination.topic_retirement import TopicRetirement
 from datastore.models import DynamicTopic
 from datastore.streams import topics
-from datastore.streams.topics import CREATE_WITHIN, NOTIFY_WITHIN, ToDo
+from datastore.streams.topics import CREATE_WITHIN, NOTIFY_WITHIN, PendingWork
 from metering.table import TOPIC_FAILURES, TOPIC_SECONDS
 
 log = structlog.get_logger(__name__)
 
 State = Coordinator.State
-LONGEST_HOLD = 30.0  # seconds in Error, where the queue is held: those who ask meanwhile wait for nothing else
-GONE = Failure("gone", "the topic's row is gone")
+MAX_ERROR_S = 30.0  # seconds in Error, where the queue is held: those who ask meanwhile wait for nothing else
+ROW_GONE = TopicFailure("gone", "the topic's row is gone")
 
 
 @dataclass
-class Topics:
+class TopicCreation:
     """Walks the chart; tell() may raise PlatformFault."""
 
-    tell: Callable[[int], None]  # has a Producer make the topic of this row
+    enqueue: Callable[[int], None]  # has a Producer make the topic of this row
     clock: Clock = Clock.system
-    _name: str = ""  # of the topic in hand, to be told
+    _topic_name: str = ""  # of the topic in hand, to be told
 
     def __post_init__(self) -> None:
-        self.retirement = Retirement(self.clock.steady)
+        self.retirement = TopicRetirement(self.clock.steady)
 
     def turn(self, session: ActorSession) -> bool:
         """Do what is due; True if there is more to do at once."""
-        found = topics.to_do()
+        found = topics.pending_work()
         changed = self.retirement.turn(found)
         return self._walk(session, found) or changed
 
-    def meanwhile(self) -> None:
+    def turn_in_error(self) -> None:
         """Go on in Error with all but the queue; an attempt in hand was lost with what led here."""
-        found = topics.to_do()
+        found = topics.pending_work()
         self.retirement.turn(found)
-        if found.in_hand is not None:
+        if found.in_progress is not None:
             error = Coordinator.objects.filter(state=State.ERROR).values_list("last_error", flat=True).first()
             reason = f"the Coordinator is in Error: {error}"
-            if topics.fail(found.in_hand, reason):
+            if topics.fail(found.in_progress, reason):
                 TOPIC_FAILURES.labels("coordinator").inc()
-                log.error("topic given up", topic=found.in_hand, reason=reason)
+                log.error("topic given up", topic=found.in_progress, reason=reason)
 
     def waits_for(self, session: ActorSession) -> str | None:
         """Return what the Coordinator waits for, None: nothing."""
         waits = {
-            State.PROCESSING_CREATE_TOPIC: f"a Producer to create {self._name}",
-            State.NOTIFYING_ACTORS: f"a Producer to publish to {self._name}, and a consumer to read it",
+            State.PROCESSING_CREATE_TOPIC: f"a Producer to create {self._topic_name}",
+            State.NOTIFYING_ACTORS: f"a Producer to publish to {self._topic_name}, and a consumer to read it",
         }
         return waits.get(session.actor.state) or self.retirement.trouble
 
-    def _walk(self, session: ActorSession, found: ToDo) -> bool:
-        topic = topics.find(found.in_hand) if found.in_hand is not None else None
-        self._name = topic.name if topic else ""
+    def _walk(self, session: ActorSession, found: PendingWork) -> bool:
+        topic = topics.find(found.in_progress) if found.in_progress is not None else None
+        self._topic_name = topic.name if topic else ""
         if session.actor.state == State.ACTIVE:
             return self._take_up(session, topic) if topic else self._begin(session, found.due)
         if topic is None:
-            self._fail(session, None, GONE)
+            self._fail(session, None, ROW_GONE)
             return True
         if session.actor.state == State.PROCESSING_CREATE_TOPIC:
             return self._see_creation(session, topic)
@@ -98,12 +98,12 @@ class Topics:
         if due is None:
             return False
         with transaction.atomic():
-            topic = topics.make(due)
+            topic = topics.create_for(due)
             if topic is None:
                 return True
             session.actor.request_create_topic()
             session.save()
-        self._name = topic.name
+        self._topic_name = topic.name
         log.info("topic requested", topic=topic.name, stream=due)
         self._have_made(session, topic)
         return False
@@ -123,14 +123,14 @@ class Topics:
     def _have_made(self, session: ActorSession, topic: DynamicTopic) -> None:
         # After the row: a worker that hears of it must find it.
         try:
-            self.tell(topic.pk)
+            self.enqueue(topic.pk)
         except PlatformFault as exc:
-            self._fail(session, topic, Failure("queue", str(exc), counts=False))  # nobody was asked
+            self._fail(session, topic, TopicFailure("queue", str(exc), counts=False))  # nobody was asked
 
     # --- Processing Create Topic, Notifying Actors ---
 
     def _see_creation(self, session: ActorSession, topic: DynamicTopic) -> bool:
-        if failure := topic_failures.refused(topic):
+        if failure := topic_failures.refusal(topic):
             self._fail(session, topic, failure)
             return True
         if topic.created_at is not None:
@@ -146,7 +146,7 @@ class Topics:
         return False
 
     def _see_acknowledgements(self, session: ActorSession, topic: DynamicTopic) -> bool:
-        if failure := topic_failures.refused(topic):
+        if failure := topic_failures.refusal(topic):
             self._fail(session, topic, failure)
             return True
         if topic.routed_at is not None and topic.subscribed_at is not None:
@@ -162,7 +162,7 @@ class Topics:
             return True
         return False
 
-    def _fail(self, session: ActorSession, topic: DynamicTopic | None, failure: Failure) -> None:
+    def _fail(self, session: ActorSession, topic: DynamicTopic | None, failure: TopicFailure) -> None:
         """Go to Error, to be reset in a while, and give the topic up, in one transaction."""
         with transaction.atomic():
             if topic is not None:
@@ -175,9 +175,9 @@ class Topics:
         TOPIC_FAILURES.labels(failure.kind).inc()
 
 
-def _hold(failure: Failure, errors: int) -> float:
+def _hold(failure: TopicFailure, errors: int) -> float:
     """Return the seconds until the reset: none for a refused market, which stops nobody else."""
-    return 0.0 if failure.kind == topic_failures.ROUTE else backoff(errors, LONGEST_HOLD)
+    return 0.0 if failure.kind == topic_failures.ROUTE_REFUSED else backoff(errors, MAX_ERROR_S)
 
 
 def _overdue(topic: Any) -> bool:

@@ -11,18 +11,18 @@ from django.db.models import QuerySet
 
 from actor_runtime.charts import label
 from actor_runtime.models import Actor, with_silence
-from actor_runtime.ownership.claims import STALE_AFTER
+from actor_runtime.ownership.claims import HEARTBEAT_TIMEOUT
 from datastore.models import DynamicTopic
 from datastore.streams.topics import CREATE_WITHIN, NOTIFY_WITHIN
 
 # Instructed by rows, never by import.
 PRODUCER, CONSUMER = ("ingestion", "Producer"), ("consumers", "DynamicTopicConsumer")
-CREATOR, LIVE = "producer-topic-", "producer-live-"
-ROUTE = "route"  # refused by the live Producer: a fault of this market or topic alone
+TOPIC_PRODUCER_PREFIX, LIVE_PRODUCER_PREFIX = "producer-topic-", "producer-live-"
+ROUTE_REFUSED = "route"  # refused by the live Producer: a fault of this market or topic alone
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class TopicFailure:
     """Why an attempt failed: its kind as metrics count it, a sentence, and whether it was a try of its streams."""
 
     kind: str
@@ -30,14 +30,14 @@ class Failure:
     counts: bool = True
 
 
-def not_created(topic: DynamicTopic) -> Failure:
+def not_created(topic: DynamicTopic) -> TopicFailure:
     """Tell that no Producer answered for the topic in time."""
-    rows = _of(PRODUCER).filter(name__startswith=CREATOR)
-    told = _told(rows, f"there is no {CREATOR}… row: does the worker run?")
-    return Failure("not_created", f"no Producer took {topic.name} up within {_seconds(CREATE_WITHIN)} s: {told}")
+    rows = _of(PRODUCER).filter(name__startswith=TOPIC_PRODUCER_PREFIX)
+    told = _told(rows, f"there is no {TOPIC_PRODUCER_PREFIX}… row: does the worker run?")
+    return TopicFailure("not_created", f"no Producer took {topic.name} up within {_seconds(CREATE_WITHIN)} s: {told}")
 
 
-def not_acknowledged(topic: DynamicTopic) -> Failure:
+def not_acknowledged(topic: DynamicTopic) -> TopicFailure:
     """Tell which of the actors that were told of the topic did not use it in time.
 
     Where each of them lives and waits itself, for a provider or a broker that is away, it was no try.
@@ -46,8 +46,8 @@ def not_acknowledged(topic: DynamicTopic) -> Failure:
     silent: list[str] = []
     excused: list[bool] = []
     if topic.routed_at is None:
-        rows = _of(PRODUCER).filter(name__startswith=LIVE)
-        told = _told(rows, f"there is no {LIVE}… row: does run_producer run?")
+        rows = _of(PRODUCER).filter(name__startswith=LIVE_PRODUCER_PREFIX)
+        told = _told(rows, f"there is no {LIVE_PRODUCER_PREFIX}… row: does run_producer run?")
         silent.append(f"no Producer published to {topic.name} {within}: {told}")
         excused.append(any(map(_waits, rows)))
     if topic.subscribed_at is None:
@@ -56,17 +56,17 @@ def not_acknowledged(topic: DynamicTopic) -> Failure:
         silent.append(f"no consumer read {topic.name} {within}: {told}")
         excused.append(any(map(_waits, rows)))
     kind = "not_routed" if topic.routed_at is None else "not_subscribed"
-    return Failure(kind, "; ".join(silent), counts=not all(excused))
+    return TopicFailure(kind, "; ".join(silent), counts=not all(excused))
 
 
-def refused(topic: DynamicTopic) -> Failure | None:
+def refusal(topic: DynamicTopic) -> TopicFailure | None:
     """Return what an actor has against the topic, None where none has anything."""
     refusals = (
         ("create", topic.create_error, f"{topic.creator or 'the Producer'} could not create {topic.name}"),
-        (ROUTE, topic.route_error, f"{topic.producer or 'the Producer'} cannot publish to {topic.name}"),
+        (ROUTE_REFUSED, topic.route_error, f"{topic.producer or 'the Producer'} cannot publish to {topic.name}"),
         ("subscribe", topic.subscribe_error, f"{topic.consumer or 'the consumer'} cannot read {topic.name}"),
     )
-    return next((Failure(kind, f"{what}: {error}") for kind, error, what in refusals if error is not None), None)
+    return next((TopicFailure(kind, f"{what}: {error}") for kind, error, what in refusals if error is not None), None)
 
 
 def _of(kind: tuple[str, str]) -> QuerySet[Any]:
@@ -90,7 +90,7 @@ def _row(actor: Any) -> str:
 
 
 def _lives(actor: Any) -> bool:
-    return bool(actor.owner) and actor.silence is not None and actor.silence <= STALE_AFTER
+    return bool(actor.owner) and actor.silence is not None and actor.silence <= HEARTBEAT_TIMEOUT
 
 
 def _waits(actor: Any) -> bool:

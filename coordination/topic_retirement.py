@@ -19,17 +19,17 @@ from datastore.coverage import feed_progress
 from datastore.models import DynamicTopic
 from datastore.reference.provider_clock import database_now
 from datastore.streams import lifecycle, topics
-from datastore.streams.topics import ToDo
+from datastore.streams.topics import PendingWork
 from metering.table import TOPIC_FAILURES
 from streaming.errors import StreamError
 
 log = structlog.get_logger(__name__)
 
-LONGEST_WAIT = 30.0
+MAX_RETRY_DELAY_S = 30.0
 
 
 @dataclass
-class Retirement:
+class TopicRetirement:
     """Ends what is over; never raises what the broker raises."""
 
     steady: Callable[[], float] = time.monotonic
@@ -37,19 +37,19 @@ class Retirement:
     _tries: int = 0
     _not_before: float = float("-inf")
 
-    def turn(self, found: ToDo) -> bool:
+    def turn(self, found: PendingWork) -> bool:
         """Do what a look found to be due; True if something changed that is worth another look at once."""
         if found.waiting:
             topics.attach()
-        if found.astray:
+        if found.detached:
             topics.recall()
             log.warning("streams without a live topic are requested again")
         if found.expired:
             log.info("streams ended", streams=lifecycle.expire(), reason=lifecycle.LEASE_OVER)
         given_up = [_give_up(pk) for pk in found.broken]
         retired = [_retire(pk) for pk in found.unused]
-        deleted = self._delete(found.over)
-        return found.waiting or found.astray or found.expired or any([*given_up, *retired, deleted])
+        deleted = self._delete(found.deletable)
+        return found.waiting or found.detached or found.expired or any([*given_up, *retired, deleted])
 
     def _delete(self, over: Sequence[int]) -> bool:
         """Delete topics at the broker until it does not answer; True if one is gone."""
@@ -61,7 +61,7 @@ class Retirement:
             return _delete_all(over)
         except StreamError as exc:
             self._tries += 1
-            self._not_before = self.steady() + backoff(self._tries, LONGEST_WAIT)
+            self._not_before = self.steady() + backoff(self._tries, MAX_RETRY_DELAY_S)
             self.trouble = f"the broker to delete {len(over)} topic(s): {reason_of(exc)}"
             log.warning("topics not deleted", topics=len(over), reason=reason_of(exc))
             return False
@@ -99,7 +99,7 @@ def _retire(topic_id: int) -> bool:
 def _give_up(topic_id: int) -> bool:
     """Let a live topic that cannot be used any more retire; its streams get another one."""
     topic = topics.find(topic_id)
-    failure = topic_failures.refused(topic) if topic else None
+    failure = topic_failures.refusal(topic) if topic else None
     if failure is None or not topics.fail(topic_id, failure.reason):
         return False
     TOPIC_FAILURES.labels(failure.kind).inc()

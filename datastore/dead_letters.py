@@ -24,7 +24,7 @@ from streaming.errors import BadRecord, TopicMissing
 from streaming.topics import metric_label
 
 # The class of a reason by what its sentence says, the first that fits; the sentence itself stays in the letter.
-CLASSES = {
+REASON_CLASSES = {
     "unknown_market": "unknown market",
     "ahead": "ahead of the provider's clock|not over yet",
     "too_old": "older than",
@@ -35,7 +35,7 @@ CLASSES = {
     "misplaced": "under the key|not whole buckets",
     "unreadable": "without|characters?|zero byte|Expected|Object|JSON|malformed|decode|utf-8|truncated",
 }
-_CLASSES = [(name, re.compile(pattern)) for name, pattern in CLASSES.items()]
+_CLASSES = [(name, re.compile(pattern)) for name, pattern in REASON_CLASSES.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class NotReplayable(Exception):
     """This letter cannot be published again."""
 
 
-def obstacle(letter: DeadLetter) -> str | None:
+def replay_obstacle(letter: DeadLetter) -> str | None:
     """Return why a letter cannot be published again, None where it can."""
     if not letter.position:
         return "It is a frame of the provider's that never became a record: there is no topic to publish it to."
@@ -93,7 +93,7 @@ def obstacle(letter: DeadLetter) -> str | None:
 
 def replay(letter: DeadLetter, by: str) -> None:
     """Publish a letter's bytes to its topic again, and note by whom. Raises NotReplayable, StreamUnavailable."""
-    if reason := obstacle(letter):
+    if reason := replay_obstacle(letter):
         raise NotReplayable(reason)
     publisher = configured_broker().publisher()
     try:

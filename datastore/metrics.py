@@ -35,7 +35,7 @@ def oldest_fetch() -> float:
     return float(fetch_value(statement("metrics", "oldest_fetch")))
 
 
-def questions() -> dict[str, int]:
+def requests_by_state() -> dict[str, int]:
     """Return how many questions that had to fetch are in each state."""
     found = DatastoreRequest.objects.order_by().values_list("state").annotate(Count("pk"))
     return {str(state): 0 for state in DatastoreRequest.State} | dict(found)

@@ -11,7 +11,7 @@ from django.conf import settings
 from datastore.backfill import gap_repair
 from datastore.backfill.quota import forget_spending
 from datastore.engines.retention import forget_old_feeds
-from datastore.engines.rollups import rollups
+from datastore.engines.rollups import database_engine
 from datastore.models import CoverageChange, Market
 from datastore.reference.provider_clock import provider_now
 from metering.table import UNLIKE_TRADES
@@ -29,7 +29,7 @@ def scan_gaps() -> None:
 def retention() -> None:
     """Delete the trades that are older than TICK_RETENTION_DAYS, their feeds, old changes and old spendings."""
     now = provider_now()
-    for symbol, deleted in rollups().delete_old_trades(now, settings.TICK_RETENTION_DAYS).items():
+    for symbol, deleted in database_engine().delete_old_trades(now, settings.TICK_RETENTION_DAYS).items():
         log.info("old trades deleted", market=symbol, trades=deleted)
     forget_spending()
     CoverageChange.forget_old()
@@ -41,7 +41,7 @@ def retention() -> None:
 def verify() -> None:
     """Hold candles against what their trades make; every difference is an error in the log."""
     now = provider_now()
-    since = rollups().proven_since(now)
+    since = database_engine().verify_since(now)
     for market in Market.objects.order_by("id"):
         verify_market(market, since, now)
 
@@ -49,19 +49,19 @@ def verify() -> None:
 @shared_task(name="datastore.aggregate")
 def aggregate() -> None:
     """Bring the aggregates up to date, where this database has any."""
-    rollups().refresh()
+    database_engine().refresh()
 
 
 @shared_task(name="datastore.pack")
 def pack() -> None:
     """Put the trades of days that are over into the columnstore, where this database has one."""
-    if days := rollups().pack(provider_now()):
+    if days := database_engine().pack(provider_now()):
         log.info("trades packed", days=days)
 
 
 def verify_market(market: Market, start: datetime, stop: datetime) -> int:
     """Log every candle of [start, stop) that is not what its trades make; return how many."""
-    found = rollups().differences(market, start, stop)
+    found = database_engine().differences(market, start, stop)
     for one in found:
         told = {"resolution": one.resolution, "open_time": one.open_time.isoformat()}
         log.error("candle differs from its trades", market=market.symbol, **told, stored=one.stored, made=one.computed)

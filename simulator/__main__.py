@@ -22,7 +22,7 @@ from simulator.pairs import Pair
 from simulator.provider import HomeInUse
 
 Number = TypeVar("Number", int, float)
-MARKETS = "coinbase:BTC-USD,coinbase:ETH-USD"
+DEFAULT_MARKETS = "coinbase:BTC-USD,coinbase:ETH-USD"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--port", type=_number(int, 0, 65_535), default=8100, help="0 takes a free one and prints it")
     options.add_argument("--home", type=Path, required=True, help="folder for clock, replay shift and log")
     options.add_argument("--seed", type=_number(int, 0, 2**63), default=1)
-    options.add_argument("--markets", type=_markets, default=MARKETS, help="exchange:BASE-QUOTE,…")
+    options.add_argument("--markets", type=_markets, default=DEFAULT_MARKETS, help="exchange:BASE-QUOTE,…")
     options.add_argument("--listed", type=_markets, default=(), help="further pairs that may be asked for")
     options.add_argument("--rate", type=_number(float, 0.001, 10_000), help="trades per second of every market")
     options.add_argument("--speed", type=_number(float, 1, 20), default=1.0, help="how fast its clock runs, 1 to 20")
@@ -115,7 +115,7 @@ class Server(uvicorn.Server):
 
 
 # What uvicorn calls errors and we do on purpose: a refused handshake, and not waiting for readers at the end.
-EXPECTED = ("ASGI callable returned without completing handshake.", "Cancel %s running task(s)")
+EXPECTED_MESSAGES = ("ASGI callable returned without completing handshake.", "Cancel %s running task(s)")
 
 
 def _log_errors_only() -> None:
@@ -125,7 +125,7 @@ def _log_errors_only() -> None:
 
 def _is_expected(record: logging.LogRecord) -> bool:
     cancelled = bool(record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
-    return cancelled or str(record.msg).startswith(EXPECTED)
+    return cancelled or str(record.msg).startswith(EXPECTED_MESSAGES)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

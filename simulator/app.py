@@ -22,7 +22,7 @@ from simulator.provider import Provider
 from simulator.rest import Rest
 from simulator.session import serve
 from simulator.streamer import Streamer
-from simulator.trades import SECOND
+from simulator.trades import SECOND_NS
 
 
 class Stamped:
@@ -38,7 +38,7 @@ class Stamped:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["X-Provider"] = f"{self._provider.identity}; simulated"
-                headers["Date"] = formatdate(self._provider.now() // SECOND, usegmt=True)
+                headers["Date"] = formatdate(self._provider.now() // SECOND_NS, usegmt=True)
             await send(message)
 
         await self._app(scope, receive, stamped if scope["type"] == "http" else send)

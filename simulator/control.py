@@ -11,19 +11,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulator.faults import PeriodName, Replayed, RestFault
+from simulator.faults import PeriodName, ReplayCount, RestFault
 from simulator.pairs import Pair
 from simulator.provider import Provider
 from simulator.session import UNAUTHORIZED
-from simulator.spoiled import SpoiledKind
+from simulator.spoiled import MalformedKind
 from simulator.streamer import GarbageKind, Streamer, garbage
-from simulator.trades import SECOND
+from simulator.trades import SECOND_NS
 
 T = TypeVar("T")
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 
 
-class Span(msgspec.Struct, forbid_unknown_fields=True):
+class Duration(msgspec.Struct, forbid_unknown_fields=True):
     """How long a fault lasts, in seconds of the simulator's time."""
 
     seconds: Seconds
@@ -43,7 +43,7 @@ class Silent(msgspec.Struct, forbid_unknown_fields=True):
     scope: Literal["open", "all"] = "open"
 
 
-class Broken(msgspec.Struct, forbid_unknown_fields=True):
+class RestError(msgspec.Struct, forbid_unknown_fields=True):
     """Answer REST with an HTTP error, or only the candles of one period."""
 
     seconds: Seconds
@@ -51,11 +51,11 @@ class Broken(msgspec.Struct, forbid_unknown_fields=True):
     period: PeriodName | None = None
 
 
-class Spoiled(msgspec.Struct, forbid_unknown_fields=True):
+class Malformed(msgspec.Struct, forbid_unknown_fields=True):
     """Answer REST with candles that no client should take, of every period or of one."""
 
     seconds: Seconds
-    kind: SpoiledKind
+    kind: MalformedKind
     period: PeriodName | None = None
 
 
@@ -72,7 +72,7 @@ class Bridge(msgspec.Struct, forbid_unknown_fields=True):
     replay: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | Literal["bridge"]
 
 
-class Nothing(msgspec.Struct):
+class NoFields(msgspec.Struct):
     """A request without fields."""
 
 
@@ -89,13 +89,13 @@ class Control:
             Route("/control/stats", self._stats, methods=["GET"]),
             self._post("drop", Drop, self._drop),
             self._post("silent", Silent, self._silent),
-            self._post("unauthorized", Span, self._unauthorized),
-            self._post("error", Broken, self._error),
-            self._post("spoil", Spoiled, self._spoil),
-            self._post("ratelimit", Span, self._rate_limit),
+            self._post("unauthorized", Duration, self._unauthorized),
+            self._post("error", RestError, self._error),
+            self._post("spoil", Malformed, self._spoil),
+            self._post("ratelimit", Duration, self._rate_limit),
             self._post("garbage", Garbage, self._garbage),
             self._post("bridge", Bridge, self._bridge),
-            self._post("reset", Nothing, self._reset),
+            self._post("reset", NoFields, self._reset),
         ]
 
     def _post(self, name: str, shape: type[T], fault: Callable[[T], dict[str, object]]) -> Route:
@@ -113,7 +113,7 @@ class Control:
         return Route(f"/control/{name}", endpoint, methods=["POST"])
 
     def _until(self, seconds: float) -> int:
-        return self._provider.now() + int(seconds * SECOND)
+        return self._provider.now() + int(seconds * SECOND_NS)
 
     def _drop(self, wanted: Drop) -> dict[str, object]:
         self._faults.refusing_until = self._until(wanted.seconds)
@@ -129,19 +129,19 @@ class Control:
             self._faults.silent_until = until
         return {"silent": len(self._streamer.sockets)}
 
-    def _unauthorized(self, wanted: Span) -> dict[str, object]:
+    def _unauthorized(self, wanted: Duration) -> dict[str, object]:
         self._faults.unauthorized_until = self._until(wanted.seconds)
         return {"dropped": self._streamer.disconnect_all(UNAUTHORIZED)}
 
-    def _error(self, wanted: Broken) -> dict[str, object]:
+    def _error(self, wanted: RestError) -> dict[str, object]:
         self._faults.error = RestFault(self._until(wanted.seconds), wanted.period, status=wanted.status)
         return {"status": wanted.status}
 
-    def _spoil(self, wanted: Spoiled) -> dict[str, object]:
-        self._faults.spoiled = RestFault(self._until(wanted.seconds), wanted.period, kind=wanted.kind)
+    def _spoil(self, wanted: Malformed) -> dict[str, object]:
+        self._faults.malformed = RestFault(self._until(wanted.seconds), wanted.period, kind=wanted.kind)
         return {"kind": wanted.kind}
 
-    def _rate_limit(self, wanted: Span) -> dict[str, object]:
+    def _rate_limit(self, wanted: Duration) -> dict[str, object]:
         self._faults.rate_limited_until = self._until(wanted.seconds)
         return {}
 
@@ -156,7 +156,7 @@ class Control:
         self._faults.replay = wanted.replay
         return {"replay": wanted.replay}
 
-    def _reset(self, wanted: Nothing) -> dict[str, object]:
+    def _reset(self, wanted: NoFields) -> dict[str, object]:
         self._faults.clear()
         for socket in self._streamer.sockets.values():
             socket.silent_until = 0
@@ -169,7 +169,7 @@ class Control:
 
     async def _stats(self, request: Request) -> Response:
         """Tell what was asked and sent since the start."""
-        replay: Replayed = self._faults.replay
+        replay: ReplayCount = self._faults.replay
         sockets = [
             {"socket": socket.number, "markets": sorted(map(str, socket.pairs)), "waiting": len(socket.waiting)}
             for socket in self._streamer.sockets.values()

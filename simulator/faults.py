@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from simulator.spoiled import SpoiledKind
+from simulator.spoiled import MalformedKind
 
-USUAL_REPLAY = 20
-Replayed = int | Literal["bridge"]
+DEFAULT_REPLAY = 20
+ReplayCount = int | Literal["bridge"]
 PeriodName = Literal["minute", "hour", "day"]
 
 
@@ -19,9 +19,9 @@ class RestFault:
     until: int = 0
     period: PeriodName | None = None
     status: int = 503
-    kind: SpoiledKind = "text"
+    kind: MalformedKind = "text"
 
-    def holds(self, now: int, path: str) -> bool:
+    def applies(self, now: int, path: str) -> bool:
         """Say whether a call is answered so; a fault of one period leaves all other paths alone."""
         return now < self.until and (self.period is None or path.endswith(f"histo{self.period}"))
 
@@ -34,13 +34,13 @@ class Faults:
     silent_until: int = 0
     unauthorized_until: int = 0
     error: RestFault = RestFault()
-    spoiled: RestFault = RestFault()
+    malformed: RestFault = RestFault()
     rate_limited_until: int = 0
-    replay: Replayed = USUAL_REPLAY
+    replay: ReplayCount = DEFAULT_REPLAY
 
     def clear(self) -> None:
         """Turn every fault off."""
         self.refusing_until = self.silent_until = self.unauthorized_until = 0
         self.rate_limited_until = 0
-        self.error = self.spoiled = RestFault()
-        self.replay = USUAL_REPLAY
+        self.error = self.malformed = RestFault()
+        self.replay = DEFAULT_REPLAY

@@ -6,19 +6,19 @@ import json
 
 from simulator.numerals import as_sent
 from simulator.pairs import Pair
-from simulator.trades import SECOND, Trade
+from simulator.trades import SECOND_NS, Trade
 
-MILLISECOND = SECOND // 1000
-LIMITS = {"SECOND": 30, "MINUTE": 60, "HOUR": 1200, "DAY": 10_000, "MONTH": 20_000}
+MILLISECOND_NS = SECOND_NS // 1000
+SOCKET_LIMITS = {"SECOND": 30, "MINUTE": 60, "HOUR": 1200, "DAY": 10_000, "MONTH": 20_000}
 
 
 def trade_frame(pair: Pair, trade: Trade, places: int) -> str:
     """Write a TYPE 0 frame; price and amount keep their text, `places` are the decimals of their product."""
     venue = pair.venue
-    ts, ts_rest = divmod(trade.ts, SECOND)
-    rts, rts_rest = divmod(trade.rts, SECOND)
+    ts, ts_rest = divmod(trade.ts, SECOND_NS)
+    rts, rts_rest = divmod(trade.rts, SECOND_NS)
     ccseq = "" if trade.ccseq is None else f',"CCSEQ":{trade.ccseq}'
-    rest = "" if venue.step == SECOND else f',"TSNS":{ts_rest}'
+    rest = "" if venue.step == SECOND_NS else f',"TSNS":{ts_rest}'
     return (
         f'{{"TYPE":"0","M":"{venue.name}","FSYM":"{pair.base}","TSYM":"{pair.quote}","F":"{1 if trade.sell else 2}",'
         f'"ID":"{trade.id}","TS":{ts},"Q":{trade.amount_text},"P":{trade.price_text},'
@@ -34,21 +34,21 @@ def trade_line(pair: Pair, trade: Trade) -> str:
     )
 
 
-def control(kind: int, message: str, **fields: object) -> str:
+def control_frame(kind: int, message: str, **fields: object) -> str:
     """Write a frame that is not a trade."""
     return json.dumps({"TYPE": str(kind), "MESSAGE": message, **fields}, separators=(",", ":"))
 
 
-def welcome(now: int, client: int, uptime: int, opened: dict[str, int]) -> str:
+def welcome_frame(now: int, client: int, uptime: int, opened: dict[str, int]) -> str:
     """Write STREAMERWELCOME; `opened` counts this key's sockets per period."""
-    limits = {f"RATELIMIT_MAX_{period}": most for period, most in LIMITS.items()}
-    left = {f"RATELIMIT_REMAINING_{period}": max(0, most - opened[period]) for period, most in LIMITS.items()}
-    return control(
+    limits = {f"RATELIMIT_MAX_{period}": most for period, most in SOCKET_LIMITS.items()}
+    left = {f"RATELIMIT_REMAINING_{period}": max(0, most - opened[period]) for period, most in SOCKET_LIMITS.items()}
+    return control_frame(
         20,
         "STREAMERWELCOME",
         SERVER_UPTIME_SECONDS=uptime,
         SERVER_NAME="01",
-        SERVER_TIME_MS=now // MILLISECOND,
+        SERVER_TIME_MS=now // MILLISECOND_NS,
         CLIENT_ID=client,
         DATA_FORMAT="JSON",
         SOCKET_ID=f"simulated-{client}",
@@ -59,11 +59,11 @@ def welcome(now: int, client: int, uptime: int, opened: dict[str, int]) -> str:
     )
 
 
-def heartbeat(now: int) -> str:
+def heartbeat_frame(now: int) -> str:
     """Write HEARTBEAT, stamped so that every trade found before it has been sent before it."""
-    return control(999, "HEARTBEAT", TIMEMS=now // MILLISECOND)
+    return control_frame(999, "HEARTBEAT", TIMEMS=now // MILLISECOND_NS)
 
 
-def refused(kind: int, message: str, parameter: str, info: str) -> str:
+def error_frame(kind: int, message: str, parameter: str, info: str) -> str:
     """Write an error frame; PARAMETER names what was wrong with the request."""
-    return control(kind, message, PARAMETER=parameter, INFO=info)
+    return control_frame(kind, message, PARAMETER=parameter, INFO=info)

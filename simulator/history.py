@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from simulator.numerals import as_float, as_sent
-from simulator.trades import MINUTE, SECOND, SETTLED, Bar, Source, join, roll_up
+from simulator.trades import MINUTE_NS, SECOND_NS, MAX_DISCOVERY_DELAY_NS, Bar, Source, join, roll_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class History:
         )
 
     def _bar(self, start: int, period: Period) -> Bar | None:
-        if (start + period.seconds) * SECOND + SETTLED <= self._cut:
+        if (start + period.seconds) * SECOND_NS + MAX_DISCOVERY_DELAY_NS <= self._cut:
             whole = {60: self._source.bar, 3600: self._source.hour, 86400: self._source.day}[period.seconds]
             return whole(start // period.seconds)
         return join(self._known(minute) for minute in range(start // 60, (start + period.seconds) // 60))
@@ -63,7 +63,7 @@ class History:
         """Roll up what is known of one minute."""
         if minute < self._settled:
             return self._source.bar(minute)
-        if minute * MINUTE > self._cut:
+        if minute * MINUTE_NS > self._cut:
             return None
         return roll_up(trade for trade in self._source.trades(minute) if trade.rts <= self._cut)
 
@@ -79,4 +79,4 @@ class History:
     @cached_property
     def _settled(self) -> int:
         """Give the first minute that late trades may still change."""
-        return (self._cut - SETTLED) // MINUTE
+        return (self._cut - MAX_DISCOVERY_DELAY_NS) // MINUTE_NS

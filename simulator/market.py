@@ -12,24 +12,24 @@ from typing import NamedTuple
 
 from simulator.numerals import as_sent
 from simulator.pairs import VENUES, Pair
-from simulator.shapes import PATH, PLANS, Plan, Shape, counts, draw_plan, draw_shape
-from simulator.trades import MINUTE, SECOND, Bar, Trade, join
+from simulator.shapes import PATH_UNIT, PLAN_COUNT, Plan, Shape, trade_counts, draw_plan, draw_shape
+from simulator.trades import MINUTE_NS, SECOND_NS, Bar, Trade, join
 
 AMOUNT_PLACES = 8
 OCTAVES = 13  # of the price's course, from an hour to half a year
-LISTED = 420_768  # 2018-01-01, in hours from 1970: nothing traded before
-DOLLARS = {
+LISTED_SINCE_HOUR = 420_768  # 2018-01-01, in hours from 1970: nothing traded before
+PRICES_USD = {
     "BTC": 100_000.0, "XBT": 100_000.0, "ETH": 3_500.0, "SOL": 150.0, "LTC": 90.0, "XRP": 0.6, "ADA": 0.5, "DOGE": 0.15,
     "USD": 1.0, "USDT": 1.0, "USDC": 1.0, "EUR": 1.1, "GBP": 1.3, "JPY": 0.007,
 }  # fmt: skip
-BUSY = {"BTC": 200.0, "ETH": 150.0, "SOL": 60.0, "XRP": 30.0}  # trades per minute; others are thin
-THIN = 3.0
+TRADES_PER_MINUTE = {"BTC": 200.0, "ETH": 150.0, "SOL": 60.0, "XRP": 30.0}  # trades per minute; others are thin
+DEFAULT_TRADES_PER_MINUTE = 3.0
 
 
 EMPTY = draw_shape(Random(), VENUES["coinbase"], count=0, step=1, size=1)
 
 
-class Order(NamedTuple):
+class DiscoveryOrder(NamedTuple):
     """What is discovered in one minute, in that order: the number of the first, arrival times, (minute, place)."""
 
     first: int
@@ -51,17 +51,17 @@ class Hour(NamedTuple):
 class Market:
     """One market's trades for all time; prices in ticks of 10**-price_places, amounts in 10**-8."""
 
-    def __init__(self, pair: Pair, seed: int, rate: float | None = None, listed: int = LISTED) -> None:
+    def __init__(self, pair: Pair, seed: int, rate: float | None = None, listed: int = LISTED_SINCE_HOUR) -> None:
         """Prepare the patterns; `rate` is trades per second, by default the base currency's own."""
         self.pair, self.listed = pair, listed
         self.amount_places = AMOUNT_PLACES
         self._name = f"{seed}/{pair}"
-        dollars = DOLLARS.get(pair.base, 1.0 + self._draw("price") % 2000 / 100)
-        price = dollars / DOLLARS.get(pair.quote, 1.0)
+        dollars = PRICES_USD.get(pair.base, 1.0 + self._draw("price") % 2000 / 100)
+        price = dollars / PRICES_USD.get(pair.quote, 1.0)
         self.price_places = max(2, 5 - math.floor(math.log10(price)))
         self._price: float = price * 10**self.price_places
-        self._shapes = self._draw_shapes(dollars, BUSY.get(pair.base, THIN) if rate is None else rate * 60)
-        self._plans = [draw_plan(Random(f"{self._name}/plan/{i}"), self._shapes) for i in range(PLANS)]
+        self._shapes = self._draw_shapes(dollars, TRADES_PER_MINUTE.get(pair.base, DEFAULT_TRADES_PER_MINUTE) if rate is None else rate * 60)
+        self._plans = [draw_plan(Random(f"{self._name}/plan/{i}"), self._shapes) for i in range(PLAN_COUNT)]
         self._per_hour = self._plans[0].before[60]
         self._first_id, self._first_ccseq = 10**8 + self._draw("id") % 10**9, 10**8 + self._draw("ccseq") % 10**9
         self._lattice = lru_cache(maxsize=100_000)(self._draw_lattice)
@@ -107,7 +107,7 @@ class Market:
         """List trades discovered in (after, until], in the order of their discovery."""
         return [
             self._trade(minute, i, order.first + position)
-            for order in map(self._order, range((after + 1) // MINUTE, until // MINUTE + 1))
+            for order in map(self._order, range((after + 1) // MINUTE_NS, until // MINUTE_NS + 1))
             for position in range(bisect_right(order.arrivals, after), bisect_right(order.arrivals, until))
             for minute, i in (order.trades[position],)
         ]
@@ -115,11 +115,11 @@ class Market:
     def newest(self, count: int, until: int) -> list[Trade]:
         """List the last `count` trades discovered by `until`, oldest first."""
         found: list[Trade] = []
-        end = until // MINUTE
+        end = until // MINUTE_NS
         for minute in range(end, max(end - 10_080, self.listed * 60 - 1), -1):
             if len(found) >= count:
                 break
-            found = self.between(minute * MINUTE - 1, min(until, (minute + 1) * MINUTE - 1)) + found
+            found = self.between(minute * MINUTE_NS - 1, min(until, (minute + 1) * MINUTE_NS - 1)) + found
         return found[-count:] if count else []
 
     def traded_before(self, minute: int) -> int | None:
@@ -136,14 +136,14 @@ class Market:
         """Make one trade: `i` is its place in the minute, `number` its place among all discovered."""
         at = minute % 60
         plan, bases = self._hour(minute // 60)
-        shape, start = self._shapes[plan.shapes[at]], minute * MINUTE
+        shape, start = self._shapes[plan.shapes[at]], minute * MINUTE_NS
         price, amount = bases[at] + shape.steps[i], plan.factors[at] * shape.sizes[i]
         ts = start + shape.stamps[i]
         own_id = self._first_id + self._count_before(minute) + i
         return Trade(
             ts=ts,
             rts=start + shape.arrivals[i],
-            id=str(own_id) if self.pair.venue.has_ids else f"{ts // SECOND}{i % 1000}",
+            id=str(own_id) if self.pair.venue.has_ids else f"{ts // SECOND_NS}{i % 1000}",
             ccseq=self._first_ccseq + number if self.pair.venue.has_ccseq else None,
             sell=shape.sells[i],
             price=price,
@@ -152,17 +152,17 @@ class Market:
             amount_text=as_sent(amount, AMOUNT_PLACES),
         )
 
-    def _find_order(self, minute: int) -> Order:
+    def _find_order(self, minute: int) -> DiscoveryOrder:
         """Order what is discovered in a minute: the late trades of the one before, and its own but the late ones."""
         before, own = self._shape(minute - 1), self._shape(minute)
         late = before.discovery[len(before.discovery) - before.late :]
-        found = [((minute - 1) * MINUTE + before.arrivals[i], minute - 1, i) for i in late]
+        found = [((minute - 1) * MINUTE_NS + before.arrivals[i], minute - 1, i) for i in late]
         found += [
-            (minute * MINUTE + own.arrivals[i], minute, i) for i in own.discovery[: len(own.discovery) - own.late]
+            (minute * MINUTE_NS + own.arrivals[i], minute, i) for i in own.discovery[: len(own.discovery) - own.late]
         ]
         found.sort()
         first = self._count_before(minute) - len(late)
-        return Order(first, [arrival for arrival, *_ in found], [(at, i) for _, at, i in found])
+        return DiscoveryOrder(first, [arrival for arrival, *_ in found], [(at, i) for _, at, i in found])
 
     def _shape(self, minute: int) -> Shape:
         return self._shapes[self._hour(minute // 60).plan.shapes[minute % 60]] if minute >= self.listed * 60 else EMPTY
@@ -174,9 +174,9 @@ class Market:
 
     def _lay_hour(self, hour: int) -> Hour:
         """Lay a plan between the prices at the hour's two ends."""
-        plan = self._plans[self._draw("hour", hour) % PLANS]
+        plan = self._plans[self._draw("hour", hour) % PLAN_COUNT]
         start, end = self._course(hour), self._course(hour + 1)
-        bases = [start + (end - start) * at // 60 + start * plan.path[at] // PATH for at in range(60)]
+        bases = [start + (end - start) * at // 60 + start * plan.path[at] // PATH_UNIT for at in range(60)]
         return Hour(plan, bases)
 
     def _course(self, hour: int) -> int:
@@ -203,5 +203,5 @@ class Market:
         step, size = max(1, round(self._price * 4e-5)), max(1, int(10**AMOUNT_PLACES * 20 / dollars))
         return [
             draw_shape(Random(f"{self._name}/shape/{kind}"), self.pair.venue, count, step, size)
-            for kind, count in enumerate(counts(per_minute))
+            for kind, count in enumerate(trade_counts(per_minute))
         ]

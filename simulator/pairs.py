@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-MARKET = re.compile(r"([a-z0-9]{2,30}):([A-Z0-9]{1,30})-([A-Z0-9]{1,30})")
+MARKET_PATTERN = re.compile(r"([a-z0-9]{2,30}):([A-Z0-9]{1,30})-([A-Z0-9]{1,30})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Pair:
     @classmethod
     def parse(cls, text: str) -> Pair:
         """Read `exchange:BASE-QUOTE`; raises ValueError."""
-        match = MARKET.fullmatch(text)
+        match = MARKET_PATTERN.fullmatch(text)
         if match is None:
             raise ValueError(f"{text!r} is not like coinbase:BTC-USD")
         return cls(*match.groups())

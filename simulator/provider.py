@@ -14,7 +14,7 @@ from simulator.market import Market
 from simulator.pairs import Pair
 from simulator.replay import Recording, Replay
 from simulator.sent import SentLog
-from simulator.trades import MINUTE, SECOND, Source
+from simulator.trades import MINUTE_NS, SECOND_NS, Source
 
 
 class HomeInUse(Exception):
@@ -75,7 +75,7 @@ class Provider:
     def _first_minute(self) -> int:
         """Give the minute in which a new replay begins: a whole one, the lead after now or a little later."""
         lead = 10 * self.config.speed if self.config.replay_lead is None else self.config.replay_lead
-        return -(-(self.now() + int(lead * SECOND)) // MINUTE)
+        return -(-(self.now() + int(lead * SECOND_NS)) // MINUTE_NS)
 
 
 def _generated_identity(config: Config) -> str:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from simulator.numerals import places_of, scaled
 from simulator.pairs import Pair
-from simulator.trades import MINUTE, SECOND, SETTLED, Bar, Trade, join, roll_up
+from simulator.trades import MINUTE_NS, SECOND_NS, MAX_DISCOVERY_DELAY_NS, Bar, Trade, join, roll_up
 
 COLUMNS = ("time_ns", "trade_id", "price", "amount", "side")
 FIRST_CCSEQ = 1_000_001
-NUMBER = re.compile(r"(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
+NUMBER_PATTERN = re.compile(r"(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 Row = dict[str, str]
 
 
@@ -38,14 +38,14 @@ class Recording:
     @property
     def first_minute(self) -> int:
         """Give the minute of the first trade, as the file has it."""
-        return int(self.rows[0]["time_ns"]) // MINUTE
+        return int(self.rows[0]["time_ns"]) // MINUTE_NS
 
 
 def _checked(path: Path, line: int, row: Row) -> Row:
     """Refuse what could not be sent as the file has it: JSON knows no NaN, no leading dot, no plus sign."""
     numbers = (row["price"], row["amount"])
     whole = (row["time_ns"], row["trade_id"])
-    if all(NUMBER.fullmatch(text or "") for text in numbers) and all((text or "").isdecimal() for text in whole):
+    if all(NUMBER_PATTERN.fullmatch(text or "") for text in numbers) and all((text or "").isdecimal() for text in whole):
         return row
     raise ValueError(f"{path}, line {line}: not a trade")
 
@@ -62,7 +62,7 @@ class Replay:
         """Move the recording `shift` minutes on."""
         self.pair = pair
         self.price_places, self.amount_places = recording.price_places, recording.amount_places
-        rows, shift_ns = recording.rows, shift * MINUTE
+        rows, shift_ns = recording.rows, shift * MINUTE_NS
         found = sorted((int(row["time_ns"]) + shift_ns + _delay(row), place) for place, row in enumerate(rows))
         numbers = {place: FIRST_CCSEQ + number for number, (_, place) in enumerate(found)}
         trades = [self._trade(row, shift_ns, numbers[place]) for place, row in enumerate(rows)]
@@ -70,7 +70,7 @@ class Replay:
         self._arrivals = [arrival for arrival, _ in found]
         self._minutes: dict[int, list[Trade]] = defaultdict(list)
         for trade in trades:
-            self._minutes[trade.ts // MINUTE].append(trade)
+            self._minutes[trade.ts // MINUTE_NS].append(trade)
         self._bars = {minute: roll_up(inside) for minute, inside in self._minutes.items()}
         self._traded = sorted(self._minutes)
 
@@ -126,5 +126,5 @@ class Replay:
 def _delay(row: Row) -> int:
     """Say how long after its exchange time a trade is found: the same for trades of one microsecond."""
     spread = (int(row["time_ns"]) // 1000 * 2654435761 >> 16) % 100_000
-    late = SETTLED * 3 // 4 if spread < 1000 else 0
-    return (20 + spread % 200) * SECOND // 1000 + late
+    late = MAX_DISCOVERY_DELAY_NS * 3 // 4 if spread < 1000 else 0
+    return (20 + spread % 200) * SECOND_NS // 1000 + late

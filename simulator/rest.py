@@ -16,12 +16,12 @@ from starlette.routing import Route
 
 from simulator.history import PERIODS, History, Period
 from simulator.provider import Provider
-from simulator.session import LENGTHS, key_of
-from simulator.spoiled import spoil
-from simulator.trades import SECOND, Source
+from simulator.session import PERIOD_SECONDS, key_of
+from simulator.spoiled import malform
+from simulator.trades import SECOND_NS, Source
 
-MOST_ROWS = 2000
-MOST_CALLS = {"second": 20, "minute": 300, "hour": 3000, "day": 10_000, "month": 75_000}
+MAX_ROWS = 2000
+MAX_CALLS = {"second": 20, "minute": 300, "hour": 3000, "day": 10_000, "month": 75_000}
 NO_KEY = "API key required, please refer to the documentation at https://developers.coindesk.com/"
 OVER_LIMIT = "You are over your rate limit please upgrade your account!"
 
@@ -78,28 +78,28 @@ class Rest:
     def _trouble(self, request: Request) -> Response | None:
         """Answer as a fault or a bad key has it; None when there is neither. Counts the call of a good key."""
         faults, now = self._provider.faults, self._provider.now()
-        if faults.error.holds(now, request.url.path):
+        if faults.error.applies(now, request.url.path):
             return Response("<html>upstream error</html>", faults.error.status, media_type="text/html")
         key = key_of(request.query_params.get("api_key"), request.headers.get("authorization"))
         if not self._provider.accepts(key):
             error = {"type": 2, "message": NO_KEY, "http_status_code": 401}
             return _json(json.dumps({"Data": {}, "Err": error}), 401)
-        self._count(key, now // SECOND)
+        self._count(key, now // SECOND_NS)
         if now < faults.rate_limited_until:
-            rate = {"calls_made": self._calls(key), "max_calls": MOST_CALLS}
+            rate = {"calls_made": self._calls(key), "max_calls": MAX_CALLS}
             return _json(_error(Refused(OVER_LIMIT, 99), rate))
         return None
 
     def _count(self, key: str, second: int) -> None:
         made = self._made[key]
         made["total_calls"] += 1
-        for period, length in LENGTHS.items():
+        for period, length in PERIOD_SECONDS.items():
             if made[f"{period} is"] != second // length:
                 made[f"{period} is"], made[period.lower()] = second // length, 0
             made[period.lower()] += 1
 
     def _calls(self, key: str) -> dict[str, int]:
-        return {period: self._made[key][period] for period in (*MOST_CALLS, "total_calls")}
+        return {period: self._made[key][period] for period in (*MAX_CALLS, "total_calls")}
 
     def _histo(self, period: Period, newer: bool) -> Callable[[Request], str]:
         """Make the answer of a candle path, in the envelope of v2 or the older one."""
@@ -108,17 +108,17 @@ class Rest:
             asked = request.query_params
             source = self._market(asked)
             rows_before = _whole(asked, "limit", period.default_limit)
-            if rows_before > MOST_ROWS:
+            if rows_before > MAX_ROWS:
                 raise Refused("limit is larger than max value.", 1, "limit")
-            now = self._provider.now() // SECOND
+            now = self._provider.now() // SECOND_NS
             last = min(_whole(asked, "toTs", now), now) // period.seconds * period.seconds
             self._refuse_old(period, last, now)
-            cut = now // period.cache_age * period.cache_age * SECOND
+            cut = now // period.cache_age * period.cache_age * SECOND_NS
             rows = History(source, cut).rows(period, last, max(1, rows_before) + 1)
             envelope = _envelope(rows, last - (len(rows) - 1) * period.seconds, last, newer)
-            spoiled = self._provider.faults.spoiled
-            is_spoiled = spoiled.holds(now * SECOND, request.url.path)
-            return spoil(spoiled.kind, envelope) if is_spoiled else envelope
+            spoiled = self._provider.faults.malformed
+            is_spoiled = spoiled.applies(now * SECOND_NS, request.url.path)
+            return malform(spoiled.kind, envelope) if is_spoiled else envelope
 
         return answer
 
@@ -158,7 +158,7 @@ class Rest:
     def _rate(self, request: Request) -> str:
         """Tell the calls that this key made and has left."""
         made = self._calls(key_of(request.query_params.get("api_key"), request.headers.get("authorization")))
-        left = {period: max(0, most - made[period]) for period, most in MOST_CALLS.items()}
+        left = {period: max(0, most - made[period]) for period, most in MAX_CALLS.items()}
         return _success({"calls_made": made, "calls_left": left})
 
 

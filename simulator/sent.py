@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock
 
-LIMIT = 512 * 2**20  # bytes; then the file becomes sent.jsonl.1, and an older one of that name is lost
+MAX_LOG_BYTES = 512 * 2**20  # bytes; then the file becomes sent.jsonl.1, and an older one of that name is lost
 
 
 class SentLog:
     """Append lines in one write per burst: the page cache keeps them when the process is killed."""
 
-    def __init__(self, home: Path, limit: int = LIMIT) -> None:
+    def __init__(self, home: Path, limit: int = MAX_LOG_BYTES) -> None:
         """Open the log of a home folder."""
         self._path, self._limit = home / "sent.jsonl", limit
         self._lock = Lock()  # REST answers in threads

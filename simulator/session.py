@@ -9,15 +9,15 @@ from contextlib import suppress
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from simulator.frames import LIMITS, control, refused
+from simulator.frames import SOCKET_LIMITS, control_frame, error_frame
 from simulator.pairs import Pair
 from simulator.provider import Provider
 from simulator.streamer import Socket, Streamer
-from simulator.trades import SECOND
+from simulator.trades import SECOND_NS
 
-LENGTHS = {"SECOND": 1, "MINUTE": 60, "HOUR": 3600, "DAY": 86_400, "MONTH": 2_592_000}
-MOST_SUBS = 600
-UNAUTHORIZED = refused(401, "UNAUTHORIZED", "format", "We only support JSON format with a valid api_key.")
+PERIOD_SECONDS = {"SECOND": 1, "MINUTE": 60, "HOUR": 3600, "DAY": 86_400, "MONTH": 2_592_000}
+MAX_SUBS = 600
+UNAUTHORIZED = error_frame(401, "UNAUTHORIZED", "format", "We only support JSON format with a valid api_key.")
 
 
 class BadRequest(Exception):
@@ -25,7 +25,7 @@ class BadRequest(Exception):
 
     def __init__(self, message: str, parameter: str, info: str, kind: int = 500) -> None:
         super().__init__(message)
-        self.frame = refused(kind, message, parameter, info)
+        self.frame = error_frame(kind, message, parameter, info)
 
 
 def key_of(query: str | None, header: str | None) -> str:
@@ -56,20 +56,20 @@ def _refusal(streamer: Streamer, key: str) -> str | None:
     if not streamer.provider.accepts(key):
         return UNAUTHORIZED
     if not _within_limits(streamer, key):
-        return refused(429, "RATE_LIMIT_OPENING_SOCKETS_TOO_FAST", "api_key", "You open sockets too fast.")
+        return error_frame(429, "RATE_LIMIT_OPENING_SOCKETS_TOO_FAST", "api_key", "You open sockets too fast.")
     if any(socket.key == key for socket in streamer.sockets.values()):
-        return refused(429, "TOO_MANY_SOCKETS_MAX_1_PER_CLIENT", "api_key", "One socket at a time.")
+        return error_frame(429, "TOO_MANY_SOCKETS_MAX_1_PER_CLIENT", "api_key", "One socket at a time.")
     return None
 
 
 def _within_limits(streamer: Streamer, key: str) -> bool:
     """Count an opening in its second, minute, hour … of simulator time; False when one of them is full."""
-    opened, second = streamer.opened[key], streamer.provider.now() // SECOND
-    for period, length in LENGTHS.items():
+    opened, second = streamer.opened[key], streamer.provider.now() // SECOND_NS
+    for period, length in PERIOD_SECONDS.items():
         if opened[f"{period} is"] != second // length:
             opened[f"{period} is"], opened[period] = second // length, 0
         opened[period] += 1
-    return all(opened[period] <= most for period, most in LIMITS.items())
+    return all(opened[period] <= most for period, most in SOCKET_LIMITS.items())
 
 
 async def _talk(streamer: Streamer, socket: Socket) -> None:
@@ -78,7 +78,7 @@ async def _talk(streamer: Streamer, socket: Socket) -> None:
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        streamer.shut(socket)
+        streamer.forget(socket)
         for task in tasks:
             task.cancel()
     for ending in await asyncio.gather(*tasks, return_exceptions=True):
@@ -123,15 +123,15 @@ def _add(streamer: Streamer, socket: Socket, subs: list[str]) -> None:
             streamer.subscribe(socket, _new_pair(streamer.provider, socket, sub), sub)
         except BadRequest as exc:
             streamer.answer(socket, exc.frame)
-    streamer.answer(socket, control(3, "LOADCOMPLETE", INFO="All your valid subs have been loaded."))
+    streamer.answer(socket, control_frame(3, "LOADCOMPLETE", INFO="All your valid subs have been loaded."))
 
 
 def _new_pair(provider: Provider, socket: Socket, sub: str) -> Pair:
     pair = _pair(provider, sub)
     if pair in socket.pairs:
         raise BadRequest("SUBSCRIPTION_ALREADY_ACTIVE", sub, "You are subscribed to it.")
-    if len(socket.pairs) >= MOST_SUBS:
-        most = f"TOO_MANY_SUBSCRIPTIONS_MAX_{MOST_SUBS}_PER_SOCKET"
+    if len(socket.pairs) >= MAX_SUBS:
+        most = f"TOO_MANY_SUBSCRIPTIONS_MAX_{MAX_SUBS}_PER_SOCKET"
         raise BadRequest(most, sub, "Remove some first.", 429)
     return pair
 
@@ -156,7 +156,7 @@ def _remove(streamer: Streamer, socket: Socket, subs: list[str]) -> None:
         except BadRequest as exc:
             streamer.answer(socket, exc.frame)
     counts = {"valid": removed, "invalid": len(subs) - removed}
-    streamer.answer(socket, control(18, "UNSUBSCRIBEALLCOMPLETE", INFO=f"Removed {removed} subs.", INFO_OBJ=counts))
+    streamer.answer(socket, control_frame(18, "UNSUBSCRIBEALLCOMPLETE", INFO=f"Removed {removed} subs.", INFO_OBJ=counts))
 
 
 def _remove_one(streamer: Streamer, socket: Socket, sub: str) -> int:
@@ -165,5 +165,5 @@ def _remove_one(streamer: Streamer, socket: Socket, sub: str) -> int:
         raise BadRequest("SUBSCRIPTION_UNRECOGNIZED", sub, "You are not subscribed to it.")
     socket.pairs.remove(pair)
     line = f'"event":"unsubscribed","market":"{pair}"'
-    streamer.answer(socket, control(17, "UNSUBSCRIBECOMPLETE", SUB=sub), line)
+    streamer.answer(socket, control_frame(17, "UNSUBSCRIBECOMPLETE", SUB=sub), line)
     return 1

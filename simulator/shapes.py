@@ -15,11 +15,11 @@ from random import Random
 from statistics import NormalDist
 
 from simulator.pairs import Venue
-from simulator.trades import MINUTE, SECOND, SETTLED
+from simulator.trades import MINUTE_NS, SECOND_NS, MAX_DISCOVERY_DELAY_NS
 
-PATH = 10**7  # an hour's path is written in ten-millionths of the price
-PLANS = 32
-MILLISECOND = SECOND // 1000
+PATH_UNIT = 10**7  # an hour's path is written in ten-millionths of the price
+PLAN_COUNT = 32
+MILLISECOND_NS = SECOND_NS // 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def draw_shape(random: Random, venue: Venue, count: int, step: int, size: int) -
         sizes=[row[2] for row in rows],
         sells=[row[3] for row in rows],
         discovery=sorted(range(count), key=lambda i: (arrivals[i], i)),
-        late=sum(arrival >= MINUTE for arrival in arrivals),
+        late=sum(arrival >= MINUTE_NS for arrival in arrivals),
         volume=sum(row[2] for row in rows),
         weighted=sum(row[1] * row[2] for row in rows),
         high=max((row[1] for row in rows), default=0),
@@ -78,7 +78,7 @@ def _rows(random: Random, venue: Venue, count: int, step: int, size: int) -> Ite
     burst, level = random.random() * 60, 0.0
     times = sorted(_order_time(random, burst) for _ in orders)
     for at, length in zip(times, orders, strict=True):
-        stamp = _rounded(random, int(at * SECOND), venue.step)
+        stamp = _rounded(random, int(at * SECOND_NS), venue.step)
         sell = random.random() < 0.5
         level = 0.95 * level + random.gauss(0, step)
         for part in range(length):
@@ -104,7 +104,7 @@ def _order_time(random: Random, burst: float) -> float:
 
 def _rounded(random: Random, stamp: int, step: int) -> int:
     """Cut a time to the exchange's step; every fifth to the whole second, where ties come from."""
-    step = SECOND if random.random() < 0.2 else step
+    step = SECOND_NS if random.random() < 0.2 else step
     return stamp // step * step
 
 
@@ -115,11 +115,11 @@ def _size(random: Random, size: int) -> int:
 def _delay(random: Random) -> int:
     """Draw how long the provider takes to find a trade: nearly always under 1 s, now and then up to 3 s."""
     if random.random() < 0.01:
-        return random.randrange(1000, 3000) * MILLISECOND
-    return min(SETTLED, max(5, min(950, int(80 * random.lognormvariate(0, 0.7)))) * MILLISECOND)
+        return random.randrange(1000, 3000) * MILLISECOND_NS
+    return min(MAX_DISCOVERY_DELAY_NS, max(5, min(950, int(80 * random.lognormvariate(0, 0.7)))) * MILLISECOND_NS)
 
 
-def counts(mean: float) -> list[int]:
+def trade_counts(mean: float) -> list[int]:
     """Spread a mean number of trades per minute over patterns, quiet to bursting; their mean is `mean`."""
     kinds = 20 if mean < 2000 else 6  # dense patterns are few: all are held in memory
     spread = 1.0 if mean < 10 else 0.5

@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable
 from typing import Any, Literal
 
-SpoiledKind = Literal["text", "shape", "rows", "times", "zeros"]
-LONG_AGO = 10**9  # seconds
-NUMBERS = ("open", "high", "low", "close", "volumefrom", "volumeto")
+MalformedKind = Literal["text", "shape", "rows", "times", "zeros"]
+LONG_AGO_S = 10**9  # seconds
+NUMBER_FIELDS = ("open", "high", "low", "close", "volumefrom", "volumeto")
 
 
-def spoil(kind: SpoiledKind, envelope: str) -> str:
+def malform(kind: MalformedKind, envelope: str) -> str:
     """Write a candle answer anew: no JSON, no rows, or rows that are torn, of another age, or emptied."""
     if kind == "text":
         return "<html>502 Bad Gateway</html>"
@@ -33,11 +33,11 @@ def _torn(number: int, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _long_ago(_: int, row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "time": row["time"] - LONG_AGO}
+    return {**row, "time": row["time"] - LONG_AGO_S}
 
 
 def _emptied(_: int, row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, **dict.fromkeys(NUMBERS, 0)}
+    return {**row, **dict.fromkeys(NUMBER_FIELDS, 0)}
 
 
 CHANGES: dict[str, Callable[[int, dict[str, Any]], dict[str, Any]]] = {

@@ -10,15 +10,15 @@ from typing import Literal, NamedTuple
 from starlette.websockets import WebSocket
 
 from simulator import frames
-from simulator.faults import USUAL_REPLAY
+from simulator.faults import DEFAULT_REPLAY
 from simulator.pairs import Pair
 from simulator.provider import Provider
-from simulator.trades import SECOND, Source, Trade
+from simulator.trades import SECOND_NS, Source, Trade
 
-TURN = 0.02  # seconds of the wall clock: trades due within it are sent together
-HEARTBEAT = 30 * SECOND
-MOST_WAITING = 500_000  # frames; a client that reads slower than that is disconnected
-CLOSE = ""
+TURN_S = 0.02  # seconds of the wall clock: trades due within it are sent together
+HEARTBEAT_INTERVAL_NS = 30 * SECOND_NS
+MAX_WAITING_FRAMES = 500_000  # frames; a client that reads slower than that is disconnected
+CLOSE_FRAME = ""
 
 
 class Frame(NamedTuple):
@@ -49,7 +49,7 @@ class Socket:
 
     def hang_up(self) -> None:
         """Close the connection once what waits is sent."""
-        self.put(Frame(CLOSE))
+        self.put(Frame(CLOSE_FRAME))
 
 
 class Streamer:
@@ -68,7 +68,7 @@ class Streamer:
         """Take turns for ever."""
         while True:
             self.turn()
-            await asyncio.sleep(TURN)
+            await asyncio.sleep(TURN_S)
 
     def turn(self) -> int:
         """Queue what is due, in order of discovery and before any heartbeat; returns the time it is complete to."""
@@ -82,14 +82,14 @@ class Streamer:
 
     def _send_trades(self, pair: Pair, source: Source, now: int) -> None:
         """Queue a market's new trades for those who subscribed; a silent socket loses them for good."""
-        readers = [socket for socket in self.sockets.values() if pair in socket.pairs and self._hears(socket, now)]
+        readers = [socket for socket in self.sockets.values() if pair in socket.pairs and self._receives(socket, now)]
         if not readers:
             return
         trades = source.between(self.sent_until, now)
         found = self._frames(source, trades)
         for socket in readers:
-            if len(socket.waiting) > MOST_WAITING:
-                self.disconnect(socket, frames.control(500, "FORCE_DISCONNECT", INFO="You read too slowly."))
+            if len(socket.waiting) > MAX_WAITING_FRAMES:
+                self.disconnect(socket, frames.control_frame(500, "FORCE_DISCONNECT", INFO="You read too slowly."))
             elif found:
                 socket.put(*found)
         if trades:
@@ -106,29 +106,29 @@ class Streamer:
     def _send_heartbeat(self, socket: Socket, now: int) -> None:
         if now < socket.next_heartbeat:
             return
-        socket.next_heartbeat += HEARTBEAT * (1 + (now - socket.next_heartbeat) // HEARTBEAT)
-        self.answer(socket, frames.heartbeat(now), '"event":"heartbeat"')
+        socket.next_heartbeat += HEARTBEAT_INTERVAL_NS * (1 + (now - socket.next_heartbeat) // HEARTBEAT_INTERVAL_NS)
+        self.answer(socket, frames.heartbeat_frame(now), '"event":"heartbeat"')
 
-    def _hears(self, socket: Socket, now: int) -> bool:
+    def _receives(self, socket: Socket, now: int) -> bool:
         return now >= max(socket.silent_until, self.provider.faults.silent_until)
 
     def answer(self, socket: Socket, text: str, line: str = "") -> None:
         """Queue a frame that is no trade of the feed, unless the socket is silent."""
-        if self._hears(socket, self.provider.now()):
+        if self._receives(socket, self.provider.now()):
             socket.put(Frame(text, line))
 
     def open(self, web: WebSocket, key: str) -> Socket:
         """Take a new connection in and welcome it."""
         now = self.provider.now()
         self._numbers += 1
-        socket = Socket(now // SECOND * 1000 + self._numbers % 1000, key, web, now + HEARTBEAT)
+        socket = Socket(now // SECOND_NS * 1000 + self._numbers % 1000, key, web, now + HEARTBEAT_INTERVAL_NS)
         self.sockets[socket.number] = socket
         self.provider.log.note("opened", socket=socket.number, at=now)
-        uptime = (now - self.provider.started) // SECOND
-        self.answer(socket, frames.welcome(now, socket.number, uptime, self.opened[key]))
+        uptime = (now - self.provider.started) // SECOND_NS
+        self.answer(socket, frames.welcome_frame(now, socket.number, uptime, self.opened[key]))
         return socket
 
-    def shut(self, socket: Socket) -> None:
+    def forget(self, socket: Socket) -> None:
         """Forget a connection that has ended."""
         if self.sockets.pop(socket.number, None):
             now = self.provider.now()
@@ -159,7 +159,7 @@ class Streamer:
             self._last_sent[pair] = trades[-1].rts
             self.provider.sent[str(pair)] += len(trades)
         line = f'"event":"subscribed","market":"{pair}","until":{now}'
-        self.answer(socket, frames.control(16, "SUBSCRIBECOMPLETE", SUB=sub), line)
+        self.answer(socket, frames.control_frame(16, "SUBSCRIBECOMPLETE", SUB=sub), line)
         socket.pairs.add(pair)
 
     def _replayed(self, pair: Pair, source: Source, now: int) -> int:
@@ -167,7 +167,7 @@ class Streamer:
         wanted = self.provider.faults.replay
         if wanted != "bridge":
             return wanted
-        return USUAL_REPLAY + len(source.between(self._last_sent.get(pair, now), now))
+        return DEFAULT_REPLAY + len(source.between(self._last_sent.get(pair, now), now))
 
     async def write(self, socket: Socket) -> None:
         """Send what a socket's queue holds until it is hung up; the log has each line before its frame leaves."""
@@ -179,7 +179,7 @@ class Streamer:
             ending = f'"socket":{socket.number},"at":{now}}}'
             self.provider.log.write(f"{{{frame.line},{ending}" for frame in batch if frame.line)
             for frame in batch:
-                if frame.text == CLOSE:
+                if frame.text == CLOSE_FRAME:
                     await socket.web.close(code=1001)
                     return
                 await socket.web.send_text(frame.text)
@@ -193,7 +193,7 @@ def garbage(kind: GarbageKind, pair: Pair, now: int) -> str:
     """Write a frame that no client should take: no JSON, no object, a bad price, or a market that is not one."""
     good = (
         f'{{"TYPE":"0","M":"{pair.venue.name}","FSYM":"{pair.base}","TSYM":"{pair.quote}","F":"1","ID":"0",'
-        f'"TS":{now // SECOND},"Q":1,"P":100,"RTS":{now // SECOND}}}'
+        f'"TS":{now // SECOND_NS},"Q":1,"P":100,"RTS":{now // SECOND_NS}}}'
     )
     if kind == "price":
         return good.replace('"P":100', '"P":-100')

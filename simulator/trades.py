@@ -9,9 +9,9 @@ import msgspec
 
 from simulator.pairs import Pair
 
-SECOND = 1_000_000_000
-MINUTE = 60 * SECOND
-SETTLED = 4 * SECOND  # no trade is discovered later than this after its exchange time
+SECOND_NS = 1_000_000_000
+MINUTE_NS = 60 * SECOND_NS
+MAX_DISCOVERY_DELAY_NS = 4 * SECOND_NS  # no trade is discovered later than this after its exchange time
 
 
 class Trade(msgspec.Struct, frozen=True, gc=False):

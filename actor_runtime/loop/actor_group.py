@@ -9,7 +9,7 @@ import structlog
 
 from actor_runtime.charts import failure_event
 from actor_runtime.journal import persistence
-from actor_runtime.loop.actor_loop import LONGEST_WAIT, Clock
+from actor_runtime.loop.actor_loop import MAX_RETRY_DELAY_S, Clock
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import Actor
 from actor_runtime.reset_policy import backoff, reason_of
@@ -54,11 +54,11 @@ class ActorGroup:
         """Return the member of this name, None where it is not ours."""
         return self._members.get(name)
 
-    def named(self, names: Iterable[str]) -> list[OwnedActor]:
+    def members_of(self, names: Iterable[str]) -> list[OwnedActor]:
         """Return those of these names that are ours."""
         return [self._members[name] for name in names if name in self._members]
 
-    def join(self, actors: Iterable[Actor]) -> None:
+    def add(self, actors: Iterable[Actor]) -> None:
         """Begin to work on rows that were just taken."""
         for actor in actors:
             log.info("actor claimed", actor=actor.name, epoch=actor.epoch, state=str(actor.state))
@@ -74,7 +74,7 @@ class ActorGroup:
         ours = persistence.beat_all([member.actor for member in self])
         return self._drop(set(self._members) - ours)
 
-    def compare(self, epochs: Mapping[str, int]) -> None:
+    def drop_fenced(self, epochs: Mapping[str, int]) -> None:
         """Drop those whose rows were just seen with another epoch."""
         self._drop({member.name for member in self if epochs.get(member.name, member.epoch) != member.epoch})
 
@@ -108,7 +108,7 @@ class ActorGroup:
             log.warning("actors wait", actors=told, reason=reason)
         for member in members:
             member.tries += 1
-            member.not_before = self.clock.steady() + backoff(member.tries, LONGEST_WAIT)
+            member.not_before = self.clock.steady() + backoff(member.tries, MAX_RETRY_DELAY_S)
             member.actor.waiting_for = reason
 
     def resumed(self, members: Iterable[OwnedActor]) -> None:
@@ -135,7 +135,7 @@ class ActorGroup:
         rows = self.model._default_manager.filter(name__in=[member.name for member in errored])
         found = {row.name: row for row in rows}
         self._drop({member.name for member in errored if not _stands(member, found.get(member.name))})
-        for member in self.named(found):
+        for member in self.members_of(found):
             if not found[member.name].in_error:
                 member.actor = found[member.name]
 

@@ -19,11 +19,11 @@ from actor_runtime.models import Actor
 from actor_runtime.reset_policy import DATABASE_AWAY, backoff, reason_of
 
 log = structlog.get_logger(__name__)
-BEAT_EVERY = 3.0
-PAUSE = 0.02  # seconds between turns that found nothing
-WATCH_EVERY = 1.0  # how often an actor in Error looks for a reset from outside
-LONGEST_WAIT = 30.0
-LONGEST_KNOCK = 5.0  # a database that is back should not be kept waiting
+HEARTBEAT_EVERY_S = 3.0
+IDLE_PAUSE_S = 0.02  # seconds between turns that found nothing
+RESET_CHECK_EVERY_S = 1.0  # how often an actor in Error looks for a reset from outside
+MAX_RETRY_DELAY_S = 30.0
+MAX_DATABASE_RETRY_DELAY_S = 5.0  # a database that is back should not be kept waiting
 
 
 class Work(Protocol):
@@ -96,7 +96,7 @@ class ActorLoop:
 
     def _beat(self, now: float) -> None:
         self.session.beat()
-        self.next_beat = now + BEAT_EVERY
+        self.next_beat = now + HEARTBEAT_EVERY_S
         if self.opened:
             self.work.beat()
 
@@ -109,7 +109,7 @@ class ActorLoop:
         if self.tries:
             self.tries = 0
             self.session.waiting(None)
-        return 0.0 if more else float(getattr(self.work, "pause", PAUSE))
+        return 0.0 if more else float(getattr(self.work, "pause", IDLE_PAUSE_S))
 
     def _failed(self, exc: Exception) -> float:
         """Take what was raised through the chart, or wait where the chart has no arrow to Error."""
@@ -131,16 +131,16 @@ class ActorLoop:
             return self._wait(reason)
         if actor.journal.pending:
             self.session.save()
-        return 0.0 if event else WATCH_EVERY
+        return 0.0 if event else RESET_CHECK_EVERY_S
 
     def _wait(self, reason: str) -> float:
         self.tries += 1
-        delay = backoff(self.tries, LONGEST_WAIT)
+        delay = backoff(self.tries, MAX_RETRY_DELAY_S)
         self.not_before = self.clock.steady() + delay
         if reason != self.session.actor.waiting_for:
             log.warning("actor waits", reason=reason)
         self.session.waiting(reason)
-        return min(delay, BEAT_EVERY)
+        return min(delay, HEARTBEAT_EVERY_S)
 
     def _stay_away(self, exc: Exception) -> float:
         """Keep everything in memory: no state can be saved."""
@@ -149,7 +149,7 @@ class ActorLoop:
         if not self.away:
             log.error("database away", reason=reason_of(exc))
         self.away = True
-        delay = backoff(self.tries, LONGEST_KNOCK)
+        delay = backoff(self.tries, MAX_DATABASE_RETRY_DELAY_S)
         self.not_before = self.clock.steady() + delay
         return delay
 
@@ -174,13 +174,13 @@ class ActorLoop:
         actor = self.session.actor
         if not actor.in_error:
             return 0.0
-        left = LONGEST_WAIT if actor.reset_at is None else (actor.reset_at - self.clock.now()).total_seconds()
+        left = MAX_RETRY_DELAY_S if actor.reset_at is None else (actor.reset_at - self.clock.now()).total_seconds()
         if left <= 0:
             self.session.reset(by=self.session.resetter)
             return 0.0
         if meanwhile := getattr(self.work, "meanwhile", None):
             meanwhile()
-        return min(left, WATCH_EVERY)
+        return min(left, RESET_CHECK_EVERY_S)
 
     def end(self) -> None:
         """Close the work and give the row back."""

@@ -11,15 +11,15 @@ import structlog
 from django.db import connection
 
 from actor_runtime.loop.actor_group import ActorGroup
-from actor_runtime.loop.actor_loop import BEAT_EVERY, LONGEST_KNOCK, WATCH_EVERY, Clock
+from actor_runtime.loop.actor_loop import HEARTBEAT_EVERY_S, MAX_DATABASE_RETRY_DELAY_S, RESET_CHECK_EVERY_S, Clock
 from actor_runtime.models import Actor
 from actor_runtime.ownership.process_identity import this_process
-from actor_runtime.ownership.rebalancing import choose, claim_all, free_rows, make_rows, rows_at_work
+from actor_runtime.ownership.rebalancing import choose_rows, claim_all, unowned_rows, make_rows, active_rows
 from actor_runtime.reset_policy import DATABASE_AWAY, backoff, reason_of
 
 log = structlog.get_logger(__name__)
-LOOK_EVERY = 0.5  # seconds
-NOTHING_LEFT = "nothing is left to do for it"
+CLAIM_EVERY_S = 0.5  # seconds
+NO_WORK_LEFT = "nothing is left to do for it"
 
 
 class PoolWork(Protocol):
@@ -32,7 +32,7 @@ class PoolWork(Protocol):
     role: str  # what the log names the process
     pause: float  # seconds between turns that found nothing
 
-    def wanted(self) -> Collection[str]:
+    def actor_names(self) -> Collection[str]:
         """Return the names of all actors for which there is work, whoever does it; asked every half second."""
 
     def turn(self, crew: ActorGroup) -> bool:
@@ -52,7 +52,7 @@ class ActorPool:
         self.work = work
         self.clock = clock
         self.me = me or this_process()
-        self.crew = ActorGroup(work.model, self.me, stop, clock)
+        self.actors = ActorGroup(work.model, self.me, stop, clock)
         self.away = False  # the database did not take our last save
         self.tries = 0
         self.not_before = self.next_look = self.next_beat = self.next_watch = clock.steady()
@@ -68,7 +68,7 @@ class ActorPool:
         """Close the work and give the rows back."""
         self._close()
         try:
-            self.crew.release()
+            self.actors.release()
         except DATABASE_AWAY as exc:
             # The next process sees that we no longer exist.
             log.warning("actors not released", reason=reason_of(exc))
@@ -78,37 +78,37 @@ class ActorPool:
         if self.away:
             return self.not_before - now if now < self.not_before else self._knock()
         if now >= self.next_beat:
-            self.next_beat = now + BEAT_EVERY
-            self.crew.beat()
-            self.work.beat(self.crew)
+            self.next_beat = now + HEARTBEAT_EVERY_S
+            self.actors.beat()
+            self.work.beat(self.actors)
         if now >= self.next_look:
-            self.next_look = now + LOOK_EVERY
+            self.next_look = now + CLAIM_EVERY_S
             self._look()
         if now >= self.next_watch:
             self.next_watch = now + self._watch()
-        return 0.0 if self.work.turn(self.crew) else self.work.pause
+        return 0.0 if self.work.turn(self.actors) else self.work.pause
 
     def _look(self) -> None:
         """Take what is to be taken, and retire what has no work any more, ours or left behind by the dead."""
         # The rows first: one that is made later than both questions is not taken for one without work.
-        rows = rows_at_work(self.work.model)
-        wanted = set(self.work.wanted())
+        rows = active_rows(self.work.model)
+        wanted = set(self.work.actor_names())
         if missing := wanted.difference(row.name for row in rows):
             make_rows(self.work.model, missing)
-            rows = rows_at_work(self.work.model)
-        self.crew.compare({row.name: row.epoch for row in rows})
-        self.crew.retire([member for member in self.crew if member.name not in wanted], NOTHING_LEFT)
-        mine = {member.name for member in self.crew}
-        choices = choose(self.work.model, [row for row in rows if row.name in wanted], self.me, mine)
-        choices += free_rows([row for row in rows if row.name not in wanted], self.me, mine)
-        self.crew.join(claim_all(self.work.model, choices, self.me))
+            rows = active_rows(self.work.model)
+        self.actors.drop_fenced({row.name: row.epoch for row in rows})
+        self.actors.retire([member for member in self.actors if member.name not in wanted], NO_WORK_LEFT)
+        mine = {member.name for member in self.actors}
+        choices = choose_rows(self.work.model, [row for row in rows if row.name in wanted], self.me, mine)
+        choices += unowned_rows([row for row in rows if row.name not in wanted], self.me, mine)
+        self.actors.add(claim_all(self.work.model, choices, self.me))
 
     def _watch(self) -> float:
         """Look after those in Error; return the seconds until one of them may leave it."""
-        self.crew.watch()
+        self.actors.watch()
         now = self.clock.now()
-        resets: list[datetime] = [member.actor.reset_at for member in self.crew if member.actor.reset_at]
-        return max(0.0, min([WATCH_EVERY, *((at - now).total_seconds() for at in resets)]))
+        resets: list[datetime] = [member.actor.reset_at for member in self.actors if member.actor.reset_at]
+        return max(0.0, min([RESET_CHECK_EVERY_S, *((at - now).total_seconds() for at in resets)]))
 
     def _failed(self, exc: Exception) -> float:
         """Take what was raised through every chart that has an arrow for it; the others wait."""
@@ -116,12 +116,12 @@ class ActorPool:
             connection.close()
         self._close()
         try:
-            self.crew.fail([member for member in self.crew if not member.actor.in_error], exc)
+            self.actors.fail([member for member in self.actors if not member.actor.in_error], exc)
         except DATABASE_AWAY as again:
             return self._stay_away(again)
-        if not self.crew:
+        if not self.actors:
             log.warning("no actors yet", reason=reason_of(exc))
-        return WATCH_EVERY
+        return RESET_CHECK_EVERY_S
 
     def _stay_away(self, exc: Exception) -> float:
         """Keep everything in memory: no state can be saved."""
@@ -130,20 +130,20 @@ class ActorPool:
         if not self.away:
             log.error("database away", reason=reason_of(exc))
         self.away = True
-        delay = backoff(self.tries, LONGEST_KNOCK)
+        delay = backoff(self.tries, MAX_DATABASE_RETRY_DELAY_S)
         self.not_before = self.clock.steady() + delay
         return delay
 
     def _knock(self) -> float:
         """Save what was kept in memory; rows whose epoch still stands go on."""
         try:
-            self.crew.save(list(self.crew))
+            self.actors.save(list(self.actors))
         except DATABASE_AWAY as exc:
             return self._stay_away(exc)
         self.away = False
         log.info("database back")
-        kept = [member for member in self.crew if member.actor.reset_at]
-        self.crew.reset(kept, by="automatic, the database is back")
+        kept = [member for member in self.actors if member.actor.reset_at]
+        self.actors.reset(kept, by="automatic, the database is back")
         return 0.0
 
     def _close(self) -> None:

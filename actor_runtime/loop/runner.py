@@ -9,34 +9,34 @@ import structlog
 from django.db import connection
 
 from actor_runtime.errors import Fenced
-from actor_runtime.loop.actor_loop import LONGEST_KNOCK, ActorLoop, Clock, Work
+from actor_runtime.loop.actor_loop import MAX_DATABASE_RETRY_DELAY_S, ActorLoop, Clock, Work
 from actor_runtime.loop.pool_loop import ActorPool, PoolWork
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import Actor
-from actor_runtime.ownership.claims import NEXT_ROW_AFTER, add_row, claim, rows_of
+from actor_runtime.ownership.claims import NEXT_ROW_AFTER_S, add_row, claim, rows_of
 from actor_runtime.ownership.process_identity import this_process
 from actor_runtime.reset_policy import DATABASE_AWAY, backoff, reason_of
 
 log = structlog.get_logger(__name__)
-SEEK_EVERY = 1.0
+SEEK_EVERY_S = 1.0
 
 
 def run(work: Work, stop: Event, clock: Clock = Clock.system) -> None:
     """Own a row of the work's role and give it turns until stop; the turn in hand is finished."""
-    _go_round(Runner(work, stop, clock), stop, work.role)
+    _step_until(Runner(work, stop, clock), stop, work.role)
 
 
 def run_many(work: PoolWork, stop: Event, clock: Clock = Clock.system) -> None:
     """Own a share of the rows of the work's chart and give them turns until stop; the turn in hand is finished."""
-    _go_round(ActorPool(work, stop, clock), stop, work.role)
+    _step_until(ActorPool(work, stop, clock), stop, work.role)
 
 
-class _Steps(Protocol):
+class _Steppable(Protocol):
     def step(self) -> float: ...
     def end(self) -> None: ...
 
 
-def _go_round(steps: _Steps, stop: Event, role: str) -> None:
+def _step_until(steps: _Steppable, stop: Event, role: str) -> None:
     with structlog.contextvars.bound_contextvars(actor=role):
         while not stop.is_set():
             stop.wait(steps.step())
@@ -51,30 +51,30 @@ class Runner:
         self.stop = stop
         self.clock = clock
         self.me = me or this_process()
-        self.shift: ActorLoop | None = None
+        self.loop: ActorLoop | None = None
         self.since = clock.steady()
         self.tries = 0
 
     def step(self) -> float:
         """Seek a row or work on it; return the seconds until something is due again."""
         try:
-            return self.shift.step() if self.shift else self._seek()
+            return self.loop.step() if self.loop else self._seek()
         except Fenced:
             return self._fenced()
 
     def end(self) -> None:
         """Give the row back."""
-        if self.shift:
-            self.shift.end()
+        if self.loop:
+            self.loop.end()
 
     def _fenced(self) -> float:
-        if self.shift:
+        if self.loop:
             log.warning("actor was taken over", by_us=self.me)
-            self.shift.close()
-        self.shift = None
+            self.loop.close()
+        self.loop = None
         structlog.contextvars.bind_contextvars(actor=self.work.role)
         self.since = self.clock.steady()
-        return SEEK_EVERY
+        return SEEK_EVERY_S
 
     def _seek(self) -> float:
         try:
@@ -83,16 +83,16 @@ class Runner:
             return self._away(exc)
         self.tries = 0
         if actor is None:
-            return SEEK_EVERY
+            return SEEK_EVERY_S
         structlog.contextvars.bind_contextvars(actor=actor.name)
         log.info("actor claimed", epoch=actor.epoch, state=str(actor.state))
-        self.shift = ActorLoop(self.work, ActorSession(actor, self.stop), self.clock)
+        self.loop = ActorLoop(self.work, ActorSession(actor, self.stop), self.clock)
         return 0.0
 
     def _next_row(self) -> Actor | None:
         """Make a row where the role has none, or where several may work and none came free."""
         there = any(row.retired_at is None for row in rows_of(self.work.model, self.work.role))
-        waited = self.clock.steady() - self.since >= NEXT_ROW_AFTER
+        waited = self.clock.steady() - self.since >= NEXT_ROW_AFTER_S
         if there and not (self.work.several and waited):
             return None
         return add_row(self.work.model, self.work.role, self.me)
@@ -101,4 +101,4 @@ class Runner:
         connection.close()
         self.tries += 1
         log.warning("no actor yet: database away", reason=reason_of(exc))
-        return backoff(self.tries, LONGEST_KNOCK)
+        return backoff(self.tries, MAX_DATABASE_RETRY_DELAY_S)

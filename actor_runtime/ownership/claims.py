@@ -22,17 +22,17 @@ from actor_runtime.models import ERROR, Actor, with_silence
 from actor_runtime.ownership.process_identity import is_gone
 from actor_runtime.transition_log import note_takeover
 
-STALE_AFTER = timedelta(seconds=10)
-ABANDONED_AFTER = timedelta(minutes=1)
-NEXT_ROW_AFTER = 15.0  # seconds: long enough for a dead owner's row to become stale first
-FREE = "given back by its owner"
-SURPLUS_AFTER = timedelta(hours=1)
+HEARTBEAT_TIMEOUT = timedelta(seconds=10)
+SILENT_OWNER_TIMEOUT = timedelta(minutes=1)
+NEXT_ROW_AFTER_S = 15.0  # seconds: long enough for a dead owner's row to become stale first
+RELEASED = "given back by its owner"
+SURPLUS_ROW_AGE = timedelta(hours=1)
 
 
 def claim(model: type[Actor], role: str, me: str) -> Actor | None:
     """Take the first free or stale row of the role; None where there is none to take."""
     for row in rows_of(model, role):
-        if row.retired_at is None and (reason := takeable(row)) is not None:
+        if row.retired_at is None and (reason := reason_to_claim(row)) is not None:
             with suppress(Fenced, model.DoesNotExist):  # somebody got there first
                 return take_over(model, row, reason, owner=me, by=me)
     return None
@@ -48,13 +48,13 @@ def _number(row: Actor) -> int:
     return int(row.name.rpartition("-")[2])
 
 
-def takeable(row: Any, gone: Callable[[str], bool] = is_gone) -> str | None:
+def reason_to_claim(row: Any, gone: Callable[[str], bool] = is_gone) -> str | None:
     """Return why the row may be taken, None where its owner lives."""
     if not row.owner:
-        return FREE
+        return RELEASED
     if gone(row.owner):
         return f"{row.owner} no longer exists"
-    if row.silence is None or row.silence > STALE_AFTER:
+    if row.silence is None or row.silence > HEARTBEAT_TIMEOUT:
         return f"{row.owner} gave no sign of life for {row.silence and round(row.silence.total_seconds())} s"
     return None
 
@@ -94,7 +94,7 @@ def _recover(actor: Actor, reason: str, me: str) -> None:
     """End what the last owner left half done, through the chart."""
     state = str(actor.state)
     failure = failure_event(type(actor), state)
-    if reason != FREE or failure:
+    if reason != RELEASED or failure:
         note_takeover(actor, reason=reason, by=me)
     if failure:
         getattr(actor, failure)(reason=f"abandoned in {label(type(actor), state)}", by=me)
@@ -143,7 +143,7 @@ def free_abandoned(model: type[Actor], role: str, by: str) -> int:
     """
     freed = 0
     for row in rows_of(model, role):
-        if row.retired_at is None and row.owner and row.silence and row.silence > ABANDONED_AFTER:
+        if row.retired_at is None and row.owner and row.silence and row.silence > SILENT_OWNER_TIMEOUT:
             with suppress(Fenced, model.DoesNotExist):  # somebody got there first
                 take_over(model, row, f"{row.owner} gave no sign of life", owner="", by=by)
                 freed += 1
@@ -153,7 +153,7 @@ def free_abandoned(model: type[Actor], role: str, by: str) -> int:
 def retire_surplus(model: type[Actor], role: str) -> int:
     """Retire the rows beyond the first that nobody has owned for an hour; return how many."""
     surplus = [
-        row.pk for row in rows_of(model, role)[1:] if not row.owner and row.silence and row.silence > SURPLUS_AFTER
+        row.pk for row in rows_of(model, role)[1:] if not row.owner and row.silence and row.silence > SURPLUS_ROW_AGE
     ]
     rows = model._default_manager.filter(pk__in=surplus, owner="", retired_at=None)
     return rows.update(retired_at=Now())

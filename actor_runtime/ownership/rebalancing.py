@@ -18,14 +18,14 @@ from typing import NamedTuple
 
 from actor_runtime.errors import Fenced
 from actor_runtime.models import Actor, with_silence
-from actor_runtime.ownership.claims import is_idle_state, steal_between_turns, take_over, takeable
+from actor_runtime.ownership.claims import is_idle_state, steal_between_turns, take_over, reason_to_claim
 from actor_runtime.ownership.process_identity import is_gone
 
-AT_ONCE = 25  # rows per look, or a quarter where that is more: what one process is slow to take is left to others
-LEFT_OVER = "left over by this process itself"
+MAX_CLAIMS = 25  # rows per look, or a quarter where that is more: what one process is slow to take is left to others
+LEFT_OVER_BY_US = "left over by this process itself"
 
 
-class Seen(NamedTuple):
+class ActorSnapshot(NamedTuple):
     """A row that is not retired, as it was at a look."""
 
     name: str
@@ -39,15 +39,15 @@ class Seen(NamedTuple):
 class ClaimCandidate(NamedTuple):
     """A row to take, why, and whether its owner lives."""
 
-    row: Seen
+    row: ActorSnapshot
     reason: str
     alive: bool = False
 
 
-def rows_at_work(model: type[Actor]) -> list[Seen]:
+def active_rows(model: type[Actor]) -> list[ActorSnapshot]:
     """Return the rows of a chart that are not retired."""
     rows = with_silence(model._default_manager.filter(retired_at=None).order_by())
-    return [Seen(*row) for row in rows.values_list(*Seen._fields)]
+    return [ActorSnapshot(*row) for row in rows.values_list(*ActorSnapshot._fields)]
 
 
 def make_rows(model: type[Actor], names: Collection[str]) -> None:
@@ -55,19 +55,19 @@ def make_rows(model: type[Actor], names: Collection[str]) -> None:
     model._default_manager.bulk_create([model(name=name) for name in names], ignore_conflicts=True)
 
 
-def free_rows(rows: Sequence[Seen], me: str, mine: Collection[str]) -> list[ClaimCandidate]:
+def unowned_rows(rows: Sequence[ActorSnapshot], me: str, mine: Collection[str]) -> list[ClaimCandidate]:
     """Return the rows that nobody alive owns; mine: the names that this process works on."""
     gone = cache(is_gone)  # asked once per owner
     found: list[ClaimCandidate] = []
     for row in rows:
-        if row.name not in mine and (reason := LEFT_OVER if row.owner == me else takeable(row, gone)) is not None:
+        if row.name not in mine and (reason := LEFT_OVER_BY_US if row.owner == me else reason_to_claim(row, gone)) is not None:
             found.append(ClaimCandidate(row, reason))
     return found
 
 
-def choose(model: type[Actor], rows: Sequence[Seen], me: str, mine: Collection[str]) -> list[ClaimCandidate]:
+def choose_rows(model: type[Actor], rows: Sequence[ActorSnapshot], me: str, mine: Collection[str]) -> list[ClaimCandidate]:
     """Return which of these rows this process should take now."""
-    free = free_rows(rows, me, mine)
+    free = unowned_rows(rows, me, mine)
     lost = {choice.row.name for choice in free}
     loads = Counter({me: 0}) + Counter(row.owner for row in rows if row.name not in lost)
     owners = len({me, *loads})
@@ -75,16 +75,16 @@ def choose(model: type[Actor], rows: Sequence[Seen], me: str, mine: Collection[s
         return _surplus(model, rows, me, loads, len(rows) // owners)
     room = -(-len(rows) // owners) - loads[me]
     # By chance: two that look at the same moment should not run for the same rows.
-    return random.sample(free, max(0, min(room, len(free), max(AT_ONCE, len(free) // 4))))
+    return random.sample(free, max(0, min(room, len(free), max(MAX_CLAIMS, len(free) // 4))))
 
 
 def _surplus(
-    model: type[Actor], rows: Sequence[Seen], me: str, loads: Counter[str], share: int
+    model: type[Actor], rows: Sequence[ActorSnapshot], me: str, loads: Counter[str], share: int
 ) -> list[ClaimCandidate]:
     found: list[ClaimCandidate] = []
     left = loads.copy()
     for row in random.sample(rows, len(rows)):
-        if len(found) >= min(AT_ONCE, share - loads[me]):
+        if len(found) >= min(MAX_CLAIMS, share - loads[me]):
             break
         if row.owner != me and left[row.owner] > share and is_idle_state(model, row.state):
             left[row.owner] -= 1

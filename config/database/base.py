@@ -17,7 +17,7 @@ from psycopg.abc import PQGen
 
 from config.supervision.servers import database_refusal
 
-PATIENCE = 2.5  # seconds of silence before asking, which takes two more: no call blocks for more than 5 s
+MAX_SILENCE_S = 2.5  # seconds of silence before asking, which takes two more: no call blocks for more than 5 s
 T = TypeVar("T")
 
 
@@ -36,7 +36,7 @@ class WatchedConnection(psycopg.Connection[Any]):
                 ready = yield wanted
                 if ready:
                     heard = time.monotonic()
-                elif time.monotonic() - heard > PATIENCE:
+                elif time.monotonic() - heard > MAX_SILENCE_S:
                     self._ask_elsewhere()
                     heard = time.monotonic()
                 wanted = gen.send(ready)

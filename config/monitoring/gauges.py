@@ -12,12 +12,12 @@ from actor_runtime.configured_broker import configured_broker
 from actor_runtime.manual_reset import actor_models
 from actor_runtime.models import Actor, with_silence
 from consumers.fixed_consumer_actor import GROUP
-from consumers.subscription import Reading
+from consumers.subscription import TopicSubscription
 from consumers.topic_acks import open_topics
 from datastore import metrics
 from datastore.backfill import fetch_queue
 from datastore.models import DatastoreRequest
-from datastore.sse.follower_counts import counted_followers
+from datastore.sse.follower_counts import followers_by_process
 from datastore.streams import lifecycle, topics
 from ingestion.history.provider_quota import ProviderQuota
 from metering import table
@@ -48,14 +48,14 @@ def queues() -> Iterator[Sample]:
     """Yield what waits for whom, and what could not be stored."""
     for topic, count in metrics.dead_letters():
         yield table.DEAD_LETTERS, (topic,), count
-    for state, count in fetch_queue.counts().items():
+    for state, count in fetch_queue.count_by_state().items():
         yield table.FETCH_REQUESTS, (state,), count
-    for state, count in metrics.questions().items():
+    for state, count in metrics.requests_by_state().items():
         yield table.DATASTORE_REQUESTS, (state,), count
     yield table.OLDEST_FETCH, (), metrics.oldest_fetch()
-    for state, count in lifecycle.counts().items():
+    for state, count in lifecycle.count_by_state().items():
         yield table.STREAMS, (state,), count
-    for state, count in topics.counts().items():
+    for state, count in topics.count_by_state().items():
         yield table.DYNAMIC_TOPICS, (state,), count
 
 
@@ -85,12 +85,12 @@ def schedules() -> Iterator[Sample]:
 def stream() -> Iterator[Sample]:
     """Yield how far consumers are behind."""
     for topic in (TICK_DATA, CANDLE_DATA):
-        yield table.LAG, (topic.name,), unread(topic.name)
+        yield table.LAG, (topic.name,), unread_records(topic.name)
 
 
-def made_topics() -> Iterator[Sample]:
+def dynamic_topics() -> Iterator[Sample]:
     """Yield how far the consumers of all topics that are made at run time are behind together."""
-    yield table.LAG, (DYNAMIC_LABEL,), unread_of_made()
+    yield table.LAG, (DYNAMIC_LABEL,), unread_dynamic_records()
 
 
 def budget() -> Iterator[Sample]:
@@ -102,24 +102,24 @@ def budget() -> Iterator[Sample]:
 
 def followers() -> Iterator[Sample]:
     """Yield how many follow a series, by the process that serves them."""
-    for process, count in counted_followers().items():
+    for process, count in followers_by_process().items():
         yield table.SSE_FOLLOWERS, (process,), count
 
 
-PARTS: dict[str, Callable[[], Iterable[Sample]]] = {
+GAUGE_READERS: dict[str, Callable[[], Iterable[Sample]]] = {
     "markets": markets,
     "gaps": gaps,
     "queues": queues,
     "actors": actors,
     "schedules": schedules,
     "stream": stream,
-    "dynamic": made_topics,
+    "dynamic": dynamic_topics,
     "budget": budget,
     "followers": followers,
 }
 
 
-def unread(topic: str) -> int:
+def unread_records(topic: str) -> int:
     """Return how many records of a topic its consumer has not stored. Raises StreamUnavailable."""
     try:
         subscription = configured_broker().subscribe(GROUP, [topic])
@@ -131,11 +131,11 @@ def unread(topic: str) -> int:
         subscription.close()
 
 
-def unread_of_made() -> int:
+def unread_dynamic_records() -> int:
     """Return how many records of all topics that are made at run time are not stored. Raises StreamUnavailable."""
-    reading = Reading(GROUP)
+    reading = TopicSubscription(GROUP)
     try:
-        reading.turn_to(open_topics().keys())  # those that are missing hold nothing that could be read
+        reading.assign(open_topics().keys())  # those that are missing hold nothing that could be read
         return reading.subscription.lag() if reading.topics else 0
     finally:
         reading.close()

@@ -8,10 +8,10 @@ from django.http import HttpRequest, JsonResponse
 
 from actor_runtime.reset_policy import reason_of
 from config.supervision.servers import database_refusal, stream_refusal, valkey_refusal
-from datastore.quality.freshness import doubts
+from datastore.quality.freshness import freshness_problems
 from datastore.reference.provider import current_provider
 
-UNKNOWN: dict[str, str | bool | None] = {"provider": None, "simulated": None}
+UNKNOWN_PROVIDER: dict[str, str | bool | None] = {"provider": None, "simulated": None}
 
 
 def live(request: HttpRequest) -> JsonResponse:
@@ -22,7 +22,7 @@ def live(request: HttpRequest) -> JsonResponse:
 def ready(request: HttpRequest) -> JsonResponse:
     """Answer 200 if database, cache and stream do (a Kafka within five seconds, else two), else 503 and why not."""
     failing = failing_parts()
-    provider = UNKNOWN if "database" in failing else provider_identity()
+    provider = UNKNOWN_PROVIDER if "database" in failing else provider_identity()
     answer = {"status": "not ready" if failing else "ready", "failing": failing, **provider}
     return JsonResponse(answer, status=503 if failing else 200)
 
@@ -30,7 +30,7 @@ def ready(request: HttpRequest) -> JsonResponse:
 def fresh(request: HttpRequest) -> JsonResponse:
     """Answer 200 if every followed market is fresh and whole, else 503 with the reasons of each that is not."""
     try:
-        found = doubts()
+        found = freshness_problems()
     except DatabaseError as exc:
         return JsonResponse({"status": "not fresh", "failing": {"database": reason_of(exc)}, "markets": {}}, status=503)
     failing = {symbol: reasons for symbol, reasons in found.items() if reasons}
@@ -53,5 +53,5 @@ def provider_identity() -> dict[str, str | bool | None]:
     try:
         name, simulated = current_provider()
     except DatabaseError:
-        return UNKNOWN
+        return UNKNOWN_PROVIDER
     return {"provider": name, "simulated": simulated}

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from actor_runtime.reset_policy import reason_of
-from config.monitoring.gauges import PARTS, Sample
+from config.monitoring.gauges import GAUGE_READERS, Sample
 from datastore.api.auth.permissions import CHALLENGE, TO_READ, may_read
 from datastore.api.responses.problem import problem_response
 from metering import table
@@ -28,7 +28,7 @@ from streaming.errors import StreamError
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 # What a part that is away raises: the page then says which is missing and tells all the rest.
-AWAY = (DatabaseError, RedisError, StreamError, OSError, RuntimeError, ValueError)
+UNAVAILABLE_ERRORS = (DatabaseError, RedisError, StreamError, OSError, RuntimeError, ValueError)
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
@@ -36,19 +36,19 @@ def metrics(request: HttpRequest) -> HttpResponse:
     if not may_read(request):
         return problem_response(401, TO_READ, headers={"WWW-Authenticate": CHALLENGE})
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Page())
+    registry.register(MetricsPage())
     page = generate_latest(registry)
     return HttpResponse(page, content_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"})
 
 
-class Page(Collector):
+class MetricsPage(Collector):
     """All of it, anew for each scrape."""
 
     def collect(self) -> Iterator[Metric]:
         """Yield the counters, then the figures, then which part is missing."""
         failed: dict[str, bool] = {}
         yield from _read("processes", failed, _counters)
-        samples = [sample for part, read in PARTS.items() for sample in _read(part, failed, read)]
+        samples = [sample for part, read in GAUGE_READERS.items() for sample in _read(part, failed, read)]
         samples += [(table.MISSING_PART, (part,), float(missing)) for part, missing in failed.items()]
         yield from _families(samples)
 
@@ -62,7 +62,7 @@ def _counters() -> Iterable[Metric]:
 def _read(part: str, failed: dict[str, bool], read: Callable[[], Iterable[T]]) -> list[T]:
     try:
         found = list(read())
-    except AWAY as exc:
+    except UNAVAILABLE_ERRORS as exc:
         log.warning("metrics incomplete", part=part, reason=reason_of(exc))
         failed[part] = True
         return []

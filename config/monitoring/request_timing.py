@@ -15,7 +15,7 @@ from metering.table import HTTP_SECONDS
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
-def timed(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
+def request_timing(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
     """Return the middleware; of a streamed answer it measures the time to its head."""
 
     def answer(request: HttpRequest) -> HttpResponseBase:

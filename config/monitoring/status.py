@@ -24,18 +24,18 @@ from ingestion.history.rest_calls import describe_calls_left
 ACTOR_COLUMNS = ("ACTOR", "NAME", "STATE", "BEAT", "OWNER", "WAITING FOR, LAST ERROR")
 STREAM_COLUMNS = ("STREAM", "STATE", "TOPIC", "LEASE", "LAST ERROR")
 MARKET_COLUMNS = ("MARKET", "WATERMARK", "BEHIND", "VERSION")
-NARROWEST = 100
-STREAMS_SHOWN = 20
+MIN_WIDTH = 100
+MAX_STREAMS_SHOWN = 20
 
 
 def overview(width: int | None = None) -> str:
     """Return provider, actors, markets and streams, each line at most `width` characters (default: the terminal's)."""
-    width = max(width or shutil.get_terminal_size((140, 40)).columns, NARROWEST)
+    width = max(width or shutil.get_terminal_size((140, 40)).columns, MIN_WIDTH)
     letters = DeadLetter.objects.count()
     return "\n".join(
         [
             _provider_line(),
-            f"Database: {timescale_edition().told}",
+            f"Database: {timescale_edition().sentence}",
             *(_cut(line, width) for line in describe_calls_left()),
             "",
             *table(ACTOR_COLUMNS, [row for model in actor_models() for row in actor_rows(model)], width),
@@ -93,7 +93,7 @@ def stream_rows() -> list[tuple[str, ...]]:
     alive: QuerySet[Any] = (
         lifecycle.alive().annotate(left=left).select_related("market", "topic").order_by("-state", "id")
     )
-    rows = [_stream_row(stream) for stream in alive[:STREAMS_SHOWN]]
+    rows = [_stream_row(stream) for stream in alive[:MAX_STREAMS_SHOWN]]
     if more := alive.count() - len(rows):
         rows.append((f"{more} more", "", "", "", ""))
     if failed := Stream.objects.filter(state=Stream.State.FAILED).count():

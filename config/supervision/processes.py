@@ -14,18 +14,18 @@ from django.conf import settings
 from config.supervision.child import Program
 from config.supervision.ports import LOOPBACK
 
-BASE = Path(settings.BASE_DIR)
+BASE_DIR = Path(settings.BASE_DIR)
 WEB_THREADS = 8
-GRANIAN_LOGS = BASE / "config" / "granian_logs.json"
+GRANIAN_LOGS = BASE_DIR / "config" / "granian_logs.json"
 CELERY = (sys.executable, "-m", "celery", "--app", "config.celery", "--quiet")
 # Beside MARKETS the simulator lists these, so that there are markets to ask for that nobody follows yet.
-LISTED = ("coinbase:SOL-USD", "coinbase:XRP-USD", "kraken:ETH-EUR", "bitstamp:BTC-USD", "binance:BTC-USDT")
+EXTRA_LISTED_MARKETS = ("coinbase:SOL-USD", "coinbase:XRP-USD", "kraken:ETH-EUR", "bitstamp:BTC-USD", "binance:BTC-USDT")
 # Stages start in this order and stop in the opposite one; the database servers are stages 0 and 1.
-SIMULATOR, WEB, ACTORS = 2, 3, 4
+SIMULATOR_STAGE, WEB_STAGE, ACTOR_STAGE = 2, 3, 4
 
 
 @dataclass(frozen=True, slots=True)
-class Actor:
+class ActorProcess:
     """One `manage.py run_…` process."""
 
     name: str
@@ -33,11 +33,11 @@ class Actor:
 
 
 ACTOR_PROCESSES = (
-    Actor("producer", ("run_producer",)),
-    Actor("fixed-consumer", ("run_fixed_consumer", "--topic", "tick-data")),
-    Actor("candle-consumer", ("run_fixed_consumer", "--topic", "candle-data")),
-    Actor("dynamic-consumer", ("run_dynamic_consumer",)),
-    Actor("coordinator", ("run_coordinator",)),
+    ActorProcess("producer", ("run_producer",)),
+    ActorProcess("fixed-consumer", ("run_fixed_consumer", "--topic", "tick-data")),
+    ActorProcess("candle-consumer", ("run_fixed_consumer", "--topic", "candle-data")),
+    ActorProcess("dynamic-consumer", ("run_dynamic_consumer",)),
+    ActorProcess("coordinator", ("run_coordinator",)),
 )
 
 
@@ -48,7 +48,7 @@ def metrics_folder() -> Path:
 
 def environment(addresses: Mapping[str, str]) -> dict[str, str]:
     """Return what every child of ours gets: our environment, with the addresses of this start."""
-    paths = [str(BASE), os.environ.get("PYTHONPATH", "")]
+    paths = [str(BASE_DIR), os.environ.get("PYTHONPATH", "")]
     return {
         **os.environ,
         "CANDLEKEEP_HOME": str(settings.CANDLEKEEP_HOME),
@@ -75,7 +75,7 @@ def given_addresses() -> dict[str, str]:
     }
 
 
-def ours(env: Mapping[str, str]) -> dict[str, Program]:
+def service_programs(env: Mapping[str, str]) -> dict[str, Program]:
     """Return every process of ours but the simulator, by name."""
     return {
         program.name: program
@@ -91,10 +91,10 @@ def simulator_program(port: int, env: Mapping[str, str]) -> Program:
         "--markets",
         ",".join(settings.MARKETS),
         "--listed",
-        ",".join(LISTED),
+        ",".join(EXTRA_LISTED_MARKETS),
         *shlex.split(settings.SIMULATOR_ARGS),
     ]
-    return Program("simulator", (sys.executable, *argv), env, stage=SIMULATOR, cwd=Path.cwd())
+    return Program("simulator", (sys.executable, *argv), env, stage=SIMULATOR_STAGE, cwd=Path.cwd())
 
 
 def web_program(env: Mapping[str, str]) -> Program:
@@ -105,20 +105,20 @@ def web_program(env: Mapping[str, str]) -> Program:
     if settings.LOG_FORMAT == "json":
         argv[-1:-1] = ["--log-config", str(GRANIAN_LOGS)]
     pooled = {**env, "DATABASE_POOL": str(settings.DATABASE_POOL or WEB_THREADS)}
-    return Program("web", (sys.executable, *argv), pooled, stage=WEB, cwd=BASE)
+    return Program("web", (sys.executable, *argv), pooled, stage=WEB_STAGE, cwd=BASE_DIR)
 
 
 def sse_program(env: Mapping[str, str]) -> Program:
     """Return the process that serves streams; its readers come back by themselves."""
-    manage = str(BASE / "manage.py")
-    return Program("sse", (sys.executable, manage, "run_sse"), env, stage=WEB, cwd=BASE)
+    manage = str(BASE_DIR / "manage.py")
+    return Program("sse", (sys.executable, manage, "run_sse"), env, stage=WEB_STAGE, cwd=BASE_DIR)
 
 
 def actor_programs(env: Mapping[str, str]) -> list[Program]:
     """Return the actors' processes."""
-    manage = str(BASE / "manage.py")
+    manage = str(BASE_DIR / "manage.py")
     return [
-        Program(actor.name, (sys.executable, manage, *actor.arguments), env, stage=ACTORS, cwd=BASE)
+        Program(actor.name, (sys.executable, manage, *actor.arguments), env, stage=ACTOR_STAGE, cwd=BASE_DIR)
         for actor in ACTOR_PROCESSES
     ]
 
@@ -128,6 +128,6 @@ def celery_programs(env: Mapping[str, str]) -> list[Program]:
     # One worker needs no other's company: without mingle and gossip it is ready a second earlier.
     alone = ("--pool", "threads", "--without-mingle", "--without-gossip", "--without-heartbeat")
     return [
-        Program("worker", (*CELERY, "worker", *alone), env, stage=ACTORS, cwd=BASE),
-        Program("beat", (*CELERY, "beat", "--pidfile", ""), env, stage=ACTORS, cwd=BASE),
+        Program("worker", (*CELERY, "worker", *alone), env, stage=ACTOR_STAGE, cwd=BASE_DIR),
+        Program("beat", (*CELERY, "beat", "--pidfile", ""), env, stage=ACTOR_STAGE, cwd=BASE_DIR),
     ]

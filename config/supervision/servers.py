@@ -23,9 +23,9 @@ from config.supervision.supervisor import Supervisor
 from streaming.broker_factory import connect
 from streaming.errors import StreamError
 
-PATIENCE = 120.0  # seconds; after a crash a database replays its log first
-MURMUR = 10.0  # seconds between two lines that say what is waited for
-SERVERS = Path("run") / "servers.json"
+SERVER_TIMEOUT_S = 120.0  # seconds; after a crash a database replays its log first
+PROGRESS_EVERY_S = 10.0  # seconds between two lines that say what is waited for
+ADDRESSES_FILE = Path("run") / "servers.json"
 
 
 def postgres_program(home: Path, *options: str) -> Program:
@@ -84,7 +84,7 @@ def stream_refusal(url: str) -> str | None:
     return None
 
 
-def eviction(url: str) -> str | None:
+def eviction_policy(url: str) -> str | None:
     """Return by which policy this Redis or Valkey will throw keys away when it is full, None where it will not."""
     client = redis.Redis.from_url(url, socket_connect_timeout=2, socket_timeout=2, decode_responses=True)
     try:
@@ -99,8 +99,8 @@ def eviction(url: str) -> str | None:
 
 def await_server(name: str, refusal: Callable[[], str | None], supervisor: Supervisor) -> None:
     """Wait until refusal() is None, saying now and then why not. Raises StartError when patience ends."""
-    for _ in range(round(PATIENCE / MURMUR)):
-        if supervisor.wait_for(lambda: refusal() is None, MURMUR):
+    for _ in range(round(SERVER_TIMEOUT_S / PROGRESS_EVERY_S)):
+        if supervisor.wait_for(lambda: refusal() is None, PROGRESS_EVERY_S):
             return
         supervisor.say(f"waiting for {name}: {refusal()}")
     raise StartError(f"{name} does not answer: {refusal() or 'too slow'}.")
@@ -113,11 +113,11 @@ def create_database(home: Path) -> None:
             admin.execute("create database candlekeep")
 
 
-def leave_addresses(home: Path, addresses: dict[str, str]) -> None:
+def write_addresses(home: Path, addresses: dict[str, str]) -> None:
     """Write the addresses where commands of this home find them; only our account may read the passwords in it."""
-    replace_text(home / SERVERS, json.dumps(addresses, indent=1))
+    replace_text(home / ADDRESSES_FILE, json.dumps(addresses, indent=1))
 
 
-def take_addresses_back(home: Path) -> None:
+def remove_addresses(home: Path) -> None:
     """Remove the addresses: the servers are about to stop."""
-    (home / SERVERS).unlink(missing_ok=True)
+    (home / ADDRESSES_FILE).unlink(missing_ok=True)

@@ -11,10 +11,10 @@ from threading import Event
 
 from config.supervision import leftovers
 from config.supervision.child import Child, Program
-from config.supervision.errors import Stopped
+from config.supervision.errors import StartCancelled
 from config.supervision.output import Output, Say
 
-TICK = 0.2
+TICK_S = 0.2
 
 
 class Supervisor:
@@ -50,8 +50,8 @@ class Supervisor:
         """Watch until ready() says so; False after so many seconds. Raises Stopped when the user stops the start."""
         deadline = time.monotonic() + seconds
         while not ready():
-            if self.stop.wait(TICK):
-                raise Stopped
+            if self.stop.wait(TICK_S):
+                raise StartCancelled
             self.tick()
             if time.monotonic() > deadline:
                 return False
@@ -59,7 +59,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Watch until told to stop."""
-        while not self.stop.wait(TICK):
+        while not self.stop.wait(TICK_S):
             self.tick()
 
     def shut_down(self) -> None:

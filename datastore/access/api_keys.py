@@ -20,10 +20,10 @@ from django.db.models.functions import Now
 
 from datastore.models import ApiKey
 
-SHAPE = re.compile(r"ck_[a-z0-9]{8}_[A-Za-z0-9_-]{43}")
-REMEMBERED = 10.0  # seconds
-MOST = 10_000  # keys remembered of each kind, the known and the unknown
-USE_NOTED = timedelta(minutes=1)
+KEY_PATTERN = re.compile(r"ck_[a-z0-9]{8}_[A-Za-z0-9_-]{43}")
+KEY_CACHE_TTL_S = 10.0  # seconds
+MAX_CACHED_KEYS = 10_000  # keys remembered of each kind, the known and the unknown
+LAST_USED_INTERVAL = timedelta(minutes=1)
 _LETTERS = string.ascii_lowercase + string.digits
 
 
@@ -38,7 +38,7 @@ class KeyHolder:
     budget: int | None
 
 
-class Memory:
+class KeyCache:
     """What is known of keys by their hash, for a while and never of too many."""
 
     def __init__(self) -> None:
@@ -51,9 +51,9 @@ class Memory:
 
     def keep(self, digest: str, holder: KeyHolder | None) -> None:
         """Keep an answer; where there are too many, all others go: one look-up each brings back those in use."""
-        if len(self._kept) >= MOST:
+        if len(self._kept) >= MAX_CACHED_KEYS:
             self._kept.clear()
-        self._kept[digest] = (monotonic() + REMEMBERED, holder)
+        self._kept[digest] = (monotonic() + KEY_CACHE_TTL_S, holder)
 
     def forget(self) -> None:
         """Know nothing."""
@@ -61,7 +61,7 @@ class Memory:
 
 
 # Apart, so that a flood of invented keys pushes no real one out.
-_known, _unknown = Memory(), Memory()
+_known, _unknown = KeyCache(), KeyCache()
 
 
 def make_key(name: str, scope: str, rate: int | None = None, budget: int | None = None) -> tuple[ApiKey, str]:
@@ -74,7 +74,7 @@ def make_key(name: str, scope: str, rate: int | None = None, budget: int | None 
 def revoke_key(key: ApiKey) -> bool:
     """Revoke a key for good; False where it was already. Other processes go on for up to REMEMBERED seconds."""
     revoked = ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=Now())
-    forget_keys()
+    clear_key_cache()
     return bool(revoked)
 
 
@@ -83,7 +83,7 @@ def holder_of(text: str, before_asking: Callable[[], None]) -> KeyHolder | None:
 
     before_asking is called where the database must be asked; what it raises keeps the database from being asked.
     """
-    if not SHAPE.fullmatch(text):
+    if not KEY_PATTERN.fullmatch(text):
         return None
     digest = _digest(text)
     for memory in (_known, _unknown):
@@ -96,7 +96,7 @@ def holder_of(text: str, before_asking: Callable[[], None]) -> KeyHolder | None:
     return holder
 
 
-def forget_keys() -> None:
+def clear_key_cache() -> None:
     """Ask the database anew for every key that comes to this process."""
     _known.forget()
     _unknown.forget()
@@ -107,7 +107,7 @@ def _stored(digest: str) -> KeyHolder | None:
     if key is None:
         return None
     # Only here, where the database is asked anyway: a key in use costs one write a minute, whatever its rate.
-    stale = Q(last_used_at=None) | Q(last_used_at__lte=Now() - USE_NOTED)
+    stale = Q(last_used_at=None) | Q(last_used_at__lte=Now() - LAST_USED_INTERVAL)
     ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=Now())
     return KeyHolder(key.name, key.prefix, key.scope == ApiKey.Scope.WRITE, key.rate, key.budget)
 

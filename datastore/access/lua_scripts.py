@@ -17,8 +17,8 @@ from django_redis import get_redis_connection
 from redis.connection import Connection
 from redis.exceptions import ConnectionError, NoScriptError, TimeoutError
 
-PAUSE = 1.0  # seconds for which a cache that did not answer is left alone
-TOLD_EVERY = 60.0  # seconds
+RETRY_AFTER_S = 1.0  # seconds for which a cache that did not answer is left alone
+WARN_EVERY_S = 60.0  # seconds
 log = structlog.get_logger(__name__)
 
 
@@ -34,9 +34,9 @@ class _Patience:
 
     def lost(self, exc: Exception) -> None:
         now = monotonic()
-        self.asked_again = now + PAUSE
+        self.asked_again = now + RETRY_AFTER_S
         if now >= self.told_again:
-            self.told_again = now + TOLD_EVERY
+            self.told_again = now + WARN_EVERY_S
             log.warning("the cache is left alone: no limits, no ready answers", reason=str(exc).partition("\n")[0])
 
 
@@ -67,7 +67,7 @@ class _Line(local):
 _line, _patience = _Line(), _Patience()
 
 
-def forget_troubles() -> None:
+def reset_backoff() -> None:
     """Ask the cache again at once."""
     _patience.asked_again = _patience.told_again = 0.0
 

@@ -14,9 +14,9 @@ from redis.exceptions import RedisError
 
 from datastore.access.lua_scripts import Script
 
-LEAST_BURST = 20
-WINDOW = 0.1  # seconds for which turns are taken ahead, and over which an asker's requests are counted for it
-MOST_AHEAD, MOST_ASKERS = 64, 10_000
+MIN_BURST = 20
+LEASE_S = 0.1  # seconds for which turns are taken ahead, and over which an asker's requests are counted for it
+MAX_LEASED, MAX_LEASES = 64, 10_000
 
 # Self-contained, so that a script which answers a question can take from the bucket in the same round trip.
 # key: the bucket's key. capacity: how many may come at once. per_second: how many come back each second. many: how many
@@ -57,7 +57,7 @@ class Bucket(NamedTuple):
     @property
     def capacity(self) -> int:
         """Return how many may come at once."""
-        return max(self.per_minute // 10, LEAST_BURST)
+        return max(self.per_minute // 10, MIN_BURST)
 
     @property
     def per_second(self) -> float:
@@ -75,27 +75,27 @@ class RateLimitResult(NamedTuple):
 
 def take(bucket: Bucket) -> RateLimitResult | None:
     """Take one request from the bucket; None where it is not known, since Valkey does not answer."""
-    if turn := taken_ahead(bucket):
+    if turn := take_leased(bucket):
         return turn
     try:
-        return turn_of(bucket, _TAKE((bucket.key,), *numbers(bucket)))
+        return result_of(bucket, _TAKE((bucket.key,), *script_arguments(bucket)))
     except RedisError:
         return None
 
 
-def numbers(bucket: Bucket) -> tuple[int, float, int]:
+def script_arguments(bucket: Bucket) -> tuple[int, float, int]:
     """Return what the script's `take` wants to know beside the key."""
     return bucket.capacity, bucket.per_second, _ahead.wanted(bucket)
 
 
-def turn_of(bucket: Bucket, taken: list[int]) -> RateLimitResult:
+def result_of(bucket: Bucket, taken: list[int]) -> RateLimitResult:
     """Return the turn that the script's `take` gave, and keep what it gave ahead."""
     given, remaining, wait = taken
     _ahead.keep(bucket, given - 1, remaining)
     return RateLimitResult(given > 0, remaining + max(given - 1, 0), wait / 1000)
 
 
-def taken_ahead(bucket: Bucket) -> RateLimitResult | None:
+def take_leased(bucket: Bucket) -> RateLimitResult | None:
     """Return a turn that was taken from the bucket before, None where none is left."""
     return _ahead.take(bucket)
 
@@ -124,8 +124,8 @@ class _Ahead:
         now = monotonic()
         with self._lock:
             lease = self._lease(bucket)
-            if now - lease.began >= WINDOW:
-                lease.before = lease.count if now - lease.began < 2 * WINDOW else 0
+            if now - lease.began >= LEASE_S:
+                lease.before = lease.count if now - lease.began < 2 * LEASE_S else 0
                 lease.began, lease.count = now, 0
             lease.count += 1
             if lease.left < 1 or now >= lease.until:
@@ -134,16 +134,16 @@ class _Ahead:
             return RateLimitResult(True, lease.remaining + lease.left, 0.0)
 
     def wanted(self, bucket: Bucket) -> int:
-        return max(1, min(self._lease(bucket).before // 4, MOST_AHEAD))
+        return max(1, min(self._lease(bucket).before // 4, MAX_LEASED))
 
     def keep(self, bucket: Bucket, left: int, remaining: int) -> None:
         if left > 0:
             with self._lock:
                 lease = self._lease(bucket)
-                lease.left, lease.remaining, lease.until = left, remaining, monotonic() + WINDOW
+                lease.left, lease.remaining, lease.until = left, remaining, monotonic() + LEASE_S
 
     def _lease(self, bucket: Bucket) -> _Lease:
-        if len(self._leases) > MOST_ASKERS:
+        if len(self._leases) > MAX_LEASES:
             self._leases.clear()
         return self._leases.setdefault(bucket.key, _Lease())
 

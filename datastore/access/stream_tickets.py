@@ -18,13 +18,13 @@ from django.core import signing
 
 from datastore.models import ApiKey
 
-PATH = "/stream/candles"  # where they are taken
-LIFETIME = 60  # seconds
-RESUMED = 86_400  # seconds
-SALT = "candlekeep.stream"
+STREAM_PATH = "/stream/candles"  # where they are taken
+TICKET_TTL_S = 60  # seconds
+RESUME_TTL_S = 86_400  # seconds
+SIGNING_SALT = "candlekeep.stream"
 
 
-class Age(Enum):
+class TicketAge(Enum):
     """What a ticket is good for."""
 
     FRESH = "a stream"
@@ -53,31 +53,31 @@ class Ticket:
     foreign: bool  # asked for by a page of another origin that may read
 
 
-def signed(ticket: Ticket) -> str:
+def sign_ticket(ticket: Ticket) -> str:
     """Return the ticket as text for a URL."""
-    return signing.dumps(astuple(ticket), salt=SALT, compress=True)
+    return signing.dumps(astuple(ticket), salt=SIGNING_SALT, compress=True)
 
 
-def read_ticket(text: str) -> tuple[Ticket, Age]:
+def read_ticket(text: str) -> tuple[Ticket, TicketAge]:
     """Return the ticket and what it is good for. Raises BadTicket where it is none of ours."""
     try:
-        parts = signing.loads(text, salt=SALT)
+        parts = signing.loads(text, salt=SIGNING_SALT)
     except signing.BadSignature as exc:
         raise BadTicket(str(exc)) from None
     return _ticket(parts), _age(text)
 
 
-def _age(text: str) -> Age:
-    for age, seconds in ((Age.FRESH, LIFETIME), (Age.OLD, RESUMED)):
+def _age(text: str) -> TicketAge:
+    for age, seconds in ((TicketAge.FRESH, TICKET_TTL_S), (TicketAge.STALE, RESUME_TTL_S)):
         try:
-            signing.loads(text, salt=SALT, max_age=seconds)
+            signing.loads(text, salt=SIGNING_SALT, max_age=seconds)
         except signing.SignatureExpired:
             continue
         return age
-    return Age.OVER
+    return TicketAge.EXPIRED
 
 
-def no_more(keys: list[str], users: list[int]) -> set[str | int]:
+def no_longer_allowed(keys: list[str], users: list[int]) -> set[str | int]:
     """Return which of these keys were revoked, and which of these users are not staff any more."""
     known = ApiKey.objects.filter(prefix__in=keys, revoked_at=None).values_list("prefix", flat=True)
     staff = get_user_model()._default_manager.filter(pk__in=users, is_active=True, is_staff=True)
@@ -88,7 +88,7 @@ def no_more(keys: list[str], users: list[int]) -> set[str | int]:
 def may_still_read(ticket: Ticket) -> bool:
     """Tell whether whoever got a ticket would get another one."""
     named = [ticket.key] if ticket.key is not None else [], [ticket.user] if ticket.user is not None else []
-    return not no_more(*named) if any(named) else not settings.REQUIRE_API_KEY
+    return not no_longer_allowed(*named) if any(named) else not settings.REQUIRE_API_KEY
 
 
 def _ticket(parts: Any) -> Ticket:

@@ -8,7 +8,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from datastore.access.api_keys import REMEMBERED, make_key, revoke_key
+from datastore.access.api_keys import KEY_CACHE_TTL_S, make_key, revoke_key
 from datastore.models import ApiKey
 
 ASKED = ("name", "scope", "rate", "budget")
@@ -53,7 +53,7 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
         for key in revoked:
             self.log_change(request, key, "Revoked.")
         names = ", ".join(key.name for key in revoked)
-        told = f"Revoked: {names}; refused within {REMEMBERED:g} s." if revoked else "None was in use."
+        told = f"Revoked: {names}; refused within {KEY_CACHE_TTL_S:g} s." if revoked else "None was in use."
         messages.success(request, told)
 
     @admin.display(description="Key", ordering="prefix")

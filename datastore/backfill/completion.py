@@ -8,11 +8,11 @@ from django.db.models.functions import Now
 
 from datastore.coverage.gaps import final_gaps, unfilled
 from datastore.models import CoverageChange, FetchRequest, GapRepair, Market
-from datastore.timeframes.intervals import SECOND, Interval, micros_of, moment, subtract
+from datastore.timeframes.intervals import SECOND_US, Interval, micros_of, moment, subtract
 
-MOST_TIMES = 5  # that an answer may fall short
-FIRST_WAIT = timedelta(seconds=1)
-LONGER = 5  # times, after each answer that fell short
+MAX_SHORT_ANSWERS = 5  # that an answer may fall short
+FIRST_RETRY_DELAY = timedelta(seconds=1)
+RETRY_FACTOR = 5  # times, after each answer that fell short
 
 State = FetchRequest.State
 
@@ -25,13 +25,13 @@ def finish(request: FetchRequest) -> None:
         return
     request.fell_short += 1
     error = _shortfall(request, lacking)
-    if request.fell_short >= MOST_TIMES:
+    if request.fell_short >= MAX_SHORT_ANSWERS:
         _end(request, State.FAILED, error)
         return
     stop = moment(lacking[-1][1])
     request.state, request.error, request.lease_until, request.published_at = State.QUEUED, error, None, None
     request.start, request.reached = moment(lacking[0][0]), stop if stop < request.stop else None
-    request.next_try = Now() + FIRST_WAIT * LONGER ** (request.fell_short - 1)
+    request.next_try = Now() + FIRST_RETRY_DELAY * RETRY_FACTOR ** (request.fell_short - 1)
     request.save()
 
 
@@ -40,7 +40,7 @@ def fail(request: FetchRequest, reason: str) -> None:
     _end(request, State.FAILED, reason)
 
 
-def refuse(market: Market, resolution: int, start: datetime, stop: datetime, reason: str) -> bool:
+def add_final_gap(market: Market, resolution: int, start: datetime, stop: datetime, reason: str) -> bool:
     """Remember that the provider will never answer for [start, stop), so that it is not asked again.
 
     False where that was known already. What touches an older refusal with this reason becomes one with it.
@@ -83,5 +83,5 @@ def _end(request: FetchRequest, state: str, error: str | None) -> None:
 
 
 def _shortfall(request: FetchRequest, lacking: list[Interval]) -> str:
-    buckets = sum(stop - start for start, stop in lacking) // (request.resolution * SECOND)
+    buckets = sum(stop - start for start, stop in lacking) // (request.resolution * SECOND_US)
     return f"the answer left out {buckets} bucket{'' if buckets == 1 else 's'}"

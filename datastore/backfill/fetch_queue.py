@@ -17,15 +17,15 @@ from actor_runtime.ownership.claims import abandoned_claims
 from datastore.backfill.quota import Spend
 from datastore.coverage.gaps import final_gaps, missing
 from datastore.models import FetchRequest, Market
-from datastore.timeframes.intervals import SECOND, Interval, clip, micros_of, moment, subtract, union
+from datastore.timeframes.intervals import SECOND_US, Interval, clip, micros_of, moment, subtract, union
 from datastore.timeframes.timeframe import BASE
 
 LEASE = timedelta(seconds=30)
 # A request that was handed out and not begun is due again after this long: the message to the worker may be lost.
-HANDED_OUT = timedelta(seconds=15)
-PAGE = 2000  # buckets of one answer
+REDISPATCH_AFTER = timedelta(seconds=15)
+PAGE_BUCKETS = 2000  # buckets of one answer
 # What failed is not asked for again before: each poll of an impatient reader would cost the provider a call.
-FAILED_FOR = timedelta(minutes=1)
+RETRY_FAILED_AFTER = timedelta(minutes=1)
 
 State = FetchRequest.State
 Purpose = FetchRequest.Purpose
@@ -71,7 +71,7 @@ def active(market: Market, resolution: int, start: datetime, stop: datetime) -> 
     return found.filter(start__lt=stop, stop__gt=start).order_by("id")
 
 
-def failed_lately(market: Market, resolution: int, start: datetime, stop: datetime) -> str | None:
+def recent_failure(market: Market, resolution: int, start: datetime, stop: datetime) -> str | None:
     """Return why fetching a part of it failed within the last minute, None where none did."""
     failed = FetchRequest.objects.filter(
         market=market,
@@ -79,7 +79,7 @@ def failed_lately(market: Market, resolution: int, start: datetime, stop: dateti
         state=State.FAILED,
         start__lt=stop,
         stop__gt=start,
-        finished_at__gt=Now() - FAILED_FOR,
+        finished_at__gt=Now() - RETRY_FAILED_AFTER,
     ).first()
     return (failed.error or "the fetch failed") if failed else None
 
@@ -91,7 +91,7 @@ def due(limit: int) -> list[FetchRequest]:
 
 def hand_out(request_id: int) -> bool:
     """Note that a worker is told of a due request; False where another was quicker."""
-    return bool(_due().filter(pk=request_id).update(next_try=Now() + HANDED_OUT))
+    return bool(_due().filter(pk=request_id).update(next_try=Now() + REDISPATCH_AFTER))
 
 
 def start(request_id: int, worker: str) -> FetchRequest | None:
@@ -108,23 +108,23 @@ def renew(request_id: int, worker: str) -> bool:
     return bool(_held(request_id, worker).update(lease_until=Now() + LEASE))
 
 
-def advance(request_id: int, worker: str, reached: datetime, pages_done: int, pages_total: int) -> bool:
+def note_progress(request_id: int, worker: str, reached: datetime, pages_done: int, pages_total: int) -> bool:
     """Note that all of [reached, stop) is published and acknowledged, and renew the lease; False as in renew."""
     progress = {"reached": reached, "pages_done": pages_done, "pages_total": pages_total}
     return bool(_held(request_id, worker).update(lease_until=Now() + LEASE, error=None, **progress))
 
 
-def published(request_id: int, worker: str) -> bool:
+def mark_published(request_id: int, worker: str) -> bool:
     """Note that the request's last record is acknowledged; False where it already ended, or another job has it."""
     return bool(_held(request_id, worker).update(state=State.PUBLISHED, published_at=Now(), lease_until=None))
 
 
-def complain(request_id: int, worker: str, error: str) -> bool:
+def note_error(request_id: int, worker: str, error: str) -> bool:
     """Note what keeps a job from going on, until it does; False as in renew."""
     return bool(_held(request_id, worker).update(error=error))
 
 
-def give_back(request_id: int, worker: str, error: str, wait: timedelta) -> bool:
+def requeue(request_id: int, worker: str, error: str, wait: timedelta) -> bool:
     """Queue the request again, not to be begun before `wait` is over; False as in renew."""
     held = _held(request_id, worker)
     return bool(held.update(state=State.QUEUED, error=error, next_try=Now() + wait, lease_until=None))
@@ -151,7 +151,7 @@ def states_of(request_ids: Sequence[int]) -> dict[int, str]:
     return dict(FetchRequest.objects.filter(pk__in=request_ids).values_list("pk", "state"))
 
 
-def counts() -> dict[str, int]:
+def count_by_state() -> dict[str, int]:
     """Return how many requests are in each state."""
     found = FetchRequest.objects.order_by().values_list("state").annotate(Count("pk"))
     return {str(state): 0 for state in State} | dict(found)
@@ -179,12 +179,12 @@ def _add(market: Market, resolution: int, span: Span, purpose: int, spend: Spend
     waiting = waiting.filter(Q(start=stop) | Q(stop=start), state=State.QUEUED, reached=None)
     for request in waiting.select_for_update():
         low, high = min(start, request.start), max(stop, request.stop)
-        if high - low <= PAGE * timedelta(seconds=resolution):
+        if high - low <= PAGE_BUCKETS * timedelta(seconds=resolution):
             request.start, request.stop = low, high
             request.save(update_fields=["start", "stop"])
             return request
     if spend is not None:
-        spend(-((start - stop) // timedelta(seconds=PAGE * resolution)))  # rounded up
+        spend(-((start - stop) // timedelta(seconds=PAGE_BUCKETS * resolution)))  # rounded up
     return FetchRequest.objects.create(market=market, resolution=resolution, start=start, stop=stop, purpose=purpose)
 
 
@@ -197,7 +197,7 @@ def _paged(spans: Sequence[Interval], apart: Sequence[Interval], resolution: int
     """Join spans that one page can answer for together, unless a span of `apart` lies between them."""
     joined: list[Interval] = []
     for start, stop in spans:
-        if joined and stop - joined[-1][0] <= PAGE * resolution * SECOND and not clip(apart, joined[-1][1], start):
+        if joined and stop - joined[-1][0] <= PAGE_BUCKETS * resolution * SECOND_US and not clip(apart, joined[-1][1], start):
             joined[-1] = (joined[-1][0], stop)
         else:
             joined.append((start, stop))

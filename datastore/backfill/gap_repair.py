@@ -17,7 +17,7 @@ from itertools import groupby
 from django.db import transaction
 
 from datastore.backfill import fetch_queue
-from datastore.backfill.store import conclude
+from datastore.backfill.store import update_versions
 from datastore.coverage.gaps import beyond_watermark, final_gaps, gap_segments
 from datastore.db.queries import fetch_all, fetch_value
 from datastore.db.sql_files import statement
@@ -27,10 +27,10 @@ from datastore.models import CoverageChange, FetchRequest, GapRepair, Market
 from datastore.reference.markets import feed_markets
 from datastore.reference.provider_clock import provider_now, provider_time_known
 from datastore.timeframes.intervals import Interval, clip, micros_of, moment, subtract, union
-from datastore.timeframes.timeframe import BASE, BASES
+from datastore.timeframes.timeframe import BASE, BASE_SECONDS
 
-FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)
-ERRORS = 50  # newest failures of a market that may explain its holes
+FIRST_REPAIR_DELAY, MAX_REPAIR_DELAY = timedelta(seconds=30), timedelta(hours=1)
+MAX_ERRORS_READ = 50  # newest failures of a market that may explain its holes
 
 State = FetchRequest.State
 
@@ -73,9 +73,9 @@ def _scan_market(pk: int) -> MarketChange:
     with transaction.atomic():
         market = Market.objects.select_for_update(no_key=True).get(pk=pk)
         # Seen under the lock: whoever lets it go meanwhile finds its holes gone for good.
-        scanned = BASES if feed_markets().filter(pk=pk).exists() else ()
+        scanned = BASE_SECONDS if feed_markets().filter(pk=pk).exists() else ()
         changed = [_scan_resolution(market, resolution) for resolution in scanned]
-        (change,) = conclude([market], [pk] if any(changed) else [])
+        (change,) = update_versions([market], [pk] if any(changed) else [])
     return change
 
 
@@ -149,12 +149,12 @@ def _cut(hole: Gap, taken: Sequence[Interval]) -> list[Gap]:
 def _ask_ahead(market: Market, resolution: int) -> None:
     """Ask for what no feed will bring as soon as it is final, unless asking just failed; it has no row to count in."""
     spans = beyond_watermark(market, resolution) if _known_since(market, resolution) else []
-    if spans and not fetch_queue.failed_lately(market, resolution, moment(spans[0][0]), moment(spans[-1][1])):
+    if spans and not fetch_queue.recent_failure(market, resolution, moment(spans[0][0]), moment(spans[-1][1])):
         fetch_queue.enqueue(market, resolution, moment(spans[0][0]), moment(spans[-1][1]), fetch_queue.Purpose.GAP)
 
 
 def _after_try(hole: Gap, now: datetime) -> Gap:
-    wait = min(FIRST_WAIT * 2 ** min(hole.attempts, 10), LONGEST_WAIT)
+    wait = min(FIRST_REPAIR_DELAY * 2 ** min(hole.attempts, 10), MAX_REPAIR_DELAY)
     return replace(hole, attempts=hole.attempts + 1, next_try=now + wait)
 
 
@@ -192,7 +192,7 @@ def _known_since(market: Market, resolution: int) -> datetime | None:
 def _errors(market: Market, resolution: int) -> list[FetchRequest]:
     """Return the newest requests that have not brought what was asked for, with what kept them from it."""
     troubled = FetchRequest.objects.filter(market=market, resolution=resolution, error__isnull=False)
-    return list(troubled.exclude(state=State.DONE).order_by("-id")[:ERRORS])
+    return list(troubled.exclude(state=State.DONE).order_by("-id")[:MAX_ERRORS_READ])
 
 
 def _reason(hole: Gap, errors: Sequence[FetchRequest]) -> str:

@@ -11,7 +11,7 @@ from datastore.models import FetchRequest, Market
 from datastore.reference.provider_clock import provider_now
 from datastore.timeframes.timeframe import BASE
 
-NEWEST = 1500  # candles: more than the first chart of any timeframe shows
+NEWEST_CANDLES = 1500  # candles: more than the first chart of any timeframe shows
 
 
 def request_newest(
@@ -28,6 +28,6 @@ def request_newest(
         for resolution in resolutions
         for market in wanted
         for request in enqueue(
-            market, resolution, now - NEWEST * timedelta(seconds=resolution), now, Purpose.SCHEDULE, spend
+            market, resolution, now - NEWEST_CANDLES * timedelta(seconds=resolution), now, Purpose.SCHEDULE, spend
         )
     ]

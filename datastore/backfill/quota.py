@@ -36,7 +36,7 @@ def spend(spender: str, limit: int, pages: int) -> None:
         raise BudgetSpent(pages, max(limit - used, 0), limit)
 
 
-def until_renewed() -> timedelta:
+def time_until_reset() -> timedelta:
     """Return how long it is until every budget begins anew, at 00:00 UTC."""
     now = timezone.now()
     return now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1) - now

@@ -17,24 +17,24 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from datastore.backfill.completion import fail, finish, refuse
-from datastore.db.queries import fetch_all, fetch_beside
-from datastore.ingest.live_batch import UNKNOWN
+from datastore.backfill.completion import fail, finish, add_final_gap
+from datastore.db.queries import fetch_all, fetch_while_running
+from datastore.ingest.live_batch import UNKNOWN_MARKET
 from datastore.ingest.live_write import SETTLE, MarketChange, StoreResult
 from datastore.models import FetchRequest, Market
 from datastore.reference.provider import CACHE_AGE
 from datastore.reference.provider_clock import provider_now, provider_time_known
-from datastore.timeframes.intervals import SECOND, micros_of, moment, whole
+from datastore.timeframes.intervals import SECOND_US, micros_of, moment, whole
 from streaming.bounds import MAX_WIRE, MIN_WIRE
 from streaming.history_records import FetchDone, FetchFailed, HistoryRecord, ProviderCandle, ProviderSpan
 from streaming.records import Micros
 
-CANDLES = (
+STORE_CANDLES = (
     "select * from store_provider_candles(%s::int[], %s::int[], %s::bigint[], %s::numeric[], %s::numeric[],"
     " %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[])"
 )
-TAKE = "select * from take_span(%s, %s, instant(%s), instant(%s), %s::bigint[], %s)"
-MISPLACED, NUMBERS, AHEAD = "not whole buckets of a resolution", "not a possible number", "not over yet"
+TAKE_SPAN = "select * from take_span(%s, %s, instant(%s), instant(%s), %s::bigint[], %s)"
+NOT_WHOLE_BUCKETS, IMPOSSIBLE_NUMBER, NOT_OVER_YET = "not whole buckets of a resolution", "not a possible number", "not over yet"
 
 
 @dataclass(slots=True)
@@ -64,10 +64,10 @@ def store_history(records: Sequence[HistoryRecord], meanwhile: Callable[[], None
             _finish(record.request, market)
         else:
             _fail(batch, record, market)
-    return StoreResult(conclude(batch.markets.values(), batch.touched), sorted(batch.refused))
+    return StoreResult(update_versions(batch.markets.values(), batch.touched), sorted(batch.refused))
 
 
-def conclude(markets: Collection[Market], touched: Collection[int]) -> list[MarketChange]:
+def update_versions(markets: Collection[Market], touched: Collection[int]) -> list[MarketChange]:
     """Raise the versions of the touched ones of these locked markets, and store the watermarks of all of them."""
     if not markets:
         return []
@@ -97,7 +97,7 @@ def _sort(records: Sequence[HistoryRecord]) -> _Batch:
         {market.symbol: market for market in locked}, micros_of(provider_now()) if provider_time_known() else None
     )
     for index, record in enumerate(records):
-        if reason := UNKNOWN if record.market not in batch.markets else _fault(record, batch.now):
+        if reason := UNKNOWN_MARKET if record.market not in batch.markets else _fault(record, batch.now):
             batch.refused.append((index, reason))
         elif isinstance(record, ProviderCandle):
             batch.candles.append(record)
@@ -111,19 +111,19 @@ def _fault(record: HistoryRecord, now: Micros | None) -> str | None:
     if isinstance(record, FetchDone):
         return None
     if record.resolution not in CACHE_AGE:
-        return MISPLACED
+        return NOT_WHOLE_BUCKETS
     if isinstance(record, FetchFailed):
         return None  # only the whole buckets in it count
-    length = record.resolution * SECOND
+    length = record.resolution * SECOND_US
     if isinstance(record, ProviderSpan):
         start, stop = record.start, record.stop
     elif _possible(record):
         start, stop = record.open_time, record.open_time + length
     else:
-        return NUMBERS
+        return IMPOSSIBLE_NUMBER
     if start % length or stop % length or start >= stop:
-        return MISPLACED
-    return AHEAD if now is not None and stop > now else None
+        return NOT_WHOLE_BUCKETS
+    return NOT_OVER_YET if now is not None and stop > now else None
 
 
 def _possible(candle: ProviderCandle) -> bool:
@@ -147,13 +147,13 @@ def _store_candles(batch: _Batch, meanwhile: Callable[[], None] | None) -> list[
         for one in batch.candles
     ]
     columns: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)]
-    found = fetch_beside(CANDLES, columns, meanwhile) if meanwhile else fetch_all(CANDLES, columns)
+    found = fetch_while_running(STORE_CANDLES, columns, meanwhile) if meanwhile else fetch_all(STORE_CANDLES, columns)
     return [market_id for (market_id,) in found]
 
 
 def _take_span(batch: _Batch, index: int, span: ProviderSpan, market: Market) -> None:
     parameters = [market.pk, span.resolution, span.start, span.stop, list(span.zeros), span.candles]
-    ((changed, doubted, lost),) = fetch_all(TAKE, parameters)
+    ((changed, doubted, lost),) = fetch_all(TAKE_SPAN, parameters)
     if changed:
         batch.touched.add(market.pk)
     if lost:
@@ -169,8 +169,8 @@ def _finish(request_id: int, market: Market) -> None:
 
 
 def _fail(batch: _Batch, record: FetchFailed, market: Market) -> None:
-    for start, stop in whole([(record.start, record.stop)], record.resolution * SECOND) if record.final else ():
-        if refuse(market, record.resolution, moment(start), moment(stop), record.reason):
+    for start, stop in whole([(record.start, record.stop)], record.resolution * SECOND_US) if record.final else ():
+        if add_final_gap(market, record.resolution, moment(start), moment(stop), record.reason):
             batch.touched.add(market.pk)
     request = _request(record.request, market)
     if request is not None:

@@ -19,7 +19,7 @@ def fetch_all(statement: str, parameters: Any = ()) -> list[Any]:
     return rows
 
 
-def fetch_beside(statement: str, parameters: Any, meanwhile: Callable[[], None]) -> list[Any]:
+def fetch_while_running(statement: str, parameters: Any, meanwhile: Callable[[], None]) -> list[Any]:
     """Return all rows of a statement, having called meanwhile() while the server worked on it."""
     connection.ensure_connection()
     with connection.wrap_database_errors, connection.connection.pipeline(), connection.connection.cursor() as cursor:

@@ -12,7 +12,7 @@ from enum import Enum
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 
-LEAST = (2, 28)  # the oldest that was tried
+OLDEST_SUPPORTED = (2, 28)  # the oldest that was tried
 COMMUNITY = "timescale"
 GUIDE = "See docs/engines.md."
 
@@ -40,20 +40,20 @@ HINTS = {
     "then `manage.py timescale`.",
     Case.TOO_OLD: "To use it, install 2.28 or newer, then run `manage.py timescale`.",
     Case.READY: "To use it, run `manage.py timescale`: it turns the trades into a hypertable, in place.",
-    Case.PERHAPS: "To use it if it is the community edition, run `manage.py timescale`: it turns the trades into a "
+    Case.EDITION_UNKNOWN: "To use it if it is the community edition, run `manage.py timescale`: it turns the trades into a "
     "hypertable, in place; with the Apache edition it changes nothing, and says so.",
     Case.LIMITED: "Set timescaledb.license = timescale in the server's configuration and restart it.",
     Case.UNLOADED: "Add timescaledb to shared_preload_libraries and restart the server.",
 }
 BROKEN = (Case.LIMITED, Case.UNLOADED)
-TURNABLE = (Case.READY, Case.PERHAPS)
+CONVERTIBLE = (Case.READY, Case.EDITION_UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
 class TimescaleEdition:
     """What was found; None: not known, or not there."""
 
-    turned: bool  # into a hypertable with aggregates
+    converted: bool  # into a hypertable with aggregates
     loaded: bool
     license: str | None
     version: str | None  # of the extension, else of what the server has installed
@@ -61,16 +61,16 @@ class TimescaleEdition:
     @property
     def case(self) -> Case:
         """Return what follows from it."""
-        if self.turned:
+        if self.converted:
             return self._fit(Case.UNLOADED, Case.LIMITED) or Case.CONVERTED
         if self.version is None:
             return Case.PLAIN
         if unfit := self._fit(Case.NOT_LOADED, Case.APACHE):
             return unfit
         numbers = tuple(map(int, re.findall(r"\d+", self.version)[:2]))
-        if numbers < LEAST:
+        if numbers < OLDEST_SUPPORTED:
             return Case.TOO_OLD
-        return Case.READY if self.license else Case.PERHAPS
+        return Case.READY if self.license else Case.EDITION_UNKNOWN
 
     def _fit(self, not_loaded: Case, apache: Case) -> Case | None:
         if not self.loaded:
@@ -78,7 +78,7 @@ class TimescaleEdition:
         return apache if self.license not in (None, "", COMMUNITY) else None
 
     @property
-    def told(self) -> str:
+    def sentence(self) -> str:
         """Return it as a sentence, with the version where there is one."""
         return self.case.value.replace("TimescaleDB", f"TimescaleDB {self.version}" if self.version else "TimescaleDB")
 

@@ -14,26 +14,26 @@ from django.db import ProgrammingError, transaction
 
 from datastore.db.queries import run_script
 from datastore.db.sql_files import script
-from datastore.engines.edition import TURNABLE, Case, TimescaleEdition, timescale_edition
+from datastore.engines.edition import CONVERTIBLE, Case, TimescaleEdition, timescale_edition
 from datastore.engines.retention import delete_old_trades
-from datastore.engines.timescale import Timescale
+from datastore.engines.timescale import TimescaleEngine
 from datastore.ingest.live_write import rebuild
 from datastore.models import Market
 from datastore.quality.verify import Difference, differences
 from datastore.timeframes.utc_days import DAY, days_of
 
-NOT_ALLOWED = "42501"
-OWNER = "This role may not make the extension: let the owner of the database say `create extension timescaledb` first."
+INSUFFICIENT_PRIVILEGE = "42501"
+OWNER_HINT = "This role may not make the extension: let the owner of the database say `create extension timescaledb` first."
 
 
 class CannotConvert(Exception):
     """This database cannot be turned from one engine to the other."""
 
     def __init__(self, found: TimescaleEdition, why: str | None = None) -> None:
-        super().__init__(" ".join(filter(None, [f"{found.told}.", why or found.hint])))
+        super().__init__(" ".join(filter(None, [f"{found.sentence}.", why or found.hint])))
 
 
-class RollUps(Protocol):
+class Engine(Protocol):
     """What an engine does with the roll-ups of trades, beside the write."""
 
     def refresh(self) -> None:
@@ -45,7 +45,7 @@ class RollUps(Protocol):
     def heal(self, market: Market, found: Sequence[Difference]) -> None:
         """Make the days of these differences anew from their trades."""
 
-    def proven_since(self, now: datetime) -> datetime:
+    def verify_since(self, now: datetime) -> datetime:
         """Return from where on the nightly verification looks."""
 
     def delete_old_trades(self, now: datetime, days: int) -> dict[str, int]:
@@ -55,7 +55,7 @@ class RollUps(Protocol):
         """Store the trades of days that are over densely; return how many days that is new for."""
 
 
-class Plain:
+class PlainEngine:
     """PostgreSQL alone: nothing is made outside of the write, so proving a candle is making it again."""
 
     def refresh(self) -> None:
@@ -70,7 +70,7 @@ class Plain:
         for day in days_of(one.open_time for one in found):
             rebuild(market, day, day + DAY)
 
-    def proven_since(self, now: datetime) -> datetime:
+    def verify_since(self, now: datetime) -> datetime:
         """Every day is proven twice: the second time with what came late."""
         return now - timedelta(days=2)
 
@@ -87,9 +87,9 @@ class Plain:
         return 0
 
 
-def rollups() -> RollUps:
+def database_engine() -> Engine:
     """Return the engine of this database."""
-    return Timescale() if timescale_edition().case is Case.CONVERTED else Plain()
+    return TimescaleEngine() if timescale_edition().case is Case.CONVERTED else PlainEngine()
 
 
 def convert() -> TimescaleEdition:
@@ -114,7 +114,7 @@ def convert_back() -> TimescaleEdition:
 
 
 def _turnable(found: TimescaleEdition) -> TimescaleEdition:
-    if found.case not in TURNABLE:
+    if found.case not in CONVERTIBLE:
         raise CannotConvert(found)
     return found
 
@@ -124,6 +124,6 @@ def _make_extension(found: TimescaleEdition) -> None:
         with transaction.atomic():
             run_script("create extension if not exists timescaledb")
     except ProgrammingError as exc:
-        if getattr(exc.__cause__, "sqlstate", None) != NOT_ALLOWED:
+        if getattr(exc.__cause__, "sqlstate", None) != INSUFFICIENT_PRIVILEGE:
             raise
-        raise CannotConvert(found, OWNER) from None
+        raise CannotConvert(found, OWNER_HINT) from None

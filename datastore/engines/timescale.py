@@ -23,17 +23,17 @@ from datastore.ingest.live_write import rebuild
 from datastore.models import Market
 from datastore.quality.verify import Difference, differences
 from datastore.reference.provider_clock import provider_now, provider_time_known
-from datastore.timeframes.utc_days import DAY, day_of, day_up, days_of, floor
+from datastore.timeframes.utc_days import DAY, floor_day, ceil_day, days_of, floor_to
 
 LEVELS = (("aggregate_1m", 60), ("aggregate_1h", 3600), ("aggregate_1d", 86_400))  # each is made of the one before
-TRIES, LONGEST = 8, 30.0  # of what another holds: some two minutes
-LOOKS = 3  # at a difference, for a trade may have come between aggregate and candle
-HELD = "55P03"
+LOCK_TRIES, MAX_LOCK_DELAY_S = 8, 30.0  # of what another holds: some two minutes
+COMPARE_ATTEMPTS = 3  # at a difference, for a trade may have come between aggregate and candle
+LOCK_NOT_AVAILABLE = "55P03"
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
-class Timescale:
+class TimescaleEngine:
     """The engine of a database that was turned; nothing here may run inside a transaction."""
 
     def refresh(self, start: datetime | None = None, stop: datetime | None = None, *, anew: bool = False) -> None:
@@ -45,10 +45,10 @@ class Timescale:
         if low is None or over is None:
             return
         for name, seconds in LEVELS:
-            end = floor(over, seconds)
+            end = floor_to(over, seconds)
             if end - low >= timedelta(seconds=seconds):
                 values = {"aggregate": name, "start": low, "stop": end, "anew": anew}
-                patiently(partial(execute, statement("rollups", "refresh"), values))
+                retry_while_locked(partial(execute, statement("rollups", "refresh"), values))
 
     def differences(self, market: Market, start: datetime, stop: datetime) -> list[Difference]:
         """Return every candle of the UTC days that [start, stop) touches that differs from its trades.
@@ -56,40 +56,40 @@ class Timescale:
         Buckets that are over are held against the aggregates; the days that no aggregate can hold yet against the
         trades themselves. Days whose trades are no longer kept are left out.
         """
-        low, over = self._low(day_of(start)), self._over(day_up(stop))
+        low, over = self._low(floor_day(start)), self._over(ceil_day(stop))
         if low is None or over is None:
             return differences(market, start, stop)
         found = self._lasting(market, max(low, market.ticks_from or low), over)
-        today = max(day_of(over), day_of(start))
+        today = max(floor_day(over), floor_day(start))
         rest = differences(market, today, stop) if today < stop else []
-        named = {one.place for one in rest}
-        return sorted([*rest, *(one for one in found if one.place not in named)], key=lambda one: one.place)
+        named = {one.key for one in rest}
+        return sorted([*rest, *(one for one in found if one.key not in named)], key=lambda one: one.key)
 
     def heal(self, market: Market, found: Sequence[Difference]) -> None:
         """Make the days of these differences anew from their trades: the candles, and what the aggregates hold."""
         for day in days_of(one.open_time for one in found):
             rebuild(market, day, day + DAY)
-            self.refresh(day, day + DAY, anew=True)
+            self.refresh(day, day + DAY, force=True)
 
-    def proven_since(self, now: datetime) -> datetime:
+    def verify_since(self, now: datetime) -> datetime:
         """Return from where on the nightly verification looks: all that is kept, since comparing costs little."""
         return self._low(None) or now
 
     def delete_old_trades(self, now: datetime, days: int) -> dict[str, int]:
         """Drop the chunks of whole UTC days that ended more than `days` ago; return how many trades per market."""
-        bound = day_of(now) - days * DAY
+        bound = floor_day(now) - days * DAY
         oldest = fetch_value(statement("rollups", "oldest_chunk"))
         if oldest is None or oldest >= bound:
             return {}
         counts = dict(fetch_all(statement("rollups", "old_trades"), {"bound": bound}))
-        patiently(partial(_drop_before, bound))
+        retry_while_locked(partial(_drop_before, bound))
         return counts
 
     def pack(self, now: datetime) -> int:
         """Put the chunks of days that ended a day ago into the columnstore, late trades too; return how many new."""
-        chunks = fetch_all(statement("rollups", "packable"), {"before": day_of(now) - DAY})
+        chunks = fetch_all(statement("rollups", "packable"), {"before": floor_day(now) - DAY})
         for chunk, _ in chunks:
-            patiently(partial(_pack, chunk))
+            retry_while_locked(partial(_pack, chunk))
         return sum(not packed for _, packed in chunks)
 
     def _low(self, start: datetime | None) -> datetime | None:
@@ -98,7 +98,7 @@ class Timescale:
         An aggregate refreshed where they are not would lose what it held.
         """
         oldest: datetime | None = fetch_value(statement("rollups", "oldest_chunk"))
-        return oldest if oldest is None or start is None else max(oldest, day_of(start))
+        return oldest if oldest is None or start is None else max(oldest, floor_day(start))
 
     def _over(self, stop: datetime | None) -> datetime | None:
         """Return up to where buckets are over, at most stop; None while the provider's time is not known.
@@ -113,30 +113,30 @@ class Timescale:
     def _lasting(self, market: Market, low: datetime, over: datetime) -> list[Difference]:
         """Return the differences that are still there when looked at again."""
         found = self._unlike(market, low, over)
-        for _ in range(LOOKS - 1):
+        for _ in range(COMPARE_ATTEMPTS - 1):
             if found:
-                before = {one.place for one in found}
-                found = [one for one in self._unlike(market, low, over) if one.place in before]
+                before = {one.key for one in found}
+                found = [one for one in self._unlike(market, low, over) if one.key in before]
         return found
 
     def _unlike(self, market: Market, low: datetime, over: datetime) -> list[Difference]:
         self.refresh(low, over)
         resolutions = [seconds for _, seconds in LEVELS]
-        ends = [floor(over, seconds) for seconds in resolutions]
+        ends = [floor_to(over, seconds) for seconds in resolutions]
         values: dict[str, Any] = {"market": market.pk, "start": low, "resolutions": resolutions, "ends": ends}
         return [Difference.of(*row) for row in fetch_all(statement("rollups", "unlike"), values)]
 
 
-def patiently(work: Callable[[], T]) -> T:
+def retry_while_locked(work: Callable[[], T]) -> T:
     """Do it; again after 1 s, 2 s … 30 s where somebody else holds what it needs, which raises at once."""
-    for tries in range(1, TRIES):
+    for tries in range(1, LOCK_TRIES):
         try:
             return work()
         except OperationalError as exc:
-            if getattr(exc.__cause__, "sqlstate", None) != HELD:
+            if getattr(exc.__cause__, "sqlstate", None) != LOCK_NOT_AVAILABLE:
                 raise
             log.info("held by another, trying again", tries=tries)
-        Event().wait(backoff(tries, LONGEST))
+        Event().wait(backoff(tries, MAX_LOCK_DELAY_S))
     return work()
 
 

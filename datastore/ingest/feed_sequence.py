@@ -27,7 +27,7 @@ class FeedSequence:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedTrade:
     """A trade that carries a number but cannot be stored; ts where only its age is against it."""
 
     n: int
@@ -36,7 +36,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class FeedSpan:
     """A proven span [start, stop) as it now stands; reason says how it ended, None that it goes on."""
 
     start: Micros
@@ -49,7 +49,7 @@ class Applied:
     """The new position, every span touched on the way, and the openings whose replay may prove a bridge."""
 
     position: FeedSequence
-    spans: tuple[Span, ...] = ()
+    spans: tuple[FeedSpan, ...] = ()
     openings: tuple[FeedOpened, ...] = ()
 
 
@@ -57,7 +57,7 @@ class Applied:
 class _Walk:
     at: FeedSequence
     stop: Micros | None  # of the open span; the position takes it over at the span's end or the walk's
-    spans: dict[Micros, Span] = field(default_factory=dict)
+    spans: dict[Micros, FeedSpan] = field(default_factory=dict)
     openings: list[FeedOpened] = field(default_factory=list)
 
     def keep(self) -> None:
@@ -65,12 +65,12 @@ class _Walk:
         start, stop = self.at.start, self.stop
         if start is not None and stop is not None and stop != self.at.stop:
             self.at = replace(self.at, stop=stop)
-            self.spans[start] = Span(start, stop)
+            self.spans[start] = FeedSpan(start, stop)
 
     def end(self, reason: str) -> None:
         """End the open span where it was proven last; a span never proven leaves only the reason."""
         if self.at.start is not None and self.stop is not None:
-            self.spans[self.at.start] = Span(self.at.start, self.stop, reason)
+            self.spans[self.at.start] = FeedSpan(self.at.start, self.stop, reason)
         self.at = replace(self.at, start=None, stop=None, bridge=None, reason=reason)
         self.stop = None
 
@@ -95,7 +95,7 @@ class _Walk:
         self.end(f"stream lost {lost} record{'' if lost == 1 else 's'}")
         self.at = replace(self.at, unbroken=False)
 
-    def take(self, record: LiveRecord | Refused) -> None:
+    def take(self, record: LiveRecord | RefusedTrade) -> None:
         """Follow one record that is not a sound trade."""
         if isinstance(record, FeedOpened):
             self.begin(record.start)
@@ -107,7 +107,7 @@ class _Walk:
             if record.stop is not None:
                 self.prove(record.stop)
             self.end(record.reason)
-        elif isinstance(record, Refused):
+        elif isinstance(record, RefusedTrade):
             if record.ts is not None and not self.may_claim(record.ts):
                 return
             self.end(record.reason)
@@ -123,7 +123,7 @@ class _Walk:
         self.begin(max(record.start, record.until, record.seen or 0))
 
 
-def apply(position: FeedSequence, records: Iterable[LiveRecord | Refused]) -> Applied:
+def apply(position: FeedSequence, records: Iterable[LiveRecord | RefusedTrade]) -> Applied:
     """Follow one feed's records of one market, in the order of the stream; numbers already seen are skipped."""
     walk = _Walk(position, position.stop)
     last_n = position.last_n

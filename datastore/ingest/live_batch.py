@@ -6,14 +6,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from datastore.ingest.feed_sequence import Refused
-from datastore.ingest.trade_columns import all_sound, columns_of, fault_of
+from datastore.ingest.feed_sequence import RefusedTrade
+from datastore.ingest.trade_columns import all_valid, columns_of, fault_of
 from streaming.records import LiveRecord, Micros, Trade
 
-UNKNOWN = "unknown market"
-OLD = "older than the trades that are kept"
+UNKNOWN_MARKET = "unknown market"
+TOO_OLD = "older than the trades that are kept"
 
-Key = tuple[str, str]  # market's symbol, feed
+FeedKey = tuple[str, str]  # market's symbol, feed
 
 
 @dataclass(slots=True)
@@ -23,11 +23,11 @@ class LiveBatch:
     records: Sequence[LiveRecord]
     symbols: list[str] = field(default_factory=list)  # markets that have trades
     columns: list[str] = field(default_factory=list)  # array literals, the arguments of the SQL function ingest
-    feeds: defaultdict[Key, list[LiveRecord | Refused]] = field(default_factory=lambda: defaultdict(list))
+    feeds: defaultdict[FeedKey, list[LiveRecord | RefusedTrade]] = field(default_factory=lambda: defaultdict(list))
     refused: list[tuple[int, str]] = field(default_factory=list)  # (index in records, reason)
     earliest: dict[str, Micros] = field(default_factory=dict)  # time of each market's oldest trade
 
-    def fits(self, oldest: Mapping[str, Micros]) -> bool:
+    def matches(self, oldest: Mapping[str, Micros]) -> bool:
         """Tell whether every market is known and none of its trades is older than what is kept."""
         known = all(symbol in oldest for symbol, _ in self.feeds)
         return known and all(earliest >= oldest[symbol] for symbol, earliest in self.earliest.items())
@@ -42,19 +42,19 @@ def split_batch(records: Sequence[LiveRecord], oldest: Mapping[str, Micros] | No
     numbers: dict[str, str] = {}
     markets: list[str] = []
     trades: list[Trade] = []
-    sound = all_sound([record for record in records if type(record) is Trade])
+    sound = all_valid([record for record in records if type(record) is Trade])
     for index, record in enumerate(records):
-        step: LiveRecord | Refused = record
+        step: LiveRecord | RefusedTrade = record
         if oldest is not None and record.market not in oldest:
-            ready.refused.append((index, UNKNOWN))
+            ready.refused.append((index, UNKNOWN_MARKET))
             continue
         if type(record) is Trade:
             if not sound and (fault := fault_of(record)):
                 ready.refused.append((index, fault))
-                step = Refused(record.n, f"trade refused: {fault}")
+                step = RefusedTrade(record.n, f"trade refused: {fault}")
             elif oldest is not None and record.ts < oldest[record.market]:
-                ready.refused.append((index, OLD))
-                step = Refused(record.n, f"trade refused: {OLD}", record.ts)
+                ready.refused.append((index, TOO_OLD))
+                step = RefusedTrade(record.n, f"trade refused: {TOO_OLD}", record.ts)
             else:
                 trades.append(record)
                 markets.append(numbers.get(record.market) or numbers.setdefault(record.market, str(len(numbers) + 1)))

@@ -16,12 +16,12 @@ from typing import Any
 
 from django.conf import settings
 
-from datastore.db.queries import fetch_all, fetch_beside, fetch_value
-from datastore.ingest.feed_sequence import Applied, FeedSequence, Span, apply
-from datastore.ingest.live_batch import Key, LiveBatch, split_batch
+from datastore.db.queries import fetch_all, fetch_while_running, fetch_value
+from datastore.ingest.feed_sequence import Applied, FeedSequence, FeedSpan, apply
+from datastore.ingest.live_batch import FeedKey, LiveBatch, split_batch
 from datastore.ingest.trade_columns import EARLIEST
 from datastore.models import Market
-from datastore.timeframes.utc_days import pieces
+from datastore.timeframes.utc_days import split_by_day
 from streaming.records import FeedOpened, LiveRecord, Micros
 
 LOCK = "select * from lock_markets(%s::text[], %s::text[], %s::text[], %s)"
@@ -69,9 +69,9 @@ def store_live(batch: Sequence[LiveRecord] | LiveBatch, meanwhile: Callable[[], 
     ready = batch if isinstance(batch, LiveBatch) else split_batch(batch)
     homes, positions = _lock(set(ready.feeds))
     oldest = {symbol: home.oldest for symbol, home in homes.items()}
-    if not ready.fits(oldest):
+    if not ready.matches(oldest):
         ready = split_batch(ready.records, oldest)
-    steps: dict[Key, Applied] = {}
+    steps: dict[FeedKey, Applied] = {}
 
     def beside() -> None:
         steps.update({key: apply(positions[key], of_feed) for key, of_feed in ready.feeds.items()})
@@ -94,7 +94,7 @@ def rebuild(market: Market, start: datetime, stop: datetime) -> bool:
 
     A day at a time: writers of this market wait for one day at the most, and a hypertable searches one day's chunk.
     """
-    done = [fetch_value("select rebuild(%s, %s, %s)", [market.pk, *piece]) for piece in pieces(start, stop)]
+    done = [fetch_value("select rebuild(%s, %s, %s)", [market.pk, *piece]) for piece in split_by_day(start, stop)]
     return any(done)
 
 
@@ -103,12 +103,12 @@ def digest(market: Market) -> str:
     return str(fetch_value("select digest(%s)", [market.pk]))
 
 
-def _lock(keys: set[Key]) -> tuple[dict[str, _Home], dict[Key, FeedSequence]]:
+def _lock(keys: set[FeedKey]) -> tuple[dict[str, _Home], dict[FeedKey, FeedSequence]]:
     if not keys:
         return {}, {}
     symbols, feeds = zip(*keys, strict=True)
     homes: dict[str, _Home] = {}
-    positions: dict[Key, FeedSequence] = {}
+    positions: dict[FeedKey, FeedSequence] = {}
     retention = timedelta(days=settings.TICK_RETENTION_DAYS)
     rows = fetch_all(LOCK, [sorted(set(symbols)), list(symbols), list(feeds), retention])
     for symbol, market_id, oldest, feed, last_n, *rest in rows:
@@ -123,7 +123,7 @@ def _ingest(ready: LiveBatch, homes: dict[str, _Home], beside: Callable[[], None
         beside()
         return {}
     ids = [homes[symbol].market_id for symbol in ready.symbols]
-    rows = fetch_beside(INGEST, [ids, *ready.columns], beside)
+    rows = fetch_while_running(INGEST, [ids, *ready.columns], beside)
     return {market_id: (added, changed) for market_id, added, changed in rows}
 
 
@@ -146,9 +146,9 @@ def _bridges(market_id: int, openings: Sequence[FeedOpened]) -> dict[Micros, Mic
 
 def _settle(
     homes: dict[str, _Home],
-    positions: dict[Key, FeedSequence],
-    steps: dict[Key, Applied],
-    bridges: dict[Key, dict[Micros, Micros | None]],
+    positions: dict[FeedKey, FeedSequence],
+    steps: dict[FeedKey, Applied],
+    bridges: dict[FeedKey, dict[Micros, Micros | None]],
     added: dict[int, tuple[int, bool]],
 ) -> list[MarketChange]:
     if not homes:
@@ -183,11 +183,11 @@ def _position_row(at: FeedSequence, before: FeedSequence, known: dict[Micros, Mi
     }
 
 
-def _span_row(span: Span) -> dict[str, Any]:
+def _span_row(span: FeedSpan) -> dict[str, Any]:
     return {"start": span.start, "stop": span.stop, "reason": span.reason}
 
 
-def _with_bridges(spans: Sequence[Span], before: FeedSequence, known: dict[Micros, Micros | None]) -> list[Span]:
+def _with_bridges(spans: Sequence[FeedSpan], before: FeedSequence, known: dict[Micros, Micros | None]) -> list[FeedSpan]:
     """Return the spans and, in front of each that has just begun, its bridge.
 
     Only now: its start was set a second ahead, so until the span holds, a claim up to there was not yet true.
@@ -198,5 +198,5 @@ def _with_bridges(spans: Sequence[Span], before: FeedSequence, known: dict[Micro
         if span.start == before.start and before.stop is None:
             bridge = bridge or before.bridge
         if bridge is not None and bridge < span.start:
-            rows.append(Span(bridge, span.start))
+            rows.append(FeedSpan(bridge, span.start))
     return rows

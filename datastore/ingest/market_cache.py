@@ -22,9 +22,9 @@ from datastore.ingest.live_write import MarketChange
 from datastore.models import Market
 from datastore.reference.markets import feed_markets
 
-CHANGES = "ck:changes"
-LIFETIME = 3600  # seconds; a market that trades is written far more often
-CONFIRMED_FOR = 700  # milliseconds in which no other process needs to confirm again
+CHANGES_CHANNEL = "ck:changes"
+CACHE_TTL_S = 3600  # seconds; a market that trades is written far more often
+CONFIRM_INTERVAL_MS = 700  # milliseconds in which no other process needs to confirm again
 
 # Two consumers may write out of order: a version that is not newer stays outside, unless the history is another one.
 _RAISE = """
@@ -66,7 +66,7 @@ class CacheUnavailable(Exception):
     """The cache does not answer."""
 
 
-def key_of(symbol: str) -> str:
+def market_key(symbol: str) -> str:
     """Return the key of a market's hash."""
     return f"ck:market:{symbol}"
 
@@ -81,7 +81,7 @@ def write_markets(ids: Collection[int]) -> int:
     return _write("newest", list(ids)) if ids else 0
 
 
-def write_all() -> int:
+def write_followed() -> int:
     """Write every market that is kept anew, whatever changed. Raises CacheUnavailable."""
     return _write("newest", _kept_ids())
 
@@ -92,7 +92,7 @@ def confirm() -> int:
     A reader trusts a version for two seconds after this. It heals what a writer left out that died in between.
     """
     try:
-        first = get_redis_connection("default").set("ck:confirming", "1", nx=True, px=CONFIRMED_FOR)
+        first = get_redis_connection("default").set("ck:confirming", "1", nx=True, px=CONFIRM_INTERVAL_MS)
     except RedisError as exc:
         raise CacheUnavailable(f"the cache does not answer: {exc}") from exc
     return _write("standing", _kept_ids()) if first else 0
@@ -119,9 +119,9 @@ def _write(name: str, ids: list[int]) -> int:
         rows = _read(name, ids)
         if not rows:
             return 0
-        arguments = [str(LIFETIME), f"{seconds}{micros:06}"]
+        arguments = [str(CACHE_TTL_S), f"{seconds}{micros:06}"]
         for _symbol, *facts in rows:
             arguments += ["" if fact is None else str(fact) for fact in facts]
-        return int(client.eval(_RAISE, len(rows), *[key_of(row[0]) for row in rows], *arguments))
+        return int(client.eval(_RAISE, len(rows), *[market_key(row[0]) for row in rows], *arguments))
     except RedisError as exc:
         raise CacheUnavailable(f"the cache does not answer: {exc}") from exc

@@ -11,7 +11,7 @@ from streaming.records import Trade
 ZERO = Decimal(0)
 # Every time of a trade lies in here; a time in another unit does not.
 EARLIEST, LATEST = 0, 4_102_444_800_000_000  # 1970 and 2100, microseconds
-LONG = 2**63
+BIGINT_LIMIT = 2**63
 
 
 def fault_of(trade: Trade) -> str | None:
@@ -25,12 +25,12 @@ def fault_of(trade: Trade) -> str | None:
         return "not a number"
     if not (EARLIEST < trade.ts < LATEST and EARLIEST < trade.received_at < LATEST):
         return "time out of range"
-    if trade.seq is not None and not -LONG <= trade.seq < LONG:
+    if trade.seq is not None and not -BIGINT_LIMIT <= trade.seq < BIGINT_LIMIT:
         return "sequence number out of range"
     return "id with a zero byte" if "\0" in trade.id else None
 
 
-def all_sound(trades: Sequence[Trade]) -> bool:
+def all_valid(trades: Sequence[Trade]) -> bool:
     """Tell whether fault_of finds nothing in any of them: one look at the extremes instead of one at each trade."""
     if not trades:
         return True
@@ -43,7 +43,7 @@ def all_sound(trades: Sequence[Trade]) -> bool:
         return False
     in_time = min(times) > EARLIEST and max(times) < LATEST
     return (
-        in_range and in_time and min(seqs) >= -LONG and max(seqs) < LONG and "\0" not in "".join(t.id for t in trades)
+        in_range and in_time and min(seqs) >= -BIGINT_LIMIT and max(seqs) < BIGINT_LIMIT and "\0" not in "".join(t.id for t in trades)
     )
 
 

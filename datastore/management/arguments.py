@@ -31,10 +31,10 @@ def add_timeframe(parser: ArgumentParser) -> None:
 def add_span(parser: ArgumentParser, *, required: bool, default: str) -> None:
     """Take --from and --to as `start` and `stop`; default says what they are when left out."""
     parser.add_argument(
-        "--from", dest="start", type=parsed(parse_instant), required=required, help=f"ISO 8601 or ms; {default}"
+        "--from", dest="start", type=argument_type(parse_instant), required=required, help=f"ISO 8601 or ms; {default}"
     )
     parser.add_argument(
-        "--to", dest="stop", type=parsed(parse_instant), help="the first moment behind the span; default: now"
+        "--to", dest="stop", type=argument_type(parse_instant), help="the first moment behind the span; default: now"
     )
 
 
@@ -52,7 +52,7 @@ def check_order(start: datetime | None, stop: datetime | None) -> None:
         raise CommandError("--from must lie before --to.")
 
 
-def parsed(parse: Callable[[str], T]) -> Callable[[str], T]:
+def argument_type(parse: Callable[[str], T]) -> Callable[[str], T]:
     """Return a reader of one of the API's parameters as an argument's type: the same complaints, as argparse's."""
 
     def read(text: str) -> T:

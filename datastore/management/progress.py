@@ -25,7 +25,7 @@ class Progress:
             self._stream.flush()
         elif (told := (int(done / total / STEP) if total else done, note)) != self._told:
             self._told = told
-            self._stream.write(counted(done, total, note))
+            self._stream.write(pages_text(done, total, note))
 
     def end(self) -> None:
         """Leave the bar as it is and go on below it."""
@@ -36,10 +36,10 @@ class Progress:
 def bar(done: int, total: int | None, note: str = "") -> str:
     """Return the bar as text."""
     full = WIDTH * done // total if total else 0
-    return f"[{'#' * full}{'.' * (WIDTH - full)}] {counted(done, total, note)}"
+    return f"[{'#' * full}{'.' * (WIDTH - full)}] {pages_text(done, total, note)}"
 
 
-def counted(done: int, total: int | None, note: str = "") -> str:
+def pages_text(done: int, total: int | None, note: str = "") -> str:
     """Return the pages as text, with what else is to be said."""
     pages = f"{done} of {total if total is not None else '?'} pages"
     return f"{pages}, {note}" if note else pages

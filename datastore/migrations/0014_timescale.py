@@ -9,12 +9,12 @@ from typing import Any
 
 from django.db import migrations
 
-from datastore.engines.edition import TURNABLE, Case, timescale_edition
+from datastore.engines.edition import CONVERTIBLE, Case, timescale_edition
 from datastore.engines.rollups import CannotConvert, convert, convert_back
 
 
 def forwards(apps: Any, schema_editor: Any) -> None:
-    if timescale_edition().case in TURNABLE:
+    if timescale_edition().case in CONVERTIBLE:
         try:
             convert()
         except CannotConvert:

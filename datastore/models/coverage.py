@@ -9,7 +9,7 @@ from django.db.models import CompositePrimaryKey, F
 
 from datastore.models.market import Market
 
-CHANGES_KEPT_VERSIONS = 10_000  # a cursor further behind starts again from a snapshot
+CHANGE_RETENTION_VERSIONS = 10_000  # a cursor further behind starts again from a snapshot
 
 
 class Coverage(models.Model):
@@ -72,12 +72,12 @@ class CoverageChange(models.Model):
     def note_gap(cls, market: Market, resolution: int, start: datetime, stop: datetime) -> None:
         """Note under the market's lock that a gap opened, changed or was closed; the caller raises the version."""
         span = {"resolution": resolution, "start": start, "stop": stop}
-        cls.objects.create(market=market, version=market.version + 1, what=cls.What.HOLE, **span)
+        cls.objects.create(market=market, version=market.version + 1, what=cls.What.GAP, **span)
 
     @classmethod
     def forget_old(cls) -> int:
         """Delete changes that no cursor may ask for any more; return how many."""
-        return cls.objects.filter(version__lte=F("market__version") - CHANGES_KEPT_VERSIONS).delete()[0]
+        return cls.objects.filter(version__lte=F("market__version") - CHANGE_RETENTION_VERSIONS).delete()[0]
 
 
 class FeedPosition(models.Model):

@@ -85,7 +85,7 @@ class Stream(models.Model):
 
     ALIVE = (State.REQUESTED, State.LIVE)
     # Tries of the Coordinator until a stream has failed.
-    TRIES: ClassVar[int] = 3
+    MAX_ATTEMPTS: ClassVar[int] = 3
 
     market = models.ForeignKey(Market, models.CASCADE, related_name="+")
     timeframe = models.TextField()

@@ -18,21 +18,21 @@ from django.db import transaction
 
 from datastore.coverage.facts import facts_of
 from datastore.models import Candle, CandleDifference, Market, Reconciliation
-from datastore.reference.provider import CACHE_AGE, MINUTES_KEPT, OPEN_IS_PRIOR_CLOSE, VOLUME_TOLERANCE
-from datastore.timeframes.intervals import SECOND, Interval, clip, micros_of, moment, subtract, union, whole
-from datastore.timeframes.timeframe import MINUTE
+from datastore.reference.provider import CACHE_AGE, MINUTE_RETENTION, OPEN_IS_PRIOR_CLOSE, VOLUME_TOLERANCE
+from datastore.timeframes.intervals import SECOND_US, Interval, clip, micros_of, moment, subtract, union, whole
+from datastore.timeframes.timeframe import MINUTE_S
 from metering.table import DIFFERENCES, RECONCILED
 from streaming.records import Micros
 
 log = structlog.get_logger(__name__)
 
-LENGTH = MINUTE * SECOND
-KEPT = 200  # differences of one span that are kept; their number is always true
-TOLD = 5  # of them in the log
+MINUTE_MICROS = MINUTE_S * SECOND_US
+MAX_DIFFERENCES_KEPT = 200  # differences of one span that are kept; their number is always true
+MAX_DIFFERENCES_LOGGED = 5  # of them in the log
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class CandleValues:
     """A candle's numbers, ours or the provider's."""
 
     open: Decimal
@@ -50,12 +50,12 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class MinutePair:
     """A minute that both sides prove; None: nothing traded."""
 
     at: Micros
-    ours: Figures | None
-    theirs: Figures | None
+    ours: CandleValues | None
+    theirs: CandleValues | None
     prior: Decimal | None  # our close before, where our feed proves the time between
 
     @property
@@ -76,23 +76,23 @@ def _near(ours: Decimal, theirs: Decimal) -> bool:
 
 def next_span(market: Market, most: int) -> tuple[datetime, datetime] | None:
     """Return the oldest stretch to compare, at most so many minutes; None where everything is compared."""
-    head = facts_of(market, MINUTE, None, None).head
+    head = facts_of(market, MINUTE_S, None, None).head
     if not head.known or head.watermark is None:
         return None
-    final = min(head.watermark, head.now - round(CACHE_AGE[MINUTE].total_seconds()) * SECOND) // LENGTH * LENGTH
-    oldest = head.now - round(MINUTES_KEPT.total_seconds()) * SECOND
-    rows = Reconciliation.objects.filter(market=market, resolution=MINUTE, stop__gt=moment(oldest))
+    final = min(head.watermark, head.now - round(CACHE_AGE[MINUTE_S].total_seconds()) * SECOND_US) // MINUTE_MICROS * MINUTE_MICROS
+    oldest = head.now - round(MINUTE_RETENTION.total_seconds()) * SECOND_US
+    rows = Reconciliation.objects.filter(market=market, resolution=MINUTE_S, stop__gt=moment(oldest))
     done = union((micros_of(start), micros_of(stop)) for start, stop in rows.values_list("start", "stop"))
     left = subtract(_live(market, oldest, final), done)
     if not left:
         return None
     start = left[0][0]
-    stop = clip(left, start, start + most * LENGTH)[-1][1]
+    stop = clip(left, start, start + most * MINUTE_MICROS)[-1][1]
     return moment(start), moment(stop)
 
 
 def compare(
-    market: Market, start: datetime, stop: datetime, theirs: Mapping[Micros, Figures], note: str = ""
+    market: Market, start: datetime, stop: datetime, theirs: Mapping[Micros, CandleValues], note: str = ""
 ) -> Reconciliation:
     """Hold the provider's minutes, by their start, against ours in [start, stop), and keep what was found."""
     with transaction.atomic():
@@ -100,19 +100,19 @@ def compare(
         different = [pair for pair in found if not pair.same]
         row = Reconciliation.objects.create(
             market=market,
-            resolution=MINUTE,
+            resolution=MINUTE_S,
             start=start,
             stop=stop,
             compared=len(found),
             different=len(different),
             note=note,
         )
-        CandleDifference.objects.bulk_create(_difference(row, pair) for pair in different[:KEPT])
+        CandleDifference.objects.bulk_create(_difference(row, pair) for pair in different[:MAX_DIFFERENCES_KEPT])
         transaction.on_commit(partial(_tell, market.symbol, row, different))
     return row
 
 
-def lasting(market: Market, start: datetime, stop: datetime) -> list[CandleDifference]:
+def lasting_differences(market: Market, start: datetime, stop: datetime) -> list[CandleDifference]:
     """Return the differences in [start, stop) whose candle of ours has not changed since they were found."""
     found = CandleDifference.objects.filter(
         reconciliation__market=market, open_time__gte=start, open_time__lt=stop
@@ -126,37 +126,37 @@ def _live(market: Market, start: Micros, stop: Micros) -> list[Interval]:
     """Return the whole minutes of [start, stop) that our feed alone proves."""
     if start >= stop:
         return []
-    evidence = facts_of(market, MINUTE, moment(start), moment(stop)).evidence
-    return whole(clip(evidence.live, start, stop), LENGTH)
+    evidence = facts_of(market, MINUTE_S, moment(start), moment(stop)).evidence
+    return whole(clip(evidence.live, start, stop), MINUTE_MICROS)
 
 
-def _pairs(market: Market, start: Micros, stop: Micros, theirs: Mapping[Micros, Figures]) -> Iterator[Pair]:
+def _pairs(market: Market, start: Micros, stop: Micros, theirs: Mapping[Micros, CandleValues]) -> Iterator[MinutePair]:
     ours = _candles(market, moment(start), moment(stop))
     for low, high in _live(market, start, stop):
         prior: Decimal | None = None
-        for at in range(low, high, LENGTH):
+        for at in range(low, high, MINUTE_MICROS):
             candle = ours.get(at)
             if (given := theirs.get(at)) is not None:
-                yield Pair(at, candle, given if given.volume else None, prior)
+                yield MinutePair(at, candle, given if given.volume else None, prior)
             prior = candle.close if candle else prior
 
 
-def _candles(market: Market, start: datetime, stop: datetime) -> dict[Micros, Figures]:
-    traded = Candle.objects.filter(market=market, resolution=MINUTE, trades__gt=0)
+def _candles(market: Market, start: datetime, stop: datetime) -> dict[Micros, CandleValues]:
+    traded = Candle.objects.filter(market=market, resolution=MINUTE_S, trades__gt=0)
     rows = traded.filter(open_time__gte=start, open_time__lt=stop)
     columns = ("open_time", "open", "high", "low", "close", "volume", "quote_volume")
-    return {micros_of(at): Figures(*numbers) for at, *numbers in rows.values_list(*columns)}
+    return {micros_of(at): CandleValues(*numbers) for at, *numbers in rows.values_list(*columns)}
 
 
-def _difference(row: Reconciliation, pair: Pair) -> CandleDifference:
+def _difference(row: Reconciliation, pair: MinutePair) -> CandleDifference:
     ours, theirs = (side and side.text for side in (pair.ours, pair.theirs))
     return CandleDifference(reconciliation=row, open_time=moment(pair.at), ours=ours, theirs=theirs)
 
 
-def _tell(market: str, row: Reconciliation, different: Sequence[Pair]) -> None:
+def _tell(market: str, row: Reconciliation, different: Sequence[MinutePair]) -> None:
     RECONCILED.labels(market).inc(row.compared)
     DIFFERENCES.labels(market).inc(row.different)
-    for pair in different[:TOLD]:
+    for pair in different[:MAX_DIFFERENCES_LOGGED]:
         ours, theirs = (side and side.text for side in (pair.ours, pair.theirs))
         at = moment(pair.at).isoformat()
         log.error("candle differs from the provider's", market=market, open_time=at, ours=ours, theirs=theirs)

@@ -26,7 +26,7 @@ class Difference:
         return cls(resolution, open_time, tuple(stored) if stored else None, tuple(computed) if computed else None)
 
     @property
-    def place(self) -> tuple[int, datetime]:
+    def key(self) -> tuple[int, datetime]:
         """Return which candle it is."""
         return self.resolution, self.open_time
 

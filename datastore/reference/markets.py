@@ -50,7 +50,7 @@ def ensure_markets(symbols: Iterable[str]) -> list[Market]:
     return found
 
 
-def asked_market(symbol: str) -> Market:
+def get_or_create_market(symbol: str) -> Market:
     """Return the market with this symbol; its row is made at the first question and followed by nobody."""
     return _made([symbol])[0]
 

@@ -19,12 +19,12 @@ from datastore.models import Pair
 from datastore.reference.markets import SYMBOL
 
 # A day, and an hour for the daily schedule to have its turn.
-STALE = timedelta(hours=25)
-NEAR = 400  # pairs that are looked at more closely for near names
+MAX_LIST_AGE = timedelta(hours=25)
+MAX_SIMILAR = 400  # pairs that are looked at more closely for near names
 LOCK = "select pg_advisory_xact_lock(hashtext('pair'))"
 
 
-class AbsurdList(Exception):
+class ImplausiblePairList(Exception):
     """The provider's list is empty, or lacks more than half of the pairs that the last one held."""
 
 
@@ -43,17 +43,17 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class PairListUpdate:
     """What a list changed; `unnamed`: pairs that have no name of ours, and second spellings of one name."""
 
     pairs: int
     new: int
     vanished: int
-    spelled: int
+    symbols_spelled: int
     unnamed: int
 
 
-def take(listed: Iterable[Listed]) -> Taken:
+def save_pair_list(listed: Iterable[Listed]) -> PairListUpdate:
     """Take the provider's whole list. Raises AbsurdList, and changes nothing then."""
     everything = list(listed)
     pairs = _named(everything)
@@ -61,10 +61,10 @@ def take(listed: Iterable[Listed]) -> Taken:
         execute(LOCK)  # two lists at once would wait for each other's rows in a circle
         known = Pair.objects.filter(active=True).count()
         if not pairs or 2 * len(pairs) < known:
-            raise AbsurdList(f"the provider lists {len(pairs)} pairs, {known} are known")
+            raise ImplausiblePairList(f"the provider lists {len(pairs)} pairs, {known} are known")
         ((new, vanished),) = fetch_all(statement("pairs", "take"), _columns(pairs))
         spelt = fetch_value(statement("pairs", "spell"))
-    return Taken(len(pairs), new, vanished, spelt, len(everything) - len(pairs))
+    return PairListUpdate(len(pairs), new, vanished, spelt, len(everything) - len(pairs))
 
 
 def is_known() -> bool:
@@ -74,16 +74,16 @@ def is_known() -> bool:
 
 def is_due() -> bool:
     """Tell whether no list was taken within the last day."""
-    return not Pair.objects.filter(seen_at__gt=Now() - STALE).exists()
+    return not Pair.objects.filter(seen_at__gt=Now() - MAX_LIST_AGE).exists()
 
 
-def spelled(text: str) -> list[str]:
+def symbols_spelled(text: str) -> list[str]:
     """Return the symbols whose base and quote are those of a text such as BTC/USD, btc-usd or coinbase:BTCUSD."""
     rows = fetch_all(statement("pairs", "spelled"), {"joined": _joined(text)})
     return [symbol for (symbol,) in rows]
 
 
-def alike(text: str) -> list[str]:
+def similar_symbols(text: str) -> list[str]:
     """Return some hundred symbols at the most, among which are those that a misspelt text may mean."""
     exchange, colon, _ = text.rpartition(":")
     joined = _joined(text)
@@ -93,7 +93,7 @@ def alike(text: str) -> list[str]:
         "begins": _like(joined[:2]) + "%",
         "ends": "%" + _like(joined[-3:]),
         "begins_longer": _like(joined[:3]) + "%",
-        "limit": NEAR,
+        "limit": MAX_SIMILAR,
     }
     return [symbol for (symbol,) in fetch_all(statement("pairs", "near"), values)]
 

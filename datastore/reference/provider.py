@@ -16,7 +16,7 @@ CACHE_AGE = {60: timedelta(seconds=60), 3600: timedelta(seconds=660), 86400: tim
 # The provider's open is the close before (CryptoCompare, in practice), and its volumes are sums of 64-bit floats.
 OPEN_IS_PRIOR_CLOSE = True
 VOLUME_TOLERANCE = Decimal("1e-6")  # of the greater of both
-MINUTES_KEPT = timedelta(days=7)  # how far back it answers for minutes; where less is kept, it says so
+MINUTE_RETENTION = timedelta(days=7)  # how far back it answers for minutes; where less is kept, it says so
 
 
 class OtherProvider(Exception):
@@ -40,7 +40,7 @@ def remember_provider(name: str, simulated: bool) -> None:
             raise OtherProvider(stored.provider, name)
 
 
-def not_ours(name: str) -> str | None:
+def other_provider(name: str) -> str | None:
     """Return whose data this database holds where that is another provider's than the one that answers by this name."""
     known, _ = current_provider()
     return known if name and known not in (UNNAMED, name) else None

@@ -9,8 +9,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from actor_runtime.models import with_silence
-from actor_runtime.ownership.claims import STALE_AFTER
-from datastore.backfill.fetch_queue import failed_lately
+from actor_runtime.ownership.claims import HEARTBEAT_TIMEOUT
+from datastore.backfill.fetch_queue import recent_failure
 from datastore.coverage.gaps import beyond_watermark
 from datastore.models import DatastoreRequest, FetchRequest, GapRepair, Market
 from datastore.requests.missing import MissingSpan
@@ -27,7 +27,7 @@ def fetchable_spans(market: Market, lacks: Sequence[MissingSpan]) -> tuple[list[
         return [], None
     if not coordinator_runs():
         return [], NO_COORDINATOR
-    failed = [(lack, failed_lately(market, lack.resolution, lack.start, lack.stop)) for lack in untried]
+    failed = [(lack, recent_failure(market, lack.resolution, lack.start, lack.stop)) for lack in untried]
     wanted = [lack for lack, why in failed if why is None]
     return [*wanted, *_ahead(market, wanted)], next((why for _, why in failed if why is not None), None)
 
@@ -58,7 +58,7 @@ def _untried(market: Market, lack: MissingSpan) -> Iterator[MissingSpan]:
 def coordinator_runs() -> bool:
     """Tell whether a Coordinator has given a sign of life within 10 s; without one nothing is fetched."""
     rows = with_silence(apps.get_model("coordination", "Coordinator")._default_manager.exclude(owner=""))
-    return bool(rows.filter(retired_at=None, silence__lte=STALE_AFTER).exists())
+    return bool(rows.filter(retired_at=None, silence__lte=HEARTBEAT_TIMEOUT).exists())
 
 
 def provider_away(request: DatastoreRequest) -> str | None:

@@ -19,8 +19,8 @@ from datastore.coverage.certificate import FUTURE, HOLE, PROVIDER, Evidence, bas
 from datastore.db.queries import fetch_all, snapshot
 from datastore.db.sql_files import statement
 from datastore.reference.provider import CACHE_AGE
-from datastore.timeframes.intervals import SECOND, Interval, union
-from datastore.timeframes.timeframe import HOUR, MINUTE
+from datastore.timeframes.intervals import SECOND_US, Interval, union
+from datastore.timeframes.timeframe import HOUR_S, MINUTE_S
 from streaming.records import Micros
 
 DAY = 1440  # minutes
@@ -42,8 +42,8 @@ class TickerHead(NamedTuple):
     @property
     def window(self) -> Interval:
         """Return the 24 hours."""
-        opened = self.now // (MINUTE * SECOND) * MINUTE * SECOND
-        return opened - DAY * MINUTE * SECOND, opened + MINUTE * SECOND
+        opened = self.now // (MINUTE_S * SECOND_US) * MINUTE_S * SECOND_US
+        return opened - DAY * MINUTE_S * SECOND_US, opened + MINUTE_S * SECOND_US
 
 
 class Figures(NamedTuple):
@@ -93,12 +93,12 @@ def read_tickers(ids: Collection[int] | None = None) -> list[Ticker]:
         complete: dict[int, bool] = {}
         parts: list[Part] = []
         for head in heads:
-            runs = base_runs(_evidence(head, spans[head.market_id]), MINUTE, *head.window)
+            runs = base_runs(_evidence(head, spans[head.market_id]), MINUTE_S, *head.window)
             complete[head.market_id] = all(run.state != HOLE for run in runs)
             own = union((run.start, run.stop) for run in runs if run.source != PROVIDER and run.state != FUTURE)
             theirs = union((run.start, run.stop) for run in runs if run.source == PROVIDER)
             parts += [part for span in own for part in _split(head.market_id, span)]
-            parts += [Part(head.market_id, *span, MINUTE, True) for span in theirs]
+            parts += [Part(head.market_id, *span, MINUTE_S, True) for span in theirs]
         figures = _figures(parts)
         last = _last(heads)
     return [_ticker(head, complete[head.market_id], figures, last) for head in heads]
@@ -134,19 +134,19 @@ def _evidence(head: TickerHead, spans: Sequence[tuple[int, Micros, Micros]]) -> 
         behind=head.behind,
         cache_age=CACHE_AGE,
         live=union((start, stop) for resolution, start, stop in spans if not resolution),
-        provider={MINUTE: union((start, stop) for resolution, start, stop in spans if resolution)},
+        provider={MINUTE_S: union((start, stop) for resolution, start, stop in spans if resolution)},
     )
 
 
 def _split(market_id: int, span: Interval) -> Iterator[Part]:
     """Yield a stretch of our own as its whole hours and the minutes around them."""
     start, stop = span
-    length = HOUR * SECOND
+    length = HOUR_S * SECOND_US
     first, last = -(-start // length) * length, stop // length * length
     if first >= last:
-        yield Part(market_id, start, stop, MINUTE, False)
+        yield Part(market_id, start, stop, MINUTE_S, False)
         return
-    edges = (start, first, MINUTE), (first, last, HOUR), (last, stop, MINUTE)
+    edges = (start, first, MINUTE_S), (first, last, HOUR_S), (last, stop, MINUTE_S)
     yield from (Part(market_id, low, high, resolution, False) for low, high, resolution in edges if low < high)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datastore.sse.cursor import Cursor, Moment
-from datastore.sse.messages import Block, joined
+from datastore.sse.cursor import Cursor, ReadTime
+from datastore.sse.messages import Block, with_watermark
 
-MOST_WAITING = 5_000  # candles and holes: of a reader who is that far behind, nothing is kept but that he is
+MAX_WAITING_ITEMS = 5_000  # candles and holes: of a reader who is that far behind, nothing is kept but that he is
 
 
 class Overflow(Exception):
@@ -19,9 +19,9 @@ class Backlog:
         """Nothing waits."""
         self.merged = 0  # blocks that went out as part of another
         self._one: Block | None = None  # the usual case: one block, sent as it is
-        self._rows: dict[int, tuple[Moment, bytes]] = {}
-        self._holes: dict[tuple[int, int], tuple[Moment, bytes]] = {}
-        self._upto: tuple[Moment, Cursor] | None = None
+        self._rows: dict[int, tuple[ReadTime, bytes]] = {}
+        self._gaps: dict[tuple[int, int], tuple[ReadTime, bytes]] = {}
+        self._upto: tuple[ReadTime, Cursor] | None = None
 
     def __bool__(self) -> bool:
         """Tell whether anything waits."""
@@ -37,17 +37,17 @@ class Backlog:
                 self._one = None
             self._spread(block)
             self.merged += 1
-        self._upto = (block.moment, block.upto)
-        if len(self._rows) + len(self._holes) > MOST_WAITING:
+        self._upto = (block.read_at, block.upto)
+        if len(self._rows) + len(self._gaps) > MAX_WAITING_ITEMS:
             self.clear()
             raise Overflow
 
-    def take(self, known: Moment) -> tuple[Moment, bytes] | None:
+    def take(self, known: ReadTime) -> tuple[ReadTime, bytes] | None:
         """Take out what is later than the moment that the reader knows; None where nothing is."""
         if self._upto is None:
             return None
         (moment, upto), one = self._upto, self._one
-        rows, holes = sorted(self._rows.items()), list(self._holes.values())
+        rows, holes = sorted(self._rows.items()), list(self._gaps.values())
         self.clear()
         if moment <= known:
             return None
@@ -55,16 +55,16 @@ class Backlog:
             return moment, one.whole
         # What he was shown since it was put here need not be sent again.
         parts = [text for _, (at, text) in rows if at > known] + [text for at, text in holes if at > known]
-        return moment, joined(parts, upto)
+        return moment, with_watermark(parts, upto)
 
     def clear(self) -> None:
         """Forget what waits."""
         self._one = self._upto = None
-        self._rows, self._holes = {}, {}
+        self._rows, self._gaps = {}, {}
 
     def _spread(self, block: Block) -> None:
         for open_ms, text in block.rows.items():
-            self._rows[open_ms] = (block.moment, text)
-        for stretch, text in block.holes.items():
-            self._holes.pop(stretch, None)  # to the end: what was said last stands last
-            self._holes[stretch] = (block.moment, text)
+            self._rows[open_ms] = (block.read_at, text)
+        for stretch, text in block.gaps.items():
+            self._gaps.pop(stretch, None)  # to the end: what was said last stands last
+            self._gaps[stretch] = (block.read_at, text)

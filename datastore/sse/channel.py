@@ -14,35 +14,35 @@ from functools import partial
 import structlog
 
 from datastore.models import Market
-from datastore.sse.cursor import Cursor, Moment
+from datastore.sse.cursor import Cursor, ReadTime
 from datastore.sse.delta import Delta
-from datastore.sse.delta_reader import SeriesGone, read_delta, read_place, read_snapshot
+from datastore.sse.delta_reader import SeriesGone, read_delta, read_position, read_snapshot
 from datastore.sse.follower import Follower
 from datastore.sse.messages import Block, block_of
-from datastore.sse.reader_pool import Away, Reader
+from datastore.sse.reader_pool import DatabaseAway, ReaderThread
 from datastore.timeframes.timeframe import Timeframe
 from metering.table import SSE_DELAY, SSE_SNAPSHOTS
 
-SLOW = "the reader was too slow: more changed than is kept for one"
-AGAIN = 0.5  # seconds until a database that is away is asked again
+TOO_SLOW = "the reader was too slow: more changed than is kept for one"
+RETRY_DELAY_S = 0.5  # seconds until a database that is away is asked again
 log = structlog.get_logger(__name__)
-Question = tuple[Cursor | None, int, str | None]
+FirstBlockKey = tuple[Cursor | None, int, str | None]
 
 
 class Channel:
     """Belongs to the event loop."""
 
-    def __init__(self, market: Market, frame: Timeframe, reader: Reader) -> None:
+    def __init__(self, market: Market, frame: Timeframe, reader: ReaderThread) -> None:
         """Nothing happens before run()."""
         self.market, self.frame = market, frame
         self.followers: set[Follower] = set()
-        self.place: tuple[Cursor, Moment] | None = None  # up to where changes are published
+        self.position: tuple[Cursor, ReadTime] | None = None  # up to where changes are published
         self.woken_at: float | None = None  # when the change was committed that woke us
         self._reader = reader
         self._due, self._open = asyncio.Event(), asyncio.Event()
         self._due.set()
         self._shown: dict[int, str] = {}  # rows as they were published last, of which some are read again each time
-        self._blocks: dict[Question, asyncio.Task[Block]] = {}
+        self._blocks: dict[FirstBlockKey, asyncio.Task[Block]] = {}
 
     def wake(self, at: float | None = None) -> None:
         """Look for changes as soon as may be; at: when they were committed."""
@@ -67,18 +67,18 @@ class Channel:
             self._due.clear()
             try:
                 await self._turn()
-            except Away as exc:
+            except DatabaseAway as exc:
                 log.warning("database away", market=self.market.symbol, reason=str(exc))
-                await asyncio.sleep(AGAIN)
+                await asyncio.sleep(RETRY_DELAY_S)
                 self._due.set()
 
     async def _turn(self) -> None:
-        if self.place is None:
-            self.place = await self._reader.run(partial(read_place, self.market))
+        if self.position is None:
+            self.position = await self._reader.run(partial(read_position, self.market))
             self._open.set()
             return
         at, self.woken_at = self.woken_at, None
-        since, _ = self.place
+        since, _ = self.position
         found = await self._reader.run(partial(read_delta, self.market, self.frame, since))
         if isinstance(found, SeriesGone):
             self._start_anew(found)
@@ -88,19 +88,19 @@ class Channel:
     def _publish(self, found: Delta, at: float | None) -> None:
         delta = found.without(self._shown)
         self._shown = {row.open: row.text for row in found.rows}
-        self.place = found.upto, found.moment
+        self.position = found.upto, found.read_at
         self._blocks = {asked: task for asked, task in self._blocks.items() if not task.done()}
-        if not delta.rows and not delta.holes and found.upto == found.since:
+        if not delta.rows and not delta.gaps and found.upto == found.since:
             return
         block = block_of(delta)
         for follower in list(self.followers):
             if not follower.put(block):
-                self._show_first(follower, None, SLOW)
+                self._show_first(follower, None, TOO_SLOW)
         if at is not None:
             SSE_DELAY.observe(max(time.time() - at, 0))
 
     def _start_anew(self, lost: SeriesGone) -> None:
-        self.place, self._shown = (lost.head, lost.moment), {}
+        self.position, self._shown = (lost.head, lost.read_at), {}
         for follower in list(self.followers):
             self._show_first(follower, None, lost.reason)
 
@@ -111,28 +111,28 @@ class Channel:
         follower.catching_up = asyncio.create_task(self._catch_up(follower, (cursor, follower.ticket.limit, reason)))
         follower.catching_up.add_done_callback(partial(_end_of, follower))
 
-    async def _catch_up(self, follower: Follower, question: Question) -> None:
+    async def _catch_up(self, follower: Follower, question: FirstBlockKey) -> None:
         await self._open.wait()
-        assert self.place is not None  # noqa: S101 - it is open
-        follower.begin(await self._first_block(question, self.place[1]))
+        assert self.position is not None  # noqa: S101 - it is open
+        follower.begin(await self._first_block(question, self.position[1]))
 
-    async def _first_block(self, question: Question, since: Moment) -> Block:
+    async def _first_block(self, question: FirstBlockKey, since: ReadTime) -> Block:
         """Return the block, read not before `since`; many who ask for the same share one reading."""
         while True:
             task = self._blocks.get(question)
-            if task is None or (task.done() and (task.exception() or task.result().moment < since)):
+            if task is None or (task.done() and (task.exception() or task.result().read_at < since)):
                 task = self._blocks[question] = asyncio.create_task(self._read_first(question))
             block = await asyncio.shield(task)
-            if block.moment >= since:
+            if block.read_at >= since:
                 return block
 
-    async def _read_first(self, question: Question) -> Block:
+    async def _read_first(self, question: FirstBlockKey) -> Block:
         read: Callable[[], Block] = partial(first_block, self.market, self.frame, *question)
         while True:
             try:
                 return await self._reader.run(read)
-            except Away:
-                await asyncio.sleep(AGAIN)
+            except DatabaseAway:
+                await asyncio.sleep(RETRY_DELAY_S)
 
 
 def first_block(market: Market, frame: Timeframe, cursor: Cursor | None, limit: int, reason: str | None) -> Block:

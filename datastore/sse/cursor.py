@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from datastore.api.responses.json_response import pack, unpack
-from datastore.models.coverage import CHANGES_KEPT_VERSIONS
+from datastore.models.coverage import CHANGE_RETENTION_VERSIONS
 
-MOST = CHANGES_KEPT_VERSIONS  # changes: who is further behind starts afresh
-NOT_OURS, FOREIGN = "the cursor is none that was given out here", "the cursor is of another history of this market"
-AHEAD = "the cursor is ahead of what is stored here"
-BEHIND = f"the cursor is more than {MOST:,} changes behind"
-UNKNOWN_THEN = "nothing was known of the feed when the cursor was given out"
+MAX_CHANGES_BEHIND = CHANGE_RETENTION_VERSIONS  # changes: who is further behind starts afresh
+UNREADABLE_CURSOR, OTHER_HISTORY = "the cursor is none that was given out here", "the cursor is of another history of this market"
+CURSOR_AHEAD = "the cursor is ahead of what is stored here"
+TOO_FAR_BEHIND = f"the cursor is more than {MAX_CHANGES_BEHIND:,} changes behind"
+FEED_WAS_UNKNOWN = "nothing was known of the feed when the cursor was given out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Moment:
+class ReadTime:
     """When a snapshot of a market was taken: of two, the later is in no part the lesser. Times in microseconds."""
 
     version: int
@@ -48,12 +48,12 @@ def read_cursor(text: str) -> Cursor | None:
 def refusal(cursor: Cursor, head: Cursor) -> str | None:
     """Return why changes since a cursor cannot be told to a reader of a market that stands at head, None: they can."""
     if cursor.series != head.series:
-        return FOREIGN
+        return OTHER_HISTORY
     if cursor.version > head.version or _ahead(cursor.watermark, head.watermark):
-        return AHEAD
-    if head.version - cursor.version > MOST:
-        return BEHIND
-    return UNKNOWN_THEN if cursor.watermark is None and head.watermark is not None else None
+        return CURSOR_AHEAD
+    if head.version - cursor.version > MAX_CHANGES_BEHIND:
+        return TOO_FAR_BEHIND
+    return FEED_WAS_UNKNOWN if cursor.watermark is None and head.watermark is not None else None
 
 
 def _ahead(known: int | None, head: int | None) -> bool:

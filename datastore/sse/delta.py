@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from datastore.sse.cursor import Cursor, Moment
+from datastore.sse.cursor import Cursor, ReadTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Hole:
+class Gap:
     """A stretch of the certificate in ms that is or was a hole, as JSON text."""
 
     start: int
@@ -40,9 +40,9 @@ class Delta:
 
     since: Cursor
     upto: Cursor
-    moment: Moment  # when it was read
+    read_at: ReadTime  # when it was read
     rows: Sequence[Row] = ()
-    holes: Sequence[Hole] = ()
+    gaps: Sequence[Gap] = ()
 
     def without(self, shown: dict[int, str]) -> Delta:
         """Return the delta for readers to whom these rows, by open time, were shown just as they are."""
@@ -53,7 +53,7 @@ class Delta:
 class Event:
     """One event; what: its Row, its Hole, or the cursor whose watermark it tells."""
 
-    what: Row | Hole | Cursor
+    what: Row | Gap | Cursor
     id: Cursor | None = None
 
 
@@ -62,7 +62,7 @@ class _Group:
     """What one version has changed."""
 
     rows: list[Row] = field(default_factory=list)
-    holes: list[Hole] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
 
 
 def events_of(delta: Delta) -> list[Event]:
@@ -76,7 +76,7 @@ def events_of(delta: Delta) -> list[Event]:
 
 def _versions(delta: Delta) -> Iterator[Event]:
     for version, group in _groups(delta).items():
-        told: list[Row | Hole] = [*_ascending(group.rows), *sorted(group.holes, key=lambda hole: hole.start)]
+        told: list[Row | Gap] = [*_ascending(group.rows), *sorted(group.gaps, key=lambda hole: hole.start)]
         *others, last = told
         yield from (Event(one) for one in others)
         # The watermark stays the old one until what it has passed was told.
@@ -85,13 +85,13 @@ def _versions(delta: Delta) -> Iterator[Event]:
 
 def _groups(delta: Delta) -> dict[int, _Group]:
     groups: dict[int, _Group] = {}
-    for version in sorted({row.version for row in delta.rows if row.version} | {hole.version for hole in delta.holes}):
+    for version in sorted({row.version for row in delta.rows if row.version} | {hole.version for hole in delta.gaps}):
         groups[version] = _Group()
     for row in delta.rows:
         if row.version is not None:
             groups[row.version].rows.append(row)
-    for hole in delta.holes:
-        groups[hole.version].holes.append(hole)
+    for hole in delta.gaps:
+        groups[hole.version].gaps.append(hole)
     return groups
 
 
@@ -99,7 +99,7 @@ def _ascending(rows: Iterable[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: row.open)
 
 
-def joined(stretches: Iterable[tuple[int, int]], near: int) -> list[tuple[int, int]]:
+def merge_near(stretches: Iterable[tuple[int, int]], near: int) -> list[tuple[int, int]]:
     """Return few stretches that hold all of these; those at most `near` apart become one."""
     found: list[tuple[int, int]] = []
     for start, stop in sorted(stretches):

@@ -28,15 +28,15 @@ from datastore.reference.provider import CACHE_AGE
 from datastore.series.reader import LONGEST, read_series
 from datastore.series.row_format import EXACT
 from datastore.series.stored_rows import rows_of
-from datastore.sse.cursor import BEHIND, MOST, Cursor, Moment, refusal
-from datastore.sse.delta import Delta, Row, joined
-from datastore.sse.delta import Hole as HoleChange
-from datastore.sse.messages import Block, opens_of, snapshot_block, tombstone
+from datastore.sse.cursor import TOO_FAR_BEHIND, MAX_CHANGES_BEHIND, Cursor, ReadTime, refusal
+from datastore.sse.delta import Delta, Row, merge_near
+from datastore.sse.delta import Gap as HoleChange
+from datastore.sse.messages import Block, open_times, snapshot_block, tombstone
 from datastore.timeframes.intervals import micros_of, moment
 from datastore.timeframes.timeframe import Timeframe
 
-NEAR = 200  # buckets: stretches no further apart are read as one
-MS = 1000  # microseconds
+MERGE_WITHIN_BUCKETS = 200  # buckets: stretches no further apart are read as one
+MICROS_PER_MS = 1000  # microseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class SeriesGone:
 
     reason: str
     head: Cursor
-    moment: Moment
+    read_at: ReadTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,30 +66,30 @@ class _Changed:
     stretches: list[_Stretch]
 
 
-def place_of(head: MarketHead) -> tuple[Cursor, Moment]:
+def position_of(head: MarketHead) -> tuple[Cursor, ReadTime]:
     """Return where a market stands, as a reader's cursor and as a moment."""
-    watermark = None if head.watermark is None else head.watermark // MS
-    return Cursor(head.series_id, head.version, watermark), Moment(head.version, head.watermark or 0, head.now)
+    watermark = None if head.watermark is None else head.watermark // MICROS_PER_MS
+    return Cursor(head.series_id, head.version, watermark), ReadTime(head.version, head.watermark or 0, head.now)
 
 
-def read_place(market: Market) -> tuple[Cursor, Moment]:
+def read_position(market: Market) -> tuple[Cursor, ReadTime]:
     """Return where a market stands now."""
-    return place_of(head_of(market))
+    return position_of(head_of(market))
 
 
 def read_delta(market: Market, frame: Timeframe, since: Cursor) -> Delta | SeriesGone:
     """Return what a reader at a cursor must be told, or why that cannot be done."""
     with snapshot():
-        head, now = read_place(market)
+        head, now = read_position(market)
         if reason := refusal(since, head):
             return SeriesGone(reason, head, now)
         changed = _changed(market, frame, since)
         tail = _tail(frame, since, now)
         if changed is None or tail is None:
-            return SeriesGone(BEHIND, head, now)
+            return SeriesGone(TOO_FAR_BEHIND, head, now)
         low = min([*changed.buckets, *(one.start for one in changed.stretches), tail[0]])
-        facts = facts_of(market, frame.base, frame.floor(moment(low * MS)), None)
-        head, now = place_of(facts.head)
+        facts = facts_of(market, frame.base, frame.floor(moment(low * MICROS_PER_MS)), None)
+        head, now = position_of(facts.head)
         rows = _rows(market, frame, facts, changed, tail)
         holes = _holes(market, frame, facts, changed.stretches, since)
         return Delta(since, head, now, rows, holes)
@@ -100,7 +100,7 @@ def read_snapshot(market: Market, timeframe: str, limit: int, reason: str | None
     series = read_series(market, timeframe, limit=limit)
     watermark = ms(series.watermark)
     upto = Cursor(series.series_id, series.version, watermark)
-    at = Moment(
+    at = ReadTime(
         series.version,
         0 if series.watermark is None else micros_of(series.watermark),
         micros_of(series.server_time),
@@ -124,50 +124,50 @@ def _changed(market: Market, frame: Timeframe, since: Cursor) -> _Changed | None
         "since": since.version,
         "base": frame.base,
         "seconds": frame.seconds,
-        "most": MOST + 1,
+        "most": MAX_CHANGES_BEHIND + 1,
     }
     found = fetch_all(statement("push", "changed"), values)
-    if found and found[0][3] > MOST:
+    if found and found[0][3] > MAX_CHANGES_BEHIND:
         return None
     buckets = {open_ms: (version, revision) for open_ms, version, revision, _ in found}
     stretches = [_Stretch(*row) for row in fetch_all(statement("push", "stretches"), values)]
-    gained = [one for one in stretches if one.what != CoverageChange.What.HOLE]
-    if len(stretches) > MOST or sum(_buckets(frame, one) for one in gained) > MOST:
+    gained = [one for one in stretches if one.what != CoverageChange.What.GAP]
+    if len(stretches) > MAX_CHANGES_BEHIND or sum(_buckets(frame, one) for one in gained) > MAX_CHANGES_BEHIND:
         return None
     for one in gained:
         for (open_ms,) in _held(values, one):
             version, revision = buckets.get(open_ms, (0, 0))
             buckets[open_ms] = (max(version, one.version), revision)
-    return _Changed(buckets, stretches) if len(buckets) <= MOST else None
+    return _Changed(buckets, stretches) if len(buckets) <= MAX_CHANGES_BEHIND else None
 
 
 def _held(values: dict[str, Any], stretch: _Stretch) -> list[Any]:
-    bounds = {"start": stretch.start * MS, "stop": stretch.stop * MS}
+    bounds = {"start": stretch.start * MICROS_PER_MS, "stop": stretch.stop * MICROS_PER_MS}
     return fetch_all(statement("push", "held"), values | bounds)
 
 
 def _buckets(frame: Timeframe, stretch: _Stretch) -> int:
-    return frame.between(frame.floor(moment(stretch.start * MS)), frame.ceil(moment(stretch.stop * MS)))
+    return frame.between(frame.floor(moment(stretch.start * MICROS_PER_MS)), frame.ceil(moment(stretch.stop * MICROS_PER_MS)))
 
 
-def _tail(frame: Timeframe, since: Cursor, now: Moment) -> tuple[int, int] | None:
+def _tail(frame: Timeframe, since: Cursor, now: ReadTime) -> tuple[int, int] | None:
     """Return the stretch (ms) that holds all that was not closed at the cursor; None where that is too much.
 
     Before the watermark a bucket is not closed while the provider's answer for it is not final.
     """
     stop = frame.after(frame.floor(moment(now.now)))
-    known = moment(now.now) if since.watermark is None else moment(since.watermark * MS)
+    known = moment(now.now) if since.watermark is None else moment(since.watermark * MICROS_PER_MS)
     start = frame.floor(known - CACHE_AGE[frame.base])
-    return (_ms(start), _ms(stop)) if frame.between(start, stop) <= MOST else None
+    return (_ms(start), _ms(stop)) if frame.between(start, stop) <= MAX_CHANGES_BEHIND else None
 
 
 def _rows(market: Market, frame: Timeframe, facts: Facts, changed: _Changed, tail: tuple[int, int]) -> list[Row]:
     """Return the changed rows and those of the tail, as they are now; of what has not begun, none."""
     rows: list[Row] = []
     wanted = {at for at in changed.buckets if at < tail[1]}
-    parts = [(at, _ms(frame.after(moment(at * MS)))) for at in wanted]
-    for start, until in joined([*parts, tail], NEAR * _length(frame)):
-        runs = runs_of(facts.evidence, frame, start * MS, until * MS)
+    parts = [(at, _ms(frame.after(moment(at * MICROS_PER_MS)))) for at in wanted]
+    for start, until in merge_near([*parts, tail], MERGE_WITHIN_BUCKETS * _length(frame)):
+        runs = runs_of(facts.evidence, frame, start * MICROS_PER_MS, until * MICROS_PER_MS)
         shown = dict(_read(market, frame, facts, runs))
         for open_ms, text in shown.items():
             if open_ms in wanted or open_ms >= tail[0]:
@@ -184,7 +184,7 @@ def _read(market: Market, frame: Timeframe, facts: Facts, runs: Sequence[Run]) -
     for held in rows_of(market, frame, runs, facts.evidence, EXACT):
         if held.body:
             texts = held.body.split(EXACT.between)
-            yield from zip(opens_of(texts), texts, strict=True)
+            yield from zip(open_times(texts), texts, strict=True)
 
 
 def _holes(
@@ -194,8 +194,8 @@ def _holes(
     told: dict[tuple[int, int], HoleChange] = {}
     for one in stretches:
         # What lies behind the reader's watermark was never shown to him as a hole.
-        edge = facts.head.watermark if one.what == CoverageChange.What.HOLE else (since.watermark or 0) * MS
-        start, stop = _floor(frame, one.start), min(frame.ceil(moment(one.stop * MS)), frame.floor(moment(edge or 0)))
+        edge = facts.head.watermark if one.what == CoverageChange.What.GAP else (since.watermark or 0) * MICROS_PER_MS
+        start, stop = _floor(frame, one.start), min(frame.ceil(moment(one.stop * MICROS_PER_MS)), frame.floor(moment(edge or 0)))
         if start < stop:
             for segment in _segments(market, frame, facts, start, stop):
                 told[_ms(segment.start), _ms(segment.stop)] = _hole(segment, one.version)
@@ -219,7 +219,7 @@ def _hole(segment: Segment, version: int) -> HoleChange:
 
 
 def _run_at(runs: Sequence[Run], open_ms: int) -> Run:
-    return runs[bisect_right(runs, open_ms * MS, key=lambda run: run.start) - 1]
+    return runs[bisect_right(runs, open_ms * MICROS_PER_MS, key=lambda run: run.start) - 1]
 
 
 def _length(frame: Timeframe) -> int:
@@ -227,8 +227,8 @@ def _length(frame: Timeframe) -> int:
 
 
 def _floor(frame: Timeframe, at_ms: int) -> datetime:
-    return frame.floor(moment(at_ms * MS))
+    return frame.floor(moment(at_ms * MICROS_PER_MS))
 
 
 def _ms(time: datetime) -> int:
-    return micros_of(time) // MS
+    return micros_of(time) // MICROS_PER_MS

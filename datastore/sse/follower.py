@@ -7,7 +7,7 @@ from time import monotonic
 
 from datastore.access.stream_tickets import Ticket
 from datastore.sse.backlog import Backlog, Overflow
-from datastore.sse.cursor import Cursor, Moment
+from datastore.sse.cursor import Cursor, ReadTime
 from datastore.sse.messages import HEARTBEAT, Block
 
 
@@ -17,12 +17,12 @@ class Follower:
     def __init__(self, ticket: Ticket, cursor: Cursor | None, refused: str | None = None) -> None:
         """Begin at a cursor, or with the newest buckets; refused: why a cursor that he has does not count."""
         self.ticket, self.cursor, self.refused = ticket, cursor, refused
-        self.outbox = Backlog()
+        self.backlog = Backlog()
         self.catching_up: asyncio.Task[None] | None = None
         self.sent_at = monotonic()
         self.sending_since: float | None = None
         self._first: Block | None = None
-        self._known: Moment | None = None  # what he was shown; None: he is to be shown a first block
+        self._known: ReadTime | None = None  # what he was shown; None: he is to be shown a first block
         self._closed = self._beat = False
         self._bell = asyncio.Event()
 
@@ -45,13 +45,13 @@ class Follower:
 
     def forget(self) -> None:
         """Let nothing count that he was shown or that waits: a first block is to come."""
-        self.outbox.clear()
+        self.backlog.clear()
         self._first = self._known = None
 
     def put(self, block: Block) -> bool:
         """Add what changed; False where too much waits."""
         try:
-            self.outbox.put(block)
+            self.backlog.put(block)
         except Overflow:
             return False
         self._bell.set()
@@ -70,9 +70,9 @@ class Follower:
     def _take(self) -> bytes | None:
         if self._first is not None:
             block, self._first = self._first, None
-            self._known = block.moment
+            self._known = block.read_at
             return block.whole
-        taken = self.outbox.take(self._known) if self._known is not None else None
+        taken = self.backlog.take(self._known) if self._known is not None else None
         if taken is None:
             return None
         self._known, text = taken

@@ -11,19 +11,19 @@ from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
 KEY = "ck:sse:followers"  # a hash: count and wall time by process
-BELIEVED = 15  # seconds
-PROCESS = f"{socket.gethostname()}:{os.getpid()}"
+COUNT_EXPIRY_S = 15  # seconds
+PROCESS_NAME = f"{socket.gethostname()}:{os.getpid()}"
 
 
-def count_followers(count: int) -> None:
+def publish_follower_count(count: int) -> None:
     """Say how many follow in this process. Without a cache nobody is told."""
     with suppress(RedisError):
         client = get_redis_connection("hot")
-        client.hset(KEY, PROCESS, f"{count} {int(time.time())}")
-        client.expire(KEY, BELIEVED)
+        client.hset(KEY, PROCESS_NAME, f"{count} {int(time.time())}")
+        client.expire(KEY, COUNT_EXPIRY_S)
 
 
-def counted_followers() -> dict[str, int]:
+def followers_by_process() -> dict[str, int]:
     """Return how many follow by process, of those that have said so lately. Raises RedisError."""
     said = {name.decode(): told.split() for name, told in get_redis_connection("default").hgetall(KEY).items()}
-    return {name: int(count) for name, (count, at) in said.items() if time.time() - int(at) < BELIEVED}
+    return {name: int(count) for name, (count, at) in said.items() if time.time() - int(at) < COUNT_EXPIRY_S}

@@ -17,41 +17,41 @@ from django.conf import settings
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from datastore.access.stream_tickets import Ticket, may_still_read, no_more
+from datastore.access.stream_tickets import Ticket, may_still_read, no_longer_allowed
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
-from datastore.ingest.market_cache import CHANGES, key_of
+from datastore.ingest.market_cache import CHANGES_CHANNEL, market_key
 from datastore.models import Market
 from datastore.sse.channel import Channel
 from datastore.sse.follower import Follower
-from datastore.sse.follower_counts import count_followers
-from datastore.sse.reader_pool import Away, Reader
+from datastore.sse.follower_counts import publish_follower_count
+from datastore.sse.reader_pool import DatabaseAway, ReaderThread
 from datastore.streams.lifecycle import renew_all
 from datastore.timeframes.timeframe import TIMEFRAMES
 from metering.table import SSE_CUT, SSE_EVENTS, SSE_MERGED
 
-LOOK = 1.0  # seconds: how soon a change is seen whose sign was lost
-SWEEP = 1.0
-HEARTBEAT = 15.0
-STUCK = 60.0  # seconds after which a connection that takes nothing is cut
-RENEW = 60.0  # at the most: leases may be shorter
-READERS = 3
+POLL_INTERVAL_S = 1.0  # seconds: how soon a change is seen whose sign was lost
+SWEEP_INTERVAL_S = 1.0
+HEARTBEAT_INTERVAL_S = 15.0
+STUCK_AFTER_S = 60.0  # seconds after which a connection that takes nothing is cut
+MAX_RENEW_INTERVAL_S = 60.0  # at the most: leases may be shorter
+READER_THREADS = 3
 log = structlog.get_logger(__name__)
-Place = tuple[int, str]  # market's id, timeframe
+SeriesKey = tuple[int, str]  # market's id, timeframe
 
 
 class Hub:
     """Belongs to the event loop, between start() and close()."""
 
-    def __init__(self, heartbeat: float = HEARTBEAT, stuck: float = STUCK, renew: float | None = None) -> None:
+    def __init__(self, heartbeat: float = HEARTBEAT_INTERVAL_S, stuck: float = STUCK_AFTER_S, renew: float | None = None) -> None:
         """Nothing happens yet; spans in seconds."""
         self._heartbeat, self._stuck = heartbeat, stuck
-        self._renew = min(RENEW, settings.STREAM_LEASE / 3) if renew is None else renew
-        self._channels: dict[Place, Channel] = {}
-        self._runs: dict[Place, asyncio.Task[None]] = {}
-        self._homes: dict[Follower, tuple[Place, Callable[[], None]]] = {}
-        self._readers = [Reader(f"reader-{number}") for number in range(READERS)]
-        self._looker = Reader("looker")
+        self._renew = min(MAX_RENEW_INTERVAL_S, settings.STREAM_LEASE / 3) if renew is None else renew
+        self._channels: dict[SeriesKey, Channel] = {}
+        self._runs: dict[SeriesKey, asyncio.Task[None]] = {}
+        self._homes: dict[Follower, tuple[SeriesKey, Callable[[], None]]] = {}
+        self._readers = [ReaderThread(f"reader-{number}") for number in range(READER_THREADS)]
+        self._looker = ReaderThread("looker")
         self._tasks: list[asyncio.Task[None]] = []
         self.sent = 0  # events since the last sweep
 
@@ -61,7 +61,7 @@ class Hub:
 
     def start(self) -> None:
         """Begin to listen and to look."""
-        turns = ((LOOK, self._look), (SWEEP, self._sweep), (self._renew, self._keep))
+        turns = ((POLL_INTERVAL_S, self._look), (SWEEP_INTERVAL_S, self._sweep), (self._renew, self._keep))
         self._tasks = [asyncio.create_task(_every(seconds, work)) for seconds, work in turns]
         self._tasks.append(asyncio.create_task(self._listen()))
 
@@ -82,8 +82,8 @@ class Hub:
         while True:
             try:
                 return await self._looker.run(partial(may_still_read, ticket))
-            except Away:
-                await asyncio.sleep(LOOK)
+            except DatabaseAway:
+                await asyncio.sleep(POLL_INTERVAL_S)
 
     def join(self, follower: Follower, cut: Callable[[], None]) -> None:
         """Let somebody follow; cut ends his connection at once."""
@@ -98,7 +98,7 @@ class Hub:
     def leave(self, follower: Follower) -> None:
         """Forget a follower; a channel without any is closed."""
         place, _ = self._homes.pop(follower)
-        SSE_MERGED.inc(follower.outbox.merged)
+        SSE_MERGED.inc(follower.backlog.merged)
         channel = self._channels.get(place)
         if channel is None:
             return
@@ -107,8 +107,8 @@ class Hub:
             del self._channels[place]
             self._runs.pop(place).cancel()
 
-    def _open(self, place: Place, symbol: str) -> Channel:
-        reader = self._readers[hash(place) % READERS]
+    def _open(self, place: SeriesKey, symbol: str) -> Channel:
+        reader = self._readers[hash(place) % READER_THREADS]
         channel = Channel(Market(pk=place[0], symbol=symbol), TIMEFRAMES[place[1]], reader)
         self._channels[place] = channel
         self._runs[place] = asyncio.create_task(channel.run())
@@ -128,18 +128,18 @@ class Hub:
             try:
                 client = Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2)
                 async with client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
-                    await pubsub.subscribe(CHANGES)
+                    await pubsub.subscribe(CHANGES_CHANNEL)
                     async for message in pubsub.listen():
                         self._told(message["data"])
             except (RedisError, OSError) as exc:
                 log.warning("no wake-ups: the cache is away", reason=str(exc).partition("\n")[0])
-                await asyncio.sleep(LOOK)
+                await asyncio.sleep(POLL_INTERVAL_S)
 
     def _told(self, message: bytes) -> None:
         """Read `key version microseconds`."""
         key, _, at = message.decode().split(" ")
         for channel in self._channels.values():
-            if key_of(channel.market.symbol) == key:
+            if market_key(channel.market.symbol) == key:
                 channel.wake(int(at) / 1e6)
 
     async def _look(self) -> None:
@@ -150,7 +150,7 @@ class Hub:
         heads = await self._looker.run(partial(fetch_all, statement("push", "heads"), values))
         for market, *head in heads:
             for (of, _), channel in list(self._channels.items()):
-                if of == market and channel.place is not None and _moved(channel, *head):
+                if of == market and channel.position is not None and _moved(channel, *head):
                     channel.wake()
 
     async def _sweep(self) -> None:
@@ -165,7 +165,7 @@ class Hub:
                 follower.beat()
         SSE_EVENTS.inc(self.sent)
         self.sent = 0
-        await asyncio.to_thread(count_followers, len(self))
+        await asyncio.to_thread(publish_follower_count, len(self))
 
     async def _keep(self) -> None:
         """Renew the leases of streams that are followed, and let go who may not read any more."""
@@ -175,7 +175,7 @@ class Hub:
             await self._looker.run(partial(renew_all, streams))
         keys = {ticket.key for ticket in tickets if ticket.key is not None}
         users = {ticket.user for ticket in tickets if ticket.user is not None}
-        gone = await self._looker.run(partial(no_more, list(keys), list(users))) if keys or users else set()
+        gone = await self._looker.run(partial(no_longer_allowed, list(keys), list(users))) if keys or users else set()
         for follower in list(self._homes):
             if gone & {follower.ticket.key, follower.ticket.user}:
                 follower.close()
@@ -183,8 +183,8 @@ class Hub:
 
 def _moved(channel: Channel, series: str, version: int, watermark: int | None, now: int) -> bool:
     """Tell whether a market stands elsewhere than its channel, or a minute has begun: time alone closes candles too."""
-    assert channel.place is not None  # noqa: S101 - asked by the caller
-    cursor, moment = channel.place
+    assert channel.position is not None  # noqa: S101 - asked by the caller
+    cursor, moment = channel.position
     here = cursor.series, cursor.version, cursor.watermark
     return here != (series, version, watermark) or moment.now // 60_000_000 != now // 60_000
 
@@ -195,5 +195,5 @@ async def _every(seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
         await asyncio.sleep(seconds)
         try:
             await work()
-        except Away as exc:
+        except DatabaseAway as exc:
             log.warning("database away", reason=str(exc))

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from datastore.sse.cursor import Cursor, Moment
-from datastore.sse.delta import Delta, Event, Hole, Row, events_of
+from datastore.sse.cursor import Cursor, ReadTime
+from datastore.sse.delta import Delta, Event, Gap, Row, events_of
 
 HEARTBEAT = b": still here\n\n"
 
@@ -18,28 +18,28 @@ HEARTBEAT = b": still here\n\n"
 class Block:
     """A delta ready to be sent: whole, and in the parts of which a slow reader gets the newest."""
 
-    moment: Moment
+    read_at: ReadTime
     upto: Cursor
     whole: bytes
     events: int
     rows: Mapping[int, bytes] = field(default_factory=dict)
-    holes: Mapping[tuple[int, int], bytes] = field(default_factory=dict)
+    gaps: Mapping[tuple[int, int], bytes] = field(default_factory=dict)
 
 
 def block_of(delta: Delta) -> Block:
     """Return a delta as bytes."""
     events = events_of(delta)
     return Block(
-        moment=delta.moment,
+        read_at=delta.read_at,
         upto=delta.upto,
         whole=b"".join(text_of(event) for event in events),
         events=len(events),
         rows={row.open: _plain(row) for row in delta.rows},
-        holes={(hole.start, hole.stop): _plain(hole) for hole in delta.holes},
+        gaps={(hole.start, hole.stop): _plain(hole) for hole in delta.gaps},
     )
 
 
-def snapshot_block(moment: Moment, upto: Cursor, body: bytes) -> Block:
+def snapshot_block(moment: ReadTime, upto: Cursor, body: bytes) -> Block:
     """Return a snapshot as bytes; body is its JSON, one line."""
     return Block(moment, upto, _event("snapshot", body.replace(b"\n", b" "), upto.text), 1)
 
@@ -50,7 +50,7 @@ def text_of(event: Event) -> bytes:
     return plain if event.id is None else b"id: " + event.id.text.encode() + b"\n" + plain
 
 
-def joined(parts: Iterable[bytes], upto: Cursor) -> bytes:
+def with_watermark(parts: Iterable[bytes], upto: Cursor) -> bytes:
     """Return events and, behind them, the watermark with the id of the whole."""
     return b"".join((*parts, text_of(Event(upto, upto))))
 
@@ -66,15 +66,15 @@ def tombstone(open_ms: int, source: str, closed: bool, revision: int) -> str:
     return f'[{open_ms},null,null,null,null,"0","0",0,"{source}",{flag},{revision}]'
 
 
-def opens_of(rows: Sequence[str]) -> list[int]:
+def open_times(rows: Sequence[str]) -> list[int]:
     """Return the open times in ms of rows."""
     return [int(row[1 : row.index(",")]) for row in rows]
 
 
-def _plain(what: Row | Hole | Cursor) -> bytes:
+def _plain(what: Row | Gap | Cursor) -> bytes:
     if isinstance(what, Row):
         return _event("candle", what.text.encode())
-    if isinstance(what, Hole):
+    if isinstance(what, Gap):
         return _event("gap", what.text.encode())
     watermark = "null" if what.watermark is None else what.watermark
     return _event("watermark", f'{{"watermark":{watermark},"version":{what.version}}}'.encode())

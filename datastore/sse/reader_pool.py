@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 from django.db import InterfaceError, OperationalError, connections
 
 T = TypeVar("T")
-PATIENCE = 0.5  # seconds for a reader to end
+JOIN_TIMEOUT_S = 0.5  # seconds for a reader to end
 
 
-class Away(Exception):
+class DatabaseAway(Exception):
     """The database does not answer."""
 
 
-class Reader:
+class ReaderThread:
     """One thread: what is read here is read in order. A daemon, so that a frozen database holds nobody's end up."""
 
     def __init__(self, name: str) -> None:
@@ -39,7 +39,7 @@ class Reader:
     def close(self) -> None:
         """End behind what is being read."""
         self._jobs.put(None)
-        self._thread.join(PATIENCE)
+        self._thread.join(JOIN_TIMEOUT_S)
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -50,7 +50,7 @@ class Reader:
                 future.set_result(read())
             except (OperationalError, InterfaceError) as exc:
                 connections.close_all()  # of this thread: the next question connects anew
-                future.set_exception(Away(str(exc).partition("\n")[0]))
+                future.set_exception(DatabaseAway(str(exc).partition("\n")[0]))
             except BaseException as exc:
                 future.set_exception(exc)
         connections.close_all()

@@ -37,20 +37,20 @@ from starlette.types import Receive, Scope, Send
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from datastore.access.stream_tickets import PATH, Age, BadTicket, Ticket, read_ticket
+from datastore.access.stream_tickets import STREAM_PATH, TicketAge, BadTicket, Ticket, read_ticket
 from datastore.api.responses.problem import problem_response
-from datastore.sse.cursor import NOT_OURS, read_cursor
+from datastore.sse.cursor import UNREADABLE_CURSOR, read_cursor
 from datastore.sse.follower import Follower
 from datastore.sse.hub import Hub
 from datastore.sse.messages import greeting
 
 METHODS = ("GET", "HEAD", "OPTIONS")
-MOST = 10_000  # connections
-RETRY = (1_000, 3_000)  # ms: spread, so that not all come back at once
-WAITING = 64 * 1024  # bytes the kernel may hold for one reader: what waits there is never made newer
-FILES = 65_536
-GRACE = 3  # seconds for all streams to end
-HEAD = {
+MAX_CONNECTIONS = 10_000  # connections
+RETRY_RANGE_MS = (1_000, 3_000)  # ms: spread, so that not all come back at once
+SEND_BUFFER_BYTES = 64 * 1024  # bytes the kernel may hold for one reader: what waits there is never made newer
+MAX_OPEN_FILES = 65_536
+SHUTDOWN_TIMEOUT_S = 3  # seconds for all streams to end
+STREAM_HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-cache",
     "X-Accel-Buffering": "no",  # nginx would hold events back
@@ -81,7 +81,7 @@ class AbortableConnection(H11Protocol):
             line.transport.abort()
 
 
-class Follow:
+class StreamEndpoint:
     """GET /stream/candles."""
 
     def __init__(self, hub: Hub) -> None:
@@ -93,7 +93,7 @@ class Follow:
         request = Request(scope)
         if request.method not in METHODS:
             refusal = problem_response(405, "Streams are only read.", headers={"Allow": ", ".join(METHODS)})
-            await answered(refusal)(scope, receive, send)
+            await starlette_response(refusal)(scope, receive, send)
             return
         if request.method == "OPTIONS":
             await preflight(request)(scope, receive, send)
@@ -102,20 +102,20 @@ class Follow:
             ticket, age = read_ticket(request.query_params.get("ticket", ""))
         except BadTicket as exc:
             told = f"This is no ticket of ours: {exc}. GET /api/v1/candles/stream leads here with one."
-            await answered(problem_response(403, told, kind="bad-ticket"))(scope, receive, send)
+            await starlette_response(problem_response(403, told, kind="bad-ticket"))(scope, receive, send)
             return
         last = request.headers.get("last-event-id")
         cursor = last or ticket.cursor
-        good = age is Age.FRESH or (age is Age.OLD and last and await self._hub.may_still_read(ticket))
+        good = age is TicketAge.FRESH or (age is TicketAge.STALE and last and await self._hub.may_still_read(ticket))
         if not good:
             await redirect_for_ticket(request, ticket, cursor)(scope, receive, send)
-        elif len(self._hub) >= MOST:
-            await full(request, ticket)(scope, receive, send)
+        elif len(self._hub) >= MAX_CONNECTIONS:
+            await too_many_connections(request, ticket)(scope, receive, send)
         else:
             await self._stream(request, ticket, cursor, receive, send)
 
     async def _stream(self, request: Request, ticket: Ticket, cursor: str | None, receive: Receive, send: Send) -> None:
-        headers = {**HEAD, **cors(request, ticket)}
+        headers = {**STREAM_HEADERS, **cors_headers(request, ticket)}
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": 200, "headers": raw})
         if request.method != "HEAD":
@@ -131,7 +131,7 @@ class Follow:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_all(self, follower: Follower, send: Send) -> None:
-        text: bytes | None = greeting(random.randint(*RETRY))
+        text: bytes | None = greeting(random.randint(*RETRY_RANGE_MS))
         while text is not None:
             follower.sending_since = monotonic()
             await send({"type": "http.response.body", "body": text, "more_body": True})
@@ -162,7 +162,7 @@ class StreamServer(Server):
 def application(hub: Hub) -> Starlette:
     """Return the ASGI application."""
     alive, nowhere = Route("/health/live", _alive), Route("/{rest:path}", _Nowhere())
-    return Starlette(routes=[Route(PATH, Follow(hub)), alive, nowhere])
+    return Starlette(routes=[Route(STREAM_PATH, StreamEndpoint(hub)), alive, nowhere])
 
 
 def make_server(hub: Hub) -> StreamServer:
@@ -176,17 +176,17 @@ def make_server(hub: Hub) -> StreamServer:
         access_log=False,
         proxy_headers=False,  # a connection is found by its own address
         server_header=False,
-        timeout_graceful_shutdown=GRACE,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
     )
     return StreamServer(hub, config)
 
 
-def listening(host: str, port: int) -> socket.socket:
+def listening_socket(host: str, port: int) -> socket.socket:
     """Return a socket that listens there; port 0: a free one. Raises OSError."""
     family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     sock = socket.socket(family, kind, proto)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, WAITING)  # each connection inherits it
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # each connection inherits it
     sock.bind(address)
     sock.setblocking(False)
     return sock
@@ -195,32 +195,32 @@ def listening(host: str, port: int) -> socket.socket:
 def serve() -> None:
     """Run the stream process until SIGTERM or SIGINT."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(MAX_OPEN_FILES, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))  # a file for each connection
     log.info("streams are served", host=settings.HOST, port=settings.SSE_PORT)
-    make_server(Hub()).run([listening(settings.HOST, settings.SSE_PORT)])
+    make_server(Hub()).run([listening_socket(settings.HOST, settings.SSE_PORT)])
 
 
 def follower_of(ticket: Ticket, cursor: str | None) -> Follower:
     """Return the follower that a ticket lets in; a cursor that cannot be read is told to him."""
     place = read_cursor(cursor) if cursor else None
-    return Follower(ticket, place, NOT_OURS if cursor and place is None else None)
+    return Follower(ticket, place, UNREADABLE_CURSOR if cursor and place is None else None)
 
 
 def redirect_for_ticket(request: Request, ticket: Ticket, cursor: str | None) -> Response:
     """Send whoever's ticket has run out for another one."""
     where = ticket.again + (f"&cursor={quote(cursor)}" if cursor else "")
-    return Response(None, 307, {"Location": where, "Cache-Control": "no-store", **cors(request, ticket)})
+    return Response(None, 307, {"Location": where, "Cache-Control": "no-store", **cors_headers(request, ticket)})
 
 
-def full(request: Request, ticket: Ticket) -> Response:
+def too_many_connections(request: Request, ticket: Ticket) -> Response:
     """Send whoever comes too late away."""
-    told = f"{MOST:,} connections are served already. Ask again soon."
+    told = f"{MAX_CONNECTIONS:,} connections are served already. Ask again soon."
     wait = {"Retry-After": "5"}
-    return answered(problem_response(503, told, kind="too-many-connections", headers=wait), cors(request, ticket))
+    return starlette_response(problem_response(503, told, kind="too-many-connections", headers=wait), cors_headers(request, ticket))
 
 
-def cors(request: Request, ticket: Ticket) -> dict[str, str]:
+def cors_headers(request: Request, ticket: Ticket) -> dict[str, str]:
     """Return what lets a page read the answer: one of the API's own, or of those that may read the API.
 
     Led here from another origin than its own, a page's browser says `null`; then the API has looked at its origin.
@@ -245,10 +245,10 @@ def preflight(request: Request) -> Response:
         "Access-Control-Allow-Headers": ", ".join(settings.CORS_ALLOW_HEADERS),
         "Access-Control-Max-Age": "600",
     }
-    return Response(None, 204, {"Allow": ", ".join(METHODS), **cors(request, ticket), **allowed})
+    return Response(None, 204, {"Allow": ", ".join(METHODS), **cors_headers(request, ticket), **allowed})
 
 
-def answered(response: HttpResponse, more: Mapping[str, str] | None = None) -> Response:
+def starlette_response(response: HttpResponse, more: Mapping[str, str] | None = None) -> Response:
     """Return the API's own form of an answer."""
     return Response(response.content, response.status_code, {**dict(response.items()), **(more or {})})
 
@@ -262,8 +262,8 @@ class _Nowhere:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 404."""
-        told = problem_response(404, f"There is nothing here but {PATH}.", kind="not-found")
-        await answered(told)(scope, receive, send)
+        told = problem_response(404, f"There is nothing here but {STREAM_PATH}.", kind="not-found")
+        await starlette_response(told)(scope, receive, send)
 
 
 async def _gone(receive: Receive) -> None:

@@ -23,7 +23,7 @@ from datastore.models import Market, Stream
 from datastore.timeframes.intervals import moment
 from datastore.timeframes.timeframe import TIMEFRAMES
 
-LOCK = "select pg_advisory_xact_lock(hashtext('stream'))"
+LOCK_STREAMS = "select pg_advisory_xact_lock(hashtext('stream'))"
 LEASE_OVER = "its lease ran out"
 
 State = Stream.State
@@ -51,7 +51,7 @@ def create(market: Market, timeframe: str, by: str, spend: Spend | None = None) 
     with transaction.atomic():
         if found := _renewed(market, timeframe):
             return found, False
-        execute(LOCK)  # askers at once make one stream, and no more than there may be
+        execute(LOCK_STREAMS)  # askers at once make one stream, and no more than there may be
         if found := _renewed(market, timeframe):
             return found, False
         if alive().count() >= settings.MAX_STREAMS:
@@ -100,13 +100,13 @@ def progress(streams: Iterable[Stream]) -> dict[int, Progress]:
     }
 
 
-def counts() -> dict[str, int]:
+def count_by_state() -> dict[str, int]:
     """Return how many streams are in each state."""
     found = Stream.objects.order_by().values_list("state").annotate(Count("pk"))
     return {str(state): 0 for state in State} | dict(found)
 
 
-def trim(before: datetime) -> int:
+def delete_old(before: datetime) -> int:
     """Delete the streams that ended or failed before this time; return how many."""
     return Stream.objects.filter(ended_at__lt=before).exclude(state__in=Stream.ALIVE).delete()[0]
 

@@ -27,41 +27,41 @@ NOTIFY_WITHIN = timedelta(seconds=15)
 # An actor that has not ended its part of a retiring topic by then is not waited for.
 RETIRE_WITHIN = timedelta(seconds=30)
 # Until the next try after the first failed one, the second …: together longer than a broker takes to start.
-NEXT_TRY = (timedelta(seconds=5), timedelta(seconds=20))
-AT_ONCE = 10  # topics deleted in one turn
+RETRY_DELAYS = (timedelta(seconds=5), timedelta(seconds=20))
+MAX_DELETED_PER_TURN = 10  # topics deleted in one turn
 NEXT_NUMBER = "select nextval(pg_get_serial_sequence('dynamic_topic', 'id'))"
 
 State = DynamicTopic.State
 
 
 @dataclass(frozen=True, slots=True)
-class ToDo:
+class PendingWork:
     """What a look at the rows found, by id: topics but for `due`, a stream."""
 
-    in_hand: int | None  # being created, or its actors being told
+    in_progress: int | None  # being created, or its actors being told
     due: int | None  # the oldest stream whose market has no alive topic
     waiting: bool  # streams wait for a topic that is there
-    astray: bool  # streams are live on a topic that is not
+    detached: bool  # streams are live on a topic that is not
     expired: bool  # streams whose lease ran out
     broken: tuple[int, ...]  # live, and the Producer or a consumer cannot use it any more
     unused: tuple[int, ...]  # live, and no stream needs it
-    over: tuple[int, ...]  # may be deleted at the broker
+    deletable: tuple[int, ...]  # may be deleted at the broker
 
 
-def to_do() -> ToDo:
+def pending_work() -> PendingWork:
     """Return what there is to do, in one statement."""
     found: dict[str, list[int]] = defaultdict(list)
-    for what, number in fetch_all(statement("streams", "to_do"), {"patience": RETIRE_WITHIN, "limit": AT_ONCE}):
+    for what, number in fetch_all(statement("streams", "to_do"), {"patience": RETIRE_WITHIN, "limit": MAX_DELETED_PER_TURN}):
         found[what].append(number)
-    return ToDo(
-        in_hand=min(found["in hand"], default=None),
+    return PendingWork(
+        in_progress=min(found["in hand"], default=None),
         due=min(found["due"], default=None),
         waiting=bool(found["waiting"]),
-        astray=bool(found["astray"]),
+        detached=bool(found["astray"]),
         expired=bool(found["expired"]),
         broken=tuple(found["broken"]),
         unused=tuple(found["unused"]),
-        over=tuple(found["over"]),
+        deletable=tuple(found["over"]),
     )
 
 
@@ -83,7 +83,7 @@ def topic_name(market: Market, number: int) -> str:
     return checked_name(f"{text}-g{number}")
 
 
-def make(stream_id: int) -> DynamicTopic | None:
+def create_for(stream_id: int) -> DynamicTopic | None:
     """Make the topic's row for a requested stream and give it to all of its market; None where nobody waits any more.
 
     Its number is the row's own and so of no other topic: a name that was used before may hide records on a broker.
@@ -138,7 +138,7 @@ def fail(topic_id: int, error: str, *, counts: bool = True) -> bool:
             return False
         streams = Stream.objects.filter(topic=topic_id, state__in=Stream.ALIVE)
         for stream in streams.select_for_update():
-            _try_again(stream, error, stream.attempts + counts)
+            _try_again(stream, error, stream.attempts + count_by_state)
         return True
 
 
@@ -147,7 +147,7 @@ def note_deleted(topic_id: int) -> None:
     DynamicTopic.objects.filter(pk=topic_id, state=State.RETIRING).update(state=State.RETIRED, retired_at=Now())
 
 
-def trim(before: datetime) -> int:
+def delete_old(before: datetime) -> int:
     """Delete the topics that were retired before this time; return how many."""
     return DynamicTopic.objects.filter(state=State.RETIRED, retired_at__lt=before).delete()[0]
 
@@ -169,15 +169,15 @@ def _end(topic_id: int, market: Market, error: str | None) -> bool:
 
 def _try_again(stream: Stream, error: str, tries: int) -> None:
     values: dict[str, Any]
-    if tries >= Stream.TRIES:
+    if tries >= Stream.MAX_ATTEMPTS:
         values = {"state": Stream.State.FAILED, "next_try": None, "ended_at": Now()}
     else:
-        wait = NEXT_TRY[max(tries - 1, 0)]
+        wait = RETRY_DELAYS[max(tries - 1, 0)]
         values = {"state": Stream.State.REQUESTED, "next_try": Now() + wait, "live_at": None}
     Stream.objects.filter(pk=stream.pk).update(attempts=tries, error=error, **values)
 
 
-def counts() -> dict[str, int]:
+def count_by_state() -> dict[str, int]:
     """Return how many topics are in each state but the last."""
     found = DynamicTopic.objects.exclude(state=State.RETIRED).order_by().values_list("state").annotate(Count("pk"))
     return {str(state): 0 for state in State if state != State.RETIRED} | dict(found)

@@ -10,7 +10,7 @@ from streaming.records import Micros
 
 Interval = tuple[Micros, Micros]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-SECOND = 1_000_000
+SECOND_US = 1_000_000
 
 
 def moment(micros: Micros) -> datetime:

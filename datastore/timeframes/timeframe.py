@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-MINUTE, HOUR, DAY = 60, 3600, 86400
-BASES = (MINUTE, HOUR, DAY)
+MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86400
+BASE_SECONDS = (MINUTE_S, HOUR_S, DAY_S)
 # A Monday: every length up to a week is counted from here.
 ORIGIN = datetime(2000, 1, 3, tzinfo=UTC)
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)  # no venue traded before
@@ -49,19 +49,19 @@ class Timeframe:
 TIMEFRAMES = {
     timeframe.name: timeframe
     for timeframe in (
-        Timeframe("1m", MINUTE, 60),
-        Timeframe("3m", MINUTE, 180),
-        Timeframe("5m", MINUTE, 300),
-        Timeframe("15m", MINUTE, 900),
-        Timeframe("30m", MINUTE, 1800),
-        Timeframe("1h", HOUR, 3600),
-        Timeframe("2h", HOUR, 7200),
-        Timeframe("4h", HOUR, 14400),
-        Timeframe("6h", HOUR, 21600),
-        Timeframe("12h", HOUR, 43200),
-        Timeframe("1d", DAY, 86400),
-        Timeframe("1w", DAY, 604800),
-        Timeframe("1M", DAY, 0),
+        Timeframe("1m", MINUTE_S, 60),
+        Timeframe("3m", MINUTE_S, 180),
+        Timeframe("5m", MINUTE_S, 300),
+        Timeframe("15m", MINUTE_S, 900),
+        Timeframe("30m", MINUTE_S, 1800),
+        Timeframe("1h", HOUR_S, 3600),
+        Timeframe("2h", HOUR_S, 7200),
+        Timeframe("4h", HOUR_S, 14400),
+        Timeframe("6h", HOUR_S, 21600),
+        Timeframe("12h", HOUR_S, 43200),
+        Timeframe("1d", DAY_S, 86400),
+        Timeframe("1w", DAY_S, 604800),
+        Timeframe("1M", DAY_S, 0),
     )
 }
 # The stored resolutions as timeframes, by their seconds.

@@ -67,20 +67,20 @@ class Lease:
     def advance(self, origin: PageOrigin, reached: int) -> None:
         """Note that all of [reached, stop) is acknowledged; a consumer may have ended the request already."""
         self.reached, self.pages_done = reached, origin.page
-        if not fetch_queue.advance(self.id, self._worker, moment(reached), origin.page, origin.pages):
+        if not fetch_queue.note_progress(self.id, self._worker, moment(reached), origin.page, origin.pages):
             self.over = True
 
     def publish(self) -> None:
         """Note that the request's last record is acknowledged: the consumer that stores it ends the request."""
-        fetch_queue.published(self.id, self._worker)
+        fetch_queue.mark_published(self.id, self._worker)
         self.over = True
 
     def complain(self, reason: str) -> None:
         """Note why the fetch is held up, for those who wait for it."""
-        fetch_queue.complain(self.id, self._worker, reason)
+        fetch_queue.note_error(self.id, self._worker, reason)
 
     def give_back(self, seconds: float, reason: str) -> None:
         """Queue the request again, to be begun in so many seconds; nothing if it is no longer ours."""
         self.over = True
-        if fetch_queue.give_back(self.id, self._worker, reason, timedelta(seconds=max(0.0, seconds))):
+        if fetch_queue.requeue(self.id, self._worker, reason, timedelta(seconds=max(0.0, seconds))):
             log.warning("fetch given back", reason=reason, wait=round(seconds))

@@ -23,8 +23,8 @@ from actor_runtime.models import Actor
 from actor_runtime.reset_policy import backoff, reset_delay
 from datastore.backfill import fetch_queue
 from datastore.models import FetchRequest
-from datastore.reference.provider import CACHE_AGE, not_ours
-from datastore.timeframes.intervals import SECOND
+from datastore.reference.provider import CACHE_AGE, other_provider
+from datastore.timeframes.intervals import SECOND_US
 from ingestion.history import pages
 from ingestion.history.fetch_lease import Lease
 from ingestion.history.pages import PageOrigin, PageRequest
@@ -160,7 +160,7 @@ class HistoryProducer:
         outcome = self._call_provider(lease, asked)
         if not isinstance(outcome, Page):
             raise self._fault_of(lease, outcome)
-        if known := not_ours(outcome.provider):
+        if known := other_provider(outcome.provider):
             lease.give_back(KEY_REFUSED_WAIT_S, "another provider answers")
             raise LastingFault(f"this database holds data of {known!r}, but {outcome.provider!r} answers")
 
@@ -209,7 +209,7 @@ class HistoryProducer:
             return asked
         if final <= asked.start:
             age = CACHE_AGE[asked.resolution].total_seconds()
-            wait = (asked.stop - page.at) / SECOND + age
+            wait = (asked.stop - page.at) / SECOND_US + age
             raise self._returned(lease, wait, "the provider's answer is not final yet")
         lease.shorten(final)
         return replace(asked, stop=final)

@@ -13,7 +13,7 @@ from decimal import Decimal
 from itertools import groupby
 
 from datastore.reference.provider import CACHE_AGE
-from datastore.timeframes.intervals import SECOND
+from datastore.timeframes.intervals import SECOND_US
 from ingestion.providers.cryptocompare.rest import Page, Row
 from streaming.bounds import MAX_STORED, MIN_STORED
 from streaming.history_records import HistoryRecord, ProviderCandle, ProviderSpan
@@ -32,12 +32,12 @@ class PageRequest:
     @property
     def last(self) -> int:
         """Return the start of the newest bucket, in seconds."""
-        return self.stop // SECOND - self.resolution
+        return self.stop // SECOND_US - self.resolution
 
     @property
     def before(self) -> int:
         """Return the provider's `limit`: it brings one row more, so the bucket before the page comes too."""
-        return (self.stop - self.start) // (self.resolution * SECOND)
+        return (self.stop - self.start) // (self.resolution * SECOND_US)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class PageOrigin:
 
 def whole_buckets(start: int, stop: int, resolution: int) -> tuple[int, int]:
     """Return the span widened to whole buckets."""
-    step = resolution * SECOND
+    step = resolution * SECOND_US
     return start // step * step, -(-stop // step) * step
 
 
@@ -60,18 +60,18 @@ def next_page(start: int, reached: int, resolution: int) -> PageRequest | None:
     """Return the page below `reached`; None if that is the start."""
     if reached <= start:
         return None
-    return PageRequest(resolution, max(start, reached - PAGE_BUCKETS * resolution * SECOND), reached)
+    return PageRequest(resolution, max(start, reached - PAGE_BUCKETS * resolution * SECOND_US), reached)
 
 
 def pages_of(start: int, stop: int, resolution: int) -> int:
     """Return how many pages a span takes."""
-    return -(-max(0, stop - start) // (PAGE_BUCKETS * resolution * SECOND))
+    return -(-max(0, stop - start) // (PAGE_BUCKETS * resolution * SECOND_US))
 
 
 def final_stop(at: int, resolution: int) -> int:
     """Return the end of the newest bucket that is final in an answer of this provider time."""
-    step = resolution * SECOND
-    return (at - round(CACHE_AGE[resolution].total_seconds()) * SECOND) // step * step
+    step = resolution * SECOND_US
+    return (at - round(CACHE_AGE[resolution].total_seconds()) * SECOND_US) // step * step
 
 
 def records_of(page: Page, asked: PageRequest, origin: PageOrigin) -> list[HistoryRecord]:
@@ -92,14 +92,14 @@ def proven_rows(page: Page, asked: PageRequest) -> dict[int, Row]:
     stop = min(asked.stop, final_stop(page.at, asked.resolution))
     sent: defaultdict[int, set[Row]] = defaultdict(set)
     for row in page.rows:
-        if asked.start <= row.time * SECOND < stop and row.time % asked.resolution == 0:
+        if asked.start <= row.time * SECOND_US < stop and row.time % asked.resolution == 0:
             sent[row.time].add(row)
     return {time: row for time, (row, *others) in sent.items() if not others and is_sound(row)}
 
 
 def answers(page: Page, asked: PageRequest) -> bool:
     """Return whether any row is of the page asked for; times of a broken cache are decades away."""
-    return any(asked.start <= row.time * SECOND < asked.stop for row in page.rows)
+    return any(asked.start <= row.time * SECOND_US < asked.stop for row in page.rows)
 
 
 def is_sound(row: Row) -> bool:
@@ -120,7 +120,7 @@ def _candle(row: Row, asked: PageRequest, origin: PageOrigin) -> ProviderCandle:
         market=origin.market,
         request=origin.request,
         resolution=asked.resolution,
-        open_time=row.time * SECOND,
+        open_time=row.time * SECOND_US,
         open=row.open,
         high=row.high,
         low=row.low,
@@ -135,10 +135,10 @@ def _span(rows: list[Row], candles: int, asked: PageRequest, origin: PageOrigin)
         market=origin.market,
         request=origin.request,
         resolution=asked.resolution,
-        start=rows[0].time * SECOND,
-        stop=(rows[-1].time + asked.resolution) * SECOND,
+        start=rows[0].time * SECOND_US,
+        stop=(rows[-1].time + asked.resolution) * SECOND_US,
         page=origin.page,
         pages=origin.pages,
-        zeros=tuple(row.time * SECOND for row in rows if not row.volume and not row.close),
+        zeros=tuple(row.time * SECOND_US for row in rows if not row.volume and not row.close),
         candles=candles,
     )

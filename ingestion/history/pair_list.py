@@ -47,8 +47,8 @@ def _store(answer: PairList) -> bool:
     if answer.provider and known != UNNAMED and answer.provider != known:
         return _failed(f"this database holds data of {known!r}, but {answer.provider!r} answers")
     try:
-        taken = pairs.take(answer.pairs)
-    except pairs.AbsurdList as exc:
+        taken = pairs.save_pair_list(answer.pairs)
+    except pairs.ImplausiblePairList as exc:
         return _failed(str(exc))
     counts = {"new": taken.new, "vanished": taken.vanished, "unnamed": taken.unnamed, "unreadable": answer.unreadable}
     log.info("pairs listed", pairs=taken.pairs, **counts)

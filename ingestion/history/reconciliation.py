@@ -15,11 +15,11 @@ from django.conf import settings
 from redis.exceptions import RedisError
 
 from datastore.models import Market
-from datastore.quality.reconciliation import Figures, compare, next_span
+from datastore.quality.reconciliation import CandleValues, compare, next_span
 from datastore.reference.markets import feed_markets
-from datastore.reference.provider import not_ours
-from datastore.timeframes.intervals import SECOND, micros_of, moment
-from datastore.timeframes.timeframe import MINUTE
+from datastore.reference.provider import other_provider
+from datastore.timeframes.intervals import SECOND_US, micros_of, moment
+from datastore.timeframes.timeframe import MINUTE_S
 from ingestion.history import pages
 from ingestion.history.pages import PageRequest
 from ingestion.history.pool import blocking_error
@@ -51,9 +51,9 @@ def _reconcile(market: Market, client: RestClient, quota: ProviderQuota, stop: E
         return None
     if reason := _take_call(quota, stop):
         return reason
-    asked = PageRequest(MINUTE, micros_of(span[0]), micros_of(span[1]))
+    asked = PageRequest(MINUTE_S, micros_of(span[0]), micros_of(span[1]))
     names = ProviderNames(market.provider_exchange, market.provider_base, market.provider_quote)
-    outcome = client.candles(names, MINUTE, asked.last, asked.before)
+    outcome = client.candles(names, MINUTE_S, asked.last, asked.before)
     return _handle(market, asked, outcome, quota)
 
 
@@ -87,12 +87,12 @@ def _handle(market: Market, asked: PageRequest, outcome: Outcome, quota: Provide
 
 
 def _compare(market: Market, asked: PageRequest, page: Page) -> str | None:
-    if known := not_ours(page.provider):
+    if known := other_provider(page.provider):
         return f"this database holds data of {known!r}, but {page.provider!r} answers"
-    final = replace(asked, stop=min(asked.stop, pages.final_stop(page.at, MINUTE)))
+    final = replace(asked, stop=min(asked.stop, pages.final_stop(page.at, MINUTE_S)))
     if final.stop > final.start and pages.answers(page, final):
         theirs = {
-            time * SECOND: Figures(row.open, row.high, row.low, row.close, row.volume, row.quote_volume)
+            time * SECOND_US: CandleValues(row.open, row.high, row.low, row.close, row.volume, row.quote_volume)
             for time, row in pages.proven_rows(page, final).items()
         }
         compare(market, moment(final.start), moment(final.stop), theirs)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import deque
 
-from datastore.timeframes.intervals import SECOND
+from datastore.timeframes.intervals import SECOND_US
 
-WINDOW_US = 600 * SECOND
+WINDOW_US = 600 * SECOND_US
 # A stamp this far ahead of the estimate is believed only when two later ones agree with it.
-SUSPICIOUS_LEAD_US = 120 * SECOND
+SUSPICIOUS_LEAD_US = 120 * SECOND_US
 MIN_AGREEING_STAMPS = 3
 
 

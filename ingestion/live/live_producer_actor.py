@@ -21,7 +21,7 @@ from datastore import dead_letters
 from datastore.coverage import feed_progress
 from datastore.coverage.feed_progress import Acknowledged
 from datastore.dead_letters import DeadLetterRecord
-from datastore.timeframes.intervals import SECOND, moment
+from datastore.timeframes.intervals import SECOND_US, moment
 from ingestion.live.market_connection import REFUSED_REASON, MarketConnection
 from ingestion.live.metrics import count_trades
 from ingestion.live.publish_buffer import PublishBuffer
@@ -139,8 +139,8 @@ class LiveProducer:
         self._connection = MarketConnection(
             self._subscriptions.channels,
             self._time,
-            grace=round(settings.GRACE * SECOND),
-            retention=settings.TICK_RETENTION_DAYS * 86_400 * SECOND,
+            grace=round(settings.GRACE * SECOND_US),
+            retention=settings.TICK_RETENTION_DAYS * 86_400 * SECOND_US,
         )
         self._connection.start()
         return True

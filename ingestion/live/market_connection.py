@@ -13,7 +13,7 @@ from collections.abc import Mapping, Set
 import structlog
 from django.conf import settings
 
-from datastore.timeframes.intervals import SECOND
+from datastore.timeframes.intervals import SECOND_US
 from ingestion.live.clock_estimate import SUSPICIOUS_LEAD_US, ClockEstimate
 from ingestion.live.market_feed import MarketFeed, Rejected
 from ingestion.live.socket_reader import Arrival, Connected, Frame, SocketLost, SocketReader
@@ -25,8 +25,8 @@ from streaming.topics import TICK_DATA
 
 log = structlog.get_logger(__name__)
 
-MINUTE = 60 * SECOND
-MAX_LEAD_US = 60 * SECOND  # how far a trade's time may lie ahead of our estimate of the provider's clock
+MINUTE = 60 * SECOND_US
+MAX_LEAD_US = 60 * SECOND_US  # how far a trade's time may lie ahead of our estimate of the provider's clock
 STALLED_AFTER_S = 70.0  # local seconds without any frame: two heartbeats of 30 s were missed
 REFUSED_REASON = "the provider refuses the subscription"
 TOO_OLD_REASON = "older than the trades we keep"
@@ -147,7 +147,7 @@ class MarketConnection:
         elif isinstance(event, provider.Subscribed):
             market = self._markets.get(event.sub.lower())
             if market is not None and not market.subscribed:
-                self.records.append(market.open(self._clock.now(database_at) + SECOND))
+                self.records.append(market.open(self._clock.now(database_at) + SECOND_US))
         elif isinstance(event, provider.Unsubscribed):
             key = event.sub.lower() if event.sub else None
             if key in self._leaving:
@@ -177,7 +177,7 @@ class MarketConnection:
             if seen.sub.lower() not in self._leaving:
                 self.rejected.append(Rejected(None, f"unknown market {seen.sub}", raw))
         elif seen.ts > now + MAX_LEAD_US:
-            self._reject(market, f"{(seen.ts - now) / SECOND:.0f} s ahead of the provider's clock", raw, now)
+            self._reject(market, f"{(seen.ts - now) / SECOND_US:.0f} s ahead of the provider's clock", raw, now)
         elif seen.ts >= now - self._retention:
             # A stamp that is not believed yet may be right: too early a receipt could prove a false bridge.
             self.records.append(market.trade(seen, self.newest_stamp, received_at=max(now, seen.stamp or 0)))
@@ -234,7 +234,7 @@ class MarketConnection:
         market = self._markets.get(sub.lower())
         if market is None or not market.subscribed:
             return None
-        return max(self._clock.now(database_now) + SECOND, market.youngest + 1, market.start or 0)
+        return max(self._clock.now(database_now) + SECOND_US, market.youngest + 1, market.start or 0)
 
     def end_spans(self, reason: str) -> None:
         """End every span: nothing more arrives."""

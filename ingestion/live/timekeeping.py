@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from datastore.models import ProviderClock
 from datastore.reference import provider_clock as stored_clock
-from datastore.timeframes.intervals import SECOND, micros_of, moment
+from datastore.timeframes.intervals import SECOND_US, micros_of, moment
 from ingestion.live.clock_estimate import ClockEstimate
 
 
@@ -26,14 +26,14 @@ class Timekeeper:
 
     def database_time(self, local: float | None = None) -> int:
         """Return the database's time at a local moment, by default now."""
-        return round((self.monotonic() if local is None else local) * SECOND) + self._database_lead
+        return round((self.monotonic() if local is None else local) * SECOND_US) + self._database_lead
 
     def measure(self) -> None:
         """Compare the database's clock with ours."""
         before = self.monotonic()
         database = micros_of(stored_clock.database_now())
         middle = (before + self.monotonic()) / 2
-        self._database_lead = database - round(middle * SECOND)
+        self._database_lead = database - round(middle * SECOND_US)
 
     def restore(self) -> None:
         """Continue from the stored clock at the first start, so that time does not go back."""
@@ -50,5 +50,5 @@ class Timekeeper:
 
     def save_if_moved(self) -> None:
         """Store the provider's clock if it has moved by more than a second since it was last stored."""
-        if abs(self.provider.offset - self._saved_offset) > SECOND:
+        if abs(self.provider.offset - self._saved_offset) > SECOND_US:
             self.save()

@@ -76,7 +76,7 @@ class TopicProducer:
             raise
         return True
 
-    def meanwhile(self) -> None:
+    def turn_in_error(self) -> None:
         """End in Error too, once nothing waits for the topic."""
         if not _waiting(self._id).exists():
             self._session.stop.set()

@@ -30,7 +30,7 @@ def crew(hands: Hands) -> ActorGroup:
     """Five actors in Consuming."""
     rows = [DynamicTopicConsumer(name=f"dyn-{number}", epoch=1, owner=ME) for number in range(5)]
     found = ActorGroup(DynamicTopicConsumer, ME, Event(), hands.clock)
-    found.join(DynamicTopicConsumer.objects.bulk_create(rows))
+    found.add(DynamicTopicConsumer.objects.bulk_create(rows))
     for member in found:
         member.actor.subscribe_to_topic()
         member.actor.subscribe_success()
@@ -76,7 +76,7 @@ def test_one_that_was_taken_over_is_dropped_and_the_others_are_saved(crew: Actor
     taken_over("dyn-3")
     assert crew.beat() == {"dyn-3"}
     taken_over("dyn-4")
-    crew.compare(dict(rows().values_list("name", "epoch")))
+    crew.drop_fenced(dict(rows().values_list("name", "epoch")))
     assert [member.name for member in crew] == ["dyn-0", "dyn-1"]
 
 

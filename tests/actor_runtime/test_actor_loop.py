@@ -19,7 +19,7 @@ from tests.support.actor_runtime.work import (
     nothing,
     one_batch,
     owned,
-    shift_of,
+    loop_of,
     to_writing,
 )
 
@@ -36,14 +36,14 @@ def row() -> FixedTopicConsumer:
 
 
 def test_turns_follow_each_other_while_there_is_more_and_pause_when_there_is_not(hands: Hands) -> None:
-    shift = shift_of(Scripted(one_batch, one_batch), hands)
+    shift = loop_of(Scripted(one_batch, one_batch), hands)
     assert [shift.step(), shift.step()] == [0.0, 0.0]
     assert shift.step() > 0
 
 
 def test_the_heart_beats_every_three_seconds_and_the_work_beats_with_it(hands: Hands) -> None:
     work = Scripted()
-    shift = shift_of(work, hands)
+    shift = loop_of(work, hands)
     shift.step()
     first = row().heartbeat_at
     for seconds in (1.0, 2.9, 3.1, 4.0, 6.3):
@@ -62,7 +62,7 @@ def test_the_heart_beats_every_three_seconds_and_the_work_beats_with_it(hands: H
     ],
 )
 def test_what_a_turn_raises_takes_the_failure_arrow_of_the_state_at_hand(hands: Hands, begin, event) -> None:  # type: ignore[no-untyped-def]
-    shift = shift_of(Scripted(failing(LastingFault("no such column"), begin)), hands)
+    shift = loop_of(Scripted(failing(LastingFault("no such column"), begin)), hands)
     shift.step()
     assert (row().state, row().last_error, row().reset_at) == ("error", "LastingFault: no such column", None)
     assert logged("event", "reason")[-1] == (event, "LastingFault: no such column")
@@ -70,7 +70,7 @@ def test_what_a_turn_raises_takes_the_failure_arrow_of_the_state_at_hand(hands: 
 
 def test_passing_faults_are_reset_after_one_two_four_seconds_up_to_five_minutes(hands: Hands) -> None:
     work = Scripted(*[failing(StreamUnavailable())] * 11)
-    shift = shift_of(work, hands)
+    shift = loop_of(work, hands)
     delays = []
     for _ in range(11):
         shift.step()
@@ -86,7 +86,7 @@ def test_passing_faults_are_reset_after_one_two_four_seconds_up_to_five_minutes(
 
 
 def test_a_good_batch_ends_the_row_of_errors(hands: Hands) -> None:
-    shift = shift_of(Scripted(failing(StreamUnavailable()), failing(StreamUnavailable()), one_batch), hands)
+    shift = loop_of(Scripted(failing(StreamUnavailable()), failing(StreamUnavailable()), one_batch), hands)
     shift.step()
     for _ in range(3):
         hands.seconds += 3
@@ -96,7 +96,7 @@ def test_a_good_batch_ends_the_row_of_errors(hands: Hands) -> None:
 
 
 def test_a_cache_fault_is_always_reset_after_one_second(hands: Hands) -> None:
-    shift = shift_of(Scripted(*[failing(CacheFault())] * 3), hands)
+    shift = loop_of(Scripted(*[failing(CacheFault())] * 3), hands)
     for _ in range(3):
         shift.step()
         assert row().reset_at - hands.clock.now() == timedelta(seconds=1)
@@ -106,7 +106,7 @@ def test_a_cache_fault_is_always_reset_after_one_second(hands: Hands) -> None:
 
 
 def test_a_fault_of_the_request_is_reset_at_once_and_says_so(hands: Hands) -> None:
-    shift = shift_of(Scripted(failing(RequestFault("older than the provider keeps"))), hands)
+    shift = loop_of(Scripted(failing(RequestFault("older than the provider keeps"))), hands)
     shift.step()
     shift.step()
     assert row().state == "idle"
@@ -120,7 +120,7 @@ def test_an_error_that_the_turn_itself_fires_does_not_name_the_resetter_of_the_o
         session.actor.reset_at = hands.clock.now()
         session.save()
 
-    shift = shift_of(Scripted(failing(RequestFault()), fails), hands)
+    shift = loop_of(Scripted(failing(RequestFault()), fails), hands)
     for _ in range(4):
         shift.step()
     assert [by for event, by in logged("event", "by") if event == "RESET"] == ["request fault", "automatic"]
@@ -128,7 +128,7 @@ def test_an_error_that_the_turn_itself_fires_does_not_name_the_resetter_of_the_o
 
 def test_a_lost_group_is_an_error_that_resets_itself_and_opens_anew(hands: Hands) -> None:
     work = Scripted(failing(GroupLost()), one_batch)
-    shift = shift_of(work, hands)
+    shift = loop_of(work, hands)
     shift.step()
     assert row().state == "error"
     hands.seconds += 1.1
@@ -139,7 +139,7 @@ def test_a_lost_group_is_an_error_that_resets_itself_and_opens_anew(hands: Hands
 
 def test_trouble_in_idle_is_waiting_not_an_error(hands: Hands) -> None:
     work = Scripted(failing(StreamUnavailable("connection refused"), nothing), one_batch)
-    shift = shift_of(work, hands)
+    shift = loop_of(work, hands)
     shift.step()
     assert (row().state, row().waiting_for) == ("idle", "StreamUnavailable: connection refused")
     hands.seconds += 0.9
@@ -152,7 +152,7 @@ def test_trouble_in_idle_is_waiting_not_an_error(hands: Hands) -> None:
 
 def test_waiting_grows_longer_but_the_heart_beats_on(hands: Hands) -> None:
     work = Scripted(*[failing(StreamUnavailable(), nothing)] * 20)
-    shift = shift_of(work, hands)
+    shift = loop_of(work, hands)
     shift.step()
     tried = []
     while hands.seconds < 100:
@@ -165,7 +165,7 @@ def test_waiting_grows_longer_but_the_heart_beats_on(hands: Hands) -> None:
 
 def test_a_lasting_fault_waits_for_a_person_and_the_owner_opens_again_after_the_reset(hands: Hands) -> None:
     work = Scripted(failing(LastingFault("key refused")), one_batch)
-    shift = shift_of(work, hands)
+    shift = loop_of(work, hands)
     shift.step()
     hands.seconds += 10_000
     assert shift.step() == 1.0
@@ -185,7 +185,7 @@ def test_a_reset_during_work_is_refused_and_disturbs_nothing(hands: Hands) -> No
         session.actor.update_cache_success()
         session.save()
 
-    shift_of(Scripted(reset_meanwhile), hands).step()
+    loop_of(Scripted(reset_meanwhile), hands).step()
     assert row().state == "idle"
     assert not TransitionLog.objects.filter(event="RESET").exists()
 
@@ -201,7 +201,7 @@ def test_a_fenced_owner_stops_at_once_and_touches_nothing(hands: Hands) -> None:
         finally:
             assert FixedTopicConsumer.objects.values().get() == before
 
-    shift = shift_of(Scripted(overtaken), hands)
+    shift = loop_of(Scripted(overtaken), hands)
     with pytest.raises(Fenced):
         shift.step()
     assert row().state == "writing_to_db"
@@ -217,7 +217,7 @@ def test_a_fenced_data_transaction_leaves_no_data(hands: Hands) -> None:
             session.actor.write_success()
             session.save()
 
-    shift = shift_of(Scripted(overtaken), hands)
+    shift = loop_of(Scripted(overtaken), hands)
     with pytest.raises(Fenced):
         shift.step()
     assert TransitionLog.objects.filter(event="PROCESS_SUCCESS").exists()
@@ -231,7 +231,7 @@ def test_a_failed_data_transaction_takes_back_what_was_fired_in_it(hands: Hands)
             session.save()
             raise OperationalError("server closed the connection unexpectedly")
 
-    shift = shift_of(Scripted(broken_commit, one_batch), hands)
+    shift = loop_of(Scripted(broken_commit, one_batch), hands)
     shift.step()
     events = [event for (event,) in logged("event")]
     assert events == ["MESSAGE_RECEIVED", "PROCESS_SUCCESS", "WRITE_FAILURE"]
@@ -246,7 +246,7 @@ def test_a_committed_data_transaction_is_logged_once(hands: Hands) -> None:
         session.actor.update_cache_success()
         session.save()
 
-    shift = shift_of(Scripted(batch, batch), hands)
+    shift = loop_of(Scripted(batch, batch), hands)
     shift.step()
     shift.step()
     written = TransitionLog.objects.filter(event="WRITE_SUCCESS").values_list("count", flat=True)
@@ -264,7 +264,7 @@ def test_an_open_that_fails_is_tried_again_later(hands: Hands) -> None:
         inner(session)
 
     work.open = opening  # type: ignore[method-assign]
-    shift = shift_of(work, hands)
+    shift = loop_of(work, hands)
     shift.step()
     assert row().waiting_for
     hands.seconds += 1.01
@@ -274,7 +274,7 @@ def test_an_open_that_fails_is_tried_again_later(hands: Hands) -> None:
 
 def test_the_end_closes_the_work_and_frees_the_row(hands: Hands) -> None:
     work = Scripted(lambda session: session.actor.message_received())
-    shift = shift_of(work, hands)
+    shift = loop_of(work, hands)
     shift.step()
     shift.end()
     assert (row().owner, row().state, work.closed) == ("", "processing_message", 1)

@@ -186,7 +186,7 @@ def test_a_fenced_runner_closes_its_work_and_stands_by() -> None:
     runner.step()
     FixedTopicConsumer.objects.update(epoch=F("epoch") + 1, owner=ME)
     runner.step()
-    assert (work.closed, runner.shift) == (1, None)
+    assert (work.closed, runner.loop) == (1, None)
     assert runner.step() == 1.0
     assert FixedTopicConsumer.objects.get().owner == ME
 

@@ -19,7 +19,7 @@ from actor_runtime.errors import Fenced
 from actor_runtime.models import TransitionLog
 from config.supervision import embedded_servers
 from consumers.models import FixedTopicConsumer
-from tests.support.actor_runtime.work import Hands, Scripted, logged, nothing, one_batch, owned, shift_of, to_writing
+from tests.support.actor_runtime.work import Hands, Scripted, logged, nothing, one_batch, owned, loop_of, to_writing
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -93,7 +93,7 @@ def test_a_failure_during_an_outage_is_kept_and_fired_on_return_with_its_own_tim
     hands = Hands()
     hands.seconds = 1000
     work = Scripted(cut_off, one_batch)
-    shift = shift_of(work, hands)
+    shift = loop_of(work, hands)
     shift.step()
     failed_at = hands.clock.now()
     steps_until(shift, hands, 60)
@@ -118,7 +118,7 @@ def test_a_server_that_dies_inside_the_data_transaction_is_a_write_failure(serve
 
     hands = Hands()
     work = Scripted(cut_off, one_batch)
-    shift = shift_of(work, hands)
+    shift = loop_of(work, hands)
     shift.step()
     server.start()
     steps_until(shift, hands, 6)
@@ -131,7 +131,7 @@ def test_a_server_that_dies_inside_the_data_transaction_is_a_write_failure(serve
 def test_an_outage_while_idle_is_waited_out_and_the_owner_goes_on(server: Server) -> None:
     hands = Hands()
     work = Scripted(one_batch, nothing, one_batch)
-    shift = shift_of(work, hands)
+    shift = loop_of(work, hands)
     shift.step()
     server.stop()
     hands.seconds += 3.1
@@ -149,7 +149,7 @@ def test_an_outage_while_idle_is_waited_out_and_the_owner_goes_on(server: Server
 
 def test_an_owner_replaced_during_its_outage_never_writes_again(server: Server) -> None:
     hands = Hands()
-    shift = shift_of(Scripted(to_writing, nothing), hands, owned())
+    shift = loop_of(Scripted(to_writing, nothing), hands, owned())
     shift.step()
     server.stop()
     hands.seconds += 3.1

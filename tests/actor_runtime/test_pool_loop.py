@@ -31,7 +31,7 @@ class Together:
         self.script = list(script)
         self.closed = self.beats = 0
 
-    def wanted(self) -> Collection[str]:
+    def actor_names(self) -> Collection[str]:
         return self.names
 
     def turn(self, crew: ActorGroup) -> bool:
@@ -79,10 +79,10 @@ def test_rows_are_made_where_they_are_missing_and_retired_where_nothing_is_left_
     work.names = {"dyn-2", "dyn-3"}
     hands.seconds += 0.4
     ours.step()
-    assert len(ours.crew) == 2 and "dyn-1" in ours.crew, "it looks every half second"
+    assert len(ours.actors) == 2 and "dyn-1" in ours.actors, "it looks every half second"
     hands.seconds += 0.2
     ours.step()
-    assert {member.name for member in ours.crew} == {"dyn-2", "dyn-3"}
+    assert {member.name for member in ours.actors} == {"dyn-2", "dyn-3"}
     assert rows().get(name="dyn-1").retired_at is not None
 
 
@@ -122,7 +122,7 @@ def test_what_a_turn_raises_makes_those_wait_whose_chart_has_no_arrow_and_is_tri
 
 def test_what_a_turn_raises_takes_those_to_error_that_were_in_the_middle() -> None:
     def midway(crew: ActorGroup) -> None:
-        member = crew.named(["dyn-1"])[0]
+        member = crew.members_of(["dyn-1"])[0]
         member.actor.message_received()
         raise ZeroDivisionError
 

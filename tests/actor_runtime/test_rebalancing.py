@@ -9,7 +9,7 @@ from hypothesis import strategies as some
 from actor_runtime.errors import Fenced
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import TransitionLog
-from actor_runtime.ownership.rebalancing import AT_ONCE, LEFT_OVER, Seen, choose, claim_all, make_rows, rows_at_work
+from actor_runtime.ownership.rebalancing import MAX_CLAIMS, LEFT_OVER_BY_US, ActorSnapshot, choose_rows, claim_all, make_rows, active_rows
 from consumers.models import DynamicTopicConsumer
 from tests.actor_runtime.test_claims import GONE
 from tests.support.actor_runtime.work import logged
@@ -18,22 +18,22 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ME, OTHER, THIRD = "here:1:1", "there:2:2", "yonder:3:3"
 
 
-def seen(number: int, owner: str = "", state: str = "consuming", silence: float = 1.0) -> Seen:
-    return Seen(f"dyn-{number}", 1, owner, state, NOW, timedelta(seconds=silence))
+def seen(number: int, owner: str = "", state: str = "consuming", silence: float = 1.0) -> ActorSnapshot:
+    return ActorSnapshot(f"dyn-{number}", 1, owner, state, NOW, timedelta(seconds=silence))
 
 
-def rows_of(*owners: str) -> list[Seen]:
+def rows_of(*owners: str) -> list[ActorSnapshot]:
     return [seen(number, owner) for number, owner in enumerate(owners)]
 
 
-def chosen(rows: list[Seen], mine: set[str] | None = None) -> list[str]:
+def chosen(rows: list[ActorSnapshot], mine: set[str] | None = None) -> list[str]:
     held = {row.name for row in rows if row.owner == ME} if mine is None else mine
-    return sorted(choice.row.owner for choice in choose(DynamicTopicConsumer, rows, ME, held))
+    return sorted(choice.row.owner for choice in choose_rows(DynamicTopicConsumer, rows, ME, held))
 
 
 def test_who_is_alone_takes_all_that_is_free_some_at_a_look() -> None:
     assert len(chosen(rows_of(*[""] * 7))) == 7
-    assert len(chosen(rows_of(*[""] * 60))) == AT_ONCE
+    assert len(chosen(rows_of(*[""] * 60))) == MAX_CLAIMS
     assert len(chosen(rows_of(*[""] * 400))) == 100, "hundreds must be taken over in time too"
 
 
@@ -50,13 +50,13 @@ def test_stale_rows_and_those_of_the_dead_are_free_and_their_owners_count_no_mor
 
 
 def test_a_row_that_this_process_owns_and_does_not_know_of_is_taken_again() -> None:
-    (choice,) = choose(DynamicTopicConsumer, rows_of(ME), ME, set())
-    assert choice.reason == LEFT_OVER
+    (choice,) = choose_rows(DynamicTopicConsumer, rows_of(ME), ME, set())
+    assert choice.reason == LEFT_OVER_BY_US
 
 
 def test_who_has_less_than_his_share_takes_rows_at_rest_from_who_has_more() -> None:
     rows = [*rows_of(*[OTHER] * 8), seen(8, OTHER, "writing_to_db"), seen(9, OTHER, "error")]
-    for choice in (taken := choose(DynamicTopicConsumer, rows, ME, set())):
+    for choice in (taken := choose_rows(DynamicTopicConsumer, rows, ME, set())):
         assert choice.alive and choice.row.state == "consuming"
         assert choice.reason == f"{OTHER} had 10 of 10, the share is 5"
     assert len(taken) == 5
@@ -74,7 +74,7 @@ def test_taking_in_turn_ends_with_everything_owned_and_nobody_far_from_his_share
     for _ in range(30):
         for me in (ME, OTHER, THIRD):
             held = {row.name for row in rows if row.owner == me}
-            taken = {choice.row.name for choice in choose(DynamicTopicConsumer, rows, me, held)}
+            taken = {choice.row.name for choice in choose_rows(DynamicTopicConsumer, rows, me, held)}
             rows = [row._replace(owner=me) if row.name in taken else row for row in rows]
     assert all(row.owner for row in rows)
     loads = [sum(row.owner == me for row in rows) for me in (ME, OTHER, THIRD)]
@@ -85,13 +85,13 @@ def test_taking_in_turn_ends_with_everything_owned_and_nobody_far_from_his_share
 def test_an_owner_at_work_keeps_the_row_that_another_chose() -> None:
     make_rows(DynamicTopicConsumer, ["dyn-1", "dyn-2"])
     make_rows(DynamicTopicConsumer, ["dyn-1"])
-    free = choose(DynamicTopicConsumer, rows_at_work(DynamicTopicConsumer), OTHER, set())
+    free = choose_rows(DynamicTopicConsumer, active_rows(DynamicTopicConsumer), OTHER, set())
     sessions = [ActorSession(actor, None) for actor in claim_all(DynamicTopicConsumer, free, OTHER)]  # type: ignore[arg-type]
     for session in sessions:
         session.actor.subscribe_to_topic()
         session.actor.subscribe_success()
         session.save()
-    choices = choose(DynamicTopicConsumer, rows_at_work(DynamicTopicConsumer), ME, set())
+    choices = choose_rows(DynamicTopicConsumer, active_rows(DynamicTopicConsumer), ME, set())
     (choice,) = choices
     at_work = next(session for session in sessions if session.name == choice.row.name)
     at_work.actor.message_received()

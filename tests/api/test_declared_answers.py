@@ -131,7 +131,7 @@ def fetched_answers(asker: Asker) -> None:
 def stream_answers(asker: Asker) -> None:
     asked = {"market": SYMBOL, "timeframe": "1m"}
     made = json.loads(asker.post("streams", asked, 202).content)
-    topic = topics.make(made["id"])
+    topic = topics.create_for(made["id"])
     assert topic is not None
     topics.notify(topic)
     topics.go_live(topic)

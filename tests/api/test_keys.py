@@ -155,7 +155,7 @@ def test_its_use_is_noted_at_most_once_a_minute(monkeypatch: pytest.MonkeyPatch)
     clock, text = Clock(monkeypatch), saved_key("grafana", ApiKey.Scope.READ)
 
     def noted() -> Any:
-        clock.now += api_keys.REMEMBERED
+        clock.now += api_keys.KEY_CACHE_TTL_S
         assert asked(text)
         return ApiKey.objects.get().last_used_at
 

@@ -26,7 +26,7 @@ LIST = reverse("admin:datastore_stream_changelist")
 def stream(market: Market) -> Stream:
     """A stream whose topic's actors were told, and one that has not told yet."""
     made, _ = lifecycle.create(market, "5m", by="key grafana")
-    topic = topics.make(made.pk)
+    topic = topics.create_for(made.pk)
     assert topic is not None
     DynamicTopic.objects.update(created_at=Now(), creator="producer-topic-1")
     topics.notify(topic)
@@ -77,7 +77,7 @@ def test_lists_cost_no_more_queries_with_many_rows(
     django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:
     for made in ensure_markets([f"kraken:A{number}-EUR" for number in range(20)]):
-        topics.make(lifecycle.create(made, "1m", by="key a")[0].pk)
+        topics.create_for(lifecycle.create(made, "1m", by="key a")[0].pk)
     for model in (Stream, DynamicTopic):
         with django_assert_max_num_queries(12):
             assert page(root, model).count("-EUR") >= 20
@@ -92,7 +92,7 @@ def test_the_coordinator_s_page_shows_what_is_in_hand_what_waits_and_what_retire
     eth, kraken = ensure_markets(["coinbase:ETH-USD", "kraken:BTC-USD"])
     waits, _ = lifecycle.create(eth, "1h", by="key a")
     failed, _ = lifecycle.create(kraken, "1m", by="key a")
-    given_up = topics.make(failed.pk)
+    given_up = topics.create_for(failed.pk)
     assert given_up is not None
     topics.fail(given_up.pk, "nobody came")
     html = page(root, Coordinator, "change", coordinator.pk)

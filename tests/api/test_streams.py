@@ -23,7 +23,7 @@ from datastore.coverage.feed_progress import note_acknowledged, note_read
 from datastore.models import DynamicTopic, FetchRequest, FetchSpending, Market, Stream
 from datastore.reference import provider_clock
 from datastore.reference.markets import ensure_markets
-from datastore.reference.pairs import Listed, take
+from datastore.reference.pairs import Listed, save_pair_list
 from datastore.streams import lifecycle, topics
 from tests.support.api import rows
 from tests.support.api.rows import BEGAN, MINUTE, SYMBOL, Feed, at, store
@@ -42,7 +42,7 @@ def coordinator(db: None) -> Iterator[None]:
 @pytest.fixture
 def listed(market: Market) -> Market:
     """A provider whose list has more pairs than there are markets."""
-    take([Listed("Kraken", "SOL", "EUR"), Listed("Coinbase", "SOL", "USD"), Listed("Coinbase", "BTC", "USD")])
+    save_pair_list([Listed("Kraken", "SOL", "EUR"), Listed("Coinbase", "SOL", "USD"), Listed("Coinbase", "BTC", "USD")])
     return market
 
 
@@ -74,7 +74,7 @@ def asked(timeframe: str = "1m", symbol: str = SOL) -> dict[str, str]:
 
 def brought_live(number: int) -> DynamicTopic:
     """Play the Coordinator and the actors that it tells."""
-    topic = topics.make(number)
+    topic = topics.create_for(number)
     assert topic is not None
     DynamicTopic.objects.update(created_at=Now(), creator="producer-topic-2")
     topics.notify(topic)
@@ -172,7 +172,7 @@ def test_two_at_once_get_one_stream(listed: Market, write_key: str) -> None:
 )
 def test_a_bad_body_names_what_is_bad_and_makes_nothing(writer: Writer, listed: Market, body: Any, field: str) -> None:
     Market.objects.update(followed=False)
-    take([Listed("Coinbase", "BTC", "USD"), Listed("Kraken", "BTC", "USD"), Listed("Kraken", "SOL", "EUR")])
+    save_pair_list([Listed("Coinbase", "BTC", "USD"), Listed("Kraken", "BTC", "USD"), Listed("Kraken", "SOL", "EUR")])
     assert field in writer.post(body, 400)["errors"]
     assert not Stream.objects.exists()
 
@@ -254,7 +254,7 @@ def test_a_stream_that_is_not_there_is_404(writer: Writer, market: Market, metho
 def test_a_failed_stream_says_why_and_by_what_it_ended(writer: Writer, listed: Market) -> None:
     number = writer.post(asked())["id"]
     for _ in range(3):
-        topic = topics.make(number)
+        topic = topics.create_for(number)
         assert topic is not None
         topics.fail(topic.pk, "no Producer took it up")
     shown = writer.ask("GET", f"/{number}")
@@ -288,7 +288,7 @@ def test_many_streams_cost_no_more_queries_than_one(
     client: Client, market: Market, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for made in ensure_markets([f"kraken:A{number}-EUR" for number in range(20)]):
-        topics.make(lifecycle.create(made, "1m", by="key a")[0].pk)
+        topics.create_for(lifecycle.create(made, "1m", by="key a")[0].pk)
     with django_assert_num_queries(4):  # streams, their progress, provider, its time
         assert len(rows.body_of(client, ADDRESS)["streams"]) == 20
 

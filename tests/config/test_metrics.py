@@ -193,7 +193,7 @@ def test_streams_and_topics_are_told_by_state(client: Client, market: Market) ->
     for timeframe in ("1m", "5m", "1h"):
         made, _ = lifecycle.create(market, timeframe, by="key a")
     lifecycle.end(made.pk, by="key a")
-    topics.make(made.pk - 1)
+    topics.create_for(made.pk - 1)
     found = scraped(client)
     assert [value(found, "streams", state=state) for state in ("requested", "live", "ended", "failed")] == [2, 0, 1, 0]
     assert value(found, "dynamic_topics", state="creating") == 1

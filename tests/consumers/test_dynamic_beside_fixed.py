@@ -19,7 +19,7 @@ from datastore.series.reader import read_series
 from streaming.broker import Message
 from streaming.records import FeedOpened, LiveRecord, Trade, Watermark, encode
 from tests.datastore.conftest import ProviderTime
-from tests.support.consumers.dynamic import broker, host, make_topics, name_of, publish, step_until, symbol, unread
+from tests.support.consumers.dynamic import broker, pool_of, make_topics, name_of, publish, step_until, symbol, unread
 from tests.support.datastore.records import MINUTE, NOON, SECOND, moment, opened, trade, watermark
 from tests.support.polling import until
 
@@ -78,7 +78,7 @@ def test_both_consumers_in_any_order_store_what_one_would_have(seed: int) -> Non
     # The route is some minutes younger than the fixed feed, and proves only what itself has carried.
     since = NOON + rng.randint(1, 4) * MINUTE
     left = {FIXED: brought(f"{FIXED}/two", symbol(0)), name_of(0): brought(f"{name_of(0)}/one", symbol(0), since)}
-    dynamic, fixed = host(), Runner(FixedTopicWork(FIXED), Event())
+    dynamic, fixed = pool_of(), Runner(FixedTopicWork(FIXED), Event())
     while any(left.values()):
         name = rng.choice([name for name, records in left.items() if records])
         size = rng.randint(1, 12)
@@ -109,7 +109,7 @@ def test_two_routes_that_overlap_prove_together_what_neither_does_alone() -> Non
     cut = NOON + 5 * MINUTE
     to_fixed([record for record in whole if _time(record) <= cut])  # its Producer dies
     publish(0, brought(f"{name_of(0)}/one", symbol(0), NOON + 4 * MINUTE))
-    dynamic, fixed = host(), Runner(FixedTopicWork(FIXED), Event())
+    dynamic, fixed = pool_of(), Runner(FixedTopicWork(FIXED), Event())
     step_until(lambda: not unread(0), dynamic)
     market = DynamicTopic.objects.get().market
     until("both are read", lambda: fixed.step() is not None and Tick.objects.filter(market=market).count() == 60, 60)

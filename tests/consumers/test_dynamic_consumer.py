@@ -11,17 +11,17 @@ from redis import Redis
 
 from actor_runtime.models import TransitionLog
 from actor_runtime.ownership.process_identity import this_process
-from actor_runtime.ownership.rebalancing import rows_at_work
+from actor_runtime.ownership.rebalancing import active_rows
 from consumers import topic_acks
 from consumers.models import DynamicTopicConsumer
 from datastore.ingest import market_cache
-from datastore.ingest.market_cache import key_of
+from datastore.ingest.market_cache import market_key
 from datastore.models import Coverage, DeadLetter, DynamicTopic, Tick
 from streaming.broker import Message
 from tests.support.consumers.dynamic import (
     all_consuming,
     broker,
-    host,
+    pool_of,
     make_topics,
     name_of,
     publish,
@@ -53,7 +53,7 @@ def events(number: int) -> list[str]:
 
 def test_a_topic_that_the_actors_are_told_of_is_subscribed_to_and_acknowledged() -> None:
     make_topics(1)
-    ours = host()
+    ours = pool_of()
     step_until(lambda: topic(0).subscribed_at, ours)
     ours.end()
     assert topic(0).consumer == this_process()
@@ -65,19 +65,19 @@ def test_a_topic_that_the_actors_are_told_of_is_subscribed_to_and_acknowledged()
 def test_what_a_topic_brings_becomes_ticks_and_coverage_and_is_committed() -> None:
     make_topics(1)
     publish(0, records(0))
-    ours = host()
+    ours = pool_of()
     step_until(lambda: Tick.objects.count() == 10 and not unread(0) and states() == {"consuming"}, ours)
     ours.end()
     (span,) = Coverage.objects.all()
     assert (span.stop - span.start).total_seconds() == 95
     assert events(0)[2:] == ["MESSAGE_RECEIVED", "PROCESS_SUCCESS", "WRITE_SUCCESS", "UPDATE_CACHE_SUCCESS"]
-    stored = get_redis_connection("default").hgetall(key_of(symbol(0)))
+    stored = get_redis_connection("default").hgetall(market_key(symbol(0)))
     assert b'"60"' in stored[b"candles"]
 
 
 def test_many_topics_share_one_save_of_each_kind(django_assert_max_num_queries) -> None:  # type: ignore[no-untyped-def]
     make_topics(30)
-    ours = host()
+    ours = pool_of()
     step_until(all_consuming(30), ours)
     for number in range(30):
         publish(number, records(number, 3))
@@ -89,7 +89,7 @@ def test_many_topics_share_one_save_of_each_kind(django_assert_max_num_queries) 
 
 def test_a_backlog_of_one_topic_among_many_is_not_read_in_sips() -> None:
     make_topics(30)
-    ours = host()
+    ours = pool_of()
     step_until(all_consuming(30), ours)
     publish(0, records(0, 2_000))
     step_until(lambda: not unread(0), ours)
@@ -101,13 +101,13 @@ def test_a_backlog_of_one_topic_among_many_is_not_read_in_sips() -> None:
 
 def test_looking_for_work_reads_no_table_through() -> None:
     make_topics(3)
-    host().step()
+    pool_of().step()
     with connection.cursor() as cursor:
         cursor.execute("set enable_seqscan = off")
         cursor.execute("set enable_bitmapscan = off")
     with CaptureQueriesContext(connection) as asked:
         topic_acks.open_topics()
-        rows_at_work(DynamicTopicConsumer)
+        active_rows(DynamicTopicConsumer)
     with connection.cursor() as cursor:
         plans = [str(cursor.execute(f"explain {one['sql']}").fetchall()) for one in asked]  # type: ignore[union-attr]
         cursor.execute("reset all")
@@ -120,7 +120,7 @@ def test_a_topic_that_is_missing_is_an_error_with_its_reason_and_the_others_go_o
     make_topics(2)
     make_topics(1, there=False, first=2)
     publish(0, records(0))
-    ours = host()
+    ours = pool_of()
     step_until(lambda: Tick.objects.count() == 10 and topic(2).subscribe_error, ours)
     assert topic(2).subscribe_error == f"TopicMissing: there is no topic {name_of(2)}"
     failed = rows().get(name=name_of(2))
@@ -136,7 +136,7 @@ def test_a_topic_that_is_missing_is_an_error_with_its_reason_and_the_others_go_o
 
 def test_a_topic_that_goes_while_it_is_read_is_waited_for_and_told_and_the_others_go_on() -> None:
     make_topics(2)
-    ours = host()
+    ours = pool_of()
     step_until(all_consuming(2), ours)
     broker().admin().delete_topic(name_of(1))
     publish(0, records(0))
@@ -157,7 +157,7 @@ def test_a_bad_record_is_buried_and_its_topic_and_the_others_go_on() -> None:
     broker().publisher().publish(name_of(0), [Message(symbol(0), b'{"type":"trade"}')])
     publish(0, records(0))
     publish(1, records(1))
-    ours = host()
+    ours = pool_of()
     step_until(lambda: Tick.objects.count() == 20, ours)
     ours.end()
     letter = DeadLetter.objects.get()
@@ -176,7 +176,7 @@ def test_a_topic_that_can_not_be_written_fails_alone(monkeypatch: pytest.MonkeyP
         return write(ready)
 
     make_topics(3)
-    ours = host()
+    ours = pool_of()
     step_until(all_consuming(3), ours)
     monkeypatch.setattr(batch_store, "store_live", refuse_the_second)
     for number in range(3):
@@ -197,7 +197,7 @@ def test_a_topic_that_can_not_be_written_fails_alone(monkeypatch: pytest.MonkeyP
 
 def test_a_cache_that_is_away_holds_no_trade_back(monkeypatch: pytest.MonkeyPatch) -> None:
     make_topics(2)
-    ours = host()
+    ours = pool_of()
     step_until(all_consuming(2), ours)
     with monkeypatch.context() as patch:
         patch.setattr(market_cache, "get_redis_connection", lambda _: Redis(host="127.0.0.1", port=1))
@@ -209,7 +209,7 @@ def test_a_cache_that_is_away_holds_no_trade_back(monkeypatch: pytest.MonkeyPatc
     failed = TransitionLog.objects.filter(event="UPDATE_CACHE_FAILURE")
     assert failed.filter(name=name_of(0)).count() >= 2
     stored = get_redis_connection("default")
-    step_until(lambda: stored.exists(key_of(symbol(0))) and states() == {"consuming"}, ours)
+    step_until(lambda: stored.exists(market_key(symbol(0))) and states() == {"consuming"}, ours)
     ours.end()
     assert {row.by for row in TransitionLog.objects.filter(event="RESET")} == {"automatic after 1 s"}
     assert not unread(0, 1)

@@ -16,7 +16,7 @@ from datastore.models import DynamicTopic, Feed, Tick
 from tests.support.consumers.dynamic import (
     all_consuming,
     broker,
-    host,
+    pool_of,
     make_topics,
     name_of,
     publish,
@@ -60,7 +60,7 @@ def looked_twice(ours: Any) -> None:
 
 def test_a_retiring_topic_is_read_until_its_route_has_ended_and_no_longer() -> None:
     make_topics(2)
-    ours = host()
+    ours = pool_of()
     step_until(all_consuming(2), ours)
     change(0, state=State.RETIRING, retiring_at=Now())
     publish(0, records(0)[:11])
@@ -75,7 +75,7 @@ def test_a_retiring_topic_is_read_until_its_route_has_ended_and_no_longer() -> N
     row = actor(0)
     assert (row.state, row.owner, row.epoch) == ("consuming", "", 1)
     assert row.retired_at is not None
-    assert name_of(0) not in ours.crew and name_of(1) in ours.crew
+    assert name_of(0) not in ours.actors and name_of(1) in ours.actors
     publish(1, records(1))
     step_until(lambda: Tick.objects.count() == 20, ours)
     ours.end()
@@ -86,7 +86,7 @@ def test_what_lies_in_a_topic_whose_route_has_ended_is_stored_before_it_counts_a
     make_topics(1)
     publish(0, records(0, 200))
     change(0, state=State.RETIRING, retiring_at=Now(), route_ended_at=Now())
-    ours = host()
+    ours = pool_of()
     step_until(lambda: topic(0).drained_at, ours)
     ours.end()
     assert Tick.objects.count() == 200
@@ -96,7 +96,7 @@ def test_what_lies_in_a_topic_whose_route_has_ended_is_stored_before_it_counts_a
 
 def test_a_topic_that_is_gone_while_it_retires_has_nothing_left_to_read() -> None:
     make_topics(2)
-    ours = host()
+    ours = pool_of()
     step_until(all_consuming(2), ours)
     change(0, state=State.RETIRING, retiring_at=Now())
     broker().admin().delete_topic(name_of(0))
@@ -114,7 +114,7 @@ def test_a_topic_that_is_gone_while_it_retires_has_nothing_left_to_read() -> Non
 def test_a_topic_that_the_coordinator_did_not_wait_for_is_given_up() -> None:
     make_topics(2)
     make_topics(1, there=False, first=2)
-    ours = host()
+    ours = pool_of()
     step_until(lambda: all_consuming(2)() and topic(2).subscribe_error, ours)
     for number in (0, 2):
         change(number, state=State.RETIRED, retired_at=Now())
@@ -122,17 +122,17 @@ def test_a_topic_that_the_coordinator_did_not_wait_for_is_given_up() -> None:
     step_until(lambda: actor(0).retired_at and actor(2).retired_at, ours)
     assert (actor(0).state, actor(2).state) == ("consuming", "idle")
     assert TransitionLog.objects.get(name=name_of(2), event="RESET").by == "nothing is left to do for it"
-    assert len(ours.crew) == 1
+    assert len(ours.actors) == 1
     ours.end()
 
 
 def test_a_row_left_behind_by_the_dead_whose_topic_is_over_is_retired_by_the_next() -> None:
     make_topics(1)
-    dead = host(me="elsewhere:1:1")
+    dead = pool_of(me="elsewhere:1:1")
     step_until(all_consuming(1), dead)
     rows().update(heartbeat_at=None)
     change(0, state=State.RETIRED, retired_at=Now())
-    ours = host()
+    ours = pool_of()
     step_until(lambda: actor(0).retired_at, ours)
     ours.end()
     assert actor(0).owner == ""
@@ -142,7 +142,7 @@ def test_every_topic_that_is_read_to_its_end_says_so_of_its_feed() -> None:
     make_topics(3)
     for number in range(3):
         note_acknowledged(f"{name_of(number)}/one", moment(NOON + 500_000_000), markets=[symbol(number)])
-    ours = host()
+    ours = pool_of()
     step_until(lambda: Feed.objects.exclude(drained_at=None).count() == 3, ours)
     assert all(feed.drained_at and feed.drained_at >= feed.acknowledged_at for feed in Feed.objects.all())
     ours.end()
@@ -152,7 +152,7 @@ def test_a_topic_that_is_never_empty_counts_as_read_too() -> None:
     make_topics(2)
     note_acknowledged(f"{name_of(0)}/one", moment(NOON + 5), markets=[symbol(0)])
     found = records(0, 2_000)
-    ours = host()
+    ours = pool_of()
     step_until(all_consuming(2), ours)
     Feed.objects.update(drained_at=None)
 

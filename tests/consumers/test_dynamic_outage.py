@@ -17,7 +17,7 @@ from tests.actor_runtime.test_outage import Server, home, server
 from tests.support.actor_runtime.work import Hands
 from tests.support.consumers.dynamic import (
     all_consuming,
-    host,
+    pool_of,
     make_topics,
     publish,
     records,
@@ -57,7 +57,7 @@ def test_a_server_that_dies_inside_the_transaction_is_a_failure_of_those_in_it_a
         return found
 
     hands = Hands()
-    ours = host(hands)
+    ours = pool_of(hands)
     make_topics(3)
     step_until(all_consuming(3), ours)
     for number in range(2):
@@ -83,7 +83,7 @@ def test_a_server_that_dies_inside_the_transaction_is_a_failure_of_those_in_it_a
 
 def test_an_outage_while_consuming_is_waited_out_and_who_was_replaced_in_it_stops(server: Server) -> None:
     hands = Hands()
-    ours = host(hands)
+    ours = pool_of(hands)
     make_topics(2)
     step_until(all_consuming(2), ours)
     server.stop()
@@ -94,7 +94,7 @@ def test_an_outage_while_consuming_is_waited_out_and_who_was_replaced_in_it_stop
     rows().filter(pk=replaced.pk).update(epoch=2, owner="other:1:1", heartbeat_at=Now())
     steps_for(ours, hands, 6)
     assert not ours.away
-    assert replaced.name not in ours.crew and len(ours.crew) == 1
+    assert replaced.name not in ours.actors and len(ours.actors) == 1
     assert not TransitionLog.objects.filter(event="RESET").exists()
     publish(1, records(1))
     step_until(lambda: Tick.objects.count() == 10, ours)
@@ -106,7 +106,7 @@ def test_a_broker_that_is_away_is_waited_for_in_consuming(settings) -> None:  # 
     with private_valkey() as valkey:
         settings.STREAM_URL = valkey.url
         make_topics(2)
-        ours = host()
+        ours = pool_of()
         step_until(all_consuming(2), ours)
         valkey.kill()
         step_until(lambda: rows().filter(waiting_for__startswith="StreamUnavailable").count() == 2, ours)

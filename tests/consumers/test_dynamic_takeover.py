@@ -28,7 +28,7 @@ from tests.consumers.test_fixed_consumer import database_url
 from tests.support.consumers.dynamic import (
     all_consuming,
     broker,
-    host,
+    pool_of,
     make_topics,
     member,
     name_of,
@@ -75,11 +75,11 @@ def logged(number: int, *events: str) -> list[tuple[str, str]]:
 
 def test_a_row_found_in_consuming_goes_on_consuming() -> None:
     make_topics(1)
-    first = host(me=GONE)
+    first = pool_of(me=GONE)
     step_until(all_consuming(1), first)
     subscribed_at = DynamicTopic.objects.get().subscribed_at
     publish(0, records(0))
-    second = host()
+    second = pool_of()
     step_until(lambda: ticks_of(0) == 10 and states() == {"consuming"}, second)
     second.end()
     assert logged(0, "TAKEOVER", "RESET", "SUBSCRIBE_FAILURE") == [("TAKEOVER", f"{GONE} no longer exists")]
@@ -90,14 +90,14 @@ def test_a_row_found_in_consuming_goes_on_consuming() -> None:
 
 def test_a_row_found_in_the_middle_of_a_batch_fails_resets_and_subscribes_again() -> None:
     make_topics(2)
-    first = host(me=GONE)
+    first = pool_of(me=GONE)
     step_until(all_consuming(2), first)
     one = member(first, 0)
     one.actor.message_received()
     one.actor.process_success()
     one.save()
     publish(0, records(0))
-    second = host()
+    second = pool_of()
     step_until(lambda: ticks_of(0) == 10 and states() == {"consuming"}, second)
     second.end()
     assert logged(0, "TAKEOVER", "WRITE_FAILURE", "RESET") == [
@@ -110,7 +110,7 @@ def test_a_row_found_in_the_middle_of_a_batch_fails_resets_and_subscribes_again(
 
 def test_who_was_taken_over_before_the_write_leaves_its_topic_alone_and_stores_the_others() -> None:
     make_topics(3)
-    ours = host()
+    ours = pool_of()
     step_until(all_consuming(3), ours)
     taken_over(1)
     theirs = rows().filter(name=name_of(1)).values().get()
@@ -121,7 +121,7 @@ def test_who_was_taken_over_before_the_write_leaves_its_topic_alone_and_stores_t
     assert (ticks_of(0), ticks_of(1), ticks_of(2)) == (10, 0, 10)
     assert unread(1) == len(records(1))
     assert rows().filter(name=name_of(1)).values().get() == theirs
-    assert name_of(1) not in ours.crew
+    assert name_of(1) not in ours.actors
     ours.end()
     assert rows().get(name=name_of(1)).owner == "other:1:1"
 
@@ -139,7 +139,7 @@ def test_who_is_taken_over_inside_the_transaction_stores_nothing_of_that_topic(m
     make_topics(3)
     for number in range(3):
         publish(number, records(number))
-    ours = host()
+    ours = pool_of()
     monkeypatch.setattr(batch_store, "store_live", overtaken)
     step_until(lambda: not unread(0, 2), ours)
     assert [len(markets) for markets in calls][:2] == [3, 2]
@@ -153,7 +153,7 @@ def test_who_is_taken_over_inside_the_transaction_stores_nothing_of_that_topic(m
 
 def test_a_position_that_another_process_moved_does_not_go_back() -> None:
     make_topics(2)
-    ours = host()
+    ours = pool_of()
     publish(0, records(0)[:5])
     step_until(lambda: not unread(0), ours)
     publish(0, records(0)[5:])
@@ -166,25 +166,25 @@ def test_a_position_that_another_process_moved_does_not_go_back() -> None:
     ours.next_look = ours.next_beat = ours.clock.steady() + 1000
     step_until(lambda: not unread(1), ours)
     assert not unread(0)
-    assert name_of(0) not in ours.crew
+    assert name_of(0) not in ours.actors
     ours.end()
 
 
 def test_two_processes_share_the_topics_and_one_that_comes_late_gets_its_part() -> None:
     make_topics(10)
-    first, second = host(me="first:1:1"), host(me="second:1:1")
+    first, second = pool_of(me="first:1:1"), pool_of(me="second:1:1")
     step_until(all_consuming(10), first)
     assert set(rows().values_list("owner", flat=True)) == {"first:1:1"}
-    step_until(lambda: (len(first.crew), len(second.crew)) == (5, 5) and all_consuming(10)(), first, second)
+    step_until(lambda: (len(first.actors), len(second.actors)) == (5, 5) and all_consuming(10)(), first, second)
     for number in range(10):
         publish(number, records(number))
     step_until(lambda: Tick.objects.count() == 100, first, second)
     assert not TransitionLog.objects.filter(target="error").exists(), "who gives up a topic loses nothing half done"
-    third = host(me="third:1:1")
+    third = pool_of(me="third:1:1")
     make_topics(2, first=10)
-    step_until(lambda: [len(one.crew) for one in (first, second, third)] == [4, 4, 4], first, second, third)
+    step_until(lambda: [len(one.actors) for one in (first, second, third)] == [4, 4, 4], first, second, third)
     second.end()
-    step_until(lambda: len(first.crew) == len(third.crew) == 6, first, third)
+    step_until(lambda: len(first.actors) == len(third.actors) == 6, first, third)
     assert logged(3, "WRITE_FAILURE", "UPDATE_CACHE_FAILURE") == []
     first.end()
     third.end()
@@ -194,7 +194,7 @@ def test_any_dance_of_two_processes_stores_what_one_would_have() -> None:
     make_topics(4)
     rng = random.Random(11)
     brought = {number: records(number, 40) for number in range(4)}
-    first, second = host(me="first:1:1"), host(me="second:1:1")
+    first, second = pool_of(me="first:1:1"), pool_of(me="second:1:1")
     while any(brought.values()):
         number = rng.choice([number for number in brought if brought[number]])
         publish(number, [brought[number].pop(0) for _ in range(min(len(brought[number]), rng.randint(1, 9)))])

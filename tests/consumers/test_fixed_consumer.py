@@ -22,7 +22,7 @@ from consumers.models import FixedTopicConsumer
 from datastore.coverage.feed_progress import note_acknowledged
 from datastore.ingest import market_cache
 from datastore.ingest.live_write import digest
-from datastore.ingest.market_cache import key_of
+from datastore.ingest.market_cache import market_key
 from datastore.models import Candle, Coverage, DeadLetter, Feed, Tick
 from datastore.reference.markets import ensure_markets
 from streaming.broker import Broker, Message
@@ -62,9 +62,9 @@ def work_until_drained(broker: Broker, seconds: float = 20) -> Runner:
     runner = Runner(FixedTopicWork(TOPIC), Event())
     reader = broker.subscribe(GROUP, [TOPIC])
     deadline = time.monotonic() + seconds
-    while reader.lag() or runner.shift is None or str(runner.shift.session.actor.state) != "idle":
+    while reader.lag() or runner.loop is None or str(runner.loop.session.actor.state) != "idle":
         Event().wait(min(runner.step(), 0.1))
-        assert time.monotonic() < deadline, runner.shift and runner.shift.session.actor.last_error
+        assert time.monotonic() < deadline, runner.loop and runner.loop.session.actor.last_error
     return runner
 
 
@@ -83,7 +83,7 @@ def test_the_cache_holds_the_newest_candle_and_version_after_a_batch(broker: Bro
     publish(broker, session_records())
     work_until_drained(broker).end()
     (market,) = ensure_markets([BTC])
-    stored = get_redis_connection("default").hgetall(key_of(BTC))
+    stored = get_redis_connection("default").hgetall(market_key(BTC))
     assert int(stored[b"version"]) == market.version > 0
     assert stored[b"series"].decode() == str(market.series)
     assert b'"60"' in stored[b"candles"]
@@ -158,7 +158,7 @@ def test_a_cache_that_is_away_holds_no_trade_back_and_is_written_when_it_is_ther
             publish(broker, half)
             step_until(runner, lambda wanted=trades: Tick.objects.count() == wanted)  # type: ignore[misc]
     stored = get_redis_connection("default")
-    step_until(runner, lambda: stored.exists(key_of(BTC)))
+    step_until(runner, lambda: stored.exists(market_key(BTC)))
     runner.end()
 
 

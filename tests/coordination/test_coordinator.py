@@ -19,10 +19,10 @@ from actor_runtime.loop.actor_loop import ActorLoop
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.manual_reset import reset
 from actor_runtime.ownership.claims import add_row
-from coordination.coordinator_actor import CoordinatorWork, tell_worker
+from coordination.coordinator_actor import CoordinatorWork, enqueue_fetch
 from coordination.dispatch import QueueAway
 from coordination.models import Coordinator
-from datastore.backfill.fetch_queue import HANDED_OUT
+from datastore.backfill.fetch_queue import REDISPATCH_AFTER
 from datastore.models import FetchRequest
 from datastore.reference.markets import ensure_markets
 from tests.coordination.test_dispatch import request
@@ -114,7 +114,7 @@ def test_a_queue_that_is_away_is_what_the_coordinator_waits_for(monkeypatch: pyt
 def test_a_queue_that_refuses_is_named_within_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     began = time.monotonic()
     with unreachable(monkeypatch), pytest.raises(QueueAway, match="does not answer"):
-        tell_worker(1)
+        enqueue_fetch(1)
     assert time.monotonic() - began < 5
 
 
@@ -129,16 +129,16 @@ def unreachable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_message_that_lay_too_long_is_worth_nothing(valkey: Any) -> None:
-    tell_worker(7)
+    enqueue_fetch(7)
     (raw,) = valkey.lrange(QUEUE, 0, -1)
     expires = datetime.fromisoformat(json.loads(raw)["headers"]["expires"])
-    assert timedelta(0) < expires - datetime.now(UTC) <= HANDED_OUT
+    assert timedelta(0) < expires - datetime.now(UTC) <= REDISPATCH_AFTER
 
 
 def test_the_queue_survives_that_valkey_was_flushed(valkey: Any) -> None:
-    tell_worker(1)
+    enqueue_fetch(1)
     valkey.flushall()
-    tell_worker(2)
+    enqueue_fetch(2)
     assert queued(valkey) == [("ingestion.fetch", [2])]
 
 

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from django_redis import get_redis_connection
 
 from actor_runtime.ownership.process_identity import this_process
-from coordination.dispatch import LOOK_BACK_EVERY, WAKE, Dispatch, QueueAway
+from coordination.dispatch import SWEEP_EVERY_S, WAKE_CHANNEL, Dispatcher, QueueAway
 from datastore.backfill import fetch_queue
 from datastore.datastore_actor import State as RequestState
 from datastore.models import DatastoreRequest, FetchRequest, Market
@@ -37,7 +37,7 @@ class Desk:
         self.told: list[int] = []
         self.away = False
         self.seconds = 0.0
-        self.dispatch = Dispatch(self._tell, pool, steady=lambda: self.seconds)
+        self.dispatch = Dispatcher(self._tell, pool, steady=lambda: self.seconds)
 
     def _tell(self, request_id: int) -> None:
         if self.away:
@@ -108,7 +108,7 @@ def test_a_request_that_the_worker_never_begins_is_told_again_and_not_before_its
     assert desk.turn() == [pk]
     assert desk.turn(later=5) == []
     FetchRequest.objects.update(next_try=Now())
-    assert desk.turn(later=fetch_queue.HANDED_OUT.total_seconds()) == [pk]
+    assert desk.turn(later=fetch_queue.REDISPATCH_AFTER.total_seconds()) == [pk]
 
 
 def test_a_request_in_its_back_off_is_left_alone(market: Market) -> None:
@@ -130,8 +130,8 @@ def test_leases_are_looked_at_every_few_seconds(market: Market) -> None:
     desk = Desk()
     desk.turn()
     pk = request(market, state=State.FETCHING, lease_until=Now() - timedelta(seconds=1))
-    assert desk.turn(later=LOOK_BACK_EVERY / 2) == []
-    assert desk.turn(later=LOOK_BACK_EVERY / 2) == [pk]
+    assert desk.turn(later=SWEEP_EVERY_S / 2) == []
+    assert desk.turn(later=SWEEP_EVERY_S / 2) == [pk]
 
 
 def test_a_job_whose_process_is_gone_is_told_again_at_once(market: Market) -> None:
@@ -178,7 +178,7 @@ def test_the_end_of_a_fetch_ends_the_waiting_of_its_readers_and_wakes_them(
     first, second = request(market), request(market)
     both, other = waiting_for(first, second), waiting_for(second)
     listener = get_redis_connection("default").pubsub()
-    listener.subscribe(WAKE)
+    listener.subscribe(WAKE_CHANNEL)
     assert listener.get_message(timeout=5)["type"] == "subscribe"
     desk = Desk()
     desk.turn()
@@ -198,7 +198,7 @@ def test_an_end_that_came_between_two_looks_is_seen_at_the_next_look_back(market
     pk = request(market)
     reader = waiting_for(pk)
     end(pk)
-    desk.turn(later=LOOK_BACK_EVERY)
+    desk.turn(later=SWEEP_EVERY_S)
     assert state_of(reader) == RequestState.RETURNING_DATA
 
 

@@ -133,7 +133,7 @@ def test_an_actor_that_cannot_use_the_topic_is_believed_at_once(coordinator: Coo
 def test_a_producer_that_waits_for_the_provider_costs_no_try(coordinator: Coordinating, word: dict[str, Any]) -> None:
     made = stream()
     Producer.objects.create(name="producer-live-1", owner="here:1:1", heartbeat_at=Now(), **word)
-    for _ in range(Stream.TRIES + 1):
+    for _ in range(Stream.MAX_ATTEMPTS + 1):
         coordinator.reach(NOTIFYING)
         acknowledge(routed=False)
         long_ago("notified_at")
@@ -226,7 +226,7 @@ def test_markets_that_are_refused_hold_up_no_other(coordinator: Coordinating) ->
 def test_the_queue_is_held_for_half_a_minute_at_most(coordinator: Coordinating) -> None:
     stream()
     coordinator.reach(PROCESSING)
-    coordinator.shift.session.actor.error_count = 40
+    coordinator.loop.session.actor.error_count = 40
     DynamicTopic.objects.update(create_error="StreamUnavailable: no answer")
     assert coordinator.steps() == ERROR
     due_now()

@@ -189,7 +189,7 @@ def test_one_that_was_taken_over_changes_nothing_any_more(state: str) -> None:
     Coordinator.objects.update(epoch=F("epoch") + 1, owner="there:2:2")
     before = list(DynamicTopic.objects.values()), list(Stream.objects.values()), TransitionLog.objects.count()
     with pytest.raises(Fenced):
-        old.shift.step()
+        old.loop.step()
     after = list(DynamicTopic.objects.values()), list(Stream.objects.values()), TransitionLog.objects.count()
     assert after == before
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datastore.timeframes.intervals import SECOND
+from datastore.timeframes.intervals import SECOND_US
 from ingestion.live.market_feed import MAX_REPLAYED_TRADES
 from streaming.broker import MAX_RECORD_BYTES
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, encode
@@ -104,7 +104,7 @@ def test_a_span_does_not_begin_before_the_subscription_where_the_database_clock_
     found: list[LiveRecord] = []
     for number, stamp in enumerate(stamps):
         feed.frame(behind + number * 30, **stamp)
-        feed.connection.claim(number, (T0 + behind + number * 30) * SECOND)
+        feed.connection.claim(number, (T0 + behind + number * 30) * SECOND_US)
         if number == 0:
             feed.complete(behind + 1)
         found += feed.connection.drain()
@@ -149,7 +149,7 @@ def test_a_stamp_that_no_clock_could_show_moves_nothing() -> None:
     for at in (2, 3, 4, 5):
         feed.trade(at, RTS=10**12)
         feed.frame(at, TYPE="999", MESSAGE="HEARTBEAT", TIMEMS=10**16)
-    assert feed.clock.now((T0 + 5) * SECOND) == (T0 + 5) * SECOND
+    assert feed.clock.now((T0 + 5) * SECOND_US) == (T0 + 5) * SECOND_US
 
 
 def test_a_receipt_is_never_noted_before_the_providers_own_stamp() -> None:

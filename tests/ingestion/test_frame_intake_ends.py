@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from datastore.timeframes.intervals import SECOND
+from datastore.timeframes.intervals import SECOND_US
 from streaming.records import FeedClosed, Trade, Watermark
 from tests.support.ingestion.intake_bench import NAMES, T0, Feed, after
 
@@ -20,7 +20,7 @@ def test_a_refused_trade_ends_its_markets_span_and_no_other(broken: dict[str, An
     feed.heartbeat(30)
     feed.records(30)
     feed.trade(31, **broken)
-    feed.connection.claim(31, (T0 + 31) * SECOND)
+    feed.connection.claim(31, (T0 + 31) * SECOND_US)
     closed = [record for record in feed.connection.drain() if isinstance(record, FeedClosed)]
     assert [(record.market, after(record.stop)) for record in closed] == [("coinbase:BTC-USD", 25)]
     assert [(item.market, bool(item.reason)) for item in feed.connection.rejected] == [("coinbase:BTC-USD", True)]
@@ -31,7 +31,7 @@ def test_an_unreadable_frame_ends_every_span_and_is_kept() -> None:
     feed.complete(1)
     feed.heartbeat(30)
     feed.records(30)
-    feed.connection.take_frame(b"\x00garbage", (T0 + 31) * SECOND)
+    feed.connection.take_frame(b"\x00garbage", (T0 + 31) * SECOND_US)
     closed = [record.market for record in feed.connection.drain() if isinstance(record, FeedClosed)]
     assert sorted(closed) == ["coinbase:BTC-USD", "kraken:BTC-EUR"]
     assert feed.connection.rejected[0].raw == b"\x00garbage"
@@ -99,7 +99,7 @@ def test_a_closed_connection_ends_every_span_at_its_last_stop() -> None:
 @pytest.mark.parametrize("raw", [b'{"TYPE":"0","X":' + b"[" * 100_000, b'{"TYPE":"0","TS":' + b"9" * 5_000])
 def test_no_frame_stops_the_intake(raw: bytes) -> None:
     feed = Feed()
-    feed.connection.take_frame(raw, T0 * SECOND)
+    feed.connection.take_frame(raw, T0 * SECOND_US)
     assert [item.raw for item in feed.connection.rejected] == [raw]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datastore.timeframes.intervals import SECOND
+from datastore.timeframes.intervals import SECOND_US
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark
 from tests.support.ingestion.intake_bench import ETH, T0, Feed, after
 
@@ -19,8 +19,8 @@ def leave(feed: Feed, at: float, sub: str = ETH) -> None:
 def test_a_market_added_later_claims_only_from_its_own_subscription_on() -> None:
     feed = Feed()
     feed.complete(1)
-    assert feed.connection.join(ETH, "coinbase:ETH-USD", (T0 + 100) * SECOND)
-    assert not feed.connection.join(ETH, "coinbase:ETH-USD", (T0 + 100) * SECOND)
+    assert feed.connection.join(ETH, "coinbase:ETH-USD", (T0 + 100) * SECOND_US)
+    assert not feed.connection.join(ETH, "coinbase:ETH-USD", (T0 + 100) * SECOND_US)
     feed.trade(101, "eth", ts=50, ID="old")
     feed.heartbeat(110)
     assert [type(record) for record in of_eth(feed, 110)] == [Trade]
@@ -35,7 +35,7 @@ def test_a_market_added_later_claims_only_from_its_own_subscription_on() -> None
 
 def test_what_is_still_on_its_way_of_a_market_that_was_left_is_dropped() -> None:
     feed = Feed()
-    feed.connection.join(ETH, "coinbase:ETH-USD", T0 * SECOND)
+    feed.connection.join(ETH, "coinbase:ETH-USD", T0 * SECOND_US)
     feed.complete(1, "btc", "eur", "eth")
     feed.heartbeat(20)
     of_eth(feed, 20)
@@ -49,12 +49,12 @@ def test_what_is_still_on_its_way_of_a_market_that_was_left_is_dropped() -> None
 
 def test_a_market_is_not_joined_again_before_its_last_subscription_has_ended() -> None:
     feed = Feed()
-    feed.connection.join(ETH, "coinbase:ETH-USD", T0 * SECOND)
+    feed.connection.join(ETH, "coinbase:ETH-USD", T0 * SECOND_US)
     feed.connection.leave(ETH)
     feed.complete(1, "eth")  # the answer to the first subscription: it opens nothing
-    assert not feed.connection.join(ETH, "coinbase:ETH-USD", (T0 + 1) * SECOND)
+    assert not feed.connection.join(ETH, "coinbase:ETH-USD", (T0 + 1) * SECOND_US)
     leave(feed, 2)
-    assert feed.connection.join(ETH, "coinbase:ETH-USD", (T0 + 3) * SECOND)
+    assert feed.connection.join(ETH, "coinbase:ETH-USD", (T0 + 3) * SECOND_US)
     assert of_eth(feed, 3) == []
     feed.complete(4, "eth")
     (opened,) = of_eth(feed, 4)
@@ -72,7 +72,7 @@ def test_the_end_of_a_subscription_that_nobody_asked_for_ends_the_connection() -
 
 def test_a_subscription_too_many_is_refused_alone() -> None:
     feed = Feed()
-    feed.connection.join(ETH, "coinbase:ETH-USD", T0 * SECOND)
+    feed.connection.join(ETH, "coinbase:ETH-USD", T0 * SECOND_US)
     feed.frame(1, TYPE="429", MESSAGE="TOO_MANY_SUBSCRIPTIONS_MAX_600_PER_SOCKET", PARAMETER=ETH, INFO="Remove some.")
     assert feed.connection.refusal is None
     assert [item.market for item in feed.connection.rejected] == ["coinbase:ETH-USD"]

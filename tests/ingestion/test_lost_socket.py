@@ -67,7 +67,7 @@ def test_a_long_outage_of_the_provider_is_waited_out_by_the_connection_s_own_wai
     live(bench)
     bench.simulator.fault("drop", seconds=60)
     bench.step_until(TransitionLog.objects.filter(event="FETCH_FAILURE").exists)
-    assert bench.runner.shift
-    bench.runner.shift.session.actor.error_count = 8  # as after half an hour
+    assert bench.runner.loop
+    bench.runner.loop.session.actor.error_count = 8  # as after half an hour
     bench.step_until(lambda: TransitionLog.objects.filter(event="RESET").count() > 1)
     assert set(TransitionLog.objects.filter(event="RESET").values_list("by", flat=True)) == {"automatic after 1 s"}

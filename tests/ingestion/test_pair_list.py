@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from django_redis import get_redis_connection
 
-from coordination.pair_list_refresh import PairWatch
+from coordination.pair_list_refresh import PairListRefresh
 from datastore.models import Pair
-from datastore.reference.pairs import Listed, take
+from datastore.reference.pairs import Listed, save_pair_list
 from datastore.reference.provider import remember_provider
 from ingestion.history.pair_list import refresh_pairs
 from ingestion.history.provider_quota import ProviderQuota
@@ -120,13 +120,13 @@ def test_the_list_of_another_provider_is_not_taken(simulator: Simulator) -> None
 def test_a_list_is_asked_for_until_it_is_there_and_less_and_less_often() -> None:
     asked: list[float] = []
     now = [0.0]
-    watch = PairWatch(lambda: asked.append(now[0]), lambda: now[0])
+    watch = PairListRefresh(lambda: asked.append(now[0]), lambda: now[0])
     for second in range(100):
         now[0] = float(second)
-        watch.look()
+        watch.refresh_if_due()
     assert asked == [0, 8, 24, 56]
-    take([Listed("Coinbase", "BTC", "USD")])
+    save_pair_list([Listed("Coinbase", "BTC", "USD")])
     for second in range(100, 4000, 10):
         now[0] = float(second)
-        watch.look()
+        watch.refresh_if_due()
     assert len(asked) == 4

@@ -19,7 +19,7 @@ from actor_runtime.models import ERROR
 from datastore.db.queries import execute, fetch_value
 from datastore.ingest.live_write import digest, store_live
 from datastore.models import Candle, CandleDifference, Coverage, Market, ProviderClock, Reconciliation
-from datastore.quality.reconciliation import Figures, Pair, compare, next_span
+from datastore.quality.reconciliation import CandleValues, MinutePair, compare, next_span
 from datastore.reference.markets import ensure_markets
 from datastore.reference.provider import remember_provider
 from datastore.reference.provider_clock import save_clock
@@ -242,7 +242,7 @@ def test_what_the_provider_no_longer_keeps_is_noted_and_not_asked_for_again(benc
     assert bench.calls() == 2
 
 
-ONE = Figures(*map(Decimal, ("10", "12", "9", "11", "5", "55")))
+ONE = CandleValues(*map(Decimal, ("10", "12", "9", "11", "5", "55")))
 
 
 @pytest.mark.parametrize(
@@ -262,11 +262,11 @@ ONE = Figures(*map(Decimal, ("10", "12", "9", "11", "5", "55")))
     ],
 )
 def test_figures_are_the_same_by_the_providers_traits(field: str, value: str, prior: str | None, same: bool) -> None:
-    theirs = Figures(**{name: getattr(ONE, name) for name in ONE.__slots__} | {field: Decimal(value)})
-    assert Pair(0, ONE, theirs, Decimal(prior) if prior else None).same is same
+    theirs = CandleValues(**{name: getattr(ONE, name) for name in ONE.__slots__} | {field: Decimal(value)})
+    assert MinutePair(0, ONE, theirs, Decimal(prior) if prior else None).same is same
 
 
 def test_nothing_traded_is_the_same_as_nothing_traded_only() -> None:
-    assert Pair(0, None, None, None).same
-    assert not Pair(0, ONE, None, None).same
-    assert not Pair(0, None, ONE, None).same
+    assert MinutePair(0, None, None, None).same
+    assert not MinutePair(0, ONE, None, None).same
+    assert not MinutePair(0, None, ONE, None).same

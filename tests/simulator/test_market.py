@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.market import LISTED, Market
+from simulator.market import LISTED_SINCE_HOUR, Market
 from simulator.pairs import Pair
-from simulator.trades import MINUTE, SECOND, SETTLED, Trade, join, roll_up
+from simulator.trades import MINUTE_NS, SECOND_NS, MAX_DISCOVERY_DELAY_NS, Trade, join, roll_up
 
 BUSY, THIN, SECONDS = (Pair.parse(m) for m in ("coinbase:BTC-USD", "kraken:LTC-USD", "bitfinex:ETH-BTC"))
 MARKETS = {pair: Market(pair, seed=1) for pair in (BUSY, THIN, SECONDS)}
 patient = settings(deadline=None, max_examples=50)
-minutes = st.integers(LISTED * 60, LISTED * 60 + 10_000_000)
+minutes = st.integers(LISTED_SINCE_HOUR * 60, LISTED_SINCE_HOUR * 60 + 10_000_000)
 markets = st.sampled_from(sorted(MARKETS, key=str)).map(MARKETS.__getitem__)
 
 
@@ -32,7 +32,7 @@ def test_another_process_would_draw_the_same_trades(market: Market, minute: int)
 
 
 def test_another_seed_or_market_draws_other_trades() -> None:
-    minute = LISTED * 60 + 12_345
+    minute = LISTED_SINCE_HOUR * 60 + 12_345
     trades = [Market(pair, seed).trades(minute) for pair in (BUSY, Pair.parse("kraken:BTC-USD")) for seed in (1, 2)]
     assert all(left != right for i, left in enumerate(trades) for right in trades[:i])
 
@@ -41,7 +41,7 @@ def test_another_seed_or_market_draws_other_trades() -> None:
 @given(markets, minutes)
 def test_trades_lie_in_their_minute_in_the_order_that_a_platform_sorts_them(market: Market, minute: int) -> None:
     trades = market.trades(minute)
-    assert all(trade.ts // MINUTE == minute for trade in trades)
+    assert all(trade.ts // MINUTE_NS == minute for trade in trades)
     # A platform sorts by (time, CCSEQ or numeric id); the candle's close must be the last one of that order.
     assert trades == sorted(trades, key=lambda trade: (trade.ts, trade.ccseq or int(trade.id)))
 
@@ -49,10 +49,10 @@ def test_trades_lie_in_their_minute_in_the_order_that_a_platform_sorts_them(mark
 @patient
 @given(markets, minutes)
 def test_every_trade_is_discovered_once_and_within_the_time_that_candles_wait(market: Market, minute: int) -> None:
-    start, end = minute * MINUTE, (minute + 1) * MINUTE
-    found = [trade for trade in market.between(start - 1, end + SETTLED) if trade.ts // MINUTE == minute]
+    start, end = minute * MINUTE_NS, (minute + 1) * MINUTE_NS
+    found = [trade for trade in market.between(start - 1, end + MAX_DISCOVERY_DELAY_NS) if trade.ts // MINUTE_NS == minute]
     assert sorted(found, key=_identity) == sorted(market.trades(minute), key=_identity)
-    assert all(0 < trade.rts - trade.ts < SETTLED for trade in found)
+    assert all(0 < trade.rts - trade.ts < MAX_DISCOVERY_DELAY_NS for trade in found)
 
 
 def _identity(trade: Trade) -> tuple[int, int, str]:
@@ -62,8 +62,8 @@ def _identity(trade: Trade) -> tuple[int, int, str]:
 @patient
 @given(st.sampled_from([BUSY, SECONDS]).map(MARKETS.__getitem__), minutes)
 def test_ccseq_rises_by_one_with_each_discovery_over_minutes_and_hours(market: Market, minute: int) -> None:
-    start = minute // 60 * 60 * MINUTE
-    trades = market.between(start - 2 * MINUTE, start + 2 * MINUTE)
+    start = minute // 60 * 60 * MINUTE_NS
+    trades = market.between(start - 2 * MINUTE_NS, start + 2 * MINUTE_NS)
     first = trades[0].ccseq
     assert first is not None
     assert [trade.ccseq for trade in trades] == list(range(first, first + len(trades)))
@@ -71,29 +71,29 @@ def test_ccseq_rises_by_one_with_each_discovery_over_minutes_and_hours(market: M
 
 
 @patient
-@given(markets, minutes, st.lists(st.integers(0, 3 * MINUTE), min_size=1, max_size=8))
+@given(markets, minutes, st.lists(st.integers(0, 3 * MINUTE_NS), min_size=1, max_size=8))
 def test_sending_in_any_steps_sends_the_same(market: Market, minute: int, steps: list[int]) -> None:
-    edges = [minute * MINUTE, *sorted(minute * MINUTE + step for step in steps)]
+    edges = [minute * MINUTE_NS, *sorted(minute * MINUTE_NS + step for step in steps)]
     pieces = [trade for left, right in itertools.pairwise(edges) for trade in market.between(left, right)]
     assert pieces == market.between(edges[0], edges[-1])
 
 
 @patient
-@given(markets, minutes, st.integers(0, 60 * SECOND), st.integers(1, 50))
+@given(markets, minutes, st.integers(0, 60 * SECOND_NS), st.integers(1, 50))
 def test_the_newest_trades_are_the_last_discovered(market: Market, minute: int, after: int, count: int) -> None:
-    until = (minute + 100) * MINUTE + after
-    assert market.newest(count, until) == market.between(until - 60 * MINUTE, until)[-count:]
+    until = (minute + 100) * MINUTE_NS + after
+    assert market.newest(count, until) == market.between(until - 60 * MINUTE_NS, until)[-count:]
 
 
 def test_hours_and_days_are_roll_ups_of_their_minutes() -> None:
     for market in MARKETS.values():
-        day = LISTED // 24 + 100
+        day = LISTED_SINCE_HOUR // 24 + 100
         assert market.day(day) == join(market.bar(minute) for minute in range(day * 1440, day * 1440 + 1440))
         assert market.hour(day * 24 + 5) == join(market.bar(day * 1440 + 300 + at) for at in range(60))
 
 
 def test_busy_markets_burst_and_thin_ones_have_empty_minutes() -> None:
-    day = range(LISTED * 60 + 144_000, LISTED * 60 + 145_440)
+    day = range(LISTED_SINCE_HOUR * 60 + 144_000, LISTED_SINCE_HOUR * 60 + 145_440)
     busy = [bar.trades if (bar := MARKETS[BUSY].bar(minute)) else 0 for minute in day]
     thin = [bar.trades if (bar := MARKETS[THIN].bar(minute)) else 0 for minute in day]
     assert 195 < sum(busy) / 1440 < 205 and max(busy) > 400 and min(busy) > 50
@@ -101,29 +101,29 @@ def test_busy_markets_burst_and_thin_ones_have_empty_minutes() -> None:
 
 
 def test_trades_are_spread_over_the_whole_minute_and_often_share_a_time() -> None:
-    trades = MARKETS[BUSY].trades(LISTED * 60 + 77)
-    assert {trade.ts % MINUTE // (10 * SECOND) for trade in trades} == set(range(6))
+    trades = MARKETS[BUSY].trades(LISTED_SINCE_HOUR * 60 + 77)
+    assert {trade.ts % MINUTE_NS // (10 * SECOND_NS) for trade in trades} == set(range(6))
     assert len({trade.ts for trade in trades}) < 0.8 * len(trades)
 
 
 def test_a_rate_sets_the_trades_per_second_of_every_market() -> None:
     for rate in (0.01, 1.0, 100.0):
-        hour = Market(THIN, seed=1, rate=rate).hour(LISTED + 3)
+        hour = Market(THIN, seed=1, rate=rate).hour(LISTED_SINCE_HOUR + 3)
         assert hour is not None and hour.trades == pytest.approx(rate * 3600, rel=0.05)
 
 
 def test_nothing_traded_before_a_market_was_listed() -> None:
     market = MARKETS[BUSY]
-    assert market.bar(LISTED * 60 - 1) is None and market.trades(LISTED * 60 - 1) == []
-    assert market.traded_before(LISTED * 60) is None
-    assert market.newest(20, LISTED * 60 * MINUTE - 1) == []
-    first = market.between((LISTED * 60 - 5) * MINUTE, (LISTED * 60 + 1) * MINUTE)
-    assert first and all(trade.ts >= LISTED * 60 * MINUTE for trade in first)
+    assert market.bar(LISTED_SINCE_HOUR * 60 - 1) is None and market.trades(LISTED_SINCE_HOUR * 60 - 1) == []
+    assert market.traded_before(LISTED_SINCE_HOUR * 60) is None
+    assert market.newest(20, LISTED_SINCE_HOUR * 60 * MINUTE_NS - 1) == []
+    first = market.between((LISTED_SINCE_HOUR * 60 - 5) * MINUTE_NS, (LISTED_SINCE_HOUR * 60 + 1) * MINUTE_NS)
+    assert first and all(trade.ts >= LISTED_SINCE_HOUR * 60 * MINUTE_NS for trade in first)
 
 
 def test_venues_differ_in_what_the_provider_says_of_a_trade() -> None:
-    minute = LISTED * 60 + 1_000_003
+    minute = LISTED_SINCE_HOUR * 60 + 1_000_003
     busy, thin, seconds = (market.trades(minute + at) for at, market in enumerate(MARKETS.values()))
     assert all(trade.ccseq is not None for trade in busy + seconds)
     assert all(trade.ccseq is None for trade in thin)
-    assert all(trade.ts % SECOND == 0 and trade.id.startswith(str(trade.ts // SECOND)) for trade in seconds)
+    assert all(trade.ts % SECOND_NS == 0 and trade.id.startswith(str(trade.ts // SECOND_NS)) for trade in seconds)

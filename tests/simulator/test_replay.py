@@ -12,16 +12,16 @@ import pytest
 
 from simulator.pairs import Pair
 from simulator.replay import Recording, Replay
-from simulator.trades import MINUTE, SECOND
+from simulator.trades import MINUTE_NS, SECOND_NS
 from tests.support.simulator import running
 
 HEADER = "time_ns,trade_id,price,amount,side\n"
 START = 1_762_795_440_000_000_000
 ROWS = [
-    (START + 5 * SECOND, 7, "105433.60000", "0.00031099999999999997", "buy"),
-    (START + 5 * SECOND + 300, 8, "105410.10000", "0.00005", "sell"),
-    (START + 61 * SECOND, 9, "105383.80000", "0.00012460", "buy"),
-    (START + 190 * SECOND, 10, "105390", "1", "sell"),
+    (START + 5 * SECOND_NS, 7, "105433.60000", "0.00031099999999999997", "buy"),
+    (START + 5 * SECOND_NS + 300, 8, "105410.10000", "0.00005", "sell"),
+    (START + 61 * SECOND_NS, 9, "105383.80000", "0.00012460", "buy"),
+    (START + 190 * SECOND_NS, 10, "105390", "1", "sell"),
 ]
 BINANCE, KRAKEN = Pair.parse("binance:BTC-USDT"), Pair.parse("kraken:BTC-USDT")
 
@@ -34,33 +34,33 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_every_trade_keeps_its_digits_and_moves_by_whole_minutes(file: Path) -> None:
-    replay = Replay(BINANCE, Recording(file), shift=1000)
+    replay = Replay(BINANCE, Recording(file), loop=1000)
     trades = replay.between(0, START * 2)
-    assert [(t.ts - 1000 * MINUTE, int(t.id), t.price_text, t.amount_text) for t in trades] == [r[:4] for r in ROWS]
+    assert [(t.ts - 1000 * MINUTE_NS, int(t.id), t.price_text, t.amount_text) for t in trades] == [r[:4] for r in ROWS]
     assert [trade.sell for trade in trades] == [False, True, False, True]
     assert [trade.ccseq for trade in trades] == list(range(1_000_001, 1_000_005))
 
 
 def test_its_candles_are_exact_sums_and_empty_minutes_are_none(file: Path) -> None:
-    replay = Replay(KRAKEN, Recording(file), shift=0)
-    bar = replay.bar(START // MINUTE)
+    replay = Replay(KRAKEN, Recording(file), loop=0)
+    bar = replay.bar(START // MINUTE_NS)
     assert bar is not None and bar.trades == 2
     scale = Decimal(1).scaleb(-replay.amount_places)
     assert bar.volume * scale == Decimal("0.00036099999999999997")
     exact = 105433_60000 * 31099999999999997 * 10**0 + 105410_10000 * 5000000000000000
     assert bar.quote_volume == exact
-    assert replay.bar(START // MINUTE + 2) is None
-    assert replay.traded_before(START // MINUTE + 3) == START // MINUTE + 1
-    hour = replay.hour(START // MINUTE // 60)
+    assert replay.bar(START // MINUTE_NS + 2) is None
+    assert replay.traded_before(START // MINUTE_NS + 3) == START // MINUTE_NS + 1
+    hour = replay.hour(START // MINUTE_NS // 60)
     assert hour is not None and hour.trades == 4
 
 
 def test_there_is_nothing_before_and_nothing_after(file: Path) -> None:
-    replay = Replay(KRAKEN, Recording(file), shift=0)
+    replay = Replay(KRAKEN, Recording(file), loop=0)
     assert replay.newest(20, START) == []
-    assert len(replay.newest(20, START + 3600 * SECOND)) == 4
-    assert replay.between(START + 300 * SECOND, START + 10**6 * SECOND) == []
-    assert replay.traded_before(START // MINUTE) is None
+    assert len(replay.newest(20, START + 3600 * SECOND_NS)) == 4
+    assert replay.between(START + 300 * SECOND_NS, START + 10**6 * SECOND_NS) == []
+    assert replay.traded_before(START // MINUTE_NS) is None
 
 
 @pytest.mark.parametrize(
@@ -82,10 +82,10 @@ def test_a_replayed_market_sends_the_file_and_rolls_it_up(file: Path, tmp_path: 
         assert [frame["TYPE"] for frame in client.until("3")] == ["20", "16", "3"]
         trades = [client.until("0")[-1] for _ in ROWS]
         assert [(t["ID"], t["P"], t["Q"]) for t in trades[:3]] == [(str(r[1]), r[2], r[3]) for r in ROWS[:3]]
-        shift = trades[0]["TS"] * SECOND + trades[0]["TSNS"] - ROWS[0][0]
-        assert shift % MINUTE == 0
-        assert [t["TS"] * SECOND + t["TSNS"] - shift for t in trades] == [row[0] for row in ROWS]
-        start = (START + shift) // SECOND
+        shift = trades[0]["TS"] * SECOND_NS + trades[0]["TSNS"] - ROWS[0][0]
+        assert shift % MINUTE_NS == 0
+        assert [t["TS"] * SECOND_NS + t["TSNS"] - shift for t in trades] == [row[0] for row in ROWS]
+        start = (START + shift) // SECOND_NS
         simulator.wait_until(start + 240 + 110)
         path = f"/data/v2/histominute?fsym=BTC&tsym=USDT&e=Kraken&limit=5&toTs={start + 240}"
         answer, headers = simulator.exchange(path)[1:]
@@ -108,10 +108,10 @@ REAL = Path(os.environ.get("RECORDINGS", "recordings"))
 @pytest.mark.parametrize("name", ["kraken-XBTUSDT-trades.csv", "binance-BTCUSDT-trades.csv"])
 def test_real_recordings_roll_up_to_what_decimal_says_of_the_file(name: str) -> None:
     recording = Recording(REAL / name)
-    replay = Replay(BINANCE, recording, shift=0)
+    replay = Replay(BINANCE, recording, loop=0)
     volumes: dict[int, list[tuple[Decimal, Decimal]]] = defaultdict(list)
     for row in recording.rows:
-        volumes[int(row["time_ns"]) // MINUTE].append((Decimal(row["price"]), Decimal(row["amount"])))
+        volumes[int(row["time_ns"]) // MINUTE_NS].append((Decimal(row["price"]), Decimal(row["amount"])))
     for minute, trades in volumes.items():
         bar = replay.bar(minute)
         assert bar is not None

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from simulator.market import LISTED
+from simulator.market import LISTED_SINCE_HOUR
 from tests.support.simulator import Simulator, running
 
 MINUTE = "/data/v2/histominute?fsym=BTC&tsym=USD&e=Coinbase"
@@ -66,7 +66,7 @@ def test_a_minute_without_trades_is_flat(simulator: Simulator) -> None:
 
 
 def test_rows_before_listing_are_zero_and_the_first_after_opens_with_its_first_trade(simulator: Simulator) -> None:
-    listed = LISTED * 3600
+    listed = LISTED_SINCE_HOUR * 3600
     rows = _rows(simulator, f"&limit=3&toTs={listed}", "/data/v2/histohour?fsym=BTC&tsym=USD&e=Coinbase")
     assert [row["close"] for row in rows[:3]] == [0, 0, 0]
     assert rows[3]["time"] == listed and float(rows[3]["open"]) > 0 and float(rows[3]["volumefrom"]) > 0

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datastore.sse.backlog import MOST_WAITING, Backlog, Overflow
-from datastore.sse.cursor import AHEAD, BEHIND, FOREIGN, UNKNOWN_THEN, Cursor, Moment, read_cursor, refusal
-from datastore.sse.delta import Delta, Hole, Row, events_of, joined
-from datastore.sse.messages import block_of, opens_of, text_of, tombstone
+from datastore.sse.backlog import MAX_WAITING_ITEMS, Backlog, Overflow
+from datastore.sse.cursor import CURSOR_AHEAD, TOO_FAR_BEHIND, OTHER_HISTORY, FEED_WAS_UNKNOWN, Cursor, ReadTime, read_cursor, refusal
+from datastore.sse.delta import Delta, Gap, Row, events_of, merge_near
+from datastore.sse.messages import block_of, open_times, text_of, tombstone
 from tests.support.sse.event_log import Book, Reader, Told
 
 SERIES = "s"
@@ -36,8 +36,8 @@ class History:
         return Cursor(SERIES, self.version, self.watermark)
 
     @property
-    def moment(self) -> Moment:
-        return Moment(self.version, self.watermark, self.watermark)
+    def read_at(self) -> ReadTime:
+        return ReadTime(self.version, self.watermark, self.watermark)
 
     def row(self, at: int) -> Row:
         version, price = self.rows[at]
@@ -60,9 +60,9 @@ class History:
             elif at >= cursor.watermark:
                 rows.append(Row(at, row.text))
         holes = [
-            Hole(at, at + 1, "{}", row[0]) for at, row in self.rows.items() if row[0] > cursor.version and at % 7 == 0
+            Gap(at, at + 1, "{}", row[0]) for at, row in self.rows.items() if row[0] > cursor.version and at % 7 == 0
         ]
-        return Delta(cursor, self.place, self.moment, rows, holes)
+        return Delta(cursor, self.place, self.read_at, rows, holes)
 
     def shown(self) -> dict[int, Any]:
         return {at: json.loads(self.row(at).text) for at, (_, price) in self.rows.items() if price}
@@ -85,8 +85,8 @@ class Following:
     """A market whose every change is published, and one reader, who has an outbox."""
 
     def __init__(self) -> None:
-        self.history, self.outbox = History(), Backlog()
-        self.published, self.known = self.history.place, self.history.moment
+        self.history, self.backlog = History(), Backlog()
+        self.published, self.known = self.history.place, self.history.read_at
         self.book = Book(watermark=0, cursor=self.published.text)
 
     def change(self, opens: list[int], price: int) -> None:
@@ -100,11 +100,11 @@ class Following:
     def publish(self) -> None:
         delta = self.history.since(self.published)
         self.published = delta.upto
-        self.outbox.put(block_of(delta))
+        self.backlog.put(block_of(delta))
 
     def take(self, most: int | None = None) -> None:
         """Take what waits; most: of so many events, then the connection is lost."""
-        taken = self.outbox.take(self.known)
+        taken = self.backlog.take(self.known)
         if taken is not None:
             self.known, text = taken
             self.read(text, most)
@@ -116,7 +116,7 @@ class Following:
         cursor = read_cursor(str(self.book.cursor))
         assert cursor is not None
         block = block_of(self.history.since(cursor))
-        self.known = block.moment
+        self.known = block.read_at
         self.read(block.whole)
 
     def read(self, text: bytes, most: int | None = None) -> None:
@@ -167,19 +167,19 @@ def test_only_the_last_event_of_a_version_has_an_id_and_the_watermark_comes_behi
 
 def test_too_much_for_one_reader_is_an_overflow_that_leaves_nothing() -> None:
     outbox, place = Backlog(), Cursor(SERIES, 1, 0)
-    rows = [Row(at, f"[{at},0]", 1) for at in range(MOST_WAITING)]
-    outbox.put(block_of(Delta(place, place, Moment(1, 0, 0), rows)))
+    rows = [Row(at, f"[{at},0]", 1) for at in range(MAX_WAITING_ITEMS)]
+    outbox.put(block_of(Delta(place, place, ReadTime(1, 0, 0), rows)))
     with pytest.raises(Overflow):
-        outbox.put(block_of(Delta(place, place, Moment(2, 0, 0), [Row(MOST_WAITING, "[9,0]", 2)])))
+        outbox.put(block_of(Delta(place, place, ReadTime(2, 0, 0), [Row(MAX_WAITING_ITEMS, "[9,0]", 2)])))
     assert not outbox
-    assert outbox.take(Moment(0, 0, 0)) is None
+    assert outbox.take(ReadTime(0, 0, 0)) is None
 
 
 def test_what_a_reader_knows_already_is_not_sent_again() -> None:
     outbox, place = Backlog(), Cursor(SERIES, 5, 0)
-    outbox.put(block_of(Delta(place, place, Moment(5, 0, 1), [Row(1, "[1,0]", 5)])))
-    assert outbox.take(Moment(5, 0, 1)) is None
-    assert outbox.take(Moment(0, 0, 0)) is None, "it was taken out"
+    outbox.put(block_of(Delta(place, place, ReadTime(5, 0, 1), [Row(1, "[1,0]", 5)])))
+    assert outbox.take(ReadTime(5, 0, 1)) is None
+    assert outbox.take(ReadTime(0, 0, 0)) is None, "it was taken out"
 
 
 @pytest.mark.parametrize(
@@ -187,11 +187,11 @@ def test_what_a_reader_knows_already_is_not_sent_again() -> None:
     [
         (Cursor(SERIES, 20_000, 100), None),
         (Cursor(SERIES, 10_000, 100), None),
-        (Cursor(SERIES, 9_999, 100), BEHIND),
-        (Cursor("other", 20_000, 100), FOREIGN),
-        (Cursor(SERIES, 20_001, 100), AHEAD),
-        (Cursor(SERIES, 20_000, 101), AHEAD),
-        (Cursor(SERIES, 20_000, None), UNKNOWN_THEN),
+        (Cursor(SERIES, 9_999, 100), TOO_FAR_BEHIND),
+        (Cursor("other", 20_000, 100), OTHER_HISTORY),
+        (Cursor(SERIES, 20_001, 100), CURSOR_AHEAD),
+        (Cursor(SERIES, 20_000, 101), CURSOR_AHEAD),
+        (Cursor(SERIES, 20_000, None), FEED_WAS_UNKNOWN),
     ],
 )
 def test_a_cursor_is_honoured_or_refused_with_a_reason(cursor: Cursor, reason: str | None) -> None:
@@ -207,11 +207,11 @@ def test_what_is_no_cursor_is_none(text: str) -> None:
 def test_events_are_read_as_they_were_written() -> None:
     place = Cursor(SERIES, 3, 9)
     rows = [Row(60, '[60,"1"]', 3), Row(0, '[0,"2"]', 3)]
-    (first, second) = events_of(Delta(Cursor(SERIES, 2, 9), place, Moment(3, 9, 9), rows))
+    (first, second) = events_of(Delta(Cursor(SERIES, 2, 9), place, ReadTime(3, 9, 9), rows))
     assert text_of(first) == b'event: candle\ndata: [0,"2"]\n\n'
     assert text_of(second) == f'id: {place.text}\nevent: candle\ndata: [60,"1"]\n\n'.encode()
-    assert opens_of([row.text for row in rows]) == [60, 0]
+    assert open_times([row.text for row in rows]) == [60, 0]
 
 
 def test_stretches_that_lie_near_become_one() -> None:
-    assert joined([(10, 11), (0, 5), (3, 4), (13, 14)], near=2) == [(0, 5), (10, 14)]
+    assert merge_near([(10, 11), (0, 5), (3, 4), (13, 14)], near=2) == [(0, 5), (10, 14)]

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from datastore.api.responses.series_body import candles_bytes
 from datastore.models import Market
 from datastore.series.reader import read_series
-from datastore.sse.cursor import AHEAD, BEHIND, FOREIGN, Cursor, read_cursor
+from datastore.sse.cursor import CURSOR_AHEAD, TOO_FAR_BEHIND, OTHER_HISTORY, Cursor, read_cursor
 from datastore.sse.delta import Delta, events_of
-from datastore.sse.delta_reader import SeriesGone, read_delta, read_place
+from datastore.sse.delta_reader import SeriesGone, read_delta, read_position
 from datastore.sse.messages import text_of
 from datastore.timeframes.timeframe import TIMEFRAMES
 from tests.datastore.conftest import ProviderTime
@@ -108,7 +108,7 @@ def test_nothing_new_is_nothing_but_the_newest_watermark(provider_time: Provider
     again = read_delta(world.market, TIMEFRAMES["1m"], place(book.cursor))
     assert isinstance(again, Delta)
     assert [row.version for row in again.rows] == [None]  # the open minute, which only time could have changed
-    assert again.holes == []
+    assert again.gaps == []
 
 
 def test_a_hole_is_told_when_it_opens_when_it_is_tried_and_when_it_is_filled(provider_time: ProviderTime) -> None:
@@ -122,15 +122,15 @@ def test_a_hole_is_told_when_it_opens_when_it_is_tried_and_when_it_is_filled(pro
     world.prove(0)
     world.scan()
     follow(book, world.market, "1m")
-    opened_hole = [hole for hole in book.holes if hole["state"] == "gap"]
+    opened_hole = [hole for hole in book.gaps if hole["state"] == "gap"]
     assert opened_hole[0]["reason"] == "socket lost" and opened_hole[0]["repair"]["attempts"] == 1
-    book.holes.clear()
+    book.gaps.clear()
     world.answer(60, 0, 20, [0, 1, 2], 7)
     world.scan()
     follow(book, world.market, "1m")
-    filled = [hole for hole in book.holes if hole["state"] == "provider"]
+    filled = [hole for hole in book.gaps if hole["state"] == "provider"]
     assert filled and min(hole["from"] for hole in filled) <= lost_from // 1000
-    assert all(hole["state"] != "gap" for hole in book.holes)
+    assert all(hole["state"] != "gap" for hole in book.gaps)
     assert book.rows == {row[0]: row for row in shown(world.market, "1m")["candles"]}
 
 
@@ -170,16 +170,16 @@ def test_a_backfill_far_behind_is_told_to_who_follows_the_coarser_timeframe_too(
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"series": "00000000-0000-0000-0000-000000000000"}, FOREIGN),
-        ({"version": 10**9}, AHEAD),
-        ({"watermark": 10**15}, AHEAD),
+        ({"series": "00000000-0000-0000-0000-000000000000"}, OTHER_HISTORY),
+        ({"version": 10**9}, CURSOR_AHEAD),
+        ({"watermark": 10**15}, CURSOR_AHEAD),
     ],
 )
 def test_a_cursor_that_is_not_of_this_history_is_refused_with_the_reason(
     provider_time: ProviderTime, change: dict[str, Any], reason: str
 ) -> None:
     world = World(provider_time)
-    head, _ = read_place(world.market)
+    head, _ = read_position(world.market)
     parts = {"series": head.series, "version": head.version, "watermark": head.watermark}
     lost = read_delta(world.market, TIMEFRAMES["1m"], Cursor(**{**parts, **change}))
     assert isinstance(lost, SeriesGone) and lost.reason == reason
@@ -187,22 +187,22 @@ def test_a_cursor_that_is_not_of_this_history_is_refused_with_the_reason(
 
 def test_a_cursor_too_far_behind_is_refused_by_versions_by_rows_and_by_time(provider_time: ProviderTime) -> None:
     world = World(provider_time)
-    head, _ = read_place(world.market)
+    head, _ = read_position(world.market)
     assert head.watermark is not None
     minutes = TIMEFRAMES["1m"]
     Market.objects.filter(pk=world.market.pk).update(version=head.version + 10_001)
-    assert reason_of(read_delta(world.market, minutes, head)) == BEHIND
+    assert reason_of(read_delta(world.market, minutes, head)) == TOO_FAR_BEHIND
     Market.objects.filter(pk=world.market.pk).update(version=head.version)
     old = Cursor(head.series, head.version, head.watermark - 10_001 * 60_000)
-    assert reason_of(read_delta(world.market, minutes, old)) == BEHIND
+    assert reason_of(read_delta(world.market, minutes, old)) == TOO_FAR_BEHIND
     assert isinstance(read_delta(world.market, TIMEFRAMES["1h"], old), Delta)
 
 
 def test_more_rows_than_may_be_told_one_by_one_are_refused(provider_time: ProviderTime) -> None:
     world = World(provider_time)
-    head, _ = read_place(world.market)
+    head, _ = read_position(world.market)
     world.answer(60, 0, 10_002, [], 1)
-    assert reason_of(read_delta(world.market, TIMEFRAMES["1m"], head)) == BEHIND
+    assert reason_of(read_delta(world.market, TIMEFRAMES["1m"], head)) == TOO_FAR_BEHIND
 
 
 def reason_of(found: Delta | SeriesGone) -> str:

@@ -17,10 +17,10 @@ import pytest
 from django.db import connection
 
 from datastore.models import Market
-from datastore.sse.backlog import MOST_WAITING
-from datastore.sse.channel import SLOW
-from datastore.sse.cursor import FOREIGN, NOT_OURS
-from datastore.sse.follower_counts import counted_followers
+from datastore.sse.backlog import MAX_WAITING_ITEMS
+from datastore.sse.channel import TOO_SLOW
+from datastore.sse.cursor import OTHER_HISTORY, UNREADABLE_CURSOR
+from datastore.sse.follower_counts import followers_by_process
 from datastore.sse.server import StreamServer
 from tests.sse.test_delta_reader import shown
 from tests.support.polling import until
@@ -116,7 +116,7 @@ def reads(server: StreamServer) -> int:
 
 
 def told_of(watcher: Watcher, state: str) -> list[Any]:
-    return [hole for hole in watcher.book.holes if hole["state"] == state]
+    return [hole for hole in watcher.book.gaps if hole["state"] == state]
 
 
 def test_holes_are_told_as_they_open_and_are_filled(live_server: Any, server: StreamServer, world: World) -> None:
@@ -133,7 +133,7 @@ def test_holes_are_told_as_they_open_and_are_filled(live_server: Any, server: St
         settle(world, {"the reader": watcher})
 
 
-@pytest.mark.parametrize(("spoil", "reason"), [("nonsense", NOT_OURS), ("foreign", FOREIGN)])
+@pytest.mark.parametrize(("spoil", "reason"), [("nonsense", UNREADABLE_CURSOR), ("foreign", OTHER_HISTORY)])
 def test_a_bad_cursor_is_answered_by_a_snapshot_that_says_so(
     live_server: Any, server: StreamServer, world: World, spoil: str, reason: str
 ) -> None:
@@ -155,7 +155,7 @@ def test_of_what_a_slow_reader_did_not_take_the_newest_state_of_each_candle_is_k
             world.answer(60, 3, 3_000, list(range(3_000)), price)
             until("it is read", partial(is_read, server.hub), SOON)
         assert follower.sending_since is not None
-        assert len(follower.outbox._rows) <= 3_010
+        assert len(follower.backlog._rows) <= 3_010
         book, told = read_on(raw, lambda book: same(book, world, "1m"))
         assert book.snapshots == [None]
         # Of eight states of each: one lay in the socket's buffer, one was being sent, the newest waited.
@@ -171,9 +171,9 @@ def test_a_reader_who_is_too_slow_for_even_that_is_told_so_and_shown_all_anew(
         for part in range(4):
             world.answer(60, 3 + part * 3_000, 3_000, list(range(3_000)), 7)
             until("it is read", partial(is_read, server.hub), SOON)
-            assert len(follower.outbox._rows) + len(follower.outbox._holes) <= MOST_WAITING
+            assert len(follower.backlog._rows) + len(follower.backlog._gaps) <= MAX_WAITING_ITEMS
         book, _ = read_on(raw, lambda book: len(book.snapshots) == 2 and same(book, world, "1m"))
-        assert book.snapshots[1] == SLOW
+        assert book.snapshots[1] == TOO_SLOW
 
 
 def read_on(raw: socket.socket, enough: Callable[[Book], bool]) -> tuple[Book, list[Told]]:
@@ -192,7 +192,7 @@ def read_on(raw: socket.socket, enough: Callable[[Book], bool]) -> tuple[Book, l
 def is_read(hub: Any) -> bool:
     """Tell whether the only channel is where its market is."""
     (channel,) = hub._channels.values()
-    return channel.place is not None and channel.place[0].version == Market.objects.get(pk=channel.market.pk).version
+    return channel.position is not None and channel.position[0].version == Market.objects.get(pk=channel.market.pk).version
 
 
 class connected:
@@ -266,7 +266,7 @@ def test_without_wake_ups_the_look_finds_what_changed(live_server: Any, settings
 
 def test_who_follows_is_told_to_whoever_asks_for_metrics(live_server: Any, server: StreamServer, world: World) -> None:
     with Watcher(live_server.url, "1m", world.market.symbol):
-        until("he is counted", lambda: 1 in counted_followers().values(), SOON)
+        until("he is counted", lambda: 1 in followers_by_process().values(), SOON)
 
 
 def test_the_documented_client_keeps_its_place_when_the_process_goes_and_comes(

@@ -12,10 +12,10 @@ from django.core.management.base import BaseCommand, CommandError
 from config.supervision import first_start
 from config.supervision.errors import StartError
 from config.supervision.provider import Identity, ask_identity, host_identity
-from config.supervision.servers import PATIENCE, database_refusal, stream_refusal, valkey_refusal
+from config.supervision.servers import SERVER_TIMEOUT_S, database_refusal, stream_refusal, valkey_refusal
 
-PAUSE = 1.0  # seconds between two looks at a server that does not answer yet
-PROVIDER_PATIENCE = 5.0
+POLL_INTERVAL_S = 1.0  # seconds between two looks at a server that does not answer yet
+PROVIDER_TIMEOUT_S = 5.0
 
 
 class Command(BaseCommand):
@@ -42,21 +42,21 @@ class Command(BaseCommand):
         self.stdout.write(f"schema up to date: {first_start.migrate()}")
         if password := first_start.make_admin(settings.ADMIN_PASSWORD):
             self.stdout.write(f"admin user made: admin, password {password} (shown only this once)")
-        first_start.remember(self._provider())
+        first_start.remember_provider_identity(self._provider())
         first_start.seed_markets(settings.MARKETS)
-        asked = first_start.ask_for_newest(settings.MARKETS)
+        asked = first_start.request_newest_candles(settings.MARKETS)
         self.stdout.write(f"{len(settings.MARKETS)} markets followed, {asked} spans of history asked for")
 
     def _await(self, name: str, refusal: Callable[[], str | None]) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + SERVER_TIMEOUT_S
         while reason := refusal():
             if time.monotonic() > deadline:
                 raise CommandError(f"{name} does not answer: {reason}.")
             self.stdout.write(f"waiting for {name}: {reason}")
-            time.sleep(PAUSE)
+            time.sleep(POLL_INTERVAL_S)
 
     def _provider(self) -> Identity:
         url = settings.CRYPTOCOMPARE_REST_URL
-        found = ask_identity(url, PROVIDER_PATIENCE) or host_identity(url)
+        found = ask_identity(url, PROVIDER_TIMEOUT_S) or host_identity(url)
         self.stdout.write(f"provider {found.name}{', SIMULATED DATA' if found.simulated else ''}")
         return found

@@ -19,7 +19,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take the process's name."""
-        parser.add_argument("name", choices=sorted(processes.ours({})), help="which one, as `up` calls it")
+        parser.add_argument("name", choices=sorted(processes.service_programs({})), help="which one, as `up` calls it")
 
     def handle(self, *args: Any, name: str, **options: Any) -> None:
         """Replace this process by the named one, so that signals and exit status are its own."""
@@ -28,6 +28,6 @@ class Command(BaseCommand):
                 "run needs servers of its own standing: set DATABASE_URL, REDIS_URL, CRYPTOCOMPARE_REST_URL and "
                 "CRYPTOCOMPARE_WS_URL. On one machine `manage.py up` runs everything."
             )
-        program = processes.ours(processes.environment(processes.given_addresses()))[name]
+        program = processes.service_programs(processes.environment(processes.given_addresses()))[name]
         os.chdir(program.cwd)
         os.execve(program.argv[0], program.argv, dict(program.env))  # noqa: S606 - our own command line

@@ -16,7 +16,7 @@ from django.views import defaults
 from rest_framework.exceptions import APIException, Throttled
 
 from datastore.api.errors import BadRequest, NotFound, Problem
-from datastore.backfill.quota import BudgetSpent, until_renewed
+from datastore.backfill.quota import BudgetSpent, time_until_reset
 from streaming.errors import StreamUnavailable
 
 CONTENT_TYPE = "application/problem+json"
@@ -52,7 +52,7 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpRespons
     if isinstance(exc, APIException):
         return problem_response(exc.status_code, _sentence(exc), headers=_headers(exc))
     if isinstance(exc, BudgetSpent):
-        wait = {"Retry-After": str(math.ceil(until_renewed().total_seconds()))}
+        wait = {"Retry-After": str(math.ceil(time_until_reset().total_seconds()))}
         return problem_response(429, f"Nothing was asked for: {exc}.", kind="budget-spent", headers=wait)
     if isinstance(exc, Http404):
         return problem_response(404, "There is nothing at this address.", kind=NotFound.kind)

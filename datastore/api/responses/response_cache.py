@@ -21,8 +21,8 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from datastore.access.lua_scripts import Script
-from datastore.access.rate_limits import TAKE, Bucket, RateLimitResult, numbers, turn_of
-from datastore.ingest.market_cache import cached_head, key_of
+from datastore.access.rate_limits import TAKE, Bucket, RateLimitResult, script_arguments, result_of
+from datastore.ingest.market_cache import cached_head, market_key
 from datastore.models import Market
 from datastore.series.reader import Series
 from datastore.timeframes.intervals import micros_of
@@ -142,16 +142,16 @@ def lookup(
     bucket: from which a turn is taken in the same step; where it is refused nothing is looked for.
     """
     seen = _seen.get((symbol, question))
-    keys = [key_of(symbol), _key(symbol, question)]
+    keys = [market_key(symbol), _key(symbol, question)]
     values: list[Any] = [CONFIRMED, MAKING, LAGGING, seen.name if seen else b""]
     if bucket:
         keys.append(bucket.key)
-        values += numbers(bucket)
+        values += script_arguments(bucket)
     try:
         taken, *found = _LOOK(keys, *values)
     except RedisError:
         return None, None
-    turn = turn_of(bucket, taken) if bucket and taken else None
+    turn = result_of(bucket, taken) if bucket and taken else None
     told = _told(found, symbol, question, seen) if found else None
     if told and told.hit:
         _given[symbol, question] = (monotonic(), told.hit)

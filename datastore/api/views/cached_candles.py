@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.http import QueryDict
 from rest_framework.request import Request
 
-from datastore.access.rate_limits import take, taken_ahead
+from datastore.access.rate_limits import take, take_leased
 from datastore.api.auth.throttle import RateLimit, apply, bucket_of
 from datastore.api.errors import BadParameters
 from datastore.api.params.query_params import DEFAULT_ROWS, SeriesQuestion, candles_question
@@ -32,7 +32,7 @@ class RateLimitAndCache(RateLimit):
         if name is None:
             return super().allow_request(request, view)
         bucket = bucket_of(request._request)
-        turn = taken_ahead(bucket) if bucket else None
+        turn = take_leased(bucket) if bucket else None
         seen = recent(symbol, name)
         if seen is None:
             seen, taken = lookup(symbol, name, None if turn else bucket)

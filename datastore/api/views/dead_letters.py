@@ -17,7 +17,7 @@ from datastore.api.params.times import ms, to_ms
 from datastore.api.responses.compression import compressed
 from datastore.api.responses.json_response import json_answer
 from datastore.api.responses.paging import newest_first, next_page
-from datastore.dead_letters import NotReplayable, obstacle, replay
+from datastore.dead_letters import NotReplayable, replay_obstacle, replay
 from datastore.models import DeadLetter
 
 SHOWN = 10_000  # bytes of each letter in a list; alone it is shown whole
@@ -88,7 +88,7 @@ def letter_json(letter: DeadLetter, most: int | None = None) -> dict[str, Any]:
         "bytes": len(raw),
         "text": shown.decode("utf-8", "backslashreplace"),
         "base64": base64.b64encode(shown).decode(),
-        "obstacle": obstacle(letter),
+        "obstacle": replay_obstacle(letter),
         "replayed": ms(letter.replayed_at),
         "replayed_by": letter.replayed_by or None,
     }

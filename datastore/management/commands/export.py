@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from datastore.api.params.query_params import OneOf
 from datastore.api.params.times import to_ms
 from datastore.api.responses.series_body import COLUMNS, coverage_json
-from datastore.management.arguments import add_market, add_span, add_timeframe, check_order, market_named, parsed
+from datastore.management.arguments import add_market, add_span, add_timeframe, check_order, market_named, argument_type
 from datastore.management.progress import Progress
 from datastore.series.export import Export, Question
 from datastore.series.fill import FILLS, NONE
@@ -35,7 +35,7 @@ class Command(BaseCommand):
         add_market(parser)
         add_timeframe(parser)
         add_span(parser, required=True, default="where to begin")
-        formats = parsed(OneOf(("csv",), later=LATER))
+        formats = argument_type(OneOf(("csv",), later=LATER))
         parser.add_argument("--format", type=formats, default="csv", metavar="FORMAT", help="csv")
         parser.add_argument("--output", required=True, metavar="FILE", help="a file, or - for standard output")
         parser.add_argument("--certificate", metavar="FILE", help="default: FILE.coverage.json; none beside -")

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from datastore.engines.edition import Case, timescale_edition
-from datastore.engines.rollups import CannotConvert, convert, convert_back, rollups
+from datastore.engines.rollups import CannotConvert, convert, convert_back, database_engine
 
 
 class Command(BaseCommand):
@@ -31,7 +31,7 @@ class Command(BaseCommand):
                 found = convert_back() if plain else convert()
             except CannotConvert as exc:
                 raise CommandError(str(exc)) from None
-            rollups().refresh()
-        self.stdout.write(f"{found.told}.")
+            database_engine().refresh()
+        self.stdout.write(f"{found.sentence}.")
         if found.hint:
             self.stdout.write(found.hint)

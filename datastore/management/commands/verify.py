@@ -6,10 +6,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from datastore.engines.rollups import rollups
+from datastore.engines.rollups import database_engine
 from datastore.management.arguments import add_market, add_span, check_order, market_named
 from datastore.models import CandleDifference
-from datastore.quality.reconciliation import lasting
+from datastore.quality.reconciliation import lasting_differences
 from datastore.quality.verify import Difference
 from datastore.reference.provider_clock import provider_now
 
@@ -39,18 +39,18 @@ class Command(BaseCommand):
         stop = stop or provider_now()
         check_order(start, stop)
         found = market_named(market)
-        engine = rollups()
+        engine = database_engine()
         wrong = engine.differences(found, start, stop)
         for one in wrong[:SHOWN]:
-            self.stdout.write(told(one))
+            self.stdout.write(difference_line(one))
         if heal and wrong:
             engine.heal(found, wrong)
             left = engine.differences(found, start, stop)
             self.stdout.write(f"Healed {len(wrong) - len(left)} of {len(wrong)} candles.")
             wrong = left
-        unlike = lasting(found, start, stop)
+        unlike = lasting_differences(found, start, stop)
         for kept in unlike[:SHOWN]:
-            self.stdout.write(kept_told(kept))
+            self.stdout.write(provider_difference_line(kept))
         if faults := _faults(found.symbol, len(wrong), len(unlike)):
             raise CommandError(" ".join(faults))
         self.stdout.write(
@@ -63,13 +63,13 @@ def _faults(symbol: str, wrong: int, unlike: int) -> list[str]:
     return made + ([f"{unlike} minutes of {symbol} are not the provider's."] if unlike else [])
 
 
-def kept_told(one: CandleDifference) -> str:
+def provider_difference_line(one: CandleDifference) -> str:
     """Return both sides of a difference with the provider as one line."""
     ours, theirs = (" ".join(side) if side else "nothing traded" for side in (one.ours, one.theirs))
     return f"{one.open_time:%Y-%m-%d %H:%M} 60 s: stored {ours}; the provider {theirs}"
 
 
-def told(one: Difference) -> str:
+def difference_line(one: Difference) -> str:
     """Return both sides of a difference as one line."""
     stored, computed = (" ".join(side) if side else "nothing" for side in (one.stored, one.computed))
     return f"{one.open_time:%Y-%m-%d %H:%M} {one.resolution} s: stored {stored}; from trades {computed}"

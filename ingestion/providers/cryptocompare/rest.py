@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from datastore.reference.pairs import Listed
-from datastore.timeframes.intervals import SECOND
+from datastore.timeframes.intervals import SECOND_US
 
 PAIRS_PATH = "/data/v3/all/exchanges"
 RATE_PATH = "/stats/rate/limit"
@@ -240,7 +240,7 @@ def _trouble(status: int, headers: Mapping[str, str], envelope: _Envelope) -> Tr
 def _page(headers: Mapping[str, str], envelope: _Envelope) -> Page | Unavailable:
     try:
         date = parsedate_to_datetime(headers.get("Date", ""))
-        at = round(date.replace(tzinfo=date.tzinfo or UTC).timestamp()) * SECOND
+        at = round(date.replace(tzinfo=date.tzinfo or UTC).timestamp()) * SECOND_US
     except (ValueError, OverflowError):
         return Unavailable("the answer does not say its time (HTTP header Date)")
     try:

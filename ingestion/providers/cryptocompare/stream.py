@@ -14,13 +14,13 @@ from decimal import Decimal
 
 import msgspec
 
-from datastore.timeframes.intervals import SECOND
+from datastore.timeframes.intervals import SECOND_US
 from streaming.bounds import PROVIDER_EXPONENTS
 
 TRADE, COMPLETE, WELCOME, HEARTBEAT, UNAUTHORIZED, LIMITED, PROBLEM = "0", "16", "20", "999", "401", "429", "500"
 UNSUBSCRIBED, UNSUBSCRIBED_ALL = "17", "18"  # one subscription has ended; all that one message named have
 SELL, BUY = 1, 2
-MAX_STAMP_US = 4_102_444_800 * SECOND  # the year 2100
+MAX_STAMP_US = 4_102_444_800 * SECOND_US  # the year 2100
 MAX_SEQUENCE = 2**63 - 1
 
 
@@ -184,13 +184,13 @@ def _trade(frame: _Frame) -> TradeSeen | Garbage:
         return Garbage("a trade without a price or an amount", sub)
     if reason := _implausible(price, amount):
         return Garbage(reason, sub)
-    ts = frame.seconds * SECOND + frame.nanos // 1000
+    ts = frame.seconds * SECOND_US + frame.nanos // 1000
     venue_id = _venue_id(frame)
     if venue_id and not venue_id.isprintable():
         return Garbage("the trade's id holds control characters", sub)
     stamp, side = None, -1 if frame.flags & SELL else 1 if frame.flags & BUY else 0
     if frame.received_seconds is not None:
-        stamp = _plausible_stamp(frame.received_seconds * SECOND + frame.received_nanos // 1000)
+        stamp = _plausible_stamp(frame.received_seconds * SECOND_US + frame.received_nanos // 1000)
     return TradeSeen(
         sub=sub,
         ts=ts,

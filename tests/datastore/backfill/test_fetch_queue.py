@@ -115,9 +115,9 @@ def test_a_request_that_has_not_begun_grows_over_its_neighbours() -> None:
     first = asked(market, 0, 60)
     assert asked(market, -30, 90) == asked(market, 90, 100) == first
     assert spans_of_all() == [(-30, 100)]
-    assert len(asked(market, 100, 100 + fetch_queue.PAGE)) == 1
+    assert len(asked(market, 100, 100 + fetch_queue.PAGE_BUCKETS)) == 1
     assert len(asked(market, -40, -30, Purpose.BACKFILL)) == 1
-    assert spans_of_all() == [(-40, -30), (-30, 100), (100, 100 + fetch_queue.PAGE)]
+    assert spans_of_all() == [(-40, -30), (-30, 100), (100, 100 + fetch_queue.PAGE_BUCKETS)]
 
 
 def _ask_and_close(market: Market) -> list[int]:
@@ -148,12 +148,12 @@ def test_a_job_keeps_its_request_by_renewing(btc: Market) -> None:
     assert begun is not None and (begun.state, begun.dispatched, begun.market) == (State.FETCHING, 1, btc)
     assert fetch_queue.start(pk, "two") is None
     assert fetch_queue.renew(pk, "one") and not fetch_queue.renew(pk, "two")
-    assert fetch_queue.advance(pk, "one", moment(NOON + 30 * MINUTE), 1, 2)
+    assert fetch_queue.note_progress(pk, "one", moment(NOON + 30 * MINUTE), 1, 2)
     take_back_the_lease(pk)
     again = fetch_queue.start(pk, "two")
     assert again is not None and (again.dispatched, again.reached) == (2, moment(NOON + 30 * MINUTE))
-    assert not fetch_queue.advance(pk, "one", moment(NOON), 2, 2) and not fetch_queue.published(pk, "one")
-    assert fetch_queue.published(pk, "two")
+    assert not fetch_queue.note_progress(pk, "one", moment(NOON), 2, 2) and not fetch_queue.mark_published(pk, "one")
+    assert fetch_queue.mark_published(pk, "two")
     assert fetch_queue.start(pk, "three") is None
     assert fetch_queue.states_of([pk, pk + 1]) == {pk: State.PUBLISHED}
 
@@ -161,11 +161,11 @@ def test_a_job_keeps_its_request_by_renewing(btc: Market) -> None:
 def test_a_request_given_back_waits_with_its_error(btc: Market) -> None:
     (pk,) = asked(btc, 0, 60)
     fetch_queue.start(pk, "one")
-    assert fetch_queue.give_back(pk, "one", "503 of the provider", timedelta(minutes=1))
+    assert fetch_queue.requeue(pk, "one", "503 of the provider", timedelta(minutes=1))
     assert fetch_queue.due(5) == []
     found = FetchRequest.objects.get(pk=pk)
     assert (found.state, found.error, found.lease_until) == (State.QUEUED, "503 of the provider", None)
-    assert not fetch_queue.give_back(pk, "one", "again", timedelta(0))
+    assert not fetch_queue.requeue(pk, "one", "again", timedelta(0))
 
 
 def test_a_due_request_is_handed_out_once(btc: Market) -> None:
@@ -182,4 +182,4 @@ def test_a_dead_jobs_request_is_queued_again(btc: Market) -> None:
     take_back_the_lease(pk)
     assert fetch_queue.expire_leases() == 1
     assert [one.pk for one in fetch_queue.due(5)] == [pk]
-    assert fetch_queue.counts() == {"queued": 1, "fetching": 0, "published": 0, "done": 0, "failed": 0}
+    assert fetch_queue.count_by_state() == {"queued": 1, "fetching": 0, "published": 0, "done": 0, "failed": 0}

@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 
 from datastore.backfill import fetch_queue
 from datastore.backfill.fetch_queue import Purpose, State, enqueue
-from datastore.backfill.gap_repair import LONGEST_WAIT, open_gaps, scan
+from datastore.backfill.gap_repair import MAX_REPAIR_DELAY, open_gaps, scan
 from datastore.coverage.feed_progress import note_acknowledged
 from datastore.ingest.live_write import store_live
 from datastore.models import FetchRequest, GapRepair, Market
@@ -128,14 +128,14 @@ def test_what_the_provider_cannot_give_is_asked_for_less_and_less_often(btc: Mar
         (again,) = GapRepair.objects.annotate(wait=F("next_try") - Now()).values_list("wait", flat=True)
         waits.append(round(again / timedelta(seconds=30)))
     assert waits == [2, 4, 8, 16, 32, 64, 120, 120, 120, 120]
-    assert timedelta(hours=1) == LONGEST_WAIT
+    assert timedelta(hours=1) == MAX_REPAIR_DELAY
 
 
 def test_a_provider_that_is_away_is_named_as_the_reason(btc: Market) -> None:
     scan()
     request = FetchRequest.objects.get()
     fetch_queue.start(request.pk, "job")
-    fetch_queue.give_back(request.pk, "job", "503 of the provider", timedelta(minutes=1))
+    fetch_queue.requeue(request.pk, "job", "503 of the provider", timedelta(minutes=1))
     let_it_wait_no_longer()
     scan()
     assert rows() == [(10, 16, "503 of the provider", 1)]

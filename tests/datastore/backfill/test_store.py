@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from datastore.backfill import fetch_queue
-from datastore.backfill.completion import MOST_TIMES
+from datastore.backfill.completion import MAX_SHORT_ANSWERS
 from datastore.backfill.fetch_queue import Purpose, State, enqueue, not_yet_requested
 from datastore.backfill.store import settle_published
 from datastore.ingest.live_write import store_live
@@ -56,7 +56,7 @@ def asked(market: Market, low: int, high: int) -> FetchRequest:
     """Return a request for minutes from noon whose answer is in the topic."""
     (request,) = enqueue(market, 60, moment(NOON + low * MINUTE), moment(NOON + high * MINUTE), Purpose.READER)
     fetch_queue.start(request.pk, "job")
-    fetch_queue.published(request.pk, "job")
+    fetch_queue.mark_published(request.pk, "job")
     return request
 
 
@@ -198,7 +198,7 @@ def test_an_answer_that_falls_short_is_asked_for_again_where_it_did(btc: Market)
 
 def test_an_answer_that_always_falls_short_fails_in_the_end(btc: Market) -> None:
     request = asked(btc, 0, 30)
-    for _ in range(MOST_TIMES):
+    for _ in range(MAX_SHORT_ANSWERS):
         assert again(request).state != State.FAILED
         store(done(request.pk))
     found = again(request)

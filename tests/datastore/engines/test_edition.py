@@ -14,10 +14,10 @@ from config.supervision.errors import StartError
 from datastore.engines import rollups
 from datastore.engines.edition import HINTS, Case, TimescaleEdition, timescale_edition
 
-PLAIN = TimescaleEdition(turned=False, loaded=False, license=None, version=None)
-READY = TimescaleEdition(turned=False, loaded=True, license="timescale", version="2.28.3")
-PERHAPS = TimescaleEdition(turned=False, loaded=True, license=None, version="2.28.3")
-TURNED = TimescaleEdition(turned=True, loaded=True, license="timescale", version="2.28.3")
+PLAIN = TimescaleEdition(converted=False, loaded=False, license=None, version=None)
+READY = TimescaleEdition(converted=False, loaded=True, license="timescale", version="2.28.3")
+PERHAPS = TimescaleEdition(converted=False, loaded=True, license=None, version="2.28.3")
+TURNED = TimescaleEdition(converted=True, loaded=True, license="timescale", version="2.28.3")
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ TURNED = TimescaleEdition(turned=True, loaded=True, license="timescale", version
         (TimescaleEdition(False, True, "apache", "2.28.3"), Case.APACHE),
         (TimescaleEdition(False, True, "timescale", "2.27.2"), Case.TOO_OLD),
         (READY, Case.READY),
-        (PERHAPS, Case.PERHAPS),
+        (PERHAPS, Case.EDITION_UNKNOWN),
         (TimescaleEdition(False, True, "timescale", "2.29.0-dev"), Case.READY),
         (TimescaleEdition(False, True, "timescale", "3.0.0"), Case.READY),
         (TURNED, Case.CONVERTED),
@@ -38,14 +38,14 @@ TURNED = TimescaleEdition(turned=True, loaded=True, license="timescale", version
 )
 def test_every_case_is_told_in_one_sentence_with_what_to_do(found: TimescaleEdition, case: Case) -> None:
     assert found.case is case
-    assert "\n" not in found.told and (found.version is None or case is Case.TOO_OLD or found.version in found.told)
+    assert "\n" not in found.sentence and (found.version is None or case is Case.TOO_OLD or found.version in found.sentence)
     assert (found.hint is None) == (case in (Case.PLAIN, Case.CONVERTED)) == (case not in HINTS)
 
 
 @pytest.mark.django_db
 def test_our_own_server_is_plain() -> None:
     assert timescale_edition() == PLAIN
-    assert isinstance(rollups.rollups(), rollups.Plain)
+    assert isinstance(rollups.database_engine(), rollups.PlainEngine)
     assert checks.engine(databases=["default"]) == []
     out = StringIO()
     call_command("timescale", "--plain", stdout=out)
@@ -75,7 +75,7 @@ def test_nothing_is_turned_where_the_server_cannot() -> None:
     ],
 )
 def test_a_check_tells_what_the_server_could_do_or_must_not(found: TimescaleEdition, expected: list[str]) -> None:
-    messages = checks.of_engine(found)
+    messages = checks.engine_messages(found)
     assert [message.id for message in messages] == expected
     assert [message.hint for message in messages] == ([found.hint] if expected else [])
 
@@ -91,4 +91,4 @@ def test_a_start_on_a_hypertable_that_nobody_serves_is_refused(found: TimescaleE
 @pytest.mark.django_db
 def test_a_start_on_our_own_server_says_that_it_is_plain() -> None:
     assert first_start.migrate() == "plain PostgreSQL"
-    assert checks.turning_was_left_out(connection), "the migration has been here"
+    assert checks.conversion_was_skipped(connection), "the migration has been here"

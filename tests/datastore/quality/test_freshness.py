@@ -10,8 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from datastore.backfill.gap_repair import scan
 from datastore.ingest.live_write import store_live
 from datastore.models import GapRepair, Market
-from datastore.quality.freshness import doubts
-from datastore.reference.markets import asked_market, ensure_markets
+from datastore.quality.freshness import freshness_problems
+from datastore.reference.markets import get_or_create_market, ensure_markets
 from streaming.records import LiveRecord
 from tests.datastore.conftest import ProviderTime
 from tests.support.datastore.answers import answered, store
@@ -54,7 +54,7 @@ def test_a_live_feed_without_a_gap_is_fresh_and_whole(btc: Market, client: Clien
 
 def test_the_minute_in_which_the_feed_began_is_not_held_against_it(btc: Market) -> None:
     alive(start=NOON + 30 * SECOND)
-    assert doubts() == {BTC: []}
+    assert freshness_problems() == {BTC: []}
 
 
 def test_a_feed_that_is_silent_for_longer_than_stale_after_is_not_fresh(
@@ -70,31 +70,31 @@ def test_a_feed_that_is_silent_for_longer_than_stale_after_is_not_fresh(
 def test_a_gap_is_a_reason_until_it_is_repaired_also_while_it_is_being_repaired(btc: Market) -> None:
     broken()
     expected = {BTC: ["gap 2023-11-15 12:05 to 12:08: socket lost"]}
-    assert doubts() == expected, "known before any scan"
+    assert freshness_problems() == expected, "known before any scan"
     scan()
     assert GapRepair.objects.filter(final=False).exists()
-    assert doubts() == expected
+    assert freshness_problems() == expected
     store(answered(NOON + 5 * MINUTE, NOON + 8 * MINUTE))
-    assert doubts() == {BTC: []}
+    assert freshness_problems() == {BTC: []}
 
 
 def test_a_gap_that_nobody_can_ever_fill_is_no_reason(btc: Market) -> None:
     broken()
     span = {"start": moment(NOON + 5 * MINUTE), "stop": moment(NOON + 8 * MINUTE)}
     GapRepair.objects.create(market=btc, resolution=60, **span, reason="too old", final=True)
-    assert doubts() == {BTC: []}
+    assert freshness_problems() == {BTC: []}
 
 
 def test_a_gap_older_than_a_day_is_no_reason(btc: Market, provider_time: ProviderTime) -> None:
     broken()
     provider_time.set(NOON + DAY + 20 * MINUTE)
     store_live([watermark(6, NOON + DAY + 20 * MINUTE - SECOND, NOON + 7 * MINUTE + 20 * SECOND)])
-    assert doubts() == {BTC: []}
+    assert freshness_problems() == {BTC: []}
 
 
 def test_a_market_without_any_feed_is_named_and_one_that_nobody_follows_is_not(btc: Market) -> None:
-    asked_market(ETH)
-    assert doubts() == {BTC: ["its feed has proven nothing yet"]}, "nobody follows the other"
+    get_or_create_market(ETH)
+    assert freshness_problems() == {BTC: ["its feed has proven nothing yet"]}, "nobody follows the other"
 
 
 def test_many_gaps_are_counted_and_the_newest_named(btc: Market) -> None:
@@ -104,7 +104,7 @@ def test_many_gaps_are_counted_and_the_newest_named(btc: Market) -> None:
         records += [opened(3 * n + 1, start), watermark(3 * n + 2, start + MINUTE, start)]
         records += [closed(3 * n + 3, None, "socket lost", start)]
     store_live(records)
-    found = doubts()[BTC]
+    found = freshness_problems()[BTC]
     assert found[:-1] == [
         f"gap 2023-11-15 12:{minute:02} to 12:{minute + 2:02}: socket lost" for minute in (4, 7, 10, 13, 16)
     ]
@@ -114,10 +114,10 @@ def test_many_gaps_are_counted_and_the_newest_named(btc: Market) -> None:
 def test_the_questions_asked_do_not_grow_with_the_gaps(btc: Market) -> None:
     alive()
     with CaptureQueriesContext(connection) as few:
-        doubts()
+        freshness_problems()
     broken()
     with CaptureQueriesContext(connection) as many:
-        doubts()
+        freshness_problems()
     assert len(few) == len(many) <= 7
 
 

@@ -17,7 +17,7 @@ from datastore.backfill.gap_repair import scan
 from datastore.backfill.quota import BudgetSpent
 from datastore.ingest import market_cache
 from datastore.models import DynamicTopic, FetchRequest, GapRepair, Market, Stream
-from datastore.quality.freshness import doubts
+from datastore.quality.freshness import freshness_problems
 from datastore.reference.markets import ensure_markets, feed_markets, follow, unfollow
 from datastore.streams import lifecycle, topics
 from streaming.topics import checked_name
@@ -155,7 +155,7 @@ def test_a_topic_is_named_as_every_broker_takes_it(symbol: str, name: str) -> No
 def test_a_topic_s_number_is_never_used_twice_even_where_its_row_is_gone(market: Market) -> None:
     names = set()
     for _ in range(3):
-        made = topics.make(stream(market).pk)
+        made = topics.create_for(stream(market).pk)
         assert made is not None
         names.add(made.name)
         assert made.name.endswith(f"-g{made.pk}")
@@ -165,7 +165,7 @@ def test_a_topic_s_number_is_never_used_twice_even_where_its_row_is_gone(market:
 
 def test_a_topic_is_given_to_every_stream_of_its_market(market: Market) -> None:
     one, two, other = stream(market), stream(market, "5m"), stream(unfollowed(ETH))
-    made = topics.make(one.pk)
+    made = topics.create_for(one.pk)
     assert made is not None
     given = dict(Stream.objects.values_list("pk", "topic"))
     assert given == {one.pk: made.pk, two.pk: made.pk, other.pk: None}
@@ -174,14 +174,14 @@ def test_a_topic_is_given_to_every_stream_of_its_market(market: Market) -> None:
 def test_no_topic_is_made_for_a_stream_that_was_ended_meanwhile(market: Market) -> None:
     made = stream(market)
     lifecycle.end(made.pk, by="key a")
-    assert topics.make(made.pk) is None and not DynamicTopic.objects.exists()
+    assert topics.create_for(made.pk) is None and not DynamicTopic.objects.exists()
 
 
 def test_a_failed_try_waits_longer_each_time_and_the_last_fails_the_stream(market: Market) -> None:
     made = stream(market)
     waits = []
     for attempt in (1, 2, 3):
-        held = topics.make(made.pk)
+        held = topics.create_for(made.pk)
         assert held is not None and topics.fail(held.pk, "nobody came")
         assert not topics.fail(held.pk, "twice")
         found = Stream.objects.get()
@@ -211,10 +211,10 @@ def test_a_kept_market_is_scanned_refreshed_and_confirmed_and_not_asked_after_by
     assert [change.market for change in scan()] == [BTC]
     refresh()
     assert set(FetchRequest.objects.values_list("resolution", flat=True)) == {3600, 86400}
-    assert market_cache.write_all() == 1
-    assert doubts() == {}
+    assert market_cache.write_followed() == 1
+    assert freshness_problems() == {}
     DynamicTopic.objects.filter(pk=made.pk).update(state="retiring")
-    assert scan() == [] and market_cache.write_all() == 0
+    assert scan() == [] and market_cache.write_followed() == 0
 
 
 def hole(market: Market, final: bool = False) -> None:
@@ -265,7 +265,7 @@ def test_a_topic_is_deleted_when_its_actors_are_done_or_have_had_their_time(
 ) -> None:
     made = topic(market, "retiring", retiring_at=timezone.now())
     DynamicTopic.objects.filter(pk=made.pk).update(**{"retiring_at": Now(), **columns})
-    assert topics.to_do().over == ((made.pk,) if over else ())
+    assert topics.pending_work().deletable == ((made.pk,) if over else ())
 
 
 def test_old_ended_streams_and_retired_topics_are_trimmed(market: Market) -> None:

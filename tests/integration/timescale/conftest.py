@@ -7,7 +7,7 @@ import pytest
 from django_redis import get_redis_connection
 
 from datastore.engines.edition import Case, timescale_edition
-from datastore.engines.timescale import Timescale
+from datastore.engines.timescale import TimescaleEngine
 from datastore.models import Market
 from datastore.reference.markets import ensure_markets
 from tests.datastore.conftest import ProviderTime, provider_time  # noqa: F401 - the fixture
@@ -28,7 +28,7 @@ def template(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) ->
         server.make_schema(name)
         with server.speaking_to(name):
             found = timescale_edition()
-        assert found.case is Case.CONVERTED, f"{server.HOW}: this one is {found.told}"
+        assert found.case is Case.CONVERTED, f"{server.HOW}: this one is {found.sentence}"
         yield name
 
 
@@ -64,5 +64,5 @@ def market(timescale: None, provider_time: ProviderTime) -> Market:  # noqa: F81
     for batch in Feed().batches():
         play(batch, provider_time, markets)
     provider_time.set(END)
-    Timescale().refresh()
+    TimescaleEngine().refresh()
     return markets[BTC]

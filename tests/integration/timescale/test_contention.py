@@ -12,7 +12,7 @@ from django.db import OperationalError
 from structlog.testing import capture_logs
 
 from datastore.db.queries import execute, fetch_value
-from datastore.engines.timescale import Timescale, patiently
+from datastore.engines.timescale import TimescaleEngine, retry_while_locked
 from datastore.models import Market
 from tests.integration.timescale.test_proof import store, verified
 from tests.support.datastore.records import moment, trade
@@ -57,7 +57,7 @@ def test_a_refresh_that_meets_another_tries_again(market: Market, name: str) -> 
     with held_until_tried(name, lock) as logs, ThreadPoolExecutor(1) as pool:
         other = pool.submit(refresh_elsewhere, name)
         until("the other refresh waits", lambda: fetch_value(WAITERS, ["%call refresh%"]), 60)
-        Timescale().refresh()
+        TimescaleEngine().refresh()
         other.result()
         assert tries(logs)
     assert verified()[1]
@@ -67,12 +67,12 @@ def test_retention_that_meets_a_reader_does_not_stand_before_the_writers_and_tri
     market: Market, name: str
 ) -> None:
     with held_until_tried(name, "select count(*) from tick") as logs:
-        assert Timescale().delete_old_trades(moment(END), 1)
+        assert TimescaleEngine().delete_old_trades(moment(END), 1)
         assert tries(logs)
 
 
 def test_what_fails_for_another_reason_is_not_tried_again(market: Market) -> None:
     with capture_logs() as logs, pytest.raises(OperationalError, match="statement timeout"):
         execute("set statement_timeout = 50")
-        patiently(lambda: execute("select pg_sleep(30)"))
+        retry_while_locked(lambda: execute("select pg_sleep(30)"))
     assert not tries(logs)

@@ -6,11 +6,11 @@ from hashlib import sha256
 
 import pytest
 
-from datastore.engines.rollups import Plain, rollups
-from datastore.engines.timescale import Timescale
+from datastore.engines.rollups import PlainEngine, database_engine
+from datastore.engines.timescale import TimescaleEngine
 from datastore.models import Tick
 from datastore.reference.markets import ensure_markets
-from datastore.timeframes.utc_days import floor
+from datastore.timeframes.utc_days import floor_to
 from tests.datastore.conftest import ProviderTime
 from tests.integration.timescale.conftest import On
 from tests.support.datastore.records import SECOND, moment
@@ -32,14 +32,14 @@ def run(engine: str, clock: ProviderTime) -> list[str]:
     for batch in Feed().batches():
         told += play(batch, clock, by_symbol)
         if batch.now >= PACKED and not packed:
-            packed = rollups().pack(moment(batch.now))
-        rollups().refresh()
+            packed = database_engine().pack(moment(batch.now))
+        database_engine().refresh()
     assert packed == (engine == "timescale")
     late = Tick.objects.filter(ts__lt=moment(BEGIN + DAY), received_at__gt=moment(PACKED))
     assert late.count() > 5, "late trades must meet a packed chunk"
     told += state(clock, END, *SPAN)
     print(f"\n{engine}: {count('tick')} trades, {count('candle')} candles, {len(told)} lines seen", end="")
-    deleted = rollups().delete_old_trades(moment(END), 1)
+    deleted = database_engine().delete_old_trades(moment(END), 1)
     assert sorted(deleted) == sorted(MARKETS)
     told += [f"deleted {symbol} {deleted[symbol]}" for symbol in MARKETS]
     return told + state(clock, END, *SPAN)
@@ -48,9 +48,9 @@ def run(engine: str, clock: ProviderTime) -> list[str]:
 @pytest.mark.usefixtures("name")
 def test_both_engines_say_the_same_to_the_letter(on: On, provider_time: ProviderTime) -> None:
     said = {}
-    for engine, kind in (("plain", Plain), ("timescale", Timescale)):
+    for engine, kind in (("plain", PlainEngine), ("timescale", TimescaleEngine)):
         with on(engine):
-            assert type(rollups()) is kind
+            assert type(database_engine()) is kind
             said[engine] = run(engine, provider_time)
     differing = [pair for pair in zip(said["plain"], said["timescale"], strict=True) if pair[0] != pair[1]]
     assert differing == []
@@ -65,8 +65,8 @@ def test_the_aggregates_hold_every_closed_bucket_and_no_open_one(provider_time: 
     for batch in Feed().batches():
         play(batch, provider_time, by_symbol)
         provider_time.set(batch.now)
-        Timescale().refresh()
-        ends = {seconds: floor(moment(batch.now - STALE), seconds) for seconds in (60, 3600, 86_400)}
+        TimescaleEngine().refresh()
+        ends = {seconds: floor_to(moment(batch.now - STALE), seconds) for seconds in (60, 3600, 86_400)}
         assert aggregates() == closed_candles(ends)
         held = max(held, len(aggregates()))
     print(f"\naggregates: {held} candles, each the table's", end="")

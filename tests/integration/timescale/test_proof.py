@@ -12,7 +12,7 @@ from django.db import InternalError, transaction
 from structlog.testing import capture_logs
 
 from datastore.db.queries import execute, fetch_all, fetch_value
-from datastore.engines.timescale import Timescale
+from datastore.engines.timescale import TimescaleEngine
 from datastore.ingest.live_write import digest, store_live
 from datastore.models import Candle, Market, Tick
 from datastore.tasks import aggregate, pack, retention, verify_market
@@ -91,7 +91,7 @@ def test_a_late_trade_reaches_a_packed_chunk_the_candles_and_with_the_next_refre
     aggregate()
     assert len([one for one in aggregates() if one not in held]) == 3, "its minute, hour and day"
     assert verified()[1]
-    assert Timescale().pack(moment(END)) == 0, "what came late is packed too, and no chunk is new"
+    assert TimescaleEngine().pack(moment(END)) == 0, "what came late is packed too, and no chunk is new"
 
 
 def test_a_refresh_takes_in_no_bucket_that_is_open(market: Market, provider_time: ProviderTime) -> None:
@@ -100,11 +100,11 @@ def test_a_refresh_takes_in_no_bucket_that_is_open(market: Market, provider_time
     assert max(ends.values()) <= moment(END - 90 * SECOND)
     newest = Tick.objects.latest("ts").ts
     assert newest > ends[3600] > ends[86_400], "there are trades in the open hour and day"
-    Timescale().refresh(None, moment(END + 9 * DAY))  # asked for the future
+    TimescaleEngine().refresh(None, moment(END + 9 * DAY))  # asked for the future
     assert newest_ends() == ends
     provider_time.forget()
     held = aggregates()
-    Timescale().refresh()
+    TimescaleEngine().refresh()
     assert aggregates() == held, "without the provider's time nothing is known to be over"
 
 
@@ -117,17 +117,17 @@ def test_dropped_days_keep_their_candles_and_their_aggregates(market: Market, se
     assert sum(one["trades"] for one in logs if one["event"] == "old trades deleted") == dropped > 0
     assert not Tick.objects.filter(ts__lt=moment(BEGIN + 2 * DAY)).exists()
     assert set(Market.objects.values_list("ticks_from", flat=True)) == {moment(BEGIN + 2 * DAY)}
-    Timescale().refresh(moment(BEGIN), anew=True)
+    TimescaleEngine().refresh(moment(BEGIN), force=True)
     assert aggregates() == held and digest(market) == before and count("candle") == rows
     market.refresh_from_db()
     assert verify_market(market, moment(BEGIN), moment(END)) == 0
-    Timescale().heal(market, Timescale().differences(market, moment(BEGIN), moment(END)))
-    assert Timescale().delete_old_trades(moment(END), 1) == {}
+    TimescaleEngine().heal(market, TimescaleEngine().differences(market, moment(BEGIN), moment(END)))
+    assert TimescaleEngine().delete_old_trades(moment(END), 1) == {}
 
 
 def test_a_refresh_within_a_transaction_is_refused(market: Market) -> None:
     with pytest.raises(InternalError, match="cannot run inside a transaction block"), transaction.atomic():
-        Timescale().refresh()
+        TimescaleEngine().refresh()
 
 
 def test_the_published_view_names_markets_and_trims_numbers(market: Market) -> None:

@@ -9,8 +9,8 @@ from django.core.management import call_command
 from django.db import connection
 
 from datastore.db.queries import fetch_all, fetch_value
-from datastore.engines.rollups import CannotConvert, Plain, convert, convert_back, rollups
-from datastore.engines.timescale import Timescale
+from datastore.engines.rollups import CannotConvert, PlainEngine, convert, convert_back, database_engine
+from datastore.engines.timescale import TimescaleEngine
 from datastore.ingest.live_write import digest
 from datastore.models import Market
 from datastore.tasks import aggregate, pack
@@ -24,7 +24,7 @@ def test_turning_back_and_forth_keeps_every_trade_and_the_schema(market: Market)
     pack()
     trades, before, columns = fetch_all(TICKS), digest(market), described()
     convert_back()
-    assert type(rollups()) is Plain
+    assert type(database_engine()) is PlainEngine
     assert (fetch_all(TICKS), digest(market), described()) == (trades, before, columns)
     store(trade(9001, NOON + MINUTE))
     convert()
@@ -39,7 +39,7 @@ def test_the_migration_goes_both_ways(market: Market) -> None:
     call_command("migrate", "datastore", "0012", verbosity=0)
     assert fetch_value("select to_regclass('aggregate_candle') is null") and fetch_all(TICKS) == trades
     call_command("migrate", verbosity=0)
-    assert type(rollups()) is Timescale and fetch_all(TICKS) == trades
+    assert type(database_engine()) is TimescaleEngine and fetch_all(TICKS) == trades
 
 
 @pytest.fixture
@@ -58,14 +58,14 @@ def test_a_role_that_may_not_make_the_extension_gets_plain_tables(humble: tuple[
     name, role = humble
     with speaking_to(name, USER=role):
         call_command("migrate", verbosity=0, interactive=False)
-        assert type(rollups()) is Plain
+        assert type(database_engine()) is PlainEngine
         with pytest.raises(CannotConvert, match="let the owner of the database say"):
             convert()
     with admin(name) as link:
         link.execute("create extension timescaledb")
     with speaking_to(name, USER=role):
         convert()
-        assert type(rollups()) is Timescale
+        assert type(database_engine()) is TimescaleEngine
 
 
 def described() -> list[Any]:

@@ -84,7 +84,7 @@ def owned(me: str = "elsewhere:1:1", role: str = "fixed-tick") -> Actor:
     return actor
 
 
-def shift_of(work: Scripted, hands: Hands, actor: Actor | None = None) -> ActorLoop:
+def loop_of(work: Scripted, hands: Hands, actor: Actor | None = None) -> ActorLoop:
     return ActorLoop(work, ActorSession(actor or owned(), Event()), hands.clock)
 
 

@@ -49,7 +49,7 @@ def arm(step: str, work: Any, session: Any) -> None:
     if step == "polled":
         work._subscription.poll = dying_after(work._subscription.poll)
     elif step == "processed":
-        work.content = replace(work.content, read=dying_after(work.content.read))
+        work.handler = replace(work.handler, read=dying_after(work.handler.read))
     elif step in ("entered writing", "written", "end saved"):
         number = {"entered writing": 1, "written": 2, "end saved": 3}[step]
         session.save = nth(session.save, number)

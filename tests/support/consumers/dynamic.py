@@ -86,7 +86,7 @@ def unread(*numbers: int) -> int:
         subscription.close()
 
 
-def host(hands: Hands | None = None, me: str = "") -> ActorPool:
+def pool_of(hands: Hands | None = None, me: str = "") -> ActorPool:
     """Return a process's host that nobody steps yet."""
     if hands is None:
         return ActorPool(DynamicTopicsWork(), Event(), me=me)
@@ -120,6 +120,6 @@ def all_consuming(count: int) -> Callable[[], bool]:
 
 def member(of: ActorPool, number: int) -> OwnedActor:
     """Return the host's member for the numbered topic."""
-    found = of.crew.get(name_of(number))
+    found = of.actors.get(name_of(number))
     assert found is not None
     return found

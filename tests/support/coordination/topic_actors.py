@@ -41,7 +41,7 @@ def state_of(made: Stream) -> str:
 
 
 def in_hand() -> DynamicTopic:
-    return DynamicTopic.objects.get(state__in=DynamicTopic.IN_HAND)
+    return DynamicTopic.objects.get(state__in=DynamicTopic.BEING_MADE)
 
 
 def newest() -> DynamicTopic:
@@ -56,7 +56,7 @@ class Coordinating:
         actor = claim(Coordinator, "coordinator", me) or add_row(Coordinator, "coordinator", me)
         assert actor is not None
         self.work = CoordinatorWork(self.hands.clock)
-        self.shift = ActorLoop(self.work, ActorSession(actor, Event()), self.hands.clock)
+        self.loop = ActorLoop(self.work, ActorSession(actor, Event()), self.hands.clock)
 
     @property
     def state(self) -> str:
@@ -67,7 +67,7 @@ class Coordinating:
         """Let time pass, take some steps, and return the state that is stored then."""
         self.hands.seconds += later
         for _ in range(count):
-            self.shift.step()
+            self.loop.step()
         return self.state
 
     def reach(self, state: str) -> DynamicTopic:

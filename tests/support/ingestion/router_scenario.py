@@ -10,8 +10,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from datastore.ingest.feed_sequence import FeedSequence, Span, apply
-from datastore.timeframes.intervals import SECOND
+from datastore.ingest.feed_sequence import FeedSequence, FeedSpan, apply
+from datastore.timeframes.intervals import SECOND_US
 from ingestion.live.clock_estimate import ClockEstimate
 from ingestion.live.topic_router import TopicRouter
 from streaming.records import FeedOpened, LiveRecord, Trade
@@ -26,7 +26,7 @@ REPLAY = 2
 
 def micros(at: int) -> int:
     """Return a time of the world as the records have it."""
-    return T0 * SECOND + at * 1000
+    return T0 * SECOND_US + at * 1000
 
 
 class Happened(NamedTuple):
@@ -197,7 +197,7 @@ class World:
                 lacking = [one for one in self._inside(symbol, span) if one.id not in carried]
                 assert not lacking, (feed, span, lacking, records)
 
-    def _inside(self, symbol: str, span: Span) -> list[Happened]:
+    def _inside(self, symbol: str, span: FeedSpan) -> list[Happened]:
         """Return the trades that a span says it holds."""
         market = next(market for market, of in SYMBOLS.items() if of == symbol)
         stood = max(((begun, number) for begun, number in self.begins[market] if begun <= span.start), default=(0, 0))
@@ -209,9 +209,9 @@ class World:
         ]
 
 
-def spans_of(records: list[LiveRecord]) -> list[Span]:
+def spans_of(records: list[LiveRecord]) -> list[FeedSpan]:
     """Return what a consumer stores of a feed."""
-    found: dict[int, Span] = {}
+    found: dict[int, FeedSpan] = {}
     position = FeedSequence()
     for record in records:
         step = apply(position, [record])

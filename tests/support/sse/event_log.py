@@ -55,7 +55,7 @@ class Book:
     watermark: int | None = None
     cursor: str | None = None
     snapshots: list[str | None] = field(default_factory=list)  # why each was shown
-    holes: list[dict[str, Any]] = field(default_factory=list)
+    gaps: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def of_answer(cls, answer: dict[str, Any]) -> Book:
@@ -75,7 +75,7 @@ class Book:
             self._pass(told.data["watermark"])
         else:
             assert told.name == "gap", told.name
-            self.holes.append(told.data)
+            self.gaps.append(told.data)
         self.cursor = told.id or self.cursor
 
     def _show(self, answer: dict[str, Any]) -> None:

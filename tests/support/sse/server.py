@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from datastore.sse.hub import Hub
-from datastore.sse.server import AbortableConnection, StreamServer, listening, make_server
+from datastore.sse.server import AbortableConnection, StreamServer, listening_socket, make_server
 from tests.support.polling import until
 from tests.support.sse.event_log import CLOSED, REVISION, SOURCE, TRADES, Book, Reader, Told
 
@@ -23,7 +23,7 @@ AGAIN = 0.1  # seconds
 def streaming(settings: Any, port: int = 0, **spans: float) -> Iterator[StreamServer]:
     """Serve streams at a free port, or this one, to which the API leads."""
     ready: list[StreamServer] = []
-    sock = listening("127.0.0.1", port)
+    sock = listening_socket("127.0.0.1", port)
     settings.SSE_PORT = sock.getsockname()[1]
 
     def run() -> None:
