@@ -2,7 +2,7 @@
 #   make run    start everything (Ctrl-C stops it, the data stays)
 #   make test   all tests but the minutes-long ones        make chaos  those
 #   make check  style, types, imports, migrations          make bench  figures of this machine
-#   make clean  remove .venv and caches, never the data folder
+#   make clean  remove .venv and caches, never the data    make measure  how the code reads
 
 SHELL := /bin/sh
 VENV := .venv
@@ -21,7 +21,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 $(shell [ -e $(BIN)/python ] || rm -f $(VENV)/.usable $(VENV)/.installed $(VENV)/.installed-dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check chaos bench clean
+.PHONY: help run test check chaos bench measure clean
 
 help:
 	@sed -n '2,5s/^# *//p' Makefile
@@ -38,11 +38,15 @@ chaos: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+measure: $(VENV)/.installed-dev
+	@$(BIN)/python -m benchmarks.measure $(ARGS)
+
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.picture --check
 	$(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check
 

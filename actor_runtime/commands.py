@@ -15,7 +15,7 @@ from actor_runtime.loop.runner import run, run_many
 
 
 class ProcessCommand(BaseCommand, ABC):
-    """Run until SIGTERM or SIGINT; the turn in hand is finished and what is owned given back."""
+    """Run until SIGTERM or SIGINT, then finish the turn in hand and release what is owned."""
 
     @abstractmethod
     def go(self, stop: Event, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""Note every transition: in the actor's journal for TransitionLog, and as a line of the process log."""
+"""Records every transition: in the actor's journal for TransitionLog, and as a line of the process log."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FAILURE_SUFFIXES = ("_failure", "_failed")
 def note_transition(
     instance: object, name: str, source: str, target: str, method_kwargs: dict[str, Any], **_: object
 ) -> None:
-    """Keep the transition in the actor's journal. The signal comes before any save, so nothing is written here."""
+    """Add the transition to the actor's journal. The signal is sent before any save, so nothing is written here."""
     if not isinstance(instance, Actor):
         return
     if failed := name.endswith(FAILURE_SUFFIXES):
@@ -50,19 +50,16 @@ def note_transition(
     instance.journal.pending.append(entry)
     if failed or name == "reset":
         _count(ACTOR_ERRORS if failed else ACTOR_RESETS, instance)
-    _log_line(instance, entry, logging.ERROR if failed else _level(instance, name))
+    quiet = logging.DEBUG if name in instance.hot_events else logging.INFO
+    _log_line(instance, entry, logging.ERROR if failed else quiet)
 
 
 def _count(counter: Counter, actor: Actor) -> None:
     counter.labels(str(actor._meta.model_name), actor.role).inc()
 
 
-def _level(actor: Actor, event: str) -> int:
-    return logging.DEBUG if event in actor.hot_events else logging.INFO
-
-
 def _log_line(actor: Actor, entry: BufferedTransition, level: int) -> None:
-    told = {key: value for key, value in (("reason", entry.reason), ("by", entry.by)) if value}
+    details = {key: value for key, value in (("reason", entry.reason), ("by", entry.by)) if value}
     log.log(
         level,
         "actor transition",
@@ -71,12 +68,12 @@ def _log_line(actor: Actor, entry: BufferedTransition, level: int) -> None:
         trigger=entry.event,
         source=entry.source,
         target=entry.target,
-        **told,
+        **details,
     )
 
 
 def note_takeover(actor: Actor, *, reason: str, by: str, died: bool = True) -> None:
-    """Keep the change of owner in the actor's journal; it is no edge of the chart. died: or only gave it up."""
+    """Record a change of owner (not a transition). died: False if the owner released it."""
     now = timezone.now()
     state = str(actor.state)
     entry = BufferedTransition("TAKEOVER", state, state, now, now, alone=True, reason=reason, by=by)
@@ -87,6 +84,6 @@ def note_takeover(actor: Actor, *, reason: str, by: str, died: bool = True) -> N
 
 
 def trim(days: float, now: datetime | None = None) -> int:
-    """Delete log rows whose minute or event is older than `days`; return how many."""
+    """Delete log rows whose minute or event is more than `days` days old; return how many."""
     before = (now or timezone.now()) - timedelta(days=days)
     return TransitionLog.objects.filter(first_at__lt=before).delete()[0]

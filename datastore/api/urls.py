@@ -12,11 +12,13 @@ from datastore.api.views.follow import CandleStream
 from datastore.api.views.markets import Markets, OneMarket
 from datastore.api.views.not_found import NotFoundView
 from datastore.api.views.requests import Backfill, OneRequest
+from datastore.api.views.root import Root
 from datastore.api.views.streams import OneStream, StreamEvents, Streams
 from datastore.api.views.tickers import Tickers
 from datastore.api.views.trades import Trades
 
 urlpatterns = [
+    path("", Root.as_view()),
     path("candles", Candles.as_view()),
     path("candles/stream", CandleStream.as_view()),
     path("coverage", CoverageView.as_view()),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from actor_runtime.loop import pool_loop as host_module
+from actor_runtime.loop import pool_loop
 from actor_runtime.loop.actor_group import ActorGroup
 from actor_runtime.loop.pool_loop import ActorPool
 from actor_runtime.loop.runner import run_many
@@ -34,18 +34,18 @@ class Together:
     def actor_names(self) -> Collection[str]:
         return self.names
 
-    def turn(self, crew: ActorGroup) -> bool:
-        for member in crew:
+    def turn(self, actors: ActorGroup) -> bool:
+        for member in actors:
             if member.state == "idle":
                 member.actor.subscribe_to_topic()
                 member.actor.subscribe_success()
-        crew.save(list(crew))
+        actors.save(list(actors))
         if not self.script:
             return False
-        self.script.pop(0)(crew)
+        self.script.pop(0)(actors)
         return True
 
-    def beat(self, crew: ActorGroup) -> None:
+    def beat(self, actors: ActorGroup) -> None:
         self.beats += 1
 
     def close(self) -> None:
@@ -56,12 +56,12 @@ def rows() -> Any:
     return DynamicTopicConsumer.objects.order_by("name")
 
 
-def nothing(crew: ActorGroup) -> None:
+def nothing(actors: ActorGroup) -> None:
     """Stay in the states at hand."""
 
 
 def broken(exc: Exception) -> Step:
-    def step(crew: ActorGroup) -> None:
+    def step(actors: ActorGroup) -> None:
         raise exc
 
     return step
@@ -88,7 +88,7 @@ def test_rows_are_made_where_they_are_missing_and_retired_where_nothing_is_left_
 
 def test_the_loop_ends_with_the_turn_in_hand_and_all_rows_are_free() -> None:
     stop = Event()
-    work = Together(lambda crew: stop.set())
+    work = Together(lambda actors: stop.set())
     run_many(work, stop)
     assert set(rows().values_list("owner", "state")) == {("", "consuming")}
     assert work.closed == 1
@@ -121,8 +121,8 @@ def test_what_a_turn_raises_makes_those_wait_whose_chart_has_no_arrow_and_is_tri
 
 
 def test_what_a_turn_raises_takes_those_to_error_that_were_in_the_middle() -> None:
-    def midway(crew: ActorGroup) -> None:
-        member = crew.members_of(["dyn-1"])[0]
+    def midway(actors: ActorGroup) -> None:
+        member = actors.members_of(["dyn-1"])[0]
         member.actor.message_received()
         raise ZeroDivisionError
 
@@ -139,7 +139,7 @@ def test_a_database_that_is_away_at_the_start_is_waited_for(monkeypatch: pytest.
     hands = Hands()
     ours = ActorPool(Together(), Event(), hands.clock, me="here:1:1")
     with monkeypatch.context() as patched:
-        patched.setattr(host_module, "rows_at_work", away)
+        patched.setattr(pool_loop, "active_rows", away)
         for _ in range(3):
             hands.seconds += ours.step()
     hands.seconds += 1

@@ -9,7 +9,15 @@ from hypothesis import strategies as some
 from actor_runtime.errors import Fenced
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import TransitionLog
-from actor_runtime.ownership.rebalancing import MAX_CLAIMS, LEFT_OVER_BY_US, ActorSnapshot, choose_rows, claim_all, make_rows, active_rows
+from actor_runtime.ownership.rebalancing import (
+    LEFT_OVER_BY_US,
+    MAX_CLAIMS,
+    ActorSnapshot,
+    active_rows,
+    choose_rows,
+    claim_all,
+    make_rows,
+)
 from consumers.models import DynamicTopicConsumer
 from tests.actor_runtime.test_claims import GONE
 from tests.support.actor_runtime.work import logged

@@ -131,7 +131,10 @@ def test_the_admin_s_action_replays_with_its_own_permission(topic: str) -> None:
     user.user_permissions.add(Permission.objects.get(codename="view_deadletter"))
     client = Client()
     client.force_login(user)
-    chosen = {"action": "replay_letters", "_selected_action": list(DeadLetter.objects.values_list("pk", flat=True))}
+    chosen = {
+        "action": "replay_dead_letters",
+        "_selected_action": list(DeadLetter.objects.values_list("pk", flat=True)),
+    }
     address = reverse("admin:datastore_deadletter_changelist")
     client.post(address, chosen)
     assert published() == []

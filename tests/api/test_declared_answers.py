@@ -156,6 +156,7 @@ def other_answers(asker: Asker, letter: DeadLetter, errored: str) -> None:
     asker.get("actors")
     asker.get(errored)
     asker.post(f"{errored}/reset")
+    asker.get("")
     asker.get("docs")
     asker.get("schema?format=yaml")
     asker.get("schema", 304, **{"If-None-Match": asker.get("schema")["ETag"]})

@@ -47,7 +47,7 @@ def test_two_processes_and_their_threads_share_a_bucket_to_the_last_request(valk
     code = (
         "import sys, django; django.setup()\n"
         "from concurrent.futures import ThreadPoolExecutor\n"
-        "from datastore.rates import Bucket, take\n"
+        "from datastore.access.rate_limits import Bucket, take\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
         f"turns = list(ThreadPoolExecutor(4).map(take, [Bucket('{shared.name}', 1)] * 30))\n"
         "print(sum(turn.allowed for turn in turns))"

@@ -61,7 +61,7 @@ def test_an_ambiguous_market_names_the_choices(client: Client, market: Market) -
     assert "coinbase:BTC-USD, kraken:BTC-USD" in body["errors"]["market"][0]
 
 
-@pytest.mark.parametrize("path", ["", "nothing", "candles/", "candles/x", "actors/producer/a/b", "%00", "é"])
+@pytest.mark.parametrize("path", ["/", "nothing", "candles/", "candles/x", "actors/producer/a/b", "%00", "é"])
 def test_an_address_that_leads_nowhere_is_a_problem_not_a_page(client: Client, market: Market, path: str) -> None:
     for method in (client.get, client.post, client.put, client.delete):
         response = method(f"/api/v1/{path}")

@@ -19,7 +19,7 @@ from datastore.series.reader import read_series
 from streaming.broker import Message
 from streaming.records import FeedOpened, LiveRecord, Trade, Watermark, encode
 from tests.datastore.conftest import ProviderTime
-from tests.support.consumers.dynamic import broker, pool_of, make_topics, name_of, publish, step_until, symbol, unread
+from tests.support.consumers.dynamic import broker, make_topics, name_of, pool_of, publish, step_until, symbol, unread
 from tests.support.datastore.records import MINUTE, NOON, SECOND, moment, opened, trade, watermark
 from tests.support.polling import until
 

@@ -21,9 +21,9 @@ from streaming.broker import Message
 from tests.support.consumers.dynamic import (
     all_consuming,
     broker,
-    pool_of,
     make_topics,
     name_of,
+    pool_of,
     publish,
     records,
     rows,

@@ -17,8 +17,8 @@ from tests.actor_runtime.test_outage import Server, home, server
 from tests.support.actor_runtime.work import Hands
 from tests.support.consumers.dynamic import (
     all_consuming,
-    pool_of,
     make_topics,
+    pool_of,
     publish,
     records,
     rows,
@@ -40,7 +40,7 @@ def empty_valkey() -> Iterator[None]:
 
 
 def steps_for(ours: ActorPool, hands: Hands, seconds: float) -> None:
-    """Let the host do what it wants for a span of mocked time."""
+    """Let the pool do what it wants for a span of mocked time."""
     end = hands.seconds + seconds
     while hands.seconds < end:
         hands.seconds += max(0.25, ours.step())  # an idle turn waits that long for records

@@ -41,7 +41,9 @@ def broker(settings: Any) -> Iterator[MemoryBroker]:
 
 
 def asked(symbol: str = BTC, name: str = "dyn-coinbase-BTC-USD-g1", **fields: Any) -> DynamicTopic:
-    return DynamicTopic.objects.create(market=get_or_create_market(symbol), name=name, requested_at=timezone.now(), **fields)
+    return DynamicTopic.objects.create(
+        market=get_or_create_market(symbol), name=name, requested_at=timezone.now(), **fields
+    )
 
 
 def made(topic: DynamicTopic) -> DynamicTopic:

@@ -15,7 +15,7 @@ from actor_runtime.errors import Fenced
 from actor_runtime.loop.runner import Runner
 from actor_runtime.models import TransitionLog
 from datastore.models import DeadLetter, DynamicTopic, Feed, Market
-from datastore.reference.markets import get_or_create_market, ensure_markets, market_of, unfollow
+from datastore.reference.markets import ensure_markets, get_or_create_market, market_of, unfollow
 from ingestion.live.live_producer_actor import LiveProducer
 from ingestion.models import Producer
 from metering.table import REFUSED

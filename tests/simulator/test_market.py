@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from simulator.market import LISTED_SINCE_HOUR, Market
 from simulator.pairs import Pair
-from simulator.trades import MINUTE_NS, SECOND_NS, MAX_DISCOVERY_DELAY_NS, Trade, join, roll_up
+from simulator.trades import MAX_DISCOVERY_DELAY_NS, MINUTE_NS, SECOND_NS, Trade, join, roll_up
 
 BUSY, THIN, SECONDS = (Pair.parse(m) for m in ("coinbase:BTC-USD", "kraken:LTC-USD", "bitfinex:ETH-BTC"))
 MARKETS = {pair: Market(pair, seed=1) for pair in (BUSY, THIN, SECONDS)}
@@ -50,7 +50,9 @@ def test_trades_lie_in_their_minute_in_the_order_that_a_platform_sorts_them(mark
 @given(markets, minutes)
 def test_every_trade_is_discovered_once_and_within_the_time_that_candles_wait(market: Market, minute: int) -> None:
     start, end = minute * MINUTE_NS, (minute + 1) * MINUTE_NS
-    found = [trade for trade in market.between(start - 1, end + MAX_DISCOVERY_DELAY_NS) if trade.ts // MINUTE_NS == minute]
+    found = [
+        trade for trade in market.between(start - 1, end + MAX_DISCOVERY_DELAY_NS) if trade.ts // MINUTE_NS == minute
+    ]
     assert sorted(found, key=_identity) == sorted(market.trades(minute), key=_identity)
     assert all(0 < trade.rts - trade.ts < MAX_DISCOVERY_DELAY_NS for trade in found)
 

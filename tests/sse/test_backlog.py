@@ -11,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datastore.sse.backlog import MAX_WAITING_ITEMS, Backlog, Overflow
-from datastore.sse.cursor import CURSOR_AHEAD, TOO_FAR_BEHIND, OTHER_HISTORY, FEED_WAS_UNKNOWN, Cursor, ReadTime, read_cursor, refusal
+from datastore.sse.cursor import (
+    CURSOR_AHEAD,
+    FEED_WAS_UNKNOWN,
+    OTHER_HISTORY,
+    TOO_FAR_BEHIND,
+    Cursor,
+    ReadTime,
+    read_cursor,
+    refusal,
+)
 from datastore.sse.delta import Delta, Gap, Row, events_of, merge_near
 from datastore.sse.messages import block_of, open_times, text_of, tombstone
 from tests.support.sse.event_log import Book, Reader, Told

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from datastore.api.responses.series_body import candles_bytes
 from datastore.models import Market
 from datastore.series.reader import read_series
-from datastore.sse.cursor import CURSOR_AHEAD, TOO_FAR_BEHIND, OTHER_HISTORY, Cursor, read_cursor
+from datastore.sse.cursor import CURSOR_AHEAD, OTHER_HISTORY, TOO_FAR_BEHIND, Cursor, read_cursor
 from datastore.sse.delta import Delta, events_of
 from datastore.sse.delta_reader import SeriesGone, read_delta, read_position
 from datastore.sse.messages import text_of

@@ -9,7 +9,7 @@ from consumers.dynamic_consumer_actor import DynamicTopicsWork
 class Command(ActorPoolCommand):
     """Run the consumers of dynamic topics."""
 
-    help = "Store what the topics bring that are made at run time, until stopped. Several processes share them out."
+    help = "Store what topics made at run time bring, until stopped. Several processes share the topics among them."
 
     def work(self, **options: Any) -> DynamicTopicsWork:
         """Return what the consumers do together."""

@@ -216,6 +216,9 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         {200: _ok("Actor", "Its new state.")},
         refusals=(404, 409),
     ),
+    ("", "GET"): Operation(
+        "root", "This document", "What answers here, in which version, and where to go on", {200: _ok("Root")}
+    ),
     ("schema", "GET"): Operation(
         "schema", "This document", "The API as OpenAPI 3.1", {200: DOCUMENT, 304: UNCHANGED}, query=query_params.SCHEMA
     ),

@@ -21,7 +21,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from datastore.access.lua_scripts import Script
-from datastore.access.rate_limits import TAKE, Bucket, RateLimitResult, script_arguments, result_of
+from datastore.access.rate_limits import TAKE, Bucket, RateLimitResult, result_of, script_arguments
 from datastore.ingest.market_cache import cached_head, market_key
 from datastore.models import Market
 from datastore.series.reader import Series

@@ -17,7 +17,7 @@ from datastore.api.params.times import ms, to_ms
 from datastore.api.responses.compression import compressed
 from datastore.api.responses.json_response import json_answer
 from datastore.api.responses.paging import newest_first, next_page
-from datastore.dead_letters import NotReplayable, replay_obstacle, replay
+from datastore.dead_letters import NotReplayable, replay, replay_obstacle
 from datastore.models import DeadLetter
 
 SHOWN = 10_000  # bytes of each letter in a list; alone it is shown whole

@@ -60,7 +60,8 @@ def to_stream(
         page=here,
         foreign=_is_foreign(request),
     )
-    where = f"{settings.SSE_URL or _beside(request)}{STREAM_PATH}?{urlencode({'ticket': sign_ticket(ticket)}, quote_via=quote)}"
+    query = urlencode({"ticket": sign_ticket(ticket)}, quote_via=quote)
+    where = f"{settings.SSE_URL or _beside(request)}{STREAM_PATH}?{query}"
     return HttpResponse(status=307, headers={"Location": where, "Cache-Control": "no-store"})
 
 

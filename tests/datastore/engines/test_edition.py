@@ -38,7 +38,9 @@ TURNED = TimescaleEdition(converted=True, loaded=True, license="timescale", vers
 )
 def test_every_case_is_told_in_one_sentence_with_what_to_do(found: TimescaleEdition, case: Case) -> None:
     assert found.case is case
-    assert "\n" not in found.sentence and (found.version is None or case is Case.TOO_OLD or found.version in found.sentence)
+    assert "\n" not in found.sentence and (
+        found.version is None or case is Case.TOO_OLD or found.version in found.sentence
+    )
     assert (found.hint is None) == (case in (Case.PLAIN, Case.CONVERTED)) == (case not in HINTS)
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastore.ingest.feed_sequence import FeedSequence, RefusedTrade, FeedSpan, apply
+from datastore.ingest.feed_sequence import FeedSequence, FeedSpan, RefusedTrade, apply
 from streaming.records import LiveRecord
 from tests.support.datastore.records import NOON, SECOND, closed, opened, trade, watermark
 from tests.support.datastore.reference import holds, proven_by

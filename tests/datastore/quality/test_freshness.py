@@ -11,7 +11,7 @@ from datastore.backfill.gap_repair import scan
 from datastore.ingest.live_write import store_live
 from datastore.models import GapRepair, Market
 from datastore.quality.freshness import freshness_problems
-from datastore.reference.markets import get_or_create_market, ensure_markets
+from datastore.reference.markets import ensure_markets, get_or_create_market
 from streaming.records import LiveRecord
 from tests.datastore.conftest import ProviderTime
 from tests.support.datastore.answers import answered, store

@@ -188,11 +188,11 @@ def test_a_file_is_whole_or_not_there(btc: Market, tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("--format", "parquet"), "'parquet' is not available yet. Available: csv."),
+        (("--format", "parquet"), "'parquet' is unknown. Accepted: csv."),
         (("--format", "xls"), "'xls' is unknown. Accepted: csv."),
         (("--from", "noon"), "'noon' "),
         (("--from", "2999-01-01"), "'2999-01-01' "),
-        (("--to", START), "--from must lie before --to."),
+        (("--to", START), "--from must be before --to."),
     ],
 )
 def test_bad_arguments_are_told(btc: Market, arguments: tuple[str, ...], complaint: str) -> None:

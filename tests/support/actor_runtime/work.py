@@ -6,7 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
-from actor_runtime.loop.actor_loop import ActorLoop, Clock
+from actor_runtime.loop.actor_loop import ActorLoop
+from actor_runtime.loop.clock import Clock
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import Actor, TransitionLog
 from actor_runtime.ownership.claims import add_row, claim

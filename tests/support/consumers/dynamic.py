@@ -87,18 +87,18 @@ def unread(*numbers: int) -> int:
 
 
 def pool_of(hands: Hands | None = None, me: str = "") -> ActorPool:
-    """Return a process's host that nobody steps yet."""
+    """Return a process's pool, not yet stepped."""
     if hands is None:
         return ActorPool(DynamicTopicsWork(), Event(), me=me)
     return ActorPool(DynamicTopicsWork(), Event(), hands.clock, me=me)
 
 
-def step_until(done: Callable[[], object], *hosts: ActorPool, seconds: float = PATIENCE) -> None:
-    """Let the hosts take turns until something is so."""
+def step_until(done: Callable[[], object], *pools: ActorPool, seconds: float = PATIENCE) -> None:
+    """Let the pools take turns until something is so."""
     deadline = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < deadline, list(rows().values("name", "state", "waiting_for", "last_error"))
-        for one in hosts:
+        for one in pools:
             Event().wait(min(one.step(), 0.05))
 
 
@@ -119,7 +119,7 @@ def all_consuming(count: int) -> Callable[[], bool]:
 
 
 def member(of: ActorPool, number: int) -> OwnedActor:
-    """Return the host's member for the numbered topic."""
+    """Return the pool's member for the numbered topic."""
     found = of.actors.get(name_of(number))
     assert found is not None
     return found

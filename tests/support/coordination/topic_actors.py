@@ -1,4 +1,4 @@
-"""A Coordinator with its shift, and the actors that it tells, played by the test: they write into the topic's row."""
+"""A Coordinator with its loop, and the actors that it tells, played by the test: they write into the topic's row."""
 
 from __future__ import annotations
 
