@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from actor_runtime.admin import ActorAdmin
 from django.contrib import admin
 from django.utils.safestring import SafeString
 
+from actor_runtime.admin import ActorAdmin
 from actor_runtime.models import Actor
 from coordination.models import Coordinator
 from datastore.admin.streams import rows_table

@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from actor_runtime.admin import span
 from django.db.models import DurationField, ExpressionWrapper, F, QuerySet
 from django.db.models.functions import Now
 
+from actor_runtime.admin import span
 from actor_runtime.charts import label
 from actor_runtime.manual_reset import actor_models
 from actor_runtime.models import Actor, with_silence

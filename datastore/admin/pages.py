@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from actor_runtime.admin import ActorAdmin
 from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 
+from actor_runtime.admin import ActorAdmin
 from datastore.admin.read_only import ReadOnlyAdmin, cell, exact
 from datastore.dead_letters import NotReplayable, replay
 from datastore.models import (
