@@ -13,8 +13,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from config.networks import is_loopback
 from datastore.engines.edition import BROKEN, CONVERTIBLE, Case, TimescaleEdition, timescale_edition
-
-STREAM_SCHEMES = ("redis://", "rediss://", "unix://", "memory://", "kafka://")
+from streaming.broker_factory import ADAPTERS
 
 
 @register()
@@ -36,7 +35,7 @@ def provider_urls(**kwargs: Any) -> list[CheckMessage]:
 @register()
 def stream_url(**kwargs: Any) -> list[CheckMessage]:
     """Check that STREAM_URL names a kind of stream that we support."""
-    if not settings.STREAM_URL or settings.STREAM_URL.startswith(STREAM_SCHEMES):
+    if not settings.STREAM_URL or settings.STREAM_URL.startswith(tuple(f"{scheme}://" for scheme in ADAPTERS)):
         return []
     return [
         Error(

@@ -1,4 +1,4 @@
-"""What is counted and measured: the table of all metrics, and how processes count together in shared files.
+"""Metrics: the one table of them, and how many processes count in it together.
 
-Every other package may import it; it imports none.
+The lowest layer: it imports no other package of Candlekeep.
 """

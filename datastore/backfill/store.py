@@ -25,8 +25,9 @@ from datastore.models import FetchRequest, Market
 from datastore.reference.provider import CACHE_AGE
 from datastore.reference.provider_clock import provider_now, provider_time_known
 from datastore.timeframes.intervals import SECOND_US, micros_of, moment, whole
+from streaming.bounds import MAX_WIRE, MIN_WIRE
 from streaming.history_records import FetchDone, FetchFailed, HistoryRecord, ProviderCandle, ProviderSpan
-from streaming.records import LEAST, MOST, Micros
+from streaming.records import Micros
 
 STORE_CANDLES = (
     "select * from store_provider_candles(%s::int[], %s::int[], %s::bigint[], %s::numeric[], %s::numeric[],"
@@ -126,7 +127,7 @@ def _fault(record: HistoryRecord, now: Micros | None) -> str | None:
         numbers = (record.open, record.high, record.low, record.close, record.volume)
         if not all(number.is_finite() for number in (*numbers, record.quote_volume)):
             return IMPOSSIBLE_NUMBER
-        if not (min(numbers) > LEAST and max(numbers) < MOST and 0 <= record.quote_volume < MOST):
+        if not (min(numbers) > MIN_WIRE and max(numbers) < MAX_WIRE and 0 <= record.quote_volume < MAX_WIRE):
             return IMPOSSIBLE_NUMBER
         start, stop = record.open_time, record.open_time + length
     if start % length or stop % length or start >= stop:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from decimal import Decimal, InvalidOperation
 
+from streaming.bounds import MAX_STORED, MIN_STORED
 from streaming.records import Trade
 
-# Prices and amounts lie between these, exclusive; an amount may also be zero.
-LOWER_BOUND, UPPER_BOUND = Decimal("1e-24"), Decimal("1e24")
 ZERO = Decimal(0)
 # Every time of a trade lies between these, in microseconds: 1970 and 2100. A time in another unit does not.
 EARLIEST, LATEST = 0, 4_102_444_800_000_000
@@ -18,9 +17,9 @@ BIGINT_LIMIT = 2**63
 def fault_of(trade: Trade) -> str | None:
     """Return why the database could not hold this trade, None if it can."""
     try:
-        if not LOWER_BOUND < trade.price < UPPER_BOUND:
+        if not MIN_STORED < trade.price < MAX_STORED:
             return "price out of range"
-        if not (trade.amount == ZERO or LOWER_BOUND < trade.amount < UPPER_BOUND):
+        if not (trade.amount == ZERO or MIN_STORED < trade.amount < MAX_STORED):
             return "amount out of range"
     except InvalidOperation:
         return "not a number"
@@ -40,7 +39,7 @@ def all_valid(trades: Sequence[Trade]) -> bool:
     seqs = [trade.seq for trade in trades if trade.seq is not None] or [0]
     try:
         sizes = [trade.price for trade in trades] + [trade.amount for trade in trades if trade.amount != ZERO]
-        sizes_fit = min(sizes) > LOWER_BOUND and max(sizes) < UPPER_BOUND
+        sizes_fit = min(sizes) > MIN_STORED and max(sizes) < MAX_STORED
     except InvalidOperation:
         return False
     times_fit = min(times) > EARLIEST and max(times) < LATEST

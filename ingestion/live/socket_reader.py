@@ -18,7 +18,7 @@ CONNECT_TIMEOUT_S = 10.0
 class Connected:
     """The socket is open."""
 
-    at: float  # local monotonic seconds
+    at: float  # local monotonic seconds, here and below
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class SocketLost:
-    """The socket is gone for good; `code` is the HTTP status where the handshake was refused."""
+    """The socket is gone for good; `code` is the HTTP status if the handshake was refused."""
 
     at: float
     reason: str
@@ -67,11 +67,11 @@ class SocketReader:
         if not self._arrivals:
             self._ready.wait(timeout)
         self._ready.clear()
-        # Only this thread removes, so what the length says is there.
+        # Only the calling thread removes, so the length is safe to rely on.
         return [self._arrivals.popleft() for _ in range(min(limit, len(self._arrivals)))]
 
     def send(self, message: bytes) -> bool:
-        """Send a frame on the open socket; False where that failed, then the connection is of no use any more.
+        """Send a frame on the open socket; False if that failed, then the connection is of no more use.
 
         May be called while the thread waits for a frame: writing and reading have locks of their own.
         """
@@ -86,21 +86,17 @@ class SocketReader:
     def close(self) -> None:
         """Close the socket and end the thread."""
         self._closing.set()
-        if self._socket is not None:
-            self._hang_up(self._socket)
+        if (connection := self._socket) is not None:
+            # Not connection.close(): it waits for the lock that the thread holds while it waits for a frame, and a peer
+            # that is gone sends none.
+            sock = connection.sock
+            with suppress(OSError, AttributeError, websocket.WebSocketException):
+                connection.settimeout(1)
+                connection.send_close()
+            if sock is not None:
+                with suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
         self._thread.join(timeout=2)
-
-    @staticmethod
-    def _hang_up(connection: websocket.WebSocket) -> None:
-        # Not connection.close(): it waits for the lock that the thread holds while it waits for a frame, and a peer
-        # that is gone sends none.
-        sock = connection.sock
-        with suppress(OSError, AttributeError, websocket.WebSocketException):
-            connection.settimeout(1)
-            connection.send_close()
-        if sock is not None:
-            with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
 
     def _run(self) -> None:
         try:
@@ -127,7 +123,7 @@ class SocketReader:
             try:
                 opcode, data = self._socket.recv_data()
             except websocket.WebSocketTimeoutException:
-                continue  # a quiet feed; whether it is stalled is the producer's to judge
+                continue  # a quiet feed; the connection judges whether it has stalled
             if opcode == websocket.ABNF.OPCODE_CLOSE:
                 self._put(SocketLost(time.monotonic(), "the provider closed the socket"))
                 return

@@ -13,8 +13,8 @@ from django.urls import reverse
 from datastore.dead_letters import DeadLetterRecord, store_dead_letters
 from datastore.models import DeadLetter
 from streaming.broker_factory import connect
-from streaming.memory import MemoryBroker
 from tests.support.api.rows import SYMBOL, body_of
+from tests.support.streaming.memory import MemoryBroker
 
 ADDRESS = "/api/v1/dead-letters"
 

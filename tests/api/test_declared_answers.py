@@ -16,9 +16,9 @@ from datastore.dead_letters import DeadLetterRecord, store_dead_letters
 from datastore.models import Coverage, DatastoreRequest, DeadLetter, FetchRequest, GapRepair, Market, ProviderCandle
 from datastore.streams import topics
 from streaming.broker_factory import connect
-from streaming.memory import MemoryBroker
 from tests.support.api.declared import check, operations
 from tests.support.api.rows import BEGAN, MINUTE, SYMBOL, Feed, at, store
+from tests.support.streaming.memory import MemoryBroker
 
 V1 = "/api/v1/"
 SERIES = f"market={SYMBOL}&timeframe=1m"

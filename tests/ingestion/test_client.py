@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 from ingestion.providers.cryptocompare.client import RestClient
-from ingestion.providers.cryptocompare.rest import ProviderNames, Outcome, Page, Unauthorized, Unavailable
+from ingestion.providers.cryptocompare.rest import Outcome, Page, ProviderNames, Unauthorized, Unavailable
 from tests.support.simulator import running
 
 BTC = ProviderNames("Coinbase", "BTC", "USD")

@@ -34,7 +34,7 @@ class ClosedBehindARefusal(SocketReader):
 def test_a_refusal_counts_though_the_socket_closes_right_behind_it(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(market_connection, "FeedReader", ClosedBehindARefusal)
+    monkeypatch.setattr(market_connection, "SocketReader", ClosedBehindARefusal)
     bench.step_until(lambda: Producer.objects.filter(state=State.ERROR).exists())
     actor = Producer.objects.get()
     assert "UNAUTHORIZED" in (actor.last_error or "")

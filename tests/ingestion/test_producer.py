@@ -17,13 +17,13 @@ from actor_runtime.models import TransitionLog
 from datastore.models import DeadLetter, Feed, ProviderClock
 from datastore.reference.markets import ensure_markets, market_of, unfollow
 from ingestion.live import live_producer_actor
-from ingestion.live.frame_intake import FrameIntake
 from ingestion.live.live_producer_actor import LiveProducer
+from ingestion.live.market_connection import MarketConnection
 from ingestion.live.socket_reader import SocketReader
 from ingestion.models import Producer
-from streaming.memory import MemoryBroker
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, decode
 from tests.support.simulator import Simulator, running
+from tests.support.streaming.memory import MemoryBroker
 
 BTC, EUR, SOL = "coinbase:BTC-USD", "kraken:BTC-EUR", "coinbase:SOL-USD"
 State = Producer.State
@@ -56,7 +56,7 @@ class Bench:
 
 @pytest.fixture
 def bench(transactional_db: None, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setattr(live_producer_actor, "RECONNECT", 0.2)
+    monkeypatch.setattr(live_producer_actor, "RECONNECT_DELAY_S", 0.2)
     ensure_markets([BTC, EUR])
     name = uuid.uuid4().hex
     with running(tmp_path, "--markets", f"{BTC},{EUR}", "--listed", SOL, "--speed", "10") as simulator:
@@ -148,17 +148,17 @@ def test_frames_lost_to_a_fault_of_ours_end_the_feed(bench: Bench, monkeypatch: 
     live(bench)
     taken: list[bytes] = []
 
-    def fail(intake: FrameIntake, raw: bytes, at: int) -> None:
+    def fail(connection: MarketConnection, raw: bytes, at: int) -> None:
         taken.append(raw)
         raise ArithmeticError("a frame nobody thought of")
 
     feed = bench.records()[-1].feed
     with monkeypatch.context() as patch:
-        patch.setattr(FrameIntake, "take", fail)
+        patch.setattr(MarketConnection, "take_frame", fail)
         bench.step_until(lambda: taken)
     bench.step_until(lambda: bench.count(FeedOpened) == 4)
     closed = [record for record in bench.records() if isinstance(record, FeedClosed)]
-    assert {(record.feed, record.reason) for record in closed} == {(feed, "frames were lost to a fault of ours")}
+    assert {(record.feed, record.reason) for record in closed} == {(feed, "frames were lost to an internal fault")}
 
 
 def test_readers_are_told_the_clock_and_how_far_the_feed_is_acknowledged(bench: Bench) -> None:

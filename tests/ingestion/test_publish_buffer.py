@@ -11,10 +11,10 @@ from ingestion.live import publish_buffer as module
 from ingestion.live.publish_buffer import MAX_FAILURES, PublishBuffer
 from streaming.broker import MAX_RECORD_BYTES, Message, Publisher
 from streaming.errors import BadRecord, PublishFailed, StreamUnavailable
-from streaming.memory import MemoryBroker
 from streaming.records import FeedOpened, LiveRecord, decode
 from streaming.topics import TICK_DATA
 from tests.support.datastore.records import NOON, opened, trade
+from tests.support.streaming.memory import MemoryBroker
 
 FIXED, ONE, TWO = TICK_DATA.name, "dyn-1", "dyn-2"
 
@@ -132,7 +132,7 @@ def test_a_broker_that_is_away_for_all_costs_no_topic_its_route(broker: MemoryBr
 def test_what_piles_up_is_bounded_and_the_topic_that_has_the_most_is_given_up(
     broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_UNSENT", 10)
+    monkeypatch.setattr(module, "MAX_UNSENT_RECORDS", 10)
     outbox = filled(FIXED, count=100)
     outbox.put({ONE: [trade(n, NOON) for n in range(1, 5)], TWO: [trade(n, NOON) for n in range(1, 10)]})
     assert list(outbox.given_up) == [TWO]

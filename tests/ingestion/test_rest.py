@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion.providers.cryptocompare.rest import (
-    ProviderNames,
     Outcome,
     Page,
+    ProviderNames,
     RateLimited,
     Refused,
     Unauthorized,

@@ -238,5 +238,5 @@ def test_a_reader_ahead_of_a_stream_made_anew_is_told_though_nothing_was_committ
     with closing(broker.admin()) as admin:
         admin.create_topic(TOPIC)
     broker.subscribe(GROUP, [TOPIC]).close()
-    with pytest.raises(GroupLost, match="made anew"):
+    with pytest.raises(GroupLost, match="created again"):
         subscription.poll(0, 10)

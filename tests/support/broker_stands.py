@@ -12,10 +12,10 @@ from kafka.admin import MemberToRemove, OffsetSpec
 from streaming.kafka.broker import KafkaBroker
 from streaming.kafka.connection import TOPIC_PREFIX as KAFKA_PREFIX
 from streaming.kafka.connection import group_id
-from streaming.memory import MemoryBroker
 from streaming.redis.broker import KEY_PREFIX, RedisBroker
 from tests.support.kafka.server import PrivateKafka
 from tests.support.polling import until
+from tests.support.streaming.memory import MemoryBroker
 from tests.support.valkey import PrivateValkey
 
 

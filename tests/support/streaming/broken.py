@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from streaming.broker import Loss, Message, Progress, Record, check_messages
 from streaming.errors import GroupLost, PublishFailed, StreamUnavailable
-from streaming.memory import MemoryAdmin, MemoryBroker, MemoryPublisher, MemorySubscription
+from tests.support.streaming.memory import MemoryAdmin, MemoryBroker, MemoryPublisher, MemorySubscription
 
 
 class _Reading(MemoryBroker):
