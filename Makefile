@@ -3,7 +3,7 @@
 #   make test   all tests but the minutes-long ones        make chaos  those
 #   make test-quick  the tests that need no process but a database, in little more than a minute
 #   make check  style, types, imports, migrations          make bench  figures of this machine
-#   make clean  remove .venv and caches, never the data folder
+#   make clean  remove .venv and caches, never the data    make measure  how the code reads
 
 SHELL := /bin/sh
 VENV := .venv
@@ -24,7 +24,7 @@ $(shell [ -e $(BIN)/python ] || rm -f $(VENV)/.usable $(VENV)/.installed $(VENV)
 PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-quick check chaos bench clean
+.PHONY: help run test test-quick check chaos bench measure clean
 
 help:
 	@sed -n '2,6s/^# *//p' Makefile
@@ -44,11 +44,15 @@ chaos: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+measure: $(VENV)/.installed-dev
+	@$(BIN)/python -m benchmarks.measure $(ARGS)
+
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.picture --check
 	$(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check
 

@@ -12,5 +12,5 @@ None of the five actors lives here:
 | Consumer for dynamic topics | consumers.models                 | consumers/dynamic_consumer_actor.py              |
 | Datastore                   | datastore.models.request         | datastore/datastore_actor.py                     |
 
-It knows the streaming layer and metering, and nothing above itself: no provider, no market, no candle.
+It imports the streaming layer and metering only: it knows no provider, no market, no candle.
 """

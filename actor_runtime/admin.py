@@ -17,10 +17,10 @@ from actor_runtime.manual_reset import reset
 from actor_runtime.models import ERROR, Actor, TransitionLog, with_silence
 
 MAX_LOG_ROWS = 60
-LATE, STALE = 6, 10  # seconds of silence
+LATE_AFTER_S, STALE_AFTER_S = 6, 10  # since the last heartbeat
 
 
-def mood(model: type[Actor], state: str) -> str:
+def badge_class(model: type[Actor], state: str) -> str:
     """Return the colour class of a state: error, at work, or resting."""
     if state == ERROR:
         return "error"
@@ -28,7 +28,7 @@ def mood(model: type[Actor], state: str) -> str:
 
 
 def span(seconds: float) -> str:
-    """Return a span in its one telling unit: 4 s, 12 min, 3 h, 5 d."""
+    """Return a span in the one unit that suits it: 4 s, 12 min, 3 h, 5 d."""
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
@@ -36,11 +36,11 @@ def span(seconds: float) -> str:
 
 
 class ActorAdmin(admin.ModelAdmin[Actor]):
-    """Shows actors as they are; the only thing a person can do is reset one that is in Error."""
+    """Shows actors as they are; all that a person can do is to reset one that is in Error."""
 
-    list_display = ["name", "badge", "heartbeat", "waiting_for", "error_told"]
+    list_display = ["name", "badge", "heartbeat", "waiting_for", "error_excerpt"]
     list_filter = ["state", ("retired_at", admin.EmptyFieldListFilter)]
-    ordering = ["-retired_at", "name"]  # PostgreSQL has those without a time first: they are at work
+    ordering = ["-retired_at", "name"]  # PostgreSQL sorts NULL first here: actors at work
     search_fields = ["name", "owner", "last_error"]
     actions = ["reset_errored"]
     readonly_fields = ["chart", "badge", "heartbeat", "transitions"]
@@ -62,7 +62,7 @@ class ActorAdmin(admin.ModelAdmin[Actor]):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Actor | None = None) -> bool:
-        """Refuse: an actor changes by its transitions alone."""
+        """Refuse: an actor changes only by its transitions."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Actor | None = None) -> bool:
@@ -70,12 +70,12 @@ class ActorAdmin(admin.ModelAdmin[Actor]):
         return False
 
     def has_reset_permission(self, request: HttpRequest) -> bool:
-        """Say whether the user may reset this kind."""
+        """Return whether the user may reset actors of this kind."""
         return request.user.has_perm(f"{self.opts.app_label}.reset_{self.opts.model_name}")
 
     @admin.action(description="Reset errored actors", permissions=["reset"])
     def reset_errored(self, request: HttpRequest, queryset: QuerySet[Actor]) -> None:
-        """Reset each chosen actor and say of each what came of it."""
+        """Reset each chosen actor and report the outcome of each."""
         for name in queryset.values_list("name", flat=True):
             try:
                 reset(self.model, name, by=f"{request.user.get_username()} (admin)")
@@ -88,18 +88,28 @@ class ActorAdmin(admin.ModelAdmin[Actor]):
     def badge(self, actor: Actor) -> SafeString:
         """Return the state as a coloured badge."""
         state = str(actor.state)
-        return format_html('<span class="actor-badge {}">{}</span>', mood(self.model, state), label(self.model, state))
+        return format_html(
+            '<span class="actor-badge {}">{}</span>', badge_class(self.model, state), label(self.model, state)
+        )
 
     @admin.display(description="Heartbeat", ordering="heartbeat_at")
     def heartbeat(self, actor: Actor) -> SafeString:
         """Return the age of the last heartbeat; an owner's is red when it is stale."""
         silence = getattr(actor, "silence", None)
         seconds = silence.total_seconds() if silence is not None else 0.0
-        pulse = "free" if not actor.owner else "stale" if seconds > STALE else "late" if seconds > LATE else "fresh"
-        told = "never" if silence is None else span(seconds)
+        pulse = (
+            "free"
+            if not actor.owner
+            else "stale"
+            if seconds > STALE_AFTER_S
+            else "late"
+            if seconds > LATE_AFTER_S
+            else "fresh"
+        )
+        age = "never" if silence is None else span(seconds)
         if actor.retired_at is not None:
-            told = f"{told}, retired"
-        return format_html('<span class="actor-pulse {}">{}</span>', pulse, told)
+            age = f"{age}, retired"
+        return format_html('<span class="actor-pulse {}">{}</span>', pulse, age)
 
     @admin.display(description="Last error")
     def error_excerpt(self, actor: Actor) -> SafeString | str:
@@ -115,16 +125,15 @@ class ActorAdmin(admin.ModelAdmin[Actor]):
     @admin.display(description="")
     def transitions(self, actor: Actor) -> SafeString:
         """Return the newest rows of the actor's log."""
-        rows = TransitionLog.objects.filter(kind=self.opts.model_name, name=actor.name)[:MAX_LOG_ROWS]
-        body = format_html_join("", _LOG_ROW, (self._log_row(row) for row in rows))
-        return format_html(_LOG_TABLE, body)
-
-    def _log_row(self, row: TransitionLog) -> tuple[Any, ...]:
-        words = {str(value): text for value, text in self.model.State.choices}
-        when = f"{row.first_at:%Y-%m-%d %H:%M:%S}"
-        told = row.reason or ("" if row.by else f"until {row.last_at:%H:%M:%S}" if row.count > 1 else "")
-        kind = "alone" if row.minute is None else "run"
-        return kind, when, row.event, words.get(row.source), words.get(row.target), row.count, told, row.by
+        labels = {str(value): text for value, text in self.model.State.choices}
+        cells: list[tuple[Any, ...]] = []
+        for row in TransitionLog.objects.filter(kind=self.opts.model_name, name=actor.name)[:MAX_LOG_ROWS]:
+            kind = "alone" if row.minute is None else "run"
+            when = f"{row.first_at:%Y-%m-%d %H:%M:%S}"
+            why = row.reason or ("" if row.by else f"until {row.last_at:%H:%M:%S}" if row.count > 1 else "")
+            source, target = labels.get(row.source), labels.get(row.target)
+            cells.append((kind, when, row.event, source, target, row.count, why, row.by))
+        return format_html(_LOG_TABLE, format_html_join("", _LOG_ROW, cells))
 
 
 _LOG_TABLE = (
@@ -147,11 +156,11 @@ class TransitionLogAdmin(admin.ModelAdmin[TransitionLog]):
     show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Refuse: transitions write the log."""
+        """Refuse: only transitions write the log."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: TransitionLog | None = None) -> bool:
-        """Refuse: what happened has happened."""
+        """Refuse: the log is a record of what happened."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: TransitionLog | None = None) -> bool:

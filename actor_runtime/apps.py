@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class ActorRuntimeConfig(AppConfig):
-    """Register the actors app and note every transition."""
+    """Register the actors app and record every transition."""
 
     name = "actor_runtime"
     label = "actors"  # tables, migrations and content types are named by it

@@ -32,7 +32,7 @@ def edges(model: type[Actor]) -> tuple[Edge, ...]:
 
 @cache
 def failure_event(model: type[Actor], state: str) -> str | None:
-    """Return the method that leads from state to Error, None where the chart has no such arrow."""
+    """Return the name of the method that leads from state to Error, None if the chart has no such arrow."""
     return next((edge.event.lower() for edge in edges(model) if (edge.source, edge.target) == (state, ERROR)), None)
 
 

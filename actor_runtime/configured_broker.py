@@ -1,4 +1,4 @@
-"""The broker of the settings: the streaming layer itself reads none."""
+"""The broker named in the settings, which the streaming layer itself does not read."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from streaming.broker_factory import connect
 
 
 def configured_broker() -> Broker:
-    """Return the broker of STREAM_URL; nothing is connected yet. Raises StreamError for a URL of no known kind."""
+    """Return the broker of STREAM_URL, not yet connected; raise StreamError if the URL is of no known kind."""
     return connect(settings.STREAM_URL, settings.STREAM_MAXLEN, settings.KAFKA)

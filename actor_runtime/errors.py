@@ -2,12 +2,12 @@
 
 ActorError
 ├── Fenced          another process owns the row: stop, touch nothing
-├── NotInError      a reset was asked for where there is nothing to reset
+├── NotInError      a reset was requested for an actor that is not in Error
 └── ActorFault      raised by an actor's work: how long the Error lasts
     ├── PlatformFault   may pass: reset after 1 s, 2 s, 4 s … 5 min
     │   └── FeedFault   always reset after 1 s
     ├── CacheFault      always reset after 1 s
-    ├── RequestFault    the asker's fault: reset at once
+    ├── RequestFault    the request's own fault: reset at once
     ├── RouteFault      one dynamic topic's fault: reset at once
     └── LastingFault    waits for a person
 """
@@ -39,7 +39,7 @@ class PlatformFault(ActorFault):
 
 
 class FeedFault(PlatformFault):
-    """The provider's feed cannot be had: who connects to it knows himself how long to wait for the next attempt."""
+    """The feed is unavailable; the caller chooses its own reconnect delay."""
 
 
 class CacheFault(ActorFault):

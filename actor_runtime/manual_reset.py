@@ -1,4 +1,4 @@
-"""RESET by hand: admin, API and command all come here."""
+"""RESET by hand: the admin site, the API and the command all use this."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def actor_models() -> list[type[Actor]]:
 
 
 def reset(model: type[Actor], name: str, by: str) -> None:
-    """Bring an actor in Error back to its first state; its owner sees it within about a second.
+    """Bring an actor in Error back to its first state; its owner notices within about a second.
 
     Raises NotInError, or the model's DoesNotExist.
     """

@@ -17,7 +17,7 @@ from django_fsm import FSMField
 
 from actor_runtime.errors import Fenced
 from actor_runtime.journal.persistence import store
-from actor_runtime.journal.transition_buffer import Journal
+from actor_runtime.journal.transition_buffer import TransitionBuffer
 
 ERROR = "error"
 
@@ -35,9 +35,9 @@ class Actor(models.Model):
     state: Any
     # Events of the busy cycle: counted by the minute and logged at DEBUG.
     hot_events: ClassVar[frozenset[str]] = frozenset()
-    # Events that end a piece of work well, and with it a row of errors.
+    # Events that complete a piece of work, and so end a run of errors.
     done_events: ClassVar[frozenset[str]] = frozenset()
-    # Where the states stand in the drawing: column and row.
+    # Column and row of each state in the drawing.
     places: ClassVar[dict[str, tuple[float, float]]] = {}
 
     name = models.CharField(max_length=120, unique=True)
@@ -58,7 +58,7 @@ class Actor(models.Model):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.journal = Journal()
+        self.journal = TransitionBuffer()
 
     def __str__(self) -> str:
         return self.name
@@ -68,7 +68,7 @@ class Actor(models.Model):
     def locked(cls, name: str, epoch: int | None = None) -> Iterator[Self]:
         """Yield the row under its lock and save it, with its transitions, on a clean exit.
 
-        Raises DoesNotExist; Fenced where the row no longer has the given epoch.
+        Raises DoesNotExist; Fenced if the row no longer has the given epoch.
         """
         with transaction.atomic():
             actor = cls._default_manager.select_for_update().get(name=name)
@@ -82,30 +82,30 @@ class Actor(models.Model):
 
     @property
     def role(self) -> str:
-        """Return what figures of actors are counted by: names may be without end."""
+        """Return the metric label of the actor; individual names are unbounded."""
         return str(self.name).rpartition("-")[0]
 
     @property
     def in_error(self) -> bool:
-        """Say whether the actor is in Error."""
+        """Return whether the actor is in Error."""
         return bool(self.state == ERROR)
 
     @classmethod
     def _own_columns(cls) -> list[str]:
-        """Return the columns that a chart adds to those of every actor."""
+        """Return the columns that a chart adds to those that every actor has."""
         shared = {field.name for field in Actor._meta.get_fields()} | {"id", "state"}
         return [field.name for field in cls._meta.concrete_fields if field.name not in shared]
 
 
 def with_silence(actors: QuerySet[Any]) -> QuerySet[Any]:
-    """Return the actors with their `silence`: time since the heartbeat by the database's clock, None before it."""
+    """Return the actors with `silence`: the time since the heartbeat by the database's clock, None before the first."""
     silence = ExpressionWrapper(Now() - F("heartbeat_at"), output_field=DurationField())
-    told: QuerySet[Any] = actors.annotate(silence=silence)
-    return told
+    annotated: QuerySet[Any] = actors.annotate(silence=silence)
+    return annotated
 
 
 class TransitionLog(models.Model):
-    """Transitions: one row per actor, event, edge and minute; failures, resets and takeovers stand alone."""
+    """Transitions: one row per actor, event, edge and minute; a failure, reset or takeover gets a row of its own."""
 
     kind = models.CharField(max_length=60, help_text="Model name of the actor, e.g. producer.")
     name = models.CharField(max_length=120)
@@ -122,13 +122,13 @@ class TransitionLog(models.Model):
     class Meta:
         db_table = "transition_log"
         ordering = ["-first_at", "-id"]
-        # NULL minutes never collide: that is what lets a failure stand alone.
+        # NULL minutes never collide, which gives each failure a row of its own.
         constraints = [
             models.UniqueConstraint(
                 fields=["kind", "name", "event", "source", "target", "minute"], name="transition_log_run"
             )
         ]
-        # last_at is in no index: a run that only counts up stays a heap-only update.
+        # last_at is in no index, so that counting up a run stays a heap-only update.
         indexes = [models.Index(fields=["kind", "name", "-first_at"], name="transition_log_newest")]
 
     def __str__(self) -> str:

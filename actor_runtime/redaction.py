@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-MIN_SECRET_CHARS = 8  # characters; a shorter one would blot out ordinary words
-BLOT = "…"
+MIN_SECRET_CHARS = 8  # a shorter one would redact ordinary words
+REDACTED = "…"
 _SECRET_PATTERNS = (
     (re.compile(r"(?<=://)[^/@\s]*@"), "…@"),
     (re.compile(r"(?i)(api_?key|apikey|password|token|secret)([\"']?\s*[=:]\s*[\"']?)[^\s&\"']+"), r"\1\2…"),
@@ -17,19 +17,19 @@ _secrets: set[str] = set()
 
 
 def keep_secret(values: Iterable[str]) -> None:
-    """Blot these values out wherever they appear from now on."""
+    """Redact these values wherever they appear from now on."""
     _secrets.update(value for value in values if len(value) >= MIN_SECRET_CHARS)
 
 
 def without_secrets(text: str) -> str:
-    """Return text with what is known to be secret, and what looks like it, blotted out."""
+    """Return text with known secrets, and what looks like a secret, redacted."""
     for value in _secrets:
-        text = text.replace(value, BLOT)
-    for pattern, blot in _SECRET_PATTERNS:
-        text = pattern.sub(blot, text)
+        text = text.replace(value, REDACTED)
+    for pattern, replacement in _SECRET_PATTERNS:
+        text = pattern.sub(replacement, text)
     return text
 
 
 def names_a_secret(name: str) -> bool:
-    """Tell whether what stands under this name is a secret by its name alone."""
+    """Return whether a value of this name is a secret, judged by the name alone."""
     return bool(_SECRET_NAME.search(name))

@@ -1,4 +1,4 @@
-"""Note every transition: in the actor's journal for TransitionLog, and as a line of the process log."""
+"""Records every transition: in the actor's journal for TransitionLog, and as a line of the process log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.utils import timezone
 from django_fsm.signals import post_transition
 from prometheus_client import Counter
 
-from actor_runtime.journal.transition_buffer import Entry
+from actor_runtime.journal.transition_buffer import BufferedTransition
 from actor_runtime.models import Actor, TransitionLog
 from metering.table import ACTOR_ERRORS, ACTOR_RESETS, ACTOR_TAKEOVERS
 
@@ -25,7 +25,7 @@ FAILURE_SUFFIXES = ("_failure", "_failed")
 def note_transition(
     instance: object, name: str, source: str, target: str, method_kwargs: dict[str, Any], **_: object
 ) -> None:
-    """Keep the transition in the actor's journal. The signal comes before any save, so nothing is written here."""
+    """Add the transition to the actor's journal. The signal is sent before any save, so nothing is written here."""
     if not isinstance(instance, Actor):
         return
     if failed := name.endswith(FAILURE_SUFFIXES):
@@ -36,7 +36,7 @@ def note_transition(
     elif name in instance.done_events:
         instance.error_count = 0
     at = method_kwargs.get("at") or timezone.now()
-    entry = Entry(
+    entry = BufferedTransition(
         event=name.upper(),
         source=str(source),
         target=str(target),
@@ -50,19 +50,16 @@ def note_transition(
     instance.journal.pending.append(entry)
     if failed or name == "reset":
         _count(ACTOR_ERRORS if failed else ACTOR_RESETS, instance)
-    _log_line(instance, entry, logging.ERROR if failed else _level(instance, name))
+    quiet = logging.DEBUG if name in instance.hot_events else logging.INFO
+    _log_line(instance, entry, logging.ERROR if failed else quiet)
 
 
 def _count(counter: Counter, actor: Actor) -> None:
     counter.labels(str(actor._meta.model_name), actor.role).inc()
 
 
-def _level(actor: Actor, event: str) -> int:
-    return logging.DEBUG if event in actor.hot_events else logging.INFO
-
-
-def _log_line(actor: Actor, entry: Entry, level: int) -> None:
-    told = {key: value for key, value in (("reason", entry.reason), ("by", entry.by)) if value}
+def _log_line(actor: Actor, entry: BufferedTransition, level: int) -> None:
+    details = {key: value for key, value in (("reason", entry.reason), ("by", entry.by)) if value}
     log.log(
         level,
         "actor transition",
@@ -71,15 +68,15 @@ def _log_line(actor: Actor, entry: Entry, level: int) -> None:
         trigger=entry.event,
         source=entry.source,
         target=entry.target,
-        **told,
+        **details,
     )
 
 
 def note_takeover(actor: Actor, *, reason: str, by: str, died: bool = True) -> None:
-    """Keep the change of owner in the actor's journal; it is no edge of the chart. died: or only gave it up."""
+    """Record a change of owner (not a transition). died: False if the owner released it."""
     now = timezone.now()
     state = str(actor.state)
-    entry = Entry("TAKEOVER", state, state, now, now, alone=True, reason=reason, by=by)
+    entry = BufferedTransition("TAKEOVER", state, state, now, now, alone=True, reason=reason, by=by)
     actor.journal.pending.append(entry)
     if died:
         _count(ACTOR_TAKEOVERS, actor)
@@ -87,6 +84,6 @@ def note_takeover(actor: Actor, *, reason: str, by: str, died: bool = True) -> N
 
 
 def trim(days: float, now: datetime | None = None) -> int:
-    """Delete log rows whose minute or event is older than `days`; return how many."""
+    """Delete log rows whose minute or event is more than `days` days old; return how many."""
     before = (now or timezone.now()) - timedelta(days=days)
     return TransitionLog.objects.filter(first_at__lt=before).delete()[0]

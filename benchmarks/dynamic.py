@@ -1,4 +1,4 @@
-"""Consumers of dynamic topics in one process: what one costs and what a hundred cost, at work and at rest."""
+"""Consumers of dynamic topics in one process: what one costs and what a hundred cost, busy and idle."""
 
 from __future__ import annotations
 
@@ -23,64 +23,64 @@ from streaming.broker import Message
 from streaming.records import FeedOpened, LiveRecord, Trade, Watermark, encode
 from tests.support.polling import until
 
-MANY = 100
+MANY_TOPICS = 100
 RATE = 10  # trades a second of each topic
-WORKED, RESTED = 20, 20  # seconds measured
-PATIENCE = 60.0
+BUSY_S, IDLE_S = 20, 20  # measured
+TIMEOUT_S = 60.0
 MIB = 1 << 20
 ORIGIN = int(time.time()) // 60 * 60 * SECOND
 PRICE = Decimal("101.25")
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """What a process took."""
+class Usage:
+    """What a process used."""
 
-    working: float  # of a core
-    resting: float
-    memory: int  # bytes, when it had worked
+    busy: float  # of a core
+    idle: float  # of a core
+    memory: int  # bytes, after the busy time
 
-    def told(self, topics: int) -> str:
-        """Return the figures in a line."""
+    def line(self, topics: int) -> str:
+        """Return the usage as a line."""
         return (
-            f"{topics:>4} topics: {self.working:6.1%} of a core at {RATE * topics:,} trades/s"
-            f" ({self.working / topics:.2%} per actor), {self.resting:.1%} at rest, {self.memory / MIB:.0f} MiB"
+            f"{topics:>4} topics: {self.busy:6.1%} of a core at {RATE * topics:,} trades/s"
+            f" ({self.busy / topics:.2%} per actor), {self.idle:.1%} idle, {self.memory / MIB:.0f} MiB"
         )
 
 
 def run() -> list[str]:
     """Measure one topic, then a hundred."""
-    one, many = measure(0, 1), measure(1, MANY)
+    one, many = measure(0, 1), measure(1, MANY_TOPICS)
     return [
         "consumers of dynamic topics in one process",
-        f"  {one.told(1)}",
-        f"  {many.told(MANY)}: {many.memory / one.memory:.2f} times the memory (target 1.5), at rest target 5%",
+        f"  {one.line(1)}",
+        f"  {many.line(MANY_TOPICS)}: {many.memory / one.memory:.2f} times the memory (target 1.5), idle target 5%",
     ]
 
 
-def measure(first: int, count: int) -> Figures:
-    """Let one process read this many topics of its own, at work and then at rest."""
+def measure(first: int, count: int) -> Usage:
+    """Let one process consume this many topics, busy and then idle."""
     topics = _topics(first, count)
     with _process() as process:
         names = [topic.name for topic in topics]
         mine = DynamicTopic.objects.filter(name__in=names)
-        until("all are read", lambda: mine.filter(subscribed_at=None).count() == 0, PATIENCE)
-        _trade(topics, 0, 3)  # the first batches import and prepare
+        until("all topics are consumed", lambda: mine.filter(subscribed_at=None).count() == 0, TIMEOUT_S)
+        _trade(topics, 0, 3)  # the first batches import modules and prepare statements
         began, used = time.monotonic(), _cpu(process)
-        _trade(topics, 3, 3 + WORKED)
-        working = (_cpu(process) - used) / (time.monotonic() - began)
-        wanted = (3 + WORKED) * RATE * count
+        _trade(topics, 3, 3 + BUSY_S)
+        busy = (_cpu(process) - used) / (time.monotonic() - began)
+        expected = (3 + BUSY_S) * RATE * count
         until(
-            "all is stored",
-            lambda: Tick.objects.filter(market__in=[topic.market_id for topic in topics]).count() == wanted,
-            PATIENCE,
+            "every trade is stored",
+            lambda: Tick.objects.filter(market__in=[topic.market_id for topic in topics]).count() == expected,
+            TIMEOUT_S,
         )
         memory = process.memory_info().rss
         began, used = time.monotonic(), _cpu(process)
-        time.sleep(RESTED)
-        resting = (_cpu(process) - used) / (time.monotonic() - began)
+        time.sleep(IDLE_S)
+        idle = (_cpu(process) - used) / (time.monotonic() - began)
     mine.update(state=DynamicTopic.State.RETIRED)
-    return Figures(working, resting, memory)
+    return Usage(busy, idle, memory)
 
 
 def _topics(first: int, count: int) -> list[DynamicTopic]:
@@ -104,7 +104,7 @@ def _process() -> Iterator[psutil.Process]:
         yield psutil.Process(child.pid)
     finally:
         child.terminate()
-        child.wait(timeout=PATIENCE)
+        child.wait(timeout=TIMEOUT_S)
 
 
 def _cpu(process: psutil.Process) -> float:
@@ -113,26 +113,26 @@ def _cpu(process: psutil.Process) -> float:
 
 
 def _trade(topics: list[DynamicTopic], start: int, stop: int) -> None:
-    """Publish what each topic's route brings in these seconds, trade by trade as they would come."""
+    """Publish the trades of these seconds to each topic, one by one in real time."""
     publisher = configured_broker().publisher()
     began = time.monotonic()
     for step in range((stop - start) * RATE):
         for place, topic in enumerate(topics):
             due = began + (step + place / len(topics)) / RATE
             time.sleep(max(0.0, due - time.monotonic()))
-            found = _records(topic, start * RATE + step)
-            publisher.publish(topic.name, [Message(record.market, encode(record)) for record in found])
+            records = _records(topic, start * RATE + step)
+            publisher.publish(topic.name, [Message(record.market, encode(record)) for record in records])
     publisher.close()
 
 
 def _records(topic: DynamicTopic, index: int) -> list[LiveRecord]:
-    """Return one trade, once a second with a claim, at the beginning with the opening of the feed."""
+    """Return one trade, with a watermark once a second, and first of all the opening of the feed."""
     market, feed = topic.market.symbol, f"{topic.name}/one"
     now, n = ORIGIN + index * SECOND // RATE, index + index // RATE + 2
-    found: list[LiveRecord] = []
+    records: list[LiveRecord] = []
     if index == 0:
-        found.append(FeedOpened(market=market, feed=feed, n=1, connected=ORIGIN - SECOND, start=ORIGIN, replayed=()))
-    found.append(
+        records.append(FeedOpened(market=market, feed=feed, n=1, connected=ORIGIN - SECOND, start=ORIGIN, replayed=()))
+    records.append(
         Trade(
             market=market,
             feed=feed,
@@ -147,5 +147,5 @@ def _records(topic: DynamicTopic, index: int) -> list[LiveRecord]:
         )
     )
     if index % RATE == RATE - 1:
-        found.append(Watermark(market=market, feed=feed, n=n + 1, start=ORIGIN, until=now - SECOND, seen=now))
-    return found
+        records.append(Watermark(market=market, feed=feed, n=n + 1, start=ORIGIN, until=now - SECOND, seen=now))
+    return records

@@ -1,7 +1,7 @@
-"""Readers of a stream in a process of their own: `python -m benchmarks.followers PORT PATH COUNT`.
+"""Readers of a stream, in a separate process: `python -m benchmarks.followers PORT PATH COUNT`.
 
-Says `following` once each was shown its snapshot. At the end of its input it prints, by version, when each reader got
-it.
+It prints `following` once every reader has its snapshot. At the end of its input it prints, by version, when each
+reader got it.
 """
 
 from __future__ import annotations
@@ -15,38 +15,38 @@ import sys
 import time
 from collections import defaultdict
 
-ROOM = 1 << 18  # bytes taken at once
-MOST_FILES = 65_536
+MAX_READ_BYTES = 1 << 18
+MAX_OPEN_FILES = 65_536
 
 
 def main(port: int, path: str, count: int) -> None:
     """Follow until the input ends."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard < MOST_FILES else MOST_FILES, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, MAX_OPEN_FILES), hard))
     waiting = selectors.DefaultSelector()
     for _ in range(count):
-        line = socket.create_connection(("127.0.0.1", port))
-        line.sendall(f"GET {path} HTTP/1.1\r\nHost: here\r\n\r\n".encode())
-        waiting.register(line, selectors.EVENT_READ, bytearray())
+        connection = socket.create_connection(("127.0.0.1", port))
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: here\r\n\r\n".encode())
+        waiting.register(connection, selectors.EVENT_READ, bytearray())
     waiting.register(sys.stdin, selectors.EVENT_READ)
     arrived: dict[bytes, list[float]] = defaultdict(list)
     shown: set[int] = set()
-    told = False
+    announced = False
     while True:
         for key, _ in waiting.select():
             if key.fileobj is sys.stdin:
                 print(json.dumps(by_version(arrived)))
                 return
             take(key, arrived, shown)
-            if len(shown) == count and not told:
+            if len(shown) == count and not announced:
                 print("following", flush=True)
-                told = True
+                announced = True
 
 
 def take(key: selectors.SelectorKey, arrived: dict[bytes, list[float]], shown: set[int]) -> None:
-    """Take what has come to one reader, and note the ids in it."""
+    """Read what one reader was sent, and note when its ids arrived."""
     assert isinstance(key.fileobj, socket.socket)
-    chunk = key.fileobj.recv(ROOM)
+    chunk = key.fileobj.recv(MAX_READ_BYTES)
     if not chunk:
         raise ConnectionError("the server closed a stream")
     text: bytearray = key.data
@@ -61,7 +61,7 @@ def take(key: selectors.SelectorKey, arrived: dict[bytes, list[float]], shown: s
 
 
 def by_version(arrived: dict[bytes, list[float]]) -> dict[int, list[float]]:
-    """Return the times of each version's first id: a later one only tells how far the watermark has come since."""
+    """Return the arrival times of each version's first id; later ids of it only move the watermark."""
     found: dict[int, list[float]] = {}
     for id, times in arrived.items():
         found.setdefault(version_of(id), times)

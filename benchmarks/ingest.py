@@ -1,4 +1,4 @@
-"""Records in the stream -> candles in the database, beside the database's own limit and two ordinary ways."""
+"""Records in the stream -> candles in the database, compared with the database's own limit and two common ways."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ ORDINARY_BATCH = 500
 
 
 @dataclass(slots=True)
-class Parts:
+class TimeByPart:
     """Seconds spent in each part of the consumer's turns."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
     def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function with its time added up under this name."""
+        """Return the function, with its time added up under this name."""
 
         def call(*args: Any, **kwargs: Any) -> Any:
             began = time.perf_counter()
@@ -41,14 +41,14 @@ class Parts:
 
         return call
 
-    def told(self) -> str:
+    def line(self) -> str:
         """Return each part's share."""
         whole = sum(self.seconds.values()) or 1
         return ", ".join(f"{name} {value / whole:.0%}" for name, value in sorted(self.seconds.items()))
 
 
-def empty() -> None:
-    """Begin anew: no trades, no candles, no coverage."""
+def empty_database() -> None:
+    """Delete everything: trades, candles, coverage."""
     with connection.cursor() as cursor:
         cursor.execute("truncate tick, candle, coverage, feed_position, dead_letter, market restart identity cascade")
         cursor.execute("drop table if exists plain_tick, ordinary_tick, ordinary_candle")
@@ -57,8 +57,8 @@ def empty() -> None:
     ensure_markets(trades.symbols(MARKETS))
 
 
-def candlekeep(found: list[LiveRecord]) -> tuple[float, Parts]:
-    """Publish all, then let the real consumer work until the topic is drained; return its seconds and their parts."""
+def candlekeep(found: list[LiveRecord]) -> tuple[float, TimeByPart]:
+    """Publish everything, then run the real consumer until the topic is drained; return its seconds, and by part."""
     from actor_runtime.configured_broker import configured_broker
     from actor_runtime.loop.runner import Runner
     from consumers import fixed_consumer_actor as consumer
@@ -71,14 +71,14 @@ def candlekeep(found: list[LiveRecord]) -> tuple[float, Parts]:
     ready = trades.messages(found)
     for index in range(0, len(ready), BATCH):
         publisher.publish("tick-data", ready[index : index + BATCH])
-    work, parts = consumer.FixedTopicWork("tick-data"), Parts()
+    work, parts = consumer.FixedTopicWork("tick-data"), TimeByPart()
     runner = Runner(work, Event())
     while runner.loop is None:
-        runner.step()  # claims only: the step that opens takes a batch too, so the clock starts before it
+        runner.step()  # only claims: the step that opens also takes a batch, so the clock starts before it
     return _drain(runner, work, parts), parts
 
 
-def _drain(runner: Any, work: Any, parts: Parts) -> float:
+def _drain(runner: Any, work: Any, parts: TimeByPart) -> float:
     content = work.handler
     work.handler = replace(
         content, read=parts.timed("decode", content.read), store=parts.timed("database", content.store)
@@ -105,15 +105,15 @@ def _drain(runner: Any, work: Any, parts: Parts) -> float:
 
 
 def database_limit(found: list[LiveRecord]) -> float:
-    """Give the same batches, already in the form the server reads, straight to the write function."""
-    from datastore.ingest.live_batch import prepare
+    """Give the same batches, already as the write function's columns, straight to it."""
+    from datastore.ingest.live_batch import split_batch
     from datastore.ingest.live_write import INGEST
     from datastore.models import Market
 
     ids = dict(Market.objects.values_list("symbol", "pk"))
     batches = []
     for index in range(0, len(found), BATCH):
-        ready = prepare(found[index : index + BATCH])
+        ready = split_batch(found[index : index + BATCH])
         batches.append([[ids[symbol] for symbol in ready.symbols], *ready.columns])
     began = time.perf_counter()
     for parameters in batches:
@@ -124,7 +124,7 @@ def database_limit(found: list[LiveRecord]) -> float:
 
 
 def plain_copy(found: list[LiveRecord]) -> float:
-    """COPY the same rows into a table without any index: no candles, no identity, nothing."""
+    """COPY the same rows into a table without indexes: no candles, no deduplication."""
     rows = [record for record in found if isinstance(record, Trade)]
     with psycopg.connect(settings.DATABASE_URL) as plain:
         plain.execute(
@@ -164,7 +164,7 @@ on conflict (market_id, open_time) do update set open = excluded.open, high = ex
 
 
 def ordinary_sink(found: list[LiveRecord]) -> float:
-    """Store as most sinks do: executemany in pipeline mode, 500 rows a commit, one upsert over the batch's minutes."""
+    """Store as most sinks do: executemany in pipeline mode, 500 rows per commit, one upsert of the batch's minutes."""
     from datetime import UTC, datetime, timedelta
 
     from datastore.models import Market
@@ -193,7 +193,7 @@ def ordinary_sink(found: list[LiveRecord]) -> float:
         return time.perf_counter() - began
 
 
-SAME = """
+DIFFERING_CANDLES = """
 select count(*) from
  (select market_id, open_time, open, high, low, close, trim_scale(volume), trim_scale(quote_volume), trades
     from ordinary_candle
@@ -202,33 +202,38 @@ select count(*) from
 """
 
 
-def run(per_minute: int, total: int) -> list[str]:
-    """Measure all four, interleaved, and return the table's lines for one density."""
+def run() -> list[str]:
+    """Measure a low and a high density of trades."""
+    return [*measure(231, 100_000), *measure(23_000, 200_000)]
+
+
+def measure(per_minute: int, total: int) -> list[str]:
+    """Measure all four, interleaved, and return the table's lines for one density (trades a minute and market)."""
     found = list(trades.records(trades.symbols(MARKETS), per_minute, total))
     times: dict[str, list[float]] = {"ours": [], "limit": [], "copy": [], "sink": []}
-    parts = Parts()
+    parts = TimeByPart()
     for _ in range(ROUNDS):
-        empty()
+        empty_database()
         times["limit"].append(database_limit(found))
-        empty()
+        empty_database()
         seconds, parts = candlekeep(found)
         times["ours"].append(seconds)
         times["copy"].append(plain_copy(found))
         times["sink"].append(ordinary_sink(found))
         with connection.cursor() as cursor:
-            cursor.execute(SAME)
+            cursor.execute(DIFFERING_CANDLES)
             assert cursor.fetchone() == (0,), "the ordinary sink's candles differ from ours"
             cursor.execute("select count(*) from tick")
             assert cursor.fetchone() == (total,), "trades are missing"
     rate = {name: total / statistics.median(seconds) for name, seconds in times.items()}
     return [
         f"{per_minute:,} trades per minute and market, {MARKETS} markets, {total:,} trades, median of {ROUNDS}",
-        _line("stream -> candles (ours)", rate["ours"], f"trades/s; {parts.told()}"),
+        _line("stream -> candles (ours)", rate["ours"], f"trades/s; {parts.line()}"),
         _line("the write function alone", rate["limit"], f"ours is {rate['ours'] / rate['limit']:.2f} of it"),
         _line("COPY, no index, no candles", rate["copy"], f"ours is {rate['ours'] / rate['copy']:.2f} of it"),
         _line("ordinary sink, same candles", rate["sink"], f"ours is {rate['ours'] / rate['sink']:.1f} times it"),
     ]
 
 
-def _line(what: str, rate: float, told: str) -> str:
-    return f"  {what:<30}{rate:>10,.0f}  {told}"
+def _line(what: str, rate: float, note: str) -> str:
+    return f"  {what:<30}{rate:>10,.0f}  {note}"

@@ -9,20 +9,20 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.platform import folder, running
+from benchmarks.platform import running, temporary_home
 from benchmarks.trades import symbols
 
 MARKETS = symbols(20)
 RATE = 50  # trades a second of each
-WARM_UP, MEASURED = 15.0, 30.0  # seconds
-PAUSE = 0.01  # seconds between two questions: what it adds to a figure is at most this and the answer's own time
+WARM_UP_S, MEASURED_S = 15.0, 30.0
+POLL_INTERVAL_S = 0.01  # a delay is overstated by at most this and the time of one answer
 
 
 def run() -> list[str]:
-    """Start the whole platform on its simulator, ask one market's newest trades over and over, compare the clocks."""
-    with folder() as home:
+    """Start the whole platform on its simulator, poll one market's newest trades, and compare the times."""
+    with temporary_home() as home:
         with running(home, MARKETS, f"--rate {RATE}") as client:
-            time.sleep(WARM_UP)
+            time.sleep(WARM_UP_S)
             seen = _watch(client)
         delays = _delays(home, seen)
     p99 = statistics.quantiles(delays, n=100)[98]
@@ -35,7 +35,7 @@ def run() -> list[str]:
 def _watch(client: httpx.Client) -> dict[str, int]:
     """Return when (ns) each trade of the first market was first seen in an answer."""
     first: dict[str, int] = {}
-    end = time.monotonic() + MEASURED
+    end = time.monotonic() + MEASURED_S
     known = True  # what the first answer holds was visible before it
     while time.monotonic() < end:
         answer = client.get("/api/v1/trades", params={"market": MARKETS[0], "limit": 150})
@@ -45,7 +45,7 @@ def _watch(client: httpx.Client) -> dict[str, int]:
         for row in rows["trades"]:
             first.setdefault(row[column], 0 if known else now)
         known = False
-        time.sleep(PAUSE)
+        time.sleep(POLL_INTERVAL_S)
     return {trade: at for trade, at in first.items() if at}
 
 

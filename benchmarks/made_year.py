@@ -1,4 +1,4 @@
-"""A made-up year of minutes: the provider's, with live ones at its end, straight into the tables."""
+"""A generated year of minutes: the provider's, with live ones at its end, written straight into the tables."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from datastore.reference.markets import ensure_markets
 from datastore.reference.provider import current_provider, remember_provider
 from datastore.reference.provider_clock import save_clock
 
-YEAR = 525_600  # minutes
-LIVE = 2 * 1440  # minutes at its end
+YEAR_MINUTES = 525_600
+LIVE_MINUTES = 2 * 1440  # at its end
 
-PROVIDER = """
+INSERT_PROVIDER_CANDLES = """
 insert into provider_candle (market_id, resolution, open_time,
        open, high, low, close, volume, quote_volume, version, revision)
 select %(market)s, %(resolution)s, t, p, p + 12.5, p - 9.25, p + w / 100.0, v, v * p, 1, 0
@@ -24,37 +24,37 @@ select %(market)s, %(resolution)s, t, p, p + 12.5, p - 9.25, p + w / 100.0, v, v
                                        make_interval(secs => %(resolution)s)) t) x) y
  where v > 0
 """
-OURS = """
+INSERT_LIVE_CANDLES = """
 insert into candle (market_id, resolution, open_time,
        open, high, low, close, volume, quote_volume, trades, version, revision)
 select market_id, resolution, open_time, trim_scale(open), trim_scale(high), trim_scale(low), trim_scale(close),
        trim_scale(volume), trim_scale(quote_volume), 17, 1, 0
   from provider_candle where market_id = %(market)s and resolution = %(resolution)s and open_time >= %(start)s
 """
-COVERED = """
+INSERT_COVERAGE = """
 insert into coverage (market_id, source, feed, resolution, start, stop, version) values (%s, %s, %s, %s, %s, %s, 1)
 """
 
 
-def make(symbol: str, minutes: int = YEAR) -> Market:
-    """Fill a market up to now: minutes, hours and days of the provider, live ones in the last two days."""
+def make_year(symbol: str, minutes: int = YEAR_MINUTES) -> Market:
+    """Fill a market up to now: the provider's minutes, hours and days, and live ones in the last two days."""
     (market,) = ensure_markets([symbol])
     if not current_provider()[0]:
         remember_provider("benchmark", True)
     now = datetime.now(UTC)
     save_clock(timedelta(0), now - timedelta(minutes=1))
     minute = now.replace(second=0, microsecond=0)
-    start, live = minute - timedelta(minutes=minutes), minute - timedelta(minutes=LIVE)
+    start, live = minute - timedelta(minutes=minutes), minute - timedelta(minutes=LIVE_MINUTES)
     with connection.cursor() as cursor:
         for resolution in (60, 3600, 86400):
             length = timedelta(seconds=resolution)
             low = start - (start - datetime(2000, 1, 1, tzinfo=UTC)) % length
             high = minute - (minute - datetime(2000, 1, 1, tzinfo=UTC)) % length
             values = {"market": market.pk, "resolution": resolution, "start": low, "stop": high}
-            cursor.execute(PROVIDER, values)
-            cursor.execute(OURS, {**values, "start": live})
-            cursor.execute(COVERED, [market.pk, "provider", "", resolution, low, high])
-        cursor.execute(COVERED, [market.pk, "live", "tick-data/benchmark", 0, live, now])
+            cursor.execute(INSERT_PROVIDER_CANDLES, values)
+            cursor.execute(INSERT_LIVE_CANDLES, {**values, "start": live})
+            cursor.execute(INSERT_COVERAGE, [market.pk, "provider", "", resolution, low, high])
+        cursor.execute(INSERT_COVERAGE, [market.pk, "live", "tick-data/benchmark", 0, live, now])
         cursor.execute("update market set live_stop = %s, watermark = %s where id = %s", [now, now, market.pk])
         cursor.execute("vacuum analyze provider_candle, candle, coverage")
     return market

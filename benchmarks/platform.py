@@ -1,4 +1,4 @@
-"""The whole platform on its simulator, for a benchmark: started in a folder of its own, stopped, and started again."""
+"""The whole platform on its simulator, for a benchmark, in a temporary folder."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ import httpx
 from config.supervision.embedded_servers import free_port
 from tests.support.polling import until
 
-START = 120.0  # seconds
+START_TIMEOUT_S = 120.0
 
 
 @contextmanager
-def folder() -> Iterator[Path]:
-    """Make a folder for a platform and remove it at the end."""
+def temporary_home() -> Iterator[Path]:
+    """Create a folder for a platform, and remove it at the end."""
     home = Path(tempfile.mkdtemp(prefix="ck-bench-"))
     try:
         yield home
@@ -32,7 +32,7 @@ def folder() -> Iterator[Path]:
 
 @contextmanager
 def running(home: Path, markets: Sequence[str], simulator: str = "") -> Iterator[httpx.Client]:
-    """Run `manage.py up` in a folder, with these options of its simulator; yields a client once it is ready."""
+    """Run `manage.py up` in a folder, with these options for its simulator; yield a client once it is ready."""
     port = free_port()
     ports = {"PORT": str(port), "SSE_PORT": str(free_port())}
     own = {**ports, "CANDLEKEEP_HOME": str(home), "MARKETS": ",".join(markets), "SIMULATOR_ARGS": simulator}
@@ -41,7 +41,7 @@ def running(home: Path, markets: Sequence[str], simulator: str = "") -> Iterator
     up = subprocess.Popen(command, env={**os.environ, **own}, **silent)  # type: ignore[call-overload]
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            until("the platform is ready", lambda: _is_ready(client), START)
+            until("the platform is ready", lambda: _is_ready(client), START_TIMEOUT_S)
             yield client
     finally:
         up.send_signal(signal.SIGINT)

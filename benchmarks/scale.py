@@ -1,4 +1,4 @@
-"""Ingest by one, two and three consumer processes on Kafka, beside Redis Streams: rates, and where the time goes.
+"""Ingest by one, two and three consumer processes on Kafka, and on Redis Streams: rates, and where the time goes.
 
 Broker, database, consumers and this process share the machine's cores, so ratios say more than rates.
 """
@@ -22,28 +22,28 @@ from django.conf import settings
 from django.db import connection
 
 from benchmarks import trades
-from benchmarks.ingest import BATCH, MARKETS, empty
+from benchmarks.ingest import BATCH, MARKETS, empty_database
 from metering.sharing import collect_counters
 from streaming.broker import Broker, Message
 from streaming.broker_factory import connect
 from streaming.topics import TICK_DATA
 from tests.support.polling import until
 
-DENSITY = 231  # trades a minute and market
-TOTAL, BACKLOG = 200_000, 1_000_000
-PATIENCE = 1800.0  # seconds for one run
+TRADES_PER_MINUTE = 231  # of each market
+TRADES, BACKLOG_TRADES = 200_000, 1_000_000
+TIMEOUT_S = 1800.0  # for one run
 PARTS = ("poll", "decode", "database", "cache")
 
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """One run: trades a second, seconds of the consumers by part, cores used by whom."""
+    """One run: trades a second, the consumers' seconds by part, and the cores used by each kind of process."""
 
     rate: float
     parts: dict[str, float]
     cores: dict[str, float]
 
-    def told(self) -> str:
+    def line(self) -> str:
         """Return where the time went."""
         whole = sum(self.parts.values()) or 1
         shares = ", ".join(f"{name} {self.parts.get(name, 0.0) / whole:.0%}" for name in PARTS)
@@ -52,7 +52,7 @@ class Drained:
 
 
 def publish(broker: Broker, ready: list[Message]) -> float:
-    """Make the topic anew and put everything into it; return the records published a second."""
+    """Create the topic again and publish everything to it; return the records published per second."""
     admin = broker.admin()
     admin.delete_topic(TICK_DATA.name)
     until("the old topic is gone", lambda: TICK_DATA.name not in admin.topics(), 30)
@@ -67,7 +67,7 @@ def publish(broker: Broker, ready: list[Message]) -> float:
 
 @contextmanager
 def consumers(count: int, stream_url: str, metrics: Path) -> Iterator[list[psutil.Process]]:
-    """Run this many consumer processes, each with a row that waits for it."""
+    """Run this many consumer processes, each with an actor's row to claim."""
     from consumers.models import FixedTopicConsumer
 
     FixedTopicConsumer.objects.all().delete()
@@ -86,13 +86,13 @@ def consumers(count: int, stream_url: str, metrics: Path) -> Iterator[list[psuti
 
 
 def drain(count: int, stream_url: str, total: int) -> Drained:
-    """Store what lies in the topic with this many processes; the clock runs from the first stored trade to the last."""
+    """Store what is in the topic with this many processes; timed from the first stored trade to the last."""
     metrics = Path(tempfile.mkdtemp(prefix="ck-metrics-"))
     try:
         with consumers(count, stream_url, metrics) as running:
             first = until("the first trade is stored", _stored, 120)
             began, before = time.perf_counter(), _used(running)
-            until("every trade is stored", lambda: _stored() == total, PATIENCE)
+            until("every trade is stored", lambda: _stored() == total, TIMEOUT_S)
             seconds, after = time.perf_counter() - began, _used(running)
         cores = {name: (after[name] - before.get(name, 0.0)) / seconds for name in after}
         return Drained((total - first) / seconds, _parts(metrics), cores)
@@ -129,33 +129,36 @@ def _parts(metrics: Path) -> dict[str, float]:
     }
 
 
-def run(kafka_url: str, total: int = TOTAL, backlog: int = BACKLOG) -> list[str]:
+def run() -> list[str]:
+    """Measure on a private Kafka and on Redis Streams."""
+    from tests.support.kafka.server import private_kafka
+
+    with private_kafka() as kafka:
+        return measure(kafka.url)
+
+
+def measure(kafka_url: str, total: int = TRADES, backlog: int = BACKLOG_TRADES) -> list[str]:
     """Measure Redis Streams with one process and Kafka with one, two and three, then a backlog on both."""
-    ready = trades.messages(list(trades.records(trades.symbols(MARKETS), DENSITY, total)))
+    ready = trades.messages(list(trades.records(trades.symbols(MARKETS), TRADES_PER_MINUTE, total)))
     lines = [f"{total:,} trades of {MARKETS} markets, {TICK_DATA.partitions} partitions on Kafka"]
-    redis = _one("Redis Streams", settings.STREAM_URL, 1, ready, total)
-    lines.append(redis.line)
+    line, redis_rate = _measure_one("Redis Streams", settings.STREAM_URL, 1, ready, total)
+    lines.append(line)
     for count in (1, 2, 3):
-        found = _one("Kafka", kafka_url, count, ready, total)
-        lines.append(f"{found.line}; {found.drained.rate / redis.drained.rate:.2f} of Redis Streams")
+        line, rate = _measure_one("Kafka", kafka_url, count, ready, total)
+        lines.append(f"{line}; {rate / redis_rate:.2f} of Redis Streams")
     del ready
     lines.append(f"a backlog of {backlog:,} trades")
-    ready = trades.messages(list(trades.records(trades.symbols(MARKETS), DENSITY, backlog)))
-    lines.append(_one("Redis Streams", settings.STREAM_URL, 1, ready, backlog).line)
-    lines.append(_one("Kafka", kafka_url, 2, ready, backlog).line)
+    ready = trades.messages(list(trades.records(trades.symbols(MARKETS), TRADES_PER_MINUTE, backlog)))
+    lines.append(_measure_one("Redis Streams", settings.STREAM_URL, 1, ready, backlog)[0])
+    lines.append(_measure_one("Kafka", kafka_url, 2, ready, backlog)[0])
     return lines
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    line: str
-    drained: Drained
-
-
-def _one(name: str, url: str, count: int, ready: list[Message], total: int) -> _Run:
-    empty()
+def _measure_one(name: str, url: str, count: int, ready: list[Message], total: int) -> tuple[str, float]:
+    """Return the line of one run, and its trades per second."""
+    empty_database()
     published = publish(connect(url, settings.STREAM_MAXLEN, settings.KAFKA), ready)
     drained = drain(count, url, total)
     what = f"  {name}, {count} consumer{'s' if count > 1 else ''}"
-    line = f"{what:<32}{drained.rate:>8,.0f} trades/s (published {published:,.0f}/s); {drained.told()}"
-    return _Run(line, drained)
+    line = f"{what:<32}{drained.rate:>8,.0f} trades/s (published {published:,.0f}/s); {drained.line()}"
+    return line, drained.rate

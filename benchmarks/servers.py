@@ -1,4 +1,4 @@
-"""Private servers for a benchmark run, with the platform's own settings: durable, nothing switched off."""
+"""Private servers for a benchmark run, with the platform's own settings, durability included."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from config.supervision import embedded_servers
 from config.supervision.servers import create_database, database_refusal, valkey_refusal
 from tests.support.polling import until
 
-START = 60.0  # seconds
+START_TIMEOUT_S = 60.0
 
 
 @contextmanager
 def servers() -> Iterator[Path]:
-    """Start PostgreSQL and Valkey in a folder of their own, point the settings at them, stop them at the end."""
+    """Start PostgreSQL and Valkey in a temporary folder, point the settings at them, and stop them at the end."""
     home = Path(tempfile.mkdtemp(prefix="ck-bench-"))
     home.chmod(0o755)
     embedded_servers.prepare_postgres(home)
@@ -31,9 +31,11 @@ def servers() -> Iterator[Path]:
     ]
     try:
         until(
-            "PostgreSQL answers", lambda: not database_refusal(embedded_servers.postgres_url(home, "postgres")), START
+            "PostgreSQL answers",
+            lambda: not database_refusal(embedded_servers.postgres_url(home, "postgres")),
+            START_TIMEOUT_S,
         )
-        until("Valkey answers", lambda: not valkey_refusal(embedded_servers.valkey_url(home, port)), START)
+        until("Valkey answers", lambda: not valkey_refusal(embedded_servers.valkey_url(home, port)), START_TIMEOUT_S)
         create_database(home)
         os.environ.update(
             CANDLEKEEP_HOME=str(home),

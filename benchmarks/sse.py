@@ -1,7 +1,7 @@
 """A thousand readers of one series, four changes a second: what the stream process costs, how late a change arrives.
 
-Private PostgreSQL and Valkey; changes by the platform's own write; the readers are a process of their own
-(benchmarks/followers.py). FOLLOWERS and SECONDS in the environment change how many and how long.
+It uses private PostgreSQL and Valkey, and makes changes through the platform's own write path. The readers are a
+separate process (benchmarks/followers.py). FOLLOWERS and SECONDS in the environment set how many and how long.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ MARKET = "coinbase:BTC-USD"
 FOLLOWERS = int(os.environ.get("FOLLOWERS", "1000"))
 SECONDS = int(os.environ.get("SECONDS", "20"))
 RATE = 4  # changes a second
-HISTORY = 500  # minutes that a snapshot holds
-SETTLED = 3.0  # seconds after the last reader was shown his snapshot
+HISTORY_MINUTES = 500  # in a snapshot
+SETTLE_S = 3.0  # after the last reader got its snapshot
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What the stream process took: seconds of CPU, and MB (PSS) without and with readers."""
+    """What the stream process used: cores, and MB (PSS) without and with readers."""
 
     cpu: float
     empty: float
@@ -41,7 +41,7 @@ class Cost:
 
 
 def run() -> list[str]:
-    """Measure; Django is set up on private servers."""
+    """Measure; Django must be set up on private servers."""
     from datetime import UTC, datetime, timedelta
 
     from datastore.reference.markets import ensure_markets
@@ -54,8 +54,8 @@ def run() -> list[str]:
     with _stream_process() as (port, process):
         empty = _megabytes(process)
         readers = _readers(port, _ticket(market))
-        until("all follow", lambda: _said(readers), 120)
-        time.sleep(SETTLED)
+        until("all follow", lambda: _are_following(readers), 120)
+        time.sleep(SETTLE_S)
         before, began = sum(process.cpu_times()[:2]), time.monotonic()
         committed = writer.write(SECONDS * RATE)
         spent = (sum(process.cpu_times()[:2]) - before) / (time.monotonic() - began)
@@ -67,21 +67,21 @@ def run() -> list[str]:
 
 
 class Writer:
-    """Writes trades as the consumer does: one transaction, then the cache is told."""
+    """Writes trades as the consumer does: one transaction, then the cache is updated."""
 
     def __init__(self, market: Any) -> None:
         self.market, self.n = market, 0
-        self.start = int(time.time()) * 1_000_000 - HISTORY * 60_000_000
+        self.start = int(time.time()) * 1_000_000 - HISTORY_MINUTES * 60_000_000
         self._store("opened", self.start)
 
     def fill(self) -> None:
-        """Write a minute's trade for each minute of the snapshot, and prove all up to now."""
-        for minute in range(HISTORY):
+        """Write a trade for each minute of the snapshot, and prove everything up to now."""
+        for minute in range(HISTORY_MINUTES):
             self._store("trade", self.start + minute * 60_000_000 + 1)
         self._store("watermark", int(time.time()) * 1_000_000 - 1_000_000, self.start)
 
     def write(self, count: int) -> dict[int, float]:
-        """Write trades, so many a second; return when each version was committed."""
+        """Write so many trades, RATE a second; return when each version was committed, in seconds since 1970."""
         committed: dict[int, float] = {}
         due = time.monotonic()
         for _ in range(count):
@@ -130,7 +130,7 @@ def _listens(port: int) -> bool:
 def _ticket(market: Any) -> str:
     from datastore.access.stream_tickets import STREAM_PATH, Ticket, sign_ticket
 
-    ticket = Ticket(market.pk, MARKET, "1m", HISTORY, None, None, None, None, "", "", False)
+    ticket = Ticket(market.pk, MARKET, "1m", HISTORY_MINUTES, None, None, None, None, "", "", False)
     return f"{STREAM_PATH}?ticket={sign_ticket(ticket)}"
 
 
@@ -139,7 +139,7 @@ def _readers(port: int, path: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
-def _said(readers: subprocess.Popen[bytes]) -> bool:
+def _are_following(readers: subprocess.Popen[bytes]) -> bool:
     assert readers.stdout
     return readers.stdout.readline() == b"following\n"
 

@@ -1,4 +1,4 @@
-"""Made-up trades of many markets at a given density, in the order in which a feed would bring them."""
+"""Generated trades of many markets at a given density, in the order in which a feed would bring them."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def symbols(count: int) -> list[str]:
 
 
 def records(markets: list[str], per_minute: int, total: int) -> Iterator[LiveRecord]:
-    """Yield `total` trades of all markets together, each market's claim once a second among them.
+    """Yield `total` trades of all markets together, with a watermark of each market once a second.
 
-    Seconds hold many ties, prices walk, sizes are short decimals, as in a real feed.
+    As in a real feed, many trades share a second, prices walk, and sizes are short decimals.
     """
     rng = random.Random(7)
     numbers = dict.fromkeys(markets, 0)
     prices = dict.fromkeys(markets, 100_000)
     step = 60 * SECOND // (per_minute * len(markets))
-    claimed = START
+    proven = START
     for index in range(total):
         now = START + index * step
-        if now - claimed >= SECOND:
-            claimed = now
-            yield from _claims(numbers, now)
+        if now - proven >= SECOND:
+            proven = now
+            yield from _watermarks(numbers, now)
         market = markets[index % len(markets)]
         numbers[market] += 1
         prices[market] += rng.randint(-3, 3)
@@ -51,12 +51,12 @@ def records(markets: list[str], per_minute: int, total: int) -> Iterator[LiveRec
         )
 
 
-def _claims(numbers: dict[str, int], now: int) -> Iterator[Watermark]:
+def _watermarks(numbers: dict[str, int], now: int) -> Iterator[Watermark]:
     for market in numbers:
         numbers[market] += 1
         yield Watermark(market=market, feed=FEED, n=numbers[market], start=START, until=now - 5 * SECOND, seen=now)
 
 
-def messages(found: list[LiveRecord]) -> list[Message]:
+def messages(records: list[LiveRecord]) -> list[Message]:
     """Return the records as they are published."""
-    return [Message(record.market, encode(record)) for record in found]
+    return [Message(record.market, encode(record)) for record in records]

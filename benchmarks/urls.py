@@ -1,4 +1,4 @@
-"""Two views that answer b'': one of plain Django, one of Django REST framework with its keys and limits."""
+"""Two views that answer b'': one of plain Django, one of Django REST framework with API keys and rate limits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def empty(request: HttpRequest) -> HttpResponse:
 
 
 class Framework(APIView):
-    """The same, behind what guards every view of the API."""
+    """The same, behind the checks of every API view."""
 
     def get(self, request: Request) -> HttpResponse:
         """Answer nothing."""

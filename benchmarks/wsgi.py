@@ -1,4 +1,4 @@
-"""The product's web process with two empty views beside its own, to compare with."""
+"""The product's web process with two empty views added, for comparison."""
 
 from __future__ import annotations
 

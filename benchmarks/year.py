@@ -1,4 +1,4 @@
-"""A year of minutes read whole, the newest 500 read cold, and an export, beside the bare database in the same run."""
+"""A year of minutes, the newest 500 uncached, and an export, compared with the bare database in the same run."""
 
 from __future__ import annotations
 
@@ -17,52 +17,50 @@ from pathlib import Path
 import psycopg
 import zstandard
 from django.conf import settings
-from django.core.management import call_command
 
-from benchmarks.made_year import YEAR, make
+from benchmarks.made_year import YEAR_MINUTES, make_year
 from config.supervision.embedded_servers import free_port
 from config.supervision.processes import environment, web_program
 from datastore.models import Market
 
 SYMBOL = "coinbase:YEAR-USD"
-COLD, WARM_UP = 300, 20
+COLD_QUESTIONS, WARM_UP_QUESTIONS = 300, 20
 ROUNDS = 3
-ENCODINGS = {"identity": " (target 2)", "zstd": "", "gzip": ""}
-START = 30.0
-LIMIT = """
+ENCODINGS = {"identity": " (target 2)", "zstd": "", "gzip": ""}  # with what is printed after the time
+START_TIMEOUT_S = 30.0
+COPY_YEAR = """
 copy (select open_time, open, high, low, close, volume, quote_volume, revision from provider_candle
        where market_id = %s and resolution = 60 order by open_time) to stdout
 """
 
 
-def run(home: Path) -> list[str]:
+def run() -> list[str]:
     """Fill a market, start the web process as `up` does, and time its answers, in turns with the bare database."""
-    call_command("migrate", verbosity=0)
-    market = make(SYMBOL)
+    market = make_year(SYMBOL)
     seconds: dict[str, list[float]] = {}
     sizes: dict[str, int] = {}
     with _web() as port:
         client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        _cold(client, WARM_UP)
-        cold = _cold(client, COLD)
+        _cold(client, WARM_UP_QUESTIONS)
+        cold = _cold(client, COLD_QUESTIONS)
         for _ in range(ROUNDS):
             seconds.setdefault("limit", []).append(_limit(market))
             for encoding in ENCODINGS:
                 took, sizes[encoding] = _year(client, encoding)
                 seconds.setdefault(encoding, []).append(took)
-            seconds.setdefault("export", []).append(_export(home))
+            seconds.setdefault("export", []).append(_export())
     middle = {name: statistics.median(found) for name, found in seconds.items()}
     limit, p99 = middle["limit"], statistics.quantiles(cold, n=100)[98] * 1000
     return [
-        f"a year of minutes, {YEAR:,} candles, median of {ROUNDS}",
+        f"a year of minutes, {YEAR_MINUTES:,} candles, median of {ROUNDS}",
         f"  {'COPY of the same rows (limit)':<34}{limit:>7.2f} s",
         *(
-            f"  {f'json by `next`, {name}':<34}{middle[name]:>7.2f} s{told}, {sizes[name] / 1e6:.1f} MB, "
+            f"  {f'json by `next`, {name}':<34}{middle[name]:>7.2f} s{note}, {sizes[name] / 1e6:.1f} MB, "
             f"{middle[name] / limit:.1f} times the limit"
-            for name, told in ENCODINGS.items()
+            for name, note in ENCODINGS.items()
         ),
         f"  {'manage.py export, csv':<34}{middle['export']:>7.2f} s, {middle['export'] / limit:.1f} times the limit",
-        f"newest 500 minutes, {COLD} different questions: "
+        f"newest 500 minutes, {COLD_QUESTIONS} different questions: "
         f"p50 {statistics.median(cold) * 1000:.1f} ms (target 10), p99 {p99:.1f} ms",
     ]
 
@@ -70,7 +68,7 @@ def run(home: Path) -> list[str]:
 def _limit(market: Market) -> float:
     with psycopg.connect(settings.DATABASE_URL) as plain, plain.cursor() as cursor:
         began = time.perf_counter()
-        with cursor.copy(LIMIT.replace("%s", str(market.pk))) as copy:
+        with cursor.copy(COPY_YEAR.replace("%s", str(market.pk))) as copy:
             for _ in copy:
                 pass
         return time.perf_counter() - began
@@ -78,9 +76,9 @@ def _limit(market: Market) -> float:
 
 @contextmanager
 def _web() -> Iterator[int]:
-    """Start the web process, without the rest of the platform."""
+    """Start only the web process of the platform."""
     port = free_port()
-    servers = {"rest_url": "http://127.0.0.1:1", "ws_url": "ws://127.0.0.1:1"}  # nobody fetches here
+    servers = {"rest_url": "http://127.0.0.1:1", "ws_url": "ws://127.0.0.1:1"}  # nothing is fetched here
     addresses = {"database_url": settings.DATABASE_URL, "redis_url": settings.REDIS_URL, **servers}
     program = web_program(environment({**addresses, "stream_url": settings.REDIS_URL}))
     argv = [str(port) if one == str(settings.PORT) else one for one in program.argv]
@@ -94,7 +92,7 @@ def _web() -> Iterator[int]:
 
 
 def _await(port: int) -> None:
-    deadline = time.monotonic() + START
+    deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         try:
             client = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
@@ -127,7 +125,7 @@ def _now() -> int:
 
 
 def _cold(client: http.client.HTTPConnection, count: int) -> list[float]:
-    """Ask about another 500 minutes each time, so that no kept answer helps."""
+    """Request different 500 minutes each time, so that no cached answer helps; return the seconds of each."""
     seconds = []
     for back in range(count):
         path = f"/api/v1/candles?market={SYMBOL}&timeframe=1m&limit=500&to={_now() - back * 60_000}"
@@ -138,9 +136,11 @@ def _cold(client: http.client.HTTPConnection, count: int) -> list[float]:
 
 
 def _year(client: http.client.HTTPConnection, encoding: str) -> tuple[float, int]:
-    """Follow `next` to the end; return the seconds and the bytes that came."""
+    """Follow `next` to the end; return the seconds and the bytes received."""
     now, rows, size = _now(), 0, 0
-    path: str | None = f"/api/v1/candles?market={SYMBOL}&timeframe=1m&from={now - (YEAR - 60) * 60_000}&to={now}"
+    path: str | None = (
+        f"/api/v1/candles?market={SYMBOL}&timeframe=1m&from={now - (YEAR_MINUTES - 60) * 60_000}&to={now}"
+    )
     began = time.perf_counter()
     while path:
         body, came = _get(client, path, encoding)
@@ -148,13 +148,13 @@ def _year(client: http.client.HTTPConnection, encoding: str) -> tuple[float, int
         path = json.loads(b"{" + body[body.rindex(b'"next":') :])["next"]
         rows += body.count(b"\n") + 1
     seconds = time.perf_counter() - began
-    assert rows > YEAR - 2000, rows
+    assert rows > YEAR_MINUTES - 2000, rows
     return seconds, size
 
 
-def _export(home: Path) -> float:
+def _export() -> float:
     began = time.perf_counter()
-    argv = [sys.executable, "manage.py", "export", SYMBOL, "--from", str(_now() - (YEAR - 60) * 60_000)]
-    output = ["--output", str(home / "run" / "year.csv")]
+    argv = [sys.executable, "manage.py", "export", SYMBOL, "--from", str(_now() - (YEAR_MINUTES - 60) * 60_000)]
+    output = ["--output", str(Path(os.environ["CANDLEKEEP_HOME"]) / "run" / "year.csv")]
     subprocess.run([*argv, *output], check=True, env=dict(os.environ), capture_output=True)
     return time.perf_counter() - began

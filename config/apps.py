@@ -10,12 +10,12 @@ log = structlog.get_logger(__name__)
 
 
 class ConfigConfig(AppConfig):
-    """Register the commands, system checks and Celery app of the whole platform."""
+    """The commands, system checks and Celery app of the whole platform."""
 
     name = "config"
 
     def ready(self) -> None:
-        """Load the checks and the app that tasks are sent through: importing registers them."""
+        """Import the checks and the Celery app, which registers them."""
         from config import celery, checks, kafka_checks  # noqa: F401
 
         if settings.LOG_FORMAT == "json":

@@ -1,5 +1,5 @@
 """The two consumers: FixedTopicConsumer (tick-data, candle-data) and DynamicTopicConsumer (a market's own topic).
 
 A turn reads a batch, stores it in one transaction through the datastore, then commits the offsets.
-What a record means is the datastore's business; where it comes from is the Producer's. Neither is imported.
+It knows nothing of providers: ingestion is not imported, and what a record means is decided by the datastore.
 """

@@ -1,4 +1,4 @@
-"""The records of one poll on their way through the charts of many topics: together, and where that fails one by one."""
+"""The records of one poll, taken through the charts of many topics: together, and if that fails one topic at a time."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import NamedTuple
 from django.db import transaction
 
 from actor_runtime.errors import Fenced
-from actor_runtime.loop.actor_group import Crew, Member
+from actor_runtime.loop.actor_group import ActorGroup, OwnedActor
 from actor_runtime.reset_policy import DATABASE_AWAY
-from consumers.dead_letters import bury
-from consumers.metrics import BatchMeter
+from consumers.dead_letters import quarantine
+from consumers.metrics import BatchMetrics
 from consumers.models import DynamicTopicConsumer
 from consumers.topic_handlers import oldest_receipt, read_live
 from datastore.ingest.live_write import MarketChange, store_live
@@ -24,80 +24,77 @@ State = DynamicTopicConsumer.State
 class TopicBatch(NamedTuple):
     """What a poll brought of one topic."""
 
-    member: Member
+    member: OwnedActor
     records: list[Record]
 
 
 class StoredBatches(NamedTuple):
-    """What is in the database now; these members are in Updating Redis."""
+    """What is in the database now; the actors of these batches are in Updating Redis."""
 
-    parts: list[TopicBatch]
+    batches: list[TopicBatch]
     changes: list[MarketChange]
-    received: Micros | None  # when the provider's oldest trade among them arrived
+    received: Micros | None  # when the oldest trade among them arrived from the provider
 
 
 NONE_STORED = StoredBatches([], [], None)
 
 
-def batches_by_topic(crew: Crew, records: Iterable[Record]) -> list[TopicBatch]:
-    """Return the records by topic, in their order; those of topics that are not ours any more are left out."""
+def batches_by_topic(actors: ActorGroup, records: Iterable[Record]) -> list[TopicBatch]:
+    """Return the records by topic, in their order, without those of topics that this process no longer owns."""
     found: dict[str, list[Record]] = {}
     for record in records:
         found.setdefault(record.topic, []).append(record)
-    return [TopicBatch(member, found[member.name]) for member in crew.members_of(found)]
+    return [TopicBatch(member, found[member.name]) for member in actors.members_of(found)]
 
 
-def store_together(crew: Crew, meter: BatchMeter, parts: Sequence[TopicBatch]) -> StoredBatches:
-    """Take the parts from Consuming to Updating Redis by one transaction; return those that got there.
+def store_batches(actors: ActorGroup, metrics: BatchMetrics, batches: Sequence[TopicBatch]) -> StoredBatches:
+    """Take the batches from Consuming to Updating Redis in one transaction; return those that got there.
 
-    A topic that another process took over is left to it: what of it was in the transaction is taken back, and the
-    others are written again. Where one can not be written, each is by itself, and only that one goes to Error.
+    If another process took a topic over, the transaction is rolled back and the other batches are written again.
+    If the write fails, each batch is written by itself, and only an actor whose own batch fails goes to Error.
     """
-    if not parts:
+    if not batches:
         return NONE_STORED
     try:
-        return _store(crew, meter, parts)
+        return _store(actors, metrics, batches)
     except Fenced:
-        crew.undo(part.member for part in parts)
-        return store_together(crew, meter, [part for part in parts if part.member.name in crew])
+        actors.undo(batch.member for batch in batches)
+        return store_batches(actors, metrics, [batch for batch in batches if batch.member.name in actors])
     except DATABASE_AWAY:
         raise
     except Exception as exc:
-        crew.undo(part.member for part in parts)
-        if len(parts) > 1:
-            return _joined(store_together(crew, meter, [part]) for part in parts)
-        crew.fail([parts[0].member], exc)
-        return NONE_STORED
+        actors.undo(batch.member for batch in batches)
+        if len(batches) == 1:
+            actors.fail([batches[0].member], exc)
+            return NONE_STORED
+
+    every = [store_batches(actors, metrics, [batch]) for batch in batches]
+    return StoredBatches(
+        [batch for one in every for batch in one.batches],
+        [change for one in every for change in one.changes],
+        min((one.received for one in every if one.received is not None), default=None),
+    )
 
 
-def _store(crew: Crew, meter: BatchMeter, parts: Sequence[TopicBatch]) -> StoredBatches:
-    members = [part.member for part in parts]
+def _store(actors: ActorGroup, metrics: BatchMetrics, batches: Sequence[TopicBatch]) -> StoredBatches:
+    members = [batch.member for batch in batches]
     for member in members:
         if member.state == State.CONSUMING:
             member.actor.message_received()
-    with meter.time_step("decode"):
-        batch = read_live([record for part in parts for record in part.records])
+    with metrics.time_step("decode"):
+        decoded = read_live([record for batch in batches for record in batch.records])
     for member in members:
         if member.state == State.PROCESSING_MESSAGE:
             member.actor.process_success()
-    if crew.save([member for member in members if member.actor.journal.pending]):
+    if actors.save([member for member in members if member.actor.journal.pending]):
         raise Fenced
-    with meter.time_step("database"), transaction.atomic():
-        result = store_live(batch.ready)
-        bury(batch, result.refused)
+
+    with metrics.time_step("database"), transaction.atomic():
+        result = store_live(decoded.ready)
+        quarantine(decoded, result.refused)
         for member in members:
             member.actor.write_success()
-        # The rows of the fenced must not be ours: their new owner writes the same ones, and commits behind them.
-        if crew.save(members):
+        # The rows of fenced actors must not come from us: their new owner writes the same rows and then commits.
+        if actors.save(members):
             raise Fenced
-    return StoredBatches(list(parts), result.changes, oldest_receipt(batch.ready))
-
-
-def _joined(found: Iterable[StoredBatches]) -> StoredBatches:
-    every = list(found)
-    received = [one.received for one in every if one.received is not None]
-    return StoredBatches(
-        [part for one in every for part in one.parts],
-        [change for one in every for change in one.changes],
-        min(received, default=None),
-    )
+    return StoredBatches(list(batches), result.changes, oldest_receipt(decoded.ready))

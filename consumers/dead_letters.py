@@ -1,4 +1,4 @@
-"""What a batch could not store goes to the dead letters."""
+"""What a batch could not store becomes dead letters."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from consumers.record_batch import Batch
-from datastore.dead_letters import Letter, bury_all
+from datastore.dead_letters import DeadLetterRecord, store_dead_letters
 from streaming.broker import Record
 
 
-def bury(batch: Batch[Any], refused: Sequence[tuple[int, str]]) -> int:
-    """Keep a batch's unreadable records, and those that the write refused (index, reason); return how many."""
-    letters = [dead_letter_of(bad.record, bad.reason) for bad in batch.unreadable]
-    letters += [dead_letter_of(batch.origins[index], reason) for index, reason in refused]
-    if letters:
-        bury_all(letters)
-    return len(letters)
+def quarantine(batch: Batch[Any], refused: Sequence[tuple[int, str]]) -> int:
+    """Store a batch's unreadable records and those that the write refused (index, reason); return how many."""
+    dead_letters = [dead_letter_of(bad.record, bad.reason) for bad in batch.unreadable]
+    dead_letters += [dead_letter_of(batch.origins[index], reason) for index, reason in refused]
+    if dead_letters:
+        store_dead_letters(dead_letters)
+    return len(dead_letters)
 
 
-def dead_letter_of(record: Record, reason: str) -> Letter:
+def dead_letter_of(record: Record, reason: str) -> DeadLetterRecord:
     """Return a record's dead letter."""
-    return Letter(record.topic, record.key, reason, record.value, record.position)
+    return DeadLetterRecord(record.topic, record.key, reason, record.value, record.position)

@@ -1,6 +1,6 @@
 """The consumers of dynamic topics: one actor per topic, many in a process, which read, store and save together.
 
-What a turn costs is per poll, not per topic: one subscription, one transaction, one statement for all states.
+The cost of a turn is per poll, not per topic: one subscription, one transaction, one statement for all states.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import structlog
 from django.db import transaction
 
 from actor_runtime.errors import CacheFault
-from actor_runtime.loop.actor_group import Crew, Member
+from actor_runtime.loop.actor_group import ActorGroup, OwnedActor
 from actor_runtime.models import Actor
 from actor_runtime.reset_policy import reason_of
 from consumers import topic_acks
-from consumers.batch_store import TopicBatch, batches_by_topic, store_together
-from consumers.drain_tracker import Drains
+from consumers.batch_store import TopicBatch, batches_by_topic, store_batches
 from consumers.fixed_consumer_actor import CONFIRM_EVERY_S, GROUP, MAX_BATCH_RECORDS, POLL_TIMEOUT_S
-from consumers.metrics import BatchMeter
+from consumers.group_progress import DrainTracker
+from consumers.metrics import BatchMetrics
 from consumers.models import DynamicTopicConsumer
 from consumers.subscription import TopicSubscription
 from consumers.topic_acks import OpenTopic
@@ -35,138 +35,139 @@ from streaming.topics import DYNAMIC_LABEL
 
 log = structlog.get_logger(__name__)
 
-LINGER_S = 0.05  # seconds that a small batch may grow, so that many topics that trade cost per batch
+LINGER_S = 0.05  # how long a small batch may grow, so that many topics that trade cost per batch
 FULLY_READ = "its topic is read to its end"
 State = DynamicTopicConsumer.State
 
 
 class DynamicTopicsWork:
-    """Store what the topics bring that this process has actors for."""
+    """Store what comes in the topics for which this process owns an actor."""
 
     model: type[Actor] = DynamicTopicConsumer
     role = "dynamic-consumer"
-    pause = 0.1  # while there is nothing to read; else a turn waits for records itself
+    pause = 0.1  # while there is no topic to read; otherwise a turn waits for records itself
 
     def __init__(self) -> None:
-        self._topics: dict[str, OpenTopic] = {}  # that are to be read, by whomever
+        self._topics: dict[str, OpenTopic] = {}  # all topics to read, in any process
         self._subscription = TopicSubscription(GROUP)
-        self._claims: frozenset[str] = frozenset()  # of those for whom we read
-        self._lost = False  # the last poll could not be had for the sake of one of its topics
-        self._drain_tracker = Drains()
-        self._metrics = BatchMeter(DYNAMIC_LABEL)
-        self._cold_markets: set[int] = set()  # markets that are to be written to the cache whatever changed
-        self._confirmed_at = 0.0
+        self._claims: frozenset[str] = frozenset()  # of the actors for which the subscription reads
+        self._stream_lost = False  # the last poll failed because of one of its topics
+        self._drain_tracker = DrainTracker()
+        self._metrics = BatchMetrics(DYNAMIC_LABEL)
+        self._cold_markets: set[int] = set()  # ids to write to the cache even if nothing changed
+        self._confirmed_at = 0.0  # when the cached versions were last confirmed, steady clock
 
     def actor_names(self) -> Collection[str]:
-        """Return the topics that are to be read."""
+        """Return the topics to read."""
         self._topics = topic_acks.open_topics()
         return self._topics.keys()
 
-    def turn(self, crew: Crew) -> bool:
+    def turn(self, actors: ActorGroup) -> bool:
         """Handle one poll; True if there may be more."""
-        self._confirm()
-        self._retire_drained(crew)
-        self._subscribe(crew)
+        now = time.monotonic()
+        if now - self._confirmed_at >= CONFIRM_EVERY_S:
+            # For idle markets too: nothing else keeps readers trusting their versions.
+            self._confirmed_at = now
+            with suppress(market_cache.CacheUnavailable):
+                market_cache.confirm()
+
+        self._retire_drained(actors)
+        self._subscribe(actors)
         if not self._subscription.topics:
             return False
-        if records := self._poll(crew):
-            self._handle(crew, records)
+        if records := self._poll(actors):
+            self._handle(actors, records)
         return True
 
-    def beat(self, crew: Crew) -> None:
-        """Note which topics are read to their end, and what they lost."""
+    def beat(self, actors: ActorGroup) -> None:
+        """Note up to when the topics are stored, and report what they lost."""
         self._metrics.beat()
         if not self._subscription.topics:
             return
         for loss in self._subscription.subscription.take_losses():
             self._metrics.lost(loss.count)
             log.error("records lost", topic=loss.topic, after=loss.position, count=loss.count)
-        at = database_now()  # first: what is published while we ask is not claimed to be stored
+        at = database_now()  # first: what is published during the question must not count as stored
         note_all_read(self._drain_tracker.drained_until(self._lags(), at))
 
     def close(self) -> None:
-        """Give the subscription back; what is not committed comes again."""
+        """Close the subscription; what is not committed will be delivered again."""
         self._claims = frozenset()
         self._subscription.close()
 
-    def _confirm(self) -> None:
-        """Keep the cache's versions believed, of idle markets too."""
-        now = time.monotonic()
-        if now - self._confirmed_at >= CONFIRM_EVERY_S:
-            self._confirmed_at = now
-            with suppress(market_cache.CacheUnavailable):
-                market_cache.confirm()
-
     # Which topics are read.
 
-    def _subscribe(self, crew: Crew) -> None:
-        """Read the topics of just those who are in Consuming, once those in Idle have begun to subscribe."""
-        due = [member for member in crew if member.name in self._topics and crew.is_due(member)]
+    def _retire_drained(self, actors: ActorGroup) -> None:
+        """Retire the actors whose route ended before `_topics` was read, and whose topic is read to its end now."""
+        topics = self._topics
+        names = [name for name in self._subscription.topics if name in topics and topics[name].route_ended_at]
+        if names:
+            lags = self._lags()
+            self._retire(actors, [one for one in actors.members_of(names) if lags.get(one.name) == 0], FULLY_READ)
+
+    def _subscribe(self, actors: ActorGroup) -> None:
+        """Read the topics of the actors in Consuming, after those in Idle have begun to subscribe."""
+        due = [member for member in actors if member.name in self._topics and actors.is_due(member)]
         begun = [member for member in due if member.state == State.IDLE]
         for member in begun:
             member.actor.subscribe_to_topic()
-        fenced = crew.save(begun)
+        fenced = actors.save(begun)
         due = [member for member in due if member.name not in fenced]
-        # By claim: what was taken from us and came back has been read by somebody else meanwhile.
+        # By claim, not by name: a topic that was lost and came back has been read by another process in between.
         if _claims_of(due) != self._claims:
-            self._turn_to(crew, due)
+            self._assign(actors, due)
 
-    def _turn_to(self, crew: Crew, members: Sequence[Member]) -> None:
+    def _assign(self, actors: ActorGroup, members: Sequence[OwnedActor]) -> None:
+        """Read just the topics of these actors, and fail those whose topic cannot be read."""
         before, self._claims = self._claims, frozenset()
         lost = self._subscription.assign([member.name for member in members])
-        self._refuse(crew, lost)
-        found = crew.members_of(self._subscription.topics)
+        self._refuse(actors, lost)
+
+        reading = actors.members_of(self._subscription.topics)
         with transaction.atomic():
-            for member in found:
+            for member in reading:
                 if member.state == State.SUBSCRIBING:
                     member.actor.subscribe_success()
-            self._acknowledge(crew, found)
-        crew.went_on(found)
-        self._cold_markets |= {self._topics[member.name].market_id for member in found if member.claim not in before}
-        self._claims = _claims_of(found)
-        # A cache that is away never holds trades back: the next batch that reaches it writes it anew.
+            self._acknowledge(actors, reading)
+        actors.resumed(reading)
+        self._claims = _claims_of(reading)
+
+        new = [member for member in reading if member.claim not in before]
+        self._cold_markets |= {self._topics[member.name].market_id for member in new}
+        # A cache that is away never holds trades back: the next batch that reaches it writes these markets.
         with suppress(CacheFault):
             self._update_cache([])
 
-    def _acknowledge(self, crew: Crew, members: Sequence[Member]) -> None:
-        """Save those who have just begun, and tell the Coordinator of those whose row does not say yet who reads."""
-        untold = {name for name, topic in self._topics.items() if topic.lacks_ack_of(crew.me)}
-        # Saved too where the state is old: the epoch is checked with it, so nobody speaks for a topic that he lost.
-        crew.save([member for member in members if member.name in untold or member.actor.journal.pending])
-        ours = crew.members_of(member.name for member in members)
-        if told := [self._topics[member.name] for member in ours if member.name in untold]:
-            topic_acks.note_subscribed(told, crew.me)
+    def _acknowledge(self, actors: ActorGroup, members: Sequence[OwnedActor]) -> None:
+        """Save the actors that have just begun, and acknowledge the topics whose row does not name this process."""
+        unacknowledged = {name for name, topic in self._topics.items() if topic.lacks_ack_of(actors.me)}
+        # Those without a new state are saved too: that checks the epoch, so a lost topic is never acknowledged.
+        actors.save([member for member in members if member.name in unacknowledged or member.actor.journal.pending])
+        ours = actors.members_of(member.name for member in members)
+        if topics := [self._topics[member.name] for member in ours if member.name in unacknowledged]:
+            topic_acks.note_subscribed(topics, actors.me)
 
-    def _refuse(self, crew: Crew, lost: Mapping[str, StreamLost]) -> None:
-        """Tell of each topic that can not be read why; the end of one that is gone is all that there will be of it."""
-        for member in crew.members_of(lost):
+    def _refuse(self, actors: ActorGroup, lost: Mapping[str, StreamLost]) -> None:
+        """Fail the actors of lost topics, and note the reason; one whose topic is retiring is done instead."""
+        for member in actors.members_of(lost):
             topic, exc = self._topics[member.name], lost[member.name]
-            crew.fail([member], exc)
+            actors.fail([member], exc)
             if topic.retiring:
-                self._retire(crew, [member], reason_of(exc))
+                self._retire(actors, [member], reason_of(exc))
             else:
                 topic_acks.note_refused(topic, reason_of(exc))
 
-    def _retire_drained(self, crew: Crew) -> None:
-        """Retire those whose route had ended before we looked, and whose topic is read to its end now."""
-        names = [
-            name for name in self._subscription.topics if name in self._topics and self._topics[name].route_ended_at
-        ]
-        if names:
-            lags = self._lags()
-            self._retire(crew, [one for one in crew.members_of(names) if lags.get(one.name) == 0], FULLY_READ)
-
-    def _retire(self, crew: Crew, members: Sequence[Member], why: str) -> None:
+    def _retire(self, actors: ActorGroup, members: Sequence[OwnedActor], why: str) -> None:
         if not members:
             return
         with transaction.atomic():
-            retired = [self._topics[member.name] for member in crew.retire(members, why)]
+            retired = [self._topics[member.name] for member in actors.retire(members, why)]
             topic_acks.note_drained(retired)
             note_all_read(dict.fromkeys((topic.name for topic in retired), database_now()))
         for topic in retired:
             del self._topics[topic.name]
 
-    # What they bring.
+    # What the topics bring.
 
     def _lags(self) -> dict[str, int]:
         try:
@@ -175,74 +176,73 @@ class DynamicTopicsWork:
             self.close()
             return {}
 
-    def _poll(self, crew: Crew) -> list[Record]:
-        """Return what waits, a small batch after a moment's growth."""
+    def _poll(self, actors: ActorGroup) -> list[Record]:
+        """Return what waits; a small batch is left to grow for a moment."""
         began = time.monotonic()
         subscription = self._subscription.subscription
         try:
             records = subscription.poll(POLL_TIMEOUT_S, MAX_BATCH_RECORDS)
             if 0 < len(records) < MAX_BATCH_RECORDS:
-                crew.stop.wait(LINGER_S)
-                records += self._gulps(MAX_BATCH_RECORDS - len(records))
-        except StreamLost as exc:
-            self._look_for_the_lost(crew, exc)
+                actors.stop.wait(LINGER_S)
+                records += self._read_chunks(MAX_BATCH_RECORDS - len(records))
+        except StreamLost:
+            self.close()  # the next turn subscribes again, which finds the topic that is gone
+            actors.beat()  # and this finds one that another process took
+            if self._stream_lost:
+                raise  # twice in a row without finding the topic: all actors wait
+            self._stream_lost = True
             return []
-        self._lost = False
+
+        self._stream_lost = False
         if records:
             self._metrics.polled(time.monotonic() - began)
         return records
 
-    def _gulps(self, room: int) -> list[Record]:
-        """Return what came meanwhile; more than a poll's worth where one topic has more than its share of a poll."""
+    def _read_chunks(self, room: int) -> list[Record]:
+        """Return what came in the pause, by several polls if one topic has more than its share of a poll."""
         found: list[Record] = []
         for _ in self._subscription.topics:
             left = room - len(found)
-            more = self._subscription.subscription.poll(0, left)
-            found += more
-            fullest = max(Counter(record.topic for record in more).values(), default=0)
+            chunk = self._subscription.subscription.poll(0, left)
+            found += chunk
+            fullest = max(Counter(record.topic for record in chunk).values(), default=0)
             if len(found) >= room or fullest < max(1, left // len(self._subscription.topics)):
                 break
         return found
 
-    def _look_for_the_lost(self, crew: Crew, exc: StreamLost) -> None:
-        """Subscribe anew, which names the topic that is gone; and see whether one is not ours any more."""
-        self.close()
-        crew.beat()
-        if self._lost:
-            raise exc  # twice in a row, and nobody could be named: all wait
-        self._lost = True
+    def _handle(self, actors: ActorGroup, records: Sequence[Record]) -> None:
+        batches = batches_by_topic(actors, records)
+        stored = store_batches(actors, self._metrics, batches)
+        committed = self._commit(actors, stored.batches)
+        members = [batch.member for batch in committed]
+        if committed:
+            count = sum(len(batch.records) for batch in committed)
+            self._metrics.stored(count, stored.changes, stored.received)
 
-    def _handle(self, crew: Crew, records: Sequence[Record]) -> None:
-        parts = batches_by_topic(crew, records)
-        stored = store_together(crew, self._metrics, parts)
-        done = self._commit(crew, stored.parts)
-        members = [part.member for part in done]
-        if done:
-            self._metrics.stored(sum(len(part.records) for part in done), stored.changes, stored.received)
         try:
             with self._metrics.time_step("cache"):
                 self._update_cache(stored.changes)
         except CacheFault as exc:
-            crew.fail(members, exc)
+            actors.fail(members, exc)
             members = []
         for member in members:
             member.actor.update_cache_success()
-        crew.save(members)
-        if len(members) < len(parts):
-            self.close()  # what failed was delivered, and is to come again
+        actors.save(members)
+        if len(members) < len(batches):
+            self.close()  # what failed has been delivered and must be delivered again
 
-    def _commit(self, crew: Crew, parts: Sequence[TopicBatch]) -> list[TopicBatch]:
-        """Commit what is stored, after the rows; return the parts for which that could be done."""
+    def _commit(self, actors: ActorGroup, batches: Sequence[TopicBatch]) -> list[TopicBatch]:
+        """Commit what is stored, after the rows; return the batches for which that succeeded."""
         try:
-            self._subscription.subscription.commit([record for part in parts for record in part.records])
+            self._subscription.subscription.commit([record for batch in batches for record in batch.records])
         except StreamLost as exc:
-            if len(parts) > 1:
-                return [done for part in parts for done in self._commit(crew, [part])]
-            crew.fail([part.member for part in parts], exc)
+            if len(batches) > 1:
+                return [done for batch in batches for done in self._commit(actors, [batch])]
+            actors.fail([batch.member for batch in batches], exc)
             return []
-        for part in parts:
-            self._drain_tracker.committed(part.member.name, len(part.records))
-        return list(parts)
+        for batch in batches:
+            self._drain_tracker.committed(batch.member.name, len(batch.records))
+        return list(batches)
 
     def _update_cache(self, changes: Sequence[MarketChange]) -> None:
         markets = self._cold_markets | {change.market_id for change in changes if change.changed}
@@ -254,5 +254,5 @@ class DynamicTopicsWork:
         self._cold_markets.clear()
 
 
-def _claims_of(members: Iterable[Member]) -> frozenset[str]:
+def _claims_of(members: Iterable[OwnedActor]) -> frozenset[str]:
     return frozenset(member.claim for member in members)

@@ -14,12 +14,12 @@ from actor_runtime.configured_broker import configured_broker
 from actor_runtime.errors import CacheFault
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import Actor
-from consumers.dead_letters import bury
-from consumers.group_progress import Ends
-from consumers.metrics import BatchMeter
+from consumers.dead_letters import quarantine
+from consumers.group_progress import GroupProgress
+from consumers.metrics import BatchMetrics
 from consumers.models import FixedTopicConsumer
 from consumers.record_batch import Batch
-from consumers.topic_handlers import CONTENTS
+from consumers.topic_handlers import TOPIC_HANDLERS
 from datastore.ingest import market_cache
 from datastore.ingest.live_write import MarketChange
 from datastore.reference.provider_clock import database_now
@@ -29,14 +29,12 @@ from streaming.topics import FIXED_TOPICS
 
 log = structlog.get_logger(__name__)
 
-POLL_TIMEOUT_S = 0.25  # seconds that an idle turn waits
-LINGER_S = 0.02  # seconds that a small batch may grow, so that a busy market costs per batch
-MAX_BATCH_RECORDS = 5_000  # records at the most
 GROUP = "candlekeep"
-# Readers believe a version for two seconds after it was confirmed.
-CONFIRM_EVERY_S = 0.5  # seconds
-# How often it is looked up to when the topic is stored: so much later a feed no longer counts as behind.
-PROGRESS_EVERY_S = 0.5  # seconds
+POLL_TIMEOUT_S = 0.25  # how long an idle turn waits
+LINGER_S = 0.02  # how long a small batch may grow, so that a busy market costs per batch
+MAX_BATCH_RECORDS = 5_000
+CONFIRM_EVERY_S = 0.5  # readers trust a cached version for two seconds after it was confirmed
+PROGRESS_EVERY_S = 0.5  # a feed that has caught up counts as behind for this much longer
 
 
 class FixedTopicWork:
@@ -47,21 +45,21 @@ class FixedTopicWork:
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
-        # Where the broker shares a topic out, every process works; elsewhere one does, and the others stand by.
+        # If the broker shares a topic out, every process works; otherwise one does, and the others wait.
         self.several = configured_broker().shares
         self.role = f"fixed-{topic.removesuffix('-data')}"
-        self.handler = CONTENTS[topic]
-        self._metrics = BatchMeter(topic)
+        self.handler = TOPIC_HANDLERS[topic]
+        self._metrics = BatchMetrics(topic)
         self._session: ActorSession
         self._subscription: Subscription | None = None
-        self._next_batch: Batch[Any] | None = None
-        self._progress = Ends()
-        self._progress_at = 0.0  # when it was looked last whether the topic is read to its end
-        self._cache_cold = True  # the cache has not been written anew since we began
-        self._confirmed_at = 0.0  # when the cache was told last what the database holds
+        self._next_batch: Batch[Any] | None = None  # read ahead
+        self._progress = GroupProgress()
+        self._progress_at = 0.0  # when the group's progress was last asked for, steady clock
+        self._cache_cold = True  # the whole cache is yet to be written since the work was opened
+        self._confirmed_at = 0.0  # when the cached versions were last confirmed, steady clock
 
     def open(self, session: ActorSession) -> None:
-        """Subscribe behind the last committed record, and write the cache anew whatever changed meanwhile."""
+        """Subscribe behind the last committed record, and write the whole cache, since anything may have changed."""
         self._session = session
         self.close()
         broker = configured_broker()
@@ -71,23 +69,53 @@ class FixedTopicWork:
         finally:
             admin.close()
         self._subscription = broker.subscribe(GROUP, [self.topic])
-        self._progress, self._cache_cold = Ends(), True
-        # A cache that is away never holds trades back: the next batch that reaches it writes it anew.
+        self._progress, self._cache_cold = GroupProgress(), True
+        # A cache that is away never holds trades back: the next batch that reaches it writes it all.
         with suppress(CacheFault):
             self._update_cache([])
 
     def turn(self) -> bool:
         """Handle one batch; True if there may be more."""
-        self._confirm()
-        self._look()
+        now = time.monotonic()
+        if now - self._confirmed_at >= CONFIRM_EVERY_S:
+            # For idle markets too: nothing else keeps readers trusting their versions.
+            self._confirmed_at = now
+            with suppress(market_cache.CacheUnavailable):
+                market_cache.confirm()
+        if now - self._progress_at >= PROGRESS_EVERY_S and self._subscription is not None:
+            # Up to when everything in the topic is stored, by any process of the group.
+            self._progress_at = now
+            at = database_now()  # first: what is published during the question must not count as stored
+            if drained_at := self._progress.drained_until(self._subscription.progress(), at):
+                self.handler.drained(drained_at)
+
         batch, self._next_batch = self._next_batch, None
         records = batch.records if batch else self._poll()
         if records:
             self._handle(records, batch)
         return bool(records)
 
+    def beat(self) -> None:
+        """Report the records that the topic lost before they could be read."""
+        if self._subscription is None:
+            return
+        self._metrics.beat()
+        for loss in self._subscription.take_losses():
+            self._metrics.lost(loss.count)
+            log.error("records lost", topic=loss.topic, after=loss.position, count=loss.count)
+
+    def turn_in_error(self) -> None:
+        """Leave the topic to other processes while this actor is in Error."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the subscription; what is not committed will be delivered again."""
+        if self._subscription is not None:
+            self._subscription.close()
+        self._subscription = self._next_batch = None
+
     def _poll(self) -> Sequence[Record]:
-        """Return what waits, a small batch after a moment's growth."""
+        """Return what waits; a small batch is left to grow for a moment."""
         assert self._subscription is not None  # noqa: S101 - the runner opens before the first turn
         began = time.monotonic()
         records = self._subscription.poll(POLL_TIMEOUT_S, MAX_BATCH_RECORDS)
@@ -98,43 +126,6 @@ class FixedTopicWork:
             self._metrics.polled(time.monotonic() - began)
         return records
 
-    def beat(self) -> None:
-        """Name what the topic lost before we could read it."""
-        if self._subscription is None:
-            return
-        self._metrics.beat()
-        for loss in self._subscription.take_losses():
-            self._metrics.lost(loss.count)
-            log.error("records lost", topic=loss.topic, after=loss.position, count=loss.count)
-
-    def turn_in_error(self) -> None:
-        """Leave the topic to others while we are in Error."""
-        self.close()
-
-    def close(self) -> None:
-        """Give the subscription back; what is not committed comes again."""
-        if self._subscription is not None:
-            self._subscription.close()
-        self._subscription = self._next_batch = None
-
-    def _confirm(self) -> None:
-        """Keep the cache's versions believed, of idle markets too; one that is away is written anew in time."""
-        now = time.monotonic()
-        if now - self._confirmed_at >= CONFIRM_EVERY_S:
-            self._confirmed_at = now
-            with suppress(market_cache.CacheUnavailable):
-                market_cache.confirm()
-
-    def _look(self) -> None:
-        """Note up to when all that lay in the topic is stored, by us and by those who share it with us."""
-        now = time.monotonic()
-        if now - self._progress_at < PROGRESS_EVERY_S or self._subscription is None:
-            return
-        self._progress_at = now
-        at = database_now()  # first: what is published while we ask is not claimed to be stored
-        if known := self._progress.drained_until(self._subscription.progress(), at):
-            self.handler.drained(known)
-
     def _handle(self, records: Sequence[Record], batch: Batch[Any] | None) -> None:
         actor = self._session.actor
         actor.message_received()
@@ -142,36 +133,36 @@ class FixedTopicWork:
             batch = batch or self.handler.read(records)
         actor.process_success()
         self._session.save()
+
         with self._metrics.time_step("database"):
             changes = self._write(batch)
-        self._commit(records)
+        # After the rows: the other order would lose the batch if the process died here.
+        assert self._subscription is not None  # noqa: S101
+        self._subscription.commit(records)
         self._metrics.stored(len(records), changes, self.handler.received(batch.ready))
+
         with self._metrics.time_step("cache"):
             self._update_cache(changes)
         actor.update_cache_success()
         self._session.save()
 
     def _write(self, batch: Batch[Any]) -> list[MarketChange]:
-        """Write the batch, its dead letters and our own state in one transaction."""
+        """Write the batch, its dead letters and the actor's own state in one transaction."""
+
+        def read_ahead() -> None:
+            assert self._subscription is not None  # noqa: S101
+            with suppress(StreamError):  # not a fault of the write in hand; the next poll meets it again
+                self._next_batch = self.handler.read(self._subscription.poll(0, MAX_BATCH_RECORDS))
+
         with transaction.atomic():
-            ahead = self._read_ahead if len(batch.records) >= MAX_BATCH_RECORDS else None
-            stored = self.handler.store(batch.ready, ahead)
-            dead = bury(batch, stored.refused)
+            # A full batch means a backlog: read on while the database works.
+            backlog = len(batch.records) >= MAX_BATCH_RECORDS
+            stored = self.handler.store(batch.ready, read_ahead if backlog else None)
+            dead = quarantine(batch, stored.refused)
             self._session.actor.write_success()
             self._session.save()
         log.debug("batch stored", records=len(batch.origins), dead=dead)
         return stored.changes
-
-    def _read_ahead(self) -> None:
-        """Read the next batch of a backlog while the database works on this one."""
-        assert self._subscription is not None  # noqa: S101
-        with suppress(StreamError):  # no fault of the write in hand; the next poll meets it again
-            self._next_batch = self.handler.read(self._subscription.poll(0, MAX_BATCH_RECORDS))
-
-    def _commit(self, records: Sequence[Record]) -> None:
-        # After the rows: the other order would lose the batch if we died here.
-        assert self._subscription is not None  # noqa: S101
-        self._subscription.commit(records)
 
     def _update_cache(self, changes: list[MarketChange]) -> None:
         try:

@@ -1,4 +1,4 @@
-"""What is counted of a topic's batches: a few additions per batch, none per record."""
+"""The metrics of a topic's batches: a few additions per batch, none per record."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from streaming.records import Micros
 BATCH_STEPS = ("poll", "decode", "database", "cache")
 
 
-class BatchMeter:
-    """The figures of one topic."""
+class BatchMetrics:
+    """The metrics of one topic."""
 
     def __init__(self, topic: str) -> None:
         self._sizes = BATCH_RECORDS.labels(topic)
-        self._seconds = {part: BATCH_SECONDS.labels(topic, part) for part in BATCH_STEPS}
+        self._seconds = {step: BATCH_SECONDS.labels(topic, step) for step in BATCH_STEPS}
         self._lost = RECORDS_LOST.labels(topic)
         self._stored = LATENESS.labels("store")
-        self._ahead: float | None = None  # provider's time - local monotonic, seconds
+        self._clock_offset: float | None = None  # seconds: provider's time - local monotonic
 
     def time_step(self, name: str) -> AbstractContextManager[object]:
-        """Return what times a part of a batch."""
+        """Return a context manager that times this step of a batch."""
         return self._seconds[name].time()
 
     def polled(self, seconds: float) -> None:
-        """Note how long the poll of a batch took, with the moment that it was left to grow."""
+        """Note how long the poll of a batch took, in seconds, with the time that it was left to grow."""
         self._seconds["poll"].observe(seconds)
 
     def lost(self, count: int) -> None:
@@ -38,14 +38,14 @@ class BatchMeter:
         self._lost.inc(count)
 
     def beat(self) -> None:
-        """Read the provider's clock, by which the receipt of trades is noted."""
-        self._ahead = micros_of(provider_now()) / SECOND_US - time.monotonic()
+        """Read the provider's clock, which dates the receipt of trades."""
+        self._clock_offset = micros_of(provider_now()) / SECOND_US - time.monotonic()
 
     def stored(self, records: int, changes: Sequence[MarketChange], received: Micros | None) -> None:
-        """Count a batch that is committed; received: when the provider's oldest trade of it arrived."""
+        """Count a committed batch; received: when its oldest trade arrived, by the provider's clock."""
         self._sizes.observe(records)
         for change in changes:
             if change.trades_added:
                 TRADES_STORED.labels(change.market).inc(change.trades_added)
-        if received is not None and self._ahead is not None:
-            self._stored.observe(max(0.0, time.monotonic() + self._ahead - received / SECOND_US))
+        if received is not None and self._clock_offset is not None:
+            self._stored.observe(max(0.0, time.monotonic() + self._clock_offset - received / SECOND_US))

@@ -1,4 +1,7 @@
-"""The charts of the two consumers. A "message" is one polled batch, so states cost per batch."""
+"""The charts of the two consumers. A "message" is one polled batch, so states cost per batch.
+
+Each chart declares its own transitions, the common ones too: django-fsm binds a method to one class's field.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ _BATCH_EVENTS = frozenset({"message_received", "process_success", "write_success
 
 
 class FixedTopicConsumer(Actor):
-    """Stores the trades of a fixed topic as candles."""
+    """Stores what a fixed topic brings: trades as candles, and the provider's own candles."""
 
     class State(models.TextChoices):
         """The spec's states."""
@@ -45,19 +48,19 @@ class FixedTopicConsumer(Actor):
 
     @transition(field="state", source=State.PROCESSING_MESSAGE, target=State.WRITING_TO_DB)
     def process_success(self) -> None:
-        """Turn to the database: the batch is decoded."""
+        """Turn to the database; the batch is decoded."""
 
     @transition(field="state", source=State.PROCESSING_MESSAGE, target=State.ERROR)
     def process_failure(self, *, reason: str, by: str = "", at: datetime | None = None) -> None:
-        """Give up on what no other record would survive either."""
+        """Give up on the batch, for a reason that would fail any other batch too."""
 
     @transition(field="state", source=State.WRITING_TO_DB, target=State.UPDATING_REDIS)
     def write_success(self) -> None:
-        """Turn to the cache: the rows are stored."""
+        """Turn to the cache; the rows are stored."""
 
     @transition(field="state", source=State.WRITING_TO_DB, target=State.ERROR)
     def write_failure(self, *, reason: str, by: str = "", at: datetime | None = None) -> None:
-        """Give up writing: nothing of the batch is stored."""
+        """Give up writing; nothing of the batch is stored."""
 
     @transition(field="state", source=State.UPDATING_REDIS, target=State.IDLE)
     def update_cache_success(self) -> None:
@@ -65,7 +68,7 @@ class FixedTopicConsumer(Actor):
 
     @transition(field="state", source=State.UPDATING_REDIS, target=State.ERROR)
     def update_cache_failure(self, *, reason: str, by: str = "", at: datetime | None = None) -> None:
-        """Give up on the cache: the rows are stored all the same."""
+        """Give up on the cache; the rows are stored all the same."""
 
     @transition(field="state", source=State.ERROR, target=State.IDLE)
     def reset(self, *, by: str) -> None:
@@ -102,14 +105,14 @@ class DynamicTopicConsumer(Actor):
 
     class Meta(Actor.Meta):
         permissions = [("reset_dynamictopicconsumer", "Can reset consumers of dynamic topics in Error")]
-        # Topics are never named twice: the rows of ended ones stay, and are not to be read through at every look.
+        # No topic name is used twice, so the rows of ended topics stay; this index spares every look from reading them.
         indexes = [
             models.Index(fields=["name"], name="dynamic_consumer_at_work", condition=models.Q(retired_at__isnull=True))
         ]
 
     @property
     def role(self) -> str:
-        """Return one word for all: every topic's consumer has a name of its own."""
+        """Return one label for all, since every topic's consumer has a name of its own."""
         return "dynamic"
 
     @transition(field="state", source=State.IDLE, target=State.SUBSCRIBING)
@@ -130,27 +133,27 @@ class DynamicTopicConsumer(Actor):
 
     @transition(field="state", source=State.PROCESSING_MESSAGE, target=State.WRITING_TO_DB)
     def process_success(self) -> None:
-        """Turn to the database: the batch is decoded."""
+        """Turn to the database; the batch is decoded."""
 
     @transition(field="state", source=State.PROCESSING_MESSAGE, target=State.ERROR)
     def process_failure(self, *, reason: str, by: str = "", at: datetime | None = None) -> None:
-        """Give up on what no other record would survive either."""
+        """Give up on the batch, for a reason that would fail any other batch too."""
 
     @transition(field="state", source=State.WRITING_TO_DB, target=State.UPDATING_REDIS)
     def write_success(self) -> None:
-        """Turn to the cache: the rows are stored."""
+        """Turn to the cache; the rows are stored."""
 
     @transition(field="state", source=State.WRITING_TO_DB, target=State.ERROR)
     def write_failure(self, *, reason: str, by: str = "", at: datetime | None = None) -> None:
-        """Give up writing: nothing of the batch is stored."""
+        """Give up writing; nothing of the batch is stored."""
 
     @transition(field="state", source=State.UPDATING_REDIS, target=State.CONSUMING)
     def update_cache_success(self) -> None:
-        """End the batch and consume on."""
+        """End the batch and go on consuming."""
 
     @transition(field="state", source=State.UPDATING_REDIS, target=State.ERROR)
     def update_cache_failure(self, *, reason: str, by: str = "", at: datetime | None = None) -> None:
-        """Give up on the cache: the rows are stored all the same."""
+        """Give up on the cache; the rows are stored all the same."""
 
     @transition(field="state", source=State.ERROR, target=State.IDLE)
     def reset(self, *, by: str) -> None:

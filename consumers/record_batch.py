@@ -22,11 +22,11 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[Ready]):
-    """What was polled, taken apart: the readable records as the write wants them, and the unreadable ones."""
+    """What was polled, sorted: the readable records in the form that the write takes, and the unreadable ones."""
 
     records: Sequence[Record]
     ready: Ready
-    origins: list[Record]  # of each readable record, in the order of the stream
+    origins: list[Record]  # the readable records as they were polled, in the order of the stream
     unreadable: list[Unreadable]
 
 
@@ -35,9 +35,10 @@ def read_batch(
     decode: Callable[[Sequence[bytes]], Sequence[Any]],
     prepare: Callable[[list[Any]], Ready],
 ) -> Batch[Ready]:
-    """Decode and check a batch, and take it apart for the write.
+    """Decode and check a batch, and prepare it for the write.
 
-    decode: each value's record (it names its market), or a BadRecord. prepare: what the write takes.
+    decode: returns for each value its record (which names its market) or a BadRecord. prepare: turns the readable
+    records into what the write takes.
     """
     readable: list[Any] = []
     origins: list[Record] = []
@@ -46,8 +47,7 @@ def read_batch(
         if isinstance(found, BadRecord):
             unreadable.append(Unreadable(record, str(found)))
         elif found.market != record.key:
-            reason = f"the record of {found.market} lies under the key {record.key}"
-            unreadable.append(Unreadable(record, reason))
+            unreadable.append(Unreadable(record, f"the record of {found.market} lies under the key {record.key}"))
         else:
             readable.append(found)
             origins.append(record)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from actor_runtime.configured_broker import configured_broker
 from streaming.broker import Broker, Subscription
@@ -10,7 +10,7 @@ from streaming.errors import StreamLost, TopicMissing
 
 
 class TopicSubscription:
-    """Reads some topics, all by one subscription: a poll costs the same for one topic and for a hundred."""
+    """Reads many topics by one subscription, so that a poll costs the same for one topic and for a hundred."""
 
     def __init__(self, group: str) -> None:
         self.group = group
@@ -19,12 +19,12 @@ class TopicSubscription:
 
     @property
     def subscription(self) -> Subscription:
-        """Return the subscription to `topics`, which are not empty."""
-        assert self._subscription is not None  # noqa: S101 - there is one wherever there are topics
+        """Return the subscription to `topics`, which must not be empty."""
+        assert self._subscription is not None  # noqa: S101 - there is one whenever there are topics
         return self._subscription
 
     def assign(self, topics: Collection[str]) -> dict[str, StreamLost]:
-        """Read these from behind what is committed, whatever was read before; return those that can not be, and why."""
+        """Read just these topics, from behind what is committed; return those that cannot be read, and why."""
         self.close()
         if not topics:
             return {}
@@ -32,7 +32,7 @@ class TopicSubscription:
         try:
             self._open(broker, topics)
         except StreamLost:
-            lost = _lost(broker, self.group, topics)
+            lost = _find_lost(broker, self.group, topics)
             if rest := set(topics) - lost.keys():
                 self._open(broker, rest)
             return lost
@@ -43,28 +43,28 @@ class TopicSubscription:
         self.topics = frozenset(topics)
 
     def close(self) -> None:
-        """Give the subscription back; what is not committed comes again."""
+        """Close the subscription; what is not committed will be delivered again."""
         if self._subscription is not None:
             self._subscription.close()
         self._subscription, self.topics = None, frozenset()
 
 
-def _lost(broker: Broker, group: str, topics: Collection[str]) -> dict[str, StreamLost]:
-    """Find which topics a subscription to all of them was refused for."""
+def _find_lost(broker: Broker, group: str, topics: Collection[str]) -> dict[str, StreamLost]:
+    """Find the topics because of which a subscription to all of them was refused."""
     admin = broker.admin()
     try:
         known = admin.topics()
     finally:
         admin.close()
-    missing: dict[str, StreamLost] = {
+    lost: dict[str, StreamLost] = {
         name: TopicMissing(f"there is no topic {name}") for name in topics if name not in known
     }
-    return missing or dict(_refusals(broker, group, topics))
+    if lost:
+        return lost
 
-
-def _refusals(broker: Broker, group: str, topics: Collection[str]) -> Iterable[tuple[str, StreamLost]]:
     for name in topics:
         try:
             broker.assign(group, [name]).close()
         except StreamLost as exc:
-            yield name, exc
+            lost[name] = exc
+    return lost

@@ -1,4 +1,4 @@
-"""What the consumer reads in the rows of dynamic topics, and what it writes there for the Coordinator."""
+"""What the consumer reads in the rows of dynamic topics, and what it acknowledges there to the Coordinator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ State = DynamicTopic.State
 
 
 class OpenTopic(NamedTuple):
-    """A topic that is to be read, as it was at the last look."""
+    """A topic to read, as its row was when it was last looked at."""
 
     pk: int
     name: str
@@ -27,33 +27,33 @@ class OpenTopic(NamedTuple):
 
     @property
     def retiring(self) -> bool:
-        """Say whether its end has begun."""
+        """Return whether the topic is being retired."""
         return self.state == State.RETIRING
 
     def lacks_ack_of(self, me: str) -> bool:
-        """Say whether its row does not yet tell that this process reads it."""
+        """Return whether the row does not yet say that this process reads the topic."""
         return not self.retiring and (self.consumer != me or self.subscribed_at is None)
 
 
 def open_topics() -> dict[str, OpenTopic]:
-    """Return the topics that are to be read, by name: those that are routed, and those not read to their end."""
+    """Return the topics to read, by name: those that are routed, and retiring ones that are not yet drained."""
     rows = DynamicTopic.objects.filter(Q(state__in=DynamicTopic.ROUTED) | Q(state=State.RETIRING, drained_at=None))
     found = (OpenTopic(*row) for row in rows.order_by().values_list(*OpenTopic._fields))
     return {topic.name: topic for topic in found}
 
 
 def note_subscribed(topics: Collection[OpenTopic], me: str) -> None:
-    """Acknowledge that this process reads these topics; when it was first read stays."""
+    """Acknowledge that this process reads these topics; a time of the first subscription stays."""
     rows = DynamicTopic.objects.filter(pk__in=[topic.pk for topic in topics], state__in=DynamicTopic.ROUTED)
     rows.update(consumer=me, subscribed_at=Coalesce("subscribed_at", Now()), subscribe_error=None)
 
 
 def note_refused(topic: OpenTopic, reason: str) -> None:
-    """Tell why a topic can not be read."""
+    """Note why a topic cannot be read."""
     DynamicTopic.objects.filter(pk=topic.pk, state__in=DynamicTopic.ROUTED).update(subscribe_error=reason)
 
 
 def note_drained(topics: Collection[OpenTopic]) -> None:
-    """Acknowledge that all there ever will be of these topics is stored."""
+    """Acknowledge that all records that these topics will ever have are stored."""
     rows = DynamicTopic.objects.filter(pk__in=[topic.pk for topic in topics], drained_at=None)
     rows.update(drained_at=Now())

@@ -11,7 +11,7 @@ from typing import Any
 from consumers.record_batch import Batch, read_batch
 from datastore.backfill.store import settle_published, store_history
 from datastore.coverage.feed_progress import note_read
-from datastore.ingest.live_batch import Prepared, prepare
+from datastore.ingest.live_batch import LiveBatch, split_batch
 from datastore.ingest.live_write import StoreResult, store_live
 from streaming.broker import Record
 from streaming.history_records import HistoryRecord, decode_history
@@ -20,12 +20,12 @@ from streaming.topics import CANDLE_DATA, TICK_DATA
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """How a batch of a topic is read and stored, and what its end means.
+class TopicHandler:
+    """How a batch of a topic is read and stored, and what follows when the topic is drained.
 
-    store: the records, and what it may call while the database works. drained: told up to when, by the database's
-    clock, all that lay in the topic is stored.
-    received: when the provider's oldest trade among them arrived, None where there is none.
+    store(records, while_waiting): stores a batch, and calls while_waiting, if given, while the database works.
+    drained(at): called with the database time up to which everything in the topic is stored.
+    received(records): returns when the oldest trade of a batch arrived from the provider, None if it has no trade.
     """
 
     read: Callable[[Sequence[Record]], Batch[Any]]
@@ -34,23 +34,23 @@ class Content:
     received: Callable[[Any], Micros | None]
 
 
-def read_live(records: Sequence[Record]) -> Batch[Prepared]:
-    """Read a batch of trades and claims."""
-    return read_batch(records, decode_all, prepare)
+def read_live(records: Sequence[Record]) -> Batch[LiveBatch]:
+    """Read a batch of trades and of what a feed says about itself: opened, watermark, closed."""
+    return read_batch(records, decode_all, split_batch)
 
 
 def read_history(records: Sequence[Record]) -> Batch[list[HistoryRecord]]:
-    """Read a batch of the provider's candles and answers."""
+    """Read a batch of the provider's candles and of its answers to requests."""
     return read_batch(records, decode_history, list)
 
 
-def oldest_receipt(batch: Prepared) -> Micros | None:
-    """Return when the oldest trade of a batch arrived from the provider."""
+def oldest_receipt(batch: LiveBatch) -> Micros | None:
+    """Return when the oldest trade of a batch arrived from the provider, None if it has no trade."""
     return min((record.received_at for record in batch.records if type(record) is Trade), default=None)
 
 
-CONTENTS = {
-    TICK_DATA.name: Content(read_live, store_live, partial(note_read, TICK_DATA.name), oldest_receipt),
-    # A request whose last record was lost with the stream is noticed when nothing more can come.
-    CANDLE_DATA.name: Content(read_history, store_history, settle_published, lambda _: None),
+TOPIC_HANDLERS = {
+    TICK_DATA.name: TopicHandler(read_live, store_live, partial(note_read, TICK_DATA.name), oldest_receipt),
+    # A request whose last record was lost with the stream is noticed once nothing more can come.
+    CANDLE_DATA.name: TopicHandler(read_history, store_history, settle_published, lambda _: None),
 }

@@ -11,7 +11,7 @@ from coordination.models import Coordinator
 from datastore.admin.streams import rows_table
 from datastore.models import DynamicTopic, Stream
 
-MAX_WAITING_STREAMS = 50  # streams that wait
+MAX_WAITING_STREAMS = 50
 
 
 @admin.register(Coordinator)
@@ -27,8 +27,16 @@ class CoordinatorAdmin(ActorAdmin):
 
     @admin.display(description="")
     def queue(self, actor: Actor) -> SafeString | str:
-        """Return what is in hand, then what waits, the oldest first, then what retires."""
-        rows = [*_topics(DynamicTopic.BEING_MADE), *_waiting(), *_topics((DynamicTopic.State.RETIRING,))]
+        """Return the topics in hand, then the streams that wait, oldest first, then the topics that retire."""
+        waiting: list[tuple[str, ...]] = []
+        streams = Stream.objects.filter(state=Stream.State.REQUESTED).exclude(topic__state__in=DynamicTopic.ALIVE)
+        for stream in streams.select_related("market").order_by("id")[:MAX_WAITING_STREAMS]:
+            name = f"stream {stream.pk}: {stream.market.symbol} {stream.timeframe}"
+            due = f", not before {stream.next_try:%H:%M:%S}" if stream.next_try else ""
+            state = f"waiting after {stream.attempts} tries{due}" if stream.attempts else f"waiting{due}"
+            waiting.append((name, state, f"{stream.created_at:%Y-%m-%d %H:%M:%S}", stream.error or ""))
+
+        rows = [*_topics(DynamicTopic.BEING_MADE), *waiting, *_topics((DynamicTopic.State.RETIRING,))]
         return rows_table(("What", "State", "Since, UTC", "Trouble"), rows) if rows else "Nothing."
 
 
@@ -36,12 +44,3 @@ def _topics(states: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     for topic in DynamicTopic.objects.filter(state__in=states).order_by("id"):
         since = topic.retiring_at or topic.notified_at or topic.requested_at
         yield topic.name, topic.state, f"{since:%Y-%m-%d %H:%M:%S}", topic.error or ""
-
-
-def _waiting() -> Iterator[tuple[str, ...]]:
-    waiting = Stream.objects.filter(state=Stream.State.REQUESTED).exclude(topic__state__in=DynamicTopic.ALIVE)
-    for stream in waiting.select_related("market").order_by("id")[:MAX_WAITING_STREAMS]:
-        due = f", not before {stream.next_try:%H:%M:%S}" if stream.next_try else ""
-        told = f"stream {stream.pk}: {stream.market.symbol} {stream.timeframe}"
-        state = f"waiting after {stream.attempts} tries{due}" if stream.attempts else f"waiting{due}"
-        yield told, state, f"{stream.created_at:%Y-%m-%d %H:%M:%S}", stream.error or ""

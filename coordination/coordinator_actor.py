@@ -1,4 +1,4 @@
-"""The Coordinator: brings requests of history to the worker and their ends to those who wait, and makes topics."""
+"""The Coordinator: dispatches requests for history, wakes those that wait for their end, and has topics made."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.conf import settings
 from kombu.exceptions import OperationalError
 
 from actor_runtime.errors import PlatformFault
-from actor_runtime.loop.actor_loop import Clock
+from actor_runtime.loop.clock import Clock
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import Actor
 from actor_runtime.reset_policy import reason_of
@@ -25,12 +25,12 @@ FETCH, PAIRS, CREATE_TOPIC = "ingestion.fetch", "ingestion.pairs", "ingestion.cr
 
 
 class CoordinatorWork:
-    """Dispatch history in every state; dynamic topics are what the states are about."""
+    """Dispatch history, in every state; the states themselves are about dynamic topics."""
 
     model: type[Actor] = Coordinator
     role = "coordinator"
-    several = False  # a second one stands by
-    pause = 0.25  # seconds: what a reader's request may lie before the worker is told
+    several = False  # a second process waits for the first to end
+    pause = 0.25  # seconds: how long a reader's request may wait to be dispatched
 
     def __init__(self, clock: Clock = Clock.system) -> None:
         self._session: ActorSession
@@ -51,7 +51,7 @@ class CoordinatorWork:
             more = self._dispatch.turn() or more
             self._pairs.refresh_if_due()
         except PlatformFault as exc:
-            # With a topic in hand the chart would take this for the topic's failure: there it is only told.
+            # With a topic in hand the chart would take this for the topic's failure, so it is only reported then.
             if self._session.actor.state == Coordinator.State.ACTIVE:
                 raise
             waits = reason_of(exc)
@@ -59,19 +59,19 @@ class CoordinatorWork:
         return more
 
     def turn_in_error(self) -> None:
-        """Go on while the actor is in Error, with all but new topics."""
+        """Do in Error everything but making topics."""
         self._topics.turn_in_error()
         self._dispatch.turn()
 
     def beat(self) -> None:
-        """Nothing: what is due every few seconds is due in Error too."""
+        """Do nothing: what is due every few seconds is due in Error too."""
 
     def close(self) -> None:
-        """Nothing is held between turns."""
+        """Do nothing: no connection is held between turns."""
 
 
 def enqueue_fetch(request_id: int) -> None:
-    """Put a request into the worker's queue. Raises QueueAway."""
+    """Have the worker fetch the request of this id. Raises QueueAway."""
     _send(FETCH, request_id)
 
 
@@ -81,12 +81,12 @@ def enqueue_pair_list() -> None:
 
 
 def enqueue_topic_creation(topic_id: int) -> None:
-    """Have the worker make a DynamicTopic of this id at the broker. Raises QueueAway."""
+    """Have the worker make the DynamicTopic of this id at the broker. Raises QueueAway."""
     _send(CREATE_TOPIC, topic_id, within=CREATE_WITHIN)
 
 
 def _send(task: str, *arguments: int, within: timedelta = REDISPATCH_AFTER) -> None:
-    # One that is not taken up soon is told again or given up, so an old message is worth nothing.
+    # A task that is not taken up soon is enqueued again or given up, so an old message is worthless.
     try:
         current_app.send_task(task, list(arguments), expires=within.total_seconds(), retry=False)
     except OperationalError as exc:

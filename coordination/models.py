@@ -11,7 +11,7 @@ from actor_runtime.models import Actor, state_field
 
 
 class Coordinator(Actor):
-    """Makes dynamic topics on request and tells the actors concerned."""
+    """Makes dynamic topics on request and notifies the actors concerned."""
 
     class State(models.TextChoices):
         """The spec's states."""
@@ -40,7 +40,7 @@ class Coordinator(Actor):
 
     @transition(field="state", source=State.PROCESSING_CREATE_TOPIC, target=State.NOTIFYING_ACTORS)
     def create_topic_success(self) -> None:
-        """Turn to telling the actors: the topic is there."""
+        """Turn to notifying the actors; the topic is there."""
 
     @transition(field="state", source=State.PROCESSING_CREATE_TOPIC, target=State.ERROR)
     def create_topic_failure(self, *, reason: str, by: str = "", at: datetime | None = None) -> None:
@@ -48,11 +48,11 @@ class Coordinator(Actor):
 
     @transition(field="state", source=State.NOTIFYING_ACTORS, target=State.ACTIVE)
     def notify_success(self) -> None:
-        """End the request: producer and consumer know the topic."""
+        """End the request; producer and consumer use the topic."""
 
     @transition(field="state", source=State.NOTIFYING_ACTORS, target=State.ERROR)
     def notify_failure(self, *, reason: str, by: str = "", at: datetime | None = None) -> None:
-        """Give up telling the actors."""
+        """Give up notifying the actors."""
 
     @transition(field="state", source=State.ERROR, target=State.ACTIVE)
     def reset(self, *, by: str) -> None:

@@ -1,4 +1,4 @@
-"""The provider's list of pairs is asked for where none was taken within a day, at the first start above all."""
+"""Has the provider's list of pairs read if none was read within a day, above all at the first start."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from dataclasses import dataclass
 from actor_runtime.reset_policy import backoff
 from datastore.reference import pairs
 
-MAX_WAIT_S = 3600.0
-PATIENCE = 8  # times 1 s, 2 s, 4 s …: what an answer may take before it is asked for again
+FIRST_RETRY_DELAY_S = 8.0  # then twice as long each time
+MAX_DELAY_S = 3600.0
 
 
 @dataclass
 class PairListRefresh:
-    """Asks once, then less and less often until the list is there."""
+    """Asks for the list, then asks again less and less often until the list is there."""
 
-    enqueue: Callable[[], None]  # tells the worker; may raise PlatformFault
+    enqueue: Callable[[], None]  # has the worker read the list; may raise PlatformFault
     steady: Callable[[], float] = time.monotonic
     _attempts: int = 0
     _not_before: float = float("-inf")
 
     def refresh_if_due(self) -> None:
-        """Have the list refreshed if it is due; raises what `ask` raises, and asks again at the next look then."""
+        """Have the list read if that is due. Raises what enqueue() raises, and tries again at the next call then."""
         now = self.steady()
         if now < self._not_before:
             return
         if not pairs.is_due():
-            self._attempts, self._not_before = 0, now + MAX_WAIT_S
+            self._attempts, self._not_before = 0, now + MAX_DELAY_S
             return
         self.enqueue()
         self._attempts += 1
-        self._not_before = now + PATIENCE * backoff(self._attempts, MAX_WAIT_S / PATIENCE)
+        delay = FIRST_RETRY_DELAY_S * backoff(self._attempts, MAX_DELAY_S / FIRST_RETRY_DELAY_S)
+        self._not_before = now + delay

@@ -1,4 +1,4 @@
-"""The table of schedules. They live in django-celery-beat's tables, where the admin changes, stops and starts them."""
+"""The table of schedules. They are rows of django-celery-beat, where the admin site changes, stops and starts them."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class Schedule:
 
 
 SCHEDULES = (
-    Schedule("Gap scan", "datastore.scan_gaps", timedelta(seconds=10), "Finds holes and has them fetched."),
+    Schedule("Gap scan", "datastore.scan_gaps", timedelta(seconds=10), "Finds gaps and has them fetched."),
     # Hours and days are final at the provider 11 minutes after their end.
     Schedule("Refresh of hours and days", "coordination.refresh", Hourly(12), "Fetches what ended and is final."),
-    Schedule("Reconciliation", "ingestion.reconcile", Hourly(27), "Holds closed minutes against the provider's."),
+    Schedule("Reconciliation", "ingestion.reconcile", Hourly(27), "Compares closed minutes with the provider's."),
     Schedule("Pair list", "ingestion.pairs", Nightly(3, 0), "Reads which markets the provider has."),
     Schedule("Actor sweep", "coordination.sweep", timedelta(minutes=1), "Frees rows of dead owners."),
     Schedule("Log retention", "coordination.trim", Nightly(3, 10), "Deletes old transitions and old fetch requests."),
     Schedule("Trade retention", "datastore.retention", Nightly(3, 20), "Deletes trades beyond TICK_RETENTION_DAYS."),
-    Schedule("Nightly verify", "datastore.verify", Nightly(3, 40), "Makes the last days' candles anew and compares."),
+    Schedule("Nightly verify", "datastore.verify", Nightly(3, 40), "Recomputes the last days' candles and compares."),
     # These two do nothing on plain PostgreSQL.
     Schedule("Aggregates", "datastore.aggregate", timedelta(minutes=5), "Refreshes TimescaleDB's aggregates."),
     Schedule("Columnstore", "datastore.pack", Nightly(4, 10), "Packs trades of days that are over (TimescaleDB)."),
@@ -51,20 +51,14 @@ SCHEDULES = (
 
 
 def ensure_schedules() -> None:
-    """Make the schedules that are missing; one that is there stays as its administrator left it."""
+    """Make the schedules that are missing; an existing one stays as its administrator left it."""
     for schedule in SCHEDULES:
-        if not PeriodicTask.objects.filter(name=schedule.name).exists():
-            _make(schedule)
-
-
-def _make(schedule: Schedule) -> None:
-    values = {"task": schedule.task, "description": schedule.why, "expire_seconds": _expiry(schedule.due)}
-    PeriodicTask.objects.get_or_create(name=schedule.name, defaults={**values, **_when(schedule.due)})
-
-
-def _expiry(due: timedelta | Hourly | Nightly) -> int:
-    """Return after how many seconds in the queue a run is not worth doing: the next is due, or the hour is over."""
-    return int(due.total_seconds()) if isinstance(due, timedelta) else 3600
+        if PeriodicTask.objects.filter(name=schedule.name).exists():
+            continue
+        # Seconds in the queue after which a run is pointless: the next one is due, or the hour is over.
+        expiry = int(schedule.due.total_seconds()) if isinstance(schedule.due, timedelta) else 3600
+        values = {"task": schedule.task, "description": schedule.why, "expire_seconds": expiry}
+        PeriodicTask.objects.get_or_create(name=schedule.name, defaults={**values, **_when(schedule.due)})
 
 
 def _when(due: timedelta | Hourly | Nightly) -> dict[str, Any]:

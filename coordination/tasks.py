@@ -1,4 +1,4 @@
-"""Scheduled jobs of the Coordinator: what ended is fetched, what died is freed, what is old is deleted."""
+"""Scheduled jobs of the Coordinator: fetch what has ended, free what has died, delete what is old."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from actor_runtime.manual_reset import actor_models
 from actor_runtime.ownership.claims import free_abandoned, retire_surplus, roles_of
 from actor_runtime.ownership.process_identity import this_process
 from actor_runtime.transition_log import trim
-from datastore.backfill.newest import ask_newest
+from datastore.backfill.newest import request_newest
 from datastore.datastore_actor import expire_requests
 from datastore.models import FetchRequest
-from datastore.reference.markets import kept
+from datastore.reference.markets import feed_markets
 from datastore.streams import lifecycle, topics
 
 log = structlog.get_logger(__name__)
 
 LOG_DAYS = 30
-HOUR, DAY = 3600, 86_400
+HOUR_S, DAY_S = 3600, 86_400
 
 
 @shared_task(name="coordination.refresh")
 def refresh() -> None:
-    """Ask for the hours and days of kept markets that ended since the last time, and for older ones missing."""
-    asked = ask_newest(kept().order_by("id"), [HOUR, DAY])
-    log.info("hours and days asked for", requests=len(asked))
+    """Request the hours and days of followed markets that ended since the last time, and missing older ones."""
+    requests = request_newest(feed_markets().order_by("id"), [HOUR_S, DAY_S])
+    log.info("hours and days asked for", requests=len(requests))
 
 
 @shared_task(name="coordination.sweep")
 def sweep() -> None:
-    """Free the rows of dead owners, retire rows that nobody needs, end answers that nobody came for."""
+    """Free the rows of dead owners, retire surplus rows, and expire answers that were never collected."""
     for model in actor_models():
         for role in roles_of(model):
             freed = free_abandoned(model, role, by=f"sweep by {this_process()}")
@@ -48,7 +48,7 @@ def trim_logs() -> None:
     """Delete transitions, requests of history, streams, topics and actors that ended more than 30 days ago."""
     old = timezone.now() - timedelta(days=LOG_DAYS)
     fetched, _ = FetchRequest.objects.filter(finished_at__lt=old).delete()
-    for model in actor_models():  # every dynamic topic had one of its own
+    for model in actor_models():  # every dynamic topic had an actor of its own
         model._default_manager.filter(retired_at__lt=old, owner="").delete()
     ended = {"streams": lifecycle.delete_old(old), "topics": topics.delete_old(old)}
     log.info("logs trimmed", transitions=trim(LOG_DAYS), requests=fetched, **ended)

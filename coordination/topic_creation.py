@@ -1,15 +1,15 @@
-"""Topics on request: the walk of the Coordinator's chart, one topic at a time.
+"""Topics on request: the Coordinator's way through its chart, one topic at a time.
 
-1. Active: the oldest stream that is due and has no topic. A topic's row is made, REQUEST_CREATE_TOPIC, and the worker
-   is told to have a Producer make it.
-2. Processing Create Topic: until the row says that it is there (CREATE_TOPIC_SUCCESS), that it cannot be made, or
-   nothing in time (CREATE_TOPIC_FAILURE).
-3. Notifying Actors: until the live Producer publishes to it and a consumer reads it (NOTIFY_SUCCESS), one of them
-   cannot, or did not in time (NOTIFY_FAILURE).
+1. Active: take the oldest stream that is due and has no topic, make a topic's row (REQUEST_CREATE_TOPIC), and have the
+   worker start a Producer that makes the topic.
+2. Processing Create Topic: wait until the row says that the topic is there (CREATE_TOPIC_SUCCESS) or that it cannot be
+   made, or until the time is over (CREATE_TOPIC_FAILURE).
+3. Notifying Actors: wait until the live Producer publishes to it and a consumer reads it (NOTIFY_SUCCESS), until one of
+   them cannot, or until the time is over (NOTIFY_FAILURE).
 
-A transition and what it means for the rows are one transaction, and the topic in hand is found from the rows. So a
-Coordinator that is killed leaves nothing behind: found in Active, its topic is taken up where its row stands, with what
-is left of its time; found in Error, it is given up.
+A transition and its effect on the rows are one transaction, and the topic in hand is found by its row. So a Coordinator
+that is killed leaves nothing behind: if its successor is in Active, it resumes the topic at the step that the row
+shows, with what is left of its time; if it is in Error, it gives the topic up.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from django.db import transaction
 
 from actor_runtime.charts import failure_event
 from actor_runtime.errors import PlatformFault
-from actor_runtime.loop.actor_loop import Clock
+from actor_runtime.loop.clock import Clock
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.reset_policy import backoff
 from coordination import topic_failures
@@ -33,23 +33,23 @@ from coordination.topic_failures import TopicFailure
 from coordination.topic_retirement import TopicRetirement
 from datastore.models import DynamicTopic
 from datastore.streams import topics
-from datastore.streams.topics import CREATE_WITHIN, NOTIFY_WITHIN, PendingWork
+from datastore.streams.topics import CREATE_WITHIN, NOTIFY_WITHIN
 from metering.table import TOPIC_FAILURES, TOPIC_SECONDS
 
 log = structlog.get_logger(__name__)
 
 State = Coordinator.State
-MAX_ERROR_S = 30.0  # seconds in Error, where the queue is held: those who ask meanwhile wait for nothing else
+MAX_ERROR_S = 30.0  # in Error, during which no other stream gets a topic
 ROW_GONE = TopicFailure("gone", "the topic's row is gone")
 
 
 @dataclass
 class TopicCreation:
-    """Walks the chart; tell() may raise PlatformFault."""
+    """Makes topics, and fires the Coordinator's transitions."""
 
-    enqueue: Callable[[int], None]  # has a Producer make the topic of this row
+    enqueue: Callable[[int], None]  # has a Producer make the topic of this id; may raise PlatformFault
     clock: Clock = Clock.system
-    _topic_name: str = ""  # of the topic in hand, to be told
+    _topic_name: str = ""  # of the topic in hand
 
     def __post_init__(self) -> None:
         self.retirement = TopicRetirement(self.clock.steady)
@@ -58,10 +58,22 @@ class TopicCreation:
         """Do what is due; True if there is more to do at once."""
         found = topics.pending_work()
         changed = self.retirement.turn(found)
-        return self._walk(session, found) or changed
+
+        topic = topics.find(found.in_progress) if found.in_progress is not None else None
+        self._topic_name = topic.name if topic else ""
+        if session.actor.state == State.ACTIVE:
+            more = self._resume(session, topic) if topic else self._begin(session, found.due)
+        elif topic is None:
+            self._fail(session, None, ROW_GONE)
+            more = True
+        elif session.actor.state == State.PROCESSING_CREATE_TOPIC:
+            more = self._check_creation(session, topic)
+        else:
+            more = self._check_acknowledgements(session, topic)
+        return more or changed
 
     def turn_in_error(self) -> None:
-        """Go on in Error with all but the queue; an attempt in hand was lost with what led here."""
+        """Do in Error everything but making topics; a topic in hand is given up, since its attempt failed."""
         found = topics.pending_work()
         self.retirement.turn(found)
         if found.in_progress is not None:
@@ -72,29 +84,17 @@ class TopicCreation:
                 log.error("topic given up", topic=found.in_progress, reason=reason)
 
     def waits_for(self, session: ActorSession) -> str | None:
-        """Return what the Coordinator waits for, None: nothing."""
+        """Return what the Coordinator waits for, None for nothing."""
         waits = {
             State.PROCESSING_CREATE_TOPIC: f"a Producer to create {self._topic_name}",
             State.NOTIFYING_ACTORS: f"a Producer to publish to {self._topic_name}, and a consumer to read it",
         }
         return waits.get(session.actor.state) or self.retirement.trouble
 
-    def _walk(self, session: ActorSession, found: PendingWork) -> bool:
-        topic = topics.find(found.in_progress) if found.in_progress is not None else None
-        self._topic_name = topic.name if topic else ""
-        if session.actor.state == State.ACTIVE:
-            return self._take_up(session, topic) if topic else self._begin(session, found.due)
-        if topic is None:
-            self._fail(session, None, ROW_GONE)
-            return True
-        if session.actor.state == State.PROCESSING_CREATE_TOPIC:
-            return self._see_creation(session, topic)
-        return self._see_acknowledgements(session, topic)
-
     # --- Active ---
 
     def _begin(self, session: ActorSession, due: int | None) -> bool:
-        """Begin with a stream; one whose asker ended it meanwhile is left alone."""
+        """Make a topic's row for the stream of this id, unless the stream was ended in the meantime."""
         if due is None:
             return False
         with transaction.atomic():
@@ -105,11 +105,11 @@ class TopicCreation:
             session.save()
         self._topic_name = topic.name
         log.info("topic requested", topic=topic.name, stream=due)
-        self._have_made(session, topic)
+        self._enqueue(session, topic)
         return False
 
-    def _take_up(self, session: ActorSession, topic: DynamicTopic) -> bool:
-        """Go on with the topic of a Coordinator that is no more; its failure is in the log, the rows are whole."""
+    def _resume(self, session: ActorSession, topic: DynamicTopic) -> bool:
+        """Continue with the topic of a Coordinator that died; its failure is in the log, the rows are consistent."""
         with transaction.atomic():
             session.actor.request_create_topic()
             if topic.state == DynamicTopic.State.NOTIFYING:
@@ -117,19 +117,19 @@ class TopicCreation:
             session.save()
         log.warning("topic taken up again", topic=topic.name, state=topic.state)
         if session.actor.state == State.PROCESSING_CREATE_TOPIC and topic.created_at is None and not _overdue(topic):
-            self._have_made(session, topic)
+            self._enqueue(session, topic)
         return False
 
-    def _have_made(self, session: ActorSession, topic: DynamicTopic) -> None:
-        # After the row: a worker that hears of it must find it.
+    def _enqueue(self, session: ActorSession, topic: DynamicTopic) -> None:
+        # After the row, so that the worker finds it.
         try:
             self.enqueue(topic.pk)
         except PlatformFault as exc:
-            self._fail(session, topic, TopicFailure("queue", str(exc), counts=False))  # nobody was asked
+            self._fail(session, topic, TopicFailure("queue", str(exc), counts=False))  # no Producer was asked
 
     # --- Processing Create Topic, Notifying Actors ---
 
-    def _see_creation(self, session: ActorSession, topic: DynamicTopic) -> bool:
+    def _check_creation(self, session: ActorSession, topic: DynamicTopic) -> bool:
         if failure := topic_failures.refusal(topic):
             self._fail(session, topic, failure)
             return True
@@ -145,7 +145,7 @@ class TopicCreation:
             return True
         return False
 
-    def _see_acknowledgements(self, session: ActorSession, topic: DynamicTopic) -> bool:
+    def _check_acknowledgements(self, session: ActorSession, topic: DynamicTopic) -> bool:
         if failure := topic_failures.refusal(topic):
             self._fail(session, topic, failure)
             return True
@@ -163,30 +163,28 @@ class TopicCreation:
         return False
 
     def _fail(self, session: ActorSession, topic: DynamicTopic | None, failure: TopicFailure) -> None:
-        """Go to Error, to be reset in a while, and give the topic up, in one transaction."""
+        """Go to Error, to be reset automatically, and give the topic up, in one transaction."""
         with transaction.atomic():
             if topic is not None:
                 topics.fail(topic.pk, failure.reason, counts=failure.counts)
             actor = session.actor
             getattr(actor, str(failure_event(Coordinator, str(actor.state))))(reason=failure.reason)
-            actor.reset_at = self.clock.now() + timedelta(seconds=_hold(failure, actor.error_count))
+            # A refused market stops no other stream, so it needs no delay.
+            refused = failure.kind == topic_failures.ROUTE_REFUSED
+            delay = 0.0 if refused else backoff(actor.error_count, MAX_ERROR_S)
+            actor.reset_at = self.clock.now() + timedelta(seconds=delay)
             actor.waiting_for = None
             session.save()
         TOPIC_FAILURES.labels(failure.kind).inc()
 
 
-def _hold(failure: TopicFailure, errors: int) -> float:
-    """Return the seconds until the reset: none for a refused market, which stops nobody else."""
-    return 0.0 if failure.kind == topic_failures.ROUTE_REFUSED else backoff(errors, MAX_ERROR_S)
-
-
 def _overdue(topic: Any) -> bool:
-    """Say whether the actors have had their time for what the topic's state asks of them."""
+    """Return whether the actors have used up their time for the step that the topic's state shows."""
     if topic.state == DynamicTopic.State.CREATING:
-        return bool(topic.asked_for > CREATE_WITHIN)
-    return bool(topic.told_for > NOTIFY_WITHIN)
+        return bool(topic.since_requested > CREATE_WITHIN)
+    return bool(topic.since_notified > NOTIFY_WITHIN)
 
 
 def _observe(step: str, topic: Any) -> None:
-    TOPIC_SECONDS.labels(step).observe(max(topic.asked_for.total_seconds(), 0))
+    TOPIC_SECONDS.labels(step).observe(max(topic.since_requested.total_seconds(), 0))
     log.info("topic reached", step=step, topic=topic.name)

@@ -10,20 +10,20 @@ from django.apps import apps
 from django.db.models import QuerySet
 
 from actor_runtime.charts import label
-from actor_runtime.models import Actor, with_silence
+from actor_runtime.models import with_silence
 from actor_runtime.ownership.claims import HEARTBEAT_TIMEOUT
 from datastore.models import DynamicTopic
 from datastore.streams.topics import CREATE_WITHIN, NOTIFY_WITHIN
 
-# Instructed by rows, never by import.
+# Instructed through rows, never imported.
 PRODUCER, CONSUMER = ("ingestion", "Producer"), ("consumers", "DynamicTopicConsumer")
 TOPIC_PRODUCER_PREFIX, LIVE_PRODUCER_PREFIX = "producer-topic-", "producer-live-"
-ROUTE_REFUSED = "route"  # refused by the live Producer: a fault of this market or topic alone
+ROUTE_REFUSED = "route"  # by the live Producer: a fault of this market or topic alone
 
 
 @dataclass(frozen=True, slots=True)
 class TopicFailure:
-    """Why an attempt failed: its kind as metrics count it, a sentence, and whether it was a try of its streams."""
+    """Why an attempt failed: its kind (a metric label), a sentence, and whether it counts as a try of its streams."""
 
     kind: str
     reason: str
@@ -31,36 +31,36 @@ class TopicFailure:
 
 
 def not_created(topic: DynamicTopic) -> TopicFailure:
-    """Tell that no Producer answered for the topic in time."""
-    rows = _of(PRODUCER).filter(name__startswith=TOPIC_PRODUCER_PREFIX)
-    told = _told(rows, f"there is no {TOPIC_PRODUCER_PREFIX}… row: does the worker run?")
-    return TopicFailure("not_created", f"no Producer took {topic.name} up within {_seconds(CREATE_WITHIN)} s: {told}")
+    """Return the failure of a topic that no Producer created in time."""
+    rows = _active_rows(PRODUCER).filter(name__startswith=TOPIC_PRODUCER_PREFIX)
+    actors = _describe_all(rows, f"there is no {TOPIC_PRODUCER_PREFIX}… row: does the worker run?")
+    return TopicFailure("not_created", f"no Producer took {topic.name} up within {_seconds(CREATE_WITHIN)} s: {actors}")
 
 
 def not_acknowledged(topic: DynamicTopic) -> TopicFailure:
-    """Tell which of the actors that were told of the topic did not use it in time.
+    """Return the failure of a topic that the notified actors did not use in time, and which of them did not.
 
-    Where each of them lives and waits itself, for a provider or a broker that is away, it was no try.
+    It does not count as a try if each of them is alive and waits itself, for a provider or a broker that is away.
     """
     within = f"within {_seconds(NOTIFY_WITHIN)} s"
     silent: list[str] = []
     excused: list[bool] = []
     if topic.routed_at is None:
-        rows = _of(PRODUCER).filter(name__startswith=LIVE_PRODUCER_PREFIX)
-        told = _told(rows, f"there is no {LIVE_PRODUCER_PREFIX}… row: does run_producer run?")
-        silent.append(f"no Producer published to {topic.name} {within}: {told}")
-        excused.append(any(map(_waits, rows)))
+        rows = _active_rows(PRODUCER).filter(name__startswith=LIVE_PRODUCER_PREFIX)
+        actors = _describe_all(rows, f"there is no {LIVE_PRODUCER_PREFIX}… row: does run_producer run?")
+        silent.append(f"no Producer published to {topic.name} {within}: {actors}")
+        excused.append(any(map(_is_waiting, rows)))
     if topic.subscribed_at is None:
-        rows = _of(CONSUMER).filter(name=topic.name)
-        told = _told(rows, "it has no consumer's row: does run_dynamic_consumer run?")
-        silent.append(f"no consumer read {topic.name} {within}: {told}")
-        excused.append(any(map(_waits, rows)))
+        rows = _active_rows(CONSUMER).filter(name=topic.name)
+        actors = _describe_all(rows, "it has no consumer's row: does run_dynamic_consumer run?")
+        silent.append(f"no consumer read {topic.name} {within}: {actors}")
+        excused.append(any(map(_is_waiting, rows)))
     kind = "not_routed" if topic.routed_at is None else "not_subscribed"
     return TopicFailure(kind, "; ".join(silent), counts=not all(excused))
 
 
 def refusal(topic: DynamicTopic) -> TopicFailure | None:
-    """Return what an actor has against the topic, None where none has anything."""
+    """Return the failure of a topic that an actor has refused, None if none has."""
     refusals = (
         ("create", topic.create_error, f"{topic.creator or 'the Producer'} could not create {topic.name}"),
         (ROUTE_REFUSED, topic.route_error, f"{topic.producer or 'the Producer'} cannot publish to {topic.name}"),
@@ -69,37 +69,33 @@ def refusal(topic: DynamicTopic) -> TopicFailure | None:
     return next((TopicFailure(kind, f"{what}: {error}") for kind, error, what in refusals if error is not None), None)
 
 
-def _of(kind: tuple[str, str]) -> QuerySet[Any]:
+def _active_rows(kind: tuple[str, str]) -> QuerySet[Any]:
     return with_silence(apps.get_model(*kind)._default_manager.filter(retired_at=None)).order_by("name")
 
 
-def _told(rows: QuerySet[Any], none: str) -> str:
-    return ", ".join(map(_row, rows[:3])) or none
+def _describe_all(rows: QuerySet[Any], none: str) -> str:
+    return ", ".join(map(_describe, rows[:3])) or none
 
 
-def _row(actor: Any) -> str:
-    """Return what a row says of its actor: state, owner's sign of life, what it waits for, its last error."""
-    parts = [f"{actor.name} is in {_state(actor)}"]
+def _describe(actor: Any) -> str:
+    """Return what a row says about its actor: state, whether its owner lives, what it waits for, its last error."""
+    parts = [f"{actor.name} is in {label(type(actor), str(actor.state))}"]
     if not actor.owner:
         parts.append("no process has it")
-    elif not _lives(actor):
+    elif not _is_alive(actor):
         parts.append("its process gives no sign of life")
     parts += [f"waits for: {actor.waiting_for}"] if actor.waiting_for else []
     parts += [f"last error: {actor.last_error}"] if actor.last_error else []
     return f"{parts[0]} ({'; '.join(parts[1:])})" if parts[1:] else parts[0]
 
 
-def _lives(actor: Any) -> bool:
+def _is_alive(actor: Any) -> bool:
     return bool(actor.owner) and actor.silence is not None and actor.silence <= HEARTBEAT_TIMEOUT
 
 
-def _waits(actor: Any) -> bool:
-    """Say whether a living actor waits for something, or in Error for its own reset."""
-    return _lives(actor) and (actor.waiting_for is not None or actor.reset_at is not None)
-
-
-def _state(actor: Actor) -> str:
-    return label(type(actor), str(actor.state))
+def _is_waiting(actor: Any) -> bool:
+    """Return whether a live actor waits for something, or in Error for its automatic reset."""
+    return _is_alive(actor) and (actor.waiting_for is not None or actor.reset_at is not None)
 
 
 def _seconds(span: timedelta) -> str:

@@ -1,7 +1,7 @@
-"""What goes on in every state of the Coordinator: leases end, streams join topics that are there, topics retire.
+"""What goes on in every state of the Coordinator: leases end, streams join existing topics, topics retire.
 
 A topic retires in this order: its route ends, a consumer reads it to its end, it is deleted at the broker. A broker
-that is away is asked again less and less often, and only told of.
+that is away is asked again less and less often; that is reported, but fails nothing.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ MAX_RETRY_DELAY_S = 30.0
 
 @dataclass
 class TopicRetirement:
-    """Ends what is over; never raises what the broker raises."""
+    """Ends what is over; never raises an error of the broker."""
 
     steady: Callable[[], float] = time.monotonic
-    trouble: str | None = None  # why the broker does not delete
+    trouble: str | None = None  # why the broker does not delete topics
     _tries: int = 0
     _not_before: float = float("-inf")
 
     def turn(self, found: PendingWork) -> bool:
-        """Do what a look found to be due; True if something changed that is worth another look at once."""
+        """Do what was found to be due; True if something changed, so that there may be more to do at once."""
         if found.waiting:
             topics.attach()
         if found.detached:
@@ -46,13 +46,17 @@ class TopicRetirement:
             log.warning("streams without a live topic are requested again")
         if found.expired:
             log.info("streams ended", streams=lifecycle.expire(), reason=lifecycle.LEASE_OVER)
-        given_up = [_give_up(pk) for pk in found.broken]
-        retired = [_retire(pk) for pk in found.unused]
-        deleted = self._delete(found.deletable)
-        return found.waiting or found.detached or found.expired or any([*given_up, *retired, deleted])
+        changed = found.waiting or found.detached or found.expired
+        for topic_id in found.broken:
+            changed = _give_up(topic_id) or changed
+        for topic_id in found.unused:
+            if topics.retire(topic_id):
+                log.info("topic retires", topic=topic_id, reason="no stream needs it")
+                changed = True
+        return self._delete(found.deletable) or changed
 
     def _delete(self, over: Sequence[int]) -> bool:
-        """Delete topics at the broker until it does not answer; True if one is gone."""
+        """Delete topics at the broker unless it is away; True if all were deleted."""
         if not over:
             self._tries, self.trouble = 0, None
         if not over or self.steady() < self._not_before:
@@ -72,32 +76,20 @@ def _delete_all(over: Sequence[int]) -> bool:
     try:
         for topic in DynamicTopic.objects.filter(pk__in=over).order_by("pk"):
             was_there = admin.delete_topic(topic.name)
-            # After the broker: if we die in between it is deleted again, which is fine.
+            # After the broker: if the process dies in between, the topic is deleted again, which is fine.
             topics.note_deleted(topic.pk)
-            # What nobody read is gone: it is a hole now, and no longer on its way.
+            # What was not read is gone: it is a gap now, and no longer on its way.
             feed_progress.note_read(topic.name, database_now())
-            log.info("topic deleted", topic=topic.name, was_there=was_there, not_waited_for=_unanswered(topic) or None)
+            parts = {"Producer": topic.route_ended_at, "consumer": topic.drained_at} if topic.notified_at else {}
+            unfinished = ", ".join(who for who, ended_at in parts.items() if ended_at is None)
+            log.info("topic deleted", topic=topic.name, was_there=was_there, not_waited_for=unfinished or None)
     finally:
         admin.close()
     return True
 
 
-def _unanswered(topic: DynamicTopic) -> str:
-    """Return which actors had not ended their part when the topic was deleted."""
-    if topic.notified_at is None:
-        return ""
-    asked = (("Producer", topic.route_ended_at), ("consumer", topic.drained_at))
-    return ", ".join(who for who, ended in asked if ended is None)
-
-
-def _retire(topic_id: int) -> bool:
-    if retired := topics.retire(topic_id):
-        log.info("topic retires", topic=topic_id, reason="no stream needs it")
-    return retired
-
-
 def _give_up(topic_id: int) -> bool:
-    """Let a live topic that cannot be used any more retire; its streams get another one."""
+    """Retire a live topic that can no longer be used; its streams get another one."""
     topic = topics.find(topic_id)
     failure = topic_failures.refusal(topic) if topic else None
     if failure is None or not topics.fail(topic_id, failure.reason):

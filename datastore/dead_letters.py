@@ -1,17 +1,16 @@
 """Dead letters: records that could not be stored, with their bytes and the reason, and how they are published again.
 
-A replayed letter goes back to its topic, where the ordinary consumer handles it; nothing here decides what it is worth.
-A record that is stored already changes nothing; a trade of an old number is stored and claims nothing; what is refused
-again becomes a dead letter of its own, with the new reason.
+A replayed dead letter goes back to its topic, where the ordinary consumer handles it; nothing here judges it. A record
+that is stored already changes nothing, a trade with an old number is stored but proves nothing, and a record that is
+refused again becomes a new dead letter with the new reason.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 
 from django.db import transaction
 from django.db.models.functions import Now
@@ -23,7 +22,7 @@ from streaming.broker import Message
 from streaming.errors import BadRecord, TopicMissing
 from streaming.topics import metric_label
 
-# The class of a reason by what its sentence says, the first that fits; the sentence itself stays in the letter.
+# The class of a reason by its text; the first match counts. The dead letter keeps the whole text.
 REASON_CLASSES = {
     "unknown_market": "unknown market",
     "ahead": "ahead of the provider's clock|not over yet",
@@ -35,12 +34,12 @@ REASON_CLASSES = {
     "misplaced": "under the key|not whole buckets",
     "unreadable": "without|characters?|zero byte|Expected|Object|JSON|malformed|decode|utf-8|truncated",
 }
-_CLASSES = [(name, re.compile(pattern)) for name, pattern in REASON_CLASSES.items()]
+_PATTERNS = [(name, re.compile(pattern)) for name, pattern in REASON_CLASSES.items()]
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """One record for the quarantine; position is the broker's name of its place, empty where it has none."""
+class DeadLetterRecord:
+    """A record for the quarantine; position: the broker's name of its place in the topic, empty if it has none."""
 
     topic: str
     market: str | None
@@ -49,60 +48,58 @@ class Letter:
     position: str = ""
 
 
-def bury_all(letters: Iterable[Letter]) -> None:
-    """Keep records that could not be stored; a place that is already kept is left as it is."""
-    kept = list(letters)
-    DeadLetter.objects.bulk_create([_row(letter) for letter in kept], ignore_conflicts=True)
-    transaction.on_commit(
-        partial(_count, Counter((metric_label(letter.topic), reason_class(letter.reason)) for letter in kept))
-    )
+def store_dead_letters(records: Iterable[DeadLetterRecord]) -> None:
+    """Store records that could not be handled; one whose position is stored already is left as it is."""
+    found = list(records)
+    rows = [
+        DeadLetter(
+            topic=record.topic,
+            # PostgreSQL's text holds no zero byte; the raw bytes keep it.
+            market=None if record.market is None else record.market.replace("\0", ""),
+            reason=record.reason.replace("\0", ""),
+            raw=record.raw,
+            position=record.position,
+        )
+        for record in found
+    ]
+    DeadLetter.objects.bulk_create(rows, ignore_conflicts=True)
 
+    def count() -> None:
+        kinds = Counter((metric_label(record.topic), reason_class(record.reason)) for record in found)
+        for labels, number in kinds.items():
+            REFUSED.labels(*labels).inc(number)
 
-def _count(kinds: Mapping[tuple[str, str], int]) -> None:
-    for labels, count in kinds.items():
-        REFUSED.labels(*labels).inc(count)
+    transaction.on_commit(count)
 
 
 def reason_class(reason: str) -> str:
-    """Return the class of a reason, which bounds what is counted apart."""
-    return next((name for name, pattern in _CLASSES if pattern.search(reason)), "other")
-
-
-def _row(letter: Letter) -> DeadLetter:
-    # PostgreSQL's text holds no zero byte; the raw bytes keep it.
-    market = None if letter.market is None else letter.market.replace("\0", "")
-    return DeadLetter(
-        topic=letter.topic,
-        market=market,
-        reason=letter.reason.replace("\0", ""),
-        raw=letter.raw,
-        position=letter.position,
-    )
+    """Return the class of a reason; as a metric's label it has few values."""
+    return next((name for name, pattern in _PATTERNS if pattern.search(reason)), "other")
 
 
 class NotReplayable(Exception):
-    """This letter cannot be published again."""
+    """This dead letter cannot be published again."""
 
 
 def replay_obstacle(letter: DeadLetter) -> str | None:
-    """Return why a letter cannot be published again, None where it can."""
+    """Return why a dead letter cannot be published again, None if it can."""
     if not letter.position:
         return "It is a frame of the provider's that never became a record: there is no topic to publish it to."
     return None if letter.market else "It names no market, so it has no key to be published under."
 
 
 def replay(letter: DeadLetter, by: str) -> None:
-    """Publish a letter's bytes to its topic again, and note by whom. Raises NotReplayable, StreamUnavailable."""
+    """Publish a dead letter's bytes to its topic again, and note by whom; raise NotReplayable or StreamUnavailable."""
     if reason := replay_obstacle(letter):
         raise NotReplayable(reason)
     publisher = configured_broker().publisher()
     try:
         publisher.publish(letter.topic, [Message(letter.market or "", bytes(letter.raw))])
     except TopicMissing:
-        raise NotReplayable(f"The topic {letter.topic} does not exist any more.") from None
+        raise NotReplayable(f"The topic {letter.topic} no longer exists.") from None
     except BadRecord as exc:
-        raise NotReplayable(f"The broker does not take it: {exc}.") from None
+        raise NotReplayable(f"The broker does not accept it: {exc}.") from None
     finally:
         publisher.close()
-    # After the topic has it: if we die in between, it is replayed and not marked, and may be replayed again.
+    # Marked after publishing: if the process dies in between, it is published, not marked, and can be replayed again.
     DeadLetter.objects.filter(pk=letter.pk).update(replayed_at=Now(), replayed_by=by)

@@ -1,4 +1,4 @@
-"""States of the data as numbers, read from the rows when somebody asks."""
+"""Metrics of the data, read from the rows at each scrape."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ Gaps = tuple[str, int, bool, int, float]
 
 
 def ages() -> list[Ages]:
-    """Return per market the seconds since its watermark, its feed's newest proven time, and its newest comparison."""
+    """Return per market the seconds since its watermark, its newest proven time and its newest reconciliation."""
     return fetch_all(statement("metrics", "ages"), {"stale": timedelta(seconds=settings.STALE_AFTER)})
 
 
 def gaps() -> list[Gaps]:
-    """Return (market, resolution, final, holes, seconds that they cover)."""
+    """Return (market, resolution in seconds, final, number of gaps, seconds that they cover)."""
     return fetch_all(statement("metrics", "gaps"))
 
 
 def dead_letters() -> list[tuple[str, int]]:
-    """Return (topic, records in quarantine)."""
+    """Return (topic, dead letters)."""
     return fetch_all(statement("metrics", "dead_letters"))
 
 
 def oldest_fetch() -> float:
-    """Return the age in seconds of the oldest request for history under way, 0 where there is none."""
+    """Return the age in seconds of the oldest request for history under way, 0 if there is none."""
     return float(fetch_value(statement("metrics", "oldest_fetch")))
 
 
 def requests_by_state() -> dict[str, int]:
-    """Return how many questions that had to fetch are in each state."""
+    """Return how many Datastore requests are in each state."""
     found = DatastoreRequest.objects.order_by().values_list("state").annotate(Count("pk"))
     return {str(state): 0 for state in DatastoreRequest.State} | dict(found)

@@ -1,4 +1,4 @@
-"""Scheduled jobs of the Datastore: find holes, refresh aggregates, delete old trades, prove stored candles."""
+"""Scheduled jobs of the Datastore: find gaps, refresh aggregates, delete old trades, verify stored candles."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ log = structlog.get_logger(__name__)
 
 @shared_task(name="datastore.scan_gaps")
 def scan_gaps() -> None:
-    """Look for holes in every market, and ask for what the provider can give."""
+    """Find the gaps of every market, and request what the provider can fill."""
     gap_repair.scan()
 
 
 @shared_task(name="datastore.retention")
 def retention() -> None:
-    """Delete the trades that are older than TICK_RETENTION_DAYS, their feeds, old changes and old spendings."""
+    """Delete trades older than TICK_RETENTION_DAYS, their feeds, old coverage changes and old page counts."""
     now = provider_now()
     for symbol, deleted in database_engine().delete_old_trades(now, settings.TICK_RETENTION_DAYS).items():
         log.info("old trades deleted", market=symbol, trades=deleted)
@@ -39,7 +39,7 @@ def retention() -> None:
 
 @shared_task(name="datastore.verify")
 def verify() -> None:
-    """Hold candles against what their trades make; every difference is an error in the log."""
+    """Compare candles with their trades; every difference is an error in the log."""
     now = provider_now()
     since = database_engine().verify_since(now)
     for market in Market.objects.order_by("id"):
@@ -48,23 +48,29 @@ def verify() -> None:
 
 @shared_task(name="datastore.aggregate")
 def aggregate() -> None:
-    """Bring the aggregates up to date, where this database has any."""
+    """Bring the aggregates up to date, if this database has any."""
     database_engine().refresh()
 
 
 @shared_task(name="datastore.pack")
 def pack() -> None:
-    """Put the trades of days that are over into the columnstore, where this database has one."""
+    """Put the trades of past days into the columnstore, if this database has one."""
     if days := database_engine().pack(provider_now()):
         log.info("trades packed", days=days)
 
 
 def verify_market(market: Market, start: datetime, stop: datetime) -> int:
-    """Log every candle of [start, stop) that is not what its trades make; return how many."""
+    """Log every candle of [start, stop) that differs from its trades; return how many."""
     found = database_engine().differences(market, start, stop)
     for one in found:
-        told = {"resolution": one.resolution, "open_time": one.open_time.isoformat()}
-        log.error("candle differs from its trades", market=market.symbol, **told, stored=one.stored, made=one.computed)
+        log.error(
+            "candle differs from its trades",
+            market=market.symbol,
+            resolution=one.resolution,
+            open_time=one.open_time.isoformat(),
+            stored=one.stored,
+            made=one.computed,
+        )
     UNLIKE_TRADES.labels(market.symbol).inc(len(found))
     log.info("candles verified", market=market.symbol, differences=len(found))
     return len(found)

@@ -1,4 +1,4 @@
-"""What the Coordinator may tell the worker to do."""
+"""The tasks that the Coordinator and beat send to the worker."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _jobs: set[Event] = set()  # the stop of every job that runs in this process
 
 @contextmanager
 def _job() -> Iterator[Event]:
-    """Yield what is set when the worker shuts down."""
+    """Yield an event that is set when the worker shuts down."""
     stop = Event()
     _jobs.add(stop)
     try:
@@ -30,21 +30,21 @@ def _job() -> Iterator[Event]:
 
 @shared_task(name="ingestion.fetch", ignore_result=True)
 def fetch(request_id: int) -> None:
-    """Fetch a FetchRequest of this id, from where it stands."""
+    """Fetch the FetchRequest of this id, from where it is."""
     with _job() as stop:
         history_producer_actor.fetch(request_id, stop)
 
 
 @shared_task(name="ingestion.create_topic", ignore_result=True)
 def create_topic(topic_id: int) -> None:
-    """Make the topic of a DynamicTopic of this id."""
+    """Make the topic of the DynamicTopic of this id."""
     with _job() as stop:
         topic_actor.create(topic_id, stop)
 
 
 @shared_task(name="ingestion.reconcile", ignore_result=True)
 def reconcile() -> None:
-    """Hold closed minutes of every market against the provider's."""
+    """Compare closed minutes of every market with the provider's."""
     with _job() as stop:
         reconciliation.reconcile(stop)
 

@@ -1,7 +1,7 @@
-"""One set of counters for many processes: each writes files of its own, and whoever is asked adds them up.
+"""One set of counters for many processes: each writes files of its own, and the process that is scraped adds them up.
 
-A process takes the lowest free slot of the folder and holds it by a lock that ends with it. The next process goes on
-counting in the slot's files, so restarts neither lose counts nor pile files up, and there is nothing to clean.
+A process takes the lowest free slot of the folder and holds it by a lock that ends with it. The next process continues
+in the slot's files, so restarts neither lose counts nor pile files up, and there is nothing to clean.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
 MAX_SLOTS = 256
-KINDS = ("counter", "histogram")  # gauges are read from the database when somebody asks
-# A file is mapped into memory: writing to a part of it that the disk turns out to have no room for kills the process.
-# So it gets its room at the start, about four times of what the table needs.
+KINDS = ("counter", "histogram")  # gauges are read from the database at each scrape
+# A file is mapped into memory: writing to a part of it for which the disk turns out to have no room kills the process.
+# So it gets its room at the start, about four times what the table needs.
 FILE_BYTES = 1 << 20
 
 
-class _Slots:
-    """The slot of this process; a fork of it takes one of its own."""
+class _ProcessSlot:
+    """The slot of this process; a fork of it takes another one."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -41,17 +41,17 @@ class _Slots:
 
 
 def share_counters(folder: Path) -> str | None:
-    """Let this process count in the folder; return why it cannot, and then it counts for itself alone.
+    """Let this process count in the folder; return why it cannot: then its counts stay in its own memory.
 
     Call it before the first metric is made.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        slots = _Slots(folder)
+        slot = _ProcessSlot(folder)
     except OSError as exc:
         return f"{folder}: {exc.strerror}"
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # where the library looks for it
-    values.ValueClass = values.MultiProcessValue(slots.name)
+    values.ValueClass = values.MultiProcessValue(slot.name)
     return None
 
 
@@ -69,7 +69,7 @@ def collect_counters(folder: Path) -> Iterable[Metric]:
 
 
 def _take(folder: Path) -> str:
-    """Lock the lowest free slot and make room for its files. Raises OSError."""
+    """Lock the lowest free slot and make room for its files; raise OSError."""
     for number in range(MAX_SLOTS):
         handle = os.open(folder / f"slot{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -84,25 +84,20 @@ def _take(folder: Path) -> str:
 
 
 def _make_room(path: Path) -> None:
-    if path.exists() and path.stat().st_size >= FILE_BYTES and _is_readable(path):
-        return
+    """Make the file full-sized and empty, unless the counts of a process that was killed can be continued."""
+    if path.exists() and path.stat().st_size >= FILE_BYTES:
+        # A machine that crashed may have left it half written.
+        with suppress(RuntimeError, ValueError, struct.error):
+            for key, *_ in MmapedDict.read_all_values_from_file(str(path)):
+                json.loads(key)
+            return
     draft = path.with_suffix(".draft")
     try:
         with draft.open("wb") as file:
             file.write(bytes(FILE_BYTES))
             file.flush()
-            os.fsync(file.fileno())  # some file systems say only now that they are full
+            os.fsync(file.fileno())  # some file systems report only now that they are full
         draft.replace(path)
     except OSError:
         draft.unlink(missing_ok=True)
         raise
-
-
-def _is_readable(path: Path) -> bool:
-    """Tell whether the counts of a process that was killed, or whose machine was, can be gone on with."""
-    try:
-        for key, *_ in MmapedDict.read_all_values_from_file(str(path)):
-            json.loads(key)
-    except (RuntimeError, ValueError, struct.error):
-        return False
-    return True

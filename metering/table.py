@@ -1,8 +1,8 @@
-"""The one list of metrics. docs/operations.md explains each; a test holds the two against each other.
+"""The one list of metrics. docs/operations.md explains each; a test compares the two.
 
-Counters and histograms are counted by the processes, once per batch or call. Figures are states: they are read from
-the rows when somebody asks, so what a dead process left behind never shows. Labels are bounded: routes, not paths;
-classes of reasons, not sentences; roles, not names of requests. Help texts are short: they lie in every process's file.
+Counters and histograms are counted by the processes, once per batch or call. Gauges are states: they are read from the
+rows at each scrape, so what a dead process left behind never shows. Labels are bounded: routes, not paths; classes of
+reasons, not sentences; roles, not names of requests. Help texts are short: every process's file holds them.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from dataclasses import dataclass
 
 from prometheus_client import Counter, Histogram, disable_created_metrics
 
-disable_created_metrics()  # times of birth say nothing where files outlive processes
+disable_created_metrics()  # creation times mean nothing if files outlive processes
 PREFIX = "candlekeep_"
-DELAY_BUCKETS_S = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300)  # seconds of delay
-WORK_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)  # seconds of work
+DELAY_BUCKETS_S = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300)
+WORK_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 RECORD_BUCKETS = (1, 5, 20, 50, 100, 250, 500, 1000, 2500, 5000)  # records
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """A state that is read when somebody asks."""
+class MetricDefinition:
+    """A gauge: a state that is read at each scrape."""
 
     name: str
     help: str
@@ -35,8 +35,8 @@ def _histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -
     return Histogram(PREFIX + name, text, labels, registry=None, buckets=buckets)
 
 
-def _gauge(name: str, text: str, *labels: str) -> Figure:
-    return Figure(PREFIX + name, text, labels)
+def _gauge(name: str, text: str, *labels: str) -> MetricDefinition:
+    return MetricDefinition(PREFIX + name, text, labels)
 
 
 # --- counted by the processes ---
@@ -94,7 +94,7 @@ COUNTED: tuple[Counter | Histogram, ...] = (
     SSE_DELAY,
 )
 
-# --- read when somebody asks ---
+# --- read at each scrape ---
 WATERMARK_AGE = _gauge("watermark_age_seconds", "Provider's time since the market's watermark.", "market")
 FEED_AGE = _gauge("feed_age_seconds", "Provider's time since the newest proven time of the feed.", "market")
 GAPS = _gauge("gaps", "Holes known to the gap scan.", "market", "resolution", "final")
@@ -115,7 +115,7 @@ BUDGET_LIMIT = _gauge("provider_budget_limit", "Calls that the window allows in 
 SSE_FOLLOWERS = _gauge("sse_followers", "Connections that follow a series.", "process")
 MISSING_PART = _gauge("scrape_failed", "1 where a part of this page could not be read.", "part")
 
-FIGURES: tuple[Figure, ...] = (
+METRICS: tuple[MetricDefinition, ...] = (
     WATERMARK_AGE,
     FEED_AGE,
     GAPS,
@@ -139,5 +139,5 @@ FIGURES: tuple[Figure, ...] = (
 
 
 def count_answer(source: str) -> None:
-    """Count an answer with candles: `ready` from the cache of ready answers, else `database`."""
+    """Count an answer with candles: `ready` from the cache of answers, else `database`."""
     ANSWERS.labels(source).inc()

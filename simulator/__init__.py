@@ -1,1 +1,1 @@
-"""A provider to run against: invented or recorded trades in CryptoCompare's formats, over real HTTP and WebSocket."""
+"""A provider to test against: generated or recorded trades in CryptoCompare's formats, over HTTP and WebSocket."""

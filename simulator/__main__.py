@@ -26,26 +26,32 @@ DEFAULT_MARKETS = "coinbase:BTC-USD,coinbase:ETH-USD"
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the options; a bad value exits with 2 and names its option."""
+    """Return the parser of the options; it exits with 2 and names the option if a value is bad."""
     options = argparse.ArgumentParser(prog="simulator", description="A simulated CryptoCompare: REST and streamer.")
     options.add_argument("--host", default="127.0.0.1")
-    options.add_argument("--port", type=_number(int, 0, 65_535), default=8100, help="0 takes a free one and prints it")
+    options.add_argument("--port", type=_number(int, 0, 65_535), default=8100, help="0 takes a free port and prints it")
     options.add_argument("--home", type=Path, required=True, help="folder for clock, replay shift and log")
     options.add_argument("--seed", type=_number(int, 0, 2**63), default=1)
     options.add_argument("--markets", type=_markets, default=DEFAULT_MARKETS, help="exchange:BASE-QUOTE,…")
-    options.add_argument("--listed", type=_markets, default=(), help="further pairs that may be asked for")
+    options.add_argument("--listed", type=_markets, default=(), help="more pairs that clients may request")
     options.add_argument("--rate", type=_number(float, 0.001, 10_000), help="trades per second of every market")
-    options.add_argument("--speed", type=_number(float, 1, 20), default=1.0, help="how fast its clock runs, 1 to 20")
+    options.add_argument(
+        "--speed", type=_number(float, 1, 20), default=1.0, help="how fast its clock runs, 1 to 20 times"
+    )
     options.add_argument("--replay", type=Path, metavar="FILE", help="CSV: time_ns,trade_id,price,amount,side")
-    options.add_argument("--replay-market", type=_market, help="the market that it replaces; default: the first")
-    options.add_argument("--replay-lead", type=_number(float, 0, 86_400), help="simulator seconds before it begins")
+    options.add_argument(
+        "--replay-market", type=_market, help="the market that the recording replaces; default: the first"
+    )
+    options.add_argument(
+        "--replay-lead", type=_number(float, 0, 86_400), help="simulator seconds before the recording starts"
+    )
     options.add_argument("--retention-days", type=_number(int, 1, 3650), default=7, help="of minute candles")
-    options.add_argument("--key", help="the only API key taken; default: any, or none")
+    options.add_argument("--key", help="the only API key accepted; default: any key, or none")
     return options
 
 
 def _number(kind: Callable[[str], Number], low: Number, high: Number) -> Callable[[str], Number]:
-    """Make a reader of numbers within bounds."""
+    """Return a parser of numbers within bounds, as an argparse type."""
 
     def number(text: str) -> Number:
         try:
@@ -74,7 +80,7 @@ def _markets(text: str) -> tuple[Pair, ...]:
 
 
 def read_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line; exits with 2 where options do not fit together."""
+    """Return the options of the command line; exit with 2 if they do not fit together."""
     options = parser()
     found = options.parse_args(argv)
     if found.replay is None and (found.replay_market or found.replay_lead is not None):
@@ -87,7 +93,7 @@ def read_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def configure(options: argparse.Namespace) -> Config:
-    """Make the simulator's configuration of its options."""
+    """Return the simulator's configuration from its options."""
     return Config(
         home=options.home,
         markets=options.markets,
@@ -104,7 +110,7 @@ def configure(options: argparse.Namespace) -> Config:
 
 
 class Server(uvicorn.Server):
-    """A server that ends with 0 when it is asked to: uvicorn's own raises the signal once more."""
+    """A server that exits with 0 on a signal; uvicorn's own raises the signal again after shutdown."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -114,13 +120,8 @@ class Server(uvicorn.Server):
         yield
 
 
-# What uvicorn calls errors and we do on purpose: a refused handshake, and not waiting for readers at the end.
+# uvicorn reports these as errors, but they are intended: a refused handshake, and not waiting for readers at the end.
 EXPECTED_MESSAGES = ("ASGI callable returned without completing handshake.", "Cancel %s running task(s)")
-
-
-def _log_errors_only() -> None:
-    logging.basicConfig(level=logging.ERROR, format="simulator: %(message)s")
-    logging.getLogger("uvicorn.error").addFilter(lambda record: not _is_expected(record))
 
 
 def _is_expected(record: logging.LogRecord) -> bool:
@@ -129,7 +130,7 @@ def _is_expected(record: logging.LogRecord) -> bool:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a simulator; returns the exit status."""
+    """Run a simulator; return the exit status."""
     options = read_options(argv)
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -141,7 +142,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     host, port = listener.getsockname()
     print(f"simulator: {app.state.provider.identity} on http://{host}:{port} and ws://{host}:{port}/v2", flush=True)
-    _log_errors_only()
+    logging.basicConfig(level=logging.ERROR, format="simulator: %(message)s")
+    logging.getLogger("uvicorn.error").addFilter(lambda record: not _is_expected(record))
     server = Server(
         uvicorn.Config(
             app,
@@ -161,5 +163,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 if __name__ == "__main__":
     status = main()
     sys.stdout.flush()
-    # Years of days may still be computed for an asker who is gone: an ordinary end would wait for that thread.
+    # A thread may still compute years of days for a client that is gone; an ordinary exit would wait for it.
     os._exit(status)

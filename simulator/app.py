@@ -26,7 +26,7 @@ from simulator.trades import SECOND_NS
 
 
 class Stamped:
-    """Put the provider's name and its time, not the machine's, on every HTTP response."""
+    """Put the provider's name and its time (not the machine's) on every HTTP response."""
 
     def __init__(self, app: ASGIApp, provider: Provider) -> None:
         self._app, self._provider = app, provider
@@ -45,7 +45,7 @@ class Stamped:
 
 
 def create_app(config: Config) -> Starlette:
-    """Make the application; its state holds `provider` and `streamer`. Raises as Provider does."""
+    """Return the application; its state holds `provider` and `streamer`. Raise HomeInUse, OSError or ValueError."""
     provider = Provider(config)
     streamer = Streamer(provider)
 

@@ -1,4 +1,4 @@
-"""The simulator's own time, which may run faster than the wall's and goes on over a restart."""
+"""The simulator's own time, which may run faster than the wall clock and continues after a restart."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-SECOND_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,22 +21,22 @@ class Clock:
     read: Callable[[], int]
 
     def now(self) -> int:
-        """Tell the simulator's time in nanoseconds."""
+        """Return the simulator's time in nanoseconds since 1970."""
         return self.sim + int((self.read() - self.base) * self.speed)
 
     def wall_seconds(self, seconds: float) -> float:
-        """Say how long that many simulator seconds last on the wall clock."""
+        """Return how many wall-clock seconds that many simulator seconds last."""
         return seconds / self.speed
 
 
 def steady_wall() -> Callable[[], int]:
-    """Make a wall clock that no later setting of the system's clock moves."""
+    """Return a wall clock (nanoseconds since 1970) that later changes of the system clock do not move."""
     offset = time.time_ns() - time.monotonic_ns()
     return lambda: time.monotonic_ns() + offset
 
 
 def resume(state: dict[str, Any], speed: float) -> Clock:
-    """Go on from the clock kept in `state`, at a speed that may be another; notes the new base there."""
+    """Continue the clock stored in `state`, maybe at another speed, and store its new base there."""
     read = steady_wall()
     wall = read()
     kept = state.get("clock", {"wall_ns": wall, "sim_ns": wall, "speed": 1.0})
@@ -48,18 +46,18 @@ def resume(state: dict[str, Any], speed: float) -> Clock:
 
 
 def load(home: Path) -> dict[str, Any]:
-    """Read the state kept in a home folder; a new one is empty. Raises ValueError when it is damaged."""
+    """Return the state stored in a home folder, empty for a new one; raise ValueError if it is damaged."""
     path = home / "state.json"
     if not path.exists():
         return {}
     try:
         return dict(json.loads(path.read_text()))
     except ValueError as exc:
-        raise ValueError(f"{path} is damaged; remove it to begin anew") from exc
+        raise ValueError(f"{path} is damaged; remove it to start again") from exc
 
 
 def save(home: Path, state: dict[str, Any]) -> None:
-    """Keep the state: whole or not at all, whenever we die."""
+    """Store the state: completely or not at all, even if the process is killed."""
     path = home / "state.json"
     draft = path.with_suffix(".new")
     draft.write_text(json.dumps(state, indent=1))

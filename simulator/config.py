@@ -1,4 +1,4 @@
-"""What a simulator is told at its start."""
+"""The configuration of a simulator."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from simulator.pairs import Pair
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The options of `python -m simulator`, checked; rate is trades per second and market, None the markets' own.
+    """The options of `python -m simulator`, checked.
 
-    listed: further pairs, which anybody may ask for like the markets, as with the provider itself.
+    rate: trades per second and market, None for each market's default.
+    listed: more pairs that clients may request like the markets, as with the provider itself.
     """
 
     home: Path

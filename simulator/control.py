@@ -1,4 +1,4 @@
-"""The control endpoints: faults on demand, and what the simulator knows of itself. No part of the provider's API."""
+"""The control endpoints: faults on demand, and the simulator's own state. Not part of the provider's API."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from simulator.faults import PeriodName, ReplayCount, RestFault
+from simulator.malformed import MalformedKind
 from simulator.pairs import Pair
 from simulator.provider import Provider
 from simulator.session import UNAUTHORIZED
-from simulator.spoiled import MalformedKind
 from simulator.streamer import GarbageKind, Streamer, garbage
 from simulator.trades import SECOND_NS
 
@@ -30,21 +30,21 @@ class Duration(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Drop(msgspec.Struct, forbid_unknown_fields=True):
-    """Drop all sockets and refuse new ones; `replay` changes what later subscriptions begin with."""
+    """Drop all sockets and refuse new ones; `replay` changes what later subscriptions start with."""
 
     seconds: Seconds = 0
     replay: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | Literal["bridge"] | None = None
 
 
 class Silent(msgspec.Struct, forbid_unknown_fields=True):
-    """Send nothing: to the sockets that are open now, or to all that open meanwhile as well."""
+    """Send nothing to the sockets that are open now, or (scope all) to new ones as well."""
 
     seconds: Seconds
     scope: Literal["open", "all"] = "open"
 
 
 class RestError(msgspec.Struct, forbid_unknown_fields=True):
-    """Answer REST with an HTTP error, or only the candles of one period."""
+    """Answer REST calls with an HTTP error, all of them or only candles of one period."""
 
     seconds: Seconds
     status: Annotated[int, msgspec.Meta(ge=500, le=599)] = 503
@@ -52,7 +52,7 @@ class RestError(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Malformed(msgspec.Struct, forbid_unknown_fields=True):
-    """Answer REST with candles that no client should take, of every period or of one."""
+    """Answer REST calls with malformed candles, of every period or of one."""
 
     seconds: Seconds
     kind: MalformedKind
@@ -60,14 +60,14 @@ class Malformed(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Garbage(msgspec.Struct, forbid_unknown_fields=True):
-    """Send one frame that no client should take."""
+    """Send one malformed frame."""
 
     kind: GarbageKind = "text"
     market: str | None = None
 
 
 class Bridge(msgspec.Struct, forbid_unknown_fields=True):
-    """Begin later subscriptions with so many trades, or with all that no socket was sent and 20 more."""
+    """Start later subscriptions with so many trades, or with all that no socket was sent plus 20."""
 
     replay: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | Literal["bridge"]
 
@@ -83,7 +83,7 @@ class Control:
         self._provider, self._streamer, self._faults = provider, streamer, provider.faults
 
     def routes(self) -> list[Route]:
-        """List the endpoints."""
+        """Return the endpoints."""
         return [
             Route("/control/clock", self._clock, methods=["GET"]),
             Route("/control/stats", self._stats, methods=["GET"]),
@@ -98,16 +98,16 @@ class Control:
             self._post("reset", NoFields, self._reset),
         ]
 
-    def _post(self, name: str, shape: type[T], fault: Callable[[T], dict[str, object]]) -> Route:
-        """Make an endpoint that reads its JSON body and refuses a bad one with 400."""
+    def _post(self, name: str, shape: type[T], apply: Callable[[T], dict[str, object]]) -> Route:
+        """Return an endpoint that reads its JSON body and refuses a bad one with 400."""
 
         async def endpoint(request: Request) -> Response:
             try:
-                wanted = msgspec.json.decode(await request.body() or b"{}", type=shape)
-                answer = fault(wanted)
+                fault = msgspec.json.decode(await request.body() or b"{}", type=shape)
+                answer = apply(fault)
             except (msgspec.DecodeError, ValueError) as exc:
                 return _json({"error": str(exc)}, 400)
-            self._provider.log.note("fault", fault=name, at=self._provider.now(), **msgspec.to_builtins(wanted))
+            self._provider.log.note("fault", fault=name, at=self._provider.now(), **msgspec.to_builtins(fault))
             return _json({"fault": name, "now_ns": self._provider.now(), **answer})
 
         return Route(f"/control/{name}", endpoint, methods=["POST"])
@@ -115,60 +115,60 @@ class Control:
     def _until(self, seconds: float) -> int:
         return self._provider.now() + int(seconds * SECOND_NS)
 
-    def _drop(self, wanted: Drop) -> dict[str, object]:
-        self._faults.refusing_until = self._until(wanted.seconds)
-        if wanted.replay is not None:
-            self._faults.replay = wanted.replay
+    def _drop(self, fault: Drop) -> dict[str, object]:
+        self._faults.refusing_until = self._until(fault.seconds)
+        if fault.replay is not None:
+            self._faults.replay = fault.replay
         return {"dropped": self._streamer.disconnect_all(), "replay": self._faults.replay}
 
-    def _silent(self, wanted: Silent) -> dict[str, object]:
-        until = self._until(wanted.seconds)
+    def _silent(self, fault: Silent) -> dict[str, object]:
+        until = self._until(fault.seconds)
         for socket in self._streamer.sockets.values():
             socket.silent_until = until
-        if wanted.scope == "all":
+        if fault.scope == "all":
             self._faults.silent_until = until
         return {"silent": len(self._streamer.sockets)}
 
-    def _unauthorized(self, wanted: Duration) -> dict[str, object]:
-        self._faults.unauthorized_until = self._until(wanted.seconds)
+    def _unauthorized(self, fault: Duration) -> dict[str, object]:
+        self._faults.unauthorized_until = self._until(fault.seconds)
         return {"dropped": self._streamer.disconnect_all(UNAUTHORIZED)}
 
-    def _error(self, wanted: RestError) -> dict[str, object]:
-        self._faults.error = RestFault(self._until(wanted.seconds), wanted.period, status=wanted.status)
-        return {"status": wanted.status}
+    def _error(self, fault: RestError) -> dict[str, object]:
+        self._faults.error = RestFault(self._until(fault.seconds), fault.period, status=fault.status)
+        return {"status": fault.status}
 
-    def _spoil(self, wanted: Malformed) -> dict[str, object]:
-        self._faults.malformed = RestFault(self._until(wanted.seconds), wanted.period, kind=wanted.kind)
-        return {"kind": wanted.kind}
+    def _spoil(self, fault: Malformed) -> dict[str, object]:
+        self._faults.malformed = RestFault(self._until(fault.seconds), fault.period, kind=fault.kind)
+        return {"kind": fault.kind}
 
-    def _rate_limit(self, wanted: Duration) -> dict[str, object]:
-        self._faults.rate_limited_until = self._until(wanted.seconds)
+    def _rate_limit(self, fault: Duration) -> dict[str, object]:
+        self._faults.rate_limited_until = self._until(fault.seconds)
         return {}
 
-    def _garbage(self, wanted: Garbage) -> dict[str, object]:
-        pair = Pair.parse(wanted.market) if wanted.market else next(iter(self._provider.sources))
-        text = garbage(wanted.kind, pair, self._provider.now())
+    def _garbage(self, fault: Garbage) -> dict[str, object]:
+        pair = Pair.parse(fault.market) if fault.market else next(iter(self._provider.sources))
+        text = garbage(fault.kind, pair, self._provider.now())
         for socket in self._streamer.sockets.values():
-            self._streamer.answer(socket, text, f'"event":"garbage","kind":"{wanted.kind}","market":"{pair}"')
+            self._streamer.answer(socket, text, f'"event":"garbage","kind":"{fault.kind}","market":"{pair}"')
         return {"sent": len(self._streamer.sockets), "frame": text}
 
-    def _bridge(self, wanted: Bridge) -> dict[str, object]:
-        self._faults.replay = wanted.replay
-        return {"replay": wanted.replay}
+    def _bridge(self, fault: Bridge) -> dict[str, object]:
+        self._faults.replay = fault.replay
+        return {"replay": fault.replay}
 
-    def _reset(self, wanted: NoFields) -> dict[str, object]:
+    def _reset(self, fault: NoFields) -> dict[str, object]:
         self._faults.clear()
         for socket in self._streamer.sockets.values():
             socket.silent_until = 0
         return {}
 
     async def _clock(self, request: Request) -> Response:
-        """Tell the simulator's time."""
+        """Answer with the simulator's time."""
         now, speed = self._provider.now(), self._provider.config.speed
         return _json({"now_ns": now, "speed": speed, "provider": self._provider.identity})
 
     async def _stats(self, request: Request) -> Response:
-        """Tell what was asked and sent since the start."""
+        """Answer with what was requested and sent since the start."""
         replay: ReplayCount = self._faults.replay
         sockets = [
             {"socket": socket.number, "markets": sorted(map(str, socket.pairs)), "waiting": len(socket.waiting)}

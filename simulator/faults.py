@@ -1,11 +1,11 @@
-"""Faults that can be asked for: when each ends, in the simulator's time, and what a subscription begins with."""
+"""Faults on demand: when each ends, in the simulator's time, and what a subscription starts with."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from simulator.spoiled import MalformedKind
+from simulator.malformed import MalformedKind
 
 DEFAULT_REPLAY = 20
 ReplayCount = int | Literal["bridge"]
@@ -14,7 +14,7 @@ PeriodName = Literal["minute", "hour", "day"]
 
 @dataclass(frozen=True, slots=True)
 class RestFault:
-    """What REST answers instead of its candles until a time: of one period, None: of all."""
+    """What REST answers instead of candles until a time (ns); period: only those candles, None: every call."""
 
     until: int = 0
     period: PeriodName | None = None
@@ -22,7 +22,7 @@ class RestFault:
     kind: MalformedKind = "text"
 
     def applies(self, now: int, path: str) -> bool:
-        """Say whether a call is answered so; a fault of one period leaves all other paths alone."""
+        """Return whether a call gets this fault; a fault of one period leaves all other paths alone."""
         return now < self.until and (self.period is None or path.endswith(f"histo{self.period}"))
 
 

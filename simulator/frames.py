@@ -1,4 +1,4 @@
-"""The streamer's frames, as text: fields and spelling of the provider's documentation and captured payloads."""
+"""The streamer's frames as text; fields and spelling follow the provider's documentation and captured payloads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SOCKET_LIMITS = {"SECOND": 30, "MINUTE": 60, "HOUR": 1200, "DAY": 10_000, "MONTH
 
 
 def trade_frame(pair: Pair, trade: Trade, places: int) -> str:
-    """Write a TYPE 0 frame; price and amount keep their text, `places` are the decimals of their product."""
+    """Return a TYPE 0 frame; price and amount keep their text, `places` are the decimals of their product."""
     venue = pair.venue
     ts, ts_rest = divmod(trade.ts, SECOND_NS)
     rts, rts_rest = divmod(trade.rts, SECOND_NS)
@@ -27,7 +27,7 @@ def trade_frame(pair: Pair, trade: Trade, places: int) -> str:
 
 
 def trade_line(pair: Pair, trade: Trade) -> str:
-    """Write what the log says of a sent trade, but for socket and time, which `sent_line` adds."""
+    """Return the log line of a sent trade, without socket and time, which Streamer.write adds."""
     return (
         f'"event":"trade","market":"{pair}","id":"{trade.id}","ccseq":{"null" if trade.ccseq is None else trade.ccseq},'
         f'"ts":{trade.ts},"rts":{trade.rts},"price":"{trade.price_text}","amount":"{trade.amount_text}"'
@@ -35,12 +35,12 @@ def trade_line(pair: Pair, trade: Trade) -> str:
 
 
 def control_frame(kind: int, message: str, **fields: object) -> str:
-    """Write a frame that is not a trade."""
+    """Return a frame that is not a trade."""
     return json.dumps({"TYPE": str(kind), "MESSAGE": message, **fields}, separators=(",", ":"))
 
 
 def welcome_frame(now: int, client: int, uptime: int, opened: dict[str, int]) -> str:
-    """Write STREAMERWELCOME; `opened` counts this key's sockets per period."""
+    """Return STREAMERWELCOME; `opened` counts this key's sockets per period."""
     limits = {f"RATELIMIT_MAX_{period}": most for period, most in SOCKET_LIMITS.items()}
     left = {f"RATELIMIT_REMAINING_{period}": max(0, most - opened[period]) for period, most in SOCKET_LIMITS.items()}
     return control_frame(
@@ -60,10 +60,10 @@ def welcome_frame(now: int, client: int, uptime: int, opened: dict[str, int]) ->
 
 
 def heartbeat_frame(now: int) -> str:
-    """Write HEARTBEAT, stamped so that every trade found before it has been sent before it."""
+    """Return HEARTBEAT; every trade discovered before its time was sent before it."""
     return control_frame(999, "HEARTBEAT", TIMEMS=now // MILLISECOND_NS)
 
 
 def error_frame(kind: int, message: str, parameter: str, info: str) -> str:
-    """Write an error frame; PARAMETER names what was wrong with the request."""
+    """Return an error frame; PARAMETER names what was wrong with the request."""
     return control_frame(kind, message, PARAMETER=parameter, INFO=info)

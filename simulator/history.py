@@ -1,4 +1,4 @@
-"""REST candles of any source: whole buckets from its sums, the newest from the trades known at the cached moment."""
+"""REST candles of any source: past buckets from its sums, the newest from the trades known when it was cached."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from simulator.trades import MAX_DISCOVERY_DELAY_NS, MINUTE_NS, SECOND_NS, Bar, 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """One of the provider's candle lengths: seconds, default rows, age of its cache in seconds."""
+    """One of the provider's candle lengths in seconds, its default number of rows, and its cache's age in seconds."""
 
     seconds: int
     default_limit: int
@@ -22,14 +22,14 @@ PERIODS = {"minute": Period(60, 1440, 40), "hour": Period(3600, 168, 610), "day"
 
 
 class History:
-    """A source as known at one moment (nanoseconds): trades discovered later are not in it."""
+    """A source as it was known at one time (nanoseconds), without the trades discovered later."""
 
     def __init__(self, source: Source, cut: int) -> None:
-        """Look at `source` as of `cut`."""
+        """Take `source` as it was known at `cut`."""
         self._source, self._cut = source, cut
 
     def rows(self, period: Period, last: int, count: int) -> list[str]:
-        """Write `count` rows as JSON, the last of which starts at `last` (seconds), oldest first."""
+        """Return `count` rows as JSON, oldest first; the last one starts at `last` (seconds)."""
         first = max(0, last - (count - 1) * period.seconds)
         close = self._close_before(first // 60)
         found = []
@@ -40,7 +40,7 @@ class History:
         return found
 
     def _row(self, start: int, bar: Bar | None, before: int | None) -> str:
-        """Write a row; open is the close before, as with the provider. Nothing traded: flat, or zero before listing."""
+        """Return a row; as at the provider, it opens at the close before. No trades: flat, or zero before listing."""
         flat = before or 0
         high, low, close = (bar.high, bar.low, bar.close) if bar else (flat, flat, flat)
         opened = before if before is not None else (bar.first if bar else 0)
@@ -60,7 +60,7 @@ class History:
         return join(self._known(minute) for minute in range(start // 60, (start + period.seconds) // 60))
 
     def _known(self, minute: int) -> Bar | None:
-        """Roll up what is known of one minute."""
+        """Return the bar of the trades known of one minute."""
         if minute < self._settled:
             return self._source.bar(minute)
         if minute * MINUTE_NS > self._cut:
@@ -78,5 +78,5 @@ class History:
 
     @cached_property
     def _settled(self) -> int:
-        """Give the first minute that late trades may still change."""
+        """Return the first minute that late trades may still change."""
         return (self._cut - MAX_DISCOVERY_DELAY_NS) // MINUTE_NS

@@ -1,4 +1,4 @@
-"""An invented market: every minute's trades and candle are a function of (seed, market, minute) alone."""
+"""A generated market: every minute's trades and candle depend only on (seed, market, minute)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from simulator.shapes import PATH_UNIT, PLAN_COUNT, Plan, Shape, draw_plan, draw
 from simulator.trades import MINUTE_NS, SECOND_NS, Bar, Trade, join
 
 AMOUNT_PLACES = 8
-OCTAVES = 13  # of the price's course, from an hour to half a year
-LISTED_SINCE_HOUR = 420_768  # 2018-01-01, in hours from 1970: nothing traded before
+OCTAVES = 13  # of the price's waves, from an hour to half a year
+LISTED_SINCE_HOUR = 420_768  # 2018-01-01, in hours since 1970; no trades before
 PRICES_USD = {
     "BTC": 100_000.0, "XBT": 100_000.0, "ETH": 3_500.0, "SOL": 150.0, "LTC": 90.0, "XRP": 0.6, "ADA": 0.5, "DOGE": 0.15,
     "USD": 1.0, "USDT": 1.0, "USDC": 1.0, "EUR": 1.1, "GBP": 1.3, "JPY": 0.007,
 }  # fmt: skip
-TRADES_PER_MINUTE = {"BTC": 200.0, "ETH": 150.0, "SOL": 60.0, "XRP": 30.0}  # trades per minute; others are thin
+TRADES_PER_MINUTE = {"BTC": 200.0, "ETH": 150.0, "SOL": 60.0, "XRP": 30.0}  # of the others: the default
 DEFAULT_TRADES_PER_MINUTE = 3.0
 
 
@@ -30,19 +30,19 @@ EMPTY = draw_shape(Random(), VENUES["coinbase"], count=0, step=1, size=1)
 
 
 class DiscoveryOrder(NamedTuple):
-    """What is discovered in one minute, in that order: the number of the first, arrival times, (minute, place)."""
+    """What is discovered in one minute, in order: the number of the first trade, arrival times, (minute, place)."""
 
     first: int
     arrivals: list[int]
     trades: list[tuple[int, int]]
 
     def numbered(self) -> Iterator[tuple[int, tuple[int, int]]]:
-        """Give each trade its number among all that the provider ever discovered."""
+        """Yield each trade with its number among all that the provider ever discovered."""
         return enumerate(self.trades, start=self.first)
 
 
 class Hour(NamedTuple):
-    """A plan laid on the market's price: the base price of each minute, in ticks."""
+    """A plan applied to the market's price: the base price of each minute, in ticks."""
 
     plan: Plan
     bases: list[int]
@@ -67,13 +67,13 @@ class Market:
         self._per_hour = self._plans[0].before[60]
         self._first_id, self._first_ccseq = 10**8 + self._draw("id") % 10**9, 10**8 + self._draw("ccseq") % 10**9
         self._lattice = lru_cache(maxsize=100_000)(self._draw_lattice)
-        self._hour = lru_cache(maxsize=512)(self._lay_hour)
-        self._order = lru_cache(maxsize=8)(self._find_order)
+        self._hour = lru_cache(maxsize=512)(self._planned_hour)
+        self._order = lru_cache(maxsize=8)(self._discovery_order)
         self._rolled_hour = lru_cache(maxsize=50_000)(self._roll_up_hour)
         self._rolled_day = lru_cache(maxsize=5_000)(self._roll_up_day)
 
     def bar(self, minute: int) -> Bar | None:
-        """Roll up a minute without drawing its trades: the patterns know their sums."""
+        """Return a minute's bar without generating its trades: the patterns know their sums."""
         if minute < self.listed * 60:
             return None
         at = minute % 60
@@ -92,21 +92,21 @@ class Market:
         )
 
     def hour(self, hour: int) -> Bar | None:
-        """Roll up a whole hour."""
+        """Return the bar of a whole hour."""
         return self._rolled_hour(hour)
 
     def day(self, day: int) -> Bar | None:
-        """Roll up a whole day."""
+        """Return the bar of a whole day."""
         return self._rolled_day(day)
 
     def trades(self, minute: int) -> list[Trade]:
-        """List a minute's trades in the exchange's order."""
+        """Return a minute's trades in the exchange's order."""
         orders = (self._order(minute), self._order(minute + 1))
         found = [(i, number) for order in orders for number, (at, i) in order.numbered() if at == minute]
         return [self._trade(minute, i, number) for i, number in sorted(found)]
 
     def between(self, after: int, until: int) -> list[Trade]:
-        """List trades discovered in (after, until], in the order of their discovery."""
+        """Return the trades discovered in (after, until], in the order of their discovery."""
         return [
             self._trade(minute, i, order.first + position)
             for order in map(self._order, range((after + 1) // MINUTE_NS, until // MINUTE_NS + 1))
@@ -115,7 +115,7 @@ class Market:
         ]
 
     def newest(self, count: int, until: int) -> list[Trade]:
-        """List the last `count` trades discovered by `until`, oldest first."""
+        """Return the last `count` trades discovered by `until`, oldest first."""
         found: list[Trade] = []
         end = until // MINUTE_NS
         for minute in range(end, max(end - 10_080, self.listed * 60 - 1), -1):
@@ -125,7 +125,7 @@ class Market:
         return found[-count:] if count else []
 
     def traded_before(self, minute: int) -> int | None:
-        """Find the last minute with a trade before this one; None before the market's first."""
+        """Return the last minute with a trade before this one; None before the market's first."""
         return next((at for at in range(minute - 1, self.listed * 60 - 1, -1) if self.bar(at)), None)
 
     def _roll_up_hour(self, hour: int) -> Bar | None:
@@ -135,7 +135,7 @@ class Market:
         return join(self._roll_up_hour(hour) for hour in range(day * 24, day * 24 + 24))
 
     def _trade(self, minute: int, i: int, number: int) -> Trade:
-        """Make one trade: `i` is its place in the minute, `number` its place among all discovered."""
+        """Return one trade; `i` is its place in the minute, `number` its place among all discovered."""
         at = minute % 60
         plan, bases = self._hour(minute // 60)
         shape, start = self._shapes[plan.shapes[at]], minute * MINUTE_NS
@@ -154,8 +154,8 @@ class Market:
             amount_text=as_sent(amount, AMOUNT_PLACES),
         )
 
-    def _find_order(self, minute: int) -> DiscoveryOrder:
-        """Order what is discovered in a minute: the late trades of the one before, and its own but the late ones."""
+    def _discovery_order(self, minute: int) -> DiscoveryOrder:
+        """Return what is discovered in a minute: late trades of the minute before, and its own except the late ones."""
         before, own = self._shape(minute - 1), self._shape(minute)
         late = before.discovery[len(before.discovery) - before.late :]
         found = [((minute - 1) * MINUTE_NS + before.arrivals[i], minute - 1, i) for i in late]
@@ -170,24 +170,24 @@ class Market:
         return self._shapes[self._hour(minute // 60).plan.shapes[minute % 60]] if minute >= self.listed * 60 else EMPTY
 
     def _count_before(self, minute: int) -> int:
-        """Count all trades of the market before a minute, by exchange time."""
+        """Return the number of all trades before a minute, by exchange time."""
         hour, at = divmod(minute, 60)
         return (hour - self.listed) * self._per_hour + self._hour(hour).plan.before[at]
 
-    def _lay_hour(self, hour: int) -> Hour:
-        """Lay a plan between the prices at the hour's two ends."""
+    def _planned_hour(self, hour: int) -> Hour:
+        """Return an hour's plan, applied between the prices at its two ends."""
         plan = self._plans[self._draw("hour", hour) % PLAN_COUNT]
-        start, end = self._course(hour), self._course(hour + 1)
+        start, end = self._hour_price(hour), self._hour_price(hour + 1)
         bases = [start + (end - start) * at // 60 + start * plan.path[at] // PATH_UNIT for at in range(60)]
         return Hour(plan, bases)
 
-    def _course(self, hour: int) -> int:
-        """Compute the price at a full hour: waves of all lengths, the longer the higher."""
+    def _hour_price(self, hour: int) -> int:
+        """Return the price at a full hour: waves of all lengths, the longer the higher."""
         waves = sum(0.004 * math.sqrt(1 << octave) * self._wave(octave, hour) for octave in range(OCTAVES))
         return round(self._price * math.exp(waves))
 
     def _wave(self, octave: int, hour: int) -> float:
-        """Go smoothly between random heights in [-1, 1) that lie 2**octave hours apart."""
+        """Return a smooth value between random heights in [-1, 1) that are 2**octave hours apart."""
         length = 1 << octave
         cell, within = divmod(hour, length)
         part = within / length
@@ -198,7 +198,7 @@ class Market:
         return self._draw("wave", octave, cell) / 2**63 - 1
 
     def _draw(self, *what: str | int) -> int:
-        """Draw 64 random bits that depend on seed, market and question only."""
+        """Return 64 random bits that depend only on seed, market and question."""
         return int.from_bytes(blake2b(f"{self._name}/{what}".encode(), digest_size=8).digest(), "big")
 
     def _draw_shapes(self, dollars: float, per_minute: float) -> list[Shape]:

@@ -1,4 +1,4 @@
-"""Decimal numbers as whole numbers of a small unit: exact, quick, and no float on the way."""
+"""Decimal numbers as whole numbers of a small unit: exact, fast, and without floats."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from decimal import Context, Decimal
 
 
 def plain(value: int, places: int) -> str:
-    """Write value * 10**-places as a JSON number without exponent or trailing zeros."""
+    """Return value * 10**-places as a JSON number without exponent or trailing zeros."""
     digits = str(value).rjust(places + 1, "0")
     whole, part = (digits[:-places], digits[-places:].rstrip("0")) if places else (digits, "")
     return f"{whole}.{part}" if part else whole
 
 
 def as_sent(value: int, places: int) -> str:
-    """Write it as the real feed does: below a millionth with an exponent (1.2e-7), else plain."""
+    """Return it as the real feed writes it: below a millionth with an exponent (1.2e-7), else plain."""
     text = plain(value, places)
     if not text.startswith("0.000000"):
         return text
@@ -23,16 +23,16 @@ def as_sent(value: int, places: int) -> str:
 
 
 def as_float(value: int, places: int) -> str:
-    """Write it as JSON of a 64-bit float, as the provider's volumes are."""
+    """Return it as a JSON 64-bit float, like the provider's volumes."""
     return repr(float(f"{value}e-{places}"))
 
 
 def places_of(text: str) -> int:
-    """Count the decimal places of a number's text, exponent included."""
+    """Return the number of decimal places in a number's text, exponent included."""
     exponent = Decimal(text).as_tuple().exponent
     return max(0, -int(exponent))
 
 
 def scaled(text: str, places: int) -> int:
-    """Read a number's text as a whole number of 10**-places; the text must not be finer than that."""
+    """Return a number's text as a whole number of 10**-places; the text must not have more places."""
     return int(Decimal(text).scaleb(places, Context(prec=len(text) + places)))

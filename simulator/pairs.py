@@ -1,4 +1,4 @@
-"""Markets by their two names: coinbase:BTC-USD with us, 0~Coinbase~BTC~USD on the streamer."""
+"""Markets by their two names: coinbase:BTC-USD here, 0~Coinbase~BTC~USD on the streamer."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ MARKET_PATTERN = re.compile(r"([a-z0-9]{2,30}):([A-Z0-9]{1,30})-([A-Z0-9]{1,30})
 
 @dataclass(frozen=True, slots=True)
 class Venue:
-    """What the provider can say about an exchange's trades."""
+    """What the provider knows about an exchange's trades."""
 
     name: str
-    step: int = 1_000_000  # of exchange time, in nanoseconds; a whole second means that there is no TSNS
+    step: int = 1_000_000  # of exchange time, in nanoseconds; a whole second means no TSNS
     has_ccseq: bool = True
-    has_ids: bool = True  # without, the provider makes ids of the second and a number up to 999
+    has_ids: bool = True  # if not, the provider builds ids from the second and a number up to 999
 
 
 VENUES = {
@@ -39,7 +39,7 @@ class Pair:
 
     @classmethod
     def parse(cls, text: str) -> Pair:
-        """Read `exchange:BASE-QUOTE`; raises ValueError."""
+        """Return the pair of `exchange:BASE-QUOTE`; raise ValueError."""
         match = MARKET_PATTERN.fullmatch(text)
         if match is None:
             raise ValueError(f"{text!r} is not like coinbase:BTC-USD")
@@ -47,12 +47,12 @@ class Pair:
 
     @property
     def venue(self) -> Venue:
-        """Say what is known of its exchange; an unknown one is like most."""
+        """Return what is known of its exchange; an unknown one is like most."""
         return VENUES.get(self.exchange) or Venue(self.exchange.capitalize())
 
     @property
     def sub(self) -> str:
-        """Name its trade subscription."""
+        """Return the name of its trade subscription."""
         return f"0~{self.venue.name}~{self.base}~{self.quote}"
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""A recorded market: the trades of a CSV file, moved by whole minutes, each number as the file writes it."""
+"""A recorded market: the trades of a CSV file, shifted by whole minutes, with each number as in the file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Recording:
     """A file of trades, read once; times as in the file, in nanoseconds."""
 
     def __init__(self, path: Path) -> None:
-        """Read the file (columns time_ns,trade_id,price,amount,side); raises ValueError, OSError."""
+        """Read the file (columns time_ns,trade_id,price,amount,side); raise ValueError or OSError."""
         content = path.read_bytes()
         self.sha256 = sha256(content).hexdigest()
         reader = csv.DictReader(content.decode().splitlines())
@@ -37,12 +37,12 @@ class Recording:
 
     @property
     def first_minute(self) -> int:
-        """Give the minute of the first trade, as the file has it."""
+        """Return the minute of the first trade, as in the file."""
         return int(self.rows[0]["time_ns"]) // MINUTE_NS
 
 
 def _checked(path: Path, line: int, row: Row) -> Row:
-    """Refuse what could not be sent as the file has it: JSON knows no NaN, no leading dot, no plus sign."""
+    """Return the row; raise ValueError if JSON cannot hold its numbers as they are (NaN, leading dot, plus sign)."""
     numbers = (row["price"], row["amount"])
     whole = (row["time_ns"], row["trade_id"])
     if all(NUMBER_PATTERN.fullmatch(text or "") for text in numbers) and all(
@@ -53,7 +53,7 @@ def _checked(path: Path, line: int, row: Row) -> Row:
 
 
 def _exchange_order(row: Row) -> tuple[int, int]:
-    # Platforms keep microseconds: what is a tie there must be one here, ordered by the exchange's numbers.
+    # Platforms store microseconds: a tie there must be a tie here, ordered by the exchange's ids.
     return int(row["time_ns"]) // 1000, int(row["trade_id"])
 
 
@@ -61,7 +61,7 @@ class Replay:
     """A recording as a market's trades: none before its first minute, none after its end."""
 
     def __init__(self, pair: Pair, recording: Recording, shift: int) -> None:
-        """Move the recording `shift` minutes on."""
+        """Shift the recording by `shift` minutes."""
         self.pair = pair
         self.price_places, self.amount_places = recording.price_places, recording.amount_places
         rows, shift_ns = recording.rows, shift * MINUTE_NS
@@ -77,32 +77,32 @@ class Replay:
         self._traded = sorted(self._minutes)
 
     def between(self, after: int, until: int) -> list[Trade]:
-        """List trades discovered in (after, until], in the order of their discovery."""
+        """Return the trades discovered in (after, until], in the order of their discovery."""
         return self._found[bisect_right(self._arrivals, after) : bisect_right(self._arrivals, until)]
 
     def newest(self, count: int, until: int) -> list[Trade]:
-        """List the last `count` trades discovered by `until`, oldest first."""
+        """Return the last `count` trades discovered by `until`, oldest first."""
         end = bisect_right(self._arrivals, until)
         return self._found[max(0, end - count) : end]
 
     def trades(self, minute: int) -> list[Trade]:
-        """List a minute's trades in the exchange's order."""
+        """Return a minute's trades in the exchange's order."""
         return list(self._minutes.get(minute, []))
 
     def bar(self, minute: int) -> Bar | None:
-        """Roll up a whole minute; None when nothing traded."""
+        """Return the bar of a whole minute, None without trades."""
         return self._bars.get(minute)
 
     def hour(self, hour: int) -> Bar | None:
-        """Roll up a whole hour."""
+        """Return the bar of a whole hour."""
         return self._span(hour * 60, hour * 60 + 60)
 
     def day(self, day: int) -> Bar | None:
-        """Roll up a whole day."""
+        """Return the bar of a whole day."""
         return self._span(day * 1440, day * 1440 + 1440)
 
     def traded_before(self, minute: int) -> int | None:
-        """Find the last minute with a trade before this one; None before the market's first."""
+        """Return the last minute with a trade before this one; None before the market's first."""
         at = bisect_left(self._traded, minute)
         return self._traded[at - 1] if at else None
 
@@ -126,7 +126,7 @@ class Replay:
 
 
 def _delay(row: Row) -> int:
-    """Say how long after its exchange time a trade is found: the same for trades of one microsecond."""
+    """Return how many ns after its exchange time a trade is discovered; the same for trades of one microsecond."""
     spread = (int(row["time_ns"]) // 1000 * 2654435761 >> 16) % 100_000
     late = MAX_DISCOVERY_DELAY_NS * 3 // 4 if spread < 1000 else 0
     return (20 + spread % 200) * SECOND_NS // 1000 + late

@@ -1,6 +1,6 @@
-"""The provider's REST half, in its envelopes: candles, pairs and the caller's own rate.
+"""The provider's REST API in its envelopes: candles, pairs and the client's own rate.
 
-Handlers are plain functions, which Starlette runs in threads: years of days take a while and must not hold up the feed.
+Handlers are plain functions, which Starlette runs in threads: years of days take a while and must not delay the feed.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from simulator.history import PERIODS, History, Period
+from simulator.malformed import malformed_answer
 from simulator.provider import Provider
 from simulator.session import PERIOD_SECONDS, key_of
-from simulator.spoiled import malform
 from simulator.trades import SECOND_NS, Source
 
 MAX_ROWS = 2000
@@ -27,7 +27,7 @@ OVER_LIMIT = "You are over your rate limit please upgrade your account!"
 
 
 class Refused(Exception):
-    """The request is answered with the legacy error envelope, which travels with HTTP 200."""
+    """The request is answered with the legacy error envelope, which has HTTP status 200."""
 
     def __init__(self, message: str, kind: int = 2, parameter: str | None = None) -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ class Rest:
         self._made: dict[str, Counter[str]] = defaultdict(Counter)
 
     def routes(self) -> list[Route]:
-        """List the endpoints."""
+        """Return the endpoints."""
         candles = [
             Route(f"/data/{version}histo{name}", self._endpoint(self._histo(period, bool(version))))
             for name, period in PERIODS.items()
@@ -56,12 +56,15 @@ class Rest:
         ]
 
     def _endpoint(self, answer: Callable[[Request], str]) -> Callable[[Request], Response]:
-        """Wrap an answer in what every path shares: faults, keys, counts, error envelope."""
+        """Add what every path shares: faults, keys, counts, error envelope, log."""
 
         def endpoint(request: Request) -> Response:
             self._provider.calls[request.url.path] += 1
             trouble = self._trouble(request)
-            self._note(request, trouble.status_code if trouble else 200)
+            query = {name: value for name, value in request.query_params.items() if name != "api_key"}
+            status = trouble.status_code if trouble else 200
+            now = self._provider.now()
+            self._provider.log.note("asked", path=request.url.path, query=query, status=status, at=now)
             if trouble is not None:
                 return trouble
             try:
@@ -71,12 +74,8 @@ class Rest:
 
         return endpoint
 
-    def _note(self, request: Request, status: int) -> None:
-        asked = {name: value for name, value in request.query_params.items() if name != "api_key"}
-        self._provider.log.note("asked", path=request.url.path, query=asked, status=status, at=self._provider.now())
-
     def _trouble(self, request: Request) -> Response | None:
-        """Answer as a fault or a bad key has it; None when there is neither. Counts the call of a good key."""
+        """Return the answer of a fault or a bad key, None if there is neither; count the call of a good key."""
         faults, now = self._provider.faults, self._provider.now()
         if faults.error.applies(now, request.url.path):
             return Response("<html>upstream error</html>", faults.error.status, media_type="text/html")
@@ -102,7 +101,7 @@ class Rest:
         return {period: self._made[key][period] for period in (*MAX_CALLS, "total_calls")}
 
     def _histo(self, period: Period, newer: bool) -> Callable[[Request], str]:
-        """Make the answer of a candle path, in the envelope of v2 or the older one."""
+        """Return the handler of a candle path, in the envelope of v2 or the older one."""
 
         def answer(request: Request) -> str:
             asked = request.query_params
@@ -112,23 +111,20 @@ class Rest:
                 raise Refused("limit is larger than max value.", 1, "limit")
             now = self._provider.now() // SECOND_NS
             last = min(_whole(asked, "toTs", now), now) // period.seconds * period.seconds
-            self._refuse_old(period, last, now)
+            days = self._provider.config.retention_days
+            if period.seconds == 60 and last < now - days * 86_400:
+                raise Refused(f"Minute data is only available for the last {days} days.", 1, "toTs")
             cut = now // period.cache_age * period.cache_age * SECOND_NS
             rows = History(source, cut).rows(period, last, max(1, rows_before) + 1)
             envelope = _envelope(rows, last - (len(rows) - 1) * period.seconds, last, newer)
             spoiled = self._provider.faults.malformed
             is_spoiled = spoiled.applies(now * SECOND_NS, request.url.path)
-            return malform(spoiled.kind, envelope) if is_spoiled else envelope
+            return malformed_answer(spoiled.kind, envelope) if is_spoiled else envelope
 
         return answer
 
-    def _refuse_old(self, period: Period, last: int, now: int) -> None:
-        days = self._provider.config.retention_days
-        if period.seconds == 60 and last < now - days * 86_400:
-            raise Refused(f"Minute data is only available for the last {days} days.", 1, "toTs")
-
     def _market(self, asked: Any) -> Source:
-        """Find the market of a request; raises Refused in the provider's words."""
+        """Return the market of a request; raise Refused with the provider's message."""
         for name in ("fsym", "tsym"):
             if not asked.get(name):
                 raise Refused(f"{name} is a required param.", 1, name)
@@ -146,7 +142,7 @@ class Rest:
         raise Refused(f"{exchange} market does not exist for this coin pair ({base}-{quote})", parameter="e")
 
     def _exchanges(self, request: Request) -> str:
-        """List exchanges and their pairs; `e` names one."""
+        """Answer with exchanges and their pairs; `e` names one."""
         wanted = request.query_params.get("e", "").lower()
         found: dict[str, Any] = {}
         for pair in self._provider.sources:
@@ -156,14 +152,14 @@ class Rest:
         return _success(found)
 
     def _rate(self, request: Request) -> str:
-        """Tell the calls that this key made and has left."""
+        """Answer with the calls that this key has made and has left."""
         made = self._calls(key_of(request.query_params.get("api_key"), request.headers.get("authorization")))
         left = {period: max(0, most - made[period]) for period, most in MAX_CALLS.items()}
         return _success({"calls_made": made, "calls_left": left})
 
 
 def _whole(asked: Any, name: str, default: int) -> int:
-    """Read a whole number that is not negative; raises Refused."""
+    """Return a whole number that is not negative; raise Refused."""
     text = asked.get(name, "")
     if text and not (text.isascii() and text.isdecimal()):
         raise Refused(f"{name} is not an integer.", 1, name)
@@ -182,7 +178,7 @@ def _error(refused: Refused, rate: dict[str, Any] | None = None) -> str:
 
 
 def _envelope(rows: list[str], first: int, last: int, newer: bool) -> str:
-    """Put rows, which are JSON already, into the success envelope of v2 or of the older paths."""
+    """Return rows, which are JSON already, in the success envelope of v2 or of the older paths."""
     data = ",".join(rows)
     if newer:
         return (

@@ -1,4 +1,4 @@
-"""sent.jsonl: the simulator's log of what it sent to which socket, and of REST calls; written before it is sent."""
+"""sent.jsonl: the log of what was sent to which socket, and of REST calls; written before it is sent."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock
 
-MAX_LOG_BYTES = 512 * 2**20  # bytes; then the file becomes sent.jsonl.1, and an older one of that name is lost
+MAX_LOG_BYTES = 512 * 2**20  # then the file becomes sent.jsonl.1 and replaces an older one
 
 
 class SentLog:
-    """Append lines in one write per burst: the page cache keeps them when the process is killed."""
+    """Appends lines, one write per burst; the page cache keeps them if the process is killed."""
 
     def __init__(self, home: Path, limit: int = MAX_LOG_BYTES) -> None:
         """Open the log of a home folder."""
@@ -25,25 +25,22 @@ class SentLog:
         self._size = os.fstat(self._file).st_size
 
     def write(self, lines: Iterable[str]) -> None:
-        """Write lines, in full, before returning."""
+        """Write all lines before returning."""
         data = "".join(f"{line}\n" for line in lines).encode()
         if not data:
             return
         with self._lock:
-            self._turn_over()
+            if self._size >= self._limit:
+                os.close(self._file)
+                os.replace(self._path, self._path.with_suffix(".jsonl.1"))
+                self._open()
             self._size += len(data)
             while data:
                 data = data[os.write(self._file, data) :]
 
     def note(self, event: str, **fields: object) -> None:
-        """Write one line about something that is not a trade."""
+        """Write one line about an event that is not a trade."""
         self.write([json.dumps({"event": event, **fields}, separators=(",", ":"))])
-
-    def _turn_over(self) -> None:
-        if self._size >= self._limit:
-            os.close(self._file)
-            os.replace(self._path, self._path.with_suffix(".jsonl.1"))
-            self._open()
 
     def close(self) -> None:
         """Close the file."""

@@ -1,4 +1,4 @@
-"""The streamer's receiving half: one WebSocket connection from its handshake to its end."""
+"""The receiving side of the streamer: one WebSocket connection from its handshake to its end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNAUTHORIZED = error_frame(401, "UNAUTHORIZED", "format", "We only support JSON 
 
 
 class BadRequest(Exception):
-    """The client's message cannot be followed."""
+    """The client's message cannot be handled."""
 
     def __init__(self, message: str, parameter: str, info: str, kind: int = 500) -> None:
         super().__init__(message)
@@ -29,7 +29,7 @@ class BadRequest(Exception):
 
 
 def key_of(query: str | None, header: str | None) -> str:
-    """Read the API key of a request, `api_key=` first, then `Authorization: Apikey KEY`; empty without."""
+    """Return the API key of a request, `api_key=` first, then `Authorization: Apikey KEY`; empty if there is none."""
     scheme, _, given = (header or "").partition(" ")
     return query or (given.strip() if scheme.lower() == "apikey" else "")
 
@@ -44,7 +44,7 @@ async def serve(web: WebSocket, streamer: Streamer) -> None:
     key = key_of(web.query_params.get("api_key"), web.headers.get("authorization"))
     refusal = _refusal(streamer, key)
     if refusal:
-        with suppress(WebSocketDisconnect):  # gone already: nobody is left to tell
+        with suppress(WebSocketDisconnect):  # the client is already gone
             await web.send_text(refusal)
             await web.close(code=1008)
         return
@@ -52,7 +52,7 @@ async def serve(web: WebSocket, streamer: Streamer) -> None:
 
 
 def _refusal(streamer: Streamer, key: str) -> str | None:
-    """Say why a connection is not taken, None when it is. Every attempt counts."""
+    """Return why a connection is refused, None if it is accepted; every attempt counts."""
     if not streamer.provider.accepts(key):
         return UNAUTHORIZED
     if not _within_limits(streamer, key):
@@ -63,7 +63,7 @@ def _refusal(streamer: Streamer, key: str) -> str | None:
 
 
 def _within_limits(streamer: Streamer, key: str) -> bool:
-    """Count an opening in its second, minute, hour … of simulator time; False when one of them is full."""
+    """Count a new socket in its second, minute, hour … of simulator time; return False if one of them is full."""
     opened, second = streamer.opened[key], streamer.provider.now() // SECOND_NS
     for period, length in PERIOD_SECONDS.items():
         if opened[f"{period} is"] != second // length:
@@ -73,7 +73,7 @@ def _within_limits(streamer: Streamer, key: str) -> bool:
 
 
 async def _talk(streamer: Streamer, socket: Socket) -> None:
-    """Read requests and send frames until one side ends it."""
+    """Read requests and send frames until one side closes the connection."""
     tasks = [asyncio.create_task(_read(streamer, socket)), asyncio.create_task(streamer.write(socket))]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -92,13 +92,13 @@ async def _read(streamer: Streamer, socket: Socket) -> None:
         if message["type"] == "websocket.disconnect":
             return
         try:
-            _follow(streamer, socket, message.get("text"))
+            _handle(streamer, socket, message.get("text"))
         except BadRequest as exc:
             streamer.answer(socket, exc.frame)
 
 
-def _follow(streamer: Streamer, socket: Socket, text: str | None) -> None:
-    """Follow one request; raises BadRequest."""
+def _handle(streamer: Streamer, socket: Socket, text: str | None) -> None:
+    """Handle one request; raise BadRequest."""
     try:
         request = json.loads(text or "")
     except ValueError as exc:
@@ -117,27 +117,23 @@ def _follow(streamer: Streamer, socket: Socket, text: str | None) -> None:
 
 
 def _add(streamer: Streamer, socket: Socket, subs: list[str]) -> None:
-    """Subscribe to each in turn; a bad one is answered and does not stop the others."""
+    """Subscribe to each in turn; a bad one gets an error frame and does not stop the others."""
     for sub in subs:
         try:
-            streamer.subscribe(socket, _new_pair(streamer.provider, socket, sub), sub)
+            pair = _pair(streamer.provider, sub)
+            if pair in socket.pairs:
+                raise BadRequest("SUBSCRIPTION_ALREADY_ACTIVE", sub, "You are subscribed to it.")
+            if len(socket.pairs) >= MAX_SUBS:
+                message = f"TOO_MANY_SUBSCRIPTIONS_MAX_{MAX_SUBS}_PER_SOCKET"
+                raise BadRequest(message, sub, "Remove some first.", 429)
+            streamer.subscribe(socket, pair, sub)
         except BadRequest as exc:
             streamer.answer(socket, exc.frame)
     streamer.answer(socket, control_frame(3, "LOADCOMPLETE", INFO="All your valid subs have been loaded."))
 
 
-def _new_pair(provider: Provider, socket: Socket, sub: str) -> Pair:
-    pair = _pair(provider, sub)
-    if pair in socket.pairs:
-        raise BadRequest("SUBSCRIPTION_ALREADY_ACTIVE", sub, "You are subscribed to it.")
-    if len(socket.pairs) >= MAX_SUBS:
-        most = f"TOO_MANY_SUBSCRIPTIONS_MAX_{MAX_SUBS}_PER_SOCKET"
-        raise BadRequest(most, sub, "Remove some first.", 429)
-    return pair
-
-
 def _pair(provider: Provider, sub: str) -> Pair:
-    """Find the market of `0~Coinbase~BTC~USD`; raises BadRequest."""
+    """Return the market of `0~Coinbase~BTC~USD`; raise BadRequest."""
     channel, *names = sub.split("~")
     if channel != "0" and channel.isdecimal():
         raise BadRequest("SUBSCRIPTION_UNRECOGNIZED", sub, "Only trades (0) are simulated.")
@@ -148,24 +144,20 @@ def _pair(provider: Provider, sub: str) -> Pair:
 
 
 def _remove(streamer: Streamer, socket: Socket, subs: list[str]) -> None:
-    """Unsubscribe from each, then count what was and what was not subscribed."""
+    """Unsubscribe from each, then answer how many were and were not subscribed."""
     removed = 0
     for sub in subs:
         try:
-            removed += _remove_one(streamer, socket, sub)
+            pair = _pair(streamer.provider, sub)
+            if pair not in socket.pairs:
+                raise BadRequest("SUBSCRIPTION_UNRECOGNIZED", sub, "You are not subscribed to it.")
+            socket.pairs.remove(pair)
+            line = f'"event":"unsubscribed","market":"{pair}"'
+            streamer.answer(socket, control_frame(17, "UNSUBSCRIBECOMPLETE", SUB=sub), line)
+            removed += 1
         except BadRequest as exc:
             streamer.answer(socket, exc.frame)
     counts = {"valid": removed, "invalid": len(subs) - removed}
     streamer.answer(
         socket, control_frame(18, "UNSUBSCRIBEALLCOMPLETE", INFO=f"Removed {removed} subs.", INFO_OBJ=counts)
     )
-
-
-def _remove_one(streamer: Streamer, socket: Socket, sub: str) -> int:
-    pair = _pair(streamer.provider, sub)
-    if pair not in socket.pairs:
-        raise BadRequest("SUBSCRIPTION_UNRECOGNIZED", sub, "You are not subscribed to it.")
-    socket.pairs.remove(pair)
-    line = f'"event":"unsubscribed","market":"{pair}"'
-    streamer.answer(socket, control_frame(17, "UNSUBSCRIBECOMPLETE", SUB=sub), line)
-    return 1

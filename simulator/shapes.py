@@ -1,8 +1,8 @@
-"""Patterns that minutes and hours are made of.
+"""Patterns that minutes and hours are built from.
 
-A minute is one of a few patterns of trades, laid on that minute's price and multiplied by its size. An hour is one of a
-few plans: the same patterns in another order, along another path. So any minute, and the sums over it, can be had
-without walking there, and every hour of a market holds the same number of trades: that is what keeps CCSEQ countable.
+A minute is one of a few patterns of trades, moved to that minute's price and multiplied by its size. An hour is one of
+a few plans: the same patterns in another order, along another path. So any minute and its sums can be computed
+directly, and every hour of a market has the same number of trades, which makes CCSEQ computable too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from statistics import NormalDist
 from simulator.pairs import Venue
 from simulator.trades import MAX_DISCOVERY_DELAY_NS, MINUTE_NS, SECOND_NS
 
-PATH_UNIT = 10**7  # an hour's path is written in ten-millionths of the price
+PATH_UNIT = 10**7  # an hour's path is in ten-millionths of the price
 PLAN_COUNT = 32
 MILLISECOND_NS = SECOND_NS // 1000
 
@@ -32,7 +32,7 @@ class Shape:
     sizes: list[int]
     sells: list[bool]
     discovery: list[int]  # positions in the order of discovery
-    late: int  # how many at the end of `discovery` are found in the next minute
+    late: int  # how many at the end of `discovery` are discovered in the next minute
     volume: int
     weighted: int  # sum of size * step
     high: int
@@ -50,11 +50,11 @@ class Plan:
 
 
 def draw_shape(random: Random, venue: Venue, count: int, step: int, size: int) -> Shape:
-    """Draw `count` trades: price steps of about `step` ticks, sizes of about `size` units."""
+    """Return `count` random trades with price steps of about `step` ticks and sizes of about `size` units."""
     rows = sorted(_rows(random, venue, count, step, size), key=lambda row: row[0])
     delays: dict[int, int] = {}
     for stamp, *_ in rows:
-        # Trades of one exchange time are found together, so that their order is the same by CCSEQ, by id and by time.
+        # Trades of one exchange time are discovered together, so their order is the same by CCSEQ, by id and by time.
         delays.setdefault(stamp, _delay(random))
     arrivals = [row[0] + delays[row[0]] for row in rows]
     return Shape(
@@ -73,7 +73,7 @@ def draw_shape(random: Random, venue: Venue, count: int, step: int, size: int) -
 
 
 def _rows(random: Random, venue: Venue, count: int, step: int, size: int) -> Iterator[tuple[int, int, int, bool]]:
-    """Draw orders, each of which takes one or more trades at once and moves the price."""
+    """Yield (time, price step, size, sell) of random orders, each of which makes one or more trades at once."""
     orders = _order_lengths(random, count)
     burst, level = random.random() * 60, 0.0
     times = sorted(_order_time(random, burst) for _ in orders)
@@ -83,11 +83,12 @@ def _rows(random: Random, venue: Venue, count: int, step: int, size: int) -> Ite
         level = 0.95 * level + random.gauss(0, step)
         for part in range(length):
             swept = part * max(1, step // 4)
-            yield stamp, round(level) + (-swept if sell else swept), _size(random, size), sell
+            amount = max(1, int(size * random.lognormvariate(0, 1.2)))
+            yield stamp, round(level) + (-swept if sell else swept), amount, sell
 
 
 def _order_lengths(random: Random, count: int) -> list[int]:
-    """Share `count` trades out to orders, most of which take one."""
+    """Return a split of `count` trades into orders, most of which make one."""
     found: list[int] = []
     while count:
         found.append(min(count, 1 if random.random() < 0.6 else random.randint(2, 6)))
@@ -96,31 +97,27 @@ def _order_lengths(random: Random, count: int) -> list[int]:
 
 
 def _order_time(random: Random, burst: float) -> float:
-    """Draw a second of the minute: one in four falls into the minute's burst."""
+    """Return a random second of the minute; one in four is in the minute's burst."""
     if random.random() < 0.25:
         return min(59.999, burst + random.expovariate(1.0))
     return random.random() * 59.999
 
 
 def _rounded(random: Random, stamp: int, step: int) -> int:
-    """Cut a time to the exchange's step; every fifth to the whole second, where ties come from."""
+    """Return a time rounded down to the exchange's step, every fifth to the whole second, which makes ties."""
     step = SECOND_NS if random.random() < 0.2 else step
     return stamp // step * step
 
 
-def _size(random: Random, size: int) -> int:
-    return max(1, int(size * random.lognormvariate(0, 1.2)))
-
-
 def _delay(random: Random) -> int:
-    """Draw how long the provider takes to find a trade: nearly always under 1 s, now and then up to 3 s."""
+    """Return a random delay of discovery in ns: nearly always under 1 s, sometimes up to 3 s."""
     if random.random() < 0.01:
         return random.randrange(1000, 3000) * MILLISECOND_NS
     return min(MAX_DISCOVERY_DELAY_NS, max(5, min(950, int(80 * random.lognormvariate(0, 0.7)))) * MILLISECOND_NS)
 
 
 def trade_counts(mean: float) -> list[int]:
-    """Spread a mean number of trades per minute over patterns, quiet to bursting; their mean is `mean`."""
+    """Return the numbers of trades of the patterns, from quiet to busy; their mean is `mean` per minute."""
     kinds = 20 if mean < 2000 else 6  # dense patterns are few: all are held in memory
     spread = 1.0 if mean < 10 else 0.5
     levels = [math.exp(spread * NormalDist().inv_cdf((kind + 0.5) / kinds)) for kind in range(kinds)]
@@ -130,7 +127,7 @@ def trade_counts(mean: float) -> list[int]:
 
 
 def draw_plan(random: Random, shapes: list[Shape]) -> Plan:
-    """Draw an hour: every pattern equally often, in random order, on a path that ends where it began."""
+    """Return a random hour: every pattern equally often, in random order, on a path that ends where it started."""
     order = list(range(len(shapes))) * (60 // len(shapes))
     random.shuffle(order)
     walk = list(accumulate((random.gauss(0, 4000) for _ in range(60)), initial=0.0))

@@ -1,4 +1,4 @@
-"""The streamer's sending half: one turn sends every socket what has been discovered since the last."""
+"""The sending side of the streamer: each turn sends every socket what was discovered since the last one."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from simulator.pairs import Pair
 from simulator.provider import Provider
 from simulator.trades import SECOND_NS, Source, Trade
 
-TURN_S = 0.02  # seconds of the wall clock: trades due within it are sent together
+TURN_S = 0.02  # of the wall clock; trades due within it are sent together
 HEARTBEAT_INTERVAL_NS = 30 * SECOND_NS
-MAX_WAITING_FRAMES = 500_000  # frames; a client that reads slower than that is disconnected
+MAX_WAITING_FRAMES = 500_000  # a client that is further behind is disconnected
 CLOSE_FRAME = ""
 
 
@@ -30,7 +30,7 @@ class Frame(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Socket:
-    """One connection: frames that wait to be sent, what it subscribed to, and a silence if it has one."""
+    """One connection: the frames that wait to be sent, its subscriptions, and until when it is silent."""
 
     number: int
     key: str
@@ -48,15 +48,15 @@ class Socket:
         self.wake.set()
 
     def hang_up(self) -> None:
-        """Close the connection once what waits is sent."""
+        """Close the connection after the waiting frames."""
         self.put(Frame(CLOSE_FRAME))
 
 
 class Streamer:
-    """All sockets of the provider; `sent_until` is the time up to which discovered trades were handed out."""
+    """All sockets of the provider; `sent_until` is the time (ns) up to which discovered trades were queued."""
 
     def __init__(self, provider: Provider) -> None:
-        """Begin to send from now on."""
+        """Send trades from now on."""
         self.provider = provider
         self.sockets: dict[int, Socket] = {}
         self.opened: dict[str, Counter[str]] = defaultdict(Counter)
@@ -71,17 +71,21 @@ class Streamer:
             await asyncio.sleep(TURN_S)
 
     def turn(self) -> int:
-        """Queue what is due, in order of discovery and before any heartbeat; returns the time it is complete to."""
+        """Queue what is due, in order of discovery and before any heartbeat; return the time up to which that is."""
         now = self.provider.now()
         for pair, source in self.provider.sources.items():
             self._send_trades(pair, source, now)
         self.sent_until = now
         for socket in self.sockets.values():
-            self._send_heartbeat(socket, now)
+            if now >= socket.next_heartbeat:
+                socket.next_heartbeat += HEARTBEAT_INTERVAL_NS * (
+                    1 + (now - socket.next_heartbeat) // HEARTBEAT_INTERVAL_NS
+                )
+                self.answer(socket, frames.heartbeat_frame(now), '"event":"heartbeat"')
         return now
 
     def _send_trades(self, pair: Pair, source: Source, now: int) -> None:
-        """Queue a market's new trades for those who subscribed; a silent socket loses them for good."""
+        """Queue a market's new trades for its subscribers; a silent socket never gets them."""
         readers = [socket for socket in self.sockets.values() if pair in socket.pairs and self._receives(socket, now)]
         if not readers:
             return
@@ -103,22 +107,16 @@ class Streamer:
             for trade in trades
         ]
 
-    def _send_heartbeat(self, socket: Socket, now: int) -> None:
-        if now < socket.next_heartbeat:
-            return
-        socket.next_heartbeat += HEARTBEAT_INTERVAL_NS * (1 + (now - socket.next_heartbeat) // HEARTBEAT_INTERVAL_NS)
-        self.answer(socket, frames.heartbeat_frame(now), '"event":"heartbeat"')
-
     def _receives(self, socket: Socket, now: int) -> bool:
         return now >= max(socket.silent_until, self.provider.faults.silent_until)
 
     def answer(self, socket: Socket, text: str, line: str = "") -> None:
-        """Queue a frame that is no trade of the feed, unless the socket is silent."""
+        """Queue a frame that is not a live trade, unless the socket is silent."""
         if self._receives(socket, self.provider.now()):
             socket.put(Frame(text, line))
 
     def open(self, web: WebSocket, key: str) -> Socket:
-        """Take a new connection in and welcome it."""
+        """Register a new connection and welcome it."""
         now = self.provider.now()
         self._numbers += 1
         socket = Socket(now // SECOND_NS * 1000 + self._numbers % 1000, key, web, now + HEARTBEAT_INTERVAL_NS)
@@ -143,13 +141,13 @@ class Streamer:
         socket.hang_up()
 
     def disconnect_all(self, last: str = "") -> int:
-        """Disconnect every socket; returns how many."""
+        """Disconnect every socket; return how many."""
         for socket in self.sockets.values():
             self.disconnect(socket, last)
         return len(self.sockets)
 
     def subscribe(self, socket: Socket, pair: Pair, sub: str) -> None:
-        """Replay the newest trades, say that the subscription is complete, and go on live: none lost, none twice."""
+        """Replay the newest trades, confirm the subscription and continue live, without losing or repeating a trade."""
         now = self.turn()
         source = self.provider.sources[pair]
         trades = source.newest(self._replayed(pair, source, now), now)
@@ -163,14 +161,14 @@ class Streamer:
         socket.pairs.add(pair)
 
     def _replayed(self, pair: Pair, source: Source, now: int) -> int:
-        """Say how many trades a new subscription begins with; a bridge fits what no socket was sent, and 20 more."""
+        """Return how many trades a new subscription starts with; a bridge covers what no socket was sent, plus 20."""
         wanted = self.provider.faults.replay
         if wanted != "bridge":
             return wanted
         return DEFAULT_REPLAY + len(source.between(self._last_sent.get(pair, now), now))
 
     async def write(self, socket: Socket) -> None:
-        """Send what a socket's queue holds until it is hung up; the log has each line before its frame leaves."""
+        """Send a socket's waiting frames until it is closed; each line is logged before its frame is sent."""
         while True:
             await socket.wake.wait()
             socket.wake.clear()
@@ -190,7 +188,7 @@ GarbageKind = Literal["text", "array", "price", "market"]
 
 
 def garbage(kind: GarbageKind, pair: Pair, now: int) -> str:
-    """Write a frame that no client should take: no JSON, no object, a bad price, or a market that is not one."""
+    """Return a malformed frame: not JSON, not an object, a bad price, or an unknown market."""
     good = (
         f'{{"TYPE":"0","M":"{pair.venue.name}","FSYM":"{pair.base}","TSYM":"{pair.quote}","F":"1","ID":"0",'
         f'"TS":{now // SECOND_NS},"Q":1,"P":100,"RTS":{now // SECOND_NS}}}'

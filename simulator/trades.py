@@ -1,4 +1,4 @@
-"""A trade, a bar, and what a source of trades must be able to say."""
+"""A trade, a bar, and the protocol of a source of trades."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from simulator.pairs import Pair
 
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
-MAX_DISCOVERY_DELAY_NS = 4 * SECOND_NS  # no trade is discovered later than this after its exchange time
+MAX_DISCOVERY_DELAY_NS = 4 * SECOND_NS  # after a trade's exchange time
 
 
 class Trade(msgspec.Struct, frozen=True, gc=False):
@@ -48,29 +48,29 @@ class Source(Protocol):
     amount_places: int
 
     def between(self, after: int, until: int) -> list[Trade]:
-        """List trades discovered in (after, until], in the order of their discovery."""
+        """Return the trades discovered in (after, until], in the order of their discovery."""
 
     def newest(self, count: int, until: int) -> list[Trade]:
-        """List the last `count` trades discovered by `until`, oldest first."""
+        """Return the last `count` trades discovered by `until`, oldest first."""
 
     def trades(self, minute: int) -> list[Trade]:
-        """List trades whose exchange time is in the minute, in the exchange's order."""
+        """Return the trades whose exchange time is in the minute, in the exchange's order."""
 
     def bar(self, minute: int) -> Bar | None:
-        """Roll up a whole minute; None when nothing traded."""
+        """Return the bar of a whole minute, None without trades."""
 
     def hour(self, hour: int) -> Bar | None:
-        """Roll up a whole hour."""
+        """Return the bar of a whole hour."""
 
     def day(self, day: int) -> Bar | None:
-        """Roll up a whole day."""
+        """Return the bar of a whole day."""
 
     def traded_before(self, minute: int) -> int | None:
-        """Find the last minute with a trade before this one; None before the market's first."""
+        """Return the last minute with a trade before this one; None before the market's first."""
 
 
 def roll_up(trades: Iterable[Trade]) -> Bar | None:
-    """Roll up trades that are in the exchange's order."""
+    """Return the bar of trades in the exchange's order, None without trades."""
     rows = list(trades)
     if not rows:
         return None
@@ -87,7 +87,7 @@ def roll_up(trades: Iterable[Trade]) -> Bar | None:
 
 
 def join(bars: Iterable[Bar | None]) -> Bar | None:
-    """Roll up consecutive bars into one; those without trades add nothing."""
+    """Return consecutive bars as one, None if none has trades."""
     traded = [bar for bar in bars if bar is not None]
     if not traded:
         return None

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from streaming.broker import Broker
 from streaming.errors import StreamError
 from streaming.kafka_settings import KafkaAccess
-from streaming.memory import MemoryBroker
 from streaming.redis.broker import RedisBroker
+
+Adapter = Callable[[str, int, KafkaAccess], Broker]
+
+
+def _redis(url: str, maxlen: int, kafka: KafkaAccess) -> Broker:
+    return RedisBroker(url, maxlen)
+
+
+def _kafka(url: str, maxlen: int, kafka: KafkaAccess) -> Broker:
+    from streaming.kafka.broker import KafkaBroker  # only here: its library takes a fifth of a second to import
+
+    return KafkaBroker(url, kafka)
+
+
+ADAPTERS: dict[str, Adapter] = {"redis": _redis, "rediss": _redis, "unix": _redis, "kafka": _kafka}  # by URL scheme
 
 
 def connect(url: str, maxlen: int, kafka: KafkaAccess = KafkaAccess()) -> Broker:  # noqa: B008 - it never changes
-    """Return the broker of STREAM_URL; nothing is connected yet.
+    """Return the broker of STREAM_URL; nothing is connected yet. Raise StreamError for any URL but these:
 
-    redis://…, rediss://…, unix://… | memory://name (within this process): a topic holds at most about maxlen records.
-    kafka://host:port,host:port: the cluster lets in as `kafka` says, and keeps what it is set to keep.
-    Raises StreamError for any other URL.
+    redis://…, rediss://…, unix://…: a topic holds at most about maxlen records.
+    kafka://host:port,host:port: the cluster accepts us by what `kafka` says, and keeps what it is set to keep.
     """
-    scheme, name = urlsplit(url).scheme, urlsplit(url).netloc
-    if scheme in ("redis", "rediss", "unix"):
-        return RedisBroker(url, maxlen)
-    if scheme == "memory" and name:
-        return MemoryBroker.named(name, maxlen)
-    if scheme == "kafka":
-        from streaming.kafka.broker import KafkaBroker  # only here: its library takes a fifth of a second
-
-        return KafkaBroker(url, kafka)
-    raise StreamError("STREAM_URL must be redis://…, rediss://…, unix://…, kafka://host:port,… or memory://name")
+    adapter = ADAPTERS.get(urlsplit(url).scheme)
+    if adapter is None:
+        raise StreamError("STREAM_URL must be redis://…, rediss://…, unix://… or kafka://host:port,…")
+    return adapter(url, maxlen, kafka)

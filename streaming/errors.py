@@ -1,4 +1,4 @@
-"""What can go wrong between us and a broker, as three fates.
+"""What can go wrong with a broker, by what to do about it.
 
 StreamError
 ├── StreamUnavailable   wait and retry
@@ -39,7 +39,7 @@ class BadRecord(StreamError):
 
     def __init__(self, message: str = "", index: int | None = None) -> None:
         super().__init__(message)
-        self.index = index  # its place in the list given to publish()
+        self.index = index  # in the list given to publish()
 
 
 class StreamLost(StreamError):

@@ -26,7 +26,7 @@ class _History(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="t
 
 
 class ProviderCandle(_History, frozen=True, kw_only=True, gc=False, tag="provider_candle"):
-    """One final candle in which something was traded. The open may lie outside of low and high (a prior close)."""
+    """One final candle in which something was traded. The open may lie outside low and high (a prior close)."""
 
     resolution: Resolution
     open_time: Micros
@@ -47,16 +47,16 @@ class ProviderSpan(_History, frozen=True, kw_only=True, gc=False, tag="provider_
     page: Count  # from 1, the newest first
     pages: Count
     zeros: tuple[Micros, ...] = ()  # buckets answered with prices of 0: no trade, or the provider lost them
-    # How many candles the page holds: where fewer have arrived, the topic lost some, and nothing is proven.
+    # How many candles the page holds: if fewer have arrived, the topic lost some, and nothing is proven.
     candles: Count | None = None
 
 
 class FetchDone(_History, frozen=True, kw_only=True, gc=False, tag="fetch_done"):
-    """Every page of the request lies in front of this record."""
+    """Every page of the request comes before this record."""
 
 
 class FetchFailed(_History, frozen=True, kw_only=True, gc=False, tag="fetch_failed"):
-    """The request will not be answered; final: asking again is useless for [start, stop)."""
+    """The request will not be answered; final: asking again for [start, stop) is useless."""
 
     resolution: Resolution
     start: Micros
@@ -68,7 +68,7 @@ class FetchFailed(_History, frozen=True, kw_only=True, gc=False, tag="fetch_fail
 HistoryRecord = ProviderCandle | ProviderSpan | FetchDone | FetchFailed
 
 _encoder = msgspec.json.Encoder()
-_one = msgspec.json.Decoder(HistoryRecord)
+_decoder = msgspec.json.Decoder(HistoryRecord)
 
 
 def encode_history(record: HistoryRecord) -> bytes:
@@ -78,12 +78,12 @@ def encode_history(record: HistoryRecord) -> bytes:
 
 def decode_history(values: Sequence[bytes]) -> list[HistoryRecord | BadRecord]:
     """Return each value's record, or why it has none."""
-    return [_decoded(value) for value in values]
+    return [_decode(value) for value in values]
 
 
-def _decoded(value: bytes) -> HistoryRecord | BadRecord:
+def _decode(value: bytes) -> HistoryRecord | BadRecord:
     try:
-        record: HistoryRecord = _one.decode(value)
+        record: HistoryRecord = _decoder.decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         return BadRecord(str(exc))
     return BadRecord("a text holds the character NUL, which PostgreSQL cannot store") if b"\\u0000" in value else record

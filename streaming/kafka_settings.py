@@ -1,4 +1,4 @@
-"""What a broker that asks for more than an address is told: read by the settings, handed to streaming.connect."""
+"""How to reach a Kafka cluster: read by the settings, and given to streaming.broker_factory.connect."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 @dataclass(frozen=True, slots=True)
 class KafkaAccess:
-    """How we come to a Kafka cluster, and how often it shall keep what we write."""
+    """The login at a Kafka cluster, and how many copies it keeps of what we write."""
 
     security_protocol: str = PROTOCOLS[0]
     sasl_mechanism: str = MECHANISMS[0]
     sasl_username: str = ""
     sasl_password: str = field(default="", repr=False)
-    ssl_cafile: str = ""  # empty: the authorities that this machine trusts
+    ssl_cafile: str = ""  # empty: the authorities that the system trusts
     ssl_certfile: str = ""
     ssl_keyfile: str = ""
     replication_factor: int = 0  # of the topics that we make; 0: the cluster's own default
 
     @property
     def is_encrypted(self) -> bool:
-        """Say whether the connection is TLS."""
+        """Return whether the connection is TLS."""
         return self.security_protocol.endswith("SSL")
 
     @property
     def has_login(self) -> bool:
-        """Say whether a name and password are asked for."""
+        """Return whether the cluster asks for a name and password."""
         return self.security_protocol.startswith("SASL")
 
 
 def kafka_servers(url: str) -> list[str]:
-    """Return the host:port of each broker in kafka://host[:port],host[:port] (port 9092). Raises StreamError."""
+    """Return the host:port of each broker in kafka://host[:port],host[:port]; raise StreamError for a bad URL."""
     parts = urlsplit(url)
     if "@" in parts.netloc:
         # Not repeated here: it is a password.
@@ -62,6 +62,6 @@ def _server(text: str) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def told(servers: Iterable[str]) -> str:
+def describe_servers(servers: Iterable[str]) -> str:
     """Return the brokers as an error names them."""
     return f"kafka://{','.join(servers)}"

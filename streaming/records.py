@@ -13,6 +13,7 @@ from typing import Annotated
 
 import msgspec
 
+from streaming.bounds import MAX_WIRE, MIN_WIRE
 from streaming.errors import BadRecord
 
 VERSION = 1
@@ -21,8 +22,6 @@ Micros = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999_999)]  # up to
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Number = Annotated[int, msgspec.Meta(ge=1, le=MAX_BIGINT)]
 Sequential = Annotated[int, msgspec.Meta(ge=0, le=MAX_BIGINT)]
-# No price or size on earth lies outside; beyond it lie numbers such as 1e999999999 that nobody can add up.
-LEAST, MOST, NOTHING = Decimal("1e-40"), Decimal("1e40"), Decimal(0)
 MAX_TRADE_BYTES = 4096  # bytes of JSON; bounds the digits too
 
 
@@ -54,7 +53,7 @@ class Replayed(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class FeedOpened(_Live, frozen=True, kw_only=True, gc=False, tag="feed_opened"):
-    """The subscription stands; comes after the trades that the provider replayed."""
+    """The subscription is complete; comes after the trades that the provider replayed."""
 
     connected: Micros  # provider time when the socket opened
     start: Micros  # from here on every trade of the market is carried
@@ -62,17 +61,17 @@ class FeedOpened(_Live, frozen=True, kw_only=True, gc=False, tag="feed_opened"):
 
 
 class Watermark(_Live, frozen=True, kw_only=True, gc=False, tag="watermark"):
-    """Every trade that the provider knew of before `until` lies in front of this record."""
+    """Every trade that the provider knew of before `until` comes before this record."""
 
     start: Micros  # of the span, as the producer knows it
     until: Micros
-    # Newest provider stamp received by then. A span that begins anew after an end begins here, not at `until`:
-    # what was lost may be as young as this.
+    # Newest provider stamp received by then. A new span after an end begins here, not at `until`: what was lost may be
+    # as young as this.
     seen: Micros | None = None
 
 
 class FeedClosed(_Live, frozen=True, kw_only=True, gc=False, tag="feed_closed"):
-    """The span ends at `stop` (nothing was proven where absent); the feed may go on with a new span later."""
+    """The span ends at `stop` (None: nothing was proven); the feed may continue with a new span later."""
 
     start: Micros
     stop: Micros | None = None
@@ -83,7 +82,7 @@ LiveRecord = Trade | FeedOpened | Watermark | FeedClosed
 
 _encoder = msgspec.json.Encoder()
 _decode = msgspec.json.Decoder(LiveRecord).decode
-# A deep nest of brackets ends in RecursionError, text that is no UTF-8 in UnicodeDecodeError.
+# Deeply nested brackets end in RecursionError, text that is not UTF-8 in UnicodeDecodeError.
 _NO_RECORD = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -93,7 +92,7 @@ def encode(record: LiveRecord) -> bytes:
 
 
 def decode(value: bytes) -> LiveRecord:
-    """Return the record in value; raise BadRecord with the reason where there is none."""
+    """Return the record in value; raise BadRecord with the reason if there is none."""
     try:
         record: LiveRecord = _decode(value)
     except _NO_RECORD as exc:
@@ -105,7 +104,7 @@ def decode(value: bytes) -> LiveRecord:
 
 def decode_all(values: Sequence[bytes]) -> list[LiveRecord | BadRecord]:
     """Return each value's record, or why it has none."""
-    # Each value is parsed alone: joining them into one array is slower, and lets a broken one run into the next.
+    # Each value is parsed alone: joining them into one array is slower, and lets a broken one spill into the next.
     try:
         records: list[LiveRecord | BadRecord] = list(map(_decode, values))
     except _NO_RECORD:
@@ -129,30 +128,26 @@ def _all_sound(records: Sequence[LiveRecord | BadRecord], values: Sequence[bytes
         return True
     prices, amounts = [trade.price for trade in trades], [trade.amount for trade in trades]
     try:
-        # Least and greatest of the batch say all; an amount of nothing is rare enough for the closer look.
-        return min(prices) >= LEAST and max(prices) <= MOST and min(amounts) >= LEAST and max(amounts) <= MOST
+        # The extremes of the batch are enough; an amount of 0 is rare enough for the closer look.
+        in_range = min(prices) >= MIN_WIRE and max(prices) <= MAX_WIRE
+        return in_range and min(amounts) >= MIN_WIRE and max(amounts) <= MAX_WIRE
     except ArithmeticError:  # NaN has no order
         return False
 
 
-def _sound(trade: Trade) -> bool:
-    try:
-        return LEAST <= trade.price <= MOST and (LEAST <= trade.amount <= MOST or trade.amount == NOTHING)
-    except ArithmeticError:
-        return False
-
-
 def _refusal(record: LiveRecord, size: int) -> str | None:
-    """Return why a well-formed record must not go on: it would fail the database for all that are with it."""
+    """Return why a well-formed record cannot be stored: it would make the database refuse its whole batch."""
     if isinstance(record, Trade):
-        if not _sound(record):
-            return f"price {record.price:.40g} or amount {record.amount:.40g} is not possible"
+        price, amount = record.price, record.amount
+        try:
+            possible = MIN_WIRE <= price <= MAX_WIRE and (MIN_WIRE <= amount <= MAX_WIRE or amount == 0)
+        except ArithmeticError:
+            possible = False
+        if not possible:
+            return f"price {price:.40g} or amount {amount:.40g} is not possible"
         if size > MAX_TRADE_BYTES:
             return f"a trade of {size:,} bytes, at most {MAX_TRADE_BYTES:,} are possible"
-    return "a text holds the character NUL, which PostgreSQL cannot store" if _holds_nul(record) else None
 
-
-def _holds_nul(record: LiveRecord) -> bool:
     texts = [record.market, record.feed]
     if isinstance(record, Trade):
         texts.append(record.id)
@@ -160,4 +155,5 @@ def _holds_nul(record: LiveRecord) -> bool:
         texts += [replayed.id for replayed in record.replayed]
     elif isinstance(record, FeedClosed):
         texts.append(record.reason)
-    return any("\0" in text for text in texts)
+    nul = any("\0" in text for text in texts)
+    return "a text holds the character NUL, which PostgreSQL cannot store" if nul else None

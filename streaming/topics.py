@@ -1,4 +1,4 @@
-"""The table of topics. Names are legal on Kafka: letters, digits and `-`."""
+"""The table of topics. Their names are legal on every broker: letters, digits and `-`."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ class Topic:
     """One fixed topic; every record is keyed by its market."""
 
     name: str
-    partitions: int  # where the broker has partitions; the key decides which
+    partitions: int  # if the broker has partitions; the key decides which
 
 
 TICK_DATA = Topic("tick-data", partitions=8)
 CANDLE_DATA = Topic("candle-data", partitions=8)
 FIXED_TOPICS = {topic.name: topic for topic in (TICK_DATA, CANDLE_DATA)}
 
-DYNAMIC_LABEL = "dynamic"  # one word for the topics that are made at run time, where names must be few
-_MADE = "dyn-"
+DYNAMIC_LABEL = "dynamic"  # the label of all topics made at run time, since labels must be few
+_DYNAMIC_PREFIX = "dyn-"
 
 
 def metric_label(name: str) -> str:
-    """Return what a topic is counted under: its name, or one word for all that are made at run time."""
-    return DYNAMIC_LABEL if name.startswith(_MADE) else name
+    """Return the metric label of a topic: its name, or one word for all topics made at run time."""
+    return DYNAMIC_LABEL if name.startswith(_DYNAMIC_PREFIX) else name
 
 
 def checked_name(name: str) -> str:
-    """Return the topic's name; raise ValueError unless every broker takes it."""
+    """Return the topic's name; raise ValueError unless every broker accepts it."""
     if not LEGAL_NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no topic name: 1 to 200 letters, digits and '-', not '-' first")
+        raise ValueError(f"{name!r} is not a topic name: 1 to 200 letters, digits and '-', not '-' first")
     return name

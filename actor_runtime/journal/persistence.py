@@ -11,13 +11,13 @@ from django.db import connection, transaction
 from psycopg import sql
 
 from actor_runtime.errors import Fenced
-from actor_runtime.journal.transition_buffer import Entry, Journal
+from actor_runtime.journal.transition_buffer import BufferedTransition, TransitionBuffer
 
 _SQL_FOLDER = Path(__file__).resolve().parent.parent / "sql"
 
 
 class ActorRow(Protocol):
-    """What is written of an actor: models.Actor, which imports this module and so cannot be named here."""
+    """The columns that are written: those of models.Actor, which imports this module and so cannot be imported here."""
 
     name: Any
     state: Any
@@ -31,7 +31,7 @@ class ActorRow(Protocol):
     _meta: ClassVar[Any]
 
     @property
-    def journal(self) -> Journal:
+    def journal(self) -> TransitionBuffer:
         """The actor's transitions that are not yet stored."""
 
 
@@ -44,10 +44,10 @@ def _statement(name: str, table: str) -> str:
 
 
 def store(actor: ActorRow, epoch: int, *, beats: bool = False) -> None:
-    """Write the actor's row and its pending transitions where the row still has `epoch`. Raises Fenced.
+    """Write the actor's row and its pending transitions. Raises Fenced if the row no longer has `epoch`.
 
-    Joins an open transaction: then the transitions count as saved only once it has committed. `beats` renews the
-    heartbeat too: for the owner alone; a new owner's first save always does.
+    Joins an open transaction, and the transitions count as saved only once that has committed. `beats` renews the
+    heartbeat too, which only the owner may do; a new owner's first save always does.
     """
     if not _store([actor], [epoch], beats):
         raise Fenced
@@ -56,13 +56,13 @@ def store(actor: ActorRow, epoch: int, *, beats: bool = False) -> None:
 def store_all(actors: Sequence[ActorRow]) -> set[str]:
     """Write the rows of these actors of one chart, as their owner; return the names of those that were written.
 
-    The others were taken over, and nothing of theirs is. Joins an open transaction as store() does.
+    The others were taken over, and nothing of theirs is written. Joins an open transaction as store() does.
     """
     return _store(actors, [actor.epoch for actor in actors], True) if actors else set()
 
 
 def beat_all(actors: Sequence[ActorRow]) -> set[str]:
-    """Renew the heartbeats of these actors of one chart; return the names of those that are still ours."""
+    """Renew the heartbeats of these actors of one chart; return the names of those that still have this owner."""
     if not actors:
         return set()
     values: dict[str, Any] = {
@@ -84,22 +84,21 @@ def beat(actor: ActorRow) -> None:
 def _store(actors: Sequence[ActorRow], epochs: Sequence[int], beats: bool) -> set[str]:
     joins = connection.in_atomic_block
     renewed = [beats or actor.epoch != epoch for actor, epoch in zip(actors, epochs, strict=True)]
-    values = _rows(actors) | _log(actors) | {"epochs": list(epochs), "beats": renewed, "relaxed": not joins}
+    values = (
+        _row_values(actors) | _log_values(actors) | {"epochs": list(epochs), "beats": renewed, "relaxed": not joins}
+    )
     with connection.cursor() as cursor:
         cursor.execute(_statement("store", actors[0]._meta.db_table), values)
         written = set(cursor.fetchone()[0])
-    _settle([actor for actor in actors if actor.name in written], joins)
+    for actor in actors:
+        if actor.name in written:
+            actor.journal.saved(joins)
+            if joins:
+                transaction.on_commit(actor.journal.committed)
     return written
 
 
-def _settle(actors: Sequence[ActorRow], joined: bool) -> None:
-    for actor in actors:
-        actor.journal.saved(joined)
-        if joined:
-            transaction.on_commit(actor.journal.committed)
-
-
-def _rows(actors: Sequence[ActorRow]) -> dict[str, Any]:
+def _row_values(actors: Sequence[ActorRow]) -> dict[str, Any]:
     return {
         "kind": actors[0]._meta.model_name,
         "names": [actor.name for actor in actors],
@@ -114,8 +113,10 @@ def _rows(actors: Sequence[ActorRow]) -> dict[str, Any]:
     }
 
 
-def _log(actors: Sequence[ActorRow]) -> dict[str, list[Any]]:
-    entries: list[tuple[str, Entry]] = [(actor.name, entry) for actor in actors for entry in actor.journal.rows()]
+def _log_values(actors: Sequence[ActorRow]) -> dict[str, list[Any]]:
+    entries: list[tuple[str, BufferedTransition]] = [
+        (actor.name, entry) for actor in actors for entry in actor.journal.rows()
+    ]
     return {
         "actors": [name for name, _ in entries],
         "events": [entry.event for _, entry in entries],

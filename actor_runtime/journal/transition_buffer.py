@@ -1,4 +1,4 @@
-"""Transitions that an actor in memory has made and not yet saved for good."""
+"""Transitions that an actor in memory has made and that are not yet stored for good."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One transition, or `count` equal ones of a minute; those that stand alone are never summed up."""
+class BufferedTransition:
+    """One transition, or `count` equal ones of a minute; one that is `alone` keeps a row of its own in the log."""
 
     event: str  # upper case, as in the charts
     source: str
@@ -19,28 +19,28 @@ class Entry:
     alone: bool = False
     reason: str = ""
     by: str = ""
-    uncommitted: bool = False  # made inside a transaction that was open
+    uncommitted: bool = False  # made while a transaction was open
 
     @property
     def minute(self) -> datetime | None:
-        """Return the minute whose row counts this entry, None for a row of its own."""
+        """Return the minute whose row counts this entry, None if it gets a row of its own."""
         return None if self.alone else self.first_at.replace(second=0, microsecond=0)
 
 
 @dataclass(slots=True)
-class Journal:
+class TransitionBuffer:
     """Entries that wait for a save (`pending`), or for the commit of the transaction that saved them (`joined`)."""
 
-    pending: list[Entry] = field(default_factory=list)
-    joined: list[Entry] = field(default_factory=list)
+    pending: list[BufferedTransition] = field(default_factory=list)
+    joined: list[BufferedTransition] = field(default_factory=list)
 
-    def rows(self) -> list[Entry]:
-        """Return the pending entries, equal ones of a minute as one."""
-        runs: dict[object, Entry] = {}
+    def rows(self) -> list[BufferedTransition]:
+        """Return the pending entries, with equal ones of a minute summed up."""
+        runs: dict[object, BufferedTransition] = {}
         for number, entry in enumerate(self.pending):
             key = number if entry.alone else (entry.event, entry.source, entry.target, entry.minute)
-            known = runs.get(key)
-            runs[key] = entry if known is None else replace(known, count=known.count + 1, last_at=entry.last_at)
+            run = runs.get(key)
+            runs[key] = entry if run is None else replace(run, count=run.count + 1, last_at=entry.last_at)
         return list(runs.values())
 
     def saved(self, joined: bool) -> None:
@@ -54,9 +54,9 @@ class Journal:
         self.joined = []
 
     def undone(self) -> str | None:
-        """Take back what a failed transaction made; return the state from before it, None where it made nothing.
+        """Drop what was made inside a failed transaction; return the state before it, None if nothing was made.
 
-        What was made before the transaction, and only written by it, waits for a save again.
+        Entries that were made before the transaction, and only written by it, are pending again.
         """
         entries = self.joined + self.pending
         self.joined = []

@@ -1,15 +1,17 @@
-"""The actors of one chart that a process owns together: saved, kept alive, failed and reset many at a time."""
+"""The actors of one chart that a process owns: saved, kept alive, failed and reset many at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from threading import Event
 
 import structlog
 
 from actor_runtime.charts import failure_event
 from actor_runtime.journal import persistence
-from actor_runtime.loop.actor_loop import MAX_RETRY_DELAY_S, Clock
+from actor_runtime.loop.actor_loop import MAX_RETRY_DELAY_S, RESET_CHECK_EVERY_S
+from actor_runtime.loop.clock import Clock
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import Actor
 from actor_runtime.reset_policy import backoff, reason_of
@@ -17,13 +19,13 @@ from actor_runtime.reset_policy import backoff, reason_of
 log = structlog.get_logger(__name__)
 
 
-class Member(ActorSession):
-    """One of them: `tries` failures in a row only made it wait, and it is not to be tried before `not_before`."""
+class OwnedActor(ActorSession):
+    """A member of the group: after `tries` failures in a row it waits, and is not tried before `not_before`."""
 
     def __init__(self, actor: Actor, stop: Event) -> None:
         super().__init__(actor, stop)
         self.tries = 0
-        self.not_before = 0.0  # steady clock
+        self.not_before = 0.0  # seconds of the steady clock
 
     @property
     def state(self) -> str:
@@ -31,7 +33,7 @@ class Member(ActorSession):
         return str(self.actor.state)
 
 
-class Crew:
+class ActorGroup:
     """The rows that this process owns, by name. A row that another process took is dropped at the next write."""
 
     def __init__(self, model: type[Actor], me: str, stop: Event, clock: Clock = Clock.system) -> None:
@@ -39,32 +41,32 @@ class Crew:
         self.me = me
         self.stop = stop
         self.clock = clock
-        self._members: dict[str, Member] = {}
+        self._members: dict[str, OwnedActor] = {}
 
     def __len__(self) -> int:
         return len(self._members)
 
-    def __iter__(self) -> Iterator[Member]:
+    def __iter__(self) -> Iterator[OwnedActor]:
         return iter(list(self._members.values()))
 
     def __contains__(self, name: object) -> bool:
         return name in self._members
 
-    def get(self, name: str) -> Member | None:
-        """Return the member of this name, None where it is not ours."""
+    def get(self, name: str) -> OwnedActor | None:
+        """Return the member of this name, None if this process does not own it."""
         return self._members.get(name)
 
-    def members_of(self, names: Iterable[str]) -> list[Member]:
-        """Return those of these names that are ours."""
+    def members_of(self, names: Iterable[str]) -> list[OwnedActor]:
+        """Return those members that have one of these names."""
         return [self._members[name] for name in names if name in self._members]
 
     def add(self, actors: Iterable[Actor]) -> None:
-        """Begin to work on rows that were just taken."""
+        """Begin to work on rows that were just claimed."""
         for actor in actors:
             log.info("actor claimed", actor=actor.name, epoch=actor.epoch, state=str(actor.state))
-            self._members[actor.name] = Member(actor, self.stop)
+            self._members[actor.name] = OwnedActor(actor, self.stop)
 
-    def save(self, members: Sequence[Member]) -> set[str]:
+    def save(self, members: Sequence[OwnedActor]) -> set[str]:
         """Write states and transitions in one statement; return the names that were fenced, which are dropped."""
         written = persistence.store_all([member.actor for member in members])
         return self._drop({member.name for member in members} - written)
@@ -75,7 +77,7 @@ class Crew:
         return self._drop(set(self._members) - ours)
 
     def drop_fenced(self, epochs: Mapping[str, int]) -> None:
-        """Drop those whose rows were just seen with another epoch."""
+        """Drop the members whose rows were just read with another epoch."""
         self._drop({member.name for member in self if epochs.get(member.name, member.epoch) != member.epoch})
 
     def _drop(self, fenced: set[str]) -> set[str]:
@@ -85,71 +87,75 @@ class Crew:
             log.warning("actors were taken over", actors=sorted(fenced), by_us=self.me)
         return fenced
 
-    def undo(self, members: Iterable[Member]) -> None:
+    def undo(self, members: Iterable[OwnedActor]) -> None:
         """Take back the transitions that were fired inside a transaction that has failed."""
         for member in members:
             member.undo()
 
-    def fail(self, members: Sequence[Member], exc: Exception) -> None:
-        """Take what was raised through each one's chart; where the chart has no arrow to Error, it waits."""
-        now = self.clock.now()
-        held: list[Member] = []
+    def fail(self, members: Sequence[OwnedActor], exc: Exception) -> None:
+        """Fire each actor's failure event; an actor in a state without one stays there and retries later."""
+        now, reason = self.clock.now(), reason_of(exc)
+        waiting: list[OwnedActor] = []
         for member in members:
             member.undo()
             if event := failure_event(self.model, member.state):
                 member.fail(exc, event, now)
             elif not member.actor.in_error:
-                held.append(member)
-        self._hold(held, reason_of(exc))
-        self.save(members)
+                waiting.append(member)
 
-    def _hold(self, members: Sequence[Member], reason: str) -> None:
-        if told := [member.name for member in members if member.actor.waiting_for != reason]:
-            log.warning("actors wait", actors=told, reason=reason)
-        for member in members:
+        if names := [member.name for member in waiting if member.actor.waiting_for != reason]:
+            log.warning("actors wait", actors=names, reason=reason)
+        for member in waiting:
             member.tries += 1
             member.not_before = self.clock.steady() + backoff(member.tries, MAX_RETRY_DELAY_S)
             member.actor.waiting_for = reason
+        self.save(members)
 
-    def went_on(self, members: Iterable[Member]) -> None:
-        """Note that these wait for nothing any more."""
-        held = [member for member in members if member.tries]
-        for member in held:
+    def resumed(self, members: Iterable[OwnedActor]) -> None:
+        """Note that these members no longer wait for anything."""
+        waited = [member for member in members if member.tries]
+        for member in waited:
             member.tries, member.actor.waiting_for = 0, None
-        self.save(held)
+        self.save(waited)
 
-    def is_due(self, member: Member) -> bool:
-        """Say whether a member that was made to wait may be tried again; one in Error may not."""
+    def is_due(self, member: OwnedActor) -> bool:
+        """Return whether a member may be tried (again); one in Error may not."""
         return not member.actor.in_error and self.clock.steady() >= member.not_before
 
-    def watch(self) -> None:
-        """See which of those in Error somebody has reset, and reset those that are due."""
-        self._observe([member for member in self if member.actor.in_error])
+    def check_resets(self) -> float:
+        """Adopt resets made from outside and do the automatic ones that are due; return the seconds to the next check.
+
+        A check is due every second, and sooner if an automatic reset is.
+        """
+        if errored := [member for member in self if member.actor.in_error]:
+            self._adopt_resets(errored)
         now = self.clock.now()
         self.reset([member for member in self if member.actor.reset_at and member.actor.reset_at <= now])
 
-    def _observe(self, errored: Sequence[Member]) -> None:
-        if not errored:
-            return
+        resets: list[datetime] = [member.actor.reset_at for member in self if member.actor.reset_at]
+        return max(0.0, min([RESET_CHECK_EVERY_S, *((at - now).total_seconds() for at in resets)]))
+
+    def _adopt_resets(self, errored: Sequence[OwnedActor]) -> None:
         self.save([member for member in errored if member.actor.journal.pending])
         rows = self.model._default_manager.filter(name__in=[member.name for member in errored])
         found = {row.name: row for row in rows}
-        self._drop({member.name for member in errored if not _stands(member, found.get(member.name))})
+        self._drop({one.name for one in errored if one.name not in found or found[one.name].epoch != one.epoch})
         for member in self.members_of(found):
             if not found[member.name].in_error:
                 member.actor = found[member.name]
 
-    def reset(self, members: Sequence[Member], by: str = "") -> None:
-        """Leave Error; by: what the log names, else what each failure said."""
+    def reset(self, members: Sequence[OwnedActor], by: str = "") -> None:
+        """Bring members out of Error; by: what the log names as the cause, by default what their failure set."""
         for member in members:
             member.actor.reset(by=by or member.resetter)
             member.actor.waiting_for = None
         self.save(members)
 
-    def retire(self, members: Sequence[Member], why: str) -> list[Member]:
-        """Retire rows that have no work any more, each where its chart is at rest; return those that were ours.
+    def retire(self, members: Sequence[OwnedActor], why: str) -> list[OwnedActor]:
+        """Retire rows that have no more work, after a reset if they are in Error; return those that were still ours.
 
-        Inside a transaction that fails afterwards they are gone from here all the same, and found again as left over.
+        If this is part of a transaction that fails later, they have left the group all the same; the next claim
+        finds their rows as left over by this process.
         """
         for member in members:
             if member.actor.in_error:
@@ -163,13 +169,9 @@ class Crew:
         return retired
 
     def release(self) -> None:
-        """Give all rows back, so that other processes take them at once."""
+        """Release all rows, so that other processes can claim them at once."""
         for member in self:
             member.undo()
             member.actor.owner, member.actor.waiting_for = "", None
         self.save(list(self))
         self._members.clear()
-
-
-def _stands(member: Member, row: Actor | None) -> bool:
-    return row is not None and row.epoch == member.epoch

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import structlog
 from django.db import connection
-from django.utils import timezone
 
 from actor_runtime.charts import failure_event
 from actor_runtime.errors import Fenced
+from actor_runtime.loop.clock import Clock
+from actor_runtime.loop.database_wait import DatabaseWait
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import Actor
 from actor_runtime.reset_policy import DATABASE_AWAY, backoff, reason_of
 
 log = structlog.get_logger(__name__)
+
 HEARTBEAT_EVERY_S = 3.0
-IDLE_PAUSE_S = 0.02  # seconds between turns that found nothing
+IDLE_PAUSE_S = 0.02  # between turns that found nothing
 RESET_CHECK_EVERY_S = 1.0  # how often an actor in Error looks for a reset from outside
 MAX_RETRY_DELAY_S = 30.0
-MAX_DATABASE_RETRY_DELAY_S = 5.0  # a database that is back should not be kept waiting
 
 
 class Work(Protocol):
     """What an actor does; no call may block for more than 5 s.
 
-    A work may also have `pause` (seconds between turns that found nothing) and `meanwhile()`, what goes on in Error.
+    It may also have `pause`, the seconds between turns that found nothing, and `turn_in_error()`, which is called about
+    once a second while the actor is in Error.
     """
 
     model: type[Actor]
@@ -37,7 +35,7 @@ class Work(Protocol):
     several: bool  # whether more than one process may work at once
 
     def open(self, session: ActorSession) -> None:
-        """Build what the turns need, or build it anew: after a claim, a reset, and whenever a turn has failed."""
+        """Build, or rebuild, what the turns need: after a claim, after a reset, and after every turn that failed."""
 
     def turn(self) -> bool:
         """Handle one batch; True if there may be more."""
@@ -46,144 +44,37 @@ class Work(Protocol):
         """Do what is due every 3 s."""
 
     def close(self) -> None:
-        """Give connections back; write nothing."""
+        """Close connections; write nothing."""
 
 
-@dataclass(frozen=True)
-class Clock:
-    """The two clocks of a shift: time of day for what is stored, a steady one for spans."""
-
-    now: Callable[[], datetime] = timezone.now
-    steady: Callable[[], float] = time.monotonic
-    system: ClassVar[Clock]
-
-
-Clock.system = Clock()
-
-
-class Shift:
-    """From claim to release: call step() until told otherwise."""
+class ActorLoop(DatabaseWait):
+    """Runs one actor from claim to release: the caller repeats step(), then calls end()."""
 
     def __init__(self, work: Work, session: ActorSession, clock: Clock = Clock.system) -> None:
+        super().__init__(clock)
         self.work = work
         self.session = session
-        self.clock = clock
         self.opened = False
-        self.away = False  # the database did not take our last save
-        self.tries = 0  # failures in a row that only made us wait
-        self.not_before = self.next_beat = clock.steady()
+        self.next_beat = clock.steady()
 
     def step(self) -> float:
         """Do what is due; return the seconds until something is due again. Raises Fenced."""
         try:
-            return self._step()
+            if self.away:
+                return self._probe_database()
+            if (now := self.clock.steady()) >= self.next_beat:
+                self.session.beat()
+                self.next_beat = now + HEARTBEAT_EVERY_S
+                if self.opened:
+                    self.work.beat()
+            return self._wait_for_reset() if self.session.actor.in_error else self._turn()
         except Fenced:
             raise
         except Exception as exc:
             return self._failed(exc)
 
-    def _step(self) -> float:
-        now = self.clock.steady()
-        if self.away:
-            return self.not_before - now if now < self.not_before else self._knock()
-        if now >= self.next_beat:
-            self._beat(now)
-        if self.session.actor.in_error:
-            return self._sit_out()
-        if now < self.not_before:
-            return min(self.not_before, self.next_beat) - now
-        return self._turn()
-
-    def _beat(self, now: float) -> None:
-        self.session.beat()
-        self.next_beat = now + HEARTBEAT_EVERY_S
-        if self.opened:
-            self.work.beat()
-
-    def _turn(self) -> float:
-        if not self.opened:
-            self.work.open(self.session)
-            self.opened = True
-        self.session.resetter = "automatic"  # of an Error that the turn itself fires; what it raises says more
-        more = self.work.turn()
-        if self.tries:
-            self.tries = 0
-            self.session.waiting(None)
-        return 0.0 if more else float(getattr(self.work, "pause", IDLE_PAUSE_S))
-
-    def _failed(self, exc: Exception) -> float:
-        """Take what was raised through the chart, or wait where the chart has no arrow to Error."""
-        if isinstance(exc, DATABASE_AWAY):
-            connection.close()
-        self.opened = False
-        self.session.undo()
-        try:
-            return self._fail(exc, reason_of(exc))
-        except DATABASE_AWAY as again:
-            return self._stay_away(again)
-
-    def _fail(self, exc: Exception, reason: str) -> float:
-        actor = self.session.actor
-        event = failure_event(self.work.model, str(actor.state))
-        if event:
-            self.session.fail(exc, event, self.clock.now())
-        elif not actor.in_error:
-            return self._wait(reason)
-        if actor.journal.pending:
-            self.session.save()
-        return 0.0 if event else RESET_CHECK_EVERY_S
-
-    def _wait(self, reason: str) -> float:
-        self.tries += 1
-        delay = backoff(self.tries, MAX_RETRY_DELAY_S)
-        self.not_before = self.clock.steady() + delay
-        if reason != self.session.actor.waiting_for:
-            log.warning("actor waits", reason=reason)
-        self.session.waiting(reason)
-        return min(delay, HEARTBEAT_EVERY_S)
-
-    def _stay_away(self, exc: Exception) -> float:
-        """Keep everything in memory: no state can be saved."""
-        connection.close()
-        self.tries = self.tries + 1 if self.away else 1
-        if not self.away:
-            log.error("database away", reason=reason_of(exc))
-        self.away = True
-        delay = backoff(self.tries, MAX_DATABASE_RETRY_DELAY_S)
-        self.not_before = self.clock.steady() + delay
-        return delay
-
-    def _knock(self) -> float:
-        """Save what was kept in memory; an owner whose epoch still stands goes on."""
-        try:
-            self.session.save()
-        except DATABASE_AWAY as exc:
-            return self._stay_away(exc)
-        self.away = False
-        log.info("database back")
-        if self.session.actor.reset_at:
-            self.session.reset(by="automatic, the database is back")
-        return 0.0
-
-    def _sit_out(self) -> float:
-        """Wait for the reset: our own when it is due, or somebody else's."""
-        self.opened = False
-        if self.session.actor.journal.pending:
-            self.session.save()
-        self.session.observe()
-        actor = self.session.actor
-        if not actor.in_error:
-            return 0.0
-        left = MAX_RETRY_DELAY_S if actor.reset_at is None else (actor.reset_at - self.clock.now()).total_seconds()
-        if left <= 0:
-            self.session.reset(by=self.session.resetter)
-            return 0.0
-        if meanwhile := getattr(self.work, "meanwhile", None):
-            meanwhile()
-        return min(left, RESET_CHECK_EVERY_S)
-
     def end(self) -> None:
-        """Close the work and give the row back."""
+        """Close the work and release the row."""
         self.close()
         try:
             self.session.undo()
@@ -191,7 +82,7 @@ class Shift:
         except Fenced:
             log.warning("actor was taken over")
         except DATABASE_AWAY as exc:
-            # The next process sees that we no longer exist.
+            # The next process sees that this one no longer exists.
             log.warning("actor not released", reason=reason_of(exc))
 
     def close(self) -> None:
@@ -200,3 +91,74 @@ class Shift:
             self.work.close()
         except Exception as exc:
             log.warning("closing failed", reason=reason_of(exc))
+
+    def _turn(self) -> float:
+        now = self.clock.steady()
+        if now < self.not_before:
+            return min(self.not_before, self.next_beat) - now
+        if not self.opened:
+            self.work.open(self.session)
+            self.opened = True
+
+        self.session.resetter = "automatic"  # for an Error that the turn itself fires; an exception names its own
+        more = self.work.turn()
+
+        if self.tries:
+            self.tries = 0
+            self.session.waiting(None)
+        return 0.0 if more else float(getattr(self.work, "pause", IDLE_PAUSE_S))
+
+    def _failed(self, exc: Exception) -> float:
+        """Fire the failure event of the actor's state; an actor in a state without one stays there and retries."""
+        if isinstance(exc, DATABASE_AWAY):
+            connection.close()
+        self.opened = False
+        self.session.undo()
+
+        actor = self.session.actor
+        try:
+            if event := failure_event(self.work.model, str(actor.state)):
+                self.session.fail(exc, event, self.clock.now())
+                self.session.save()
+                return 0.0
+            if not actor.in_error:
+                return self._retry_later(reason_of(exc))
+            if actor.journal.pending:
+                self.session.save()
+            return RESET_CHECK_EVERY_S
+        except DATABASE_AWAY as again:
+            return self._wait_for_database(again)
+
+    def _retry_later(self, reason: str) -> float:
+        self.tries += 1
+        delay = backoff(self.tries, MAX_RETRY_DELAY_S)
+        self.not_before = self.clock.steady() + delay
+        if reason != self.session.actor.waiting_for:
+            log.warning("actor waits", reason=reason)
+        self.session.waiting(reason)
+        return min(delay, HEARTBEAT_EVERY_S)
+
+    def _wait_for_reset(self) -> float:
+        """Wait in Error until a person resets the actor or its automatic reset is due."""
+        self.opened = False
+        if self.session.actor.journal.pending:
+            self.session.save()
+        self.session.observe()
+        actor = self.session.actor
+        if not actor.in_error:
+            return 0.0
+
+        left = MAX_RETRY_DELAY_S if actor.reset_at is None else (actor.reset_at - self.clock.now()).total_seconds()
+        if left <= 0:
+            self.session.reset(by=self.session.resetter)
+            return 0.0
+        if turn_in_error := getattr(self.work, "turn_in_error", None):
+            turn_in_error()
+        return min(left, RESET_CHECK_EVERY_S)
+
+    def _save_unsaved(self) -> None:
+        self.session.save()
+
+    def _reset_after_outage(self) -> None:
+        if self.session.actor.reset_at:
+            self.session.reset(by="automatic, the database is back")

@@ -1,153 +1,130 @@
-"""One process's time with many actors of a chart: it looks for work, takes its share of the rows, and gives turns."""
+"""One process's time with many actors of a chart: it finds work, claims its share of the rows, and gives turns."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
 from threading import Event
 from typing import Protocol
 
 import structlog
 from django.db import connection
 
-from actor_runtime.loop.actor_group import Crew
-from actor_runtime.loop.actor_loop import HEARTBEAT_EVERY_S, MAX_DATABASE_RETRY_DELAY_S, RESET_CHECK_EVERY_S, Clock
+from actor_runtime.loop.actor_group import ActorGroup
+from actor_runtime.loop.actor_loop import HEARTBEAT_EVERY_S, RESET_CHECK_EVERY_S
+from actor_runtime.loop.clock import Clock
+from actor_runtime.loop.database_wait import DatabaseWait
 from actor_runtime.models import Actor
 from actor_runtime.ownership.process_identity import this_process
-from actor_runtime.ownership.rebalancing import active_rows, choose_rows, make_rows, take_all, unowned_rows
-from actor_runtime.reset_policy import DATABASE_AWAY, backoff, reason_of
+from actor_runtime.ownership.rebalancing import active_rows, choose_rows, claim_all, make_rows, unowned_rows
+from actor_runtime.reset_policy import DATABASE_AWAY, reason_of
 
 log = structlog.get_logger(__name__)
-CLAIM_EVERY_S = 0.5  # seconds
+
+CLAIM_EVERY_S = 0.5
 NO_WORK_LEFT = "nothing is left to do for it"
 
 
-class ManyWork(Protocol):
+class PoolWork(Protocol):
     """What the actors of a process do together; no call may block for more than 5 s.
 
-    What concerns some of them goes to `crew.fail()`; what a method raises concerns all.
+    A failure of single actors goes to `actors.fail()`; an exception that a method raises fails them all.
     """
 
     model: type[Actor]
-    role: str  # what the log names the process
+    role: str  # the name of the process in the log
     pause: float  # seconds between turns that found nothing
 
     def actor_names(self) -> Collection[str]:
-        """Return the names of all actors for which there is work, whoever does it; asked every half second."""
+        """Return the names of all actors with work to do, in any process; called every half second."""
 
-    def turn(self, crew: Crew) -> bool:
-        """Handle one batch of all that are at work; True if there may be more."""
+    def turn(self, actors: ActorGroup) -> bool:
+        """Handle one batch for all actors that are at work; True if there may be more."""
 
-    def beat(self, crew: Crew) -> None:
+    def beat(self, actors: ActorGroup) -> None:
         """Do what is due every 3 s."""
 
     def close(self) -> None:
-        """Give connections back; the next turn makes them anew."""
+        """Close connections; the next turn opens them again."""
 
 
-class Host:
-    """From the first look to the release of all rows: call step() until told otherwise."""
+class ActorPool(DatabaseWait):
+    """Runs a process's share of the actors of a chart: the caller repeats step(), then calls end()."""
 
-    def __init__(self, work: ManyWork, stop: Event, clock: Clock = Clock.system, me: str = "") -> None:
+    def __init__(self, work: PoolWork, stop: Event, clock: Clock = Clock.system, me: str = "") -> None:
+        super().__init__(clock)
         self.work = work
-        self.clock = clock
         self.me = me or this_process()
-        self.actors = Crew(work.model, self.me, stop, clock)
-        self.away = False  # the database did not take our last save
-        self.tries = 0
-        self.not_before = self.next_look = self.next_beat = self.next_watch = clock.steady()
+        self.actors = ActorGroup(work.model, self.me, stop, clock)
+        self.next_claim = self.next_beat = self.next_reset_check = clock.steady()
 
     def step(self) -> float:
         """Do what is due; return the seconds until something is due again."""
         try:
-            return self._step()
+            return self._probe_database() if self.away else self._step()
         except Exception as exc:
             return self._failed(exc)
 
     def end(self) -> None:
-        """Close the work and give the rows back."""
+        """Close the work and release the rows."""
         self._close()
         try:
             self.actors.release()
         except DATABASE_AWAY as exc:
-            # The next process sees that we no longer exist.
+            # The next process sees that this one no longer exists.
             log.warning("actors not released", reason=reason_of(exc))
 
     def _step(self) -> float:
         now = self.clock.steady()
-        if self.away:
-            return self.not_before - now if now < self.not_before else self._knock()
         if now >= self.next_beat:
             self.next_beat = now + HEARTBEAT_EVERY_S
             self.actors.beat()
             self.work.beat(self.actors)
-        if now >= self.next_look:
-            self.next_look = now + CLAIM_EVERY_S
-            self._look()
-        if now >= self.next_watch:
-            self.next_watch = now + self._watch()
+        if now >= self.next_claim:
+            self.next_claim = now + CLAIM_EVERY_S
+            self._claim_and_retire()
+        if now >= self.next_reset_check:
+            self.next_reset_check = now + self.actors.check_resets()
         return 0.0 if self.work.turn(self.actors) else self.work.pause
 
-    def _look(self) -> None:
-        """Take what is to be taken, and retire what has no work any more, ours or left behind by the dead."""
-        # The rows first: one that is made later than both questions is not taken for one without work.
+    def _claim_and_retire(self) -> None:
+        """Claim this process's share of the rows with work, and retire rows without any, its own or abandoned ones."""
+        # The rows first: one that is made after both questions is not mistaken for one without work.
         rows = active_rows(self.work.model)
-        wanted = set(self.work.actor_names())
-        if missing := wanted.difference(row.name for row in rows):
+        names = set(self.work.actor_names())
+        if missing := names.difference(row.name for row in rows):
             make_rows(self.work.model, missing)
             rows = active_rows(self.work.model)
-        self.actors.drop_fenced({row.name: row.epoch for row in rows})
-        self.actors.retire([member for member in self.actors if member.name not in wanted], NO_WORK_LEFT)
-        mine = {member.name for member in self.actors}
-        choices = choose_rows(self.work.model, [row for row in rows if row.name in wanted], self.me, mine)
-        choices += unowned_rows([row for row in rows if row.name not in wanted], self.me, mine)
-        self.actors.add(take_all(self.work.model, choices, self.me))
 
-    def _watch(self) -> float:
-        """Look after those in Error; return the seconds until one of them may leave it."""
-        self.actors.watch()
-        now = self.clock.now()
-        resets: list[datetime] = [member.actor.reset_at for member in self.actors if member.actor.reset_at]
-        return max(0.0, min([RESET_CHECK_EVERY_S, *((at - now).total_seconds() for at in resets)]))
+        self.actors.drop_fenced({row.name: row.epoch for row in rows})
+        self.actors.retire([member for member in self.actors if member.name not in names], NO_WORK_LEFT)
+
+        mine = {member.name for member in self.actors}
+        choices = choose_rows(self.work.model, [row for row in rows if row.name in names], self.me, mine)
+        choices += unowned_rows([row for row in rows if row.name not in names], self.me, mine)  # retired next time
+        self.actors.add(claim_all(self.work.model, choices, self.me))
 
     def _failed(self, exc: Exception) -> float:
-        """Take what was raised through every chart that has an arrow for it; the others wait."""
+        """Fire each actor's failure event; an actor in a state without one stays there and retries."""
         if isinstance(exc, DATABASE_AWAY):
             connection.close()
         self._close()
         try:
             self.actors.fail([member for member in self.actors if not member.actor.in_error], exc)
         except DATABASE_AWAY as again:
-            return self._stay_away(again)
+            return self._wait_for_database(again)
         if not self.actors:
             log.warning("no actors yet", reason=reason_of(exc))
         return RESET_CHECK_EVERY_S
-
-    def _stay_away(self, exc: Exception) -> float:
-        """Keep everything in memory: no state can be saved."""
-        connection.close()
-        self.tries = self.tries + 1 if self.away else 1
-        if not self.away:
-            log.error("database away", reason=reason_of(exc))
-        self.away = True
-        delay = backoff(self.tries, MAX_DATABASE_RETRY_DELAY_S)
-        self.not_before = self.clock.steady() + delay
-        return delay
-
-    def _knock(self) -> float:
-        """Save what was kept in memory; rows whose epoch still stands go on."""
-        try:
-            self.actors.save(list(self.actors))
-        except DATABASE_AWAY as exc:
-            return self._stay_away(exc)
-        self.away = False
-        log.info("database back")
-        kept = [member for member in self.actors if member.actor.reset_at]
-        self.actors.reset(kept, by="automatic, the database is back")
-        return 0.0
 
     def _close(self) -> None:
         try:
             self.work.close()
         except Exception as exc:
             log.warning("closing failed", reason=reason_of(exc))
+
+    def _save_unsaved(self) -> None:
+        self.actors.save(list(self.actors))
+
+    def _reset_after_outage(self) -> None:
+        due = [member for member in self.actors if member.actor.reset_at]
+        self.actors.reset(due, by="automatic, the database is back")

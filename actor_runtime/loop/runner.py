@@ -9,26 +9,28 @@ import structlog
 from django.db import connection
 
 from actor_runtime.errors import Fenced
-from actor_runtime.loop.actor_loop import MAX_DATABASE_RETRY_DELAY_S, Clock, Shift, Work
-from actor_runtime.loop.pool_loop import Host, ManyWork
+from actor_runtime.loop.actor_loop import ActorLoop, Work
+from actor_runtime.loop.clock import Clock
+from actor_runtime.loop.database_wait import MAX_DATABASE_RETRY_DELAY_S
+from actor_runtime.loop.pool_loop import ActorPool, PoolWork
 from actor_runtime.loop.session import ActorSession
-from actor_runtime.models import Actor
 from actor_runtime.ownership.claims import NEXT_ROW_AFTER_S, add_row, claim, rows_of
 from actor_runtime.ownership.process_identity import this_process
 from actor_runtime.reset_policy import DATABASE_AWAY, backoff, reason_of
 
 log = structlog.get_logger(__name__)
+
 SEEK_EVERY_S = 1.0
 
 
 def run(work: Work, stop: Event, clock: Clock = Clock.system) -> None:
     """Own a row of the work's role and give it turns until stop; the turn in hand is finished."""
-    _step_until(Runner(work, stop, clock), stop, work.role)
+    _step_until(stop, Runner(work, stop, clock), work.role)
 
 
-def run_many(work: ManyWork, stop: Event, clock: Clock = Clock.system) -> None:
+def run_many(work: PoolWork, stop: Event, clock: Clock = Clock.system) -> None:
     """Own a share of the rows of the work's chart and give them turns until stop; the turn in hand is finished."""
-    _step_until(Host(work, stop, clock), stop, work.role)
+    _step_until(stop, ActorPool(work, stop, clock), work.role)
 
 
 class _Steppable(Protocol):
@@ -36,23 +38,23 @@ class _Steppable(Protocol):
     def end(self) -> None: ...
 
 
-def _step_until(steps: _Steppable, stop: Event, role: str) -> None:
+def _step_until(stop: Event, loop: _Steppable, role: str) -> None:
     with structlog.contextvars.bound_contextvars(actor=role):
         while not stop.is_set():
-            stop.wait(steps.step())
-        steps.end()
+            stop.wait(loop.step())
+        loop.end()
 
 
 class Runner:
-    """Looks for a row, works its shift, and looks again when another process took it over."""
+    """Claims a row, runs its actor, and claims another when a different process took the row over."""
 
     def __init__(self, work: Work, stop: Event, clock: Clock = Clock.system, me: str = "") -> None:
         self.work = work
         self.stop = stop
         self.clock = clock
         self.me = me or this_process()
-        self.loop: Shift | None = None
-        self.since = clock.steady()
+        self.loop: ActorLoop | None = None
+        self.since = clock.steady()  # when this process began to seek a row
         self.tries = 0
 
     def step(self) -> float:
@@ -60,45 +62,37 @@ class Runner:
         try:
             return self.loop.step() if self.loop else self._seek()
         except Fenced:
-            return self._fenced()
+            if self.loop:
+                log.warning("actor was taken over", by_us=self.me)
+                self.loop.close()
+            self.loop = None
+            structlog.contextvars.bind_contextvars(actor=self.work.role)
+            self.since = self.clock.steady()
+            return SEEK_EVERY_S
 
     def end(self) -> None:
-        """Give the row back."""
+        """Release the row."""
         if self.loop:
             self.loop.end()
 
-    def _fenced(self) -> float:
-        if self.loop:
-            log.warning("actor was taken over", by_us=self.me)
-            self.loop.close()
-        self.loop = None
-        structlog.contextvars.bind_contextvars(actor=self.work.role)
-        self.since = self.clock.steady()
-        return SEEK_EVERY_S
-
     def _seek(self) -> float:
+        """Claim a row; make one if the role has none, or if it may have several and none became free in time."""
+        model, role = self.work.model, self.work.role
+        may_add = self.work.several and self.clock.steady() - self.since >= NEXT_ROW_AFTER_S
         try:
-            actor = claim(self.work.model, self.work.role, self.me) or self._next_row()
+            actor = claim(model, role, self.me)
+            if actor is None and (may_add or all(row.retired_at for row in rows_of(model, role))):
+                actor = add_row(model, role, self.me)
         except DATABASE_AWAY as exc:
-            return self._away(exc)
+            connection.close()
+            self.tries += 1
+            log.warning("no actor yet: database away", reason=reason_of(exc))
+            return backoff(self.tries, MAX_DATABASE_RETRY_DELAY_S)
+
         self.tries = 0
         if actor is None:
             return SEEK_EVERY_S
         structlog.contextvars.bind_contextvars(actor=actor.name)
         log.info("actor claimed", epoch=actor.epoch, state=str(actor.state))
-        self.loop = Shift(self.work, ActorSession(actor, self.stop), self.clock)
+        self.loop = ActorLoop(self.work, ActorSession(actor, self.stop), self.clock)
         return 0.0
-
-    def _next_row(self) -> Actor | None:
-        """Make a row where the role has none, or where several may work and none came free."""
-        there = any(row.retired_at is None for row in rows_of(self.work.model, self.work.role))
-        waited = self.clock.steady() - self.since >= NEXT_ROW_AFTER_S
-        if there and not (self.work.several and waited):
-            return None
-        return add_row(self.work.model, self.work.role, self.me)
-
-    def _away(self, exc: Exception) -> float:
-        connection.close()
-        self.tries += 1
-        log.warning("no actor yet: database away", reason=reason_of(exc))
-        return backoff(self.tries, MAX_DATABASE_RETRY_DELAY_S)

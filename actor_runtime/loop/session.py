@@ -15,10 +15,10 @@ from actor_runtime.reset_policy import reason_of, reset_delay, resetter
 
 
 class ActorSession:
-    """What a work object holds of its actor.
+    """A work object's hold on its actor.
 
     Between saves the instance in memory is the truth: fire transitions on `session.actor`, then `session.save()`.
-    Always go through `session.actor`: a reset puts a fresh instance there.
+    Never keep `session.actor` in a variable across turns: a reset puts a fresh instance there.
     """
 
     def __init__(self, actor: Actor, stop: Event) -> None:
@@ -26,18 +26,18 @@ class ActorSession:
         self.stop = stop
         self.name = actor.name
         self.epoch = actor.epoch
-        self.resetter = "automatic"  # what the log names as the one who leaves Error again
+        self.resetter = "automatic"  # what the log will name as the cause of the next reset
 
     @property
     def claim(self) -> str:
-        """Name this ownership to those who must know later whether it still stands (claims.abandoned_claims)."""
+        """Return a name of this ownership, for claims.abandoned_claims() to check later whether it still holds."""
         return f"{self.name}@{self.epoch}"
 
     def save(self) -> None:
-        """Write state and transitions, heartbeat with them. Raises Fenced.
+        """Write state, transitions and heartbeat. Raises Fenced.
 
-        Inside an open transaction it is part of it; if that fails, the runner takes back in memory what was fired
-        in it. So fire inside the block what the block stores, and save there.
+        Inside an open transaction the write is part of it, and if that fails, the loop takes back in memory what was
+        fired in it. So fire and save inside the block the transitions that belong to what the block stores.
         """
         if not connection.in_atomic_block and self.actor.journal.joined:
             self.undo()
@@ -51,14 +51,14 @@ class ActorSession:
             type(self.actor).state.field.set_state(self.actor, self.actor.State(state))
 
     def fail(self, exc: Exception, event: str, now: datetime) -> None:
-        """Take this arrow to Error, and note when and by whom it is left again; nothing is saved yet."""
+        """Fire this event, which leads to Error, and note when and by what the actor will be reset. Saves nothing."""
         getattr(self.actor, event)(reason=reason_of(exc), at=now)
         delay = reset_delay(exc, self.actor.error_count)
         self.actor.reset_at = None if delay is None else now + timedelta(seconds=delay)
         self.resetter = resetter(exc, delay)
 
     def waiting(self, reason: str | None) -> None:
-        """Say what the actor waits for, None: nothing. Written at once when it changes. Raises Fenced."""
+        """Set what the actor waits for, None for nothing; written at once if it changed. Raises Fenced."""
         if reason != self.actor.waiting_for:
             self.actor.waiting_for = reason
             self.beat()
@@ -68,15 +68,15 @@ class ActorSession:
         persistence.beat(self.actor)
 
     def observe(self) -> None:
-        """Read the row while in Error: another process may have reset it. Raises Fenced."""
-        fresh = self._rows().first()
+        """Read the row while in Error, since another process may have reset it. Raises Fenced."""
+        fresh = type(self.actor)._default_manager.filter(name=self.name, epoch=self.epoch).first()
         if fresh is None:
             raise Fenced
         if not fresh.in_error:
             self.actor = fresh
 
     def reset(self, by: str) -> None:
-        """Leave Error unless somebody else was quicker. Raises Fenced."""
+        """Leave Error, if the actor is still there. Raises Fenced."""
         with type(self.actor).locked(self.name, epoch=self.epoch) as actor:
             if actor.in_error:
                 actor.reset(by=by)
@@ -84,10 +84,7 @@ class ActorSession:
         self.actor = actor
 
     def release(self) -> None:
-        """Give the row back, so that the next process takes it at once. Raises Fenced."""
+        """Release the row, so that another process can claim it at once. Raises Fenced."""
         self.actor.owner = ""
         self.actor.waiting_for = None
         self.save()
-
-    def _rows(self) -> Any:
-        return type(self.actor)._default_manager.filter(name=self.name, epoch=self.epoch)

@@ -1,7 +1,7 @@
 """Which process owns which row.
 
-A process takes a row of its role that is free or stale; a taken row's epoch goes up, so that its old owner's next
-write fails. What the old owner left half done ends through the chart: failure event, then RESET.
+A process claims a row of its role that is free or whose owner is silent. The claim raises the row's epoch, so that the
+old owner's next write fails. What the old owner left half done ends through the chart: failure event, then RESET.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ SURPLUS_ROW_AGE = timedelta(hours=1)
 
 
 def claim(model: type[Actor], role: str, me: str) -> Actor | None:
-    """Take the first free or stale row of the role; None where there is none to take."""
+    """Claim the first free or stale row of the role; return None if there is none."""
     for row in rows_of(model, role):
         if row.retired_at is None and (reason := reason_to_claim(row)) is not None:
-            with suppress(Fenced, model.DoesNotExist):  # somebody got there first
-                return take(model, row, reason, owner=me, by=me)
+            with suppress(Fenced, model.DoesNotExist):  # another process got there first
+                return take_over(model, row, reason, owner=me, by=me)
     return None
 
 
@@ -49,7 +49,7 @@ def _number(row: Actor) -> int:
 
 
 def reason_to_claim(row: Any, gone: Callable[[str], bool] = is_gone) -> str | None:
-    """Return why the row may be taken, None where its owner lives."""
+    """Return why the row may be claimed, None if its owner lives."""
     if not row.owner:
         return RELEASED
     if gone(row.owner):
@@ -59,28 +59,35 @@ def reason_to_claim(row: Any, gone: Callable[[str], bool] = is_gone) -> str | No
     return None
 
 
-def take(model: type[Actor], seen: Any, reason: str, owner: str, by: str) -> Actor:
-    """Give a row that was seen free or stale a new owner. Raises Fenced where somebody got there first."""
+def take_over(model: type[Actor], seen: Any, reason: str, owner: str, by: str) -> Actor:
+    """Give a row seen as free or stale a new owner. Raises Fenced if another process got there first."""
     with model.locked(seen.name, epoch=seen.epoch) as actor:
         if (actor.owner, actor.heartbeat_at) != (seen.owner, seen.heartbeat_at):
             raise Fenced  # the owner gave a sign of life in between
         _hand_over(actor, owner)
-        _recover(actor, reason, by)
+
+        state = str(actor.state)
+        failure = failure_event(model, state)
+        if reason != RELEASED or failure:
+            note_takeover(actor, reason=reason, by=by)
+        if failure:  # the last owner left something half done: end it through the chart
+            getattr(actor, failure)(reason=f"abandoned in {label(model, state)}", by=by)
+            actor.reset(by=f"takeover by {by}")  # type: ignore[attr-defined]  # every chart has RESET
     return actor
 
 
-def take_at_rest(model: type[Actor], seen: Any, reason: str, me: str) -> Actor:
-    """Take a row from an owner that lives, between two pieces of its work. Raises Fenced where it is at one."""
+def steal_between_turns(model: type[Actor], seen: Any, reason: str, me: str) -> Actor:
+    """Take an idle row from a live owner. Raises Fenced if the owner is in the middle of a turn."""
     with model.locked(seen.name, epoch=seen.epoch) as actor:
-        if not at_rest(model, str(actor.state)):
+        if not is_idle_state(model, str(actor.state)):
             raise Fenced
         _hand_over(actor, me)
         note_takeover(actor, reason=reason, by=me, died=False)
     return actor
 
 
-def at_rest(model: type[Actor], state: str) -> bool:
-    """Say whether an actor in this state has nothing half done."""
+def is_idle_state(model: type[Actor], state: str) -> bool:
+    """Return whether an actor in this state has left nothing half done."""
     return state != ERROR and failure_event(model, state) is None
 
 
@@ -90,33 +97,22 @@ def _hand_over(actor: Actor, owner: str) -> None:
     actor.waiting_for = None
 
 
-def _recover(actor: Actor, reason: str, me: str) -> None:
-    """End what the last owner left half done, through the chart."""
-    state = str(actor.state)
-    failure = failure_event(type(actor), state)
-    if reason != RELEASED or failure:
-        note_takeover(actor, reason=reason, by=me)
-    if failure:
-        getattr(actor, failure)(reason=f"abandoned in {label(type(actor), state)}", by=me)
-        actor.reset(by=f"takeover by {me}")  # type: ignore[attr-defined]  # every chart has RESET
-
-
 def abandoned_claims(claims: Iterable[str]) -> set[str]:
-    """Return those of these claims (name@epoch) that ended: another process has the row, or its own is gone."""
-    wanted = {claim: claim.rpartition("@") for claim in claims}
-    names = {name for name, at, _ in wanted.values() if at}
+    """Return those claims (name@epoch) that have ended: another process has the row, or its owner's process is gone."""
+    parts = {claim: claim.rpartition("@") for claim in claims}
+    names = {name for name, at, _ in parts.values() if at}
     rows = [
         row
         for model in (actor_models() if names else ())
         for row in model._default_manager.filter(name__in=names).values_list("name", "epoch", "owner")
     ]
-    standing = {f"{name}@{epoch}" for name, epoch, owner in rows if not is_gone(owner)}
+    valid = {f"{name}@{epoch}" for name, epoch, owner in rows if not is_gone(owner)}
     known = {name for name, _, _ in rows}
-    return {claim for claim, (name, _, _) in wanted.items() if name in known} - standing
+    return {claim for claim, (name, _, _) in parts.items() if name in known} - valid
 
 
 def add_row(model: type[Actor], role: str, me: str) -> Actor | None:
-    """Make the next row of the role and own it; None where another process was quicker."""
+    """Make the next row of the role and own it; return None if another process was quicker."""
     rows = rows_of(model, role)
     for row in rows:
         if row.retired_at and model._default_manager.filter(pk=row.pk, retired_at=row.retired_at).update(
@@ -131,27 +127,28 @@ def add_row(model: type[Actor], role: str, me: str) -> Actor | None:
 
 
 def roles_of(model: type[Actor]) -> list[str]:
-    """Return the roles whose rows some process has owned and nobody has retired."""
+    """Return the roles with rows that are not retired and that a process has owned."""
     rows = model._default_manager.filter(retired_at=None, heartbeat_at__isnull=False)
     return sorted({name.rpartition("-")[0] for name in rows.values_list("name", flat=True)})
 
 
 def free_abandoned(model: type[Actor], role: str, by: str) -> int:
-    """Give back, through the chart, the rows whose owner has been silent for a minute; return how many.
+    """Release, through the chart, the rows whose owner has been silent for a minute; return how many.
 
-    By then no process of the role wanted them: they would show an owner, and a state, that no longer are.
+    No process of the role has claimed them by then, and they would go on showing an owner and a state that no longer
+    exist.
     """
     freed = 0
     for row in rows_of(model, role):
         if row.retired_at is None and row.owner and row.silence and row.silence > SILENT_OWNER_TIMEOUT:
-            with suppress(Fenced, model.DoesNotExist):  # somebody got there first
-                take(model, row, f"{row.owner} gave no sign of life", owner="", by=by)
+            with suppress(Fenced, model.DoesNotExist):  # another process got there first
+                take_over(model, row, f"{row.owner} gave no sign of life", owner="", by=by)
                 freed += 1
     return freed
 
 
 def retire_surplus(model: type[Actor], role: str) -> int:
-    """Retire the rows beyond the first that nobody has owned for an hour; return how many."""
+    """Retire the rows, except the first, that have had no owner for an hour; return how many."""
     surplus = [
         row.pk for row in rows_of(model, role)[1:] if not row.owner and row.silence and row.silence > SURPLUS_ROW_AGE
     ]

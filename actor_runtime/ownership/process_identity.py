@@ -1,4 +1,4 @@
-"""Who owns an actor: a process, named so that a later one with the same number is told apart."""
+"""Who owns an actor: a process, named so that a later one with the same pid is not mistaken for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-_DEAD = {"Z", "X"}  # a zombie owns nothing any more
+_DEAD_STATES = {"Z", "X"}  # a zombie owns nothing any more
 
 
 def this_process() -> str:
@@ -23,7 +23,7 @@ def _named(pid: int) -> str:
 
 
 def is_gone(owner: str) -> bool:
-    """Say whether owner was a process of this host that no longer exists; False where that cannot be known."""
+    """Return whether owner was a process of this host that no longer exists; False if that cannot be known."""
     host, _, process = owner.partition(":")
     pid, _, start = process.partition(":")
     if host != socket.gethostname() or not pid.isdigit():
@@ -32,20 +32,17 @@ def is_gone(owner: str) -> bool:
 
 
 def _start(pid: int) -> str:
-    """Return a mark of when the process began, empty where it is not running."""
-    if Path("/proc/self/stat").exists():
-        return _start_on_linux(pid)
-    try:
-        return str(int(psutil.Process(pid).create_time()))
-    except psutil.Error:
-        return ""
+    """Return a mark of when the process began, empty if it is not running."""
+    if not Path("/proc/self/stat").exists():
+        try:
+            return str(int(psutil.Process(pid).create_time()))
+        except psutil.Error:
+            return ""
 
-
-def _start_on_linux(pid: int) -> str:
-    # Ticks since boot: unlike a time of day they do not move when the clock is set.
+    # On Linux: ticks since boot, which unlike a time of day do not change when the clock is set.
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return ""
     fields = stat.rpartition(")")[2].split()
-    return "" if fields[0] in _DEAD else fields[19]
+    return "" if fields[0] in _DEAD_STATES else fields[19]

@@ -1,9 +1,9 @@
 """Many rows of one chart, shared out among the processes that live.
 
-Everybody sees the same rows and reckons alone: a share is the rows by the number of living owners. A process takes
-free and stale rows up to its share. Where none is free and it has less than its share, it takes rows at rest from
-owners that have more: so a process that joins late, or comes back, gets its part, and nobody has to know of it
-before. The others notice by the epoch, as with any takeover.
+Every process sees the same rows and decides alone. A share is the number of rows divided by the number of live owners.
+A process claims free and stale rows up to its share. If none is free and it has less than its share, it takes idle rows
+from owners that have more, so that a process that joins late or comes back gets its share without being announced. The
+others notice by the epoch, as with any takeover.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from typing import NamedTuple
 
 from actor_runtime.errors import Fenced
 from actor_runtime.models import Actor, with_silence
-from actor_runtime.ownership.claims import at_rest, reason_to_claim, take, take_at_rest
+from actor_runtime.ownership.claims import is_idle_state, reason_to_claim, steal_between_turns, take_over
 from actor_runtime.ownership.process_identity import is_gone
 
-MAX_CLAIMS = 25  # rows per look, or a quarter where that is more: what one process is slow to take is left to others
+MAX_CLAIMS = 25  # rows at a time, or a quarter of the free ones if that is more: the rest is left to faster processes
 LEFT_OVER_BY_US = "left over by this process itself"
 
 
 class ActorSnapshot(NamedTuple):
-    """A row that is not retired, as it was at a look."""
+    """A row that is not retired, as it was when it was read."""
 
     name: str
     epoch: int
@@ -36,8 +36,8 @@ class ActorSnapshot(NamedTuple):
     silence: timedelta | None
 
 
-class Choice(NamedTuple):
-    """A row to take, why, and whether its owner lives."""
+class ClaimCandidate(NamedTuple):
+    """A row to claim, why, and whether its owner lives."""
 
     row: ActorSnapshot
     reason: str
@@ -51,25 +51,27 @@ def active_rows(model: type[Actor]) -> list[ActorSnapshot]:
 
 
 def make_rows(model: type[Actor], names: Collection[str]) -> None:
-    """Make free rows of these names; those that are there stay as they are."""
+    """Make free rows of these names; existing ones stay as they are."""
     model._default_manager.bulk_create([model(name=name) for name in names], ignore_conflicts=True)
 
 
-def unowned_rows(rows: Sequence[ActorSnapshot], me: str, mine: Collection[str]) -> list[Choice]:
-    """Return the rows that nobody alive owns; mine: the names that this process works on."""
+def unowned_rows(rows: Sequence[ActorSnapshot], me: str, mine: Collection[str]) -> list[ClaimCandidate]:
+    """Return the rows without a live owner; mine: the names that this process works on."""
     gone = cache(is_gone)  # asked once per owner
-    found: list[Choice] = []
+    found: list[ClaimCandidate] = []
     for row in rows:
         if (
             row.name not in mine
             and (reason := LEFT_OVER_BY_US if row.owner == me else reason_to_claim(row, gone)) is not None
         ):
-            found.append(Choice(row, reason))
+            found.append(ClaimCandidate(row, reason))
     return found
 
 
-def choose_rows(model: type[Actor], rows: Sequence[ActorSnapshot], me: str, mine: Collection[str]) -> list[Choice]:
-    """Return which of these rows this process should take now."""
+def choose_rows(
+    model: type[Actor], rows: Sequence[ActorSnapshot], me: str, mine: Collection[str]
+) -> list[ClaimCandidate]:
+    """Return which of these rows this process should claim now; mine: the names that it works on."""
     free = unowned_rows(rows, me, mine)
     lost = {choice.row.name for choice in free}
     loads = Counter({me: 0}) + Counter(row.owner for row in rows if row.name not in lost)
@@ -77,32 +79,32 @@ def choose_rows(model: type[Actor], rows: Sequence[ActorSnapshot], me: str, mine
     if not free:
         return _surplus(model, rows, me, loads, len(rows) // owners)
     room = -(-len(rows) // owners) - loads[me]
-    # By chance: two that look at the same moment should not run for the same rows.
+    # At random, so that two processes that look at the same moment don't compete for the same rows.
     return random.sample(free, max(0, min(room, len(free), max(MAX_CLAIMS, len(free) // 4))))
 
 
 def _surplus(
     model: type[Actor], rows: Sequence[ActorSnapshot], me: str, loads: Counter[str], share: int
-) -> list[Choice]:
-    found: list[Choice] = []
+) -> list[ClaimCandidate]:
+    found: list[ClaimCandidate] = []
     left = loads.copy()
     for row in random.sample(rows, len(rows)):
         if len(found) >= min(MAX_CLAIMS, share - loads[me]):
             break
-        if row.owner != me and left[row.owner] > share and at_rest(model, row.state):
+        if row.owner != me and left[row.owner] > share and is_idle_state(model, row.state):
             left[row.owner] -= 1
             reason = f"{row.owner} had {loads[row.owner]} of {len(rows)}, the share is {share}"
-            found.append(Choice(row, reason, alive=True))
+            found.append(ClaimCandidate(row, reason, alive=True))
     return found
 
 
-def take_all(model: type[Actor], choices: Sequence[Choice], me: str) -> list[Actor]:
-    """Take the chosen rows; those to which somebody else came first are left out."""
+def claim_all(model: type[Actor], choices: Sequence[ClaimCandidate], me: str) -> list[Actor]:
+    """Claim the chosen rows; return those that no other process got first."""
     taken: list[Actor] = []
     for choice in choices:
         with suppress(Fenced, model.DoesNotExist):
             if choice.alive:
-                taken.append(take_at_rest(model, choice.row, choice.reason, me))
+                taken.append(steal_between_turns(model, choice.row, choice.reason, me))
             else:
-                taken.append(take(model, choice.row, choice.reason, owner=me, by=me))
+                taken.append(take_over(model, choice.row, choice.reason, owner=me, by=me))
     return taken

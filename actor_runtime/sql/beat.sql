@@ -1,4 +1,4 @@
--- Say that the owner lives; no row comes back of an actor that another process took over.
+-- Renew heartbeats. No row comes back for an actor that another process took over.
 UPDATE {table} AS actor
 SET heartbeat_at = clock_timestamp(), waiting_for = wanted.waiting_for
 FROM unnest(%(names)s::text[], %(epochs)s::bigint[], %(waits)s::text[]) AS wanted (name, epoch, waiting_for)

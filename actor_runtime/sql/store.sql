@@ -1,5 +1,5 @@
--- Write actors' rows where their epochs still stand, and their transitions with them, in one round trip.
--- One row comes back: the names that were written (the others were taken over by another process).
+-- Write the rows of actors whose epoch is unchanged, and their transitions, in one round trip.
+-- One row comes back, with the names that were written; the others were taken over by another process.
 WITH held AS (
     UPDATE {table} AS actor
     SET state = wanted.state,
@@ -36,7 +36,7 @@ WITH held AS (
         first_at = least(transition_log.first_at, excluded.first_at),
         last_at = greatest(transition_log.last_at, excluded.last_at)
 )
--- State alone may be lost in a crash of the server: it need not wait for the disk. Data transactions keep their setting.
+-- A state alone may be lost if the server crashes, so it need not wait for the disk. Data transactions keep their setting.
 SELECT coalesce(array_agg(held.name::text), '{{}}'),
        CASE WHEN %(relaxed)s THEN set_config('synchronous_commit', 'off', true) END
 FROM held

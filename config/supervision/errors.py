@@ -1,4 +1,4 @@
-"""StartError: everything that keeps `manage.py up` from starting, or ends it."""
+"""What keeps `manage.py up` from starting, or ends it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ class StartError(Exception):
 
 
 class CrashLoop(StartError):
-    """A process dies again and again, so the start cannot succeed."""
+    """A process dies again and again at its start, so the start cannot succeed."""
 
 
 class StartCancelled(Exception):
-    """The user asked to stop while the start was under way."""
+    """The user asked to stop during the start."""

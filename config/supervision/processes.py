@@ -1,4 +1,4 @@
-"""The table of supervised processes: each is one command and holds no state."""
+"""The table of supervised processes: each is one command and keeps no state of its own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BASE_DIR = Path(settings.BASE_DIR)
 WEB_THREADS = 8
 GRANIAN_LOGS = BASE_DIR / "config" / "granian_logs.json"
 CELERY = (sys.executable, "-m", "celery", "--app", "config.celery", "--quiet")
-# Beside MARKETS the simulator lists these, so that there are markets to ask for that nobody follows yet.
+# The simulator lists these beside MARKETS, so that there are unfollowed markets to ask for.
 EXTRA_LISTED_MARKETS = (
     "coinbase:SOL-USD",
     "coinbase:XRP-USD",
@@ -26,7 +26,7 @@ EXTRA_LISTED_MARKETS = (
     "bitstamp:BTC-USD",
     "binance:BTC-USDT",
 )
-# Stages start in this order and stop in the opposite one; the database servers are stages 0 and 1.
+# Stages start in this order and stop in reverse; the database servers are stages 0 and 1.
 SIMULATOR_STAGE, WEB_STAGE, ACTOR_STAGE = 2, 3, 4
 
 
@@ -48,12 +48,12 @@ ACTOR_PROCESSES = (
 
 
 def metrics_folder() -> Path:
-    """Return where the children of this start count together."""
+    """Return the folder in which the children of this start share their counters."""
     return Path(settings.METRICS_DIR or settings.CANDLEKEEP_HOME / "run" / "metrics")
 
 
 def environment(addresses: Mapping[str, str]) -> dict[str, str]:
-    """Return what every child of ours gets: our environment, with the addresses of this start."""
+    """Return the environment of every child: our own, with the addresses of this start."""
     paths = [str(BASE_DIR), os.environ.get("PYTHONPATH", "")]
     return {
         **os.environ,
@@ -64,14 +64,14 @@ def environment(addresses: Mapping[str, str]) -> dict[str, str]:
         "STREAM_URL": addresses["stream_url"],
         "CRYPTOCOMPARE_REST_URL": addresses["rest_url"],
         "CRYPTOCOMPARE_WS_URL": addresses["ws_url"],
-        "SIMULATOR_ARGS": "",  # the simulator has them as arguments; beside the addresses they look like a mistake
+        "SIMULATOR_ARGS": "",  # the simulator gets them as arguments; with the addresses set, a check would warn
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
         "PYTHONUNBUFFERED": "1",
     }
 
 
 def given_addresses() -> dict[str, str]:
-    """Return the addresses that the settings name, where nothing is embedded."""
+    """Return the addresses in the settings, for a start without embedded servers."""
     return {
         "database_url": settings.DATABASE_URL,
         "redis_url": settings.REDIS_URL,
@@ -82,7 +82,7 @@ def given_addresses() -> dict[str, str]:
 
 
 def service_programs(env: Mapping[str, str]) -> dict[str, Program]:
-    """Return every process of ours but the simulator, by name."""
+    """Return all programs but the servers and the simulator, by name."""
     return {
         program.name: program
         for program in (web_program(env), sse_program(env), *actor_programs(env), *celery_programs(env))
@@ -90,7 +90,7 @@ def service_programs(env: Mapping[str, str]) -> dict[str, Program]:
 
 
 def simulator_program(port: int, env: Mapping[str, str]) -> Program:
-    """Return the simulated provider; relative paths in SIMULATOR_ARGS are the user's, so it keeps our folder."""
+    """Return the simulated provider; it runs in our folder, to which paths in SIMULATOR_ARGS are relative."""
     home = settings.CANDLEKEEP_HOME / "simulator"
     argv = ["-m", "simulator", "--host", LOOPBACK, "--port", str(port), "--home", str(home)]
     argv += [
@@ -104,7 +104,7 @@ def simulator_program(port: int, env: Mapping[str, str]) -> Program:
 
 
 def web_program(env: Mapping[str, str]) -> Program:
-    """Return the web process; only it keeps a pool of database connections."""
+    """Return the web process, the only one with a pool of database connections."""
     argv = ["-m", "granian", "--interface", "wsgi", "--host", settings.HOST, "--port", str(settings.PORT)]
     argv += ["--workers", "1", "--blocking-threads", str(WEB_THREADS), "--no-ws", "--log-level", "error"]
     argv += ["--respawn-failed-workers", "--workers-kill-timeout", "5", "config.wsgi:application"]
@@ -115,7 +115,7 @@ def web_program(env: Mapping[str, str]) -> Program:
 
 
 def sse_program(env: Mapping[str, str]) -> Program:
-    """Return the process that serves streams; its readers come back by themselves."""
+    """Return the process that serves streams; after a restart its followers reconnect."""
     manage = str(BASE_DIR / "manage.py")
     return Program("sse", (sys.executable, manage, "run_sse"), env, stage=WEB_STAGE, cwd=BASE_DIR)
 
@@ -130,8 +130,8 @@ def actor_programs(env: Mapping[str, str]) -> list[Program]:
 
 
 def celery_programs(env: Mapping[str, str]) -> list[Program]:
-    """Return the worker, which does the jobs, and beat, which says when the scheduled ones are due."""
-    # One worker needs no other's company: without mingle and gossip it is ready a second earlier.
+    """Return the Celery worker, which runs the jobs, and beat, which sends the scheduled ones."""
+    # There is only one worker: without mingle and gossip it is ready a second earlier.
     alone = ("--pool", "threads", "--without-mingle", "--without-gossip", "--without-heartbeat")
     return [
         Program("worker", (*CELERY, "worker", *alone), env, stage=ACTOR_STAGE, cwd=BASE_DIR),

@@ -1,11 +1,11 @@
-"""What the API answers instead of an answer. Every one becomes problem+json in problem.py.
+"""What the API answers instead of what was asked for. Each becomes problem+json in problem.py.
 
 Problem
 ├── BadRequest        400  the request cannot be read at all
 ├── BadParameters     400  names each bad parameter and what is accepted
 ├── UnknownMarket     404  with near names
 ├── NotFound          404
-└── Conflict          409  asked for what the present state does not allow
+└── Conflict          409  the present state does not allow it
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import ClassVar
 
 
 class Problem(Exception):
-    """The API cannot give what was asked for: a sentence, and complaints per field."""
+    """The API cannot answer: a sentence, and complaints by field."""
 
     status: ClassVar[int]
     kind: ClassVar[str]  # the last part of the problem's type, stable for programs

@@ -1,5 +1,5 @@
-"""History from the provider: the queue of fetches, how each ended, what it stored, and the gaps that ask for it.
+"""History from the provider: the queue of requests, how each ended, what it stored, and the gaps that ask for it.
 
-Who carries a fetch out is ingestion; who hands it out is coordination.
+Fetching it is `ingestion`; handing requests out is `coordination`.
 Whether a question has to wait for it is `datastore/requests`.
 """

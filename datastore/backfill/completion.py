@@ -1,4 +1,4 @@
-"""How requests for history end. Every function here works under the lock of the request's market."""
+"""How requests for history end. Every function here runs under the lock of the request's market."""
 
 from __future__ import annotations
 
@@ -6,31 +6,34 @@ from datetime import datetime, timedelta
 
 from django.db.models.functions import Now
 
-from datastore.coverage.gaps import refused, unanswered
+from datastore.coverage.gaps import final_gaps, unfilled
 from datastore.models import CoverageChange, FetchRequest, GapRepair, Market
-from datastore.timeframes.intervals import SECOND_US, Interval, micros_of, moment, subtract
+from datastore.timeframes.intervals import SECOND_US, micros_of, moment, subtract
 
-MAX_SHORT_ANSWERS = 5  # that an answer may fall short
+MAX_SHORT_ANSWERS = 5  # after so many answers that left something out, the request has failed
 FIRST_RETRY_DELAY = timedelta(seconds=1)
-RETRY_FACTOR = 5  # times, after each answer that fell short
+RETRY_FACTOR = 5  # each delay is so many times the one before
 
 State = FetchRequest.State
 
 
 def finish(request: FetchRequest) -> None:
-    """End the request if what it asked for is stored or refused for good, else queue it for what is missing."""
-    lacking = unanswered(request)
-    if not lacking:
+    """End the request if all it asked for is stored or can never be fetched; else queue it for what is missing."""
+    missing = unfilled(request)
+    if not missing:
         _end(request, State.DONE, None)
         return
+
+    buckets = sum(stop - start for start, stop in missing) // (request.resolution * SECOND_US)
+    error = f"the answer left out {buckets} bucket{'' if buckets == 1 else 's'}"
     request.fell_short += 1
-    error = _shortfall(request, lacking)
     if request.fell_short >= MAX_SHORT_ANSWERS:
         _end(request, State.FAILED, error)
         return
-    stop = moment(lacking[-1][1])
+
+    stop = moment(missing[-1][1])
     request.state, request.error, request.lease_until, request.published_at = State.QUEUED, error, None, None
-    request.start, request.reached = moment(lacking[0][0]), stop if stop < request.stop else None
+    request.start, request.reached = moment(missing[0][0]), stop if stop < request.stop else None
     request.next_try = Now() + FIRST_RETRY_DELAY * RETRY_FACTOR ** (request.fell_short - 1)
     request.save()
 
@@ -41,21 +44,29 @@ def fail(request: FetchRequest, reason: str) -> None:
 
 
 def add_final_gap(market: Market, resolution: int, start: datetime, stop: datetime, reason: str) -> bool:
-    """Remember that the provider will never answer for [start, stop), so that it is not asked again.
+    """Store that the provider will never answer for [start, stop), so that it is not asked again.
 
-    False where that was known already. What touches an older refusal with this reason becomes one with it.
+    A final gap with the same reason that touches it is joined to it. Return False if all of it was already known.
     """
     bounds = micros_of(start), micros_of(stop)
-    if not subtract([bounds], refused(market, resolution, start, stop)):
+    if not subtract([bounds], final_gaps(market, resolution, start, stop)):
         return False
     CoverageChange.note_gap(market, resolution, start, stop)
-    holes = GapRepair.objects.filter(market=market, resolution=resolution)
-    alike = holes.filter(final=True, reason=reason, start__lte=stop, stop__gte=start)
-    for other in alike:
+
+    gaps = GapRepair.objects.filter(market=market, resolution=resolution)
+    same_reason = gaps.filter(final=True, reason=reason, start__lte=stop, stop__gte=start)
+    for other in same_reason:
         start, stop = min(start, other.start), max(stop, other.stop)
-    alike.delete()
-    for open_hole in holes.filter(final=False, start__lt=stop, stop__gt=start):
-        _cut_out(open_hole, (micros_of(start), micros_of(stop)))
+    same_reason.delete()
+
+    # Of a gap under repair only what is not final stays: no reader may see two gaps for the same time.
+    final = micros_of(start), micros_of(stop)
+    for gap in gaps.filter(final=False, start__lt=stop, stop__gt=start):
+        columns = ("market", "resolution", "reason", "version", "attempts", "next_try")
+        values = {name: getattr(gap, name) for name in columns}
+        for low, high in subtract([(micros_of(gap.start), micros_of(gap.stop))], [final]):
+            GapRepair.objects.create(start=moment(low), stop=moment(high), **values)
+        gap.delete()
     GapRepair.objects.create(
         market=market,
         resolution=resolution,
@@ -68,20 +79,7 @@ def add_final_gap(market: Market, resolution: int, start: datetime, stop: dateti
     return True
 
 
-def _cut_out(hole: GapRepair, final: Interval) -> None:
-    """Leave of a hole under repair what is not refused: nobody should read of both for the same time."""
-    kept = {name: getattr(hole, name) for name in ("market", "resolution", "reason", "version", "attempts", "next_try")}
-    for low, high in subtract([(micros_of(hole.start), micros_of(hole.stop))], [final]):
-        GapRepair.objects.create(start=moment(low), stop=moment(high), **kept)
-    hole.delete()
-
-
 def _end(request: FetchRequest, state: str, error: str | None) -> None:
     request.state, request.error, request.lease_until, request.next_try = state, error, None, None
     request.finished_at = Now()
     request.save()
-
-
-def _shortfall(request: FetchRequest, lacking: list[Interval]) -> str:
-    buckets = sum(stop - start for start, stop in lacking) // (request.resolution * SECOND_US)
-    return f"the answer left out {buckets} bucket{'' if buckets == 1 else 's'}"

@@ -1,7 +1,7 @@
-"""What is asked of the provider's history: one row per span, from the queue to the database.
+"""Requests for the provider's history: one row per span, from the queue to the database.
 
-Asking locks the market, so nothing is fetched twice; a job holds its row by a lease that it renews. All times of a
-row's life are the database's. Only the consumer that stores the answer ends a request (datastore/backfill/store.py).
+Adding a request locks the market, so nothing is fetched twice; a job holds its row by a lease that it renews. All times
+in a row are the database's. Only the consumer that stores the answer ends a request (datastore/backfill/store.py).
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from django.db.models.functions import Now
 
 from actor_runtime.ownership.claims import abandoned_claims
 from datastore.backfill.quota import Spend
-from datastore.coverage.gaps import absent, refused
+from datastore.coverage.gaps import final_gaps, missing
 from datastore.models import FetchRequest, Market
 from datastore.timeframes.intervals import SECOND_US, Interval, clip, micros_of, moment, subtract, union
 from datastore.timeframes.timeframe import BASE
 
 LEASE = timedelta(seconds=30)
-# A request that was handed out and not begun is due again after this long: the message to the worker may be lost.
+# A request that was handed out but not started is due again after this: the message to the worker may be lost.
 REDISPATCH_AFTER = timedelta(seconds=15)
-PAGE_BUCKETS = 2000  # buckets of one answer
-# What failed is not asked for again before: each poll of an impatient reader would cost the provider a call.
+PAGE_BUCKETS = 2000  # of one answer
+# A failed span is not requested again sooner: each poll of an impatient reader would cost the provider a call.
 RETRY_FAILED_AFTER = timedelta(minutes=1)
 
 State = FetchRequest.State
@@ -33,46 +33,54 @@ ACTIVE = FetchRequest.ACTIVE
 Span = tuple[datetime, datetime]
 
 
-def missing(market: Market, resolution: int, start: datetime, stop: datetime) -> list[Span]:
+def not_yet_requested(market: Market, resolution: int, start: datetime, stop: datetime) -> list[Span]:
     """Return the spans of [start, stop), in whole buckets of a resolution, that only a new request can bring.
 
-    Left out: what is proven, what the provider cannot yet answer for finally, what it refused for good, and what is
-    being fetched.
+    Left out is what is proven, what the provider cannot answer for finally yet, what it can never answer for, and what
+    is being fetched.
     """
-    bounds = _widened(resolution, start, stop)
-    taken = [_span_of(request) for request in active(market, resolution, *bounds)]
-    return _moments(subtract(_wanted(market, resolution, bounds), union(taken)))
+    bounds = _whole_buckets(resolution, start, stop)
+    requested = union(_interval(request) for request in active(market, resolution, *bounds))
+    return [
+        (moment(low), moment(high)) for low, high in subtract(_fetchable_gaps(market, resolution, bounds), requested)
+    ]
 
 
-def ask(
+def enqueue(
     market: Market, resolution: int, start: datetime, stop: datetime, purpose: int, spend: Spend | None = None
 ) -> list[FetchRequest]:
-    """Ask for what is missing of [start, stop); return every active request that will bring a part of it.
+    """Request what is missing of [start, stop); return every active request that will bring a part of it.
 
-    Those under way take the more urgent purpose. Locks the market to the end of the transaction. What `spend` raises
-    for the pages of a new request leaves nothing asked for.
+    Requests under way take the more urgent purpose. The market stays locked to the end of the transaction. If `spend`
+    raises for the pages of a new request, nothing is requested.
     """
-    bounds = _widened(resolution, start, stop)
+    bounds = _whole_buckets(resolution, start, stop)
     with transaction.atomic():
         Market.objects.select_for_update(no_key=True).get(pk=market.pk)
         known = list(active(market, resolution, *bounds).select_for_update())
-        _hurry(known, purpose)
-        taken = union(_span_of(request) for request in known)
-        wanted = subtract(_wanted(market, resolution, bounds), taken)
-        apart = union([*taken, *refused(market, resolution, *bounds)])
-        spans = _moments(_paged(wanted, apart, resolution))
-        added = [_add(market, resolution, span, purpose, spend) for span in spans]
+        slow = [request for request in known if request.purpose > purpose]
+        for request in slow:
+            request.purpose = purpose
+        FetchRequest.objects.filter(pk__in=[request.pk for request in slow]).update(purpose=purpose)
+
+        requested = union(_interval(request) for request in known)
+        gaps = subtract(_fetchable_gaps(market, resolution, bounds), requested)
+        separators = union([*requested, *final_gaps(market, resolution, *bounds)])
+        added = [
+            _add(market, resolution, (moment(low), moment(high)), purpose, spend)
+            for low, high in _join_into_pages(gaps, separators, resolution)
+        ]
         return list({request.pk: request for request in [*known, *added]}.values())
 
 
 def active(market: Market, resolution: int, start: datetime, stop: datetime) -> QuerySet[FetchRequest]:
-    """Return the requests under way that reach into [start, stop), the oldest first."""
+    """Return the requests under way that overlap [start, stop), the oldest first."""
     found = FetchRequest.objects.filter(market=market, resolution=resolution, state__in=ACTIVE)
     return found.filter(start__lt=stop, stop__gt=start).order_by("id")
 
 
 def recent_failure(market: Market, resolution: int, start: datetime, stop: datetime) -> str | None:
-    """Return why fetching a part of it failed within the last minute, None where none did."""
+    """Return why fetching a part of [start, stop) failed within the last minute, None if nothing failed."""
     failed = FetchRequest.objects.filter(
         market=market,
         resolution=resolution,
@@ -85,53 +93,56 @@ def recent_failure(market: Market, resolution: int, start: datetime, stop: datet
 
 
 def due(limit: int) -> list[FetchRequest]:
-    """Return the queued requests whose time has come, the most urgent first."""
+    """Return up to `limit` queued requests that are due, the most urgent first."""
     return list(_due().select_related("market").order_by("purpose", "id")[:limit])
 
 
 def hand_out(request_id: int) -> bool:
-    """Note that a worker is told of a due request; False where another was quicker."""
+    """Note that a due request is sent to a worker; return False if another process did so first."""
     return bool(_due().filter(pk=request_id).update(next_try=Now() + REDISPATCH_AFTER))
 
 
 def start(request_id: int, worker: str) -> FetchRequest | None:
-    """Begin a queued request, or one whose lease ran out; None where it is taken, published or over."""
+    """Start a queued request, or one whose lease ran out; return None if it is held, published or ended."""
     free = Q(state=State.QUEUED) | Q(state=State.FETCHING, lease_until__lt=Now())
-    begun = FetchRequest.objects.filter(free, pk=request_id).update(
+    started = FetchRequest.objects.filter(free, pk=request_id).update(
         state=State.FETCHING, worker=worker, lease_until=Now() + LEASE, next_try=None, dispatched=F("dispatched") + 1
     )
-    return FetchRequest.objects.select_related("market").get(pk=request_id) if begun else None
+    return FetchRequest.objects.select_related("market").get(pk=request_id) if started else None
 
 
 def renew(request_id: int, worker: str) -> bool:
-    """Renew the lease; False where the job has lost its request and must stop."""
+    """Renew the lease; return False if the job has lost its request and must stop."""
     return bool(_held(request_id, worker).update(lease_until=Now() + LEASE))
 
 
 def note_progress(request_id: int, worker: str, reached: datetime, pages_done: int, pages_total: int) -> bool:
-    """Note that all of [reached, stop) is published and acknowledged, and renew the lease; False as in renew."""
+    """Note that all of [reached, stop) is published and acknowledged, and renew the lease.
+
+    Return False if the job has lost its request and must stop.
+    """
     progress = {"reached": reached, "pages_done": pages_done, "pages_total": pages_total}
     return bool(_held(request_id, worker).update(lease_until=Now() + LEASE, error=None, **progress))
 
 
 def mark_published(request_id: int, worker: str) -> bool:
-    """Note that the request's last record is acknowledged; False where it already ended, or another job has it."""
+    """Note that the request's last record is acknowledged; return False if it has ended or another job has it."""
     return bool(_held(request_id, worker).update(state=State.PUBLISHED, published_at=Now(), lease_until=None))
 
 
 def note_error(request_id: int, worker: str, error: str) -> bool:
-    """Note what keeps a job from going on, until it does; False as in renew."""
+    """Note what holds a job up, until its next progress; return False if the job has lost its request."""
     return bool(_held(request_id, worker).update(error=error))
 
 
 def requeue(request_id: int, worker: str, error: str, wait: timedelta) -> bool:
-    """Queue the request again, not to be begun before `wait` is over; False as in renew."""
+    """Queue the request again, not to be started before `wait` is over; return False if the job has lost it."""
     held = _held(request_id, worker)
     return bool(held.update(state=State.QUEUED, error=error, next_try=Now() + wait, lease_until=None))
 
 
 def expire_leases() -> int:
-    """Queue the requests of jobs that stopped renewing, or whose process is gone; return how many."""
+    """Queue the requests of jobs that stopped renewing or whose process is gone; return how many."""
     fetching = FetchRequest.objects.filter(state=State.FETCHING)
     abandoned = abandoned_claims(fetching.values_list("worker", flat=True))
     lost = fetching.filter(Q(lease_until__lt=Now()) | Q(worker__in=abandoned))
@@ -141,13 +152,13 @@ def expire_leases() -> int:
 def finished_since(time: datetime) -> list[FetchRequest]:
     """Return the requests that ended at or after a time of the database's clock, in that order.
 
-    A transaction may commit a little after the time it notes: look back some seconds, or ask states_of.
+    A transaction may commit a little after the time it stores: pass a time some seconds ago, or use states_of().
     """
     return list(FetchRequest.objects.filter(finished_at__gte=time).order_by("finished_at", "id"))
 
 
 def states_of(request_ids: Sequence[int]) -> dict[int, str]:
-    """Return the states of requests by id; one that does not exist is left out."""
+    """Return the states of requests by id; requests that do not exist are left out."""
     return dict(FetchRequest.objects.filter(pk__in=request_ids).values_list("pk", "state"))
 
 
@@ -165,15 +176,8 @@ def _held(request_id: int, worker: str) -> QuerySet[FetchRequest]:
     return FetchRequest.objects.filter(pk=request_id, worker=worker, state=State.FETCHING)
 
 
-def _hurry(requests: Sequence[FetchRequest], purpose: int) -> None:
-    slow = [request for request in requests if request.purpose > purpose]
-    for request in slow:
-        request.purpose = purpose
-    FetchRequest.objects.filter(pk__in=[request.pk for request in slow]).update(purpose=purpose)
-
-
 def _add(market: Market, resolution: int, span: Span, purpose: int, spend: Spend | None) -> FetchRequest:
-    """Make the request for a span, or let one that has not begun grow over it while one page answers for both."""
+    """Create the request for a span, or extend one that has not started, if one page can answer for both."""
     start, stop = span
     waiting = FetchRequest.objects.filter(market=market, resolution=resolution, purpose=purpose)
     waiting = waiting.filter(Q(start=stop) | Q(stop=start), state=State.QUEUED, reached=None)
@@ -188,34 +192,27 @@ def _add(market: Market, resolution: int, span: Span, purpose: int, spend: Spend
     return FetchRequest.objects.create(market=market, resolution=resolution, start=start, stop=stop, purpose=purpose)
 
 
-def _wanted(market: Market, resolution: int, bounds: Span) -> list[Interval]:
-    """Return what is missing or being fetched."""
-    return subtract(absent(market, resolution, *bounds), refused(market, resolution, *bounds))
+def _fetchable_gaps(market: Market, resolution: int, bounds: Span) -> list[Interval]:
+    """Return what is missing and not final, whether it is being fetched or not."""
+    return subtract(missing(market, resolution, *bounds), final_gaps(market, resolution, *bounds))
 
 
-def _paged(spans: Sequence[Interval], apart: Sequence[Interval], resolution: int) -> list[Interval]:
-    """Join spans that one page can answer for together, unless a span of `apart` lies between them."""
+def _join_into_pages(spans: Sequence[Interval], separators: Sequence[Interval], resolution: int) -> list[Interval]:
+    """Join spans that one page can answer for together, unless a separator lies between them."""
+    page = PAGE_BUCKETS * resolution * SECOND_US
     joined: list[Interval] = []
     for start, stop in spans:
-        if (
-            joined
-            and stop - joined[-1][0] <= PAGE_BUCKETS * resolution * SECOND_US
-            and not clip(apart, joined[-1][1], start)
-        ):
+        if joined and stop - joined[-1][0] <= page and not clip(separators, joined[-1][1], start):
             joined[-1] = (joined[-1][0], stop)
         else:
             joined.append((start, stop))
     return joined
 
 
-def _widened(resolution: int, start: datetime, stop: datetime) -> Span:
+def _whole_buckets(resolution: int, start: datetime, stop: datetime) -> Span:
     frame = BASE[resolution]
     return frame.floor(start), frame.ceil(stop)
 
 
-def _span_of(request: FetchRequest) -> Interval:
+def _interval(request: FetchRequest) -> Interval:
     return micros_of(request.start), micros_of(request.stop)
-
-
-def _moments(spans: Sequence[Interval]) -> list[Span]:
-    return [(moment(low), moment(high)) for low, high in spans]

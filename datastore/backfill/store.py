@@ -1,9 +1,9 @@
-"""The write of history: one batch of the provider's candles and answers, in the caller's transaction.
+"""The write path of history: one batch of the provider's candles and answers, in the caller's transaction.
 
-1. Lock the markets in the order of their ids, as the write of live records does.
-2. Store the candles; a page's lie in front of its span.
-3. Follow the other records in the order of the stream: a span proves its buckets, the end of a fetch is held against
-   what is stored, a refusal for good is remembered as a final hole.
+1. Lock the markets in the order of their ids, as the write path of live records does.
+2. Store the candles; those of a page precede its span.
+3. Apply the other records in the order of the stream: a span proves its buckets, the end of a fetch is compared with
+   what is stored, and what the provider will never answer becomes a final gap.
 4. Raise the version of every market whose answers changed.
 """
 
@@ -25,8 +25,9 @@ from datastore.models import FetchRequest, Market
 from datastore.reference.provider import CACHE_AGE
 from datastore.reference.provider_clock import provider_now, provider_time_known
 from datastore.timeframes.intervals import SECOND_US, micros_of, moment, whole
+from streaming.bounds import MAX_WIRE, MIN_WIRE
 from streaming.history_records import FetchDone, FetchFailed, HistoryRecord, ProviderCandle, ProviderSpan
-from streaming.records import LEAST, MOST, Micros
+from streaming.records import Micros
 
 STORE_CANDLES = (
     "select * from store_provider_candles(%s::int[], %s::int[], %s::bigint[], %s::numeric[], %s::numeric[],"
@@ -42,14 +43,14 @@ NOT_WHOLE_BUCKETS, IMPOSSIBLE_NUMBER, NOT_OVER_YET = (
 
 @dataclass(slots=True)
 class _Batch:
-    """A batch taken apart, and what it does."""
+    """A batch sorted by kind of record, and what it did."""
 
-    markets: dict[str, Market]
-    now: Micros | None  # provider's time, where it is known
+    markets: dict[str, Market]  # by symbol
+    now: Micros | None  # provider's time, if it is known
     candles: list[ProviderCandle] = field(default_factory=list)
     others: list[tuple[int, ProviderSpan | FetchDone | FetchFailed]] = field(default_factory=list)
-    refused: list[tuple[int, str]] = field(default_factory=list)
-    touched: set[int] = field(default_factory=set)
+    refused: list[tuple[int, str]] = field(default_factory=list)  # index and reason
+    touched: set[int] = field(default_factory=set)  # ids of markets whose answers changed
 
 
 def store_history(records: Sequence[HistoryRecord], meanwhile: Callable[[], None] | None = None) -> StoreResult:
@@ -58,7 +59,8 @@ def store_history(records: Sequence[HistoryRecord], meanwhile: Callable[[], None
     meanwhile: called while the server stores the candles, if there are any; it must not use this connection.
     """
     batch = _sort(records)
-    batch.touched.update(_store_candles(batch, meanwhile))
+    if batch.candles:
+        batch.touched.update(_store_candles(batch, meanwhile))
     for index, record in batch.others:
         market = batch.markets[record.market]
         if isinstance(record, ProviderSpan):
@@ -71,7 +73,7 @@ def store_history(records: Sequence[HistoryRecord], meanwhile: Callable[[], None
 
 
 def update_versions(markets: Collection[Market], touched: Collection[int]) -> list[MarketChange]:
-    """Raise the versions of the touched ones of these locked markets, and store the watermarks of all of them."""
+    """Store the watermarks of these locked markets, and raise the versions of the touched ones (ids)."""
     if not markets:
         return []
     symbols = {market.pk: market.symbol for market in markets}
@@ -83,7 +85,7 @@ def update_versions(markets: Collection[Market], touched: Collection[int]) -> li
 def settle_published(at: datetime) -> int:
     """End or queue again the requests that were published before a time of the database's clock; return how many.
 
-    For a consumer that has found all of the topic stored that lay in it then: their last record is not coming any more.
+    For a consumer that has stored everything that was in the topic at that time: their last record was lost.
     """
     waiting = FetchRequest.objects.filter(state=FetchRequest.State.PUBLISHED, published_at__lt=at)
     found = list(waiting.values_list("pk", "market_id").order_by("market_id"))
@@ -94,11 +96,11 @@ def settle_published(at: datetime) -> int:
 
 
 def _sort(records: Sequence[HistoryRecord]) -> _Batch:
+    """Lock the markets, sort the records by kind, and refuse those that cannot be stored."""
     symbols = {record.market for record in records}
     locked = Market.objects.select_for_update(no_key=True).filter(symbol__in=symbols).order_by("pk")
-    batch = _Batch(
-        {market.symbol: market for market in locked}, micros_of(provider_now()) if provider_time_known() else None
-    )
+    markets = {market.symbol: market for market in locked}
+    batch = _Batch(markets, micros_of(provider_now()) if provider_time_known() else None)
     for index, record in enumerate(records):
         if reason := UNKNOWN_MARKET if record.market not in batch.markets else _fault(record, batch.now):
             batch.refused.append((index, reason))
@@ -110,36 +112,31 @@ def _sort(records: Sequence[HistoryRecord]) -> _Batch:
 
 
 def _fault(record: HistoryRecord, now: Micros | None) -> str | None:
-    """Return why a record cannot be true or cannot be stored."""
+    """Return why a record cannot be true or cannot be stored, None if it can."""
     if isinstance(record, FetchDone):
         return None
     if record.resolution not in CACHE_AGE:
         return NOT_WHOLE_BUCKETS
     if isinstance(record, FetchFailed):
         return None  # only the whole buckets in it count
+
     length = record.resolution * SECOND_US
     if isinstance(record, ProviderSpan):
         start, stop = record.start, record.stop
-    elif _possible(record):
-        start, stop = record.open_time, record.open_time + length
     else:
-        return IMPOSSIBLE_NUMBER
+        numbers = (record.open, record.high, record.low, record.close, record.volume)
+        if not all(number.is_finite() for number in (*numbers, record.quote_volume)):
+            return IMPOSSIBLE_NUMBER
+        if not (min(numbers) > MIN_WIRE and max(numbers) < MAX_WIRE and 0 <= record.quote_volume < MAX_WIRE):
+            return IMPOSSIBLE_NUMBER
+        start, stop = record.open_time, record.open_time + length
     if start % length or stop % length or start >= stop:
         return NOT_WHOLE_BUCKETS
     return NOT_OVER_YET if now is not None and stop > now else None
 
 
-def _possible(candle: ProviderCandle) -> bool:
-    numbers = (candle.open, candle.high, candle.low, candle.close, candle.volume)
-    if not all(number.is_finite() for number in (*numbers, candle.quote_volume)):
-        return False
-    return min(numbers) > LEAST and max(numbers) < MOST and 0 <= candle.quote_volume < MOST
-
-
 def _store_candles(batch: _Batch, meanwhile: Callable[[], None] | None) -> list[int]:
-    """Store the candles; return the markets of which any changed."""
-    if not batch.candles:
-        return []
+    """Store the candles; return the ids of the markets in which any changed."""
     rows = [
         (
             batch.markets[one.market].pk,
@@ -155,6 +152,7 @@ def _store_candles(batch: _Batch, meanwhile: Callable[[], None] | None) -> list[
 
 
 def _take_span(batch: _Batch, index: int, span: ProviderSpan, market: Market) -> None:
+    """Prove the span's buckets, and note what is missing or contradicts a known candle."""
     parameters = [market.pk, span.resolution, span.start, span.stop, list(span.zeros), span.candles]
     ((changed, doubted, lost),) = fetch_all(TAKE_SPAN, parameters)
     if changed:
@@ -165,22 +163,24 @@ def _take_span(batch: _Batch, index: int, span: ProviderSpan, market: Market) ->
         batch.refused.append((index, f"zeros instead of {doubted} candles that are known"))
 
 
+def _fail(batch: _Batch, record: FetchFailed, market: Market) -> None:
+    """End the request; if it failed for good, store its whole buckets as a final gap."""
+    if record.final:
+        for start, stop in whole([(record.start, record.stop)], record.resolution * SECOND_US):
+            if add_final_gap(market, record.resolution, moment(start), moment(stop), record.reason):
+                batch.touched.add(market.pk)
+    request = _request(record.request, market)
+    if request is not None:
+        fail(request, record.reason)
+
+
 def _finish(request_id: int, market: Market) -> None:
     request = _request(request_id, market)
     if request is not None:
         finish(request)
 
 
-def _fail(batch: _Batch, record: FetchFailed, market: Market) -> None:
-    for start, stop in whole([(record.start, record.stop)], record.resolution * SECOND_US) if record.final else ():
-        if add_final_gap(market, record.resolution, moment(start), moment(stop), record.reason):
-            batch.touched.add(market.pk)
-    request = _request(record.request, market)
-    if request is not None:
-        fail(request, record.reason)
-
-
 def _request(request_id: int, market: Market) -> FetchRequest | None:
-    """Return the request if it has not ended; a repeat of its last record finds that it has."""
+    """Return the request if it has not ended: when its last record is repeated, it has."""
     active = FetchRequest.objects.select_for_update().filter(market=market, state__in=FetchRequest.ACTIVE)
     return active.filter(pk=request_id).first()

@@ -2,16 +2,16 @@
 
 Time is cut into runs of whole buckets with one state. Before the watermark, the first that holds the whole bucket:
 live, provider, merged (hours and days: every bucket of the next finer resolution is one of these), pending (the
-provider's answer is not final yet), else a hole. After the watermark: pending (over, but the feed is not known that
+provider's answer is not final yet), else missing. After the watermark: pending (over, but the feed is not known that
 far), open (holds the provider's time) and future. Coarser buckets take their state from the finer ones inside.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import cached_property
+from typing import NamedTuple
 
 from datastore.timeframes.intervals import SECOND_US, Interval, clip, micros_of, moment, subtract, union, whole
 from datastore.timeframes.timeframe import BASE, DAY_S, HOUR_S, MINUTE_S, Timeframe
@@ -19,15 +19,24 @@ from streaming.records import Micros
 
 LIVE, PROVIDER, MERGED, PENDING, OPEN = "live", "provider", "merged", "pending", "open"
 PARTIAL, GAP = "partial", "gap"
-# Never shown: a hole is a gap where it has no row and partial where it has one; the future is pending.
-MISSING, FUTURE = "hole", "future"
+# Never shown: what is missing is partial where it has a row and a gap where it has none; the future is pending.
+MISSING, FUTURE = "missing", "future"
 PROVEN = frozenset({LIVE, PROVIDER, MERGED})
+INCOMPLETE = frozenset({PARTIAL, GAP})
 FINER = {HOUR_S: MINUTE_S, DAY_S: HOUR_S}
 
 NOT_FINAL, NO_TIME, BACKLOG, NOT_BEGUN = "provider not final", "no provider time yet", "backlog", "not begun yet"
 
 
-@dataclass(frozen=True)
+class Proof(NamedTuple):
+    """Buckets that live coverage holds, those that only the provider answered for, and all that are proven."""
+
+    live: list[Interval]
+    provider: list[Interval]
+    proven: list[Interval]
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known at one instant about one market."""
 
@@ -39,34 +48,24 @@ class Evidence:
     live: Sequence[Interval] = ()
     provider: Mapping[int, Sequence[Interval]] = field(default_factory=dict)
 
-    @cached_property
-    def _whole_live(self) -> dict[int, list[Interval]]:
-        return {resolution: whole(self.live, resolution * SECOND_US) for resolution in BASE}
-
-    @cached_property
-    def _whole_provider(self) -> dict[int, list[Interval]]:
-        return {resolution: whole(self.provider.get(resolution, ()), resolution * SECOND_US) for resolution in BASE}
-
-    def live_buckets(self, resolution: int, start: Micros, stop: Micros) -> list[Interval]:
-        """Return the buckets that live coverage holds."""
-        return clip(self._whole_live[resolution], start, stop)
-
-    def provider_buckets(self, resolution: int, start: Micros, stop: Micros) -> list[Interval]:
-        """Return the buckets that the provider answered for and live coverage does not hold."""
-        answered = clip(self._whole_provider[resolution], start, stop)
-        return subtract(answered, self.live_buckets(resolution, start, stop))
+    def proof(self, resolution: int, start: Micros, stop: Micros) -> Proof:
+        """Return what is proven of [start, stop), both starts of buckets; hours and days also by finer buckets."""
+        length = resolution * SECOND_US
+        live = whole(clip(self.live, start, stop), length)
+        answered = whole(clip(self.provider.get(resolution, ()), start, stop), length)
+        provider = subtract(answered, live)
+        proven = live + provider
+        if resolution in FINER:
+            proven += whole(self.proof(FINER[resolution], start, stop).proven, length)
+        return Proof(live, provider, union(proven))
 
     def only_ours(self, resolution: int, start: Micros, stop: Micros) -> bool:
-        """Tell whether the finer buckets of [start, stop) come from trades alone, all of them begun."""
-        finer = [other for other in self._whole_provider if other < resolution]
-        return stop <= self.now and not any(clip(self._whole_provider[other], start, stop) for other in finer)
-
-    def proven_buckets(self, resolution: int, start: Micros, stop: Micros) -> list[Interval]:
-        """Return the buckets that are held, or made of finer ones that are."""
-        held = self.live_buckets(resolution, start, stop) + self.provider_buckets(resolution, start, stop)
-        if resolution in FINER:
-            held += whole(self.proven_buckets(FINER[resolution], start, stop), resolution * SECOND_US)
-        return union(held)
+        """Return whether the finer buckets of [start, stop) come from our trades alone and have all begun."""
+        return stop <= self.now and not any(
+            whole(clip(self.provider.get(finer, ()), start, stop), finer * SECOND_US)
+            for finer in BASE
+            if finer < resolution
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +92,18 @@ class Leaf:
 
 def runs_of(evidence: Evidence, frame: Timeframe, start: Micros, stop: Micros) -> list[Run]:
     """Return the runs of [start, stop), both starts of buckets: contiguous, without overlap, none left out."""
-    base = base_runs(evidence, frame.base, start, stop)
-    return join(base if frame.seconds == frame.base else fold(base, frame, start, stop))
+    runs = base_runs(evidence, frame.base, start, stop)
+    if frame.seconds != frame.base:
+        runs = fold(runs, frame, start, stop)
+
+    joined: list[Run] = []
+    for run in runs:
+        last = joined[-1] if joined else None
+        if last and replace(last, start=run.start, stop=run.stop) == run:
+            joined[-1] = replace(last, stop=run.stop)
+        else:
+            joined.append(run)
+    return joined
 
 
 def leaves_of(evidence: Evidence, resolution: int, start: Micros, stop: Micros) -> Iterator[Leaf]:
@@ -107,18 +116,23 @@ def leaves_of(evidence: Evidence, resolution: int, start: Micros, stop: Micros) 
         elif resolution in FINER and not evidence.only_ours(resolution, run.start, run.stop):
             yield from leaves_of(evidence, FINER[resolution], run.start, run.stop)
         else:
-            # A minute, or one of ours: what is stored of it is the roll-up of its minutes, whole or not.
+            # A minute, or made of our trades alone: what is stored of it is the roll-up of its minutes, whole or not.
             yield Leaf(run.start, run.stop, resolution, run.source == PROVIDER)
 
 
 def base_runs(evidence: Evidence, resolution: int, start: Micros, stop: Micros) -> list[Run]:
     """Return the runs of a base resolution."""
-    length = resolution * SECOND_US
     edge = start
     if evidence.watermark is not None:
+        length = resolution * SECOND_US
         edge = min(max(evidence.watermark // length * length, start), stop)
-    after = _minutes_after if resolution == MINUTE_S else _folded_after
-    return [*_before(evidence, resolution, start, edge), *after(evidence, resolution, edge, stop)]
+    runs = _before_watermark(evidence, resolution, start, edge)
+    if edge == stop:
+        return runs
+    if resolution == MINUTE_S:
+        return runs + _minutes_after_watermark(evidence, edge, stop)
+    finer = base_runs(evidence, FINER[resolution], edge, stop)
+    return runs + fold(finer, BASE[resolution], edge, stop)
 
 
 def fold(parts: Sequence[Run], frame: Timeframe, start: Micros, stop: Micros) -> list[Run]:
@@ -128,48 +142,21 @@ def fold(parts: Sequence[Run], frame: Timeframe, start: Micros, stop: Micros) ->
     while at < stop:
         while parts[index].stop <= at:
             index += 1
-        until = _floor(frame, min(parts[index].stop, stop))
+        until = micros_of(frame.floor(moment(min(parts[index].stop, stop))))
         if until > at:
             runs.append(replace(parts[index], start=at, stop=until))
         else:
             until = micros_of(frame.after(moment(at)))
-            runs.append(_made_of(list(_inside(parts, index, until)), at, until))
+            last = index
+            while last < len(parts) and parts[last].start < until:
+                last += 1
+            runs.append(_bucket_of(parts[index:last], at, until))
         at = until
     return runs
 
 
-def join(runs: Iterable[Run]) -> list[Run]:
-    """Return the runs with equal neighbours made one."""
-    joined: list[Run] = []
-    for run in runs:
-        last = joined[-1] if joined else None
-        if last and replace(last, start=run.start, stop=run.stop) == run:
-            joined[-1] = replace(last, stop=run.stop)
-        else:
-            joined.append(run)
-    return joined
-
-
-def _before(evidence: Evidence, resolution: int, start: Micros, stop: Micros) -> list[Run]:
-    """Return the runs before the watermark."""
-    live = evidence.live_buckets(resolution, start, stop)
-    provider = evidence.provider_buckets(resolution, start, stop)
-    proven = evidence.proven_buckets(resolution, start, stop)
-    rest = subtract([(start, stop)] if start < stop else [], proven)
-    due = clip([(first_not_final(evidence, resolution), stop)], start, stop) if start < stop else []
-    holes = subtract(rest, due)
-    runs = [Run(*part, LIVE, LIVE, True) for part in live]
-    runs += [Run(*part, PROVIDER, PROVIDER, True) for part in provider]
-    runs += [Run(*part, MERGED, MERGED, True) for part in subtract(subtract(proven, live), provider)]
-    runs += [Run(*part, MISSING, PARTIAL, True) for part in holes]
-    why = NOT_FINAL if evidence.known else NO_TIME
-    for part in subtract(rest, holes):
-        runs += [Run(*place, PENDING, source, False, why) for place, source in _sources(evidence, resolution, part)]
-    return sorted(runs, key=lambda run: run.start)
-
-
 def first_not_final(evidence: Evidence, resolution: int) -> Micros:
-    """Return the start of the first bucket that the provider cannot have answered for finally."""
+    """Return the start of the first bucket for which the provider's answer cannot be final yet."""
     if not evidence.known:
         return 0
     length = resolution * SECOND_US
@@ -177,37 +164,46 @@ def first_not_final(evidence: Evidence, resolution: int) -> Micros:
     return ((evidence.now - age) // length) * length
 
 
-def _sources(evidence: Evidence, resolution: int, part: Interval) -> list[tuple[Interval, str]]:
-    if resolution == MINUTE_S:
-        return [(part, PARTIAL)]
-    finer = base_runs(evidence, FINER[resolution], *part)
-    return [((run.start, run.stop), run.source) for run in fold(finer, BASE[resolution], *part)]
+def _before_watermark(evidence: Evidence, resolution: int, start: Micros, stop: Micros) -> list[Run]:
+    if start == stop:
+        return []
+    live, provider, proven = evidence.proof(resolution, start, stop)
+    runs = [Run(*part, LIVE, LIVE, True) for part in live]
+    runs += [Run(*part, PROVIDER, PROVIDER, True) for part in provider]
+    if resolution in FINER:
+        runs += [Run(*part, MERGED, MERGED, True) for part in subtract(subtract(proven, live), provider)]
+
+    if rest := subtract([(start, stop)], proven):
+        missing = clip(rest, start, first_not_final(evidence, resolution))
+        runs += [Run(*part, MISSING, PARTIAL, True) for part in missing]
+        why = NOT_FINAL if evidence.known else NO_TIME
+        for part in subtract(rest, missing):
+            if resolution == MINUTE_S:
+                runs.append(Run(*part, PENDING, PARTIAL, False, why))
+                continue
+            finer = fold(base_runs(evidence, FINER[resolution], *part), BASE[resolution], *part)
+            runs += [Run(run.start, run.stop, PENDING, run.source, False, why) for run in finer]
+    return sorted(runs, key=lambda run: run.start)
 
 
-def _minutes_after(evidence: Evidence, resolution: int, start: Micros, stop: Micros) -> list[Run]:
+def _minutes_after_watermark(evidence: Evidence, start: Micros, stop: Micros) -> list[Run]:
     """Return the minutes after the watermark: over, open, future; the provider's where only it has answered."""
-    length = resolution * SECOND_US
-    now = min(max(evidence.now // length * length, start), stop)
-    later = min(max(evidence.now // length * length + length, start), stop)
+    length = MINUTE_S * SECOND_US
+    opened = evidence.now // length * length
+    now, later = min(max(opened, start), stop), min(max(opened + length, start), stop)
     why = NO_TIME if not evidence.known else BACKLOG if evidence.behind else None
-    runs = []
-    answered = evidence.provider_buckets(resolution, start, now)
-    for part in answered:
-        runs.append(Run(*part, PENDING, PROVIDER, False, why))
-    for part in subtract([(start, now)] if start < now else [], answered):
-        runs += _over(evidence, part, length, why)
+    answered = evidence.proof(MINUTE_S, start, now).provider
+    runs = [Run(*part, PENDING, PROVIDER, False, why) for part in answered]
+    for low, high in subtract([(start, now)] if start < now else [], answered):
+        # Only the first minute, which may hold the watermark, can be known to lack something.
+        runs.append(Run(low, low + length, PENDING, _live_source(evidence, low), False, why))
+        if low + length < high:
+            runs.append(Run(low + length, high, PENDING, LIVE, False, why))
     if now < later:
         runs.append(Run(now, later, OPEN, _live_source(evidence, now), False))
     if later < stop:
         runs.append(Run(later, stop, FUTURE, LIVE, False, NOT_BEGUN))
     return sorted(runs, key=lambda run: run.start)
-
-
-def _over(evidence: Evidence, part: Interval, length: int, why: str | None) -> list[Run]:
-    """Return minutes that are over; only the first, which may hold the watermark, can be known to lack something."""
-    start, stop = part
-    first = Run(start, start + length, PENDING, _live_source(evidence, start), False, why)
-    return [first] if start + length == stop else [first, Run(start + length, stop, PENDING, LIVE, False, why)]
 
 
 def _live_source(evidence: Evidence, start: Micros) -> str:
@@ -219,14 +215,8 @@ def _live_source(evidence: Evidence, start: Micros) -> str:
     return LIVE if clip(evidence.live, start, known) == [(start, known)] else PARTIAL
 
 
-def _folded_after(evidence: Evidence, resolution: int, start: Micros, stop: Micros) -> list[Run]:
-    if start >= stop:
-        return []
-    return fold(base_runs(evidence, FINER[resolution], start, stop), BASE[resolution], start, stop)
-
-
-def _made_of(parts: Sequence[Run], start: Micros, stop: Micros) -> Run:
-    """Return the one bucket made of these parts; what has not begun says nothing about it."""
+def _bucket_of(parts: Sequence[Run], start: Micros, stop: Micros) -> Run:
+    """Return the one bucket made of these parts; a part that has not begun says nothing about it."""
     begun = [part for part in parts if part.state != FUTURE]
     if not begun:
         return replace(parts[0], start=start, stop=stop)
@@ -239,13 +229,3 @@ def _made_of(parts: Sequence[Run], start: Micros, stop: Micros) -> Run:
     if state is None:
         state = states.pop() if len(states) == 1 else MERGED
     return Run(start, stop, state, source, closed, why)
-
-
-def _inside(parts: Sequence[Run], index: int, stop: Micros) -> Iterator[Run]:
-    while index < len(parts) and parts[index].start < stop:
-        yield parts[index]
-        index += 1
-
-
-def _floor(frame: Timeframe, at: Micros) -> Micros:
-    return micros_of(frame.floor(moment(at)))

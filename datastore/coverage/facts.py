@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,13 +18,11 @@ from datastore.timeframes.intervals import union
 from streaming.records import Micros
 
 HEAD = "select * from series_head(%s, %s)"
-COVERAGE = "select * from series_coverage(%s, %s, %s, %s)"
 FACTS = "select * from series_facts(%s, %s, %s, %s, %s, %s)"
-Span = tuple[int, Micros, Micros, str | None]  # resolution, 0 for a live one; start; stop; how it ended
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class MarketHead:
     """The market's side of an answer, times in microseconds of the provider's clock."""
 
     series_id: str
@@ -42,23 +39,16 @@ class Head:
 class Facts:
     """All that is known of a market and a stretch: the head, what is proven, how live spans ended, what is repaired."""
 
-    head: Head
+    head: MarketHead
     evidence: Evidence
     ended: list[Ended]
     repairs: list[Repair]
 
 
-def head_of(market: Market) -> Head:
+def head_of(market: Market) -> MarketHead:
     """Return what is known of the market now."""
-    (row,) = fetch_all(HEAD, [market.pk, _stale_after()])
-    return Head(*row)
-
-
-def evidence_of(
-    market: Market, head: Head, resolution: int, start: datetime, stop: datetime
-) -> tuple[Evidence, list[Ended]]:
-    """Return what is proven of [start, stop) up to a resolution in seconds, and how its live spans ended."""
-    return _evidence(head, fetch_all(COVERAGE, [market.pk, start, stop, resolution]))
+    (row,) = fetch_all(HEAD, [market.pk, timedelta(seconds=settings.STALE_AFTER)])
+    return MarketHead(*row)
 
 
 def facts_of(
@@ -68,21 +58,16 @@ def facts_of(
     stop: datetime | None,
     back: timedelta = timedelta(),
 ) -> Facts:
-    """Return all of it in one question.
+    """Return the facts of [start, stop) up to a resolution in seconds, in one query.
 
     Without stop: up to the end of time. Without start: from `back` before stop, or before the provider's time.
     """
-    (row,) = fetch_all(FACTS, [market.pk, _stale_after(), start, stop, back, resolution])
-    head, columns, repairs = Head(*row[:8]), row[8:12], row[12]
+    stale_after = timedelta(seconds=settings.STALE_AFTER)
+    (row,) = fetch_all(FACTS, [market.pk, stale_after, start, stop, back, resolution])
+    head, columns, repairs = MarketHead(*row[:8]), row[8:12], row[12]
+
+    # One span: its resolution (0: live), start, stop, and how it ended.
     spans = list(zip(*(column or () for column in columns), strict=True))
-    return Facts(head, *_evidence(head, spans), _repairs(repairs))
-
-
-def _stale_after() -> timedelta:
-    return timedelta(seconds=settings.STALE_AFTER)
-
-
-def _evidence(head: Head, spans: Sequence[Span]) -> tuple[Evidence, list[Ended]]:
     evidence = Evidence(
         now=head.now,
         watermark=head.watermark,
@@ -92,13 +77,13 @@ def _evidence(head: Head, spans: Sequence[Span]) -> tuple[Evidence, list[Ended]]
         live=union((low, high) for of, low, high, _ in spans if not of),
         provider={wanted: union((low, high) for of, low, high, _ in spans if of == wanted) for wanted in CACHE_AGE},
     )
-    return evidence, [Ended(high, reason) for of, _, high, reason in spans if not of]
-
-
-def _repairs(text: str | None) -> list[Repair]:
-    """Return (start, stop, what is done about it) of the holes that are being repaired."""
-    rows: list[Any] = msgspec.json.decode(text) if text else []
-    return [
-        (low, high, {"reason": reason, "attempts": attempts, "next_try": next_try, "final": final})
-        for low, high, reason, attempts, next_try, final in rows
-    ]
+    rows: list[Any] = msgspec.json.decode(repairs) if repairs else []
+    return Facts(
+        head,
+        evidence,
+        [Ended(high, reason) for of, _, high, reason in spans if not of],
+        [
+            (low, high, {"reason": reason, "attempts": attempts, "next_try": next_try, "final": final})
+            for low, high, reason, attempts, next_try, final in rows
+        ],
+    )

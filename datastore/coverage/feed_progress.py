@@ -1,4 +1,4 @@
-"""How far the feeds are acknowledged and how far they are read, so that what lies between is known to be on its way."""
+"""How far each feed is acknowledged and how far it is stored: what lies between is on its way."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def note_acknowledged(
 ) -> None:
     """Note the newest `until` that the broker acknowledged for a feed.
 
-    markets: the symbols it carries; none named means every market that its topic ever brought.
+    markets: the symbols it carries; empty means every market that its topic ever brought.
     """
     values = {"feed": feed, "until": until, "connected": connected, "markets": list(markets)}
     execute(statement("known", "note_acknowledged"), values)
 
 
 def note_all_acknowledged(noted: Sequence[Acknowledged]) -> None:
-    """Note it for many feeds in one round trip."""
+    """Note the newest acknowledged time of many feeds in one round trip."""
     rows = [
         {"feed": each.feed, "until": each.until, "connected": None, "markets": list(each.markets)} for each in noted
     ]
@@ -48,11 +48,11 @@ def acknowledged_until(market: Market) -> datetime | None:
 
 
 def note_read(topic: str, at: datetime) -> None:
-    """Note that all that lay in a topic at a time of the database's clock is read and stored, by whomever."""
+    """Note that all that was in a topic at a time of the database's clock is stored, whichever consumer stored it."""
     note_all_read({topic: at})
 
 
 def note_all_read(topics: Mapping[str, datetime]) -> None:
-    """Note the same of many topics in one statement."""
+    """Note, by topic, the time up to which its content is stored, in one statement."""
     if topics:
         execute(statement("known", "note_read"), {"topics": list(topics), "ats": list(topics.values())})

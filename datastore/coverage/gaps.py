@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from datastore.coverage.certificate import MISSING, Evidence, Run, first_not_final, runs_of
-from datastore.coverage.facts import evidence_of, facts_of, head_of
+from datastore.coverage.facts import facts_of, head_of
 from datastore.coverage.feed_progress import acknowledged_until
 from datastore.coverage.segments import NO_ROWS, Ended, Segment, segments_of
 from datastore.models import FetchRequest, GapRepair, Market
@@ -15,78 +15,72 @@ from datastore.timeframes.intervals import Interval, clip, micros_of, moment, su
 from datastore.timeframes.timeframe import BASE
 
 
-def absent(market: Market, resolution: int, start: datetime, stop: datetime) -> list[Interval]:
-    """Return the buckets of [start, stop) that are not proven and of which the provider's answer would be final.
+def missing(market: Market, resolution: int, start: datetime, stop: datetime) -> list[Interval]:
+    """Return the buckets of [start, stop) that are not proven and for which the provider's answer would be final.
 
-    Before its first stamp the database's clock stands for the provider's: what is asked for too early, it leaves out.
+    Before the provider's first stamp the database's clock is used: the provider leaves out what is asked for too early.
     """
     if start >= stop:
         return []
-    evidence, _ = _known(market, resolution, start, stop)
-    holes = ((run.start, run.stop) for run in _holes(evidence, resolution, start, stop))
-    return union([*holes, *clip(_ahead(market, evidence, resolution), micros_of(start), micros_of(stop))])
+    evidence, runs, _ = _missing_runs(market, resolution, start, stop)
+    beyond = clip(_unproven_beyond(market, evidence, resolution), micros_of(start), micros_of(stop))
+    return union([*((run.start, run.stop) for run in runs), *beyond])
 
 
-def ahead(market: Market, resolution: int) -> list[Interval]:
+def beyond_watermark(market: Market, resolution: int) -> list[Interval]:
     """Return the buckets after the watermark that the provider can answer for finally and no feed will bring.
 
-    They are no holes yet, since the watermark waits for a feed that has gone; their repair need not wait with it.
+    They are not gaps yet, since the watermark waits for a feed that has gone; their repair need not wait with it.
     """
     head = head_of(market)
     if not head.known or head.watermark is None:
         return []
-    evidence, _ = evidence_of(market, head, resolution, moment(head.watermark), moment(head.now))
-    return _ahead(market, evidence, resolution)
+    facts = facts_of(market, resolution, moment(head.watermark), moment(head.now))
+    return _unproven_beyond(market, facts.evidence, resolution)
 
 
-def named_holes(market: Market, resolution: int, start: datetime, stop: datetime) -> list[Segment]:
-    """Return the same buckets as segments, each with the reason why it is not proven."""
+def gap_segments(market: Market, resolution: int, start: datetime, stop: datetime) -> list[Segment]:
+    """Return the gaps of [start, stop) that time cannot fill any more as segments, each with the reason for it."""
     if start >= stop:
         return []
-    evidence, ended = _known(market, resolution, start, stop)
+    evidence, runs, ended = _missing_runs(market, resolution, start, stop)
     return [
-        segment
-        for run in _holes(evidence, resolution, start, stop)
-        for segment in segments_of([run], BASE[resolution], [NO_ROWS], evidence.live, ended, [])
+        segment for run in runs for segment in segments_of([run], BASE[resolution], [NO_ROWS], evidence.live, ended, [])
     ]
 
 
-def refused(market: Market, resolution: int, start: datetime, stop: datetime) -> list[Interval]:
+def final_gaps(market: Market, resolution: int, start: datetime, stop: datetime) -> list[Interval]:
     """Return the parts that the provider said it will never answer for; they may reach beyond [start, stop)."""
     found = GapRepair.objects.filter(market=market, resolution=resolution, final=True, start__lt=stop, stop__gt=start)
     return union((micros_of(low), micros_of(high)) for low, high in found.values_list("start", "stop"))
 
 
-def unanswered(request: FetchRequest) -> list[Interval]:
-    """Return the buckets of a request that neither the provider's answers nor our own trades hold, nor a refusal."""
+def unfilled(request: FetchRequest) -> list[Interval]:
+    """Return the buckets of a request for which we have neither an answer or refusal of the provider nor our trades."""
     market, resolution, start, stop = request.market, request.resolution, request.start, request.stop
     bounds = micros_of(start), micros_of(stop)
-    evidence = facts_of(market, resolution, start, stop).evidence
-    held = [
-        *evidence.provider_buckets(resolution, *bounds),
-        *evidence.live_buckets(resolution, *bounds),
-        *refused(market, resolution, start, stop),
-    ]
-    return subtract([bounds], union(held))
+    proof = facts_of(market, resolution, start, stop).evidence.proof(resolution, *bounds)
+    return subtract([bounds], union([*proof.live, *proof.provider, *final_gaps(market, resolution, start, stop)]))
 
 
-def _ahead(market: Market, evidence: Evidence, resolution: int) -> list[Interval]:
+def _missing_runs(
+    market: Market, resolution: int, start: datetime, stop: datetime
+) -> tuple[Evidence, list[Run], Sequence[Ended]]:
+    """Return the runs that time cannot fill any more; an hour that is not over may lack a minute that will come."""
+    facts = facts_of(market, resolution, start, stop)
+    evidence = facts.evidence
+    if not evidence.known:
+        evidence = replace(evidence, known=True, watermark=evidence.now)
+    runs = runs_of(evidence, BASE[resolution], micros_of(start), micros_of(stop))
+    return evidence, [run for run in runs if run.state == MISSING and run.closed], facts.ended
+
+
+def _unproven_beyond(market: Market, evidence: Evidence, resolution: int) -> list[Interval]:
+    """Return the unproven buckets after the watermark that the provider can answer for and no feed will bring."""
     floor, final = BASE[resolution].floor, first_not_final(evidence, resolution)
     if evidence.watermark is None or (known := micros_of(floor(moment(evidence.watermark)))) >= final:
         return []
     # What is acknowledged and not stored yet comes by itself, and reaches no further.
     on_its_way = acknowledged_until(market)
     start = known if on_its_way is None else max(known, micros_of(floor(on_its_way)))
-    return subtract([(start, final)], evidence.proven_buckets(resolution, start, final)) if start < final else []
-
-
-def _known(market: Market, resolution: int, start: datetime, stop: datetime) -> tuple[Evidence, Sequence[Ended]]:
-    facts = facts_of(market, resolution, start, stop)
-    head, evidence = facts.head, facts.evidence
-    return (evidence if head.known else replace(evidence, known=True, watermark=head.now)), facts.ended
-
-
-def _holes(evidence: Evidence, resolution: int, start: datetime, stop: datetime) -> list[Run]:
-    """Return the holes that time cannot fill any more: an hour that is not over may hold one and is not lost yet."""
-    runs = runs_of(evidence, BASE[resolution], micros_of(start), micros_of(stop))
-    return [run for run in runs if run.state == MISSING and run.closed]
+    return subtract([(start, final)], evidence.proof(resolution, start, final).proven) if start < final else []

@@ -1,4 +1,4 @@
-"""The certificate as it is shown: runs with their rows counted, and holes named with their reasons. Pure."""
+"""The certificate as it is shown: runs with their rows counted, and gaps with their reasons. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from datastore.coverage.certificate import FUTURE, GAP, MISSING, PARTIAL, PENDING, PROVEN, Run
+from datastore.coverage.certificate import FUTURE, GAP, INCOMPLETE, MISSING, PARTIAL, PENDING, PROVEN, Run
 from datastore.timeframes.intervals import Interval, end_of, micros_of, moment
 from datastore.timeframes.timeframe import Timeframe
 from streaming.records import Micros
@@ -32,13 +32,13 @@ class Segment:
 
     @property
     def incomplete(self) -> bool:
-        """Tell whether something is missing here for good, unless it is fetched."""
-        return self.state in (GAP, PARTIAL)
+        """Return whether something is missing here for good, unless it is fetched."""
+        return self.state in INCOMPLETE
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How far a live span is proven, and how it ended; None: nobody said that it did."""
+    """How far a live span is proven, and how it ended; None: its end was never recorded."""
 
     stop: Micros
     reason: str | None
@@ -75,22 +75,24 @@ def segments_of(
     ended: Sequence[Ended],
     repairs: Sequence[Repair],
 ) -> list[Segment]:
-    """Return the segments of contiguous runs, each with its rows; a hole's rows name their open times."""
+    """Return the segments of contiguous runs, each with its rows; those of missing buckets name their open times."""
     spans = sorted(ended, key=lambda span: (span.stop, span.reason is not None))
     stops = [span.stop for span in spans]
     segments: list[Segment] = []
-    for part in _joined(runs, frame, rows):
-        start, stop, state, why = part.start, part.stop, part.state, part.why
-        if state in (GAP, PARTIAL):
+    for part in _stretches(runs, frame, rows):
+        start, stop, state, why, repair, quiet = part.start, part.stop, part.state, part.why, None, 0
+        if state in INCOMPLETE:
             last = bisect_right(stops, end_of(live, start)) - 1
             why = NEVER_BEGAN if last < 0 else spans[last].reason or STALE
-        quiet = frame.between(moment(start), moment(stop)) - part.rows if state in PROVEN else 0
-        segments.append(Segment(moment(start), moment(stop), state, quiet, why, _repair(repairs, start, stop, state)))
+            repair = next((what for low, high, what in repairs if low < stop and high > start), None)
+        elif state in PROVEN:
+            quiet = frame.between(moment(start), moment(stop)) - part.rows
+        segments.append(Segment(moment(start), moment(stop), state, quiet, why, repair))
     return segments
 
 
-def _joined(runs: Sequence[Run], frame: Timeframe, rows: Sequence[Rows]) -> list[_Stretch]:
-    """Split holes into gaps and partial buckets, and join neighbours that look alike."""
+def _stretches(runs: Sequence[Run], frame: Timeframe, rows: Sequence[Rows]) -> list[_Stretch]:
+    """Split what is missing into gaps and partial buckets, and join neighbours that look alike."""
     joined: list[_Stretch] = []
     for run, held in zip(runs, rows, strict=True):
         state = PENDING if run.state == FUTURE else run.state
@@ -105,7 +107,7 @@ def _joined(runs: Sequence[Run], frame: Timeframe, rows: Sequence[Rows]) -> list
 
 
 def _split(run: Run, frame: Timeframe, opens: Sequence[int]) -> Iterator[_Stretch]:
-    """Cut a hole into partial buckets, which have a row, and the gaps between them."""
+    """Cut missing buckets into partial ones, which have a row, and the gaps between them."""
     at = run.start
     for row in (ms * MICROS_PER_MS for ms in opens):
         if at < row:
@@ -114,9 +116,3 @@ def _split(run: Run, frame: Timeframe, opens: Sequence[int]) -> Iterator[_Stretc
         yield _Stretch(row, at, PARTIAL, None, 1)
     if at < run.stop:
         yield _Stretch(at, run.stop, GAP, None)
-
-
-def _repair(repairs: Sequence[Repair], start: Micros, stop: Micros, state: str) -> dict[str, Any] | None:
-    if state not in (GAP, PARTIAL):
-        return None
-    return next((what for low, high, what in repairs if low < stop and high > start), None)

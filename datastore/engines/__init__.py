@@ -1,5 +1,5 @@
-"""The database engine: plain PostgreSQL or TimescaleDB, its rollups, and how long trades are kept.
+"""Plain PostgreSQL tables or TimescaleDB, and how long trades are kept.
 
-`rollups` is the one factory that chooses; nothing outside asks which engine it is.
-Candles are the same bytes on both.
+`rollups.database_engine()` is the only place that chooses between the two.
+The write path and every read are the same on both.
 """

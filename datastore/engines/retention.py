@@ -1,4 +1,4 @@
-"""Trades are kept for TICK_RETENTION_DAYS, and so long where each feed of theirs stands; candles and claims stay."""
+"""Trades are kept for TICK_RETENTION_DAYS, and a feed's positions as long as its trades; candles and claims stay."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DAY = timedelta(days=1)
 def delete_old_trades(market: Market, now: datetime, days: int) -> int:
     """Delete the trades of whole UTC days that ended more than `days` ago; return how many.
 
-    A day at a time: writers of this market wait for one day's deletion at the most.
+    One day per transaction, so that writers of this market never wait for more than one day's deletion.
     """
     bound = _midnight(now) - days * DAY
     oldest = Tick.objects.filter(market=market, ts__lt=bound).aggregate(oldest=Min("ts"))["oldest"]
@@ -29,10 +29,10 @@ def delete_old_trades(market: Market, now: datetime, days: int) -> int:
 
 
 def forget_old_feeds(now: datetime, days: int) -> int:
-    """Delete the feeds that were last acknowledged more than `days` ago, and their positions; return how many.
+    """Delete the feeds that were last acknowledged more than `days` ago, and their positions; return how many feeds.
 
-    A feed that ended is needed until its topic was read behind its last record; then only its claims are, and bridges
-    are built on claims and trades.
+    A feed that ended is needed until its topic was read past its last record. After that only its claims are needed:
+    bridges are built on claims and trades.
     """
     ended = Feed.objects.filter(acknowledged_until__lt=now - days * DAY, drained_at__gte=F("acknowledged_at"))
     with transaction.atomic():
@@ -42,9 +42,9 @@ def forget_old_feeds(now: datetime, days: int) -> int:
 
 
 def _delete_before(market: Market, stop: datetime) -> int:
-    """Delete a market's trades before a midnight, and say in the same transaction that they are gone."""
+    """Delete a market's trades before a midnight, and record in the same transaction that they are gone."""
     with transaction.atomic():
-        # The writers' lock: whoever makes a minute anew sees either its trades or that they are no longer kept.
+        # The writers' lock: a process that computes a minute again sees either its trades or that they are not kept.
         locked = Market.objects.select_for_update(no_key=True).get(pk=market.pk)
         if locked.ticks_from is not None and locked.ticks_from >= stop:
             return 0

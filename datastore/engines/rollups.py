@@ -1,7 +1,7 @@
-"""Which engine this database is, and the one place that chooses by it: plain PostgreSQL, or TimescaleDB.
+"""Which engine this database has, plain PostgreSQL or TimescaleDB, and how to convert one to the other.
 
-The write and every read are the same on both. What differs is how stored candles are proven, how old trades go, and
-how they are packed.
+The write path and every read are the same on both. They differ in how stored candles are verified, and in how old
+trades are deleted and compressed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from django.db import ProgrammingError, transaction
 
 from datastore.db.queries import run_script
 from datastore.db.sql_files import script
-from datastore.engines.edition import CONVERTIBLE, Case, Standing, standing
+from datastore.engines.edition import CONVERTIBLE, Case, TimescaleEdition, timescale_edition
 from datastore.engines.retention import delete_old_trades
 from datastore.engines.timescale import TimescaleEngine
 from datastore.ingest.live_write import rebuild
@@ -22,58 +22,58 @@ from datastore.models import Market
 from datastore.quality.verify import Difference, differences
 from datastore.timeframes.utc_days import DAY, days_of
 
-INSUFFICIENT_PRIVILEGE = "42501"
+INSUFFICIENT_PRIVILEGE = "42501"  # SQLSTATE
 OWNER_HINT = (
-    "This role may not make the extension: let the owner of the database say `create extension timescaledb` first."
+    "This role may not create the extension: the owner of the database must run `create extension timescaledb` first."
 )
 
 
-class CannotTurn(Exception):
-    """This database cannot be turned from one engine to the other."""
+class CannotConvert(Exception):
+    """This database cannot be converted from one engine to the other."""
 
-    def __init__(self, found: Standing, why: str | None = None) -> None:
+    def __init__(self, found: TimescaleEdition, why: str | None = None) -> None:
         super().__init__(" ".join(filter(None, [f"{found.sentence}.", why or found.hint])))
 
 
 class Engine(Protocol):
-    """What an engine does with the roll-ups of trades, beside the write."""
+    """What differs between the two engines."""
 
     def refresh(self) -> None:
-        """Bring up to date what is made of trades outside of their transactions."""
+        """Bring everything up to date that is computed from trades outside the write path."""
 
     def differences(self, market: Market, start: datetime, stop: datetime) -> list[Difference]:
-        """Return the candles of the UTC days that [start, stop) touches that are not what their kept trades make."""
+        """Return the candles of the UTC days touched by [start, stop) that differ from their kept trades."""
 
     def heal(self, market: Market, found: Sequence[Difference]) -> None:
-        """Make the days of these differences anew from their trades."""
+        """Rebuild the days of these differences from their trades."""
 
     def verify_since(self, now: datetime) -> datetime:
-        """Return from where on the nightly verification looks."""
+        """Return where the nightly verification starts."""
 
     def delete_old_trades(self, now: datetime, days: int) -> dict[str, int]:
         """Delete the trades of whole UTC days that ended more than `days` ago; return how many, by market's symbol."""
 
     def pack(self, now: datetime) -> int:
-        """Store the trades of days that are over densely; return how many days that is new for."""
+        """Compress the trades of past days; return how many days were newly compressed."""
 
 
 class PlainEngine:
-    """PostgreSQL alone: nothing is made outside of the write, so proving a candle is making it again."""
+    """PostgreSQL alone: nothing is computed outside the write path, so verifying a candle is computing it again."""
 
     def refresh(self) -> None:
         """Do nothing."""
 
     def differences(self, market: Market, start: datetime, stop: datetime) -> list[Difference]:
-        """Make the candles from their trades and compare."""
+        """Compute the candles from their trades and compare."""
         return differences(market, start, stop)
 
     def heal(self, market: Market, found: Sequence[Difference]) -> None:
-        """Make the days anew."""
+        """Rebuild the days of these differences from their trades."""
         for day in days_of(one.open_time for one in found):
             rebuild(market, day, day + DAY)
 
     def verify_since(self, now: datetime) -> datetime:
-        """Every day is proven twice: the second time with what came late."""
+        """Every day is verified twice, the second time with what came late."""
         return now - timedelta(days=2)
 
     def delete_old_trades(self, now: datetime, days: int) -> dict[str, int]:
@@ -85,47 +85,46 @@ class PlainEngine:
         }
 
     def pack(self, now: datetime) -> int:
-        """Do nothing: rows are all there is."""
+        """Do nothing: plain tables have no compression."""
         return 0
 
 
 def database_engine() -> Engine:
     """Return the engine of this database."""
-    return TimescaleEngine() if standing().case is Case.TURNED else PlainEngine()
+    return TimescaleEngine() if timescale_edition().case is Case.CONVERTED else PlainEngine()
 
 
-def turn() -> Standing:
-    """Make the trades a hypertable, with columnstore and aggregates, in one transaction.
+def convert() -> TimescaleEdition:
+    """Make the trades a hypertable with columnstore and aggregates, in one transaction.
 
-    Raises CannotTurn where the server has no TimescaleDB that can; nothing is changed then.
+    Raise CannotConvert, with nothing changed, if the server has no TimescaleDB that can.
     """
     with transaction.atomic():
-        _make_extension(_turnable(standing()))
-        _turnable(standing())  # the edition is known for certain only now
+        found = timescale_edition()
+        if found.case not in CONVERTIBLE:
+            raise CannotConvert(found)
+        try:
+            with transaction.atomic():
+                run_script("create extension if not exists timescaledb")
+        except ProgrammingError as exc:
+            if getattr(exc.__cause__, "sqlstate", None) != INSUFFICIENT_PRIVILEGE:
+                raise
+            raise CannotConvert(found, OWNER_HINT) from None
+
+        found = timescale_edition()  # the edition is only known for certain now
+        if found.case not in CONVERTIBLE:
+            raise CannotConvert(found)
         run_script(script("timescale"))
-        return standing()
+        return timescale_edition()
 
 
-def turn_back() -> Standing:
-    """Make the trades a plain table again, in one transaction; the extension stays. Raises CannotTurn likewise."""
+def convert_back() -> TimescaleEdition:
+    """Make the trades a plain table again, in one transaction; the extension stays.
+
+    Raise CannotConvert if they are not a hypertable.
+    """
     with transaction.atomic():
-        if (found := standing()).case is not Case.TURNED:
-            raise CannotTurn(found)
+        if (found := timescale_edition()).case is not Case.CONVERTED:
+            raise CannotConvert(found)
         run_script(script("timescale_undo"))
-        return standing()
-
-
-def _turnable(found: Standing) -> Standing:
-    if found.case not in CONVERTIBLE:
-        raise CannotTurn(found)
-    return found
-
-
-def _make_extension(found: Standing) -> None:
-    try:
-        with transaction.atomic():
-            run_script("create extension if not exists timescaledb")
-    except ProgrammingError as exc:
-        if getattr(exc.__cause__, "sqlstate", None) != INSUFFICIENT_PRIVILEGE:
-            raise
-        raise CannotTurn(found, OWNER_HINT) from None
+        return timescale_edition()

@@ -1,7 +1,7 @@
-"""Where the trades are a TimescaleDB hypertable: chunks, columnstore, and continuous aggregates that prove the candles.
+"""Trades as a TimescaleDB hypertable: chunks, columnstore, and continuous aggregates that verify the candles.
 
-The write is the same as on plain PostgreSQL: candles are made in the batch's transaction, and they alone are served.
-The aggregates are made of the same trades by other code, later; what they hold of buckets that are over must be equal.
+The write path is the same as on plain PostgreSQL: candles are computed in the batch's transaction, and only they are
+served. The aggregates are computed from the same trades by other code, later; for past buckets both must be equal.
 """
 
 from __future__ import annotations
@@ -25,58 +25,65 @@ from datastore.quality.verify import Difference, differences
 from datastore.reference.provider_clock import provider_now, provider_time_known
 from datastore.timeframes.utc_days import DAY, ceil_day, days_of, floor_day, floor_to
 
-LEVELS = (("aggregate_1m", 60), ("aggregate_1h", 3600), ("aggregate_1d", 86_400))  # each is made of the one before
-LOCK_TRIES, MAX_LOCK_DELAY_S = 8, 30.0  # of what another holds: some two minutes
-COMPARE_ATTEMPTS = 3  # at a difference, for a trade may have come between aggregate and candle
-LOCK_NOT_AVAILABLE = "55P03"
+LEVELS = (("aggregate_1m", 60), ("aggregate_1h", 3600), ("aggregate_1d", 86_400))  # each is built on the one before
+LOCK_TRIES, MAX_LOCK_DELAY_S = 8, 30.0  # about two minutes in all
+COMPARE_ATTEMPTS = 3  # a trade may have arrived between the aggregate's refresh and the comparison
+LOCK_NOT_AVAILABLE = "55P03"  # SQLSTATE
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
 class TimescaleEngine:
-    """The engine of a database that was turned; nothing here may run inside a transaction."""
+    """The engine of a converted database; nothing here may run inside a transaction."""
 
-    def refresh(self, start: datetime | None = None, stop: datetime | None = None, *, anew: bool = False) -> None:
+    def refresh(self, start: datetime | None = None, stop: datetime | None = None, *, force: bool = False) -> None:
         """Bring the aggregates of [start, stop) up to date, as far as trades are kept and buckets are over.
 
-        anew: make them from their trades even where nothing is known to have changed.
+        force: compute them from their trades even if no change is known.
         """
-        low, over = self._low(start), self._over(stop)
+        low, over = self._first_kept_day(start), self._buckets_over(stop)
         if low is None or over is None:
             return
         for name, seconds in LEVELS:
             end = floor_to(over, seconds)
             if end - low >= timedelta(seconds=seconds):
-                values = {"aggregate": name, "start": low, "stop": end, "anew": anew}
+                values = {"aggregate": name, "start": low, "stop": end, "anew": force}
                 retry_while_locked(partial(execute, statement("rollups", "refresh"), values))
 
     def differences(self, market: Market, start: datetime, stop: datetime) -> list[Difference]:
-        """Return every candle of the UTC days that [start, stop) touches that differs from its trades.
+        """Return every candle of the UTC days touched by [start, stop) that differs from its trades.
 
-        Buckets that are over are held against the aggregates; the days that no aggregate can hold yet against the
-        trades themselves. Days whose trades are no longer kept are left out.
+        Buckets that are over are compared with the aggregates; the days that no aggregate can hold yet, with the trades
+        themselves. Days whose trades are no longer kept are left out.
         """
-        low, over = self._low(floor_day(start)), self._over(ceil_day(stop))
+        low, over = self._first_kept_day(floor_day(start)), self._buckets_over(ceil_day(stop))
         if low is None or over is None:
             return differences(market, start, stop)
-        found = self._lasting(market, max(low, market.ticks_from or low), over)
+
+        low = max(low, market.ticks_from or low)
+        found = self._compare(market, low, over)
+        for _ in range(COMPARE_ATTEMPTS - 1):
+            if found:
+                before = {one.key for one in found}
+                found = [one for one in self._compare(market, low, over) if one.key in before]
+
         today = max(floor_day(over), floor_day(start))
         rest = differences(market, today, stop) if today < stop else []
         named = {one.key for one in rest}
         return sorted([*rest, *(one for one in found if one.key not in named)], key=lambda one: one.key)
 
     def heal(self, market: Market, found: Sequence[Difference]) -> None:
-        """Make the days of these differences anew from their trades: the candles, and what the aggregates hold."""
+        """Rebuild the days of these differences from their trades, both candles and aggregates."""
         for day in days_of(one.open_time for one in found):
             rebuild(market, day, day + DAY)
             self.refresh(day, day + DAY, force=True)
 
     def verify_since(self, now: datetime) -> datetime:
-        """Return from where on the nightly verification looks: all that is kept, since comparing costs little."""
-        return self._low(None) or now
+        """The nightly verification covers all trades that are kept, since comparing is cheap."""
+        return self._first_kept_day(None) or now
 
     def delete_old_trades(self, now: datetime, days: int) -> dict[str, int]:
-        """Drop the chunks of whole UTC days that ended more than `days` ago; return how many trades per market."""
+        """Drop the chunks of whole UTC days that ended more than `days` ago; return how many trades, by symbol."""
         bound = floor_day(now) - days * DAY
         oldest = fetch_value(statement("rollups", "oldest_chunk"))
         if oldest is None or oldest >= bound:
@@ -86,40 +93,31 @@ class TimescaleEngine:
         return counts
 
     def pack(self, now: datetime) -> int:
-        """Put the chunks of days that ended a day ago into the columnstore, late trades too; return how many new."""
+        """Put the chunks that ended a day ago into the columnstore, late trades too; return how many are new there."""
         chunks = fetch_all(statement("rollups", "packable"), {"before": floor_day(now) - DAY})
         for chunk, _ in chunks:
             retry_while_locked(partial(_pack, chunk))
         return sum(not packed for _, packed in chunks)
 
-    def _low(self, start: datetime | None) -> datetime | None:
-        """Return the first day of those from start on whose trades are kept.
+    def _first_kept_day(self, start: datetime | None) -> datetime | None:
+        """Return the first day from start on whose trades are kept.
 
-        An aggregate refreshed where they are not would lose what it held.
+        An aggregate that is refreshed without its trades loses what it held.
         """
         oldest: datetime | None = fetch_value(statement("rollups", "oldest_chunk"))
         return oldest if oldest is None or start is None else max(oldest, floor_day(start))
 
-    def _over(self, stop: datetime | None) -> datetime | None:
-        """Return up to where buckets are over, at most stop; None while the provider's time is not known.
+    def _buckets_over(self, stop: datetime | None) -> datetime | None:
+        """Return the time before which buckets are over, at most stop; None while the provider's time is unknown.
 
-        An aggregate that holds an open bucket would miss its later trades until somebody refreshed it again.
+        An aggregate that holds an open bucket would miss its later trades until the next refresh.
         """
         if not provider_time_known():
             return None
         over = provider_now() - timedelta(seconds=settings.STALE_AFTER)
         return over if stop is None else min(over, stop)
 
-    def _lasting(self, market: Market, low: datetime, over: datetime) -> list[Difference]:
-        """Return the differences that are still there when looked at again."""
-        found = self._unlike(market, low, over)
-        for _ in range(COMPARE_ATTEMPTS - 1):
-            if found:
-                before = {one.key for one in found}
-                found = [one for one in self._unlike(market, low, over) if one.key in before]
-        return found
-
-    def _unlike(self, market: Market, low: datetime, over: datetime) -> list[Difference]:
+    def _compare(self, market: Market, low: datetime, over: datetime) -> list[Difference]:
         self.refresh(low, over)
         resolutions = [seconds for _, seconds in LEVELS]
         ends = [floor_to(over, seconds) for seconds in resolutions]
@@ -128,7 +126,7 @@ class TimescaleEngine:
 
 
 def retry_while_locked(work: Callable[[], T]) -> T:
-    """Do it; again after 1 s, 2 s … 30 s where somebody else holds what it needs, which raises at once."""
+    """Return work(); while a lock it needs is not available, try again after 1 s, 2 s … 30 s, then raise."""
     for tries in range(1, LOCK_TRIES):
         try:
             return work()
@@ -141,10 +139,10 @@ def retry_while_locked(work: Callable[[], T]) -> T:
 
 
 def _drop_before(bound: datetime) -> None:
-    """Drop chunks, and say in the same transaction that their trades are gone."""
+    """Drop chunks, and record in the same transaction that their trades are gone."""
     with transaction.atomic():
         execute(statement("rollups", "impatient"))
-        # The writers' lock: whoever makes a minute anew sees either its trades or that they are no longer kept.
+        # The writers' lock: a process that computes a minute again sees either its trades or that they are not kept.
         fetch_all(statement("rollups", "lock_all"))
         execute(statement("rollups", "forget"), {"bound": bound})
         fetch_all(statement("rollups", "drop_chunks"), {"bound": bound})

@@ -1,4 +1,4 @@
-"""Arguments that several commands share, read as the API reads them."""
+"""Arguments that several commands share, parsed as the API parses them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ T = TypeVar("T")
 
 
 def add_market(parser: ArgumentParser) -> None:
-    """Take a market in any spelling."""
-    parser.add_argument("market", help="e.g. coinbase:BTC-USD, or BTC/USD where only one is meant")
+    """Take a market in any spelling that the API accepts."""
+    parser.add_argument("market", help="e.g. coinbase:BTC-USD, or BTC/USD if only one market has that pair")
 
 
 def add_timeframe(parser: ArgumentParser) -> None:
@@ -29,17 +29,17 @@ def add_timeframe(parser: ArgumentParser) -> None:
 
 
 def add_span(parser: ArgumentParser, *, required: bool, default: str) -> None:
-    """Take --from and --to as `start` and `stop`; default says what they are when left out."""
+    """Take --from and --to as `start` and `stop`; default: the help text for an omitted --from."""
     parser.add_argument(
         "--from", dest="start", type=argument_type(parse_instant), required=required, help=f"ISO 8601 or ms; {default}"
     )
     parser.add_argument(
-        "--to", dest="stop", type=argument_type(parse_instant), help="the first moment behind the span; default: now"
+        "--to", dest="stop", type=argument_type(parse_instant), help="the first moment after the span; default: now"
     )
 
 
 def market_named(text: str) -> Market:
-    """Return the market that is meant. Raises CommandError with near names."""
+    """Return the market of that name; raise CommandError with similar names."""
     try:
         return find_market(text)
     except Problem as exc:
@@ -47,18 +47,18 @@ def market_named(text: str) -> Market:
 
 
 def check_order(start: datetime | None, stop: datetime | None) -> None:
-    """Refuse a span that ends before it begins."""
+    """Raise CommandError if the span ends before it starts."""
     if start is not None and stop is not None and start >= stop:
-        raise CommandError("--from must lie before --to.")
+        raise CommandError("--from must be before --to.")
 
 
 def argument_type(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """Return a reader of one of the API's parameters as an argument's type: the same complaints, as argparse's."""
+    """Return a parser of an API parameter as an argparse type, with the same error messages."""
 
-    def read(text: str) -> T:
+    def argument(text: str) -> T:
         try:
             return parse(text)
         except ValueError as exc:
             raise ArgumentTypeError(f"{text!r} {exc}") from None
 
-    return read
+    return argument

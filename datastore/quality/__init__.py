@@ -1,5 +1,5 @@
-"""Checks of what is stored: candles against their trades and the provider's, and how fresh a market is.
+"""Checks of what is stored: candles against their trades and against the provider's, and how fresh a market is.
 
-They find and report; what heals goes through the ordinary write paths.
-Nothing here is on the way of a trade or of a question.
+They find and report; repairs go through the ordinary write paths.
+Nothing here takes part in storing a trade or answering a question.
 """

@@ -1,4 +1,4 @@
-"""Is a market's feed alive, and is the last day of its minutes whole? A fixed number of questions per market."""
+"""Is a market's feed alive, and is the last day of its minutes complete? A fixed number of queries per market."""
 
 from __future__ import annotations
 
@@ -6,39 +6,36 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from datastore.coverage.gaps import named_holes, refused
+from datastore.coverage.gaps import final_gaps, gap_segments
 from datastore.models import Coverage, Market
 from datastore.reference.provider_clock import provider_now
 from datastore.timeframes.intervals import micros_of, subtract
 from datastore.timeframes.timeframe import BASE, MINUTE_S
 
 COMPLETE_FOR = timedelta(days=1)
-MAX_GAPS_NAMED = 5  # gaps of a market that are named; the others are counted
+MAX_GAPS_NAMED = 5  # per market; the others are counted
 
 
 def freshness_problems() -> dict[str, list[str]]:
-    """Return by followed market why it is not fresh or not whole; none where it is both."""
+    """Return by followed market why it is stale or incomplete; an empty list if it is neither."""
     now = provider_now()
-    return {market.symbol: _doubts(market, now) for market in Market.objects.filter(followed=True)}
+    return {market.symbol: _problems(market, now) for market in Market.objects.filter(followed=True)}
 
 
-def _doubts(market: Market, now: datetime) -> list[str]:
-    began = Coverage.objects.filter(market=market, source=Coverage.Source.LIVE, resolution=0).order_by("start").first()
-    if began is None or market.live_stop is None:
+def _problems(market: Market, now: datetime) -> list[str]:
+    first = Coverage.objects.filter(market=market, source=Coverage.Source.LIVE, resolution=0).order_by("start").first()
+    if first is None or market.live_stop is None:
         return ["its feed has proven nothing yet"]
     silent = (now - market.live_stop).total_seconds()
-    stale = [f"its feed has proven nothing for {silent:.0f} s"] if silent > settings.STALE_AFTER else []
-    start = BASE[MINUTE_S].ceil(max(began.start, now - COMPLETE_FOR))
-    return stale + _gaps(market, start, now)
+    problems = [f"its feed has proven nothing for {silent:.0f} s"] if silent > settings.STALE_AFTER else []
 
-
-def _gaps(market: Market, start: datetime, stop: datetime) -> list[str]:
-    """Return the gaps that are not final; one that is being repaired is a gap until it is filled."""
-    final = refused(market, MINUTE_S, start, stop)
-    found = named_holes(market, MINUTE_S, start, BASE[MINUTE_S].ceil(stop))
-    holes = [hole for hole in found if subtract([(micros_of(hole.start), micros_of(hole.stop))], final)]
-    named = [
-        f"gap {one.start:%Y-%m-%d %H:%M} to {one.stop:%H:%M}: {one.reason or 'unknown'}"
-        for one in holes[-MAX_GAPS_NAMED:]
-    ]
-    return named + ([f"and {len(holes) - MAX_GAPS_NAMED} gaps more"] if len(holes) > MAX_GAPS_NAMED else [])
+    # A gap that is being repaired counts until it is filled; a final one never does.
+    start = BASE[MINUTE_S].ceil(max(first.start, now - COMPLETE_FOR))
+    final = final_gaps(market, MINUTE_S, start, now)
+    found = gap_segments(market, MINUTE_S, start, BASE[MINUTE_S].ceil(now))
+    gaps = [gap for gap in found if subtract([(micros_of(gap.start), micros_of(gap.stop))], final)]
+    for gap in gaps[-MAX_GAPS_NAMED:]:
+        problems.append(f"gap {gap.start:%Y-%m-%d %H:%M} to {gap.stop:%H:%M}: {gap.reason or 'unknown'}")
+    if len(gaps) > MAX_GAPS_NAMED:
+        problems.append(f"and {len(gaps) - MAX_GAPS_NAMED} gaps more")
+    return problems

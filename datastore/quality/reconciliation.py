@@ -1,8 +1,8 @@
-"""Closed minutes of our feed held against the provider's own candles; a difference is kept and told, never mended.
+"""Closed minutes of the feed compared with the provider's own candles. A difference is stored and logged, never fixed.
 
-1. next_span: the oldest minutes that are live, closed, final at the provider and not yet compared.
-2. compare: hold one answer of the provider against them, by its traits, and keep what was found.
-3. lasting: the differences of a span that are still there.
+1. next_span: the oldest minutes that are live, closed, final at the provider and not compared yet.
+2. compare: hold one answer of the provider against them, and store what differs.
+3. lasting_differences: the differences of a span that are still there.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
 
 import structlog
 from django.db import transaction
@@ -27,13 +26,13 @@ from streaming.records import Micros
 log = structlog.get_logger(__name__)
 
 MINUTE_MICROS = MINUTE_S * SECOND_US
-MAX_DIFFERENCES_KEPT = 200  # differences of one span that are kept; their number is always true
-MAX_DIFFERENCES_LOGGED = 5  # of them in the log
+MAX_DIFFERENCES_KEPT = 200  # of one span; their number is always exact
+MAX_DIFFERENCES_LOGGED = 5  # of one span
 
 
 @dataclass(frozen=True, slots=True)
 class CandleValues:
-    """A candle's numbers, ours or the provider's."""
+    """A candle's numbers, the feed's or the provider's."""
 
     open: Decimal
     high: Decimal
@@ -51,16 +50,16 @@ class CandleValues:
 
 @dataclass(frozen=True, slots=True)
 class MinutePair:
-    """A minute that both sides prove; None: nothing traded."""
+    """A minute that both sides prove; None: no trades."""
 
     at: Micros
     ours: CandleValues | None
     theirs: CandleValues | None
-    prior: Decimal | None  # our close before, where our feed proves the time between
+    prior: Decimal | None  # the close before it in our feed, if the feed proves the time between
 
     @property
     def same(self) -> bool:
-        """Tell whether both say the same, as far as this provider's candles can."""
+        """Return whether both agree, as exactly as this provider's candles can."""
         if self.ours is None or self.theirs is None:
             return self.ours is self.theirs
         ours, theirs = self.ours, self.theirs
@@ -74,16 +73,13 @@ def _near(ours: Decimal, theirs: Decimal) -> bool:
     return abs(ours - theirs) <= VOLUME_TOLERANCE * max(ours, theirs)
 
 
-def next_span(market: Market, most: int) -> tuple[datetime, datetime] | None:
-    """Return the oldest stretch to compare, at most so many minutes; None where everything is compared."""
+def next_span(market: Market, max_minutes: int) -> tuple[datetime, datetime] | None:
+    """Return the oldest span to compare, at most max_minutes long; None if everything is compared."""
     head = facts_of(market, MINUTE_S, None, None).head
     if not head.known or head.watermark is None:
         return None
-    final = (
-        min(head.watermark, head.now - round(CACHE_AGE[MINUTE_S].total_seconds()) * SECOND_US)
-        // MINUTE_MICROS
-        * MINUTE_MICROS
-    )
+    final = min(head.watermark, head.now - round(CACHE_AGE[MINUTE_S].total_seconds()) * SECOND_US)
+    final -= final % MINUTE_MICROS
     oldest = head.now - round(MINUTE_RETENTION.total_seconds()) * SECOND_US
     rows = Reconciliation.objects.filter(market=market, resolution=MINUTE_S, stop__gt=moment(oldest))
     done = union((micros_of(start), micros_of(stop)) for start, stop in rows.values_list("start", "stop"))
@@ -91,14 +87,14 @@ def next_span(market: Market, most: int) -> tuple[datetime, datetime] | None:
     if not left:
         return None
     start = left[0][0]
-    stop = clip(left, start, start + most * MINUTE_MICROS)[-1][1]
+    stop = clip(left, start, start + max_minutes * MINUTE_MICROS)[-1][1]
     return moment(start), moment(stop)
 
 
 def compare(
     market: Market, start: datetime, stop: datetime, theirs: Mapping[Micros, CandleValues], note: str = ""
 ) -> Reconciliation:
-    """Hold the provider's minutes, by their start, against ours in [start, stop), and keep what was found."""
+    """Compare the provider's minutes, by start in microseconds, with ours in [start, stop); store what differs."""
     with transaction.atomic():
         found = list(_pairs(market, micros_of(start), micros_of(stop), theirs))
         different = [pair for pair in found if not pair.same]
@@ -111,18 +107,22 @@ def compare(
             different=len(different),
             note=note,
         )
-        CandleDifference.objects.bulk_create(_difference(row, pair) for pair in different[:MAX_DIFFERENCES_KEPT])
-        transaction.on_commit(partial(_tell, market.symbol, row, different))
+        CandleDifference.objects.bulk_create(
+            CandleDifference(
+                reconciliation=row, open_time=moment(pair.at), ours=_text(pair.ours), theirs=_text(pair.theirs)
+            )
+            for pair in different[:MAX_DIFFERENCES_KEPT]
+        )
+        transaction.on_commit(lambda: _report(market.symbol, row, different))
     return row
 
 
 def lasting_differences(market: Market, start: datetime, stop: datetime) -> list[CandleDifference]:
-    """Return the differences in [start, stop) whose candle of ours has not changed since they were found."""
+    """Return the differences in [start, stop) whose stored candle has not changed since they were found."""
     found = CandleDifference.objects.filter(
         reconciliation__market=market, open_time__gte=start, open_time__lt=stop
     ).order_by("open_time", "id")
-    ours = _candles(market, start, stop)
-    now = {at: candle.text for at, candle in ours.items()}
+    now = {at: candle.text for at, candle in _candles(market, start, stop).items()}
     return [one for one in found if now.get(micros_of(one.open_time)) == one.ours]
 
 
@@ -152,16 +152,14 @@ def _candles(market: Market, start: datetime, stop: datetime) -> dict[Micros, Ca
     return {micros_of(at): CandleValues(*numbers) for at, *numbers in rows.values_list(*columns)}
 
 
-def _difference(row: Reconciliation, pair: MinutePair) -> CandleDifference:
-    ours, theirs = (side and side.text for side in (pair.ours, pair.theirs))
-    return CandleDifference(reconciliation=row, open_time=moment(pair.at), ours=ours, theirs=theirs)
+def _text(values: CandleValues | None) -> list[str] | None:
+    return None if values is None else values.text
 
 
-def _tell(market: str, row: Reconciliation, different: Sequence[MinutePair]) -> None:
+def _report(market: str, row: Reconciliation, different: Sequence[MinutePair]) -> None:
     RECONCILED.labels(market).inc(row.compared)
     DIFFERENCES.labels(market).inc(row.different)
     for pair in different[:MAX_DIFFERENCES_LOGGED]:
-        ours, theirs = (side and side.text for side in (pair.ours, pair.theirs))
-        at = moment(pair.at).isoformat()
+        at, ours, theirs = moment(pair.at).isoformat(), _text(pair.ours), _text(pair.theirs)
         log.error("candle differs from the provider's", market=market, open_time=at, ours=ours, theirs=theirs)
     log.info("candles reconciled", market=market, compared=row.compared, different=row.different, note=row.note)

@@ -1,4 +1,4 @@
-"""Prove stored candles by making them again straight from their trades."""
+"""Verify stored candles by computing them again straight from their trades."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datastore.models import Market
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A candle that is not what its trades make; as text: open, high, low, close, volume, quote volume, trades."""
+    """A candle that differs from its trades; as text: open, high, low, close, volume, quote volume, trades."""
 
     resolution: int  # seconds
     open_time: datetime
@@ -22,17 +22,17 @@ class Difference:
     def of(
         cls, resolution: int, open_time: datetime, stored: list[str] | None, computed: list[str] | None
     ) -> Difference:
-        """Return what a row of the database tells."""
+        """Return the difference in a row of the database."""
         return cls(resolution, open_time, tuple(stored) if stored else None, tuple(computed) if computed else None)
 
     @property
     def key(self) -> tuple[int, datetime]:
-        """Return which candle it is."""
+        """Return which candle it is: resolution in seconds and open time."""
         return self.resolution, self.open_time
 
 
 def differences(market: Market, start: datetime, stop: datetime) -> list[Difference]:
-    """Return every candle of the UTC days that [start, stop) touches that differs in a digit from its trades.
+    """Return every candle of the UTC days touched by [start, stop) that differs from its trades in any digit.
 
     Days whose trades retention has deleted are left out.
     """

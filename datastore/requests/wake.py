@@ -1,4 +1,4 @@
-"""Wait for the end of a request without holding up the server: few may wait, and the Coordinator's sign wakes them."""
+"""Wait for the end of a request without holding up the server: few may wait, and a message wakes them."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
 CHANNEL = "ck:requests"
-POLL_S = 0.2  # seconds: how soon an end is seen whose sign was lost
+POLL_S = 0.2  # seconds after which an end is seen whose message was lost
 SERVER_THREADS = settings.DATABASE_POOL or 8  # the web process has a connection for each of its threads
 _places = BoundedSemaphore(max(SERVER_THREADS // 4, 1))
 log = structlog.get_logger(__name__)
 
 
 def wait_until(done: Callable[[], bool], seconds: float) -> bool:
-    """Wait up to some seconds for done(); False at once where a quarter of the server's threads wait already."""
+    """Wait up to `seconds` for done() and return it; False at once if a quarter of the server's threads wait."""
     if done():
         return True
     if not _places.acquire(blocking=False):
         return False
-    bell = Bell()
+    events = RequestEvents()
     try:
         end = monotonic() + seconds
         while not (over := done()) and (left := end - monotonic()) > 0:
-            bell.wait(min(left, POLL_S))
+            events.wait(min(left, POLL_S))
         return over
     finally:
-        bell.close()
+        events.close()
         _places.release()
 
 
-class Bell:
-    """Rings when any request ended. Without a cache it never does."""
+class RequestEvents:
+    """Messages in Valkey that some request has ended; without Valkey there are none."""
 
     def __init__(self) -> None:
         self._channel = None
@@ -47,7 +47,7 @@ class Bell:
             self._lost(exc)
 
     def wait(self, seconds: float) -> None:
-        """Wait for the next ring, at most some seconds."""
+        """Wait for the next message, at most `seconds`."""
         if self._channel is None:
             Event().wait(seconds)
             return

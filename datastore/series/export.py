@@ -12,13 +12,13 @@ from datastore.coverage.segments import Rows
 from datastore.db.queries import snapshot
 from datastore.models import Market
 from datastore.series.fill import NONE, filled
-from datastore.series.reader import Series, close_before, known_of, series_of, text_of
+from datastore.series.reader import Series, close_before, read_runs, series_of, text_of
 from datastore.series.row_format import Shape, close_of
 from datastore.series.stored_rows import rows_of
 from datastore.timeframes.intervals import micros_of, moment
 from datastore.timeframes.timeframe import TIMEFRAMES, Timeframe
 
-PART_BUCKETS = 10_000  # buckets
+PART_BUCKETS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,25 +55,28 @@ class Export:
 
     def __init__(self, question: Question) -> None:
         self._question = question
-        self._close: str | None = None
-        self._asked = False
+        self._close: str | None = None  # of the newest row so far
+        self._looked_before = False
 
     def parts(self) -> Iterator[Part]:
-        """Yield the parts; the snapshot lasts until the last of them."""
+        """Yield the parts; the snapshot lasts until the last of them. Raises DatabaseError."""
         asked = self._question
         with snapshot():
-            facts, runs = known_of(asked.market, asked.frame, asked.start, asked.stop, None)
+            facts, runs = read_runs(asked.market, asked.frame, asked.start, asked.stop, None)
             slices = list(_slices(runs, asked.frame))
             seen: list[tuple[Run, Rows]] = []
             for number, some in enumerate(slices, 1):
                 rows, text = self._read(facts, some)
-                seen += [(run, _without_text(run, held)) for run, held in zip(some, rows, strict=True)]
+                for run, held in zip(some, rows, strict=True):
+                    # The certificate needs no text and few open times: a year of rows is not kept.
+                    seen.append((run, Rows(held.count, held.opens if run.state == MISSING else (), "")))
                 yield Part(text, number, len(slices))
         self.series = series_of(
             asked.market, asked.frame, facts, [run for run, _ in seen], [held for _, held in seen], ""
         )
 
     def _read(self, facts: Facts, runs: Sequence[Run]) -> tuple[list[Rows], str]:
+        """Return the rows of some runs, and with those that fill adds as text."""
         asked = self._question
         rows = shown = rows_of(asked.market, asked.frame, runs, facts.evidence, asked.shape, asked.fill != NONE)
         if asked.fill != NONE:
@@ -83,10 +86,11 @@ class Export:
         return rows, text_of(runs, shown, asked.shape, asked.closed_only)
 
     def _close_before(self) -> str | None:
-        if self._close is None and not self._asked:
+        """Return the close of the newest row so far; before the first one, of the newest before the range."""
+        if self._close is None and not self._looked_before:
             frame = self._question.frame
             self._close = close_before(self._question.market, frame, frame.floor(self._question.start))
-            self._asked = True
+            self._looked_before = True
         return self._close
 
 
@@ -102,8 +106,3 @@ def _slices(runs: Sequence[Run], frame: Timeframe) -> Iterator[list[Run]]:
             some, bound = [], micros_of(frame.after(moment(bound), PART_BUCKETS))
         some.append(run)
     yield some
-
-
-def _without_text(run: Run, held: Rows) -> Rows:
-    """Return what the certificate needs: a year of rows is not kept."""
-    return Rows(held.count, held.opens if run.state == MISSING else (), "")

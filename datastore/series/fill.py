@@ -1,8 +1,8 @@
 """Invented rows, on request: a regular grid for those who need one. They exist in answers only.
 
 `null`: every bucket without a row gets one without numbers. `flat`: a quiet bucket, in which provably nothing was
-traded, gets the close before it and volume 0; of a hole, or of what is not known yet, nothing is guessed, so there the
-row has no numbers either. A bucket that has not begun gets none.
+traded, gets the close before it and volume 0; in a gap, or where nothing is known yet, nothing is guessed, so the row
+has no numbers there either. A bucket that has not begun gets none.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def filled(
 ) -> list[Rows]:
     """Return the rows of each run with those of its empty buckets among them; rows know all their open times.
 
-    before() is asked for the close before the first run, at most once and only where it may be needed.
+    before() returns the close before the first run; it is called once at most, only where that may be needed.
     """
     close: str | None = None
     asked = False
@@ -48,6 +48,7 @@ def filled(
 
 
 def _grid(run: Run, held: Rows, frame: Timeframe, shape: Shape, close: str | None, flat: bool) -> Iterator[str]:
+    """Yield one row per bucket of a run: the stored one, else an invented one."""
     stored = dict(zip(held.opens, held.body.split(shape.between), strict=True)) if held.count else {}
     for seconds in _opens(run, frame):
         row = stored.get(seconds * 1000)

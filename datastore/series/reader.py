@@ -1,9 +1,10 @@
 """The read: one series of history and live trades, with the certificate that says which parts are proven.
 
-1. Read what is known of the market, and the coverage of the range.
+1. Read what is known of the market, and the coverage of the range (bounds).
 2. Cut the range into runs of one state (certificate.py), and name the stored rows they are made of.
-3. Read these rows; a hole is partial where it has one and a gap where it has none.
-All in one snapshot, so that rows and certificate speak of the same moment.
+3. Read these rows; what is missing is partial where it has a row and a gap where it has none.
+4. Assemble text, segments and totals (series_of).
+All in one snapshot, so that rows and certificate describe the same moment.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 
 import msgspec
 
-from datastore.coverage.certificate import PARTIAL, Run, runs_of
+from datastore.coverage.certificate import MISSING, PARTIAL, Run, runs_of
 from datastore.coverage.facts import Facts, facts_of
 from datastore.coverage.segments import Rows, Segment, segments_of
 from datastore.db.queries import fetch_value, snapshot
@@ -34,13 +34,13 @@ __all__ = ["Row", "Segment", "Series", "read_series", "snapshot"]
 Row = tuple[int, str | None, str | None, str | None, str | None, str | None, str | None, int | None, str, bool, int]
 
 DEFAULT_BUCKETS = 500
-MONTH = timedelta(days=31)  # of a bucket whose length varies
-TRIES = 5  # stored rows that the series does not show are this rare
+MONTH = timedelta(days=31)  # the longest bucket whose length varies
+MAX_CLOSE_LOOKUPS = 5  # stored rows that the series does not show are this rare
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """An answer: rows ascending, as ready text, and segments that cover [start, stop) without overlap."""
+    """An answer: rows ascending, as text, and segments that cover [start, stop) without overlap."""
 
     market: str
     timeframe: str
@@ -79,25 +79,48 @@ def read_series(
     """Return the candles of [start, stop), widened to whole buckets.
 
     Without stop: up to the end of the open bucket. Without start: `limit` (500) buckets back from stop; with start,
-    limit cuts the range. Inside a caller's transaction the caller's isolation holds.
+    limit cuts the range. Inside a caller's transaction the caller's isolation holds. Raises DatabaseError.
     """
     frame = TIMEFRAMES[timeframe]
     with snapshot():
-        facts, runs = known_of(market, frame, start, stop, limit)
+        facts, runs = read_runs(market, frame, start, stop, limit)
         rows = shown = rows_of(market, frame, runs, facts.evidence, shape, fill != NONE)
         if fill != NONE:
-            before = partial(close_before, market, frame, moment(runs[0].start))
-            shown = filled(runs, rows, frame, shape, fill, before)
+            shown = filled(runs, rows, frame, shape, fill, lambda: close_before(market, frame, moment(runs[0].start)))
     return series_of(market, frame, facts, runs, rows, text_of(runs, shown, shape, closed_only), closed_only)
 
 
-def known_of(
+def read_runs(
     market: Market, frame: Timeframe, start: datetime | None, stop: datetime | None, limit: int | None
 ) -> tuple[Facts, list[Run]]:
     """Return what is known of a range, and its runs."""
-    facts = _facts(market, frame, start, stop, limit)
-    start, stop = _range(frame, moment(facts.head.now), start, stop, limit)
-    return facts, runs_of(facts.evidence, frame, micros_of(start), micros_of(stop))
+    low, high = bounds(frame, start, stop, limit)
+    # Without stop the range lies around the provider's time, which comes with the facts: read somewhat more of them.
+    back = (timedelta(seconds=frame.seconds) or MONTH) * ((limit or DEFAULT_BUCKETS) + 2)
+    facts = facts_of(market, frame.base, low, high, back)
+    low, high = bounds(frame, start, stop, limit, moment(facts.head.now))
+    assert low is not None and high is not None  # noqa: S101 - known once the provider's time is
+    return facts, runs_of(facts.evidence, frame, micros_of(low), micros_of(high))
+
+
+def bounds(
+    frame: Timeframe, start: datetime | None, stop: datetime | None, limit: int | None, now: datetime | None = None
+) -> tuple[datetime | None, datetime | None]:
+    """Return the whole buckets [start, stop) of a range; a bound that depends on the provider's time needs `now`."""
+    if stop is not None:
+        stop = frame.ceil(stop)
+    elif now is not None:
+        stop = frame.after(frame.floor(now))
+    if start is None:
+        return stop and frame.after(stop, -(limit or DEFAULT_BUCKETS)), stop
+
+    start = frame.floor(start)
+    if stop is not None:
+        stop = max(stop, frame.after(start))
+    if limit is not None:
+        end = frame.after(start, limit)
+        stop = end if stop is None else min(stop, end)
+    return start, stop
 
 
 def text_of(runs: Sequence[Run], rows: Sequence[Rows], shape: Shape, closed_only: bool) -> str:
@@ -116,9 +139,8 @@ def series_of(
     text: str,
     closed_only: bool = False,
 ) -> Series:
-    """Return the answer that these runs and their stored rows make."""
+    """Return the series of these runs and their stored rows."""
     head, stop = facts.head, moment(runs[-1].stop)
-    segments = segments_of(runs, frame, rows, facts.evidence.live, facts.ended, facts.repairs)
     shown = [(run, held) for run, held in zip(runs, rows, strict=True) if run.closed or not closed_only]
     return Series(
         market=market.symbol,
@@ -131,36 +153,13 @@ def series_of(
         series_id=head.series_id,
         provider=head.provider,
         simulated=head.simulated,
-        segments=segments,
+        segments=segments_of(runs, frame, rows, facts.evidence.live, facts.ended, facts.repairs),
         text=text,
         count=sum(held.count for _, held in shown),
         unfinished=[at for run, held in shown if not run.closed and run.source == PARTIAL for at in held.opens],
-        complete=not any(segment.incomplete for segment in segments),
+        complete=all(run.state != MISSING for run in runs),
         complete_until=next((moment(run.start) for run in runs if not run.closed), stop),
     )
-
-
-def _facts(market: Market, frame: Timeframe, start: datetime | None, stop: datetime | None, limit: int | None) -> Facts:
-    """Return the facts of the range and somewhat more, for where it lies is only known with them."""
-    low = None if start is None else frame.floor(start)
-    high = None if stop is None else frame.ceil(stop)
-    if low is not None and high is not None:
-        high = max(high, frame.after(low))
-    if low is not None and limit is not None:
-        high = min(high, frame.after(low, limit)) if high else frame.after(low, limit)
-    length = timedelta(seconds=frame.seconds) or MONTH
-    return facts_of(market, frame.base, low, high, length * ((limit or DEFAULT_BUCKETS) + 2))
-
-
-def _range(
-    frame: Timeframe, now: datetime, start: datetime | None, stop: datetime | None, limit: int | None
-) -> tuple[datetime, datetime]:
-    stop = frame.after(frame.floor(now)) if stop is None else frame.ceil(stop)
-    if start is None:
-        return frame.after(stop, -(limit or DEFAULT_BUCKETS)), stop
-    start = frame.floor(start)
-    stop = max(stop, frame.after(start))
-    return start, stop if limit is None else min(stop, frame.after(start, limit))
 
 
 def close_before(market: Market, frame: Timeframe, start: datetime) -> str | None:
@@ -169,13 +168,13 @@ def close_before(market: Market, frame: Timeframe, start: datetime) -> str | Non
     The newest stored row is where to look; a series need not show it, so the search may go on from there.
     """
     at = start
-    for _ in range(TRIES):
+    for _ in range(MAX_CLOSE_LOOKUPS):
         values = {"market": market.pk, "resolution": frame.base, "before": at}
         newest = fetch_value(statement("known", "newest_before"), values)
         if newest is None:
             return None
         at = frame.floor(newest)
-        found = read_series(market, frame.name, at, start)
-        if found.count:
-            return close_of(found.text.rsplit(EXACT.between, 1)[-1])
+        facts, runs = read_runs(market, frame, at, start, None)
+        if text := text_of(runs, rows_of(market, frame, runs, facts.evidence, EXACT), EXACT, False):
+            return close_of(text.rsplit(EXACT.between, 1)[-1])
     return None

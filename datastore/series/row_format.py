@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 FILL = "fill"  # the source of an invented row
-CLOSE = 4  # its cell
+CLOSE_CELL = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Where the cells of a row stand. Open times come in seconds, so three zeros behind them make milliseconds.
+    """How a row's cells are laid out. Open times come in seconds, so three zeros after them make milliseconds.
 
     row: (time, open, high, low, close, volume, quote volume, trades, source, closed, revision); empty: (time, source,
     closed), a row without numbers; absent: an unknown number of trades; between: what no row holds.
@@ -32,7 +32,7 @@ class Shape:
 
 def close_of(row: str) -> str:
     """Return the close in a row of any shape."""
-    return row.split(",", CLOSE + 1)[CLOSE].strip('"')
+    return row.split(",", CLOSE_CELL + 1)[CLOSE_CELL].strip('"')
 
 
 def _flag(value: bool) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 from datastore.coverage.certificate import Evidence, Leaf, Run, leaves_of
@@ -32,61 +31,53 @@ def rows_of(
     market: Market, frame: Timeframe, runs: Sequence[Run], evidence: Evidence, shape: Shape, all_opens: bool = False
 ) -> list[Rows]:
     """Return the rows of each run; of partial ones with their open times, with all_opens of all."""
-    pieces = list(_pieces(frame, runs, evidence))
+    pieces = _pieces(frame, runs, evidence)
     writing = [shape.row, shape.absent, shape.between, all_opens]
     found: list[Any] = []
     if any(piece.stored for piece in pieces):
         found += fetch_all(STORED, [market.pk, *writing, *_plan(pieces, runs, True)])
     if not all(piece.stored for piece in pieces):
         found += fetch_all(BUCKETS, [market.pk, frame.seconds, *writing, *_plan(pieces, runs, False)])
+
     rows = [NO_ROWS] * len(runs)
     for number, count, opens, body in sorted(found):
-        index = pieces[number - 1].run
-        rows[index] = _behind(rows[index], Rows(count, opens or (), body), shape)
+        run = pieces[number - 1].run
+        before = rows[run]
+        if before.count:
+            count, opens = before.count + count, [*before.opens, *(opens or ())]
+            body = before.body + shape.between + body
+        rows[run] = Rows(count, opens or (), body)
     return rows
 
 
-def _behind(before: Rows, rows: Rows, shape: Shape) -> Rows:
-    if not before.count:
-        return rows
-    body = before.body + shape.between + rows.body
-    return Rows(before.count + rows.count, [*before.opens, *rows.opens], body)
-
-
-def _pieces(frame: Timeframe, runs: Sequence[Run], evidence: Evidence) -> Iterator[_Piece]:
-    leaves = leaves_of(evidence, frame.base, runs[0].start, runs[-1].stop)
-    labelled = groupby(_labelled(leaves, runs), key=lambda part: (part[1], part[0].resolution == frame.seconds))
-    for (run, stored), group in labelled:
-        yield _Piece(run, stored, [leaf for leaf, _ in group])
-
-
-def _labelled(leaves: Iterator[Leaf], runs: Sequence[Run]) -> Iterator[tuple[Leaf, int]]:
-    """Cut leaves where runs meet, so that each part belongs to one run; name it by its place."""
-    index = 0
-    for leaf in leaves:
-        at = leaf.start
+def _pieces(frame: Timeframe, runs: Sequence[Run], evidence: Evidence) -> list[_Piece]:
+    """Cut the stored rows at the bounds of the runs, and gather neighbours of one run and one way of reading."""
+    pieces: list[_Piece] = []
+    run = 0
+    for leaf in leaves_of(evidence, frame.base, runs[0].start, runs[-1].stop):
+        at, stored = leaf.start, leaf.resolution == frame.seconds
         while at < leaf.stop:
-            while runs[index].stop <= at:
-                index += 1
-            until = min(leaf.stop, runs[index].stop)
-            yield Leaf(at, until, leaf.resolution, leaf.from_provider), index
+            while runs[run].stop <= at:
+                run += 1
+            until = min(leaf.stop, runs[run].stop)
+            if not pieces or (pieces[-1].run, pieces[-1].stored) != (run, stored):
+                pieces.append(_Piece(run, stored, []))
+            pieces[-1].leaves.append(Leaf(at, until, leaf.resolution, leaf.from_provider))
             at = until
+    return pieces
 
 
 def _plan(pieces: Sequence[_Piece], runs: Sequence[Run], stored: bool) -> list[str]:
     """Return the plan's columns: leaves, each with its piece's number from 1, and source and closed by that number."""
     plan = [(leaf, number) for number, piece in enumerate(pieces, 1) if piece.stored is stored for leaf in piece.leaves]
-    return [
-        _array(leaf.start for leaf, _ in plan),
-        _array(leaf.stop for leaf, _ in plan),
-        _array(leaf.resolution for leaf, _ in plan),
-        _array(leaf.from_provider for leaf, _ in plan),
-        _array(number for _, number in plan),
-        _array(runs[piece.run].source for piece in pieces),
-        _array(runs[piece.run].closed for piece in pieces),
+    columns: list[list[Any]] = [
+        [leaf.start for leaf, _ in plan],
+        [leaf.stop for leaf, _ in plan],
+        [leaf.resolution for leaf, _ in plan],
+        [leaf.from_provider for leaf, _ in plan],
+        [number for _, number in plan],
+        [runs[piece.run].source for piece in pieces],
+        [runs[piece.run].closed for piece in pieces],
     ]
-
-
-def _array(values: Iterable[object]) -> str:
-    """Return an array in the database's own spelling: of thousands of leaves, the driver's way costs more than they."""
-    return f"{{{','.join(map(str, values))}}}"
+    # Arrays in the database's own spelling: of thousands of leaves, the driver's way costs more than reading them.
+    return [f"{{{','.join(map(str, column))}}}" for column in columns]

@@ -1,8 +1,8 @@
 """Many markets at a glance: the newest price and the last 24 hours of each, without a read per market.
 
 The 24 hours are the 1,440 whole minutes before the open one, and the open one. They are what GET candles shows of the
-same minutes: the same evidence cuts them into the same parts; only where a part of ours holds a whole hour, the stored
-hour stands for its minutes, of which it is the exact roll-up. The provider's own hours never do: theirs are rounded.
+same minutes: the same evidence cuts them into the same parts. Where one of our parts holds a whole hour, the stored
+hour replaces its minutes, of which it is the exact roll-up. The provider's own hours never do: those are rounded.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from streaming.records import Micros
 MINUTES_PER_DAY = 1440  # minutes
 
 
-class Head(NamedTuple):
+class TickerHead(NamedTuple):
     """What is known of one market; times in microseconds."""
 
     market_id: int
@@ -74,9 +74,9 @@ class Part(NamedTuple):
 class Ticker:
     """One market; complete: every whole minute of the 24 hours is proven, or at least not known to be missing."""
 
-    head: Head
+    head: TickerHead
     complete: bool
-    figures: DayStatistics
+    statistics: DayStatistics
     last: str | None
     last_trade: Micros | None
 
@@ -86,7 +86,7 @@ def read_tickers(ids: Collection[int] | None = None) -> list[Ticker]:
     with snapshot():
         stale = timedelta(seconds=settings.STALE_AFTER)
         asked = {"ids": None if ids is None else list(ids), "stale": stale}
-        heads = [Head(*row) for row in fetch_all(statement("tickers", "heads"), asked)]
+        heads = [TickerHead(*row) for row in fetch_all(statement("tickers", "heads"), asked)]
         if not heads:
             return []
         spans = _spans(heads)
@@ -96,23 +96,22 @@ def read_tickers(ids: Collection[int] | None = None) -> list[Ticker]:
             runs = base_runs(_evidence(head, spans[head.market_id]), MINUTE_S, *head.window)
             complete[head.market_id] = all(run.state != MISSING for run in runs)
             own = union((run.start, run.stop) for run in runs if run.source != PROVIDER and run.state != FUTURE)
-            theirs = union((run.start, run.stop) for run in runs if run.source == PROVIDER)
-            parts += [part for span in own for part in _split(head.market_id, span)]
-            parts += [Part(head.market_id, *span, MINUTE_S, True) for span in theirs]
-        figures = _figures(parts)
-        last = _last(heads)
-    return [_ticker(head, complete[head.market_id], figures, last) for head in heads]
+            provided = union((run.start, run.stop) for run in runs if run.source == PROVIDER)
+            parts += [part for span in own for part in _hours_and_minutes(head.market_id, span)]
+            parts += [Part(head.market_id, *span, MINUTE_S, True) for span in provided]
+        statistics = _statistics(parts)
+        newest = fetch_all(statement("tickers", "last"), {"ids": [head.market_id for head in heads]})
+
+    tickers = []
+    prices = {market_id: (price, traded) for market_id, price, traded in newest}
+    for head in heads:
+        found = statistics.get(head.market_id, DayStatistics())
+        price, traded = prices[head.market_id]
+        tickers.append(Ticker(head, complete[head.market_id], found, found.close or price, traded))
+    return tickers
 
 
-def _ticker(
-    head: Head, complete: bool, figures: dict[int, DayStatistics], last: dict[int, tuple[str | None, Micros | None]]
-) -> Ticker:
-    found = figures.get(head.market_id, DayStatistics())
-    price, traded = last[head.market_id]
-    return Ticker(head, complete, found, found.close or price, traded)
-
-
-def _spans(heads: Sequence[Head]) -> dict[int, list[tuple[int, Micros, Micros]]]:
+def _spans(heads: Sequence[TickerHead]) -> dict[int, list[tuple[int, Micros, Micros]]]:
     """Return (resolution, start, stop) of what is proven, by market."""
     windows = [head.window for head in heads]
     values = {
@@ -126,7 +125,7 @@ def _spans(heads: Sequence[Head]) -> dict[int, list[tuple[int, Micros, Micros]]]
     return found
 
 
-def _evidence(head: Head, spans: Sequence[tuple[int, Micros, Micros]]) -> Evidence:
+def _evidence(head: TickerHead, spans: Sequence[tuple[int, Micros, Micros]]) -> Evidence:
     return Evidence(
         now=head.now,
         watermark=head.watermark,
@@ -138,8 +137,8 @@ def _evidence(head: Head, spans: Sequence[tuple[int, Micros, Micros]]) -> Eviden
     )
 
 
-def _split(market_id: int, span: Interval) -> Iterator[Part]:
-    """Yield a stretch of our own as its whole hours and the minutes around them."""
+def _hours_and_minutes(market_id: int, span: Interval) -> Iterator[Part]:
+    """Yield a stretch of our own trades as its whole hours and the minutes around them."""
     start, stop = span
     length = HOUR_S * SECOND_US
     first, last = -(-start // length) * length, stop // length * length
@@ -150,7 +149,7 @@ def _split(market_id: int, span: Interval) -> Iterator[Part]:
     yield from (Part(market_id, low, high, resolution, False) for low, high, resolution in edges if low < high)
 
 
-def _figures(parts: Sequence[Part]) -> dict[int, DayStatistics]:
+def _statistics(parts: Sequence[Part]) -> dict[int, DayStatistics]:
     values = {
         "markets": [part.market_id for part in parts],
         "starts": [part.start for part in parts],
@@ -159,9 +158,4 @@ def _figures(parts: Sequence[Part]) -> dict[int, DayStatistics]:
         "provider": [part.provider for part in parts],
     }
     rows = fetch_all(statement("tickers", "figures"), values)
-    return {market_id: DayStatistics(*figures) for market_id, *figures in rows}
-
-
-def _last(heads: Sequence[Head]) -> dict[int, tuple[str | None, Micros | None]]:
-    rows = fetch_all(statement("tickers", "last"), {"ids": [head.market_id for head in heads]})
-    return {market_id: (price, traded) for market_id, price, traded in rows}
+    return {market_id: DayStatistics(*numbers) for market_id, *numbers in rows}

@@ -1,4 +1,4 @@
-"""A place in a series' history: (series, version, watermark). Every answer of GET candles hands one out. Pure."""
+"""A position in a series' history: (series, version, watermark). Every answer of GET candles carries one. Pure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datastore.api.responses.json_response import pack, unpack
 from datastore.models.coverage import CHANGE_RETENTION_VERSIONS
 
-MAX_CHANGES_BEHIND = CHANGE_RETENTION_VERSIONS  # changes: who is further behind starts afresh
-UNREADABLE_CURSOR, OTHER_HISTORY = (
-    "the cursor is none that was given out here",
-    "the cursor is of another history of this market",
-)
+MAX_CHANGES_BEHIND = CHANGE_RETENTION_VERSIONS  # versions; a reader further behind gets a snapshot
+
+# Why a cursor cannot be continued, as shown to the reader.
+UNREADABLE_CURSOR = "the cursor is not one that this server gave out"
+OTHER_HISTORY = "the cursor is of another history of this market"
 CURSOR_AHEAD = "the cursor is ahead of what is stored here"
 TOO_FAR_BEHIND = f"the cursor is more than {MAX_CHANGES_BEHIND:,} changes behind"
 FEED_WAS_UNKNOWN = "nothing was known of the feed when the cursor was given out"
@@ -19,7 +19,7 @@ FEED_WAS_UNKNOWN = "nothing was known of the feed when the cursor was given out"
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """All up to this version was shown, and up to this watermark (ms of the provider's clock) as closed."""
+    """Everything up to this version was shown, and up to this watermark (ms of the provider's clock) as closed."""
 
     series: str
     version: int
@@ -27,13 +27,13 @@ class Cursor:
 
     @property
     def text(self) -> str:
-        """Return the opaque text that a reader hands back."""
+        """Return the opaque text that a reader sends back."""
         return pack(self.series, self.version, self.watermark)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class ReadTime:
-    """When a snapshot of a market was taken: of two, the later is in no part the lesser. Times in microseconds."""
+    """When a market was read, in microseconds; of two reads, the later one is not smaller in any part."""
 
     version: int
     watermark: int
@@ -41,7 +41,7 @@ class ReadTime:
 
 
 def read_cursor(text: str) -> Cursor | None:
-    """Return what a reader's cursor says, None where it is none of ours."""
+    """Return the cursor in a reader's text, None if it is not one of this server's."""
     try:
         return Cursor(*unpack(text, tuple[str, int, int | None]))
     except ValueError:
@@ -49,15 +49,12 @@ def read_cursor(text: str) -> Cursor | None:
 
 
 def refusal(cursor: Cursor, head: Cursor) -> str | None:
-    """Return why changes since a cursor cannot be told to a reader of a market that stands at head, None: they can."""
+    """Return why a reader cannot continue from a cursor on a market that is at head; None if it can."""
     if cursor.series != head.series:
         return OTHER_HISTORY
-    if cursor.version > head.version or _ahead(cursor.watermark, head.watermark):
+    known, newest = cursor.watermark, head.watermark
+    if cursor.version > head.version or (known is not None and (newest is None or known > newest)):
         return CURSOR_AHEAD
     if head.version - cursor.version > MAX_CHANGES_BEHIND:
         return TOO_FAR_BEHIND
-    return FEED_WAS_UNKNOWN if cursor.watermark is None and head.watermark is not None else None
-
-
-def _ahead(known: int | None, head: int | None) -> bool:
-    return known is not None and (head is None or known > head)
+    return FEED_WAS_UNKNOWN if known is None and newest is not None else None

@@ -1,25 +1,24 @@
-"""What changed of a series since a cursor, read in one snapshot through the same merge that answers GET candles.
+"""What changed in a series since a cursor, read in one snapshot and merged as for GET candles.
 
-1. Stored rows, ours and the provider's, that changed with a version after the cursor's, and those inside stretches
-   that have become proven since.
-2. The tail: whatever was not closed at the cursor's watermark, since time alone may have closed it.
-3. Read these buckets anew. One that has no row now is told as a tombstone.
+1. Find the stored rows, the feed's and the provider's, that a later version than the cursor's changed, and the rows in
+   spans that have been proven since.
+2. Add the tail: everything that was not closed at the cursor's watermark, since time alone may have closed it.
+3. Read these buckets again. A bucket that has no row now is sent as a tombstone.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 
-from datastore.api.params.times import ms
+from datastore.api.params.times import to_ms
 from datastore.api.responses.series_body import COLUMNS, head_json, segment_json
-from datastore.coverage.certificate import MISSING, Run, runs_of
-from datastore.coverage.facts import Facts, Head, facts_of, head_of
+from datastore.coverage.certificate import MISSING, runs_of
+from datastore.coverage.facts import Facts, MarketHead, facts_of, head_of
 from datastore.coverage.segments import NO_ROWS, Segment, segments_of
 from datastore.db.queries import fetch_all, snapshot
 from datastore.db.sql_files import statement
@@ -29,19 +28,18 @@ from datastore.series.reader import MONTH, read_series
 from datastore.series.row_format import EXACT
 from datastore.series.stored_rows import rows_of
 from datastore.sse.cursor import MAX_CHANGES_BEHIND, TOO_FAR_BEHIND, Cursor, ReadTime, refusal
-from datastore.sse.delta import Delta, Row, merge_near
-from datastore.sse.delta import Gap as HoleChange
+from datastore.sse.delta import Delta, Gap, Row, merge_near
 from datastore.sse.messages import Block, open_times, snapshot_block, tombstone
 from datastore.timeframes.intervals import micros_of, moment
 from datastore.timeframes.timeframe import Timeframe
 
-MERGE_WITHIN_BUCKETS = 200  # buckets: stretches no further apart are read as one
-MICROS_PER_MS = 1000  # microseconds
+MERGE_WITHIN_BUCKETS = 200  # spans no further apart than this are read as one
+MICROS_PER_MS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """The changes cannot be told one by one, and why: the reader is shown all anew."""
+class SeriesGone:
+    """The changes cannot be sent one by one, and why: the reader gets a snapshot."""
 
     reason: str
     head: Cursor
@@ -49,8 +47,8 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stretch:
-    """A part of the certificate, in ms, that changed with a version."""
+class _Span:
+    """A span of the certificate in ms, the version that changed it, and what changed (CoverageChange.What)."""
 
     version: int
     what: str
@@ -60,51 +58,48 @@ class _Stretch:
 
 @dataclass(frozen=True, slots=True)
 class _Changed:
-    """Buckets by their open time in ms, by the newest change (version, revision); stretches of the certificate."""
+    """The newest change (version, revision) of buckets by open time in ms, and the changed spans of the certificate."""
 
     buckets: dict[int, tuple[int, int]]
-    stretches: list[_Stretch]
+    spans: list[_Span]
 
 
-def position_of(head: Head) -> tuple[Cursor, ReadTime]:
-    """Return where a market stands, as a reader's cursor and as a moment."""
+def position_of(head: MarketHead) -> tuple[Cursor, ReadTime]:
+    """Return a market's position as a reader's cursor, and when it was read."""
     watermark = None if head.watermark is None else head.watermark // MICROS_PER_MS
     return Cursor(head.series_id, head.version, watermark), ReadTime(head.version, head.watermark or 0, head.now)
 
 
 def read_position(market: Market) -> tuple[Cursor, ReadTime]:
-    """Return where a market stands now."""
+    """Return a market's position now, as a reader's cursor, and when it was read."""
     return position_of(head_of(market))
 
 
-def read_delta(market: Market, frame: Timeframe, since: Cursor) -> Delta | Lost:
-    """Return what a reader at a cursor must be told, or why that cannot be done."""
+def read_delta(market: Market, frame: Timeframe, since: Cursor) -> Delta | SeriesGone:
+    """Return what changed since a cursor, or why that cannot be returned."""
     with snapshot():
-        head, now = read_position(market)
+        head, read_at = read_position(market)
         if reason := refusal(since, head):
-            return Lost(reason, head, now)
+            return SeriesGone(reason, head, read_at)
         changed = _changed(market, frame, since)
-        tail = _tail(frame, since, now)
+        tail = _tail(frame, since, read_at)
         if changed is None or tail is None:
-            return Lost(TOO_FAR_BEHIND, head, now)
-        low = min([*changed.buckets, *(one.start for one in changed.stretches), tail[0]])
-        facts = facts_of(market, frame.base, frame.floor(moment(low * MICROS_PER_MS)), None)
-        head, now = position_of(facts.head)
+            return SeriesGone(TOO_FAR_BEHIND, head, read_at)
+
+        low = min([*changed.buckets, *(span.start for span in changed.spans), tail[0]])
+        facts = facts_of(market, frame.base, _floor(frame, low), None)
+        head, read_at = position_of(facts.head)
         rows = _rows(market, frame, facts, changed, tail)
-        holes = _holes(market, frame, facts, changed.stretches, since)
-        return Delta(since, head, now, rows, holes)
+        gaps = _gaps(market, frame, facts, changed.spans, since)
+        return Delta(since, head, read_at, rows, gaps)
 
 
 def read_snapshot(market: Market, timeframe: str, limit: int, reason: str | None) -> Block:
-    """Return the newest buckets with their certificate, and why they are shown although the reader had a cursor."""
+    """Return the newest buckets with their certificate; reason: why a reader with a cursor gets a snapshot."""
     series = read_series(market, timeframe, limit=limit)
-    watermark = ms(series.watermark)
-    upto = Cursor(series.series_id, series.version, watermark)
-    at = ReadTime(
-        series.version,
-        0 if series.watermark is None else micros_of(series.watermark),
-        micros_of(series.server_time),
-    )
+    upto = Cursor(series.series_id, series.version, to_ms(series.watermark))
+    watermark = 0 if series.watermark is None else micros_of(series.watermark)
+    read_at = ReadTime(series.version, watermark, micros_of(series.server_time))
     body = msgspec.json.encode(
         {
             "reason": reason,
@@ -114,11 +109,11 @@ def read_snapshot(market: Market, timeframe: str, limit: int, reason: str | None
             "candles": msgspec.Raw(f"[{series.text}]".encode()),
         }
     )
-    return snapshot_block(at, upto, body)
+    return snapshot_block(read_at, upto, body)
 
 
 def _changed(market: Market, frame: Timeframe, since: Cursor) -> _Changed | None:
-    """Return what changed by versions; None where it is too much."""
+    """Return what later versions changed; None if it is too much."""
     values = {
         "market": market.pk,
         "since": since.version,
@@ -130,109 +125,89 @@ def _changed(market: Market, frame: Timeframe, since: Cursor) -> _Changed | None
     if found and found[0][3] > MAX_CHANGES_BEHIND:
         return None
     buckets = {open_ms: (version, revision) for open_ms, version, revision, _ in found}
-    stretches = [_Stretch(*row) for row in fetch_all(statement("push", "stretches"), values)]
-    gained = [one for one in stretches if one.what != CoverageChange.What.GAP]
-    if len(stretches) > MAX_CHANGES_BEHIND or sum(_buckets(frame, one) for one in gained) > MAX_CHANGES_BEHIND:
+
+    spans = [_Span(*row) for row in fetch_all(statement("push", "stretches"), values)]
+    proven = [span for span in spans if span.what != CoverageChange.What.GAP]
+    lengths = (frame.between(_floor(frame, span.start), _ceil(frame, span.stop)) for span in proven)
+    if len(spans) > MAX_CHANGES_BEHIND or sum(lengths) > MAX_CHANGES_BEHIND:
         return None
-    for one in gained:
-        for (open_ms,) in _held(values, one):
+    for span in proven:
+        bounds = {"start": span.start * MICROS_PER_MS, "stop": span.stop * MICROS_PER_MS}
+        for (open_ms,) in fetch_all(statement("push", "held"), values | bounds):
             version, revision = buckets.get(open_ms, (0, 0))
-            buckets[open_ms] = (max(version, one.version), revision)
-    return _Changed(buckets, stretches) if len(buckets) <= MAX_CHANGES_BEHIND else None
+            buckets[open_ms] = (max(version, span.version), revision)
+    return _Changed(buckets, spans) if len(buckets) <= MAX_CHANGES_BEHIND else None
 
 
-def _held(values: dict[str, Any], stretch: _Stretch) -> list[Any]:
-    bounds = {"start": stretch.start * MICROS_PER_MS, "stop": stretch.stop * MICROS_PER_MS}
-    return fetch_all(statement("push", "held"), values | bounds)
+def _tail(frame: Timeframe, since: Cursor, read_at: ReadTime) -> tuple[int, int] | None:
+    """Return the span in ms of everything that was not closed at the cursor; None if that is too much.
 
-
-def _buckets(frame: Timeframe, stretch: _Stretch) -> int:
-    return frame.between(
-        frame.floor(moment(stretch.start * MICROS_PER_MS)), frame.ceil(moment(stretch.stop * MICROS_PER_MS))
-    )
-
-
-def _tail(frame: Timeframe, since: Cursor, now: ReadTime) -> tuple[int, int] | None:
-    """Return the stretch (ms) that holds all that was not closed at the cursor; None where that is too much.
-
-    Before the watermark a bucket is not closed while the provider's answer for it is not final.
+    A bucket before the watermark is not closed while the provider's answer for it is not final.
     """
-    stop = frame.after(frame.floor(moment(now.now)))
-    known = moment(now.now) if since.watermark is None else moment(since.watermark * MICROS_PER_MS)
-    start = frame.floor(known - CACHE_AGE[frame.base])
+    now = moment(read_at.now)
+    known = now if since.watermark is None else moment(since.watermark * MICROS_PER_MS)
+    start, stop = frame.floor(known - CACHE_AGE[frame.base]), frame.after(frame.floor(now))
     return (_ms(start), _ms(stop)) if frame.between(start, stop) <= MAX_CHANGES_BEHIND else None
 
 
 def _rows(market: Market, frame: Timeframe, facts: Facts, changed: _Changed, tail: tuple[int, int]) -> list[Row]:
-    """Return the changed rows and those of the tail, as they are now; of what has not begun, none."""
+    """Return the changed rows and those of the tail as they are now; none of what has not begun."""
     rows: list[Row] = []
-    wanted = {at for at in changed.buckets if at < tail[1]}
-    parts = [(at, _ms(frame.after(moment(at * MICROS_PER_MS)))) for at in wanted]
-    for start, until in merge_near([*parts, tail], MERGE_WITHIN_BUCKETS * _length(frame)):
+    begun = {open_ms for open_ms in changed.buckets if open_ms < tail[1]}
+    buckets = [(open_ms, _ms(frame.after(moment(open_ms * MICROS_PER_MS)))) for open_ms in begun]
+    length = (timedelta(seconds=frame.seconds) or MONTH) // timedelta(milliseconds=1)
+
+    for start, until in merge_near([*buckets, tail], MERGE_WITHIN_BUCKETS * length):
         runs = runs_of(facts.evidence, frame, start * MICROS_PER_MS, until * MICROS_PER_MS)
-        shown = dict(_read(market, frame, facts, runs))
+        shown: dict[int, str] = {}
+        for held in rows_of(market, frame, runs, facts.evidence, EXACT):
+            if held.body:
+                texts = held.body.split(EXACT.between)
+                shown.update(zip(open_times(texts), texts, strict=True))
         for open_ms, text in shown.items():
-            if open_ms in wanted or open_ms >= tail[0]:
+            if open_ms in begun or open_ms >= tail[0]:
                 rows.append(Row(open_ms, text, changed.buckets.get(open_ms, (None,))[0]))
-        for open_ms in wanted:
+
+        for open_ms in begun:
             if start <= open_ms < until and open_ms not in shown:
                 version, revision = changed.buckets[open_ms]
-                run = _run_at(runs, open_ms)
+                run = runs[bisect_right(runs, open_ms * MICROS_PER_MS, key=lambda run: run.start) - 1]
                 rows.append(Row(open_ms, tombstone(open_ms, run.source, run.closed, revision), version))
     return rows
 
 
-def _read(market: Market, frame: Timeframe, facts: Facts, runs: Sequence[Run]) -> Iterator[tuple[int, str]]:
-    for held in rows_of(market, frame, runs, facts.evidence, EXACT):
-        if held.body:
-            texts = held.body.split(EXACT.between)
-            yield from zip(open_times(texts), texts, strict=True)
-
-
-def _holes(
-    market: Market, frame: Timeframe, facts: Facts, stretches: Sequence[_Stretch], since: Cursor
-) -> list[HoleChange]:
-    """Return the certificate of the changed stretches, as far as they lie before the watermark."""
-    told: dict[tuple[int, int], HoleChange] = {}
-    for one in stretches:
-        # What lies behind the reader's watermark was never shown to him as a hole.
-        edge = facts.head.watermark if one.what == CoverageChange.What.GAP else (since.watermark or 0) * MICROS_PER_MS
-        start, stop = (
-            _floor(frame, one.start),
-            min(frame.ceil(moment(one.stop * MICROS_PER_MS)), frame.floor(moment(edge or 0))),
-        )
-        if start < stop:
-            for segment in _segments(market, frame, facts, start, stop):
-                told[_ms(segment.start), _ms(segment.stop)] = _hole(segment, one.version)
-    return list(told.values())
+def _gaps(market: Market, frame: Timeframe, facts: Facts, spans: Sequence[_Span], since: Cursor) -> list[Gap]:
+    """Return the certificate of the changed spans, as far as they precede the watermark."""
+    gaps: dict[tuple[int, int], Gap] = {}
+    for span in spans:
+        # What is beyond the reader's own watermark was never shown to it as a gap.
+        edge = facts.head.watermark if span.what == CoverageChange.What.GAP else (since.watermark or 0) * MICROS_PER_MS
+        start, stop = _floor(frame, span.start), min(_ceil(frame, span.stop), frame.floor(moment(edge or 0)))
+        if start >= stop:
+            continue
+        for segment in _segments(market, frame, facts, start, stop):
+            key = _ms(segment.start), _ms(segment.stop)
+            shown = {name: value for name, value in segment_json(segment).items() if name != "quiet"}
+            gaps[key] = Gap(*key, msgspec.json.encode(shown).decode(), span.version)
+    return list(gaps.values())
 
 
 def _segments(market: Market, frame: Timeframe, facts: Facts, start: datetime, stop: datetime) -> list[Segment]:
     evidence = facts.evidence
     found = []
     for run in runs_of(evidence, frame, micros_of(start), micros_of(stop)):
-        # Only a hole's rows count: what has become proven may be a year of them.
+        # Only the rows of a gap are needed: what has been proven may be a year of them.
         (rows,) = rows_of(market, frame, [run], evidence, EXACT) if run.state == MISSING else [NO_ROWS]
         found += segments_of([run], frame, [rows], evidence.live, facts.ended, facts.repairs)
     return found
 
 
-def _hole(segment: Segment, version: int) -> HoleChange:
-    told = {name: value for name, value in segment_json(segment).items() if name != "quiet"}
-    text = msgspec.json.encode(told).decode()
-    return HoleChange(_ms(segment.start), _ms(segment.stop), text, version)
-
-
-def _run_at(runs: Sequence[Run], open_ms: int) -> Run:
-    return runs[bisect_right(runs, open_ms * MICROS_PER_MS, key=lambda run: run.start) - 1]
-
-
-def _length(frame: Timeframe) -> int:
-    return (timedelta(seconds=frame.seconds) or MONTH) // timedelta(milliseconds=1)
-
-
 def _floor(frame: Timeframe, at_ms: int) -> datetime:
     return frame.floor(moment(at_ms * MICROS_PER_MS))
+
+
+def _ceil(frame: Timeframe, at_ms: int) -> datetime:
+    return frame.ceil(moment(at_ms * MICROS_PER_MS))
 
 
 def _ms(time: datetime) -> int:

@@ -1,4 +1,4 @@
-"""One reader of one series: what he was shown, what waits for him, and when something was sent to him last."""
+"""One reader of one series: what it was shown, what waits for it, and when something was last sent to it."""
 
 from __future__ import annotations
 
@@ -6,68 +6,69 @@ import asyncio
 from time import monotonic
 
 from datastore.access.stream_tickets import Ticket
-from datastore.sse.backlog import Outbox, Overflow
+from datastore.sse.backlog import Backlog, Overflow
 from datastore.sse.cursor import Cursor, ReadTime
 from datastore.sse.messages import HEARTBEAT, Block
 
 
 class Follower:
-    """Belongs to the event loop. The channel puts in, the connection takes out."""
+    """Belongs to the event loop. The channel puts blocks in, the connection takes bytes out."""
 
-    def __init__(self, ticket: Ticket, cursor: Cursor | None, refused: str | None = None) -> None:
-        """Begin at a cursor, or with the newest buckets; refused: why a cursor that he has does not count."""
-        self.ticket, self.cursor, self.refused = ticket, cursor, refused
-        self.backlog = Outbox()
+    def __init__(self, ticket: Ticket, cursor: Cursor | None, refusal: str | None = None) -> None:
+        """Begin at a cursor, or with a snapshot; refusal: why the cursor that the reader sent cannot be used."""
+        self.ticket, self.cursor, self.refusal = ticket, cursor, refusal
+        self.backlog = Backlog()
         self.catching_up: asyncio.Task[None] | None = None
         self.sent_at = monotonic()
         self.sending_since: float | None = None
         self._first: Block | None = None
-        self._known: ReadTime | None = None  # what he was shown; None: he is to be shown a first block
-        self._closed = self._beat = False
-        self._bell = asyncio.Event()
+        self._known: ReadTime | None = None  # what the reader was shown; None until its first block
+        self._closed = self._heartbeat_due = False
+        self._wake_up = asyncio.Event()
 
     async def next(self) -> bytes | None:
         """Return the next bytes to send, None at the end."""
         while not self._closed:
             if text := self._take():
                 return text
-            if self._beat:
-                self._beat = False
+            if self._heartbeat_due:
+                self._heartbeat_due = False
                 return HEARTBEAT
-            self._bell.clear()
-            await self._bell.wait()
+            self._wake_up.clear()
+            await self._wake_up.wait()
         return None
 
     def begin(self, block: Block) -> None:
         """Show this block before anything that waits."""
         self._first = block
-        self._bell.set()
+        self._wake_up.set()
 
     def forget(self) -> None:
-        """Let nothing count that he was shown or that waits: a first block is to come."""
+        """Discard what the reader was shown and what waits: a new first block is on its way."""
         self.backlog.clear()
         self._first = self._known = None
 
     def put(self, block: Block) -> bool:
-        """Add what changed; False where too much waits."""
+        """Add what changed; return False if too much waits."""
         try:
             self.backlog.put(block)
         except Overflow:
             return False
-        self._bell.set()
+        self._wake_up.set()
         return True
 
     def beat(self) -> None:
-        """Say something, that everybody on the way sees that the connection lives."""
-        self._beat = True
-        self._bell.set()
+        """Send a heartbeat comment so that proxies keep the connection open."""
+        self._heartbeat_due = True
+        self._wake_up.set()
 
     def close(self) -> None:
         """End the stream."""
         self._closed = True
-        self._bell.set()
+        self._wake_up.set()
 
     def _take(self) -> bytes | None:
+        """Return the first block, then what waits and is newer than what was shown; None if there is nothing."""
         if self._first is not None:
             block, self._first = self._first, None
             self._known = block.read_at

@@ -1,6 +1,7 @@
-"""All channels of this process, and what they have in common: one subscription, one look, one sweep.
+"""All channels of this process and what they share: one subscription, one poll, one sweep.
 
-Truth is the database. Valkey only wakes: where it is away, or a sign is lost, the look finds what changed.
+The truth is in the database. Valkey only wakes channels up: if it is away, or a message is lost, the poll finds what
+changed.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ from datastore.streams.lifecycle import renew_all
 from datastore.timeframes.timeframe import TIMEFRAMES
 from metering.table import SSE_CUT, SSE_EVENTS, SSE_MERGED
 
-POLL_INTERVAL_S = 1.0  # seconds: how soon a change is seen whose sign was lost
+POLL_INTERVAL_S = 1.0  # how soon a change is seen whose wake-up was lost
 SWEEP_INTERVAL_S = 1.0
 HEARTBEAT_INTERVAL_S = 15.0
-STUCK_AFTER_S = 60.0  # seconds after which a connection that takes nothing is cut
-MAX_RENEW_INTERVAL_S = 60.0  # at the most: leases may be shorter
+STUCK_AFTER_S = 60.0  # a connection that takes nothing for this long is cut
+MAX_RENEW_INTERVAL_S = 60.0  # shorter if the leases are
 READER_THREADS = 3
 log = structlog.get_logger(__name__)
 SeriesKey = tuple[int, str]  # market's id, timeframe
@@ -44,121 +45,117 @@ class Hub:
     """Belongs to the event loop, between start() and close()."""
 
     def __init__(
-        self, heartbeat: float = HEARTBEAT_INTERVAL_S, stuck: float = STUCK_AFTER_S, renew: float | None = None
+        self,
+        heartbeat: float = HEARTBEAT_INTERVAL_S,
+        stuck: float = STUCK_AFTER_S,
+        renew: float | None = None,
     ) -> None:
-        """Nothing happens yet; spans in seconds."""
+        """Do nothing until start().
+
+        heartbeat: seconds of silence after which a comment is sent; stuck: seconds after which a connection that takes
+        nothing is cut; renew: seconds between renewals of the streams' leases.
+        """
         self._heartbeat, self._stuck = heartbeat, stuck
         self._renew = min(MAX_RENEW_INTERVAL_S, settings.STREAM_LEASE / 3) if renew is None else renew
         self._channels: dict[SeriesKey, Channel] = {}
         self._runs: dict[SeriesKey, asyncio.Task[None]] = {}
-        self._homes: dict[Follower, tuple[SeriesKey, Callable[[], None]]] = {}
+        self._followers: dict[Follower, tuple[SeriesKey, Callable[[], None]]] = {}  # with what cuts the connection
         self._readers = [ReaderThread(f"reader-{number}") for number in range(READER_THREADS)]
-        self._looker = ReaderThread("looker")
+        self._poller = ReaderThread("poller")
         self._tasks: list[asyncio.Task[None]] = []
         self.sent = 0  # events since the last sweep
 
     def __len__(self) -> int:
         """Return how many follow."""
-        return len(self._homes)
+        return len(self._followers)
 
     def start(self) -> None:
-        """Begin to listen and to look."""
-        turns = ((POLL_INTERVAL_S, self._look), (SWEEP_INTERVAL_S, self._sweep), (self._renew, self._keep))
-        self._tasks = [asyncio.create_task(_every(seconds, work)) for seconds, work in turns]
-        self._tasks.append(asyncio.create_task(self._listen()))
+        """Start to listen, poll and sweep."""
+        self._tasks = [
+            asyncio.create_task(self._listen()),
+            asyncio.create_task(_every(POLL_INTERVAL_S, self._poll)),
+            asyncio.create_task(_every(SWEEP_INTERVAL_S, self._sweep)),
+            asyncio.create_task(_every(self._renew, self._renew_and_check)),
+        ]
 
     async def close(self) -> None:
-        """Let all followers go, and end."""
+        """End all streams and the threads."""
         for task in [*self._tasks, *self._runs.values()]:
             task.cancel()
-        for follower in list(self._homes):
+        for follower in list(self._followers):
             follower.close()
-        await asyncio.to_thread(self._end)
-
-    def _end(self) -> None:
-        for reader in [*self._readers, self._looker]:
-            reader.close()
+        for reader in [*self._readers, self._poller]:
+            await asyncio.to_thread(reader.close)
 
     async def may_still_read(self, ticket: Ticket) -> bool:
-        """Tell whether whoever got a ticket may read still; a database that is away is waited for."""
+        """Return whether the holder of a ticket may still read; wait while the database is away."""
         while True:
             try:
-                return await self._looker.run(partial(may_still_read, ticket))
+                return await self._poller.run(partial(may_still_read, ticket))
             except DatabaseAway:
                 await asyncio.sleep(POLL_INTERVAL_S)
 
     def join(self, follower: Follower, cut: Callable[[], None]) -> None:
-        """Let somebody follow; cut ends his connection at once."""
+        """Add a follower to its series' channel; cut() ends its connection at once."""
         ticket = follower.ticket
-        place = ticket.market, ticket.timeframe
-        channel = self._channels.get(place)
+        key = ticket.market, ticket.timeframe
+        channel = self._channels.get(key)
         if channel is None:
-            channel = self._open(place, ticket.symbol)
-        self._homes[follower] = place, cut
+            reader = self._readers[hash(key) % READER_THREADS]
+            channel = Channel(Market(pk=ticket.market, symbol=ticket.symbol), TIMEFRAMES[ticket.timeframe], reader)
+            self._channels[key] = channel
+            self._runs[key] = asyncio.create_task(_run(channel))
+        self._followers[follower] = key, cut
         channel.join(follower)
 
     def leave(self, follower: Follower) -> None:
-        """Forget a follower; a channel without any is closed."""
-        place, _ = self._homes.pop(follower)
+        """Forget a follower; close its channel if nothing else follows it."""
+        key, _ = self._followers.pop(follower)
         SSE_MERGED.inc(follower.backlog.merged)
-        channel = self._channels.get(place)
+        channel = self._channels.get(key)
         if channel is None:
             return
         channel.leave(follower)
         if not channel.followers:
-            del self._channels[place]
-            self._runs.pop(place).cancel()
-
-    def _open(self, place: SeriesKey, symbol: str) -> Channel:
-        reader = self._readers[hash(place) % READER_THREADS]
-        channel = Channel(Market(pk=place[0], symbol=symbol), TIMEFRAMES[place[1]], reader)
-        self._channels[place] = channel
-        self._runs[place] = asyncio.create_task(channel.run())
-        self._runs[place].add_done_callback(partial(self._failed, channel))
-        return channel
-
-    def _failed(self, channel: Channel, run: asyncio.Task[None]) -> None:
-        """Let the followers of a channel go whose work has failed: they come again, to a new one."""
-        if not run.cancelled() and (failure := run.exception()):
-            log.error("a series cannot be followed", market=channel.market.symbol, exc_info=failure)
-            for follower in list(channel.followers):
-                follower.close()
+            del self._channels[key]
+            self._runs.pop(key).cancel()
 
     async def _listen(self) -> None:
-        """Wake whoever follows a market that Valkey tells of; what was missed while it was away, the look finds."""
+        """Wake the channels of each market that Valkey names; the poll finds what is missed while Valkey is away."""
         while True:
             try:
                 client = Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2)
                 async with client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
                     await pubsub.subscribe(CHANGES_CHANNEL)
                     async for message in pubsub.listen():
-                        self._told(message["data"])
+                        self._on_message(message["data"])
             except (RedisError, OSError) as exc:
                 log.warning("no wake-ups: the cache is away", reason=str(exc).partition("\n")[0])
                 await asyncio.sleep(POLL_INTERVAL_S)
 
-    def _told(self, message: bytes) -> None:
-        """Read `key version microseconds`."""
+    def _on_message(self, message: bytes) -> None:
+        """Wake the channels that `key version microseconds` is about."""
         key, _, at = message.decode().split(" ")
         for channel in self._channels.values():
             if market_key(channel.market.symbol) == key:
                 channel.wake(int(at) / 1e6)
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
+        """Wake the channels whose market has moved on."""
         ids = list({market for market, _ in self._channels})
         if not ids:
             return
         values = {"ids": ids, "stale": timedelta(seconds=settings.STALE_AFTER)}
-        heads = await self._looker.run(partial(fetch_all, statement("push", "heads"), values))
-        for market, *head in heads:
-            for (of, _), channel in list(self._channels.items()):
-                if of == market and channel.position is not None and _moved(channel, *head):
-                    channel.wake()
+        heads = await self._poller.run(partial(fetch_all, statement("push", "heads"), values))
+        by_market = {market: head for market, *head in heads}
+        for (market, _), channel in list(self._channels.items()):
+            if market in by_market and channel.is_behind(*by_market[market]):
+                channel.wake()
 
     async def _sweep(self) -> None:
-        """See to connections that were silent for long, or that take nothing; count."""
+        """Cut connections that take nothing, send heartbeats to silent ones, and publish the metrics."""
         now = monotonic()
-        for follower, (_, cut) in list(self._homes.items()):
+        for follower, (_, cut) in list(self._followers.items()):
             if follower.sending_since is not None and now - follower.sending_since > self._stuck:
                 log.warning("a connection takes nothing: it is cut", seconds=self._stuck)
                 SSE_CUT.inc()
@@ -169,30 +166,35 @@ class Hub:
         self.sent = 0
         await asyncio.to_thread(publish_follower_count, len(self))
 
-    async def _keep(self) -> None:
-        """Renew the leases of streams that are followed, and let go who may not read any more."""
-        tickets = [one.ticket for one in self._homes]
+    async def _renew_and_check(self) -> None:
+        """Renew the leases of the streams that are followed, and end the streams of those who may no longer read."""
+        tickets = [one.ticket for one in self._followers]
         streams = list({ticket.stream for ticket in tickets if ticket.stream is not None})
         if streams:
-            await self._looker.run(partial(renew_all, streams))
+            await self._poller.run(partial(renew_all, streams))
+
         keys = {ticket.key for ticket in tickets if ticket.key is not None}
         users = {ticket.user for ticket in tickets if ticket.user is not None}
-        gone = await self._looker.run(partial(no_longer_allowed, list(keys), list(users))) if keys or users else set()
-        for follower in list(self._homes):
+        if not keys and not users:
+            return
+        gone = await self._poller.run(partial(no_longer_allowed, list(keys), list(users)))
+        for follower in list(self._followers):
             if gone & {follower.ticket.key, follower.ticket.user}:
                 follower.close()
 
 
-def _moved(channel: Channel, series: str, version: int, watermark: int | None, now: int) -> bool:
-    """Tell whether a market stands elsewhere than its channel, or a minute has begun: time alone closes candles too."""
-    assert channel.position is not None  # noqa: S101 - asked by the caller
-    cursor, moment = channel.position
-    here = cursor.series, cursor.version, cursor.watermark
-    return here != (series, version, watermark) or moment.now // 60_000_000 != now // 60_000
+async def _run(channel: Channel) -> None:
+    """Run a channel; if it fails, end its streams: the readers reconnect, to a new channel."""
+    try:
+        await channel.run()
+    except Exception as exc:
+        log.error("a series cannot be followed", market=channel.market.symbol, exc_info=exc)
+        for follower in list(channel.followers):
+            follower.close()
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
-    """Do something again and again; a database that is away is asked again the next time."""
+    """Call work() again and again; if the database is away, try again the next time."""
     while True:
         await asyncio.sleep(seconds)
         try:

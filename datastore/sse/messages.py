@@ -1,6 +1,6 @@
 """Events as the text of Server-Sent Events (WHATWG HTML, "Server-sent events"). Pure.
 
-Every block that is handed to a connection ends an event, so that a reader sees whole events only.
+Every block of bytes given to a connection ends with a complete event, so a reader only ever sees whole events.
 """
 
 from __future__ import annotations
@@ -16,62 +16,60 @@ HEARTBEAT = b": still here\n\n"
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A delta ready to be sent: whole, and in the parts of which a slow reader gets the newest."""
+    """A delta ready to be sent: as a whole, and in parts, of which a slow reader gets the newest."""
 
     read_at: ReadTime
     upto: Cursor
     whole: bytes
-    events: int
-    rows: Mapping[int, bytes] = field(default_factory=dict)
-    gaps: Mapping[tuple[int, int], bytes] = field(default_factory=dict)
+    rows: Mapping[int, bytes] = field(default_factory=dict)  # by open time in ms
+    gaps: Mapping[tuple[int, int], bytes] = field(default_factory=dict)  # by start and stop in ms
 
 
 def block_of(delta: Delta) -> Block:
     """Return a delta as bytes."""
-    events = events_of(delta)
     return Block(
         read_at=delta.read_at,
         upto=delta.upto,
-        whole=b"".join(text_of(event) for event in events),
-        events=len(events),
-        rows={row.open: _plain(row) for row in delta.rows},
-        gaps={(hole.start, hole.stop): _plain(hole) for hole in delta.gaps},
+        whole=b"".join(text_of(event) for event in events_of(delta)),
+        rows={row.open: _without_id(row) for row in delta.rows},
+        gaps={(gap.start, gap.stop): _without_id(gap) for gap in delta.gaps},
     )
 
 
-def snapshot_block(moment: ReadTime, upto: Cursor, body: bytes) -> Block:
-    """Return a snapshot as bytes; body is its JSON, one line."""
-    return Block(moment, upto, _event("snapshot", body.replace(b"\n", b" "), upto.text), 1)
+def snapshot_block(read_at: ReadTime, upto: Cursor, body: bytes) -> Block:
+    """Return a snapshot as bytes; body is its JSON."""
+    data = body.replace(b"\n", b" ")  # one line: a second would need its own `data:`
+    return Block(read_at, upto, b"id: %b\n%b" % (upto.text.encode(), _event("snapshot", data)))
 
 
 def text_of(event: Event) -> bytes:
     """Return one event as bytes."""
-    plain = _plain(event.what)
-    return plain if event.id is None else b"id: " + event.id.text.encode() + b"\n" + plain
+    text = _without_id(event.what)
+    return text if event.id is None else b"id: %b\n%b" % (event.id.text.encode(), text)
 
 
 def with_watermark(parts: Iterable[bytes], upto: Cursor) -> bytes:
-    """Return events and, behind them, the watermark with the id of the whole."""
+    """Return events followed by the watermark, which carries the id of the whole."""
     return b"".join((*parts, text_of(Event(upto, upto))))
 
 
-def greeting(retry: int) -> bytes:
-    """Return the first bytes of a stream: after how many ms to come back, should the connection be lost."""
-    return b"retry: %d\n\n" % retry
+def greeting(retry_ms: int) -> bytes:
+    """Return the first bytes of a stream: how long a reader waits before it reconnects."""
+    return b"retry: %d\n\n" % retry_ms
 
 
 def tombstone(open_ms: int, source: str, closed: bool, revision: int) -> str:
-    """Return the row of a bucket that holds no trade any more."""
+    """Return the JSON row of a bucket that no longer holds a trade."""
     flag = "true" if closed else "false"
     return f'[{open_ms},null,null,null,null,"0","0",0,"{source}",{flag},{revision}]'
 
 
 def open_times(rows: Sequence[str]) -> list[int]:
-    """Return the open times in ms of rows."""
+    """Return the open times in ms of JSON rows."""
     return [int(row[1 : row.index(",")]) for row in rows]
 
 
-def _plain(what: Row | Gap | Cursor) -> bytes:
+def _without_id(what: Row | Gap | Cursor) -> bytes:
     if isinstance(what, Row):
         return _event("candle", what.text.encode())
     if isinstance(what, Gap):
@@ -80,6 +78,5 @@ def _plain(what: Row | Gap | Cursor) -> bytes:
     return _event("watermark", f'{{"watermark":{watermark},"version":{what.version}}}'.encode())
 
 
-def _event(name: str, data: bytes, id: str | None = None) -> bytes:
-    said = b"" if id is None else b"id: " + id.encode() + b"\n"
-    return said + b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"
+def _event(name: str, data: bytes) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), data)

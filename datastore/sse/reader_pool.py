@@ -1,4 +1,4 @@
-"""Threads that read the database for the event loop, each on a connection of its own."""
+"""Threads that read the database for the event loop, each on its own connection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from django.db import InterfaceError, OperationalError, connections
 
 T = TypeVar("T")
-JOIN_TIMEOUT_S = 0.5  # seconds for a reader to end
+JOIN_TIMEOUT_S = 0.5
 
 
 class DatabaseAway(Exception):
@@ -20,24 +20,27 @@ class DatabaseAway(Exception):
 
 
 class ReaderThread:
-    """One thread: what is read here is read in order. A daemon, so that a frozen database holds nobody's end up."""
+    """One thread that reads in the order of the calls.
+
+    It is a daemon thread, so that a frozen database cannot keep the process from ending.
+    """
 
     def __init__(self, name: str) -> None:
-        """Start the thread; it connects at its first question."""
+        """Start the thread; it connects at its first call."""
         self.reads = 0
         self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
         self._thread = Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     async def run(self, read: Callable[[], T]) -> T:
-        """Return what read() returns, called in the thread. Raises Away, and whatever else it raises."""
+        """Return what read() returns in the thread; raise DatabaseAway, or whatever else read() raises."""
         job: Future[T] = Future()
         self.reads += 1
         self._jobs.put((job, read))
         return await asyncio.wrap_future(job)
 
     def close(self) -> None:
-        """End behind what is being read."""
+        """End the thread after its current read."""
         self._jobs.put(None)
         self._thread.join(JOIN_TIMEOUT_S)
 
@@ -49,7 +52,7 @@ class ReaderThread:
             try:
                 future.set_result(read())
             except (OperationalError, InterfaceError) as exc:
-                connections.close_all()  # of this thread: the next question connects anew
+                connections.close_all()  # this thread's connections; the next read opens a new one
                 future.set_exception(DatabaseAway(str(exc).partition("\n")[0]))
             except BaseException as exc:
                 future.set_exception(exc)

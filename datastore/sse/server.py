@@ -1,17 +1,17 @@
-"""The stream process: Server-Sent Events for whoever comes with a ticket of the API's.
+"""The stream process: Server-Sent Events for readers with a ticket from the API.
 
 `GET /stream/candles?ticket=…` answers `text/event-stream`. Its events (data is JSON; docs/api.md, "Streaming"):
 
 | event | data |
 |---|---|
-| snapshot | as GET candles, with `reason`: why it is shown, null for a reader without a cursor |
-| candle | a row of GET candles: time, open, high, low, close, …; one whose trades are 0 is gone |
-| gap | from, to, state, reason, repair: a stretch that is or was a hole, as the certificate shows it now |
-| watermark | watermark, version: all before it that is closed has been told |
+| snapshot | as GET candles, with `reason`: why it is sent, null for a reader without a cursor |
+| candle | a row of GET candles: time, open, high, low, close, …; if its trades are 0, the candle is gone |
+| gap | from, to, state, reason, repair: a span that is or was a gap, as the certificate shows it now |
+| watermark | watermark, version: every closed candle before it was sent |
 
-`id:` is the cursor to come back with. A lost connection is taken up by asking the API again, or here with the same
-ticket and Last-Event-ID (tickets.py); a ticket that is too old leads to the API. SIGTERM ends all streams: their
-readers return.
+`id:` is the cursor to continue from. After a lost connection a reader asks the API again, or comes back here with the
+same ticket and Last-Event-ID (access/stream_tickets.py); an expired ticket is redirected to the API. SIGTERM ends all
+streams, and their readers reconnect.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ from datastore.sse.hub import Hub
 from datastore.sse.messages import greeting
 
 METHODS = ("GET", "HEAD", "OPTIONS")
-MAX_CONNECTIONS = 10_000  # connections
-RETRY_RANGE_MS = (1_000, 3_000)  # ms: spread, so that not all come back at once
-SEND_BUFFER_BYTES = 64 * 1024  # bytes the kernel may hold for one reader: what waits there is never made newer
+MAX_CONNECTIONS = 10_000
+RETRY_RANGE_MS = (1_000, 3_000)  # spread, so that readers do not all reconnect at once
+SEND_BUFFER_BYTES = 64 * 1024  # what the kernel holds for one reader: it can no longer be merged with newer states
 MAX_OPEN_FILES = 65_536
-SHUTDOWN_TIMEOUT_S = 3  # seconds for all streams to end
+SHUTDOWN_TIMEOUT_S = 3
 STREAM_HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-cache",
@@ -58,10 +58,10 @@ STREAM_HEADERS = {
 log = structlog.get_logger(__name__)
 
 
-class Line(H11Protocol):
-    """A connection that can be cut: closing would wait for what a reader does not take."""
+class AbortableConnection(H11Protocol):
+    """A connection that can be cut: closing it would wait for a reader that takes nothing."""
 
-    open: dict[Any, Line] = {}  # by the reader's address
+    open: dict[Any, AbortableConnection] = {}  # by the reader's address
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Note the connection."""
@@ -75,10 +75,10 @@ class Line(H11Protocol):
 
     @classmethod
     def cut(cls, client: Any) -> None:
-        """End a connection at once, whatever waits to be sent."""
-        line = cls.open.get(client)
-        if line is not None:
-            line.transport.abort()
+        """End a connection at once and discard what waits to be sent."""
+        connection = cls.open.get(client)
+        if connection is not None:
+            connection.transport.abort()
 
 
 class StreamEndpoint:
@@ -89,26 +89,30 @@ class StreamEndpoint:
         self._hub = hub
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, as long as it lasts."""
+        """Answer one request, for as long as its stream lasts."""
         request = Request(scope)
         if request.method not in METHODS:
-            refusal = problem_response(405, "Streams are only read.", headers={"Allow": ", ".join(METHODS)})
+            refusal = problem_response(405, "Streams can only be read.", headers={"Allow": ", ".join(METHODS)})
             await starlette_response(refusal)(scope, receive, send)
             return
         if request.method == "OPTIONS":
             await preflight(request)(scope, receive, send)
             return
+
         try:
             ticket, age = read_ticket(request.query_params.get("ticket", ""))
         except BadTicket as exc:
-            told = f"This is no ticket of ours: {exc}. GET /api/v1/candles/stream leads here with one."
-            await starlette_response(problem_response(403, told, kind="bad-ticket"))(scope, receive, send)
+            detail = f"The ticket is not valid: {exc}. GET /api/v1/candles/stream redirects here with a valid one."
+            await starlette_response(problem_response(403, detail, kind="bad-ticket"))(scope, receive, send)
             return
+
         last = request.headers.get("last-event-id")
         cursor = last or ticket.cursor
-        good = age is TicketAge.FRESH or (age is TicketAge.STALE and last and await self._hub.may_still_read(ticket))
-        if not good:
-            await led_back(request, ticket, cursor)(scope, receive, send)
+        accepted = age is TicketAge.FRESH or (
+            age is TicketAge.STALE and last and await self._hub.may_still_read(ticket)
+        )
+        if not accepted:
+            await redirect_for_ticket(request, ticket, cursor)(scope, receive, send)
         elif len(self._hub) >= MAX_CONNECTIONS:
             await too_many_connections(request, ticket)(scope, receive, send)
         else:
@@ -118,30 +122,29 @@ class StreamEndpoint:
         headers = {**STREAM_HEADERS, **cors_headers(request, ticket)}
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": 200, "headers": raw})
+
         if request.method != "HEAD":
-            follower = follower_of(ticket, cursor)
-            gone = asyncio.create_task(_gone(receive))
-            gone.add_done_callback(lambda _: follower.close())
-            self._hub.join(follower, partial(Line.cut, request.scope["client"]))
+            place = read_cursor(cursor) if cursor else None
+            follower = Follower(ticket, place, UNREADABLE_CURSOR if cursor and place is None else None)
+            disconnect = asyncio.create_task(_wait_for_disconnect(receive))
+            disconnect.add_done_callback(lambda _: follower.close())
+            self._hub.join(follower, partial(AbortableConnection.cut, request.scope["client"]))
+            text: bytes | None = greeting(random.randint(*RETRY_RANGE_MS))
             try:
-                await self._send_all(follower, send)
+                while text is not None:
+                    follower.sending_since = monotonic()
+                    await send({"type": "http.response.body", "body": text, "more_body": True})
+                    follower.sending_since, follower.sent_at = None, monotonic()
+                    self._hub.sent += text.count(b"\n\n")
+                    text = await follower.next()
             finally:
                 self._hub.leave(follower)
-                gone.cancel()
+                disconnect.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _send_all(self, follower: Follower, send: Send) -> None:
-        text: bytes | None = greeting(random.randint(*RETRY_RANGE_MS))
-        while text is not None:
-            follower.sending_since = monotonic()
-            await send({"type": "http.response.body", "body": text, "more_body": True})
-            follower.sending_since, follower.sent_at = None, monotonic()
-            self._hub.sent += text.count(b"\n\n")
-            text = await follower.next()
 
 
 class StreamServer(Server):
-    """uvicorn with the hub beside it; at the end the streams go first, for uvicorn waits for every connection."""
+    """uvicorn with the hub; on shutdown the streams end first, because uvicorn waits for every connection."""
 
     def __init__(self, hub: Hub, config: Config) -> None:
         """Serve this hub."""
@@ -154,22 +157,41 @@ class StreamServer(Server):
         await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let all go."""
+        """End all streams, then the server."""
         await self.hub.close()
         await super().shutdown(sockets)
 
 
+class NotFound:
+    """Every other address, whatever the method."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 404."""
+        answer = problem_response(404, f"Only {STREAM_PATH} is served here.", kind="not-found")
+        await starlette_response(answer)(scope, receive, send)
+
+
+async def health_live(request: Request) -> Response:
+    """Answer that the process is alive."""
+    return PlainTextResponse("ok")
+
+
 def application(hub: Hub) -> Starlette:
     """Return the ASGI application."""
-    alive, nowhere = Route("/health/live", _alive), Route("/{rest:path}", _Nowhere())
-    return Starlette(routes=[Route(STREAM_PATH, StreamEndpoint(hub)), alive, nowhere])
+    return Starlette(
+        routes=[
+            Route(STREAM_PATH, StreamEndpoint(hub)),
+            Route("/health/live", health_live),
+            Route("/{rest:path}", NotFound()),
+        ]
+    )
 
 
 def make_server(hub: Hub) -> StreamServer:
-    """Return the server; run it with a socket of listening()."""
+    """Return the server; run it with a socket from listening_socket()."""
     config = Config(
         application(hub),
-        http=Line,
+        http=AbortableConnection,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -182,7 +204,7 @@ def make_server(hub: Hub) -> StreamServer:
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """Return a socket that listens there; port 0: a free one. Raises OSError."""
+    """Return a socket that listens there (port 0: a free port); raise OSError."""
     family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     sock = socket.socket(family, kind, proto)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -195,37 +217,30 @@ def listening_socket(host: str, port: int) -> socket.socket:
 def serve() -> None:
     """Run the stream process until SIGTERM or SIGINT."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(MAX_OPEN_FILES, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))  # a file for each connection
+    limit = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(MAX_OPEN_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, limit), hard))  # each connection takes one
     log.info("streams are served", host=settings.HOST, port=settings.SSE_PORT)
     make_server(Hub()).run([listening_socket(settings.HOST, settings.SSE_PORT)])
 
 
-def follower_of(ticket: Ticket, cursor: str | None) -> Follower:
-    """Return the follower that a ticket lets in; a cursor that cannot be read is told to him."""
-    place = read_cursor(cursor) if cursor else None
-    return Follower(ticket, place, UNREADABLE_CURSOR if cursor and place is None else None)
-
-
-def led_back(request: Request, ticket: Ticket, cursor: str | None) -> Response:
-    """Send whoever's ticket has run out for another one."""
+def redirect_for_ticket(request: Request, ticket: Ticket, cursor: str | None) -> Response:
+    """Redirect a reader with an expired ticket to the API, which gives it a new one."""
     where = ticket.again + (f"&cursor={quote(cursor)}" if cursor else "")
     return Response(None, 307, {"Location": where, "Cache-Control": "no-store", **cors_headers(request, ticket)})
 
 
 def too_many_connections(request: Request, ticket: Ticket) -> Response:
-    """Send whoever comes too late away."""
-    told = f"{MAX_CONNECTIONS:,} connections are served already. Ask again soon."
-    wait = {"Retry-After": "5"}
-    return starlette_response(
-        problem_response(503, told, kind="too-many-connections", headers=wait), cors_headers(request, ticket)
-    )
+    """Answer 503: as many readers are connected as this process serves."""
+    detail = f"{MAX_CONNECTIONS:,} connections are open already. Try again soon."
+    answer = problem_response(503, detail, kind="too-many-connections", headers={"Retry-After": "5"})
+    return starlette_response(answer, cors_headers(request, ticket))
 
 
 def cors_headers(request: Request, ticket: Ticket) -> dict[str, str]:
-    """Return what lets a page read the answer: one of the API's own, or of those that may read the API.
+    """Return the headers that let a page read the answer: one of the API's own, or one that may read the API.
 
-    Led here from another origin than its own, a page's browser says `null`; then the API has looked at its origin.
+    A browser that was redirected here from another origin sends the origin `null`; the API has checked its real origin
+    before (ticket.foreign).
     """
     origin = request.headers.get("origin")
     if origin is None:
@@ -251,24 +266,10 @@ def preflight(request: Request) -> Response:
 
 
 def starlette_response(response: HttpResponse, more: Mapping[str, str] | None = None) -> Response:
-    """Return the API's own form of an answer."""
+    """Return a Django response as a Starlette one, with more headers."""
     return Response(response.content, response.status_code, {**dict(response.items()), **(more or {})})
 
 
-async def _alive(request: Request) -> Response:
-    return PlainTextResponse("ok")
-
-
-class _Nowhere:
-    """All that is none of our addresses, whatever the method."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 404."""
-        told = problem_response(404, f"There is nothing here but {STREAM_PATH}.", kind="not-found")
-        await starlette_response(told)(scope, receive, send)
-
-
-async def _gone(receive: Receive) -> None:
-    """Return when the reader has gone."""
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

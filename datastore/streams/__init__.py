@@ -1,5 +1,5 @@
-"""Streams that clients ask for at run time: their life, their topics, and each step they took.
+"""Streams that clients create at run time: their life, their topics, and the steps they took.
 
-The Coordinator has topics made and retired by these rows.
+The Coordinator creates and retires topics by these rows.
 Pushing changes to readers is `datastore/sse`.
 """

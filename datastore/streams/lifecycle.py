@@ -1,7 +1,7 @@
 """Streams: what applications follow, and until when.
 
-A stream is asked for, renewed and ended here; the Coordinator makes its topic (datastore/streams/topics.py). Whoever
-asks for a market and timeframe that has an alive stream gets that one, its lease renewed.
+A stream is created, renewed and ended here; the Coordinator creates its topic (datastore/streams/topics.py). A market
+and timeframe has one alive stream at most: a second client that asks for it gets the same one, its lease renewed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
 
-from datastore.backfill.newest import ask_newest
+from datastore.backfill.newest import request_newest
 from datastore.backfill.quota import Spend
 from datastore.db.queries import execute, fetch_all
 from datastore.db.sql_files import statement
@@ -35,47 +35,51 @@ class TooManyStreams(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a stream's data is; lag: milliseconds acknowledged by the broker and not stored, None: none ever was."""
+    """How far a stream's data is.
+
+    lag: milliseconds that the broker has acknowledged but that are not stored yet; None if nothing was acknowledged.
+    """
 
     lag: int | None = None
-    newest: datetime | None = None  # start of the newest candle of the stream's timeframe that traded
+    newest: datetime | None = None  # start of the newest candle of the stream's timeframe that has trades
     price: str | None = None
 
 
-def ask(market: Market, timeframe: str, by: str, spend: Spend | None = None) -> tuple[Stream, bool]:
-    """Return the alive stream of a market and timeframe, its lease renewed, and whether it was made just now.
+def create(market: Market, timeframe: str, by: str, spend: Spend | None = None) -> tuple[Stream, bool]:
+    """Return the alive stream of a market and timeframe, its lease renewed, and whether this call created it.
 
-    With the first stream of a market that is not followed its newest candles are asked for, so that a chart is full
-    from the start. Raises TooManyStreams, and what `spend` raises; nothing is made then.
+    With the first stream of a market that is not followed, its newest candles are requested, so that a chart is full
+    from the start. Raise TooManyStreams, or what `spend` raises; nothing is created then.
     """
     with transaction.atomic():
         if found := _renewed(market, timeframe):
             return found, False
-        execute(LOCK_STREAMS)  # askers at once make one stream, and no more than there may be
+        execute(LOCK_STREAMS)  # several clients at once create one stream, and no more than MAX_STREAMS
         if found := _renewed(market, timeframe):
             return found, False
         if alive().count() >= settings.MAX_STREAMS:
             raise TooManyStreams
+
         is_first = not market.followed and not alive().filter(market=market).exists()
-        until = {"lease_until": Now() + _lease(), "created_at": Now()}
-        made = Stream.objects.create(market=market, timeframe=timeframe, asked_by=by, **until)
+        times = {"lease_until": Now() + _lease(), "created_at": Now()}
+        created = Stream.objects.create(market=market, timeframe=timeframe, asked_by=by, **times)
         if is_first:
-            ask_newest([market], spend=spend)
-        return Stream.objects.get(pk=made.pk), True
+            request_newest([market], spend=spend)
+        return Stream.objects.get(pk=created.pk), True
 
 
 def renew(stream_id: int) -> bool:
-    """Let the lease begin anew; False where the stream is not alive."""
+    """Renew the lease; return False if the stream is not alive."""
     return bool(alive().filter(pk=stream_id).update(lease_until=Now() + _lease()))
 
 
 def renew_all(stream_ids: Collection[int]) -> None:
-    """Let the leases of these streams begin anew, those that are alive: somebody follows them."""
+    """Renew the leases of those of these streams that are alive."""
     alive().filter(pk__in=stream_ids).update(lease_until=Now() + _lease())
 
 
 def end(stream_id: int, by: str) -> bool:
-    """End a stream; False where it is not alive. Its topic retires when no other stream needs it."""
+    """End a stream; return False if it is not alive. Its topic retires when no other stream needs it."""
     return bool(alive().filter(pk=stream_id).update(state=State.ENDED, ended_at=Now(), ended_by=by, next_try=None))
 
 
@@ -91,7 +95,7 @@ def alive() -> QuerySet[Stream]:
 
 
 def progress(streams: Iterable[Stream]) -> dict[int, Progress]:
-    """Return how far the data of each stream is, by its id; one statement for all."""
+    """Return how far the data of each stream is, by its id; one query for all."""
     frames = {stream.pk: TIMEFRAMES[stream.timeframe] for stream in streams}
     rows = fetch_all(statement("streams", "progress"), {"ids": list(frames)}) if frames else []
     return {

@@ -8,7 +8,7 @@ from datetime import datetime
 from datastore.models import DynamicTopic, Stream
 
 COORDINATOR = "coordinator"
-# In the order in which they are taken; a stream that joins a topic finds the topic's own behind it.
+# In order; when a stream joins an existing topic, the topic's steps are older than the stream's.
 STEPS = (
     "requested",
     "topic_requested",
@@ -35,8 +35,16 @@ class Step:
 
 
 def steps_of(stream: Stream) -> list[Step]:
-    """Return all steps of a stream with those of its topic, in order."""
-    taken = _own(stream) | ({} if stream.topic is None else _topic(stream.topic))
+    """Return all steps of a stream and of its topic, in order."""
+    failed = f"failed after {stream.attempts} tries"
+    ended_by = failed if stream.state == Stream.State.FAILED else stream.ended_by
+    taken = {
+        "requested": _step("requested", stream.created_at, stream.asked_by),
+        "live": _step("live", stream.live_at, COORDINATOR),
+        "ended": _step("ended", stream.ended_at, ended_by),
+    }
+    if stream.topic is not None:
+        taken |= _topic(stream.topic)
     return [taken.get(name, Step(name)) for name in STEPS]
 
 
@@ -44,17 +52,6 @@ def topic_steps(topic: DynamicTopic) -> list[Step]:
     """Return the steps of a topic, in order."""
     taken = {**_topic(topic), "live": _step("live", topic.live_at, COORDINATOR)}
     return [taken[name] for name in STEPS if name in taken]
-
-
-def _own(stream: Stream) -> dict[str, Step]:
-    failed = f"failed after {stream.attempts} tries"
-    ended_by = failed if stream.state == Stream.State.FAILED else stream.ended_by
-    steps = (
-        _step("requested", stream.created_at, stream.asked_by),
-        _step("live", stream.live_at, COORDINATOR),
-        _step("ended", stream.ended_at, ended_by),
-    )
-    return {step.name: step for step in steps}
 
 
 def _topic(topic: DynamicTopic) -> dict[str, Step]:

@@ -1,7 +1,7 @@
-"""The topics that are made at run time: their rows, from the first request to the deletion.
+"""The topics that are created at run time: their rows, from the first request to the deletion.
 
-The Coordinator alone moves a topic's state; the actors that it tells write their acknowledgements into the row. Every
-change here is conditional on the state before, so that repeating it, or being late with it, changes nothing.
+Only the Coordinator changes a topic's state; the actors that it notifies write their acknowledgements into the row.
+Every change here is conditional on the state before it, so a repeated or late call changes nothing.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from django.db.models.functions import Now
 from datastore.db.queries import execute, fetch_all, fetch_value
 from datastore.db.sql_files import statement
 from datastore.models import DynamicTopic, Market, Stream
-from datastore.reference.markets import forget_holes, kept
+from datastore.reference.markets import feed_markets, forget_gaps
 from streaming.topics import checked_name
 
 CREATE_WITHIN = timedelta(seconds=10)
 NOTIFY_WITHIN = timedelta(seconds=15)
-# An actor that has not ended its part of a retiring topic by then is not waited for.
+# The Coordinator does not wait longer for an actor to end its part of a retiring topic.
 RETIRE_WITHIN = timedelta(seconds=30)
-# Until the next try after the first failed one, the second …: together longer than a broker takes to start.
+# After the first failed try, after the second …; together longer than a broker takes to start.
 RETRY_DELAYS = (timedelta(seconds=5), timedelta(seconds=20))
 MAX_DELETED_PER_TURN = 10  # topics deleted in one turn
 NEXT_NUMBER = "select nextval(pg_get_serial_sequence('dynamic_topic', 'id'))"
@@ -36,20 +36,20 @@ State = DynamicTopic.State
 
 @dataclass(frozen=True, slots=True)
 class PendingWork:
-    """What a look at the rows found, by id: topics but for `due`, a stream."""
+    """What there is to do; the numbers are ids of topics, `due` of a stream."""
 
-    in_progress: int | None  # being created, or its actors being told
+    in_progress: int | None  # being created, or its actors being notified
     due: int | None  # the oldest stream whose market has no alive topic
-    waiting: bool  # streams wait for a topic that is there
-    detached: bool  # streams are live on a topic that is not
-    expired: bool  # streams whose lease ran out
-    broken: tuple[int, ...]  # live, and the Producer or a consumer cannot use it any more
-    unused: tuple[int, ...]  # live, and no stream needs it
-    deletable: tuple[int, ...]  # may be deleted at the broker
+    waiting: bool  # some streams wait for a topic that exists
+    detached: bool  # some streams are live on a topic that is not
+    expired: bool  # some streams' leases ran out
+    broken: tuple[int, ...]  # live, but the Producer or a consumer can no longer use them
+    unused: tuple[int, ...]  # live, but no stream needs them
+    deletable: tuple[int, ...]  # at the broker
 
 
 def pending_work() -> PendingWork:
-    """Return what there is to do, in one statement."""
+    """Return what there is to do, in one query."""
     found: dict[str, list[int]] = defaultdict(list)
     for what, number in fetch_all(
         statement("streams", "to_do"), {"patience": RETIRE_WITHIN, "limit": MAX_DELETED_PER_TURN}
@@ -68,27 +68,27 @@ def pending_work() -> PendingWork:
 
 
 def find(topic_id: int) -> Any:
-    """Return a topic with `asked_for` and `told_for`, the time since it was requested and since its actors were told.
+    """Return a topic, None if its row is gone.
 
-    None where its row is gone.
+    It has `since_requested` and `since_notified`: how long ago it was requested and its actors were notified.
     """
     spans = {
         name: ExpressionWrapper(Now() - F(since), output_field=DurationField())
-        for name, since in (("asked_for", "requested_at"), ("told_for", "notified_at"))
+        for name, since in (("since_requested", "requested_at"), ("since_notified", "notified_at"))
     }
     return DynamicTopic.objects.filter(pk=topic_id).annotate(**spans).first()
 
 
 def topic_name(market: Market, number: int) -> str:
-    """Return the name of a market's topic; what no broker takes in a name becomes `-`."""
+    """Return the name of a market's topic; characters that no broker allows in a name become `-`."""
     text = re.sub("[^A-Za-z0-9-]", "-", f"dyn-{market.exchange}-{market.base}-{market.quote}")
     return checked_name(f"{text}-g{number}")
 
 
 def create_for(stream_id: int) -> DynamicTopic | None:
-    """Make the topic's row for a requested stream and give it to all of its market; None where nobody waits any more.
+    """Create a topic's row for a requested stream and attach all streams of its market; None if none is requested.
 
-    Its number is the row's own and so of no other topic: a name that was used before may hide records on a broker.
+    Its number is the row's id, so no name is used twice: under an old name a broker may still hold records.
     """
     stream = Stream.objects.filter(pk=stream_id, state=Stream.State.REQUESTED).select_related("market").first()
     if stream is None:
@@ -101,28 +101,28 @@ def create_for(stream_id: int) -> DynamicTopic | None:
 
 
 def attach() -> None:
-    """Give every waiting stream the alive topic of its market; where that is live, the stream is too."""
+    """Attach every waiting stream to the alive topic of its market; if that is live, so is the stream."""
     execute(statement("streams", "attach"))
 
 
 def recall() -> None:
-    """Let streams be requested again that are live on a topic that is not any more."""
+    """Return streams that are live on a topic that no longer is to the state requested."""
     execute(statement("streams", "recall"))
 
 
 def notify(topic: DynamicTopic) -> None:
-    """Note that Producer and consumers are told of a topic that is there."""
+    """Note that the Producer and the consumers are notified of a topic that exists."""
     DynamicTopic.objects.filter(pk=topic.pk, state=State.CREATING).update(state=State.NOTIFYING, notified_at=Now())
 
 
 def go_live(topic: DynamicTopic) -> None:
-    """Note that a topic is published to and read, and with it its streams live."""
+    """Note that a topic is published to and read, so it and its streams are live."""
     DynamicTopic.objects.filter(pk=topic.pk, state=State.NOTIFYING).update(state=State.LIVE, live_at=Now())
     attach()
 
 
 def retire(topic_id: int) -> bool:
-    """Let a live topic retire that no stream needs; False where one does again."""
+    """Retire a live topic that no stream needs; return False if one needs it again."""
     with transaction.atomic():
         market = _locked_market(topic_id)
         needed = Stream.objects.filter(market=market, state__in=Stream.ALIVE).exists()
@@ -130,9 +130,9 @@ def retire(topic_id: int) -> bool:
 
 
 def fail(topic_id: int, error: str, *, counts: bool = True) -> bool:
-    """Give an alive topic up: it retires, and its streams are tried with another, or fail after their last try.
+    """Give up an alive topic: it retires, and its streams are tried with another, or fail after their last try.
 
-    counts: whether it was a try at all. False where somebody got there first.
+    counts: whether this uses up a try. Return False if the topic is no longer alive.
     """
     with transaction.atomic():
         market = _locked_market(topic_id)
@@ -140,12 +140,19 @@ def fail(topic_id: int, error: str, *, counts: bool = True) -> bool:
             return False
         streams = Stream.objects.filter(topic=topic_id, state__in=Stream.ALIVE)
         for stream in streams.select_for_update():
-            _try_again(stream, error, stream.attempts + count_by_state)
+            tries = stream.attempts + counts
+            values: dict[str, Any]
+            if tries >= Stream.MAX_ATTEMPTS:
+                values = {"state": Stream.State.FAILED, "next_try": None, "ended_at": Now()}
+            else:
+                next_try = Now() + RETRY_DELAYS[max(tries - 1, 0)]
+                values = {"state": Stream.State.REQUESTED, "next_try": next_try, "live_at": None}
+            Stream.objects.filter(pk=stream.pk).update(attempts=tries, error=error, **values)
         return True
 
 
 def note_deleted(topic_id: int) -> None:
-    """Note that the topic is no more at the broker."""
+    """Note that the topic no longer exists at the broker."""
     DynamicTopic.objects.filter(pk=topic_id, state=State.RETIRING).update(state=State.RETIRED, retired_at=Now())
 
 
@@ -154,8 +161,14 @@ def delete_old(before: datetime) -> int:
     return DynamicTopic.objects.filter(state=State.RETIRED, retired_at__lt=before).delete()[0]
 
 
+def count_by_state() -> dict[str, int]:
+    """Return how many topics are in each state but retired."""
+    found = DynamicTopic.objects.exclude(state=State.RETIRED).order_by().values_list("state").annotate(Count("pk"))
+    return {str(state): 0 for state in State if state != State.RETIRED} | dict(found)
+
+
 def _locked_market(topic_id: int) -> Market | None:
-    """Lock the topic's market: the gap scan sees under the same lock whether it is kept. None: the topic is gone."""
+    """Lock the topic's market, None if the topic is gone. The gap scan checks for a feed under the same lock."""
     held = Market.objects.select_for_update(no_key=True)
     return held.filter(pk__in=DynamicTopic.objects.filter(pk=topic_id).values("market")).first()
 
@@ -164,22 +177,6 @@ def _end(topic_id: int, market: Market, error: str | None) -> bool:
     alive = DynamicTopic.objects.filter(pk=topic_id, state__in=DynamicTopic.ALIVE)
     if not alive.update(state=State.RETIRING, retiring_at=Now(), error=error):
         return False
-    if not kept().filter(pk=market.pk).exists():
-        forget_holes(market)
+    if not feed_markets().filter(pk=market.pk).exists():
+        forget_gaps(market)
     return True
-
-
-def _try_again(stream: Stream, error: str, tries: int) -> None:
-    values: dict[str, Any]
-    if tries >= Stream.MAX_ATTEMPTS:
-        values = {"state": Stream.State.FAILED, "next_try": None, "ended_at": Now()}
-    else:
-        wait = RETRY_DELAYS[max(tries - 1, 0)]
-        values = {"state": Stream.State.REQUESTED, "next_try": Now() + wait, "live_at": None}
-    Stream.objects.filter(pk=stream.pk).update(attempts=tries, error=error, **values)
-
-
-def count_by_state() -> dict[str, int]:
-    """Return how many topics are in each state but the last."""
-    found = DynamicTopic.objects.exclude(state=State.RETIRED).order_by().values_list("state").annotate(Count("pk"))
-    return {str(state): 0 for state in State if state != State.RETIRED} | dict(found)

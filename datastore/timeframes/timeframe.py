@@ -1,4 +1,4 @@
-"""The timeframes: three are stored, the others are made of these at the read."""
+"""The timeframes: three are stored, the others are computed from them when they are read."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ from datetime import UTC, datetime, timedelta
 
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86400
 BASE_SECONDS = (MINUTE_S, HOUR_S, DAY_S)
-# A Monday: every length up to a week is counted from here.
+# A Monday: buckets of every length up to a week are counted from here.
 ORIGIN = datetime(2000, 1, 3, tzinfo=UTC)
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)  # no venue traded before
 
 
 @dataclass(frozen=True, slots=True)
 class Timeframe:
-    """One timeframe: the stored resolution it is made of, and its length, both in seconds; 0: a calendar month, UTC."""
+    """One timeframe: the stored resolution it is computed from and its length, in seconds; 0 for a UTC month."""
 
     name: str
     base: int
     seconds: int
 
     def floor(self, time: datetime) -> datetime:
-        """Return the start of the bucket that holds time."""
+        """Return the start of the bucket that holds this time."""
         if not self.seconds:
             return time.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
         length = timedelta(seconds=self.seconds)
         return ORIGIN + (time - ORIGIN) // length * length
 
     def ceil(self, time: datetime) -> datetime:
-        """Return the start of the first bucket that does not begin before time."""
+        """Return the start of the first bucket that begins at this time or later."""
         floor = self.floor(time)
         return floor if floor == time else self.after(floor)
 
     def after(self, start: datetime, count: int = 1) -> datetime:
-        """Return the start of the bucket `count` buckets after the one at start; a negative count goes back."""
+        """Return the start of the bucket `count` buckets after the one at `start`; a negative count goes back."""
         if self.seconds:
             return start + timedelta(seconds=self.seconds) * count
         years, month = divmod(start.month - 1 + count, 12)
         return start.replace(year=start.year + years, month=month + 1)
 
     def between(self, start: datetime, stop: datetime) -> int:
-        """Return how many buckets lie between two starts of buckets."""
+        """Return how many buckets lie between two bucket starts."""
         if self.seconds:
             return (stop - start) // timedelta(seconds=self.seconds)
         return (stop.year - start.year) * 12 + stop.month - start.month
@@ -64,5 +64,5 @@ TIMEFRAMES = {
         Timeframe("1M", DAY_S, 0),
     )
 }
-# The stored resolutions as timeframes, by their seconds.
+# The stored timeframes, by their length in seconds.
 BASE = {timeframe.seconds: timeframe for timeframe in TIMEFRAMES.values() if timeframe.seconds == timeframe.base}

@@ -11,22 +11,22 @@ DAY = timedelta(days=1)
 
 
 def floor_to(time: datetime, seconds: int) -> datetime:
-    """Return the start of the bucket of this many seconds (a divisor of a day) that holds a time."""
+    """Return the start of the bucket that holds a time; `seconds` is its length, a divisor of a day."""
     return time - (time - EPOCH) % timedelta(seconds=seconds)
 
 
 def floor_day(time: datetime) -> datetime:
-    """Return the midnight before a time, or the time itself where it is one."""
+    """Return the last midnight at or before a time."""
     return floor_to(time, 86_400)
 
 
 def ceil_day(time: datetime) -> datetime:
-    """Return the midnight after a time, or the time itself where it is one."""
+    """Return the first midnight at or after a time."""
     return -((EPOCH - time) // DAY) * DAY + EPOCH
 
 
 def days_of(times: Iterable[datetime]) -> list[datetime]:
-    """Return the days that hold any of these times, in order."""
+    """Return the midnights of the days that hold these times, in order, each once."""
     return sorted({floor_day(time) for time in times})
 
 

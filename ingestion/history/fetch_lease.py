@@ -25,7 +25,7 @@ class Lease:
     """One request in one worker's hands; times are microseconds. `over`: nothing is left to do for this job."""
 
     def __init__(self, request: FetchRequest, worker: str) -> None:
-        """Hold a request that datastore.fetches.start gave to this worker."""
+        """Hold a request that fetch_queue.start gave to this worker."""
         self._row, self._worker = request, worker
         self.over = False
         self.id = request.pk
@@ -43,31 +43,31 @@ class Lease:
         market = self._row.market
         return ProviderNames(market.provider_exchange, market.provider_base, market.provider_quote)
 
-    def question(self) -> PageRequest | None:
-        """Return the next page to ask for, None where all of them are acknowledged."""
-        return pages.next_request(self.start, self.reached, self.resolution)
+    def next_page(self) -> PageRequest | None:
+        """Return the next page to ask for; None if all of them are acknowledged."""
+        return pages.next_page(self.start, self.reached, self.resolution)
 
-    def asker(self, asked: PageRequest) -> PageOrigin:
+    def origin(self, asked: PageRequest) -> PageOrigin:
         """Return what the records of this page carry."""
         done = self.pages_done + 1
         return PageOrigin(self.market, self.id, done, done + pages.pages_of(self.start, asked.start, self.resolution))
 
     def renew(self) -> None:
-        """Keep the request. Raises RequestLost."""
+        """Keep the request; raise RequestLost."""
         if not fetch_queue.renew(self.id, self._worker):
             self.over = True
             raise RequestLost
 
-    def cut(self, stop: int) -> None:
-        """Leave out what cannot be answered yet: who wants it asks once it is final."""
+    def shorten(self, stop: int) -> None:
+        """Leave out what cannot be answered yet: whatever needs it asks again once it is final."""
         held = FetchRequest.objects.filter(pk=self.id, worker=self._worker, state=FetchRequest.State.FETCHING)
         held.update(stop=moment(stop))
         self.stop = self.reached = stop
 
-    def advance(self, asker: PageOrigin, reached: int) -> None:
+    def advance(self, origin: PageOrigin, reached: int) -> None:
         """Note that all of [reached, stop) is acknowledged; a consumer may have ended the request already."""
-        self.reached, self.pages_done = reached, asker.page
-        if not fetch_queue.note_progress(self.id, self._worker, moment(reached), asker.page, asker.pages):
+        self.reached, self.pages_done = reached, origin.page
+        if not fetch_queue.note_progress(self.id, self._worker, moment(reached), origin.page, origin.pages):
             self.over = True
 
     def publish(self) -> None:
@@ -76,11 +76,11 @@ class Lease:
         self.over = True
 
     def complain(self, reason: str) -> None:
-        """Note why nothing goes on for now, so that who waits for it can be told."""
+        """Note why the fetch is held up, for those who wait for it."""
         fetch_queue.note_error(self.id, self._worker, reason)
 
     def give_back(self, seconds: float, reason: str) -> None:
-        """Queue the request again, to be begun in so many seconds; nothing where it is no longer ours."""
+        """Queue the request again, to be begun in so many seconds; nothing if it is no longer ours."""
         self.over = True
         if fetch_queue.requeue(self.id, self._worker, reason, timedelta(seconds=max(0.0, seconds))):
             log.warning("fetch given back", reason=reason, wait=round(seconds))

@@ -1,11 +1,12 @@
 """The history Producer: one request's pages from the provider's REST API to candle-data, acknowledged.
 
 A job owns a row of the pool from its first to its last page, and its request by a lease. The page that is not yet
-acknowledged stays in memory and goes first; after a kill the next job goes on below what was acknowledged.
+acknowledged stays in memory and goes first; after a kill the next job continues below what was acknowledged.
 """
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from threading import Event
@@ -39,12 +40,10 @@ from streaming.topics import CANDLE_DATA
 
 log = structlog.get_logger(__name__)
 
-RENEW_INTERVAL_S, MAX_RENEWALS = 3.0, 8  # seconds between two signs of life while an answer is awaited, and how many
-MAX_JOB_WAIT_S = 8.0  # seconds that a job waits for anything; for longer its request goes back to the queue
-MAX_QUEUED_WAIT_S = 60.0  # seconds: a provider that is back should not be kept waiting
-KEY_REFUSED_WAIT_S = (
-    10.0  # seconds between two looks whether a person has reset the pool; they cost the provider no call
-)
+RENEW_INTERVAL_S, MAX_RENEWALS = 3.0, 8  # of the request, while an answer is awaited
+MAX_JOB_WAIT_S = 8.0  # that a job waits for anything; for longer its request goes back to the queue
+MAX_QUEUED_WAIT_S = 60.0  # a provider that is back should not be kept waiting
+KEY_REFUSED_WAIT_S = 10.0  # between two checks whether a person has reset the pool; they cost the provider no call
 
 
 class RequestReturned(RequestFault):
@@ -56,7 +55,7 @@ class Batch:
     """What is to be published next, and how far the request is once it is acknowledged."""
 
     records: list[HistoryRecord]
-    asker: PageOrigin
+    origin: PageOrigin
     reached: int
     last: bool
 
@@ -80,21 +79,21 @@ class HistoryProducer:
 
     model: type[Actor] = Producer
     role = ROLE
-    several = False  # the pool's rows are all there is: see make_pool
+    several = False  # the pool's rows are all there are: see ensure_pool
     pause = 0.0  # a turn waits itself
 
     def __init__(self, request_id: int) -> None:
-        """Prepare the fetch of a FetchRequest; it is begun once a row of the pool is owned."""
+        """Prepare the fetch of a FetchRequest; it begins once a row of the pool is owned."""
         self._id = request_id
         self._session: ActorSession
         self._lease: Lease | None = None
         self._publisher: Publisher | None = None
         self._batch: Batch | None = None
-        self._budget = ProviderQuota()
+        self._quota = ProviderQuota()
         self._client = RestClient(settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY)
 
     def open(self, session: ActorSession) -> None:
-        """Begin the request, and make the connection to the broker and the topic anew."""
+        """Begin the request, and make the topic and a new connection to the broker."""
         self._session = session
         if self._lease is None:
             request = fetch_queue.start(self._id, session.claim)
@@ -103,19 +102,22 @@ class HistoryProducer:
             return
         self._disconnect()
         broker = configured_broker()
-        admin = broker.admin()
-        admin.create_topic(CANDLE_DATA.name, CANDLE_DATA.partitions)
-        admin.close()
+        with closing(broker.admin()) as admin:
+            admin.create_topic(CANDLE_DATA.name, CANDLE_DATA.partitions)
         self._publisher = broker.publisher()
 
     def turn(self) -> bool:
         """Fetch and publish one page; False once there is nothing more to do."""
         try:
-            if self._lease and not self._lease.over:
-                self._page(self._lease)
+            if (lease := self._lease) and not lease.over:
+                lease.renew()
+                if self._batch is None:
+                    self._batch = self._next_batch(lease)
+                if self._batch is not None:
+                    self._publish(lease, self._batch)
         except Exception as exc:
             if reset_delay(exc, 1) is None:
-                self._session.stop.set()  # only a person ends this Error: that is not for a job to wait for
+                self._session.stop.set()  # only a person ends this Error: a job does not wait for that
             raise
         if self._lease is None or self._lease.over:
             self._session.stop.set()
@@ -127,13 +129,13 @@ class HistoryProducer:
             self._lease.renew()
 
     def close(self) -> None:
-        """Give connections back and end the job, also where another process took the row over."""
+        """Close the connections and end the job, also if another process took the row over."""
         self._session.stop.set()
         self._client.close()
         self._disconnect()
 
     def release(self) -> None:
-        """Queue a request that is still ours: the next job goes on at once."""
+        """Queue a request that is still ours: the next job continues it at once."""
         if self._lease:
             with structlog.contextvars.bound_contextvars(actor=self._session.name):
                 self._lease.give_back(0, "the job was stopped")
@@ -145,31 +147,35 @@ class HistoryProducer:
 
     # --- one page ---
 
-    def _page(self, lease: Lease) -> None:
-        lease.renew()
-        if self._batch is None:
-            self._batch = self._next_batch(lease)
-        if self._batch is not None:
-            self._publish(lease, self._batch)
-
     def _next_batch(self, lease: Lease) -> Batch | None:
-        """Return the next page's records, None while the rate budget has no call for us."""
-        asked = lease.question()
+        """Return the next page's records; None while the quota has no call for us."""
+        asked = lease.next_page()
         if asked is None:
-            nothing = PageOrigin(lease.market, lease.id, lease.pages_done, lease.pages_done)
-            return Batch([FetchDone(market=lease.market, request=lease.id)], nothing, lease.start, last=True)
-        if not self._may_call(lease):
+            origin = PageOrigin(lease.market, lease.id, lease.pages_done, lease.pages_done)
+            return Batch([FetchDone(market=lease.market, request=lease.id)], origin, lease.start, last=True)
+        if not self._take_call(lease):
             return None
         self._begin_fetching()
         self._session.save()
-        outcome = self._answer(lease, asked)
+        outcome = self._call_provider(lease, asked)
         if not isinstance(outcome, Page):
-            raise self._fault(lease, outcome)
-        self._check_identity(lease, outcome)
-        return self._batch_of(lease, outcome, self._final_part(lease, outcome, asked))
+            raise self._fault_of(lease, outcome)
+        if known := other_provider(outcome.provider):
+            lease.give_back(KEY_REFUSED_WAIT_S, "another provider answers")
+            raise LastingFault(f"this database holds data of {known!r}, but {outcome.provider!r} answers")
 
-    def _may_call(self, lease: Lease) -> bool:
-        wait = self._budget.take()
+        asked = self._final_part(lease, outcome, asked)
+        if not pages.answers(outcome, asked):
+            raise self._platform_fault(lease, "none of the rows lies in the span that was asked for")
+        origin = lease.origin(asked)
+        records = pages.records_of(outcome, asked, origin)
+        if last := asked.start <= lease.start:
+            records.append(FetchDone(market=lease.market, request=lease.id))
+        return Batch(records, origin, asked.start, last)
+
+    def _take_call(self, lease: Lease) -> bool:
+        """Take a call of the quota; False if there is none, after a short wait or with the request given back."""
+        wait = self._quota.take()
         if wait > MAX_JOB_WAIT_S:
             lease.give_back(wait, "the rate budget is used up")
         elif wait:
@@ -183,58 +189,45 @@ class HistoryProducer:
         if self._session.actor.state == Producer.State.IDLE:
             self._session.actor.fetch_data()
 
-    def _answer(self, lease: Lease, asked: PageRequest) -> Outcome:
-        """Return the provider's answer; row and request are kept while it is awaited."""
+    def _call_provider(self, lease: Lease, asked: PageRequest) -> Outcome:
+        """Return the provider's answer; the row and the request are kept while it is awaited."""
         call = call_in_thread(lambda: self._client.candles(lease.names, asked.resolution, asked.last, asked.before))
         for _ in range(MAX_RENEWALS):
             try:
                 return call.result(timeout=RENEW_INTERVAL_S)
             except TimeoutError:
                 if self._session.stop.is_set():
-                    raise self._given_back(lease, 0, "the job was stopped") from None
+                    raise self._returned(lease, 0, "the job was stopped") from None
                 self._session.beat()
                 lease.renew()
         return Unavailable(f"no whole answer within {MAX_RENEWALS * RENEW_INTERVAL_S:.0f} s")
 
-    def _check_identity(self, lease: Lease, page: Page) -> None:
-        if known := other_provider(page.provider):
-            lease.give_back(KEY_REFUSED_WAIT_S, "another provider answers")
-            raise LastingFault(f"this database holds data of {known!r}, but {page.provider!r} answers")
-
     def _final_part(self, lease: Lease, page: Page, asked: PageRequest) -> PageRequest:
+        """Return the part of the page that is final, and shorten the request to it; raise if there is none."""
         final = pages.final_stop(page.at, asked.resolution)
         if asked.stop <= final:
             return asked
         if final <= asked.start:
             age = CACHE_AGE[asked.resolution].total_seconds()
             wait = (asked.stop - page.at) / SECOND_US + age
-            raise self._given_back(lease, wait, "the provider's answer is not final yet")
-        lease.cut(final)
+            raise self._returned(lease, wait, "the provider's answer is not final yet")
+        lease.shorten(final)
         return replace(asked, stop=final)
-
-    def _batch_of(self, lease: Lease, page: Page, asked: PageRequest) -> Batch:
-        if not pages.answers(page, asked):
-            raise self._platform_fault(lease, "none of the rows lies in the span that was asked for")
-        asker = lease.asker(asked)
-        records = pages.records_of(page, asked, asker)
-        if last := asked.start <= lease.start:
-            records.append(FetchDone(market=lease.market, request=lease.id))
-        return Batch(records, asker, asked.start, last)
 
     # --- what goes wrong ---
 
-    def _fault(self, lease: Lease, outcome: Unauthorized | RateLimited | Refused | Unavailable) -> Exception:
+    def _fault_of(self, lease: Lease, outcome: Unauthorized | RateLimited | Refused | Unavailable) -> Exception:
         if isinstance(outcome, Unauthorized):
             lease.give_back(KEY_REFUSED_WAIT_S, outcome.reason)
             return LastingFault(outcome.reason)
         if isinstance(outcome, RateLimited):
-            self._budget.pause(outcome.retry_after)
+            self._quota.pause(outcome.retry_after)
             return self._platform_fault(lease, outcome.reason, outcome.retry_after)
         if isinstance(outcome, Refused):
-            return self._refused(lease, outcome)
+            return self._fail(lease, outcome)
         return self._platform_fault(lease, outcome.reason)
 
-    def _refused(self, lease: Lease, outcome: Refused) -> Exception:
+    def _fail(self, lease: Lease, outcome: Refused) -> Exception:
         """Publish that the rest will not come; the consumer that stores it ends the request."""
         failed = FetchFailed(
             market=lease.market,
@@ -253,14 +246,14 @@ class HistoryProducer:
         return RequestFault(outcome.reason)
 
     def _platform_fault(self, lease: Lease, reason: str, wait: float = 0.0) -> Exception:
-        """Return what keeps the producer in Error for a moment, or gives the request back where that is too long."""
+        """Return what keeps the producer in Error for a moment, or gives the request back if that would be too long."""
         wait = max(wait, min(backoff(self._session.actor.error_count + 1), MAX_QUEUED_WAIT_S))
         if wait > MAX_JOB_WAIT_S:
-            return self._given_back(lease, wait, reason)
+            return self._returned(lease, wait, reason)
         lease.complain(reason)
         return PlatformFault(reason)
 
-    def _given_back(self, lease: Lease, wait: float, reason: str) -> RequestReturned:
+    def _returned(self, lease: Lease, wait: float, reason: str) -> RequestReturned:
         lease.give_back(wait, reason)
         return RequestReturned(f"{reason}; asked again in {wait:.0f} s")
 
@@ -280,16 +273,13 @@ class HistoryProducer:
         self._session.actor.publish_success()
         self._session.save()
         self._batch = None
-        self._note(lease, batch)
+
+        lease.advance(batch.origin, batch.reached)
+        if batch.last:
+            lease.publish()
+        log.info("page published", page=batch.origin.page, pages=batch.origin.pages, records=len(batch.records))
 
     def _send(self, records: list[HistoryRecord]) -> None:
         if self._publisher is not None:
             messages = [Message(record.market, encode_history(record)) for record in records]
             self._publisher.publish(CANDLE_DATA.name, messages)
-
-    def _note(self, lease: Lease, batch: Batch) -> None:
-        lease.advance(batch.asker, batch.reached)
-        if batch.last:
-            lease.publish()
-        page, pages, records = batch.asker.page, batch.asker.pages, len(batch.records)
-        log.info("page published", page=page, pages=pages, records=records)

@@ -1,25 +1,24 @@
 """Paging backwards through the provider's candles, and what an answer proves.
 
 Pure; times are microseconds, spans [start, stop). Rules: a bucket is proven by a final row of its own and by nothing
-else, so a row that is missing, torn or said twice in two ways leaves a hole; a row is final once its end lies further
-back than the provider's cache may be old; volume 0 proves that nothing was traded.
+else, so a row that is missing, torn, or sent twice with different values leaves a gap; a row is final once its end is
+older than the provider's cache may be; volume 0 proves that nothing was traded.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
 
-from datastore.ingest.trade_columns import LOWER_BOUND, UPPER_BOUND
 from datastore.reference.provider import CACHE_AGE
 from datastore.timeframes.intervals import SECOND_US
 from ingestion.providers.cryptocompare.rest import Page, Row
+from streaming.bounds import MAX_STORED, MIN_STORED
 from streaming.history_records import HistoryRecord, ProviderCandle, ProviderSpan
 
-PAGE_BUCKETS = 2000  # buckets; one row more is asked for, since the provider may round the end of a page
+PAGE_BUCKETS = 2000  # one row more is asked for, since the provider may round the end of a page
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True)
 class PageOrigin:
-    """Whose answer it is: what every record of a page carries."""
+    """What every record of a page carries: its market, its FetchRequest's id, and which page it is of how many."""
 
     market: str
     request: int
@@ -57,8 +56,8 @@ def whole_buckets(start: int, stop: int, resolution: int) -> tuple[int, int]:
     return start // step * step, -(-stop // step) * step
 
 
-def next_request(start: int, reached: int, resolution: int) -> PageRequest | None:
-    """Return the page below `reached`, None where that is the start."""
+def next_page(start: int, reached: int, resolution: int) -> PageRequest | None:
+    """Return the page below `reached`; None if that is the start."""
     if reached <= start:
         return None
     return PageRequest(resolution, max(start, reached - PAGE_BUCKETS * resolution * SECOND_US), reached)
@@ -75,34 +74,36 @@ def final_stop(at: int, resolution: int) -> int:
     return (at - round(CACHE_AGE[resolution].total_seconds()) * SECOND_US) // step * step
 
 
-def records_of(page: Page, asked: PageRequest, asker: PageOrigin) -> list[HistoryRecord]:
+def records_of(page: Page, asked: PageRequest, origin: PageOrigin) -> list[HistoryRecord]:
     """Return the page's candles, oldest first, each unbroken run of proven buckets followed by its span."""
     proven = proven_rows(page, asked)
     found: list[HistoryRecord] = []
-    for times in _runs(sorted(proven), asked.resolution):
-        run = [proven[time] for time in times]
-        candles = [_candle(row, asked, asker) for row in run if row.volume]
-        found += [*candles, _span(run, len(candles), asked, asker)]
+    # Within a run, a bucket's time minus its place is constant; where a bucket is missing, it changes.
+    numbered = enumerate(sorted(proven))
+    for _, run in groupby(numbered, lambda pair: pair[1] - pair[0] * asked.resolution):
+        rows = [proven[time] for _, time in run]
+        candles = [_candle(row, asked, origin) for row in rows if row.volume]
+        found += [*candles, _span(rows, len(candles), asked, origin)]
     return found
 
 
 def proven_rows(page: Page, asked: PageRequest) -> dict[int, Row]:
-    """Return the rows that prove a bucket of the question, by their time in seconds."""
+    """Return the rows that prove a bucket of the page asked for, by their time in seconds."""
     stop = min(asked.stop, final_stop(page.at, asked.resolution))
-    said: defaultdict[int, set[Row]] = defaultdict(set)
+    sent: defaultdict[int, set[Row]] = defaultdict(set)
     for row in page.rows:
         if asked.start <= row.time * SECOND_US < stop and row.time % asked.resolution == 0:
-            said[row.time].add(row)
-    return {time: row for time, (row, *others) in said.items() if not others and is_sound(row)}
+            sent[row.time].add(row)
+    return {time: row for time, (row, *others) in sent.items() if not others and is_sound(row)}
 
 
 def answers(page: Page, asked: PageRequest) -> bool:
-    """Tell whether any row answers the question at all; times of a broken cache are decades away."""
+    """Return whether any row is of the page asked for; times of a broken cache are decades away."""
     return any(asked.start <= row.time * SECOND_US < asked.stop for row in page.rows)
 
 
 def is_sound(row: Row) -> bool:
-    """Tell whether a row can be true; the open may lie outside of low and high, being the close before."""
+    """Return whether a row can be true; the open may lie outside low and high, being the close before."""
     prices = (row.open, row.high, row.low, row.close)
     if row.volume == 0:
         return all(price == 0 or _is_plausible(price) for price in prices)
@@ -111,20 +112,13 @@ def is_sound(row: Row) -> bool:
 
 
 def _is_plausible(value: Decimal) -> bool:
-    return value.is_finite() and LOWER_BOUND < value < UPPER_BOUND
+    return value.is_finite() and MIN_STORED < value < MAX_STORED
 
 
-def _runs(times: Iterable[int], resolution: int) -> Iterator[list[int]]:
-    """Split ascending times where a bucket is missing."""
-    numbered = enumerate(times)
-    for _, run in groupby(numbered, lambda pair: pair[1] - pair[0] * resolution):
-        yield [time for _, time in run]
-
-
-def _candle(row: Row, asked: PageRequest, asker: PageOrigin) -> ProviderCandle:
+def _candle(row: Row, asked: PageRequest, origin: PageOrigin) -> ProviderCandle:
     return ProviderCandle(
-        market=asker.market,
-        request=asker.request,
+        market=origin.market,
+        request=origin.request,
         resolution=asked.resolution,
         open_time=row.time * SECOND_US,
         open=row.open,
@@ -136,15 +130,15 @@ def _candle(row: Row, asked: PageRequest, asker: PageOrigin) -> ProviderCandle:
     )
 
 
-def _span(rows: list[Row], candles: int, asked: PageRequest, asker: PageOrigin) -> ProviderSpan:
+def _span(rows: list[Row], candles: int, asked: PageRequest, origin: PageOrigin) -> ProviderSpan:
     return ProviderSpan(
-        market=asker.market,
-        request=asker.request,
+        market=origin.market,
+        request=origin.request,
         resolution=asked.resolution,
         start=rows[0].time * SECOND_US,
         stop=(rows[-1].time + asked.resolution) * SECOND_US,
-        page=asker.page,
-        pages=asker.pages,
+        page=origin.page,
+        pages=origin.pages,
         zeros=tuple(row.time * SECOND_US for row in rows if not row.volume and not row.close),
         candles=candles,
     )

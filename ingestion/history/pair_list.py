@@ -1,8 +1,8 @@
-"""The provider's list of pairs, asked for and taken."""
+"""The provider's list of pairs: asked for, and stored."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from threading import Event
 
 import structlog
@@ -16,30 +16,25 @@ from ingestion.providers.cryptocompare.rest import PairList, RateLimited, Troubl
 
 log = structlog.get_logger(__name__)
 
-STOP_CHECK_INTERVAL_S = 0.5  # seconds between two looks whether the answer is still wanted
+STOP_CHECK_INTERVAL_S = 0.5  # between two checks whether the answer is still wanted
 
 
 def refresh_pairs(stop: Event) -> bool:
-    """Ask the provider for its pairs and take them; False where that failed: the list that there is stays.
+    """Ask the provider for its pairs and store them; False if that failed: the stored list stays.
 
     Gives up as soon as stop is set.
     """
-    budget = ProviderQuota()
-    if wait := budget.take():
+    quota = ProviderQuota()
+    if wait := quota.take():
         return _failed(f"the rate budget is used up for {wait:.0f} s")
-    client = RestClient(settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY)
-    try:
-        said = _answer(client, stop)
-    finally:
-        client.close()
-    if isinstance(said, RateLimited):
-        budget.pause(said.retry_after)
-    if not isinstance(said, PairList):
-        return _failed(said.reason)
-    return _taken(said)
+    with closing(RestClient(settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY)) as client:
+        outcome = _call_provider(client, stop)
+    if isinstance(outcome, RateLimited):
+        quota.pause(outcome.retry_after)
+    return _store(outcome) if isinstance(outcome, PairList) else _failed(outcome.reason)
 
 
-def _answer(client: RestClient, stop: Event) -> PairList | Trouble:
+def _call_provider(client: RestClient, stop: Event) -> PairList | Trouble:
     call = call_in_thread(client.pairs)
     while not stop.is_set():
         with suppress(TimeoutError):
@@ -47,16 +42,16 @@ def _answer(client: RestClient, stop: Event) -> PairList | Trouble:
     return Unavailable("the job was stopped")
 
 
-def _taken(said: PairList) -> bool:
+def _store(answer: PairList) -> bool:
     known, _ = current_provider()
-    if said.provider and known != UNNAMED and said.provider != known:
-        return _failed(f"this database holds data of {known!r}, but {said.provider!r} answers")
+    if answer.provider and known != UNNAMED and answer.provider != known:
+        return _failed(f"this database holds data of {known!r}, but {answer.provider!r} answers")
     try:
-        taken = pairs.save_pair_list(said.pairs)
+        taken = pairs.save_pair_list(answer.pairs)
     except pairs.ImplausiblePairList as exc:
         return _failed(str(exc))
-    told = {"new": taken.new, "vanished": taken.vanished, "unnamed": taken.unnamed, "unreadable": said.unreadable}
-    log.info("pairs listed", pairs=taken.pairs, **told)
+    counts = {"new": taken.new, "vanished": taken.vanished, "unnamed": taken.unnamed, "unreadable": answer.unreadable}
+    log.info("pairs listed", pairs=taken.pairs, **counts)
     return True
 
 

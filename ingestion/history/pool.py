@@ -21,10 +21,10 @@ def ensure_pool() -> None:
 
 
 def blocking_error() -> str | None:
-    """Return the error for which the pool waits for a person, None: it may work.
+    """Return the error for which the pool waits for a person; None if it may work.
 
-    One refused key is refused for all: the others need not try it too.
+    A key that was refused once is refused for all: the other rows need not try it too.
     """
     rows = Producer.objects.filter(name__startswith=f"{ROLE}-", state=ERROR, reset_at=None, retired_at=None)
-    held = rows.order_by("name").first()
-    return f"{held.name} waits for a reset: {held.last_error}" if held else None
+    waiting = rows.order_by("name").first()
+    return f"{waiting.name} waits for a reset: {waiting.last_error}" if waiting else None

@@ -1,8 +1,9 @@
-"""How often the provider may be asked, shared between all processes through Valkey.
+"""How often the provider may be called, shared between all processes through Valkey.
 
-Sliding windows over the calls themselves, by Valkey's clock: whatever the provider's own windows begin with, none of
-them ever holds more calls than its limit. Keys `ck:budget:<name>:calls` (time of each call, microseconds) and
-`ck:budget:<name>:pause`. A Valkey that lost them begins with a full budget; the provider's own word then counts.
+Sliding windows over the calls themselves, by Valkey's clock: whenever the provider's own windows begin, none of them
+ever holds more calls than its limit. Keys `ck:budget:<name>:calls` (time of each call, microseconds) and
+`ck:budget:<name>:pause`. A Valkey that lost them begins with a full quota; then the
+provider's own answers count.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from dataclasses import dataclass
 from django.conf import settings
 from django_redis import get_redis_connection
 
-# A call is allowed once the limit-th newest one lies a whole window back; in every window.
-_TAKE = """
+# A call is allowed once the limit-th newest one is a whole window old; in every window.
+_TAKE_LUA = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local wait, longest = redis.call('PTTL', KEYS[2]) * 1000, 0
@@ -29,7 +30,7 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - long
 redis.call('PEXPIRE', KEYS[1], string.format('%.0f', longest / 1000))
 return 0
 """
-_MADE = """
+_COUNT_LUA = """
 local time = redis.call('TIME')
 local now, found = time[1] * 1000000 + time[2], {}
 for i = 1, #ARGV do
@@ -68,10 +69,10 @@ def configured_windows() -> tuple[Window, ...]:
 
 
 class ProviderQuota:
-    """The budget of one provider; every method may raise RedisError."""
+    """The quota of one provider; every method may raise RedisError."""
 
     def __init__(self, name: str = "history", windows: tuple[Window, ...] | None = None) -> None:
-        """Share the budget of this name; its windows are the configured ones unless given."""
+        """Share the quota of this name; its windows are the configured ones unless given."""
         self._windows = configured_windows() if windows is None else windows
         self._calls, self._pause = f"ck:budget:{name}:calls", f"ck:budget:{name}:pause"
 
@@ -79,10 +80,10 @@ class ProviderQuota:
         """Take one call and return 0, or take none and return the seconds until one may be free."""
         limits = [str(part) for window in self._windows for part in (window.seconds, window.limit)]
         client = get_redis_connection("default")
-        return int(client.eval(_TAKE, 2, self._calls, self._pause, uuid.uuid4().hex, *limits)) / 1_000_000
+        return int(client.eval(_TAKE_LUA, 2, self._calls, self._pause, uuid.uuid4().hex, *limits)) / 1_000_000
 
     def pause(self, seconds: float) -> None:
-        """Allow no call for so long: the provider says that we are over its limit."""
+        """Allow no call for so many seconds: the provider says that we are over its limit."""
         client = get_redis_connection("default")
         millis = max(1, round(seconds * 1000))
         if client.pttl(self._pause) < millis:
@@ -91,8 +92,8 @@ class ProviderQuota:
     def remaining(self) -> dict[str, QuotaLeft]:
         """Return what each window still allows, by its name."""
         spans = [str(window.seconds) for window in self._windows]
-        made = get_redis_connection("default").eval(_MADE, 1, self._calls, *spans)
+        counts = get_redis_connection("default").eval(_COUNT_LUA, 1, self._calls, *spans)
         return {
             window.name: QuotaLeft(max(0, window.limit - calls), window.limit)
-            for window, calls in zip(self._windows, made, strict=True)
+            for window, calls in zip(self._windows, counts, strict=True)
         }

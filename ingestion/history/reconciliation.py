@@ -1,11 +1,12 @@
-"""Ask the provider for closed minutes of our own feed, so that the Datastore can hold them against ours.
+"""Ask the provider for closed minutes of our own feed, so that the Datastore can compare them with ours.
 
-One call of at most 2,000 minutes per market and run, and only while history leaves most of the budget: a comparison
-that waits an hour longer loses nothing.
+One call of at most 2,000 minutes per market and run, and only while history leaves part of the quota unused: a
+comparison that waits an hour longer loses nothing.
 """
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from threading import Event
 
@@ -15,7 +16,7 @@ from redis.exceptions import RedisError
 
 from datastore.models import Market
 from datastore.quality.reconciliation import CandleValues, compare, next_span
-from datastore.reference.markets import kept
+from datastore.reference.markets import feed_markets
 from datastore.reference.provider import other_provider
 from datastore.timeframes.intervals import SECOND_US, micros_of, moment
 from datastore.timeframes.timeframe import MINUTE_S
@@ -24,68 +25,64 @@ from ingestion.history.pages import PageRequest
 from ingestion.history.pool import blocking_error
 from ingestion.history.provider_quota import ProviderQuota
 from ingestion.providers.cryptocompare.client import RestClient
-from ingestion.providers.cryptocompare.rest import Outcome, Page, ProviderNames, RateLimited, Refused, Row
+from ingestion.providers.cryptocompare.rest import Outcome, Page, ProviderNames, RateLimited, Refused
 
 log = structlog.get_logger(__name__)
 
-RESERVED_SHARE = 0.25  # of every window; what is less is for history
-MAX_CALL_WAIT_S = 2.0  # seconds for a call of the budget
+RESERVED_SHARE = 0.25  # of every window, for history
+MAX_CALL_WAIT_S = 2.0  # for a call of the quota
 
 
 def reconcile(stop: Event) -> None:
-    """Compare one stretch of every kept market; ends early where the provider or its budget has nothing for us now."""
-    budget = ProviderQuota()
-    client = RestClient(settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY)
-    try:
-        for market in kept().order_by("id"):
+    """Compare one stretch of every followed market; end early if the provider or its quota has nothing for us now."""
+    quota = ProviderQuota()
+    with closing(RestClient(settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY)) as client:
+        for market in feed_markets().order_by("id"):
             with structlog.contextvars.bound_contextvars(market=market.symbol):
-                if reason := _reconcile(market, client, budget, stop):
+                if reason := _reconcile(market, client, quota, stop):
                     log.warning("reconciliation waits", reason=reason)
                     return
-    finally:
-        client.close()
 
 
-def _reconcile(market: Market, client: RestClient, budget: ProviderQuota, stop: Event) -> str | None:
+def _reconcile(market: Market, client: RestClient, quota: ProviderQuota, stop: Event) -> str | None:
     """Compare one stretch; return why no other market should be tried now either."""
     span = next_span(market, pages.PAGE_BUCKETS)
     if span is None:
         return None
-    if reason := _not_now(budget, stop):
+    if reason := _take_call(quota, stop):
         return reason
     asked = PageRequest(MINUTE_S, micros_of(span[0]), micros_of(span[1]))
     names = ProviderNames(market.provider_exchange, market.provider_base, market.provider_quote)
-    return _take(market, asked, client.candles(names, MINUTE_S, asked.last, asked.before), budget)
+    outcome = client.candles(names, MINUTE_S, asked.last, asked.before)
+    return _handle(market, asked, outcome, quota)
 
 
-def _not_now(budget: ProviderQuota, stop: Event) -> str | None:
-    """Take a call of the budget, or return why there is none for us."""
-    if held := blocking_error():
-        return held
+def _take_call(quota: ProviderQuota, stop: Event) -> str | None:
+    """Take a call of the quota, or return why there is none for us."""
+    if error := blocking_error():
+        return error
     try:
-        if any(
-            left.calls <= left.limit * RESERVED_SHARE for name, left in budget.remaining().items() if name != "second"
-        ):
+        windows = [window for name, window in quota.remaining().items() if name != "second"]
+        if any(window.calls <= window.limit * RESERVED_SHARE for window in windows):
             return "the rate budget is for history now"
-        if (wait := budget.take()) and wait <= MAX_CALL_WAIT_S and not stop.wait(wait):
-            wait = budget.take()
+        if (wait := quota.take()) and wait <= MAX_CALL_WAIT_S and not stop.wait(wait):
+            wait = quota.take()
     except RedisError as exc:
         return f"the cache does not answer: {exc}"
     return "the rate budget is used up" if wait else None
 
 
-def _take(market: Market, asked: PageRequest, outcome: Outcome, budget: ProviderQuota) -> str | None:
-    start, stop = moment(asked.start), moment(asked.stop)
+def _handle(market: Market, asked: PageRequest, outcome: Outcome, quota: ProviderQuota) -> str | None:
     if isinstance(outcome, Page):
         return _compare(market, asked, outcome)
     if isinstance(outcome, Refused) and outcome.final:
-        compare(market, start, stop, {}, note=outcome.reason)  # never asked again
+        compare(market, moment(asked.start), moment(asked.stop), {}, note=outcome.reason)  # never asked again
         return None
     if isinstance(outcome, Refused):
-        log.warning("reconciliation refused", reason=outcome.reason)  # this market's trouble alone
+        log.warning("reconciliation refused", reason=outcome.reason)  # this concerns this market alone
         return None
     if isinstance(outcome, RateLimited):
-        budget.pause(outcome.retry_after)
+        quota.pause(outcome.retry_after)
     return outcome.reason
 
 
@@ -94,13 +91,11 @@ def _compare(market: Market, asked: PageRequest, page: Page) -> str | None:
         return f"this database holds data of {known!r}, but {page.provider!r} answers"
     final = replace(asked, stop=min(asked.stop, pages.final_stop(page.at, MINUTE_S)))
     if final.stop > final.start and pages.answers(page, final):
-        rows = pages.proven_rows(page, final)
-        theirs = {time * SECOND_US: _figures(row) for time, row in rows.items()}
+        theirs = {
+            time * SECOND_US: CandleValues(row.open, row.high, row.low, row.close, row.volume, row.quote_volume)
+            for time, row in pages.proven_rows(page, final).items()
+        }
         compare(market, moment(final.start), moment(final.stop), theirs)
     else:
         log.warning("reconciliation found nothing to compare", rows=len(page.rows))
     return None
-
-
-def _figures(row: Row) -> CandleValues:
-    return CandleValues(row.open, row.high, row.low, row.close, row.volume, row.quote_volume)

@@ -1,6 +1,8 @@
-"""What is left of the calls of the provider's REST API: by our own count, and by the provider's word."""
+"""How many calls of the provider's REST API are left: by our own count, and by the provider's."""
 
 from __future__ import annotations
+
+from contextlib import closing
 
 from django.conf import settings
 from redis.exceptions import RedisError
@@ -11,19 +13,16 @@ from ingestion.providers.cryptocompare.rest import RateTold
 
 
 def describe_calls_left() -> list[str]:
-    """Return a line of each, for people; asking costs a call of the budget."""
-    return [f"Calls left by our count: {_counted()}", f"Calls left by the provider's: {_told()}"]
-
-
-def _counted() -> str:
+    """Return a line of each count, for people; asking the provider costs a call of the quota."""
     try:
-        left = ProviderQuota().left()
+        windows = ProviderQuota().remaining()
+        ours = ", ".join(f"{name} {window.calls:,} of {window.limit:,}" for name, window in windows.items())
     except RedisError as exc:
-        return f"not known, the cache does not answer ({exc})"
-    return ", ".join(f"{window} {one.calls:,} of {one.limit:,}" for window, one in left.items())
+        ours = f"not known, the cache does not answer ({exc})"
+    return [f"Calls left by our count: {ours}", f"Calls left by the provider's: {_providers_count()}"]
 
 
-def _told() -> str:
+def _providers_count() -> str:
     if not settings.CRYPTOCOMPARE_REST_URL:
         return "not known, there is no provider: start Candlekeep first"
     try:
@@ -32,11 +31,8 @@ def _told() -> str:
         wait = 0.0
     if wait:
         return f"not asked, the budget has its next call in {wait:.0f} s"
-    client = RestClient(settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY)
-    try:
-        found = client.rate()
-    finally:
-        client.close()
-    if not isinstance(found, RateTold):
-        return f"not known, {found.reason}"
-    return ", ".join(f"{window} {calls:,}" for window, calls in found.left.items())
+    with closing(RestClient(settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY)) as client:
+        outcome = client.rate()
+    if not isinstance(outcome, RateTold):
+        return f"not known, {outcome.reason}"
+    return ", ".join(f"{window} {calls:,}" for window, calls in outcome.left.items())

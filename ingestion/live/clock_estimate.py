@@ -1,4 +1,4 @@
-"""The provider's time, told from its own stamps.
+"""The provider's time, estimated from its own stamps.
 
 All values are microseconds. A stamp is a lower bound of the provider's time at its receipt, so the greatest
 difference to the database clock over ten minutes is the best estimate that never runs ahead of the provider.
@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections import deque
 
-SECOND = 1_000_000
-WINDOW_US = 600 * SECOND
+from datastore.timeframes.intervals import SECOND_US
+
+WINDOW_US = 600 * SECOND_US
 # A stamp this far ahead of the estimate is believed only when two later ones agree with it.
-SUSPICIOUS_LEAD_US = 120 * SECOND
+SUSPICIOUS_LEAD_US = 120 * SECOND_US
 MIN_AGREEING_STAMPS = 3
 
 
 class ClockEstimate:
-    """Estimate the provider's clock relative to the database's, which never goes back."""
+    """Estimate the provider's clock relative to the database's; the estimate never goes back."""
 
     def __init__(self, offset: int = 0, floor: int = 0) -> None:
         self.offset = offset
-        self.floor = floor  # the greatest time given out
+        self.floor = floor  # the greatest time returned so far
         self.measured = False
         self._recent: deque[tuple[int, int]] = deque()  # (database time, offset), offsets falling
         self._suspects: list[int] = []
@@ -33,20 +34,15 @@ class ClockEstimate:
     def observe(self, stamp: int, database_now: int) -> bool:
         """Take a provider stamp received at this database time; False while it is not believed."""
         found = stamp - database_now
-        if found > self.offset + SUSPICIOUS_LEAD_US and not self._confirmed(found):
-            return False
-        self._remember(found, database_now)
-        return True
+        if found > self.offset + SUSPICIOUS_LEAD_US:
+            if self._suspects and abs(found - self._suspects[-1]) > SUSPICIOUS_LEAD_US:
+                self._suspects.clear()
+            self._suspects.append(found)
+            if len(self._suspects) < MIN_AGREEING_STAMPS:
+                return False
 
-    def _confirmed(self, found: int) -> bool:
-        if self._suspects and abs(found - self._suspects[-1]) > SUSPICIOUS_LEAD_US:
-            self._suspects.clear()
-        self._suspects.append(found)
-        return len(self._suspects) >= MIN_AGREEING_STAMPS
-
-    def _remember(self, found: int, database_now: int) -> None:
         self._suspects.clear()
-        self.now(database_now)  # a smaller offset is taken up by standing still, never by going back
+        self.now(database_now)  # a smaller offset makes the time pause, never go back
         while self._recent and self._recent[-1][1] <= found:
             self._recent.pop()
         self._recent.append((database_now, found))
@@ -54,3 +50,4 @@ class ClockEstimate:
             self._recent.popleft()
         self.offset = self._recent[0][1]
         self.measured = True
+        return True

@@ -1,12 +1,16 @@
-"""The live Producer: from the provider's socket to the fixed topic and to dynamic ones, acknowledged."""
+"""The live Producer: from the provider's socket to the fixed topic and the dynamic ones, acknowledged.
+
+One turn: frames -> MarketConnection -> records -> TopicRouter -> PublishBuffer -> the broker.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import structlog
+from django.conf import settings
 
 from actor_runtime.configured_broker import configured_broker
 from actor_runtime.errors import FeedFault, LastingFault, RouteFault
@@ -16,16 +20,16 @@ from actor_runtime.redaction import without_secrets
 from datastore import dead_letters
 from datastore.coverage import feed_progress
 from datastore.coverage.feed_progress import Acknowledged
-from datastore.dead_letters import Letter
-from datastore.timeframes.intervals import moment
-from ingestion.live.market_connection import Connection
-from ingestion.live.market_feed import Rejected
+from datastore.dead_letters import DeadLetterRecord
+from datastore.timeframes.intervals import SECOND_US, moment
+from ingestion.live.market_connection import REFUSED_REASON, MarketConnection
 from ingestion.live.metrics import count_trades
-from ingestion.live.publish_buffer import Outbox
-from ingestion.live.socket_reader import Lost
+from ingestion.live.publish_buffer import PublishBuffer
+from ingestion.live.socket_reader import SocketLost
 from ingestion.live.subscriptions import NO_SUBSCRIPTIONS, read_subscriptions
 from ingestion.live.timekeeping import Timekeeper
 from ingestion.live.topic_acks import write_topic_acks
+from ingestion.live.topic_router import TopicRouter
 from ingestion.models import Producer, Target
 from streaming.broker import Publisher
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Watermark, encode
@@ -33,13 +37,13 @@ from streaming.topics import TICK_DATA
 
 log = structlog.get_logger(__name__)
 
-FRAME_WAIT_S = 0.1  # seconds that a turn waits for frames at the most
-LINGER_S = 0.02  # seconds that frames may gather, so that a busy feed costs per batch
-MAX_FRAMES_PER_TURN = 5_000  # per turn
+FRAME_WAIT_S = 0.1  # that a turn waits for frames
+LINGER_S = 0.02  # that frames may gather, so that a busy feed costs per batch
+MAX_FRAMES_PER_TURN = 5_000
 # "Always wait at least 5 seconds to reconnect" (CryptoCompare's websocket documentation).
 RECONNECT_DELAY_S, MAX_RECONNECT_DELAY_S = 5.0, 60.0
-LASTING_STATUSES = (400, 401, 403)
-REFRESH_INTERVAL_S = 0.5  # seconds between two looks at what is followed and routed
+LASTING_STATUSES = (400, 401, 403)  # of HTTP: only a person can end these
+REFRESH_INTERVAL_S = 0.5  # between two reads of what is followed and routed
 
 
 class LiveProducer:
@@ -54,45 +58,46 @@ class LiveProducer:
         self._monotonic = monotonic
         self._session: ActorSession
         self._publisher: Publisher | None = None
-        self._connection: Connection | None = None
-        self._outbox = Outbox()
+        self._connection: MarketConnection | None = None
+        self._router = TopicRouter()
+        self._buffer = PublishBuffer()
         self._time = Timekeeper(monotonic)
-        self._wanted = NO_SUBSCRIPTIONS
-        self._look_at = 0.0
+        self._subscriptions = NO_SUBSCRIPTIONS
+        self._refresh_at = 0.0
         self._acknowledged: dict[str, Acknowledged] = {}  # by feed, since the last beat
         self._connect_at = 0.0
-        self._wait = RECONNECT_DELAY_S
-        self._apart = ""  # why there is no connection
+        self._reconnect_delay = RECONNECT_DELAY_S
+        self._waiting_for = ""  # why there is no connection
 
     def open(self, session: ActorSession) -> None:
-        """Make the topic and the connection to the broker anew; a live socket stays."""
+        """Make the topic and a new connection to the broker; a live socket stays open."""
         self._session = session
         self._time.measure()
-        self._time.recall()
+        self._time.restore()
         if self._publisher is not None:
             self._publisher.close()
         broker = configured_broker()
-        admin = broker.admin()
-        admin.create_topic(TICK_DATA.name, TICK_DATA.partitions)
-        admin.close()
+        with closing(broker.admin()) as admin:
+            admin.create_topic(TICK_DATA.name, TICK_DATA.partitions)
         self._publisher = broker.publisher()
 
     def turn(self) -> bool:
-        """Read what has arrived, publish it, and say whether more may wait."""
-        if self._monotonic() >= self._look_at:
-            self._look()
-        line = self._connection
-        if line is None:
+        """Read what has arrived and publish it; return whether more may wait."""
+        if self._monotonic() >= self._refresh_at:
+            self._refresh()
+        connection = self._connection
+        if connection is None:
             return self._connect_when_due()
-        arrivals = line.wait(FRAME_WAIT_S, MAX_FRAMES_PER_TURN)
+
+        arrivals = connection.wait(FRAME_WAIT_S, MAX_FRAMES_PER_TURN)
         if 0 < len(arrivals) < MAX_FRAMES_PER_TURN:
             self._session.stop.wait(LINGER_S)
-            arrivals += line.wait(0, MAX_FRAMES_PER_TURN - len(arrivals))
-        line.read(arrivals)
-        self._publish()
+            arrivals += connection.wait(0, MAX_FRAMES_PER_TURN - len(arrivals))
+        connection.read(arrivals)
+        self._publish(connection)
         self._time.save_if_moved()
-        if line.lost:
-            self._lose(line, line.lost)
+        if connection.lost:
+            self._lose(connection, connection.lost)
         return bool(arrivals)
 
     def beat(self) -> None:
@@ -103,95 +108,163 @@ class LiveProducer:
         self._acknowledged.clear()
 
     def close(self) -> None:
-        """End the connection with a goodbye on the topics."""
+        """End the connection, and every span on the topics."""
         try:
-            self._say_goodbye()
+            if self._connection is not None:
+                self._connection.finish(MAX_FRAMES_PER_TURN, "the producer was stopped")
+                # Saves first: if another process took the actor over, that raises and nothing is published.
+                self._publish(self._connection)
         finally:
             self._drop()
             if self._publisher is not None:
                 self._publisher.close()
             self._publisher = None
 
-    def _say_goodbye(self) -> None:
-        if self._connection is not None:
-            self._connection.finish(MAX_FRAMES_PER_TURN, "the producer was stopped")
-            self._publish()  # saves first: where another process took over, that raises and nothing is published
-
-    # --- what is wanted ---
-
-    def _look(self) -> None:
-        """Follow and route what the rows ask for, and answer in them what has become of it."""
-        self._look_at = self._monotonic() + REFRESH_INTERVAL_S
-        self._wanted = read_subscriptions(self._outbox.given_up)
-        if self._connection is not None:
-            self._connection.follow(self._wanted)
-            self._gather(self._connection)
-        held = self._connection.topics() if self._connection is not None else ()
-        write_topic_acks(self._wanted.topics, self._outbox, held, self._session)
-
-    # --- the socket ---
+    # --- the connection ---
 
     def _connect_when_due(self) -> bool:
-        if self._apart:  # said again where an Error has been left meanwhile
-            self._session.waiting(self._apart)
+        if self._waiting_for:  # said again, since an Error may have been left in between
+            self._session.waiting(self._waiting_for)
         due = self._connect_at - self._monotonic()
         if due > 0:
             self._session.stop.wait(min(due, FRAME_WAIT_S))
             return False
-        if not self._wanted.channels:
-            self._apart = "a market to follow: set MARKETS or add one"
-            self._session.waiting(self._apart)
-            self._connect_at = self._look_at
+        if not self._subscriptions.channels:
+            self._waiting_for = "a market to follow: set MARKETS or add one"
+            self._session.waiting(self._waiting_for)
+            self._connect_at = self._refresh_at
             return False
-        self._fetch()
+        self._begin_fetching()
         self._session.save()
-        self._connection = Connection(self._wanted, self._time)
+        self._connection = MarketConnection(
+            self._subscriptions.channels,
+            self._time,
+            grace=round(settings.GRACE * SECOND_US),
+            retention=settings.TICK_RETENTION_DAYS * 86_400 * SECOND_US,
+        )
+        self._connection.start()
         return True
 
-    def _lose(self, line: Connection, lost: Lost) -> None:
-        """Let the connection go: waiting where the feed had spoken, a failed fetch where it had not."""
-        self._wait = RECONNECT_DELAY_S if line.has_spoken else min(self._wait * 2, MAX_RECONNECT_DELAY_S)
-        self._connect_at = self._monotonic() + self._wait
+    def _lose(self, connection: MarketConnection, lost: SocketLost) -> None:
+        """Drop the connection: wait if the feed had spoken; if it had not, the fetch has failed."""
+        spoke = connection.has_records
+        self._reconnect_delay = RECONNECT_DELAY_S if spoke else min(self._reconnect_delay * 2, MAX_RECONNECT_DELAY_S)
+        self._connect_at = self._monotonic() + self._reconnect_delay
         reason = without_secrets(lost.reason)
-        self._apart = f"the provider: {reason}"
+        self._waiting_for = f"the provider: {reason}"
         self._drop()
-        log.warning("feed lost", reason=reason, reconnect_in=self._wait)
+        log.warning("feed lost", reason=reason, reconnect_in=self._reconnect_delay)
         if self._session.actor.state == Producer.State.FETCHING_DATA:
             raise LastingFault(lost.reason) if lost.code in LASTING_STATUSES else FeedFault(lost.reason)
-        self._session.waiting(self._apart)
+        self._session.waiting(self._waiting_for)
 
     def _drop(self) -> None:
         if self._connection is not None:
             self._connection.close()
-        self._connection = None
+        self._connection, self._router = None, TopicRouter()
+
+    # --- what is followed and routed ---
+
+    def _refresh(self) -> None:
+        """Follow and route what the rows ask for, and write into them what has become of it."""
+        self._refresh_at = self._monotonic() + REFRESH_INTERVAL_S
+        self._subscriptions = read_subscriptions(self._buffer.given_up)
+        if self._connection is not None:
+            if self._connection.is_open:
+                self._follow(self._connection)
+            self._gather(self._connection)
+        write_topic_acks(self._subscriptions.topics, self._buffer, self._router.topics, self._session)
+
+    def _follow(self, connection: MarketConnection) -> None:
+        """Join and leave channels and routes; the connection stays, and so do the other spans."""
+        self._route(connection)  # what was received before goes along the routes of that time
+        router, wanted = self._router, self._subscriptions
+        for market, topic in router.route_keys - wanted.routes:
+            router.end(market, topic, "no longer followed" if topic == TICK_DATA.name else "the stream has ended")
+        if connection.lost is not None:
+            return
+
+        asked_by_streams = {market for market, topic in wanted.routes - router.route_keys if topic != TICK_DATA.name}
+        left, joined = connection.change_channels(wanted.channels, retry=asked_by_streams)
+        for market in left:  # if it is still wanted, its channel has another name now, and its routes begin again
+            for topic in router.topics_of(market):
+                router.end(market, topic, "the market's channel changed")
+        for market, topic in wanted.routes:
+            if market in joined:
+                router.begin(market, topic)
+
+        # What is left are new routes of markets that are subscribed to; the others' turn comes when they are.
+        now = self._time.database_time()
+        channels = {symbol: channel for channel, symbol in wanted.channels.items()}
+        for market, topic in sorted(wanted.routes - router.route_keys):
+            start = connection.claim_start(channels[market], now)
+            if start is not None:
+                router.begin(market, topic, start)
+
+    def _route(self, connection: MarketConnection) -> None:
+        """Send the connection's records along their routes, which begin when it opens; refused markets' routes end."""
+        router = self._router
+        if connection.is_open and router.connection != connection.name:
+            router = self._router = TopicRouter(connection.name)
+            markets = set(connection.channels.values())
+            for market, topic in self._subscriptions.routes:
+                if market in markets:
+                    router.begin(market, topic)
+            routes = len(router.route_keys)
+            log.info("feed connected", feed=connection.feed, markets=len(connection.channels), routes=routes)
+        for market, refusal in connection.refused:
+            if router.carries(market, TICK_DATA.name) and not connection.has_markets:
+                connection.refuse(refusal)  # it was followed, and the last one
+            for topic in router.topics_of(market):
+                router.end(market, topic, refusal.reason)
+                if topic != TICK_DATA.name:
+                    self._buffer.give_up(topic, f"{REFUSED_REASON}: {refusal.reason}")
+        connection.refused.clear()
+        router.send(connection.drain())
+
+    def _gather(self, connection: MarketConnection) -> None:
+        """Move what the connection made into the buffer, and what it rejected to the dead letters."""
+        self._route(connection)
+        self._buffer.put(self._router.drain())
+        rejected = connection.rejected
+        if rejected:
+            log.warning("frames refused", count=len(rejected), reason=rejected[0].reason)
+            # One statement: thousands in a row would hold the turn for longer than a heartbeat may stay away.
+            dead_letters.store_dead_letters(
+                DeadLetterRecord(self._subscriptions.topic_of(item.market), item.market, item.reason, item.raw)
+                for item in rejected
+            )
+            rejected.clear()  # only now: they stay in memory while the database is away
 
     # --- the topics ---
 
-    def _publish(self) -> None:
+    def _publish(self, connection: MarketConnection) -> None:
         """Publish what waits, the fixed topic first, each kind of topic in a cycle of its own."""
-        if self._connection is not None:
-            self._gather(self._connection)
-        if self._publisher is None:
+        self._gather(connection)
+        buffer, publisher = self._buffer, self._publisher
+        if publisher is None:
             return
-        if answers := self._outbox.has_unsent():
+        if broker_answers := buffer.has_unsent():
             with self._cycle(Target.FIXED):
-                self._outbox.publish_fixed(self._publisher)
-        self._bury_refused()
-        if self._outbox.unsent_dynamic_topics():
+                buffer.publish_fixed(publisher)
+        if refused := buffer.refused:
+            log.error("records refused by the broker", count=len(refused), reason=refused[0][1])
+            dead_letters.store_dead_letters(
+                DeadLetterRecord(TICK_DATA.name, record.market, reason, encode(record)) for record, reason in refused
+            )
+            refused.clear()
+        if buffer.unsent_dynamic_topics():
             with self._cycle(Target.DYNAMIC):
-                self._publish_dynamic(self._publisher, answers)
-
-    def _publish_dynamic(self, publisher: Publisher, answers: bool) -> None:
-        known = set(self._outbox.given_up)
-        self._outbox.publish_dynamic(publisher, broker_answers=answers)
-        if faults := {topic: reason for topic, reason in self._outbox.given_up.items() if topic not in known}:
-            self._look_at = 0.0  # the rows are told at once
-            raise RouteFault("; ".join(f"{topic}: {reason}" for topic, reason in faults.items()))
+                known = set(buffer.given_up)
+                buffer.publish_dynamic(publisher, broker_answers=broker_answers)
+                if faults := [f"{topic}: {why}" for topic, why in buffer.given_up.items() if topic not in known]:
+                    self._refresh_at = 0.0  # write it into the rows at once
+                    raise RouteFault("; ".join(faults))
 
     @contextmanager
     def _cycle(self, target: Target) -> Iterator[None]:
         """Go through one cycle of the chart; what the broker acknowledged counts whatever else goes wrong."""
-        self._fetch()
+        self._begin_fetching()
         self._session.actor.data_ready(target)
         self._session.save()
         try:
@@ -202,59 +275,24 @@ class LiveProducer:
         self._session.save()
         self._session.waiting(None)
 
-    def _fetch(self) -> None:
+    def _begin_fetching(self) -> None:
         if self._session.actor.state == Producer.State.IDLE:
             self._session.actor.fetch_data()
 
-    def _gather(self, line: Connection) -> None:
-        """Put the connection's records into the outbox, and what it refused among the dead letters."""
-        for topic, reason in line.refused.items():
-            self._outbox.give_up(topic, reason)
-        line.refused.clear()
-        made, rejected = line.drain()
-        self._outbox.put(made)
-        self._bury(line, rejected)
-
-    def _bury(self, line: Connection, rejected: list[Rejected]) -> None:
-        """Keep what was refused; it stays in memory while the database is away."""
-        if not rejected:
-            return
-        log.warning("frames refused", count=len(rejected), reason=rejected[0].reason)
-        # One statement: thousands in a row would hold the turn for longer than a heartbeat may stay away.
-        dead_letters.bury_all(
-            Letter(line.home_of(item.market), item.market, item.reason, item.raw) for item in rejected
-        )
-        rejected.clear()
-
-    def _bury_refused(self) -> None:
-        """Keep what the broker refused; a dynamic topic's is gone with its route, which says why."""
-        refused = self._outbox.refused
-        if refused:
-            log.error("records refused by the broker", count=len(refused), reason=refused[0][1])
-            dead_letters.bury_all(
-                Letter(TICK_DATA.name, record.market, reason, encode(record)) for record, reason in refused
-            )
-            refused.clear()
-
-    # --- what was acknowledged ---
-
     def _note_acknowledged(self) -> None:
-        for topic, records in self._outbox.take_acknowledged():
+        for topic, records in self._buffer.take_acknowledged():
             if topic == TICK_DATA.name:
-                self._note(records, self._connection.markets_of(topic) if self._connection is not None else [])
+                self._note_watermarks(records, self._router.markets_of(topic))
                 count_trades(records)
                 continue
-            self._note(records, [records[0].market])  # a dynamic topic has one
-            if not self._is_fixed(records[0].market):
+            market = records[0].market  # a dynamic topic has one
+            self._note_watermarks(records, [market])
+            if not self._router.carries(market, TICK_DATA.name):  # else its trades are counted there
                 count_trades(records)
             if any(type(record) in (FeedOpened, FeedClosed) for record in records):
-                self._look_at = 0.0  # the Coordinator waits for just that
+                self._refresh_at = 0.0  # the Coordinator waits for just that
 
-    def _is_fixed(self, market: str) -> bool:
-        """Tell whether a market's trades go to the fixed topic, and are counted there."""
-        return self._connection is not None and self._connection.carries(market, TICK_DATA.name)
-
-    def _note(self, records: list[LiveRecord], markets: list[str]) -> None:
+    def _note_watermarks(self, records: list[LiveRecord], markets: list[str]) -> None:
         for record in records:
             if type(record) is Watermark:
                 known = self._acknowledged.get(record.feed)

@@ -8,14 +8,14 @@ from ingestion.live.sequence_gaps import SequenceCheck
 from ingestion.providers.cryptocompare.stream import TradeSeen
 from streaming.records import FeedClosed, FeedOpened, Replayed, Trade, Watermark
 
-# The provider replays 20 trades; the names of very many would not fit into one record. The oldest are enough: an
-# earlier connection brought one of them, or the replay does not reach back.
+# The provider replays 20 trades; the identities of very many would not fit into one record. The oldest are enough:
+# either an earlier connection received one of them, or the replay does not reach back.
 MAX_REPLAYED_TRADES = 5_000
 
 
 @dataclass(slots=True)
 class MarketFeed:
-    """One market on one connection, from one subscription to its end; times are the provider's."""
+    """One market on one connection, from one subscription to its end; times are the provider's, in microseconds."""
 
     market: str
     feed: str
@@ -32,15 +32,19 @@ class MarketFeed:
     replay_broken: bool = False  # a replayed trade may be missing, so the replay proves no bridge
     sequence: SequenceCheck = field(default_factory=SequenceCheck)
 
-    def trade(self, seen: TradeSeen, newest: int, received_at: int) -> Trade:
-        """Take a trade; `newest` is the newest stamp on the connection."""
+    def trade(self, seen: TradeSeen, newest_stamp: int, received_at: int) -> Trade:
+        """Return the record of a trade; newest_stamp: of any frame on the connection."""
         self.n += 1
         self.traded = True
         self.youngest = max(self.youngest, seen.ts)
         if not self.subscribed:
-            self._replay(seen)
+            if len(self.replayed) < MAX_REPLAYED_TRADES:
+                self.replayed.append(Replayed(seen.ts, seen.id, seen.ccseq))
+            elif self.replayed[0].seq is not None:
+                # Numbers that do not reach the replay's end prove nothing; the ids still do.
+                self.replayed = [Replayed(trade.ts, trade.id) for trade in self.replayed]
         if seen.ccseq is not None:
-            self.sequence.note(seen.ccseq, newest)
+            self.sequence.note(seen.ccseq, newest_stamp)
         return Trade(
             market=self.market,
             feed=self.feed,
@@ -54,15 +58,8 @@ class MarketFeed:
             received_at=received_at,
         )
 
-    def _replay(self, seen: TradeSeen) -> None:
-        if len(self.replayed) < MAX_REPLAYED_TRADES:
-            self.replayed.append(Replayed(seen.ts, seen.id, seen.ccseq))
-        elif self.replayed[0].seq is not None:
-            # Numbers that nobody can follow to the replay's end prove nothing; the names still do.
-            self.replayed = [Replayed(trade.ts, trade.id) for trade in self.replayed]
-
     def open(self, start: int) -> FeedOpened:
-        """Begin the span: the subscription stands."""
+        """Begin the span: the subscription is complete."""
         self.subscribed = True
         self.sequence.settle()
         self.start = start
@@ -73,27 +70,27 @@ class MarketFeed:
             market=self.market, feed=self.feed, n=self.n, connected=self.connected, start=start, replayed=replayed
         )
 
-    def claim(self, until: int, newest: int, grace: int) -> Watermark | None:
-        """Claim what is proven up to `until`, or begin a new span behind an end; None where there is nothing new."""
+    def claim(self, until: int, newest_stamp: int, grace: int) -> Watermark | None:
+        """Claim what is proven up to `until`, or begin a new span after an end; None if there is nothing new."""
         if not self.subscribed:
             return None
-        whole = self.sequence.whole_until
-        if whole is not None:
-            until = min(until, max(whole - grace, 0))
-        begins_anew = self.start is None and newest > max(self.ended_seen, self.ended_now)
-        if begins_anew:
-            self.start = newest
-        if self.start is None or not (begins_anew or until > max(self.start, self.stop or 0)):
+        complete_until = self.sequence.complete_until
+        if complete_until is not None:
+            until = min(until, max(complete_until - grace, 0))
+        begins = self.start is None and newest_stamp > max(self.ended_seen, self.ended_now)
+        if begins:
+            self.start = newest_stamp
+        if self.start is None or not (begins or until > max(self.start, self.stop or 0)):
             return None
         if until > self.start:
             self.stop = until
         self.n += 1
         self.traded = False
-        return Watermark(market=self.market, feed=self.feed, n=self.n, start=self.start, until=until, seen=newest)
+        return Watermark(market=self.market, feed=self.feed, n=self.n, start=self.start, until=until, seen=newest_stamp)
 
-    def end(self, reason: str, newest: int, now: int) -> FeedClosed | None:
-        """End the open span where it was proven last; None where none is open."""
-        self.ended_seen, self.ended_now = newest, now
+    def end(self, reason: str, newest_stamp: int, now: int) -> FeedClosed | None:
+        """End the open span where it was last proven; None if there is none."""
+        self.ended_seen, self.ended_now = newest_stamp, now
         self.replay_broken |= not self.subscribed
         if self.start is None:
             return None

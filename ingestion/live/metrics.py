@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from ingestion.live.clock_estimate import SECOND
+from datastore.timeframes.intervals import SECOND_US
 from metering.table import LATENESS, TRADES_RECEIVED
 from streaming.records import LiveRecord, Trade
 
@@ -16,4 +16,4 @@ def count_trades(records: Sequence[LiveRecord]) -> None:
     for market, count in Counter(trade.market for trade in trades).items():
         TRADES_RECEIVED.labels(market).inc(count)
     if trades:
-        LATENESS.labels("feed").observe(max(trade.received_at - trade.ts for trade in trades) / SECOND)
+        LATENESS.labels("feed").observe(max(trade.received_at - trade.ts for trade in trades) / SECOND_US)

@@ -1,7 +1,7 @@
 """Records that the broker has not acknowledged yet: by topic, in order, and what became of each dynamic topic.
 
-Dynamic topics are given up one by one: one that is missing, that refuses a record, or that alone takes nothing holds
-up neither the others nor the fixed topic.
+Dynamic topics are given up one by one: one that is missing, that refuses a record, or that alone accepts nothing
+delays neither the others nor the fixed topic.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from streaming.topics import TICK_DATA
 
 # Of all dynamic topics together, as many as the reader's queue holds by default.
 MAX_UNSENT_RECORDS = 200_000
-# A topic that takes nothing so many times in a row, while the fixed one does, is given up.
+# A topic that fails so many times in a row, while the fixed one does not, is given up.
 MAX_FAILURES = 5
 
 
-class Outbox:
+class PublishBuffer:
     """What is to be published, and what was."""
 
     def __init__(self) -> None:
-        self.given_up: dict[str, str] = {}  # dynamic topic -> why; the caller's to clear
-        self.refused: list[tuple[LiveRecord, str]] = []  # by the broker, and why; the caller's to bury and to clear
-        self.opened: set[str] = set()  # dynamic topics whose feed_opened was acknowledged; the caller's to clear
+        self.given_up: dict[str, str] = {}  # dynamic topic -> why; for the caller to clear
+        self.refused: list[tuple[LiveRecord, str]] = []  # by the broker, and why; for the caller to store and clear
+        self.opened: set[str] = set()  # dynamic topics whose feed_opened was acknowledged; for the caller to clear
         self._unsent: dict[str, list[LiveRecord]] = {}
         self._failures: dict[str, int] = {}  # in a row, of a dynamic topic alone
         self._acknowledged: list[tuple[str, list[LiveRecord]]] = []
@@ -41,7 +41,7 @@ class Outbox:
             self.give_up(topic, f"the broker did not take {max(counts):,} records")
 
     def has_unsent(self, topic: str = TICK_DATA.name) -> bool:
-        """Tell whether a topic has records that were not acknowledged."""
+        """Return whether a topic has records that were not acknowledged."""
         return topic in self._unsent
 
     def unsent_dynamic_topics(self) -> list[str]:
@@ -55,7 +55,7 @@ class Outbox:
         self._failures.pop(topic, None)
 
     def publish_fixed(self, publisher: Publisher) -> None:
-        """Publish what waits for the fixed topic. Raises StreamError; what was not acknowledged stays first in line.
+        """Publish what waits for the fixed topic; raise StreamError, then what was not acknowledged stays first.
 
         A record that the broker refuses for good is set aside: it must not stop the others, and its consumer sees by
         the numbers that it is missing.
@@ -67,23 +67,27 @@ class Outbox:
                 if exc.index is None:
                     raise
 
-    def publish_dynamic(self, publisher: Publisher, *, answers: bool) -> None:
-        """Publish what waits for dynamic topics. Raises StreamUnavailable, then the rest waits.
+    def publish_dynamic(self, publisher: Publisher, *, broker_answers: bool) -> None:
+        """Publish what waits for dynamic topics; raise StreamUnavailable, then the rest waits.
 
-        answers: the broker took records of the fixed topic just now, so a topic that it does not take is to blame.
+        broker_answers: the broker took records of the fixed topic just now, so a topic that fails is to blame.
         """
         for topic in self.unsent_dynamic_topics():
             try:
                 self._publish(publisher, topic)
                 self._failures.pop(topic, None)
             except StreamUnavailable as exc:
-                if not (answers and self._is_hopeless(topic, str(exc))):
+                if not broker_answers:
                     raise
+                self._failures[topic] = failures = self._failures.get(topic, 0) + 1
+                if failures < MAX_FAILURES:
+                    raise
+                self.give_up(topic, f"the broker takes nothing for this topic alone: {exc}")
             except (StreamError, ValueError) as exc:
                 self.give_up(topic, str(exc))
 
     def take_acknowledged(self) -> list[tuple[str, list[LiveRecord]]]:
-        """Hand over what was acknowledged since the last call."""
+        """Return what was acknowledged since the last call, by topic."""
         acknowledged, self._acknowledged = self._acknowledged, []
         return acknowledged
 
@@ -94,9 +98,9 @@ class Outbox:
             publisher.publish(topic, [Message(record.market, encode(record)) for record in unsent])
             waiting, done = [], unsent
         except PublishFailed as exc:
-            left = set(exc.failed)
+            failed = set(exc.failed)
             waiting = [unsent[index] for index in exc.failed]
-            done = [record for index, record in enumerate(unsent) if index not in left]
+            done = [record for index, record in enumerate(unsent) if index not in failed]
             raise
         except BadRecord as exc:
             if topic == TICK_DATA.name and exc.index is not None:
@@ -104,19 +108,10 @@ class Outbox:
                 waiting = [*unsent[: exc.index], *unsent[exc.index + 1 :]]
             raise
         finally:
-            self._settle(topic, waiting, done)
-
-    def _settle(self, topic: str, waiting: list[LiveRecord], done: list[LiveRecord]) -> None:
-        del self._unsent[topic]
-        if waiting:  # now the last in line of all topics, so that it cannot keep the others waiting
-            self._unsent[topic] = waiting
-        if done:
-            self._acknowledged.append((topic, done))
-        if topic != TICK_DATA.name and any(type(record) is FeedOpened for record in done):
-            self.opened.add(topic)
-
-    def _is_hopeless(self, topic: str, reason: str) -> bool:
-        self._failures[topic] = failures = self._failures.get(topic, 0) + 1
-        if failures >= MAX_FAILURES:
-            self.give_up(topic, f"the broker takes nothing for this topic alone: {reason}")
-        return failures >= MAX_FAILURES
+            del self._unsent[topic]
+            if waiting:  # now the last in line of all topics, so that it cannot delay the others
+                self._unsent[topic] = waiting
+            if done:
+                self._acknowledged.append((topic, done))
+            if topic != TICK_DATA.name and any(type(record) is FeedOpened for record in done):
+                self.opened.add(topic)

@@ -18,7 +18,7 @@ CONNECT_TIMEOUT_S = 10.0
 class Connected:
     """The socket is open."""
 
-    at: float  # local monotonic seconds
+    at: float  # local monotonic seconds, here and below
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +30,18 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """The socket is gone for good; `code` is the HTTP status where the handshake was refused."""
+class SocketLost:
+    """The socket is gone for good; `code` is the HTTP status if the handshake was refused."""
 
     at: float
     reason: str
     code: int | None = None
 
 
-Arrival = Connected | Frame | Lost
+Arrival = Connected | Frame | SocketLost
 
 
-class FeedReader:
+class SocketReader:
     """Read one connection; a new one needs a new reader."""
 
     def __init__(self, url: str, key: str, subscribe: bytes, capacity: int) -> None:
@@ -67,11 +67,11 @@ class FeedReader:
         if not self._arrivals:
             self._ready.wait(timeout)
         self._ready.clear()
-        # Only this thread removes, so what the length says is there.
+        # Only the calling thread removes, so the length is safe to rely on.
         return [self._arrivals.popleft() for _ in range(min(limit, len(self._arrivals)))]
 
     def send(self, message: bytes) -> bool:
-        """Send a frame on the open socket; False where that failed, then the connection is of no use any more.
+        """Send a frame on the open socket; False if that failed, then the connection is of no more use.
 
         May be called while the thread waits for a frame: writing and reading have locks of their own.
         """
@@ -86,29 +86,25 @@ class FeedReader:
     def close(self) -> None:
         """Close the socket and end the thread."""
         self._closing.set()
-        if self._socket is not None:
-            self._hang_up(self._socket)
+        if (connection := self._socket) is not None:
+            # Not connection.close(): it waits for the lock that the thread holds while it waits for a frame, and a peer
+            # that is gone sends none.
+            sock = connection.sock
+            with suppress(OSError, AttributeError, websocket.WebSocketException):
+                connection.settimeout(1)
+                connection.send_close()
+            if sock is not None:
+                with suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
         self._thread.join(timeout=2)
-
-    @staticmethod
-    def _hang_up(connection: websocket.WebSocket) -> None:
-        # Not connection.close(): it waits for the lock that the thread holds while it waits for a frame, and a peer
-        # that is gone sends none.
-        sock = connection.sock
-        with suppress(OSError, AttributeError, websocket.WebSocketException):
-            connection.settimeout(1)
-            connection.send_close()
-        if sock is not None:
-            with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
 
     def _run(self) -> None:
         try:
             self._read()
         except websocket.WebSocketBadStatusException as exc:
-            self._put(Lost(time.monotonic(), f"the provider answers HTTP {exc.status_code}", exc.status_code))
+            self._put(SocketLost(time.monotonic(), f"the provider answers HTTP {exc.status_code}", exc.status_code))
         except (OSError, ValueError, AttributeError, websocket.WebSocketException) as exc:
-            self._put(Lost(time.monotonic(), f"socket lost: {type(exc).__name__}: {exc}"[:200]))
+            self._put(SocketLost(time.monotonic(), f"socket lost: {type(exc).__name__}: {exc}"[:200]))
         finally:
             if self._socket is not None:
                 self._socket.shutdown()
@@ -127,9 +123,9 @@ class FeedReader:
             try:
                 opcode, data = self._socket.recv_data()
             except websocket.WebSocketTimeoutException:
-                continue  # a quiet feed; whether it is stalled is the producer's to judge
+                continue  # a quiet feed; the connection judges whether it has stalled
             if opcode == websocket.ABNF.OPCODE_CLOSE:
-                self._put(Lost(time.monotonic(), "the provider closed the socket"))
+                self._put(SocketLost(time.monotonic(), "the provider closed the socket"))
                 return
             if not self._put(Frame(time.monotonic(), data)):
                 return
@@ -137,6 +133,6 @@ class FeedReader:
     def _put(self, arrival: Arrival) -> bool:
         self.last_arrival = arrival.at
         full = len(self._arrivals) >= self._capacity and isinstance(arrival, Frame)
-        self._arrivals.append(Lost(arrival.at, "reader queue full") if full else arrival)
+        self._arrivals.append(SocketLost(arrival.at, "reader queue full") if full else arrival)
         self._ready.set()
         return not full

@@ -11,9 +11,9 @@ from ingestion.providers.cryptocompare.stream import subscription
 from streaming.topics import TICK_DATA
 
 State = DynamicTopic.State
-SHOWN_STATES = (*DynamicTopic.ROUTED, State.RETIRING)
-_CHANNEL = ("provider_exchange", "provider_base", "provider_quote")
 RouteKey = tuple[str, str]  # (market's symbol, topic)
+_SHOWN_STATES = (*DynamicTopic.ROUTED, State.RETIRING)
+_CHANNEL_FIELDS = ("provider_exchange", "provider_base", "provider_quote")
 
 
 class TopicRow(NamedTuple):
@@ -30,7 +30,7 @@ class TopicRow(NamedTuple):
 
     @property
     def is_routed(self) -> bool:
-        """Tell whether the market's records are to go to this topic."""
+        """Return whether the market's records are to go to this topic."""
         return self.state in DynamicTopic.ROUTED and not self.refused
 
 
@@ -42,59 +42,48 @@ class Subscriptions:
     routes: frozenset[RouteKey]
     topics: tuple[TopicRow, ...]
 
-    @property
-    def channel_of(self) -> dict[str, str]:
-        """Return the channel by symbol."""
-        return {symbol: channel for channel, symbol in self.channels.items()}
+    def topic_of(self, market: str | None) -> str:
+        """Return the topic to name for something refused of a market: the fixed one unless only streams want it."""
+        topics = sorted(topic for symbol, topic in self.routes if symbol == market)
+        return TICK_DATA.name if TICK_DATA.name in topics or not topics else topics[0]
 
 
 NO_SUBSCRIPTIONS = Subscriptions({}, frozenset(), ())
 
 
 def read_subscriptions(given_up: Container[str] = ()) -> Subscriptions:
-    """Return what is wanted now; topics that were given up are routed no more, whatever their rows say."""
-    topics = _topic_rows()
-    routed = [row for row in topics if row.is_routed and row.name not in given_up]
-    followed = {
-        subscription(*channel): symbol
-        for symbol, *channel in Market.objects.filter(followed=True).values_list("symbol", *_CHANNEL)
-    }
-    return Subscriptions(
-        followed | {row.channel: row.symbol for row in routed},
-        frozenset((symbol, TICK_DATA.name) for symbol in followed.values())
-        | {(row.symbol, row.name) for row in routed},
-        topics,
-    )
-
-
-def _topic_rows() -> tuple[TopicRow, ...]:
-    rows = DynamicTopic.objects.filter(state__in=SHOWN_STATES).order_by("id")
-    times = ("route_error", "routed_at", "route_ended_at")
-    market = ("market__symbol", *(f"market__{name}" for name in _CHANNEL))
-    return tuple(
+    """Return what is wanted now; topics that were given up are no longer routed, whatever their rows say."""
+    rows = DynamicTopic.objects.filter(state__in=_SHOWN_STATES).order_by("id")
+    fields = ("pk", "name", "state", "route_error", "routed_at", "route_ended_at", "market__symbol")
+    channel_fields = (f"market__{name}" for name in _CHANNEL_FIELDS)
+    topics = tuple(
         TopicRow(
             pk, name, state, error is not None, routed is not None, ended is not None, symbol, subscription(*channel)
         )
-        for pk, name, state, error, routed, ended, symbol, *channel in rows.values_list(
-            "pk", "name", "state", *times, *market
-        )
+        for pk, name, state, error, routed, ended, symbol, *channel in rows.values_list(*fields, *channel_fields)
     )
+    markets = Market.objects.filter(followed=True).values_list("symbol", *_CHANNEL_FIELDS)
+    followed = {subscription(*channel): symbol for symbol, *channel in markets}
+    routed_rows = [row for row in topics if row.is_routed and row.name not in given_up]
+    routes = {(symbol, TICK_DATA.name) for symbol in followed.values()}
+    routes |= {(row.symbol, row.name) for row in routed_rows}
+    return Subscriptions(followed | {row.channel: row.symbol for row in routed_rows}, frozenset(routes), topics)
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelChange:
-    """Channels to leave, channels to join with their markets' symbols."""
+    """Channels to leave, and channels to join with their markets' symbols."""
 
     leave: list[str]
     join: dict[str, str]
 
 
 def channel_change(held: dict[str, str], wanted: dict[str, str]) -> ChannelChange:
-    """Return what is to be changed of the channels that are held."""
-    # A name that only its capitals tell from one that is held is the same channel, unless that one was refused: then
-    # it is worth another try.
-    still = {sub.lower() for sub in wanted}
+    """Return how to get from the channels that are held to those that are wanted (channel -> symbol)."""
+    # A channel that differs only by case from one that is held is the same one, unless that one was refused: then it
+    # is worth another try.
+    still_wanted = {sub.lower() for sub in wanted}
     return ChannelChange(
-        [sub for sub in held if sub.lower() not in still],
+        [sub for sub in held if sub.lower() not in still_wanted],
         {sub: symbol for sub, symbol in wanted.items() if sub not in held},
     )

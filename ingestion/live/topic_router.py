@@ -1,8 +1,8 @@
 """Where a connection's records go: to topics, each of which gets a feed of its own.
 
-Pure. An intake makes each market's records once; a route copies them to one topic, with that feed's name, its own
-numbers from 1, and claims that never reach behind what this topic carried. A route that begins with the market's
-subscription carries its replay too, one that begins later opens its feed there and then. All times are microseconds.
+Pure. A connection makes each market's records once; a route copies them to one topic, with that feed's name, its own
+numbers from 1, and claims that never reach back before what this topic carried. A route that begins with the market's
+subscription carries its replay too; one that begins later opens its feed there and then. Times are microseconds.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from streaming.records import FeedClosed, FeedOpened, LiveRecord, Watermark
 
 @dataclass(slots=True)
 class Route:
-    """One market's way to one topic."""
+    """One market's records on their way to one topic."""
 
     topic: str
     feed: str
     n: int  # of the newest record
     start: int | None = None  # of the open span
     stop: int | None = None  # what it has proven so far
-    floor: int = 0  # nothing before may be claimed
+    floor: int = 0  # nothing before this may be claimed
 
     def open(self, market: str, start: int) -> FeedOpened:
-        """Begin on a subscription that stands: nothing is replayed, so nothing before is proven."""
+        """Begin on a subscription that is complete: nothing is replayed, so nothing before is proven."""
         self.start = self.floor = start
         self.n += 1
         return FeedOpened(market=market, feed=self.feed, n=self.n, connected=start, start=start)
 
     def carry(self, record: LiveRecord) -> LiveRecord | None:
-        """Return the record as this topic has it, None where it says nothing here."""
+        """Return the record as this topic gets it; None if it says nothing here."""
         if type(record) is Watermark:
             return self._claim(record)
         if type(record) is FeedClosed:
@@ -44,7 +44,7 @@ class Route:
         return self._numbered(record)
 
     def close(self, market: str, reason: str) -> FeedClosed | None:
-        """End the open span; None where none is open."""
+        """End the open span; None if there is none."""
         start, stop = self.start, self.stop
         if start is None:
             return None
@@ -55,7 +55,7 @@ class Route:
     def _claim(self, mark: Watermark) -> LiveRecord | None:
         start = max(mark.start, self.floor)
         if self.start is None or start > self.start:
-            self.start, self.stop = start, None  # a new span begins, behind an end
+            self.start, self.stop = start, None  # a new span begins after an end
         elif mark.until <= (self.stop or self.start):
             return None
         else:
@@ -69,13 +69,14 @@ class Route:
         return replace(record, feed=self.feed, n=self.n)
 
 
-class Routes:
+class TopicRouter:
     """All routes of one connection, and the records that they have made."""
 
-    def __init__(self, connection: str) -> None:
-        self._connection = connection
-        self._routes: dict[str, dict[str, Route]] = {}  # market -> topic
-        self._numbers: dict[tuple[str, str], int] = {}  # of (market, topic) that ended: a feed goes on counting
+    def __init__(self, connection: str = "") -> None:
+        """Route the records of the connection of this name; a router without a name has no routes."""
+        self.connection = connection
+        self._routes: dict[str, dict[str, Route]] = {}  # market -> topic -> route
+        self._numbers: dict[tuple[str, str], int] = {}  # of ended routes by (market, topic): a feed goes on counting
         self._made: defaultdict[str, list[LiveRecord]] = defaultdict(list)
 
     @property
@@ -83,27 +84,36 @@ class Routes:
         """Return (market, topic) of every route."""
         return {(market, topic) for market, routes in self._routes.items() for topic in routes}
 
+    @property
+    def topics(self) -> set[str]:
+        """Return the topics that have a route."""
+        return {topic for routes in self._routes.values() for topic in routes}
+
+    def carries(self, market: str, topic: str) -> bool:
+        """Return whether a market's records go to a topic."""
+        return topic in self._routes.get(market, ())
+
     def topics_of(self, market: str) -> tuple[str, ...]:
         """Return the topics that a market's records go to."""
         return tuple(self._routes.get(market, ()))
 
     def markets_of(self, topic: str) -> list[str]:
-        """Return the markets that a topic gets."""
+        """Return the markets whose records go to a topic."""
         return [market for market, routes in self._routes.items() if topic in routes]
 
     def begin(self, market: str, topic: str, start: int | None = None) -> None:
         """Carry a market to a topic from now on.
 
-        start: from when on it may claim where the market's subscription stands (Intake.opening); None where that is
-        yet to come, so that all of its replay is carried.
+        start: from when on it may claim, if the market's subscription is complete (MarketConnection.claim_start); None
+        if the subscription is yet to come, so that all of its replay is carried.
         """
         n = self._numbers.pop((market, topic), 0)
-        route = self._routes.setdefault(market, {})[topic] = Route(topic, f"{topic}/{self._connection}", n)
+        route = self._routes.setdefault(market, {})[topic] = Route(topic, f"{topic}/{self.connection}", n)
         if start is not None:
             self._made[topic].append(route.open(market, start))
 
     def end(self, market: str, topic: str, reason: str) -> None:
-        """Carry nothing more; an open span ends where it was proven last."""
+        """Carry nothing more; an open span ends where it was last proven."""
         route = self._routes[market].pop(topic)
         if not self._routes[market]:
             del self._routes[market]
@@ -112,16 +122,16 @@ class Routes:
         self._numbers[market, topic] = route.n
 
     def send(self, records: Iterable[LiveRecord]) -> None:
-        """Carry these records, in their order, to wherever their markets go."""
+        """Carry these records, in order, to the topics of their markets."""
         for record in records:
-            for route in self._routes.get(record.market, _NOWHERE).values():
+            for route in self._routes.get(record.market, _NO_ROUTES).values():
                 if carried := route.carry(record):
                     self._made[route.topic].append(carried)
 
     def drain(self) -> dict[str, list[LiveRecord]]:
-        """Hand over what was made since the last call, by topic."""
+        """Return the records made since the last call, by topic."""
         made, self._made = self._made, defaultdict(list)
         return made
 
 
-_NOWHERE: dict[str, Route] = {}
+_NO_ROUTES: dict[str, Route] = {}

@@ -1,6 +1,6 @@
 """The Producer that makes one dynamic topic at the broker: a short job, whose row is kept for the next one.
 
-It has nothing to do with the history pool, so a long backfill keeps no stream waiting. Whatever fails fails this one
+It has nothing to do with the history pool, so a long backfill keeps no stream waiting. A failure concerns this one
 topic: the reason goes into the topic's row, where the Coordinator reads it, and the actor is reset at once.
 """
 
@@ -22,7 +22,6 @@ from actor_runtime.models import Actor
 from actor_runtime.reset_policy import reason_of, reset_delay
 from datastore.models import DynamicTopic
 from ingestion.models import Producer
-from streaming.broker import TopicAdmin
 from streaming.errors import StreamError
 
 log = structlog.get_logger(__name__)
@@ -38,7 +37,7 @@ def create(topic_id: int, stop: Event) -> None:
 
 
 def _waiting(topic_id: int) -> QuerySet[DynamicTopic]:
-    """Return the row while nobody has answered for it and the Coordinator still waits."""
+    """Return the row while it has no answer and the Coordinator still waits."""
     rows = DynamicTopic.objects.filter(pk=topic_id, state=DynamicTopic.State.CREATING)
     return rows.filter(created_at=None, create_error=None)
 
@@ -52,17 +51,17 @@ class TopicProducer:
     pause = 0.0
 
     def __init__(self, topic_id: int) -> None:
-        """Prepare the creation of a DynamicTopic; it is begun once a row of the role is owned."""
+        """Prepare the creation of a DynamicTopic; it begins once a row of the role is owned."""
         self._id = topic_id
         self._session: ActorSession
-        self._made = False
+        self._created = False
 
     def open(self, session: ActorSession) -> None:
         """Take the row; the connection is made when it is needed, so that its failure is the topic's."""
         self._session = session
 
     def turn(self) -> bool:
-        """Make the topic; False once nobody waits for it any more."""
+        """Make the topic; False once nothing waits for it."""
         topic = _waiting(self._id).first()
         if topic is None:
             self._session.stop.set()
@@ -78,7 +77,7 @@ class TopicProducer:
         return True
 
     def turn_in_error(self) -> None:
-        """End in Error too, once nobody waits any more."""
+        """End in Error too, once nothing waits for the topic."""
         if not _waiting(self._id).exists():
             self._session.stop.set()
 
@@ -86,23 +85,24 @@ class TopicProducer:
         """Nothing: making a topic takes less time than a heartbeat."""
 
     def close(self) -> None:
-        """End the job, also where another process took the row over."""
+        """End the job, also if another process took the row over."""
         self._session.stop.set()
 
     def _create(self, name: str) -> None:
         try:
             with closing(configured_broker().admin()) as admin:
-                # A database that was away for a moment must not make us take our own topic for somebody else's.
-                self._made = self._made or admin.create_topic(name)
-                if self._made and not self._note(name):
-                    self._take_back(admin, name)
+                # After a moment without the database we must not take our own topic for one that was there before.
+                self._created = self._created or admin.create_topic(name)
+                if self._created and not self._note_created(name):
+                    admin.delete_topic(name)
+                    raise RouteFault(GIVEN_UP_REASON)
         except StreamError as exc:
             raise self._failed(reason_of(exc)) from exc
-        if not self._made:
+        if not self._created:
             raise self._failed(NAME_USED_REASON)
 
-    def _note(self, name: str) -> bool:
-        """Write that the topic is there, with the transition; False where nobody waits for it any more."""
+    def _note_created(self, name: str) -> bool:
+        """Write that the topic is there, with the transition; False if nothing waits for it any more."""
         with transaction.atomic():
             if not _waiting(self._id).update(created_at=Now(), creator=self._session.name):
                 return False
@@ -110,10 +110,6 @@ class TopicProducer:
             self._session.save()
         log.info("topic created", topic=name)
         return True
-
-    def _take_back(self, admin: TopicAdmin, name: str) -> None:
-        admin.delete_topic(name)
-        raise RouteFault(GIVEN_UP_REASON)
 
     def _failed(self, reason: str) -> RouteFault:
         _waiting(self._id).update(create_error=reason)

@@ -1,4 +1,4 @@
-"""What a cluster is asked beside its records: which topics there are, where they end, what a group has committed."""
+"""Queries to a cluster beyond its records: which topics there are, where they end, what a group has committed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from kafka.admin import OffsetSpec
 from kafka.structs import OffsetAndMetadata
 
 from streaming.errors import TopicMissing
-from streaming.kafka.connection import CLIENT_ERRORS, KafkaLink, close_quietly, stream_error
+from streaming.kafka.connection import KafkaConnection, close_quietly
+from streaming.kafka.errors import CLIENT_ERRORS, stream_error
 
 T = TypeVar("T")
-SETTLE_TIMEOUT_S = 1.0  # seconds that a broker may take to know who leads what
+SETTLE_TIMEOUT_S = 1.0  # that a broker may take to learn which broker leads what
 UNKNOWN_TOPIC_CODE = library.UnknownTopicOrPartitionError.errno
 
 
@@ -27,39 +28,44 @@ class ClusterTopic(NamedTuple):
     partitions: frozenset[TopicPartition]
 
 
-class Questions:
-    """A connection for questions, made at the first one, and anew at the first one after a failure."""
+class AdminQueries:
+    """A connection for queries, made for the first one, and again for the first one after a failure."""
 
-    def __init__(self, link: KafkaLink) -> None:
-        self._connection = link
+    def __init__(self, connection: KafkaConnection) -> None:
+        self._connection = connection
         self._client: Any = None
 
-    def ask(self, question: Callable[[Any], T]) -> T:
-        """Return the client's answer. Raises StreamError."""
+    def call(self, query: Callable[[Any], T]) -> T:
+        """Return what query(client) returns; raise StreamError."""
         deadline = time.monotonic() + SETTLE_TIMEOUT_S
         while True:
             try:
                 self._client = self._client or self._connection.admin()
-                return question(self._client)
+                return query(self._client)
             except CLIENT_ERRORS as exc:
                 self.close()  # it may know wrong leaders and coordinators
                 if not _is_settling(exc) or time.monotonic() > deadline:
                     raise stream_error(exc) from exc
             threading.Event().wait(0.1)
 
-    def found(self, names: Iterable[str]) -> dict[str, ClusterTopic]:
+    def existing(self, names: Iterable[str]) -> dict[str, ClusterTopic]:
         """Return those of these topics that exist."""
         asked = list(names)
-        rows = self.ask(lambda client: client.describe_topics(asked))
-        return {row["name"]: _topic(row) for row in rows if row["error_code"] != UNKNOWN_TOPIC_CODE}
+        rows = self.call(lambda client: client.describe_topics(asked))
+        topics: dict[str, ClusterTopic] = {}
+        for row in rows:
+            if row["error_code"] != UNKNOWN_TOPIC_CODE:
+                partitions = (TopicPartition(row["name"], part["partition_index"]) for part in row["partitions"])
+                topics[row["name"]] = ClusterTopic(row.get("topic_id"), frozenset(partitions))
+        return topics
 
     def topics(self, names: Mapping[str, str]) -> dict[str, ClusterTopic]:
-        """Return these topics, given as ours by the cluster's names. Raises TopicMissing."""
-        found = self.found(names)
+        """Return these topics, named as ours by the cluster's names; raise TopicMissing."""
+        existing = self.existing(names)
         for name, ours in names.items():
-            if name not in found:
+            if name not in existing:
                 raise TopicMissing(f"there is no topic {ours}")
-        return found
+        return existing
 
     def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the offset that each partition's next record will get."""
@@ -73,25 +79,26 @@ class Questions:
         asked = dict.fromkeys(partitions, which)
         if not asked:
             return {}
-        answer = self.ask(lambda client: client.list_partition_offsets(asked))
+        answer = self.call(lambda client: client.list_partition_offsets(asked))
         return {partition: answer[partition].offset for partition in asked}
 
     def committed(self, group: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Return what a group has committed; a partition of which it never committed anything is left out."""
+        """Return what a group has committed; a partition in which it never committed is left out."""
         asked = list(partitions)
-        answer = self.ask(lambda client: client.list_group_offsets({group: asked})) if asked else {group: {}}
-        return {partition: where.offset for partition, where in answer[group].items() if where.offset >= 0}
+        answer = self.call(lambda client: client.list_group_offsets({group: asked})) if asked else {group: {}}
+        return {partition: entry.offset for partition, entry in answer[group].items() if entry.offset >= 0}
 
     def commit(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commit for a group that has no members. Raises GroupLost where it has some: they commit for themselves."""
+        """Commit for a group that has no members; raise GroupLost if it has some: they commit for themselves."""
+        if not offsets:
+            return
         wanted = {partition: committable(offset) for partition, offset in offsets.items()}
-        answer = self.ask(lambda client: client.alter_group_offsets(group, wanted)) if wanted else {}
-        for error in answer.values():
+        for error in self.call(lambda client: client.alter_group_offsets(group, wanted)).values():
             if error is not library.NoError:
                 raise stream_error(error(group))
 
     def close(self) -> None:
-        """Give the connection back; a later question makes it again."""
+        """Close the connection; a later query makes it again."""
         client, self._client = self._client, None
         close_quietly(client)
 
@@ -102,11 +109,6 @@ def committable(offset: int) -> Any:
 
 
 def _is_settling(exc: BaseException) -> bool:
-    """Tell whether a broker answered "not yet": a topic or group of which it has just heard, or that has moved."""
+    """Return whether a broker answered "not yet": a topic or group that is new to it, or that has moved."""
     answered = isinstance(exc, library.BrokerResponseError) and isinstance(exc, library.RetriableError)
     return answered and not isinstance(exc, library.UnknownTopicOrPartitionError | library.RequestTimedOutError)
-
-
-def _topic(row: Mapping[str, Any]) -> ClusterTopic:
-    partitions = (TopicPartition(row["name"], part["partition_index"]) for part in row["partitions"])
-    return ClusterTopic(row.get("topic_id"), frozenset(partitions))

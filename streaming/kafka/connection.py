@@ -1,149 +1,74 @@
-"""Clients of a Kafka cluster as we want them, and the translation of their errors.
+"""Clients of a Kafka cluster, set as we need them, and the cluster's names of our topics and groups.
 
-What kafka-python 3 does by itself and we must not rely on is said where it is worked around.
+Workarounds for kafka-python 3 are explained where they are.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka import errors as library
-from kafka.net.compat import KafkaNetClient
-from kafka.net.manager import KafkaConnectionManager
-from kafka.net.selector import NetworkSelector
 
-from streaming.errors import GroupLost, StreamError, StreamUnavailable, TopicMissing
-from streaming.kafka_settings import KafkaAccess, kafka_servers, told
+from streaming.errors import StreamUnavailable
+from streaming.kafka.errors import CLIENT_ERRORS, stream_error
+from streaming.kafka.internals import NetworkClient
+from streaming.kafka_settings import KafkaAccess, describe_servers, kafka_servers
 from streaming.topics import checked_name
 
-# One refused connection is four lines of it, and an outage two hundred; what matters is raised, and logged by us.
+# One refused connection makes four lines, an outage two hundred; what matters is raised, and logged by us.
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
-# On a cluster that others use too, ours are told by this; a dot is no part of our own names.
+# It tells our topics from others on a shared cluster; a dot is no part of our own names.
 TOPIC_PREFIX = "candlekeep."
-CONNECT_TIMEOUT_MS = 1500  # milliseconds
-ANSWER_TIMEOUT_MS = 1500  # milliseconds; with the time that a publish or poll takes before, less than five seconds
-FETCH_TIMEOUT_MS = 5000  # milliseconds of one fetch, which may itself wait for records
-SESSION_TIMEOUT_MS = 10_000  # milliseconds; a member that is killed holds its partitions so long
-HEARTBEAT_INTERVAL_MS = 1000  # milliseconds; a member learns so late that another has come or gone
-MAX_POLL_INTERVAL_MS = 60_000  # milliseconds between two polls, after which a member is taken for stuck
-MAX_MESSAGE_BYTES = 1_048_588  # Kafka's own default: a batch of one record of RECORD_LIMIT fits twice
-
-# What the library raises: its own, the socket's, and RuntimeError where a client is being closed.
-CLIENT_ERRORS = (library.KafkaError, OSError, RuntimeError)
-_LOST_GROUP = (
-    library.CommitFailedError,
-    library.FencedInstanceIdError,
-    library.IllegalGenerationError,
-    library.RebalanceInProgressError,
-    library.UnknownMemberIdError,
-)
-# Not by `retriable`: the library calls a missing topic that, for it may be on its way.
-_MISSING_TOPIC = (library.InvalidTopicError, library.UnknownTopicIdError, library.UnknownTopicOrPartitionError)
-_WRONG_REQUEST = (
-    library.InvalidConfigurationError,
-    library.InvalidPartitionsError,
-    library.InvalidReplicationFactorError,
-    library.KafkaConfigurationError,
-    library.PolicyViolationError,
-    library.UnsupportedVersionError,
-)
+CONNECT_TIMEOUT_MS = 1500
+ANSWER_TIMEOUT_MS = 1500  # with the time that a publish or poll takes before, less than five seconds
+FETCH_TIMEOUT_MS = 5000  # of one fetch, which may itself wait for records
+SESSION_TIMEOUT_MS = 10_000  # a member that is killed holds its partitions so long
+HEARTBEAT_INTERVAL_MS = 1000  # after which a member learns that another has come or gone
+MAX_POLL_INTERVAL_MS = 60_000  # between two polls, after which a member is considered stuck
+MAX_MESSAGE_BYTES = 1_048_588  # Kafka's own default: a batch of one record of MAX_RECORD_BYTES fits twice
 
 
 def wire_name(topic: str) -> str:
-    """Return what the cluster calls a topic of ours."""
+    """Return the cluster's name of a topic; raise ValueError for an illegal name."""
     return TOPIC_PREFIX + checked_name(topic)
 
 
-def wire_group(group: str, topics: Iterable[str]) -> str:
-    """Return what the cluster calls the group of those who share these topics.
+def wire_names(topics: Sequence[str]) -> dict[str, str]:
+    """Return our names by the cluster's; raise ValueError unless there is one, and each once."""
+    if not topics or len(set(topics)) < len(topics):
+        raise ValueError("a subscription names its topics, each once")
+    return {wire_name(topic): topic for topic in topics}
 
-    Another one for each topic: a member that is slow with one would otherwise hold up those of the others. Who shares
-    nothing commits under the group's own name, where a member would keep him from it.
+
+def group_id(group: str, topics: Iterable[str]) -> str:
+    """Return what the cluster calls the group whose members share these topics.
+
+    There is one for each set of topics, or a member that is slow with one topic would delay those of the others. A
+    subscription that owns its topics commits under the plain group id; a group member would block that.
     """
     return f"{group}.{'+'.join(sorted(topics))}"
 
 
-def stream_error(exc: BaseException) -> StreamError:
-    """Return what an error of the library means to us.
-
-    A wrong password or a missing right counts as "not now": only the operator can mend it, and when it is mended
-    there should be nothing to reset here.
-    """
-    text = error_text(exc)
-    if isinstance(exc, _LOST_GROUP):
-        return GroupLost(text)
-    if isinstance(exc, _MISSING_TOPIC):
-        return TopicMissing(text)
-    if isinstance(exc, _WRONG_REQUEST):
-        return StreamError(f"the cluster refuses: {text}")
-    return StreamUnavailable(text)
-
-
-def error_text(exc: BaseException) -> str:
-    """Return an error's kind and the beginning of its text, which may hold a whole request."""
-    text = " ".join(str(exc).split())
-    name = type(exc).__name__.removesuffix("Error")
-    return (text if text.startswith(name) else f"{name}: {text}")[:300]
-
-
-@contextmanager
-def translated_errors() -> Iterator[None]:
-    """Raise our errors where the block raises the library's."""
-    try:
-        yield
-    except CLIENT_ERRORS as exc:
-        raise stream_error(exc) from exc
-
-
-class _Connections(KafkaConnectionManager):  # type: ignore[misc]
-    """The library's connections; why the first one failed is remembered, where it would only say that there is none."""
-
-    trouble = ""
-
-    def get_connection(self, *arguments: Any, **options: Any) -> Any:
-        connection = super().get_connection(*arguments, **options)
-        connection.init_future.add_errback(self._note)
-        return connection
-
-    def _note(self, exc: BaseException) -> None:
-        # After a refused login, or in its place, the library may only find that its connection was closed.
-        told = isinstance(exc, library.SaslAuthenticationFailedError)
-        if told or (not self.trouble and not isinstance(exc, library.Cancelled)):
-            self.trouble = error_text(exc)
-
-
-class _Network(KafkaNetClient):  # type: ignore[misc]
-    def __init__(self, configs: dict[str, Any]) -> None:
-        limits = ("socket_connection_setup_timeout_ms", "socket_connection_setup_timeout_max_ms")
-        configs |= dict.fromkeys(limits, CONNECT_TIMEOUT_MS)
-        net = NetworkSelector(**configs)
-        super().__init__(net=net, manager=_Connections(net, **configs))
-
-    @property
-    def trouble(self) -> str:
-        return str(self._manager.trouble)
-
-
-class KafkaLink:
-    """Makes clients; each connects when it is made, and raises StreamUnavailable where it cannot."""
+class KafkaConnection:
+    """Makes clients; each connects when it is made, and raises StreamUnavailable if it cannot."""
 
     def __init__(self, url: str, access: KafkaAccess) -> None:
-        """Take a kafka:// URL; nothing is connected yet. Raises StreamError for a URL that is none."""
+        """Take a kafka:// URL; nothing is connected yet. Raise StreamError for a URL of another kind."""
         self.servers = kafka_servers(url)
         self.access = access
 
     def admin(self) -> Any:
-        """Return a client for questions and orders."""
-        return self._made(KafkaAdminClient, request_timeout_ms=ANSWER_TIMEOUT_MS)
+        """Return a client for queries and administration."""
+        return self._create(KafkaAdminClient, request_timeout_ms=ANSWER_TIMEOUT_MS)
 
     def producer(self) -> Any:
-        """Return a client that writes, each partition's records in the order of their sending and once."""
-        return self._made(
+        """Return a client that writes each partition's records in the order of their sending, and once."""
+        return self._create(
             KafkaProducer,
             acks="all",
             enable_idempotence=True,
@@ -151,33 +76,33 @@ class KafkaLink:
             batch_size=65_536,
             compression_type="lz4",
             request_timeout_ms=FETCH_TIMEOUT_MS,
-            # A batch that is given up after it was sent stops the library's producer for ever without a word. Ours is
-            # thrown away by us long before.
+            # A batch that is given up after it was sent stops the library's producer for good, without a word. We throw
+            # it away long before.
             delivery_timeout_ms=3_600_000,
             max_block_ms=ANSWER_TIMEOUT_MS,
             allow_auto_create_topics=False,
         )
 
     def consumer(self, group: str | None) -> Any:
-        """Return a client that reads, as a member of the group or, without one, whatever it is given."""
+        """Return a client that reads, as a member of the group or, without one, the partitions it is given."""
         member = {"session_timeout_ms": SESSION_TIMEOUT_MS, "heartbeat_interval_ms": HEARTBEAT_INTERVAL_MS}
         member["max_poll_interval_ms"] = MAX_POLL_INTERVAL_MS
-        return self._made(
+        return self._create(
             KafkaConsumer,
             group_id=group,
             enable_auto_commit=False,
-            # Whoever was too slow goes on with the oldest record that is left; the offsets tell that some are missing.
+            # A reader that was too slow continues with the oldest record left; the offsets show that some are missing.
             auto_offset_reset="earliest",
             request_timeout_ms=FETCH_TIMEOUT_MS,
             allow_auto_create_topics=False,
             **(member if group else {}),
         )
 
-    def _made(self, kind: Callable[..., Any], **options: Any) -> Any:
-        networks: list[_Network] = []
+    def _create(self, kind: Callable[..., Any], **options: Any) -> Any:
+        networks: list[NetworkClient] = []
 
-        def network(**configs: Any) -> _Network:
-            networks.append(_Network(configs))
+        def network(**configs: Any) -> NetworkClient:
+            networks.append(NetworkClient(CONNECT_TIMEOUT_MS, **configs))
             return networks[-1]
 
         try:
@@ -187,25 +112,24 @@ class KafkaLink:
                 bootstrap_timeout_ms=CONNECT_TIMEOUT_MS + ANSWER_TIMEOUT_MS,
                 reconnect_backoff_max_ms=1000,
                 kafka_client=network,
-                **self._login(),
+                **self._login_options(),
                 **options,
             )
         except BaseException as exc:
             # A client whose constructor fails leaves a thread and its sockets behind.
-            for made in networks:
-                close_quietly(made)
+            for created in networks:
+                close_quietly(created)
             if isinstance(exc, library.KafkaTimeoutError):
-                raise StreamUnavailable(self._silence(networks[-1].trouble if networks else "")) from exc
+                failure = networks[-1].failure if networks else ""
+                if self.access.has_login and "disconnected" in failure:
+                    failure += " (as happens if the login is refused)"
+                servers = describe_servers(self.servers)
+                raise StreamUnavailable(f"{servers} does not answer: {failure or 'too slow'}") from exc
             if isinstance(exc, CLIENT_ERRORS):
                 raise stream_error(exc) from exc
             raise
 
-    def _silence(self, trouble: str) -> str:
-        if self.access.has_login and "disconnected" in trouble:
-            trouble += " (as where the login is refused)"
-        return f"{told(self.servers)} does not answer: {trouble or 'too slow'}"
-
-    def _login(self) -> dict[str, Any]:
+    def _login_options(self) -> dict[str, Any]:
         access = self.access
         options: dict[str, Any] = {"security_protocol": access.security_protocol}
         if access.has_login:
@@ -224,10 +148,3 @@ def close_quietly(*clients: Any, **options: Any) -> None:
         if client is not None:
             with suppress(Exception):
                 client.close(**options)
-
-
-def wire_names(topics: Sequence[str]) -> dict[str, str]:
-    """Return our names by the cluster's. Raises ValueError unless there is one, and each once."""
-    if not topics or len(set(topics)) < len(topics):
-        raise ValueError("a subscription names its topics, each once")
-    return {wire_name(topic): topic for topic in topics}

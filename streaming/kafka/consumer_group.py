@@ -8,32 +8,39 @@ from kafka import TopicPartition
 
 from streaming.broker import Progress
 from streaming.errors import GroupLost, TopicMissing
-from streaming.kafka.admin_queries import ClusterTopic, Questions
-from streaming.kafka.connection import wire_group
+from streaming.kafka.admin_queries import AdminQueries, ClusterTopic
+from streaming.kafka.connection import group_id
 
 Offsets = dict[TopicPartition, int]
 
 
 class ConsumerGroup:
-    """A group of readers of some topics, as the cluster knows it; each answer is asked for anew."""
+    """A group of readers of some topics, as the cluster knows it; nothing is cached."""
 
-    def __init__(self, questions: Questions, group: str, names: Mapping[str, str], *, shares: bool) -> None:
-        """names: ours by the cluster's. A group that is new here begins with the oldest records. Raises TopicMissing.
+    def __init__(self, queries: AdminQueries, group: str, names: Mapping[str, str], *, shares: bool) -> None:
+        """Begin a group that is new here with the oldest records; raise TopicMissing.
 
-        shares: its members share the partitions; else it has no members and never may.
+        names: ours by the cluster's. shares: its members share the partitions; else it has no members and never may.
         """
-        self._queries = questions
+        self._queries = queries
         self._group = group
         self._names = names
         self._shares = shares
-        self._group_id = wire_group(group, names.values()) if shares else group
-        self._topics = questions.topics(names)
-        self._started: set[TopicPartition] = set()  # in which the group stands somewhere
-        self._begin()
+        self._group_id = group_id(group, names.values()) if shares else group
+        self._topics = queries.topics(names)
+        self._started: set[TopicPartition] = set()  # those in which the group has a committed offset
+        new = queries.starts(self.partitions - self.committed().keys())
+        try:
+            self.commit(new)
+            self._started |= new.keys()
+        except GroupLost:
+            if not shares:
+                raise
+            # It has members: the one that gets such a partition begins it.
 
     @property
-    def member_of(self) -> str | None:
-        """Return the cluster's name of the group that members join, None where there are none."""
+    def member_group_id(self) -> str | None:
+        """Return the cluster's name of the group that members join; None if it has none."""
         return self._group_id if self._shares else None
 
     @property
@@ -42,7 +49,7 @@ class ConsumerGroup:
         return _partitions(self._topics)
 
     def committed(self, partitions: Collection[TopicPartition] | None = None) -> Offsets:
-        """Return what is committed, where anything is. Raises GroupLost where something was and is no more."""
+        """Return what is committed, where anything is; raise GroupLost if something was and no longer is."""
         asked = self.partitions if partitions is None else set(partitions)
         found = self._queries.committed(self._group_id, asked)
         lost = sorted((self._started & asked) - found.keys())
@@ -52,11 +59,11 @@ class ConsumerGroup:
         return found
 
     def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commit where nobody is a member. Raises GroupLost."""
+        """Commit for a group without members; raise GroupLost if it has some."""
         self._queries.commit(self._group_id, offsets)
 
-    def first(self, fresh: Collection[TopicPartition], commit: Callable[[Offsets], object]) -> Offsets:
-        """Return where to begin in partitions that have come; where nobody has begun, commit it. Raises GroupLost."""
+    def starts_of(self, fresh: Collection[TopicPartition], commit: Callable[[Offsets], object]) -> Offsets:
+        """Return where to begin in partitions that have come; commit it where the group never did. Raise GroupLost."""
         committed = self.committed(fresh)
         starts = self._queries.starts(set(fresh) - committed.keys())
         if starts:
@@ -64,12 +71,12 @@ class ConsumerGroup:
         self._started |= starts.keys()
         return committed | starts
 
-    def look(self) -> tuple[Offsets, Offsets]:
-        """Return where each partition ends, and what was committed a moment later. Raises TopicMissing, GroupLost."""
+    def ends_and_committed(self) -> tuple[Offsets, Offsets]:
+        """Return where each partition ends, and what was committed a moment later; raise TopicMissing, GroupLost."""
         now = self._queries.topics(self._names)
         for name, topic in now.items():
             if topic.id != self._topics[name].id:
-                raise TopicMissing(f"{self._names[name]} was deleted and made anew")
+                raise TopicMissing(f"{self._names[name]} was deleted and created again")
         if not self._shares and _partitions(now) != self.partitions:
             raise GroupLost("the topic has other partitions than before")
         self._topics = now
@@ -84,16 +91,6 @@ class ConsumerGroup:
             )
             for part, end in ends.items()
         }
-
-    def _begin(self) -> None:
-        new = self._queries.starts(self.partitions - self.committed().keys())
-        try:
-            self.commit(new)
-            self._started |= new.keys()
-        except GroupLost:
-            if not self._shares:
-                raise
-            # It has members: whoever has such a partition begins it.
 
 
 def _partitions(topics: Mapping[str, ClusterTopic]) -> set[TopicPartition]:

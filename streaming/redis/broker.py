@@ -2,8 +2,8 @@
 
 One stream per topic, one entry per record (fields k and v). A topic has one active consumer per group, so a group is
 only its position: read by XREAD from there, committed by XGROUP SETID, and nothing is kept or acknowledged per record.
-Every stream counts what was ever added to it, and every group how many of those lie behind it: lag and loss by
-retention are differences of these numbers, exact while nobody deletes entries by hand.
+Every stream counts what was ever added to it, and every group how many of those it has passed: lag and loss by
+retention are differences of these numbers, exact as long as no entry is deleted by hand.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from streaming.broker import Loss, Message, Progress, Record, batch_ranges, check
+from streaming.broker import Loss, Message, Progress, Record, batch_ranges, check_messages
 from streaming.errors import PublishFailed, StreamUnavailable, TopicMissing
-from streaming.redis.connection import CommandPart, Link
-from streaming.redis.position import Place, StreamState
+from streaming.redis.connection import CommandPart, RedisConnection
+from streaming.redis.position import StreamPosition, StreamState
 from streaming.redis.scripts import COMMIT, CREATE, OPEN, PUBLISH, STATE
 from streaming.topics import checked_name
 
@@ -38,22 +38,22 @@ class RedisBroker:
     shares = False
 
     def __init__(self, url: str, maxlen: int) -> None:
-        """Keep at most about maxlen records per topic (a hundred more may stay). Raises StreamError for a bad URL."""
+        """Keep at most about maxlen records per topic (a hundred more may stay); raise StreamError for a bad URL."""
         self._url = url
         self._maxlen = maxlen
-        Link(url)  # refuses a wrong URL here and now; it does not connect
+        RedisConnection(url)  # refuses a wrong URL here and now; it does not connect
 
     def publisher(self) -> RedisPublisher:
         """Return a new publisher."""
-        return RedisPublisher(Link(self._url), self._maxlen)
+        return RedisPublisher(RedisConnection(self._url), self._maxlen)
 
     def subscribe(self, group: str, topics: Sequence[str]) -> RedisSubscription:
-        """Return a subscription from the group's committed position. Raises TopicMissing."""
-        link = Link(self._url)
+        """Return a subscription from the group's committed position; raise TopicMissing."""
+        connection = RedisConnection(self._url)
         try:
-            return RedisSubscription(link, group, topics)
+            return RedisSubscription(connection, group, topics)
         except BaseException:
-            link.close()
+            connection.close()
             raise
 
     # One active reader per topic and group is all that streams have.
@@ -61,104 +61,109 @@ class RedisBroker:
 
     def admin(self) -> RedisAdmin:
         """Return the topic administration."""
-        return RedisAdmin(Link(self._url))
+        return RedisAdmin(RedisConnection(self._url))
 
 
 class RedisPublisher:
     """Appends records in chunks; a chunk is written whole or not at all."""
 
-    def __init__(self, link: Link, maxlen: int) -> None:
-        self._connection = link
+    def __init__(self, connection: RedisConnection, maxlen: int) -> None:
+        self._connection = connection
         self._maxlen = maxlen
 
     def publish(self, topic: str, messages: Sequence[Message]) -> None:
-        """Return when all are acknowledged. Raises PublishFailed, TopicMissing, BadRecord (nothing was sent).
+        """Return when all are acknowledged; raise PublishFailed, TopicMissing, or BadRecord (then nothing was sent).
 
-        The failed records are always the last ones: behind a chunk whose fate is unknown nothing more is sent, or
-        its records would be overtaken by newer ones of their keys.
+        The failed records are always the last ones: after a chunk whose outcome is unknown nothing more is sent, or
+        newer records of their keys would overtake it.
         """
-        check(messages)
+        check_messages(messages)
         key = _stream_key(topic)
         for start, stop in batch_ranges(messages, MAX_CHUNK_RECORDS, MAX_CHUNK_BYTES):
             parts = [part for message in messages[start:stop] for part in (message.key, message.value)]
             try:
-                newest = self._connection.ask("EVAL", PUBLISH, 1, key, self._maxlen, *parts)
+                newest = self._connection.execute("EVAL", PUBLISH, 1, key, self._maxlen, *parts)
             except StreamUnavailable as exc:
                 raise PublishFailed(str(exc), range(start, len(messages))) from exc
             if newest is None:
                 raise TopicMissing(f"there is no topic {topic}")
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._connection.close()
 
 
 class RedisSubscription:
-    """Reads streams from a group's position; the group is made where it is missing."""
+    """Reads streams from a group's position; the group is made if it is missing."""
 
-    def __init__(self, link: Link, group: str, topics: Sequence[str]) -> None:
+    def __init__(self, connection: RedisConnection, group: str, topics: Sequence[str]) -> None:
         if not topics or len(set(topics)) < len(topics):
             raise ValueError("a subscription names its topics, each once")
-        self._connection = link
+        self._connection = connection
         self._group = group
         keys = [_stream_key(topic) for topic in topics]
-        states = link.ask("EVAL", OPEN, len(keys), *keys, group)
-        places = zip(topics, keys, states, strict=True)
-        self._positions = deque(Place(topic, key, StreamState(*state)) for topic, key, state in places)
+        states = connection.execute("EVAL", OPEN, len(keys), *keys, group)
+        streams = zip(topics, keys, states, strict=True)
+        self._positions = deque(StreamPosition(topic, key, StreamState(*state)) for topic, key, state in streams)
         self._losses: list[Loss] = []
         self._owner: int | None = None
 
     def poll(self, timeout: float, limit: int) -> list[Record]:
-        """Return up to `limit` records, waiting at most `timeout` (and LONGEST_WAIT) seconds. Raises StreamLost."""
-        self._own()
+        """Return up to `limit` records, waiting at most `timeout` (and MAX_POLL_WAIT_S) seconds; raise StreamLost."""
+        self._check_thread()
         deadline = time.monotonic() + min(timeout, MAX_POLL_WAIT_S)
         records = self._fetch(limit)
-        while not records and self._wait(deadline):
+        # Wait for a record of any topic; BLOCK 0 would wait for ever.
+        while not records and (milliseconds := int((deadline - time.monotonic()) * 1000)) >= 1:
+            if not self._connection.execute("XREAD", "COUNT", 1, "BLOCK", milliseconds, *_streams(self._positions)):
+                break
             records = self._fetch(limit)
         return records
 
     def commit(self, records: Sequence[Record]) -> None:
-        """Mark these records (in delivery order), and with them all before them, as done. Raises StreamLost."""
-        self._own()
+        """Mark these records (in delivery order), and with them all before them, as done; raise StreamLost."""
+        self._check_thread()
         last = {record.topic: record.position for record in records}
-        places = {place.topic: place for place in self._positions}
-        moves = [move for topic, position in last.items() if (move := places[topic].move(position))]
-        if not moves:
+        streams = {stream.topic: stream for stream in self._positions}
+        commits = [commit for topic, position in last.items() if (commit := streams[topic].commit_at(position))]
+        if not commits:
             return
-        arguments = [part for move in moves for part in move.arguments()]
-        for move in moves:
-            move.place.high = move.position  # from here on the server may have it, whatever we hear
-        keys = [move.place.key for move in moves]
-        self._connection.ask("EVAL", COMMIT, len(keys), *keys, self._group, *arguments)
-        for move in moves:
-            move.place.moved(move)
+        arguments = [part for commit in commits for part in commit.arguments()]
+        for commit in commits:
+            commit.stream.high = commit.position  # from here on the server may have it, whatever it answers
+        keys = [commit.stream.key for commit in commits]
+        self._connection.execute("EVAL", COMMIT, len(keys), *keys, self._group, *arguments)
+        for commit in commits:
+            commit.stream.committed(commit)
 
     def lag(self) -> int:
-        """Return how many records of its topics this group has not committed, those that are still there."""
+        """Return how many records of its topics this group has not committed, counting those that are still there."""
         return sum(self.lags().values())
 
     def lags(self) -> dict[str, int]:
-        """Return the same of each topic apart."""
-        return {topic: stand.end - stand.done for topic, stand in self.progress().items()}
+        """Return the lag of each topic."""
+        return {topic: progress.end - progress.done for topic, progress in self.progress().items()}
 
     def progress(self) -> dict[str, Progress]:
         """Return how far the group is, by topic."""
-        self._own()
-        states = (StreamState(*state) for state in self._connection.ask(*self._look()))
-        stands = (Progress(max(state.read, state.trimmed), state.added) for state in states)
-        return {place.topic: stand for place, stand in zip(self._positions, stands, strict=True)}
+        self._check_thread()
+        states = [StreamState(*state) for state in self._connection.execute(*self._state_command())]
+        return {
+            stream.topic: Progress(max(state.read, state.trimmed), state.added)
+            for stream, state in zip(self._positions, states, strict=True)
+        }
 
     def take_losses(self) -> list[Loss]:
         """Return the losses seen since the last call."""
-        self._own()
+        self._check_thread()
         losses, self._losses = self._losses, []
         return losses
 
     def close(self) -> None:
-        """Give the connection back; nothing is committed."""
+        """Close the connection; nothing is committed."""
         self._connection.close()
 
-    def _own(self) -> None:
+    def _check_thread(self) -> None:
         """Refuse a second thread: two of them would take each other's records and answers."""
         thread = threading.get_ident()
         self._owner = self._owner or thread
@@ -172,53 +177,45 @@ class RedisSubscription:
         share = max(1, limit // len(chosen))
         read: tuple[CommandPart, ...] = ("XREAD", "COUNT", share, *_streams(chosen))
         # One step, so that the counts belong to just these records.
-        streams, states = self._connection.transaction(read, self._look())
-        for place, state in zip(self._positions, states, strict=True):
-            self._losses += place.look(StreamState(*state))
+        streams, states = self._connection.transaction(read, self._state_command())
+        for stream, state in zip(self._positions, states, strict=True):
+            self._losses += stream.check(StreamState(*state))
         found = {key.decode(): entries for key, entries in streams or ()}
-        return [record for place in chosen for record in place.take(found.get(place.key, ()))]
+        return [record for stream in chosen for record in stream.take(found.get(stream.key, ()))]
 
-    def _look(self) -> tuple[CommandPart, ...]:
-        return ("EVAL", STATE, len(self._positions), *(place.key for place in self._positions), self._group)
-
-    def _wait(self, deadline: float) -> bool:
-        """Wait for a record of any topic until the deadline; True if there is one."""
-        milliseconds = int((deadline - time.monotonic()) * 1000)
-        if milliseconds < 1:  # and BLOCK 0 would wait for ever
-            return False
-        return bool(self._connection.ask("XREAD", "COUNT", 1, "BLOCK", milliseconds, *_streams(self._positions)))
+    def _state_command(self) -> tuple[CommandPart, ...]:
+        return ("EVAL", STATE, len(self._positions), *(stream.key for stream in self._positions), self._group)
 
 
-def _streams(places: Iterable[Place]) -> tuple[str, ...]:
-    places = list(places)
-    return ("STREAMS", *(place.key for place in places), *(place.position for place in places))
+def _streams(positions: Sequence[StreamPosition]) -> tuple[str, ...]:
+    return ("STREAMS", *(stream.key for stream in positions), *(stream.position for stream in positions))
 
 
 class RedisAdmin:
     """Makes and removes streams."""
 
-    def __init__(self, link: Link) -> None:
-        self._connection = link
+    def __init__(self, connection: RedisConnection) -> None:
+        self._connection = connection
 
     def create_topic(self, name: str, partitions: int = 1) -> bool:
         """Make the topic (a stream has no partitions); True if this call created it."""
-        return bool(self._connection.ask("EVAL", CREATE, 1, _stream_key(name)))
+        return bool(self._connection.execute("EVAL", CREATE, 1, _stream_key(name)))
 
     def delete_topic(self, name: str) -> bool:
         """Remove the topic with its groups; True if it was there."""
-        return bool(self._connection.ask("UNLINK", _stream_key(name)))
+        return bool(self._connection.execute("UNLINK", _stream_key(name)))
 
     def topics(self) -> set[str]:
         """Return the names of all topics."""
         names: set[str] = set()
         cursor: bytes | None = None
         while cursor != b"0":
-            cursor, keys = self._connection.ask(
+            cursor, keys = self._connection.execute(
                 "SCAN", cursor or 0, "MATCH", KEY_PREFIX + "*", "COUNT", 10_000, "TYPE", "stream"
             )
             names.update(key.decode().removeprefix(KEY_PREFIX) for key in keys)
         return names
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._connection.close()

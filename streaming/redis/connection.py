@@ -12,15 +12,15 @@ from redis.retry import Retry
 
 from streaming.errors import GroupLost, StreamError, StreamUnavailable, TopicMissing
 
-CONNECT_TIMEOUT_S = 2.0  # seconds
-ANSWER_TIMEOUT_S = 3.0  # seconds; a frozen server is a fault of the platform, told within five
+CONNECT_TIMEOUT_S = 2.0
+ANSWER_TIMEOUT_S = 3.0  # a frozen server is a fault of the platform, reported within five seconds
 CommandPart = str | bytes | int
 
 _pack: Any = hiredis.pack_command  # typed for tuples of one only
 
 _SCRIPT_ERRORS = {"NOTOPIC": TopicMissing, "NOGROUP": GroupLost, "TAKEN": GroupLost}
 # Answers that mean "not now": a server that is full, starting, failing over or read-only. A wrong password or right
-# counts too: only the operator can mend it, and when it is mended there should be nothing to reset here.
+# counts too: only the operator can fix it, and once it is fixed there should be nothing to reset here.
 _TRANSIENT_ERRORS = (
     redis.ConnectionError,
     redis.exceptions.ClusterDownError,
@@ -33,11 +33,11 @@ _TRANSIENT_ERRORS = (
 _TRANSIENT_CODES = {"BUSY", "MISCONF", "NOREPLICAS"}  # redis-py has no class for these
 
 
-class Link:
-    """A connection made at the first call, and anew at the first one after a failure."""
+class RedisConnection:
+    """A connection made at the first call, and again at the first one after a failure."""
 
     def __init__(self, url: str) -> None:
-        """Take a redis://, rediss:// or unix:// URL; nothing is connected yet. Raises StreamError for any other."""
+        """Take a redis://, rediss:// or unix:// URL; nothing is connected yet. Raise StreamError for any other."""
         try:
             over_tcp = {} if url.startswith("unix:") else {"socket_keepalive": True}
             pool = redis.ConnectionPool.from_url(
@@ -46,21 +46,21 @@ class Link:
                 socket_connect_timeout=CONNECT_TIMEOUT_S,
                 socket_timeout=ANSWER_TIMEOUT_S,
                 **over_tcp,
-                # The caller backs off and is seen to wait; a retry in here would only hold it longer.
+                # The caller backs off and shows that it waits; a retry in here would only hold it up longer.
                 retry=Retry(NoBackoff(), 0),
             )
             self._connection: Any = pool.make_connection()  # its methods have no types
         except (ValueError, TypeError) as exc:
             raise StreamError(f"the stream's URL is wrong: {exc}") from exc
 
-    def ask(self, *command: CommandPart) -> Any:
-        """Return the answer to one command. Raises StreamError."""
-        return _sound(self._exchange([command]))[0]
+    def execute(self, *command: CommandPart) -> Any:
+        """Return the answer to one command; raise StreamError."""
+        return _checked(self._exchange([command]))[0]
 
     def transaction(self, *commands: tuple[CommandPart, ...]) -> list[Any]:
-        """Return the answers to commands done as one step. Raises StreamError."""
-        answers = _sound(self._exchange([("MULTI",), *commands, ("EXEC",)]))
-        return _sound(answers[-1])
+        """Return the answers to commands done as one step; raise StreamError."""
+        answers = _checked(self._exchange([("MULTI",), *commands, ("EXEC",)]))
+        return _checked(answers[-1])
 
     def close(self) -> None:
         """Close the connection; a later call opens it again."""
@@ -73,7 +73,7 @@ class Link:
         except (redis.RedisError, OSError) as exc:
             self._connection.disconnect()
             raise StreamUnavailable(str(exc) or type(exc).__name__) from exc
-        except BaseException:  # Ctrl-C between two answers: the next command would be given the wrong ones
+        except BaseException:  # Ctrl-C between two answers: the next command would get the wrong ones
             self._connection.disconnect()
             raise
 
@@ -81,10 +81,10 @@ class Link:
         try:
             return self._connection.read_response()
         except redis.ResponseError as refusal:
-            return refusal  # the answers to the commands behind it are still to be read
+            return refusal  # the answers to the commands after it are still to be read
 
 
-def _sound(answers: list[Any]) -> list[Any]:
+def _checked(answers: list[Any]) -> list[Any]:
     for answer in answers:
         if isinstance(answer, Exception):
             raise stream_error(answer) from answer
@@ -92,7 +92,7 @@ def _sound(answers: list[Any]) -> list[Any]:
 
 
 def stream_error(refusal: Exception) -> StreamError:
-    """Return what a server's error answer means to us."""
+    """Return our error for a server's error answer."""
     word, _, rest = str(refusal).partition(" ")
     if word in _SCRIPT_ERRORS:
         return _SCRIPT_ERRORS[word](rest)

@@ -1,4 +1,4 @@
-"""Where a group stands in one stream: what was delivered, what is committed, what retention took in between."""
+"""How far a group is in one stream: what was delivered, what is committed, what retention took in between."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from streaming.errors import GroupLost
 
 
 class StreamState(NamedTuple):
-    """A stream and a group's place in it, as the scripts answer it."""
+    """A stream and a group's position in it, as the scripts answer it."""
 
     added: int  # records ever
     trimmed: int  # of them gone, the oldest
     newest: bytes  # id of the last one ever added
     position: bytes  # id of the last one committed
-    read: int  # how many of the records ever added lie at or before position
+    read: int  # how many of the records ever added are at or before position
 
 
 class PendingCommit(NamedTuple):
-    """A commit to be made: the new position and how many records lie at or before it."""
+    """A commit to be made: the new position, and how many records are at or before it."""
 
-    place: Place
+    stream: StreamPosition
     position: str
     read: int
 
     def arguments(self) -> tuple[str | int, ...]:
         """Return what the commit script takes for one topic."""
-        return (self.place.low, self.place.high, self.position, self.read)
+        return (self.stream.low, self.stream.high, self.position, self.read)
 
 
 class _Batch(NamedTuple):
@@ -38,24 +38,25 @@ class _Batch(NamedTuple):
     positions: list[str]
 
 
-class Place:
+class StreamPosition:
     """One topic of a subscription."""
 
     def __init__(self, topic: str, key: str, state: StreamState) -> None:
+        """Begin at the committed position."""
         self.topic = topic
         self.key = key
-        # The committed position lies between these two: they differ while the outcome of a commit is unknown.
+        # The committed position is between these two: they differ while the outcome of a commit is unknown.
         self.low = self.high = self.position = state.position.decode()
         self.read = state.read
         self._batches: deque[_Batch] = deque()
 
-    def look(self, state: StreamState) -> list[Loss]:
-        """Return the loss since the last look, if any. Raises GroupLost where the position is no longer ours."""
+    def check(self, state: StreamState) -> list[Loss]:
+        """Return the loss since the last check, if any; raise GroupLost if the position is no longer ours."""
         committed = sort_key(state.position.decode())
         if not sort_key(self.low) <= committed <= sort_key(self.high):
-            raise GroupLost(f"somebody else moved the group's position in {self.topic}")
+            raise GroupLost(f"another reader moved the group's position in {self.topic}")
         if sort_key(state.newest.decode()) < sort_key(self.position):
-            raise GroupLost(f"{self.topic} was made anew, or lost its end: it is behind what was read")
+            raise GroupLost(f"{self.topic} was created again, or lost its end: it is behind what was read")
         lost = state.trimmed - self.read
         if lost <= 0:
             return []
@@ -66,14 +67,19 @@ class Place:
         """Return the entries as records, and remember them as delivered."""
         if not entries:
             return []
-        records = _records(self.topic, entries)
+        try:
+            records = [
+                Record(self.topic, key.decode(), value, position.decode()) for position, (_, key, _, value) in entries
+            ]
+        except ValueError:  # an entry of another program is among them: other fields, or a key that is not text
+            records = [_record_of_any(self.topic, position, fields) for position, fields in entries]
         self.position = records[-1].position
         self.read += len(records)
         self._batches.append(_Batch(self.read, [record.position for record in records]))
         return records
 
-    def move(self, position: str) -> PendingCommit | None:
-        """Return the commit up to this position, None where it is done. Raises ValueError if it was not delivered."""
+    def commit_at(self, position: str) -> PendingCommit | None:
+        """Return the commit up to this position, None if it is done; raise ValueError if it was not delivered."""
         wanted = sort_key(position)
         if wanted <= sort_key(self.low):
             return None
@@ -85,10 +91,10 @@ class Place:
                 break
         raise ValueError(f"{position} of {self.topic} was not delivered by this subscription")
 
-    def moved(self, move: PendingCommit) -> None:
+    def committed(self, commit: PendingCommit) -> None:
         """Forget what the commit covers."""
-        self.low = self.high = move.position
-        while self._batches and self._batches[0].read <= move.read:
+        self.low = self.high = commit.position
+        while self._batches and self._batches[0].read <= commit.read:
             self._batches.popleft()
 
 
@@ -98,15 +104,8 @@ def sort_key(position: str) -> tuple[int, int]:
     return int(milliseconds), int(number)
 
 
-def _records(topic: str, entries: Sequence[Any]) -> list[Record]:
-    try:
-        return [Record(topic, key.decode(), value, position.decode()) for position, (_, key, _, value) in entries]
-    except ValueError:  # somebody else's entry is among them: other fields, or a key that is no text
-        return [_record(topic, position, fields) for position, fields in entries]
-
-
-def _record(topic: str, position: bytes, fields: list[bytes]) -> Record:
+def _record_of_any(topic: str, position: bytes, fields: list[bytes]) -> Record:
     found = dict(zip(fields[::2], fields[1::2], strict=True))
-    # A foreign entry goes on with all its bytes: its value is no JSON, so it ends in the dead letters.
+    # A foreign entry keeps all its bytes: its value is not JSON, so it ends among the dead letters.
     value = found.get(b"v") if len(found) == 2 else None
     return Record(topic, found.get(b"k", b"").decode(errors="replace"), value or b" ".join(fields), position.decode())

@@ -1,12 +1,12 @@
 """The adapter's Lua: what Valkey or Redis must do in one step.
 
-A script stops with one of three errors of ours: NOTOPIC, NOGROUP, and TAKEN (somebody else moved the position).
-They are sent with every call (a few hundred bytes): a server that was restarted or flushed knows no script any more.
+A script stops with one of our three errors: NOTOPIC, NOGROUP, and TAKEN (another reader moved the position).
+They are sent with every call (a few hundred bytes): a server that was restarted or flushed has forgotten all scripts.
 """
 
 from __future__ import annotations
 
-# KEYS[1] topic, ARGV maxlen, key, value, key, value …; answers nothing where there is no topic.
+# KEYS[1] topic, ARGV maxlen, key, value, key, value …; answers nothing if there is no topic.
 PUBLISH = """
 local id
 for i = 2, #ARGV, 2 do
@@ -38,7 +38,7 @@ local function group_of(key, name)
   end
 end
 
--- Every record that is not there any more was trimmed, oldest first: nobody deletes from the middle.
+-- Every record that is gone was trimmed, oldest first: nothing deletes from the middle.
 local function trimmed(stream) return stream['entries-added'] - stream['length'] end
 
 -- {ever added, trimmed of them, newest id, the group's position, records up to it}
@@ -56,7 +56,7 @@ local function missing(name)
 end
 """
 
-# KEYS topics, ARGV group; makes the group where it is missing. What was trimmed before is no loss of a new group.
+# KEYS topics, ARGV group; makes the group if it is missing. What was trimmed before is no loss of a new group.
 OPEN = (
     _STATE
     + """
@@ -86,7 +86,7 @@ return states
 """
 )
 
-# KEYS topics, ARGV group, then for each topic: lowest and highest position that may stand there, new one, its count.
+# KEYS topics, ARGV group, then for each topic: lowest and highest position that it may have, the new one, its count.
 COMMIT = (
     _STATE
     + """

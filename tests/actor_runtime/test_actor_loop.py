@@ -36,19 +36,19 @@ def row() -> FixedTopicConsumer:
 
 
 def test_turns_follow_each_other_while_there_is_more_and_pause_when_there_is_not(hands: Hands) -> None:
-    shift = loop_of(Scripted(one_batch, one_batch), hands)
-    assert [shift.step(), shift.step()] == [0.0, 0.0]
-    assert shift.step() > 0
+    loop = loop_of(Scripted(one_batch, one_batch), hands)
+    assert [loop.step(), loop.step()] == [0.0, 0.0]
+    assert loop.step() > 0
 
 
 def test_the_heart_beats_every_three_seconds_and_the_work_beats_with_it(hands: Hands) -> None:
     work = Scripted()
-    shift = loop_of(work, hands)
-    shift.step()
+    loop = loop_of(work, hands)
+    loop.step()
     first = row().heartbeat_at
     for seconds in (1.0, 2.9, 3.1, 4.0, 6.3):
         hands.seconds = seconds
-        shift.step()
+        loop.step()
     assert work.beats == 2
     assert row().heartbeat_at > first
 
@@ -62,53 +62,53 @@ def test_the_heart_beats_every_three_seconds_and_the_work_beats_with_it(hands: H
     ],
 )
 def test_what_a_turn_raises_takes_the_failure_arrow_of_the_state_at_hand(hands: Hands, begin, event) -> None:  # type: ignore[no-untyped-def]
-    shift = loop_of(Scripted(failing(LastingFault("no such column"), begin)), hands)
-    shift.step()
+    loop = loop_of(Scripted(failing(LastingFault("no such column"), begin)), hands)
+    loop.step()
     assert (row().state, row().last_error, row().reset_at) == ("error", "LastingFault: no such column", None)
     assert logged("event", "reason")[-1] == (event, "LastingFault: no such column")
 
 
 def test_passing_faults_are_reset_after_one_two_four_seconds_up_to_five_minutes(hands: Hands) -> None:
     work = Scripted(*[failing(StreamUnavailable())] * 11)
-    shift = loop_of(work, hands)
+    loop = loop_of(work, hands)
     delays = []
     for _ in range(11):
-        shift.step()
+        loop.step()
         delays.append((row().reset_at - hands.clock.now()).total_seconds())
         hands.seconds += delays[-1] - 0.01
-        assert 0 < shift.step() <= 0.011
+        assert 0 < loop.step() <= 0.011
         assert row().state == "error"
         hands.seconds += 0.02
-        shift.step()
+        loop.step()
         assert row().state == "idle"
     assert delays == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
     assert work.opened == 11
 
 
 def test_a_good_batch_ends_the_row_of_errors(hands: Hands) -> None:
-    shift = loop_of(Scripted(failing(StreamUnavailable()), failing(StreamUnavailable()), one_batch), hands)
-    shift.step()
+    loop = loop_of(Scripted(failing(StreamUnavailable()), failing(StreamUnavailable()), one_batch), hands)
+    loop.step()
     for _ in range(3):
         hands.seconds += 3
-        shift.step()
-        shift.step()
+        loop.step()
+        loop.step()
     assert (row().state, row().error_count) == ("idle", 0)
 
 
 def test_a_cache_fault_is_always_reset_after_one_second(hands: Hands) -> None:
-    shift = loop_of(Scripted(*[failing(CacheFault())] * 3), hands)
+    loop = loop_of(Scripted(*[failing(CacheFault())] * 3), hands)
     for _ in range(3):
-        shift.step()
+        loop.step()
         assert row().reset_at - hands.clock.now() == timedelta(seconds=1)
         hands.seconds += 1.01
-        shift.step()
+        loop.step()
     assert logged("by")[-1] == ("automatic after 1 s",)
 
 
 def test_a_fault_of_the_request_is_reset_at_once_and_says_so(hands: Hands) -> None:
-    shift = loop_of(Scripted(failing(RequestFault("older than the provider keeps"))), hands)
-    shift.step()
-    shift.step()
+    loop = loop_of(Scripted(failing(RequestFault("older than the provider keeps"))), hands)
+    loop.step()
+    loop.step()
     assert row().state == "idle"
     assert logged("event", "by")[-1] == ("RESET", "request fault")
 
@@ -120,44 +120,44 @@ def test_an_error_that_the_turn_itself_fires_does_not_name_the_resetter_of_the_o
         session.actor.reset_at = hands.clock.now()
         session.save()
 
-    shift = loop_of(Scripted(failing(RequestFault()), fails), hands)
+    loop = loop_of(Scripted(failing(RequestFault()), fails), hands)
     for _ in range(4):
-        shift.step()
+        loop.step()
     assert [by for event, by in logged("event", "by") if event == "RESET"] == ["request fault", "automatic"]
 
 
 def test_a_lost_group_is_an_error_that_resets_itself_and_opens_anew(hands: Hands) -> None:
     work = Scripted(failing(GroupLost()), one_batch)
-    shift = loop_of(work, hands)
-    shift.step()
+    loop = loop_of(work, hands)
+    loop.step()
     assert row().state == "error"
     hands.seconds += 1.1
-    shift.step()
-    shift.step()
+    loop.step()
+    loop.step()
     assert (row().state, work.opened) == ("idle", 2)
 
 
 def test_trouble_in_idle_is_waiting_not_an_error(hands: Hands) -> None:
     work = Scripted(failing(StreamUnavailable("connection refused"), nothing), one_batch)
-    shift = loop_of(work, hands)
-    shift.step()
+    loop = loop_of(work, hands)
+    loop.step()
     assert (row().state, row().waiting_for) == ("idle", "StreamUnavailable: connection refused")
     hands.seconds += 0.9
-    shift.step()
+    loop.step()
     assert work.turns == 1
     hands.seconds += 0.2
-    shift.step()
+    loop.step()
     assert (row().waiting_for, work.turns, work.opened) == (None, 2, 2)
 
 
 def test_waiting_grows_longer_but_the_heart_beats_on(hands: Hands) -> None:
     work = Scripted(*[failing(StreamUnavailable(), nothing)] * 20)
-    shift = loop_of(work, hands)
-    shift.step()
+    loop = loop_of(work, hands)
+    loop.step()
     tried = []
     while hands.seconds < 100:
         before = work.turns
-        hands.seconds += max(0.01, shift.step())
+        hands.seconds += max(0.01, loop.step())
         tried += [round(hands.seconds)] * (work.turns - before)
     assert len(tried) == 7  # after 1, 2, 4, 8, 16, 30, 30 s
     assert row().heartbeat_at is not None
@@ -165,13 +165,13 @@ def test_waiting_grows_longer_but_the_heart_beats_on(hands: Hands) -> None:
 
 def test_a_lasting_fault_waits_for_a_person_and_the_owner_opens_again_after_the_reset(hands: Hands) -> None:
     work = Scripted(failing(LastingFault("key refused")), one_batch)
-    shift = loop_of(work, hands)
-    shift.step()
+    loop = loop_of(work, hands)
+    loop.step()
     hands.seconds += 10_000
-    assert shift.step() == 1.0
+    assert loop.step() == 1.0
     reset(FixedTopicConsumer, "fixed-tick-1", by="ada")
-    shift.step()
-    shift.step()
+    loop.step()
+    loop.step()
     assert (row().state, work.opened, work.turns) == ("idle", 2, 2)
     assert ("RESET", "ada") in logged("event", "by")
 
@@ -201,9 +201,9 @@ def test_a_fenced_owner_stops_at_once_and_touches_nothing(hands: Hands) -> None:
         finally:
             assert FixedTopicConsumer.objects.values().get() == before
 
-    shift = loop_of(Scripted(overtaken), hands)
+    loop = loop_of(Scripted(overtaken), hands)
     with pytest.raises(Fenced):
-        shift.step()
+        loop.step()
     assert row().state == "writing_to_db"
     assert not TransitionLog.objects.filter(event="WRITE_SUCCESS").exists()
 
@@ -217,9 +217,9 @@ def test_a_fenced_data_transaction_leaves_no_data(hands: Hands) -> None:
             session.actor.write_success()
             session.save()
 
-    shift = loop_of(Scripted(overtaken), hands)
+    loop = loop_of(Scripted(overtaken), hands)
     with pytest.raises(Fenced):
-        shift.step()
+        loop.step()
     assert TransitionLog.objects.filter(event="PROCESS_SUCCESS").exists()
 
 
@@ -231,8 +231,8 @@ def test_a_failed_data_transaction_takes_back_what_was_fired_in_it(hands: Hands)
             session.save()
             raise OperationalError("server closed the connection unexpectedly")
 
-    shift = loop_of(Scripted(broken_commit, one_batch), hands)
-    shift.step()
+    loop = loop_of(Scripted(broken_commit, one_batch), hands)
+    loop.step()
     events = [event for (event,) in logged("event")]
     assert events == ["MESSAGE_RECEIVED", "PROCESS_SUCCESS", "WRITE_FAILURE"]
 
@@ -246,9 +246,9 @@ def test_a_committed_data_transaction_is_logged_once(hands: Hands) -> None:
         session.actor.update_cache_success()
         session.save()
 
-    shift = loop_of(Scripted(batch, batch), hands)
-    shift.step()
-    shift.step()
+    loop = loop_of(Scripted(batch, batch), hands)
+    loop.step()
+    loop.step()
     written = TransitionLog.objects.filter(event="WRITE_SUCCESS").values_list("count", flat=True)
     assert sum(written) == 2
 
@@ -264,18 +264,18 @@ def test_an_open_that_fails_is_tried_again_later(hands: Hands) -> None:
         inner(session)
 
     work.open = opening  # type: ignore[method-assign]
-    shift = loop_of(work, hands)
-    shift.step()
+    loop = loop_of(work, hands)
+    loop.step()
     assert row().waiting_for
     hands.seconds += 1.01
-    shift.step()
+    loop.step()
     assert (len(calls), work.turns, row().waiting_for) == (2, 1, None)
 
 
 def test_the_end_closes_the_work_and_frees_the_row(hands: Hands) -> None:
     work = Scripted(lambda session: session.actor.message_received())
-    shift = loop_of(work, hands)
-    shift.step()
-    shift.end()
+    loop = loop_of(work, hands)
+    loop.step()
+    loop.end()
     assert (row().owner, row().state, work.closed) == ("", "processing_message", 1)
     assert owned("next:1:1").name == "fixed-tick-1"

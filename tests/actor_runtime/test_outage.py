@@ -14,11 +14,11 @@ from tests.support.postgres import Server
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def steps_until(shift: object, hands: Hands, seconds: float) -> None:
-    """Let the shift do what it wants for a span of mocked time."""
+def steps_until(loop: object, hands: Hands, seconds: float) -> None:
+    """Let the loop do what it wants for a span of mocked time."""
     end = hands.seconds + seconds
     while hands.seconds < end:
-        hands.seconds += max(0.01, shift.step())  # type: ignore[attr-defined]
+        hands.seconds += max(0.01, loop.step())  # type: ignore[attr-defined]
 
 
 def test_a_failure_during_an_outage_is_kept_and_fired_on_return_with_its_own_time(server: Server) -> None:
@@ -31,13 +31,13 @@ def test_a_failure_during_an_outage_is_kept_and_fired_on_return_with_its_own_tim
     hands = Hands()
     hands.seconds = 1000
     work = Scripted(cut_off, one_batch)
-    shift = loop_of(work, hands)
-    shift.step()
+    loop = loop_of(work, hands)
+    loop.step()
     failed_at = hands.clock.now()
-    steps_until(shift, hands, 60)
+    steps_until(loop, hands, 60)
     assert work.turns == 1
     server.start()
-    steps_until(shift, hands, 6)
+    steps_until(loop, hands, 6)
     row = FixedTopicConsumer.objects.get()
     assert (row.state, row.epoch, work.turns >= 2, work.opened) == ("idle", 1, True, 2)
     failure = TransitionLog.objects.get(event="UPDATE_CACHE_FAILURE")
@@ -56,10 +56,10 @@ def test_a_server_that_dies_inside_the_data_transaction_is_a_write_failure(serve
 
     hands = Hands()
     work = Scripted(cut_off, one_batch)
-    shift = loop_of(work, hands)
-    shift.step()
+    loop = loop_of(work, hands)
+    loop.step()
     server.start()
-    steps_until(shift, hands, 6)
+    steps_until(loop, hands, 6)
     assert FixedTopicConsumer.objects.get().state == "idle"
     failure = TransitionLog.objects.get(source="writing_to_db", target="error")
     assert failure.event == "WRITE_FAILURE"
@@ -69,16 +69,16 @@ def test_a_server_that_dies_inside_the_data_transaction_is_a_write_failure(serve
 def test_an_outage_while_idle_is_waited_out_and_the_owner_goes_on(server: Server) -> None:
     hands = Hands()
     work = Scripted(one_batch, nothing, one_batch)
-    shift = loop_of(work, hands)
-    shift.step()
+    loop = loop_of(work, hands)
+    loop.step()
     server.stop()
     hands.seconds += 3.1
-    shift.step()
+    loop.step()
     turns = work.turns
-    steps_until(shift, hands, 30)
+    steps_until(loop, hands, 30)
     assert work.turns == turns
     server.start()
-    steps_until(shift, hands, 6)
+    steps_until(loop, hands, 6)
     row = FixedTopicConsumer.objects.get()
     assert (row.state, row.epoch, row.waiting_for) == ("idle", 1, None)
     assert work.turns > turns
@@ -87,14 +87,14 @@ def test_an_outage_while_idle_is_waited_out_and_the_owner_goes_on(server: Server
 
 def test_an_owner_replaced_during_its_outage_never_writes_again(server: Server) -> None:
     hands = Hands()
-    shift = loop_of(Scripted(to_writing, nothing), hands, owned())
-    shift.step()
+    loop = loop_of(Scripted(to_writing, nothing), hands, owned())
+    loop.step()
     server.stop()
     hands.seconds += 3.1
-    shift.step()
+    loop.step()
     server.start()
     FixedTopicConsumer.objects.update(epoch=2, owner="other:1:1")
     theirs = FixedTopicConsumer.objects.values().get()
     with pytest.raises(Fenced):
-        steps_until(shift, hands, 10)
+        steps_until(loop, hands, 10)
     assert FixedTopicConsumer.objects.values().get() == theirs

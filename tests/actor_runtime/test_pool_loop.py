@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from actor_runtime.loop import pool_loop as host_module
-from actor_runtime.loop.actor_group import Crew
-from actor_runtime.loop.pool_loop import Host
+from actor_runtime.loop import pool_loop
+from actor_runtime.loop.actor_group import ActorGroup
+from actor_runtime.loop.pool_loop import ActorPool
 from actor_runtime.loop.runner import run_many
 from actor_runtime.models import Actor, TransitionLog
 from consumers.models import DynamicTopicConsumer
 from tests.support.actor_runtime.work import Hands
 
 pytestmark = pytest.mark.django_db(transaction=True)
-Step = Callable[[Crew], None]
+Step = Callable[[ActorGroup], None]
 
 
 class Together:
@@ -34,18 +34,18 @@ class Together:
     def actor_names(self) -> Collection[str]:
         return self.names
 
-    def turn(self, crew: Crew) -> bool:
-        for member in crew:
+    def turn(self, actors: ActorGroup) -> bool:
+        for member in actors:
             if member.state == "idle":
                 member.actor.subscribe_to_topic()
                 member.actor.subscribe_success()
-        crew.save(list(crew))
+        actors.save(list(actors))
         if not self.script:
             return False
-        self.script.pop(0)(crew)
+        self.script.pop(0)(actors)
         return True
 
-    def beat(self, crew: Crew) -> None:
+    def beat(self, actors: ActorGroup) -> None:
         self.beats += 1
 
     def close(self) -> None:
@@ -56,12 +56,12 @@ def rows() -> Any:
     return DynamicTopicConsumer.objects.order_by("name")
 
 
-def nothing(crew: Crew) -> None:
+def nothing(actors: ActorGroup) -> None:
     """Stay in the states at hand."""
 
 
 def broken(exc: Exception) -> Step:
-    def step(crew: Crew) -> None:
+    def step(actors: ActorGroup) -> None:
         raise exc
 
     return step
@@ -70,7 +70,7 @@ def broken(exc: Exception) -> Step:
 def test_rows_are_made_where_they_are_missing_and_retired_where_nothing_is_left_to_do() -> None:
     hands = Hands()
     work = Together()
-    ours = Host(work, Event(), hands.clock, me="here:1:1")
+    ours = ActorPool(work, Event(), hands.clock, me="here:1:1")
     assert ours.step() == 0.25
     assert list(rows().values_list("name", "owner", "state", "epoch")) == [
         ("dyn-1", "here:1:1", "consuming", 1),
@@ -88,7 +88,7 @@ def test_rows_are_made_where_they_are_missing_and_retired_where_nothing_is_left_
 
 def test_the_loop_ends_with_the_turn_in_hand_and_all_rows_are_free() -> None:
     stop = Event()
-    work = Together(lambda crew: stop.set())
+    work = Together(lambda actors: stop.set())
     run_many(work, stop)
     assert set(rows().values_list("owner", "state")) == {("", "consuming")}
     assert work.closed == 1
@@ -97,7 +97,7 @@ def test_the_loop_ends_with_the_turn_in_hand_and_all_rows_are_free() -> None:
 def test_the_hearts_beat_every_three_seconds_and_the_work_beats_with_them() -> None:
     hands = Hands()
     work = Together()
-    ours = Host(work, Event(), hands.clock)
+    ours = ActorPool(work, Event(), hands.clock)
     ours.step()
     first = rows().first().heartbeat_at
     before = work.beats
@@ -111,7 +111,7 @@ def test_the_hearts_beat_every_three_seconds_and_the_work_beats_with_them() -> N
 def test_what_a_turn_raises_makes_those_wait_whose_chart_has_no_arrow_and_is_tried_again() -> None:
     hands = Hands()
     work = Together(broken(ZeroDivisionError("nobody thought of it")), nothing)
-    ours = Host(work, Event(), hands.clock)
+    ours = ActorPool(work, Event(), hands.clock)
     ours.step()
     assert set(rows().values_list("state", "waiting_for")) == {("consuming", "ZeroDivisionError: nobody thought of it")}
     assert work.closed == 1
@@ -121,12 +121,12 @@ def test_what_a_turn_raises_makes_those_wait_whose_chart_has_no_arrow_and_is_tri
 
 
 def test_what_a_turn_raises_takes_those_to_error_that_were_in_the_middle() -> None:
-    def midway(crew: Crew) -> None:
-        member = crew.members_of(["dyn-1"])[0]
+    def midway(actors: ActorGroup) -> None:
+        member = actors.members_of(["dyn-1"])[0]
         member.actor.message_received()
         raise ZeroDivisionError
 
-    ours = Host(Together(midway), Event(), Hands().clock)
+    ours = ActorPool(Together(midway), Event(), Hands().clock)
     ours.step()
     assert list(rows().values_list("state", flat=True)) == ["error", "consuming"]
     assert TransitionLog.objects.get(target="error").event == "PROCESS_FAILURE"
@@ -137,9 +137,9 @@ def test_a_database_that_is_away_at_the_start_is_waited_for(monkeypatch: pytest.
         raise OperationalError("connection refused")
 
     hands = Hands()
-    ours = Host(Together(), Event(), hands.clock, me="here:1:1")
+    ours = ActorPool(Together(), Event(), hands.clock, me="here:1:1")
     with monkeypatch.context() as patched:
-        patched.setattr(host_module, "rows_at_work", away)
+        patched.setattr(pool_loop, "active_rows", away)
         for _ in range(3):
             hands.seconds += ours.step()
     hands.seconds += 1
@@ -153,7 +153,7 @@ def test_the_end_during_an_outage_does_not_raise(monkeypatch: pytest.MonkeyPatch
 
     work = Together()
     work.close = away  # type: ignore[method-assign]
-    ours = Host(work, Event(), Hands().clock)
+    ours = ActorPool(work, Event(), Hands().clock)
     ours.step()
     monkeypatch.setattr("actor_runtime.journal.persistence.store_all", away)
     ours.end()

@@ -15,8 +15,8 @@ from actor_runtime.ownership.rebalancing import (
     ActorSnapshot,
     active_rows,
     choose_rows,
+    claim_all,
     make_rows,
-    take_all,
 )
 from consumers.models import DynamicTopicConsumer
 from tests.support.actor_runtime.work import GONE, logged
@@ -93,7 +93,7 @@ def test_an_owner_at_work_keeps_the_row_that_another_chose() -> None:
     make_rows(DynamicTopicConsumer, ["dyn-1", "dyn-2"])
     make_rows(DynamicTopicConsumer, ["dyn-1"])
     free = choose_rows(DynamicTopicConsumer, active_rows(DynamicTopicConsumer), OTHER, set())
-    sessions = [ActorSession(actor, None) for actor in take_all(DynamicTopicConsumer, free, OTHER)]  # type: ignore[arg-type]
+    sessions = [ActorSession(actor, None) for actor in claim_all(DynamicTopicConsumer, free, OTHER)]  # type: ignore[arg-type]
     for session in sessions:
         session.actor.subscribe_to_topic()
         session.actor.subscribe_success()
@@ -103,12 +103,12 @@ def test_an_owner_at_work_keeps_the_row_that_another_chose() -> None:
     at_work = next(session for session in sessions if session.name == choice.row.name)
     at_work.actor.message_received()
     at_work.save()
-    assert take_all(DynamicTopicConsumer, choices, ME) == []
+    assert claim_all(DynamicTopicConsumer, choices, ME) == []
     at_work.actor.process_success()
     at_work.actor.write_success()
     at_work.actor.update_cache_success()
     at_work.save()
-    (taken,) = take_all(DynamicTopicConsumer, choices, ME)
+    (taken,) = claim_all(DynamicTopicConsumer, choices, ME)
     assert (taken.owner, taken.epoch, str(taken.state)) == (ME, 2, "consuming")
     assert logged("event", "by")[-1] == ("TAKEOVER", ME)
     assert not TransitionLog.objects.filter(event="RESET").exists()

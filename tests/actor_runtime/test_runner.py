@@ -96,17 +96,17 @@ def test_a_work_that_cannot_close_does_not_keep_the_row() -> None:
         def close(self) -> None:
             raise ConnectionError("already closed")
 
-    shift = loop_of(Stuck(one_batch), Hands())
-    shift.step()
-    shift.end()
+    loop = loop_of(Stuck(one_batch), Hands())
+    loop.step()
+    loop.end()
     assert row().owner == ""
 
 
 def test_the_end_of_a_fenced_shift_leaves_the_row_to_its_owner() -> None:
-    shift = loop_of(Scripted(one_batch), Hands())
-    shift.step()
+    loop = loop_of(Scripted(one_batch), Hands())
+    loop.step()
     FixedTopicConsumer.objects.update(epoch=5, owner="other:1:1")
-    shift.end()
+    loop.end()
     assert row().owner == "other:1:1"
 
 
@@ -115,10 +115,10 @@ def test_the_end_during_an_outage_does_not_raise(monkeypatch: pytest.MonkeyPatch
         raise OperationalError("connection refused")
 
     work = Scripted(one_batch)
-    shift = loop_of(work, Hands())
-    shift.step()
+    loop = loop_of(work, Hands())
+    loop.step()
     monkeypatch.setattr("actor_runtime.journal.persistence.store", away)
-    shift.end()
+    loop.end()
     assert work.closed == 1
 
 

@@ -64,7 +64,7 @@ def coordinator(db: None) -> Coordinator:
 @pytest.fixture(autouse=True)
 def nothing_unanswered() -> Iterator[None]:
     yield
-    datastore_actor._unanswered.clear()
+    datastore_actor.unanswered.clear()
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from tests.support.api.rows import SYMBOL
 SERIES = f"market={SYMBOL}&timeframe=1m"
 # Every route and method of the API, and a question of it that does no harm. What is missing here fails a test.
 ROUTES: dict[tuple[str, str], str] = {
+    ("", "GET"): "",
     ("candles", "GET"): f"candles?{SERIES}&wait=0",
     ("candles/stream", "GET"): f"candles/stream?{SERIES}",
     ("coverage", "GET"): f"coverage?{SERIES}",

@@ -29,7 +29,7 @@ MINUTES = f"/api/v1/candles?market={SYMBOL}&timeframe=1m&wait=0&"
 def coordinator(db: None) -> Iterator[None]:
     Coordinator.objects.create(name="coordinator-1", owner="here:1:1", heartbeat_at=Now())
     yield
-    datastore_actor._unanswered.clear()
+    datastore_actor.unanswered.clear()
 
 
 def spent() -> dict[str, int]:

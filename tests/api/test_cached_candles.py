@@ -55,7 +55,7 @@ def live(market: Market) -> Live:
 @pytest.fixture(autouse=True)
 def each_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each answer of a test be looked for; those given again are the last test's affair."""
-    monkeypatch.setattr(response_cache, "AGAIN", 0.0)
+    monkeypatch.setattr(response_cache, "REUSE_S", 0.0)
     response_cache.forget_recent()
 
 
@@ -140,7 +140,7 @@ def test_an_answer_of_an_earlier_minute_is_made_anew(client: Client, live: Live)
 
 def test_an_answer_read_earlier_never_replaces_a_later_one(client: Client, live: Live) -> None:
     close_of(client)
-    early, _ = response_cache.look(SYMBOL, "1m:8:0:string:none")
+    early, _ = response_cache.lookup(SYMBOL, "1m:8:0:string:none")
     assert early and early.hit
     old = read_series(Market.objects.get(symbol=SYMBOL), "1m", limit=8)
     live.trade("101")
@@ -191,7 +191,7 @@ def test_one_confirmation_serves_all_processes(live: Live, django_assert_num_que
 
 
 def test_answers_never_fill_the_memory(client: Client, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(response_cache, "KEPT", 3)
+    monkeypatch.setattr(response_cache, "MAX_ANSWERS", 3)
     for limit in range(1, 7):
         body_of(client, f"/api/v1/candles?market={SYMBOL}&timeframe=1m&limit={limit}")
     stored = get_redis_connection("default")
@@ -238,11 +238,11 @@ def test_a_cache_that_hangs_is_left_alone_and_the_database_answers(
     with own_valkey.frozen():
         live.trade("101")
         assert close_of(client) == "101"
-        assert response_cache.look(SYMBOL, "1m:8:0:string:none") == (None, None), "it is not asked again at once"
+        assert response_cache.lookup(SYMBOL, "1m:8:0:string:none") == (None, None), "it is not asked again at once"
     lua_scripts.reset_backoff()
     market_cache.write_followed()
     assert close_of(client) == "101"
-    assert response_cache.look(SYMBOL, "1m:8:0:string:none")[0]
+    assert response_cache.lookup(SYMBOL, "1m:8:0:string:none")[0]
 
 
 def test_the_cursor_of_a_ready_answer_names_what_it_shows(client: Client, live: Live) -> None:
@@ -266,7 +266,7 @@ def test_what_was_given_a_moment_ago_is_given_again_without_the_cache(
     client: Client, live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr(response_cache, "AGAIN", 0.02)
+    monkeypatch.setattr(response_cache, "REUSE_S", 0.02)
     monkeypatch.setattr(response_cache, "monotonic", lambda: now)
     close_of(client)
     first = body_of(client, ADDRESS)

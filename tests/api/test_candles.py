@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 from django.test import Client
 
-from datastore.api.params.query_params import MAX_ROWS
+from datastore.api.params.parameter import MAX_ROWS
 from datastore.api.params.times import to_ms
 from datastore.api.responses.json_response import unpack
 from datastore.api.responses.series_body import COLUMNS

@@ -12,14 +12,14 @@ from django.utils import timezone
 
 from coordination.models import Coordinator
 from datastore import datastore_actor
-from datastore.dead_letters import Letter, bury_all
+from datastore.dead_letters import DeadLetterRecord, store_dead_letters
 from datastore.models import Coverage, DatastoreRequest, DeadLetter, FetchRequest, GapRepair, Market, ProviderCandle
 from datastore.streams import topics
 from streaming.broker_factory import connect
-from streaming.memory import MemoryBroker
 from tests.support.api.declared import check, operations
 from tests.support.api.rows import BEGAN, MINUTE, SYMBOL, Feed, at
 from tests.support.datastore.records import store
+from tests.support.streaming.memory import MemoryBroker
 
 V1 = "/api/v1/"
 SERIES = f"market={SYMBOL}&timeframe=1m"
@@ -59,7 +59,7 @@ class Asker:
 @pytest.fixture
 def asker(write_key: str) -> Any:
     yield Asker(write_key)
-    datastore_actor._unanswered.clear()
+    datastore_actor.unanswered.clear()
 
 
 @pytest.fixture
@@ -84,8 +84,8 @@ def letter(settings: Any, db: None) -> Any:
     """A record that may be replayed, and a frame that may not."""
     settings.STREAM_URL = "memory://declared"
     connect(settings.STREAM_URL, settings.STREAM_MAXLEN).admin().create_topic("tick-data")
-    bury_all([Letter("tick-data", SYMBOL, "unknown market", b"{\xff}", "1-0")])
-    bury_all([Letter("tick-data", None, "no record", b"<html>")])
+    store_dead_letters([DeadLetterRecord("tick-data", SYMBOL, "unknown market", b"{\xff}", "1-0")])
+    store_dead_letters([DeadLetterRecord("tick-data", None, "no record", b"<html>")])
     yield DeadLetter.objects.get(market=SYMBOL)
     MemoryBroker.forget("declared")
 
@@ -157,6 +157,7 @@ def other_answers(asker: Asker, letter: DeadLetter, errored: str) -> None:
     asker.get("actors")
     asker.get(errored)
     asker.post(f"{errored}/reset")
+    asker.get("")
     asker.get("docs")
     asker.get("schema?format=yaml")
     asker.get("schema", 304, **{"If-None-Match": asker.get("schema")["ETag"]})

@@ -35,7 +35,7 @@ def staff(db: None, market: Market) -> Client:
 @pytest.fixture(autouse=True)
 def nothing_unanswered() -> Iterator[None]:
     yield
-    datastore_actor._unanswered.clear()
+    datastore_actor.unanswered.clear()
 
 
 def post(client: Client, body: Any, status: int) -> Any:

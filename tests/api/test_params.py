@@ -40,8 +40,8 @@ def test_an_unknown_parameter_is_named_with_the_accepted_ones() -> None:
 
 
 @pytest.mark.parametrize("name", ["ccxt", "binance", "csv", "ndjson", "arrow", "parquet"])
-def test_a_format_that_is_designed_but_not_served_says_so(name: str) -> None:
-    assert "not available yet. Available: json" in complaint({"format": [name]}, "format")
+def test_a_format_that_is_not_served_is_told_those_that_are(name: str) -> None:
+    assert "is unknown. Accepted: json" in complaint({"format": [name]}, "format")
 
 
 def test_an_unknown_fill_is_told_all_of_them() -> None:

@@ -61,7 +61,7 @@ def test_an_ambiguous_market_names_the_choices(client: Client, market: Market) -
     assert "coinbase:BTC-USD, kraken:BTC-USD" in body["errors"]["market"][0]
 
 
-@pytest.mark.parametrize("path", ["", "nothing", "candles/", "candles/x", "actors/producer/a/b", "%00", "é"])
+@pytest.mark.parametrize("path", ["/", "nothing", "candles/", "candles/x", "actors/producer/a/b", "%00", "é"])
 def test_an_address_that_leads_nowhere_is_a_problem_not_a_page(client: Client, market: Market, path: str) -> None:
     for method in (client.get, client.post, client.put, client.delete):
         response = method(f"/api/v1/{path}")
@@ -128,6 +128,9 @@ def test_any_noise_in_an_address_is_refused_in_one_shape(
     "address",
     ["/api/v1/reconciliation", "/api/v1/digests", "/udf/config", "/binance/api/v3/klines"],
 )
-def test_what_is_designed_and_not_served_yet_says_so(client: Client, db: None, address: str) -> None:
-    assert "is not available yet" in body_of(client, address, 404)["detail"]
-    assert "is not available yet" not in body_of(client, "/api/v1/digestsx", 404)["detail"]
+def test_an_address_with_nothing_is_told_those_that_there_are(client: Client, db: None, address: str) -> None:
+    detail = body_of(client, address, 404)["detail"]
+    assert f"There is nothing at '{address}'" in detail
+    assert "candles, candles/stream, coverage" in detail
+    assert "streams/{number}/events" in detail
+    assert "actors/{kind}/{name}/reset" in detail

@@ -37,7 +37,7 @@ ADDRESS = "/api/v1/streams"
 def coordinator(db: None) -> Iterator[None]:
     Coordinator.objects.create(name="coordinator-1", owner="here:1:1", heartbeat_at=Now())
     yield
-    datastore_actor._unanswered.clear()
+    datastore_actor.unanswered.clear()
 
 
 @pytest.fixture
@@ -289,7 +289,7 @@ def test_many_streams_cost_no_more_queries_than_one(
     client: Client, market: Market, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for made in ensure_markets([f"kraken:A{number}-EUR" for number in range(20)]):
-        topics.create_for(lifecycle.ask(made, "1m", by="key a")[0].pk)
+        topics.create_for(lifecycle.create(made, "1m", by="key a")[0].pk)
     with django_assert_num_queries(4):  # streams, their progress, provider, its time
         assert len(rows.body_of(client, ADDRESS)["streams"]) == 20
 
@@ -297,7 +297,7 @@ def test_many_streams_cost_no_more_queries_than_one(
 def test_lag_is_what_is_acknowledged_and_not_stored_and_the_newest_candle_is_its_timeframe_s(
     client: Client, market: Market
 ) -> None:
-    stream, _ = lifecycle.ask(market, "5m", by="key a")
+    stream, _ = lifecycle.create(market, "5m", by="key a")
     topic = brought_live(stream.pk)
     feed, name = Feed(feed=f"{topic.name}/one"), f"{topic.name}/one"
 

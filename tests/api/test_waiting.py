@@ -284,7 +284,7 @@ def test_a_backfill_in_another_form_than_json_is_415(staff: Client, market: Mark
     assert post(staff, "--x--", kind="multipart/form-data; boundary=x")[0] == 415
 
 
-@pytest.mark.parametrize("after", ["to_fetch", "provider_away"])
+@pytest.mark.parametrize("after", ["plan", "provider_unavailable"])
 def test_what_comes_between_reading_and_asking_is_in_the_answer(
     client: Client, market: Market, coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch, after: str
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from config.version import VERSION
 from datastore.reference.provider import remember_provider
 
 
@@ -15,7 +16,8 @@ def test_ready_names_the_provider_and_says_whether_its_prices_are_invented(clien
     remember_provider("simulator/seed=7", True)
     answer = client.get("/health/ready")
     assert answer.status_code == 200
-    assert answer.json() == {"status": "ready", "failing": {}, "provider": "simulator/seed=7", "simulated": True}
+    expected = {"failing": {}, "provider": "simulator/seed=7", "simulated": True}
+    assert answer.json() == {"status": "ready", "version": VERSION, **expected}
 
 
 def test_ready_names_the_database_that_does_not_answer(client: Client, settings: Any) -> None:
@@ -52,7 +54,7 @@ def test_ready_names_a_kafka_that_does_not_answer(client: Client, settings: Any)
 
 def test_live_asks_nobody(client: Client) -> None:
     answer = client.get("/health/live")
-    assert (answer.status_code, answer.json()) == (200, {"status": "live"})
+    assert (answer.status_code, answer.json()) == (200, {"status": "live", "version": VERSION})
 
 
 @pytest.mark.django_db

@@ -169,7 +169,7 @@ def test_a_stop_during_the_start_ends_the_waiting(supervisor: Supervisor) -> Non
 def test_waiting_ends_when_a_child_is_given_up(supervisor: Supervisor) -> None:
     child = supervisor.add(program("raise SystemExit('broken')"))
     die(child)
-    child.deaths = 4
+    child.fast_exits = 4
     with pytest.raises(CrashLoop, match="broken"):
         supervisor.wait_for(lambda: False, 60)
 

@@ -40,7 +40,7 @@ def publish(broker: Broker, *records: HistoryRecord) -> None:
 
 def published_request() -> FetchRequest:
     """Return a request for five minutes whose job has published all of it."""
-    (request,) = fetch_queue.ask(Market.objects.get(), 60, moment(NOON), moment(NOON + 5 * MINUTE), 0)
+    (request,) = fetch_queue.enqueue(Market.objects.get(), 60, moment(NOON), moment(NOON + 5 * MINUTE), 0)
     fetch_queue.start(request.pk, "job")
     fetch_queue.mark_published(request.pk, "job")
     return request

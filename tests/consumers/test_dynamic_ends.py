@@ -52,7 +52,7 @@ def change(number: int, **values: Any) -> None:
 
 
 def looked_twice(ours: Any) -> None:
-    """Let the host look for work and take turns, so that what it wanted to do by itself is done."""
+    """Let the pool look for work and take turns, so that what it wanted to do by itself is done."""
     for _ in range(2):
         ours.next_look = 0.0
         ours.step()

@@ -116,7 +116,7 @@ def test_who_was_taken_over_before_the_write_leaves_its_topic_alone_and_stores_t
     theirs = rows().filter(name=name_of(1)).values().get()
     for number in range(3):
         publish(number, records(number))
-    ours.next_look = ours.next_beat = ours.clock.steady() + 1000  # only the save itself may notice
+    ours.next_claim = ours.next_beat = ours.clock.steady() + 1000  # only the save itself may notice
     step_until(lambda: not unread(0, 2), ours)
     assert (ticks_of(0), ticks_of(1), ticks_of(2)) == (10, 0, 10)
     assert unread(1) == len(records(1))
@@ -163,7 +163,7 @@ def test_a_position_that_another_process_moved_does_not_go_back() -> None:
     other.commit(theirs)  # as the new owner does once it has stored them
     other.close()
     publish(1, records(1))
-    ours.next_look = ours.next_beat = ours.clock.steady() + 1000
+    ours.next_claim = ours.next_beat = ours.clock.steady() + 1000
     step_until(lambda: not unread(1), ours)
     assert not unread(0)
     assert name_of(0) not in ours.actors

@@ -112,6 +112,6 @@ def test_a_frame_of_the_provider_and_a_letter_of_a_lost_topic_cannot_be_replayed
     with pytest.raises(NotReplayable, match="never became a record"):
         replay(frame, by="ada")
     lost = DeadLetter.objects.create(topic="dyn-gone-g1", market=BTC, reason="x", raw=b"{}", position="1-0")
-    with pytest.raises(NotReplayable, match="dyn-gone-g1 does not exist"):
+    with pytest.raises(NotReplayable, match="dyn-gone-g1 no longer exists"):
         replay(lost, by="ada")
     assert not DeadLetter.objects.exclude(replayed_at=None).exists()

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from django_redis import get_redis_connection
 
-from streaming.memory import MemoryBroker
 from tests.support.coordination.topic_actors import URL, Coordinating
+from tests.support.streaming.memory import MemoryBroker
 
 
 @pytest.fixture

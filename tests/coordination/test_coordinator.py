@@ -14,7 +14,7 @@ from celery import current_app
 from django.conf import settings
 from django_redis import get_redis_connection
 
-from actor_runtime.loop.actor_loop import Shift
+from actor_runtime.loop.actor_loop import ActorLoop
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.manual_reset import reset
 from actor_runtime.ownership.claims import add_row
@@ -49,49 +49,49 @@ def queued(valkey: Any) -> list[tuple[str, list[Any]]]:
     return [(task, json.loads(arguments)) for task, arguments in tasks(valkey) if task != "ingestion.pairs"]
 
 
-def shift_of(hands: Hands) -> Shift:
+def loop_of(hands: Hands) -> ActorLoop:
     actor = add_row(Coordinator, "coordinator", "here:1:1")
     assert actor is not None
-    return Shift(CoordinatorWork(), ActorSession(actor, Event()), hands.clock)
+    return ActorLoop(CoordinatorWork(), ActorSession(actor, Event()), hands.clock)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_request_reaches_the_queue_as_the_task_that_fetches_it(valkey: Any) -> None:
     pk = request(ensure_markets(["coinbase:BTC-USD"])[0])
-    assert shift_of(Hands()).step() == 0.0
+    assert loop_of(Hands()).step() == 0.0
     assert queued(valkey) == [("ingestion.fetch", [pk])]
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_first_start_asks_for_the_list_of_pairs_once(valkey: Any) -> None:
-    shift = shift_of(Hands())
+    loop = loop_of(Hands())
     for _ in range(3):
-        shift.step()
+        loop.step()
     assert tasks(valkey) == [("ingestion.pairs", "()")]
 
 
 @pytest.mark.django_db(transaction=True)
 def test_an_idle_coordinator_waits_between_its_turns() -> None:
-    assert shift_of(Hands()).step() == CoordinatorWork.pause
+    assert loop_of(Hands()).step() == CoordinatorWork.pause
 
 
 @pytest.mark.django_db(transaction=True)
 def test_dispatch_goes_on_while_the_chart_is_in_error_and_after_the_reset(valkey: Any) -> None:
     hands = Hands()
-    shift = shift_of(hands)
-    shift.step()
-    shift.session.actor.request_create_topic()
-    shift.session.actor.create_topic_failure(reason="the broker refuses the name")
-    shift.session.save()
+    loop = loop_of(hands)
+    loop.step()
+    loop.session.actor.request_create_topic()
+    loop.session.actor.create_topic_failure(reason="the broker refuses the name")
+    loop.session.save()
     market = ensure_markets(["coinbase:BTC-USD"])[0]
     first = request(market)
-    shift.step()
+    loop.step()
     assert queued(valkey) == [("ingestion.fetch", [first])]
     assert Coordinator.objects.get().state == Coordinator.State.ERROR
     reset(Coordinator, "coordinator-1", by="ada")
     second = request(market)
     for _ in range(2):
-        shift.step()
+        loop.step()
     assert queued(valkey)[1:] == [("ingestion.fetch", [second])]
 
 
@@ -99,14 +99,14 @@ def test_dispatch_goes_on_while_the_chart_is_in_error_and_after_the_reset(valkey
 def test_a_queue_that_is_away_is_what_the_coordinator_waits_for(monkeypatch: pytest.MonkeyPatch, valkey: Any) -> None:
     pk = request(ensure_markets(["coinbase:BTC-USD"])[0])
     hands = Hands()
-    shift = shift_of(hands)
+    loop = loop_of(hands)
     with unreachable(monkeypatch):
-        shift.step()
+        loop.step()
     row = Coordinator.objects.get()
     assert row.state == Coordinator.State.ACTIVE and row.waiting_for.startswith("QueueAway: the worker's queue")
     assert FetchRequest.objects.get().next_try is None
     hands.seconds += 1.1
-    shift.step()
+    loop.step()
     assert queued(valkey) == [("ingestion.fetch", [pk])] and Coordinator.objects.get().waiting_for is None
 
 

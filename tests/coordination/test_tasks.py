@@ -12,7 +12,7 @@ from actor_runtime.models import TransitionLog
 from config.supervision.first_start import request_newest_candles
 from consumers.models import DynamicTopicConsumer
 from coordination.tasks import refresh, sweep, trim_logs
-from datastore.backfill.newest import NEWEST_CANDLES, ask_newest
+from datastore.backfill.newest import NEWEST_CANDLES, request_newest
 from datastore.models import FetchRequest
 from datastore.reference.markets import ensure_markets
 from ingestion.models import Producer
@@ -41,7 +41,7 @@ def test_the_refresh_asks_for_hours_and_days_and_leaves_minutes_to_the_gap_scan(
 
 
 def test_markets_are_asked_for_in_turn_so_that_every_chart_begins_to_fill() -> None:
-    asked = ask_newest(ensure_markets(MARKETS), [60])
+    asked = request_newest(ensure_markets(MARKETS), [60])
     assert [one.market.symbol for one in asked] == MARKETS
 
 

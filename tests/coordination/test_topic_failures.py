@@ -12,7 +12,7 @@ from actor_runtime.models import TransitionLog
 from consumers.models import DynamicTopicConsumer
 from coordination.models import Coordinator
 from datastore.models import DynamicTopic, FetchRequest, Stream
-from datastore.reference.markets import kept
+from datastore.reference.markets import feed_markets
 from ingestion.models import Producer
 from tests.support.coordination.fetch_requests import request, unreachable
 from tests.support.coordination.topic_actors import (
@@ -46,7 +46,7 @@ def failed(coordinator: Coordinating, made: Stream, *words: str) -> None:
         assert word in str(found.error)
     assert found.error == topic.error == actor.last_error
     assert actor.waiting_for is None and actor.reset_at is not None
-    assert not kept().exists()
+    assert not feed_markets().exists()
 
 
 def and_the_next_one_is_good(coordinator: Coordinating, made: Stream) -> None:

@@ -11,7 +11,6 @@ from coordination.models import Coordinator
 from datastore.coverage import feed_progress
 from datastore.models import DynamicTopic, Stream
 from datastore.streams import lifecycle
-from streaming.memory import MemoryBroker
 from tests.support.coordination.topic_actors import (
     ACTIVE,
     ERROR,
@@ -30,6 +29,7 @@ from tests.support.coordination.topic_actors import (
     state_of,
     stream,
 )
+from tests.support.streaming.memory import MemoryBroker
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
 

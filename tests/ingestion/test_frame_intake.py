@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ingestion.live.clock_estimate import SECOND
+from datastore.timeframes.intervals import SECOND_US
 from ingestion.live.market_feed import MAX_REPLAYED_TRADES
 from streaming.broker import MAX_RECORD_BYTES
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, encode
@@ -32,7 +32,7 @@ def test_every_record_of_a_market_is_numbered_without_a_hole() -> None:
         if second == 100:
             feed.trade(second, P=-1)
         found += feed.records(second)
-    feed.intake.close("socket lost")
+    feed.connection.end_spans("socket lost")
     found += feed.records(200)
     assert [record.n for record in found] == list(range(1, len(found) + 1))
     assert {type(record) for record in found} == {Trade, FeedOpened, Watermark, FeedClosed}
@@ -104,10 +104,10 @@ def test_a_span_does_not_begin_before_the_subscription_where_the_database_clock_
     found: list[LiveRecord] = []
     for number, stamp in enumerate(stamps):
         feed.frame(behind + number * 30, **stamp)
-        feed.intake.watermarks(number, (T0 + behind + number * 30) * SECOND)
+        feed.connection.claim(number, (T0 + behind + number * 30) * SECOND_US)
         if number == 0:
             feed.complete(behind + 1)
-        found += feed.intake.drain()
+        found += feed.connection.drain()
     proven = [record for record in found if isinstance(record, Watermark) and record.until > record.start]
     assert {after(mark.start) for mark in proven} == {90}
 
@@ -139,8 +139,8 @@ def test_replayed_trades_older_than_we_keep_are_counted_and_dropped() -> None:
     feed.trade(1, ts=-31 * 86_400)
     feed.complete(2)
     feed.trade(3, ts=-31 * 86_400)
-    assert feed.intake.too_old == 1
-    assert [item.reason for item in feed.intake.rejected] == ["older than the trades we keep"]
+    assert feed.connection.too_old == 1
+    assert [item.reason for item in feed.connection.rejected] == ["older than the trades we keep"]
 
 
 def test_a_stamp_that_no_clock_could_show_moves_nothing() -> None:
@@ -149,7 +149,7 @@ def test_a_stamp_that_no_clock_could_show_moves_nothing() -> None:
     for at in (2, 3, 4, 5):
         feed.trade(at, RTS=10**12)
         feed.frame(at, TYPE="999", MESSAGE="HEARTBEAT", TIMEMS=10**16)
-    assert feed.clock.now((T0 + 5) * SECOND) == (T0 + 5) * SECOND
+    assert feed.clock.now((T0 + 5) * SECOND_US) == (T0 + 5) * SECOND_US
 
 
 def test_a_receipt_is_never_noted_before_the_providers_own_stamp() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingestion.live.clock_estimate import SECOND
+from datastore.timeframes.intervals import SECOND_US
 from streaming.records import FeedClosed, Trade, Watermark
 from tests.support.ingestion.intake_bench import NAMES, T0, Feed, after
 
@@ -20,10 +20,10 @@ def test_a_refused_trade_ends_its_markets_span_and_no_other(broken: dict[str, An
     feed.heartbeat(30)
     feed.records(30)
     feed.trade(31, **broken)
-    feed.intake.watermarks(31, (T0 + 31) * SECOND)
-    closed = [record for record in feed.intake.drain() if isinstance(record, FeedClosed)]
+    feed.connection.claim(31, (T0 + 31) * SECOND_US)
+    closed = [record for record in feed.connection.drain() if isinstance(record, FeedClosed)]
     assert [(record.market, after(record.stop)) for record in closed] == [("coinbase:BTC-USD", 25)]
-    assert [(item.market, bool(item.reason)) for item in feed.intake.rejected] == [("coinbase:BTC-USD", True)]
+    assert [(item.market, bool(item.reason)) for item in feed.connection.rejected] == [("coinbase:BTC-USD", True)]
 
 
 def test_an_unreadable_frame_ends_every_span_and_is_kept() -> None:
@@ -31,10 +31,10 @@ def test_an_unreadable_frame_ends_every_span_and_is_kept() -> None:
     feed.complete(1)
     feed.heartbeat(30)
     feed.records(30)
-    feed.intake.take(b"\x00garbage", (T0 + 31) * SECOND)
-    closed = [record.market for record in feed.intake.drain() if isinstance(record, FeedClosed)]
+    feed.connection.take_frame(b"\x00garbage", (T0 + 31) * SECOND_US)
+    closed = [record.market for record in feed.connection.drain() if isinstance(record, FeedClosed)]
     assert sorted(closed) == ["coinbase:BTC-USD", "kraken:BTC-EUR"]
-    assert feed.intake.rejected[0].raw == b"\x00garbage"
+    assert feed.connection.rejected[0].raw == b"\x00garbage"
 
 
 def test_a_trade_of_a_market_nobody_asked_for_ends_no_span() -> None:
@@ -42,8 +42,8 @@ def test_a_trade_of_a_market_nobody_asked_for_ends_no_span() -> None:
     feed.complete(1)
     feed.frame(2, TYPE="0", M="Foo", FSYM="A", TSYM="B", P=1, Q=1, TS=T0 + 2, F="1")
     feed.frame(2, TYPE="0", M="Foo", FSYM="A", TSYM="B", P="no", Q=1, TS=T0 + 2, F="1")
-    assert not [record for record in feed.intake.drain() if isinstance(record, FeedClosed)]
-    assert len(feed.intake.rejected) == 2
+    assert not [record for record in feed.connection.drain() if isinstance(record, FeedClosed)]
+    assert len(feed.connection.rejected) == 2
 
 
 def test_a_new_span_begins_only_behind_a_stamp_younger_than_the_loss() -> None:
@@ -91,22 +91,22 @@ def test_a_closed_connection_ends_every_span_at_its_last_stop() -> None:
     feed.complete(1)
     feed.heartbeat(30)
     feed.records(30)
-    feed.intake.close("socket lost")
-    closed = feed.intake.drain()
+    feed.connection.end_spans("socket lost")
+    closed = feed.connection.drain()
     assert [(type(record), after(record.stop)) for record in closed] == [(FeedClosed, 25)] * 2  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("raw", [b'{"TYPE":"0","X":' + b"[" * 100_000, b'{"TYPE":"0","TS":' + b"9" * 5_000])
 def test_no_frame_stops_the_intake(raw: bytes) -> None:
     feed = Feed()
-    feed.intake.take(raw, T0 * SECOND)
-    assert [item.raw for item in feed.intake.rejected] == [raw]
+    feed.connection.take_frame(raw, T0 * SECOND_US)
+    assert [item.raw for item in feed.connection.rejected] == [raw]
 
 
 def test_a_second_made_of_impossible_nanoseconds_is_refused() -> None:
     feed = Feed()
     feed.trade(1, TSNS=10**400)
-    assert [item.reason for item in feed.intake.rejected] == ["a trade without a time"]
+    assert [item.reason for item in feed.connection.rejected] == ["a trade without a time"]
 
 
 def test_trades_refused_as_old_by_a_clock_that_jumped_are_not_claimed() -> None:
@@ -120,7 +120,7 @@ def test_trades_refused_as_old_by_a_clock_that_jumped_are_not_claimed() -> None:
     feed.frame(20 + jump, TYPE="0", M=exchange, FSYM=base, TSYM=quote, P=1, Q=1, ID="x", TS=T0 + 20, F="1")
     feed.frame(40 + jump, TYPE="999", TIMEMS=(T0 + 40) * 1000)
     found = feed.records(40 + jump)
-    assert feed.intake.rejected
+    assert feed.connection.rejected
     assert max(after(record.stop) for record in found if isinstance(record, FeedClosed)) == 5
     assert all(after(record.start) > 20 for record in found if isinstance(record, Watermark))
 
@@ -129,5 +129,5 @@ def test_an_ended_subscription_ends_the_connection() -> None:
     feed = Feed()
     feed.complete(1)
     feed.frame(5, TYPE="17", MESSAGE="UNSUBSCRIBECOMPLETE", SUB="0~Coinbase~BTC~USD")
-    assert feed.intake.refusal is not None
-    assert "ended the subscription" in feed.intake.refusal.reason
+    assert feed.connection.refusal is not None
+    assert "ended the subscription" in feed.connection.refusal.reason

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ingestion.live.clock_estimate import SECOND
+from datastore.timeframes.intervals import SECOND_US
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark
 from tests.support.ingestion.intake_bench import ETH, T0, Feed, after
 
@@ -19,8 +19,8 @@ def leave(feed: Feed, at: float, sub: str = ETH) -> None:
 def test_a_market_added_later_claims_only_from_its_own_subscription_on() -> None:
     feed = Feed()
     feed.complete(1)
-    assert feed.intake.add(ETH, "coinbase:ETH-USD", (T0 + 100) * SECOND)
-    assert not feed.intake.add(ETH, "coinbase:ETH-USD", (T0 + 100) * SECOND)
+    assert feed.connection.join(ETH, "coinbase:ETH-USD", (T0 + 100) * SECOND_US)
+    assert not feed.connection.join(ETH, "coinbase:ETH-USD", (T0 + 100) * SECOND_US)
     feed.trade(101, "eth", ts=50, ID="old")
     feed.heartbeat(110)
     assert [type(record) for record in of_eth(feed, 110)] == [Trade]
@@ -35,44 +35,44 @@ def test_a_market_added_later_claims_only_from_its_own_subscription_on() -> None
 
 def test_what_is_still_on_its_way_of_a_market_that_was_left_is_dropped() -> None:
     feed = Feed()
-    feed.intake.add(ETH, "coinbase:ETH-USD", T0 * SECOND)
+    feed.connection.join(ETH, "coinbase:ETH-USD", T0 * SECOND_US)
     feed.complete(1, "btc", "eur", "eth")
     feed.heartbeat(20)
     of_eth(feed, 20)
-    assert feed.intake.remove(ETH) and not feed.intake.remove(ETH)
+    assert feed.connection.leave(ETH) and not feed.connection.leave(ETH)
     feed.trade(21, "eth")
     (closed,) = of_eth(feed, 21)
     assert isinstance(closed, FeedClosed)
     assert (after(closed.stop), closed.reason) == (15, "no longer followed")
-    assert not feed.intake.rejected and feed.intake.refusal is None
+    assert not feed.connection.rejected and feed.connection.refusal is None
 
 
 def test_a_market_is_not_joined_again_before_its_last_subscription_has_ended() -> None:
     feed = Feed()
-    feed.intake.add(ETH, "coinbase:ETH-USD", T0 * SECOND)
-    feed.intake.remove(ETH)
+    feed.connection.join(ETH, "coinbase:ETH-USD", T0 * SECOND_US)
+    feed.connection.leave(ETH)
     feed.complete(1, "eth")  # the answer to the first subscription: it opens nothing
-    assert not feed.intake.add(ETH, "coinbase:ETH-USD", (T0 + 1) * SECOND)
+    assert not feed.connection.join(ETH, "coinbase:ETH-USD", (T0 + 1) * SECOND_US)
     leave(feed, 2)
-    assert feed.intake.add(ETH, "coinbase:ETH-USD", (T0 + 3) * SECOND)
+    assert feed.connection.join(ETH, "coinbase:ETH-USD", (T0 + 3) * SECOND_US)
     assert of_eth(feed, 3) == []
     feed.complete(4, "eth")
     (opened,) = of_eth(feed, 4)
     assert isinstance(opened, FeedOpened) and opened.n == 1
-    assert feed.intake.refusal is None
+    assert feed.connection.refusal is None
 
 
 def test_the_end_of_a_subscription_that_nobody_asked_for_ends_the_connection() -> None:
     feed = Feed()
     feed.complete(1)
     leave(feed, 2, "0~Coinbase~BTC~USD")
-    assert feed.intake.refusal is not None
-    assert "ended the subscription" in feed.intake.refusal.reason
+    assert feed.connection.refusal is not None
+    assert "ended the subscription" in feed.connection.refusal.reason
 
 
 def test_a_subscription_too_many_is_refused_alone() -> None:
     feed = Feed()
-    feed.intake.add(ETH, "coinbase:ETH-USD", T0 * SECOND)
+    feed.connection.join(ETH, "coinbase:ETH-USD", T0 * SECOND_US)
     feed.frame(1, TYPE="429", MESSAGE="TOO_MANY_SUBSCRIPTIONS_MAX_600_PER_SOCKET", PARAMETER=ETH, INFO="Remove some.")
-    assert feed.intake.refusal is None
-    assert [item.market for item in feed.intake.rejected] == ["coinbase:ETH-USD"]
+    assert feed.connection.refusal is None
+    assert [item.market for item in feed.connection.rejected] == ["coinbase:ETH-USD"]

@@ -50,7 +50,7 @@ def test_a_stopped_job_gives_its_request_back_at_once(bench: Bench) -> None:
     job.stop.set()
     job.end()
     assert isinstance(job.work, HistoryProducer)
-    job.work.let_go()
+    job.work.release()
     request.refresh_from_db()
     assert (request.state, request.lease_until) == (State.QUEUED, None)
     assert fetched(request).state == State.PUBLISHED
@@ -85,7 +85,7 @@ def test_a_job_whose_row_was_taken_over_ends_and_queues_its_request(bench: Bench
     until("the job ends", job.stop.is_set, step=job.step)
     job.end()
     assert isinstance(job.work, HistoryProducer)
-    job.work.let_go()
+    job.work.release()
     request.refresh_from_db()
     assert (request.state, len(bench.records(ProviderSpan))) == (State.QUEUED, 1)
     assert states() == {Actor.IDLE}
@@ -101,7 +101,7 @@ def test_a_job_whose_row_was_taken_over_ends_and_queues_its_request(bench: Bench
 def test_what_is_taken_away_while_an_answer_is_awaited_ends_the_job(
     bench: Bench, silent_provider: None, monkeypatch: pytest.MonkeyPatch, take_away: Callable[[], int]
 ) -> None:
-    monkeypatch.setattr(history_producer_actor, "RENEWALS", 600)
+    monkeypatch.setattr(history_producer_actor, "MAX_RENEWALS", 600)
     request = bench.ask(10)
     thread = threading.Thread(target=run_task, args=[request.pk])
     thread.start()
@@ -114,7 +114,7 @@ def test_what_is_taken_away_while_an_answer_is_awaited_ends_the_job(
 def test_a_job_that_is_stopped_does_not_wait_for_the_answer(
     bench: Bench, silent_provider: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history_producer_actor, "RENEWALS", 600)
+    monkeypatch.setattr(history_producer_actor, "MAX_RENEWALS", 600)
     request = bench.ask(10)
     thread = threading.Thread(target=run_task, args=[request.pk])
     thread.start()

@@ -48,7 +48,7 @@ def test_an_error_of_the_providers_is_tried_again_and_passes(bench: Bench) -> No
 def test_an_error_that_lasts_sends_the_request_back_and_frees_the_row(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history_producer_actor, "PATIENCE", 1.5)
+    monkeypatch.setattr(history_producer_actor, "MAX_JOB_WAIT_S", 1.5)
     bench.simulator.fault("error", seconds=3600)
     request = fetched(bench.ask(10))
     assert (request.state, request.error) == (State.QUEUED, "the provider answers HTTP 503")

@@ -6,7 +6,7 @@ import pytest
 
 from actor_runtime.models import TransitionLog
 from ingestion.live import market_connection
-from ingestion.live.socket_reader import Arrival, Connected, FeedReader, Frame, Lost
+from ingestion.live.socket_reader import Arrival, Connected, Frame, SocketLost, SocketReader
 from ingestion.models import Producer
 from tests.support.ingestion.live_bench import Bench, State, bench, live
 
@@ -14,13 +14,13 @@ __all__ = ["bench"]
 REFUSED = b'{"TYPE":"401","MESSAGE":"UNAUTHORIZED","PARAMETER":"format","INFO":"a valid api_key, please"}'
 
 
-class ClosedBehindARefusal(FeedReader):
+class ClosedBehindARefusal(SocketReader):
     """A connection whose refusal and end arrive in one batch."""
 
     def start(self) -> None:
         """Bring everything at once."""
         at = time.monotonic()
-        self._all: list[Arrival] = [Connected(at), Frame(at, REFUSED), Lost(at, "the provider closed the socket")]
+        self._all: list[Arrival] = [Connected(at), Frame(at, REFUSED), SocketLost(at, "the provider closed the socket")]
 
     def take(self, timeout: float, limit: int) -> list[Arrival]:
         """Hand it over, then nothing."""
@@ -34,7 +34,7 @@ class ClosedBehindARefusal(FeedReader):
 def test_a_refusal_counts_though_the_socket_closes_right_behind_it(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(market_connection, "FeedReader", ClosedBehindARefusal)
+    monkeypatch.setattr(market_connection, "SocketReader", ClosedBehindARefusal)
     bench.step_until(lambda: Producer.objects.filter(state=State.ERROR).exists())
     actor = Producer.objects.get()
     assert "UNAUTHORIZED" in (actor.last_error or "")

@@ -5,23 +5,24 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datastore.timeframes.intervals import SECOND_US
 from ingestion.history.pages import (
     PAGE_BUCKETS,
     PageOrigin,
     PageRequest,
     answers,
     final_stop,
-    next_request,
+    next_page,
     pages_of,
     records_of,
     whole_buckets,
 )
-from ingestion.providers.cryptocompare.rest import SECOND, Page, Row
+from ingestion.providers.cryptocompare.rest import Page, Row
 from streaming.history_records import HistoryRecord, ProviderCandle, ProviderSpan
 
 MINUTE = 60
 NOW = 1_795_435_200
-ASKED = PageRequest(MINUTE, (NOW - 3600) * SECOND, (NOW - 3600 + 5 * MINUTE) * SECOND)
+ASKED = PageRequest(MINUTE, (NOW - 3600) * SECOND_US, (NOW - 3600 + 5 * MINUTE) * SECOND_US)
 ASKER = PageOrigin("coinbase:BTC-USD", 7, 2, 3)
 FIRST = NOW - 3600
 
@@ -36,18 +37,18 @@ def minutes(*numbers: int) -> list[Row]:
 
 
 def said(rows: list[Row], at: int = NOW, asked: PageRequest = ASKED) -> list[HistoryRecord]:
-    return records_of(Page(tuple(rows), 0, at * SECOND), asked, ASKER)
+    return records_of(Page(tuple(rows), 0, at * SECOND_US), asked, ASKER)
 
 
 def spans(records: list[HistoryRecord]) -> list[tuple[int, int]]:
     """Return the proven minutes, counted from the first that was asked for."""
     found = [record for record in records if isinstance(record, ProviderSpan)]
-    return [((span.start // SECOND - FIRST) // MINUTE, (span.stop // SECOND - FIRST) // MINUTE) for span in found]
+    return [((span.start // SECOND_US - FIRST) // MINUTE, (span.stop // SECOND_US - FIRST) // MINUTE) for span in found]
 
 
 def candles(records: list[HistoryRecord]) -> list[int]:
     found = [record for record in records if isinstance(record, ProviderCandle)]
-    return [(candle.open_time // SECOND - FIRST) // MINUTE for candle in found]
+    return [(candle.open_time // SECOND_US - FIRST) // MINUTE for candle in found]
 
 
 def test_a_whole_page_is_its_candles_and_one_span_behind_them() -> None:
@@ -61,7 +62,7 @@ def test_a_whole_page_is_its_candles_and_one_span_behind_them() -> None:
 def test_rows_of_other_pages_of_another_step_and_of_other_times_are_left_out() -> None:
     strays = [row(FIRST - MINUTE), row(FIRST + 5 * MINUTE), row(FIRST + 30), row(0), row(-60), row(10**15)]
     assert said(strays + minutes(4, 2, 0, 1, 3, 3)) == said(minutes(0, 1, 2, 3, 4))
-    assert not answers(Page((row(0), row(FIRST - MINUTE)), 0, NOW * SECOND), ASKED)
+    assert not answers(Page((row(0), row(FIRST - MINUTE)), 0, NOW * SECOND_US), ASKED)
 
 
 def test_a_row_that_is_missing_or_said_twice_in_two_ways_leaves_a_hole() -> None:
@@ -88,7 +89,7 @@ def test_volume_0_proves_that_nothing_was_traded_and_prices_of_0_are_named() -> 
     assert spans(records) == [(0, 3)]
     span = records[-1]
     assert isinstance(span, ProviderSpan)
-    assert span.zeros == ((FIRST + MINUTE) * SECOND,)
+    assert span.zeros == ((FIRST + MINUTE) * SECOND_US,)
     assert span.candles == 1
 
 
@@ -97,16 +98,16 @@ def test_a_row_is_final_once_its_end_lies_a_cache_age_back() -> None:
     assert spans(said(minutes(0, 1, 2, 3, 4), at=end + 60)) == [(0, 5)]
     assert spans(said(minutes(0, 1, 2, 3, 4), at=end + 59)) == [(0, 4)]
     assert said(minutes(0, 1, 2, 3, 4), at=FIRST) == []
-    assert final_stop((NOW + 659) * SECOND, 3600) == (NOW - 3600) * SECOND
-    assert final_stop((NOW + 660) * SECOND, 3600) == NOW * SECOND
+    assert final_stop((NOW + 659) * SECOND_US, 3600) == (NOW - 3600) * SECOND_US
+    assert final_stop((NOW + 660) * SECOND_US, 3600) == NOW * SECOND_US
 
 
 def test_pages_go_backwards_by_2000_and_ask_for_one_row_more() -> None:
-    start, stop = 0, 4100 * MINUTE * SECOND
-    asked = next_request(start, stop, MINUTE)
+    start, stop = 0, 4100 * MINUTE * SECOND_US
+    asked = next_page(start, stop, MINUTE)
     assert asked is not None
-    assert (asked.last, asked.before, asked.start) == (4099 * MINUTE, PAGE_BUCKETS, 2100 * MINUTE * SECOND)
-    assert next_request(start, start, MINUTE) is None
+    assert (asked.last, asked.before, asked.start) == (4099 * MINUTE, PAGE_BUCKETS, 2100 * MINUTE * SECOND_US)
+    assert next_page(start, start, MINUTE) is None
 
 
 @given(st.sampled_from([60, 3600, 86_400]), st.integers(0, 10**15), st.integers(1, 10**13))
@@ -114,13 +115,13 @@ def test_pages_cover_a_span_without_a_hole_or_an_overlap(resolution: int, start:
     low, reached = whole_buckets(start, start + length, resolution)
     assert low <= start < start + length <= reached
     total = pages_of(low, reached, resolution)
-    asked = next_request(low, reached, resolution)
+    asked = next_page(low, reached, resolution)
     count = 0
     while asked and count < 50:
         assert asked.stop == reached
         assert 1 <= asked.before <= PAGE_BUCKETS
         count, reached = count + 1, asked.start
-        asked = next_request(low, reached, resolution)
+        asked = next_page(low, reached, resolution)
     assert count == min(total, 50)
     assert asked is not None or reached == low
 

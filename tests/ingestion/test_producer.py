@@ -9,8 +9,8 @@ from actor_runtime.models import TransitionLog
 from datastore.models import DeadLetter, Feed, ProviderClock
 from datastore.reference.markets import ensure_markets, market_of, unfollow
 from ingestion.live import live_producer_actor
-from ingestion.live.frame_intake import Intake
-from ingestion.live.socket_reader import FeedReader
+from ingestion.live.market_connection import MarketConnection
+from ingestion.live.socket_reader import SocketReader
 from ingestion.models import Producer
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark
 from tests.support.ingestion.live_bench import BTC, EUR, SOL, Bench, State, bench, live, numbers
@@ -84,17 +84,17 @@ def test_frames_lost_to_a_fault_of_ours_end_the_feed(bench: Bench, monkeypatch: 
     live(bench)
     taken: list[bytes] = []
 
-    def fail(intake: Intake, raw: bytes, at: int) -> None:
+    def fail(connection: MarketConnection, raw: bytes, at: int) -> None:
         taken.append(raw)
         raise ArithmeticError("a frame nobody thought of")
 
     feed = bench.records()[-1].feed
     with monkeypatch.context() as patch:
-        patch.setattr(Intake, "take", fail)
+        patch.setattr(MarketConnection, "take_frame", fail)
         bench.step_until(lambda: taken)
     bench.step_until(lambda: bench.count(FeedOpened) == 4)
     closed = [record for record in bench.records() if isinstance(record, FeedClosed)]
-    assert {(record.feed, record.reason) for record in closed} == {(feed, "frames were lost to a fault of ours")}
+    assert {(record.feed, record.reason) for record in closed} == {(feed, "frames were lost to an internal fault")}
 
 
 def test_readers_are_told_the_clock_and_how_far_the_feed_is_acknowledged(bench: Bench) -> None:
@@ -164,7 +164,7 @@ def test_a_subscription_that_cannot_be_sent_ends_the_connection_and_the_next_one
     live(bench)
     ensure_markets([SOL])
     with monkeypatch.context() as patch:
-        patch.setattr(FeedReader, "send", lambda *_: False)
+        patch.setattr(SocketReader, "send", lambda *_: False)
         bench.step_until(lambda: bench.count(FeedClosed) == 2)
     bench.step_until(lambda: of(bench, SOL, FeedOpened))
     reasons = {record.reason for record in bench.records() if isinstance(record, FeedClosed)}

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import pytest
 
 from ingestion.live import publish_buffer as module
-from ingestion.live.publish_buffer import MAX_FAILURES, Outbox
+from ingestion.live.publish_buffer import MAX_FAILURES, PublishBuffer
 from streaming.broker import MAX_RECORD_BYTES, Message, Publisher
 from streaming.errors import BadRecord, PublishFailed, StreamUnavailable
-from streaming.memory import MemoryBroker
 from streaming.records import FeedOpened, LiveRecord, decode
 from streaming.topics import TICK_DATA
 from tests.support.datastore.records import NOON, opened, trade
+from tests.support.streaming.memory import MemoryBroker
 
 FIXED, ONE, TWO = TICK_DATA.name, "dyn-1", "dyn-2"
 
@@ -42,8 +42,8 @@ def broker() -> MemoryBroker:
     return broker
 
 
-def filled(*topics: str, count: int = 3) -> Outbox:
-    outbox = Outbox()
+def filled(*topics: str, count: int = 3) -> PublishBuffer:
+    outbox = PublishBuffer()
     outbox.put({topic: [opened(1, NOON), *(trade(n, NOON) for n in range(2, count + 1))] for topic in topics})
     return outbox
 
@@ -66,7 +66,7 @@ def test_what_was_not_acknowledged_goes_first_and_in_order(broker: MemoryBroker)
 
 
 def test_a_record_that_the_broker_refuses_is_set_aside_and_the_others_go_on(broker: MemoryBroker) -> None:
-    outbox = Outbox()
+    outbox = PublishBuffer()
     # More than any broker takes; the records around it are ordinary ones.
     outbox.put({FIXED: [opened(1, NOON), trade(2, NOON, "1", id="x" * MAX_RECORD_BYTES), trade(3, NOON)]})
     outbox.publish_fixed(broker.publisher())
@@ -132,7 +132,7 @@ def test_a_broker_that_is_away_for_all_costs_no_topic_its_route(broker: MemoryBr
 def test_what_piles_up_is_bounded_and_the_topic_that_has_the_most_is_given_up(
     broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_UNSENT", 10)
+    monkeypatch.setattr(module, "MAX_UNSENT_RECORDS", 10)
     outbox = filled(FIXED, count=100)
     outbox.put({ONE: [trade(n, NOON) for n in range(1, 5)], TWO: [trade(n, NOON) for n in range(1, 10)]})
     assert list(outbox.given_up) == [TWO]

@@ -118,7 +118,7 @@ def test_minutes_of_the_same_trades_are_the_providers_and_are_compared_once(benc
     assert next_span(bench.market, 2000) is None
     task()
     assert Reconciliation.objects.count() == 1 and bench.calls() == 1, "nothing new: nothing is asked"
-    assert "no difference with the provider is known" in verify(bench)
+    assert "no difference from the provider is known" in verify(bench)
 
 
 def test_a_candle_that_is_not_the_providers_is_kept_told_and_left_as_it_is(
@@ -138,9 +138,9 @@ def test_a_candle_that_is_not_the_providers_is_kept_told_and_left_as_it_is(
     assert "candle differs from the provider's" in caplog.text
     told = verify(bench)
     assert f"{at:%Y-%m-%d %H:%M} 60 s: stored" in told
-    assert "exit 1: 1 candles" in told and "1 minutes of coinbase:BTC-USD are not the provider's" in told
+    assert "exit 1: 1 candles" in told and "1 minutes of coinbase:BTC-USD differ from the provider's" in told
     wrong.update(high=Decimal(found.theirs[1]))
-    assert "no difference with the provider is known" in verify(bench), "it has been mended since"
+    assert "no difference from the provider is known" in verify(bench), "it has been mended since"
 
 
 def test_a_trade_that_we_lack_shows_in_the_volumes(bench: Bench) -> None:

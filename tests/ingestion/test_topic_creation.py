@@ -24,7 +24,7 @@ from ingestion.models import Producer
 from ingestion.topics.topic_actor import GIVEN_UP_REASON, NAME_USED_REASON, TopicProducer, create
 from streaming.broker import Broker
 from streaming.broker_factory import connect
-from streaming.memory import MemoryAdmin, MemoryBroker
+from tests.support.streaming.memory import MemoryAdmin, MemoryBroker
 from tests.support.valkey import private_valkey
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -107,7 +107,7 @@ def test_a_valkey_that_is_dead_is_the_topics_error(settings: Any) -> None:
 
 
 def test_a_name_that_no_broker_takes_is_the_topics_error(broker: MemoryBroker) -> None:
-    assert "no topic name" in (made(asked(name="dyn-coinbase-B*C-USD-g1")).create_error or "")
+    assert "not a topic name" in (made(asked(name="dyn-coinbase-B*C-USD-g1")).create_error or "")
 
 
 def test_the_same_task_twice_makes_one_topic(broker: MemoryBroker) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingestion.live.clock_estimate import SECOND
+from datastore.timeframes.intervals import SECOND_US
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark
 from tests.support.ingestion.router_scenario import CHANNELS, FIXED, SYMBOLS, World, micros, spans_of
 
@@ -81,7 +81,7 @@ def told(world: World, second: float) -> None:
 
 def after(moment: int | None) -> float:
     assert moment is not None
-    return (moment - micros(0)) / SECOND
+    return (moment - micros(0)) / SECOND_US
 
 
 def kinds(records: list[LiveRecord]) -> list[type]:

@@ -22,10 +22,10 @@ from metering.table import REFUSED
 from streaming.broker import Message
 from streaming.broker_factory import connect
 from streaming.errors import BadRecord
-from streaming.memory import MemoryPublisher
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, decode
 from tests.support.ingestion.live_bench import BTC, EUR, SOL, Bench, State, bench, live, numbers
 from tests.support.simulator import running
+from tests.support.streaming.memory import MemoryPublisher
 from tests.support.valkey import private_valkey
 
 __all__ = ["bench"]
@@ -297,7 +297,7 @@ def test_a_producer_that_was_taken_over_answers_for_no_topic(bench: Bench) -> No
         row.epoch += 1
     assert isinstance(bench.runner.work, LiveProducer)
     with pytest.raises(Fenced):
-        bench.runner.work._look()
+        bench.runner.work._refresh()
     assert DynamicTopic.objects.get().route_ended_at is None
 
 

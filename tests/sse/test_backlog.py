@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datastore.sse.backlog import MAX_WAITING_ITEMS, Outbox, Overflow
+from datastore.sse.backlog import MAX_WAITING_ITEMS, Backlog, Overflow
 from datastore.sse.cursor import (
     CURSOR_AHEAD,
     FEED_WAS_UNKNOWN,
@@ -94,7 +94,7 @@ class Following:
     """A market whose every change is published, and one reader, who has an outbox."""
 
     def __init__(self) -> None:
-        self.history, self.backlog = History(), Outbox()
+        self.history, self.backlog = History(), Backlog()
         self.published, self.known = self.history.place, self.history.read_at
         self.book = Book(watermark=0, cursor=self.published.text)
 
@@ -175,7 +175,7 @@ def test_only_the_last_event_of_a_version_has_an_id_and_the_watermark_comes_behi
 
 
 def test_too_much_for_one_reader_is_an_overflow_that_leaves_nothing() -> None:
-    outbox, place = Outbox(), Cursor(SERIES, 1, 0)
+    outbox, place = Backlog(), Cursor(SERIES, 1, 0)
     rows = [Row(at, f"[{at},0]", 1) for at in range(MAX_WAITING_ITEMS)]
     outbox.put(block_of(Delta(place, place, ReadTime(1, 0, 0), rows)))
     with pytest.raises(Overflow):
@@ -185,7 +185,7 @@ def test_too_much_for_one_reader_is_an_overflow_that_leaves_nothing() -> None:
 
 
 def test_what_a_reader_knows_already_is_not_sent_again() -> None:
-    outbox, place = Outbox(), Cursor(SERIES, 5, 0)
+    outbox, place = Backlog(), Cursor(SERIES, 5, 0)
     outbox.put(block_of(Delta(place, place, ReadTime(5, 0, 1), [Row(1, "[1,0]", 5)])))
     assert outbox.take(ReadTime(5, 0, 1)) is None
     assert outbox.take(ReadTime(0, 0, 0)) is None, "it was taken out"

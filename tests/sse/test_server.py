@@ -149,7 +149,7 @@ def test_of_what_a_slow_reader_did_not_take_the_newest_state_of_each_candle_is_k
 ) -> None:
     with streaming(settings, stuck=1_000) as server, connected(live_server.url, world, 4_096) as raw:
         until("he follows", lambda: len(server.hub), SOON)
-        (follower,) = server.hub._homes
+        (follower,) = server.hub._followers
         for price in range(1, 9):
             world.answer(60, 3, 3_000, list(range(3_000)), price)
             until("it is read", partial(is_read, server.hub), SOON)
@@ -166,7 +166,7 @@ def test_a_reader_who_is_too_slow_for_even_that_is_told_so_and_shown_all_anew(
 ) -> None:
     with streaming(settings, stuck=1_000) as server, connected(live_server.url, world, 4_096) as raw:
         until("he follows", lambda: len(server.hub), SOON)
-        (follower,) = server.hub._homes
+        (follower,) = server.hub._followers
         for part in range(4):
             world.answer(60, 3 + part * 3_000, 3_000, list(range(3_000)), 7)
             until("it is read", partial(is_read, server.hub), SOON)

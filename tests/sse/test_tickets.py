@@ -81,9 +81,9 @@ def test_whoever_comes_with_a_ticket_that_ran_out_is_led_back_and_gets_there(
     cursor = shown(world.market, "1m")["cursor"]
     location = led(live_server.url, world, **{"Last-Event-ID": cursor}).headers["Location"]
     with monkeypatch.context() as later:
-        later.setattr(stream_tickets, "LIFETIME", -1)
+        later.setattr(stream_tickets, "TICKET_TTL_S", -1)
         back = head(location)
-        later.setattr(stream_tickets, "RESUMED", -1)
+        later.setattr(stream_tickets, "RESUME_TTL_S", -1)
         assert head(location, headers={"Last-Event-ID": cursor}).status_code == 307
     assert back.status_code == 307
     again = httpx.URL(back.headers["Location"])
@@ -101,7 +101,7 @@ def test_an_old_ticket_goes_on_with_its_stream_as_long_as_its_owner_may_read(
     holder = led(live_server.url, world, **{"X-API-Key": text}).headers["Location"]
     ticket, _ = read_ticket(httpx.URL(anybody).params["ticket"])
     user = anybody.partition("?")[0] + f"?ticket={stream_tickets.sign_ticket(replace(ticket, user=staff.pk))}"
-    monkeypatch.setattr(stream_tickets, "LIFETIME", -1)
+    monkeypatch.setattr(stream_tickets, "TICKET_TTL_S", -1)
 
     def statuses() -> list[int]:
         return [head(location, headers=place).status_code for location in (anybody, holder, user)]

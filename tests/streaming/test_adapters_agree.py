@@ -6,9 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streaming.broker import Broker
-from streaming.memory import MemoryBroker
 from streaming.redis.broker import RedisBroker
 from tests.support.streaming.contract import TOPIC, messages, numbers, publish
+from tests.support.streaming.memory import MemoryBroker
 from tests.support.valkey import PrivateValkey
 
 STEPS = st.lists(st.tuples(st.sampled_from(["publish", "poll", "commit", "restart"]), st.integers(1, 60)), max_size=25)

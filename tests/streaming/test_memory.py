@@ -6,9 +6,9 @@ from streaming.broker_factory import connect
 from streaming.errors import PublishFailed, StreamError, StreamUnavailable
 from streaming.kafka.broker import KafkaBroker
 from streaming.kafka_settings import kafka_servers
-from streaming.memory import MemoryBroker
 from streaming.redis.broker import RedisBroker
 from tests.support.streaming.contract import TOPIC, drain, messages, numbers, read_all
+from tests.support.streaming.memory import MemoryBroker
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from config.supervision.child import Child, Program
 from config.supervision.output import Output
 from config.supervision.servers import database_refusal, postgres_program, valkey_program, valkey_refusal
 from tests.support.polling import until
+from tests.support.streaming import memory
 
 # Durability is the operating system's business: a test run need not wait for the disk.
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=128MB", "max_connections=200")
@@ -115,6 +116,7 @@ def _start_servers() -> list[Child]:
     return [*postgres, valkey]
 
 
+memory.register()
 _children = _start_servers()
 
 

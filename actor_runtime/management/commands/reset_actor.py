@@ -17,15 +17,21 @@ class Command(BaseCommand):
     help = "Bring an actor in Error back to its first state."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take the actor's name, and its kind where two kinds share the name."""
+        """Take the actor's name, and its kind in case two kinds share the name."""
         parser.add_argument("name", help="e.g. fixed-tick-1")
         parser.add_argument("--kind", help=f"one of: {', '.join(sorted(_kinds()))}", choices=sorted(_kinds()))
 
     def handle(self, *args: Any, name: str, kind: str | None, **options: Any) -> None:
-        """Reset the one actor that is meant."""
-        model = _model_of(name, kind)
+        """Reset the actor of this name."""
+        kinds = _kinds()
+        found = [key for key in ([kind] if kind else kinds) if kinds[key]._default_manager.filter(name=name).exists()]
+        if not found:
+            raise CommandError(f"There is no actor named {name}. `manage.py status` lists them.")
+        if len(found) > 1:
+            raise CommandError(f"{name} is the name of several actors. Add --kind {' or --kind '.join(found)}.")
+
         try:
-            reset(model, name, by=f"{getpass.getuser()} (reset_actor)")
+            reset(kinds[found[0]], name, by=f"{getpass.getuser()} (reset_actor)")
         except NotInError as exc:
             raise CommandError(str(exc)) from None
         self.stdout.write(f"{name} is reset.")
@@ -33,13 +39,3 @@ class Command(BaseCommand):
 
 def _kinds() -> dict[str, type[Actor]]:
     return {str(model._meta.model_name): model for model in actor_models()}
-
-
-def _model_of(name: str, kind: str | None) -> type[Actor]:
-    kinds = _kinds()
-    found = [key for key in ([kind] if kind else kinds) if kinds[key]._default_manager.filter(name=name).exists()]
-    if not found:
-        raise CommandError(f"There is no actor named {name}. `manage.py status` lists them.")
-    if len(found) > 1:
-        raise CommandError(f"{name} is the name of several actors. Add --kind {' or --kind '.join(found)}.")
-    return kinds[found[0]]

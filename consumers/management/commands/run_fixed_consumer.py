@@ -12,7 +12,7 @@ from streaming.topics import FIXED_TOPICS
 class Command(ActorCommand):
     """Run the consumer of one fixed topic."""
 
-    help = "Store what a fixed topic brings, until stopped. A second process shares it on Kafka, else it stands by."
+    help = "Store what a fixed topic brings, until stopped. On Kafka a second process shares the topic, else it waits."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take the topic."""

@@ -9,7 +9,7 @@ from coordination.coordinator_actor import CoordinatorWork
 class Command(ActorCommand):
     """Run the Coordinator."""
 
-    help = "Dispatch requests of history, until stopped. A second process stands by for the first."
+    help = "Dispatch requests for history and make topics, until stopped. A second process waits to replace the first."
 
     def work(self, **options: Any) -> CoordinatorWork:
         """Return the Coordinator's work."""

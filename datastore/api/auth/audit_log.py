@@ -1,4 +1,4 @@
-"""A line in the log for all that is done with a key or a session."""
+"""A line in the log for every write made with a key or a session."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from datastore.api.auth.permissions import ASKER
 log = structlog.get_logger(__name__)
 
 
-class WriteLog:
-    """Middleware: tells of each write through the API who asked for it and what came of it."""
+class AuditLog:
+    """Middleware: logs who asked for each write through the API, and the status it was answered with."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer, then tell. The path alone: a query or body may hold what a log must not."""
+        """Answer, then log the path alone: a query or body may hold what a log must not."""
         response = self._get_response(request)
         by = request.META.get(ASKER)
         if by is not None and request.method not in SAFE_METHODS:

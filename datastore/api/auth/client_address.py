@@ -1,4 +1,4 @@
-"""From which address a request comes, also behind proxies that are believed."""
+"""Which address a request comes from, also behind trusted proxies."""
 
 from __future__ import annotations
 
@@ -10,35 +10,31 @@ from django.http import HttpRequest
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-HOUSEHOLD = 64  # bits of an IPv6 address that one customer of a network has: all the rest is his to choose
+IPV6_PREFIX = 64  # bits: the rest of an IPv6 address is the client's own to choose
 
 
 def address_of(request: HttpRequest) -> str:
-    """Return the asker's address; of IPv6 its /64, else nobody could be limited who has one."""
+    """Return the client's address; of IPv6 its /64, since one client may use any address in it."""
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
-    return _asker(request.META.get("REMOTE_ADDR", ""), forwarded, tuple(settings.TRUSTED_PROXIES))
+    return _client(request.META.get("REMOTE_ADDR", ""), forwarded, tuple(settings.TRUSTED_PROXIES))
 
 
 @lru_cache(maxsize=4096)
-def _asker(direct: str, forwarded: str, proxies: tuple[Network, ...]) -> str:
-    """Go back from proxy to proxy as long as each is believed: what stands before those, anybody may have written."""
-    asker = _parsed(direct)
+def _client(direct: str, forwarded: str, proxies: tuple[Network, ...]) -> str:
+    """Go back from proxy to proxy while each is trusted: what precedes an untrusted one may be made up."""
+    client = _parsed(direct)
     for hop in reversed(forwarded.split(",") if forwarded else []):
         before = _parsed(hop)
-        if asker is None or before is None or not any(asker in network for network in proxies):
+        if client is None or before is None or not any(client in network for network in proxies):
             break
-        asker = before
-    return direct if asker is None else _limited(asker)
-
-
-def _limited(address: Address) -> str:
-    if address.version == 4:
-        return str(address)
-    return str(ipaddress.ip_network((address, HOUSEHOLD), strict=False))
+        client = before
+    if client is None:
+        return direct
+    return str(client if client.version == 4 else ipaddress.ip_network((client, IPV6_PREFIX), strict=False))
 
 
 def _parsed(text: str) -> Address | None:
-    """Return the address in a text that may hold a port; an IPv4 address in IPv6's dress is one of IPv4."""
+    """Return the address in a text that may hold a port, None if there is none; of an IPv4-mapped one the IPv4."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

@@ -1,7 +1,7 @@
-"""Who asks, and what he may do. Defaults of every view (settings.REST_FRAMEWORK): a new one is guarded unasked.
+"""Who asks, and what they may do. Defaults of every view (settings.REST_FRAMEWORK): a new one is guarded at once.
 
-Safe methods follow the reading rule: open, or where REQUIRE_API_KEY is on for keys and staff. All others follow the
-writing rule: for keys with the write scope and staff, whose sessions need their CSRF token.
+Safe methods follow the reading rule: open, or with REQUIRE_API_KEY for keys and staff. All others follow the writing
+rule: for keys with the write scope and staff, whose sessions need their CSRF token.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from datastore.api.auth.api_key_header import key_of
 from datastore.api.auth.client_address import address_of
 from datastore.api.auth.throttle import take_turn
 from datastore.backfill import quota
-from datastore.backfill.quota import Spend
 
 if TYPE_CHECKING:  # its module imports this one: these classes are the defaults of its views
     from rest_framework.views import APIView
@@ -37,11 +36,11 @@ TO_WRITE = (
 NOT_STAFF = "The user of this session is not staff. An API key will do: `manage.py create_api_key NAME` makes one."
 
 
-class KeySent(BaseAuthentication):
-    """Recognises an API key; one that is not valid is refused even where nobody needs one."""
+class ApiKeyAuthentication(BaseAuthentication):
+    """Recognises an API key; one that is not valid is refused even where none is needed."""
 
     def authenticate(self, request: Request) -> tuple[None, KeyHolder] | None:
-        """Return (None, holder) where a key is sent. Raises AuthenticationFailed, Throttled."""
+        """Return (None, holder) if a key is sent. Raises AuthenticationFailed, Throttled."""
         holder = key_of(request._request)
         if holder is None:
             return None
@@ -53,12 +52,12 @@ class KeySent(BaseAuthentication):
         return CHALLENGE
 
 
-class StaffSession(SessionAuthentication):
+class StaffSessionAuthentication(SessionAuthentication):
     """A user signed in at /admin/; writing needs the CSRF token too."""
 
     def authenticate(self, request: Request) -> tuple[Any, None] | None:
-        """Return (user, None) for a session. Raises PermissionDenied where the CSRF token is missing."""
-        # Nobody needs to be known: so open reading costs no query, and its answers do not vary by cookie.
+        """Return (user, None) for a session. Raises PermissionDenied if the CSRF token is missing."""
+        # Open reading needs no user: so it costs no query, and its answers do not vary by cookie.
         if request.method in SAFE_METHODS and not settings.REQUIRE_API_KEY:
             return None
         found: tuple[Any, None] | None = super().authenticate(request)
@@ -67,7 +66,7 @@ class StaffSession(SessionAuthentication):
         return found
 
 
-class ReadOrWrite(BasePermission):
+class ReadOrWritePermission(BasePermission):
     """The reading rule for safe methods, the writing rule for all others."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
@@ -95,7 +94,7 @@ def _refusal(request: Request) -> APIException | None:
 
 
 def may_read(request: HttpRequest) -> bool:
-    """Say whether a plain Django view may answer this request, by the reading rule; a bad key never may."""
+    """Return whether a plain Django view may answer this request, by the reading rule; with a bad key never."""
     try:
         holder = key_of(request)
     except (AuthenticationFailed, Throttled):
@@ -104,7 +103,7 @@ def may_read(request: HttpRequest) -> bool:
 
 
 def is_staff(request: HttpRequest) -> bool:
-    """Say whether the request comes with the session of an active staff user."""
+    """Return whether the request comes with the session of an active staff user."""
     # Not request.user: that is None once Django REST framework has looked at a request without needing its session.
     user = get_user(request) if hasattr(request, "session") else None
     return user is not None and user.is_active and bool(getattr(user, "is_staff", False))
@@ -115,22 +114,18 @@ def requester(request: Request) -> str:
     return str(request.META.get(ASKER, "nobody"))
 
 
-def spend_quota(request: HttpRequest) -> Spend:
-    """Return what takes the provider's pages from the budget of this request's key, else of its address.
+def spend_quota(request: HttpRequest, pages: int) -> None:
+    """Take the provider's pages from the budget of this request's key, else of its address. Raises BudgetSpent.
 
     The session is looked at only when there is something to fetch: staff have no budget.
     """
-
-    def spend(pages: int) -> None:
-        holder = key_of(request)
-        if holder is not None:
-            limit = settings.FETCH_BUDGET_PER_KEY if holder.budget is None else holder.budget
-            spender = f"key {holder.prefix}"
-        elif is_staff(request):
-            return
-        else:
-            limit, spender = settings.FETCH_BUDGET_PER_ADDRESS, f"address {address_of(request)}"
-        if limit:
-            quota.spend(spender, limit, pages)
-
-    return spend
+    holder = key_of(request)
+    if holder is not None:
+        limit = settings.FETCH_BUDGET_PER_KEY if holder.budget is None else holder.budget
+        spender = f"key {holder.prefix}"
+    elif is_staff(request):
+        return
+    else:
+        limit, spender = settings.FETCH_BUDGET_PER_ADDRESS, f"address {address_of(request)}"
+    if limit:
+        quota.spend(spender, limit, pages)

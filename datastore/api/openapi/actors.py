@@ -1,4 +1,4 @@
-"""The answers about the platform itself: actors, and records that could not be stored."""
+"""The answers about the platform itself: its version, actors, and records that could not be stored."""
 
 from __future__ import annotations
 
@@ -39,9 +39,18 @@ def schemas() -> dict[str, Schema]:
         "Transition": TRANSITION,
         "DeadLetter": DEAD_LETTER,
         "DeadLetters": record({"dead_letters": list_of(named("DeadLetter")), "next": NEXT}),
+        "Root": ROOT,
     }
 
 
+ADDRESS: Schema = {**TEXT, "description": "An address on this host."}
+ROOT = record(
+    {
+        "name": TEXT,
+        "version": {**TEXT, "description": "Of the program; the address names that of the API."},
+        "links": record({"docs": ADDRESS, "schema": ADDRESS, "markets": ADDRESS}),
+    }
+)
 TRANSITION = record(
     {
         "event": TEXT,

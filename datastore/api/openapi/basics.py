@@ -1,4 +1,4 @@
-"""What the schemas of all answers are made of. Strict: an answer that changes no longer fits its schema."""
+"""The parts of all schemas. Strict: an answer that changes no longer fits its schema."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DECIMAL: Schema = {
 MARKET: Schema = {"type": "string", "pattern": "^[^:]+:[^:]+-[^:]+$", "examples": ["coinbase:BTC-USD"]}
 TIMEFRAME: Schema = {"type": "string", "enum": list(TIMEFRAMES)}
 CURSOR: Schema = {"type": "string", "description": "A place to go on from; opaque."}
-NEXT: Schema = {"type": ["string", "null"], "description": "Address of the following page, null behind the last."}
+NEXT: Schema = {"type": ["string", "null"], "description": "Address of the next page, null after the last."}
 
 
 def record(properties: dict[str, Schema], **more: Any) -> Schema:

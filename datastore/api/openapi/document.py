@@ -16,7 +16,7 @@ from drf_spectacular.renderers import OpenApiYamlRenderer
 
 from datastore.api.openapi import actors, markets, requests, series, streams
 from datastore.api.openapi.basics import TEXT, Schema, list_of, record
-from datastore.api.openapi.operations import OPERATIONS, Operation
+from datastore.api.openapi.operations import OPERATIONS
 from datastore.api.openapi.parameters import in_body, in_path, in_query
 from datastore.api.openapi.problems import HEADERS, PROBLEM, reference, responses
 
@@ -35,42 +35,28 @@ class TableSchema(AutoSchema):
     """Looks every operation up in our table; settings.REST_FRAMEWORK makes it the schema of every view."""
 
     def get_operation(self, path: str, path_regex: str, path_prefix: str, method: str, registry: Any) -> dict[str, Any]:
-        """Return the operation. Raises KeyError for a route or method that the table lacks."""
-        return _shown(path, method, OPERATIONS[path.removeprefix(BASE), method])
-
-
-def _shown(path: str, method: str, operation: Operation) -> dict[str, Any]:
-    named = [in_path(name) for name in re.findall(r"\{(\w+)\}", path)]
-    described = {"description": operation.details} if operation.details else {}
-    asked = in_query(operation.query, () if operation.body else operation.required)
-    body = {"requestBody": in_body(operation.body, operation.required)} if operation.body is not None else {}
-    answers = {str(status): answer.shown() for status, answer in operation.answers.items()}
-    return {
-        "operationId": operation.name,
-        "tags": [operation.group],
-        "summary": operation.summary,
-        **described,
-        "parameters": named + asked,
-        **body,
-        "security": _security(method),
-        "responses": answers | {str(status): reference(status) for status in _refusals(method, operation)},
-    }
-
-
-def _security(method: str) -> list[dict[str, list[str]]]:
-    if method != "GET":
-        return WRITERS
-    return READERS if settings.REQUIRE_API_KEY else [{}, *READERS]
-
-
-def _refusals(method: str, operation: Operation) -> list[int]:
-    """Return the statuses of its problems: any query may be bad, any key unknown, any server away."""
-    statuses = {400, 401, 403, 429, 503, *operation.refusals}
-    return sorted(statuses | ({415} if operation.body is not None else set()))
+        """Return the operation. Raises KeyError for a route or method that is not in the table."""
+        operation = OPERATIONS[path.removeprefix(BASE), method]
+        in_paths = [in_path(name) for name in re.findall(r"\{(\w+)\}", path)]
+        in_queries = in_query(operation.query, () if operation.body else operation.required)
+        answers = {str(status): answer.shown() for status, answer in operation.answers.items()}
+        # Any query may be bad, any key unknown, any server away.
+        refusals = {400, 401, 403, 429, 503, *operation.refusals, *(() if operation.body is None else (415,))}
+        readers = READERS if settings.REQUIRE_API_KEY else [{}, *READERS]
+        return {
+            "operationId": operation.name,
+            "tags": [operation.group],
+            "summary": operation.summary,
+            **({"description": operation.details} if operation.details else {}),
+            "parameters": in_paths + in_queries,
+            **({"requestBody": in_body(operation.body, operation.required)} if operation.body is not None else {}),
+            "security": readers if method == "GET" else WRITERS,
+            "responses": answers | {str(status): reference(status) for status in sorted(refusals)},
+        }
 
 
 def with_components(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Add what operations refer to; a hook of drf-spectacular's."""
+    """Add what operations refer to; a postprocessing hook of drf-spectacular."""
     schemas = {**series.SCHEMAS, **requests.SCHEMAS, **markets.SCHEMAS, **streams.SCHEMAS, **actors.schemas()}
     result["components"] = {
         "schemas": {**dict(sorted(schemas.items())), "Problem": PROBLEM, "Document": DOCUMENT},
@@ -107,7 +93,7 @@ SCHEMES: Mapping[str, Schema] = {
 
 
 def document() -> dict[str, Any]:
-    """Return the document anew."""
+    """Return the document, made again at each call."""
     made: dict[str, Any] = SchemaGenerator().get_schema(public=True)
     return made
 

@@ -1,4 +1,4 @@
-"""The answers about markets: what is kept, how fresh it is, what was traded."""
+"""The answers about markets: what is stored, how fresh it is, what was traded."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FEED: dict[str, Schema] = {
     "freshness": or_null({"type": "integer", "description": "Milliseconds since then."}),
 }
 WATERMARK = or_null({**TIME, "description": "Up to here the feed is known."})
-FOLLOWED: Schema = {**YES_OR_NO, "description": "Always on: its feed is kept and its holes are repaired."}
+FOLLOWED: Schema = {**YES_OR_NO, "description": "Always on: its feed is taken and its gaps are repaired."}
 OF_MARKET: dict[str, Schema] = {
     "market": MARKET,
     "exchange": TEXT,
@@ -47,7 +47,7 @@ OF_TRADE: dict[str, Schema] = {
     "time_us": {"type": "integer", "description": "The same time in microseconds."},
     "trade_id": TEXT,
     "seq": or_null({"type": "integer", "description": "The venue's number."}),
-    "side": or_null({**choice(("buy", "sell")), "description": "The taker's; null where the venue does not say."}),
+    "side": or_null({**choice(("buy", "sell")), "description": "The taker's; null if the venue does not say."}),
     "price": DECIMAL,
     "amount": DECIMAL,
     "received": {**TIME, "description": "The provider's time at the first receipt."},
@@ -65,7 +65,7 @@ SCHEMAS: dict[str, Schema] = {
             "from": {**TIME, "description": "Where the 24 hours begin."},
             **dict.fromkeys(("open", "high", "low"), or_null(DECIMAL)),
             **dict.fromkeys(("volume", "quote_volume"), DECIMAL),
-            "trades": or_null({**COUNT, "description": "null where the provider, which counts none, takes part."}),
+            "trades": or_null({**COUNT, "description": "null if the provider, which counts none, takes part."}),
             **dict.fromkeys(("change", "change_percent"), or_null(DECIMAL)),
             "complete": {**YES_OR_NO, "description": "Whether no minute of the 24 hours is known to be missing."},
             "watermark": WATERMARK,
@@ -81,7 +81,7 @@ SCHEMAS: dict[str, Schema] = {
             "watermark": WATERMARK,
             "columns": {"const": list(COLUMNS)},
             "trades": list_of(named("Trade")),
-            "cursor": or_null({**CURSOR, "description": "The place behind the last trade; null where there is none."}),
+            "cursor": or_null({**CURSOR, "description": "The position after the last trade; null if there is none."}),
             "next": NEXT,
         }
     ),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datastore.api.openapi.basics import TEXT, Schema, named
 from datastore.api.openapi.problems import RATES, headers
 from datastore.api.params import query_params, stream_query
-from datastore.api.params.query_params import ONE_MARKET, ONE_SERIES, ONE_SPAN, Parser
+from datastore.api.params.query_params import ONE_MARKET, ONE_SERIES, ONE_SPAN, Accepted
 
 JSON, HTML, YAML = "application/json", "text/html", "application/yaml"
 
@@ -25,8 +25,8 @@ class Answer:
     def shown(self) -> Schema:
         """Return the answer as a response of the document."""
         content = {kind: {"schema": self.schema} for kind in self.kinds} if self.schema is not None else None
-        told: Schema = {"description": self.meaning, "headers": headers((*RATES, *self.headers))}
-        return told if content is None else told | {"content": content}
+        shown: Schema = {"description": self.meaning, "headers": headers((*RATES, *self.headers))}
+        return shown if content is None else shown | {"content": content}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class Operation:
     group: str
     summary: str
     answers: Mapping[int, Answer]
-    query: Mapping[str, Parser] = field(default_factory=dict)
-    body: Mapping[str, Parser] | None = None
+    query: Accepted = field(default_factory=dict)
+    body: Accepted | None = None
     required: tuple[str, ...] = ()
     refusals: tuple[int, ...] = ()  # beside those that any operation may have
     details: str = ""
@@ -48,13 +48,13 @@ def _ok(name: str, meaning: str = "The answer.", headers: tuple[str, ...] = ()) 
     return Answer(meaning, named(name), headers)
 
 
-UNCHANGED = Answer("`If-None-Match` names the answer that is true still.", None, ("ETag",))
+UNCHANGED = Answer("`If-None-Match` names the answer that is still true.", None, ("ETag",))
 FETCHING = _ok(
-    "Accepted", "Nothing is there yet; it is being fetched, `Location` tells how far.", ("Location", "Retry-After")
+    "Accepted", "Nothing is there yet; it is being fetched, `Location` shows how far.", ("Location", "Retry-After")
 )
 FETCHED = (
-    "A gap that nobody has tried to fetch is asked of the provider, and the answer waits for it. Then it is what there "
-    "is: `complete` false and `request` naming the running fetch."
+    "A gap that has not been fetched before is fetched from the provider, and the answer waits for it. When the time "
+    "is over, it is what there is: `complete` false and `request` naming the running fetch."
 )
 FOLLOWING = (
     "Without `cursor` a snapshot comes first (`limit` buckets, 500), then what changes; with it, or with the header "
@@ -104,7 +104,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         query=query_params.TRADES,
         required=ONE_MARKET,
         refusals=(404,),
-        details="`cursor` stands for `from`: give one of the two.",
+        details="`cursor` replaces `from`: give one of the two.",
     ),
     ("backfill", "POST"): Operation(
         "backfill",
@@ -159,7 +159,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "Follow a market and timeframe for a while",
         {
             200: _ok("OneStream", "It was live already; its lease is renewed.", ("Location",)),
-            202: _ok("OneStream", "It is being made; `Location` tells how far.", ("Location",)),
+            202: _ok("OneStream", "It is being made; `Location` shows how far.", ("Location",)),
         },
         body=stream_query.NEW_STREAM,
         required=ONE_SERIES,
@@ -185,7 +185,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "endStream",
         "Streams",
         "End it",
-        {202: _ok("OneStream", "It has ended; its topic retires where no other stream needs it.")},
+        {202: _ok("OneStream", "It has ended; its topic retires if no other stream needs it.")},
         refusals=(404,),
     ),
     ("dead-letters", "GET"): Operation(
@@ -215,6 +215,9 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "Reset an actor in Error",
         {200: _ok("Actor", "Its new state.")},
         refusals=(404, 409),
+    ),
+    ("", "GET"): Operation(
+        "root", "This document", "What answers here, in which version, and where to go on", {200: _ok("Root")}
     ),
     ("schema", "GET"): Operation(
         "schema", "This document", "The API as OpenAPI 3.1", {200: DOCUMENT, 304: UNCHANGED}, query=query_params.SCHEMA

@@ -1,4 +1,4 @@
-"""What is answered instead of an answer, and the headers of both."""
+"""The problems that are answered instead of what was asked for, and the headers of both."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ HEADERS: dict[str, Schema] = {
     "ETag": {"description": "Weak: what stays the same as long as the answer does.", "schema": TEXT},
     "Location": {"description": "Where to look next.", "schema": TEXT},
     "Retry-After": {"description": "Seconds after which to ask again.", "schema": {**COUNT, "minimum": 1}},
-    "WWW-Authenticate": {"description": "How to name oneself.", "schema": {"const": CHALLENGE}},
+    "WWW-Authenticate": {"description": "How to authenticate.", "schema": {"const": CHALLENGE}},
     "RateLimit-Limit": {"description": "How many requests may come at once.", "schema": COUNT},
     "RateLimit-Remaining": {"description": "How many may come now.", "schema": COUNT},
     "RateLimit-Reset": {"description": "In how many seconds the bucket is full again.", "schema": COUNT},
     "RateLimit-Policy": {"description": "Size of the bucket and the seconds in which it fills.", "schema": TEXT},
 }
-# Absent where there is no limit.
+# Absent if there is no limit.
 RATES = tuple(name for name in HEADERS if name.startswith("RateLimit-"))
 # By status: the name of the response, its `type`, an example of its `detail`, a field that it may name, its headers.
 RESPONSES: dict[int, tuple[str, str, str, str | None, tuple[str, ...]]] = {

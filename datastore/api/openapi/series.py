@@ -27,12 +27,12 @@ from datastore.coverage.certificate import PROVIDER as BY_PROVIDER
 from datastore.series.row_format import FILL
 
 STATES = (LIVE, BY_PROVIDER, MERGED, PARTIAL, GAP, PENDING, OPEN)
-# Text by default, a number where `numbers=float` asks for it, null in a row that `fill` made up.
+# Text by default, a number if `numbers=float` asks for it, null in a row that `fill` invented.
 NUMBER: Schema = {**or_null(DECIMAL), "type": ["string", "number", "null"]}
 CELLS: dict[str, Schema] = {
     "time": {**TIME, "description": "Start of the bucket in milliseconds."},
     **dict.fromkeys(("open", "high", "low", "close", "volume", "quote_volume"), NUMBER),
-    "trades": or_null({**COUNT, "description": "null where the provider, which counts none, takes part."}),
+    "trades": or_null({**COUNT, "description": "null if the provider, which counts none, takes part."}),
     "source": choice((LIVE, BY_PROVIDER, MERGED, PARTIAL, FILL)),
     "closed": {**YES_OR_NO, "description": "Whether the bucket is over and proven."},
     "revision": {**COUNT, "description": "Rises with every change after the bucket was closed."},

@@ -5,14 +5,12 @@ from __future__ import annotations
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
-from django.utils.decorators import method_decorator
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from datastore.api.openapi.document import rendered
 from datastore.api.openapi.operations import JSON, YAML
 from datastore.api.params.query_params import no_question, query_of, schema_question
-from datastore.api.responses.compression import compressed
+from datastore.api.responses.compression import CompressedView
 from datastore.api.responses.json_response import ready_answer, unless_known
 
 MEDIA_TYPES = {"json": JSON, "yaml": YAML}
@@ -23,12 +21,11 @@ POLICY = (
 )
 
 
-@method_decorator(compressed, name="dispatch")
-class SchemaView(APIView):
+class SchemaView(CompressedView):
     """GET schema."""
 
     def get(self, request: Request) -> HttpResponseBase:
-        """Answer the document, made once per process; 304 where the asker has it."""
+        """Answer the document, made once per process; 304 if the client has it."""
         form = schema_question(query_of(request))
         body, tag = rendered(form)
         answer = unless_known(request, tag) or ready_answer(body, {"ETag": tag})
@@ -37,12 +34,11 @@ class SchemaView(APIView):
         return answer
 
 
-@method_decorator(compressed, name="dispatch")
-class Docs(APIView):
+class Docs(CompressedView):
     """GET docs."""
 
     def get(self, request: Request) -> HttpResponse:
-        """Answer the page; its files are our own."""
+        """Answer the page; it loads nothing from another host."""
         no_question(query_of(request))
         page = render(request._request, "docs.html")
         page.headers["Content-Security-Policy"] = POLICY

@@ -11,11 +11,11 @@ from rest_framework.request import Request
 
 from datastore.api.errors import BadParameters
 
-KNOWN = "Accepted: texts and whole numbers"
+ACCEPTED = "Accepted: texts and whole numbers"
 
 
 class JsonBody(JSONParser):
-    """Reads JSON; what is nested without end is as bad as what is no JSON."""
+    """Reads JSON; a body that is nested too deeply is as bad as one that is not JSON."""
 
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
@@ -28,14 +28,11 @@ class JsonBody(JSONParser):
 
 
 def posted(request: Request) -> dict[str, list[str]]:
-    """Return the body as a query: texts and whole numbers by name. Raises BadParameters, which names all others."""
+    """Return the body as a query: texts and whole numbers by name. Raises BadParameters with all other values."""
     body = request.data
     if not isinstance(body, Mapping):
-        raise BadParameters({"body": [f"is not a JSON object. {KNOWN} by name."]})
-    if wrong := [name for name, value in body.items() if not _is_plain(value)]:
-        raise BadParameters({name[:60]: [f"is neither text nor a whole number. {KNOWN}."] for name in wrong})
+        raise BadParameters({"body": [f"is not a JSON object. {ACCEPTED} by name."]})
+    # By type, not isinstance: true is not a number here.
+    if wrong := [name for name, value in body.items() if type(value) not in (str, int)]:
+        raise BadParameters({name[:60]: [f"is neither text nor a whole number. {ACCEPTED}."] for name in wrong})
     return {name: [str(value)] for name, value in body.items()}
-
-
-def _is_plain(value: object) -> bool:
-    return type(value) in (str, int)  # true is no number here

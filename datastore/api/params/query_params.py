@@ -1,137 +1,72 @@
 """Read query strings strictly: an unknown, repeated, missing or bad parameter is a 400 that names it and the accepted.
 
-All complaints of one query are told at once. Pure: text in, typed questions out.
+All complaints about one query come at once. Pure: text in, typed questions out.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from rest_framework.request import Request
 
 from datastore.api.errors import BadParameters, shown
-from datastore.api.params.symbols import market_text
-from datastore.api.params.times import parse_instant
+from datastore.api.params import parameter
+from datastore.api.params.parameter import DEFAULT_WAIT_S, Parameter, choice
 from datastore.series.fill import FILLS, NONE
-from datastore.timeframes.timeframe import TIMEFRAMES
-from streaming.topics import checked_name
 
-MAX_ROWS = 10_000  # of one json answer
 DEFAULT_ROWS = 500
-DEFAULT_WAIT = 10.0  # seconds
-MAX_WAIT = 30
-MAX_MARKETS = 500  # of one call
 DEFAULT_DEAD_LETTERS, MAX_DEAD_LETTERS = 50, 500
-FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+STRING = "string"
 
 Query = Mapping[str, Sequence[str]]
-Parser = Callable[[str], Any]
+Accepted = Mapping[str, Parameter]
 
-
-def parse_limit(text: str, most: int = MAX_ROWS) -> int:
-    """Return how many rows or buckets are asked for; raise ValueError outside 1..most."""
-    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= most:
-        raise ValueError(f"is not a whole number from 1 to {most}.")
-    return int(text)
-
-
-def topic_text(text: str) -> str:
-    """Return a topic's name; raise ValueError where no broker has such a topic."""
-    try:
-        return checked_name(text)
-    except ValueError:
-        raise ValueError("is no topic's name, such as tick-data.") from None
-
-
-def parse_flag(text: str) -> bool:
-    """Return yes or no; raise ValueError for anything else."""
-    if text.lower() not in FLAGS:
-        raise ValueError(f"is neither yes nor no. Accepted: {', '.join(FLAGS)}.")
-    return FLAGS[text.lower()]
-
-
-def parse_wait(text: str) -> float:
-    """Return for how many seconds the asker would wait; raise ValueError outside 0..MAX_WAIT."""
-    if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?", text) or float(text) > MAX_WAIT:
-        raise ValueError(f"is not a number of seconds from 0 to {MAX_WAIT}.")
-    return float(text)
-
-
-def parse_markets(text: str) -> list[str]:
-    """Return the names of a list such as coinbase:BTC-USD,kraken:BTC-EUR; raise ValueError where one cannot be."""
-    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
-    if not all(names) or len(names) > MAX_MARKETS:
-        raise ValueError(f"is not a list of 1 to {MAX_MARKETS} markets, separated by commas.")
-    return [market_text(name) for name in names]
-
-
-def parse_timeframe(text: str) -> str:
-    """Return the timeframe's name; raise ValueError with all of them. Case matters: 1m is a minute, 1M a month."""
-    if text not in TIMEFRAMES:
-        raise ValueError(f"is not a timeframe (case matters). Accepted: {', '.join(TIMEFRAMES)}.")
-    return text
-
-
-@dataclass(frozen=True, slots=True)
-class OneOf:
-    """Parses a choice; the values in later are designed but not served yet, and it says so."""
-
-    accepted: tuple[str, ...]
-    later: tuple[str, ...] = ()
-
-    def __call__(self, text: str) -> str:
-        """Return the choice; raise ValueError with all that may be chosen."""
-        if text in self.later:
-            raise ValueError(f"is not available yet. Available: {', '.join(self.accepted)}.")
-        if text not in self.accepted:
-            raise ValueError(f"is unknown. Accepted: {', '.join(self.accepted)}.")
-        return text
-
-
-# What each address accepts. The OpenAPI document is made of these tables: datastore/api/openapi/parameters.py.
-RANGE: dict[str, Parser] = {"from": parse_instant, "to": parse_instant, "limit": parse_limit}
-SERIES: dict[str, Parser] = {"market": market_text, "timeframe": parse_timeframe, **RANGE}
-CANDLES: dict[str, Parser] = {
+# What each address accepts; the OpenAPI document is made of these tables.
+RANGE: Accepted = {"from": parameter.FROM, "to": parameter.TO, "limit": parameter.ROWS}
+SERIES: Accepted = {"market": parameter.MARKET, "timeframe": parameter.TIMEFRAME, **RANGE}
+CANDLES: Accepted = {
     **SERIES,
-    "closed_only": parse_flag,
-    "numbers": OneOf(("string", "float")),
-    "format": OneOf(("json",), later=("ccxt", "binance", "csv", "ndjson", "arrow", "parquet")),
-    "fill": OneOf(FILLS),
-    "wait": parse_wait,
+    "closed_only": parameter.CLOSED_ONLY,
+    "numbers": choice(
+        (STRING, "float"), "Prices and volumes as exact text, or the same digits without quotes. Default: string."
+    ),
+    "format": choice(("json",), "The form of the answer. Default: json."),
+    "fill": choice(
+        FILLS, "A row for each bucket in which nothing was traded: none, one without numbers, or the close before it."
+    ),
+    "wait": parameter.WAIT,
 }
-STREAM: dict[str, Parser] = {
-    "market": market_text,
-    "timeframe": parse_timeframe,
-    "cursor": str,
-    "limit": parse_limit,
+STREAM: Accepted = {
+    "market": parameter.MARKET,
+    "timeframe": parameter.TIMEFRAME,
+    "cursor": parameter.CURSOR,
+    "limit": parameter.ROWS,
 }
-BACKFILL: dict[str, Parser] = {
-    "market": market_text,
-    "timeframe": parse_timeframe,
-    "from": parse_instant,
-    "to": parse_instant,
+BACKFILL: Accepted = {
+    "market": parameter.MARKET,
+    "timeframe": parameter.TIMEFRAME,
+    "from": parameter.FROM,
+    "to": parameter.TO,
 }
-DEAD_LETTERS: dict[str, Parser] = {
-    "topic": topic_text,
-    "market": market_text,
-    "limit": partial(parse_limit, most=MAX_DEAD_LETTERS),
-    "cursor": str,
+DEAD_LETTERS: Accepted = {
+    "topic": parameter.TOPIC,
+    "market": parameter.MARKET,
+    "limit": parameter.limit(MAX_DEAD_LETTERS),
+    "cursor": parameter.CURSOR,
 }
-TRADES: dict[str, Parser] = {"market": market_text, **RANGE, "cursor": str}
-NEW_MARKET: dict[str, Parser] = {"market": market_text}
-TICKERS: dict[str, Parser] = {"markets": parse_markets}
-SCHEMA: dict[str, Parser] = {"format": OneOf(("json", "yaml"))}
+TRADES: Accepted = {"market": parameter.MARKET, **RANGE, "cursor": parameter.CURSOR}
+NEW_MARKET: Accepted = {"market": parameter.MARKET}
+TICKERS: Accepted = {"markets": parameter.MARKETS}
+SCHEMA: Accepted = {"format": choice(("json", "yaml"), "The form of the answer. Default: json.")}
 ONE_MARKET, ONE_SERIES, ONE_SPAN = ("market",), ("market", "timeframe"), ("market", "timeframe", "from")  # required
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesQuestion:
-    """A stretch of one candle series: start and stop as asked for, not yet floored to buckets."""
+    """A stretch of one candle series: start and stop as asked for, not yet floored to buckets; wait in seconds."""
 
     market: str
     timeframe: str
@@ -139,9 +74,9 @@ class SeriesQuestion:
     stop: datetime | None
     limit: int | None
     closed_only: bool = False
-    numbers: str = "string"
+    numbers: str = STRING
     fill: str = NONE
-    wait: float = DEFAULT_WAIT
+    wait: float = DEFAULT_WAIT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,20 +121,27 @@ class DeadLettersQuestion:
 
 
 def candles_question(query: Query) -> SeriesQuestion:
-    """Return what GET candles asks for."""
+    """Return what GET candles asks for. Raises BadParameters, like all functions below."""
     values = read(query, CANDLES, required=ONE_SERIES)
     return SeriesQuestion(
-        **_series(values),
+        market=values["market"],
+        timeframe=values["timeframe"],
+        start=values.get("from"),
+        stop=values.get("to"),
+        limit=values.get("limit"),
         closed_only=values.get("closed_only", False),
-        numbers=values.get("numbers", "string"),
+        numbers=values.get("numbers", STRING),
         fill=values.get("fill", NONE),
-        wait=values.get("wait", DEFAULT_WAIT),
+        wait=values.get("wait", DEFAULT_WAIT_S),
     )
 
 
 def coverage_question(query: Query) -> SeriesQuestion:
     """Return what GET coverage asks for."""
-    return SeriesQuestion(**_series(read(query, SERIES, required=ONE_SERIES)))
+    values = read(query, SERIES, required=ONE_SERIES)
+    return SeriesQuestion(
+        values["market"], values["timeframe"], values.get("from"), values.get("to"), values.get("limit")
+    )
 
 
 def stream_question(query: Query) -> StreamQuestion:
@@ -219,14 +161,9 @@ def trades_question(query: Query) -> TradesQuestion:
     """Return what GET trades asks for."""
     values = read(query, TRADES, required=ONE_MARKET)
     if "cursor" in values and "from" in values:
-        raise BadParameters({"cursor": ["stands for from: give one of the two."]})
-    return TradesQuestion(
-        market=values["market"],
-        start=values.get("from"),
-        stop=values.get("to"),
-        limit=values.get("limit", DEFAULT_ROWS),
-        cursor=values.get("cursor"),
-    )
+        raise BadParameters({"cursor": ["replaces from: give one of the two."]})
+    limit = values.get("limit", DEFAULT_ROWS)
+    return TradesQuestion(values["market"], values.get("from"), values.get("to"), limit, values.get("cursor"))
 
 
 def dead_letters_question(query: Query) -> DeadLettersQuestion:
@@ -254,55 +191,36 @@ def schema_question(query: Query) -> str:
     return chosen
 
 
-def query_of(request: Request) -> Query:
-    """Return the request's query string: every value of every name, in order."""
-    return dict(request.query_params.lists())
-
-
-def read(query: Query, accepted: Mapping[str, Parser], required: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the parsed values by name; raise BadParameters with every complaint."""
-    values: dict[str, Any] = {}
-    errors = {name: ["is missing."] for name in required if name not in query}
-    for name, texts in query.items():
-        try:
-            values[name] = _value(name, texts, accepted)
-        except ValueError as exc:
-            errors[name if name in accepted else name[:60]] = [str(exc)]
-    errors.update(_order(values))
-    if errors:
-        raise BadParameters(errors)
-    return values
-
-
 def no_question(query: Query) -> None:
     """Refuse every parameter, for addresses that take none."""
     read(query, {})
 
 
-def _series(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "market": values["market"],
-        "timeframe": values["timeframe"],
-        "start": values.get("from"),
-        "stop": values.get("to"),
-        "limit": values.get("limit"),
-    }
+def query_of(request: Request) -> Query:
+    """Return the request's query string: every value of every name, in order."""
+    return dict(request.query_params.lists())
 
 
-def _value(name: str, texts: Sequence[str], accepted: Mapping[str, Parser]) -> Any:
-    if name not in accepted:
-        raise ValueError(f"is not a parameter here. Accepted: {', '.join(accepted) or 'none'}.")
-    if len(texts) != 1:
-        raise ValueError(f"is given {len(texts)} times; once is accepted.")
-    if not texts[0]:
-        raise ValueError("is empty.")
-    try:
-        return accepted[name](texts[0])
-    except ValueError as exc:
-        raise ValueError(f"{shown(texts[0])} {exc}") from None
+def read(query: Query, accepted: Accepted, required: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the parsed values by name; raise BadParameters with every complaint."""
+    values: dict[str, Any] = {}
+    errors = {name: ["is missing."] for name in required if name not in query}
+    for name, texts in query.items():
+        if name not in accepted:
+            errors[name[:60]] = [f"is not a parameter here. Accepted: {', '.join(accepted) or 'none'}."]
+        elif len(texts) != 1:
+            errors[name] = [f"is given {len(texts)} times; once is accepted."]
+        elif not texts[0]:
+            errors[name] = ["is empty."]
+        else:
+            try:
+                values[name] = accepted[name].parse(texts[0])
+            except ValueError as exc:
+                errors[name] = [f"{shown(texts[0])} {exc}"]
 
-
-def _order(values: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     start, stop = values.get("from"), values.get("to")
     if start is not None and stop is not None and start >= stop:
-        yield "from", ["must lie before to: the range is half open, [from, to)."]
+        errors["from"] = ["must lie before to: the range is half open, [from, to)."]
+    if errors:
+        raise BadParameters(errors)
+    return values

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
-from datastore.api.params.query_params import DEFAULT_ROWS, OneOf, Parser, Query, parse_limit, parse_timeframe, read
-from datastore.api.params.symbols import market_text
+from datastore.api.params import parameter
+from datastore.api.params.query_params import DEFAULT_ROWS, Accepted, Query, read
 from datastore.models import Stream
 
 DEFAULT_STREAMS, MAX_STREAMS_SHOWN = 100, 500
-NEW_STREAM: dict[str, Parser] = {"market": market_text, "timeframe": parse_timeframe}
-STREAMS: dict[str, Parser] = {
-    "state": OneOf(tuple(Stream.State.values)),
-    "market": market_text,
-    "limit": partial(parse_limit, most=MAX_STREAMS_SHOWN),
-    "cursor": str,
+NEW_STREAM: Accepted = {"market": parameter.MARKET, "timeframe": parameter.TIMEFRAME}
+STREAMS: Accepted = {
+    "state": parameter.choice(Stream.State.values, "Only those in this state."),
+    "market": parameter.MARKET,
+    "limit": parameter.limit(MAX_STREAMS_SHOWN),
+    "cursor": parameter.CURSOR,
 }
-EVENTS: dict[str, Parser] = {"cursor": str, "limit": parse_limit}
+EVENTS: Accepted = {"cursor": parameter.CURSOR, "limit": parameter.ROWS}
 
 
 class EventsQuestion(NamedTuple):

@@ -1,4 +1,4 @@
-"""Which known market a person means: exchange:BASE-QUOTE, BASE/QUOTE, BASE-QUOTE or EXCHANGE:BASEQUOTE."""
+"""Which known market a name means: exchange:BASE-QUOTE, BASE/QUOTE, BASE-QUOTE or EXCHANGE:BASEQUOTE."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from itertools import zip_longest
 
 MAX_SYMBOL_LENGTH = 100
 MAX_NEAR_NAMES = 5
-MAX_NAMED_CHOICES = 20  # that are named where a name means several
+MAX_NAMED_CHOICES = 20  # markets that a complaint about an ambiguous name lists
 
 
 def market_text(text: str) -> str:
-    """Return text as it may be looked up; raise ValueError with a sentence where no market is spelled so."""
+    """Return text as it may be looked up; raise ValueError with a sentence if no market can be spelled so."""
     if len(text) > MAX_SYMBOL_LENGTH or not text.isprintable():
-        raise ValueError("is no market's name. Accepted: exchange:BASE-QUOTE, for example coinbase:BTC-USD.")
+        raise ValueError("is not a market's name. Accepted: exchange:BASE-QUOTE, for example coinbase:BTC-USD.")
     return text
 
 
 def matching_symbols(asked: str, known: Iterable[str]) -> list[str]:
-    """Return the known symbols that asked spells, by name."""
-    wanted = asked.upper().replace("/", "-")
-    return sorted(symbol for symbol in known if wanted in _spellings(symbol))
+    """Return the known symbols that may be spelled as asked, by name."""
+    spelling = asked.upper().replace("/", "-")
+    return sorted(symbol for symbol in known if spelling in _spellings(symbol))
 
 
 def ambiguous(symbols: Sequence[str]) -> str:
-    """Return the complaint about a name that spells several markets."""
+    """Return the complaint about a name that may mean several markets."""
     more = len(symbols) - MAX_NAMED_CHOICES
     rest = f" and {more} more" if more > 0 else ""
     return f"is ambiguous. It could be: {', '.join(symbols[:MAX_NAMED_CHOICES])}{rest}."
@@ -34,17 +34,17 @@ def ambiguous(symbols: Sequence[str]) -> str:
 def near_names(asked: str, symbols: Iterable[str]) -> list[str]:
     """Return the known symbols that look most like asked, best first, each judged by its nearest spelling.
 
-    At a cost that allows some hundred of them.
+    The cost allows a few hundred symbols.
     """
     owners: dict[str, list[str]] = {}
     for symbol in symbols:
         for spelling in _spellings(symbol):
             owners.setdefault(spelling, []).append(symbol)
-    wanted = asked.upper().replace("/", "-")
+    name = asked.upper().replace("/", "-")
     known = sorted(owners)
     # By the whole name and by the pair alone, in turn: the exchange may be what is wrong.
-    names = dict.fromkeys([wanted, wanted.rpartition(":")[2]])
-    matches = [get_close_matches(name, known, n=4 * MAX_NEAR_NAMES, cutoff=0.6) for name in names]
+    names = dict.fromkeys([name, name.rpartition(":")[2]])
+    matches = [get_close_matches(each, known, n=4 * MAX_NEAR_NAMES, cutoff=0.6) for each in names]
     in_turn = [match for turn in zip_longest(*matches) for match in turn if match]
     return list(dict.fromkeys(symbol for match in in_turn for symbol in owners[match]))[:MAX_NEAR_NAMES]
 

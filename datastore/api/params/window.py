@@ -1,4 +1,4 @@
-"""From a range that was asked for to one page of whole buckets."""
+"""Which whole buckets of a range one page holds."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class Window:
 
     @property
     def has_more(self) -> bool:
-        """Say whether a further page begins at stop."""
+        """Return whether a further page begins at stop."""
         return self.stop < self.end
 
 
 def window(timeframe: Timeframe, start: datetime, stop: datetime | None, limit: int, now: datetime) -> Window:
-    """Return the first page of at most limit buckets from the one that holds start.
+    """Return the first page of at most limit buckets, from the one that holds start.
 
-    Without stop the range ends with the bucket that holds now. Raises BadParameters where it would be empty.
+    Without stop the range ends with the bucket that holds now. Raises BadParameters if it would be empty.
     """
     end = timeframe.ceil(stop) if stop else timeframe.after(timeframe.floor(now))
     start = timeframe.floor(start)
     if start >= end:
-        raise BadParameters({"from": ["lies in the future; give a to behind it to ask for time to come."]})
+        raise BadParameters({"from": ["lies in the future; to ask for time to come, give a to after it."]})
     return Window(start, min(timeframe.after(start, limit), end), end)

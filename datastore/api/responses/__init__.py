@@ -1,4 +1,4 @@
-"""Typed values -> bytes: JSON, problems, pages, compression, and the cache of answers that are asked for often.
+"""Typed values -> bytes: JSON, problems, pages, compression, and the cache of answers to common questions.
 
 Nothing here decides what is answered.
 """

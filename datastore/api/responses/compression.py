@@ -1,6 +1,6 @@
-"""Answers compressed on request: zstd or gzip, whichever the asker likes better, zstd where both are liked alike.
+"""Answers compressed on request: zstd or gzip, whichever Accept-Encoding prefers, zstd if both are liked alike.
 
-Weak ETags stay as they are: they name what is said, not how it is packed.
+Weak ETags stay as they are: they name what an answer says, not how it is packed.
 """
 
 from __future__ import annotations
@@ -8,16 +8,17 @@ from __future__ import annotations
 import re
 import threading
 import zlib
-from collections.abc import Callable, Iterator
-from functools import wraps
+from collections.abc import Callable
 from typing import Any
 
 import zstandard
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
+from rest_framework.request import Request
+from rest_framework.views import APIView
 
-MIN_BYTES = 1024  # bytes: below, the headers cost more than is saved
+MIN_BYTES = 1024  # below, the headers cost more than is saved
 ZSTD, GZIP = "zstd", "gzip"
 ZSTD_LEVEL, GZIP_LEVEL = 1, 1  # candles grow no smaller by higher ones, only by gzip's at five times the time
 GZIP_WINDOW = 16 + zlib.MAX_WBITS  # 16: with gzip's header and checksum
@@ -25,23 +26,25 @@ COMPRESSIBLE = ("application/json", "text/")
 _QUALITY = re.compile(r"q=([01](?:\.[0-9]{0,3})?)", re.IGNORECASE)
 _of_thread = threading.local()
 
-View = Callable[..., HttpResponseBase]
 
+class CompressedView(APIView):
+    """A view whose answers are compressed as the request's Accept-Encoding asks."""
 
-def compressed(view: View) -> View:
-    """Compress the view's answers as the request's Accept-Encoding asks."""
-
-    @wraps(view)
-    def packed(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        return compress(request, view(request, *args, **kwargs))
-
-    return packed
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the answer, compressed."""
+        return compress(request._request, super().finalize_response(request, response, *args, **kwargs))
 
 
 def compress(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    """Return the response, packed where that is asked for, and worth it; nothing is packed twice."""
-    if not isinstance(response, HttpResponse) or not _worth_it(response):
+    """Return the response, compressed if that is asked for and worth it; nothing is compressed twice."""
+    if not isinstance(response, HttpResponse) or not getattr(response, "is_rendered", True):
         return response
+    if response.status_code != 200 or response.has_header("Content-Encoding"):
+        return response
+    kind = response.headers.get("Content-Type", "")
+    if not kind.startswith(COMPRESSIBLE) or len(response.content) < MIN_BYTES:
+        return response
+
     patch_vary_headers(response, ("Accept-Encoding",))
     encoding = preferred(request.META.get("HTTP_ACCEPT_ENCODING", ""))
     if encoding:
@@ -52,40 +55,27 @@ def compress(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBa
 
 
 def preferred(accepted: str) -> str | None:
-    """Return the encoding to use for an Accept-Encoding header, None where the asker wants none of ours."""
-    wishes = dict(_wishes(accepted))
+    """Return the encoding to use for an Accept-Encoding header (RFC 9110, 12.5.3), None for no compression."""
+    wishes: dict[str, float] = {}
+    for part in accepted.lower().split(","):
+        name, _, parameters = part.partition(";")
+        quality = _QUALITY.search(parameters)
+        wishes[name.strip()] = float(quality[1]) if quality else 1.0
     anything = wishes.get("*", 0.0)
     liked = {name: wishes.get(name, anything) for name in PACK}
     best = max(liked, key=liked.__getitem__)  # of equals the first
     return best if liked[best] > 0 and liked[best] >= wishes.get("identity", 0.0) else None
 
 
-def _wishes(accepted: str) -> Iterator[tuple[str, float]]:
-    for part in accepted.lower().split(","):
-        name, _, parameters = part.partition(";")
-        quality = _QUALITY.search(parameters)
-        yield name.strip(), float(quality[1]) if quality else 1.0
-
-
-def _worth_it(response: HttpResponse) -> bool:
-    if response.status_code != 200 or response.has_header("Content-Encoding"):
-        return False
-    if not getattr(response, "is_rendered", True):
-        return False
-    kind = response.headers.get("Content-Type", "")
-    return kind.startswith(COMPRESSIBLE) and len(response.content) >= MIN_BYTES
-
-
 def _zstd(content: bytes) -> bytes:
     # Making a compressor costs more than a small answer does; it must not be shared between threads.
     if not hasattr(_of_thread, ZSTD):
         _of_thread.zstd = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
-    found: bytes = _of_thread.zstd.compress(content)
-    return found
+    packed: bytes = _of_thread.zstd.compress(content)
+    return packed
 
 
-def _gzip(content: bytes) -> bytes:
-    return zlib.compress(content, GZIP_LEVEL, GZIP_WINDOW)
-
-
-PACK: dict[str, Callable[[bytes], bytes]] = {ZSTD: _zstd, GZIP: _gzip}
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    ZSTD: _zstd,
+    GZIP: lambda content: zlib.compress(content, GZIP_LEVEL, GZIP_WINDOW),
+}

@@ -1,4 +1,4 @@
-"""JSON answers as ready bytes: rows come out of the database as text and are never touched cell by cell."""
+"""JSON answers as bytes: rows come out of the database as text and are never touched cell by cell."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rest_framework.request import Request
 
 
 class JsonAlways(DefaultContentNegotiation):
-    """Answer JSON whatever Accept says, so that a browser sees the data and never a 406."""
+    """Answers JSON whatever Accept says, so that a browser sees the data and never a 406."""
 
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
@@ -28,7 +28,7 @@ class JsonAlways(DefaultContentNegotiation):
 
 
 def json_answer(body: Any, headers: Mapping[str, str] | None = None, status: int = 200) -> HttpResponse:
-    """Return body as JSON; caches may keep it but must ask again (no-cache)."""
+    """Return body as JSON; caches may keep it but must revalidate it (no-cache)."""
     return ready_answer(msgspec.json.encode(body), headers, status)
 
 
@@ -43,7 +43,7 @@ def ready_answer(body: bytes, headers: Mapping[str, str] | None = None, status: 
 
 
 def unless_known(request: Request, tag: str) -> HttpResponseBase | None:
-    """Return 304 where If-None-Match names this tag, else None."""
+    """Return 304 if If-None-Match names this tag, else None."""
     response = HttpResponse(headers={"Cache-Control": "no-cache", "ETag": tag})
     answer = get_conditional_response(request._request, etag=tag, response=response)
     return None if answer is response else answer
@@ -55,7 +55,7 @@ def pack(*parts: str | int | None) -> str:
 
 
 def unpack(text: str, shape: Any) -> Any:
-    """Return the parts of a packed text as shape (a tuple type); raise ValueError where it is none of ours."""
+    """Return the parts of a packed text as shape (a tuple type); raise ValueError if pack() did not make it."""
     try:
         raw = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
         return msgspec.json.decode(raw, type=shape)

@@ -1,4 +1,4 @@
-"""Lists that are read page by page: the cursor, opaque to its reader, names the last row of the page before."""
+"""Lists that are read page by page: the cursor, opaque to its reader, names the last row of the previous page."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Row = TypeVar("Row", bound=Model)
 
 
 class PagePosition(NamedTuple):
-    """A place in a list: behind the row of this id."""
+    """A position in a list: after the row with this id."""
 
     id: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 def position_of(cursor: str, shape: Any) -> Any:
-    """Return the place that a cursor names, as shape (a tuple type). Raises BadParameters."""
+    """Return the position that a cursor names, as shape (a tuple type). Raises BadParameters."""
     try:
         return unpack(cursor, shape)
     except ValueError as exc:
@@ -30,16 +30,16 @@ def position_of(cursor: str, shape: Any) -> Any:
 
 
 def newest_first(rows: QuerySet[Row], cursor: str | None, limit: int) -> list[Row]:
-    """Return a page of rows and, where there is one, the next row. Raises BadParameters."""
+    """Return a page of rows and, if there is one, the next row. Raises BadParameters."""
     ordered = rows.order_by("-id")
-    behind = ordered if cursor is None else ordered.filter(pk__lt=position_of(cursor, PagePosition).id)
-    return list(behind[: limit + 1])
+    rest = ordered if cursor is None else ordered.filter(pk__lt=position_of(cursor, PagePosition).id)
+    return list(rest[: limit + 1])
 
 
 def next_page(path: str, found: Sequence[Row], limit: int, **asked: Any) -> str | None:
-    """Return the address of the page behind what newest_first() found, None where that was the last.
+    """Return the address of the page after what newest_first() found, None if that was the last.
 
-    asked: the rest of the question; what is None in it was not asked.
+    asked: the rest of the question; what is None in it was not asked for.
     """
     if len(found) <= limit:
         return None

@@ -32,7 +32,7 @@ def problem_response(
     errors: Mapping[str, list[str]] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> HttpResponse:
-    """Return {type, title, status, detail, errors}; kind defaults to the status' own name."""
+    """Return {type, title, status, detail, errors}; kind defaults to the name of the status."""
     title = HTTPStatus(status).phrase
     body = {
         "type": f"urn:candlekeep:problem:{kind or title.lower().replace(' ', '-')}",
@@ -46,11 +46,11 @@ def problem_response(
 
 
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpResponse:
-    """Turn whatever a view raised into its problem; what nobody foresaw is logged whole and answered as a bare 500."""
+    """Turn what a view raised into its problem; an unexpected exception is logged whole and answered as a bare 500."""
     if isinstance(exc, Problem):
         return problem_response(exc.status, exc.detail, kind=exc.kind, errors=exc.errors)
     if isinstance(exc, APIException):
-        return problem_response(exc.status_code, _sentence(exc), headers=_headers(exc))
+        return _refusal(exc)
     if isinstance(exc, BudgetSpent):
         wait = {"Retry-After": str(math.ceil(time_until_reset().total_seconds()))}
         return problem_response(429, f"Nothing was asked for: {exc}.", kind="budget-spent", headers=wait)
@@ -66,8 +66,21 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpRespons
     return problem_response(500, "Candlekeep made a mistake; its log says which.")
 
 
+def _refusal(exc: APIException) -> HttpResponse:
+    """Return what Django REST framework raised: with how to authenticate (401) or when to ask again (429)."""
+    if isinstance(exc, Throttled):
+        wait = max(getattr(exc, "wait", None) or 0, 1)  # whole seconds
+        sentence = f"Too many requests: ask again in {wait} s. The RateLimit headers show how many may come."
+        return problem_response(exc.status_code, sentence, headers={"Retry-After": str(wait)})
+    sentence = exc.detail if isinstance(exc.detail, str) else "The request cannot be read."
+    challenge = getattr(exc, "auth_header", None)
+    return problem_response(
+        exc.status_code, str(sentence), headers={"WWW-Authenticate": challenge} if challenge else {}
+    )
+
+
 def unavailable(part: str, name: str, exc: Exception) -> HttpResponse:
-    """Return 503 with Retry-After: the question was fine, a part of the platform is not there to answer it."""
+    """Return 503 with Retry-After: the request is fine, but a part of the platform is away."""
     log.warning(f"{part} away", reason=str(exc).partition("\n")[0])
     return problem_response(
         503,
@@ -77,39 +90,15 @@ def unavailable(part: str, name: str, exc: Exception) -> HttpResponse:
     )
 
 
-def _sentence(exc: APIException) -> str:
-    if isinstance(exc, Throttled):
-        return f"Too many requests: ask again in {_wait(exc)} s. The RateLimit headers tell how many may come."
-    detail = exc.detail
-    return str(detail) if isinstance(detail, str) else "The request cannot be read."
-
-
-def _headers(exc: APIException) -> dict[str, str]:
-    """Return how to be let in (401) or when to come again (429)."""
-    if isinstance(exc, Throttled):
-        return {"Retry-After": str(_wait(exc))}
-    challenge = getattr(exc, "auth_header", None)
-    return {"WWW-Authenticate": challenge} if challenge else {}
-
-
-def _wait(exc: Throttled) -> int:
-    """Return the whole seconds until the next request may come."""
-    return max(getattr(exc, "wait", None) or 0, 1)
-
-
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer what Django refuses before any view sees it (an unknown Host); for urls.handler400."""
-    if _ours(request):
+    if request.path_info.startswith("/api/"):
         return problem_response(400, "The request's Host or form is refused.", kind=BadRequest.kind)
     return defaults.bad_request(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer a failure outside every view; for urls.handler500. Django has logged it already."""
-    if _ours(request):
+    if request.path_info.startswith("/api/"):
         return problem_response(500, "Candlekeep made a mistake; its log says which.")
     return defaults.server_error(request)
-
-
-def _ours(request: HttpRequest) -> bool:
-    return request.path_info.startswith("/api/")

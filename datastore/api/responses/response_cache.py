@@ -1,14 +1,14 @@
-"""Ready answers to the usual questions: a question's bytes, kept as long as they are what would be read anew.
+"""Cached answers to common questions, valid while a fresh read would give the same bytes.
 
-In Valkey under `ck:answer:<symbol>:<question>`, a hash of what the answer shows (series, version, watermark and now in
+In Valkey under `ck:answer:<symbol>:<question>`: a hash of what the answer shows (series, version, watermark and now in
 ms), `read` (Valkey's clock before the rows were read) and its parts; `ck:answers` names them all, the oldest first, so
-that they never fill the memory that streams live in. Each process keeps the parts it has seen, named by read and
-version, so that a look brings bytes only where they are new to it. An answer is given
+that they never fill the memory that streams need. Each process keeps the parts it has seen, named by read and version,
+so that a lookup transfers bytes only if they are new to it. An answer is given
 
-1. where its market was confirmed within two seconds (cache.py): one look, no database. It shows the confirmed version
-   and stands in the same minute of watermark and provider's time, so no bucket began or was closed since. While one
-   reader makes a newer one, the others get this one, at most a second old;
-2. where nobody confirms: after a look at the market's row, and only if it shows just that.
+1. if its market was confirmed within two seconds (market_cache.py): one lookup, no database. It shows the confirmed
+   version, and watermark and provider's time are in the same minute, so no bucket began or was closed since. While one
+   reader makes a newer answer, the others get this one, at most a second old;
+2. if its market was not: after a look at the market's row, and only if it shows exactly that.
 """
 
 from __future__ import annotations
@@ -21,25 +21,23 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from datastore.access.lua_scripts import Script
-from datastore.access.rate_limits import TAKE, Bucket, Turn, result_of, script_arguments
-from datastore.ingest.market_cache import market_key, standing
+from datastore.access.rate_limits import TAKE, Bucket, RateLimitResult, result_of, script_arguments, take, take_leased
+from datastore.api.responses.series_body import MINUTE_MS, BodyParts
+from datastore.ingest.market_cache import cached_head, market_key
 from datastore.models import Market
 from datastore.series.reader import Series
 from datastore.timeframes.intervals import micros_of
 
-CONFIRMATION_LIFETIME_US = 1_950_000  # microseconds that a version is believed after its confirmation
-REUSE_S = (
-    0.02  # seconds for which a process gives an answer again without a look: with the above, it is 2 s old at most
-)
-REFRESH_LOCK_MS = 250  # milliseconds that one reader has to make a newer answer while others get the one before
-MAX_LAG_US = 1_000_000  # microseconds: how old that one may be
-MAX_ANSWERS, ANSWER_LIFETIME_MS = 256, 120_000  # answers at most, and milliseconds each
-MAX_ANSWER_BYTES = 256 * 1024  # bytes of an answer worth keeping
-MINUTE = 60_000
-HIT, UNCONFIRMED = b"hit", b"unconfirmed"
+CONFIRMATION_LIFETIME_US = 1_950_000  # for which a version is believed after its confirmation
+REUSE_S = 0.02  # for which a process repeats an answer without a lookup: with the above, it is 2 s old at most
+REFRESH_LOCK_MS = 250  # that one reader has to make a newer answer while others get the one before
+MAX_LAG_US = 1_000_000  # how old that one may be
+MAX_ANSWERS, ANSWER_LIFETIME_MS = 256, 120_000
+MAX_ANSWER_BYTES = 256 * 1024  # larger ones are not worth keeping
+UNCONFIRMED = b"unconfirmed"
 
-# With a third key, the asker's bucket, his turn is taken in the same round trip (rates.py).
-_LOOK = Script(
+# With a third key, the client's bucket, its turn is taken in the same round trip (rate_limits.py).
+_LOOKUP = Script(
     TAKE
     + """
 local turn = KEYS[3] and {take(KEYS[3], ARGV[5], ARGV[6], ARGV[7])} or false
@@ -49,7 +47,7 @@ local clock = time[1] * 1000000 + time[2]
 local market = redis.call('HMGET', KEYS[1], 'series', 'version', 'watermark', 'now', 'confirmed')
 local answer = redis.call('HMGET', KEYS[2], 'series', 'version', 'watermark', 'now', 'read')
 local function minute(text) return math.floor((tonumber(text) or -1) / 60000) end
-local function told(state, watermark, now)
+local function found_answer(state, watermark, now)
   local name = answer[5] and answer[5] .. ':' .. answer[2]
   local found = {turn, string.format('%.0f', clock), state, watermark, now, name}
   if name and name ~= ARGV[4] then
@@ -59,22 +57,22 @@ local function told(state, watermark, now)
   return found
 end
 if not market[5] or clock - market[5] > tonumber(ARGV[1]) then
-  return told('unconfirmed', answer[3], answer[4])
+  return found_answer('unconfirmed', answer[3], answer[4])
 end
 local now = string.format('%.0f', math.floor(market[4] + (clock - market[5]) / 1000))
 if answer[1] == market[1] and answer[2] == market[2] and minute(answer[3]) == minute(market[3])
     and minute(answer[4]) == minute(now) then
-  return told('hit', market[3], now)
+  return found_answer('hit', market[3], now)
 end
 local shown = answer[1] == market[1] and clock - answer[5] <= tonumber(ARGV[3])
 if not shown or redis.call('SET', KEYS[2] .. ':making', '1', 'NX', 'PX', ARGV[2]) then
   return {turn, string.format('%.0f', clock)}
 end
-return told('hit', answer[3], answer[4])
+return found_answer('hit', answer[3], answer[4])
 """
 )
 # Readers may finish out of order: what was read earlier, or shows an older version, stays outside.
-_KEEP = Script("""
+_STORE = Script("""
 local known = redis.call('HMGET', KEYS[1], 'series', 'version', 'read')
 if known[1] == ARGV[2] and (tonumber(known[2]) > tonumber(ARGV[3]) or tonumber(known[3]) > tonumber(ARGV[6])) then
   return 0
@@ -89,12 +87,12 @@ for _, old in ipairs(redis.call('ZRANGE', 'ck:answers', 0, -most - 1)) do redis.
 redis.call('ZREMRANGEBYRANK', 'ck:answers', 0, -most - 1)
 return 1
 """)
-_seen: dict[tuple[str, str], Kept] = {}  # by symbol and question, the oldest first
-_given: dict[tuple[str, str], tuple[float, Ready]] = {}  # when each was given last after a look
+_seen: dict[tuple[str, str], CachedAnswer] = {}  # by symbol and question, the oldest first
+_given: dict[tuple[str, str], tuple[float, CacheHit]] = {}  # when each was given last after a lookup (monotonic)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class CachedAnswer:
     """An answer's bytes without what changes from one second to the next: its times, and the cursor made of them."""
 
     series: str
@@ -103,119 +101,116 @@ class Kept:
     now: int  # ms, the provider's time
     name: bytes
     etag: str
-    before: bytes
-    between: bytes
-    after: bytes
+    parts: BodyParts
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class CacheHit:
     """An answer to be given, with the times that it is to show (ms)."""
 
-    kept: Kept
+    kept: CachedAnswer
     watermark: int | None
     now: int
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What the cache knows of a question; clock: Valkey's, before anything is read, for keep()."""
+class CacheLookup:
+    """What the cache knows of a question; clock: Valkey's (µs), before anything is read, for keep()."""
 
     clock: bytes
-    hit: Ready | None = None  # may be given as it is
-    unconfirmed: Kept | None = None
+    hit: CacheHit | None = None  # may be given as it is
+    unconfirmed: CachedAnswer | None = None
 
-    def still(self, market: Market) -> Ready | None:
-        """Return the answer where nobody confirmed the market's version but its row does, as it stands now."""
+    def still_valid(self, market: Market) -> CacheHit | None:
+        """Return the unconfirmed answer as it is to be given now, None unless the market's row shows just the same."""
         kept = self.unconfirmed
         if kept is None:
             return None
-        series, version, watermark, now = standing(market)
+        series, version, watermark, now = cached_head(market)
         same = (series, version) == (kept.series, kept.version)
         same = same and (_minute(watermark), _minute(now)) == (_minute(kept.watermark), _minute(kept.now))
-        return Ready(kept, watermark, now) if same else None
+        return CacheHit(kept, watermark, now) if same else None
 
 
-def look(symbol: str, question: str, bucket: Bucket | None = None) -> tuple[Look | None, Turn | None]:
-    """Ask for a market's ready answer and take the asker's turn; None where the cache does not answer.
+def lookup(
+    symbol: str, question: str, bucket: Bucket | None = None
+) -> tuple[CacheLookup | None, RateLimitResult | None]:
+    """Return what is cached of a question (None: Valkey is away), and the turn that was taken from the bucket.
 
-    bucket: from which a turn is taken in the same step; where it is refused nothing is looked for.
+    1. A turn taken ahead and an answer given within REUSE_S need no round trip.
+    2. Else one round trip brings both; if the turn is refused nothing is looked for.
     """
+    turn = take_leased(bucket) if bucket else None
+    at, given = _given.get((symbol, question), (0.0, None))
+    age = monotonic() - at
+    if given is not None and age < REUSE_S:
+        if bucket and turn is None:
+            turn = take(bucket)
+        return CacheLookup(b"", CacheHit(given.kept, given.watermark, given.now + int(age * 1000))), turn
+
     seen = _seen.get((symbol, question))
-    keys = [market_key(symbol), _key(symbol, question)]
+    keys = [market_key(symbol), f"ck:answer:{symbol}:{question}"]
     values: list[Any] = [CONFIRMATION_LIFETIME_US, REFRESH_LOCK_MS, MAX_LAG_US, seen.name if seen else b""]
-    if bucket:
+    if bucket and turn is None:
         keys.append(bucket.key)
         values += script_arguments(bucket)
     try:
-        taken, *found = _LOOK(keys, *values)
+        taken, *found = _LOOKUP(keys, *values)
     except RedisError:
-        return None, None
-    turn = result_of(bucket, taken) if bucket and taken else None
-    told = _told(found, symbol, question, seen) if found else None
-    if told and told.hit:
-        _given[symbol, question] = (monotonic(), told.hit)
-    return told, turn
-
-
-def given_again(symbol: str, question: str) -> Look | None:
-    """Return the answer that was given a moment ago, with its time gone on; None where there is none so young."""
-    at, ready = _given.get((symbol, question), (0.0, None))
-    age = monotonic() - at
-    if ready is None or age >= REUSE_S:
-        return None
-    return Look(b"", Ready(ready.kept, ready.watermark, ready.now + int(age * 1000)))
+        return None, turn
+    if bucket and taken:
+        turn = result_of(bucket, taken)
+    return (_found(found, symbol, question, seen) if found else None), turn
 
 
 def forget_recent() -> None:
-    """Look for every answer anew."""
+    """Look every answer up again, however recently it was given."""
     _given.clear()
 
 
-def keep(look: Look, question: str, series: Series, etag: str, parts: Sequence[bytes]) -> None:
-    """Keep an answer that was read after the look. A cache that is away costs the next reader a read, no more."""
+def keep(lookup: CacheLookup, question: str, series: Series, etag: str, parts: Sequence[bytes]) -> None:
+    """Store an answer that was read after the lookup. If Valkey is away, the next reader reads again, no more."""
     if sum(map(len, parts)) > MAX_ANSWER_BYTES:
         return
     watermark = "" if series.watermark is None else micros_of(series.watermark) // 1000
     shown = (series.series_id, series.version, watermark, micros_of(series.server_time) // 1000)
+    key = f"ck:answer:{series.market}:{question}"
     try:
-        _KEEP((_key(series.market, question),), ANSWER_LIFETIME_MS, *shown, look.clock, etag, *parts, MAX_ANSWERS)
+        _STORE((key,), ANSWER_LIFETIME_MS, *shown, lookup.clock, etag, *parts, MAX_ANSWERS)
     except RedisError:
         return
 
 
-def _key(symbol: str, question: str) -> str:
-    return f"ck:answer:{symbol}:{question}"
-
-
-def _told(found: list[Any], symbol: str, question: str, seen: Kept | None) -> Look:
+def _found(found: Sequence[Any], symbol: str, question: str, kept: CachedAnswer | None) -> CacheLookup:
+    """Return what the script found; keep parts that are new to this process, for which the oldest make room."""
     clock, *rest = found
     if not rest:
-        return Look(clock)  # to be made
-    state, watermark, now, name, *parts = rest
-    kept = _remember(symbol, question, name, parts) if parts else seen
+        return CacheLookup(clock)  # to be made
+    state, watermark, now, name, *new = rest
+    if new:
+        series, version, its_watermark, its_now, etag, *parts = new
+        kept = CachedAnswer(
+            series=series.decode(),
+            version=int(version),
+            watermark=int(its_watermark) if its_watermark else None,
+            now=int(its_now),
+            name=name,
+            etag=etag.decode(),
+            parts=BodyParts(*parts),
+        )
+        if (symbol, question) not in _seen and len(_seen) >= MAX_ANSWERS:
+            oldest = next(iter(_seen))
+            _seen.pop(oldest, None)
+            _given.pop(oldest, None)
+        _seen[symbol, question] = kept
     if kept is None:
-        return Look(clock)
+        return CacheLookup(clock)
     if state == UNCONFIRMED:
-        return Look(clock, unconfirmed=kept)
-    return Look(clock, Ready(kept, _whole(watermark), int(now)))
-
-
-def _remember(symbol: str, question: str, name: bytes, parts: Sequence[bytes]) -> Kept:
-    """Keep the parts in this process; the answers it got first make room."""
-    series, version, watermark, now, etag, *text = parts
-    kept = Kept(series.decode(), int(version), _whole(watermark), int(now), name, etag.decode(), *text)
-    if (symbol, question) not in _seen and len(_seen) >= MAX_ANSWERS:
-        oldest = next(iter(_seen))
-        _seen.pop(oldest, None)
-        _given.pop(oldest, None)
-    _seen[symbol, question] = kept
-    return kept
-
-
-def _whole(text: bytes) -> int | None:
-    return int(text) if text else None
+        return CacheLookup(clock, unconfirmed=kept)
+    hit = CacheHit(kept, int(watermark) if watermark else None, int(now))
+    _given[symbol, question] = (monotonic(), hit)
+    return CacheLookup(clock, hit)
 
 
 def _minute(ms: int | None) -> int | None:
-    return None if ms is None else ms // MINUTE
+    return None if ms is None else ms // MINUTE_MS

@@ -1,8 +1,7 @@
-"""The actors: states, logs, and the reset that may be ordered. Found generically: a new chart needs no change here."""
+"""The actors: states, logs and resets. They are found generically: a new chart needs no change here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from django.http import HttpResponse
@@ -16,7 +15,7 @@ from actor_runtime.models import Actor, TransitionLog
 from datastore.api.auth.permissions import requester
 from datastore.api.errors import Conflict, NotFound, shown
 from datastore.api.params.query_params import no_question, query_of
-from datastore.api.params.times import ms, to_ms
+from datastore.api.params.times import to_ms
 from datastore.api.responses.json_response import json_answer
 
 LOG_ROWS = 100
@@ -28,7 +27,13 @@ class ActorList(APIView):
     def get(self, request: Request) -> HttpResponse:
         """Answer the states of all actors, kind by kind, by name."""
         no_question(query_of(request))
-        return json_answer({"actors": [actor_json(kind, actor) for kind, actor in _at_work()]})
+        # Retired ones are many: every dynamic topic and every question that had to fetch has left one.
+        shown = [
+            actor_json(kind, actor)
+            for kind, model in kinds().items()
+            for actor in model._default_manager.filter(retired_at=None).order_by("name")
+        ]
+        return json_answer({"actors": shown})
 
 
 class ActorDetail(APIView):
@@ -43,10 +48,10 @@ class ActorDetail(APIView):
 
 
 class ActorReset(APIView):
-    """POST actors/{kind}/{name}/reset: a session's user must besides be permitted to reset this kind."""
+    """POST actors/{kind}/{name}/reset: the user of a session also needs the permission to reset this kind."""
 
     def post(self, request: Request, kind: str, name: str) -> HttpResponse:
-        """Fire RESET on an actor in Error and answer its new state. 409 where it is not in Error."""
+        """Fire RESET on an actor in Error and answer its new state. 409 if it is not in Error."""
         model = type(find(kind, name))
         permission = f"{model._meta.app_label}.reset_{model._meta.model_name}"
         if request.user is not None and not request.user.has_perm(permission):
@@ -58,20 +63,13 @@ class ActorReset(APIView):
         return json_answer(actor_json(kind, find(kind, name)))
 
 
-def _at_work() -> Iterator[tuple[str, Actor]]:
-    # The retired are many: every dynamic topic and every question that had to fetch leaves one behind.
-    for kind, model in kinds().items():
-        for actor in model._default_manager.filter(retired_at=None).order_by("name"):
-            yield kind, actor
-
-
 def kinds() -> dict[str, type[Actor]]:
     """Return the actors' models by kind, which is the model's name in lower case."""
     return {str(model._meta.model_name): model for model in actor_models()}
 
 
 def find(kind: str, name: str) -> Actor:
-    """Return the actor; raise NotFound, with the kinds where the kind is unknown."""
+    """Return the actor; raise NotFound, with all kinds if the kind is unknown."""
     model = kinds().get(kind)
     if model is None:
         raise NotFound(f"There is no kind of actor {shown(kind)}. Kinds: {', '.join(kinds())}.")
@@ -90,12 +88,12 @@ def actor_json(kind: str, actor: Actor) -> dict[str, Any]:
         "label": actor.get_state_display(),  # type: ignore[attr-defined]
         "owner": actor.owner or None,
         "epoch": actor.epoch,
-        "heartbeat": ms(actor.heartbeat_at),
+        "heartbeat": to_ms(actor.heartbeat_at),
         "waiting_for": actor.waiting_for,
         "last_error": actor.last_error,
         "error_count": actor.error_count,
-        "reset_at": ms(actor.reset_at),
-        "retired_at": ms(actor.retired_at),
+        "reset_at": to_ms(actor.reset_at),
+        "retired_at": to_ms(actor.retired_at),
     }
 
 

@@ -2,129 +2,185 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
-from typing import Any
+from functools import lru_cache, partial
 from urllib.parse import urlencode
 
+from django.http import QueryDict
 from django.http.response import HttpResponseBase
-from django.utils.decorators import method_decorator
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
+from datastore.access.rate_limits import take
 from datastore.api.auth.permissions import spend_quota
+from datastore.api.auth.throttle import bucket_of, enforce, take_turn
+from datastore.api.errors import BadParameters
 from datastore.api.params.market_lookup import find_market
+from datastore.api.params.parameter import DEFAULT_WAIT_S, MAX_ROWS
 from datastore.api.params.query_params import (
     DEFAULT_ROWS,
-    DEFAULT_WAIT,
-    MAX_ROWS,
     SeriesQuestion,
+    candles_question,
     coverage_question,
     query_of,
 )
-from datastore.api.params.times import clamped_ms
+from datastore.api.params.times import clamped_ms, to_ms
 from datastore.api.params.window import Window, window
-from datastore.api.responses.compression import compressed
+from datastore.api.responses.compression import CompressedView
 from datastore.api.responses.json_response import json_answer, ready_answer, unless_known
-from datastore.api.responses.response_cache import Look, Ready, keep
-from datastore.api.responses.series_body import NUMBER_SHAPES, candles_bytes, coverage_json, etag
-from datastore.api.views.cached_candles import TurnAndLook, asked, body_of, parts_of, usual
-from datastore.api.views.requests import accepted, refused_json, request_json
-from datastore.datastore_actor import answer
+from datastore.api.responses.response_cache import CacheLookup, keep, lookup
+from datastore.api.responses.series_body import NUMBER_SHAPES, candles_parts, coverage_json, etag
+from datastore.api.views.requests import accepted, request_json
+from datastore.datastore_actor import answer, unanswered
 from datastore.models import Market
 from datastore.reference.provider_clock import provider_now
 from datastore.series.fill import NONE
-from datastore.series.reader import Series, read_series
+from datastore.series.reader import read_series
 from datastore.timeframes.timeframe import TIMEFRAMES
 from metering.table import count_answer
 
 # A question longer than this is fetched from its provider in parts: 300 pages of the provider's.
-MAX_FETCH_BUCKETS = 600_000  # buckets
+MAX_FETCH_BUCKETS = 600_000
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a question: how to read it, how far the whole question reaches, and the address of the next page."""
+    """What of a question one answer reads, how far the whole question reaches, and the address of the next page."""
 
-    market: Market
-    read: Callable[[], Series]
+    start: datetime | None
+    stop: datetime | None
+    limit: int | None = None
     reach: datetime | None = None
     following: str | None = None
 
 
-@method_decorator(compressed, name="dispatch")
-class Candles(APIView):
+class Candles(CompressedView):
     """GET candles."""
 
-    throttle_classes = [TurnAndLook]
-    seen: Look | None = None  # what the cache knows of the question
+    def check_throttles(self, request: Request) -> None:
+        """Count what is not a GET; a GET is counted in get()."""
+        if request.method not in ("GET", "HEAD"):
+            super().check_throttles(request)
 
     def get(self, request: Request) -> HttpResponseBase:
-        """Answer rows and certificate from one snapshot; 304 where the asker has this answer already.
+        """Answer rows and certificate from one snapshot; 304 if the reader has this answer already.
 
-        What nobody has tried to fetch is fetched; 202 where it is not there in time, and nothing else is.
+        A gap that has not been fetched before is fetched; 202 if it does not come in time and there is nothing else.
         """
-        seen, question = self.seen, asked(request)
-        if seen and seen.hit:
-            return _given(request, seen.hit)
-        page = _page(request.path, question)
-        if seen and (still := seen.still(page.market)):
-            return _given(request, still)
-        spend = spend_quota(request._request)
-        found = answer(page.market, question.timeframe, page.read, page.reach, question.wait, spend)
-        if found.request and found.is_to_come:
-            return accepted(found.request)
-        count_answer("database")
-        running = request_json(found.request, found.refusal) if found.request else refused_json(found.refusal)
-        kind = (question.timeframe, question.closed_only, question.numbers, question.fill)
-        tag = etag(found.series, *kind, page.following, running)
-        if known := unless_known(request, tag):
+        # Counting the request and looking for its cached answer take one round trip to Valkey together, often none.
+        question, name, cached = self._count_and_look_up(request)
+        hit = cached.hit if cached else None
+        if hit is None:
+            market = find_market(question.market)
+            if cached and cached.unconfirmed:
+                hit = cached.still_valid(market)
+        if hit is None:
+            return _read_answer(request, market, question, name, cached)
+
+        count_answer("ready")
+        kept = hit.kept
+        if "HTTP_IF_NONE_MATCH" in request.META and (known := unless_known(request, kept.etag)):
             return known
-        body = candles_bytes(found.series, page.following, running)
-        if seen and running is None and (name := usual(question)):
-            keep(seen, name, found.series, tag, parts_of(body, found.series))
-        return ready_answer(body, {"ETag": tag})
+        return ready_answer(kept.parts.joined(kept.series, kept.version, hit.now, hit.watermark), {"ETag": kept.etag})
+
+    def _count_and_look_up(self, request: Request) -> tuple[SeriesQuestion, str | None, CacheLookup | None]:
+        """Count the request; return its question, the name under which its answer may be cached, and what is cached.
+
+        The name is None if the question is not a common one. Raises Throttled, BadParameters.
+        """
+        try:
+            question, name = _parsed(request.META["QUERY_STRING"])
+        except BadParameters:
+            take_turn(request, self)  # a bad question counts too
+            raise
+        bucket, cached, turn = bucket_of(request._request), None, None
+        # An answer that ends a waiting request must come from the database, for the request's row must end too.
+        if name and (question.market, question.timeframe) not in unanswered:
+            cached, turn = lookup(question.market, name, bucket)
+        elif bucket:
+            turn = take(bucket)
+        if bucket:
+            enforce(self, bucket, turn)
+        return question, name, cached
 
 
-@method_decorator(compressed, name="dispatch")
-class CoverageView(APIView):
+class CoverageView(CompressedView):
     """GET coverage."""
 
     def get(self, request: Request) -> HttpResponseBase:
         """Answer the certificate with its totals."""
         question = coverage_question(query_of(request))
-        page = _page(request.path, question)
-        series = page.read()
+        market = find_market(question.market)
+        page = _page(request.path, market.symbol, question)
+        series = read_series(market, question.timeframe, page.start, page.stop, limit=page.limit)
         tag = etag(series, question.timeframe, "coverage", page.following)
         return unless_known(request, tag) or json_answer(coverage_json(series, page.following), {"ETag": tag})
 
 
-def _given(request: Request, ready: Ready) -> HttpResponseBase:
-    """Return a ready answer, or 304 where the asker has it."""
-    count_answer("ready")
-    if "HTTP_IF_NONE_MATCH" in request.META and (known := unless_known(request, ready.kept.etag)):
+@lru_cache(maxsize=1024)
+def _parsed(query: str) -> tuple[SeriesQuestion, str | None]:
+    """Return what a query string of GET candles asks for, and the name under which its answer may be cached.
+
+    Only the newest buckets are a common question; one for a range of its own has no name. Raises BadParameters.
+    """
+    question = candles_question(dict(QueryDict(query).lists()))
+    if question.start is not None or question.stop is not None:
+        return question, None
+    limit, closed = question.limit or DEFAULT_ROWS, int(question.closed_only)
+    return question, f"{question.timeframe}:{limit}:{closed}:{question.numbers}:{question.fill}"
+
+
+def _read_answer(
+    request: Request, market: Market, question: SeriesQuestion, name: str | None, cached: CacheLookup | None
+) -> HttpResponseBase:
+    """Return the answer that the Datastore gives, and cache it under its name if it has one and is worth it."""
+    page = _page(request.path, market.symbol, question)
+    read = partial(
+        read_series,
+        market,
+        question.timeframe,
+        page.start,
+        page.stop,
+        limit=page.limit,
+        closed_only=question.closed_only,
+        fill=question.fill,
+        shape=NUMBER_SHAPES[question.numbers],
+    )
+    spend = partial(spend_quota, request._request)
+    found = answer(market, question.timeframe, read, page.reach, question.wait, spend)
+    if found.request and found.is_to_come:
+        return accepted(found.request)
+
+    count_answer("database")
+    series, running = found.series, None
+    if found.request:
+        running = request_json(found.request, found.refusal)
+    elif found.refusal:
+        running = {"id": None, "url": None, "state": None, "error": found.refusal}
+    kind = (question.timeframe, question.closed_only, question.numbers, question.fill)
+    tag = etag(series, *kind, page.following, running)
+    if known := unless_known(request, tag):
         return known
-    return ready_answer(body_of(ready), {"ETag": ready.kept.etag})
+    parts = candles_parts(series, page.following, running)
+    if cached and name and running is None:
+        keep(cached, name, series, tag, parts)
+    body = parts.joined(series.series_id, series.version, to_ms(series.server_time), to_ms(series.watermark))
+    return ready_answer(body, {"ETag": tag})
 
 
-def _page(path: str, question: SeriesQuestion) -> Page:
-    market, frame = find_market(question.market), TIMEFRAMES[question.timeframe]
-    shape = NUMBER_SHAPES[question.numbers]
-    how: dict[str, Any] = {"closed_only": question.closed_only, "fill": question.fill, "shape": shape}
-    read = partial(read_series, market, question.timeframe, **how)
+def _page(path: str, symbol: str, question: SeriesQuestion) -> Page:
     if question.start is None:
-        return Page(market, partial(read, None, question.stop, limit=question.limit or DEFAULT_ROWS))
+        return Page(None, question.stop, question.limit or DEFAULT_ROWS)
+    frame = TIMEFRAMES[question.timeframe]
     span = window(frame, question.start, question.stop, question.limit or MAX_ROWS, provider_now())
-    whole = partial(read, span.start, span.stop)
     if not span.has_more:
-        return Page(market, whole)
+        return Page(span.start, span.stop)
     reach = min(span.end, span.start + MAX_FETCH_BUCKETS * timedelta(seconds=frame.base))
-    return Page(market, whole, reach, _following(path, market.symbol, question, span))
+    return Page(span.start, span.stop, None, reach, _following(path, symbol, question, span))
 
 
 def _following(path: str, symbol: str, question: SeriesQuestion, span: Window) -> str:
+    """Return the address of the next page: the rest of the range, and whatever else was asked for."""
     parts: dict[str, str | int] = {
         "market": symbol,
         "timeframe": question.timeframe,
@@ -139,6 +195,6 @@ def _following(path: str, symbol: str, question: SeriesQuestion, span: Window) -
         parts["numbers"] = question.numbers
     if question.fill != NONE:
         parts["fill"] = question.fill
-    if question.wait != DEFAULT_WAIT:
+    if question.wait != DEFAULT_WAIT_S:
         parts["wait"] = f"{question.wait:g}"
     return f"{path}?{urlencode(parts, safe=':')}"

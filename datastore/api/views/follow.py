@@ -1,4 +1,4 @@
-"""GET candles/stream: who may follow a series is checked here, the stream itself is served by a process of its own."""
+"""GET candles/stream: permission to follow a series is checked here; the stream is served by another process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class CandleStream(APIView):
     """GET candles/stream."""
 
     def get(self, request: Request) -> HttpResponse:
-        """Lead to the stream of a series, with a ticket for a minute."""
+        """Redirect to the stream of a series, with a ticket for a minute."""
         question = stream_question(query_of(request))
         market = find_market(question.market)
         again = stream_url(market.symbol, question.timeframe)
@@ -41,12 +41,13 @@ def to_stream(
 ) -> HttpResponse:
     """Return 307 to the stream of a market and timeframe.
 
-    again: the address asked, with all of its query but the cursor: whoever's ticket has run out is sent there. stream:
-    the id of the Stream whose lease is renewed while somebody follows by this ticket. The asker's own Last-Event-ID
-    goes before the cursor: a browser asks for the address that it was given first, again and again.
+    again: the address that was asked for, with all of its query but the cursor, for a client whose ticket has expired.
+    stream: the id of the Stream whose lease is renewed while it is followed with this ticket. Last-Event-ID goes before
+    the cursor: a browser that reconnects repeats the address that it was given first.
     """
     here = f"{request.scheme}://{request.get_host()}"
     holder = key_of(request._request)
+    origin = request.headers.get("Origin")
     ticket = Ticket(
         market=market.pk,
         symbol=market.symbol,
@@ -58,20 +59,13 @@ def to_stream(
         stream=stream,
         again=f"{here}{again}",
         page=here,
-        foreign=_is_foreign(request),
+        # A page of another origin that may read the API.
+        foreign=origin is not None and (settings.CORS_ALLOW_ALL_ORIGINS or origin in settings.CORS_ALLOWED_ORIGINS),
     )
-    where = f"{settings.SSE_URL or _beside(request)}{STREAM_PATH}?{urlencode({'ticket': sign_ticket(ticket)}, quote_via=quote)}"
-    return HttpResponse(status=307, headers={"Location": where, "Cache-Control": "no-store"})
-
-
-def _beside(request: Request) -> str:
-    """Return the stream process' address at the host by which we are asked."""
-    host = urlsplit(f"//{request.get_host()}").hostname or settings.HOST
-    name = f"[{host}]" if ":" in host else host
-    return f"{request.scheme}://{name}:{settings.SSE_PORT}"
-
-
-def _is_foreign(request: Request) -> bool:
-    """Tell whether a page of another origin asks that may read the API."""
-    origin = request.headers.get("Origin")
-    return origin is not None and (settings.CORS_ALLOW_ALL_ORIGINS or origin in settings.CORS_ALLOWED_ORIGINS)
+    server = settings.SSE_URL
+    if not server:
+        # The stream's process listens at the host that this request was sent to.
+        host = urlsplit(f"//{request.get_host()}").hostname or settings.HOST
+        server = f"{request.scheme}://{f'[{host}]' if ':' in host else host}:{settings.SSE_PORT}"
+    location = f"{server}{STREAM_PATH}?{urlencode({'ticket': sign_ticket(ticket)}, quote_via=quote)}"
+    return HttpResponse(status=307, headers={"Location": location, "Cache-Control": "no-store"})

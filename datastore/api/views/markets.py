@@ -1,8 +1,9 @@
-"""GET markets and markets/{m}: what is kept, from when, and how fresh it is. POST markets: follow a further one."""
+"""GET markets and markets/{m}: what is stored, since when, and how fresh it is. POST markets: follow another one."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -18,7 +19,7 @@ from datastore.api.params.market_lookup import find_market, provider_json
 from datastore.api.params.query_params import market_question, no_question, query_of
 from datastore.api.params.symbols import market_text
 from datastore.api.responses.json_response import json_answer
-from datastore.backfill.newest import ask_newest
+from datastore.backfill.newest import request_newest
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.reference.markets import follow
@@ -37,15 +38,15 @@ class Markets(APIView):
         return json_answer({**provider_json(), "markets": [market_json(row) for row in _rows(None)]})
 
     def post(self, request: Request) -> HttpResponse:
-        """Follow a market from now on and ask for its newest history: 201, or 200 where it was followed already.
+        """Follow a market from now on and ask for its newest history: 201, or 200 if it was followed already.
 
-        429 where its pages are more than the asker's budget for the day has left.
+        429 if its pages are more than the client's budget for the day has left.
         """
         market = find_market(market_question(posted(request)))
         with transaction.atomic():
             is_new = follow(market)
             if is_new:
-                ask_newest([market], spend=spend_quota(request._request))
+                request_newest([market], spend=partial(spend_quota, request._request))
         address = {"Location": f"/api/v1/markets/{market.symbol}"}
         return json_answer({**provider_json(), **market_json(_rows(market.symbol)[0])}, address, 201 if is_new else 200)
 

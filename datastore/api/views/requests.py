@@ -1,9 +1,10 @@
-"""GET requests/{id} and POST backfill: what is being fetched for a question, and a span fetched for its own sake."""
+"""GET requests/{id} and POST backfill: what is being fetched for a question, and a span fetched on its own."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,13 +18,12 @@ from datastore.api.errors import NotFound
 from datastore.api.params.json_body import JsonBody, posted
 from datastore.api.params.market_lookup import find_market
 from datastore.api.params.query_params import backfill_question, no_question, query_of
-from datastore.api.params.times import clamped_ms, ms, to_ms
+from datastore.api.params.times import clamped_ms, to_ms
 from datastore.api.responses.json_response import json_answer
 from datastore.datastore_actor import end_answered, request_spans
 from datastore.models import DatastoreRequest, FetchRequest
 from datastore.reference.provider_clock import provider_now
-from datastore.requests.fetchable import NOBODY_FETCHES, coordinator_runs
-from datastore.requests.missing import split
+from datastore.requests.plan import NO_COORDINATOR, coordinator_runs, final_spans
 from datastore.timeframes.timeframe import TIMEFRAMES
 
 State = DatastoreRequest.State
@@ -34,12 +34,12 @@ class OneRequest(APIView):
     """GET requests/{id}."""
 
     def get(self, request: Request, number: str) -> HttpResponse:
-        """Answer how far a request is; telling its asker that it ended, ends it."""
+        """Answer how far a request is; being shown its end ends it."""
         no_question(query_of(request))
         found = DatastoreRequest.objects.filter(pk=int(number)).first()
         if found is None:
             raise NotFound(f"There is no request {number}. One that ended is kept for a day.")
-        body = request_json(found, None if coordinator_runs() else NOBODY_FETCHES)
+        body = request_json(found, None if coordinator_runs() else NO_COORDINATOR)
         end_answered([found.name], by="its reader was told")
         return json_answer(body)
 
@@ -50,22 +50,22 @@ class Backfill(APIView):
     parser_classes = [JsonBody]
 
     def post(self, request: Request) -> HttpResponse:
-        """Ask for a span of one market's candles: 202 and the request, 200 with null where nothing is missing.
+        """Ask for a span of one market's candles: 202 and the request, 200 with null if nothing is missing.
 
-        429 where its pages are more than the asker's budget for the day has left.
+        429 if its pages are more than the client's budget for the day has left.
         """
         asked = backfill_question(posted(request))
         market, frame = find_market(asked.market), TIMEFRAMES[asked.timeframe]
         now = provider_now()
-        lacks = list(split(frame.base, frame.floor(asked.start), frame.ceil(asked.stop or now), now))
-        purpose, spend = FetchRequest.Purpose.BACKFILL, spend_quota(request._request)
-        made = request_spans(market, asked.timeframe, lacks, purpose, spend) if lacks else None
+        spans = list(final_spans(frame.base, frame.floor(asked.start), frame.ceil(asked.stop or now), now))
+        purpose, spend = FetchRequest.Purpose.BACKFILL, partial(spend_quota, request._request)
+        made = request_spans(market, asked.timeframe, spans, purpose, spend) if spans else None
         return accepted(made) if made else json_answer({"request": None})
 
 
 def accepted(request: DatastoreRequest) -> HttpResponse:
     """Return 202: the data is being fetched, and Location tells how far it is."""
-    body = {"request": request_json(request, None if coordinator_runs() else NOBODY_FETCHES)}
+    body = {"request": request_json(request, None if coordinator_runs() else NO_COORDINATOR)}
     return json_answer(body, {"Location": address_of(request), "Retry-After": "2"}, status=202)
 
 
@@ -75,10 +75,11 @@ def address_of(request: DatastoreRequest) -> str:
 
 
 def request_json(request: DatastoreRequest, refusal: str | None = None) -> dict[str, Any]:
-    """Return the request with its progress; times in milliseconds, refusal says why nothing goes on just now."""
+    """Return the request with its progress; times in milliseconds, refusal says why nothing is done just now."""
     fetches = list(FetchRequest.objects.filter(pk__in=request.fetches).order_by("id"))
     pages_done, pages_total = pages_of(fetches)
     failed = request.state == State.ERROR or (request.state == State.IDLE and request.error_count)
+    errors = (fetch.error for fetch in fetches if fetch.error and fetch.state != FetchRequest.State.DONE)
     return {
         "id": request.pk,
         "url": address_of(request),
@@ -86,21 +87,16 @@ def request_json(request: DatastoreRequest, refusal: str | None = None) -> dict[
         "label": request.get_state_display(),
         "market": request.market,
         "timeframe": request.timeframe,
-        "from": ms(request.start),
-        "to": ms(request.stop),
+        "from": to_ms(request.start),
+        "to": to_ms(request.stop),
         "created": to_ms(request.created_at),
         "pages_done": pages_done,
         "pages_total": pages_total,
-        "eta": ms(eta_of(fetches, timezone.now())),
-        "error": (request.last_error if failed else None) or refusal or _complaint(fetches),
+        "eta": to_ms(eta_of(fetches, timezone.now())),
+        "error": (request.last_error if failed else None) or refusal or next(errors, None),
         "answer": answer_address(request) if request.state in READY else None,
         "fetches": [fetch_json(fetch) for fetch in fetches],
     }
-
-
-def refused_json(refusal: str | None) -> dict[str, Any] | None:
-    """Return the answer's `request` where there is none: null, or why nothing will be fetched."""
-    return {"id": None, "url": None, "state": None, "error": refusal} if refusal else None
 
 
 def fetch_json(fetch: FetchRequest) -> dict[str, Any]:
@@ -110,10 +106,10 @@ def fetch_json(fetch: FetchRequest) -> dict[str, Any]:
         "from": to_ms(fetch.start),
         "to": to_ms(fetch.stop),
         "state": fetch.state,
-        "reached": ms(fetch.reached),
+        "reached": to_ms(fetch.reached),
         "pages_done": fetch.pages_done,
         "pages_total": fetch.pages_total,
-        "next_try": ms(fetch.next_try),
+        "next_try": to_ms(fetch.next_try),
         "error": fetch.error,
     }
 
@@ -125,7 +121,7 @@ def pages_of(fetches: Sequence[FetchRequest]) -> tuple[int, int | None]:
 
 
 def eta_of(fetches: Sequence[FetchRequest], now: datetime) -> datetime | None:
-    """Return when all pages will be done at the pace so far, None where that cannot be told."""
+    """Return when all pages will be done at the pace so far, None if that is unknown."""
     done, total = pages_of(fetches)
     if not done or total is None or done >= total:
         return None
@@ -139,7 +135,3 @@ def answer_address(request: DatastoreRequest) -> str | None:
     span = {"from": clamped_ms(request.start), "to": clamped_ms(request.stop)}
     parts = {"market": request.market, "timeframe": request.timeframe, **span}
     return f"/api/v1/candles?{urlencode(parts, safe=':')}"
-
-
-def _complaint(fetches: Sequence[FetchRequest]) -> str | None:
-    return next((fetch.error for fetch in fetches if fetch.error and fetch.state != FetchRequest.State.DONE), None)

@@ -1,12 +1,12 @@
-"""Streams, what an application follows at run time: POST and GET streams; GET, PUT, DELETE and follow streams/{id}."""
+"""Streams, which an application follows at run time: POST and GET streams; GET, PUT, DELETE and follow streams/{id}."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpResponse
-from django.utils.decorators import method_decorator
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -15,25 +15,24 @@ from datastore.api.errors import Conflict, NotFound
 from datastore.api.params.json_body import JsonBody, posted
 from datastore.api.params.market_lookup import find_market, provider_json
 from datastore.api.params.query_params import DEFAULT_ROWS, no_question, query_of
-from datastore.api.params.stream_query import StreamsQuestion, events_question, stream_question, streams_question
-from datastore.api.params.times import ms, to_ms
-from datastore.api.responses.compression import compressed
+from datastore.api.params.stream_query import events_question, stream_question, streams_question
+from datastore.api.params.times import to_ms
+from datastore.api.responses.compression import CompressedView
 from datastore.api.responses.json_response import json_answer
 from datastore.api.responses.paging import newest_first, next_page
 from datastore.api.views.follow import to_stream
 from datastore.models import Stream
-from datastore.requests.fetchable import coordinator_runs
+from datastore.requests.plan import coordinator_runs
 from datastore.streams import lifecycle
 from datastore.streams.lifecycle import Progress
 from datastore.streams.steps import Step, steps_of
 
-NOBODY_MAKES = "no Coordinator is running, so no topic can be made now"
+NO_TOPICS_NOW = "no Coordinator is running, so no topic can be made now"
 
 State = Stream.State
 
 
-@method_decorator(compressed, name="dispatch")
-class Streams(APIView):
+class Streams(CompressedView):
     """GET streams and POST streams."""
 
     parser_classes = [JsonBody]
@@ -41,7 +40,12 @@ class Streams(APIView):
     def get(self, request: Request) -> HttpResponse:
         """Answer one page of streams, the newest first."""
         asked = streams_question(query_of(request))
-        found = _page(asked)
+        streams = Stream.objects.select_related("market", "topic")
+        if asked.state is not None:
+            streams = streams.filter(state=asked.state)
+        if asked.market is not None:
+            streams = streams.filter(market=find_market(asked.market))
+        found = newest_first(streams, asked.cursor, asked.limit)
         page = found[: asked.limit]
         known = lifecycle.progress(stream for stream in page if stream.state in Stream.ALIVE)
         shown = [stream_json(stream, known.get(stream.pk)) for stream in page]
@@ -49,14 +53,14 @@ class Streams(APIView):
         return json_answer({**provider_json(), "streams": shown, "next": more})
 
     def post(self, request: Request) -> HttpResponse:
-        """Make a stream or renew the one that is there: 202, and 200 where it is live already.
+        """Make a stream or renew the one that is there: 202, and 200 if it is live already.
 
-        409 where there may be no more, 429 where its history is more than the asker's budget for the day has left.
+        409 if there may be no more, 429 if its history is more than the client's budget for the day has left.
         """
         name, timeframe = stream_question(posted(request))
         market = find_market(name)
         try:
-            stream, _ = lifecycle.ask(market, timeframe, requester(request), spend_quota(request._request))
+            stream, _ = lifecycle.create(market, timeframe, requester(request), partial(spend_quota, request._request))
         except lifecycle.TooManyStreams:
             raise Conflict(
                 f"{settings.MAX_STREAMS} streams are alive, and MAX_STREAMS allows no more. GET /api/v1/streams lists "
@@ -75,14 +79,14 @@ class OneStream(APIView):
         return json_answer(_whole(_find(int(number))))
 
     def put(self, request: Request, number: str) -> HttpResponse:
-        """Let its lease begin anew. 409 where it has ended."""
+        """Renew its lease. 409 if it has ended."""
         stream = _find(int(number))
         if not lifecycle.renew(stream.pk):
             raise _over(number)
         return json_answer(_whole(_find(stream.pk)))
 
     def delete(self, request: Request, number: str) -> HttpResponse:
-        """End it: 202, for its topic retires afterwards where no other stream needs it. Safe to repeat."""
+        """End it: 202, for its topic retires afterwards if no other stream needs it. Safe to repeat."""
         stream = _find(int(number))
         lifecycle.end(stream.pk, by=requester(request))
         return json_answer(_whole(_find(stream.pk)), status=202)
@@ -92,8 +96,9 @@ class StreamEvents(APIView):
     """GET streams/{id}/events."""
 
     def get(self, request: Request, number: str) -> HttpResponse:
-        """Lead to the stream's candles as they change; its lease is renewed while they are followed. 409 where it has
-        ended.
+        """Redirect to the stream's candles as they change; its lease is renewed while they are followed.
+
+        409 if it has ended.
         """
         question = events_question(query_of(request))
         stream = _find(int(number))
@@ -130,14 +135,14 @@ def stream_json(stream: Stream, progress: Progress | None) -> dict[str, Any]:
         "topic": topic and topic.name,
         "topic_state": topic and topic.state,
         "created": to_ms(stream.created_at),
-        "live": ms(stream.live_at),
+        "live": to_ms(stream.live_at),
         "lease_until": to_ms(stream.lease_until),
-        "ended": ms(stream.ended_at),
+        "ended": to_ms(stream.ended_at),
         "attempts": stream.attempts,
-        "next_try": ms(stream.next_try),
+        "next_try": to_ms(stream.next_try),
         "error": stream.error,
         "lag": known.lag,
-        "newest": ms(known.newest),
+        "newest": to_ms(known.newest),
         "last_price": known.price,
         "events_url": events_url(stream),
     }
@@ -145,7 +150,7 @@ def stream_json(stream: Stream, progress: Progress | None) -> dict[str, Any]:
 
 def step_json(step: Step) -> dict[str, Any]:
     """Return one step; `at` is null while it is not taken."""
-    return {"step": step.name, "at": ms(step.at), "by": step.by or None}
+    return {"step": step.name, "at": to_ms(step.at), "by": step.by or None}
 
 
 def _whole(stream: Stream) -> dict[str, Any]:
@@ -153,7 +158,7 @@ def _whole(stream: Stream) -> dict[str, Any]:
     progress = lifecycle.progress([stream]).get(stream.pk) if alive else None
     shown = stream_json(stream, progress)
     if stream.state == State.REQUESTED and not coordinator_runs():
-        shown["error"] = shown["error"] or NOBODY_MAKES
+        shown["error"] = shown["error"] or NO_TOPICS_NOW
     return {**provider_json(), **shown, "steps": [step_json(step) for step in steps_of(stream)]}
 
 
@@ -166,13 +171,3 @@ def _find(number: int) -> Stream:
     if found is None:
         raise NotFound(f"There is no stream {number}. One that ended is kept for 30 days.")
     return found
-
-
-def _page(asked: StreamsQuestion) -> list[Stream]:
-    """Return a page of streams and, where there is one, the next stream."""
-    found = Stream.objects.select_related("market", "topic")
-    if asked.state is not None:
-        found = found.filter(state=asked.state)
-    if asked.market is not None:
-        found = found.filter(market=find_market(asked.market))
-    return newest_first(found, asked.cursor, asked.limit)

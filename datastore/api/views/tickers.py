@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpResponse
-from django.utils.decorators import method_decorator
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from datastore.api.params.market_lookup import find_market, provider_json
 from datastore.api.params.query_params import query_of, tickers_question
-from datastore.api.responses.compression import compressed
+from datastore.api.responses.compression import CompressedView
 from datastore.api.responses.json_response import json_answer
 from datastore.api.views.markets import feed_state
 from datastore.models import Market
@@ -19,26 +17,22 @@ from datastore.series.tickers import Ticker, read_tickers
 from streaming.records import Micros
 
 
-@method_decorator(compressed, name="dispatch")
-class Tickers(APIView):
+class Tickers(CompressedView):
     """GET tickers."""
 
     def get(self, request: Request) -> HttpResponse:
         """Answer the markets that are named, in any spelling, or all that are followed, by symbol."""
-        names = tickers_question(query_of(request))
-        found = read_tickers(None if names is None else _ids(names))
-        return json_answer({**provider_json(), "tickers": [ticker_json(ticker) for ticker in found]})
-
-
-def _ids(names: list[str]) -> set[int]:
-    """Return the markets' keys: one read for all that are named by their symbol."""
-    known = dict(Market.objects.filter(symbol__in=names).values_list("symbol", "pk"))
-    return {known.get(name) or find_market(name).pk for name in names}
+        names, ids = tickers_question(query_of(request)), None
+        if names is not None:
+            # One read for all that are named by their symbol.
+            known = dict(Market.objects.filter(symbol__in=names).values_list("symbol", "pk"))
+            ids = {known.get(name) or find_market(name).pk for name in names}
+        return json_answer({**provider_json(), "tickers": [ticker_json(ticker) for ticker in read_tickers(ids)]})
 
 
 def ticker_json(ticker: Ticker) -> dict[str, Any]:
     """Return one market; times in milliseconds, decimals as text."""
-    head, figures = ticker.head, ticker.figures
+    head, statistics = ticker.head, ticker.statistics
     start, _ = head.window
     freshness = None if head.live_stop is None else (head.now - head.live_stop) // 1000
     return {
@@ -47,14 +41,14 @@ def ticker_json(ticker: Ticker) -> dict[str, Any]:
         "last": ticker.last,
         "last_trade": _ms(ticker.last_trade),
         "from": _ms(start),
-        "open": figures.open,
-        "high": figures.high,
-        "low": figures.low,
-        "volume": figures.volume,
-        "quote_volume": figures.quote_volume,
-        "trades": figures.trades,
-        "change": figures.change,
-        "change_percent": figures.change_percent,
+        "open": statistics.open,
+        "high": statistics.high,
+        "low": statistics.low,
+        "volume": statistics.volume,
+        "quote_volume": statistics.quote_volume,
+        "trades": statistics.trades,
+        "change": statistics.change,
+        "change_percent": statistics.change_percent,
         "complete": ticker.complete,
         "watermark": _ms(head.watermark),
         "feed": feed_state(head.feed_open, freshness),

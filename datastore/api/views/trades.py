@@ -7,15 +7,13 @@ from urllib.parse import urlencode
 
 import msgspec
 from django.http import HttpResponse
-from django.utils.decorators import method_decorator
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from datastore.api.errors import BadParameters
 from datastore.api.params.market_lookup import find_market, provider_json
 from datastore.api.params.query_params import TradesQuestion, query_of, trades_question
-from datastore.api.params.times import LATEST, from_us, ms, to_us
-from datastore.api.responses.compression import compressed
+from datastore.api.params.times import LATEST, from_us, to_ms, to_us
+from datastore.api.responses.compression import CompressedView
 from datastore.api.responses.json_response import json_answer, pack
 from datastore.api.responses.paging import position_of
 from datastore.db.queries import fetch_all
@@ -28,7 +26,7 @@ Row = tuple[int, int, str, int | None, str | None, str, str, int]
 
 
 class TradePosition(NamedTuple):
-    """A place between two trades: behind the one with this identity and order. As text it is the cursor."""
+    """A position after the trade with this identity and order; ts in µs. As text it is the cursor."""
 
     symbol: str
     ts: Annotated[int, msgspec.Meta(ge=0, lt=to_us(LATEST))]
@@ -36,58 +34,51 @@ class TradePosition(NamedTuple):
     trade_id: Annotated[str, msgspec.Meta(min_length=1, max_length=500, pattern=r"\A[^\x00]*\Z")]
 
 
-@method_decorator(compressed, name="dispatch")
-class Trades(APIView):
+class Trades(CompressedView):
     """GET trades."""
 
     def get(self, request: Request) -> HttpResponse:
-        """Answer one page of trades; `next` is the following page, `cursor` the place behind this one."""
+        """Answer one page of trades; `next` is the following page, `cursor` the position after this one."""
         question = trades_question(query_of(request))
         market = find_market(question.market)
-        place = _place(question.cursor, market)
-        rows = _rows(market, question, place)
-        more, page = len(rows) > question.limit, rows[: question.limit]
-        behind = pack(*_behind(market, page[-1])) if page else question.cursor
+        position: TradePosition | None = None
+        if question.cursor is not None:
+            position = position_of(question.cursor, TradePosition)
+        if position and position.symbol != market.symbol:
+            raise BadParameters({"cursor": [f"belongs to {position.symbol}, not to {market.symbol}."]})
+
+        rows = _rows(market, question, position)
+        page, cursor, following = rows[: question.limit], question.cursor, None
+        if page:
+            _, time_us, trade_id, seq, *_ = page[-1]
+            cursor = pack(market.symbol, time_us, seq, trade_id)
+        if len(rows) > question.limit:
+            # ISO, not milliseconds: `to` may name a microsecond.
+            stop = question.stop and question.stop.isoformat().replace("+00:00", "Z")
+            parts = {"market": market.symbol, "to": stop, "limit": question.limit, "cursor": cursor}
+            following = urlencode({name: value for name, value in parts.items() if value is not None})
         return json_answer(
             {
                 "market": market.symbol,
                 **provider_json(),
-                "watermark": ms(market.watermark),
+                "watermark": to_ms(market.watermark),
                 "columns": COLUMNS,
                 "trades": page,
-                "cursor": behind,
-                "next": f"{request.path}?{_following(market, question, behind)}" if more else None,
+                "cursor": cursor,
+                "next": following and f"{request.path}?{following}",
             }
         )
 
 
-def _place(cursor: str | None, market: Market) -> TradePosition | None:
-    place: TradePosition | None = None if cursor is None else position_of(cursor, TradePosition)
-    if place and place.symbol != market.symbol:
-        raise BadParameters({"cursor": [f"belongs to {place.symbol}, not to {market.symbol}."]})
-    return place
-
-
-def _rows(market: Market, question: TradesQuestion, place: TradePosition | None) -> list[Row]:
-    """Return the page, and one trade more where there is one. Without from or cursor: the newest, none more."""
-    start = from_us(place.ts) if place else question.start
+def _rows(market: Market, question: TradesQuestion, position: TradePosition | None) -> list[Row]:
+    """Return the page, and one trade more if there is one. Without from or cursor: the newest, none more."""
+    start = from_us(position.ts) if position else question.start
     values: dict[str, Any] = {
         "market": market.pk,
         "start": start,
         "stop": question.stop or LATEST,
-        "seq": place and place.seq,
-        "id": place and place.trade_id,
+        "seq": position and position.seq,
+        "id": position and position.trade_id,
         "limit": question.limit + (start is not None),
     }
     return fetch_all(statement("api", "trades_onward" if start else "trades_newest"), values)
-
-
-def _behind(market: Market, row: Row) -> TradePosition:
-    return TradePosition(symbol=market.symbol, ts=row[1], seq=row[3], trade_id=row[2])
-
-
-def _following(market: Market, question: TradesQuestion, behind: str | None) -> str:
-    # ISO, not milliseconds: `to` may name a microsecond.
-    stop = question.stop and question.stop.isoformat().replace("+00:00", "Z")
-    parts = {"market": market.symbol, "to": stop, "limit": question.limit, "cursor": behind}
-    return urlencode({name: value for name, value in parts.items() if value is not None})

@@ -14,16 +14,15 @@ from datastore.management.arguments import add_market, add_span, add_timeframe, 
 from datastore.management.progress import Progress
 from datastore.models import DatastoreRequest, FetchRequest
 from datastore.reference.provider_clock import provider_now
-from datastore.requests.fetchable import NOBODY_FETCHES, coordinator_runs
-from datastore.requests.missing import split
+from datastore.requests.plan import NO_COORDINATOR, coordinator_runs, final_spans
 from datastore.timeframes.timeframe import TIMEFRAMES
 
 State = DatastoreRequest.State
-LOOK = 0.5  # seconds
+POLL_INTERVAL_S = 0.5
 
 
 class Command(BaseCommand):
-    """Fetch a span of a market's history and show how far it is."""
+    """Fetch a span of a market's history and show its progress."""
 
     help = "Fetch what is missing of a market's history between --from and --to; Ctrl-C leaves the fetch running."
 
@@ -31,8 +30,8 @@ class Command(BaseCommand):
         """Take market, timeframe and span."""
         add_market(parser)
         add_timeframe(parser)
-        add_span(parser, required=True, default="where to begin")
-        parser.add_argument("--no-wait", action="store_true", help="ask for it and do not watch")
+        add_span(parser, required=True, default="where to start")
+        parser.add_argument("--no-wait", action="store_true", help="request it and do not wait")
 
     def handle(
         self,
@@ -44,46 +43,41 @@ class Command(BaseCommand):
         no_wait: bool,
         **options: Any,
     ) -> None:
-        """Ask for the span, then follow its pages to the end."""
+        """Request the span, then show its pages until the end."""
         check_order(start, stop)
         frame, now = TIMEFRAMES[timeframe], provider_now()
-        lacks = list(split(frame.base, frame.floor(start), frame.ceil(stop or now), now))
-        request = (
-            request_spans(market_named(market), timeframe, lacks, FetchRequest.Purpose.BACKFILL) if lacks else None
-        )
+        missing = list(final_spans(frame.base, frame.floor(start), frame.ceil(stop or now), now))
+        purpose = FetchRequest.Purpose.BACKFILL
+        request = request_spans(market_named(market), timeframe, missing, purpose) if missing else None
         if request is None:
-            self.stdout.write("Nothing is missing there that the provider could give.")
+            self.stdout.write("Nothing is missing there that the provider can give.")
             return
-        self.stdout.write(f"{request.name}: {len(request.fetches)} span(s) of {request.market} {timeframe} asked for.")
+        self.stdout.write(f"{request.name}: {len(request.fetches)} span(s) of {request.market} {timeframe} requested.")
         if no_wait:
             return
         if not coordinator_runs():
-            raise CommandError(f"{NOBODY_FETCHES}. It is kept, and fetched as soon as one runs (manage.py up).")
+            raise CommandError(f"{NO_COORDINATOR}. The request is kept until one runs (manage.py up).")
         try:
             self._follow(request)
         except KeyboardInterrupt:
-            self.stdout.write(f"\nIt goes on without you: GET /api/v1/requests/{request.pk} tells how far it is.")
+            self.stdout.write(f"\nIt goes on in the background: GET /api/v1/requests/{request.pk} shows its progress.")
 
     def _follow(self, request: DatastoreRequest) -> None:
         progress = Progress(self.stdout)
         while (found := DatastoreRequest.objects.get(pk=request.pk)).state == State.WAITING_FOR_DATA:
             self._show(progress, found)
-            Event().wait(LOOK)
+            Event().wait(POLL_INTERVAL_S)
         self._show(progress, found)
         progress.end()
         end_answered([found.name], by="manage.py backfill")
         if found.state == State.ERROR:
             raise CommandError(f"{found.name} failed: {found.last_error}.")
-        self.stdout.write("All of it is stored, or the provider will never give it: see manage.py gaps.")
+        self.stdout.write("Everything that the provider has is stored. For what it lacks, see manage.py gaps.")
 
     def _show(self, progress: Progress, request: DatastoreRequest) -> None:
+        """Show the pages, and what holds the fetches up, or else when they will be done."""
         fetches = list(FetchRequest.objects.filter(pk__in=request.fetches))
-        progress.show(*pages_of(fetches), note=_note(fetches))
-
-
-def _note(fetches: list[FetchRequest]) -> str:
-    """Return what holds the fetches up, else when they will be done."""
-    if held := [fetch.error for fetch in fetches if fetch.state == FetchRequest.State.QUEUED and fetch.error]:
-        return held[0]
-    eta = eta_of(fetches, timezone.now())
-    return f"done about {eta:%H:%M} UTC" if eta else ""
+        errors = [fetch.error for fetch in fetches if fetch.state == FetchRequest.State.QUEUED and fetch.error]
+        eta = eta_of(fetches, timezone.now())
+        note = errors[0] if errors else f"done about {eta:%H:%M} UTC" if eta else ""
+        progress.show(*pages_of(fetches), note=note)

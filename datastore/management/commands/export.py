@@ -4,14 +4,13 @@ import os
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 import msgspec
 from django.core.management.base import BaseCommand, CommandError
 
-from datastore.api.params.query_params import OneOf
+from datastore.api.params.parameter import OneOf
 from datastore.api.params.times import to_ms
 from datastore.api.responses.series_body import COLUMNS, coverage_json
 from datastore.management.arguments import add_market, add_span, add_timeframe, argument_type, check_order, market_named
@@ -22,40 +21,57 @@ from datastore.series.reader import Series
 from datastore.series.row_format import CSV
 
 STDOUT = "-"
-LATER = ("json", "ndjson", "arrow", "parquet")
+FORMATS = ("csv",)
 
 
 class Command(BaseCommand):
-    """Write a stretch of a series into a file."""
+    """Write a span of a series to a file."""
 
-    help = "Write the candles of [--from, --to) into a file, all of one moment, and what is proven of them beside it."
+    help = "Write the candles of [--from, --to) to a file, all from one snapshot, with their certificate next to it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take market, timeframe, span, format and where to write."""
         add_market(parser)
         add_timeframe(parser)
-        add_span(parser, required=True, default="where to begin")
-        formats = argument_type(OneOf(("csv",), later=LATER))
-        parser.add_argument("--format", type=formats, default="csv", metavar="FORMAT", help="csv")
+        add_span(parser, required=True, default="where to start")
+        formats = argument_type(OneOf(FORMATS))
+        parser.add_argument("--format", type=formats, default="csv", metavar="FORMAT", help=", ".join(FORMATS))
         parser.add_argument("--output", required=True, metavar="FILE", help="a file, or - for standard output")
-        parser.add_argument("--certificate", metavar="FILE", help="default: FILE.coverage.json; none beside -")
-        parser.add_argument("--fill", choices=FILLS, default=NONE, help="rows for buckets that have none")
+        parser.add_argument("--certificate", metavar="FILE", help="default: FILE.coverage.json; none with -")
+        parser.add_argument("--fill", choices=FILLS, default=NONE, help="rows for buckets without trades")
         parser.add_argument("--closed-only", action="store_true", help="leave out what may still change")
-        parser.add_argument("--require-complete", action="store_true", help="exit with 1 where something is missing")
+        parser.add_argument("--require-complete", action="store_true", help="exit with 1 if anything is missing")
 
     def handle(self, *args: Any, output: str, certificate: str | None, **options: Any) -> None:
-        """Write the rows, then the certificate, then say whether something is missing."""
+        """Write the rows, then the certificate, then report whether anything is missing."""
         check_order(options["start"], options["stop"])
-        series, rows = self._write(_question(**options), output)
+        question = Question(
+            market_named(options["market"]),
+            options["timeframe"],
+            options["start"],
+            options["stop"],
+            CSV,
+            options["fill"],
+            options["closed_only"],
+        )
+        series, rows = self._write(question, output)
         if output != STDOUT:
             certificate = certificate or f"{output}.coverage.json"
         if certificate:
             with _whole_file(certificate) as file:
                 file.write(_certificate(series, rows, options["fill"], options["closed_only"]))
-        self._say(series, rows, output, options["require_complete"])
+        if output != STDOUT:
+            self.stdout.write(f"{series.market} {series.timeframe}: {rows:,} candles in {output}.")
+
+        gaps = [segment for segment in series.segments if segment.incomplete]
+        if gaps:
+            missing = f"Not complete: {len(gaps)} gap(s) of {series.market}, see manage.py gaps."
+            if options["require_complete"]:
+                raise CommandError(missing)
+            self.stderr.write(missing)
 
     def _write(self, question: Question, output: str) -> tuple[Series, int]:
-        """Write all rows; return the series without them, and how many they were."""
+        """Write all rows; return the series without its rows, and the number of rows."""
         export, rows = Export(question), 0
         progress = Progress(self.stderr if output == STDOUT else self.stdout)
         with self._opened(output) as file:
@@ -76,38 +92,14 @@ class Command(BaseCommand):
             return
         try:
             yield self.stdout
-        except BrokenPipeError:  # its reader has seen enough
+        except BrokenPipeError:  # its reader has stopped reading
             with suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
             raise CommandError("Standard output was closed before the end.") from None
 
-    def _say(self, series: Series, rows: int, output: str, required: bool) -> None:
-        where = f"{series.market} {series.timeframe}: {rows:,} candles"
-        gaps = [segment for segment in series.segments if segment.incomplete]
-        if output != STDOUT:
-            self.stdout.write(f"{where} in {output}.")
-        if gaps:
-            missing = f"Not complete: {len(gaps)} gap(s) of {series.market}, see manage.py gaps."
-            if required:
-                raise CommandError(missing)
-            self.stderr.write(missing)
-
-
-def _question(
-    *,
-    market: str,
-    timeframe: str,
-    start: datetime,
-    stop: datetime | None,
-    fill: str,
-    closed_only: bool,
-    **options: Any,
-) -> Question:
-    return Question(market_named(market), timeframe, start, stop, CSV, fill, closed_only)
-
 
 def _certificate(series: Series, rows: int, fill: str, closed_only: bool) -> str:
-    """Return what GET coverage answers about the range, and what the file holds of it."""
+    """Return what GET coverage answers about the range, and what the file holds of it, as JSON."""
     about = {"from": to_ms(series.start), "to": to_ms(series.stop), "fill": fill, "closed_only": closed_only}
     body = {**about, "candles": rows, **coverage_json(series, None)}
     return msgspec.json.format(msgspec.json.encode(body), indent=2).decode() + "\n"
@@ -115,7 +107,7 @@ def _certificate(series: Series, rows: int, fill: str, closed_only: bool) -> str
 
 @contextmanager
 def _whole_file(name: str) -> Iterator[TextIO]:
-    """Open a file that has its name only once it is whole. Raises CommandError where it cannot be written."""
+    """Open a file that gets its name only once it is complete; raise CommandError if it cannot be written."""
     part = Path(f"{name}.part")
     try:
         with part.open("w", encoding="ascii", newline="\n") as file:

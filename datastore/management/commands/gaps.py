@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,8 +12,8 @@ from datastore.models import Market
 from datastore.series.reader import Segment, read_series
 from datastore.timeframes.timeframe import TIMEFRAMES
 
-NEWEST = 1500  # candles: as many as the first start fetches
-HEADS = ("FROM", "TO", "LENGTH", "STATE", "WHY", "REPAIR")
+DEFAULT_CANDLES = 1500  # as many as the first start fetches
+HEADINGS = ("FROM", "TO", "LENGTH", "STATE", "WHY", "REPAIR")
 
 
 class Command(BaseCommand):
@@ -26,15 +25,15 @@ class Command(BaseCommand):
         """Take market, timeframe and span."""
         add_market(parser)
         add_timeframe(parser)
-        add_span(parser, required=False, default=f"default: the newest {NEWEST} candles")
+        add_span(parser, required=False, default=f"default: the newest {DEFAULT_CANDLES} candles")
 
     def handle(
         self, *args: Any, market: str, timeframe: str, start: datetime | None, stop: datetime | None, **options: Any
     ) -> None:
-        """Print the certificate's gaps."""
+        """Print the gaps of the certificate."""
         check_order(start, stop)
         found = market_named(market)
-        series = read_series(found, timeframe, start, stop, limit=None if start else NEWEST)
+        series = read_series(found, timeframe, start, stop, limit=None if start else DEFAULT_CANDLES)
         gaps = [segment for segment in series.segments if segment.incomplete]
         where = f"{found.symbol} {timeframe}, {_time(series.start)} to {_time(series.stop)} UTC"
         if not gaps:
@@ -42,31 +41,29 @@ class Command(BaseCommand):
             return
         missing = sum((segment.stop - segment.start for segment in gaps), timedelta())
         self.stdout.write(f"{where}: {len(gaps)} gap(s), {missing} in all.")
-        for line in _aligned([HEADS, *(_row(found, TIMEFRAMES[timeframe].base, segment) for segment in gaps)]):
-            self.stdout.write(line)
 
-
-def _row(market: Market, resolution: int, gap: Segment) -> tuple[str, ...]:
-    repair = _repair(market, resolution, gap)
-    return _time(gap.start), _time(gap.stop), str(gap.stop - gap.start), gap.state, gap.reason or "", repair
+        base = TIMEFRAMES[timeframe].base
+        rows = [HEADINGS]
+        for gap in gaps:
+            times = _time(gap.start), _time(gap.stop), str(gap.stop - gap.start)
+            rows.append((*times, gap.state, gap.reason or "", _repair(found, base, gap)))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            self.stdout.write(line.rstrip())
 
 
 def _repair(market: Market, resolution: int, gap: Segment) -> str:
-    """Say what is done about a gap."""
+    """Return what is done about a gap."""
     if gap.repair and gap.repair["final"]:
         return f"final: {gap.repair['reason']}"
     if fetch_queue.active(market, resolution, gap.start, gap.stop).exists():
         return "being fetched"
     if gap.repair is None:
-        return "not asked for yet"
+        return "not requested yet"
     again = gap.repair["next_try"]
     return f"{gap.repair['attempts']} tries" + (f", next {_time(datetime.fromisoformat(again))}" if again else "")
 
 
 def _time(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S}"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    sizes = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(size) for cell, size in zip(row, sizes, strict=True)).rstrip() for row in rows]

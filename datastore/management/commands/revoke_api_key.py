@@ -24,7 +24,7 @@ class Command(BaseCommand):
         prefix = key.removeprefix("ck_").partition("_")[0]
         named = ApiKey.objects.filter(Q(name=key) | Q(prefix=prefix)).first()
         if named is None:
-            raise CommandError(f"There is no API key of the name or prefix {key.partition('_')[0]!r}.")
+            raise CommandError(f"There is no API key with the name or prefix {key.partition('_')[0]!r}.")
         if not revoke_key(named):
             raise CommandError(f"{named} was revoked at {named.revoked_at:%Y-%m-%d %H:%M} UTC.")
         self.stdout.write(f"{named} is revoked; a running server refuses it within {KEY_CACHE_TTL_S:g} s.")

@@ -17,4 +17,4 @@ class Command(BaseCommand):
         try:
             serve()
         except OSError as exc:
-            raise CommandError(f"The stream process cannot listen: {exc}. Set HOST and SSE_PORT.") from None
+            raise CommandError(f"The stream process cannot listen: {exc}. Check HOST and SSE_PORT.") from None

@@ -5,31 +5,31 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from datastore.engines.edition import Case, standing
-from datastore.engines.rollups import CannotTurn, database_engine, turn, turn_back
+from datastore.engines.edition import Case, timescale_edition
+from datastore.engines.rollups import CannotConvert, convert, convert_back, database_engine
 
 
 class Command(BaseCommand):
-    """Turn this database's trades into a TimescaleDB hypertable, in place, or back into a plain table."""
+    """Convert this database's trades to a TimescaleDB hypertable, in place, or back to a plain table."""
 
     help = (
-        "Make the trades a TimescaleDB hypertable with columnstore and continuous aggregates, where the server can; "
-        "while it copies, trades wait in the stream. --plain takes it back, --status only tells."
+        "Make the trades a TimescaleDB hypertable with columnstore and continuous aggregates, if the server can. While "
+        "it copies them, new trades wait in the stream. --plain undoes it; --status only reports."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take which way."""
+        """Take the direction."""
         way = parser.add_mutually_exclusive_group()
         way.add_argument("--plain", action="store_true", help="make the trades a plain table again")
-        way.add_argument("--status", action="store_true", help="tell what this database is, and what it could be")
+        way.add_argument("--status", action="store_true", help="show what this database is, and what it could be")
 
     def handle(self, *args: Any, plain: bool, status: bool, **options: Any) -> None:
-        """Do it and tell; raise CommandError where the server cannot."""
-        found = standing()
-        if not status and (found.case is Case.TURNED) == plain:
+        """Convert, and print the result; raise CommandError if the server cannot."""
+        found = timescale_edition()
+        if not status and (found.case is Case.CONVERTED) == plain:
             try:
-                found = turn_back() if plain else turn()
-            except CannotTurn as exc:
+                found = convert_back() if plain else convert()
+            except CannotConvert as exc:
                 raise CommandError(str(exc)) from None
             database_engine().refresh()
         self.stdout.write(f"{found.sentence}.")

@@ -13,35 +13,37 @@ from datastore.quality.reconciliation import lasting_differences
 from datastore.quality.verify import Difference
 from datastore.reference.provider_clock import provider_now
 
-SHOWN = 50
+MAX_SHOWN = 50  # differences of each kind
 
 
 class Command(BaseCommand):
-    """Make a market's candles again from its trades, compare, and tell what reconciliation with the provider found."""
+    """Compare a market's candles with its trades, and list what reconciliation with the provider found."""
 
     help = (
-        "Recompute candles from trades and compare to the digit, whole UTC days, and list the differences with the "
-        "provider's candles that reconciliation has found; exit 1 where there is any."
+        "Compute the candles of whole UTC days again from their trades, compare every digit, and list the differences "
+        "from the provider's candles that reconciliation has found. Exit with 1 if there is any difference."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take market and span."""
         add_market(parser)
-        add_span(parser, required=True, default="its whole UTC day counts")
+        add_span(parser, required=True, default="its whole UTC day is verified")
         parser.add_argument(
-            "--heal", action="store_true", help="make the days of differing candles anew from their trades, look again"
+            "--heal",
+            action="store_true",
+            help="rebuild the days of differing candles from their trades, then compare again",
         )
 
     def handle(
         self, *args: Any, market: str, start: datetime, stop: datetime | None, heal: bool, **options: Any
     ) -> None:
-        """Print each difference; raise CommandError, which exits with 1, where there is one (still, after healing)."""
+        """Print each difference; raise CommandError, which exits with 1, if any is left."""
         stop = stop or provider_now()
         check_order(start, stop)
         found = market_named(market)
         engine = database_engine()
         wrong = engine.differences(found, start, stop)
-        for one in wrong[:SHOWN]:
+        for one in wrong[:MAX_SHOWN]:
             self.stdout.write(difference_line(one))
         if heal and wrong:
             engine.heal(found, wrong)
@@ -49,23 +51,20 @@ class Command(BaseCommand):
             self.stdout.write(f"Healed {len(wrong) - len(left)} of {len(wrong)} candles.")
             wrong = left
         unlike = lasting_differences(found, start, stop)
-        for kept in unlike[:SHOWN]:
-            self.stdout.write(provider_difference_line(kept))
-        if faults := _faults(found.symbol, len(wrong), len(unlike)):
-            raise CommandError(" ".join(faults))
-        self.stdout.write(
-            f"{found.symbol}: every candle is what its trades make; no difference with the provider is known."
-        )
+        for difference in unlike[:MAX_SHOWN]:
+            self.stdout.write(provider_difference_line(difference))
 
-
-def _faults(symbol: str, wrong: int, unlike: int) -> list[str]:
-    made = [f"{wrong} candles of {symbol} are not what their trades make."] if wrong else []
-    return made + ([f"{unlike} minutes of {symbol} are not the provider's."] if unlike else [])
+        errors = [f"{len(wrong)} candles of {found.symbol} differ from their trades."] if wrong else []
+        if unlike:
+            errors.append(f"{len(unlike)} minutes of {found.symbol} differ from the provider's.")
+        if errors:
+            raise CommandError(" ".join(errors))
+        self.stdout.write(f"{found.symbol}: every candle matches its trades; no difference from the provider is known.")
 
 
 def provider_difference_line(one: CandleDifference) -> str:
-    """Return both sides of a difference with the provider as one line."""
-    ours, theirs = (" ".join(side) if side else "nothing traded" for side in (one.ours, one.theirs))
+    """Return both sides of a difference from the provider as one line."""
+    ours, theirs = (" ".join(side) if side else "no trades" for side in (one.ours, one.theirs))
     return f"{one.open_time:%Y-%m-%d %H:%M} 60 s: stored {ours}; the provider {theirs}"
 
 

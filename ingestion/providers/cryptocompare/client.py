@@ -26,11 +26,11 @@ from ingestion.providers.cryptocompare.rest import (
 )
 from metering.table import PROVIDER_CALLS, PROVIDER_SECONDS
 
-CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5.0, 20.0  # seconds
-MAX_ANSWER_BYTES = 8 * 1024 * 1024  # bytes; a full page of candles has a twentieth of it
-MAX_PAIR_LIST_BYTES = 64 * 1024 * 1024  # bytes; a hundred thousand pairs have a tenth of it
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5.0, 20.0
+MAX_ANSWER_BYTES = 8 * 1024 * 1024  # a full page of candles has a twentieth of that
+MAX_PAIR_LIST_BYTES = 64 * 1024 * 1024  # a hundred thousand pairs have a tenth of that
 
-Answer = TypeVar("Said")
+Answer = TypeVar("Answer")
 Reader = Callable[[int, Mapping[str, str], bytes], Answer]
 
 
@@ -47,7 +47,7 @@ class RestClient:
             num_pools=1,
             headers=headers,
             timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S),
-            retries=False,  # every call counts against the budget: trying again is the caller's to decide
+            retries=False,  # every call counts against the quota: the caller decides whether to try again
         )
 
     def candles(self, names: ProviderNames, resolution: int, last: int, before: int) -> Outcome:
@@ -59,40 +59,40 @@ class RestClient:
         return self._timed(PAIRS_PATH, read_pairs, MAX_PAIR_LIST_BYTES)
 
     def rate(self) -> RateTold | Trouble:
-        """Return what the provider says of the calls that are left to the key; never raises."""
+        """Return how many calls the provider still allows the key; never raises."""
         return self._timed(RATE_PATH, read_rate, MAX_ANSWER_BYTES)
 
-    def _timed(self, path: str, read: Reader[Answer], largest: int) -> Answer | Unavailable:
+    def _timed(self, path: str, read: Reader[Answer], max_bytes: int) -> Answer | Unavailable:
         with PROVIDER_SECONDS.time():
-            outcome = self._ask(path, read, largest)
+            outcome = self._get(path, read, max_bytes)
         PROVIDER_CALLS.labels(type(outcome).__name__.lower()).inc()
         return outcome
 
-    def _ask(self, path: str, read: Reader[Answer], largest: int) -> Answer | Unavailable:
+    def _get(self, path: str, read: Reader[Answer], max_bytes: int) -> Answer | Unavailable:
         try:
             response = self._pool.request("GET", self._url + path, preload_content=False, redirect=False)
-            body = response.read(largest + 1)
-            if len(body) > largest:
+            body = response.read(max_bytes + 1)
+            if len(body) > max_bytes:
                 response.close()
-                return Unavailable(f"the answer has more than {largest:,} bytes")
+                return Unavailable(f"the answer has more than {max_bytes:,} bytes")
             response.release_conn()
         except (HTTPError, OSError) as exc:
             return Unavailable(f"the provider does not answer: {type(exc).__name__}")
         return read(response.status, response.headers, body)
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._pool.clear()
 
 
 def call_in_thread(call: Callable[[], Answer]) -> Future[Answer]:
-    """Make a call that may take longer than a turn may be silent; a process that ends does not wait for it."""
+    """Make a call that may take longer than a heartbeat may stay away; a process that ends does not wait for it."""
     answer: Future[Answer] = Future()
 
     def run() -> None:
         try:
             answer.set_result(call())
-        except BaseException as exc:  # whatever it is, it is for the one who waits
+        except BaseException as exc:  # whatever it is, the caller gets it
             answer.set_exception(exc)
 
     Thread(target=run, name="provider-call", daemon=True).start()

@@ -18,16 +18,16 @@ from urllib.parse import urlencode
 import msgspec
 
 from datastore.reference.pairs import Listed
+from datastore.timeframes.intervals import SECOND_US
 
-SECOND = 1_000_000
 PAIRS_PATH = "/data/v3/all/exchanges"
 RATE_PATH = "/stats/rate/limit"
 PATHS = {60: "/data/v2/histominute", 3600: "/data/v2/histohour", 86_400: "/data/v2/histoday"}
-MAX_LIMIT = 2000  # the greatest `limit`: more is an error, not a clamp
+MAX_LIMIT = 2000  # the greatest `limit`: more is an error, not cut down to it
 RATE_LIMITED, NO_SUCH_MARKET = "99", "2"
-# How long a caller whose calls of this window are used up has to wait at the most, shortest first.
+# The longest wait of a caller whose calls of this window are used up, shortest first.
 WINDOW_SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0, "month": 86_400.0}
-DEFAULT_RETRY_S = 10.0  # seconds: where the provider does not say which limit it was
+DEFAULT_RETRY_S = 10.0  # if the provider does not say which limit it was
 MAX_REASON_CHARS = 200
 UNKNOWN_FORMAT = "the answer is not in a format that the provider is known for"
 
@@ -60,12 +60,12 @@ class Page:
     rows: tuple[Row, ...]
     unreadable: int
     at: int  # the provider's time of the answer, microseconds
-    provider: str = ""  # as it introduces itself (header X-Provider), empty where it does not
+    provider: str = ""  # its name for itself (header X-Provider), empty if it gives none
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimited:
-    """Too many calls; ask again after so many seconds."""
+    """Too many calls; ask again after retry_after seconds."""
 
     retry_after: float
     reason: str
@@ -73,7 +73,7 @@ class RateLimited:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """This question is not answered; final: nor will it ever be."""
+    """This request is not answered; final: nor will it ever be."""
 
     reason: str
     final: bool
@@ -103,8 +103,8 @@ class PairList:
 
 
 @dataclass(frozen=True, slots=True)
-class RateTold:
-    """The calls that the provider still allows this key, whoever makes them, by window: second to month."""
+class RateTold:  # as every outcome's, its name is a label of PROVIDER_CALLS
+    """The calls that the provider still allows this key, from anywhere, by window: second to month."""
 
     left: dict[str, int]
 
@@ -144,7 +144,7 @@ class _Rate(msgspec.Struct):
     left: dict[str, int] = msgspec.field(name="calls_left")
 
 
-_envelope = msgspec.json.Decoder(_Envelope)
+_envelopes = msgspec.json.Decoder(_Envelope)
 _exchanges = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _exchange = msgspec.json.Decoder(_Exchange)
 _rows = msgspec.json.Decoder(list[msgspec.Raw] | _Nested)
@@ -167,129 +167,109 @@ def candles_path(names: ProviderNames, resolution: int, last: int, before: int) 
 
 def read_answer(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
     """Return what an answer about candles says; never raises."""
-    said = _said(body)
-    return _trouble(status, headers, said) or _page(headers, said)
+    envelope = _envelope_of(body)
+    return _trouble(status, headers, envelope) or _page(headers, envelope)
 
 
 def read_pairs(status: int, headers: Mapping[str, str], body: bytes) -> PairList | Trouble:
     """Return what an answer about pairs says; never raises."""
-    said = _said(body)
-    return _trouble(status, headers, said) or _pair_list(headers, said)
+    envelope = _envelope_of(body)
+    return _trouble(status, headers, envelope) or _pair_list(headers, envelope)
 
 
 def read_rate(status: int, headers: Mapping[str, str], body: bytes) -> RateTold | Trouble:
     """Return what an answer about the key's own rate says; never raises."""
-    said = _said(body)
-    if trouble := _trouble(status, headers, said):
+    envelope = _envelope_of(body)
+    if trouble := _trouble(status, headers, envelope):
         return trouble
     try:
-        left = _rate.decode(said.data).left
+        left = _rate.decode(envelope.data).left
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return Unavailable(UNKNOWN_FORMAT)
     return RateTold({window: left[window] for window in WINDOW_SECONDS if window in left})
 
 
-def _said(body: bytes) -> _Envelope:
+def _envelope_of(body: bytes) -> _Envelope:
     try:
-        return _envelope.decode(body)
+        return _envelopes.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _Envelope()
 
 
-def _pair_list(headers: Mapping[str, str], said: _Envelope) -> PairList | Unavailable:
+def _pair_list(headers: Mapping[str, str], envelope: _Envelope) -> PairList | Unavailable:
     try:
-        entries = _exchanges.decode(said.data)
+        entries = _exchanges.decode(envelope.data)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return Unavailable(UNKNOWN_FORMAT)
-    found = {name: _read_exchange(raw) for name, raw in entries.items()}
-    pairs = tuple(
-        Listed(name, base, quote)
-        for name, exchange in found.items()
-        if exchange and exchange.active
-        for base, quotes in exchange.pairs.items()
-        for quote in quotes
-    )
-    return PairList(pairs, sum(exchange is None for exchange in found.values()), _provider(headers))
-
-
-def _read_exchange(raw: msgspec.Raw) -> _Exchange | None:
-    try:
-        return _exchange.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
+    pairs: list[Listed] = []
+    unreadable = 0
+    for name, raw in entries.items():
+        try:
+            exchange = _exchange.decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            unreadable += 1
+            continue
+        if exchange.active:
+            pairs += [Listed(name, base, quote) for base, quotes in exchange.pairs.items() for quote in quotes]
+    return PairList(tuple(pairs), unreadable, _provider(headers))
 
 
 def _provider(headers: Mapping[str, str]) -> str:
     return headers.get("X-Provider", "").partition(";")[0].strip()
 
 
-def _trouble(status: int, headers: Mapping[str, str], said: _Envelope) -> Trouble | None:
-    failed = said.err if said.err and (said.err.message or said.err.status) else None
+def _trouble(status: int, headers: Mapping[str, str], envelope: _Envelope) -> Trouble | None:
+    failed = envelope.err if envelope.err and (envelope.err.message or envelope.err.status) else None
     code = (failed and failed.status) or status
-    reason = _line((failed and failed.message) or said.message or f"the provider answers HTTP {code}")
+    text = (failed and failed.message) or envelope.message or f"the provider answers HTTP {code}"
+    # One printable line that a record can hold.
+    reason = " ".join("".join(char if char.isprintable() else " " for char in text).split())[:MAX_REASON_CHARS] or "?"
     lower = reason.lower()
     if code in (401, 403) or "api key" in lower or "auth key" in lower:
         return Unauthorized(reason)
-    if code == 429 or str(said.kind) == RATE_LIMITED or "rate limit" in lower:
-        return RateLimited(_retry_after(headers, said.rate), reason)
+    if code == 429 or str(envelope.kind) == RATE_LIMITED or "rate limit" in lower:
+        return RateLimited(_retry_after(headers, envelope.rate), reason)
     if code >= 500:
         return Unavailable(reason)
-    if failed or said.response == "Error":
-        return _refused(reason, lower, str(said.kind))
+    if failed or envelope.response == "Error":
+        no_market = str(envelope.kind) == NO_SUCH_MARKET or "does not exist" in lower or "there is no data for" in lower
+        return Refused(reason, final=no_market or "only available for the last" in lower)
     return Unavailable(reason) if code != 200 else None
 
 
-def _refused(reason: str, lower: str, kind: str) -> Refused:
-    unknown = kind == NO_SUCH_MARKET or "does not exist" in lower or "there is no data for" in lower
-    return Refused(reason, final=unknown or "only available for the last" in lower)
-
-
-def _page(headers: Mapping[str, str], said: _Envelope) -> Page | Unavailable:
-    at = _stamp(headers.get("Date", ""))
-    if at is None:
+def _page(headers: Mapping[str, str], envelope: _Envelope) -> Page | Unavailable:
+    try:
+        date = parsedate_to_datetime(headers.get("Date", ""))
+        at = round(date.replace(tzinfo=date.tzinfo or UTC).timestamp()) * SECOND_US
+    except (ValueError, OverflowError):
         return Unavailable("the answer does not say its time (HTTP header Date)")
     try:
-        found = _rows.decode(said.data)
+        found = _rows.decode(envelope.data)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return Unavailable(UNKNOWN_FORMAT)
     sent = found.rows if isinstance(found, _Nested) else found
-    rows = [row for row in map(_read_row, sent) if row is not None]
+    rows: list[Row] = []
+    for raw in sent:
+        try:
+            rows.append(_row.decode(raw))
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            continue  # counted below
     return Page(tuple(rows), len(sent) - len(rows), at, _provider(headers))
 
 
-def _read_row(raw: msgspec.Raw) -> Row | None:
-    try:
-        return _row.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
-
-
-def _stamp(date: str) -> int | None:
-    try:
-        sent = parsedate_to_datetime(date)
-        return round(sent.replace(tzinfo=sent.tzinfo or UTC).timestamp()) * SECOND
-    except (ValueError, OverflowError):
-        return None
-
-
 def _retry_after(headers: Mapping[str, str], rate: Any) -> float:
-    said = headers.get("Retry-After", "")
-    if said.isascii() and said.isdecimal():
-        return min(float(said), WINDOW_SECONDS["day"])
-    made, most = _counts(rate, "calls_made"), _counts(rate, "max_calls")
-    used_up = [seconds for name, seconds in WINDOW_SECONDS.items() if _is_used_up(made.get(name), most.get(name))]
+    sent = headers.get("Retry-After", "")
+    if sent.isascii() and sent.isdecimal():
+        return min(float(sent), WINDOW_SECONDS["day"])
+    made_counts, limits = _counts(rate, "calls_made"), _counts(rate, "max_calls")
+    used_up = []
+    for name, seconds in WINDOW_SECONDS.items():
+        made, limit = made_counts.get(name), limits.get(name)
+        if isinstance(made, int) and isinstance(limit, int) and made >= limit:
+            used_up.append(seconds)
     return max(used_up, default=DEFAULT_RETRY_S)
 
 
 def _counts(rate: object, name: str) -> dict[str, object]:
     found = rate.get(name) if isinstance(rate, dict) else None
     return found if isinstance(found, dict) else {}
-
-
-def _is_used_up(made: object, most: object) -> bool:
-    return isinstance(made, int) and isinstance(most, int) and made >= most
-
-
-def _line(text: str) -> str:
-    """Return text as one printable line that a record can hold."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:MAX_REASON_CHARS] or "?"

@@ -1,26 +1,27 @@
 """CryptoCompare's streamer v2 frames as typed events.
 
 Sources: the provider's websocket documentation and captured frames. TYPE, F and the times come as numbers or as
-numeric strings; every field of a trade but TYPE, M, FSYM, TSYM and F may be absent; the ID is synthetic (the second
-of TS followed by 0 to 999) where the venue has none; CCSEQ is handed out in the order of discovery, by some markets.
+numeric strings; every field of a trade but TYPE, M, FSYM, TSYM and F may be absent; the ID is made up (the second of
+TS followed by 0 to 999) if the venue has none; CCSEQ counts in the order of discovery, and only some markets have it.
 """
 
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 
 import msgspec
 
-SECOND = 1_000_000
+from datastore.timeframes.intervals import SECOND_US
+from streaming.bounds import PROVIDER_EXPONENTS
+
 TRADE, COMPLETE, WELCOME, HEARTBEAT, UNAUTHORIZED, LIMITED, PROBLEM = "0", "16", "20", "999", "401", "429", "500"
 UNSUBSCRIBED, UNSUBSCRIBED_ALL = "17", "18"  # one subscription has ended; all that one message named have
 SELL, BUY = 1, 2
-MAX_STAMP_US = 4_102_444_800 * SECOND  # the year 2100
+MAX_STAMP_US = 4_102_444_800 * SECOND_US  # the year 2100
 MAX_SEQUENCE = 2**63 - 1
-# Wider than any market, narrow enough that no number can blow up the database.
-EXPONENTS = range(-40, 25)
 
 
 class _Frame(msgspec.Struct):
@@ -48,7 +49,7 @@ class _Frame(msgspec.Struct):
 
 
 class _Market(msgspec.Struct):
-    """What names the market of a frame whose other fields cannot be read."""
+    """The market of a frame whose other fields cannot be read."""
 
     exchange: str | None = msgspec.field(name="M", default=None)
     base: str | None = msgspec.field(name="FSYM", default=None)
@@ -72,21 +73,21 @@ class TradeSeen:
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """The provider has replayed its newest trades of `sub` and goes on live."""
+    """The provider has replayed its newest trades of `sub` and continues live."""
 
     sub: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unsubscribed:
-    """The provider sends nothing more of `sub`; None: of all that were to end."""
+    """The provider sends nothing more of `sub`; None: of all subscriptions that were to end."""
 
     sub: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Stamped:
-    """A frame that only tells the provider's time."""
+    """A frame that only carries the provider's time."""
 
     stamp: int
 
@@ -99,10 +100,15 @@ class Refused:
     reason: str
     sub: str | None = None
 
+    @property
+    def http_status(self) -> int | None:
+        """Return the HTTP status that means the same; 500 is the streamer's word for a request it cannot read."""
+        return {UNAUTHORIZED: 401, LIMITED: 429, PROBLEM: 400}.get(self.code)
+
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """A frame that cannot be used, with the reason; `sub` where its market can be read."""
+    """A frame that cannot be used, with the reason; `sub` if its market can be read."""
 
     reason: str
     sub: str | None = None
@@ -115,8 +121,8 @@ class Other:
 
 Event = TradeSeen | Subscribed | Unsubscribed | Stamped | Refused | Garbage | Other
 
-# A deep nest of brackets ends in RecursionError.
-_NO_FRAME = (msgspec.MsgspecError, ValueError, RecursionError)
+# Deeply nested brackets end in RecursionError.
+_DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 _frame = msgspec.json.Decoder(_Frame, strict=False)
 _market = msgspec.json.Decoder(_Market)
 
@@ -140,8 +146,13 @@ def read_frame(raw: bytes) -> Event:
     """Return what a frame says; never raises."""
     try:
         frame = _frame.decode(raw)
-    except _NO_FRAME as exc:
-        return Garbage(str(exc), _sub_of_broken(raw))
+    except _DECODE_ERRORS as exc:
+        sub = None
+        with suppress(*_DECODE_ERRORS):
+            market = _market.decode(raw)
+            if market.exchange and market.base and market.quote:
+                sub = subscription(market.exchange, market.base, market.quote)
+        return Garbage(str(exc), sub)
     kind = str(frame.type)
     return _trade(frame) if kind == TRADE else _control(kind, frame)
 
@@ -150,26 +161,16 @@ def _control(kind: str, frame: _Frame) -> Event:
     if kind == COMPLETE and frame.sub:
         return Subscribed(frame.sub)
     if kind == PROBLEM and "ALREADY_ACTIVE" in (frame.message or ""):
-        return Other()  # only the text tells it from a refusal; the subscription stands
+        return Other()  # only the text tells it from a refusal; the subscription is there
     if kind in (UNAUTHORIZED, LIMITED, PROBLEM):
         reason = " ".join(part for part in (frame.message, frame.parameter, frame.info) if part)
-        of_one = kind == PROBLEM or "TOO_MANY_SUBSCRIPTIONS" in reason  # the others stand
+        of_one = kind == PROBLEM or "TOO_MANY_SUBSCRIPTIONS" in reason  # the others go on
         return Refused(kind, reason[:300], frame.parameter if of_one else None)
     if kind in (UNSUBSCRIBED, UNSUBSCRIBED_ALL):
         return Unsubscribed(frame.sub if kind == UNSUBSCRIBED else None)
     millis = frame.millis if kind == HEARTBEAT else frame.server_millis if kind == WELCOME else None
     stamp = _plausible_stamp((millis or 0) * 1000)
     return Stamped(stamp) if stamp else Other()
-
-
-def _sub_of_broken(raw: bytes) -> str | None:
-    try:
-        market = _market.decode(raw)
-    except _NO_FRAME:
-        return None
-    if market.exchange and market.base and market.quote:
-        return subscription(market.exchange, market.base, market.quote)
-    return None
 
 
 def _trade(frame: _Frame) -> TradeSeen | Garbage:
@@ -183,27 +184,31 @@ def _trade(frame: _Frame) -> TradeSeen | Garbage:
         return Garbage("a trade without a price or an amount", sub)
     if reason := _implausible(price, amount):
         return Garbage(reason, sub)
-    ts = frame.seconds * SECOND + frame.nanos // 1000
+    ts = frame.seconds * SECOND_US + frame.nanos // 1000
     venue_id = _venue_id(frame)
     if venue_id and not venue_id.isprintable():
         return Garbage("the trade's id holds control characters", sub)
+    stamp, side = None, -1 if frame.flags & SELL else 1 if frame.flags & BUY else 0
+    if frame.received_seconds is not None:
+        stamp = _plausible_stamp(frame.received_seconds * SECOND_US + frame.received_nanos // 1000)
     return TradeSeen(
         sub=sub,
         ts=ts,
         seq=_seq(frame.seq, venue_id),
         ccseq=_seq(frame.seq, None),
-        id=venue_id or _own_id(frame.seq, ts, price, amount, _side(frame.flags)),
+        id=venue_id or _own_id(frame.seq, ts, price, amount, side),
         price=price,
         amount=amount,
-        side=_side(frame.flags),
-        stamp=_stamp(frame),
+        side=side,
+        stamp=stamp,
     )
 
 
 def _implausible(price: Decimal, amount: Decimal) -> str | None:
     for name, value in (("price", price), ("amount", amount)):
         # adjusted() is the exponent of the first digit, the tuple's that of the last one.
-        if not value.is_finite() or value.adjusted() not in EXPONENTS or -value.as_tuple().exponent > 40:  # type: ignore[operator]
+        last = value.as_tuple().exponent
+        if not isinstance(last, int) or value.adjusted() not in PROVIDER_EXPONENTS or last < PROVIDER_EXPONENTS.start:
             return f"the {name} is not a plausible number"
     if price <= 0:
         return f"the price {price} is not above 0"
@@ -211,7 +216,7 @@ def _implausible(price: Decimal, amount: Decimal) -> str | None:
 
 
 def _venue_id(frame: _Frame) -> str | None:
-    """Return the venue's own id of the trade, None where the provider made it up."""
+    """Return the venue's own id of the trade; None if the provider made it up."""
     if frame.id is None or frame.id == "":
         return None
     text, second = str(frame.id), str(frame.seconds)
@@ -225,7 +230,7 @@ def _seq(ccseq: int | None, venue_id: str | None) -> int | None:
 
 
 def _own_id(ccseq: int | None, ts: int, price: Decimal, amount: Decimal, side: int) -> str:
-    """Name a trade that has no id of its own: two equal trades without any id cannot be told apart."""
+    """Return an id for a trade without one; two equal trades without any id look the same."""
     if ccseq is not None:
         return f"ccseq:{ccseq}"
     content = f"{ts} {_trimmed(price)} {_trimmed(amount)} {side}"
@@ -238,16 +243,6 @@ def _trimmed(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _side(flags: int) -> int:
-    return -1 if flags & SELL else 1 if flags & BUY else 0
-
-
-def _stamp(frame: _Frame) -> int | None:
-    if frame.received_seconds is None:
-        return None
-    return _plausible_stamp(frame.received_seconds * SECOND + frame.received_nanos // 1000)
-
-
 def _plausible_stamp(micros: int) -> int | None:
-    """Return the stamp unless no clock could show it: one far in the future would never be taken back."""
+    """Return the stamp; None if no clock could show it: one far in the future would never be taken back."""
     return micros if 0 < micros < MAX_STAMP_US else None

@@ -81,7 +81,7 @@ def test_a_backfill_draws_a_bar_to_its_end(coordinator: Coordinator, monkeypatch
     working = {"state": "fetching", "pages_total": 4}
     follow(monkeypatch, update(**working, pages_done=1), update(**working, pages_done=4), update(state="done"))
     out = run("backfill", SYMBOL, *SPAN, to=Terminal())
-    assert "1 span(s) of coinbase:BTC-USD 1m asked for" in out
+    assert "1 span(s) of coinbase:BTC-USD 1m requested" in out
     assert "[#######" + "." * 23 + "] 1 of 4 pages, done about " in out
     assert "[" + "#" * 30 + "] 4 of 4 pages" in out
     assert out.endswith("see manage.py gaps.\n")
@@ -128,7 +128,7 @@ def test_a_backfill_of_what_is_there_asks_for_nothing(market: Market) -> None:
     [
         (("coinbase:BTC-USDT", *SPAN), "Near names: coinbase:BTC-USD"),
         (("BTC/USD", *SPAN), "ambiguous"),
-        ((SYMBOL, "--from", "2026-10-02", "--to", "2026-10-01"), "--from must lie before --to"),
+        ((SYMBOL, "--from", "2026-10-02", "--to", "2026-10-01"), "--from must be before --to"),
         ((SYMBOL, "--from", "yesterday"), "not a time between 2000 and 2100"),
     ],
 )
@@ -158,7 +158,7 @@ def test_gaps_are_listed_with_what_is_done_about_them(market: Market) -> None:
         "final: older than the provider keeps",
         "2 tries, next 2026-10-01 00:00:00",
         "being fetched",
-        "not asked for yet",
+        "not requested yet",
     ]
 
 
@@ -173,7 +173,7 @@ def test_verify_finds_a_candle_that_is_not_what_its_trades_make(market: Market) 
     at = records.micros(timezone.now() - timedelta(minutes=3))
     store_live([records.trade(1, at, "5", "1", market=SYMBOL)])
     span = ("--from", str((timezone.now() - timedelta(days=1)).date()), "--to", "2099-01-01")
-    assert "every candle is what its trades make" in run("verify", SYMBOL, *span)
+    assert "every candle matches its trades" in run("verify", SYMBOL, *span)
     Candle.objects.filter(resolution=60).update(close="6")
     out = io.StringIO()
     with pytest.raises(CommandError, match="1 candles of coinbase:BTC-USD"):
@@ -189,7 +189,7 @@ def test_verify_heals_when_asked_to(market: Market) -> None:
     Candle.objects.filter(resolution=60).update(close="6")
     Candle.objects.filter(resolution=86400).delete()
     told = run("verify", SYMBOL, "--from", str((timezone.now() - timedelta(days=1)).date()), "--heal")
-    assert "Healed 2 of 2 candles." in told and "every candle is what its trades make" in told
+    assert "Healed 2 of 2 candles." in told and "every candle matches its trades" in told
     assert digest(market) == before
 
 
@@ -209,7 +209,7 @@ def test_a_market_that_the_provider_does_not_list_is_refused_with_near_names(mar
 
 
 def test_a_market_that_is_let_go_keeps_its_row(market: Market) -> None:
-    assert run("add_market", "--unfollow", SYMBOL) == f"{SYMBOL} is not followed any more.\n"
+    assert run("add_market", "--unfollow", SYMBOL) == f"{SYMBOL} is no longer followed.\n"
     assert run("add_market", "--unfollow", SYMBOL) == f"{SYMBOL} was not followed.\n"
     assert not Market.objects.get(symbol=SYMBOL).followed
 

@@ -106,7 +106,7 @@ def test_parts_make_the_same_series_as_one_reading(
     bounds = moment(NOON), moment(NOON + 12 * MINUTE)
     whole = read_series(btc, timeframe, *bounds, fill=fill, shape=CSV)
     for size in (1, 2, 7, 100):
-        monkeypatch.setattr(reading, "PART", size)
+        monkeypatch.setattr(reading, "PART_BUCKETS", size)
         export = reading.Export(reading.Question(btc, timeframe, *bounds, CSV, fill))
         texts = [part.text for part in export.parts() if part.text]
         assert "\n".join(texts) == whole.text
@@ -118,7 +118,7 @@ def test_parts_make_the_same_series_as_one_reading(
 
 @pytest.mark.django_db
 def test_the_close_before_the_range_is_looked_for_once(btc: Market, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "PART", 1)
+    monkeypatch.setattr(reading, "PART_BUCKETS", 1)
     asked = []
     monkeypatch.setattr(reading, "close_before", lambda *place: asked.append(place))
     bounds = moment(NOON - MINUTE), moment(NOON + 2 * MINUTE)
@@ -129,7 +129,7 @@ def test_the_close_before_the_range_is_looked_for_once(btc: Market, monkeypatch:
 
 @pytest.mark.django_db(transaction=True)
 def test_all_parts_are_of_one_moment(btc: Market, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "PART", 1)
+    monkeypatch.setattr(reading, "PART_BUCKETS", 1)
     export = reading.Export(reading.Question(btc, "1m", moment(NOON), moment(NOON + 4 * MINUTE), CSV))
     parts = export.parts()
     texts = [next(parts).text]
@@ -187,11 +187,11 @@ def test_a_file_is_whole_or_not_there(btc: Market, tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("--format", "parquet"), "'parquet' is not available yet. Available: csv."),
+        (("--format", "parquet"), "'parquet' is unknown. Accepted: csv."),
         (("--format", "xls"), "'xls' is unknown. Accepted: csv."),
         (("--from", "noon"), "'noon' "),
         (("--from", "2999-01-01"), "'2999-01-01' "),
-        (("--to", START), "--from must lie before --to."),
+        (("--to", START), "--from must be before --to."),
     ],
 )
 def test_bad_arguments_are_told(btc: Market, arguments: tuple[str, ...], complaint: str) -> None:

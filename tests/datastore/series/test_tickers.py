@@ -55,7 +55,7 @@ def added_up(market: Market) -> dict[str, object]:
 
 
 def told(ticker: Ticker) -> dict[str, object]:
-    found = ticker.figures._asdict()
+    found = ticker.statistics._asdict()
     decimals = {
         name: None if found[name] is None else Decimal(found[name])
         for name in ("open", "high", "low", "close", "volume", "quote_volume", "change")
@@ -131,7 +131,7 @@ def test_a_day_of_one_feed_is_whole_and_its_change_is_rounded_to_four_places(pro
     (ticker,) = read_tickers()
     assert ticker.complete
     assert (ticker.last, ticker.last_trade) == ("4", NOW - SECOND)
-    figures = ticker.figures
+    figures = ticker.statistics
     assert (figures.open, figures.high, figures.low, figures.volume, figures.quote_volume) == (
         "3",
         "4",
@@ -149,7 +149,7 @@ def test_a_market_that_has_not_traded_for_a_day_has_a_last_price_and_no_change(p
     live(opened(1, start), trade(2, NOW - 30 * HOUR, "3"), watermark(3, NOW - 5 * SECOND, start))
     (ticker,) = read_tickers()
     assert (ticker.last, ticker.last_trade, ticker.complete) == ("3", NOW - 30 * HOUR, True)
-    assert (ticker.figures.open, ticker.figures.change, ticker.figures.volume) == (None, None, "0")
+    assert (ticker.statistics.open, ticker.statistics.change, ticker.statistics.volume) == (None, None, "0")
 
 
 def test_a_market_without_data_is_not_whole_and_one_of_the_provider_s_alone_has_no_time_of_its_last_trade(
@@ -160,8 +160,8 @@ def test_a_market_without_data_is_not_whole_and_one_of_the_provider_s_alone_has_
     start = NOW // MINUTE * MINUTE - 10 * MINUTE
     answers.store(answers.candle(start, "50"), answers.answered(start, start + 8 * MINUTE))
     bitcoin, ether = read_tickers()
-    assert (bitcoin.last, bitcoin.last_trade, bitcoin.complete, bitcoin.figures.trades) == ("50", None, False, None)
-    assert (ether.last, ether.complete, ether.figures.open) == (None, False, None)
+    assert (bitcoin.last, bitcoin.last_trade, bitcoin.complete, bitcoin.statistics.trades) == ("50", None, False, None)
+    assert (ether.last, ether.complete, ether.statistics.open) == (None, False, None)
 
 
 def test_without_names_those_that_are_followed_are_told(provider_time: ProviderTime) -> None:

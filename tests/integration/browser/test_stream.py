@@ -55,12 +55,12 @@ def test_a_browser_follows_the_redirect_and_comes_back_by_itself_to_where_it_was
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{page_at}/health/live")
         with streaming(settings) as server:
-            monkeypatch.setattr(stream_tickets, "LIFETIME", 1)  # so that it comes back with one that has run out
+            monkeypatch.setattr(stream_tickets, "TICKET_TTL_S", 1)  # so that it comes back with one that has run out
             page.evaluate(FOLLOW, address)
             until("a snapshot", lambda: told(page, "snapshot"), SOON)
             outside(world.trade, 0, 11)
             until("a change", lambda: "11" in highs(page), SOON)
-            for follower in list(server.hub._homes):
+            for follower in list(server.hub._followers):
                 follower.close()  # as a restarted process does
             outside(world.trade, 0, 12)
             until("a change after the lost connection", lambda: "12" in highs(page), SOON)

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.urls import URLPattern, URLResolver
 
-from datastore.api.views.not_found import Nowhere
+from datastore.api.views.not_found import NotFoundView
 
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -18,7 +18,7 @@ def served(patterns: list[Any], before: str = "") -> Iterator[tuple[str, str]]:
         route = before + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
             yield from served(pattern.url_patterns, route)
-        elif (view := view_of(pattern)) is not Nowhere:
+        elif (view := view_of(pattern)) is not NotFoundView:
             yield from ((route, method.upper()) for method in METHODS if hasattr(view, method))
 
 

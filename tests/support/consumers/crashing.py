@@ -56,7 +56,7 @@ def arm(step: str, work: Any, session: Any) -> None:
     elif step == "stored":
         work._write = dying_after(work._write)
     elif step == "committed":
-        work._commit = dying_after(work._commit)
+        work._subscription.commit = dying_after(work._subscription.commit)
     elif step == "cached":
         work._update_cache = dying_after(work._update_cache)
 

@@ -9,8 +9,8 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from actor_runtime.loop.actor_group import Member
-from actor_runtime.loop.pool_loop import Host
+from actor_runtime.loop.actor_group import OwnedActor
+from actor_runtime.loop.pool_loop import ActorPool
 from consumers.dynamic_consumer_actor import DynamicTopicsWork
 from consumers.fixed_consumer_actor import GROUP
 from consumers.models import DynamicTopicConsumer
@@ -87,20 +87,20 @@ def unread(*numbers: int) -> int:
         subscription.close()
 
 
-def pool_of(hands: Hands | None = None, me: str = "") -> Host:
-    """Return a process's host that nobody steps yet."""
+def pool_of(hands: Hands | None = None, me: str = "") -> ActorPool:
+    """Return a process's pool, not yet stepped."""
     if hands is None:
-        return Host(DynamicTopicsWork(), Event(), me=me)
-    return Host(DynamicTopicsWork(), Event(), hands.clock, me=me)
+        return ActorPool(DynamicTopicsWork(), Event(), me=me)
+    return ActorPool(DynamicTopicsWork(), Event(), hands.clock, me=me)
 
 
-def step_until(done: Callable[[], object], *hosts: Host, seconds: float = PATIENCE) -> None:
-    """Let the hosts take turns until something is so."""
+def step_until(done: Callable[[], object], *pools: ActorPool, seconds: float = PATIENCE) -> None:
+    """Let the pools take turns until something is so."""
     until(
         lambda: list(rows().values("name", "state", "waiting_for", "last_error")),
         done,
         seconds,
-        step=lambda: min(one.step() for one in hosts),
+        step=lambda: min(one.step() for one in pools),
     )
 
 
@@ -120,8 +120,8 @@ def all_consuming(count: int) -> Callable[[], bool]:
     return lambda: rows().filter(state="consuming", retired_at=None).exclude(owner="").count() == count
 
 
-def member(of: Host, number: int) -> Member:
-    """Return the host's member for the numbered topic."""
+def member(of: ActorPool, number: int) -> OwnedActor:
+    """Return the pool's member for the numbered topic."""
     found = of.actors.get(name_of(number))
     assert found is not None
     return found

@@ -21,9 +21,9 @@ from ingestion.history.history_producer_actor import HistoryProducer, fetch
 from ingestion.history.pool import ensure_pool
 from ingestion.models import Producer
 from streaming.history_records import ProviderSpan, decode_history
-from streaming.memory import MemoryBroker
 from tests.support.polling import until
 from tests.support.simulator import Simulator
+from tests.support.streaming.memory import MemoryBroker
 
 BTC, DOGE = "coinbase:BTC-USD", "coinbase:DOGE-USD"
 MINUTE, HOUR, DAY = 60, 3600, 86_400

@@ -1,33 +1,42 @@
-"""An intake that a test feeds frame by frame."""
+"""A connection that a test feeds frame by frame; its socket is never opened."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from ingestion.live.clock_estimate import SECOND, ClockEstimate
-from ingestion.live.frame_intake import Intake
+from datastore.timeframes.intervals import SECOND_US
+from ingestion.live.clock_estimate import ClockEstimate
+from ingestion.live.market_connection import MarketConnection
+from ingestion.live.timekeeping import Timekeeper
 from streaming.records import LiveRecord
 
 T0 = 1_800_000_000
-DAY = 86_400 * SECOND
+DAY = 86_400 * SECOND_US
 SUBS = {"0~Coinbase~BTC~USD": "coinbase:BTC-USD", "0~Kraken~BTC~EUR": "kraken:BTC-EUR"}
 ETH = "0~Coinbase~ETH~USD"
 NAMES = {"btc": ("Coinbase", "BTC", "USD"), "eur": ("Kraken", "BTC", "EUR"), "eth": ("Coinbase", "ETH", "USD")}
 
 
+def opened_connection(channels: dict[str, str], clock: ClockEstimate, connected: int) -> MarketConnection:
+    """Return a connection as it is once its socket has opened at this time, microseconds."""
+    time = Timekeeper()
+    time.provider = clock
+    connection = MarketConnection(channels, time, grace=5 * SECOND_US, retention=30 * DAY)
+    connection.open(connected)
+    return connection
+
+
 class Feed:
-    """An intake that is fed by the second; its database clock equals the provider's."""
+    """A connection that is fed by the second; its database clock equals the provider's."""
 
     def __init__(self) -> None:
         self.clock = ClockEstimate()
-        self.clock.observe(T0 * SECOND, T0 * SECOND)
-        self.intake = Intake(
-            "tick-data/test", SUBS, self.clock, grace=5 * SECOND, retention=30 * DAY, connected=T0 * SECOND
-        )
+        self.clock.observe(T0 * SECOND_US, T0 * SECOND_US)
+        self.connection = opened_connection(SUBS, self.clock, T0 * SECOND_US)
 
     def frame(self, at: float, **fields: Any) -> None:
-        self.intake.take(json.dumps(fields).encode(), int((T0 + at) * SECOND))
+        self.connection.take_frame(json.dumps(fields).encode(), int((T0 + at) * SECOND_US))
 
     def trade(self, at: float, market: str = "btc", ts: float | None = None, **fields: Any) -> None:
         exchange, base, quote = NAMES[market]
@@ -44,11 +53,11 @@ class Feed:
         self.frame(at, TYPE="999", MESSAGE="HEARTBEAT", TIMEMS=int((T0 + at) * 1000))
 
     def records(self, at: float, market: str = "coinbase:BTC-USD") -> list[LiveRecord]:
-        self.intake.watermarks(at, int((T0 + at) * SECOND))
-        return [record for record in self.intake.drain() if record.market == market]
+        self.connection.claim(at, int((T0 + at) * SECOND_US))
+        return [record for record in self.connection.drain() if record.market == market]
 
 
 def after(micros: int | None) -> float:
     """Return the seconds of a time behind the test's beginning."""
     assert micros is not None
-    return micros / SECOND - T0
+    return micros / SECOND_US - T0

@@ -17,10 +17,10 @@ from datastore.reference.markets import ensure_markets
 from ingestion.live import live_producer_actor
 from ingestion.live.live_producer_actor import LiveProducer
 from ingestion.models import Producer
-from streaming.memory import MemoryBroker
 from streaming.records import FeedOpened, LiveRecord, Watermark, decode
 from tests.support.polling import until
 from tests.support.simulator import Simulator, running
+from tests.support.streaming.memory import MemoryBroker
 
 BTC, EUR, SOL = "coinbase:BTC-USD", "kraken:BTC-EUR", "coinbase:SOL-USD"
 State = Producer.State
@@ -50,7 +50,7 @@ class Bench:
 
 @pytest.fixture
 def bench(transactional_db: None, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setattr(live_producer_actor, "RECONNECT", 0.2)
+    monkeypatch.setattr(live_producer_actor, "RECONNECT_DELAY_S", 0.2)
     ensure_markets([BTC, EUR])
     name = uuid.uuid4().hex
     with running(tmp_path, "--markets", f"{BTC},{EUR}", "--listed", SOL, "--speed", "10") as simulator:

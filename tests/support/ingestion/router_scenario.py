@@ -1,4 +1,4 @@
-"""A made-up provider whose every trade is known, an intake that hears some of them, and routes that come and go.
+"""A made-up provider whose every trade is known, a connection that hears some of them, and routes that come and go.
 
 Time is in milliseconds behind the world's beginning. What a topic proves is held against all trades there ever were.
 """
@@ -10,12 +10,12 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from datastore.ingest.feed_sequence import FeedSpan, Position, advance
-from ingestion.live.clock_estimate import SECOND, ClockEstimate
-from ingestion.live.frame_intake import Intake
-from ingestion.live.topic_router import Routes
+from datastore.ingest.feed_sequence import FeedSequence, FeedSpan, apply
+from datastore.timeframes.intervals import SECOND_US
+from ingestion.live.clock_estimate import ClockEstimate
+from ingestion.live.topic_router import TopicRouter
 from streaming.records import FeedOpened, LiveRecord, Trade
-from tests.support.ingestion.intake_bench import DAY, T0
+from tests.support.ingestion.intake_bench import T0, opened_connection
 
 CHANNELS = {"BTC": "0~Coinbase~BTC~USD", "ETH": "0~Coinbase~ETH~USD"}
 SYMBOLS = {market: f"coinbase:{market}-USD" for market in CHANNELS}
@@ -26,7 +26,7 @@ REPLAY = 2
 
 def micros(at: int) -> int:
     """Return a time of the world as the records have it."""
-    return T0 * SECOND + at * 1000
+    return T0 * SECOND_US + at * 1000
 
 
 class Happened(NamedTuple):
@@ -54,7 +54,7 @@ class World:
     clock: ClockEstimate = field(default_factory=ClockEstimate)
     happened: dict[str, list[Happened]] = field(default_factory=lambda: defaultdict(list))
     published: dict[str, list[LiveRecord]] = field(default_factory=lambda: defaultdict(list))
-    made: list[LiveRecord] = field(default_factory=list)  # by the intakes
+    made: list[LiveRecord] = field(default_factory=list)  # by the connections
     begins: dict[str, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))  # (micros, number)
     wanted: set[tuple[str, str]] = field(default_factory=set)
     connections: int = 0
@@ -68,10 +68,9 @@ class World:
         self.connections += 1
         name = f"c{self.connections}"
         self.lines = {market: Line() for market in CHANNELS}
-        self.routes = Routes(name)
-        self.intake = Intake(
-            f"{FIXED}/{name}", {}, self.clock, grace=5 * SECOND, retention=30 * DAY, connected=micros(self.now)
-        )
+        self.routes = TopicRouter(name)
+        self.connection = opened_connection({}, self.clock, micros(self.now))
+        self.connection.feed = f"{FIXED}/{name}"
         self.left: set[str] = set()
         self.follow()
 
@@ -118,7 +117,7 @@ class World:
 
     def reconnect(self) -> None:
         """Lose the socket and open another."""
-        self.intake.close("socket lost")
+        self.connection.end_spans("socket lost")
         self.publish()
         self._connect()
 
@@ -133,30 +132,32 @@ class World:
         for market in CHANNELS:
             self._change_channel(market)
         for market, topic in sorted(self.wanted):
-            start = self.intake.opening(CHANNELS[market], micros(self.now))
+            start = self.connection.claim_start(CHANNELS[market], micros(self.now))
             if start is not None and topic not in self.routes.topics_of(SYMBOLS[market]):
                 self.routes.begin(SYMBOLS[market], topic, start)
 
     def _change_channel(self, market: str) -> None:
         line, topics = self.lines[market], sorted(topic for of, topic in self.wanted if of == market)
         if line.subscribed and not topics:
-            assert self.intake.remove(CHANNELS[market])
+            assert self.connection.leave(CHANNELS[market])
             self.lines[market] = Line()
             self.left.add(market)
-        elif topics and not line.subscribed and self.intake.add(CHANNELS[market], SYMBOLS[market], micros(self.now)):
+        elif (
+            topics and not line.subscribed and self.connection.join(CHANNELS[market], SYMBOLS[market], micros(self.now))
+        ):
             line.subscribed = True
             for topic in topics:
                 self.routes.begin(SYMBOLS[market], topic)
 
     def publish(self) -> None:
         """Claim what is proven, and publish all there is."""
-        self.intake.watermarks(self.now / 1000, micros(self.now))
+        self.connection.claim(self.now / 1000, micros(self.now))
         self._hand_on()
         for topic, records in self.routes.drain().items():
             self.published[topic] += records
 
     def _hand_on(self) -> None:
-        records = self.intake.drain()
+        records = self.connection.drain()
         self.made += records
         self.routes.send(records)
 
@@ -171,7 +172,7 @@ class World:
         self._frame_of(json.dumps(fields).encode())
 
     def _frame_of(self, raw: bytes) -> None:
-        self.intake.take(raw, micros(self.now))
+        self.connection.take_frame(raw, micros(self.now))
 
     # --- what must hold ---
 
@@ -211,9 +212,9 @@ class World:
 def spans_of(records: list[LiveRecord]) -> list[FeedSpan]:
     """Return what a consumer stores of a feed."""
     found: dict[int, FeedSpan] = {}
-    position = Position()
+    position = FeedSequence()
     for record in records:
-        step = advance(position, [record])
+        step = apply(position, [record])
         position = step.position
         found |= {span.start: span for span in step.spans}
     assert position.unbroken

@@ -9,7 +9,8 @@ from typing import Any
 
 from django.db import transaction
 
-from datastore.api.responses.series_body import candles_bytes
+from datastore.api.params.times import to_ms
+from datastore.api.responses.series_body import candles_parts
 from datastore.backfill.gap_repair import scan
 from datastore.ingest.live_write import StoreResult, cancel, store_live
 from datastore.ingest.market_cache import write_changed
@@ -97,5 +98,9 @@ class World:
 
 def shown(market: Market, timeframe: str) -> dict[str, Any]:
     """Return GET candles of all time that the world touches."""
-    answer: dict[str, Any] = json.loads(candles_bytes(read_series(market, timeframe, EARLIEST, LATEST)))
+    series = read_series(market, timeframe, EARLIEST, LATEST)
+    body = candles_parts(series).joined(
+        series.series_id, series.version, to_ms(series.server_time), to_ms(series.watermark)
+    )
+    answer: dict[str, Any] = json.loads(body)
     return answer

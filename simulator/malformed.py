@@ -1,4 +1,4 @@
-"""Candles as no client should take them: what a broken server or an emptied store would answer."""
+"""Malformed candle answers, as a broken server or an empty store would give them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 MalformedKind = Literal["text", "shape", "rows", "times", "zeros"]
 LONG_AGO_S = 10**9  # seconds
-NUMBER_FIELDS = ("open", "high", "low", "close", "volumefrom", "volumeto")
+NUMBERS = ("open", "high", "low", "close", "volumefrom", "volumeto")
 
 
-def malform(kind: MalformedKind, envelope: str) -> str:
-    """Write a candle answer anew: no JSON, no rows, or rows that are torn, of another age, or emptied."""
+def malformed_answer(kind: MalformedKind, envelope: str) -> str:
+    """Return a malformed form of a candle answer: not JSON, no rows, or rows that are broken, too old or all zero."""
     if kind == "text":
         return "<html>502 Bad Gateway</html>"
     answer = json.loads(envelope)
@@ -25,23 +25,15 @@ def malform(kind: MalformedKind, envelope: str) -> str:
     return json.dumps(answer)
 
 
-def _torn(number: int, row: dict[str, Any]) -> dict[str, Any]:
+def _broken(number: int, row: dict[str, Any]) -> dict[str, Any]:
     """Break a row in one of three ways."""
     if number % 3 == 0:
         return {**row, "close": "much"}
     return {**row, "close": -1} if number % 3 == 1 else {**row, "high": row["low"], "low": row["high"] + 1}
 
 
-def _long_ago(_: int, row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "time": row["time"] - LONG_AGO_S}
-
-
-def _emptied(_: int, row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, **dict.fromkeys(NUMBER_FIELDS, 0)}
-
-
 CHANGES: dict[str, Callable[[int, dict[str, Any]], dict[str, Any]]] = {
-    "rows": _torn,
-    "times": _long_ago,
-    "zeros": _emptied,
+    "rows": _broken,
+    "times": lambda _, row: {**row, "time": row["time"] - LONG_AGO_S},
+    "zeros": lambda _, row: {**row, **dict.fromkeys(NUMBERS, 0)},
 }

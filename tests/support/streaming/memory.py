@@ -1,4 +1,7 @@
-"""The delivery contract in one process, for unit tests: no server, and faults on request."""
+"""The delivery contract in one process, for unit tests: no server, and faults on request.
+
+The product has no such broker; register() adds it to the factory as memory://name.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,12 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
+from urllib.parse import urlsplit
 
-from streaming.broker import Loss, Message, Progress, Record, check
-from streaming.errors import GroupLost, PublishFailed, StreamUnavailable, TopicMissing
+from streaming.broker import Broker, Loss, Message, Progress, Record, check_messages
+from streaming.broker_factory import ADAPTERS
+from streaming.errors import GroupLost, PublishFailed, StreamError, StreamUnavailable, TopicMissing
+from streaming.kafka_settings import KafkaAccess
 from streaming.topics import checked_name
 
 
@@ -132,7 +138,7 @@ class MemoryPublisher:
 
     def publish(self, topic: str, messages: Sequence[Message]) -> None:
         """Return when all are taken. Raises PublishFailed, TopicMissing, BadRecord (nothing was sent)."""
-        check(messages)
+        check_messages(messages)
         with self._broker._changed:
             self._broker._changed.notify_all()
             try:
@@ -265,3 +271,15 @@ class MemoryAdmin:
 
     def close(self) -> None:
         """Give nothing back: there is no connection."""
+
+
+def _connect(url: str, maxlen: int, kafka: KafkaAccess) -> Broker:
+    name = urlsplit(url).netloc
+    if not name:
+        raise StreamError("a STREAM_URL of this kind has a name: memory://name")
+    return MemoryBroker.named(name, maxlen)
+
+
+def register() -> None:
+    """Let streaming.broker_factory.connect take memory://name: one broker of that name in this process."""
+    ADAPTERS["memory"] = _connect

@@ -1,0 +1,152 @@
+"""The parameters of the API, one entry each: how it is read, and how the OpenAPI document shows it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from datastore.api.params.symbols import MAX_SYMBOL_LENGTH, market_text
+from datastore.api.params.times import ACCEPTED, EARLIEST, LATEST, parse_instant, to_ms
+from datastore.timeframes.timeframe import TIMEFRAMES
+from streaming.topics import LEGAL_NAME, checked_name
+
+MAX_ROWS = 10_000  # of one json answer
+DEFAULT_WAIT_S = 10.0
+MAX_WAIT_S = 30
+MAX_MARKETS = 500  # of one call
+FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """parse returns the value of a text, or raises ValueError with a sentence that follows the text.
+
+    schema is what parse accepts, as JSON Schema; the example is filled in where a required parameter can be tried out.
+    """
+
+    parse: Callable[[str], Any]
+    description: str
+    schema: Mapping[str, Any]
+    example: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """Parses a choice."""
+
+    accepted: tuple[str, ...]
+
+    def __call__(self, text: str) -> str:
+        """Return the choice; raise ValueError with all that may be chosen."""
+        if text not in self.accepted:
+            raise ValueError(f"is unknown. Accepted: {', '.join(self.accepted)}.")
+        return text
+
+
+def parse_limit(text: str, maximum: int) -> int:
+    """Return how many rows or buckets are asked for; raise ValueError outside 1..maximum."""
+    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= maximum:
+        raise ValueError(f"is not a whole number from 1 to {maximum}.")
+    return int(text)
+
+
+def parse_topic(text: str) -> str:
+    """Return a topic's name; raise ValueError if no broker could have such a topic."""
+    try:
+        return checked_name(text)
+    except ValueError:
+        raise ValueError("is not a topic's name, such as tick-data.") from None
+
+
+def parse_flag(text: str) -> bool:
+    """Return yes or no; raise ValueError for anything else."""
+    if text.lower() not in FLAGS:
+        raise ValueError(f"is neither yes nor no. Accepted: {', '.join(FLAGS)}.")
+    return FLAGS[text.lower()]
+
+
+def parse_wait(text: str) -> float:
+    """Return how many seconds to wait; raise ValueError outside 0..MAX_WAIT_S."""
+    if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?", text) or float(text) > MAX_WAIT_S:
+        raise ValueError(f"is not a number of seconds from 0 to {MAX_WAIT_S}.")
+    return float(text)
+
+
+def parse_markets(text: str) -> list[str]:
+    """Return the names of a list such as coinbase:BTC-USD,kraken:BTC-EUR; raise ValueError if one cannot be a name."""
+    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
+    if not all(names) or len(names) > MAX_MARKETS:
+        raise ValueError(f"is not a list of 1 to {MAX_MARKETS} markets, separated by commas.")
+    return [market_text(name) for name in names]
+
+
+def parse_timeframe(text: str) -> str:
+    """Return the timeframe's name; raise ValueError with all of them. Case matters: 1m is a minute, 1M a month."""
+    if text not in TIMEFRAMES:
+        raise ValueError(f"is not a timeframe (case matters). Accepted: {', '.join(TIMEFRAMES)}.")
+    return text
+
+
+def choice(values: Iterable[str], description: str) -> Parameter:
+    """Return a parameter that takes one of these values."""
+    accepted = tuple(values)
+    return Parameter(OneOf(accepted), description, {"type": "string", "enum": list(accepted)})
+
+
+def limit(maximum: int) -> Parameter:
+    """Return a parameter that takes a number of rows or buckets."""
+    return Parameter(
+        partial(parse_limit, maximum=maximum),
+        "How many rows or buckets at most; without `from` the newest of them.",
+        {"type": "integer", "minimum": 1, "maximum": maximum},
+    )
+
+
+def _instant(description: str, example: str | None = None) -> Parameter:
+    whole = [
+        {"type": "integer", "minimum": to_ms(EARLIEST) // unit, "exclusiveMaximum": to_ms(LATEST) // unit}
+        for unit in (1000, 1)
+    ]
+    iso = [{"type": "string", "format": form} for form in ("date-time", "date")]
+    return Parameter(parse_instant, description, {"anyOf": [*whole, *iso]}, example)
+
+
+MARKET = Parameter(
+    market_text,
+    "exchange:BASE-QUOTE; BTC/USD, BTC-USD and EXCHANGE:BTCUSD where only one market is meant.",
+    {"type": "string", "minLength": 1, "maxLength": MAX_SYMBOL_LENGTH},
+    "coinbase:BTC-USD",
+)
+MARKETS = Parameter(
+    parse_markets,
+    f"Up to {MAX_MARKETS} markets, separated by commas. Without: all that are followed.",
+    {"type": "string", "minLength": 1},
+)
+TIMEFRAME = Parameter(
+    parse_timeframe,
+    "Length of a bucket; case matters: 1m is a minute, 1M a month.",
+    {"type": "string", "enum": list(TIMEFRAMES)},
+    "1m",
+)
+FROM = _instant(f"Start of the range, which is half open: {ACCEPTED}.", "2026-11-01")
+TO = _instant(f"End of the range, which it does not hold: {ACCEPTED}. Without: now.")
+ROWS = limit(MAX_ROWS)
+CLOSED_ONLY = Parameter(parse_flag, "Leave out what may still change.", {"type": "string", "enum": list(FLAGS)})
+WAIT = Parameter(
+    parse_wait,
+    f"For how many seconds to wait for what must be fetched first. Default: {DEFAULT_WAIT_S:g}.",
+    {"type": "number", "minimum": 0, "maximum": MAX_WAIT_S},
+)
+TOPIC = Parameter(
+    parse_topic,
+    "The topic that the records were read from.",
+    {"type": "string", "pattern": f"^{LEGAL_NAME.pattern}$"},
+)
+CURSOR = Parameter(
+    str,
+    "Continue after this position, which an earlier answer named.",
+    {"type": "string", "minLength": 1},
+)
