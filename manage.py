@@ -8,7 +8,7 @@ import sys
 
 
 def main() -> None:
-    """Hand the command line to Django; what a user can mend is one line, not a traceback."""
+    """Run the command line; what the user can fix is reported in one line, not as a traceback."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from config.command_line import run
 

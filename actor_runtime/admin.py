@@ -20,7 +20,7 @@ LOG_ROWS = 60
 LATE, STALE = 6, 10  # seconds of silence
 
 
-def mood(model: type[Actor], state: str) -> str:
+def badge_class(model: type[Actor], state: str) -> str:
     """Return the colour class of a state: error, at work, or resting."""
     if state == ERROR:
         return "error"
@@ -88,7 +88,9 @@ class ActorAdmin(admin.ModelAdmin[Actor]):
     def badge(self, actor: Actor) -> SafeString:
         """Return the state as a coloured badge."""
         state = str(actor.state)
-        return format_html('<span class="actor-badge {}">{}</span>', mood(self.model, state), label(self.model, state))
+        return format_html(
+            '<span class="actor-badge {}">{}</span>', badge_class(self.model, state), label(self.model, state)
+        )
 
     @admin.display(description="Heartbeat", ordering="heartbeat_at")
     def heartbeat(self, actor: Actor) -> SafeString:

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from actor_runtime.loop.actor_loop import Work
-from actor_runtime.loop.pool_loop import ManyWork
+from actor_runtime.loop.pool_loop import PoolWork
 from actor_runtime.loop.runner import run, run_many
 
 
@@ -41,11 +41,11 @@ class ActorCommand(ProcessCommand):
         run(self.work(**options), stop)
 
 
-class ManyActorsCommand(ProcessCommand):
+class ActorPoolCommand(ProcessCommand):
     """Run many actors of a chart in one process."""
 
     @abstractmethod
-    def work(self, **options: Any) -> ManyWork:
+    def work(self, **options: Any) -> PoolWork:
         """Return what the actors do together."""
 
     def go(self, stop: Event, **options: Any) -> None:

@@ -17,7 +17,7 @@ from django_fsm import FSMField
 
 from actor_runtime.errors import Fenced
 from actor_runtime.journal.persistence import store
-from actor_runtime.journal.transition_buffer import Journal
+from actor_runtime.journal.transition_buffer import TransitionBuffer
 
 ERROR = "error"
 
@@ -58,7 +58,7 @@ class Actor(models.Model):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.journal = Journal()
+        self.journal = TransitionBuffer()
 
     def __str__(self) -> str:
         return self.name

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 SHORTEST = 8  # characters; a shorter one would blot out ordinary words
-BLOT = "…"
+REDACTED = "…"
 _SHAPES = (
     (re.compile(r"(?<=://)[^/@\s]*@"), "…@"),
     (re.compile(r"(?i)(api_?key|apikey|password|token|secret)([\"']?\s*[=:]\s*[\"']?)[^\s&\"']+"), r"\1\2…"),
@@ -24,7 +24,7 @@ def keep_secret(values: Iterable[str]) -> None:
 def without_secrets(text: str) -> str:
     """Return text with what is known to be secret, and what looks like it, blotted out."""
     for value in _known:
-        text = text.replace(value, BLOT)
+        text = text.replace(value, REDACTED)
     for pattern, blot in _SHAPES:
         text = pattern.sub(blot, text)
     return text

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django_fsm.signals import post_transition
 from prometheus_client import Counter
 
-from actor_runtime.journal.transition_buffer import Entry
+from actor_runtime.journal.transition_buffer import BufferedTransition
 from actor_runtime.models import Actor, TransitionLog
 from metering.table import ACTOR_ERRORS, ACTOR_RESETS, ACTOR_TAKEOVERS
 
@@ -36,7 +36,7 @@ def note_transition(
     elif name in instance.done_events:
         instance.error_count = 0
     at = method_kwargs.get("at") or timezone.now()
-    entry = Entry(
+    entry = BufferedTransition(
         event=name.upper(),
         source=str(source),
         target=str(target),
@@ -61,7 +61,7 @@ def _level(actor: Actor, event: str) -> int:
     return logging.DEBUG if event in actor.hot_events else logging.INFO
 
 
-def _log_line(actor: Actor, entry: Entry, level: int) -> None:
+def _log_line(actor: Actor, entry: BufferedTransition, level: int) -> None:
     told = {key: value for key, value in (("reason", entry.reason), ("by", entry.by)) if value}
     log.log(
         level,
@@ -79,7 +79,7 @@ def note_takeover(actor: Actor, *, reason: str, by: str, died: bool = True) -> N
     """Keep the change of owner in the actor's journal; it is no edge of the chart. died: or only gave it up."""
     now = timezone.now()
     state = str(actor.state)
-    entry = Entry("TAKEOVER", state, state, now, now, alone=True, reason=reason, by=by)
+    entry = BufferedTransition("TAKEOVER", state, state, now, now, alone=True, reason=reason, by=by)
     actor.journal.pending.append(entry)
     if died:
         _count(ACTOR_TAKEOVERS, actor)

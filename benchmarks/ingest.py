@@ -106,14 +106,14 @@ def _drain(runner: Any, work: Any, parts: Parts) -> float:
 
 def database_limit(found: list[LiveRecord]) -> float:
     """Give the same batches, already in the form the server reads, straight to the write function."""
-    from datastore.ingest.live_batch import prepare
+    from datastore.ingest.live_batch import split_batch
     from datastore.ingest.live_write import INGEST
     from datastore.models import Market
 
     ids = dict(Market.objects.values_list("symbol", "pk"))
     batches = []
     for index in range(0, len(found), BATCH):
-        ready = prepare(found[index : index + BATCH])
+        ready = split_batch(found[index : index + BATCH])
         batches.append([[ids[symbol] for symbol in ready.symbols], *ready.columns])
     began = time.perf_counter()
     for parameters in batches:

@@ -128,10 +128,10 @@ def _listens(port: int) -> bool:
 
 
 def _ticket(market: Any) -> str:
-    from datastore.access.stream_tickets import PATH, Ticket, signed
+    from datastore.access.stream_tickets import STREAM_PATH, Ticket, sign_ticket
 
     ticket = Ticket(market.pk, MARKET, "1m", HISTORY, None, None, None, None, "", "", False)
-    return f"{PATH}?ticket={signed(ticket)}"
+    return f"{STREAM_PATH}?ticket={sign_ticket(ticket)}"
 
 
 def _readers(port: int, path: str) -> subprocess.Popen[bytes]:

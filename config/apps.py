@@ -10,15 +10,15 @@ log = structlog.get_logger(__name__)
 
 
 class ConfigConfig(AppConfig):
-    """Register the commands, system checks and Celery app of the whole platform."""
+    """The commands, system checks and Celery app of the whole platform."""
 
     name = "config"
 
     def ready(self) -> None:
-        """Load the checks and the app that tasks are sent through: importing registers them."""
+        """Import the checks and the Celery app, which registers them."""
         from config import celery, checks, kafka_checks  # noqa: F401
 
         if settings.LOG_FORMAT == "json":
-            logs.report_crashes()
+            logs.log_uncaught_errors()
         if settings.METRICS_REFUSAL:
             log.warning("metrics of this process are not shared", reason=settings.METRICS_REFUSAL)

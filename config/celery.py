@@ -1,4 +1,4 @@
-"""The Celery app: jobs for the worker, schedules for beat. Its settings are those that begin with CELERY_."""
+"""The Celery app: jobs for the worker, schedules for beat. Its settings begin with CELERY_."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.conf import settings
 
 from config.logs import formatter
 
-# In a container everybody is root; our messages are JSON, which can make nobody's code run.
+# Celery warns when it runs as root, as in a container, because of pickle; our messages are JSON, which runs no code.
 warnings.filterwarnings("ignore", category=SecurityWarning)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -25,27 +25,27 @@ app.autodiscover_tasks()
 app.set_default()
 
 
-class OneLine(logging.Filter):
-    """Cuts a message to its first line: a broker that is away needs no traceback through Celery."""
+class FirstLineFilter(logging.Filter):
+    """Cuts a message to its first line: a broker that is down needs no traceback through Celery."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Shorten the record; it is always shown."""
+        """Shorten the record; return True, it is always logged."""
         record.msg, record.args = record.getMessage().partition("\n")[0], ()
         record.exc_info = record.exc_text = record.stack_info = None
         return True
 
 
 @setup_logging.connect
-def keep_our_logs(**kwargs: Any) -> None:
-    """Leave the logs as Django's LOGGING set them up: a receiver is all that keeps Celery from its own."""
-    for talkative in ("celery.beat", "celery.worker.consumer.consumer"):
-        logging.getLogger(talkative).addFilter(OneLine())
+def keep_django_logging(**kwargs: Any) -> None:
+    """Keep Django's LOGGING: Celery sets up its own unless this signal has a receiver."""
+    for name in ("celery.beat", "celery.worker.consumer.consumer"):
+        logging.getLogger(name).addFilter(FirstLineFilter())
     if settings.LOG_FORMAT == "json":
-        # It prints what it says of its own end past every logger.
-        worker.safe_say = say  # type: ignore[attr-defined]  # its stubs do not know it
+        # The worker prints its messages about its own shutdown without any logger.
+        worker.safe_say = write_line  # type: ignore[attr-defined]  # its stubs do not know it
 
 
-def say(text: str, file: object = None) -> None:
-    """Write a line from within a signal handler, where the logging module must not be called."""
+def write_line(text: str, file: object = None) -> None:
+    """Write a log line from a signal handler, where the logging module must not be called."""
     record = logging.LogRecord("celery.worker", logging.INFO, "", 0, text.strip(), None, None)
     os.write(2, formatter("json").format(record).encode() + b"\n")

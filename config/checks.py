@@ -1,4 +1,4 @@
-"""System checks: combinations of settings that cannot work, each with an id and a hint."""
+"""System checks: settings that cannot work together or are not safe, each with an id and a hint."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
 from config.networks import is_loopback
-from datastore.engines.edition import BROKEN, TURNABLE, Case, Standing, standing
+from datastore.engines.edition import BROKEN, TURNABLE, Case, TimescaleEdition, timescale_edition
 
 STREAM_SCHEMES = ("redis://", "rediss://", "unix://", "memory://", "kafka://")
 
 
 @register()
 def provider_urls(**kwargs: Any) -> list[CheckMessage]:
-    """Both addresses of a provider or neither: history of one must never meet live trades of another."""
+    """Check that both addresses of a provider are set or neither: never mix history and trades of two providers."""
     rest, websocket = settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_WS_URL
     if bool(rest) == bool(websocket):
         return []
@@ -35,7 +35,7 @@ def provider_urls(**kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def stream_url(**kwargs: Any) -> list[CheckMessage]:
-    """A stream we can speak to."""
+    """Check that STREAM_URL names a kind of stream that we support."""
     if not settings.STREAM_URL or settings.STREAM_URL.startswith(STREAM_SCHEMES):
         return []
     return [
@@ -49,7 +49,7 @@ def stream_url(**kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def two_ports(**kwargs: Any) -> list[CheckMessage]:
-    """The API and the streams are served by two processes."""
+    """Check that the API and the streams, which two processes serve, have different ports."""
     if settings.PORT != settings.SSE_PORT:
         return []
     return [Error("PORT and SSE_PORT are the same.", hint="Unset SSE_PORT to use PORT + 1.", id="candlekeep.E004")]
@@ -57,7 +57,7 @@ def two_ports(**kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def simulator_args(**kwargs: Any) -> list[CheckMessage]:
-    """Arguments that a shell could read, for a simulator that runs."""
+    """Check that SIMULATOR_ARGS can be split as a shell would, and that the simulator runs."""
     try:
         shlex.split(settings.SIMULATOR_ARGS)
     except ValueError as error:
@@ -71,7 +71,7 @@ def simulator_args(**kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def reachable_by_name(**kwargs: Any) -> list[CheckMessage]:
-    """Whoever listens beyond this machine must say under which names."""
+    """Check that a server that other machines reach knows its host names."""
     if settings.ALLOWED_HOSTS_GIVEN or is_loopback(settings.HOST):
         return []
     return [
@@ -85,7 +85,7 @@ def reachable_by_name(**kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def open_reading(**kwargs: Any) -> list[CheckMessage]:
-    """Data that others reach without a key is open on purpose, not by oversight."""
+    """Check that reading without a key is open to others on purpose, not by oversight."""
     if settings.REQUIRE_API_KEY:
         return []
     if not is_loopback(settings.HOST):
@@ -99,7 +99,7 @@ def open_reading(**kwargs: Any) -> list[CheckMessage]:
     if settings.TRUSTED_PROXIES and not settings.REQUIRE_API_KEY_GIVEN:
         return [
             Warning(
-                "TRUSTED_PROXIES lets others in, and REQUIRE_API_KEY is not set: whoever reaches the proxy may read.",
+                "TRUSTED_PROXIES lets others in, and REQUIRE_API_KEY is not set: anyone reaching the proxy may read.",
                 hint="Set REQUIRE_API_KEY=1, or REQUIRE_API_KEY=0 to say that reading is open to them.",
                 id="candlekeep.W004",
             )
@@ -109,7 +109,7 @@ def open_reading(**kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def any_page(**kwargs: Any) -> list[CheckMessage]:
-    """A page of a stranger, open in somebody's browser, asks in the name of that machine's address."""
+    """With CORS open to all and no API key, any web page can read this API from a visitor's network."""
     if not settings.CORS_ALLOW_ALL_ORIGINS or settings.REQUIRE_API_KEY:
         return []
     return [
@@ -123,13 +123,13 @@ def any_page(**kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def believable_proxies(**kwargs: Any) -> list[CheckMessage]:
-    """Whoever is believed to be a proxy may say of every request that it came from somebody else."""
-    everybody = [str(network) for network in settings.TRUSTED_PROXIES if network.prefixlen == 0]
-    if not everybody:
+    """Check that not every address is a trusted proxy: a proxy can claim any address for its client."""
+    everyone = [str(network) for network in settings.TRUSTED_PROXIES if network.prefixlen == 0]
+    if not everyone:
         return []
     return [
         Warning(
-            f"TRUSTED_PROXIES holds {', '.join(everybody)}: everybody may claim any address, and no limit binds.",
+            f"TRUSTED_PROXIES holds {', '.join(everyone)}: everyone may claim any address, and no limit binds.",
             hint="List only your proxies, for example TRUSTED_PROXIES=10.0.0.5.",
             id="candlekeep.W006",
         )
@@ -138,15 +138,15 @@ def believable_proxies(**kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.database)
 def engine(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """What the server could do for the trades and does not; asked by `migrate` and `check --database default`."""
+    """Report what the database server could do for the trades; runs with `migrate` and `check --database default`."""
     if not databases:
         return []
-    found = standing()
-    return [] if found.case in TURNABLE and not turning_was_left_out(connection) else of_engine(found)
+    found = timescale_edition()
+    return [] if found.case in TURNABLE and not conversion_was_skipped(connection) else engine_messages(found)
 
 
-def of_engine(found: Standing) -> list[CheckMessage]:
-    """Tell what can be done about a database that is not all that it could be."""
+def engine_messages(found: TimescaleEdition) -> list[CheckMessage]:
+    """Return what can be done about a database that is broken or could do more."""
     if found.hint is None:
         return []
     if found.case in BROKEN:
@@ -156,7 +156,7 @@ def of_engine(found: Standing) -> list[CheckMessage]:
     return [Info(f"The database is {found.told}.", hint=found.hint, id="candlekeep.I010")]
 
 
-def turning_was_left_out(asked: BaseDatabaseWrapper) -> bool:
-    """Tell whether the migration that makes trades a hypertable has been here already, when the server could not."""
+def conversion_was_skipped(asked: BaseDatabaseWrapper) -> bool:
+    """Return whether the migration that converts trades to a hypertable was applied when the server could not do it."""
     applied = MigrationRecorder(asked).applied_migrations()
     return any(app == "datastore" and name.endswith("_timescale") for app, name in applied)

@@ -1,4 +1,4 @@
-"""The command line: Django's, with one clear line where a setting is wrong or Candlekeep is not running."""
+"""Django's command line, with one clear line if a setting is wrong or Candlekeep is not running."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db import InterfaceError, OperationalError
 
 from config.version import VERSION
 
-# These work, or explain themselves, without a database.
+# These work, or say what is wrong, without a database.
 WITHOUT_DATABASE = {"up", "check", "makemigrations", "help", "diffsettings", "findstatic", "startapp"}
 
 
@@ -22,17 +22,18 @@ def run(argv: list[str]) -> int:
         print(version())
         return 0
     try:
-        if absent := missing_server(argv):
-            return _say(absent)
+        if reason := missing_server(argv):
+            return _fail(reason)
         execute_from_command_line(argv)
     except ImproperlyConfigured as error:
         if "--traceback" in argv:
             raise
-        return _say(f"Settings: {error}")
+        return _fail(f"Settings: {error}")
     except (OperationalError, InterfaceError) as error:
         if "--traceback" in argv:
             raise
-        return _say(f"The database does not answer: {_first_line(error)}\n{start_hint()}")
+        first_line = str(error).strip().partition("\n")[0]
+        return _fail(f"The database does not answer: {first_line}\n{start_hint()}")
     except KeyboardInterrupt:
         return 130
     return 0
@@ -44,7 +45,7 @@ def version() -> str:
 
 
 def missing_server(argv: list[str]) -> str | None:
-    """Return why this command cannot work now: it needs a server and nobody has started one."""
+    """Return why this command cannot work now (it needs a server and none was started), else None."""
     from django.conf import settings
 
     command = argv[1] if len(argv) > 1 else "help"
@@ -54,17 +55,13 @@ def missing_server(argv: list[str]) -> str | None:
 
 
 def start_hint() -> str:
-    """Return how to start the servers of this home, or how to name others."""
+    """Return how to start this home's servers, or how to name others."""
     from django.conf import settings
 
     home = settings.CANDLEKEEP_HOME
     return f"Start it in another terminal with `make run` (its folder: {home}), or set DATABASE_URL and REDIS_URL."
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
-
-
-def _say(text: str) -> int:
+def _fail(text: str) -> int:
     print(text, file=sys.stderr)
     return 1

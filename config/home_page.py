@@ -1,4 +1,4 @@
-"""The page at `/`: what runs here and where to go on."""
+"""The page at `/`: what runs here, and links to the rest."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from django.shortcuts import render
 from config.monitoring.health import provider_identity
 
 
-def front(request: HttpRequest) -> HttpResponse:
-    """Show the addresses worth knowing, and whose prices these are."""
-    return render(
-        request, "front.html", {"version": settings.VERSION, "markets": settings.MARKETS, **provider_identity()}
-    )
+def home_page(request: HttpRequest) -> HttpResponse:
+    """Show the useful addresses and the provider."""
+    context = {"version": settings.VERSION, "markets": settings.MARKETS, **provider_identity()}
+    return render(request, "home_page.html", context)

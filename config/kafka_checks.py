@@ -1,4 +1,4 @@
-"""System checks of the settings that a Kafka cluster needs, each with an id and a hint."""
+"""System checks of the settings for a Kafka cluster, each with an id and a hint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCHEME = "kafka://"
 
 @register()
 def kafka_brokers(**kwargs: Any) -> list[CheckMessage]:
-    """Brokers that can be dialled."""
+    """Check that STREAM_URL names brokers that we can connect to."""
     if not settings.STREAM_URL.startswith(SCHEME):
         return []
     try:
@@ -32,7 +32,7 @@ def kafka_brokers(**kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def kafka_login(**kwargs: Any) -> list[CheckMessage]:
-    """A name and a password where they are asked for."""
+    """Check that a protocol with a login has a user name and a password."""
     access: KafkaAccess = settings.KAFKA
     if not access.has_login or (access.sasl_username and access.sasl_password):
         return []
@@ -48,7 +48,7 @@ def kafka_login(**kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def kafka_files(**kwargs: Any) -> list[CheckMessage]:
-    """Certificates and keys that are there."""
+    """Check that the files of certificates and keys exist."""
     access: KafkaAccess = settings.KAFKA
     files = {
         "KAFKA_SSL_CAFILE": access.ssl_cafile,
@@ -56,7 +56,7 @@ def kafka_files(**kwargs: Any) -> list[CheckMessage]:
         "KAFKA_SSL_KEYFILE": access.ssl_keyfile,
     }
     return [
-        Error(f"{name}={path} is no file.", hint=f"Set {name} to a file in PEM format.", id="candlekeep.E022")
+        Error(f"{name}={path} is not a file.", hint=f"Set {name} to a file in PEM format.", id="candlekeep.E022")
         for name, path in files.items()
         if path and not Path(path).is_file()
     ]
@@ -64,33 +64,32 @@ def kafka_files(**kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def kafka_unused(**kwargs: Any) -> list[CheckMessage]:
-    """Settings of Kafka beside a stream that is none are an oversight."""
+    """Kafka settings without a Kafka STREAM_URL are an error."""
     given = sorted(name for name, value in settings.KAFKA_ENVIRONMENT.items() if value)
     if not given or settings.STREAM_URL.startswith(SCHEME):
         return []
     hint = "Set STREAM_URL=kafka://host:port, or unset them."
-    return [Warning(f"{', '.join(given)} is set, but STREAM_URL names no Kafka.", hint=hint, id="candlekeep.W020")]
+    return [
+        Warning(f"{', '.join(given)} is set, but STREAM_URL is not a kafka:// URL.", hint=hint, id="candlekeep.W020")
+    ]
 
 
 @register()
 def kafka_in_the_clear(**kwargs: Any) -> list[CheckMessage]:
-    """A password that crosses a network does so encrypted."""
+    """Check that a password is not sent unencrypted over a network."""
     access: KafkaAccess = settings.KAFKA
     if not access.has_login or access.is_encrypted or not settings.STREAM_URL.startswith(SCHEME):
         return []
-    if access.sasl_mechanism != "PLAIN" or all(is_loopback(host) for host in _hosts()):
+    try:
+        hosts = [server.rpartition(":")[0].strip("[]") for server in kafka_servers(settings.STREAM_URL)]
+    except StreamError:
+        hosts = []  # kafka_brokers() reports it
+    if access.sasl_mechanism != "PLAIN" or all(is_loopback(host) for host in hosts):
         return []
     return [
         Warning(
-            "The password of the Kafka cluster is sent in the clear: anybody on the way can read it.",
+            "The password of the Kafka cluster is sent unencrypted: anyone on the network path can read it.",
             hint="Set KAFKA_SECURITY_PROTOCOL=SASL_SSL, or KAFKA_SASL_MECHANISM=SCRAM-SHA-512 if the cluster has it.",
             id="candlekeep.W021",
         )
     ]
-
-
-def _hosts() -> list[str]:
-    try:
-        return [server.rpartition(":")[0].strip("[]") for server in kafka_servers(settings.STREAM_URL)]
-    except StreamError:
-        return []

@@ -1,4 +1,4 @@
-"""The settings of a Kafka cluster, put together."""
+"""The KAFKA_ settings, checked and put into one record."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMES += ("KAFKA_SSL_CAFILE", "KAFKA_SSL_CERTFILE", "KAFKA_SSL_KEYFILE")
 
 
 def access(given: Mapping[str, str], replicas: int) -> KafkaAccess:
-    """Return how the cluster lets us in, by the settings' names. Raises ImproperlyConfigured."""
+    """Return how to log in to the cluster, given the settings by name; raise ImproperlyConfigured."""
     return KafkaAccess(
         security_protocol=_choice(given, "KAFKA_SECURITY_PROTOCOL", PROTOCOLS),
         sasl_mechanism=_choice(given, "KAFKA_SASL_MECHANISM", MECHANISMS),

@@ -1,4 +1,4 @@
-"""How a log line looks: an event and its fields, as text or as one JSON object; secrets are blotted out of both."""
+"""Log lines: an event and its fields, as text or as one JSON object, with secrets removed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 import structlog
 
-from actor_runtime.redaction import BLOT, names_a_secret, without_secrets
+from actor_runtime.redaction import REDACTED, names_a_secret, without_secrets
 
-SHARED: list[Any] = [
+SHARED_PROCESSORS: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
@@ -23,11 +23,11 @@ log = structlog.get_logger(__name__)
 
 
 def configure() -> None:
-    """Let structlog hand its events to the logging module, where all others' lines arrive too."""
+    """Make structlog pass its events to the logging module, where the libraries' lines arrive too."""
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *SHARED,
+            *SHARED_PROCESSORS,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -37,8 +37,8 @@ def configure() -> None:
 
 
 def logging_settings(log_format: str, level: str) -> dict[str, Any]:
-    """Return Django's LOGGING: every line to stderr, in one form."""
-    # Two lines for every scheduled task would bury our own.
+    """Return Django's LOGGING: every line to stderr, in one format."""
+    # Celery logs two lines for every scheduled task, which would bury our own.
     quiet = {"level": "DEBUG" if level == "DEBUG" else "WARNING"}
     return {
         "version": 1,
@@ -51,49 +51,49 @@ def logging_settings(log_format: str, level: str) -> dict[str, Any]:
 
 
 def formatter(log_format: str) -> logging.Formatter:
-    """Return the formatter of every line, ours and the libraries': `text` or `json`."""
+    """Return the formatter of every line, ours and the libraries'; log_format is `text` or `json`."""
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if log_format == "json"
-        # Plain tracebacks: the rich ones print local variables, and a local may hold a key.
+        # Plain tracebacks: the rich ones print local variables, which may hold a key.
         else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     )
     return structlog.stdlib.ProcessorFormatter(
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
-            blot_secrets,
+            redact_secrets,
             renderer,
         ],
-        foreign_pre_chain=SHARED,
+        foreign_pre_chain=SHARED_PROCESSORS,
     )
 
 
-def blot_secrets(logger: Any, method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    """Blot passwords and keys out of every field."""
-    return _fields(event)
+def redact_secrets(logger: Any, method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """Replace passwords and keys in every field."""
+    return _redacted_fields(event)
 
 
-def _fields(event: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(key): BLOT if names_a_secret(str(key)) else _blotted(value) for key, value in event.items()}
+def _redacted_fields(event: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(key): REDACTED if names_a_secret(str(key)) else _redacted(value) for key, value in event.items()}
 
 
-def _blotted(value: Any) -> Any:
+def _redacted(value: Any) -> Any:
     if value is None or isinstance(value, int | float):
         return value
     if isinstance(value, dict):
-        return _fields(value)
+        return _redacted_fields(value)
     if isinstance(value, list | tuple):
-        return [_blotted(inner) for inner in value]
+        return [_redacted(inner) for inner in value]
     return without_secrets(value if isinstance(value, str) else repr(value))
 
 
-def report_crashes() -> None:
-    """Let what nobody caught, and warnings, be lines like all others."""
+def log_uncaught_errors() -> None:
+    """Log uncaught exceptions and warnings as lines like all others."""
     logging.captureWarnings(True)
-    sys.excepthook = _crashed
-    threading.excepthook = lambda args: _crashed(args.exc_type, args.exc_value, args.exc_traceback)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = lambda args: _log_uncaught(args.exc_type, args.exc_value, args.exc_traceback)
 
 
-def _crashed(kind: type[BaseException], exc: BaseException | None, traceback: TracebackType | None) -> None:
+def _log_uncaught(kind: type[BaseException], exc: BaseException | None, traceback: TracebackType | None) -> None:
     log.critical("nobody caught this", exc_info=(kind, exc, traceback))

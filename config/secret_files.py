@@ -1,4 +1,4 @@
-"""Small things of a home that are made once and kept: passwords, keys, port numbers."""
+"""Small private files of a home that are created once: passwords, keys, port numbers."""
 
 from __future__ import annotations
 
@@ -6,35 +6,31 @@ import fcntl
 import os
 import secrets
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 
-def kept_secret(path: Path) -> str:
-    """Return the secret in this file, made at the first call; processes that start at once agree on one."""
+def read_or_create_secret(path: Path) -> str:
+    """Return the secret in this file, created at the first call; concurrent callers get the same one."""
     while True:
         try:
             return path.read_text().strip()
         except FileNotFoundError:
-            _make_once(path, secrets.token_urlsafe(48))
-
-
-def _make_once(path: Path, text: str) -> None:
-    draft = _draft(path, text)
-    try:
-        # A link fails where the name exists: whoever comes second takes the first one's.
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
+            draft = _write_draft(path, secrets.token_urlsafe(48))
+            try:
+                with suppress(FileExistsError):
+                    os.link(draft, path)  # fails if another process was first: its secret counts
+            finally:
+                draft.unlink()
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a file readable by its owner alone; whoever reads meanwhile sees the old or the new text, whole."""
-    _draft(path, text).replace(path)
+    """Write a file that only its owner can read; a concurrent reader sees the old or the new text, never a part."""
+    _write_draft(path, text).replace(path)
 
 
-def _draft(path: Path, text: str) -> Path:
+def _write_draft(path: Path, text: str) -> Path:
+    """Write the text to a temporary file beside path; return its path."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     with os.fdopen(handle, "w") as file:
@@ -42,8 +38,8 @@ def _draft(path: Path, text: str) -> Path:
     return Path(name)
 
 
-def is_held(lock: Path) -> bool:
-    """Say whether a running process holds this lock file."""
+def is_locked(lock: Path) -> bool:
+    """Return whether a running process holds this lock file."""
     try:
         handle = os.open(lock, os.O_RDONLY)
     except OSError:

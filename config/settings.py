@@ -1,9 +1,8 @@
-"""Candlekeep's settings: the only reader of the environment. A bad value stops with its name."""
+"""Candlekeep's settings: the only reader of the environment. A bad value stops the program with its name."""
 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -14,87 +13,35 @@ from django.core.exceptions import ImproperlyConfigured
 from actor_runtime.redaction import keep_secret
 from config import kafka_settings, logs
 from config.caches import caches
+from config.environment import choice, env, flag, integer, markets, number, url
 from config.networks import ANY, is_loopback, networks, origins
-from config.secret_files import is_held, kept_secret
+from config.secret_files import is_locked, read_or_create_secret
 from config.version import VERSION
 from metering.sharing import share
 
-# Lets classes be written as mypy reads them: ModelAdmin[Market], QuerySet[Candle].
+# Makes generic classes work at run time as mypy reads them: ModelAdmin[Market], QuerySet[Candle].
 django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
 
 
-def _number(name: str, default: float, low: float, high: float) -> float:
-    raw = env.str(name, default=str(default))
+def _saved_addresses() -> dict[str, str]:
+    """Return the addresses that a running `manage.py up` saved for its home's commands."""
+    if not is_locked(CANDLEKEEP_HOME / "run" / "lock"):
+        return {}  # nothing runs: a file there is from a start that was killed
     try:
-        value = float(raw)
-    except ValueError:
-        raise ImproperlyConfigured(
-            f"{name}={raw!r} is not a number. Set {name} between {low:g} and {high:g}."
-        ) from None
-    if not low <= value <= high:
-        raise ImproperlyConfigured(f"{name}={raw!r} is out of range. Set {name} between {low:g} and {high:g}.")
-    return value
-
-
-def _whole(name: str, default: int, low: int, high: int) -> int:
-    value = _number(name, default, low, high)
-    if not value.is_integer():
-        raise ImproperlyConfigured(f"{name}={value:g} is not a whole number. Set {name} between {low} and {high}.")
-    return int(value)
-
-
-def _flag(name: str, default: bool) -> bool:
-    raw = env.str(name, default="1" if default else "0").lower()
-    if raw not in {"1", "0", "true", "false", "yes", "no", "on", "off", ""}:
-        raise ImproperlyConfigured(f"{name}={raw!r} is neither yes nor no. Set {name} to 1 or 0.")
-    return raw in {"1", "true", "yes", "on"}
-
-
-def _choice(name: str, default: str, choices: tuple[str, ...]) -> str:
-    value: str = env.str(name, default=default)
-    if value not in choices:
-        raise ImproperlyConfigured(f"{name}={value!r} is unknown. Set {name} to one of: {', '.join(choices)}.")
-    return value
-
-
-def _url(name: str, default: str, schemes: tuple[str, ...]) -> str:
-    """Return the address of a server; its value is never repeated in an error, it may hold a password."""
-    value: str = env.str(name, default=default).strip()
-    if value and not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
-        raise ImproperlyConfigured(f"{name} must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}.")
-    return value
-
-
-def _markets(default: list[str]) -> list[str]:
-    names: list[str] = [name.strip() for name in env.list("MARKETS", default=default) if name.strip()]
-    for name in names:
-        if not re.fullmatch(r"[A-Za-z0-9_]+:[A-Za-z0-9]+-[A-Za-z0-9]+", name):
-            raise ImproperlyConfigured(f"MARKETS names {name!r}. Write markets as coinbase:BTC-USD,kraken:BTC-EUR.")
-    if not names:
-        raise ImproperlyConfigured("MARKETS is empty. Name at least one market, for example coinbase:BTC-USD.")
-    return list(dict.fromkeys(names))
-
-
-def _left_by_up() -> dict[str, str]:
-    """Return the addresses that a running `manage.py up` left for its home's commands."""
-    if not is_held(CANDLEKEEP_HOME / "run" / "lock"):
-        return {}  # nobody runs: what lies there was left by a killed start
-    try:
-        servers: dict[str, str] = json.loads((CANDLEKEEP_HOME / "run" / "servers.json").read_text())
+        addresses: dict[str, str] = json.loads((CANDLEKEEP_HOME / "run" / "servers.json").read_text())
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise ImproperlyConfigured(f"CANDLEKEEP_HOME/run/servers.json cannot be read: {error}.") from None
-    return servers
+    return addresses
 
 
 def _secret_key() -> str:
     given: str = env.str("SECRET_KEY", default="")
     try:
-        return given or kept_secret(CANDLEKEEP_HOME / "run" / "secret.key")
+        return given or read_or_create_secret(CANDLEKEEP_HOME / "run" / "secret.key")
     except OSError as error:
         raise ImproperlyConfigured(
             f"CANDLEKEEP_HOME={CANDLEKEEP_HOME} cannot be written: {error.strerror}. Set CANDLEKEEP_HOME to a folder "
@@ -103,70 +50,70 @@ def _secret_key() -> str:
 
 
 CANDLEKEEP_HOME = Path(env.str("CANDLEKEEP_HOME", default="") or BASE_DIR / ".candlekeep").expanduser().absolute()
-_servers = _left_by_up()
+_servers = _saved_addresses()
 
-# --- Candlekeep's own settings: spans in seconds unless the name says otherwise ---
+# --- Candlekeep's own settings: durations in seconds unless the name says otherwise ---
 HOST = env.str("HOST", default="127.0.0.1")
-PORT = _whole("PORT", 8000, 1, 65535)
-# Where streams are served, and how readers reach that: unset, at the host they ask the API at.
-SSE_PORT = _whole("SSE_PORT", PORT + 1 if PORT < 65535 else PORT - 1, 1, 65535)
-SSE_URL = _url("SSE_URL", "", ("http", "https")).rstrip("/")
-SIMULATOR_PORT = _whole("SIMULATOR_PORT", 0, 0, 65535)  # 0: a free one, kept in the folder
-VALKEY_PORT = _whole("VALKEY_PORT", 0, 0, 65535)
+PORT = integer("PORT", 8000, 1, 65535)
+# Where streams are served, and the URL by which readers reach that; unset: the host at which they ask the API.
+SSE_PORT = integer("SSE_PORT", PORT + 1 if PORT < 65535 else PORT - 1, 1, 65535)
+SSE_URL = url("SSE_URL", "", ("http", "https")).rstrip("/")
+SIMULATOR_PORT = integer("SIMULATOR_PORT", 0, 0, 65535)  # 0: a free one, saved in the folder
+VALKEY_PORT = integer("VALKEY_PORT", 0, 0, 65535)
 SIMULATOR_ARGS = env.str("SIMULATOR_ARGS", default="")
-_rest_url = _url("CRYPTOCOMPARE_REST_URL", "", ("http", "https"))
-_ws_url = _url("CRYPTOCOMPARE_WS_URL", "", ("ws", "wss"))
+_rest_url = url("CRYPTOCOMPARE_REST_URL", "", ("http", "https"))
+_ws_url = url("CRYPTOCOMPARE_WS_URL", "", ("ws", "wss"))
 CRYPTOCOMPARE_REST_URL = _rest_url or _servers.get("rest_url", "")
 CRYPTOCOMPARE_WS_URL = _ws_url or _servers.get("ws_url", "")
 CRYPTOCOMPARE_API_KEY = env.str("CRYPTOCOMPARE_API_KEY", default="")
-MARKETS = _markets(["coinbase:BTC-USD", "coinbase:ETH-USD", "kraken:BTC-EUR"])
-GRACE = _number("GRACE", 5, 0, 600)
-STALE_AFTER = _number("STALE_AFTER", 90, 5, 36000)
-READER_QUEUE = _whole("READER_QUEUE", 200_000, 100, 10_000_000)
-PRODUCER_POOL = _whole("PRODUCER_POOL", 4, 1, 64)  # history requests fetched at once
-# Calls of the provider's REST API within any second, minute, hour, day; a little below CryptoCompare's own limits.
-PROVIDER_CALLS_PER_SECOND = _whole("PROVIDER_CALLS_PER_SECOND", 15, 1, 100_000)
-PROVIDER_CALLS_PER_MINUTE = _whole("PROVIDER_CALLS_PER_MINUTE", 280, 1, 1_000_000)
-PROVIDER_CALLS_PER_HOUR = _whole("PROVIDER_CALLS_PER_HOUR", 2_900, 1, 10_000_000)
-PROVIDER_CALLS_PER_DAY = _whole("PROVIDER_CALLS_PER_DAY", 7_000, 1, 100_000_000)
-STREAM_MAXLEN = _whole("STREAM_MAXLEN", 2_000_000, 1000, 1_000_000_000)
-STREAM_LEASE = _number("STREAM_LEASE", 3600, 10, 2_592_000)  # how long a stream lives that nobody renews
-MAX_STREAMS = _whole("MAX_STREAMS", 500, 1, 100_000)  # alive at once
-TICK_RETENTION_DAYS = _whole("TICK_RETENTION_DAYS", 30, 1, 36500)
-_database_url = _url("DATABASE_URL", "", ("postgresql", "postgres"))
-_redis_url = _url("REDIS_URL", "", ("redis", "rediss", "unix"))
+MARKETS = markets("MARKETS", ["coinbase:BTC-USD", "coinbase:ETH-USD", "kraken:BTC-EUR"])
+GRACE = number("GRACE", 5, 0, 600)
+STALE_AFTER = number("STALE_AFTER", 90, 5, 36000)
+READER_QUEUE = integer("READER_QUEUE", 200_000, 100, 10_000_000)
+PRODUCER_POOL = integer("PRODUCER_POOL", 4, 1, 64)  # history requests fetched at once
+# Calls of the provider's REST API within any second, minute, hour, day: a little below CryptoCompare's own limits.
+PROVIDER_CALLS_PER_SECOND = integer("PROVIDER_CALLS_PER_SECOND", 15, 1, 100_000)
+PROVIDER_CALLS_PER_MINUTE = integer("PROVIDER_CALLS_PER_MINUTE", 280, 1, 1_000_000)
+PROVIDER_CALLS_PER_HOUR = integer("PROVIDER_CALLS_PER_HOUR", 2_900, 1, 10_000_000)
+PROVIDER_CALLS_PER_DAY = integer("PROVIDER_CALLS_PER_DAY", 7_000, 1, 100_000_000)
+STREAM_MAXLEN = integer("STREAM_MAXLEN", 2_000_000, 1000, 1_000_000_000)
+STREAM_LEASE = number("STREAM_LEASE", 3600, 10, 2_592_000)  # how long a stream lives that is not renewed
+MAX_STREAMS = integer("MAX_STREAMS", 500, 1, 100_000)  # alive at once
+TICK_RETENTION_DAYS = integer("TICK_RETENTION_DAYS", 30, 1, 36500)
+_database_url = url("DATABASE_URL", "", ("postgresql", "postgres"))
+_redis_url = url("REDIS_URL", "", ("redis", "rediss", "unix"))
 DATABASE_URL = _database_url or _servers.get("database_url", "")
 REDIS_URL = _redis_url or _servers.get("redis_url", "")
 STREAM_URL = env.str("STREAM_URL", default="") or _servers.get("stream_url", "") or REDIS_URL
-# How a Kafka cluster lets us in; a second shell has it, like the addresses, from the `up` that runs.
+# How to log in to a Kafka cluster; another shell has this, like the addresses, from the running `up`.
 KAFKA_ENVIRONMENT = {name: env.str(name, default="") or _servers.get(name, "") for name in kafka_settings.NAMES}
 KAFKA = kafka_settings.access(
-    KAFKA_ENVIRONMENT, _whole("KAFKA_REPLICATION_FACTOR", 0, 0, 100)
+    KAFKA_ENVIRONMENT, integer("KAFKA_REPLICATION_FACTOR", 0, 0, 100)
 )  # 0: the cluster's default
 ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", default="")
-# Who may ask, and how much: requests a minute, the provider's pages a day; 0 for no limit.
+# Who may ask, and how much: requests a minute, pages of the provider a day; 0 for no limit.
 REQUIRE_API_KEY_GIVEN = bool(env.str("REQUIRE_API_KEY", default=""))
-REQUIRE_API_KEY = _flag("REQUIRE_API_KEY", False) if REQUIRE_API_KEY_GIVEN else not is_loopback(HOST)
+REQUIRE_API_KEY = flag("REQUIRE_API_KEY", False) if REQUIRE_API_KEY_GIVEN else not is_loopback(HOST)
 TRUSTED_PROXIES = networks("TRUSTED_PROXIES", env.list("TRUSTED_PROXIES", default=[]))
-RATE_LIMIT_PER_ADDRESS = _whole("RATE_LIMIT_PER_ADDRESS", 6_000, 0, 10_000_000)
-RATE_LIMIT_PER_KEY = _whole("RATE_LIMIT_PER_KEY", 60_000, 0, 10_000_000)
-FETCH_BUDGET_PER_ADDRESS = _whole("FETCH_BUDGET_PER_ADDRESS", 1_000, 0, 100_000_000)
-FETCH_BUDGET_PER_KEY = _whole("FETCH_BUDGET_PER_KEY", 3_000, 0, 100_000_000)
+RATE_LIMIT_PER_ADDRESS = integer("RATE_LIMIT_PER_ADDRESS", 6_000, 0, 10_000_000)
+RATE_LIMIT_PER_KEY = integer("RATE_LIMIT_PER_KEY", 60_000, 0, 10_000_000)
+FETCH_BUDGET_PER_ADDRESS = integer("FETCH_BUDGET_PER_ADDRESS", 1_000, 0, 100_000_000)
+FETCH_BUDGET_PER_KEY = integer("FETCH_BUDGET_PER_KEY", 3_000, 0, 100_000_000)
 CORS_ORIGINS = origins("CORS_ORIGINS", env.list("CORS_ORIGINS", default=[]))
-# What `up` starts itself: the environment names no other.
+# What `up` starts itself, because the environment names no other.
 EMBEDDED_DATABASE = not _database_url
 EMBEDDED_VALKEY = not _redis_url
 EMBEDDED_STREAM = not env.str("STREAM_URL", default="")  # in the same Valkey or Redis as the cache
 EMBEDDED_SIMULATOR = not (_rest_url or _ws_url)
-# Where processes count together: `up` names a folder to its children; a command that just runs once counts for itself.
+# The folder of shared counters, which `up` gives its children; other commands keep their counters to themselves.
 METRICS_DIR: str = env.str("METRICS_DIR", default="")
 METRICS_REFUSAL = share(Path(METRICS_DIR)) if METRICS_DIR else None
-# Connections the web process keeps; 0 (every other process): one plain connection per thread.
-DATABASE_POOL = _whole("DATABASE_POOL", 0, 0, 64)
+# Connections in the web process's pool; 0 (every other process): one plain connection per thread.
+DATABASE_POOL = integer("DATABASE_POOL", 0, 0, 64)
 
 # --- Django ---
 SECRET_KEY = _secret_key()
-DEBUG = _flag("DEBUG", False)
+DEBUG = flag("DEBUG", False)
 _allowed_hosts: list[str] = env.list("ALLOWED_HOSTS", default=[])
 ALLOWED_HOSTS = _allowed_hosts or ["127.0.0.1", "localhost", "[::1]", HOST]
 ALLOWED_HOSTS_GIVEN = bool(_allowed_hosts)
@@ -191,16 +138,16 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "corsheaders.middleware.CorsMiddleware",  # early, so that refusals carry its headers too
+    "corsheaders.middleware.CorsMiddleware",  # early, so that error answers have its headers too
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "config.monitoring.request_timing.timed",
+    "config.monitoring.request_timing.request_timing",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "datastore.api.auth.audit_log.WriteLog",
+    "datastore.api.auth.audit_log.AuditLog",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -224,15 +171,15 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-WHITENOISE_USE_FINDERS = True  # files are served from where they are installed: no collectstatic
+WHITENOISE_USE_FINDERS = True  # serves files from where they are installed: no collectstatic
 REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
     # Every view is guarded unless it says otherwise: see docs/api.md, "Keys and limits".
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "datastore.api.auth.permissions.KeySent",
-        "datastore.api.auth.permissions.StaffSession",
+        "datastore.api.auth.permissions.ApiKeyAuthentication",
+        "datastore.api.auth.permissions.StaffSessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["datastore.api.auth.permissions.ReadOrWrite"],
+    "DEFAULT_PERMISSION_CLASSES": ["datastore.api.auth.permissions.ReadOrWritePermission"],
     "DEFAULT_THROTTLE_CLASSES": ["datastore.api.auth.throttle.RateLimit"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "datastore.api.responses.json_response.JsonAlways",
@@ -248,7 +195,7 @@ SPECTACULAR_SETTINGS = {
     "SORT_OPERATIONS": "datastore.api.openapi.document.in_order",
     "POSTPROCESSING_HOOKS": ["datastore.api.openapi.document.with_components"],
 }
-# Which web pages may read the API. Keys travel in headers, so cookies are of no use to them and stay out.
+# Which web pages may read the API. Keys are sent in headers, so cookies are not allowed.
 CORS_ALLOW_ALL_ORIGINS = CORS_ORIGINS == [ANY]
 CORS_ALLOWED_ORIGINS = [] if CORS_ALLOW_ALL_ORIGINS else CORS_ORIGINS
 CORS_URLS_REGEX = r"^/(api|udf|binance)/"
@@ -260,7 +207,7 @@ CORS_EXPOSE_HEADERS += [f"Candlekeep-{name}" for name in ("Complete", "Watermark
 
 
 def _database() -> dict[str, Any]:
-    # No server yet: `up` and `check` still work, and manage.py says how to start one.
+    # So that `up` and `check` work before there is a server; manage.py says how to start one.
     absent = {"NAME": "candlekeep", "USER": "postgres", "HOST": str(CANDLEKEEP_HOME / "postgres"), "PORT": "5432"}
     parts: dict[str, Any] = environ.Env.db_url_config(DATABASE_URL) if DATABASE_URL else absent
     options = parts.setdefault("OPTIONS", {})
@@ -270,7 +217,7 @@ def _database() -> dict[str, Any]:
     options["application_name"] = "candlekeep"
     if DATABASE_POOL:
         options["pool"] = {"min_size": 1, "max_size": DATABASE_POOL, "timeout": 5}
-    # A pooled connection may be older than the server behind it: ask before it is used.
+    # A pooled connection may be older than the server behind it: check it before use.
     return parts | {"ENGINE": "config.database", "CONN_HEALTH_CHECKS": bool(DATABASE_POOL)}
 
 
@@ -280,27 +227,27 @@ CACHES = caches(REDIS_URL)
 # --- Celery: jobs and schedules ---
 CELERY_BROKER_URL = REDIS_URL or "redis://127.0.0.1:1/0"
 CELERY_TASK_DEFAULT_QUEUE = "candlekeep"
-CELERY_TASK_IGNORE_RESULT = True  # what a job did is in its rows
+CELERY_TASK_IGNORE_RESULT = True  # a job's result is in its rows
 CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a broker that is away comes back: never give up
-# Whoever sends a task waits at its own pace for a broker that is away: kombu tries twice at once, then gives up.
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a broker that is down comes back: never give up
+# A sender of tasks has its own delays for a broker that is down: kombu tries twice at once, then gives up.
 _RETRIES = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
 _TIMEOUTS = {"socket_connect_timeout": 2, "socket_timeout": 5, "socket_keepalive": True}
 CELERY_BROKER_TRANSPORT_OPTIONS = {**_TIMEOUTS, **_RETRIES}
-# Beside all fetches at once there is room for three long schedules, a short one, and a topic that a stream waits for.
+# Room for all fetches, three long schedules, a short one, and a topic that a stream waits for.
 CELERY_WORKER_CONCURRENCY = PRODUCER_POOL + 5
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-# Only what is acknowledged late would be cancelled; a fetch holds its request by a lease and goes on.
+# Cancels only tasks that are acknowledged late; a fetch holds its request by a lease and goes on.
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_WORKER_SEND_TASK_EVENTS = False
-CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # nobody asks: state is in the rows
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # not needed: state is in the rows
 
 # --- Logs ---
-LOG_FORMAT = _choice("LOG_FORMAT", "text", ("text", "json"))
-LOG_LEVEL = _choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+LOG_FORMAT = choice("LOG_FORMAT", "text", ("text", "json"))
+LOG_LEVEL = choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 logs.configure()
 keep_secret([CRYPTOCOMPARE_API_KEY, ADMIN_PASSWORD, SECRET_KEY, KAFKA.sasl_password])
 LOGGING = logs.logging_settings(LOG_FORMAT, LOG_LEVEL)

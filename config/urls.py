@@ -1,25 +1,27 @@
-"""Where each address leads."""
+"""The view of each address."""
 
 from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path, re_path
 
-from config.home_page import front
+from config.home_page import home_page
 from config.monitoring import health
 from config.monitoring.metrics import metrics
-from datastore.api.views.not_found import Nowhere
+from datastore.api.views.not_found import NotFoundView
 
 urlpatterns = [
-    path("", front),
+    path("", home_page),
     path("api/v1/", include("datastore.api.urls")),
-    re_path("^(udf|binance)(/|$)", Nowhere.as_view()),  # not served yet, which is said in the API's own shape
+    re_path(
+        "^(udf|binance)(/|$)", NotFoundView.as_view()
+    ),  # not served yet; the answer is a problem document, as in the API
     path("admin/", admin.site.urls),
     path("health/live", health.live),
     path("health/ready", health.ready),
     path("health/fresh", health.fresh),
     path("metrics", metrics),
 ]
-# What fails before or outside a view is answered in the API's own shape too.
+# Errors before or outside a view are answered with a problem document too.
 handler400 = "datastore.api.responses.problem.bad_request"
 handler500 = "datastore.api.responses.problem.server_error"

@@ -8,10 +8,10 @@ from typing import NamedTuple
 from django.db import transaction
 
 from actor_runtime.errors import Fenced
-from actor_runtime.loop.actor_group import Crew, Member
+from actor_runtime.loop.actor_group import ActorGroup, OwnedActor
 from actor_runtime.reset_policy import DATABASE_AWAY
-from consumers.dead_letters import bury
-from consumers.metrics import BatchMeter
+from consumers.dead_letters import quarantine
+from consumers.metrics import BatchMetrics
 from consumers.models import DynamicTopicConsumer
 from consumers.topic_handlers import oldest_receipt, read_live
 from datastore.ingest.live_write import MarketChange, store_live
@@ -24,7 +24,7 @@ State = DynamicTopicConsumer.State
 class Part(NamedTuple):
     """What a poll brought of one topic."""
 
-    member: Member
+    member: OwnedActor
     records: list[Record]
 
 
@@ -39,7 +39,7 @@ class Stored(NamedTuple):
 NOTHING = Stored([], [], None)
 
 
-def parts_of(crew: Crew, records: Iterable[Record]) -> list[Part]:
+def parts_of(crew: ActorGroup, records: Iterable[Record]) -> list[Part]:
     """Return the records by topic, in their order; those of topics that are not ours any more are left out."""
     found: dict[str, list[Record]] = {}
     for record in records:
@@ -47,7 +47,7 @@ def parts_of(crew: Crew, records: Iterable[Record]) -> list[Part]:
     return [Part(member, found[member.name]) for member in crew.named(found)]
 
 
-def store_together(crew: Crew, meter: BatchMeter, parts: Sequence[Part]) -> Stored:
+def store_batches(crew: ActorGroup, meter: BatchMetrics, parts: Sequence[Part]) -> Stored:
     """Take the parts from Consuming to Updating Redis by one transaction; return those that got there.
 
     A topic that another process took over is left to it: what of it was in the transaction is taken back, and the
@@ -59,18 +59,18 @@ def store_together(crew: Crew, meter: BatchMeter, parts: Sequence[Part]) -> Stor
         return _store(crew, meter, parts)
     except Fenced:
         crew.undo(part.member for part in parts)
-        return store_together(crew, meter, [part for part in parts if part.member.name in crew])
+        return store_batches(crew, meter, [part for part in parts if part.member.name in crew])
     except DATABASE_AWAY:
         raise
     except Exception as exc:
         crew.undo(part.member for part in parts)
         if len(parts) > 1:
-            return _joined(store_together(crew, meter, [part]) for part in parts)
+            return _joined(store_batches(crew, meter, [part]) for part in parts)
         crew.fail([parts[0].member], exc)
         return NOTHING
 
 
-def _store(crew: Crew, meter: BatchMeter, parts: Sequence[Part]) -> Stored:
+def _store(crew: ActorGroup, meter: BatchMetrics, parts: Sequence[Part]) -> Stored:
     members = [part.member for part in parts]
     for member in members:
         if member.state == State.CONSUMING:
@@ -84,7 +84,7 @@ def _store(crew: Crew, meter: BatchMeter, parts: Sequence[Part]) -> Stored:
         raise Fenced
     with meter.part("database"), transaction.atomic():
         result = store_live(batch.ready)
-        bury(batch, result.refused)
+        quarantine(batch, result.refused)
         for member in members:
             member.actor.write_success()
         # The rows of the fenced must not be ours: their new owner writes the same ones, and commits behind them.

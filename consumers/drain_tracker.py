@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 
-class Drains:
+class DrainTracker:
     """Counts down what lay in each topic at the last look."""
 
     def __init__(self) -> None:

@@ -14,14 +14,14 @@ import structlog
 from django.db import transaction
 
 from actor_runtime.errors import CacheFault
-from actor_runtime.loop.actor_group import Crew, Member
+from actor_runtime.loop.actor_group import ActorGroup, OwnedActor
 from actor_runtime.models import Actor
 from actor_runtime.reset_policy import reason_of
 from consumers import topic_acks
-from consumers.batch_store import Part, parts_of, store_together
-from consumers.drain_tracker import Drains
+from consumers.batch_store import Part, parts_of, store_batches
+from consumers.drain_tracker import DrainTracker
 from consumers.fixed_consumer_actor import BATCH, CONFIRM_EVERY, GROUP, POLL
-from consumers.metrics import BatchMeter
+from consumers.metrics import BatchMetrics
 from consumers.models import DynamicTopicConsumer
 from consumers.subscription import Reading
 from consumers.topic_acks import Topic
@@ -52,8 +52,8 @@ class DynamicTopicsWork:
         self._reading = Reading(GROUP)
         self._claims: frozenset[str] = frozenset()  # of those for whom we read
         self._lost = False  # the last poll could not be had for the sake of one of its topics
-        self._drains = Drains()
-        self._meter = BatchMeter(DYNAMIC)
+        self._drains = DrainTracker()
+        self._meter = BatchMetrics(DYNAMIC)
         self._cold: set[int] = set()  # markets that are to be written to the cache whatever changed
         self._confirmed = 0.0
 
@@ -62,7 +62,7 @@ class DynamicTopicsWork:
         self._topics = topic_acks.open_topics()
         return self._topics.keys()
 
-    def turn(self, crew: Crew) -> bool:
+    def turn(self, crew: ActorGroup) -> bool:
         """Handle one poll; True if there may be more."""
         self._confirm()
         self._retire_drained(crew)
@@ -73,7 +73,7 @@ class DynamicTopicsWork:
             self._handle(crew, records)
         return True
 
-    def beat(self, crew: Crew) -> None:
+    def beat(self, crew: ActorGroup) -> None:
         """Note which topics are read to their end, and what they lost."""
         self._meter.beat()
         if not self._reading.topics:
@@ -99,7 +99,7 @@ class DynamicTopicsWork:
 
     # Which topics are read.
 
-    def _subscribe(self, crew: Crew) -> None:
+    def _subscribe(self, crew: ActorGroup) -> None:
         """Read the topics of just those who are in Consuming, once those in Idle have begun to subscribe."""
         due = [member for member in crew if member.name in self._topics and crew.is_due(member)]
         begun = [member for member in due if member.state == State.IDLE]
@@ -111,7 +111,7 @@ class DynamicTopicsWork:
         if _claims_of(due) != self._claims:
             self._turn_to(crew, due)
 
-    def _turn_to(self, crew: Crew, members: Sequence[Member]) -> None:
+    def _turn_to(self, crew: ActorGroup, members: Sequence[OwnedActor]) -> None:
         before, self._claims = self._claims, frozenset()
         lost = self._reading.turn_to([member.name for member in members])
         self._refuse(crew, lost)
@@ -121,14 +121,14 @@ class DynamicTopicsWork:
                 if member.state == State.SUBSCRIBING:
                     member.actor.subscribe_success()
             self._acknowledge(crew, found)
-        crew.went_on(found)
+        crew.resumed(found)
         self._cold |= {self._topics[member.name].market_id for member in found if member.claim not in before}
         self._claims = _claims_of(found)
         # A cache that is away never holds trades back: the next batch that reaches it writes it anew.
         with suppress(CacheFault):
             self._update_cache([])
 
-    def _acknowledge(self, crew: Crew, members: Sequence[Member]) -> None:
+    def _acknowledge(self, crew: ActorGroup, members: Sequence[OwnedActor]) -> None:
         """Save those who have just begun, and tell the Coordinator of those whose row does not say yet who reads."""
         untold = {name for name, topic in self._topics.items() if topic.lacks_word_of(crew.me)}
         # Saved too where the state is old: the epoch is checked with it, so nobody speaks for a topic that he lost.
@@ -137,7 +137,7 @@ class DynamicTopicsWork:
         if told := [self._topics[member.name] for member in ours if member.name in untold]:
             topic_acks.note_subscribed(told, crew.me)
 
-    def _refuse(self, crew: Crew, lost: Mapping[str, StreamLost]) -> None:
+    def _refuse(self, crew: ActorGroup, lost: Mapping[str, StreamLost]) -> None:
         """Tell of each topic that can not be read why; the end of one that is gone is all that there will be of it."""
         for member in crew.named(lost):
             topic, exc = self._topics[member.name], lost[member.name]
@@ -147,14 +147,14 @@ class DynamicTopicsWork:
             else:
                 topic_acks.note_refused(topic, reason_of(exc))
 
-    def _retire_drained(self, crew: Crew) -> None:
+    def _retire_drained(self, crew: ActorGroup) -> None:
         """Retire those whose route had ended before we looked, and whose topic is read to its end now."""
         names = [name for name in self._reading.topics if name in self._topics and self._topics[name].route_ended_at]
         if names:
             lags = self._lags()
             self._retire(crew, [one for one in crew.named(names) if lags.get(one.name) == 0], READ_TO_THE_END)
 
-    def _retire(self, crew: Crew, members: Sequence[Member], why: str) -> None:
+    def _retire(self, crew: ActorGroup, members: Sequence[OwnedActor], why: str) -> None:
         if not members:
             return
         with transaction.atomic():
@@ -173,7 +173,7 @@ class DynamicTopicsWork:
             self.close()
             return {}
 
-    def _poll(self, crew: Crew) -> list[Record]:
+    def _poll(self, crew: ActorGroup) -> list[Record]:
         """Return what waits, a small batch after a moment's growth."""
         began = time.monotonic()
         subscription = self._reading.subscription
@@ -202,7 +202,7 @@ class DynamicTopicsWork:
                 break
         return found
 
-    def _look_for_the_lost(self, crew: Crew, exc: StreamLost) -> None:
+    def _look_for_the_lost(self, crew: ActorGroup, exc: StreamLost) -> None:
         """Subscribe anew, which names the topic that is gone; and see whether one is not ours any more."""
         self.close()
         crew.beat()
@@ -210,9 +210,9 @@ class DynamicTopicsWork:
             raise exc  # twice in a row, and nobody could be named: all wait
         self._lost = True
 
-    def _handle(self, crew: Crew, records: Sequence[Record]) -> None:
+    def _handle(self, crew: ActorGroup, records: Sequence[Record]) -> None:
         parts = parts_of(crew, records)
-        stored = store_together(crew, self._meter, parts)
+        stored = store_batches(crew, self._meter, parts)
         done = self._commit(crew, stored.parts)
         members = [part.member for part in done]
         if done:
@@ -229,7 +229,7 @@ class DynamicTopicsWork:
         if len(members) < len(parts):
             self.close()  # what failed was delivered, and is to come again
 
-    def _commit(self, crew: Crew, parts: Sequence[Part]) -> list[Part]:
+    def _commit(self, crew: ActorGroup, parts: Sequence[Part]) -> list[Part]:
         """Commit what is stored, after the rows; return the parts for which that could be done."""
         try:
             self._reading.subscription.commit([record for part in parts for record in part.records])
@@ -252,5 +252,5 @@ class DynamicTopicsWork:
         self._cold.clear()
 
 
-def _claims_of(members: Iterable[Member]) -> frozenset[str]:
+def _claims_of(members: Iterable[OwnedActor]) -> frozenset[str]:
     return frozenset(member.claim for member in members)

@@ -14,12 +14,12 @@ from actor_runtime.configured_broker import configured_broker
 from actor_runtime.errors import CacheFault
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import Actor
-from consumers.dead_letters import bury
-from consumers.group_progress import Ends
-from consumers.metrics import BatchMeter
+from consumers.dead_letters import quarantine
+from consumers.group_progress import GroupProgress
+from consumers.metrics import BatchMetrics
 from consumers.models import FixedTopicConsumer
 from consumers.record_batch import Batch
-from consumers.topic_handlers import CONTENTS
+from consumers.topic_handlers import TOPIC_HANDLERS
 from datastore.ingest import market_cache
 from datastore.ingest.live_write import MarketChange
 from datastore.reference.provider_clock import database_now
@@ -50,12 +50,12 @@ class FixedTopicWork:
         # Where the broker shares a topic out, every process works; elsewhere one does, and the others stand by.
         self.several = configured_broker().shares
         self.role = f"fixed-{topic.removesuffix('-data')}"
-        self.content = CONTENTS[topic]
-        self._meter = BatchMeter(topic)
+        self.content = TOPIC_HANDLERS[topic]
+        self._meter = BatchMetrics(topic)
         self._session: ActorSession
         self._subscription: Subscription | None = None
         self._ahead: Batch[Any] | None = None
-        self._ends = Ends()
+        self._ends = GroupProgress()
         self._looked = 0.0  # when it was looked last whether the topic is read to its end
         self._cold = True  # the cache has not been written anew since we began
         self._confirmed = 0.0  # when the cache was told last what the database holds
@@ -71,7 +71,7 @@ class FixedTopicWork:
         finally:
             admin.close()
         self._subscription = broker.subscribe(GROUP, [self.topic])
-        self._ends, self._cold = Ends(), True
+        self._ends, self._cold = GroupProgress(), True
         # A cache that is away never holds trades back: the next batch that reaches it writes it anew.
         with suppress(CacheFault):
             self._update_cache([])
@@ -156,7 +156,7 @@ class FixedTopicWork:
         with transaction.atomic():
             ahead = self._read_ahead if len(batch.records) >= BATCH else None
             stored = self.content.store(batch.ready, ahead)
-            dead = bury(batch, stored.refused)
+            dead = quarantine(batch, stored.refused)
             self._session.actor.write_success()
             self._session.save()
         log.debug("batch stored", records=len(batch.origins), dead=dead)
@@ -176,7 +176,7 @@ class FixedTopicWork:
     def _update_cache(self, changes: list[MarketChange]) -> None:
         try:
             if self._cold:
-                market_cache.write_all()
+                market_cache.write_followed()
             else:
                 market_cache.write_changed(changes)
         except market_cache.CacheUnavailable as exc:

@@ -8,7 +8,7 @@ from datetime import datetime
 from streaming.broker import Progress
 
 
-class Ends:
+class GroupProgress:
     """Remembers where the partitions ended once, until the group has committed all of that."""
 
     def __init__(self) -> None:

@@ -8,14 +8,14 @@ from contextlib import AbstractContextManager
 
 from datastore.ingest.live_write import MarketChange
 from datastore.reference.provider_clock import provider_now
-from datastore.timeframes.intervals import SECOND, micros_of
+from datastore.timeframes.intervals import SECOND_US, micros_of
 from metering.table import BATCH_RECORDS, BATCH_SECONDS, LATENESS, RECORDS_LOST, TRADES_STORED
 from streaming.records import Micros
 
 PARTS = ("poll", "decode", "database", "cache")
 
 
-class BatchMeter:
+class BatchMetrics:
     """The figures of one topic."""
 
     def __init__(self, topic: str) -> None:
@@ -39,7 +39,7 @@ class BatchMeter:
 
     def beat(self) -> None:
         """Read the provider's clock, by which the receipt of trades is noted."""
-        self._ahead = micros_of(provider_now()) / SECOND - time.monotonic()
+        self._ahead = micros_of(provider_now()) / SECOND_US - time.monotonic()
 
     def stored(self, records: int, changes: Sequence[MarketChange], received: Micros | None) -> None:
         """Count a batch that is committed; received: when the provider's oldest trade of it arrived."""
@@ -48,4 +48,4 @@ class BatchMeter:
             if change.trades_added:
                 TRADES_STORED.labels(change.market).inc(change.trades_added)
         if received is not None and self._ahead is not None:
-            self._stored.observe(max(0.0, time.monotonic() + self._ahead - received / SECOND))
+            self._stored.observe(max(0.0, time.monotonic() + self._ahead - received / SECOND_US))

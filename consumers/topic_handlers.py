@@ -11,7 +11,7 @@ from typing import Any
 from consumers.record_batch import Batch, read_batch
 from datastore.backfill.store import settle_published, store_history
 from datastore.coverage.feed_progress import note_read
-from datastore.ingest.live_batch import Prepared, prepare
+from datastore.ingest.live_batch import LiveBatch, split_batch
 from datastore.ingest.live_write import StoreResult, store_live
 from streaming.broker import Record
 from streaming.history_records import HistoryRecord, decode_history
@@ -20,7 +20,7 @@ from streaming.topics import CANDLE_DATA, TICK_DATA
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class TopicHandler:
     """How a batch of a topic is read and stored, and what its end means.
 
     store: the records, and what it may call while the database works. drained: told up to when, by the database's
@@ -34,9 +34,9 @@ class Content:
     received: Callable[[Any], Micros | None]
 
 
-def read_live(records: Sequence[Record]) -> Batch[Prepared]:
+def read_live(records: Sequence[Record]) -> Batch[LiveBatch]:
     """Read a batch of trades and claims."""
-    return read_batch(records, decode_all, prepare)
+    return read_batch(records, decode_all, split_batch)
 
 
 def read_history(records: Sequence[Record]) -> Batch[list[HistoryRecord]]:
@@ -44,13 +44,13 @@ def read_history(records: Sequence[Record]) -> Batch[list[HistoryRecord]]:
     return read_batch(records, decode_history, list)
 
 
-def oldest_receipt(batch: Prepared) -> Micros | None:
+def oldest_receipt(batch: LiveBatch) -> Micros | None:
     """Return when the oldest trade of a batch arrived from the provider."""
     return min((record.received_at for record in batch.records if type(record) is Trade), default=None)
 
 
-CONTENTS = {
-    TICK_DATA.name: Content(read_live, store_live, partial(note_read, TICK_DATA.name), oldest_receipt),
+TOPIC_HANDLERS = {
+    TICK_DATA.name: TopicHandler(read_live, store_live, partial(note_read, TICK_DATA.name), oldest_receipt),
     # A request whose last record was lost with the stream is noticed when nothing more can come.
-    CANDLE_DATA.name: Content(read_history, store_history, settle_published, lambda _: None),
+    CANDLE_DATA.name: TopicHandler(read_history, store_history, settle_published, lambda _: None),
 }

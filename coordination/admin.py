@@ -28,7 +28,7 @@ class CoordinatorAdmin(ActorAdmin):
     @admin.display(description="")
     def queue(self, actor: Actor) -> SafeString | str:
         """Return what is in hand, then what waits, the oldest first, then what retires."""
-        rows = [*_topics(DynamicTopic.IN_HAND), *_waiting(), *_topics((DynamicTopic.State.RETIRING,))]
+        rows = [*_topics(DynamicTopic.BEING_MADE), *_waiting(), *_topics((DynamicTopic.State.RETIRING,))]
         return rows_table(("What", "State", "Since, UTC", "Trouble"), rows) if rows else "Nothing."
 
 

@@ -12,10 +12,10 @@ from actor_runtime.manual_reset import actor_models
 from actor_runtime.ownership.claims import free_abandoned, retire_surplus, roles_of
 from actor_runtime.ownership.process_identity import this_process
 from actor_runtime.transition_log import trim
-from datastore.backfill.newest import ask_newest
+from datastore.backfill.newest import request_newest
 from datastore.datastore_actor import expire_requests
 from datastore.models import FetchRequest
-from datastore.reference.markets import kept
+from datastore.reference.markets import feed_markets
 from datastore.streams import lifecycle, topics
 
 log = structlog.get_logger(__name__)
@@ -27,7 +27,7 @@ HOUR, DAY = 3600, 86_400
 @shared_task(name="coordination.refresh")
 def refresh() -> None:
     """Ask for the hours and days of kept markets that ended since the last time, and for older ones missing."""
-    asked = ask_newest(kept().order_by("id"), [HOUR, DAY])
+    asked = request_newest(feed_markets().order_by("id"), [HOUR, DAY])
     log.info("hours and days asked for", requests=len(asked))
 
 

@@ -22,8 +22,8 @@ from datastore.backfill import fetch_queue
 from datastore.backfill.quota import BudgetSpent, Spend
 from datastore.db.queries import fetch_value
 from datastore.models import DatastoreRequest, FetchRequest, Market
-from datastore.requests.fetchable import provider_away, to_fetch
-from datastore.requests.missing import Lack, lacks_of
+from datastore.requests.fetchable import fetchable_spans, provider_away
+from datastore.requests.missing import MissingSpan, missing_spans
 from datastore.requests.wake import wait_until
 from datastore.series.reader import Series
 
@@ -67,7 +67,7 @@ def answer(
     request.request_data()
     request.start_db_query()
     series = _queried(request, read)
-    lacks, refusal = to_fetch(market, lacks_of(series, reach))
+    lacks, refusal = fetchable_spans(market, missing_spans(series, reach))
     kept = None
     if lacks:
         try:
@@ -98,7 +98,7 @@ def _awaited(
         series = read()
     _unanswered.add((found.market, found.timeframe))
     _settle_unanswered(series)
-    goes_on_or_failed = found.state in (State.WAITING_FOR_DATA, State.ERROR) and lacks_of(series, reach)
+    goes_on_or_failed = found.state in (State.WAITING_FOR_DATA, State.ERROR) and missing_spans(series, reach)
     return Answer(series, found if goes_on_or_failed else None, so_far.refusal)
 
 
@@ -118,7 +118,7 @@ def _queried(request: DatastoreRequest, read: Callable[[], Series]) -> Series:
 
 
 def _requested(
-    request: DatastoreRequest, market: Market, series: Series, lacks: Sequence[Lack], spend: Spend | None
+    request: DatastoreRequest, market: Market, series: Series, lacks: Sequence[MissingSpan], spend: Spend | None
 ) -> DatastoreRequest | None:
     """Ask for the lacks and return the request that waits for them; None where there is nothing to fetch."""
     request.start = series.start
@@ -127,7 +127,7 @@ def _requested(
 
 
 def order(
-    market: Market, timeframe: str, lacks: Sequence[Lack], purpose: int, spend: Spend | None = None
+    market: Market, timeframe: str, lacks: Sequence[MissingSpan], purpose: int, spend: Spend | None = None
 ) -> DatastoreRequest | None:
     """Ask for spans without reading them, as a backfill does; return the request that waits, None where all is there.
 
@@ -142,7 +142,7 @@ def order(
 
 
 def _ask(
-    request: DatastoreRequest, market: Market, lacks: Sequence[Lack], purpose: int, spend: Spend | None
+    request: DatastoreRequest, market: Market, lacks: Sequence[MissingSpan], purpose: int, spend: Spend | None
 ) -> DatastoreRequest | None:
     with transaction.atomic():
         found = [fetch.pk for lack in lacks for fetch in _under_way(market, lack, purpose, spend)]
@@ -161,11 +161,11 @@ def _ask(
     return request
 
 
-def _under_way(market: Market, lack: Lack, purpose: int, spend: Spend | None) -> list[FetchRequest]:
+def _under_way(market: Market, lack: MissingSpan, purpose: int, spend: Spend | None) -> list[FetchRequest]:
     """Return the fetches that bring a part of it, new ones too. Locks the market only where there is one to make."""
     span = (market, lack.resolution, lack.start, lack.stop)
-    if fetch_queue.missing(*span) or fetch_queue.active(*span).filter(purpose__gt=purpose).exists():
-        return fetch_queue.ask(*span, purpose, spend)
+    if fetch_queue.not_yet_requested(*span) or fetch_queue.active(*span).filter(purpose__gt=purpose).exists():
+        return fetch_queue.enqueue(*span, purpose, spend)
     return list(fetch_queue.active(*span))
 
 

@@ -39,7 +39,7 @@ _CLASSES = [(name, re.compile(pattern)) for name, pattern in CLASSES.items()]
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadLetterRecord:
     """One record for the quarantine; position is the broker's name of its place, empty where it has none."""
 
     topic: str
@@ -49,7 +49,7 @@ class Letter:
     position: str = ""
 
 
-def bury_all(letters: Iterable[Letter]) -> None:
+def store_dead_letters(letters: Iterable[DeadLetterRecord]) -> None:
     """Keep records that could not be stored; a place that is already kept is left as it is."""
     kept = list(letters)
     DeadLetter.objects.bulk_create([_row(letter) for letter in kept], ignore_conflicts=True)
@@ -68,7 +68,7 @@ def reason_class(reason: str) -> str:
     return next((name for name, pattern in _CLASSES if pattern.search(reason)), "other")
 
 
-def _row(letter: Letter) -> DeadLetter:
+def _row(letter: DeadLetterRecord) -> DeadLetter:
     # PostgreSQL's text holds no zero byte; the raw bytes keep it.
     market = None if letter.market is None else letter.market.replace("\0", "")
     return DeadLetter(

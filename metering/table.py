@@ -19,7 +19,7 @@ SIZES = (1, 5, 20, 50, 100, 250, 500, 1000, 2500, 5000)  # records
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class MetricDefinition:
     """A state that is read when somebody asks."""
 
     name: str
@@ -35,8 +35,8 @@ def _histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -
     return Histogram(PREFIX + name, text, labels, registry=None, buckets=buckets)
 
 
-def _figure(name: str, text: str, *labels: str) -> Figure:
-    return Figure(PREFIX + name, text, labels)
+def _figure(name: str, text: str, *labels: str) -> MetricDefinition:
+    return MetricDefinition(PREFIX + name, text, labels)
 
 
 # --- counted by the processes ---
@@ -113,7 +113,7 @@ BUDGET_LIMIT = _figure("provider_budget_limit", "Calls that the window allows in
 SSE_FOLLOWERS = _figure("sse_followers", "Connections that follow a series.", "process")
 MISSING_PART = _figure("scrape_failed", "1 where a part of this page could not be read.", "part")
 
-FIGURES: tuple[Figure, ...] = (
+METRICS: tuple[MetricDefinition, ...] = (
     WATERMARK_AGE,
     FEED_AGE,
     GAPS,

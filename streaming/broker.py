@@ -146,7 +146,7 @@ class Broker(Protocol):
         """Return the topic administration."""
 
 
-def check(messages: Sequence[Message]) -> None:
+def check_messages(messages: Sequence[Message]) -> None:
     """Raise BadRecord, with its index, for the first message that no broker would take."""
     for index, message in enumerate(messages):
         if reason := _refusal(message):

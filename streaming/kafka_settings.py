@@ -62,6 +62,6 @@ def _server(text: str) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def told(servers: Iterable[str]) -> str:
+def describe_servers(servers: Iterable[str]) -> str:
     """Return the brokers as an error names them."""
     return f"kafka://{','.join(servers)}"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from streaming.broker import Loss, Message, Progress, Record, check
+from streaming.broker import Loss, Message, Progress, Record, check_messages
 from streaming.errors import GroupLost, PublishFailed, StreamUnavailable, TopicMissing
 from streaming.topics import legal
 
@@ -132,7 +132,7 @@ class MemoryPublisher:
 
     def publish(self, topic: str, messages: Sequence[Message]) -> None:
         """Return when all are taken. Raises PublishFailed, TopicMissing, BadRecord (nothing was sent)."""
-        check(messages)
+        check_messages(messages)
         with self._broker._changed:
             self._broker._changed.notify_all()
             try:

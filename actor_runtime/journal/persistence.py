@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from psycopg import sql
 
 from actor_runtime.errors import Fenced
-from actor_runtime.journal.transition_buffer import Entry, Journal
+from actor_runtime.journal.transition_buffer import BufferedTransition, TransitionBuffer
 
 _SQL_FOLDER = Path(__file__).resolve().parent.parent / "sql"
 
@@ -31,7 +31,7 @@ class ActorRow(Protocol):
     _meta: ClassVar[Any]
 
     @property
-    def journal(self) -> Journal:
+    def journal(self) -> TransitionBuffer:
         """The actor's transitions that are not yet stored."""
 
 
@@ -115,7 +115,9 @@ def _rows(actors: Sequence[ActorRow]) -> dict[str, Any]:
 
 
 def _log(actors: Sequence[ActorRow]) -> dict[str, list[Any]]:
-    entries: list[tuple[str, Entry]] = [(actor.name, entry) for actor in actors for entry in actor.journal.rows()]
+    entries: list[tuple[str, BufferedTransition]] = [
+        (actor.name, entry) for actor in actors for entry in actor.journal.rows()
+    ]
     return {
         "actors": [name for name, _ in entries],
         "events": [entry.event for _, entry in entries],

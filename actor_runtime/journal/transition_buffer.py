@@ -7,7 +7,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class BufferedTransition:
     """One transition, or `count` equal ones of a minute; those that stand alone are never summed up."""
 
     event: str  # upper case, as in the charts
@@ -28,15 +28,15 @@ class Entry:
 
 
 @dataclass(slots=True)
-class Journal:
+class TransitionBuffer:
     """Entries that wait for a save (`pending`), or for the commit of the transaction that saved them (`joined`)."""
 
-    pending: list[Entry] = field(default_factory=list)
-    joined: list[Entry] = field(default_factory=list)
+    pending: list[BufferedTransition] = field(default_factory=list)
+    joined: list[BufferedTransition] = field(default_factory=list)
 
-    def rows(self) -> list[Entry]:
+    def rows(self) -> list[BufferedTransition]:
         """Return the pending entries, equal ones of a minute as one."""
-        runs: dict[object, Entry] = {}
+        runs: dict[object, BufferedTransition] = {}
         for number, entry in enumerate(self.pending):
             key = number if entry.alone else (entry.event, entry.source, entry.target, entry.minute)
             known = runs.get(key)

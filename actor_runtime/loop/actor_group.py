@@ -17,7 +17,7 @@ from actor_runtime.reset_policy import backoff, reason_of
 log = structlog.get_logger(__name__)
 
 
-class Member(ActorSession):
+class OwnedActor(ActorSession):
     """One of them: `tries` failures in a row only made it wait, and it is not to be tried before `not_before`."""
 
     def __init__(self, actor: Actor, stop: Event) -> None:
@@ -31,7 +31,7 @@ class Member(ActorSession):
         return str(self.actor.state)
 
 
-class Crew:
+class ActorGroup:
     """The rows that this process owns, by name. A row that another process took is dropped at the next write."""
 
     def __init__(self, model: type[Actor], me: str, stop: Event, clock: Clock = Clock.system) -> None:
@@ -39,22 +39,22 @@ class Crew:
         self.me = me
         self.stop = stop
         self.clock = clock
-        self._members: dict[str, Member] = {}
+        self._members: dict[str, OwnedActor] = {}
 
     def __len__(self) -> int:
         return len(self._members)
 
-    def __iter__(self) -> Iterator[Member]:
+    def __iter__(self) -> Iterator[OwnedActor]:
         return iter(list(self._members.values()))
 
     def __contains__(self, name: object) -> bool:
         return name in self._members
 
-    def get(self, name: str) -> Member | None:
+    def get(self, name: str) -> OwnedActor | None:
         """Return the member of this name, None where it is not ours."""
         return self._members.get(name)
 
-    def named(self, names: Iterable[str]) -> list[Member]:
+    def named(self, names: Iterable[str]) -> list[OwnedActor]:
         """Return those of these names that are ours."""
         return [self._members[name] for name in names if name in self._members]
 
@@ -62,9 +62,9 @@ class Crew:
         """Begin to work on rows that were just taken."""
         for actor in actors:
             log.info("actor claimed", actor=actor.name, epoch=actor.epoch, state=str(actor.state))
-            self._members[actor.name] = Member(actor, self.stop)
+            self._members[actor.name] = OwnedActor(actor, self.stop)
 
-    def save(self, members: Sequence[Member]) -> set[str]:
+    def save(self, members: Sequence[OwnedActor]) -> set[str]:
         """Write states and transitions in one statement; return the names that were fenced, which are dropped."""
         written = persistence.store_all([member.actor for member in members])
         return self._drop({member.name for member in members} - written)
@@ -85,15 +85,15 @@ class Crew:
             log.warning("actors were taken over", actors=sorted(fenced), by_us=self.me)
         return fenced
 
-    def undo(self, members: Iterable[Member]) -> None:
+    def undo(self, members: Iterable[OwnedActor]) -> None:
         """Take back the transitions that were fired inside a transaction that has failed."""
         for member in members:
             member.undo()
 
-    def fail(self, members: Sequence[Member], exc: Exception) -> None:
+    def fail(self, members: Sequence[OwnedActor], exc: Exception) -> None:
         """Take what was raised through each one's chart; where the chart has no arrow to Error, it waits."""
         now = self.clock.now()
-        held: list[Member] = []
+        held: list[OwnedActor] = []
         for member in members:
             member.undo()
             if event := failure_event(self.model, member.state):
@@ -103,7 +103,7 @@ class Crew:
         self._hold(held, reason_of(exc))
         self.save(members)
 
-    def _hold(self, members: Sequence[Member], reason: str) -> None:
+    def _hold(self, members: Sequence[OwnedActor], reason: str) -> None:
         if told := [member.name for member in members if member.actor.waiting_for != reason]:
             log.warning("actors wait", actors=told, reason=reason)
         for member in members:
@@ -111,14 +111,14 @@ class Crew:
             member.not_before = self.clock.steady() + backoff(member.tries, LONGEST_WAIT)
             member.actor.waiting_for = reason
 
-    def went_on(self, members: Iterable[Member]) -> None:
+    def resumed(self, members: Iterable[OwnedActor]) -> None:
         """Note that these wait for nothing any more."""
         held = [member for member in members if member.tries]
         for member in held:
             member.tries, member.actor.waiting_for = 0, None
         self.save(held)
 
-    def is_due(self, member: Member) -> bool:
+    def is_due(self, member: OwnedActor) -> bool:
         """Say whether a member that was made to wait may be tried again; one in Error may not."""
         return not member.actor.in_error and self.clock.steady() >= member.not_before
 
@@ -128,7 +128,7 @@ class Crew:
         now = self.clock.now()
         self.reset([member for member in self if member.actor.reset_at and member.actor.reset_at <= now])
 
-    def _observe(self, errored: Sequence[Member]) -> None:
+    def _observe(self, errored: Sequence[OwnedActor]) -> None:
         if not errored:
             return
         self.save([member for member in errored if member.actor.journal.pending])
@@ -139,14 +139,14 @@ class Crew:
             if not found[member.name].in_error:
                 member.actor = found[member.name]
 
-    def reset(self, members: Sequence[Member], by: str = "") -> None:
+    def reset(self, members: Sequence[OwnedActor], by: str = "") -> None:
         """Leave Error; by: what the log names, else what each failure said."""
         for member in members:
             member.actor.reset(by=by or member.resetter)
             member.actor.waiting_for = None
         self.save(members)
 
-    def retire(self, members: Sequence[Member], why: str) -> list[Member]:
+    def retire(self, members: Sequence[OwnedActor], why: str) -> list[OwnedActor]:
         """Retire rows that have no work any more, each where its chart is at rest; return those that were ours.
 
         Inside a transaction that fails afterwards they are gone from here all the same, and found again as left over.
@@ -171,5 +171,5 @@ class Crew:
         self._members.clear()
 
 
-def _stands(member: Member, row: Actor | None) -> bool:
+def _stands(member: OwnedActor, row: Actor | None) -> bool:
     return row is not None and row.epoch == member.epoch

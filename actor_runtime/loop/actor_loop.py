@@ -61,7 +61,7 @@ class Clock:
 Clock.system = Clock()
 
 
-class Shift:
+class ActorLoop:
     """From claim to release: call step() until told otherwise."""
 
     def __init__(self, work: Work, session: ActorSession, clock: Clock = Clock.system) -> None:

@@ -10,11 +10,11 @@ from typing import Protocol
 import structlog
 from django.db import connection
 
-from actor_runtime.loop.actor_group import Crew
+from actor_runtime.loop.actor_group import ActorGroup
 from actor_runtime.loop.actor_loop import BEAT_EVERY, LONGEST_KNOCK, WATCH_EVERY, Clock
 from actor_runtime.models import Actor
 from actor_runtime.ownership.process_identity import this_process
-from actor_runtime.ownership.rebalancing import choose, free_rows, make_rows, rows_at_work, take_all
+from actor_runtime.ownership.rebalancing import choose, claim_all, free_rows, make_rows, rows_at_work
 from actor_runtime.reset_policy import DATABASE_AWAY, backoff, reason_of
 
 log = structlog.get_logger(__name__)
@@ -22,7 +22,7 @@ LOOK_EVERY = 0.5  # seconds
 NOTHING_LEFT = "nothing is left to do for it"
 
 
-class ManyWork(Protocol):
+class PoolWork(Protocol):
     """What the actors of a process do together; no call may block for more than 5 s.
 
     What concerns some of them goes to `crew.fail()`; what a method raises concerns all.
@@ -35,24 +35,24 @@ class ManyWork(Protocol):
     def wanted(self) -> Collection[str]:
         """Return the names of all actors for which there is work, whoever does it; asked every half second."""
 
-    def turn(self, crew: Crew) -> bool:
+    def turn(self, crew: ActorGroup) -> bool:
         """Handle one batch of all that are at work; True if there may be more."""
 
-    def beat(self, crew: Crew) -> None:
+    def beat(self, crew: ActorGroup) -> None:
         """Do what is due every 3 s."""
 
     def close(self) -> None:
         """Give connections back; the next turn makes them anew."""
 
 
-class Host:
+class ActorPool:
     """From the first look to the release of all rows: call step() until told otherwise."""
 
-    def __init__(self, work: ManyWork, stop: Event, clock: Clock = Clock.system, me: str = "") -> None:
+    def __init__(self, work: PoolWork, stop: Event, clock: Clock = Clock.system, me: str = "") -> None:
         self.work = work
         self.clock = clock
         self.me = me or this_process()
-        self.crew = Crew(work.model, self.me, stop, clock)
+        self.crew = ActorGroup(work.model, self.me, stop, clock)
         self.away = False  # the database did not take our last save
         self.tries = 0
         self.not_before = self.next_look = self.next_beat = self.next_watch = clock.steady()
@@ -101,7 +101,7 @@ class Host:
         mine = {member.name for member in self.crew}
         choices = choose(self.work.model, [row for row in rows if row.name in wanted], self.me, mine)
         choices += free_rows([row for row in rows if row.name not in wanted], self.me, mine)
-        self.crew.join(take_all(self.work.model, choices, self.me))
+        self.crew.join(claim_all(self.work.model, choices, self.me))
 
     def _watch(self) -> float:
         """Look after those in Error; return the seconds until one of them may leave it."""

@@ -9,8 +9,8 @@ import structlog
 from django.db import connection
 
 from actor_runtime.errors import Fenced
-from actor_runtime.loop.actor_loop import LONGEST_KNOCK, Clock, Shift, Work
-from actor_runtime.loop.pool_loop import Host, ManyWork
+from actor_runtime.loop.actor_loop import LONGEST_KNOCK, ActorLoop, Clock, Work
+from actor_runtime.loop.pool_loop import ActorPool, PoolWork
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import Actor
 from actor_runtime.ownership.claims import NEXT_ROW_AFTER, add_row, claim, rows_of
@@ -26,9 +26,9 @@ def run(work: Work, stop: Event, clock: Clock = Clock.system) -> None:
     _go_round(Runner(work, stop, clock), stop, work.role)
 
 
-def run_many(work: ManyWork, stop: Event, clock: Clock = Clock.system) -> None:
+def run_many(work: PoolWork, stop: Event, clock: Clock = Clock.system) -> None:
     """Own a share of the rows of the work's chart and give them turns until stop; the turn in hand is finished."""
-    _go_round(Host(work, stop, clock), stop, work.role)
+    _go_round(ActorPool(work, stop, clock), stop, work.role)
 
 
 class _Steps(Protocol):
@@ -51,7 +51,7 @@ class Runner:
         self.stop = stop
         self.clock = clock
         self.me = me or this_process()
-        self.shift: Shift | None = None
+        self.shift: ActorLoop | None = None
         self.since = clock.steady()
         self.tries = 0
 
@@ -86,7 +86,7 @@ class Runner:
             return SEEK_EVERY
         structlog.contextvars.bind_contextvars(actor=actor.name)
         log.info("actor claimed", epoch=actor.epoch, state=str(actor.state))
-        self.shift = Shift(self.work, ActorSession(actor, self.stop), self.clock)
+        self.shift = ActorLoop(self.work, ActorSession(actor, self.stop), self.clock)
         return 0.0
 
     def _next_row(self) -> Actor | None:

@@ -34,7 +34,7 @@ def claim(model: type[Actor], role: str, me: str) -> Actor | None:
     for row in rows_of(model, role):
         if row.retired_at is None and (reason := takeable(row)) is not None:
             with suppress(Fenced, model.DoesNotExist):  # somebody got there first
-                return take(model, row, reason, owner=me, by=me)
+                return take_over(model, row, reason, owner=me, by=me)
     return None
 
 
@@ -59,7 +59,7 @@ def takeable(row: Any, gone: Callable[[str], bool] = is_gone) -> str | None:
     return None
 
 
-def take(model: type[Actor], seen: Any, reason: str, owner: str, by: str) -> Actor:
+def take_over(model: type[Actor], seen: Any, reason: str, owner: str, by: str) -> Actor:
     """Give a row that was seen free or stale a new owner. Raises Fenced where somebody got there first."""
     with model.locked(seen.name, epoch=seen.epoch) as actor:
         if (actor.owner, actor.heartbeat_at) != (seen.owner, seen.heartbeat_at):
@@ -69,17 +69,17 @@ def take(model: type[Actor], seen: Any, reason: str, owner: str, by: str) -> Act
     return actor
 
 
-def take_at_rest(model: type[Actor], seen: Any, reason: str, me: str) -> Actor:
+def steal_between_turns(model: type[Actor], seen: Any, reason: str, me: str) -> Actor:
     """Take a row from an owner that lives, between two pieces of its work. Raises Fenced where it is at one."""
     with model.locked(seen.name, epoch=seen.epoch) as actor:
-        if not at_rest(model, str(actor.state)):
+        if not is_idle_state(model, str(actor.state)):
             raise Fenced
         _hand_over(actor, me)
         note_takeover(actor, reason=reason, by=me, died=False)
     return actor
 
 
-def at_rest(model: type[Actor], state: str) -> bool:
+def is_idle_state(model: type[Actor], state: str) -> bool:
     """Say whether an actor in this state has nothing half done."""
     return state != ERROR and failure_event(model, state) is None
 
@@ -145,7 +145,7 @@ def free_abandoned(model: type[Actor], role: str, by: str) -> int:
     for row in rows_of(model, role):
         if row.retired_at is None and row.owner and row.silence and row.silence > ABANDONED_AFTER:
             with suppress(Fenced, model.DoesNotExist):  # somebody got there first
-                take(model, row, f"{row.owner} gave no sign of life", owner="", by=by)
+                take_over(model, row, f"{row.owner} gave no sign of life", owner="", by=by)
                 freed += 1
     return freed
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from actor_runtime.errors import Fenced
 from actor_runtime.models import Actor, with_silence
-from actor_runtime.ownership.claims import at_rest, take, take_at_rest, takeable
+from actor_runtime.ownership.claims import is_idle_state, steal_between_turns, take_over, takeable
 from actor_runtime.ownership.process_identity import is_gone
 
 AT_ONCE = 25  # rows per look, or a quarter where that is more: what one process is slow to take is left to others
@@ -36,7 +36,7 @@ class Seen(NamedTuple):
     silence: timedelta | None
 
 
-class Choice(NamedTuple):
+class ClaimCandidate(NamedTuple):
     """A row to take, why, and whether its owner lives."""
 
     row: Seen
@@ -55,17 +55,17 @@ def make_rows(model: type[Actor], names: Collection[str]) -> None:
     model._default_manager.bulk_create([model(name=name) for name in names], ignore_conflicts=True)
 
 
-def free_rows(rows: Sequence[Seen], me: str, mine: Collection[str]) -> list[Choice]:
+def free_rows(rows: Sequence[Seen], me: str, mine: Collection[str]) -> list[ClaimCandidate]:
     """Return the rows that nobody alive owns; mine: the names that this process works on."""
     gone = cache(is_gone)  # asked once per owner
-    found: list[Choice] = []
+    found: list[ClaimCandidate] = []
     for row in rows:
         if row.name not in mine and (reason := LEFT_OVER if row.owner == me else takeable(row, gone)) is not None:
-            found.append(Choice(row, reason))
+            found.append(ClaimCandidate(row, reason))
     return found
 
 
-def choose(model: type[Actor], rows: Sequence[Seen], me: str, mine: Collection[str]) -> list[Choice]:
+def choose(model: type[Actor], rows: Sequence[Seen], me: str, mine: Collection[str]) -> list[ClaimCandidate]:
     """Return which of these rows this process should take now."""
     free = free_rows(rows, me, mine)
     lost = {choice.row.name for choice in free}
@@ -78,26 +78,28 @@ def choose(model: type[Actor], rows: Sequence[Seen], me: str, mine: Collection[s
     return random.sample(free, max(0, min(room, len(free), max(AT_ONCE, len(free) // 4))))
 
 
-def _surplus(model: type[Actor], rows: Sequence[Seen], me: str, loads: Counter[str], share: int) -> list[Choice]:
-    found: list[Choice] = []
+def _surplus(
+    model: type[Actor], rows: Sequence[Seen], me: str, loads: Counter[str], share: int
+) -> list[ClaimCandidate]:
+    found: list[ClaimCandidate] = []
     left = loads.copy()
     for row in random.sample(rows, len(rows)):
         if len(found) >= min(AT_ONCE, share - loads[me]):
             break
-        if row.owner != me and left[row.owner] > share and at_rest(model, row.state):
+        if row.owner != me and left[row.owner] > share and is_idle_state(model, row.state):
             left[row.owner] -= 1
             reason = f"{row.owner} had {loads[row.owner]} of {len(rows)}, the share is {share}"
-            found.append(Choice(row, reason, alive=True))
+            found.append(ClaimCandidate(row, reason, alive=True))
     return found
 
 
-def take_all(model: type[Actor], choices: Sequence[Choice], me: str) -> list[Actor]:
+def claim_all(model: type[Actor], choices: Sequence[ClaimCandidate], me: str) -> list[Actor]:
     """Take the chosen rows; those to which somebody else came first are left out."""
     taken: list[Actor] = []
     for choice in choices:
         with suppress(Fenced, model.DoesNotExist):
             if choice.alive:
-                taken.append(take_at_rest(model, choice.row, choice.reason, me))
+                taken.append(steal_between_turns(model, choice.row, choice.reason, me))
             else:
-                taken.append(take(model, choice.row, choice.reason, owner=me, by=me))
+                taken.append(take_over(model, choice.row, choice.reason, owner=me, by=me))
     return taken

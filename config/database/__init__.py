@@ -1,1 +1,1 @@
-"""Django's PostgreSQL backend with connections that do not wait for a silent server for ever."""
+"""Django's PostgreSQL backend, on connections that do not wait for ever for a server that has stopped answering."""

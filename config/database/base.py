@@ -1,8 +1,8 @@
 """The database backend: PostgreSQL's, on connections that notice a server that has stopped answering.
 
-libpq has no limit for an answer, so a frozen server would hold every process until it thaws: no heartbeat, no reason in
-the log, no 503. A limit per statement would be wrong as well, because a long one would fail again at each repetition.
-So a silent connection only asks, on a second one, whether the server still takes anybody.
+libpq has no timeout for an answer, so a frozen server would block every process until it resumes: no heartbeat, no
+reason in the log, no 503. A timeout per statement would be wrong too, because a long one would fail at each retry.
+So a silent connection checks, on a second one, whether the server still accepts connections.
 """
 
 from __future__ import annotations
@@ -17,41 +17,38 @@ from psycopg.abc import PQGen
 
 from config.supervision.servers import database_refusal
 
-PATIENCE = 2.5  # seconds of silence before asking, which takes two more: no call blocks for more than 5 s
+MAX_SILENCE_S = 2.5  # before the check, which takes two more: no call blocks for more than 5 s
 T = TypeVar("T")
 
 
 class WatchedConnection(psycopg.Connection[Any]):
-    """A connection that fails where the server has stopped answering."""
+    """A connection that fails if the server has stopped answering."""
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """Wait for an operation. Raises OperationalError where the server takes no connection any more."""
+        """Wait for an operation; raise OperationalError if the server no longer accepts connections."""
         return super().wait(self._watched(gen), interval, timeout)
 
     def _watched(self, gen: PQGen[T]) -> PQGen[T]:
         heard = time.monotonic()
         try:
-            wanted = next(gen)
+            awaited = next(gen)
             while True:
-                ready = yield wanted
+                ready = yield awaited
                 if ready:
                     heard = time.monotonic()
-                elif time.monotonic() - heard > PATIENCE:
-                    self._ask_elsewhere()
+                elif time.monotonic() - heard > MAX_SILENCE_S:
+                    if refusal := database_refusal(settings.DATABASE_URL):
+                        self.pgconn.finish()  # an answer that still comes must not be read by the next operation
+                        raise psycopg.OperationalError(f"the database has stopped answering: {refusal}")
                     heard = time.monotonic()
-                wanted = gen.send(ready)
+                awaited = gen.send(ready)
         except StopIteration as end:
             result: T = end.value
             return result
 
-    def _ask_elsewhere(self) -> None:
-        if refusal := database_refusal(settings.DATABASE_URL):
-            self.pgconn.finish()  # whatever it still answers is not for us
-            raise psycopg.OperationalError(f"the database has stopped answering: {refusal}")
-
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Connections of the class above, pooled or not."""
+    """Django's backend with WatchedConnection, pooled or not."""
 
     def __init__(self, settings_dict: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         super().__init__(settings_dict, *args, **kwargs)

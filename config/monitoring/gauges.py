@@ -1,4 +1,4 @@
-"""The parts of /metrics that are read from rows, broker and cache when somebody asks."""
+"""The gauges of /metrics, read from rows, broker and cache at each scrape."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django_celery_beat.models import PeriodicTask
 
 from actor_runtime.configured_broker import configured_broker
 from actor_runtime.manual_reset import actor_models
-from actor_runtime.models import Actor, with_silence
+from actor_runtime.models import with_silence
 from consumers.fixed_consumer_actor import GROUP
 from consumers.subscription import Reading
 from consumers.topic_acks import open_topics
@@ -21,23 +21,23 @@ from datastore.sse.follower_counts import counted_followers
 from datastore.streams import lifecycle, topics
 from ingestion.history.provider_quota import Budget
 from metering import table
-from metering.table import Figure
+from metering.table import MetricDefinition
 from streaming.errors import TopicMissing
 from streaming.topics import CANDLE_DATA, DYNAMIC, TICK_DATA
 
-Sample = tuple[Figure, tuple[str, ...], float]
+Sample = tuple[MetricDefinition, tuple[str, ...], float]
 
 
 def markets() -> Iterator[Sample]:
-    """Yield how far markets are behind; what was never known is left out."""
+    """Yield how many seconds markets are behind; an age that was never known is left out."""
     for symbol, *ages in metrics.ages():
-        for figure, age in zip((table.WATERMARK_AGE, table.FEED_AGE, table.RECONCILED_AGE), ages, strict=True):
+        for metric, age in zip((table.WATERMARK_AGE, table.FEED_AGE, table.RECONCILED_AGE), ages, strict=True):
             if age is not None:
-                yield figure, (symbol,), age
+                yield metric, (symbol,), age
 
 
-def holes() -> Iterator[Sample]:
-    """Yield the gaps, final ones apart."""
+def gaps() -> Iterator[Sample]:
+    """Yield the number and the seconds of gaps, final ones separately."""
     for symbol, resolution, final, count, seconds in metrics.gaps():
         labels = (symbol, str(resolution), "yes" if final else "no")
         yield table.GAPS, labels, count
@@ -45,7 +45,7 @@ def holes() -> Iterator[Sample]:
 
 
 def queues() -> Iterator[Sample]:
-    """Yield what waits for whom, and what could not be stored."""
+    """Yield what is queued, by state, and what could not be stored."""
     for topic, count in metrics.dead_letters():
         yield table.DEAD_LETTERS, (topic,), count
     for state, count in fetch_queue.counts().items():
@@ -60,82 +60,80 @@ def queues() -> Iterator[Sample]:
 
 
 def actors() -> Iterator[Sample]:
-    """Yield every actor's state and silence; questions, which are many and short, are only counted."""
+    """Yield every actor's state and heartbeat age; requests, which are many and short, are only counted in queues()."""
     for model in actor_models():
-        if model is not DatastoreRequest:
-            yield from _actors(model, str(model._meta.model_name))
-
-
-def _actors(model: type[Actor], kind: str) -> Iterator[Sample]:
-    rows: Iterable[Any] = with_silence(model._default_manager.filter(retired_at=None)).order_by("name")
-    for row in rows:
-        for state in model.State.values:
-            yield table.ACTOR_STATE, (kind, row.name, state), float(row.state == state)
-        if row.owner and row.silence is not None:
-            yield table.HEARTBEAT_AGE, (kind, row.name), row.silence.total_seconds()
+        if model is DatastoreRequest:
+            continue
+        kind = str(model._meta.model_name)
+        rows: Iterable[Any] = with_silence(model._default_manager.filter(retired_at=None)).order_by("name")
+        for row in rows:
+            for state in model.State.values:
+                yield table.ACTOR_STATE, (kind, row.name, state), float(row.state == state)
+            if row.owner and row.silence is not None:
+                yield table.HEARTBEAT_AGE, (kind, row.name), row.silence.total_seconds()
 
 
 def schedules() -> Iterator[Sample]:
-    """Yield since when each schedule was not sent; beat writes it down every few minutes."""
+    """Yield the seconds since beat last sent each schedule; it saves that every few minutes."""
     now = timezone.now()
     for schedule in PeriodicTask.objects.filter(enabled=True, last_run_at__isnull=False).order_by("name"):
         yield table.SCHEDULE_AGE, (schedule.name,), (now - schedule.last_run_at).total_seconds()
 
 
 def stream() -> Iterator[Sample]:
-    """Yield how far consumers are behind."""
+    """Yield how many records the consumers of the fixed topics are behind."""
     for topic in (TICK_DATA, CANDLE_DATA):
-        yield table.LAG, (topic.name,), unread(topic.name)
+        yield table.LAG, (topic.name,), unread_records(topic.name)
 
 
-def made_topics() -> Iterator[Sample]:
-    """Yield how far the consumers of all topics that are made at run time are behind together."""
-    yield table.LAG, (DYNAMIC,), unread_of_made()
+def dynamic_topics() -> Iterator[Sample]:
+    """Yield how many records the consumers of all dynamic topics are behind, in total."""
+    yield table.LAG, (DYNAMIC,), unread_dynamic_records()
 
 
 def budget() -> Iterator[Sample]:
-    """Yield how often the provider may still be asked."""
+    """Yield how many calls of the provider each window still allows, and its limit."""
     for window, left in Budget().left().items():
         yield table.BUDGET_LEFT, (window,), left.calls
         yield table.BUDGET_LIMIT, (window,), left.limit
 
 
 def followers() -> Iterator[Sample]:
-    """Yield how many follow a series, by the process that serves them."""
+    """Yield how many followers each stream process has."""
     for process, count in counted_followers().items():
         yield table.SSE_FOLLOWERS, (process,), count
 
 
-PARTS: dict[str, Callable[[], Iterable[Sample]]] = {
+GAUGE_READERS: dict[str, Callable[[], Iterable[Sample]]] = {
     "markets": markets,
-    "gaps": holes,
+    "gaps": gaps,
     "queues": queues,
     "actors": actors,
     "schedules": schedules,
     "stream": stream,
-    "dynamic": made_topics,
+    "dynamic": dynamic_topics,
     "budget": budget,
     "followers": followers,
 }
 
 
-def unread(topic: str) -> int:
-    """Return how many records of a topic its consumer has not stored. Raises StreamUnavailable."""
+def unread_records(topic: str) -> int:
+    """Return how many records of a topic are not stored yet; raise StreamUnavailable."""
     try:
         subscription = configured_broker().subscribe(GROUP, [topic])
     except TopicMissing:
-        return 0  # flushed: there is nothing that could still be read
+        return 0  # flushed: there is nothing left to read
     try:
         return subscription.lag()
     finally:
         subscription.close()
 
 
-def unread_of_made() -> int:
-    """Return how many records of all topics that are made at run time are not stored. Raises StreamUnavailable."""
+def unread_dynamic_records() -> int:
+    """Return how many records of all dynamic topics are not stored yet; raise StreamUnavailable."""
     reading = Reading(GROUP)
     try:
-        reading.turn_to(open_topics().keys())  # those that are missing hold nothing that could be read
+        reading.turn_to(open_topics().keys())  # a missing topic has nothing to read
         return reading.subscription.lag() if reading.topics else 0
     finally:
         reading.close()

@@ -1,4 +1,4 @@
-"""Is this process up, and does what it stands on answer?"""
+"""Health checks: is this process alive, do its servers answer, is the data fresh?"""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from config.supervision.servers import database_refusal, stream_refusal, valkey_
 from datastore.quality.freshness import doubts
 from datastore.reference.provider import current_provider
 
-UNKNOWN: dict[str, str | bool | None] = {"provider": None, "simulated": None}
+UNKNOWN_PROVIDER: dict[str, str | bool | None] = {"provider": None, "simulated": None}
 
 
 def live(request: HttpRequest) -> JsonResponse:
-    """Answer 200 whenever this process can answer at all; asks nobody."""
+    """Answer 200 whenever this process can answer at all; ask no other server."""
     return JsonResponse({"status": "live", "version": settings.VERSION})
 
 
 def ready(request: HttpRequest) -> JsonResponse:
-    """Answer 200 if database, cache and stream do (a Kafka within five seconds, else two), else 503 and why not."""
+    """Answer 200 if database, cache and stream answer (Kafka within 5 s, the others within 2 s), else 503 and why."""
     failing = failing_parts()
-    provider = UNKNOWN if "database" in failing else provider_identity()
+    provider = UNKNOWN_PROVIDER if "database" in failing else provider_identity()
     status = "not ready" if failing else "ready"
     answer = {"status": status, "version": settings.VERSION, "failing": failing, **provider}
     return JsonResponse(answer, status=503 if failing else 200)
 
 
 def fresh(request: HttpRequest) -> JsonResponse:
-    """Answer 200 if every followed market is fresh and whole, else 503 with the reasons of each that is not."""
+    """Answer 200 if every followed market is fresh and complete, else 503 and the reasons by market."""
     try:
         found = doubts()
     except DatabaseError as exc:
@@ -40,19 +40,19 @@ def fresh(request: HttpRequest) -> JsonResponse:
 
 
 def failing_parts() -> dict[str, str]:
-    """Return the parts that do not answer, with the reason."""
-    asked = {"database": database_refusal(settings.DATABASE_URL), "cache": valkey_refusal(settings.REDIS_URL)}
+    """Return the reason of each part that does not answer."""
+    refusals = {"database": database_refusal(settings.DATABASE_URL), "cache": valkey_refusal(settings.REDIS_URL)}
     if settings.STREAM_URL == settings.REDIS_URL:
-        asked["stream"] = asked["cache"]
+        refusals["stream"] = refusals["cache"]
     else:
-        asked["stream"] = stream_refusal(settings.STREAM_URL)
-    return {part: reason for part, reason in asked.items() if reason is not None}
+        refusals["stream"] = stream_refusal(settings.STREAM_URL)
+    return {part: reason for part, reason in refusals.items() if reason is not None}
 
 
 def provider_identity() -> dict[str, str | bool | None]:
-    """Return whose prices this database holds and whether they are invented; None where that is not known now."""
+    """Return the provider of this database's prices and whether they are simulated; None while the database is down."""
     try:
         name, simulated = current_provider()
     except DatabaseError:
-        return UNKNOWN
+        return UNKNOWN_PROVIDER
     return {"provider": name, "simulated": simulated}

@@ -1,4 +1,4 @@
-"""GET /metrics: what all processes have counted, and the states of rows, in Prometheus' text format."""
+"""GET /metrics: the counters of all processes and the gauges, in Prometheus' text format."""
 
 from __future__ import annotations
 
@@ -17,64 +17,63 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from actor_runtime.reset_policy import reason_of
-from config.monitoring.gauges import PARTS, Sample
+from config.monitoring.gauges import GAUGE_READERS
 from datastore.api.auth.permissions import CHALLENGE, TO_READ, may_read
 from datastore.api.responses.problem import problem_response
 from metering import table
 from metering.sharing import counted
-from metering.table import Figure
+from metering.table import MetricDefinition
 from streaming.errors import StreamError
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
-# What a part that is away raises: the page then says which is missing and tells all the rest.
-AWAY = (DatabaseError, RedisError, StreamError, OSError, RuntimeError, ValueError)
+# What a part raises whose server is down: the page then names the part and shows all others.
+UNAVAILABLE_ERRORS = (DatabaseError, RedisError, StreamError, OSError, RuntimeError, ValueError)
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer the page; a part that cannot be read is named in candlekeep_scrape_failed, never a 500."""
+    """Answer with the page; a part that cannot be read is named in candlekeep_scrape_failed, never a 500."""
     if not may_read(request):
         return problem_response(401, TO_READ, headers={"WWW-Authenticate": CHALLENGE})
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Page())
+    registry.register(MetricsPage())
     page = generate_latest(registry)
     return HttpResponse(page, content_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"})
 
 
-class Page(Collector):
-    """All of it, anew for each scrape."""
+class MetricsPage(Collector):
+    """The whole page, read for each scrape."""
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the counters, then the figures, then which part is missing."""
+        """Yield the counters, then the gauges, one of which says what parts are missing."""
         failed: dict[str, bool] = {}
         yield from _read("processes", failed, _counters)
-        samples = [sample for part, read in PARTS.items() for sample in _read(part, failed, read)]
+        samples = [sample for part, read in GAUGE_READERS.items() for sample in _read(part, failed, read)]
         samples += [(table.MISSING_PART, (part,), float(missing)) for part, missing in failed.items()]
-        yield from _families(samples)
+
+        families: dict[MetricDefinition, GaugeMetricFamily] = {}
+        for metric, labels, value in samples:
+            family = families.get(metric)
+            if family is None:
+                family = families[metric] = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+            family.add_metric(labels, value)
+        yield from families.values()
 
 
 def _counters() -> Iterable[Metric]:
+    """Return the counters of all processes that share a folder, or of this one."""
     if settings.METRICS_DIR:
         return counted(Path(settings.METRICS_DIR))
-    return [family for metric in table.COUNTED for family in metric.collect()]  # this process' own
+    return [family for metric in table.COUNTED for family in metric.collect()]
 
 
 def _read(part: str, failed: dict[str, bool], read: Callable[[], Iterable[T]]) -> list[T]:
+    """Return what read() yields, nothing if it fails; note in `failed` whether it did."""
     try:
         found = list(read())
-    except AWAY as exc:
+    except UNAVAILABLE_ERRORS as exc:
         log.warning("metrics incomplete", part=part, reason=reason_of(exc))
         failed[part] = True
         return []
     failed[part] = False
     return found
-
-
-def _families(samples: Iterable[Sample]) -> Iterator[Metric]:
-    found: dict[Figure, GaugeMetricFamily] = {}
-    for figure, labels, value in samples:
-        family = found.get(figure)
-        if family is None:
-            family = found[figure] = GaugeMetricFamily(figure.name, figure.help, labels=figure.labels)
-        family.add_metric(labels, value)
-    yield from found.values()

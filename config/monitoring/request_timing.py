@@ -1,4 +1,4 @@
-"""How long requests take, by route, method and class of status."""
+"""How long requests take, by route, method and status class (2xx …)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from metering.table import HTTP_SECONDS
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
-def timed(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Return the middleware; of a streamed answer it measures the time to its head."""
+def request_timing(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Return the middleware; for a streamed answer it measures the time to its first byte."""
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         began = perf_counter()
@@ -30,13 +32,13 @@ def timed(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[
     return answer
 
 
-@cache  # as bounded as the routes
+@cache  # no larger than the number of routes
 def _times(route: str | None, method: str, status: int) -> Histogram:
     return HTTP_SECONDS.labels(route_label(route), method, f"{status}xx")
 
 
 def route_label(route: str | None) -> str:
-    """Return a route as a label: the admin's hundred are one, and so is all that leads nowhere."""
+    """Return a route's metric label: the admin's hundred routes share one, and so does every unknown address."""
     if route is None or route.endswith(r"[\s\S]*$"):
         return "unmatched"
     plain = re.sub(r"\(\?P(<\w+>)[^)]*\)", r"\1", route).replace("^", "").removesuffix("$")

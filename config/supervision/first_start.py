@@ -1,4 +1,4 @@
-"""What the database must hold before any process works: schema, markets, the provider's name, an admin user."""
+"""What the database must hold before any process can work: schema, markets, provider, an admin user."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from config.supervision.errors import StartError
 from config.supervision.provider import Identity
 
 if TYPE_CHECKING:
-    from datastore.engines.edition import Standing
+    from datastore.engines.edition import TimescaleEdition
 
 
 def migrate() -> str:
-    """Bring the schema up to date; return which engine this database is, with what more its server could be.
+    """Bring the schema up to date; return which engine the database is and, as a hint, which it could be.
 
-    Raises StartError where the trades are a hypertable that its server cannot serve.
+    Raises StartError if the trades are a hypertable that the server cannot serve.
     """
-    from datastore.engines.edition import standing
+    from datastore.engines.edition import timescale_edition
 
-    refuse_broken(standing())
+    refuse_broken(timescale_edition())
     call_command("migrate", interactive=False, verbosity=0)
-    found = standing()
+    found = timescale_edition()
     return f"{found.told}. {found.hint}" if found.hint else found.told
 
 
-def refuse_broken(found: Standing) -> None:
-    """Raise StartError where trades would be refused or lost."""
+def refuse_broken(found: TimescaleEdition) -> None:
+    """Raise StartError if this database would refuse or lose trades."""
     from datastore.engines.edition import BROKEN
 
     if found.case in BROKEN:
@@ -38,22 +38,22 @@ def refuse_broken(found: Standing) -> None:
 
 
 def seed_markets(symbols: Sequence[str]) -> None:
-    """Make the rows of the always-on markets."""
+    """Create and follow the always-on markets."""
     from datastore.reference.markets import ensure_markets
 
     ensure_markets(symbols)
 
 
-def ask_for_newest(symbols: Sequence[str]) -> int:
-    """Ask for what is missing of these markets' newest candles; return how many requests are under way for it."""
-    from datastore.backfill.newest import ask_newest
+def request_newest_candles(symbols: Sequence[str]) -> int:
+    """Request what is missing of these markets' newest candles; return how many requests are active for it."""
+    from datastore.backfill.newest import request_newest
     from datastore.reference.markets import ensure_markets
 
-    return len(ask_newest(ensure_markets(symbols)))
+    return len(request_newest(ensure_markets(symbols)))
 
 
-def remember(provider: Identity) -> None:
-    """Tie this database to its provider. Raises StartError where it holds another one's data."""
+def remember_provider_identity(provider: Identity) -> None:
+    """Bind this database to its provider; raise StartError if it holds another one's data."""
     from datastore.reference.provider import OtherProvider, remember_provider
 
     try:
@@ -66,17 +66,17 @@ def remember(provider: Identity) -> None:
         ) from None
 
 
-def make_admin(wanted: str) -> str | None:
-    """Make the user `admin` where there is no superuser yet; return the random password if it was not wanted so."""
+def make_admin(password: str) -> str | None:
+    """Create the user `admin` if there is no superuser; return its password if that had to be invented."""
     from django.contrib.auth.models import User
 
     if User.objects.filter(is_superuser=True).exists():
         return None
-    password = wanted or secrets.token_urlsafe(12)
-    User.objects.create_superuser("admin", password=password)
-    return None if wanted else password
+    invented = None if password else secrets.token_urlsafe(12)
+    User.objects.create_superuser("admin", password=invented or password)
+    return invented
 
 
 def disconnect() -> None:
-    """Close our own connection, so that the database's shutdown has nobody to cut off."""
+    """Close our own connection, so that the database can shut down without cutting it off."""
     connections.close_all()

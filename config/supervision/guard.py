@@ -1,6 +1,6 @@
-"""Become another program that does not outlive its starter: `guard.py STARTER_PID SIGNAL UID:GID|- PROGRAM ARGS…`.
+"""Become a program that does not outlive its starter: `guard.py STARTER_PID SIGNAL UID:GID|- PROGRAM ARGS…`.
 
-Run by path with `python -I -S`: it needs nothing but the standard library and is replaced by the program at once.
+Run by path with `python -I -S`: it needs only the standard library, and the program replaces it at once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def main(argv: list[str]) -> None:
-    """Take the account, ask Linux for the signal when the starter dies, and become the program."""
+    """Switch to the account, ask Linux for a signal when the starter dies, and become the program."""
     starter, signal, account, *program = argv
     if account != "-":
         uid, gid = map(int, account.split(":"))
@@ -21,7 +21,7 @@ def main(argv: list[str]) -> None:
         os.setgid(gid)
         os.setuid(uid)
     if sys.platform == "linux":
-        # After the change of account, which clears it. Elsewhere the next start finds what a killed one left.
+        # After the change of account, which clears it. On other systems the next start stops what a killed one left.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal))
     if os.getppid() != int(starter):
         sys.exit("the starter is gone")

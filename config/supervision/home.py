@@ -1,4 +1,4 @@
-"""The folder of one Candlekeep: fit to hold its data, and held by one `up` at a time."""
+"""The folder of one Candlekeep: checked before it holds data, and locked by one `up` at a time."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ import psutil
 from config.supervision.embedded_servers import EmbeddedError, check_format, check_socket_path
 from config.supervision.errors import StartError
 
-# File systems of other machines: PostgreSQL's locks and fsync do not hold there.
-NETWORK = {"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "afs", "afpfs", "webdav", "davfs", "9p", "ncpfs"}
-NETWORK |= {"ceph", "glusterfs", "lustre", "beegfs", "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.rclone"}
-ELSEWHERE = "Set CANDLEKEEP_HOME to a folder"
+# Network file systems: PostgreSQL's locks and fsync are not reliable there.
+NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "afs", "afpfs", "webdav", "davfs", "9p"}
+NETWORK_FILE_SYSTEMS |= {"ceph", "glusterfs", "lustre", "beegfs", "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs"}
+NETWORK_FILE_SYSTEMS |= {"ncpfs", "fuse.rclone"}
+HOME_HINT = "Set CANDLEKEEP_HOME to a folder"
 
 
 def claim_home(home: Path) -> int:
-    """Check the folder, take its lock, return the lock's file descriptor: it holds until this process ends.
+    """Check the folder and take its lock; return the lock's file descriptor, which is held until this process ends.
 
-    Raises StartError naming what is wrong with the folder, or who holds it.
+    Raises StartError that names what is wrong with the folder, or the process that holds it.
     """
     check_writable(home)
     check_file_system(home, file_system_of(home))
@@ -35,22 +36,22 @@ def claim_home(home: Path) -> int:
 
 
 def check_writable(home: Path) -> None:
-    """Make the folder, and raise StartError where we cannot write into it."""
+    """Create the folder; raise StartError if we cannot write into it."""
     try:
         for folder in (home, home / "run", home / "log"):
             folder.mkdir(mode=0o755 if folder == home else 0o700, parents=True, exist_ok=True)
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise PermissionError(13, "Permission denied", str(folder))
     except OSError as error:
-        raise StartError(f"{error.filename} cannot be written: {error.strerror}. {ELSEWHERE} of yours.") from None
+        raise StartError(f"{error.filename} cannot be written: {error.strerror}. {HOME_HINT} of yours.") from None
     data = home / "postgres"
     with suppress(FileNotFoundError):
         if os.geteuid() not in (0, data.stat().st_uid):
-            raise StartError(f"{data} belongs to another account. Start Candlekeep as that one. {ELSEWHERE} of yours.")
+            raise StartError(f"{data} belongs to another account. Start Candlekeep as that one. {HOME_HINT} of yours.")
 
 
 def file_system_of(home: Path) -> str:
-    """Return the type of the file system that holds this folder, "" where the system does not tell."""
+    """Return the type of the file system that holds this folder, "" if the system does not say."""
     path = str(home.resolve())
     best, kind = -1, ""
     with suppress(OSError, RuntimeError):
@@ -63,16 +64,16 @@ def file_system_of(home: Path) -> str:
 
 def check_file_system(home: Path, kind: str) -> None:
     """Raise StartError if the folder is on a network file system."""
-    if kind.lower() in NETWORK:
+    if kind.lower() in NETWORK_FILE_SYSTEMS:
         raise StartError(
-            f"{home} is on a network file system ({kind}), where a database loses data. {ELSEWHERE} on a local disk, "
+            f"{home} is on a network file system ({kind}), where a database loses data. {HOME_HINT} on a local disk, "
             "or DATABASE_URL and REDIS_URL to servers of your own."
         )
 
 
 def _lock(path: Path) -> int:
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    if not _taken(handle):
+    if not _try_lock(handle):
         holder = os.read(handle, 20).decode().strip()
         os.close(handle)
         raise StartError(
@@ -84,8 +85,8 @@ def _lock(path: Path) -> int:
     return handle
 
 
-def _taken(handle: int) -> bool:
-    # A command that only asks whether somebody holds the lock holds it for an instant itself: try more than once.
+def _try_lock(handle: int) -> bool:
+    # A command that only checks whether the lock is held holds it for an instant itself: try more than once.
     for _ in range(10):
         with suppress(BlockingIOError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,7 +14,7 @@ from threading import Event, Lock
 from django.conf import settings
 
 from config.supervision import embedded_servers, first_start, processes, servers
-from config.supervision.errors import StartError, Stopped
+from config.supervision.errors import StartCancelled, StartError
 from config.supervision.home import claim_home
 from config.supervision.leftovers import stop_leftovers
 from config.supervision.output import Say
@@ -23,16 +23,16 @@ from config.supervision.provider import Identity, ask_identity, host_identity
 from config.supervision.supervisor import Supervisor
 from metering.sharing import wipe
 
-SIMULATOR_READY = 60.0
-PROVIDER_PATIENCE = 5.0
-WEB_PATIENCE = 60.0
+SIMULATOR_TIMEOUT_S = 60.0
+PROVIDER_TIMEOUT_S = 5.0
+WEB_PROGRESS_EVERY_S = 60.0  # how often a line says what is not ready
 
 
 class Launch:
     """One run of `manage.py up`."""
 
     def __init__(self, say: Say) -> None:
-        """Nothing happens yet; say prints one line."""
+        """Prepare only; say prints one line."""
         self.home: Path = settings.CANDLEKEEP_HOME
         self._lock = Lock()
         self._print = say
@@ -42,7 +42,7 @@ class Launch:
         self.began = time.monotonic()
 
     def say(self, line: str) -> None:
-        """Print one line; a terminal that is gone is no reason to stop."""
+        """Print one line; a closed terminal is no reason to stop."""
         with self._lock:
             try:
                 self._print(line)
@@ -50,109 +50,110 @@ class Launch:
                 self._print = lambda _: None
 
     def step(self, line: str) -> None:
-        """Say that one step of the start is done, and when."""
+        """Print that one step of the start is done, and when."""
         self.say(f"  {time.monotonic() - self.began:5.1f} s  {line}")
 
     def run(self) -> None:
-        """Start everything, watch it, stop it. Raises StartError where that fails; nothing is left running."""
+        """Start everything, watch it, stop it; raise StartError if that fails. Nothing is left running."""
         with self._signals():
             claim_home(self.home)
             self._prepare()
             try:
                 self._start()
                 self.supervisor.run()
-            except Stopped:
+            except StartCancelled:
                 pass
             finally:
-                self._stop()
+                self.supervisor.stop.set()
+                self.say("stopping … (Ctrl-C again kills)")
+                servers.remove_addresses(self.home)
+                first_start.disconnect()
+                self.supervisor.shut_down()
+                self.say(f"stopped; the data stays in {self.home}")
 
     def _prepare(self) -> None:
-        """Do all that can fail without a process of ours: leftovers, ports, data folder."""
-        servers.take_addresses_back(self.home)
+        """Do what can fail before any process runs: leftovers, ports, addresses."""
+        servers.remove_addresses(self.home)
         for name in stop_leftovers(self.home):
             self.say(f"stopped {name}, left running by a start that was killed")
         wipe(processes.metrics_folder())
         check_free("PORT", settings.HOST, settings.PORT)
         check_free("SSE_PORT", settings.HOST, settings.SSE_PORT)
+
+        self.addresses = {**processes.given_addresses(), **settings.KAFKA_ENVIRONMENT}
+        if settings.EMBEDDED_DATABASE:
+            self.addresses["database_url"] = embedded_servers.postgres_url(self.home)
         if settings.EMBEDDED_VALKEY:
             self.valkey_port = choose_port(self.home, "VALKEY_PORT", settings.VALKEY_PORT)
+            self.addresses["redis_url"] = embedded_servers.valkey_url(self.home, self.valkey_port)
+        if settings.EMBEDDED_STREAM:
+            self.addresses["stream_url"] = self.addresses["redis_url"]
         if settings.EMBEDDED_SIMULATOR:
             self.simulator_port = choose_port(self.home, "SIMULATOR_PORT", settings.SIMULATOR_PORT)
-        self.addresses = self._addresses()
-
-    def _addresses(self) -> dict[str, str]:
-        simulated = f"{LOOPBACK}:{self.simulator_port}"
-        own_database, own_valkey = settings.EMBEDDED_DATABASE, settings.EMBEDDED_VALKEY
-        own_provider = settings.EMBEDDED_SIMULATOR
-        redis_url = embedded_servers.valkey_url(self.home, self.valkey_port) if own_valkey else settings.REDIS_URL
-        return {
-            "database_url": embedded_servers.postgres_url(self.home) if own_database else settings.DATABASE_URL,
-            "redis_url": redis_url,
-            "stream_url": redis_url if settings.EMBEDDED_STREAM else settings.STREAM_URL,
-            "rest_url": f"http://{simulated}" if own_provider else settings.CRYPTOCOMPARE_REST_URL,
-            "ws_url": f"ws://{simulated}/v2" if own_provider else settings.CRYPTOCOMPARE_WS_URL,
-            **settings.KAFKA_ENVIRONMENT,
-        }
+            self.addresses["rest_url"] = f"http://{LOOPBACK}:{self.simulator_port}"
+            self.addresses["ws_url"] = f"ws://{LOOPBACK}:{self.simulator_port}/v2"
 
     def _start(self) -> None:
         self._start_servers()
+        servers.write_addresses(self.home, self.addresses)
         self.step(f"schema up to date: {first_start.migrate()}")
         if password := first_start.make_admin(settings.ADMIN_PASSWORD):
             self.step(f"admin user made: admin, password {password} (shown only this once)")
+
         env = processes.environment(self.addresses)
         if settings.EMBEDDED_SIMULATOR:
             self.supervisor.add(processes.simulator_program(self.simulator_port, env))
         provider = self._find_provider()
-        first_start.remember(provider)
+        self.step(f"provider {provider.name}{', SIMULATED DATA' if provider.simulated else ''}")
+        first_start.remember_provider_identity(provider)
         first_start.seed_markets(settings.MARKETS)
         self.step(f"{len(settings.MARKETS)} markets: {', '.join(settings.MARKETS)}")
-        self.step(f"{first_start.ask_for_newest(settings.MARKETS)} spans of history asked for")
-        for program in processes.ours(env).values():
+        self.step(f"{first_start.request_newest_candles(settings.MARKETS)} spans of history asked for")
+
+        for program in processes.service_programs(env).values():
             self.supervisor.add(program)
-        self._await_web(provider)
+        self._await_web()
+        for line in banner(provider, self.home):
+            self.say(line)
 
     def _start_servers(self) -> None:
+        """Start the embedded servers; wait for database, cache and stream, in this order."""
         if settings.EMBEDDED_DATABASE:
             embedded_servers.prepare_postgres(self.home)
             self.supervisor.add(servers.postgres_program(self.home))
         if settings.EMBEDDED_VALKEY:
             self.supervisor.add(servers.valkey_program(self.home, self.valkey_port))
-        self._await_database()
-        self.step("database ready")
-        name = "Valkey" if settings.EMBEDDED_VALKEY else "REDIS_URL"
-        url = self.addresses["redis_url"]
-        servers.await_server(name, lambda: servers.valkey_refusal(url), self.supervisor)
-        self.step("cache and stream ready" if settings.EMBEDDED_STREAM else "cache ready")
-        self._await_stream()
-        servers.leave_addresses(self.home, self.addresses)
 
-    def _await_stream(self) -> None:
-        url = self.addresses["stream_url"]
+        if settings.EMBEDDED_DATABASE:
+            admin_url = embedded_servers.postgres_url(self.home, "postgres")
+            servers.await_server("PostgreSQL", lambda: servers.database_refusal(admin_url), self.supervisor)
+            servers.create_database(self.home)
+        else:
+            url = settings.DATABASE_URL
+            servers.await_server("DATABASE_URL", lambda: servers.database_refusal(url), self.supervisor)
+        self.step("database ready")
+
+        redis_url, stream_url = self.addresses["redis_url"], self.addresses["stream_url"]
+        name = "Valkey" if settings.EMBEDDED_VALKEY else "REDIS_URL"
+        servers.await_server(name, lambda: servers.valkey_refusal(redis_url), self.supervisor)
+        self.step("cache and stream ready" if settings.EMBEDDED_STREAM else "cache ready")
         if not settings.EMBEDDED_STREAM:
-            servers.await_server("STREAM_URL", lambda: servers.stream_refusal(url), self.supervisor)
+            servers.await_server("STREAM_URL", lambda: servers.stream_refusal(stream_url), self.supervisor)
             self.step("stream ready")
-        for name, server in {"REDIS_URL": self.addresses["redis_url"], "STREAM_URL": url}.items():
-            self._check_eviction(name, server)
+        self._check_eviction("REDIS_URL", redis_url)
+        self._check_eviction("STREAM_URL", stream_url)
 
     def _check_eviction(self, name: str, url: str) -> None:
-        """Refuse a server that throws away what it holds when it is full: records, jobs and budgets lie there."""
-        policy = servers.eviction(url) if url.startswith(("redis", "unix")) else None
+        """Refuse a server that evicts records or jobs when it is full; warn if it evicts only keys that expire."""
+        policy = servers.eviction_policy(url) if url.startswith(("redis", "unix")) else None
         fix = f"The server of {name} has maxmemory-policy {policy}. Set it to noeviction"
         if policy and policy.startswith("allkeys"):
             raise StartError(f"{fix}: it would throw away records and jobs when it is full.")
         if policy:
             self.say(f"{fix}: it may forget how often the provider was called.")
 
-    def _await_database(self) -> None:
-        own = settings.EMBEDDED_DATABASE
-        url = embedded_servers.postgres_url(self.home, "postgres") if own else settings.DATABASE_URL
-        name = "PostgreSQL" if own else "DATABASE_URL"
-        servers.await_server(name, lambda: servers.database_refusal(url), self.supervisor)
-        if own:
-            servers.create_database(self.home)
-
     def _find_provider(self) -> Identity:
-        """Ask the provider who it is. A simulator must answer; a real one that is away is known by its host."""
+        """Ask the provider for its identity. A simulator must answer; a real one that is down is known by its host."""
         url = self.addresses["rest_url"]
         found: list[Identity] = []
 
@@ -160,24 +161,21 @@ class Launch:
             found.extend(filter(None, [ask_identity(url)]))
             return bool(found)
 
-        patience = SIMULATOR_READY if settings.EMBEDDED_SIMULATOR else PROVIDER_PATIENCE
-        if not self.supervisor.wait_for(answered, patience) and settings.EMBEDDED_SIMULATOR:
+        timeout = SIMULATOR_TIMEOUT_S if settings.EMBEDDED_SIMULATOR else PROVIDER_TIMEOUT_S
+        if not self.supervisor.wait_for(answered, timeout) and settings.EMBEDDED_SIMULATOR:
             raise StartError(f"The simulator does not answer at {url}.")
-        provider = found[0] if found else host_identity(url)
-        self.step(f"provider {provider.name}{', SIMULATED DATA' if provider.simulated else ''}")
-        return provider
+        return found[0] if found else host_identity(url)
 
-    def _await_web(self, provider: Identity) -> None:
-        reasons: list[str] = []
+    def _await_web(self) -> None:
+        """Wait, for ever if need be, until the web and the stream process answer."""
+        failures: list[str] = []
 
         def ready() -> bool:
-            reasons[:] = not_ready(settings.HOST, settings.PORT) or no_streams(settings.HOST, settings.SSE_PORT)
-            return not reasons
+            failures[:] = web_failures(settings.HOST, settings.PORT) or sse_failures(settings.HOST, settings.SSE_PORT)
+            return not failures
 
-        while not self.supervisor.wait_for(ready, WEB_PATIENCE):
-            self.say(f"not ready yet: {'; '.join(reasons)}")
-        for line in banner(provider, self.home):
-            self.say(line)
+        while not self.supervisor.wait_for(ready, WEB_PROGRESS_EVERY_S):
+            self.say(f"not ready yet: {'; '.join(failures)}")
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -189,27 +187,21 @@ class Launch:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _stop(self) -> None:
-        self.supervisor.stop.set()
-        self.say("stopping … (Ctrl-C again kills)")
-        servers.take_addresses_back(self.home)
-        first_start.disconnect()
-        self.supervisor.shut_down()
-        self.say(f"stopped; the data stays in {self.home}")
-
 
 def reachable(host: str) -> str:
-    """Return a host name under which this machine reaches a server listening on host."""
+    """Return a host name by which this machine reaches a server that listens on host."""
     if host in {"0.0.0.0", "::", ""}:  # noqa: S104 - compared, not listened on
         return LOOPBACK if host != "::" else "[::1]"
     return f"[{host}]" if ":" in host else host
 
 
-def not_ready(host: str, port: int) -> list[str]:
-    """Ask /health/ready; return what it misses, nothing if all is well."""
+def web_failures(host: str, port: int) -> list[str]:
+    """Ask /health/ready; return what fails, an empty list if nothing does."""
+    # The question has to come under a host name that Django accepts.
+    name: str = settings.ALLOWED_HOSTS[0].lstrip(".")
     connection = HTTPConnection(reachable(host), port, timeout=5)
     try:
-        connection.request("GET", "/health/ready", headers={"Host": _allowed_name()})
+        connection.request("GET", "/health/ready", headers={"Host": "localhost" if name == "*" else name})
         answer = connection.getresponse()
         body = json.loads(answer.read()) if answer.status in {200, 503} else {}
     except (OSError, HTTPException, ValueError) as error:
@@ -221,8 +213,8 @@ def not_ready(host: str, port: int) -> list[str]:
     return [f"{part}: {why}" for part, why in body.get("failing", {}).items()] or [f"HTTP {answer.status}"]
 
 
-def no_streams(host: str, port: int) -> list[str]:
-    """Ask the stream process whether it lives; return why not."""
+def sse_failures(host: str, port: int) -> list[str]:
+    """Ask the stream process whether it is alive; return why not, an empty list if it is."""
     connection = HTTPConnection(reachable(host), port, timeout=5)
     try:
         connection.request("GET", "/health/live")
@@ -234,14 +226,8 @@ def no_streams(host: str, port: int) -> list[str]:
     return []
 
 
-def _allowed_name() -> str:
-    # Our own question must come under a name that Django takes.
-    name: str = settings.ALLOWED_HOSTS[0].lstrip(".")
-    return "localhost" if name == "*" else name
-
-
 def banner(provider: Identity, home: Path) -> list[str]:
-    """Return the lines that say what runs now and where."""
+    """Return the lines that say what runs and where."""
     base = f"http://{reachable(settings.HOST)}:{settings.PORT}"
     simulated = ["", "  SIMULATED DATA: every price here is invented by the built-in simulator."]
     return [

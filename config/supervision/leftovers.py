@@ -1,4 +1,4 @@
-"""Children that a killed `up` left behind: noted by number and start time, stopped by the next start."""
+"""Children that a killed `up` left running: noted by process number and start time, stopped by the next start."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 import psutil
 
 from config.secret_files import replace_text
-from config.supervision.embedded_servers import serves
+from config.supervision.embedded_servers import is_postgres_on
 
-PATIENCE = 10.0
+STOP_TIMEOUT_S = 10.0
 
 
 def note(home: Path, pids: list[int]) -> None:
-    """Write down which processes run for this home."""
+    """Save which processes run for this home."""
     running = []
     for pid in pids:
         with suppress(psutil.NoSuchProcess):
@@ -25,19 +25,22 @@ def note(home: Path, pids: list[int]) -> None:
 
 
 def forget(home: Path) -> None:
-    """Take back the note after a clean stop."""
+    """Delete the note, after a clean stop."""
     (home / "run" / "children.json").unlink(missing_ok=True)
 
 
 def stop_leftovers(home: Path) -> list[str]:
-    """Stop what an earlier `up` of this home left running; return the names of the programs. Call under the lock."""
+    """Stop what an earlier `up` of this home left running; return the programs' names. Call under the lock."""
     found = [process for process in _noted(home) if process.is_running()]
-    found += [child for process in found for child in _descendants(process)]
+    for process in list(found):
+        with suppress(psutil.NoSuchProcess):
+            if process.name() != "postgres":  # which stops its own children
+                found += process.children(recursive=True)
     names = [process.name() for process in found]
     for process in found:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGINT if process.name() == "postgres" else signal.SIGTERM)
-    for process in psutil.wait_procs(found, timeout=PATIENCE)[1]:
+    for process in psutil.wait_procs(found, timeout=STOP_TIMEOUT_S)[1]:
         with suppress(psutil.NoSuchProcess):
             process.kill()
     forget(home)
@@ -53,25 +56,19 @@ def _noted(home: Path) -> list[psutil.Process]:
     for pid, created in noted:
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(pid)
-            # The number alone may belong to somebody else by now.
+            # The number alone may belong to another program by now.
             if abs(process.create_time() - created) < 1:
                 processes.append(process)
     return processes
 
 
-def _descendants(process: psutil.Process) -> list[psutil.Process]:
-    with suppress(psutil.NoSuchProcess):
-        return [] if process.name() == "postgres" else process.children(recursive=True)
-    return []
-
-
 def _stop_postgres(data: Path) -> list[str]:
-    """Stop a PostgreSQL that holds this data folder though nobody noted it."""
+    """Stop a PostgreSQL that serves this data folder but was not noted."""
     with suppress(FileNotFoundError, ValueError, IndexError, psutil.NoSuchProcess):
         pid = int((data / "postmaster.pid").read_text().split()[0])
-        if serves(pid, data):
+        if is_postgres_on(pid, data):
             process = psutil.Process(pid)
             process.send_signal(signal.SIGINT)
-            psutil.wait_procs([process], timeout=PATIENCE)
+            psutil.wait_procs([process], timeout=STOP_TIMEOUT_S)
             return ["postgres"]
     return []

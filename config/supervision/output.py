@@ -1,4 +1,4 @@
-"""What children print: one prefixed line on the terminal, whole in a log file that is rotated by size."""
+"""What children print: lines with a prefix on the terminal, and in a log file that is rotated by size."""
 
 from __future__ import annotations
 
@@ -11,32 +11,34 @@ from pathlib import Path
 from typing import IO
 
 Say = Callable[[str], None]
-LOG_BYTES = 10_000_000
+MAX_LOG_BYTES = 10_000_000
 LOG_FILES = 3
 LAST_LINES = 15
-LINE_BYTES = 100_000  # a longer line is cut in pieces, so that no child fills our memory
+MAX_LINE_BYTES = 100_000  # a longer line is split, so that no child fills our memory
 
 
 class Output:
-    """The lines of one child over all its lives."""
+    """The output of one program over all its restarts."""
 
     def __init__(self, name: str, path: Path, say: Say | None) -> None:
-        """Append to path; say, if given, gets every line with the child's name before it."""
+        """Append to path; say, if given, is called with each line, prefixed with the program's name."""
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.name = name
         self.last: deque[str] = deque(maxlen=LAST_LINES)
         self._say = say
-        self._file = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8", delay=True)
+        self._file = RotatingFileHandler(
+            path, maxBytes=MAX_LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8", delay=True
+        )
         self._readers: list[threading.Thread] = []
 
     def follow(self, pipe: IO[bytes]) -> None:
-        """Read a child's pipe to its end in a thread of its own."""
-        reader = threading.Thread(target=self._read, args=(pipe,), name=f"output of {self.name}", daemon=True)
+        """Read a child's pipe to its end, in a thread of its own."""
+        reader = threading.Thread(target=self._read_lines, args=(pipe,), name=f"output of {self.name}", daemon=True)
         self._readers = [thread for thread in self._readers if thread.is_alive()] + [reader]
         reader.start()
 
     def finish(self, seconds: float = 1) -> None:
-        """Wait until the last words of a dead child are read; a grandchild may hold the pipe open, so not for ever."""
+        """Wait until a dead child's last lines are read, but not for ever: a grandchild may hold the pipe open."""
         for reader in self._readers:
             reader.join(seconds)
 
@@ -45,13 +47,13 @@ class Output:
         self.finish()
         self._file.close()
 
-    def _read(self, pipe: IO[bytes]) -> None:
+    def _read_lines(self, pipe: IO[bytes]) -> None:
         with pipe:
-            while raw := pipe.readline(LINE_BYTES):
+            while raw := pipe.readline(MAX_LINE_BYTES):
                 self.line(raw.decode("utf-8", "replace").rstrip("\r\n"))
 
     def line(self, text: str) -> None:
-        """Keep, write and show one line."""
+        """Log, remember and show one line."""
         self._file.handle(logging.LogRecord(self.name, logging.INFO, "", 0, text, None, None))
         self.last.append(text)
         if self._say:

@@ -1,4 +1,4 @@
-"""The table of supervised processes: each is one command and holds no state."""
+"""The table of supervised processes: each is one command and keeps no state of its own."""
 
 from __future__ import annotations
 
@@ -14,18 +14,24 @@ from django.conf import settings
 from config.supervision.child import Program
 from config.supervision.ports import LOOPBACK
 
-BASE = Path(settings.BASE_DIR)
+BASE_DIR = Path(settings.BASE_DIR)
 WEB_THREADS = 8
-GRANIAN_LOGS = BASE / "config" / "granian_logs.json"
+GRANIAN_LOGS = BASE_DIR / "config" / "granian_logs.json"
 CELERY = (sys.executable, "-m", "celery", "--app", "config.celery", "--quiet")
-# Beside MARKETS the simulator lists these, so that there are markets to ask for that nobody follows yet.
-LISTED = ("coinbase:SOL-USD", "coinbase:XRP-USD", "kraken:ETH-EUR", "bitstamp:BTC-USD", "binance:BTC-USDT")
-# Stages start in this order and stop in the opposite one; the database servers are stages 0 and 1.
-SIMULATOR, WEB, ACTORS = 2, 3, 4
+# The simulator lists these beside MARKETS, so that there are unfollowed markets to ask for.
+EXTRA_LISTED_MARKETS = (
+    "coinbase:SOL-USD",
+    "coinbase:XRP-USD",
+    "kraken:ETH-EUR",
+    "bitstamp:BTC-USD",
+    "binance:BTC-USDT",
+)
+# Stages start in this order and stop in reverse; the database servers are stages 0 and 1.
+SIMULATOR_STAGE, WEB_STAGE, ACTOR_STAGE = 2, 3, 4
 
 
 @dataclass(frozen=True, slots=True)
-class Actor:
+class ActorProcess:
     """One `manage.py run_…` process."""
 
     name: str
@@ -33,22 +39,22 @@ class Actor:
 
 
 ACTOR_PROCESSES = (
-    Actor("producer", ("run_producer",)),
-    Actor("fixed-consumer", ("run_fixed_consumer", "--topic", "tick-data")),
-    Actor("candle-consumer", ("run_fixed_consumer", "--topic", "candle-data")),
-    Actor("dynamic-consumer", ("run_dynamic_consumer",)),
-    Actor("coordinator", ("run_coordinator",)),
+    ActorProcess("producer", ("run_producer",)),
+    ActorProcess("fixed-consumer", ("run_fixed_consumer", "--topic", "tick-data")),
+    ActorProcess("candle-consumer", ("run_fixed_consumer", "--topic", "candle-data")),
+    ActorProcess("dynamic-consumer", ("run_dynamic_consumer",)),
+    ActorProcess("coordinator", ("run_coordinator",)),
 )
 
 
 def metrics_folder() -> Path:
-    """Return where the children of this start count together."""
+    """Return the folder in which the children of this start share their counters."""
     return Path(settings.METRICS_DIR or settings.CANDLEKEEP_HOME / "run" / "metrics")
 
 
 def environment(addresses: Mapping[str, str]) -> dict[str, str]:
-    """Return what every child of ours gets: our environment, with the addresses of this start."""
-    paths = [str(BASE), os.environ.get("PYTHONPATH", "")]
+    """Return the environment of every child: our own, with the addresses of this start."""
+    paths = [str(BASE_DIR), os.environ.get("PYTHONPATH", "")]
     return {
         **os.environ,
         "CANDLEKEEP_HOME": str(settings.CANDLEKEEP_HOME),
@@ -58,14 +64,14 @@ def environment(addresses: Mapping[str, str]) -> dict[str, str]:
         "STREAM_URL": addresses["stream_url"],
         "CRYPTOCOMPARE_REST_URL": addresses["rest_url"],
         "CRYPTOCOMPARE_WS_URL": addresses["ws_url"],
-        "SIMULATOR_ARGS": "",  # the simulator has them as arguments; beside the addresses they look like a mistake
+        "SIMULATOR_ARGS": "",  # the simulator gets them as arguments; with the addresses set, a check would warn
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
         "PYTHONUNBUFFERED": "1",
     }
 
 
 def given_addresses() -> dict[str, str]:
-    """Return the addresses that the settings name, where nothing is embedded."""
+    """Return the addresses in the settings, for a start without embedded servers."""
     return {
         "database_url": settings.DATABASE_URL,
         "redis_url": settings.REDIS_URL,
@@ -75,8 +81,8 @@ def given_addresses() -> dict[str, str]:
     }
 
 
-def ours(env: Mapping[str, str]) -> dict[str, Program]:
-    """Return every process of ours but the simulator, by name."""
+def service_programs(env: Mapping[str, str]) -> dict[str, Program]:
+    """Return all programs but the servers and the simulator, by name."""
     return {
         program.name: program
         for program in (web_program(env), sse_program(env), *actor_programs(env), *celery_programs(env))
@@ -84,50 +90,50 @@ def ours(env: Mapping[str, str]) -> dict[str, Program]:
 
 
 def simulator_program(port: int, env: Mapping[str, str]) -> Program:
-    """Return the simulated provider; relative paths in SIMULATOR_ARGS are the user's, so it keeps our folder."""
+    """Return the simulated provider; it runs in our folder, to which paths in SIMULATOR_ARGS are relative."""
     home = settings.CANDLEKEEP_HOME / "simulator"
     argv = ["-m", "simulator", "--host", LOOPBACK, "--port", str(port), "--home", str(home)]
     argv += [
         "--markets",
         ",".join(settings.MARKETS),
         "--listed",
-        ",".join(LISTED),
+        ",".join(EXTRA_LISTED_MARKETS),
         *shlex.split(settings.SIMULATOR_ARGS),
     ]
-    return Program("simulator", (sys.executable, *argv), env, stage=SIMULATOR, cwd=Path.cwd())
+    return Program("simulator", (sys.executable, *argv), env, stage=SIMULATOR_STAGE, cwd=Path.cwd())
 
 
 def web_program(env: Mapping[str, str]) -> Program:
-    """Return the web process; only it keeps a pool of database connections."""
+    """Return the web process, the only one with a pool of database connections."""
     argv = ["-m", "granian", "--interface", "wsgi", "--host", settings.HOST, "--port", str(settings.PORT)]
     argv += ["--workers", "1", "--blocking-threads", str(WEB_THREADS), "--no-ws", "--log-level", "error"]
     argv += ["--respawn-failed-workers", "--workers-kill-timeout", "5", "config.wsgi:application"]
     if settings.LOG_FORMAT == "json":
         argv[-1:-1] = ["--log-config", str(GRANIAN_LOGS)]
     pooled = {**env, "DATABASE_POOL": str(settings.DATABASE_POOL or WEB_THREADS)}
-    return Program("web", (sys.executable, *argv), pooled, stage=WEB, cwd=BASE)
+    return Program("web", (sys.executable, *argv), pooled, stage=WEB_STAGE, cwd=BASE_DIR)
 
 
 def sse_program(env: Mapping[str, str]) -> Program:
-    """Return the process that serves streams; its readers come back by themselves."""
-    manage = str(BASE / "manage.py")
-    return Program("sse", (sys.executable, manage, "run_sse"), env, stage=WEB, cwd=BASE)
+    """Return the process that serves streams; after a restart its followers reconnect."""
+    manage = str(BASE_DIR / "manage.py")
+    return Program("sse", (sys.executable, manage, "run_sse"), env, stage=WEB_STAGE, cwd=BASE_DIR)
 
 
 def actor_programs(env: Mapping[str, str]) -> list[Program]:
     """Return the actors' processes."""
-    manage = str(BASE / "manage.py")
+    manage = str(BASE_DIR / "manage.py")
     return [
-        Program(actor.name, (sys.executable, manage, *actor.arguments), env, stage=ACTORS, cwd=BASE)
+        Program(actor.name, (sys.executable, manage, *actor.arguments), env, stage=ACTOR_STAGE, cwd=BASE_DIR)
         for actor in ACTOR_PROCESSES
     ]
 
 
 def celery_programs(env: Mapping[str, str]) -> list[Program]:
-    """Return the worker, which does the jobs, and beat, which says when the scheduled ones are due."""
-    # One worker needs no other's company: without mingle and gossip it is ready a second earlier.
+    """Return the Celery worker, which runs the jobs, and beat, which sends the scheduled ones."""
+    # There is only one worker: without mingle and gossip it is ready a second earlier.
     alone = ("--pool", "threads", "--without-mingle", "--without-gossip", "--without-heartbeat")
     return [
-        Program("worker", (*CELERY, "worker", *alone), env, stage=ACTORS, cwd=BASE),
-        Program("beat", (*CELERY, "beat", "--pidfile", ""), env, stage=ACTORS, cwd=BASE),
+        Program("worker", (*CELERY, "worker", *alone), env, stage=ACTOR_STAGE, cwd=BASE_DIR),
+        Program("beat", (*CELERY, "beat", "--pidfile", ""), env, stage=ACTOR_STAGE, cwd=BASE_DIR),
     ]

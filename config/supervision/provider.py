@@ -1,4 +1,4 @@
-"""Who the provider is, asked of the provider itself."""
+"""The provider's identity, as its own server states it."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A provider's name and whether its prices are invented."""
+    """A provider's name, and whether its prices are simulated."""
 
     name: str
     simulated: bool
 
 
 def parse_identity(header: str) -> Identity:
-    """Read the header X-Provider: `<name>; simulated`."""
+    """Parse the header X-Provider: `<name>` or `<name>; simulated`."""
     name, *marks = (part.strip() for part in header.split(";"))
     return Identity(name, "simulated" in marks)
 
 
 def host_identity(rest_url: str) -> Identity:
-    """Return the identity of a provider that does not introduce itself: its host, not simulated."""
+    """Return the identity of a provider that does not send X-Provider: its host, not simulated."""
     return Identity(urlsplit(rest_url).hostname or rest_url, simulated=False)
 
 
 def ask_identity(rest_url: str, seconds: float = 2) -> Identity | None:
-    """Return who answers at this REST address, None if nobody does within so many seconds."""
+    """Return the identity of the provider at this REST address, None if it does not answer in this time."""
     url = urlsplit(rest_url)
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     connection = kind(url.hostname or "", url.port, timeout=seconds)

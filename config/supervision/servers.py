@@ -1,4 +1,4 @@
-"""The servers we stand on: ours started, all awaited, and their addresses left for commands in a second shell."""
+"""The servers we need: started if embedded, awaited, and their addresses saved for commands in another shell."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from config.supervision.supervisor import Supervisor
 from streaming.broker_factory import connect
 from streaming.errors import StreamError
 
-PATIENCE = 120.0  # seconds; after a crash a database replays its log first
-MURMUR = 10.0  # seconds between two lines that say what is waited for
-SERVERS = Path("run") / "servers.json"
+SERVER_TIMEOUT_S = 120.0  # after a crash a database replays its log first
+PROGRESS_EVERY_S = 10.0  # how often a line says what the start waits for
+ADDRESSES_FILE = Path("run") / "servers.json"
 
 
 def postgres_program(home: Path, *options: str) -> Program:
-    """Return the embedded PostgreSQL; its fast shutdown ends open transactions and writes everything down."""
+    """Return the embedded PostgreSQL; on SIGINT it ends open transactions and writes everything to disk."""
     command = embedded_servers.postgres_command(home, *options)
     return Program(
         name="postgres",
@@ -44,13 +44,13 @@ def postgres_program(home: Path, *options: str) -> Program:
 
 
 def valkey_program(home: Path, port: int) -> Program:
-    """Return the embedded Valkey; asked to stop, it writes its append-only file down."""
+    """Return the embedded Valkey; on SIGTERM it writes its append-only file to disk."""
     command = embedded_servers.valkey_command(home, port)
     return Program(name="valkey", argv=command.argv, env=dict(os.environ), quiet=True, stage=1, stop_seconds=30)
 
 
 def database_refusal(url: str) -> str | None:
-    """Return None if this database lets us in within two seconds, else its first line of why not."""
+    """Return None if this database accepts a connection within two seconds, else the first line of its reason."""
     try:
         psycopg.connect(url, connect_timeout=2).close()
     except psycopg.Error as error:
@@ -73,7 +73,7 @@ def valkey_refusal(url: str) -> str | None:
 
 
 def stream_refusal(url: str) -> str | None:
-    """Return None if the stream of this URL answers, else why not; a Kafka cluster is given five seconds."""
+    """Return None if the stream at this URL answers, else why not; a Kafka cluster has five seconds."""
     if url.startswith(("redis", "unix")):
         return valkey_refusal(url)
     try:
@@ -84,12 +84,12 @@ def stream_refusal(url: str) -> str | None:
     return None
 
 
-def eviction(url: str) -> str | None:
-    """Return by which policy this Redis or Valkey will throw keys away when it is full, None where it will not."""
+def eviction_policy(url: str) -> str | None:
+    """Return this Redis' or Valkey's maxmemory-policy, None if it evicts nothing (noeviction, or no limit)."""
     client = redis.Redis.from_url(url, socket_connect_timeout=2, socket_timeout=2, decode_responses=True)
     try:
         memory = client.info("memory")
-    except redis.RedisError:  # some hosts answer everything but that
+    except redis.RedisError:  # some hosted servers refuse INFO
         return None
     finally:
         client.close()
@@ -98,26 +98,26 @@ def eviction(url: str) -> str | None:
 
 
 def await_server(name: str, refusal: Callable[[], str | None], supervisor: Supervisor) -> None:
-    """Wait until refusal() is None, saying now and then why not. Raises StartError when patience ends."""
-    for _ in range(round(PATIENCE / MURMUR)):
-        if supervisor.wait_for(lambda: refusal() is None, MURMUR):
+    """Wait until refusal() is None, saying now and then why it is not; raise StartError after SERVER_TIMEOUT_S."""
+    for _ in range(round(SERVER_TIMEOUT_S / PROGRESS_EVERY_S)):
+        if supervisor.wait_for(lambda: refusal() is None, PROGRESS_EVERY_S):
             return
         supervisor.say(f"waiting for {name}: {refusal()}")
     raise StartError(f"{name} does not answer: {refusal() or 'too slow'}.")
 
 
 def create_database(home: Path) -> None:
-    """Create this home's database unless it is there."""
+    """Create this home's database, if it does not exist."""
     with psycopg.connect(embedded_servers.postgres_url(home, "postgres"), autocommit=True) as admin:
         if not admin.execute("select 1 from pg_database where datname = %s", [embedded_servers.DATABASE]).fetchone():
             admin.execute("create database candlekeep")
 
 
-def leave_addresses(home: Path, addresses: dict[str, str]) -> None:
-    """Write the addresses where commands of this home find them; only our account may read the passwords in it."""
-    replace_text(home / SERVERS, json.dumps(addresses, indent=1))
+def write_addresses(home: Path, addresses: dict[str, str]) -> None:
+    """Save the addresses for commands of this home, in a file that only our account may read: it has passwords."""
+    replace_text(home / ADDRESSES_FILE, json.dumps(addresses, indent=1))
 
 
-def take_addresses_back(home: Path) -> None:
-    """Remove the addresses: the servers are about to stop."""
-    (home / SERVERS).unlink(missing_ok=True)
+def remove_addresses(home: Path) -> None:
+    """Delete the saved addresses: the servers do not run yet, or are about to stop."""
+    (home / ADDRESSES_FILE).unlink(missing_ok=True)

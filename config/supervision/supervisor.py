@@ -1,4 +1,4 @@
-"""All children of one `up`: started stage by stage, watched, stopped in the opposite order."""
+"""All children of one `up`: started stage by stage, watched, stopped in reverse order."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from threading import Event
 
 from config.supervision import leftovers
 from config.supervision.child import Child, Program
-from config.supervision.errors import Stopped
+from config.supervision.errors import StartCancelled
 from config.supervision.output import Output, Say
 
-TICK = 0.2
+TICK_S = 0.2
 
 
 class Supervisor:
-    """Keeps its programs running until it is told to stop. Every method belongs to the main thread."""
+    """Keeps its programs running until it is asked to stop. Call every method from the main thread."""
 
     def __init__(self, home: Path, say: Say, stop: Event) -> None:
-        """Log to home/log, note process numbers in home/run, say what happens; stop ends every waiting."""
+        """Log to home/log, note process numbers in home/run, report with say(); `stop` ends every wait."""
         self.home = home
         self.say = say
         self.stop = stop
-        self.hurry = Event()  # set: no more patience while stopping
+        self.hurry = Event()  # set: kill at once while stopping
         self.children: list[Child] = []
 
     def add(self, program: Program) -> Child:
@@ -38,7 +38,7 @@ class Supervisor:
         return child
 
     def tick(self) -> None:
-        """Look at every child once. Raises GivesUp where one cannot be kept alive."""
+        """Check every child once; raise CrashLoop if one cannot be kept alive."""
         before = [child.process for child in self.children]
         for child in self.children:
             if death := child.watch(time.monotonic()):
@@ -47,23 +47,23 @@ class Supervisor:
             self._note()
 
     def wait_for(self, ready: Callable[[], bool], seconds: float) -> bool:
-        """Watch until ready() says so; False after so many seconds. Raises Stopped when the user stops the start."""
+        """Watch until ready() is true; False after this time. Raises StartCancelled if the user stops the start."""
         deadline = time.monotonic() + seconds
         while not ready():
-            if self.stop.wait(TICK):
-                raise Stopped
+            if self.stop.wait(TICK_S):
+                raise StartCancelled
             self.tick()
             if time.monotonic() > deadline:
                 return False
         return True
 
     def run(self) -> None:
-        """Watch until told to stop."""
-        while not self.stop.wait(TICK):
+        """Watch until asked to stop."""
+        while not self.stop.wait(TICK_S):
             self.tick()
 
     def shut_down(self) -> None:
-        """Stop every child, the last stage first; a stage that does not go in time is killed."""
+        """Stop every child, the last stage first; kill a stage that does not stop in time."""
         by_stage = sorted(self.children, key=lambda child: -child.program.stage)
         for _, stage in groupby(by_stage, key=lambda child: child.program.stage):
             self._stop_stage(list(stage))
@@ -73,7 +73,7 @@ class Supervisor:
 
     def _stop_stage(self, stage: list[Child]) -> None:
         for child in stage:
-            # To the process alone: it stops its own workers as it sees fit.
+            # To the process only: it stops its own workers.
             child.send(child.program.stop_signal, group=False)
         deadline = time.monotonic() + max(child.program.stop_seconds for child in stage)
         self._await_end(stage, deadline, patient=True)
@@ -91,14 +91,14 @@ class Supervisor:
         while any(child.alive for child in stage) and time.monotonic() < deadline:
             if patient and self.hurry.is_set():
                 return
-            time.sleep(0.05)  # not an Event's wait: the handler that sets one must interrupt us at any time
+            time.sleep(0.05)  # not Event.wait: the signal handler that sets the event must be able to interrupt us
 
     def _note(self) -> None:
         running = [child.process.pid for child in self.children if child.process]
         leftovers.note(self.home, running)
 
     def on_signal(self, number: int, frame: object) -> None:
-        """Take Ctrl-C, SIGTERM or SIGHUP: the first asks to stop, the second kills."""
+        """Handle Ctrl-C, SIGTERM or SIGHUP: the first stops, a second Ctrl-C kills."""
         if self.stop.is_set() and number == signal.SIGINT:
             self.hurry.set()
         self.stop.set()

@@ -1,5 +1,5 @@
 """Who may ask, how often, and the signed ticket of a stream.
 
-Counters live in Valkey, changed by the scripts of `lua_scripts`; keys are rows.
+API keys are rows; rate limits are counters in Valkey, changed by scripts that `lua_scripts` runs.
 HTTP headers and answers belong to `datastore/api`.
 """

@@ -1,7 +1,7 @@
-"""Scripts run in Valkey on a connection that each thread keeps: half the cost of a pooled command, on the hottest path.
+"""Lua scripts in Valkey, on one connection per thread: half the cost of a pooled command, on the hottest path.
 
-The connection is of the cache `hot`, whose time-outs are short. One that does not answer is left alone for a moment: an
-absent cache changes the time of an answer, never its truth.
+The connection belongs to the cache `hot`, whose timeouts are short. After a failure Valkey is not asked for a second: a
+missing cache makes an answer slower, never wrong.
 """
 
 from __future__ import annotations
@@ -14,85 +14,80 @@ from typing import Any
 
 import structlog
 from django_redis import get_redis_connection
-from redis.connection import Connection
 from redis.exceptions import ConnectionError, NoScriptError, TimeoutError
 
-PAUSE = 1.0  # seconds for which a cache that did not answer is left alone
-TOLD_EVERY = 60.0  # seconds
+RETRY_AFTER_S = 1.0
+WARN_EVERY_S = 60.0
 log = structlog.get_logger(__name__)
 
 
-class LeftAlone(ConnectionError):
+class ValkeyUnavailable(ConnectionError):
     """The cache did not answer a moment ago."""
 
 
-class _Patience:
-    """When the cache may be asked again, and when that it is not may be told again."""
+class _Backoff:
+    """When the cache may be asked again, and when the next warning about it may be logged (monotonic clock)."""
 
     def __init__(self) -> None:
-        self.asked_again = self.told_again = 0.0
+        self.retry_at = self.warn_at = 0.0
 
-    def lost(self, exc: Exception) -> None:
+    def failed(self, exc: Exception) -> None:
         now = monotonic()
-        self.asked_again = now + PAUSE
-        if now >= self.told_again:
-            self.told_again = now + TOLD_EVERY
+        self.retry_at = now + RETRY_AFTER_S
+        if now >= self.warn_at:
+            self.warn_at = now + WARN_EVERY_S
             log.warning("the cache is left alone: no limits, no ready answers", reason=str(exc).partition("\n")[0])
 
 
-class _Line(local):
-    """This thread's connection, and the pool it is of: a changed setting has another one."""
+class _ThreadConnection(local):
+    """This thread's connection and the pool that made it; changed settings have another pool."""
 
-    connection: Connection | None = None
+    connection: Any = None  # a Connection, once it is needed
     pool: Any = None
 
     def ask(self, *command: Any) -> Any:
-        connection = self._open()
-        try:
-            connection.send_command(*command)  # type: ignore[no-untyped-call]
-            return connection.read_response()
-        except (ConnectionError, TimeoutError, OSError):
-            # An answer that comes late would be taken for the next question's.
-            connection.disconnect()  # type: ignore[no-untyped-call]
-            raise
-
-    def _open(self) -> Connection:
+        """Send one command and return the answer."""
         pool = get_redis_connection("hot").connection_pool
         if self.connection is None or self.pool is not pool:
             self.pool, self.connection = pool, pool.make_connection()
-        assert self.connection is not None  # noqa: S101 - made above
-        return self.connection
+        connection = self.connection
+        try:
+            connection.send_command(*command)
+            return connection.read_response()
+        except (ConnectionError, TimeoutError, OSError):
+            # A late answer would be read as the answer to the next command.
+            connection.disconnect()
+            raise
 
 
-_line, _patience = _Line(), _Patience()
+_connection, _backoff = _ThreadConnection(), _Backoff()
 
 
-def forget_troubles() -> None:
+def reset_backoff() -> None:
     """Ask the cache again at once."""
-    _patience.asked_again = _patience.told_again = 0.0
+    _backoff.retry_at = _backoff.warn_at = 0.0
 
 
 class Script:
-    """A Lua script; calling it runs it."""
+    """A Lua script; call it to run it."""
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._name = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        self._sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     def __call__(self, keys: Sequence[str], *arguments: str | int | float | bytes) -> Any:
-        """Run the script with these keys and arguments. Raises RedisError, at once where the cache was just away."""
-        if monotonic() < _patience.asked_again:
-            raise LeftAlone("the cache did not answer a moment ago")
-        try:
-            return self._run("EVALSHA", self._name, len(keys), *keys, *arguments)
-        except (ConnectionError, TimeoutError) as exc:
-            _patience.lost(exc)
-            raise
+        """Run the script with these keys and arguments; raise RedisError, at once if the cache failed a moment ago."""
+        if monotonic() < _backoff.retry_at:
+            raise ValkeyUnavailable("the cache did not answer a moment ago")
 
-    def _run(self, *command: Any) -> Any:
+        command = ("EVALSHA", self._sha, len(keys), *keys, *arguments)
         try:
-            return _line.ask(*command)
-        except (NoScriptError, ConnectionError):
-            # The server may have been started anew since we spoke last: then it knows no scripts either.
-            _line.ask("SCRIPT LOAD", self._text)
-        return _line.ask(*command)
+            try:
+                return _connection.ask(*command)
+            except (NoScriptError, ConnectionError):
+                # The server may have been restarted; then the connection is dead and the script is not loaded either.
+                _connection.ask("SCRIPT LOAD", self._text)
+                return _connection.ask(*command)
+        except (ConnectionError, TimeoutError) as exc:
+            _backoff.failed(exc)
+            raise

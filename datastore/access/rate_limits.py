@@ -1,6 +1,6 @@
-"""How often somebody may ask: buckets in Valkey that refill steadily, one atomic step per request.
+"""How often a caller may ask: buckets in Valkey that refill steadily, one atomic step per request.
 
-Where Valkey does not answer, nobody is held back: an absent cache changes times, never what may be known.
+If Valkey does not answer, no request is refused: a missing cache makes answers slower, it never withholds data.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from redis.exceptions import RedisError
 
 from datastore.access.lua_scripts import Script
 
-LEAST_BURST = 20
-WINDOW = 0.1  # seconds for which turns are taken ahead, and over which an asker's requests are counted for it
-MOST_AHEAD, MOST_ASKERS = 64, 10_000
+MIN_BURST = 20
+LEASE_S = 0.1  # how long leased requests are good for, and the window in which a caller's requests are counted
+MAX_LEASED, MAX_LEASES = 64, 10_000  # requests leased at once; callers remembered
 
-# Self-contained, so that a script which answers a question can take from the bucket in the same round trip.
+# Self-contained, so that a script that answers a question can take from the bucket in the same round trip.
 # key: the bucket's key. capacity: how many may come at once. per_second: how many come back each second. many: how many
-# turns to take, of which a sixteenth of what is left is given, so that near the limit each request asks for itself.
-# Returns the turns given (0: refused), how many more may come now, and the milliseconds until the next may.
-# The key holds the time (microseconds of the server's clock) at which the bucket is full again, and expires then; a
-# step is whole microseconds, so that sums are exact and exactly `capacity` come through at once.
+# requests to take; at most a sixteenth of what is left is given, so that near the limit each request asks for itself.
+# Returns how many were given (0: refused), how many more may come now, and the milliseconds until the next may.
+# The key holds the time (microseconds of the server's clock) at which the bucket is full again, and expires then. A
+# step is a whole number of microseconds, so that sums are exact and exactly `capacity` requests pass at once.
 TAKE = """
 local function take(key, capacity, per_second, many)
   local time = redis.call('TIME')
@@ -44,7 +44,7 @@ _TAKE = Script(TAKE + "return {take(KEYS[1], ARGV[1], ARGV[2], ARGV[3])}")
 
 
 class Bucket(NamedTuple):
-    """What one asker takes from: `per_minute` come back each minute, a tenth of them may come at once."""
+    """What one caller takes from: `per_minute` come back each minute, a tenth of them may come at once."""
 
     name: str
     per_minute: int
@@ -56,48 +56,48 @@ class Bucket(NamedTuple):
 
     @property
     def capacity(self) -> int:
-        """Return how many may come at once."""
-        return max(self.per_minute // 10, LEAST_BURST)
+        """Return how many requests may come at once."""
+        return max(self.per_minute // 10, MIN_BURST)
 
     @property
     def per_second(self) -> float:
-        """Return how many come back each second."""
+        """Return how many requests come back each second."""
         return self.per_minute / 60
 
 
-class Turn(NamedTuple):
-    """What came of one request: whether it may go on, how many more may come now, seconds until the next may."""
+class RateLimitResult(NamedTuple):
+    """Whether a request may go on, how many more may come now, and the seconds until the next may (0 if now)."""
 
     allowed: bool
     remaining: int
     wait: float
 
 
-def take(bucket: Bucket) -> Turn | None:
-    """Take one request from the bucket; None where it is not known, since Valkey does not answer."""
-    if turn := taken_ahead(bucket):
-        return turn
+def take(bucket: Bucket) -> RateLimitResult | None:
+    """Take one request from the bucket; None if Valkey does not answer."""
+    if leased := take_leased(bucket):
+        return leased
     try:
-        return turn_of(bucket, _TAKE((bucket.key,), *numbers(bucket)))
+        return result_of(bucket, _TAKE((bucket.key,), *script_arguments(bucket)))
     except RedisError:
         return None
 
 
-def numbers(bucket: Bucket) -> tuple[int, float, int]:
-    """Return what the script's `take` wants to know beside the key."""
-    return bucket.capacity, bucket.per_second, _ahead.wanted(bucket)
+def script_arguments(bucket: Bucket) -> tuple[int, float, int]:
+    """Return the arguments of the script's `take` after the key."""
+    return bucket.capacity, bucket.per_second, _leases.next_size(bucket)
 
 
-def turn_of(bucket: Bucket, taken: list[int]) -> Turn:
-    """Return the turn that the script's `take` gave, and keep what it gave ahead."""
-    given, remaining, wait = taken
-    _ahead.keep(bucket, given - 1, remaining)
-    return Turn(given > 0, remaining + max(given - 1, 0), wait / 1000)
+def result_of(bucket: Bucket, taken: list[int]) -> RateLimitResult:
+    """Return the result of the script's `take`, and keep the requests that it gave beyond the first."""
+    given, remaining, wait_ms = taken
+    _leases.keep(bucket, given - 1, remaining)
+    return RateLimitResult(given > 0, remaining + max(given - 1, 0), wait_ms / 1000)
 
 
-def taken_ahead(bucket: Bucket) -> Turn | None:
-    """Return a turn that was taken from the bucket before, None where none is left."""
-    return _ahead.take(bucket)
+def take_leased(bucket: Bucket) -> RateLimitResult | None:
+    """Take one of the requests leased from the bucket before, without a round trip; None if none is left."""
+    return _leases.take(bucket)
 
 
 @dataclass(slots=True)
@@ -107,45 +107,45 @@ class _Lease:
     until: float = 0.0
     began: float = 0.0  # of the window in which requests are counted
     count: int = 0
-    before: int = 0  # requests of the window before
+    count_before: int = 0  # requests in the previous window
 
 
-class _Ahead:
-    """Turns taken ahead, as many as an asker needed in the last moments: so few of his requests need a round trip.
+class _Leases:
+    """Requests taken from the buckets in advance, as many as a caller made lately, so that few need a round trip.
 
-    They are his for a moment only. Those he does not come for are lost to him, never given to more than were counted.
+    Unused ones expire; they are never counted twice.
     """
 
     def __init__(self) -> None:
         self._leases: dict[str, _Lease] = {}
         self._lock = Lock()
 
-    def take(self, bucket: Bucket) -> Turn | None:
+    def take(self, bucket: Bucket) -> RateLimitResult | None:
         now = monotonic()
         with self._lock:
             lease = self._lease(bucket)
-            if now - lease.began >= WINDOW:
-                lease.before = lease.count if now - lease.began < 2 * WINDOW else 0
+            if now - lease.began >= LEASE_S:
+                lease.count_before = lease.count if now - lease.began < 2 * LEASE_S else 0
                 lease.began, lease.count = now, 0
             lease.count += 1
             if lease.left < 1 or now >= lease.until:
                 return None
             lease.left -= 1
-            return Turn(True, lease.remaining + lease.left, 0.0)
+            return RateLimitResult(True, lease.remaining + lease.left, 0.0)
 
-    def wanted(self, bucket: Bucket) -> int:
-        return max(1, min(self._lease(bucket).before // 4, MOST_AHEAD))
+    def next_size(self, bucket: Bucket) -> int:
+        return max(1, min(self._lease(bucket).count_before // 4, MAX_LEASED))
 
     def keep(self, bucket: Bucket, left: int, remaining: int) -> None:
         if left > 0:
             with self._lock:
                 lease = self._lease(bucket)
-                lease.left, lease.remaining, lease.until = left, remaining, monotonic() + WINDOW
+                lease.left, lease.remaining, lease.until = left, remaining, monotonic() + LEASE_S
 
     def _lease(self, bucket: Bucket) -> _Lease:
-        if len(self._leases) > MOST_ASKERS:
+        if len(self._leases) > MAX_LEASES:
             self._leases.clear()
         return self._leases.setdefault(bucket.key, _Lease())
 
 
-_ahead = _Ahead()
+_leases = _Leases()

@@ -1,15 +1,14 @@
-"""Signed tickets: the API checks who may follow what, and the stream process believes its signature for a minute.
+"""Signed tickets: the API checks who may follow what, and the stream process trusts its signature for a minute.
 
-Chromium comes back after a lost connection to the address it was led to, with the ticket of then and Last-Event-ID (a
-browser that asks the API again gets a new one). So for a day an old ticket takes its stream up again, if whoever got it
-may read still; without a cursor to go on from it only leads back to the API.
+After a lost connection Chromium reconnects to the address it was redirected to, with the old ticket and Last-Event-ID
+(a browser that asks the API again gets a new ticket). So for a day an old ticket resumes its stream, if its holder may
+still read. Without a cursor to resume from, it only redirects back to the API.
 """
 
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
 from enum import Enum
-from typing import Any
 
 import msgspec
 from django.conf import settings
@@ -18,27 +17,27 @@ from django.core import signing
 
 from datastore.models import ApiKey
 
-PATH = "/stream/candles"  # where they are taken
-LIFETIME = 60  # seconds
-RESUMED = 86_400  # seconds
-SALT = "candlekeep.stream"
+STREAM_PATH = "/stream/candles"  # where the stream process accepts tickets
+TICKET_TTL_S = 60
+RESUME_TTL_S = 86_400
+SIGNING_SALT = "candlekeep.stream"
 
 
-class Age(Enum):
-    """What a ticket is good for."""
+class TicketAge(Enum):
+    """What a ticket is still good for."""
 
-    FRESH = "a stream"
-    OLD = "going on with its stream"
-    OVER = "nothing but the way to another"
+    FRESH = "fresh"  # begins a stream
+    STALE = "stale"  # resumes its stream
+    EXPIRED = "expired"  # only redirects to where another one is given out
 
 
 class BadTicket(ValueError):
-    """This is no ticket of ours."""
+    """This ticket was not signed here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What may be followed, by whom, and from where on."""
+    """What may be followed, by whom, and from which cursor on."""
 
     market: int
     symbol: str
@@ -46,53 +45,50 @@ class Ticket:
     limit: int  # buckets of a snapshot
     cursor: str | None
     key: str | None  # prefix of the API key that was sent
-    user: int | None  # of staff who came with a session
+    user: int | None  # staff user of the session
     stream: int | None  # the Stream that is followed
-    again: str  # where the ticket was given out: the address to ask for another
-    page: str  # the API's own origin, as its asker spells it
+    again: str  # the address that gave out the ticket and gives out another
+    page: str  # the API's own origin, as the caller spells it
     foreign: bool  # asked for by a page of another origin that may read
 
 
-def signed(ticket: Ticket) -> str:
+def sign_ticket(ticket: Ticket) -> str:
     """Return the ticket as text for a URL."""
-    return signing.dumps(astuple(ticket), salt=SALT, compress=True)
+    return signing.dumps(astuple(ticket), salt=SIGNING_SALT, compress=True)
 
 
-def read_ticket(text: str) -> tuple[Ticket, Age]:
-    """Return the ticket and what it is good for. Raises BadTicket where it is none of ours."""
+def read_ticket(text: str) -> tuple[Ticket, TicketAge]:
+    """Return the ticket and what it is good for; raise BadTicket if it was not signed here or by this version."""
     try:
-        parts = signing.loads(text, salt=SALT)
+        values = signing.loads(text, salt=SIGNING_SALT)
     except signing.BadSignature as exc:
         raise BadTicket(str(exc)) from None
-    return _ticket(parts), _age(text)
+    try:
+        ticket = msgspec.convert(dict(zip(Ticket.__slots__, values, strict=True)), Ticket)
+    except (msgspec.ValidationError, ValueError, TypeError):
+        raise BadTicket("it is of another version of Candlekeep") from None
 
-
-def _age(text: str) -> Age:
-    for age, seconds in ((Age.FRESH, LIFETIME), (Age.OLD, RESUMED)):
+    for age, ttl_s in ((TicketAge.FRESH, TICKET_TTL_S), (TicketAge.STALE, RESUME_TTL_S)):
         try:
-            signing.loads(text, salt=SALT, max_age=seconds)
+            signing.loads(text, salt=SIGNING_SALT, max_age=ttl_s)
         except signing.SignatureExpired:
             continue
-        return age
-    return Age.OVER
+        return ticket, age
+    return ticket, TicketAge.EXPIRED
 
 
-def no_more(keys: list[str], users: list[int]) -> set[str | int]:
-    """Return which of these keys were revoked, and which of these users are not staff any more."""
-    known = ApiKey.objects.filter(prefix__in=keys, revoked_at=None).values_list("prefix", flat=True)
+def no_longer_allowed(keys: list[str], users: list[int]) -> set[str | int]:
+    """Return which of these key prefixes were revoked, and which of these user ids are no longer active staff."""
+    valid = ApiKey.objects.filter(prefix__in=keys, revoked_at=None).values_list("prefix", flat=True)
     staff = get_user_model()._default_manager.filter(pk__in=users, is_active=True, is_staff=True)
     asked: set[str | int] = {*keys, *users}
-    return asked.difference(known if keys else (), staff.values_list("pk", flat=True) if users else ())
+    return asked.difference(valid if keys else (), staff.values_list("pk", flat=True) if users else ())
 
 
 def may_still_read(ticket: Ticket) -> bool:
-    """Tell whether whoever got a ticket would get another one."""
-    named = [ticket.key] if ticket.key is not None else [], [ticket.user] if ticket.user is not None else []
-    return not no_more(*named) if any(named) else not settings.REQUIRE_API_KEY
-
-
-def _ticket(parts: Any) -> Ticket:
-    try:
-        return msgspec.convert(dict(zip(Ticket.__slots__, parts, strict=True)), Ticket)
-    except (msgspec.ValidationError, ValueError, TypeError):
-        raise BadTicket("it is of another version of Candlekeep") from None
+    """Return whether the ticket's holder would get another one."""
+    if ticket.key is None and ticket.user is None:
+        return not settings.REQUIRE_API_KEY
+    keys = [] if ticket.key is None else [ticket.key]
+    users = [] if ticket.user is None else [ticket.user]
+    return not no_longer_allowed(keys, users)

@@ -1,6 +1,6 @@
-"""The admin site of the datastore's rows: everything can be looked at, nothing edited by hand.
+"""The admin site: every row of the datastore can be read there, none edited by hand.
 
-`pages` holds most of them; keys and streams, which have actions, have files of their own.
+Most pages are in `pages`; API keys and streams, which have actions, have files of their own.
 Importing this package registers all of them.
 """
 

@@ -8,16 +8,16 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from datastore.access.api_keys import REMEMBERED, make_key, revoke_key
+from datastore.access.api_keys import KEY_CACHE_TTL_S, make_key, revoke_key
 from datastore.models import ApiKey
 
-ASKED = ("name", "scope", "rate", "budget")
-TOLD = ("shown", "created_at", "last_used_at", "revoked_at")
+FORM_FIELDS = ("name", "scope", "rate", "budget")
+STATUS_FIELDS = ("shown", "created_at", "last_used_at", "revoked_at")
 
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
-    """Keys by name; what a key may do is settled when it is made, only its limits may change."""
+    """Keys by name; what a key may do is fixed when it is made, only its limits can change."""
 
     list_display = ["name", "shown", "scope", "created_at", "last_used_at", "revoked_at", "rate", "budget"]
     list_filter = ["scope", ("revoked_at", admin.EmptyFieldListFilter)]
@@ -25,36 +25,36 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
     actions = ["revoke"]
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
-        """Return what is asked for, of a key that exists also what became of it."""
-        return ASKED if obj is None else (*ASKED, *TOLD)
+        """Return the form's fields, and the status of a key that exists."""
+        return FORM_FIELDS if obj is None else (*FORM_FIELDS, *STATUS_FIELDS)
 
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
-        """Return all but the limits for a key that exists: the log goes by its name."""
-        return () if obj is None else ("name", "scope", *TOLD)
+        """Return all fields but the limits for a key that exists: the log refers to it by its name."""
+        return () if obj is None else ("name", "scope", *STATUS_FIELDS)
 
     def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
-        """Refuse: a key is revoked, and its row goes on telling whose it was."""
+        """Return False: a key is revoked, and its row still says whose it was."""
         return False
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: ModelForm[ApiKey], change: bool) -> None:
-        """Save limits; give a new key its text and show that in a message, the only time it can be seen."""
+        """Save the limits; show the text of a new key in a message, the only time it can be seen."""
         if not change:
             made, text = make_key(obj.name, obj.scope)
             obj.prefix, obj.sha256 = made.prefix, made.sha256
         super().save_model(request, obj, form, change)
         if not change:
-            told = "The key of {} is shown only now: <code>{}</code>"
-            messages.warning(request, format_html(told, obj.name, text))
+            shown = format_html("The key of {} is shown only now: <code>{}</code>", obj.name, text)
+            messages.warning(request, shown)
 
     @admin.action(description="Revoke selected keys", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        """Revoke each chosen key and say so."""
+        """Revoke each selected key and say so."""
         revoked = [key for key in queryset if revoke_key(key)]
         for key in revoked:
             self.log_change(request, key, "Revoked.")
         names = ", ".join(key.name for key in revoked)
-        told = f"Revoked: {names}; refused within {REMEMBERED:g} s." if revoked else "None was in use."
-        messages.success(request, told)
+        result = f"Revoked: {names}; refused within {KEY_CACHE_TTL_S:g} s." if revoked else "None was in use."
+        messages.success(request, result)
 
     @admin.display(description="Key", ordering="prefix")
     def shown(self, key: ApiKey) -> str:

@@ -1,7 +1,7 @@
-"""The data platform's rows in the admin: everything to be looked at, nothing to be edited by hand.
+"""The datastore's rows in the admin: to be read, not edited by hand.
 
 Django's admin cannot register models with composite keys (5.2 raises ImproperlyConfigured), so the newest trades,
-candles, spans and feed positions stand on their market's page.
+candles, spans and feed positions are on their market's page.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from actor_runtime.admin import ActorAdmin
-from datastore.admin.read_only import LookOnly, cell, exact
+from datastore.admin.read_only import ReadOnlyAdmin, cell, exact
 from datastore.dead_letters import NotReplayable, replay
 from datastore.models import (
     Candle,
@@ -37,13 +37,13 @@ from datastore.models import (
 )
 from streaming.errors import StreamUnavailable
 
-NEWEST = 100
-RAW_SHOWN = 10_000  # bytes
+NEWEST_ROWS = 100
+MAX_RAW_BYTES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class NewestRows:
-    """A table of a market's newest rows: of which model, by which order, with which columns."""
+    """A table of a market's newest rows: of which model, in which order, with which columns."""
 
     title: str
     model: type[Model]
@@ -54,7 +54,7 @@ class NewestRows:
     def read(self, market: Market) -> dict[str, Any]:
         """Return the title, columns and cells for the template."""
         rows: QuerySet[Any, Any] = self.model._default_manager.filter(market=market, **self.where)
-        cells = rows.order_by(*self.order).values_list(*self.columns)[:NEWEST]
+        cells = rows.order_by(*self.order).values_list(*self.columns)[:NEWEST_ROWS]
         return {
             "title": self.title,
             "columns": self.columns,
@@ -63,16 +63,16 @@ class NewestRows:
 
 
 _OHLCV = ("open_time", "open", "high", "low", "close", "volume", "quote_volume")
-_ROLLED = (*_OHLCV, "trades", "version", "revision")
-_GIVEN = (*_OHLCV, "version", "revision")
+_CANDLE_COLUMNS = (*_OHLCV, "trades", "version", "revision")
+_PROVIDER_COLUMNS = (*_OHLCV, "version", "revision")
 _BY_TIME = ("-open_time",)
 TABLES = (
-    NewestRows("Minute candles", Candle, _BY_TIME, _ROLLED, {"resolution": 60}),
-    NewestRows("Hour candles", Candle, _BY_TIME, _ROLLED, {"resolution": 3600}),
-    NewestRows("Day candles", Candle, _BY_TIME, _ROLLED, {"resolution": 86400}),
-    NewestRows("The provider's minute candles", ProviderCandle, _BY_TIME, _GIVEN, {"resolution": 60}),
-    NewestRows("The provider's hour candles", ProviderCandle, _BY_TIME, _GIVEN, {"resolution": 3600}),
-    NewestRows("The provider's day candles", ProviderCandle, _BY_TIME, _GIVEN, {"resolution": 86400}),
+    NewestRows("Minute candles", Candle, _BY_TIME, _CANDLE_COLUMNS, {"resolution": 60}),
+    NewestRows("Hour candles", Candle, _BY_TIME, _CANDLE_COLUMNS, {"resolution": 3600}),
+    NewestRows("Day candles", Candle, _BY_TIME, _CANDLE_COLUMNS, {"resolution": 86400}),
+    NewestRows("The provider's minute candles", ProviderCandle, _BY_TIME, _PROVIDER_COLUMNS, {"resolution": 60}),
+    NewestRows("The provider's hour candles", ProviderCandle, _BY_TIME, _PROVIDER_COLUMNS, {"resolution": 3600}),
+    NewestRows("The provider's day candles", ProviderCandle, _BY_TIME, _PROVIDER_COLUMNS, {"resolution": 86400}),
     NewestRows(
         "Trades",
         Tick,
@@ -88,7 +88,7 @@ TABLES = (
 
 
 @admin.register(Market)
-class MarketAdmin(LookOnly):
+class MarketAdmin(ReadOnlyAdmin):
     """Markets, each with its newest rows."""
 
     list_display = ["symbol", "followed", "version", exact("watermark"), exact("live_stop"), exact("ticks_from")]
@@ -99,15 +99,15 @@ class MarketAdmin(LookOnly):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show the market and, below it, what is stored of it."""
+        """Show the market and, below it, its newest rows."""
         market = self.get_object(request, object_id)
         tables = [table.read(market) for table in TABLES] if market else []
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "tables": tables})
 
 
 @admin.register(Pair)
-class PairAdmin(LookOnly):
-    """The provider's list: what may be asked for."""
+class PairAdmin(ReadOnlyAdmin):
+    """The provider's list: the markets that may be asked for."""
 
     list_display = ["symbol", "provider_exchange", "provider_base", "provider_quote", "active", exact("seen_at")]
     list_filter = ["active", "exchange"]
@@ -115,8 +115,8 @@ class PairAdmin(LookOnly):
 
 
 @admin.register(GapRepair)
-class GapRepairAdmin(LookOnly):
-    """Holes and what is done about them."""
+class GapRepairAdmin(ReadOnlyAdmin):
+    """Gaps and what is done about them."""
 
     list_display = ["market", "resolution", exact("start"), exact("stop"), "reason", "attempts", "next_try", "final"]
     list_filter = ["final", "resolution", "market"]
@@ -124,8 +124,8 @@ class GapRepairAdmin(LookOnly):
 
 
 @admin.register(CoverageChange)
-class CoverageChangeAdmin(LookOnly):
-    """Stretches whose certificate changed, by the version that shows it."""
+class CoverageChangeAdmin(ReadOnlyAdmin):
+    """Intervals whose certificate changed, by the version that shows it."""
 
     list_display = ["market", "version", "what", "resolution", exact("start"), exact("stop")]
     list_filter = ["what", "resolution", "market"]
@@ -133,7 +133,7 @@ class CoverageChangeAdmin(LookOnly):
 
 
 @admin.register(FetchRequest)
-class FetchRequestAdmin(LookOnly):
+class FetchRequestAdmin(ReadOnlyAdmin):
     """What the provider is asked for, from the queue to the database."""
 
     list_display = [
@@ -155,43 +155,43 @@ class FetchRequestAdmin(LookOnly):
 
 
 @admin.register(DeadLetter)
-class DeadLetterAdmin(LookOnly):
+class DeadLetterAdmin(ReadOnlyAdmin):
     """Records that could not be stored."""
 
     list_display = [exact("created_at"), "topic", "market", "reason", "position", exact("replayed_at")]
     list_filter = ["topic"]
     search_fields = ["market", "reason"]
     fields = ["created_at", "topic", "market", "reason", "position", "replayed_at", "replayed_by", "as_text"]
-    actions = ["replay_letters"]
+    actions = ["replay_dead_letters"]
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
-        """Say whether the user may publish dead letters again."""
+        """Return whether the user may publish dead letters again."""
         return request.user.has_perm("datastore.replay_deadletter")
 
     @admin.action(description="Replay", permissions=["replay"])
-    def replay_letters(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:
-        """Publish the chosen letters again, the oldest first, and say of each what came of it."""
-        for letter in queryset.order_by("pk"):
+    def replay_dead_letters(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:
+        """Publish the selected dead letters again, the oldest first, and report each result."""
+        for dead_letter in queryset.order_by("pk"):
             try:
-                replay(letter, by=f"{request.user.get_username()} (admin)")
+                replay(dead_letter, by=f"{request.user.get_username()} (admin)")
             except (NotReplayable, StreamUnavailable) as exc:
-                messages.warning(request, f"{letter.pk}: {exc}")
+                messages.warning(request, f"{dead_letter.pk}: {exc}")
             else:
-                messages.success(request, f"{letter.pk} is published to {letter.topic} again.")
+                messages.success(request, f"{dead_letter.pk} is published to {dead_letter.topic} again.")
 
     @admin.display(description="Raw bytes")
-    def as_text(self, letter: DeadLetter) -> str:
-        """Show the record as it came, bytes that are no text escaped."""
-        return bytes(letter.raw)[:RAW_SHOWN].decode("utf-8", "backslashreplace")
+    def as_text(self, dead_letter: DeadLetter) -> str:
+        """Return the record as it came; bytes that are not text are escaped."""
+        return bytes(dead_letter.raw)[:MAX_RAW_BYTES].decode("utf-8", "backslashreplace")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[DeadLetter]:
-        """Leave the bytes out until one letter is opened."""
+        """Load the bytes only when a dead letter is opened."""
         return super().get_queryset(request).defer("raw")
 
 
 @admin.register(Reconciliation)
-class ReconciliationAdmin(LookOnly):
-    """Spans that were held against the provider's candles; `manage.py verify` lists what was not the same."""
+class ReconciliationAdmin(ReadOnlyAdmin):
+    """Spans compared with the provider's candles; `manage.py verify` lists the differences."""
 
     list_display = ["market", exact("start"), exact("stop"), "compared", "different", "note", exact("created_at")]
     list_filter = ["market"]
@@ -199,8 +199,8 @@ class ReconciliationAdmin(LookOnly):
 
 
 @admin.register(CandleDifference)
-class CandleDifferenceAdmin(LookOnly):
-    """Candles that were not the provider's, both sides as text."""
+class CandleDifferenceAdmin(ReadOnlyAdmin):
+    """Candles that differ from the provider's, both sides as text."""
 
     list_display = ["market", exact("open_time"), "ours", "theirs"]
     list_filter = ["reconciliation__market"]
@@ -208,12 +208,12 @@ class CandleDifferenceAdmin(LookOnly):
 
     @admin.display(ordering="reconciliation__market")
     def market(self, row: CandleDifference) -> str:
-        """Show whose candle it is."""
+        """Return the candle's market."""
         return str(row.reconciliation.market)
 
 
 @admin.register(Feed)
-class FeedAdmin(LookOnly):
+class FeedAdmin(ReadOnlyAdmin):
     """Connections and how far they are acknowledged."""
 
     list_display = ["feed", *map(exact, ("connected", "acknowledged_until", "behind_since", "drained_at"))]
@@ -221,8 +221,8 @@ class FeedAdmin(LookOnly):
 
 
 @admin.register(ProviderClock)
-class ProviderClockAdmin(LookOnly):
-    """Whose data this is, and how its clock stands to ours."""
+class ProviderClockAdmin(ReadOnlyAdmin):
+    """Which provider's data this is, and the offset of its clock from ours."""
 
     list_display = ["provider", "simulated", "clock_offset", exact("floor"), exact("measured_at")]
 

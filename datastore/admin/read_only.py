@@ -1,4 +1,4 @@
-"""What the admin of rows shares that only the platform writes."""
+"""What the admin pages share whose rows only the platform writes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from django.http import HttpRequest
 
 
 def cell(value: object) -> str:
-    """Return a value as text, exactly: the template's localisation would round it."""
+    """Return a value as exact text: the template's localisation would round it."""
     if isinstance(value, datetime):
         return value.isoformat(sep=" ")
     return "" if value is None else str(value)
 
 
 def exact(field: str) -> Any:
-    """Return a list column that shows a time to the microsecond; the locale's form leaves seconds out."""
+    """Return a list column that shows a time to the microsecond: the locale's format omits seconds."""
 
     @admin.display(description=field.replace("_", " "), ordering=field)
     def shown(row: Any) -> str:
@@ -27,17 +27,17 @@ def exact(field: str) -> Any:
     return shown
 
 
-class LookOnly(admin.ModelAdmin[Any]):
-    """Rows that only the platform writes: an edit by hand would break what the certificate claims."""
+class ReadOnlyAdmin(admin.ModelAdmin[Any]):
+    """Rows that only the platform writes: an edit by hand could make the certificate untrue."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Refuse adding."""
+        """Return False."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Refuse changing."""
+        """Return False."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Refuse deleting."""
+        """Return False."""
         return False

@@ -1,4 +1,4 @@
-"""Streams and their topics in the admin: every step with its time and actor, and an end by hand."""
+"""Streams and their topics in the admin: each step with its time and actor, and an action that ends streams."""
 
 from __future__ import annotations
 
@@ -10,28 +10,25 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from datastore.admin.read_only import LookOnly, cell, exact
+from datastore.admin.read_only import ReadOnlyAdmin, cell, exact
 from datastore.models import DynamicTopic, Stream
 from datastore.streams import lifecycle
 from datastore.streams.steps import Step, steps_of, topic_steps
 
 
 def steps_table(steps: Sequence[Step]) -> SafeString:
-    """Return the steps as a table; those that are not taken have no time."""
-    told = ((step.name.replace("_", " "), cell(step.at) or "-", step.by) for step in steps)
-    return rows_table(("Step", "UTC", "By"), told)
+    """Return the steps as a table; one that was not taken yet has no time."""
+    rows = ((step.name.replace("_", " "), cell(step.at) or "-", step.by) for step in steps)
+    return rows_table(("Step", "UTC", "By"), rows)
 
 
 def rows_table(heads: Iterable[str], rows: Iterable[Sequence[str]]) -> SafeString:
-    """Return a table in the manner of the actors' log."""
+    """Return a table in the style of the actors' log."""
     head = format_html_join("", "<th>{}</th>", ((name,) for name in heads))
-    body = format_html_join("", "<tr>{}</tr>", ((_cells(row),) for row in rows))
-    shown = '<div class="actor-log"><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>'
-    return format_html(shown, head, body)
-
-
-def _cells(row: Sequence[str]) -> SafeString:
-    return format_html_join("", "<td>{}</td>", ((value,) for value in row))
+    cells = (format_html_join("", "<td>{}</td>", ((value,) for value in row)) for row in rows)
+    body = format_html_join("", "<tr>{}</tr>", ((row,) for row in cells))
+    table = '<div class="actor-log"><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>'
+    return format_html(table, head, body)
 
 
 def _newest(steps: Sequence[Step]) -> str:
@@ -40,7 +37,7 @@ def _newest(steps: Sequence[Step]) -> str:
 
 
 @admin.register(Stream)
-class StreamAdmin(LookOnly):
+class StreamAdmin(ReadOnlyAdmin):
     """What applications follow, and until when."""
 
     list_display = ["id", "market", "timeframe", "state", "newest_step", "topic", exact("lease_until"), "attempts"]
@@ -56,12 +53,12 @@ class StreamAdmin(LookOnly):
         css = {"all": ["actor_runtime/admin.css"]}
 
     def has_end_permission(self, request: HttpRequest) -> bool:
-        """Say whether the user may end streams."""
+        """Return whether the user may end streams."""
         return request.user.has_perm("datastore.end_stream")
 
     @admin.action(description="End streams", permissions=["end"])
     def end_streams(self, request: HttpRequest, queryset: QuerySet[Stream]) -> None:
-        """End each chosen stream that is alive, and say of the others that they were not."""
+        """End the selected streams that are alive; say how many of the others had ended before."""
         by = f"{request.user.get_username()} (admin)"
         ended = [stream.pk for stream in queryset if lifecycle.end(stream.pk, by)]
         if ended:
@@ -76,21 +73,21 @@ class StreamAdmin(LookOnly):
 
     @admin.display(description="")
     def steps(self, stream: Stream) -> SafeString:
-        """Return every step of the stream and its topic."""
+        """Return each step of the stream and its topic."""
         return steps_table(steps_of(stream))
 
 
 @admin.register(DynamicTopic)
-class DynamicTopicAdmin(LookOnly):
-    """Topics made at run time: who has done what, the newest first."""
+class DynamicTopicAdmin(ReadOnlyAdmin):
+    """Topics made at run time, the newest first, and which actor took which step."""
 
     list_display = ["name", "market", "state", "newest_step", exact("requested_at"), exact("live_at"), "error"]
     list_filter = ["state", ("market", admin.RelatedOnlyFieldListFilter)]
     list_select_related = ["market"]
     search_fields = ["name", "market__symbol", "error"]
-    readonly_fields = ["streams_told", "steps"]
+    readonly_fields = ["served_streams", "steps"]
     fields = ["name", "market", "state", "error", "create_error", "route_error", "subscribe_error"]
-    fields += ["streams_told", "steps"]
+    fields += ["served_streams", "steps"]
 
     class Media:
         css = {"all": ["actor_runtime/admin.css"]}
@@ -101,12 +98,12 @@ class DynamicTopicAdmin(LookOnly):
         return _newest(topic_steps(topic))
 
     @admin.display(description="Streams")
-    def streams_told(self, topic: DynamicTopic) -> str:
+    def served_streams(self, topic: DynamicTopic) -> str:
         """Return the streams that this topic serves or served."""
-        served = Stream.objects.filter(topic=topic).order_by("id")
-        return ", ".join(f"{one.pk}: {one.timeframe} {one.state}" for one in served) or "-"
+        streams = Stream.objects.filter(topic=topic).order_by("id")
+        return ", ".join(f"{stream.pk}: {stream.timeframe} {stream.state}" for stream in streams) or "-"
 
     @admin.display(description="")
     def steps(self, topic: DynamicTopic) -> SafeString:
-        """Return every step of the topic."""
+        """Return each step of the topic."""
         return steps_table(topic_steps(topic))

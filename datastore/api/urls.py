@@ -10,7 +10,7 @@ from datastore.api.views.candles import Candles, CoverageView
 from datastore.api.views.dead_letters import DeadLetters, OneDeadLetter, Replay
 from datastore.api.views.follow import CandleStream
 from datastore.api.views.markets import Markets, OneMarket
-from datastore.api.views.not_found import Nowhere
+from datastore.api.views.not_found import NotFoundView
 from datastore.api.views.requests import Backfill, OneRequest
 from datastore.api.views.root import Root
 from datastore.api.views.streams import OneStream, StreamEvents, Streams
@@ -39,5 +39,5 @@ urlpatterns = [
     path("actors/<str:kind>/<str:name>/reset", ActorReset.as_view()),
     path("schema", SchemaView.as_view()),
     path("docs", Docs.as_view()),
-    re_path(r"^[\s\S]*$", Nowhere.as_view()),  # a dot would let a line feed through to Django's own page
+    re_path(r"^[\s\S]*$", NotFoundView.as_view()),  # a dot would let a line feed through to Django's own page
 ]

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 from django.db.models.functions import Now
 
-from datastore.coverage.gaps import refused, unanswered
+from datastore.coverage.gaps import final_gaps, unfilled
 from datastore.models import CoverageChange, FetchRequest, GapRepair, Market
-from datastore.timeframes.intervals import SECOND, Interval, micros_of, moment, subtract
+from datastore.timeframes.intervals import SECOND_US, Interval, micros_of, moment, subtract
 
 MOST_TIMES = 5  # that an answer may fall short
 FIRST_WAIT = timedelta(seconds=1)
@@ -19,7 +19,7 @@ State = FetchRequest.State
 
 def finish(request: FetchRequest) -> None:
     """End the request if what it asked for is stored or refused for good, else queue it for what is missing."""
-    lacking = unanswered(request)
+    lacking = unfilled(request)
     if not lacking:
         _end(request, State.DONE, None)
         return
@@ -46,7 +46,7 @@ def refuse(market: Market, resolution: int, start: datetime, stop: datetime, rea
     False where that was known already. What touches an older refusal with this reason becomes one with it.
     """
     bounds = micros_of(start), micros_of(stop)
-    if not subtract([bounds], refused(market, resolution, start, stop)):
+    if not subtract([bounds], final_gaps(market, resolution, start, stop)):
         return False
     CoverageChange.note_gap(market, resolution, start, stop)
     holes = GapRepair.objects.filter(market=market, resolution=resolution)
@@ -83,5 +83,5 @@ def _end(request: FetchRequest, state: str, error: str | None) -> None:
 
 
 def _shortfall(request: FetchRequest, lacking: list[Interval]) -> str:
-    buckets = sum(stop - start for start, stop in lacking) // (request.resolution * SECOND)
+    buckets = sum(stop - start for start, stop in lacking) // (request.resolution * SECOND_US)
     return f"the answer left out {buckets} bucket{'' if buckets == 1 else 's'}"

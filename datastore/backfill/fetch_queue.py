@@ -15,9 +15,9 @@ from django.db.models.functions import Now
 
 from actor_runtime.ownership.claims import abandoned_claims
 from datastore.backfill.quota import Spend
-from datastore.coverage.gaps import absent, refused
+from datastore.coverage.gaps import final_gaps, missing
 from datastore.models import FetchRequest, Market
-from datastore.timeframes.intervals import SECOND, Interval, clip, micros_of, moment, subtract, union
+from datastore.timeframes.intervals import SECOND_US, Interval, clip, micros_of, moment, subtract, union
 from datastore.timeframes.timeframe import BASE
 
 LEASE = timedelta(seconds=30)
@@ -33,7 +33,7 @@ ACTIVE = FetchRequest.ACTIVE
 Span = tuple[datetime, datetime]
 
 
-def missing(market: Market, resolution: int, start: datetime, stop: datetime) -> list[Span]:
+def not_yet_requested(market: Market, resolution: int, start: datetime, stop: datetime) -> list[Span]:
     """Return the spans of [start, stop), in whole buckets of a resolution, that only a new request can bring.
 
     Left out: what is proven, what the provider cannot yet answer for finally, what it refused for good, and what is
@@ -44,7 +44,7 @@ def missing(market: Market, resolution: int, start: datetime, stop: datetime) ->
     return _moments(subtract(_wanted(market, resolution, bounds), union(taken)))
 
 
-def ask(
+def enqueue(
     market: Market, resolution: int, start: datetime, stop: datetime, purpose: int, spend: Spend | None = None
 ) -> list[FetchRequest]:
     """Ask for what is missing of [start, stop); return every active request that will bring a part of it.
@@ -59,7 +59,7 @@ def ask(
         _hurry(known, purpose)
         taken = union(_span_of(request) for request in known)
         wanted = subtract(_wanted(market, resolution, bounds), taken)
-        apart = union([*taken, *refused(market, resolution, *bounds)])
+        apart = union([*taken, *final_gaps(market, resolution, *bounds)])
         spans = _moments(_paged(wanted, apart, resolution))
         added = [_add(market, resolution, span, purpose, spend) for span in spans]
         return list({request.pk: request for request in [*known, *added]}.values())
@@ -190,14 +190,14 @@ def _add(market: Market, resolution: int, span: Span, purpose: int, spend: Spend
 
 def _wanted(market: Market, resolution: int, bounds: Span) -> list[Interval]:
     """Return what is missing or being fetched."""
-    return subtract(absent(market, resolution, *bounds), refused(market, resolution, *bounds))
+    return subtract(missing(market, resolution, *bounds), final_gaps(market, resolution, *bounds))
 
 
 def _paged(spans: Sequence[Interval], apart: Sequence[Interval], resolution: int) -> list[Interval]:
     """Join spans that one page can answer for together, unless a span of `apart` lies between them."""
     joined: list[Interval] = []
     for start, stop in spans:
-        if joined and stop - joined[-1][0] <= PAGE * resolution * SECOND and not clip(apart, joined[-1][1], start):
+        if joined and stop - joined[-1][0] <= PAGE * resolution * SECOND_US and not clip(apart, joined[-1][1], start):
             joined[-1] = (joined[-1][0], stop)
         else:
             joined.append((start, stop))

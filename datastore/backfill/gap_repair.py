@@ -18,16 +18,16 @@ from django.db import transaction
 
 from datastore.backfill import fetch_queue
 from datastore.backfill.store import conclude
-from datastore.coverage.gaps import ahead, named_holes, refused
+from datastore.coverage.gaps import beyond_watermark, final_gaps, gap_segments
 from datastore.db.queries import fetch_all, fetch_value
 from datastore.db.sql_files import statement
 from datastore.ingest import market_cache
 from datastore.ingest.live_write import MarketChange
 from datastore.models import CoverageChange, FetchRequest, GapRepair, Market
-from datastore.reference.markets import kept
+from datastore.reference.markets import feed_markets
 from datastore.reference.provider_clock import provider_now, provider_time_known
 from datastore.timeframes.intervals import Interval, clip, micros_of, moment, subtract, union
-from datastore.timeframes.timeframe import BASE, BASES
+from datastore.timeframes.timeframe import BASE, BASE_SECONDS
 
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)
 ERRORS = 50  # newest failures of a market that may explain its holes
@@ -36,7 +36,7 @@ State = FetchRequest.State
 
 
 @dataclass(frozen=True, slots=True)
-class Hole:
+class Gap:
     """Buckets [start, stop) that are not proven, why, and what was done about it."""
 
     start: datetime
@@ -58,13 +58,13 @@ def scan() -> list[MarketChange]:
     """
     if not provider_time_known():
         return []
-    changes = [_scan_market(pk) for pk in kept().order_by("pk").values_list("pk", flat=True)]
+    changes = [_scan_market(pk) for pk in feed_markets().order_by("pk").values_list("pk", flat=True)]
     with suppress(market_cache.CacheUnavailable):  # it is written anew at every start and never trusted for long
         market_cache.write_changed(changes)
     return changes
 
 
-def open_holes(market: Market) -> list[GapRepair]:
+def open_gaps(market: Market) -> list[GapRepair]:
     """Return the holes of a market that are being repaired or final, the newest first."""
     return list(GapRepair.objects.filter(market=market).order_by("-start", "resolution"))
 
@@ -73,7 +73,7 @@ def _scan_market(pk: int) -> MarketChange:
     with transaction.atomic():
         market = Market.objects.select_for_update(no_key=True).get(pk=pk)
         # Seen under the lock: whoever lets it go meanwhile finds its holes gone for good.
-        scanned = BASES if kept().filter(pk=pk).exists() else ()
+        scanned = BASE_SECONDS if feed_markets().filter(pk=pk).exists() else ()
         changed = [_scan_resolution(market, resolution) for resolution in scanned]
         (change,) = conclude([market], [pk] if any(changed) else [])
     return change
@@ -92,15 +92,15 @@ def _scan_resolution(market: Market, resolution: int) -> bool:
     return any(changed) or closed > 0
 
 
-def _found(market: Market, resolution: int, rows: Sequence[GapRepair]) -> Iterator[Hole]:
+def _found(market: Market, resolution: int, rows: Sequence[GapRepair]) -> Iterator[Gap]:
     """Yield the holes as they are now, cut where the rows of the last scan begin and end."""
     since = _known_since(market, resolution)
     if since is None:
         return
     bounds = BASE[resolution].floor(since), BASE[resolution].ceil(provider_now())
-    final, errors = refused(market, resolution, *bounds), _errors(market, resolution)
-    for segment in named_holes(market, resolution, *bounds):
-        hole = Hole(segment.start, segment.stop, segment.reason or "")
+    final, errors = final_gaps(market, resolution, *bounds), _errors(market, resolution)
+    for segment in gap_segments(market, resolution, *bounds):
+        hole = Gap(segment.start, segment.stop, segment.reason or "")
         left = subtract([hole.interval], final)
         for row in rows:
             for low, high in clip(left, micros_of(row.start), micros_of(row.stop)):
@@ -112,7 +112,7 @@ def _found(market: Market, resolution: int, rows: Sequence[GapRepair]) -> Iterat
             yield replace(part, reason=_reason(part, errors))
 
 
-def _ask(market: Market, resolution: int, holes: list[Hole]) -> Iterator[Hole]:
+def _ask(market: Market, resolution: int, holes: list[Gap]) -> Iterator[Gap]:
     """Ask for the holes that are due, neighbours together, and count the attempt; not for what others asked for."""
     if not holes:
         return
@@ -122,7 +122,7 @@ def _ask(market: Market, resolution: int, holes: list[Hole]) -> Iterator[Hole]:
     taken = _spans(asked)
     own = _spans(one for one in asked if one.purpose == fetch_queue.Purpose.GAP)
 
-    def is_due(hole: Hole) -> bool:
+    def is_due(hole: Gap) -> bool:
         waits = hole.next_try is not None and hole.next_try > now
         return not waits and bool(subtract([hole.interval], taken))
 
@@ -130,7 +130,7 @@ def _ask(market: Market, resolution: int, holes: list[Hole]) -> Iterator[Hole]:
         neighbours = list(group)
         if due:
             bounds = neighbours[0].start, neighbours[-1].stop
-            fetch_queue.ask(market, resolution, *bounds, fetch_queue.Purpose.GAP)
+            fetch_queue.enqueue(market, resolution, *bounds, fetch_queue.Purpose.GAP)
         for hole in neighbours:
             asked_ahead = not hole.attempts and not subtract([hole.interval], own)
             yield _after_try(hole, now) if due or asked_ahead else hole
@@ -140,7 +140,7 @@ def _spans(requests: Iterable[FetchRequest]) -> list[Interval]:
     return union((micros_of(one.start), micros_of(one.stop)) for one in requests)
 
 
-def _cut(hole: Hole, taken: Sequence[Interval]) -> list[Hole]:
+def _cut(hole: Gap, taken: Sequence[Interval]) -> list[Gap]:
     """Cut a hole where requests under way begin and end: the rest of it is another matter."""
     parts = [*clip(taken, *hole.interval), *subtract([hole.interval], taken)]
     return [replace(hole, start=moment(low), stop=moment(high)) for low, high in sorted(parts)]
@@ -148,19 +148,19 @@ def _cut(hole: Hole, taken: Sequence[Interval]) -> list[Hole]:
 
 def _ask_ahead(market: Market, resolution: int) -> None:
     """Ask for what no feed will bring as soon as it is final, unless asking just failed; it has no row to count in."""
-    spans = ahead(market, resolution) if _known_since(market, resolution) else []
+    spans = beyond_watermark(market, resolution) if _known_since(market, resolution) else []
     if spans and not fetch_queue.failed_lately(market, resolution, moment(spans[0][0]), moment(spans[-1][1])):
-        fetch_queue.ask(market, resolution, moment(spans[0][0]), moment(spans[-1][1]), fetch_queue.Purpose.GAP)
+        fetch_queue.enqueue(market, resolution, moment(spans[0][0]), moment(spans[-1][1]), fetch_queue.Purpose.GAP)
 
 
-def _after_try(hole: Hole, now: datetime) -> Hole:
+def _after_try(hole: Gap, now: datetime) -> Gap:
     wait = min(FIRST_WAIT * 2 ** min(hole.attempts, 10), LONGEST_WAIT)
     return replace(hole, attempts=hole.attempts + 1, next_try=now + wait)
 
 
-def _joined(holes: Iterable[Hole]) -> list[Hole]:
+def _joined(holes: Iterable[Gap]) -> list[Gap]:
     """Join holes that touch and look alike, so that one that grows stays one row."""
-    joined: list[Hole] = []
+    joined: list[Gap] = []
     for hole in holes:
         last = joined[-1] if joined else None
         if last and last.stop == hole.start and (last.reason, last.attempts) == (hole.reason, hole.attempts):
@@ -170,7 +170,7 @@ def _joined(holes: Iterable[Hole]) -> list[Hole]:
     return joined
 
 
-def _write(market: Market, resolution: int, row: GapRepair | None, hole: Hole) -> bool:
+def _write(market: Market, resolution: int, row: GapRepair | None, hole: Gap) -> bool:
     """Write the hole's row where it is new or another; True if it was."""
     told = (hole.reason, hole.attempts, hole.next_try)
     if row is not None and (row.reason, row.attempts, row.next_try) == told:
@@ -195,7 +195,7 @@ def _errors(market: Market, resolution: int) -> list[FetchRequest]:
     return list(troubled.exclude(state=State.DONE).order_by("-id")[:ERRORS])
 
 
-def _reason(hole: Hole, errors: Sequence[FetchRequest]) -> str:
+def _reason(hole: Gap, errors: Sequence[FetchRequest]) -> str:
     """Return why the hole is still there: the trouble of fetching it, else how it came about."""
     own = (one.error for one in errors if one.start < hole.stop and one.stop > hole.start)
     return next((error for error in own if error), hole.reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from datastore.backfill.fetch_queue import Purpose, ask
+from datastore.backfill.fetch_queue import Purpose, enqueue
 from datastore.backfill.quota import Spend
 from datastore.models import FetchRequest, Market
 from datastore.reference.provider_clock import provider_now
@@ -14,7 +14,7 @@ from datastore.timeframes.timeframe import BASE
 NEWEST = 1500  # candles: more than the first chart of any timeframe shows
 
 
-def ask_newest(
+def request_newest(
     markets: Iterable[Market], resolutions: Sequence[int] = tuple(BASE), spend: Spend | None = None
 ) -> list[FetchRequest]:
     """Ask for what is missing of the newest 1,500 candles; return the requests that will bring it.
@@ -27,7 +27,7 @@ def ask_newest(
         request
         for resolution in resolutions
         for market in wanted
-        for request in ask(
+        for request in enqueue(
             market, resolution, now - NEWEST * timedelta(seconds=resolution), now, Purpose.SCHEDULE, spend
         )
     ]

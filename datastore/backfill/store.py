@@ -18,13 +18,13 @@ from django.conf import settings
 from django.db import transaction
 
 from datastore.backfill.completion import fail, finish, refuse
-from datastore.db.queries import fetch_all, fetch_beside
-from datastore.ingest.live_batch import UNKNOWN
+from datastore.db.queries import fetch_all, fetch_while_running
+from datastore.ingest.live_batch import UNKNOWN_MARKET
 from datastore.ingest.live_write import SETTLE, MarketChange, StoreResult
 from datastore.models import FetchRequest, Market
 from datastore.reference.provider import CACHE_AGE
 from datastore.reference.provider_clock import provider_now, provider_time_known
-from datastore.timeframes.intervals import SECOND, micros_of, moment, whole
+from datastore.timeframes.intervals import SECOND_US, micros_of, moment, whole
 from streaming.history_records import FetchDone, FetchFailed, HistoryRecord, ProviderCandle, ProviderSpan
 from streaming.records import LEAST, MOST, Micros
 
@@ -96,7 +96,7 @@ def _sort(records: Sequence[HistoryRecord]) -> _Batch:
         {market.symbol: market for market in locked}, micros_of(provider_now()) if provider_time_known() else None
     )
     for index, record in enumerate(records):
-        if reason := UNKNOWN if record.market not in batch.markets else _fault(record, batch.now):
+        if reason := UNKNOWN_MARKET if record.market not in batch.markets else _fault(record, batch.now):
             batch.refused.append((index, reason))
         elif isinstance(record, ProviderCandle):
             batch.candles.append(record)
@@ -113,7 +113,7 @@ def _fault(record: HistoryRecord, now: Micros | None) -> str | None:
         return MISPLACED
     if isinstance(record, FetchFailed):
         return None  # only the whole buckets in it count
-    length = record.resolution * SECOND
+    length = record.resolution * SECOND_US
     if isinstance(record, ProviderSpan):
         start, stop = record.start, record.stop
     elif _possible(record):
@@ -146,7 +146,7 @@ def _store_candles(batch: _Batch, meanwhile: Callable[[], None] | None) -> list[
         for one in batch.candles
     ]
     columns: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)]
-    found = fetch_beside(CANDLES, columns, meanwhile) if meanwhile else fetch_all(CANDLES, columns)
+    found = fetch_while_running(CANDLES, columns, meanwhile) if meanwhile else fetch_all(CANDLES, columns)
     return [market_id for (market_id,) in found]
 
 
@@ -168,7 +168,7 @@ def _finish(request_id: int, market: Market) -> None:
 
 
 def _fail(batch: _Batch, record: FetchFailed, market: Market) -> None:
-    for start, stop in whole([(record.start, record.stop)], record.resolution * SECOND) if record.final else ():
+    for start, stop in whole([(record.start, record.stop)], record.resolution * SECOND_US) if record.final else ():
         if refuse(market, record.resolution, moment(start), moment(stop), record.reason):
             batch.touched.add(market.pk)
     request = _request(record.request, market)

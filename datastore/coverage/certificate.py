@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
 
-from datastore.timeframes.intervals import SECOND, Interval, clip, micros_of, moment, subtract, union, whole
-from datastore.timeframes.timeframe import BASE, DAY, HOUR, MINUTE, Timeframe
+from datastore.timeframes.intervals import SECOND_US, Interval, clip, micros_of, moment, subtract, union, whole
+from datastore.timeframes.timeframe import BASE, DAY_S, HOUR_S, MINUTE_S, Timeframe
 from streaming.records import Micros
 
 LIVE, PROVIDER, MERGED, PENDING, OPEN = "live", "provider", "merged", "pending", "open"
@@ -22,7 +22,7 @@ PARTIAL, GAP = "partial", "gap"
 # Never shown: a hole is a gap where it has no row and partial where it has one; the future is pending.
 HOLE, FUTURE = "hole", "future"
 PROVEN = frozenset({LIVE, PROVIDER, MERGED})
-FINER = {HOUR: MINUTE, DAY: HOUR}
+FINER = {HOUR_S: MINUTE_S, DAY_S: HOUR_S}
 
 NOT_FINAL, NO_TIME, BACKLOG, NOT_BEGUN = "provider not final", "no provider time yet", "backlog", "not begun yet"
 
@@ -41,11 +41,11 @@ class Evidence:
 
     @cached_property
     def _whole_live(self) -> dict[int, list[Interval]]:
-        return {resolution: whole(self.live, resolution * SECOND) for resolution in BASE}
+        return {resolution: whole(self.live, resolution * SECOND_US) for resolution in BASE}
 
     @cached_property
     def _whole_provider(self) -> dict[int, list[Interval]]:
-        return {resolution: whole(self.provider.get(resolution, ()), resolution * SECOND) for resolution in BASE}
+        return {resolution: whole(self.provider.get(resolution, ()), resolution * SECOND_US) for resolution in BASE}
 
     def live_buckets(self, resolution: int, start: Micros, stop: Micros) -> list[Interval]:
         """Return the buckets that live coverage holds."""
@@ -65,7 +65,7 @@ class Evidence:
         """Return the buckets that are held, or made of finer ones that are."""
         held = self.live_buckets(resolution, start, stop) + self.provider_buckets(resolution, start, stop)
         if resolution in FINER:
-            held += whole(self.proven_buckets(FINER[resolution], start, stop), resolution * SECOND)
+            held += whole(self.proven_buckets(FINER[resolution], start, stop), resolution * SECOND_US)
         return union(held)
 
 
@@ -113,11 +113,11 @@ def leaves_of(evidence: Evidence, resolution: int, start: Micros, stop: Micros) 
 
 def base_runs(evidence: Evidence, resolution: int, start: Micros, stop: Micros) -> list[Run]:
     """Return the runs of a base resolution."""
-    length = resolution * SECOND
+    length = resolution * SECOND_US
     edge = start
     if evidence.watermark is not None:
         edge = min(max(evidence.watermark // length * length, start), stop)
-    after = _minutes_after if resolution == MINUTE else _folded_after
+    after = _minutes_after if resolution == MINUTE_S else _folded_after
     return [*_before(evidence, resolution, start, edge), *after(evidence, resolution, edge, stop)]
 
 
@@ -172,13 +172,13 @@ def awaited_from(evidence: Evidence, resolution: int) -> Micros:
     """Return the start of the first bucket that the provider cannot have answered for finally."""
     if not evidence.known:
         return 0
-    length = resolution * SECOND
+    length = resolution * SECOND_US
     age = evidence.cache_age[resolution] // timedelta(microseconds=1)
     return ((evidence.now - age) // length) * length
 
 
 def _sources(evidence: Evidence, resolution: int, part: Interval) -> list[tuple[Interval, str]]:
-    if resolution == MINUTE:
+    if resolution == MINUTE_S:
         return [(part, PARTIAL)]
     finer = base_runs(evidence, FINER[resolution], *part)
     return [((run.start, run.stop), run.source) for run in fold(finer, BASE[resolution], *part)]
@@ -186,7 +186,7 @@ def _sources(evidence: Evidence, resolution: int, part: Interval) -> list[tuple[
 
 def _minutes_after(evidence: Evidence, resolution: int, start: Micros, stop: Micros) -> list[Run]:
     """Return the minutes after the watermark: over, open, future; the provider's where only it has answered."""
-    length = resolution * SECOND
+    length = resolution * SECOND_US
     now = min(max(evidence.now // length * length, start), stop)
     later = min(max(evidence.now // length * length + length, start), stop)
     why = NO_TIME if not evidence.known else BACKLOG if evidence.behind else None
@@ -215,7 +215,7 @@ def _live_source(evidence: Evidence, start: Micros) -> str:
     known = evidence.watermark
     if known is None or known <= start:
         return LIVE
-    known = min(known, start + MINUTE * SECOND)
+    known = min(known, start + MINUTE_S * SECOND_US)
     return LIVE if clip(evidence.live, start, known) == [(start, known)] else PARTIAL
 
 

@@ -25,7 +25,7 @@ Span = tuple[int, Micros, Micros, str | None]  # resolution, 0 for a live one; s
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class MarketHead:
     """The market's side of an answer, times in microseconds of the provider's clock."""
 
     series_id: str
@@ -42,20 +42,20 @@ class Head:
 class Facts:
     """All that is known of a market and a stretch: the head, what is proven, how live spans ended, what is repaired."""
 
-    head: Head
+    head: MarketHead
     evidence: Evidence
     ended: list[Ended]
     repairs: list[Repair]
 
 
-def head_of(market: Market) -> Head:
+def head_of(market: Market) -> MarketHead:
     """Return what is known of the market now."""
     (row,) = fetch_all(HEAD, [market.pk, _stale_after()])
-    return Head(*row)
+    return MarketHead(*row)
 
 
 def evidence_of(
-    market: Market, head: Head, resolution: int, start: datetime, stop: datetime
+    market: Market, head: MarketHead, resolution: int, start: datetime, stop: datetime
 ) -> tuple[Evidence, list[Ended]]:
     """Return what is proven of [start, stop) up to a resolution in seconds, and how its live spans ended."""
     return _evidence(head, fetch_all(COVERAGE, [market.pk, start, stop, resolution]))
@@ -73,7 +73,7 @@ def facts_of(
     Without stop: up to the end of time. Without start: from `back` before stop, or before the provider's time.
     """
     (row,) = fetch_all(FACTS, [market.pk, _stale_after(), start, stop, back, resolution])
-    head, columns, repairs = Head(*row[:8]), row[8:12], row[12]
+    head, columns, repairs = MarketHead(*row[:8]), row[8:12], row[12]
     spans = list(zip(*(column or () for column in columns), strict=True))
     return Facts(head, *_evidence(head, spans), _repairs(repairs))
 
@@ -82,7 +82,7 @@ def _stale_after() -> timedelta:
     return timedelta(seconds=settings.STALE_AFTER)
 
 
-def _evidence(head: Head, spans: Sequence[Span]) -> tuple[Evidence, list[Ended]]:
+def _evidence(head: MarketHead, spans: Sequence[Span]) -> tuple[Evidence, list[Ended]]:
     evidence = Evidence(
         now=head.now,
         watermark=head.watermark,

@@ -15,7 +15,7 @@ from datastore.timeframes.intervals import Interval, clip, micros_of, moment, su
 from datastore.timeframes.timeframe import BASE
 
 
-def absent(market: Market, resolution: int, start: datetime, stop: datetime) -> list[Interval]:
+def missing(market: Market, resolution: int, start: datetime, stop: datetime) -> list[Interval]:
     """Return the buckets of [start, stop) that are not proven and of which the provider's answer would be final.
 
     Before its first stamp the database's clock stands for the provider's: what is asked for too early, it leaves out.
@@ -27,7 +27,7 @@ def absent(market: Market, resolution: int, start: datetime, stop: datetime) -> 
     return union([*holes, *clip(_ahead(market, evidence, resolution), micros_of(start), micros_of(stop))])
 
 
-def ahead(market: Market, resolution: int) -> list[Interval]:
+def beyond_watermark(market: Market, resolution: int) -> list[Interval]:
     """Return the buckets after the watermark that the provider can answer for finally and no feed will bring.
 
     They are no holes yet, since the watermark waits for a feed that has gone; their repair need not wait with it.
@@ -39,7 +39,7 @@ def ahead(market: Market, resolution: int) -> list[Interval]:
     return _ahead(market, evidence, resolution)
 
 
-def named_holes(market: Market, resolution: int, start: datetime, stop: datetime) -> list[Segment]:
+def gap_segments(market: Market, resolution: int, start: datetime, stop: datetime) -> list[Segment]:
     """Return the same buckets as segments, each with the reason why it is not proven."""
     if start >= stop:
         return []
@@ -51,13 +51,13 @@ def named_holes(market: Market, resolution: int, start: datetime, stop: datetime
     ]
 
 
-def refused(market: Market, resolution: int, start: datetime, stop: datetime) -> list[Interval]:
+def final_gaps(market: Market, resolution: int, start: datetime, stop: datetime) -> list[Interval]:
     """Return the parts that the provider said it will never answer for; they may reach beyond [start, stop)."""
     found = GapRepair.objects.filter(market=market, resolution=resolution, final=True, start__lt=stop, stop__gt=start)
     return union((micros_of(low), micros_of(high)) for low, high in found.values_list("start", "stop"))
 
 
-def unanswered(request: FetchRequest) -> list[Interval]:
+def unfilled(request: FetchRequest) -> list[Interval]:
     """Return the buckets of a request that neither the provider's answers nor our own trades hold, nor a refusal."""
     market, resolution, start, stop = request.market, request.resolution, request.start, request.stop
     bounds = micros_of(start), micros_of(stop)
@@ -65,7 +65,7 @@ def unanswered(request: FetchRequest) -> list[Interval]:
     held = [
         *evidence.provider_buckets(resolution, *bounds),
         *evidence.live_buckets(resolution, *bounds),
-        *refused(market, resolution, start, stop),
+        *final_gaps(market, resolution, start, stop),
     ]
     return subtract([bounds], union(held))
 

@@ -1,4 +1,4 @@
-"""Statements on Django's connection."""
+"""Run SQL on Django's connection. Every function raises DatabaseError if the statement fails."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from psycopg import IsolationLevel
 
 
 def fetch_all(statement: str, parameters: Any = ()) -> list[Any]:
-    """Return all rows of a statement as tuples."""
+    """Return all rows of a statement, as tuples."""
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         rows: list[Any] = cursor.fetchall()
     return rows
 
 
-def fetch_beside(statement: str, parameters: Any, meanwhile: Callable[[], None]) -> list[Any]:
-    """Return all rows of a statement, having called meanwhile() while the server worked on it."""
+def fetch_while_running(statement: str, parameters: Any, work: Callable[[], None]) -> list[Any]:
+    """Return all rows of a statement; call work() while the server runs it."""
     connection.ensure_connection()
     with connection.wrap_database_errors, connection.connection.pipeline(), connection.connection.cursor() as cursor:
-        cursor.execute(statement, parameters)  # in pipeline mode this sends and does not wait
-        meanwhile()
+        cursor.execute(statement, parameters)  # in pipeline mode this sends without waiting
+        work()
         rows: list[Any] = cursor.fetchall()
     return rows
 
 
 def fetch_value(statement: str, parameters: Any = ()) -> Any:
-    """Return the only column of a statement's only row."""
+    """Return the single value of a statement that returns one row with one column."""
     ((value,),) = fetch_all(statement, parameters)
     return value
 
 
 def execute_many(statement: str, rows: Sequence[Any]) -> None:
-    """Run a statement once per row of parameters, all in one round trip."""
+    """Run a statement once per row of parameters, in one round trip."""
     with connection.cursor() as cursor:
         cursor.executemany(statement, rows)
 
@@ -48,21 +48,21 @@ def execute(statement: str, parameters: Any = ()) -> None:
 
 
 def run_script(text: str) -> None:
-    """Run statements without parameters, one after the other."""
+    """Run one or more statements without parameters."""
     with connection.cursor() as cursor:
         cursor.execute(text)
 
 
 @contextmanager
 def snapshot() -> Iterator[None]:
-    """Let all statements read the same moment; inside a caller's transaction the caller's isolation holds."""
+    """Make all statements see the same snapshot; inside a caller's transaction the caller's isolation applies."""
     if connection.in_atomic_block:
         yield
         return
-    with ExitStack() as afterwards, transaction.atomic():
+    with ExitStack() as cleanup, transaction.atomic():
         link = connection.connection
-        afterwards.callback(_isolate, link, link.isolation_level, link.read_only)
-        # Said with BEGIN, which goes out before the first statement, it costs no statement of its own.
+        cleanup.callback(_isolate, link, link.isolation_level, link.read_only)
+        # psycopg makes these a part of its BEGIN, so they need no statement of their own.
         _isolate(link, IsolationLevel.REPEATABLE_READ, True)
         yield
 

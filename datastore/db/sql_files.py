@@ -1,4 +1,4 @@
-"""The files of datastore/sql: named statements in queries/ (`-- name:` before each), definitions in schema/."""
+"""The files in datastore/sql: named statements in queries/ (`-- name:` before each), definitions in schema/."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
 def statement(file: str, name: str) -> str:
-    """Return the statement of this name in sql/queries/<file>.sql. Raises KeyError where there is none."""
+    """Return the statement with this name in sql/queries/<file>.sql; raise KeyError if there is none."""
     return _statements(file)[name]
 
 
 def script(name: str) -> str:
-    """Return the whole of sql/schema/<name>.sql."""
+    """Return the text of sql/schema/<name>.sql."""
     return (FOLDER / "schema" / f"{name}.sql").read_text()
 
 

@@ -27,9 +27,9 @@ class Case(Enum):
     READY = "plain PostgreSQL, though TimescaleDB is loaded"
     # The edition is the library's to tell, and before the extension is made in a database its sessions do not load it.
     PERHAPS = "plain PostgreSQL, though TimescaleDB is loaded, of an edition that only using it will show"
-    TURNED = "TimescaleDB: hypertable, columnstore and continuous aggregates"
+    CONVERTED = "TimescaleDB: hypertable, columnstore and continuous aggregates"
     # What then happens was tried: the first refuses every trade; the second stores them where no query finds them.
-    CRIPPLED = "the trades are a TimescaleDB hypertable, but this server is of the Apache edition: it refuses trades"
+    LIMITED = "the trades are a TimescaleDB hypertable, but this server is of the Apache edition: it refuses trades"
     UNLOADED = "the trades are a TimescaleDB hypertable, but this server has not loaded it: trades would be lost"
 
 
@@ -42,15 +42,15 @@ HINTS = {
     Case.READY: "To use it, run `manage.py timescale`: it turns the trades into a hypertable, in place.",
     Case.PERHAPS: "To use it if it is the community edition, run `manage.py timescale`: it turns the trades into a "
     "hypertable, in place; with the Apache edition it changes nothing, and says so.",
-    Case.CRIPPLED: "Set timescaledb.license = timescale in the server's configuration and restart it.",
+    Case.LIMITED: "Set timescaledb.license = timescale in the server's configuration and restart it.",
     Case.UNLOADED: "Add timescaledb to shared_preload_libraries and restart the server.",
 }
-BROKEN = (Case.CRIPPLED, Case.UNLOADED)
+BROKEN = (Case.LIMITED, Case.UNLOADED)
 TURNABLE = (Case.READY, Case.PERHAPS)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class TimescaleEdition:
     """What was found; None: not known, or not there."""
 
     turned: bool  # into a hypertable with aggregates
@@ -62,7 +62,7 @@ class Standing:
     def case(self) -> Case:
         """Return what follows from it."""
         if self.turned:
-            return self._fit(Case.UNLOADED, Case.CRIPPLED) or Case.TURNED
+            return self._fit(Case.UNLOADED, Case.LIMITED) or Case.CONVERTED
         if self.version is None:
             return Case.PLAIN
         if unfit := self._fit(Case.NOT_LOADED, Case.APACHE):
@@ -89,7 +89,7 @@ class Standing:
         return hint and f"{hint} {GUIDE}"
 
 
-def standing() -> Standing:
+def timescale_edition() -> TimescaleEdition:
     """Look at this database and its server."""
     ((turned, loaded, license, version),) = fetch_all(statement("rollups", "standing"))
-    return Standing(turned, loaded, license, version)
+    return TimescaleEdition(turned, loaded, license, version)

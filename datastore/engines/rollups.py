@@ -14,7 +14,7 @@ from django.db import ProgrammingError, transaction
 
 from datastore.db.queries import run_script
 from datastore.db.sql_files import script
-from datastore.engines.edition import TURNABLE, Case, Standing, standing
+from datastore.engines.edition import TURNABLE, Case, TimescaleEdition, timescale_edition
 from datastore.engines.retention import delete_old_trades
 from datastore.engines.timescale import Timescale
 from datastore.ingest.live_write import rebuild
@@ -26,10 +26,10 @@ NOT_ALLOWED = "42501"
 OWNER = "This role may not make the extension: let the owner of the database say `create extension timescaledb` first."
 
 
-class CannotTurn(Exception):
+class CannotConvert(Exception):
     """This database cannot be turned from one engine to the other."""
 
-    def __init__(self, found: Standing, why: str | None = None) -> None:
+    def __init__(self, found: TimescaleEdition, why: str | None = None) -> None:
         super().__init__(" ".join(filter(None, [f"{found.told}.", why or found.hint])))
 
 
@@ -89,41 +89,41 @@ class Plain:
 
 def rollups() -> RollUps:
     """Return the engine of this database."""
-    return Timescale() if standing().case is Case.TURNED else Plain()
+    return Timescale() if timescale_edition().case is Case.CONVERTED else Plain()
 
 
-def turn() -> Standing:
+def convert() -> TimescaleEdition:
     """Make the trades a hypertable, with columnstore and aggregates, in one transaction.
 
     Raises CannotTurn where the server has no TimescaleDB that can; nothing is changed then.
     """
     with transaction.atomic():
-        _make_extension(_turnable(standing()))
-        _turnable(standing())  # the edition is known for certain only now
+        _make_extension(_turnable(timescale_edition()))
+        _turnable(timescale_edition())  # the edition is known for certain only now
         run_script(script("timescale"))
-        return standing()
+        return timescale_edition()
 
 
-def turn_back() -> Standing:
+def convert_back() -> TimescaleEdition:
     """Make the trades a plain table again, in one transaction; the extension stays. Raises CannotTurn likewise."""
     with transaction.atomic():
-        if (found := standing()).case is not Case.TURNED:
-            raise CannotTurn(found)
+        if (found := timescale_edition()).case is not Case.CONVERTED:
+            raise CannotConvert(found)
         run_script(script("timescale_undo"))
-        return standing()
+        return timescale_edition()
 
 
-def _turnable(found: Standing) -> Standing:
+def _turnable(found: TimescaleEdition) -> TimescaleEdition:
     if found.case not in TURNABLE:
-        raise CannotTurn(found)
+        raise CannotConvert(found)
     return found
 
 
-def _make_extension(found: Standing) -> None:
+def _make_extension(found: TimescaleEdition) -> None:
     try:
         with transaction.atomic():
             run_script("create extension if not exists timescaledb")
     except ProgrammingError as exc:
         if getattr(exc.__cause__, "sqlstate", None) != NOT_ALLOWED:
             raise
-        raise CannotTurn(found, OWNER) from None
+        raise CannotConvert(found, OWNER) from None

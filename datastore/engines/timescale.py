@@ -23,7 +23,7 @@ from datastore.ingest.live_write import rebuild
 from datastore.models import Market
 from datastore.quality.verify import Difference, differences
 from datastore.reference.provider_clock import provider_now, provider_time_known
-from datastore.timeframes.utc_days import DAY, day_of, day_up, days_of, floor
+from datastore.timeframes.utc_days import DAY, ceil_day, days_of, floor_day, floor_to
 
 LEVELS = (("aggregate_1m", 60), ("aggregate_1h", 3600), ("aggregate_1d", 86_400))  # each is made of the one before
 TRIES, LONGEST = 8, 30.0  # of what another holds: some two minutes
@@ -45,7 +45,7 @@ class Timescale:
         if low is None or over is None:
             return
         for name, seconds in LEVELS:
-            end = floor(over, seconds)
+            end = floor_to(over, seconds)
             if end - low >= timedelta(seconds=seconds):
                 values = {"aggregate": name, "start": low, "stop": end, "anew": anew}
                 patiently(partial(execute, statement("rollups", "refresh"), values))
@@ -56,11 +56,11 @@ class Timescale:
         Buckets that are over are held against the aggregates; the days that no aggregate can hold yet against the
         trades themselves. Days whose trades are no longer kept are left out.
         """
-        low, over = self._low(day_of(start)), self._over(day_up(stop))
+        low, over = self._low(floor_day(start)), self._over(ceil_day(stop))
         if low is None or over is None:
             return differences(market, start, stop)
         found = self._lasting(market, max(low, market.ticks_from or low), over)
-        today = max(day_of(over), day_of(start))
+        today = max(floor_day(over), floor_day(start))
         rest = differences(market, today, stop) if today < stop else []
         named = {one.place for one in rest}
         return sorted([*rest, *(one for one in found if one.place not in named)], key=lambda one: one.place)
@@ -77,7 +77,7 @@ class Timescale:
 
     def delete_old_trades(self, now: datetime, days: int) -> dict[str, int]:
         """Drop the chunks of whole UTC days that ended more than `days` ago; return how many trades per market."""
-        bound = day_of(now) - days * DAY
+        bound = floor_day(now) - days * DAY
         oldest = fetch_value(statement("rollups", "oldest_chunk"))
         if oldest is None or oldest >= bound:
             return {}
@@ -87,7 +87,7 @@ class Timescale:
 
     def pack(self, now: datetime) -> int:
         """Put the chunks of days that ended a day ago into the columnstore, late trades too; return how many new."""
-        chunks = fetch_all(statement("rollups", "packable"), {"before": day_of(now) - DAY})
+        chunks = fetch_all(statement("rollups", "packable"), {"before": floor_day(now) - DAY})
         for chunk, _ in chunks:
             patiently(partial(_pack, chunk))
         return sum(not packed for _, packed in chunks)
@@ -98,7 +98,7 @@ class Timescale:
         An aggregate refreshed where they are not would lose what it held.
         """
         oldest: datetime | None = fetch_value(statement("rollups", "oldest_chunk"))
-        return oldest if oldest is None or start is None else max(oldest, day_of(start))
+        return oldest if oldest is None or start is None else max(oldest, floor_day(start))
 
     def _over(self, stop: datetime | None) -> datetime | None:
         """Return up to where buckets are over, at most stop; None while the provider's time is not known.
@@ -122,7 +122,7 @@ class Timescale:
     def _unlike(self, market: Market, low: datetime, over: datetime) -> list[Difference]:
         self.refresh(low, over)
         resolutions = [seconds for _, seconds in LEVELS]
-        ends = [floor(over, seconds) for seconds in resolutions]
+        ends = [floor_to(over, seconds) for seconds in resolutions]
         values: dict[str, Any] = {"market": market.pk, "start": low, "resolutions": resolutions, "ends": ends}
         return [Difference.of(*row) for row in fetch_all(statement("rollups", "unlike"), values)]
 

@@ -1,4 +1,4 @@
-"""A live batch taken apart before its markets are locked: what needs no database can be done while it works."""
+"""A live batch, split before its markets are locked: what needs no database is done outside the lock."""
 
 from __future__ import annotations
 
@@ -6,67 +6,63 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from datastore.ingest.feed_sequence import Refused
-from datastore.ingest.trade_columns import all_sound, columns_of, fault_of
+from datastore.ingest.feed_sequence import RefusedTrade
+from datastore.ingest.trade_columns import all_valid, columns_of, fault_of
 from streaming.records import LiveRecord, Micros, Trade
 
-UNKNOWN = "unknown market"
-OLD = "older than the trades that are kept"
+UNKNOWN_MARKET = "unknown market"
+TOO_OLD = "older than the trades that are kept"
 
-Key = tuple[str, str]  # market's symbol, feed
+FeedKey = tuple[str, str]  # market's symbol, feed
 
 
 @dataclass(slots=True)
-class Prepared:
-    """A batch as the write wants it; `columns` name a market by its place in `symbols`, from 1."""
+class LiveBatch:
+    """A batch split for the write; `columns` refer to a market by its position in `symbols`, counted from 1."""
 
     records: Sequence[LiveRecord]
     symbols: list[str] = field(default_factory=list)  # markets that have trades
     columns: list[str] = field(default_factory=list)  # array literals, the arguments of the SQL function ingest
-    feeds: defaultdict[Key, list[LiveRecord | Refused]] = field(default_factory=lambda: defaultdict(list))
+    feeds: defaultdict[FeedKey, list[LiveRecord | RefusedTrade]] = field(default_factory=lambda: defaultdict(list))
     refused: list[tuple[int, str]] = field(default_factory=list)  # (index in records, reason)
     earliest: dict[str, Micros] = field(default_factory=dict)  # time of each market's oldest trade
 
-    def fits(self, oldest: Mapping[str, Micros]) -> bool:
-        """Tell whether every market is known and none of its trades is older than what is kept."""
+    def matches(self, oldest: Mapping[str, Micros]) -> bool:
+        """Return whether every market is in `oldest` and none of its trades is before the time given there."""
         known = all(symbol in oldest for symbol, _ in self.feeds)
         return known and all(earliest >= oldest[symbol] for symbol, earliest in self.earliest.items())
 
 
-def prepare(records: Sequence[LiveRecord], oldest: Mapping[str, Micros] | None = None) -> Prepared:
-    """Take a batch apart, in its order.
+def split_batch(records: Sequence[LiveRecord], oldest: Mapping[str, Micros] | None = None) -> LiveBatch:
+    """Split a batch into trades by column and records by feed, both in the order of the stream.
 
-    oldest: by known market, the time before which trades are refused; None: not known yet, all are taken.
+    oldest: by known market, the time before which trades are refused; None if not known yet: nothing is too old.
     """
-    ready = Prepared(records)
-    numbers: dict[str, str] = {}
+    batch = LiveBatch(records)
+    numbers: dict[str, str] = {}  # position of each market in `symbols`, as text
     markets: list[str] = []
     trades: list[Trade] = []
-    sound = all_sound([record for record in records if type(record) is Trade])
+    valid = all_valid([record for record in records if type(record) is Trade])
     for index, record in enumerate(records):
-        step: LiveRecord | Refused = record
+        step: LiveRecord | RefusedTrade = record
         if oldest is not None and record.market not in oldest:
-            ready.refused.append((index, UNKNOWN))
+            batch.refused.append((index, UNKNOWN_MARKET))
             continue
         if type(record) is Trade:
-            if not sound and (fault := fault_of(record)):
-                ready.refused.append((index, fault))
-                step = Refused(record.n, f"trade refused: {fault}")
+            if not valid and (fault := fault_of(record)):
+                batch.refused.append((index, fault))
+                step = RefusedTrade(record.n, f"trade refused: {fault}")
             elif oldest is not None and record.ts < oldest[record.market]:
-                ready.refused.append((index, OLD))
-                step = Refused(record.n, f"trade refused: {OLD}", record.ts)
+                batch.refused.append((index, TOO_OLD))
+                step = RefusedTrade(record.n, f"trade refused: {TOO_OLD}", record.ts)
             else:
                 trades.append(record)
                 markets.append(numbers.get(record.market) or numbers.setdefault(record.market, str(len(numbers) + 1)))
-        ready.feeds[record.market, record.feed].append(step)
-    ready.symbols, ready.columns = list(numbers), columns_of(markets, trades)
-    ready.earliest = _earliest(trades)
-    return ready
+        batch.feeds[record.market, record.feed].append(step)
 
-
-def _earliest(trades: Sequence[Trade]) -> dict[str, Micros]:
-    found: dict[str, Micros] = {}
+    batch.symbols, batch.columns = list(numbers), columns_of(markets, trades)
+    earliest = batch.earliest
     for trade in trades:
-        if trade.ts < found.get(trade.market, trade.ts + 1):
-            found[trade.market] = trade.ts
-    return found
+        if trade.ts < earliest.get(trade.market, trade.ts + 1):
+            earliest[trade.market] = trade.ts
+    return batch

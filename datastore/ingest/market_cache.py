@@ -1,9 +1,9 @@
-"""What Valkey holds of each market: its newest candles, version and watermark, written only ever upwards.
+"""Each market's newest candles, version and watermark in Valkey; a version never goes back.
 
-A cold, stale or absent cache changes the time of an answer, never its truth. Key `ck:market:<symbol>`, a hash of
-series, version, watermark and now (ms of the provider's clock), confirmed (Valkey's clock, microseconds: the database
-held nothing newer then) and candles (JSON by resolution). A write that raises it wakes the readers of `ck:changes`:
-they are told `key version confirmed`.
+A cold, stale or missing cache makes an answer slower, never wrong. The key `ck:market:<symbol>` is a hash of series,
+version, watermark and now (ms of the provider's clock), confirmed (Valkey's clock, microseconds: the database held
+nothing newer then) and candles (JSON by resolution). A newer version is published on `ck:changes` as
+`key version confirmed`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.ingest.live_write import MarketChange
 from datastore.models import Market
-from datastore.reference.markets import kept
+from datastore.reference.markets import feed_markets
 
-CHANGES = "ck:changes"
-LIFETIME = 3600  # seconds; a market that trades is written far more often
-CONFIRMED_FOR = 700  # milliseconds in which no other process needs to confirm again
+CHANGES_CHANNEL = "ck:changes"
+CACHE_TTL_S = 3600  # a market that trades is written far more often
+CONFIRM_INTERVAL_MS = 700  # one process confirms, the others need not within this time
 
-# Two consumers may write out of order: a version that is not newer stays outside, unless the history is another one.
-_RAISE = """
-local raised = 0
+# Two consumers may write out of order: an older version is not written, unless it belongs to another history (series).
+_WRITE_NEWER = """
+local written = 0
 for i, key in ipairs(KEYS) do
   local at = (i - 1) * 5 + 2
   local series, version, mark, now, candles = unpack(ARGV, at + 1, at + 5)
@@ -45,16 +45,16 @@ for i, key in ipairs(KEYS) do
     redis.call('EXPIRE', key, ARGV[1])
     if newer or candles ~= '' then
       redis.call('PUBLISH', 'ck:changes', key .. ' ' .. version .. ' ' .. ARGV[2])
-      raised = raised + 1
+      written = written + 1
     end
   end
 end
-return raised
+return written
 """
 
 
-class Standing(NamedTuple):
-    """What a reader compares; times in ms of the provider's clock."""
+class CachedHead(NamedTuple):
+    """What a reader compares; times in milliseconds of the provider's clock."""
 
     series: str
     version: int
@@ -63,49 +63,49 @@ class Standing(NamedTuple):
 
 
 class CacheUnavailable(Exception):
-    """The cache does not answer."""
+    """Valkey does not answer."""
 
 
-def key_of(symbol: str) -> str:
+def market_key(symbol: str) -> str:
     """Return the key of a market's hash."""
     return f"ck:market:{symbol}"
 
 
 def write_changed(changes: Sequence[MarketChange]) -> int:
-    """Write the markets that changed; return how many the cache took. Raises CacheUnavailable."""
+    """Write the markets that changed; return how many the cache accepted. Raises CacheUnavailable."""
     return write_markets({change.market_id for change in changes if change.changed})
 
 
 def write_markets(ids: Collection[int]) -> int:
-    """Write these markets anew, whatever changed. Raises CacheUnavailable."""
+    """Write the markets with these ids; return how many the cache accepted. Raises CacheUnavailable."""
     return _write("newest", list(ids)) if ids else 0
 
 
-def write_all() -> int:
-    """Write every market that is kept anew, whatever changed. Raises CacheUnavailable."""
-    return _write("newest", _kept_ids())
+def write_followed() -> int:
+    """Write every market whose feed we take; return how many the cache accepted. Raises CacheUnavailable."""
+    return _write("newest", _feed_market_ids())
 
 
 def confirm() -> int:
-    """Say what the database holds of every market that is kept; return how many a writer had not brought. Raises so.
+    """Confirm each followed market's version in Valkey; return how many were stale. Raises CacheUnavailable.
 
-    A reader trusts a version for two seconds after this. It heals what a writer left out that died in between.
+    A reader trusts a version for two seconds after this. It also repairs the entries of a writer that died too early.
     """
     try:
-        first = get_redis_connection("default").set("ck:confirming", "1", nx=True, px=CONFIRMED_FOR)
+        first = get_redis_connection("default").set("ck:confirming", "1", nx=True, px=CONFIRM_INTERVAL_MS)
     except RedisError as exc:
         raise CacheUnavailable(f"the cache does not answer: {exc}") from exc
-    return _write("standing", _kept_ids()) if first else 0
+    return _write("heads", _feed_market_ids()) if first else 0
 
 
-def standing(market: Market) -> Standing:
-    """Return what the database holds of a market now."""
-    ((_, *facts, _),) = _read("standing", [market.pk])
-    return Standing(*facts)
+def cached_head(market: Market) -> CachedHead:
+    """Return what the database holds of a market now, in the form in which the cache holds it."""
+    ((_, *head, _),) = _read("heads", [market.pk])
+    return CachedHead(*head)
 
 
-def _kept_ids() -> list[int]:
-    return list(kept().order_by().values_list("pk", flat=True))
+def _feed_market_ids() -> list[int]:
+    return list(feed_markets().order_by().values_list("pk", flat=True))
 
 
 def _read(name: str, ids: list[int]) -> list[Any]:
@@ -113,15 +113,16 @@ def _read(name: str, ids: list[int]) -> list[Any]:
 
 
 def _write(name: str, ids: list[int]) -> int:
+    """Write the rows of the statement `name`; return how many the cache accepted. Raises CacheUnavailable."""
     try:
         client = get_redis_connection("default")
-        seconds, micros = client.time()  # before the rows are read: they are what was true by then
+        seconds, micros = client.time()  # taken before the rows are read, so that they are at least this new
         rows = _read(name, ids)
         if not rows:
             return 0
-        arguments = [str(LIFETIME), f"{seconds}{micros:06}"]
-        for _symbol, *facts in rows:
-            arguments += ["" if fact is None else str(fact) for fact in facts]
-        return int(client.eval(_RAISE, len(rows), *[key_of(row[0]) for row in rows], *arguments))
+        arguments = [str(CACHE_TTL_S), f"{seconds}{micros:06}"]
+        for _symbol, *values in rows:
+            arguments += ["" if value is None else str(value) for value in values]
+        return int(client.eval(_WRITE_NEWER, len(rows), *[market_key(row[0]) for row in rows], *arguments))
     except RedisError as exc:
         raise CacheUnavailable(f"the cache does not answer: {exc}") from exc

@@ -9,21 +9,21 @@ from typing import Any
 
 from django.db import migrations
 
-from datastore.engines.edition import TURNABLE, Case, standing
-from datastore.engines.rollups import CannotTurn, turn, turn_back
+from datastore.engines.edition import TURNABLE, Case, timescale_edition
+from datastore.engines.rollups import CannotConvert, convert, convert_back
 
 
 def forwards(apps: Any, schema_editor: Any) -> None:
-    if standing().case in TURNABLE:
+    if timescale_edition().case in TURNABLE:
         try:
-            turn()
-        except CannotTurn:
+            convert()
+        except CannotConvert:
             pass  # of the Apache edition, which shows only once the extension is made; or this role may not make it
 
 
 def backwards(apps: Any, schema_editor: Any) -> None:
-    if standing().case is Case.TURNED:
-        turn_back()
+    if timescale_edition().case is Case.CONVERTED:
+        convert_back()
 
 
 class Migration(migrations.Migration):

@@ -1,4 +1,8 @@
-"""The rows of the data platform."""
+"""The datastore's tables as Django models.
+
+Market data is written by the SQL functions in datastore/sql; the models describe its tables and read them.
+A model may hold what belongs to its one row; everything else belongs to the packages above.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may ask this API, as a program."""
+"""API keys: which programs may ask the API."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.db import models
 
 
 class ApiKey(models.Model):
-    """A key that somebody was given; its text is shown once and stored nowhere."""
+    """A key that was given to a program; its text is shown once and stored nowhere."""
 
     class Scope(models.TextChoices):
         """What it may do; writing includes reading."""
@@ -17,13 +17,13 @@ class ApiKey(models.Model):
 
     name = models.CharField(
         max_length=100,
-        unique=True,  # for good: the log says by name what was done with a key, revoked ones too
+        unique=True,  # for good: the log refers to keys by name, revoked ones too
         validators=[RegexValidator(r"\A\w[\w .:@/-]*\Z", "Letters, digits, blanks and .:@/-_ are accepted.")],
         help_text="Who uses it; the log names it so.",
     )
     prefix = models.TextField(unique=True, editable=False, help_text="The part that may be shown: ck_<prefix>_…")
-    # Plain SHA-256, not a slow password hash: what makes a hash slow guards a secret that can be guessed. This one is
-    # 256 random bits, which no speed of guessing finds, and a slow hash would cost every look-up its milliseconds.
+    # Plain SHA-256, not a slow password hash: slowness protects a secret that can be guessed. This one is 256 random
+    # bits, which no speed of guessing finds, and a slow hash would add milliseconds to each lookup.
     sha256 = models.TextField(unique=True, editable=False, help_text="Of the whole text, in hex.")
     scope = models.TextField(choices=Scope.choices, default=Scope.READ)
     rate = models.PositiveIntegerField(

@@ -1,4 +1,4 @@
-"""What is proven, what is known of each feed, and what is missing."""
+"""What is proven, how far each feed is, what is missing, and what could not be stored."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from django.db.models import CompositePrimaryKey, F
 
 from datastore.models.market import Market
 
-CHANGES_KEPT_VERSIONS = 10_000  # a cursor further behind starts again from a snapshot
+CHANGE_RETENTION_VERSIONS = 10_000  # a cursor that is further behind starts again from a snapshot
 
 
 class Coverage(models.Model):
-    """A proven span [start, stop): every trade in it is stored, or the provider answered for it."""
+    """A proven span [start, stop): every trade in it is stored, or the provider's answer covers it."""
 
     class Source(models.TextChoices):
-        """Who vouches for the span."""
+        """What proves the span: our feed or an answer of the provider."""
 
         LIVE = "live"
         PROVIDER = "provider"
@@ -41,18 +41,18 @@ class Coverage(models.Model):
 
 
 class CoverageChange(models.Model):
-    """A stretch whose certificate changed with a version: a span began or grew, a hole opened, changed or was filled.
+    """An interval whose certificate changed: a span began or grew, a gap opened, changed or was filled.
 
-    Coverage itself says only what is proven now: spans are joined, rows of holes go away. What follows a market reads
-    here what to look at again. Kept for as many versions as a cursor may be behind.
+    Coverage and GapRepair hold only the present state: spans are joined, gaps are deleted. A follower of the market
+    reads here what to read again. Kept for as many versions as a cursor may be behind.
     """
 
     class What(models.TextChoices):
-        """What changed: who proves the stretch, or what is told of a hole."""
+        """What changed: coverage by our feed or by the provider, or a gap."""
 
         LIVE = "live"
         PROVIDER = "provider"
-        HOLE = "hole"
+        GAP = "hole", "Hole"  # value and label as the first migrations wrote them
 
     market = models.ForeignKey(Market, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
     version = models.BigIntegerField(help_text="The market's version that shows the change.")
@@ -70,18 +70,18 @@ class CoverageChange(models.Model):
 
     @classmethod
     def note_gap(cls, market: Market, resolution: int, start: datetime, stop: datetime) -> None:
-        """Note under the market's lock that a gap opened, changed or was closed; the caller raises the version."""
+        """Note that a gap opened, changed or was closed; call under the market's lock and raise its version."""
         span = {"resolution": resolution, "start": start, "stop": stop}
-        cls.objects.create(market=market, version=market.version + 1, what=cls.What.HOLE, **span)
+        cls.objects.create(market=market, version=market.version + 1, what=cls.What.GAP, **span)
 
     @classmethod
     def forget_old(cls) -> int:
-        """Delete changes that no cursor may ask for any more; return how many."""
-        return cls.objects.filter(version__lte=F("market__version") - CHANGES_KEPT_VERSIONS).delete()[0]
+        """Delete the changes that are too old for any cursor; return how many."""
+        return cls.objects.filter(version__lte=F("market__version") - CHANGE_RETENTION_VERSIONS).delete()[0]
 
 
 class FeedPosition(models.Model):
-    """Where a feed stands in one market: the last number stored, and its open span."""
+    """How far a feed is stored in one market: its last number and its open span."""
 
     pk = CompositePrimaryKey("market", "feed")
     market = models.ForeignKey(Market, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
@@ -103,7 +103,7 @@ class FeedPosition(models.Model):
 
 
 class Feed(models.Model):
-    """A connection of one route: how far its producer is acknowledged, and when its topic was last read to the end."""
+    """A connection: up to when the broker acknowledged its records, and when its topic was last read to the end."""
 
     feed = models.TextField(primary_key=True)
     topic = models.TextField(db_index=True)
@@ -129,7 +129,7 @@ class Feed(models.Model):
 
 
 class GapRepair(models.Model):
-    """A hole and what is done about it; a final one is not asked for again."""
+    """A gap and what is done about it; a final one is not asked for again."""
 
     market = models.ForeignKey(Market, models.CASCADE, related_name="+")
     resolution = models.IntegerField()
@@ -150,7 +150,7 @@ class GapRepair(models.Model):
 
 
 class DeadLetter(models.Model):
-    """A record that could not be stored, with the bytes it came as."""
+    """A record that could not be stored, with its bytes."""
 
     topic = models.TextField()
     market = models.TextField(null=True, blank=True, help_text="As the record names it; it may be unknown.")

@@ -1,4 +1,4 @@
-"""What the provider's REST history is asked for."""
+"""Requests to the provider's REST history."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datastore.models.market import Market
 
 
 class FetchRequest(models.Model):
-    """A span of one market's candles to be fetched; pages go backwards from its stop."""
+    """A span [start, stop) of one market's candles to fetch; pages go backwards from its stop."""
 
     class State(models.TextChoices):
         """From the queue to the database."""
@@ -20,7 +20,7 @@ class FetchRequest(models.Model):
         FAILED = "failed"
 
     class Purpose(models.IntegerChoices):
-        """Who waits for it, the most urgent first."""
+        """Why it is fetched, the most urgent first."""
 
         READER = 0
         GAP = 1

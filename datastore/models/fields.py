@@ -16,7 +16,7 @@ else:
 
 
 class ExactDecimalField(DecimalColumn):
-    """NUMERIC of any precision: a price is kept with the digits it came with."""
+    """NUMERIC of any precision: a price keeps the digits that it came with."""
 
     description = "Exact decimal"
 
@@ -25,7 +25,7 @@ class ExactDecimalField(DecimalColumn):
         return "numeric"
 
     def get_internal_type(self) -> str:
-        """Return a name that no backend converts: psycopg reads and writes Decimal itself."""
+        """Return a name for which no backend has a converter: psycopg reads and writes Decimal itself."""
         return "ExactDecimalField"
 
     def to_python(self, value: Any) -> Decimal | None:

@@ -1,4 +1,4 @@
-"""A market, the pairs that may become one, and the provider's clock."""
+"""Markets, the pairs that may become one, and the provider's clock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.db import models
 
 
 class Market(models.Model):
-    """One traded pair at one exchange; its row is the lock under which everything of the market is written."""
+    """One traded pair at one exchange; whatever is written about the market is written under its row's lock."""
 
     id = models.AutoField(primary_key=True)
     symbol = models.TextField(unique=True, help_text="exchange:BASE-QUOTE")
@@ -43,13 +43,13 @@ class Market(models.Model):
 
 
 class Pair(models.Model):
-    """A pair in the provider's list: a market that may be asked for, whether or not it has a row of its own."""
+    """A pair in the provider's list: a market that may be asked for, whether or not it has a Market row."""
 
     symbol = models.TextField(primary_key=True, help_text="exchange:BASE-QUOTE")
     exchange = models.TextField()
     base = models.TextField()
     quote = models.TextField()
-    # Byte order, so that the index serves beginnings too.
+    # Byte order, so that the index serves prefix searches too.
     joined = models.TextField(db_collation="C", help_text="BASEQUOTE, by which every spelling is found.")
     provider_exchange = models.TextField(help_text="As the provider spells it.")
     provider_base = models.TextField()
@@ -67,7 +67,7 @@ class Pair(models.Model):
 
 
 class ProviderClock(models.Model):
-    """The provider's identity, and its clock relative to the database's."""
+    """The provider's identity and the offset of its clock from the database's."""
 
     provider = models.TextField(primary_key=True)
     simulated = models.BooleanField(default=False)

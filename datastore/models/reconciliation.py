@@ -1,4 +1,4 @@
-"""Closed candles held against the provider's: what was compared, and what was not the same."""
+"""Closed candles compared with the provider's: what was compared and what differs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datastore.models.market import Market
 
 
 class Reconciliation(models.Model):
-    """A span whose live candles were compared with one answer of the provider; it changed none of them."""
+    """A span whose live candles were compared with one answer of the provider; comparing changes nothing."""
 
     market = models.ForeignKey(Market, models.CASCADE, related_name="+")
     resolution = models.IntegerField(help_text="Seconds.")
@@ -29,7 +29,7 @@ class Reconciliation(models.Model):
 
 
 class CandleDifference(models.Model):
-    """A candle that was not the provider's; both sides as text: open, high, low, close, volume, quote volume."""
+    """A candle that differs from the provider's; both as text: open, high, low, close, volume, quote volume."""
 
     reconciliation = models.ForeignKey(Reconciliation, models.CASCADE, related_name="differences")
     open_time = models.DateTimeField()

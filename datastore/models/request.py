@@ -1,4 +1,4 @@
-"""The Datastore's chart: one row per request that had to fetch, or failed."""
+"""The Datastore's state chart: one row per request that had to fetch, or failed."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from django_fsm import transition
 
 from actor_runtime.models import Actor, state_field
 
-# The chart's two edges that no event names.
+# Marks the two transitions of the chart that no event triggers.
 AUTOMATIC = {"automatic": True}
 
 
 class DatastoreRequest(Actor):
-    """An application's question on its way to an answer."""
+    """An application's request, from the question to the answer."""
 
     class State(models.TextChoices):
-        """The spec's states."""
+        """The states of the specification."""
 
         IDLE = "idle", "Idle"
         PROCESSING_REQUEST = "processing_request", "Processing Request"
@@ -30,7 +30,7 @@ class DatastoreRequest(Actor):
         RETURNING_DATA = "returning_data", "Returning Data"
         ERROR = "error", "Error"
 
-    # A hit in cache or database walks these in memory, some hundred times a second.
+    # A hit in cache or database takes these transitions in memory, some hundred times a second.
     hot_events = frozenset(
         {
             "request_data",
@@ -69,15 +69,15 @@ class DatastoreRequest(Actor):
 
     @transition(field="state", source=State.IDLE, target=State.PROCESSING_REQUEST)
     def request_data(self) -> None:
-        """Begin with an application's question."""
+        """Accept an application's request."""
 
     @transition(field="state", source=State.PROCESSING_REQUEST, target=State.QUERYING_DB)
     def start_db_query(self) -> None:
-        """Turn to cache and database."""
+        """Start to read cache and database."""
 
     @transition(field="state", source=State.QUERYING_DB, target=State.DATA_FOUND)
     def db_query_success(self) -> None:
-        """Note that all that was asked for is there."""
+        """Note that everything asked for is stored."""
 
     @transition(field="state", source=State.QUERYING_DB, target=State.DATA_NOT_FOUND)
     def db_query_empty(self) -> None:
@@ -85,27 +85,27 @@ class DatastoreRequest(Actor):
 
     @transition(field="state", source=State.QUERYING_DB, target=State.ERROR)
     def db_query_failure(self, *, reason: str, by: str = "", at: datetime | None = None) -> None:
-        """Give up querying."""
+        """Fail: cache or database cannot be read."""
 
     @transition(field="state", source=State.DATA_FOUND, target=State.RETURNING_DATA, custom=AUTOMATIC)
     def return_what_was_found(self) -> None:
-        """Turn to the answer."""
+        """Start to answer."""
 
     @transition(field="state", source=State.DATA_NOT_FOUND, target=State.REQUESTING_DATA_FETCH, custom=AUTOMATIC)
     def ask_for_what_is_missing(self) -> None:
-        """Turn to the Coordinator."""
+        """Start to ask the Coordinator for what is missing."""
 
     @transition(field="state", source=State.REQUESTING_DATA_FETCH, target=State.WAITING_FOR_DATA)
     def fetch_instructions_sent(self) -> None:
-        """Wait: the Coordinator has been asked."""
+        """Wait: the Coordinator was asked."""
 
     @transition(field="state", source=State.WAITING_FOR_DATA, target=State.RETURNING_DATA)
     def data_fetched(self) -> None:
-        """Turn to the answer: the fetch is stored."""
+        """Start to answer: the fetched data is stored."""
 
     @transition(field="state", source=State.WAITING_FOR_DATA, target=State.ERROR)
     def data_fetch_failed(self, *, reason: str, by: str = "", at: datetime | None = None) -> None:
-        """Give up waiting: the fetch failed."""
+        """Fail: the fetch failed."""
 
     @transition(field="state", source=State.RETURNING_DATA, target=State.IDLE)
     def return_data_success(self) -> None:
@@ -113,7 +113,7 @@ class DatastoreRequest(Actor):
 
     @transition(field="state", source=State.RETURNING_DATA, target=State.IDLE)
     def return_data_failure(self, *, reason: str, by: str = "", at: datetime | None = None) -> None:
-        """End the request: nobody came for the answer."""
+        """End the request: the answer was not collected."""
 
     @transition(field="state", source=State.ERROR, target=State.IDLE)
     def reset(self, *, by: str) -> None:

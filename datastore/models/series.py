@@ -1,4 +1,4 @@
-"""Trades and the candles made of them; written by the functions of datastore/sql, read by all."""
+"""Trades and candles; the SQL functions in datastore/sql write them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datastore.models.market import Market
 
 
 class Tick(models.Model):
-    """One trade; order within a market is (ts, seq nulls last, trade_id)."""
+    """One trade; the order within a market is (ts, seq nulls last, trade_id)."""
 
     pk = CompositePrimaryKey("market", "ts", "trade_id")
     market = models.ForeignKey(Market, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
@@ -18,7 +18,7 @@ class Tick(models.Model):
     received_at = models.DateTimeField(help_text="Provider's time at the first receipt.")
     seq = models.BigIntegerField(null=True)
     side = models.SmallIntegerField(default=0, help_text="Taker: 1 buy, -1 sell, 0 unknown.")
-    # Byte order: ties are broken alike on every installation, whatever its locale.
+    # Byte order, so that ties are broken the same way on every installation, whatever its locale.
     trade_id = models.TextField(db_collation="C")
     price = ExactDecimalField()
     amount = ExactDecimalField(help_text="In units of the base.")
@@ -36,7 +36,7 @@ class Tick(models.Model):
 
 
 class Candle(models.Model):
-    """A roll-up of ticks; one that lost its last trade stays as a tombstone with trades 0, so that it is pushed."""
+    """A candle of stored trades; one that lost its last trade stays, with trades 0, so that followers learn of it."""
 
     pk = CompositePrimaryKey("market", "resolution", "open_time")
     market = models.ForeignKey(Market, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
@@ -64,7 +64,7 @@ class Candle(models.Model):
 
 
 class ProviderCandle(models.Model):
-    """A final candle of the provider's own, where something was traded."""
+    """A final candle from the provider; buckets without trades have no row."""
 
     pk = CompositePrimaryKey("market", "resolution", "open_time")
     market = models.ForeignKey(Market, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")

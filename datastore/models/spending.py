@@ -1,4 +1,4 @@
-"""What the provider was asked for, by whom."""
+"""How much of the provider's history each caller caused to be fetched."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.db import models
 
 
 class FetchSpending(models.Model):
-    """The pages of the provider's history that one asker caused on one day."""
+    """The pages of the provider's history that one caller caused on one UTC day."""
 
     pk = models.CompositePrimaryKey("day", "spender")
     day = models.DateField(help_text="UTC.")

@@ -1,4 +1,4 @@
-"""What applications follow at run time, and the topics that are made for it."""
+"""Streams that applications follow, and the topics made for them at run time."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from datastore.models.market import Market
 class DynamicTopic(models.Model):
     """One market's topic, for its streams of any timeframe; a name is never used twice.
 
-    The Coordinator moves `state`; the actors that it instructs write who did what, and when, into their own columns.
-    A time that is set is an acknowledgement. All times are the database's clock.
+    The Coordinator writes `state`; the actors that it instructs write what they did, and when, to columns of their own.
+    A time that is set is an acknowledgement. All times are by the database's clock.
     """
 
     class State(models.TextChoices):
-        """From the first request to the deletion."""
+        """From the first request to the deletion at the broker."""
 
-        CREATING = "creating"  # a Producer is to make it at the broker
-        NOTIFYING = "notifying"  # the live Producer is to route the market to it, a consumer to subscribe
+        CREATING = "creating"  # a Producer has to make it at the broker
+        NOTIFYING = "notifying"  # the live Producer has to route the market to it, a consumer to subscribe
         LIVE = "live"
-        RETIRING = "retiring"  # route ended, read to its end, consumer retired, deleted: in this order
+        RETIRING = "retiring"  # in this order: route ended, read to the end, consumer retired, deleted
         RETIRED = "retired"
 
-    # The one topic that the Coordinator has in hand.
-    IN_HAND = (State.CREATING, State.NOTIFYING)
-    # What the live Producer publishes to and a consumer reads.
+    # The Coordinator works on one topic in these states at a time.
+    BEING_MADE = (State.CREATING, State.NOTIFYING)
+    # The live Producer publishes to these, and a consumer reads them.
     ROUTED = (State.NOTIFYING, State.LIVE)
     ALIVE = (State.CREATING, State.NOTIFYING, State.LIVE)
 
@@ -73,10 +73,10 @@ class DynamicTopic(models.Model):
 
 
 class Stream(models.Model):
-    """A market and timeframe that an application follows; the same two are the same stream while it lives."""
+    """A market and timeframe that applications follow; there is one stream of the two at a time."""
 
     class State(models.TextChoices):
-        """How far it is; while requested, the topic's state says more."""
+        """How far it is; while it is requested, the topic's state says more."""
 
         REQUESTED = "requested"
         LIVE = "live"
@@ -84,8 +84,8 @@ class Stream(models.Model):
         FAILED = "failed"
 
     ALIVE = (State.REQUESTED, State.LIVE)
-    # Tries of the Coordinator until a stream has failed.
-    TRIES: ClassVar[int] = 3
+    # The stream fails after so many attempts.
+    MAX_ATTEMPTS: ClassVar[int] = 3
 
     market = models.ForeignKey(Market, models.CASCADE, related_name="+")
     timeframe = models.TextField()

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from datastore.coverage.gaps import named_holes, refused
+from datastore.coverage.gaps import final_gaps, gap_segments
 from datastore.models import Coverage, Market
 from datastore.reference.provider_clock import provider_now
 from datastore.timeframes.intervals import micros_of, subtract
-from datastore.timeframes.timeframe import BASE, MINUTE
+from datastore.timeframes.timeframe import BASE, MINUTE_S
 
 WHOLE_FOR = timedelta(days=1)
 NAMED = 5  # gaps of a market that are named; the others are counted
@@ -28,14 +28,14 @@ def _doubts(market: Market, now: datetime) -> list[str]:
         return ["its feed has proven nothing yet"]
     silent = (now - market.live_stop).total_seconds()
     stale = [f"its feed has proven nothing for {silent:.0f} s"] if silent > settings.STALE_AFTER else []
-    start = BASE[MINUTE].ceil(max(began.start, now - WHOLE_FOR))
+    start = BASE[MINUTE_S].ceil(max(began.start, now - WHOLE_FOR))
     return stale + _gaps(market, start, now)
 
 
 def _gaps(market: Market, start: datetime, stop: datetime) -> list[str]:
     """Return the gaps that are not final; one that is being repaired is a gap until it is filled."""
-    final = refused(market, MINUTE, start, stop)
-    found = named_holes(market, MINUTE, start, BASE[MINUTE].ceil(stop))
+    final = final_gaps(market, MINUTE_S, start, stop)
+    found = gap_segments(market, MINUTE_S, start, BASE[MINUTE_S].ceil(stop))
     holes = [hole for hole in found if subtract([(micros_of(hole.start), micros_of(hole.stop))], final)]
     named = [f"gap {one.start:%Y-%m-%d %H:%M} to {one.stop:%H:%M}: {one.reason or 'unknown'}" for one in holes[-NAMED:]]
     return named + ([f"and {len(holes) - NAMED} gaps more"] if len(holes) > NAMED else [])

@@ -18,15 +18,15 @@ from django.db import transaction
 
 from datastore.coverage.facts import facts_of
 from datastore.models import Candle, CandleDifference, Market, Reconciliation
-from datastore.reference.provider import CACHE_AGE, MINUTES_KEPT, OPEN_IS_PRIOR_CLOSE, VOLUME_TOLERANCE
-from datastore.timeframes.intervals import SECOND, Interval, clip, micros_of, moment, subtract, union, whole
-from datastore.timeframes.timeframe import MINUTE
+from datastore.reference.provider import CACHE_AGE, MINUTE_RETENTION, OPEN_IS_PRIOR_CLOSE, VOLUME_TOLERANCE
+from datastore.timeframes.intervals import SECOND_US, Interval, clip, micros_of, moment, subtract, union, whole
+from datastore.timeframes.timeframe import MINUTE_S
 from metering.table import DIFFERENCES, RECONCILED
 from streaming.records import Micros
 
 log = structlog.get_logger(__name__)
 
-LENGTH = MINUTE * SECOND
+LENGTH = MINUTE_S * SECOND_US
 KEPT = 200  # differences of one span that are kept; their number is always true
 TOLD = 5  # of them in the log
 
@@ -76,12 +76,12 @@ def _near(ours: Decimal, theirs: Decimal) -> bool:
 
 def next_span(market: Market, most: int) -> tuple[datetime, datetime] | None:
     """Return the oldest stretch to compare, at most so many minutes; None where everything is compared."""
-    head = facts_of(market, MINUTE, None, None).head
+    head = facts_of(market, MINUTE_S, None, None).head
     if not head.known or head.watermark is None:
         return None
-    final = min(head.watermark, head.now - round(CACHE_AGE[MINUTE].total_seconds()) * SECOND) // LENGTH * LENGTH
-    oldest = head.now - round(MINUTES_KEPT.total_seconds()) * SECOND
-    rows = Reconciliation.objects.filter(market=market, resolution=MINUTE, stop__gt=moment(oldest))
+    final = min(head.watermark, head.now - round(CACHE_AGE[MINUTE_S].total_seconds()) * SECOND_US) // LENGTH * LENGTH
+    oldest = head.now - round(MINUTE_RETENTION.total_seconds()) * SECOND_US
+    rows = Reconciliation.objects.filter(market=market, resolution=MINUTE_S, stop__gt=moment(oldest))
     done = union((micros_of(start), micros_of(stop)) for start, stop in rows.values_list("start", "stop"))
     left = subtract(_live(market, oldest, final), done)
     if not left:
@@ -100,7 +100,7 @@ def compare(
         different = [pair for pair in found if not pair.same]
         row = Reconciliation.objects.create(
             market=market,
-            resolution=MINUTE,
+            resolution=MINUTE_S,
             start=start,
             stop=stop,
             compared=len(found),
@@ -126,7 +126,7 @@ def _live(market: Market, start: Micros, stop: Micros) -> list[Interval]:
     """Return the whole minutes of [start, stop) that our feed alone proves."""
     if start >= stop:
         return []
-    evidence = facts_of(market, MINUTE, moment(start), moment(stop)).evidence
+    evidence = facts_of(market, MINUTE_S, moment(start), moment(stop)).evidence
     return whole(clip(evidence.live, start, stop), LENGTH)
 
 
@@ -142,7 +142,7 @@ def _pairs(market: Market, start: Micros, stop: Micros, theirs: Mapping[Micros, 
 
 
 def _candles(market: Market, start: datetime, stop: datetime) -> dict[Micros, Figures]:
-    traded = Candle.objects.filter(market=market, resolution=MINUTE, trades__gt=0)
+    traded = Candle.objects.filter(market=market, resolution=MINUTE_S, trades__gt=0)
     rows = traded.filter(open_time__gte=start, open_time__lt=stop)
     columns = ("open_time", "open", "high", "low", "close", "volume", "quote_volume")
     return {micros_of(at): Figures(*numbers) for at, *numbers in rows.values_list(*columns)}

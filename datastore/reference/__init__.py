@@ -1,5 +1,5 @@
-"""Reference data: which provider there is, its clock, the pairs it lists, the markets we keep.
+"""Reference data: which provider there is, its clock, the pairs it lists, the markets we have.
 
-Changed seldom and read by every other part.
+It changes seldom and every other part reads it.
 No candles and no coverage.
 """

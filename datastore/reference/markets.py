@@ -1,4 +1,4 @@
-"""Markets, their names, and which of them are followed."""
+"""Markets, their symbols, and which of them are followed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db.models import F, Q, QuerySet
 from datastore.models import CoverageChange, DynamicTopic, GapRepair, Market, Pair
 
 SYMBOL = re.compile(r"(?P<exchange>[a-z0-9_.-]{1,40}):(?P<base>[A-Z0-9*._]{1,30})-(?P<quote>[A-Z0-9*._]{1,30})")
-# CryptoCompare's spelling where it is not the name with a capital; what its list of pairs says goes before.
+# How CryptoCompare spells an exchange, if not our name with a capital; its list of pairs, once known, comes first.
 SPELLINGS = {
     "binanceus": "BinanceUS",
     "bitmex": "BitMEX",
@@ -29,90 +29,88 @@ SPELLINGS = {
 
 
 class BadSymbol(ValueError):
-    """A market's symbol is exchange:BASE-QUOTE, the exchange in small letters, base and quote in capitals."""
+    """A market's symbol is exchange:BASE-QUOTE, the exchange in lower case, base and quote in upper case."""
 
     def __init__(self, symbol: str) -> None:
         super().__init__(f"{symbol!r} is not exchange:BASE-QUOTE, such as coinbase:BTC-USD")
 
 
 def market_of(symbol: str) -> Market | None:
-    """Return the market with this symbol."""
+    """Return the market with this symbol, None if it has no row."""
     return Market.objects.filter(symbol=symbol).first()
 
 
 def ensure_markets(symbols: Iterable[str]) -> list[Market]:
-    """Return the always-on markets with these symbols, in this order, making rows and following. Raises BadSymbol."""
-    wanted = list(dict.fromkeys(symbols))
-    found = _made(wanted)
-    Market.objects.filter(symbol__in=wanted, followed=False).update(followed=True)
-    for market in found:
+    """Return the markets with these symbols, in this order, creating and following them; raise BadSymbol."""
+    unique = list(dict.fromkeys(symbols))
+    markets = _get_or_create(unique)
+    Market.objects.filter(symbol__in=unique, followed=False).update(followed=True)
+    for market in markets:
         market.followed = True
-    return found
+    return markets
 
 
-def asked_market(symbol: str) -> Market:
-    """Return the market with this symbol; its row is made at the first question and followed by nobody."""
-    return _made([symbol])[0]
+def get_or_create_market(symbol: str) -> Market:
+    """Return the market with this symbol, created unfollowed at the first question; raise BadSymbol."""
+    return _get_or_create([symbol])[0]
 
 
 def follow(market: Market) -> bool:
-    """Add a market to the always-on set; False where it was there."""
+    """Add a market to the always-on set; False if it was followed already."""
     market.followed = True
     return bool(Market.objects.filter(pk=market.pk, followed=False).update(followed=True))
 
 
 def unfollow(market: Market) -> bool:
-    """Take a market out of the always-on set, its data stay; False where it was not in it."""
+    """Remove a market from the always-on set, but keep its data; False if it was not followed."""
     market.followed = False
     with transaction.atomic():
         locked = Market.objects.select_for_update(no_key=True).get(pk=market.pk)
-        left = Market.objects.filter(pk=market.pk, followed=True).update(followed=False)
-        if not kept().filter(pk=market.pk).exists():
-            forget_holes(locked)
-    return bool(left)
+        unfollowed = Market.objects.filter(pk=market.pk, followed=True).update(followed=False)
+        if not feed_markets().filter(pk=market.pk).exists():
+            forget_gaps(locked)
+    return bool(unfollowed)
 
 
-def kept() -> QuerySet[Market]:
-    """Return the markets whose feed is taken and whose holes are repaired: followed, or with an alive topic."""
+def feed_markets() -> QuerySet[Market]:
+    """Return the markets whose feed we take and whose gaps we repair: followed, or with a live dynamic topic."""
     streamed = DynamicTopic.objects.filter(state__in=DynamicTopic.ALIVE).order_by().values("market")
     return Market.objects.filter(Q(followed=True) | Q(pk__in=streamed))
 
 
-def forget_holes(market: Market) -> None:
-    """Forget the holes of a market that is not kept any more, the final ones aside; `market` was read under its lock.
+def forget_gaps(market: Market) -> None:
+    """Delete the gaps, except final ones, of a market whose feed ends; call under its lock.
 
-    Nobody repairs them now, so a reader's question fetches them again.
+    Nothing repairs them from now on, so a reader's question has to fetch them again.
     """
-    holes = GapRepair.objects.filter(market=market, final=False)
-    for hole in holes:
-        CoverageChange.note_gap(market, hole.resolution, hole.start, hole.stop)
-    forgotten, _ = holes.delete()
+    gaps = GapRepair.objects.filter(market=market, final=False)
+    for gap in gaps:
+        CoverageChange.note_gap(market, gap.resolution, gap.start, gap.stop)
+    forgotten, _ = gaps.delete()
     if forgotten:
         Market.objects.filter(pk=market.pk).update(version=F("version") + 1)
 
 
-def _made(symbols: Sequence[str]) -> list[Market]:
-    """Return markets in this order; several askers at once make one row."""
-    parts = {symbol: _parts(symbol) for symbol in symbols}
+def _get_or_create(symbols: Sequence[str]) -> list[Market]:
+    """Return markets in this order, creating the missing rows; raise BadSymbol."""
+    for symbol in symbols:
+        if not SYMBOL.fullmatch(symbol):
+            raise BadSymbol(symbol)
+
     found = {market.symbol: market for market in Market.objects.filter(symbol__in=symbols)}
     missing = [symbol for symbol in symbols if symbol not in found]
     if missing:
         listed = Pair.objects.in_bulk(missing)
-        made = [_new(symbol, parts[symbol], listed.get(symbol)) for symbol in missing]
-        Market.objects.bulk_create(made, ignore_conflicts=True)
+        made = [_new_market(symbol, listed.get(symbol)) for symbol in missing]
+        Market.objects.bulk_create(made, ignore_conflicts=True)  # another caller may be first
         found |= {market.symbol: market for market in Market.objects.filter(symbol__in=missing)}
     return [found[symbol] for symbol in symbols]
 
 
-def _parts(symbol: str) -> tuple[str, str, str]:
-    parts = SYMBOL.fullmatch(symbol)
-    if parts is None:
-        raise BadSymbol(symbol)
-    return parts["exchange"], parts["base"], parts["quote"]
-
-
-def _new(symbol: str, parts: tuple[str, str, str], listed: Pair | None) -> Market:
-    exchange, base, quote = parts
+def _new_market(symbol: str, listed: Pair | None) -> Market:
+    """Return an unsaved market, in the provider's spelling if its list has the pair, else in the one we expect."""
+    exchange, _, pair = symbol.partition(":")
+    base, _, quote = pair.partition("-")
     return Market(
         symbol=symbol,
         exchange=exchange,

@@ -1,6 +1,6 @@
 """The provider's list of pairs: which markets may be asked for, and how the provider spells them.
 
-A list is taken whole or not at all. A pair that it no longer holds becomes inactive and stays.
+A list is saved whole or not at all. A pair that the newest list lacks becomes inactive; its row stays.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from datastore.db.sql_files import statement
 from datastore.models import Pair
 from datastore.reference.markets import SYMBOL
 
-# A day, and an hour for the daily schedule to have its turn.
-STALE = timedelta(hours=25)
-NEAR = 400  # pairs that are looked at more closely for near names
+# A day, plus an hour in which the daily schedule runs.
+MAX_LIST_AGE = timedelta(hours=25)
+MAX_SIMILAR = 400  # candidates for a misspelt name
 LOCK = "select pg_advisory_xact_lock(hashtext('pair'))"
 
 
-class AbsurdList(Exception):
-    """The provider's list is empty, or lacks more than half of the pairs that the last one held."""
+class ImplausiblePairList(Exception):
+    """The provider's list is empty, or lacks more than half of the pairs of the last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,13 @@ class Listed:
 
     @property
     def symbol(self) -> str:
-        """Return our name of it."""
+        """Return our symbol for the pair."""
         return f"{self.exchange.lower()}:{self.base.upper()}-{self.quote.upper()}"
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What a list changed; `unnamed`: pairs that have no name of ours, and second spellings of one name."""
+class PairListUpdate:
+    """What a list changed; unnamed: pairs that have no valid symbol, and second spellings of one symbol."""
 
     pairs: int
     new: int
@@ -53,38 +53,38 @@ class Taken:
     unnamed: int
 
 
-def take(listed: Iterable[Listed]) -> Taken:
-    """Take the provider's whole list. Raises AbsurdList, and changes nothing then."""
+def save_pair_list(listed: Iterable[Listed]) -> PairListUpdate:
+    """Save the provider's whole list; raise ImplausiblePairList, and change nothing, if it cannot be right."""
     everything = list(listed)
-    pairs = _named(everything)
+    pairs = _by_symbol(everything)
     with transaction.atomic():
-        execute(LOCK)  # two lists at once would wait for each other's rows in a circle
+        execute(LOCK)  # two lists at once could deadlock on their rows
         known = Pair.objects.filter(active=True).count()
         if not pairs or 2 * len(pairs) < known:
-            raise AbsurdList(f"the provider lists {len(pairs)} pairs, {known} are known")
+            raise ImplausiblePairList(f"the provider lists {len(pairs)} pairs, {known} are known")
         ((new, vanished),) = fetch_all(statement("pairs", "take"), _columns(pairs))
-        spelt = fetch_value(statement("pairs", "spell"))
-    return Taken(len(pairs), new, vanished, spelt, len(everything) - len(pairs))
+        spelled = fetch_value(statement("pairs", "spell"))
+    return PairListUpdate(len(pairs), new, vanished, spelled, len(everything) - len(pairs))
 
 
 def is_known() -> bool:
-    """Tell whether any list was ever taken."""
+    """Return whether any list was ever saved."""
     return Pair.objects.exists()
 
 
 def is_due() -> bool:
-    """Tell whether no list was taken within the last day."""
-    return not Pair.objects.filter(seen_at__gt=Now() - STALE).exists()
+    """Return whether no list was saved within the last day."""
+    return not Pair.objects.filter(seen_at__gt=Now() - MAX_LIST_AGE).exists()
 
 
-def spelled(text: str) -> list[str]:
-    """Return the symbols whose base and quote are those of a text such as BTC/USD, btc-usd or coinbase:BTCUSD."""
+def symbols_spelled(text: str) -> list[str]:
+    """Return the symbols with the base and quote of a text such as BTC/USD, btc-usd or coinbase:BTCUSD."""
     rows = fetch_all(statement("pairs", "spelled"), {"joined": _joined(text)})
     return [symbol for (symbol,) in rows]
 
 
-def alike(text: str) -> list[str]:
-    """Return some hundred symbols at the most, among which are those that a misspelt text may mean."""
+def similar_symbols(text: str) -> list[str]:
+    """Return at most MAX_SIMILAR symbols, the likeliest first, that a misspelt text may mean."""
     exchange, colon, _ = text.rpartition(":")
     joined = _joined(text)
     values = {
@@ -93,28 +93,29 @@ def alike(text: str) -> list[str]:
         "begins": _like(joined[:2]) + "%",
         "ends": "%" + _like(joined[-3:]),
         "begins_longer": _like(joined[:3]) + "%",
-        "limit": NEAR,
+        "limit": MAX_SIMILAR,
     }
     return [symbol for (symbol,) in fetch_all(statement("pairs", "near"), values)]
 
 
 def _joined(text: str) -> str:
+    """Return BASEQUOTE of a text in any of the usual spellings."""
     pair = text.rpartition(":")[2]
     return pair.upper().replace("/", "").replace("-", "")
 
 
 def _like(text: str) -> str:
-    r"""Return text as LIKE matches it: itself; `%`, `_` and `\` have no meaning in it."""
+    r"""Return a LIKE pattern that matches exactly this text: `%`, `_` and `\` escaped."""
     return text.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
 
 
-def _named(listed: Iterable[Listed]) -> dict[str, Listed]:
-    """Return the pairs by symbol; where two differ only in their letters' size, the one in capitals counts."""
+def _by_symbol(listed: Iterable[Listed]) -> dict[str, Listed]:
+    """Return the pairs by symbol; if two differ only by case, the upper-case one wins."""
     found: dict[str, Listed] = {}
     for pair in listed:
         symbol = pair.symbol
-        in_capitals = pair.base.isupper() and pair.quote.isupper()
-        if SYMBOL.fullmatch(symbol) and (symbol not in found or in_capitals):
+        is_upper = pair.base.isupper() and pair.quote.isupper()
+        if SYMBOL.fullmatch(symbol) and (symbol not in found or is_upper):
             found[symbol] = pair
     return found
 

@@ -1,4 +1,4 @@
-"""Whose data this database holds: one provider, for good."""
+"""Whose data this database holds: one provider's, for good."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from django.db import transaction
 from datastore.models import ProviderClock
 
 UNNAMED = ""
-# An answer of the provider may be this old; a candle is final once its end lies further back. By resolution, seconds.
+# By resolution in seconds: the provider's answers may be this old, so a candle is final once it ended longer ago.
 CACHE_AGE = {60: timedelta(seconds=60), 3600: timedelta(seconds=660), 86400: timedelta(seconds=660)}
 
-# The provider's open is the close before (CryptoCompare, in practice), and its volumes are sums of 64-bit floats.
+# The provider's open is the previous close (CryptoCompare, in practice), and its volumes are sums of 64-bit floats.
 OPEN_IS_PRIOR_CLOSE = True
-VOLUME_TOLERANCE = Decimal("1e-6")  # of the greater of both
-MINUTES_KEPT = timedelta(days=7)  # how far back it answers for minutes; where less is kept, it says so
+VOLUME_TOLERANCE = Decimal("1e-6")  # relative to the greater of the two
+MINUTE_RETENTION = timedelta(days=7)  # how far back it has minutes; if less, its answer says so
 
 
 class OtherProvider(Exception):
@@ -29,7 +29,7 @@ class OtherProvider(Exception):
 
 
 def remember_provider(name: str, simulated: bool) -> None:
-    """Remember the provider at the first call; raise OtherProvider if another one is remembered."""
+    """Remember the provider at the first call; raise OtherProvider if it is not the remembered one."""
     with transaction.atomic():
         stored = ProviderClock.objects.select_for_update().first()
         if stored is None:
@@ -40,13 +40,13 @@ def remember_provider(name: str, simulated: bool) -> None:
             raise OtherProvider(stored.provider, name)
 
 
-def not_ours(name: str) -> str | None:
-    """Return whose data this database holds where that is another provider's than the one that answers by this name."""
+def other_provider(name: str) -> str | None:
+    """Return the remembered provider's name if it differs from this one, else None."""
     known, _ = current_provider()
     return known if name and known not in (UNNAMED, name) else None
 
 
 def current_provider() -> tuple[str, bool]:
-    """Return the provider's name, empty while none is remembered, and whether its data is simulated."""
+    """Return the provider's name (empty if none is remembered) and whether its data is simulated."""
     stored = ProviderClock.objects.first()
     return (stored.provider, stored.simulated) if stored else (UNNAMED, False)

@@ -11,37 +11,37 @@ from django.db.models.functions import Now
 from actor_runtime.models import with_silence
 from actor_runtime.ownership.claims import STALE_AFTER
 from datastore.backfill.fetch_queue import failed_lately
-from datastore.coverage.gaps import ahead
+from datastore.coverage.gaps import beyond_watermark
 from datastore.models import DatastoreRequest, FetchRequest, GapRepair, Market
-from datastore.requests.missing import Lack
+from datastore.requests.missing import MissingSpan
 from datastore.timeframes.intervals import micros_of, moment, subtract, union
 
 State = FetchRequest.State
-NOBODY_FETCHES = "no Coordinator is running, so nothing can be fetched now"
+NO_COORDINATOR = "no Coordinator is running, so nothing can be fetched now"
 
 
-def to_fetch(market: Market, lacks: Sequence[Lack]) -> tuple[list[Lack], str | None]:
+def fetchable_spans(market: Market, lacks: Sequence[MissingSpan]) -> tuple[list[MissingSpan], str | None]:
     """Return what of it nobody has tried to fetch yet, or why that cannot be fetched now."""
     untried = [part for lack in lacks for part in _untried(market, lack)]
     if not untried:
         return [], None
     if not coordinator_runs():
-        return [], NOBODY_FETCHES
+        return [], NO_COORDINATOR
     failed = [(lack, failed_lately(market, lack.resolution, lack.start, lack.stop)) for lack in untried]
     wanted = [lack for lack, why in failed if why is None]
     return [*wanted, *_ahead(market, wanted)], next((why for _, why in failed if why is not None), None)
 
 
-def _ahead(market: Market, lacks: Sequence[Lack]) -> Iterator[Lack]:
+def _ahead(market: Market, lacks: Sequence[MissingSpan]) -> Iterator[MissingSpan]:
     """Yield what follows these lacks and is no hole yet, where no feed will bring it: it becomes one while we wait."""
     for resolution in {lack.resolution for lack in lacks}:
         known = max(lack.stop for lack in lacks if lack.resolution == resolution)
-        for start, stop in ahead(market, resolution):
+        for start, stop in beyond_watermark(market, resolution):
             if moment(start) <= known:
-                yield Lack(resolution, moment(start), moment(stop))
+                yield MissingSpan(resolution, moment(start), moment(stop))
 
 
-def _untried(market: Market, lack: Lack) -> Iterator[Lack]:
+def _untried(market: Market, lack: MissingSpan) -> Iterator[MissingSpan]:
     """Yield the parts that are neither under repair nor refused for good."""
     tried = GapRepair.objects.filter(
         Q(final=True) | Q(attempts__gt=0),
@@ -52,7 +52,7 @@ def _untried(market: Market, lack: Lack) -> Iterator[Lack]:
     )
     spans = union((micros_of(start), micros_of(stop)) for start, stop in tried.values_list("start", "stop"))
     for start, stop in subtract([(micros_of(lack.start), micros_of(lack.stop))], spans):
-        yield Lack(lack.resolution, moment(start), moment(stop))
+        yield MissingSpan(lack.resolution, moment(start), moment(stop))
 
 
 def coordinator_runs() -> bool:

@@ -14,7 +14,7 @@ from datastore.timeframes.timeframe import BASE, BEGINNING, TIMEFRAMES, Timefram
 
 
 @dataclass(frozen=True, slots=True)
-class Lack:
+class MissingSpan:
     """A stretch of whole buckets [start, stop) of one resolution (seconds) that the provider may have."""
 
     resolution: int
@@ -22,7 +22,7 @@ class Lack:
     stop: datetime
 
 
-def lacks_of(series: Series, reach: datetime | None = None) -> list[Lack]:
+def missing_spans(series: Series, reach: datetime | None = None) -> list[MissingSpan]:
     """Return what the series lacks, empty where it is whole.
 
     With reach, a series that lacks anything lacks all that follows it up to there: one asking for a long range reads
@@ -48,12 +48,12 @@ def _unfinished(series: Series, frame: Timeframe) -> list[Interval]:
     return [(micros_of(start), micros_of(frame.after(start))) for start in opens]
 
 
-def split(resolution: int, start: datetime, stop: datetime, now: datetime) -> Iterator[Lack]:
+def split(resolution: int, start: datetime, stop: datetime, now: datetime) -> Iterator[MissingSpan]:
     """Yield the buckets whose answer is final at the provider's time `now`, and the finer ones of those after them."""
     frame = BASE[resolution]
     final = frame.floor(now - CACHE_AGE[resolution])
     start = max(frame.floor(start), BEGINNING)  # the newest 10,000 weeks reach back behind what a provider understands
     if start < min(stop, final):
-        yield Lack(resolution, start, min(frame.ceil(stop), final))
+        yield MissingSpan(resolution, start, min(frame.ceil(stop), final))
     if resolution in FINER and max(start, final) < min(stop, now):
         yield from split(FINER[resolution], max(start, final), min(stop, now), now)

@@ -24,7 +24,7 @@ def wait_until(done: Callable[[], bool], seconds: float) -> bool:
         return True
     if not _places.acquire(blocking=False):
         return False
-    bell = Bell()
+    bell = RequestEvents()
     try:
         end = monotonic() + seconds
         while not (over := done()) and (left := end - monotonic()) > 0:
@@ -35,7 +35,7 @@ def wait_until(done: Callable[[], bool], seconds: float) -> bool:
         _places.release()
 
 
-class Bell:
+class RequestEvents:
     """Rings when any request ended. Without a cache it never does."""
 
     def __init__(self) -> None:

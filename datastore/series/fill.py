@@ -13,7 +13,7 @@ from dataclasses import replace
 from datastore.coverage.certificate import FUTURE, PROVEN, Run
 from datastore.coverage.segments import Rows
 from datastore.series.row_format import Shape, close_of
-from datastore.timeframes.intervals import SECOND, micros_of, moment
+from datastore.timeframes.intervals import SECOND_US, micros_of, moment
 from datastore.timeframes.timeframe import Timeframe
 
 NONE, NULL, FLAT = "none", "null", "flat"
@@ -64,9 +64,9 @@ def _grid(run: Run, held: Rows, frame: Timeframe, shape: Shape, close: str | Non
 def _opens(run: Run, frame: Timeframe) -> Iterator[int]:
     """Yield the open times of a run's buckets in seconds."""
     if frame.seconds:
-        yield from range(run.start // SECOND, run.stop // SECOND, frame.seconds)
+        yield from range(run.start // SECOND_US, run.stop // SECOND_US, frame.seconds)
         return
     at, stop = moment(run.start), moment(run.stop)
     while at < stop:
-        yield micros_of(at) // SECOND
+        yield micros_of(at) // SECOND_US
         at = frame.after(at)

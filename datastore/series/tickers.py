@@ -19,14 +19,14 @@ from datastore.coverage.certificate import FUTURE, HOLE, PROVIDER, Evidence, bas
 from datastore.db.queries import fetch_all, snapshot
 from datastore.db.sql_files import statement
 from datastore.reference.provider import CACHE_AGE
-from datastore.timeframes.intervals import SECOND, Interval, union
-from datastore.timeframes.timeframe import HOUR, MINUTE
+from datastore.timeframes.intervals import SECOND_US, Interval, union
+from datastore.timeframes.timeframe import HOUR_S, MINUTE_S
 from streaming.records import Micros
 
 DAY = 1440  # minutes
 
 
-class Head(NamedTuple):
+class TickerHead(NamedTuple):
     """What is known of one market; times in microseconds."""
 
     market_id: int
@@ -42,8 +42,8 @@ class Head(NamedTuple):
     @property
     def window(self) -> Interval:
         """Return the 24 hours."""
-        opened = self.now // (MINUTE * SECOND) * MINUTE * SECOND
-        return opened - DAY * MINUTE * SECOND, opened + MINUTE * SECOND
+        opened = self.now // (MINUTE_S * SECOND_US) * MINUTE_S * SECOND_US
+        return opened - DAY * MINUTE_S * SECOND_US, opened + MINUTE_S * SECOND_US
 
 
 class Figures(NamedTuple):
@@ -74,7 +74,7 @@ class Part(NamedTuple):
 class Ticker:
     """One market; complete: every whole minute of the 24 hours is proven, or at least not known to be missing."""
 
-    head: Head
+    head: TickerHead
     complete: bool
     figures: Figures
     last: str | None
@@ -86,33 +86,33 @@ def read_tickers(ids: Collection[int] | None = None) -> list[Ticker]:
     with snapshot():
         stale = timedelta(seconds=settings.STALE_AFTER)
         asked = {"ids": None if ids is None else list(ids), "stale": stale}
-        heads = [Head(*row) for row in fetch_all(statement("tickers", "heads"), asked)]
+        heads = [TickerHead(*row) for row in fetch_all(statement("tickers", "heads"), asked)]
         if not heads:
             return []
         spans = _spans(heads)
         complete: dict[int, bool] = {}
         parts: list[Part] = []
         for head in heads:
-            runs = base_runs(_evidence(head, spans[head.market_id]), MINUTE, *head.window)
+            runs = base_runs(_evidence(head, spans[head.market_id]), MINUTE_S, *head.window)
             complete[head.market_id] = all(run.state != HOLE for run in runs)
             own = union((run.start, run.stop) for run in runs if run.source != PROVIDER and run.state != FUTURE)
             theirs = union((run.start, run.stop) for run in runs if run.source == PROVIDER)
             parts += [part for span in own for part in _split(head.market_id, span)]
-            parts += [Part(head.market_id, *span, MINUTE, True) for span in theirs]
+            parts += [Part(head.market_id, *span, MINUTE_S, True) for span in theirs]
         figures = _figures(parts)
         last = _last(heads)
     return [_ticker(head, complete[head.market_id], figures, last) for head in heads]
 
 
 def _ticker(
-    head: Head, complete: bool, figures: dict[int, Figures], last: dict[int, tuple[str | None, Micros | None]]
+    head: TickerHead, complete: bool, figures: dict[int, Figures], last: dict[int, tuple[str | None, Micros | None]]
 ) -> Ticker:
     found = figures.get(head.market_id, Figures())
     price, traded = last[head.market_id]
     return Ticker(head, complete, found, found.close or price, traded)
 
 
-def _spans(heads: Sequence[Head]) -> dict[int, list[tuple[int, Micros, Micros]]]:
+def _spans(heads: Sequence[TickerHead]) -> dict[int, list[tuple[int, Micros, Micros]]]:
     """Return (resolution, start, stop) of what is proven, by market."""
     windows = [head.window for head in heads]
     values = {
@@ -126,7 +126,7 @@ def _spans(heads: Sequence[Head]) -> dict[int, list[tuple[int, Micros, Micros]]]
     return found
 
 
-def _evidence(head: Head, spans: Sequence[tuple[int, Micros, Micros]]) -> Evidence:
+def _evidence(head: TickerHead, spans: Sequence[tuple[int, Micros, Micros]]) -> Evidence:
     return Evidence(
         now=head.now,
         watermark=head.watermark,
@@ -134,19 +134,19 @@ def _evidence(head: Head, spans: Sequence[tuple[int, Micros, Micros]]) -> Eviden
         behind=head.behind,
         cache_age=CACHE_AGE,
         live=union((start, stop) for resolution, start, stop in spans if not resolution),
-        provider={MINUTE: union((start, stop) for resolution, start, stop in spans if resolution)},
+        provider={MINUTE_S: union((start, stop) for resolution, start, stop in spans if resolution)},
     )
 
 
 def _split(market_id: int, span: Interval) -> Iterator[Part]:
     """Yield a stretch of our own as its whole hours and the minutes around them."""
     start, stop = span
-    length = HOUR * SECOND
+    length = HOUR_S * SECOND_US
     first, last = -(-start // length) * length, stop // length * length
     if first >= last:
-        yield Part(market_id, start, stop, MINUTE, False)
+        yield Part(market_id, start, stop, MINUTE_S, False)
         return
-    edges = (start, first, MINUTE), (first, last, HOUR), (last, stop, MINUTE)
+    edges = (start, first, MINUTE_S), (first, last, HOUR_S), (last, stop, MINUTE_S)
     yield from (Part(market_id, low, high, resolution, False) for low, high, resolution in edges if low < high)
 
 
@@ -162,6 +162,6 @@ def _figures(parts: Sequence[Part]) -> dict[int, Figures]:
     return {market_id: Figures(*figures) for market_id, *figures in rows}
 
 
-def _last(heads: Sequence[Head]) -> dict[int, tuple[str | None, Micros | None]]:
+def _last(heads: Sequence[TickerHead]) -> dict[int, tuple[str | None, Micros | None]]:
     rows = fetch_all(statement("tickers", "last"), {"ids": [head.market_id for head in heads]})
     return {market_id: (price, traded) for market_id, price, traded in rows}

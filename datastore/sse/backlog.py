@@ -12,7 +12,7 @@ class Overflow(Exception):
     """More waits for this reader than is kept: he is to be shown all anew."""
 
 
-class Outbox:
+class Backlog:
     """Blocks put in, in the order in which they were read; taken out whole by a quick reader, merged by a slow one."""
 
     def __init__(self) -> None:

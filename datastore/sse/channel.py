@@ -16,7 +16,7 @@ import structlog
 from datastore.models import Market
 from datastore.sse.cursor import Cursor, Moment
 from datastore.sse.delta import Delta
-from datastore.sse.delta_reader import Lost, read_delta, read_place, read_snapshot
+from datastore.sse.delta_reader import SeriesGone, read_delta, read_place, read_snapshot
 from datastore.sse.follower import Follower
 from datastore.sse.messages import Block, block_of
 from datastore.sse.reader_pool import Away, Reader
@@ -80,7 +80,7 @@ class Channel:
         at, self.woken_at = self.woken_at, None
         since, _ = self.place
         found = await self._reader.run(partial(read_delta, self.market, self.frame, since))
-        if isinstance(found, Lost):
+        if isinstance(found, SeriesGone):
             self._start_anew(found)
         else:
             self._publish(found, at)
@@ -99,7 +99,7 @@ class Channel:
         if at is not None:
             SSE_DELAY.observe(max(time.time() - at, 0))
 
-    def _start_anew(self, lost: Lost) -> None:
+    def _start_anew(self, lost: SeriesGone) -> None:
         self.place, self._shown = (lost.head, lost.moment), {}
         for follower in list(self.followers):
             self._show_first(follower, None, lost.reason)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from datastore.api.responses.json_response import pack, unpack
-from datastore.models.coverage import CHANGES_KEPT_VERSIONS
+from datastore.models.coverage import CHANGE_RETENTION_VERSIONS
 
-MOST = CHANGES_KEPT_VERSIONS  # changes: who is further behind starts afresh
+MOST = CHANGE_RETENTION_VERSIONS  # changes: who is further behind starts afresh
 NOT_OURS, FOREIGN = "the cursor is none that was given out here", "the cursor is of another history of this market"
 AHEAD = "the cursor is ahead of what is stored here"
 BEHIND = f"the cursor is more than {MOST:,} changes behind"

@@ -19,7 +19,7 @@ import msgspec
 from datastore.api.params.times import ms
 from datastore.api.responses.series_body import COLUMNS, head_json, segment_json
 from datastore.coverage.certificate import HOLE, Run, runs_of
-from datastore.coverage.facts import Facts, Head, facts_of, head_of
+from datastore.coverage.facts import Facts, MarketHead, facts_of, head_of
 from datastore.coverage.segments import NO_ROWS, Segment, segments_of
 from datastore.db.queries import fetch_all, snapshot
 from datastore.db.sql_files import statement
@@ -40,7 +40,7 @@ MS = 1000  # microseconds
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class SeriesGone:
     """The changes cannot be told one by one, and why: the reader is shown all anew."""
 
     reason: str
@@ -66,7 +66,7 @@ class _Changed:
     stretches: list[_Stretch]
 
 
-def place_of(head: Head) -> tuple[Cursor, Moment]:
+def place_of(head: MarketHead) -> tuple[Cursor, Moment]:
     """Return where a market stands, as a reader's cursor and as a moment."""
     watermark = None if head.watermark is None else head.watermark // MS
     return Cursor(head.series_id, head.version, watermark), Moment(head.version, head.watermark or 0, head.now)
@@ -77,16 +77,16 @@ def read_place(market: Market) -> tuple[Cursor, Moment]:
     return place_of(head_of(market))
 
 
-def read_delta(market: Market, frame: Timeframe, since: Cursor) -> Delta | Lost:
+def read_delta(market: Market, frame: Timeframe, since: Cursor) -> Delta | SeriesGone:
     """Return what a reader at a cursor must be told, or why that cannot be done."""
     with snapshot():
         head, now = read_place(market)
         if reason := refusal(since, head):
-            return Lost(reason, head, now)
+            return SeriesGone(reason, head, now)
         changed = _changed(market, frame, since)
         tail = _tail(frame, since, now)
         if changed is None or tail is None:
-            return Lost(BEHIND, head, now)
+            return SeriesGone(BEHIND, head, now)
         low = min([*changed.buckets, *(one.start for one in changed.stretches), tail[0]])
         facts = facts_of(market, frame.base, frame.floor(moment(low * MS)), None)
         head, now = place_of(facts.head)
@@ -131,7 +131,7 @@ def _changed(market: Market, frame: Timeframe, since: Cursor) -> _Changed | None
         return None
     buckets = {open_ms: (version, revision) for open_ms, version, revision, _ in found}
     stretches = [_Stretch(*row) for row in fetch_all(statement("push", "stretches"), values)]
-    gained = [one for one in stretches if one.what != CoverageChange.What.HOLE]
+    gained = [one for one in stretches if one.what != CoverageChange.What.GAP]
     if len(stretches) > MOST or sum(_buckets(frame, one) for one in gained) > MOST:
         return None
     for one in gained:
@@ -194,7 +194,7 @@ def _holes(
     told: dict[tuple[int, int], HoleChange] = {}
     for one in stretches:
         # What lies behind the reader's watermark was never shown to him as a hole.
-        edge = facts.head.watermark if one.what == CoverageChange.What.HOLE else (since.watermark or 0) * MS
+        edge = facts.head.watermark if one.what == CoverageChange.What.GAP else (since.watermark or 0) * MS
         start, stop = _floor(frame, one.start), min(frame.ceil(moment(one.stop * MS)), frame.floor(moment(edge or 0)))
         if start < stop:
             for segment in _segments(market, frame, facts, start, stop):

@@ -6,7 +6,7 @@ import asyncio
 from time import monotonic
 
 from datastore.access.stream_tickets import Ticket
-from datastore.sse.backlog import Outbox, Overflow
+from datastore.sse.backlog import Backlog, Overflow
 from datastore.sse.cursor import Cursor, Moment
 from datastore.sse.messages import HEARTBEAT, Block
 
@@ -17,7 +17,7 @@ class Follower:
     def __init__(self, ticket: Ticket, cursor: Cursor | None, refused: str | None = None) -> None:
         """Begin at a cursor, or with the newest buckets; refused: why a cursor that he has does not count."""
         self.ticket, self.cursor, self.refused = ticket, cursor, refused
-        self.outbox = Outbox()
+        self.outbox = Backlog()
         self.catching_up: asyncio.Task[None] | None = None
         self.sent_at = monotonic()
         self.sending_since: float | None = None

@@ -17,10 +17,10 @@ from django.conf import settings
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from datastore.access.stream_tickets import Ticket, may_still_read, no_more
+from datastore.access.stream_tickets import Ticket, may_still_read, no_longer_allowed
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
-from datastore.ingest.market_cache import CHANGES, key_of
+from datastore.ingest.market_cache import CHANGES_CHANNEL, market_key
 from datastore.models import Market
 from datastore.sse.channel import Channel
 from datastore.sse.follower import Follower
@@ -128,7 +128,7 @@ class Hub:
             try:
                 client = Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2)
                 async with client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
-                    await pubsub.subscribe(CHANGES)
+                    await pubsub.subscribe(CHANGES_CHANNEL)
                     async for message in pubsub.listen():
                         self._told(message["data"])
             except (RedisError, OSError) as exc:
@@ -139,7 +139,7 @@ class Hub:
         """Read `key version microseconds`."""
         key, _, at = message.decode().split(" ")
         for channel in self._channels.values():
-            if key_of(channel.market.symbol) == key:
+            if market_key(channel.market.symbol) == key:
                 channel.wake(int(at) / 1e6)
 
     async def _look(self) -> None:
@@ -175,7 +175,7 @@ class Hub:
             await self._looker.run(partial(renew_all, streams))
         keys = {ticket.key for ticket in tickets if ticket.key is not None}
         users = {ticket.user for ticket in tickets if ticket.user is not None}
-        gone = await self._looker.run(partial(no_more, list(keys), list(users))) if keys or users else set()
+        gone = await self._looker.run(partial(no_longer_allowed, list(keys), list(users))) if keys or users else set()
         for follower in list(self._homes):
             if gone & {follower.ticket.key, follower.ticket.user}:
                 follower.close()

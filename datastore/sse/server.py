@@ -37,7 +37,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from datastore.access.stream_tickets import PATH, Age, BadTicket, Ticket, read_ticket
+from datastore.access.stream_tickets import STREAM_PATH, BadTicket, Ticket, TicketAge, read_ticket
 from datastore.api.responses.problem import problem_response
 from datastore.sse.cursor import NOT_OURS, read_cursor
 from datastore.sse.follower import Follower
@@ -58,10 +58,10 @@ HEAD = {
 log = structlog.get_logger(__name__)
 
 
-class Line(H11Protocol):
+class AbortableConnection(H11Protocol):
     """A connection that can be cut: closing would wait for what a reader does not take."""
 
-    open: dict[Any, Line] = {}  # by the reader's address
+    open: dict[Any, AbortableConnection] = {}  # by the reader's address
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Note the connection."""
@@ -106,9 +106,9 @@ class Follow:
             return
         last = request.headers.get("last-event-id")
         cursor = last or ticket.cursor
-        good = age is Age.FRESH or (age is Age.OLD and last and await self._hub.may_still_read(ticket))
+        good = age is TicketAge.FRESH or (age is TicketAge.STALE and last and await self._hub.may_still_read(ticket))
         if not good:
-            await led_back(request, ticket, cursor)(scope, receive, send)
+            await redirect_for_ticket(request, ticket, cursor)(scope, receive, send)
         elif len(self._hub) >= MOST:
             await full(request, ticket)(scope, receive, send)
         else:
@@ -122,7 +122,7 @@ class Follow:
             follower = follower_of(ticket, cursor)
             gone = asyncio.create_task(_gone(receive))
             gone.add_done_callback(lambda _: follower.close())
-            self._hub.join(follower, partial(Line.cut, request.scope["client"]))
+            self._hub.join(follower, partial(AbortableConnection.cut, request.scope["client"]))
             try:
                 await self._send_all(follower, send)
             finally:
@@ -162,14 +162,14 @@ class StreamServer(Server):
 def application(hub: Hub) -> Starlette:
     """Return the ASGI application."""
     alive, nowhere = Route("/health/live", _alive), Route("/{rest:path}", _Nowhere())
-    return Starlette(routes=[Route(PATH, Follow(hub)), alive, nowhere])
+    return Starlette(routes=[Route(STREAM_PATH, Follow(hub)), alive, nowhere])
 
 
 def make_server(hub: Hub) -> StreamServer:
     """Return the server; run it with a socket of listening()."""
     config = Config(
         application(hub),
-        http=Line,
+        http=AbortableConnection,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -207,7 +207,7 @@ def follower_of(ticket: Ticket, cursor: str | None) -> Follower:
     return Follower(ticket, place, NOT_OURS if cursor and place is None else None)
 
 
-def led_back(request: Request, ticket: Ticket, cursor: str | None) -> Response:
+def redirect_for_ticket(request: Request, ticket: Ticket, cursor: str | None) -> Response:
     """Send whoever's ticket has run out for another one."""
     where = ticket.again + (f"&cursor={quote(cursor)}" if cursor else "")
     return Response(None, 307, {"Location": where, "Cache-Control": "no-store", **cors(request, ticket)})
@@ -262,7 +262,7 @@ class _Nowhere:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 404."""
-        told = problem_response(404, f"There is nothing here but {PATH}.", kind="not-found")
+        told = problem_response(404, f"There is nothing here but {STREAM_PATH}.", kind="not-found")
         await answered(told)(scope, receive, send)
 
 

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
 
-from datastore.backfill.newest import ask_newest
+from datastore.backfill.newest import request_newest
 from datastore.backfill.quota import Spend
 from datastore.db.queries import execute, fetch_all
 from datastore.db.sql_files import statement
@@ -42,7 +42,7 @@ class Progress:
     price: str | None = None
 
 
-def ask(market: Market, timeframe: str, by: str, spend: Spend | None = None) -> tuple[Stream, bool]:
+def create(market: Market, timeframe: str, by: str, spend: Spend | None = None) -> tuple[Stream, bool]:
     """Return the alive stream of a market and timeframe, its lease renewed, and whether it was made just now.
 
     With the first stream of a market that is not followed its newest candles are asked for, so that a chart is full
@@ -60,7 +60,7 @@ def ask(market: Market, timeframe: str, by: str, spend: Spend | None = None) -> 
         until = {"lease_until": Now() + _lease(), "created_at": Now()}
         made = Stream.objects.create(market=market, timeframe=timeframe, asked_by=by, **until)
         if is_first:
-            ask_newest([market], spend=spend)
+            request_newest([market], spend=spend)
         return Stream.objects.get(pk=made.pk), True
 
 

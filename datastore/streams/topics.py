@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from datastore.db.queries import execute, fetch_all, fetch_value
 from datastore.db.sql_files import statement
 from datastore.models import DynamicTopic, Market, Stream
-from datastore.reference.markets import forget_holes, kept
+from datastore.reference.markets import feed_markets, forget_gaps
 from streaming.topics import legal
 
 CREATE_WITHIN = timedelta(seconds=10)
@@ -162,14 +162,14 @@ def _end(topic_id: int, market: Market, error: str | None) -> bool:
     alive = DynamicTopic.objects.filter(pk=topic_id, state__in=DynamicTopic.ALIVE)
     if not alive.update(state=State.RETIRING, retiring_at=Now(), error=error):
         return False
-    if not kept().filter(pk=market.pk).exists():
-        forget_holes(market)
+    if not feed_markets().filter(pk=market.pk).exists():
+        forget_gaps(market)
     return True
 
 
 def _try_again(stream: Stream, error: str, tries: int) -> None:
     values: dict[str, Any]
-    if tries >= Stream.TRIES:
+    if tries >= Stream.MAX_ATTEMPTS:
         values = {"state": Stream.State.FAILED, "next_try": None, "ended_at": Now()}
     else:
         wait = NEXT_TRY[max(tries - 1, 0)]

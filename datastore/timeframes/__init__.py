@@ -1,5 +1,5 @@
 """Calendar arithmetic: timeframes and their buckets, intervals of time, UTC days.
 
-Pure functions over integers and datetimes; anybody may import them.
+Pure functions over integers and datetimes; any package may import them.
 No database, no settings, no clock.
 """

@@ -1,4 +1,7 @@
-"""Half-open stretches of time as pairs of microseconds; a set of them is ascending, disjoint, touching ones joined."""
+"""Half-open intervals [start, stop) of time in microseconds since 1970, and sets of them.
+
+A set is a sequence of intervals in ascending order that neither overlap nor touch.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from streaming.records import Micros
 
 Interval = tuple[Micros, Micros]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-SECOND = 1_000_000
+SECOND_US = 1_000_000
 
 
 def moment(micros: Micros) -> datetime:
@@ -24,7 +27,7 @@ def micros_of(time: datetime) -> Micros:
 
 
 def union(intervals: Iterable[Interval]) -> list[Interval]:
-    """Return the set of all time in any of the intervals."""
+    """Return the set that covers all these intervals, which may come in any order and overlap."""
     joined: list[Interval] = []
     for start, stop in sorted(intervals):
         if joined and start <= joined[-1][1]:
@@ -35,7 +38,7 @@ def union(intervals: Iterable[Interval]) -> list[Interval]:
 
 
 def clip(times: Sequence[Interval], start: Micros, stop: Micros) -> list[Interval]:
-    """Return the part of the set within [start, stop), at the cost of what it returns."""
+    """Return the part of the set within [start, stop); the cost depends on the result, not on the set."""
     found = []
     for index in range(max(bisect_right(times, (start,)) - 1, 0), len(times)):
         low, high = times[index]
@@ -47,7 +50,7 @@ def clip(times: Sequence[Interval], start: Micros, stop: Micros) -> list[Interva
 
 
 def subtract(times: Sequence[Interval], less: Sequence[Interval]) -> list[Interval]:
-    """Return the time in the first set and not in the second."""
+    """Return the time that is in the first set and not in the second."""
     left: list[Interval] = []
     index = 0
     for start, stop in times:
@@ -65,12 +68,12 @@ def subtract(times: Sequence[Interval], less: Sequence[Interval]) -> list[Interv
 
 
 def whole(times: Iterable[Interval], length: int) -> list[Interval]:
-    """Return the whole buckets of this length, counted from 1970, that lie within the set."""
+    """Return the set cut down to whole buckets of `length` microseconds, counted from 1970."""
     inner = ((-(-start // length) * length, stop // length * length) for start, stop in times)
     return [(start, stop) for start, stop in inner if start < stop]
 
 
 def end_of(times: Sequence[Interval], at: Micros) -> Micros:
-    """Return where the set's interval around `at` ends, `at` itself where there is none."""
+    """Return the end of the interval that holds `at`, or `at` itself if none does."""
     index = bisect_right(times, at, key=lambda interval: interval[0]) - 1
     return max(at, times[index][1]) if index >= 0 else at

@@ -10,29 +10,29 @@ from datastore.timeframes.intervals import EPOCH
 DAY = timedelta(days=1)
 
 
-def floor(time: datetime, seconds: int) -> datetime:
-    """Return the start of the bucket of this many seconds (a divisor of a day) that holds a time."""
+def floor_to(time: datetime, seconds: int) -> datetime:
+    """Return the start of the bucket that holds a time; `seconds` is its length, a divisor of a day."""
     return time - (time - EPOCH) % timedelta(seconds=seconds)
 
 
-def day_of(time: datetime) -> datetime:
-    """Return the midnight before a time, or the time itself where it is one."""
-    return floor(time, 86_400)
+def floor_day(time: datetime) -> datetime:
+    """Return the last midnight at or before a time."""
+    return floor_to(time, 86_400)
 
 
-def day_up(time: datetime) -> datetime:
-    """Return the midnight after a time, or the time itself where it is one."""
+def ceil_day(time: datetime) -> datetime:
+    """Return the first midnight at or after a time."""
     return -((EPOCH - time) // DAY) * DAY + EPOCH
 
 
 def days_of(times: Iterable[datetime]) -> list[datetime]:
-    """Return the days that hold any of these times, in order."""
-    return sorted({day_of(time) for time in times})
+    """Return the midnights of the days that hold these times, in order, each once."""
+    return sorted({floor_day(time) for time in times})
 
 
-def pieces(start: datetime, stop: datetime) -> Iterator[tuple[datetime, datetime]]:
+def split_by_day(start: datetime, stop: datetime) -> Iterator[tuple[datetime, datetime]]:
     """Yield [start, stop) cut at every midnight."""
     while start < stop:
-        end = min(day_of(start) + DAY, stop)
+        end = min(floor_day(start) + DAY, stop)
         yield start, end
         start = end

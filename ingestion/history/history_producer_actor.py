@@ -22,8 +22,8 @@ from actor_runtime.models import Actor
 from actor_runtime.reset_policy import backoff, reset_delay
 from datastore.backfill import fetch_queue
 from datastore.models import FetchRequest
-from datastore.reference.provider import CACHE_AGE, not_ours
-from datastore.timeframes.intervals import SECOND
+from datastore.reference.provider import CACHE_AGE, other_provider
+from datastore.timeframes.intervals import SECOND_US
 from ingestion.history import pages
 from ingestion.history.fetch_lease import Lease
 from ingestion.history.pages import Asker, Question
@@ -195,7 +195,7 @@ class HistoryProducer:
         return Unavailable(f"no whole answer within {RENEWALS * RENEW_EVERY:.0f} s")
 
     def _check_identity(self, lease: Lease, page: Page) -> None:
-        if known := not_ours(page.provider):
+        if known := other_provider(page.provider):
             lease.give_back(KEY_REFUSED, "another provider answers")
             raise LastingFault(f"this database holds data of {known!r}, but {page.provider!r} answers")
 
@@ -205,7 +205,7 @@ class HistoryProducer:
             return asked
         if final <= asked.start:
             age = CACHE_AGE[asked.resolution].total_seconds()
-            wait = (asked.stop - page.at) / SECOND + age
+            wait = (asked.stop - page.at) / SECOND_US + age
             raise self._given_back(lease, wait, "the provider's answer is not final yet")
         lease.cut(final)
         return replace(asked, stop=final)

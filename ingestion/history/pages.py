@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
 
-from datastore.ingest.trade_columns import LEAST, MOST
+from datastore.ingest.trade_columns import LOWER_BOUND, UPPER_BOUND
 from datastore.reference.provider import CACHE_AGE
-from datastore.timeframes.intervals import SECOND
+from datastore.timeframes.intervals import SECOND_US
 from ingestion.providers.cryptocompare.rest import Page, Row
 from streaming.history_records import HistoryRecord, ProviderCandle, ProviderSpan
 
@@ -33,12 +33,12 @@ class Question:
     @property
     def last(self) -> int:
         """Return the start of the newest bucket, in seconds."""
-        return self.stop // SECOND - self.resolution
+        return self.stop // SECOND_US - self.resolution
 
     @property
     def before(self) -> int:
         """Return the provider's `limit`: it brings one row more, so the bucket before the page comes too."""
-        return (self.stop - self.start) // (self.resolution * SECOND)
+        return (self.stop - self.start) // (self.resolution * SECOND_US)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Asker:
 
 def whole(start: int, stop: int, resolution: int) -> tuple[int, int]:
     """Return the span widened to whole buckets."""
-    step = resolution * SECOND
+    step = resolution * SECOND_US
     return start // step * step, -(-stop // step) * step
 
 
@@ -61,18 +61,18 @@ def next_question(start: int, reached: int, resolution: int) -> Question | None:
     """Return the page below `reached`, None where that is the start."""
     if reached <= start:
         return None
-    return Question(resolution, max(start, reached - PAGE * resolution * SECOND), reached)
+    return Question(resolution, max(start, reached - PAGE * resolution * SECOND_US), reached)
 
 
 def pages_of(start: int, stop: int, resolution: int) -> int:
     """Return how many pages a span takes."""
-    return -(-max(0, stop - start) // (PAGE * resolution * SECOND))
+    return -(-max(0, stop - start) // (PAGE * resolution * SECOND_US))
 
 
 def final_until(at: int, resolution: int) -> int:
     """Return the end of the newest bucket that is final in an answer of this provider time."""
-    step = resolution * SECOND
-    return (at - round(CACHE_AGE[resolution].total_seconds()) * SECOND) // step * step
+    step = resolution * SECOND_US
+    return (at - round(CACHE_AGE[resolution].total_seconds()) * SECOND_US) // step * step
 
 
 def records_of(page: Page, asked: Question, asker: Asker) -> list[HistoryRecord]:
@@ -91,14 +91,14 @@ def proven_rows(page: Page, asked: Question) -> dict[int, Row]:
     stop = min(asked.stop, final_until(page.at, asked.resolution))
     said: defaultdict[int, set[Row]] = defaultdict(set)
     for row in page.rows:
-        if asked.start <= row.time * SECOND < stop and row.time % asked.resolution == 0:
+        if asked.start <= row.time * SECOND_US < stop and row.time % asked.resolution == 0:
             said[row.time].add(row)
     return {time: row for time, (row, *others) in said.items() if not others and is_sound(row)}
 
 
 def is_of(page: Page, asked: Question) -> bool:
     """Tell whether any row answers the question at all; times of a broken cache are decades away."""
-    return any(asked.start <= row.time * SECOND < asked.stop for row in page.rows)
+    return any(asked.start <= row.time * SECOND_US < asked.stop for row in page.rows)
 
 
 def is_sound(row: Row) -> bool:
@@ -111,7 +111,7 @@ def is_sound(row: Row) -> bool:
 
 
 def _is_plausible(value: Decimal) -> bool:
-    return value.is_finite() and LEAST < value < MOST
+    return value.is_finite() and LOWER_BOUND < value < UPPER_BOUND
 
 
 def _runs(times: Iterable[int], resolution: int) -> Iterator[list[int]]:
@@ -126,7 +126,7 @@ def _candle(row: Row, asked: Question, asker: Asker) -> ProviderCandle:
         market=asker.market,
         request=asker.request,
         resolution=asked.resolution,
-        open_time=row.time * SECOND,
+        open_time=row.time * SECOND_US,
         open=row.open,
         high=row.high,
         low=row.low,
@@ -141,10 +141,10 @@ def _span(rows: list[Row], candles: int, asked: Question, asker: Asker) -> Provi
         market=asker.market,
         request=asker.request,
         resolution=asked.resolution,
-        start=rows[0].time * SECOND,
-        stop=(rows[-1].time + asked.resolution) * SECOND,
+        start=rows[0].time * SECOND_US,
+        stop=(rows[-1].time + asked.resolution) * SECOND_US,
         page=asker.page,
         pages=asker.pages,
-        zeros=tuple(row.time * SECOND for row in rows if not row.volume and not row.close),
+        zeros=tuple(row.time * SECOND_US for row in rows if not row.volume and not row.close),
         candles=candles,
     )

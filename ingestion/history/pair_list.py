@@ -52,8 +52,8 @@ def _taken(said: PairList) -> bool:
     if said.provider and known != UNNAMED and said.provider != known:
         return _failed(f"this database holds data of {known!r}, but {said.provider!r} answers")
     try:
-        taken = pairs.take(said.pairs)
-    except pairs.AbsurdList as exc:
+        taken = pairs.save_pair_list(said.pairs)
+    except pairs.ImplausiblePairList as exc:
         return _failed(str(exc))
     told = {"new": taken.new, "vanished": taken.vanished, "unnamed": taken.unnamed, "unreadable": said.unreadable}
     log.info("pairs listed", pairs=taken.pairs, **told)

@@ -15,10 +15,10 @@ from redis.exceptions import RedisError
 
 from datastore.models import Market
 from datastore.quality.reconciliation import Figures, compare, next_span
-from datastore.reference.markets import kept
-from datastore.reference.provider import not_ours
-from datastore.timeframes.intervals import SECOND, micros_of, moment
-from datastore.timeframes.timeframe import MINUTE
+from datastore.reference.markets import feed_markets
+from datastore.reference.provider import other_provider
+from datastore.timeframes.intervals import SECOND_US, micros_of, moment
+from datastore.timeframes.timeframe import MINUTE_S
 from ingestion.history import pages
 from ingestion.history.pages import Question
 from ingestion.history.pool import held_up
@@ -37,7 +37,7 @@ def reconcile(stop: Event) -> None:
     budget = Budget()
     client = RestClient(settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY)
     try:
-        for market in kept().order_by("id"):
+        for market in feed_markets().order_by("id"):
             with structlog.contextvars.bound_contextvars(market=market.symbol):
                 if reason := _reconcile(market, client, budget, stop):
                     log.warning("reconciliation waits", reason=reason)
@@ -53,9 +53,9 @@ def _reconcile(market: Market, client: RestClient, budget: Budget, stop: Event) 
         return None
     if reason := _not_now(budget, stop):
         return reason
-    asked = Question(MINUTE, micros_of(span[0]), micros_of(span[1]))
+    asked = Question(MINUTE_S, micros_of(span[0]), micros_of(span[1]))
     names = Names(market.provider_exchange, market.provider_base, market.provider_quote)
-    return _take(market, asked, client.candles(names, MINUTE, asked.last, asked.before), budget)
+    return _take(market, asked, client.candles(names, MINUTE_S, asked.last, asked.before), budget)
 
 
 def _not_now(budget: Budget, stop: Event) -> str | None:
@@ -88,12 +88,12 @@ def _take(market: Market, asked: Question, outcome: Outcome, budget: Budget) -> 
 
 
 def _compare(market: Market, asked: Question, page: Page) -> str | None:
-    if known := not_ours(page.provider):
+    if known := other_provider(page.provider):
         return f"this database holds data of {known!r}, but {page.provider!r} answers"
-    final = replace(asked, stop=min(asked.stop, pages.final_until(page.at, MINUTE)))
+    final = replace(asked, stop=min(asked.stop, pages.final_until(page.at, MINUTE_S)))
     if final.stop > final.start and pages.is_of(page, final):
         rows = pages.proven_rows(page, final)
-        theirs = {time * SECOND: _figures(row) for time, row in rows.items()}
+        theirs = {time * SECOND_US: _figures(row) for time, row in rows.items()}
         compare(market, moment(final.start), moment(final.stop), theirs)
     else:
         log.warning("reconciliation found nothing to compare", rows=len(page.rows))

@@ -27,7 +27,7 @@ REFUSED = "the provider refuses the subscription"
 TOO_OLD = "older than the trades we keep"
 
 
-class Intake:
+class FrameIntake:
     """Turn one connection's frames into records, numbered per market."""
 
     def __init__(

@@ -16,13 +16,13 @@ from actor_runtime.redaction import without_secrets
 from datastore import dead_letters
 from datastore.coverage import feed_progress
 from datastore.coverage.feed_progress import Acknowledged
-from datastore.dead_letters import Letter
+from datastore.dead_letters import DeadLetterRecord
 from datastore.timeframes.intervals import moment
-from ingestion.live.market_connection import Connection
+from ingestion.live.market_connection import MarketConnection
 from ingestion.live.market_feed import Rejected
 from ingestion.live.metrics import count_trades
-from ingestion.live.publish_buffer import Outbox
-from ingestion.live.socket_reader import Lost
+from ingestion.live.publish_buffer import PublishBuffer
+from ingestion.live.socket_reader import SocketLost
 from ingestion.live.subscriptions import NOTHING, look
 from ingestion.live.timekeeping import Timekeeper
 from ingestion.live.topic_acks import answer
@@ -54,8 +54,8 @@ class LiveProducer:
         self._monotonic = monotonic
         self._session: ActorSession
         self._publisher: Publisher | None = None
-        self._connection: Connection | None = None
-        self._outbox = Outbox()
+        self._connection: MarketConnection | None = None
+        self._outbox = PublishBuffer()
         self._time = Timekeeper(monotonic)
         self._wanted = NOTHING
         self._look_at = 0.0
@@ -145,10 +145,10 @@ class LiveProducer:
             return False
         self._fetch()
         self._session.save()
-        self._connection = Connection(self._wanted, self._time)
+        self._connection = MarketConnection(self._wanted, self._time)
         return True
 
-    def _lose(self, line: Connection, lost: Lost) -> None:
+    def _lose(self, line: MarketConnection, lost: SocketLost) -> None:
         """Let the connection go: waiting where the feed had spoken, a failed fetch where it had not."""
         self._wait = RECONNECT if line.has_spoken else min(self._wait * 2, RECONNECT_MOST)
         self._connect_at = self._monotonic() + self._wait
@@ -206,7 +206,7 @@ class LiveProducer:
         if self._session.actor.state == Producer.State.IDLE:
             self._session.actor.fetch_data()
 
-    def _gather(self, line: Connection) -> None:
+    def _gather(self, line: MarketConnection) -> None:
         """Put the connection's records into the outbox, and what it refused among the dead letters."""
         for topic, reason in line.refused.items():
             self._outbox.give_up(topic, reason)
@@ -215,14 +215,14 @@ class LiveProducer:
         self._outbox.put(made)
         self._bury(line, rejected)
 
-    def _bury(self, line: Connection, rejected: list[Rejected]) -> None:
+    def _bury(self, line: MarketConnection, rejected: list[Rejected]) -> None:
         """Keep what was refused; it stays in memory while the database is away."""
         if not rejected:
             return
         log.warning("frames refused", count=len(rejected), reason=rejected[0].reason)
         # One statement: thousands in a row would hold the turn for longer than a heartbeat may stay away.
-        dead_letters.bury_all(
-            Letter(line.home_of(item.market), item.market, item.reason, item.raw) for item in rejected
+        dead_letters.store_dead_letters(
+            DeadLetterRecord(line.home_of(item.market), item.market, item.reason, item.raw) for item in rejected
         )
         rejected.clear()
 
@@ -231,8 +231,8 @@ class LiveProducer:
         refused = self._outbox.refused
         if refused:
             log.error("records refused by the broker", count=len(refused), reason=refused[0][1])
-            dead_letters.bury_all(
-                Letter(TICK_DATA.name, record.market, reason, encode(record)) for record, reason in refused
+            dead_letters.store_dead_letters(
+                DeadLetterRecord(TICK_DATA.name, record.market, reason, encode(record)) for record, reason in refused
             )
             refused.clear()
 

@@ -9,12 +9,12 @@ import structlog
 from django.conf import settings
 
 from ingestion.live.clock_estimate import SECOND
-from ingestion.live.frame_intake import REFUSED, Intake
+from ingestion.live.frame_intake import REFUSED, FrameIntake
 from ingestion.live.market_feed import Rejected
-from ingestion.live.socket_reader import Arrival, Connected, FeedReader, Frame, Lost
+from ingestion.live.socket_reader import Arrival, Connected, Frame, SocketLost, SocketReader
 from ingestion.live.subscriptions import Wanted, change_of
 from ingestion.live.timekeeping import Timekeeper
-from ingestion.live.topic_router import Routes
+from ingestion.live.topic_router import TopicRouter
 from ingestion.providers.cryptocompare import stream as provider
 from streaming.records import LiveRecord
 from streaming.topics import TICK_DATA
@@ -26,21 +26,21 @@ STALLED = 70.0  # local seconds without any frame: two heartbeats of 30 s have b
 STATUS = {provider.UNAUTHORIZED: 401, provider.LIMITED: 429, provider.PROBLEM: 400}
 
 
-class Connection:
+class MarketConnection:
     """Own one socket, from its opening until it is lost; `lost` says how that came."""
 
     def __init__(self, wanted: Wanted, time: Timekeeper) -> None:
         """Connect in the background and subscribe to what is wanted."""
         self.name = uuid.uuid4().hex[:16]
-        self.lost: Lost | None = None
+        self.lost: SocketLost | None = None
         self.refused: dict[str, str] = {}  # dynamic topic -> why its market is not to be had: the caller's to clear
         self._wanted, self._time = wanted, time
         self._channels = dict(wanted.channels)
-        self._intake: Intake | None = None
-        self._routes = Routes(self.name)
+        self._intake: FrameIntake | None = None
+        self._routes = TopicRouter(self.name)
         message = provider.subscribe_message(sorted(self._channels))
         url = settings.CRYPTOCOMPARE_WS_URL
-        self._reader = FeedReader(url, settings.CRYPTOCOMPARE_API_KEY, message, settings.READER_QUEUE)
+        self._reader = SocketReader(url, settings.CRYPTOCOMPARE_API_KEY, message, settings.READER_QUEUE)
         self._reader.start()
 
     @property
@@ -82,7 +82,7 @@ class Connection:
                 self.lost = self._take(arrivals) or self._stalled()
             except Exception:
                 # Frames that are out of the queue are gone: nothing may be claimed behind them.
-                self.lost = Lost(self._time.monotonic(), "frames were lost to a fault of ours")
+                self.lost = SocketLost(self._time.monotonic(), "frames were lost to a fault of ours")
                 raise
         if self.lost is not None:
             self._end(self.lost.reason)
@@ -90,15 +90,15 @@ class Connection:
     def finish(self, limit: int, reason: str) -> None:
         """Close the socket, read up to `limit` frames that had arrived, and end every span for this reason."""
         self._reader.close()
-        self.read([arrival for arrival in self._reader.take(0, limit) if not isinstance(arrival, Lost)])
+        self.read([arrival for arrival in self._reader.take(0, limit) if not isinstance(arrival, SocketLost)])
         self._end(reason)
 
     def _end(self, reason: str) -> None:
         if self._intake is not None:
             self._intake.close(reason)
 
-    def _take(self, arrivals: list[Arrival]) -> Lost | None:
-        lost: Lost | None = None
+    def _take(self, arrivals: list[Arrival]) -> SocketLost | None:
+        lost: SocketLost | None = None
         for arrival in arrivals:
             if isinstance(arrival, Frame):
                 if self._intake is not None:
@@ -114,14 +114,14 @@ class Connection:
         self._note_refused(self._intake)
         refusal = self._intake.refusal
         # The provider says why before it closes the socket: the reason counts, not the closing.
-        return lost if refusal is None else Lost(local, refusal.reason, STATUS.get(refusal.code))
+        return lost if refusal is None else SocketLost(local, refusal.reason, STATUS.get(refusal.code))
 
-    def _begin(self, at: float) -> Intake:
+    def _begin(self, at: float) -> FrameIntake:
         for symbol in self._channels.values():
             self._begin_routes(symbol)
         feed = f"{TICK_DATA.name}/{self.name}"
         log.info("feed connected", feed=feed, markets=len(self._channels), routes=len(self._routes.held))
-        return Intake(
+        return FrameIntake(
             feed,
             self._channels,
             self._time.provider,
@@ -136,11 +136,11 @@ class Connection:
             if market == symbol:
                 self._routes.begin(market, topic)
 
-    def _stalled(self) -> Lost | None:
+    def _stalled(self) -> SocketLost | None:
         now = self._time.monotonic()
-        return Lost(now, f"no frame for {STALLED:.0f} s") if now - self._reader.last_arrival >= STALLED else None
+        return SocketLost(now, f"no frame for {STALLED:.0f} s") if now - self._reader.last_arrival >= STALLED else None
 
-    def _note_refused(self, intake: Intake) -> None:
+    def _note_refused(self, intake: FrameIntake) -> None:
         """End the routes of refused markets; one that is followed is a refusal of the connection if it was the last."""
         for symbol, refusal in intake.refused:
             if self.carries(symbol, TICK_DATA.name) and not intake.has_markets:
@@ -165,7 +165,7 @@ class Connection:
             self._change_channels(self._intake)
             self._open_routes(self._intake)
 
-    def _change_channels(self, intake: Intake) -> None:
+    def _change_channels(self, intake: FrameIntake) -> None:
         self._retry_refused(intake)
         change = change_of(self._channels, self._wanted.channels)
         left = [sub for sub in change.leave if self._leave(intake, sub)]
@@ -179,14 +179,14 @@ class Connection:
         if left or joined:
             log.info("subscriptions changed", joined=joined, left=left)
 
-    def _leave(self, intake: Intake, sub: str) -> bool:
+    def _leave(self, intake: FrameIntake, sub: str) -> bool:
         """Let a channel go; False where there is nothing to unsubscribe from."""
         symbol = self._channels.pop(sub)
         for topic in self._routes.topics_of(symbol):  # its channel has another name now: what follows begins anew
             self._routes.end(symbol, topic, "the market's channel changed")
         return intake.remove(sub)
 
-    def _retry_refused(self, intake: Intake) -> None:
+    def _retry_refused(self, intake: FrameIntake) -> None:
         """Let go of refused channels that a new stream asks for: they are worth another try."""
         asked = {market for market, topic in self._wanted.ways - self._routes.held if topic != TICK_DATA.name}
         self._channels = {
@@ -195,9 +195,9 @@ class Connection:
 
     def _tell(self, subs: list[str], message: Callable[[list[str]], bytes]) -> None:
         if subs and not self._reader.send(message(subs)):
-            self.lost = Lost(self._time.monotonic(), "a subscription could not be sent")
+            self.lost = SocketLost(self._time.monotonic(), "a subscription could not be sent")
 
-    def _open_routes(self, intake: Intake) -> None:
+    def _open_routes(self, intake: FrameIntake) -> None:
         """Begin what is wanted of markets that are subscribed to already; the others' turn comes when they are."""
         now, channels = self._time.database_time(), self._wanted.channel_of
         for market, topic in sorted(self._wanted.ways - self._routes.held):
@@ -214,5 +214,5 @@ class Connection:
         self._hand_on(self._intake)
         return self._routes.drain(), self._intake.rejected
 
-    def _hand_on(self, intake: Intake) -> None:
+    def _hand_on(self, intake: FrameIntake) -> None:
         self._routes.send(intake.drain())

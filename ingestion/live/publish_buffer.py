@@ -19,7 +19,7 @@ MOST_UNSENT = 200_000
 PATIENCE = 5
 
 
-class Outbox:
+class PublishBuffer:
     """What is to be published, and what was."""
 
     def __init__(self) -> None:

@@ -30,7 +30,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class SocketLost:
     """The socket is gone for good; `code` is the HTTP status where the handshake was refused."""
 
     at: float
@@ -38,10 +38,10 @@ class Lost:
     code: int | None = None
 
 
-Arrival = Connected | Frame | Lost
+Arrival = Connected | Frame | SocketLost
 
 
-class FeedReader:
+class SocketReader:
     """Read one connection; a new one needs a new reader."""
 
     def __init__(self, url: str, key: str, subscribe: bytes, capacity: int) -> None:
@@ -106,9 +106,9 @@ class FeedReader:
         try:
             self._read()
         except websocket.WebSocketBadStatusException as exc:
-            self._put(Lost(time.monotonic(), f"the provider answers HTTP {exc.status_code}", exc.status_code))
+            self._put(SocketLost(time.monotonic(), f"the provider answers HTTP {exc.status_code}", exc.status_code))
         except (OSError, ValueError, AttributeError, websocket.WebSocketException) as exc:
-            self._put(Lost(time.monotonic(), f"socket lost: {type(exc).__name__}: {exc}"[:200]))
+            self._put(SocketLost(time.monotonic(), f"socket lost: {type(exc).__name__}: {exc}"[:200]))
         finally:
             if self._socket is not None:
                 self._socket.shutdown()
@@ -129,7 +129,7 @@ class FeedReader:
             except websocket.WebSocketTimeoutException:
                 continue  # a quiet feed; whether it is stalled is the producer's to judge
             if opcode == websocket.ABNF.OPCODE_CLOSE:
-                self._put(Lost(time.monotonic(), "the provider closed the socket"))
+                self._put(SocketLost(time.monotonic(), "the provider closed the socket"))
                 return
             if not self._put(Frame(time.monotonic(), data)):
                 return
@@ -137,6 +137,6 @@ class FeedReader:
     def _put(self, arrival: Arrival) -> bool:
         self.last_arrival = arrival.at
         full = len(self._arrivals) >= self._capacity and isinstance(arrival, Frame)
-        self._arrivals.append(Lost(arrival.at, "reader queue full") if full else arrival)
+        self._arrivals.append(SocketLost(arrival.at, "reader queue full") if full else arrival)
         self._ready.set()
         return not full

@@ -13,13 +13,13 @@ from django.db.models.functions import Now
 
 from actor_runtime.loop.session import ActorSession
 from datastore.models import DynamicTopic
-from ingestion.live.publish_buffer import Outbox
+from ingestion.live.publish_buffer import PublishBuffer
 from ingestion.live.subscriptions import State, TopicRow
 
 log = structlog.get_logger(__name__)
 
 
-def answer(rows: Sequence[TopicRow], outbox: Outbox, held: Container[str], session: ActorSession) -> None:
+def answer(rows: Sequence[TopicRow], outbox: PublishBuffer, held: Container[str], session: ActorSession) -> None:
     """Write which topics were given up, which are published to, and which routes have ended. Raises Fenced.
 
     rows: as they were read just now; held: the topics that have a route.

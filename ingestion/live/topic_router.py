@@ -69,7 +69,7 @@ class Route:
         return replace(record, feed=self.feed, n=self.n)
 
 
-class Routes:
+class TopicRouter:
     """All routes of one connection, and the records that they have made."""
 
     def __init__(self, connection: str) -> None:

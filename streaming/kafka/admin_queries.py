@@ -13,7 +13,7 @@ from kafka.admin import OffsetSpec
 from kafka.structs import OffsetAndMetadata
 
 from streaming.errors import TopicMissing
-from streaming.kafka.connection import TROUBLE, KafkaLink, close, fate
+from streaming.kafka.connection import TROUBLE, KafkaConnection, close, fate
 
 T = TypeVar("T")
 SETTLED_WITHIN = 1.0  # seconds that a broker may take to know who leads what
@@ -27,10 +27,10 @@ class Topic(NamedTuple):
     partitions: frozenset[TopicPartition]
 
 
-class Questions:
+class AdminQueries:
     """A connection for questions, made at the first one, and anew at the first one after a failure."""
 
-    def __init__(self, link: KafkaLink) -> None:
+    def __init__(self, link: KafkaConnection) -> None:
         self._link = link
         self._client: Any = None
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from kafka import errors as library
 
-from streaming.kafka.admin_queries import Questions
-from streaming.kafka.connection import ANSWER_WITHIN, PREFIX, RECORD_BYTES, KafkaLink, wire_name
+from streaming.kafka.admin_queries import AdminQueries
+from streaming.kafka.connection import ANSWER_WITHIN, PREFIX, RECORD_BYTES, KafkaConnection, wire_name
 from streaming.kafka.publisher import KafkaPublisher
 from streaming.kafka.subscription import KafkaSubscription
 from streaming.kafka_settings import KafkaAccess
@@ -34,7 +34,7 @@ class KafkaBroker:
 
     def __init__(self, url: str, access: KafkaAccess) -> None:
         """Take kafka://host:port,host:port; nothing is connected yet. Raises StreamError for a bad URL."""
-        self._link = KafkaLink(url, access)
+        self._link = KafkaConnection(url, access)
 
     def publisher(self) -> KafkaPublisher:
         """Return a new publisher."""
@@ -62,8 +62,8 @@ class KafkaBroker:
 class KafkaTopics:
     """Makes and removes topics."""
 
-    def __init__(self, link: KafkaLink) -> None:
-        self._questions = Questions(link)
+    def __init__(self, link: KafkaConnection) -> None:
+        self._questions = AdminQueries(link)
         self._replicas = link.access.replication_factor or -1
 
     def create_topic(self, name: str, partitions: int = 1) -> bool:

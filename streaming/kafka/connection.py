@@ -17,7 +17,7 @@ from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
 from streaming.errors import GroupLost, StreamError, StreamUnavailable, TopicMissing
-from streaming.kafka_settings import KafkaAccess, kafka_servers, told
+from streaming.kafka_settings import KafkaAccess, describe_servers, kafka_servers
 from streaming.topics import legal
 
 # One refused connection is four lines of it, and an outage two hundred; what matters is raised, and logged by us.
@@ -59,7 +59,7 @@ def wire_name(topic: str) -> str:
     return PREFIX + legal(topic)
 
 
-def wire_group(group: str, topics: Iterable[str]) -> str:
+def group_id(group: str, topics: Iterable[str]) -> str:
     """Return what the cluster calls the group of those who share these topics.
 
     Another one for each topic: a member that is slow with one would otherwise hold up those of the others. Who shares
@@ -112,8 +112,8 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc]
 
     def _note(self, exc: BaseException) -> None:
         # After a refused login, or in its place, the library may only find that its connection was closed.
-        told = isinstance(exc, library.SaslAuthenticationFailedError)
-        if told or (not self.trouble and not isinstance(exc, library.Cancelled)):
+        describe_servers = isinstance(exc, library.SaslAuthenticationFailedError)
+        if describe_servers or (not self.trouble and not isinstance(exc, library.Cancelled)):
             self.trouble = reason_of(exc)
 
 
@@ -129,7 +129,7 @@ class _Network(KafkaNetClient):  # type: ignore[misc]
         return str(self._manager.trouble)
 
 
-class KafkaLink:
+class KafkaConnection:
     """Makes clients; each connects when it is made, and raises StreamUnavailable where it cannot."""
 
     def __init__(self, url: str, access: KafkaAccess) -> None:
@@ -203,7 +203,7 @@ class KafkaLink:
     def _silence(self, trouble: str) -> str:
         if self.access.has_login and "disconnected" in trouble:
             trouble += " (as where the login is refused)"
-        return f"{told(self.servers)} does not answer: {trouble or 'too slow'}"
+        return f"{describe_servers(self.servers)} does not answer: {trouble or 'too slow'}"
 
     def _login(self) -> dict[str, Any]:
         access = self.access

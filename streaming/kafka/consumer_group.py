@@ -8,8 +8,8 @@ from kafka import TopicPartition
 
 from streaming.broker import Progress
 from streaming.errors import GroupLost, TopicMissing
-from streaming.kafka.admin_queries import Questions, Topic
-from streaming.kafka.connection import wire_group
+from streaming.kafka.admin_queries import AdminQueries, Topic
+from streaming.kafka.connection import group_id
 
 Offsets = dict[TopicPartition, int]
 
@@ -17,7 +17,7 @@ Offsets = dict[TopicPartition, int]
 class Group:
     """A group of readers of some topics, as the cluster knows it; each answer is asked for anew."""
 
-    def __init__(self, questions: Questions, group: str, names: Mapping[str, str], *, shares: bool) -> None:
+    def __init__(self, questions: AdminQueries, group: str, names: Mapping[str, str], *, shares: bool) -> None:
         """names: ours by the cluster's. A group that is new here begins with the oldest records. Raises TopicMissing.
 
         shares: its members share the partitions; else it has no members and never may.
@@ -26,7 +26,7 @@ class Group:
         self._group = group
         self._names = names
         self._shares = shares
-        self._wire = wire_group(group, names.values()) if shares else group
+        self._wire = group_id(group, names.values()) if shares else group
         self._topics = questions.topics(names)
         self._begun: set[TopicPartition] = set()  # in which the group stands somewhere
         self._begin()

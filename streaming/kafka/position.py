@@ -8,7 +8,7 @@ from typing import Any
 from streaming.broker import Loss, Record
 
 
-class Place:
+class Position:
     """One partition that a subscription reads. An offset always names the next record."""
 
     def __init__(self, topic: str, partition: int, offset: int) -> None:

@@ -17,10 +17,10 @@ from typing import Any
 
 from kafka import errors as library
 
-from streaming.broker import Message, check, runs
+from streaming.broker import Message, check_messages, runs
 from streaming.errors import BadRecord, PublishFailed, StreamError, StreamUnavailable, TopicMissing
-from streaming.kafka.admin_queries import Questions
-from streaming.kafka.connection import TROUBLE, KafkaLink, close, reason_of, wire_name
+from streaming.kafka.admin_queries import AdminQueries
+from streaming.kafka.connection import TROUBLE, KafkaConnection, close, reason_of, wire_name
 
 WINDOW_RECORDS = 2000  # in flight at the most
 WINDOW_BYTES = 4 * 1024 * 1024
@@ -39,9 +39,9 @@ _REFUSALS = (
 class KafkaPublisher:
     """Appends records, a window at a time; the next one is sent when all of it is acknowledged."""
 
-    def __init__(self, link: KafkaLink) -> None:
+    def __init__(self, link: KafkaConnection) -> None:
         self._link = link
-        self._questions = Questions(link)
+        self._questions = AdminQueries(link)
         self._producer: Any = None
         self._seen: set[str] = set()  # topics that this producer has found
 
@@ -52,7 +52,7 @@ class KafkaPublisher:
         reader tells by their number. A BadRecord that the broker refused, instead of us, leaves the others of its
         window in the same doubt.
         """
-        check(messages)
+        check_messages(messages)
         name = wire_name(topic)
         for start, stop in runs(messages, WINDOW_RECORDS, WINDOW_BYTES):
             try:

@@ -18,10 +18,10 @@ from kafka import ConsumerRebalanceListener, TopicPartition
 
 from streaming.broker import Loss, Progress, Record
 from streaming.errors import GroupLost, StreamUnavailable
-from streaming.kafka.admin_queries import Questions, at
-from streaming.kafka.connection import KafkaLink, close, translated, wire_name, wire_names
+from streaming.kafka.admin_queries import AdminQueries, at
+from streaming.kafka.connection import KafkaConnection, close, translated, wire_name, wire_names
 from streaming.kafka.consumer_group import Group, Offsets
-from streaming.kafka.position import Place, parse
+from streaming.kafka.position import Position, parse
 
 log = structlog.get_logger(__name__)
 # An empty answer says that nothing is there; where something is, it may take so long to come.
@@ -49,15 +49,15 @@ class _Moves(ConsumerRebalanceListener):  # type: ignore[misc]
 class KafkaSubscription:
     """Reads topics from a group's committed offsets; a new group begins with the oldest records."""
 
-    def __init__(self, link: KafkaLink, group: str, topics: Sequence[str], *, shares: bool) -> None:
+    def __init__(self, link: KafkaConnection, group: str, topics: Sequence[str], *, shares: bool) -> None:
         """shares: the partitions are shared out among all subscriptions of the group, else all are ours."""
         self._names = wire_names(topics)
         self._link = link
         self._shares = shares
-        self._questions = Questions(link)
+        self._questions = AdminQueries(link)
         self._consumer: Any = None
         self._moves = _Moves()
-        self._places: dict[TopicPartition, Place] = {}
+        self._places: dict[TopicPartition, Position] = {}
         self._delivered: Offsets = {}  # the offset behind the last record, of whatever was ever ours
         self._losses: list[Loss] = []
         self._is_member = False
@@ -217,8 +217,8 @@ class KafkaSubscription:
             self._places |= self._at(offsets)
         return fresh
 
-    def _at(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, Place]:
-        return {part: Place(self._names[part.topic], part.partition, offset) for part, offset in offsets.items()}
+    def _at(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, Position]:
+        return {part: Position(self._names[part.topic], part.partition, offset) for part, offset in offsets.items()}
 
     def _tell_if_idle(self) -> None:
         if self._places:

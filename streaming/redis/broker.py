@@ -13,10 +13,10 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from streaming.broker import Loss, Message, Progress, Record, check, runs
+from streaming.broker import Loss, Message, Progress, Record, check_messages, runs
 from streaming.errors import PublishFailed, StreamUnavailable, TopicMissing
-from streaming.redis.connection import Link, Part
-from streaming.redis.position import Place, State
+from streaming.redis.connection import Part, RedisConnection
+from streaming.redis.position import Position, State
 from streaming.redis.scripts import COMMIT, CREATE, LOOK, OPEN, PUBLISH
 from streaming.topics import legal
 
@@ -39,15 +39,15 @@ class RedisBroker:
         """Keep at most about maxlen records per topic (a hundred more may stay). Raises StreamError for a bad URL."""
         self._url = url
         self._maxlen = maxlen
-        Link(url)  # refuses a wrong URL here and now; it does not connect
+        RedisConnection(url)  # refuses a wrong URL here and now; it does not connect
 
     def publisher(self) -> RedisPublisher:
         """Return a new publisher."""
-        return RedisPublisher(Link(self._url), self._maxlen)
+        return RedisPublisher(RedisConnection(self._url), self._maxlen)
 
     def subscribe(self, group: str, topics: Sequence[str]) -> RedisSubscription:
         """Return a subscription from the group's committed position. Raises TopicMissing."""
-        link = Link(self._url)
+        link = RedisConnection(self._url)
         try:
             return RedisSubscription(link, group, topics)
         except BaseException:
@@ -59,13 +59,13 @@ class RedisBroker:
 
     def admin(self) -> RedisAdmin:
         """Return the topic administration."""
-        return RedisAdmin(Link(self._url))
+        return RedisAdmin(RedisConnection(self._url))
 
 
 class RedisPublisher:
     """Appends records in chunks; a chunk is written whole or not at all."""
 
-    def __init__(self, link: Link, maxlen: int) -> None:
+    def __init__(self, link: RedisConnection, maxlen: int) -> None:
         self._link = link
         self._maxlen = maxlen
 
@@ -75,7 +75,7 @@ class RedisPublisher:
         The failed records are always the last ones: behind a chunk whose fate is unknown nothing more is sent, or
         its records would be overtaken by newer ones of their keys.
         """
-        check(messages)
+        check_messages(messages)
         key = _key(topic)
         for start, stop in runs(messages, CHUNK_RECORDS, CHUNK_BYTES):
             parts = [part for message in messages[start:stop] for part in (message.key, message.value)]
@@ -94,7 +94,7 @@ class RedisPublisher:
 class RedisSubscription:
     """Reads streams from a group's position; the group is made where it is missing."""
 
-    def __init__(self, link: Link, group: str, topics: Sequence[str]) -> None:
+    def __init__(self, link: RedisConnection, group: str, topics: Sequence[str]) -> None:
         if not topics or len(set(topics)) < len(topics):
             raise ValueError("a subscription names its topics, each once")
         self._link = link
@@ -102,7 +102,7 @@ class RedisSubscription:
         keys = [_key(topic) for topic in topics]
         states = link.ask("EVAL", OPEN, len(keys), *keys, group)
         places = zip(topics, keys, states, strict=True)
-        self._places = deque(Place(topic, key, State(*state)) for topic, key, state in places)
+        self._places = deque(Position(topic, key, State(*state)) for topic, key, state in places)
         self._losses: list[Loss] = []
         self._owner: int | None = None
 
@@ -187,7 +187,7 @@ class RedisSubscription:
         return bool(self._link.ask("XREAD", "COUNT", 1, "BLOCK", milliseconds, *_streams(self._places)))
 
 
-def _streams(places: Iterable[Place]) -> tuple[str, ...]:
+def _streams(places: Iterable[Position]) -> tuple[str, ...]:
     places = list(places)
     return ("STREAMS", *(place.key for place in places), *(place.position for place in places))
 
@@ -195,7 +195,7 @@ def _streams(places: Iterable[Place]) -> tuple[str, ...]:
 class RedisAdmin:
     """Makes and removes streams."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: RedisConnection) -> None:
         self._link = link
 
     def create_topic(self, name: str, partitions: int = 1) -> bool:

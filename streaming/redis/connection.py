@@ -33,7 +33,7 @@ _NOT_NOW = (
 _NOT_NOW_WORDS = {"BUSY", "MISCONF", "NOREPLICAS"}  # redis-py has no class for these
 
 
-class Link:
+class RedisConnection:
     """A connection made at the first call, and anew at the first one after a failure."""
 
     def __init__(self, url: str) -> None:

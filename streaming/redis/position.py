@@ -24,7 +24,7 @@ class State(NamedTuple):
 class Move(NamedTuple):
     """A commit to be made: the new position and how many records lie at or before it."""
 
-    place: Place
+    place: Position
     position: str
     read: int
 
@@ -38,7 +38,7 @@ class _Batch(NamedTuple):
     positions: list[str]
 
 
-class Place:
+class Position:
     """One topic of a subscription."""
 
     def __init__(self, topic: str, key: str, state: State) -> None:

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from actor_runtime.errors import CacheFault, LastingFault
-from actor_runtime.loop.actor_group import Crew
+from actor_runtime.loop.actor_group import ActorGroup
 from actor_runtime.manual_reset import reset
 from actor_runtime.models import TransitionLog
 from consumers.models import DynamicTopicConsumer
@@ -26,10 +26,10 @@ def hands() -> Hands:
 
 
 @pytest.fixture
-def crew(hands: Hands) -> Crew:
+def crew(hands: Hands) -> ActorGroup:
     """Five actors in Consuming."""
     rows = [DynamicTopicConsumer(name=f"dyn-{number}", epoch=1, owner=ME) for number in range(5)]
-    found = Crew(DynamicTopicConsumer, ME, Event(), hands.clock)
+    found = ActorGroup(DynamicTopicConsumer, ME, Event(), hands.clock)
     found.join(DynamicTopicConsumer.objects.bulk_create(rows))
     for member in found:
         member.actor.subscribe_to_topic()
@@ -46,13 +46,13 @@ def taken_over(name: str) -> None:
     rows().filter(name=name).update(epoch=2, owner="other:2:2", heartbeat_at=Now())
 
 
-def to_writing(crew: Crew) -> None:
+def to_writing(crew: ActorGroup) -> None:
     for member in crew:
         member.actor.message_received()
         member.actor.process_success()
 
 
-def test_many_are_saved_and_beaten_by_one_statement_each(crew: Crew, django_assert_num_queries: Any) -> None:
+def test_many_are_saved_and_beaten_by_one_statement_each(crew: ActorGroup, django_assert_num_queries: Any) -> None:
     to_writing(crew)
     with django_assert_num_queries(1):
         assert crew.save(list(crew)) == set()
@@ -64,7 +64,7 @@ def test_many_are_saved_and_beaten_by_one_statement_each(crew: Crew, django_asse
     assert rows().first().heartbeat_at > before
 
 
-def test_one_that_was_taken_over_is_dropped_and_the_others_are_saved(crew: Crew) -> None:
+def test_one_that_was_taken_over_is_dropped_and_the_others_are_saved(crew: ActorGroup) -> None:
     taken_over("dyn-2")
     theirs = rows().filter(name="dyn-2").values().get()
     to_writing(crew)
@@ -80,7 +80,7 @@ def test_one_that_was_taken_over_is_dropped_and_the_others_are_saved(crew: Crew)
     assert [member.name for member in crew] == ["dyn-0", "dyn-1"]
 
 
-def test_what_a_failed_transaction_saved_is_taken_back_for_all(crew: Crew) -> None:
+def test_what_a_failed_transaction_saved_is_taken_back_for_all(crew: ActorGroup) -> None:
     to_writing(crew)
     crew.save(list(crew))
     with pytest.raises(ZeroDivisionError), transaction.atomic():
@@ -94,7 +94,7 @@ def test_what_a_failed_transaction_saved_is_taken_back_for_all(crew: Crew) -> No
     assert not TransitionLog.objects.filter(event="WRITE_SUCCESS").exists()
 
 
-def test_each_fails_by_its_own_chart_and_comes_back_by_its_own_clock(crew: Crew, hands: Hands) -> None:
+def test_each_fails_by_its_own_chart_and_comes_back_by_its_own_clock(crew: ActorGroup, hands: Hands) -> None:
     writing, waiting, *_ = crew
     writing.actor.message_received()
     writing.actor.process_success()
@@ -107,12 +107,12 @@ def test_each_fails_by_its_own_chart_and_comes_back_by_its_own_clock(crew: Crew,
     hands.seconds += 1.01
     crew.watch()
     assert [crew.is_due(member) for member in crew] == [True] * 5
-    crew.went_on([waiting])
+    crew.resumed([waiting])
     assert rows().get(name=waiting.name).waiting_for is None
     assert (rows().get(name=writing.name).state, writing.actor.error_count) == ("idle", 1)
 
 
-def test_the_wait_of_one_grows_while_that_of_another_does_not(crew: Crew, hands: Hands) -> None:
+def test_the_wait_of_one_grows_while_that_of_another_does_not(crew: ActorGroup, hands: Hands) -> None:
     one, other, *_ = crew
     delays = []
     for _ in range(4):
@@ -124,7 +124,7 @@ def test_the_wait_of_one_grows_while_that_of_another_does_not(crew: Crew, hands:
     assert other.not_before - hands.seconds == 1
 
 
-def test_a_reset_by_hand_is_seen_and_one_by_itself_comes_when_it_is_due(crew: Crew, hands: Hands) -> None:
+def test_a_reset_by_hand_is_seen_and_one_by_itself_comes_when_it_is_due(crew: ActorGroup, hands: Hands) -> None:
     to_writing(crew)
     lasting, cached, *others = crew
     for member in others:
@@ -144,7 +144,7 @@ def test_a_reset_by_hand_is_seen_and_one_by_itself_comes_when_it_is_due(crew: Cr
     assert by == {lasting.name: "ada", cached.name: "automatic after 1 s"}
 
 
-def test_one_that_is_taken_over_in_error_is_dropped(crew: Crew) -> None:
+def test_one_that_is_taken_over_in_error_is_dropped(crew: ActorGroup) -> None:
     to_writing(crew)
     crew.fail(list(crew), LastingFault())
     taken_over("dyn-1")
@@ -152,7 +152,7 @@ def test_one_that_is_taken_over_in_error_is_dropped(crew: Crew) -> None:
     assert "dyn-1" not in crew and len(crew) == 4
 
 
-def test_the_retired_are_free_and_at_rest_and_their_epoch_stands(crew: Crew) -> None:
+def test_the_retired_are_free_and_at_rest_and_their_epoch_stands(crew: ActorGroup) -> None:
     one, other, third, *_ = crew
     other.actor.message_received()
     crew.fail([other], LastingFault("x"))
@@ -164,7 +164,7 @@ def test_the_retired_are_free_and_at_rest_and_their_epoch_stands(crew: Crew) -> 
     assert TransitionLog.objects.get(event="RESET").by == "it is over"
 
 
-def test_the_released_are_free_at_once(crew: Crew) -> None:
+def test_the_released_are_free_at_once(crew: ActorGroup) -> None:
     crew.release()
     assert set(rows().values_list("owner", "state")) == {("", "consuming")}
     assert len(crew) == 0

@@ -8,15 +8,15 @@ import pytest
 from django.db import OperationalError
 
 from actor_runtime.loop import pool_loop as host_module
-from actor_runtime.loop.actor_group import Crew
-from actor_runtime.loop.pool_loop import Host
+from actor_runtime.loop.actor_group import ActorGroup
+from actor_runtime.loop.pool_loop import ActorPool
 from actor_runtime.loop.runner import run_many
 from actor_runtime.models import Actor, TransitionLog
 from consumers.models import DynamicTopicConsumer
 from tests.support.actor_runtime.work import Hands
 
 pytestmark = pytest.mark.django_db(transaction=True)
-Step = Callable[[Crew], None]
+Step = Callable[[ActorGroup], None]
 
 
 class Together:
@@ -34,7 +34,7 @@ class Together:
     def wanted(self) -> Collection[str]:
         return self.names
 
-    def turn(self, crew: Crew) -> bool:
+    def turn(self, crew: ActorGroup) -> bool:
         for member in crew:
             if member.state == "idle":
                 member.actor.subscribe_to_topic()
@@ -45,7 +45,7 @@ class Together:
         self.script.pop(0)(crew)
         return True
 
-    def beat(self, crew: Crew) -> None:
+    def beat(self, crew: ActorGroup) -> None:
         self.beats += 1
 
     def close(self) -> None:
@@ -56,12 +56,12 @@ def rows() -> Any:
     return DynamicTopicConsumer.objects.order_by("name")
 
 
-def nothing(crew: Crew) -> None:
+def nothing(crew: ActorGroup) -> None:
     """Stay in the states at hand."""
 
 
 def broken(exc: Exception) -> Step:
-    def step(crew: Crew) -> None:
+    def step(crew: ActorGroup) -> None:
         raise exc
 
     return step
@@ -70,7 +70,7 @@ def broken(exc: Exception) -> Step:
 def test_rows_are_made_where_they_are_missing_and_retired_where_nothing_is_left_to_do() -> None:
     hands = Hands()
     work = Together()
-    ours = Host(work, Event(), hands.clock, me="here:1:1")
+    ours = ActorPool(work, Event(), hands.clock, me="here:1:1")
     assert ours.step() == 0.25
     assert list(rows().values_list("name", "owner", "state", "epoch")) == [
         ("dyn-1", "here:1:1", "consuming", 1),
@@ -97,7 +97,7 @@ def test_the_loop_ends_with_the_turn_in_hand_and_all_rows_are_free() -> None:
 def test_the_hearts_beat_every_three_seconds_and_the_work_beats_with_them() -> None:
     hands = Hands()
     work = Together()
-    ours = Host(work, Event(), hands.clock)
+    ours = ActorPool(work, Event(), hands.clock)
     ours.step()
     first = rows().first().heartbeat_at
     before = work.beats
@@ -111,7 +111,7 @@ def test_the_hearts_beat_every_three_seconds_and_the_work_beats_with_them() -> N
 def test_what_a_turn_raises_makes_those_wait_whose_chart_has_no_arrow_and_is_tried_again() -> None:
     hands = Hands()
     work = Together(broken(ZeroDivisionError("nobody thought of it")), nothing)
-    ours = Host(work, Event(), hands.clock)
+    ours = ActorPool(work, Event(), hands.clock)
     ours.step()
     assert set(rows().values_list("state", "waiting_for")) == {("consuming", "ZeroDivisionError: nobody thought of it")}
     assert work.closed == 1
@@ -121,12 +121,12 @@ def test_what_a_turn_raises_makes_those_wait_whose_chart_has_no_arrow_and_is_tri
 
 
 def test_what_a_turn_raises_takes_those_to_error_that_were_in_the_middle() -> None:
-    def midway(crew: Crew) -> None:
+    def midway(crew: ActorGroup) -> None:
         member = crew.named(["dyn-1"])[0]
         member.actor.message_received()
         raise ZeroDivisionError
 
-    ours = Host(Together(midway), Event(), Hands().clock)
+    ours = ActorPool(Together(midway), Event(), Hands().clock)
     ours.step()
     assert list(rows().values_list("state", flat=True)) == ["error", "consuming"]
     assert TransitionLog.objects.get(target="error").event == "PROCESS_FAILURE"
@@ -137,7 +137,7 @@ def test_a_database_that_is_away_at_the_start_is_waited_for(monkeypatch: pytest.
         raise OperationalError("connection refused")
 
     hands = Hands()
-    ours = Host(Together(), Event(), hands.clock, me="here:1:1")
+    ours = ActorPool(Together(), Event(), hands.clock, me="here:1:1")
     with monkeypatch.context() as patched:
         patched.setattr(host_module, "rows_at_work", away)
         for _ in range(3):
@@ -153,7 +153,7 @@ def test_the_end_during_an_outage_does_not_raise(monkeypatch: pytest.MonkeyPatch
 
     work = Together()
     work.close = away  # type: ignore[method-assign]
-    ours = Host(work, Event(), Hands().clock)
+    ours = ActorPool(work, Event(), Hands().clock)
     ours.step()
     monkeypatch.setattr("actor_runtime.journal.persistence.store_all", away)
     ours.end()

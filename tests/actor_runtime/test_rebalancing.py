@@ -9,7 +9,7 @@ from hypothesis import strategies as some
 from actor_runtime.errors import Fenced
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import TransitionLog
-from actor_runtime.ownership.rebalancing import AT_ONCE, LEFT_OVER, Seen, choose, make_rows, rows_at_work, take_all
+from actor_runtime.ownership.rebalancing import AT_ONCE, LEFT_OVER, Seen, choose, claim_all, make_rows, rows_at_work
 from consumers.models import DynamicTopicConsumer
 from tests.actor_runtime.test_claims import GONE
 from tests.support.actor_runtime.work import logged
@@ -86,7 +86,7 @@ def test_an_owner_at_work_keeps_the_row_that_another_chose() -> None:
     make_rows(DynamicTopicConsumer, ["dyn-1", "dyn-2"])
     make_rows(DynamicTopicConsumer, ["dyn-1"])
     free = choose(DynamicTopicConsumer, rows_at_work(DynamicTopicConsumer), OTHER, set())
-    sessions = [ActorSession(actor, None) for actor in take_all(DynamicTopicConsumer, free, OTHER)]  # type: ignore[arg-type]
+    sessions = [ActorSession(actor, None) for actor in claim_all(DynamicTopicConsumer, free, OTHER)]  # type: ignore[arg-type]
     for session in sessions:
         session.actor.subscribe_to_topic()
         session.actor.subscribe_success()
@@ -96,12 +96,12 @@ def test_an_owner_at_work_keeps_the_row_that_another_chose() -> None:
     at_work = next(session for session in sessions if session.name == choice.row.name)
     at_work.actor.message_received()
     at_work.save()
-    assert take_all(DynamicTopicConsumer, choices, ME) == []
+    assert claim_all(DynamicTopicConsumer, choices, ME) == []
     at_work.actor.process_success()
     at_work.actor.write_success()
     at_work.actor.update_cache_success()
     at_work.save()
-    (taken,) = take_all(DynamicTopicConsumer, choices, ME)
+    (taken,) = claim_all(DynamicTopicConsumer, choices, ME)
     assert (taken.owner, taken.epoch, str(taken.state)) == (ME, 2, "consuming")
     assert logged("event", "by")[-1] == ("TAKEOVER", ME)
     assert not TransitionLog.objects.filter(event="RESET").exists()

@@ -11,8 +11,8 @@ from django_redis import get_redis_connection
 
 from coordination.models import Coordinator
 from datastore import datastore_actor
-from datastore.access.api_keys import forget_keys, make_key
-from datastore.access.lua_scripts import forget_troubles
+from datastore.access.api_keys import clear_key_cache, make_key
+from datastore.access.lua_scripts import reset_backoff
 from datastore.models import ApiKey, Market
 from datastore.reference.markets import ensure_markets
 from tests.support.api import declared, rows
@@ -21,18 +21,18 @@ from tests.support.api import declared, rows
 @pytest.fixture(autouse=True)
 def empty_cache() -> Iterator[None]:
     """Leave nothing in the cache for the next test, whose rows have the same names, and no cache left alone."""
-    forget_troubles()
+    reset_backoff()
     yield
-    forget_troubles()
+    reset_backoff()
     get_redis_connection("default").flushdb()
 
 
 @pytest.fixture(autouse=True)
 def no_key_remembered() -> Iterator[None]:
     """What a process remembers of keys outlives the rows of one test."""
-    forget_keys()
+    clear_key_cache()
     yield
-    forget_keys()
+    clear_key_cache()
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from django.urls import URLPattern, URLResolver
 from datastore.access import api_keys
 from datastore.api import urls
 from datastore.api.auth.permissions import may_read
-from datastore.api.views.not_found import Nowhere
+from datastore.api.views.not_found import NotFoundView
 from datastore.models import ApiKey, Market
 from tests.api.conftest import saved_key
 from tests.support.api.rows import SYMBOL
@@ -59,7 +59,7 @@ def served(patterns: list[Any], before: str = "") -> Iterator[tuple[str, str]]:
         route = before + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
             yield from served(pattern.url_patterns, route)
-        elif (view := view_of(pattern)) is not Nowhere:
+        elif (view := view_of(pattern)) is not NotFoundView:
             yield from ((route, method.upper()) for method in METHODS if hasattr(view, method))
 
 

@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
-from datastore.dead_letters import Letter, bury_all
+from datastore.dead_letters import DeadLetterRecord, store_dead_letters
 from datastore.models import ApiKey, Coverage, DatastoreRequest, DeadLetter, GapRepair, Market
 from datastore.reference.markets import ensure_markets
 from tests.support.api.rows import BEGAN, MINUTE, Feed, store
@@ -85,7 +85,7 @@ def test_nothing_can_be_posted(root: Client, stored: Market) -> None:
 
 
 def test_a_dead_letter_shows_its_bytes_even_where_they_are_no_text(root: Client) -> None:
-    bury_all([Letter("tick-data", None, "no JSON", b'{"price": \xff', "1-0")])
+    store_dead_letters([DeadLetterRecord("tick-data", None, "no JSON", b'{"price": \xff', "1-0")])
     html = page(root, DeadLetter, "change", DeadLetter.objects.get().pk)
     assert "{&quot;price&quot;: \\xff" in html
 

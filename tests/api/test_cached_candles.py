@@ -14,11 +14,11 @@ from django_redis import get_redis_connection
 from pytest_django import DjangoAssertNumQueries
 
 from datastore.access import lua_scripts
-from datastore.access.rate_limits import LEAST_BURST
+from datastore.access.rate_limits import MIN_BURST
 from datastore.api.responses import response_cache
 from datastore.api.responses.json_response import unpack
 from datastore.ingest import market_cache
-from datastore.ingest.market_cache import key_of
+from datastore.ingest.market_cache import market_key
 from datastore.models import Market
 from datastore.series.reader import read_series
 from tests.support.api.rows import BEGAN, SYMBOL, Feed, body_of, store
@@ -47,7 +47,7 @@ class Live:
 @pytest.fixture
 def live(market: Market) -> Live:
     found = Live()
-    market_cache.write_all()
+    market_cache.write_followed()
     return found
 
 
@@ -113,7 +113,7 @@ def test_while_one_makes_the_newer_answer_others_get_the_one_before_but_not_for_
     get_redis_connection("default").set(f"{ANSWER}:making", "1", px=60_000)  # somebody makes it, and takes long
     before = body_of(client, ADDRESS)
     assert before["candles"][-1][4] == "100"
-    assert before["version"] == int(hash_of(ANSWER)["version"]) < int(hash_of(key_of(SYMBOL))["version"])
+    assert before["version"] == int(hash_of(ANSWER)["version"]) < int(hash_of(market_key(SYMBOL))["version"])
     ago(ANSWER, "read", response_cache.LAGGING)
     assert close_of(client) == "101"
 
@@ -122,7 +122,7 @@ def test_a_version_that_nobody_confirms_is_looked_up_and_the_answer_still_given(
     client: Client, live: Live, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     close_of(client)
-    ago(key_of(SYMBOL), "confirmed", response_cache.CONFIRMED)
+    ago(market_key(SYMBOL), "confirmed", response_cache.CONFIRMED)
     with django_assert_num_queries(2):  # the market, and what is known of it
         assert close_of(client) == "100"
     live.trade("101")
@@ -139,7 +139,7 @@ def test_an_answer_of_an_earlier_minute_is_made_anew(client: Client, live: Live)
 
 def test_an_answer_read_earlier_never_replaces_a_later_one(client: Client, live: Live) -> None:
     close_of(client)
-    early, _ = response_cache.look(SYMBOL, "1m:8:0:string:none")
+    early, _ = response_cache.lookup(SYMBOL, "1m:8:0:string:none")
     assert early and early.hit
     old = read_series(Market.objects.get(symbol=SYMBOL), "1m", limit=8)
     live.trade("101")
@@ -163,14 +163,14 @@ def test_a_cache_flushed_in_the_middle_changes_nothing_but_the_time(client: Clie
 def test_consumers_that_write_out_of_order_leave_the_newer_version(live: Live) -> None:
     market = Market.objects.get(symbol=SYMBOL)
     live.trade("101")
-    market_cache.write_all()
-    newest = hash_of(key_of(SYMBOL))
+    market_cache.write_followed()
+    newest = hash_of(market_key(SYMBOL))
     market.refresh_from_db()
     assert int(newest["version"]) == market.version
     Market.objects.filter(pk=market.pk).update(version=market.version - 1)  # as one reads that was held up
-    market_cache.write_all()
+    market_cache.write_followed()
     confirm()
-    assert hash_of(key_of(SYMBOL)) == newest
+    assert hash_of(market_key(SYMBOL)) == newest
 
 
 def test_a_confirmation_brings_the_version_of_a_consumer_that_died_before_it_wrote(client: Client, live: Live) -> None:
@@ -178,8 +178,8 @@ def test_a_confirmation_brings_the_version_of_a_consumer_that_died_before_it_wro
     live.trade("101")
     confirm()
     market = Market.objects.get(symbol=SYMBOL)
-    assert int(hash_of(key_of(SYMBOL))["version"]) == market.version
-    assert "candles" not in hash_of(key_of(SYMBOL)), "candles of an older version would lie"
+    assert int(hash_of(market_key(SYMBOL))["version"]) == market.version
+    assert "candles" not in hash_of(market_key(SYMBOL)), "candles of an older version would lie"
     assert close_of(client) == "101"
 
 
@@ -232,16 +232,16 @@ def test_a_cache_that_hangs_is_left_alone_and_the_database_answers(
 ) -> None:
     hot = {**settings.CACHES["hot"], "LOCATION": f"{own_valkey.url}?socket_timeout=0.25"}
     settings.CACHES = {"default": hot, "hot": hot}
-    market_cache.write_all()
+    market_cache.write_followed()
     assert close_of(client) == "100"
     with own_valkey.frozen():
         live.trade("101")
         assert close_of(client) == "101"
-        assert response_cache.look(SYMBOL, "1m:8:0:string:none") == (None, None), "it is not asked again at once"
-    lua_scripts.forget_troubles()
-    market_cache.write_all()
+        assert response_cache.lookup(SYMBOL, "1m:8:0:string:none") == (None, None), "it is not asked again at once"
+    lua_scripts.reset_backoff()
+    market_cache.write_followed()
     assert close_of(client) == "101"
-    assert response_cache.look(SYMBOL, "1m:8:0:string:none")[0]
+    assert response_cache.lookup(SYMBOL, "1m:8:0:string:none")[0]
 
 
 def test_the_cursor_of_a_ready_answer_names_what_it_shows(client: Client, live: Live) -> None:
@@ -254,9 +254,9 @@ def test_the_cursor_of_a_ready_answer_names_what_it_shows(client: Client, live: 
 
 def test_a_ready_answer_takes_its_turn_like_any_other(client: Client, live: Live, settings: Any) -> None:
     settings.RATE_LIMIT_PER_ADDRESS = 1
-    answers = [client.get(ADDRESS, REMOTE_ADDR="203.0.113.9") for _ in range(LEAST_BURST + 1)]
-    assert [answer.status_code for answer in answers] == [200] * LEAST_BURST + [429]
-    assert [int(answer["RateLimit-Remaining"]) for answer in answers] == [*reversed(range(LEAST_BURST)), 0]
+    answers = [client.get(ADDRESS, REMOTE_ADDR="203.0.113.9") for _ in range(MIN_BURST + 1)]
+    assert [answer.status_code for answer in answers] == [200] * MIN_BURST + [429]
+    assert [int(answer["RateLimit-Remaining"]) for answer in answers] == [*reversed(range(MIN_BURST)), 0]
     bad = client.get(f"{ADDRESS}&limit=no", REMOTE_ADDR="203.0.113.9")
     assert bad.status_code == 429, "a bad question is counted too"
 

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from datastore.dead_letters import Letter, bury_all
+from datastore.dead_letters import DeadLetterRecord, store_dead_letters
 from datastore.models import DeadLetter
 from streaming.broker_factory import connect
 from streaming.memory import MemoryBroker
@@ -35,7 +35,7 @@ def staff(db: None) -> Client:
 
 
 def bury(topic: str, market: str | None, reason: str, raw: bytes, position: str = "") -> None:
-    bury_all([Letter(topic, market, reason, raw, position)])
+    store_dead_letters([DeadLetterRecord(topic, market, reason, raw, position)])
 
 
 def published() -> list[tuple[str, bytes]]:
@@ -131,7 +131,10 @@ def test_the_admin_s_action_replays_with_its_own_permission(topic: str) -> None:
     user.user_permissions.add(Permission.objects.get(codename="view_deadletter"))
     client = Client()
     client.force_login(user)
-    chosen = {"action": "replay_letters", "_selected_action": list(DeadLetter.objects.values_list("pk", flat=True))}
+    chosen = {
+        "action": "replay_dead_letters",
+        "_selected_action": list(DeadLetter.objects.values_list("pk", flat=True)),
+    }
     address = reverse("admin:datastore_deadletter_changelist")
     client.post(address, chosen)
     assert published() == []

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from coordination.models import Coordinator
 from datastore import datastore_actor
-from datastore.dead_letters import Letter, bury_all
+from datastore.dead_letters import DeadLetterRecord, store_dead_letters
 from datastore.models import Coverage, DatastoreRequest, DeadLetter, FetchRequest, GapRepair, Market, ProviderCandle
 from datastore.streams import topics
 from streaming.broker_factory import connect
@@ -83,8 +83,8 @@ def letter(settings: Any, db: None) -> Any:
     """A record that may be replayed, and a frame that may not."""
     settings.STREAM_URL = "memory://declared"
     connect(settings.STREAM_URL, settings.STREAM_MAXLEN).admin().create_topic("tick-data")
-    bury_all([Letter("tick-data", SYMBOL, "unknown market", b"{\xff}", "1-0")])
-    bury_all([Letter("tick-data", None, "no record", b"<html>")])
+    store_dead_letters([DeadLetterRecord("tick-data", SYMBOL, "unknown market", b"{\xff}", "1-0")])
+    store_dead_letters([DeadLetterRecord("tick-data", None, "no record", b"<html>")])
     yield DeadLetter.objects.get(market=SYMBOL)
     MemoryBroker.forget("declared")
 

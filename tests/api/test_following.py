@@ -18,7 +18,7 @@ from datastore import datastore_actor
 from datastore.backfill import gap_repair
 from datastore.models import Coverage, FetchRequest, GapRepair, Market, ProviderCandle
 from datastore.reference.markets import follow
-from datastore.reference.pairs import Listed, take
+from datastore.reference.pairs import Listed, save_pair_list
 from tests.support.api.rows import BEGAN, MINUTE, body_of
 
 SOL = "kraken:SOL-EUR"
@@ -26,7 +26,7 @@ SOL = "kraken:SOL-EUR"
 
 @pytest.fixture
 def staff(db: None, market: Market) -> Client:
-    take([Listed("Kraken", "SOL", "EUR"), Listed("Coinbase", "SOL", "USD"), Listed("Coinbase", "BTC", "USD")])
+    save_pair_list([Listed("Kraken", "SOL", "EUR"), Listed("Coinbase", "SOL", "USD"), Listed("Coinbase", "BTC", "USD")])
     client = Client()
     client.force_login(User.objects.create_user("ada", is_staff=True))
     return client

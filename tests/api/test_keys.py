@@ -139,12 +139,12 @@ def test_a_key_in_use_asks_the_database_every_ten_seconds(monkeypatch: pytest.Mo
 
 
 def test_an_unknown_key_is_remembered_too_and_pushes_no_known_one_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_keys, "MOST", 5)
+    monkeypatch.setattr(api_keys, "MAX_CACHED_KEYS", 5)
     text = saved_key("grafana", ApiKey.Scope.READ)
     assert asked(text)
     invented = [api_keys.make_key("x", "read")[1] for _ in range(12)]
     assert not any(asked(one) for one in invented)
-    assert len(api_keys._unknown._kept) <= 5
+    assert len(api_keys._unknown._entries) <= 5
     with CaptureQueriesContext(connection) as queries:
         assert asked(text) and asked(invented[-1]) is None
         assert asked("ck_short") is None  # not even looked up
@@ -155,7 +155,7 @@ def test_its_use_is_noted_at_most_once_a_minute(monkeypatch: pytest.MonkeyPatch)
     clock, text = Clock(monkeypatch), saved_key("grafana", ApiKey.Scope.READ)
 
     def noted() -> Any:
-        clock.now += api_keys.REMEMBERED
+        clock.now += api_keys.KEY_CACHE_TTL_S
         assert asked(text)
         return ApiKey.objects.get().last_used_at
 

@@ -28,7 +28,7 @@ from tests.support.valkey import private_valkey
 
 ROOT = Path(__file__).resolve().parents[2]
 CANDLES = "/api/v1/markets"
-BURST = rate_limits.LEAST_BURST
+BURST = rate_limits.MIN_BURST
 
 
 def bucket(per_minute: int = 1) -> Bucket:
@@ -47,7 +47,7 @@ def test_two_processes_and_their_threads_share_a_bucket_to_the_last_request(valk
     code = (
         "import sys, django; django.setup()\n"
         "from concurrent.futures import ThreadPoolExecutor\n"
-        "from datastore.rates import Bucket, take\n"
+        "from datastore.access.rate_limits import Bucket, take\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
         f"turns = list(ThreadPoolExecutor(4).map(take, [Bucket('{shared.name}', 1)] * 30))\n"
         "print(sum(turn.allowed for turn in turns))"
@@ -124,7 +124,7 @@ def test_who_comes_often_needs_few_round_trips_and_every_turn_is_counted(
     seconds, micros = valkey.time()
     taken = (int(valkey.get(own.key) or 0) - seconds * 1_000_000 - micros) / (1_000_000 / own.per_second)
     assert remaining[-1] < remaining[0]
-    assert taken <= 1_000 + rate_limits.MOST_AHEAD, "what was not come for is lost, at most one handful"
+    assert taken <= 1_000 + rate_limits.MAX_LEASED, "what was not come for is lost, at most one handful"
 
 
 def test_threads_that_come_often_never_get_more_than_there_is() -> None:
@@ -133,7 +133,7 @@ def test_threads_that_come_often_never_get_more_than_there_is() -> None:
     with ThreadPoolExecutor(8) as pool:
         turns = list(pool.map(take, [own] * 3_000))
     allowed = sum(bool(turn and turn.allowed) for turn in turns)
-    assert own.capacity - rate_limits.MOST_AHEAD <= allowed <= own.capacity + own.per_second * (monotonic() - begun) + 1
+    assert own.capacity - rate_limits.MAX_LEASED <= allowed <= own.capacity + own.per_second * (monotonic() - begun) + 1
 
 
 def test_a_script_of_somebody_else_takes_from_the_same_bucket(valkey: redis.Redis) -> None:

@@ -25,7 +25,7 @@ LIST = reverse("admin:datastore_stream_changelist")
 @pytest.fixture
 def stream(market: Market) -> Stream:
     """A stream whose topic's actors were told, and one that has not told yet."""
-    made, _ = lifecycle.ask(market, "5m", by="key grafana")
+    made, _ = lifecycle.create(market, "5m", by="key grafana")
     topic = topics.make(made.pk)
     assert topic is not None
     DynamicTopic.objects.update(created_at=Now(), creator="producer-topic-1")
@@ -53,7 +53,7 @@ def test_a_topic_s_page_shows_its_steps_and_its_streams(root: Client, stream: St
 
 
 def test_streams_are_ended_by_those_who_may(root: Client, stream: Stream, market: Market) -> None:
-    over, _ = lifecycle.ask(market, "1d", by="key a")
+    over, _ = lifecycle.create(market, "1d", by="key a")
     lifecycle.end(over.pk, by="key a")
     html = end(root, stream.pk, over.pk).content.decode()
     assert "1 ended" in html and "1 had ended before" in html
@@ -77,7 +77,7 @@ def test_lists_cost_no_more_queries_with_many_rows(
     django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:
     for made in ensure_markets([f"kraken:A{number}-EUR" for number in range(20)]):
-        topics.make(lifecycle.ask(made, "1m", by="key a")[0].pk)
+        topics.make(lifecycle.create(made, "1m", by="key a")[0].pk)
     for model in (Stream, DynamicTopic):
         with django_assert_max_num_queries(12):
             assert page(root, model).count("-EUR") >= 20
@@ -90,8 +90,8 @@ def test_the_coordinator_s_page_shows_what_is_in_hand_what_waits_and_what_retire
 ) -> None:
     coordinator = Coordinator.objects.create(name="coordinator-1")
     eth, kraken = ensure_markets(["coinbase:ETH-USD", "kraken:BTC-USD"])
-    waits, _ = lifecycle.ask(eth, "1h", by="key a")
-    failed, _ = lifecycle.ask(kraken, "1m", by="key a")
+    waits, _ = lifecycle.create(eth, "1h", by="key a")
+    failed, _ = lifecycle.create(kraken, "1m", by="key a")
     given_up = topics.make(failed.pk)
     assert given_up is not None
     topics.fail(given_up.pk, "nobody came")
@@ -109,7 +109,7 @@ def test_an_idle_coordinator_s_queue_is_empty(root: Client) -> None:
 
 def test_status_shows_alive_streams_with_their_lease_and_counts_the_failed(stream: Stream, market: Market) -> None:
     Stream.objects.update(lease_until=Now() + timedelta(minutes=30, seconds=30))
-    gone, _ = lifecycle.ask(market, "1d", by="key a")
+    gone, _ = lifecycle.create(market, "1d", by="key a")
     Stream.objects.filter(pk=gone.pk).update(state="failed")
     told = overview(160)
     (line,) = [line for line in told.splitlines() if "coinbase:BTC-USD 5m" in line]

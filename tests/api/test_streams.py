@@ -23,7 +23,7 @@ from datastore.coverage.feed_progress import note_acknowledged, note_read
 from datastore.models import DynamicTopic, FetchRequest, FetchSpending, Market, Stream
 from datastore.reference import provider_clock
 from datastore.reference.markets import ensure_markets
-from datastore.reference.pairs import Listed, take
+from datastore.reference.pairs import Listed, save_pair_list
 from datastore.streams import lifecycle, topics
 from tests.support.api import rows
 from tests.support.api.rows import BEGAN, MINUTE, SYMBOL, Feed, at, store
@@ -42,7 +42,7 @@ def coordinator(db: None) -> Iterator[None]:
 @pytest.fixture
 def listed(market: Market) -> Market:
     """A provider whose list has more pairs than there are markets."""
-    take([Listed("Kraken", "SOL", "EUR"), Listed("Coinbase", "SOL", "USD"), Listed("Coinbase", "BTC", "USD")])
+    save_pair_list([Listed("Kraken", "SOL", "EUR"), Listed("Coinbase", "SOL", "USD"), Listed("Coinbase", "BTC", "USD")])
     return market
 
 
@@ -172,7 +172,7 @@ def test_two_at_once_get_one_stream(listed: Market, write_key: str) -> None:
 )
 def test_a_bad_body_names_what_is_bad_and_makes_nothing(writer: Writer, listed: Market, body: Any, field: str) -> None:
     Market.objects.update(followed=False)
-    take([Listed("Coinbase", "BTC", "USD"), Listed("Kraken", "BTC", "USD"), Listed("Kraken", "SOL", "EUR")])
+    save_pair_list([Listed("Coinbase", "BTC", "USD"), Listed("Kraken", "BTC", "USD"), Listed("Kraken", "SOL", "EUR")])
     assert field in writer.post(body, 400)["errors"]
     assert not Stream.objects.exists()
 
@@ -288,7 +288,7 @@ def test_many_streams_cost_no_more_queries_than_one(
     client: Client, market: Market, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for made in ensure_markets([f"kraken:A{number}-EUR" for number in range(20)]):
-        topics.make(lifecycle.ask(made, "1m", by="key a")[0].pk)
+        topics.make(lifecycle.create(made, "1m", by="key a")[0].pk)
     with django_assert_num_queries(4):  # streams, their progress, provider, its time
         assert len(rows.body_of(client, ADDRESS)["streams"]) == 20
 
@@ -296,7 +296,7 @@ def test_many_streams_cost_no_more_queries_than_one(
 def test_lag_is_what_is_acknowledged_and_not_stored_and_the_newest_candle_is_its_timeframe_s(
     client: Client, market: Market
 ) -> None:
-    stream, _ = lifecycle.ask(market, "5m", by="key a")
+    stream, _ = lifecycle.create(market, "5m", by="key a")
     topic = brought_live(stream.pk)
     feed, name = Feed(feed=f"{topic.name}/one"), f"{topic.name}/one"
 

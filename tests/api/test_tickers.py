@@ -7,7 +7,7 @@ from django.test import Client
 
 from datastore.models import Market
 from datastore.reference.markets import unfollow
-from datastore.reference.pairs import Listed, take
+from datastore.reference.pairs import Listed, save_pair_list
 from tests.support.api.rows import SYMBOL, Feed, at, body_of, store
 
 ETH = "coinbase:ETH-USD"
@@ -51,7 +51,7 @@ def test_without_names_all_followed_markets_are_told_by_symbol(client: Client, m
 
 
 def test_names_are_taken_in_any_spelling_and_told_once(client: Client, market: Market) -> None:
-    take([Listed("Kraken", "SOL", "EUR")])
+    save_pair_list([Listed("Kraken", "SOL", "EUR")])
     found = body_of(client, f"/api/v1/tickers?markets=eth/usd,{SYMBOL},{SYMBOL},SOL-EUR")["tickers"]
     assert [ticker["market"] for ticker in found] == [SYMBOL, ETH, "kraken:SOL-EUR"]
     assert [ticker["followed"] for ticker in found] == [True, True, False]

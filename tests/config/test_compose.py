@@ -20,7 +20,7 @@ OURS = {name: service for name, service in SERVICES.items() if service.get("imag
 
 def test_every_process_that_up_runs_is_a_service_and_no_other_is() -> None:
     run = {service["command"][1] for service in OURS.values() if service["command"][0] == "run"}
-    assert run == set(processes.ours({}))
+    assert run == set(processes.service_programs({}))
 
 
 def test_every_variable_of_ours_is_a_setting() -> None:

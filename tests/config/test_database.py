@@ -19,7 +19,7 @@ def test_the_connection_of_every_process_is_a_watched_one() -> None:
 
 def test_a_long_statement_of_a_living_server_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(base, "PATIENCE", 0.1)
+    monkeypatch.setattr(base, "MAX_SILENCE_S", 0.1)
     monkeypatch.setattr(base, "database_refusal", lambda url: asked.append(url))
     with connection.cursor() as cursor:
         cursor.execute("select 7 from pg_sleep(0.8)")
@@ -28,7 +28,7 @@ def test_a_long_statement_of_a_living_server_is_waited_for(monkeypatch: pytest.M
 
 
 def test_a_silent_server_that_takes_nobody_any_more_is_a_database_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "PATIENCE", 0.1)
+    monkeypatch.setattr(base, "MAX_SILENCE_S", 0.1)
     monkeypatch.setattr(base, "database_refusal", lambda url: "timeout expired")
     began = time.monotonic()
     with pytest.raises(OperationalError, match="stopped answering: timeout expired"), connection.cursor() as cursor:

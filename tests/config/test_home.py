@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from config.secret_files import is_held, kept_secret, replace_text
+from config.secret_files import is_locked, read_or_create_secret, replace_text
 from config.supervision import embedded_servers, ports
 from config.supervision import home as homes
 from config.supervision.errors import StartError
@@ -20,9 +20,9 @@ def test_a_second_start_on_the_same_folder_is_told_who_holds_it(tmp_path: Path) 
     handle = homes.claim_home(tmp_path)
     with pytest.raises(StartError, match=f"already runs in .*process {os.getpid()}"):
         homes.claim_home(tmp_path)
-    assert is_held(tmp_path / "run" / "lock")
+    assert is_locked(tmp_path / "run" / "lock")
     os.close(handle)
-    assert not is_held(tmp_path / "run" / "lock")
+    assert not is_locked(tmp_path / "run" / "lock")
     os.close(homes.claim_home(tmp_path))
 
 
@@ -95,7 +95,7 @@ def test_a_chosen_port_is_kept_until_another_program_takes_it(tmp_path: Path) ->
 
 def test_a_secret_is_made_once_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "run" / "secret"
-    assert kept_secret(path) == kept_secret(path)
+    assert read_or_create_secret(path) == read_or_create_secret(path)
     assert path.stat().st_mode & 0o777 == 0o600
     assert [file.name for file in path.parent.iterdir()] == ["secret"]
 

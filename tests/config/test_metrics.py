@@ -23,7 +23,7 @@ from consumers.models import DynamicTopicConsumer
 from coordination.schedules import ensure_schedules
 from datastore.access.api_keys import make_key
 from datastore.api.urls import urlpatterns
-from datastore.dead_letters import Letter, bury_all, reason_class
+from datastore.dead_letters import DeadLetterRecord, reason_class, store_dead_letters
 from datastore.models import ApiKey, FetchRequest, GapRepair, Market
 from datastore.reference.markets import ensure_markets
 from datastore.streams import lifecycle, topics
@@ -63,7 +63,7 @@ def market(db: None) -> Iterator[Market]:
 def test_every_metric_is_explained_in_the_operations_page_and_no_other_is() -> None:
     documented = set(re.findall(r"`(candlekeep_[a-z_]+)", DOCS.read_text()))
     counted = {one.describe()[0].name + ("_total" if one._type == "counter" else "") for one in table.COUNTED}
-    assert documented == counted | {figure.name for figure in table.FIGURES}
+    assert documented == counted | {figure.name for figure in table.METRICS}
 
 
 def test_a_market_is_told_by_its_ages_and_its_gaps_final_ones_apart(client: Client, market: Market) -> None:
@@ -153,9 +153,9 @@ def test_topics_that_are_made_at_run_time_are_told_as_one(
     make_topics(1, there=False, first=2)
     for number in range(2):
         publish(number, records(number, 1))
-        letter = Letter(name_of(number), symbol(number), "JSON is malformed", b"x", f"1-{number}")
+        letter = DeadLetterRecord(name_of(number), symbol(number), "JSON is malformed", b"x", f"1-{number}")
         with django_capture_on_commit_callbacks(execute=True):
-            bury_all([letter])
+            store_dead_letters([letter])
     who = {"kind": "dynamictopicconsumer", "role": "dynamic"}
     failed = value(scraped(client), "actor_errors_total", **who) or 0
     DynamicTopicConsumer.objects.create(name=name_of(0))
@@ -191,7 +191,7 @@ def test_a_database_that_is_away_leaves_the_counters(client: Client, market: Mar
 
 def test_streams_and_topics_are_told_by_state(client: Client, market: Market) -> None:
     for timeframe in ("1m", "5m", "1h"):
-        made, _ = lifecycle.ask(market, timeframe, by="key a")
+        made, _ = lifecycle.create(market, timeframe, by="key a")
     lifecycle.end(made.pk, by="key a")
     topics.make(made.pk - 1)
     found = scraped(client)
@@ -248,13 +248,13 @@ def test_trades_are_counted_by_market_and_the_latest_of_a_batch_by_its_lateness(
 @pytest.mark.django_db(transaction=True)
 def test_refused_records_are_counted_once_they_are_kept(client: Client) -> None:
     labels = {"topic": "tick-data", "reason": "unknown_market"}
-    letters = [Letter("tick-data", "x:Y-Z", "unknown market", b"raw")]
+    letters = [DeadLetterRecord("tick-data", "x:Y-Z", "unknown market", b"raw")]
     before = value(scraped(client), "refused_total", **labels) or 0
     with pytest.raises(RuntimeError), transaction.atomic():
-        bury_all(letters)
+        store_dead_letters(letters)
         raise RuntimeError
     assert (value(scraped(client), "refused_total", **labels) or 0) == before, "it was taken back"
-    bury_all(letters)
+    store_dead_letters(letters)
     found = scraped(client)
     assert value(found, "refused_total", **labels) == before + 1
     assert value(found, "dead_letters", topic="tick-data") == 1

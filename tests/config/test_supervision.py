@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from config.supervision import leftovers
-from config.supervision.child import STEADY, Child, Program, ended_how
-from config.supervision.errors import GivesUp, Stopped
+from config.supervision.child import STEADY_AFTER_S, Child, Program, exit_text
+from config.supervision.errors import CrashLoop, StartCancelled
 from config.supervision.output import Output
 from config.supervision.supervisor import Supervisor
 
@@ -64,7 +64,7 @@ def test_a_child_that_dies_fast_is_restarted_after_1_2_4_8_seconds_and_given_up_
     child = lone(tmp_path, "import sys; sys.exit('no such table')")
     child.start()
     now, delays = time.monotonic(), []
-    with pytest.raises(GivesUp, match=r"child exited with 1, 5 times in a row[^\n]*\n  no such table"):
+    with pytest.raises(CrashLoop, match=r"child exited with 1, 5 times in a row[^\n]*\n  no such table"):
         while True:
             die(child)
             child.watch(now)
@@ -82,7 +82,7 @@ def test_a_child_that_ran_well_once_is_restarted_for_ever_and_never_later_than_3
     child = lone(tmp_path, "pass")
     child.start()
     die(child)
-    sentence = child.watch(child.started + STEADY + 0.1)  # a sum of exactly STEADY may round to less
+    sentence = child.watch(child.started + STEADY_AFTER_S + 0.1)  # a sum of exactly STEADY may round to less
     assert sentence == "child exited with 0; starting it again in 1 s"
     delays = []
     for _ in range(8):
@@ -131,7 +131,7 @@ def test_a_quiet_program_speaks_to_its_log_file_only(supervisor: Supervisor, sai
 
 
 def test_a_log_file_is_rotated_by_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("config.supervision.output.LOG_BYTES", 1000)
+    monkeypatch.setattr("config.supervision.output.MAX_LOG_BYTES", 1000)
     output = Output("chatty", tmp_path / "chatty.log", None)
     for number in range(200):
         output.line(f"line {number} of many")
@@ -174,15 +174,15 @@ def test_a_second_ctrl_c_kills_without_waiting(supervisor: Supervisor, said: lis
 
 def test_a_stop_during_the_start_ends_the_waiting(supervisor: Supervisor) -> None:
     supervisor.on_signal(signal.SIGTERM, None)
-    with pytest.raises(Stopped):
+    with pytest.raises(StartCancelled):
         supervisor.wait_for(lambda: False, 60)
 
 
 def test_waiting_ends_when_a_child_is_given_up(supervisor: Supervisor) -> None:
     child = supervisor.add(program("raise SystemExit('broken')"))
     die(child)
-    child.deaths = 4
-    with pytest.raises(GivesUp, match="broken"):
+    child.fast_exits = 4
+    with pytest.raises(CrashLoop, match="broken"):
         supervisor.wait_for(lambda: False, 60)
 
 
@@ -229,4 +229,4 @@ def test_a_number_that_belongs_to_somebody_else_by_now_is_left_alone(tmp_path: P
     ("code", "words"), [(0, "exited with 0"), (3, "exited with 3"), (-9, "was killed by SIGKILL"), (-99, "signal 99")]
 )
 def test_an_ending_is_told_in_words(code: int, words: str) -> None:
-    assert words in ended_how(code)
+    assert words in exit_text(code)

@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from config.supervision.embedded_servers import free_port
-from config.supervision.servers import eviction
+from config.supervision.servers import eviction_policy
 from tests.support.servers import OURS
 from tests.support.valkey import private_valkey
 
@@ -240,8 +240,8 @@ def test_a_server_that_throws_records_away_when_it_is_full_is_refused_with_the_f
 def test_only_a_policy_that_will_be_used_is_an_eviction() -> None:
     with private_valkey() as valkey:
         valkey.configure(maxmemory="100mb", maxmemory_policy="volatile-lru")
-        assert eviction(valkey.url) == "volatile-lru"
+        assert eviction_policy(valkey.url) == "volatile-lru"
         valkey.configure(maxmemory=0)
-        assert eviction(valkey.url) is None
+        assert eviction_policy(valkey.url) is None
         valkey.configure(maxmemory="100mb", maxmemory_policy="noeviction")
-        assert eviction(valkey.url) is None
+        assert eviction_policy(valkey.url) is None

@@ -12,7 +12,7 @@ from actor_runtime.loop.runner import Runner
 from consumers.fixed_consumer_actor import GROUP, FixedTopicWork
 from consumers.models import FixedTopicConsumer
 from datastore.backfill import fetch_queue
-from datastore.ingest.market_cache import key_of
+from datastore.ingest.market_cache import market_key
 from datastore.models import Coverage, DeadLetter, FetchRequest, Market, ProviderCandle
 from datastore.reference.markets import ensure_markets
 from streaming.broker import Broker, Message
@@ -40,7 +40,7 @@ def publish(broker: Broker, *records: HistoryRecord) -> None:
 
 def published_request() -> FetchRequest:
     """Return a request for five minutes whose job has published all of it."""
-    (request,) = fetch_queue.ask(Market.objects.get(), 60, moment(NOON), moment(NOON + 5 * MINUTE), 0)
+    (request,) = fetch_queue.enqueue(Market.objects.get(), 60, moment(NOON), moment(NOON + 5 * MINUTE), 0)
     fetch_queue.start(request.pk, "job")
     fetch_queue.published(request.pk, "job")
     return request
@@ -65,7 +65,7 @@ def test_pages_become_candles_and_coverage_and_end_their_request(broker: Broker)
     assert (Coverage.objects.get().source, Coverage.objects.get().resolution) == ("provider", 60)
     assert FixedTopicConsumer.objects.get().name.startswith("fixed-candle")
     market = Market.objects.get()
-    assert int(get_redis_connection("default").hget(key_of(BTC), "version")) == market.version == 1
+    assert int(get_redis_connection("default").hget(market_key(BTC), "version")) == market.version == 1
     assert broker.subscribe(GROUP, [TOPIC]).lag() == 0
 
 

@@ -15,7 +15,7 @@ from actor_runtime.ownership.rebalancing import rows_at_work
 from consumers import topic_acks
 from consumers.models import DynamicTopicConsumer
 from datastore.ingest import market_cache
-from datastore.ingest.market_cache import key_of
+from datastore.ingest.market_cache import market_key
 from datastore.models import Coverage, DeadLetter, DynamicTopic, Tick
 from streaming.broker import Message
 from tests.support.consumers.dynamic import (
@@ -71,7 +71,7 @@ def test_what_a_topic_brings_becomes_ticks_and_coverage_and_is_committed() -> No
     (span,) = Coverage.objects.all()
     assert (span.stop - span.start).total_seconds() == 95
     assert events(0)[2:] == ["MESSAGE_RECEIVED", "PROCESS_SUCCESS", "WRITE_SUCCESS", "UPDATE_CACHE_SUCCESS"]
-    stored = get_redis_connection("default").hgetall(key_of(symbol(0)))
+    stored = get_redis_connection("default").hgetall(market_key(symbol(0)))
     assert b'"60"' in stored[b"candles"]
 
 
@@ -209,7 +209,7 @@ def test_a_cache_that_is_away_holds_no_trade_back(monkeypatch: pytest.MonkeyPatc
     failed = TransitionLog.objects.filter(event="UPDATE_CACHE_FAILURE")
     assert failed.filter(name=name_of(0)).count() >= 2
     stored = get_redis_connection("default")
-    step_until(lambda: stored.exists(key_of(symbol(0))) and states() == {"consuming"}, ours)
+    step_until(lambda: stored.exists(market_key(symbol(0))) and states() == {"consuming"}, ours)
     ours.end()
     assert {row.by for row in TransitionLog.objects.filter(event="RESET")} == {"automatic after 1 s"}
     assert not unread(0, 1)

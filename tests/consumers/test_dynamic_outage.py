@@ -8,7 +8,7 @@ import pytest
 from django.db.models.functions import Now
 from django_redis import get_redis_connection
 
-from actor_runtime.loop.pool_loop import Host
+from actor_runtime.loop.pool_loop import ActorPool
 from actor_runtime.models import TransitionLog
 from consumers import batch_store
 from datastore.models import Tick
@@ -39,7 +39,7 @@ def empty_valkey() -> Iterator[None]:
     get_redis_connection("default").flushall()
 
 
-def steps_for(ours: Host, hands: Hands, seconds: float) -> None:
+def steps_for(ours: ActorPool, hands: Hands, seconds: float) -> None:
     """Let the host do what it wants for a span of mocked time."""
     end = hands.seconds + seconds
     while hands.seconds < end:

@@ -22,7 +22,7 @@ from consumers.models import FixedTopicConsumer
 from datastore.coverage.feed_progress import note_acknowledged
 from datastore.ingest import market_cache
 from datastore.ingest.live_write import digest
-from datastore.ingest.market_cache import key_of
+from datastore.ingest.market_cache import market_key
 from datastore.models import Candle, Coverage, DeadLetter, Feed, Tick
 from datastore.reference.markets import ensure_markets
 from streaming.broker import Broker, Message
@@ -83,7 +83,7 @@ def test_the_cache_holds_the_newest_candle_and_version_after_a_batch(broker: Bro
     publish(broker, session_records())
     work_until_drained(broker).end()
     (market,) = ensure_markets([BTC])
-    stored = get_redis_connection("default").hgetall(key_of(BTC))
+    stored = get_redis_connection("default").hgetall(market_key(BTC))
     assert int(stored[b"version"]) == market.version > 0
     assert stored[b"series"].decode() == str(market.series)
     assert b'"60"' in stored[b"candles"]
@@ -158,7 +158,7 @@ def test_a_cache_that_is_away_holds_no_trade_back_and_is_written_when_it_is_ther
             publish(broker, half)
             step_until(runner, lambda wanted=trades: Tick.objects.count() == wanted)  # type: ignore[misc]
     stored = get_redis_connection("default")
-    step_until(runner, lambda: stored.exists(key_of(BTC)))
+    step_until(runner, lambda: stored.exists(market_key(BTC)))
     runner.end()
 
 

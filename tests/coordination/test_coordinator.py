@@ -15,7 +15,7 @@ from celery import Celery, current_app
 from django.conf import settings
 from django_redis import get_redis_connection
 
-from actor_runtime.loop.actor_loop import Shift
+from actor_runtime.loop.actor_loop import ActorLoop
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.manual_reset import reset
 from actor_runtime.ownership.claims import add_row
@@ -50,10 +50,10 @@ def queued(valkey: Any) -> list[tuple[str, list[Any]]]:
     return [(task, json.loads(arguments)) for task, arguments in tasks(valkey) if task != "ingestion.pairs"]
 
 
-def shift_of(hands: Hands) -> Shift:
+def shift_of(hands: Hands) -> ActorLoop:
     actor = add_row(Coordinator, "coordinator", "here:1:1")
     assert actor is not None
-    return Shift(CoordinatorWork(), ActorSession(actor, Event()), hands.clock)
+    return ActorLoop(CoordinatorWork(), ActorSession(actor, Event()), hands.clock)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -9,10 +9,10 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from actor_runtime.models import TransitionLog
-from config.supervision.first_start import ask_for_newest
+from config.supervision.first_start import request_newest_candles
 from consumers.models import DynamicTopicConsumer
 from coordination.tasks import refresh, sweep, trim_logs
-from datastore.backfill.newest import NEWEST, ask_newest
+from datastore.backfill.newest import NEWEST, request_newest
 from datastore.models import FetchRequest
 from datastore.reference.markets import ensure_markets
 from ingestion.models import Producer
@@ -25,8 +25,8 @@ MARKETS = ["coinbase:BTC-USD", "kraken:BTC-EUR"]
 
 def test_a_first_start_asks_for_the_newest_minutes_hours_and_days_of_every_market_once() -> None:
     ensure_markets(MARKETS)
-    assert ask_for_newest(MARKETS) == 6
-    assert ask_for_newest(MARKETS) == 6, "what is under way is named, not asked again"
+    assert request_newest_candles(MARKETS) == 6
+    assert request_newest_candles(MARKETS) == 6, "what is under way is named, not asked again"
     asked = list(FetchRequest.objects.order_by("id"))
     assert [one.resolution for one in asked] == [60, 60, 3600, 3600, 86400, 86400]
     for one in asked:
@@ -41,7 +41,7 @@ def test_the_refresh_asks_for_hours_and_days_and_leaves_minutes_to_the_gap_scan(
 
 
 def test_markets_are_asked_for_in_turn_so_that_every_chart_begins_to_fill() -> None:
-    asked = ask_newest(ensure_markets(MARKETS), [60])
+    asked = request_newest(ensure_markets(MARKETS), [60])
     assert [one.market.symbol for one in asked] == MARKETS
 
 

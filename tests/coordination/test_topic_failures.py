@@ -12,7 +12,7 @@ from actor_runtime.models import TransitionLog
 from consumers.models import DynamicTopicConsumer
 from coordination.models import Coordinator
 from datastore.models import DynamicTopic, FetchRequest, Stream
-from datastore.reference.markets import kept
+from datastore.reference.markets import feed_markets
 from ingestion.models import Producer
 from tests.coordination.test_coordinator import unreachable
 from tests.coordination.test_dispatch import request
@@ -47,7 +47,7 @@ def failed(coordinator: Coordinating, made: Stream, *words: str) -> None:
         assert word in str(found.error)
     assert found.error == topic.error == actor.last_error
     assert actor.waiting_for is None and actor.reset_at is not None
-    assert not kept().exists()
+    assert not feed_markets().exists()
 
 
 def and_the_next_one_is_good(coordinator: Coordinating, made: Stream) -> None:
@@ -133,7 +133,7 @@ def test_an_actor_that_cannot_use_the_topic_is_believed_at_once(coordinator: Coo
 def test_a_producer_that_waits_for_the_provider_costs_no_try(coordinator: Coordinating, word: dict[str, Any]) -> None:
     made = stream()
     Producer.objects.create(name="producer-live-1", owner="here:1:1", heartbeat_at=Now(), **word)
-    for _ in range(Stream.TRIES + 1):
+    for _ in range(Stream.MAX_ATTEMPTS + 1):
         coordinator.reach(NOTIFYING)
         acknowledge(routed=False)
         long_ago("notified_at")

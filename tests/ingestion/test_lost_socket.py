@@ -6,7 +6,7 @@ import pytest
 
 from actor_runtime.models import TransitionLog
 from ingestion.live import market_connection
-from ingestion.live.socket_reader import Arrival, Connected, FeedReader, Frame, Lost
+from ingestion.live.socket_reader import Arrival, Connected, Frame, SocketLost, SocketReader
 from ingestion.models import Producer
 from tests.ingestion.test_producer import Bench, State, bench, live
 
@@ -14,13 +14,13 @@ __all__ = ["bench"]
 REFUSED = b'{"TYPE":"401","MESSAGE":"UNAUTHORIZED","PARAMETER":"format","INFO":"a valid api_key, please"}'
 
 
-class ClosedBehindARefusal(FeedReader):
+class ClosedBehindARefusal(SocketReader):
     """A connection whose refusal and end arrive in one batch."""
 
     def start(self) -> None:
         """Bring everything at once."""
         at = time.monotonic()
-        self._all: list[Arrival] = [Connected(at), Frame(at, REFUSED), Lost(at, "the provider closed the socket")]
+        self._all: list[Arrival] = [Connected(at), Frame(at, REFUSED), SocketLost(at, "the provider closed the socket")]
 
     def take(self, timeout: float, limit: int) -> list[Arrival]:
         """Hand it over, then nothing."""

@@ -15,7 +15,7 @@ from django_redis import get_redis_connection
 
 from coordination.pair_list_refresh import PairWatch
 from datastore.models import Pair
-from datastore.reference.pairs import Listed, take
+from datastore.reference.pairs import Listed, save_pair_list
 from datastore.reference.provider import remember_provider
 from ingestion.history.pair_list import refresh_pairs
 from ingestion.history.provider_quota import Budget
@@ -125,7 +125,7 @@ def test_a_list_is_asked_for_until_it_is_there_and_less_and_less_often() -> None
         now[0] = float(second)
         watch.look()
     assert asked == [0, 8, 24, 56]
-    take([Listed("Coinbase", "BTC", "USD")])
+    save_pair_list([Listed("Coinbase", "BTC", "USD")])
     for second in range(100, 4000, 10):
         now[0] = float(second)
         watch.look()

@@ -17,9 +17,9 @@ from actor_runtime.models import TransitionLog
 from datastore.models import DeadLetter, Feed, ProviderClock
 from datastore.reference.markets import ensure_markets, market_of, unfollow
 from ingestion.live import live_producer_actor
-from ingestion.live.frame_intake import Intake
+from ingestion.live.frame_intake import FrameIntake
 from ingestion.live.live_producer_actor import LiveProducer
-from ingestion.live.socket_reader import FeedReader
+from ingestion.live.socket_reader import SocketReader
 from ingestion.models import Producer
 from streaming.memory import MemoryBroker
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, decode
@@ -148,13 +148,13 @@ def test_frames_lost_to_a_fault_of_ours_end_the_feed(bench: Bench, monkeypatch: 
     live(bench)
     taken: list[bytes] = []
 
-    def fail(intake: Intake, raw: bytes, at: int) -> None:
+    def fail(intake: FrameIntake, raw: bytes, at: int) -> None:
         taken.append(raw)
         raise ArithmeticError("a frame nobody thought of")
 
     feed = bench.records()[-1].feed
     with monkeypatch.context() as patch:
-        patch.setattr(Intake, "take", fail)
+        patch.setattr(FrameIntake, "take", fail)
         bench.step_until(lambda: taken)
     bench.step_until(lambda: bench.count(FeedOpened) == 4)
     closed = [record for record in bench.records() if isinstance(record, FeedClosed)]
@@ -228,7 +228,7 @@ def test_a_subscription_that_cannot_be_sent_ends_the_connection_and_the_next_one
     live(bench)
     ensure_markets([SOL])
     with monkeypatch.context() as patch:
-        patch.setattr(FeedReader, "send", lambda *_: False)
+        patch.setattr(SocketReader, "send", lambda *_: False)
         bench.step_until(lambda: bench.count(FeedClosed) == 2)
     bench.step_until(lambda: of(bench, SOL, FeedOpened))
     reasons = {record.reason for record in bench.records() if isinstance(record, FeedClosed)}

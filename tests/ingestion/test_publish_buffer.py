@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from ingestion.live import publish_buffer as module
-from ingestion.live.publish_buffer import PATIENCE, Outbox
+from ingestion.live.publish_buffer import PATIENCE, PublishBuffer
 from streaming.broker import RECORD_LIMIT, Message, Publisher
 from streaming.errors import BadRecord, PublishFailed, StreamUnavailable
 from streaming.memory import MemoryBroker
@@ -42,8 +42,8 @@ def broker() -> MemoryBroker:
     return broker
 
 
-def filled(*topics: str, count: int = 3) -> Outbox:
-    outbox = Outbox()
+def filled(*topics: str, count: int = 3) -> PublishBuffer:
+    outbox = PublishBuffer()
     outbox.put({topic: [opened(1, NOON), *(trade(n, NOON) for n in range(2, count + 1))] for topic in topics})
     return outbox
 
@@ -66,7 +66,7 @@ def test_what_was_not_acknowledged_goes_first_and_in_order(broker: MemoryBroker)
 
 
 def test_a_record_that_the_broker_refuses_is_set_aside_and_the_others_go_on(broker: MemoryBroker) -> None:
-    outbox = Outbox()
+    outbox = PublishBuffer()
     # More than any broker takes; the records around it are ordinary ones.
     outbox.put({FIXED: [opened(1, NOON), trade(2, NOON, "1", id="x" * RECORD_LIMIT), trade(3, NOON)]})
     outbox.publish_fixed(broker.publisher())

@@ -17,7 +17,7 @@ from django.utils import timezone
 from actor_runtime.loop.runner import Runner
 from actor_runtime.models import TransitionLog
 from datastore.models import DynamicTopic
-from datastore.reference.markets import asked_market
+from datastore.reference.markets import get_or_create_market
 from ingestion import tasks
 from ingestion.history.pool import make_pool
 from ingestion.models import Producer
@@ -41,7 +41,8 @@ def broker(settings: Any) -> Iterator[MemoryBroker]:
 
 
 def asked(symbol: str = BTC, name: str = "dyn-coinbase-BTC-USD-g1", **fields: Any) -> DynamicTopic:
-    return DynamicTopic.objects.create(market=asked_market(symbol), name=name, requested_at=timezone.now(), **fields)
+    market = get_or_create_market(symbol)
+    return DynamicTopic.objects.create(market=market, name=name, requested_at=timezone.now(), **fields)
 
 
 def made(topic: DynamicTopic) -> DynamicTopic:

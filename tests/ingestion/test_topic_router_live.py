@@ -15,7 +15,7 @@ from actor_runtime.errors import Fenced
 from actor_runtime.loop.runner import Runner
 from actor_runtime.models import TransitionLog
 from datastore.models import DeadLetter, DynamicTopic, Feed, Market
-from datastore.reference.markets import asked_market, ensure_markets, market_of, unfollow
+from datastore.reference.markets import ensure_markets, get_or_create_market, market_of, unfollow
 from ingestion.live.live_producer_actor import LiveProducer
 from ingestion.models import Producer
 from metering.table import REFUSED
@@ -39,7 +39,7 @@ def topic_of(bench: Bench, symbol: str, state: Topic = Topic.NOTIFYING, *, made:
     if made:
         bench.broker.admin().create_topic(name)
     now = timezone.now()
-    return DynamicTopic.objects.create(market=asked_market(symbol), name=name, state=state, requested_at=now)
+    return DynamicTopic.objects.create(market=get_or_create_market(symbol), name=name, state=state, requested_at=now)
 
 
 def routed(bench: Bench, symbol: str) -> DynamicTopic:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datastore.sse.backlog import MOST_WAITING, Outbox, Overflow
+from datastore.sse.backlog import MOST_WAITING, Backlog, Overflow
 from datastore.sse.cursor import AHEAD, BEHIND, FOREIGN, UNKNOWN_THEN, Cursor, Moment, read_cursor, refusal
 from datastore.sse.delta import Delta, Hole, Row, events_of, joined
 from datastore.sse.messages import block_of, opens_of, text_of, tombstone
@@ -85,7 +85,7 @@ class Following:
     """A market whose every change is published, and one reader, who has an outbox."""
 
     def __init__(self) -> None:
-        self.history, self.outbox = History(), Outbox()
+        self.history, self.outbox = History(), Backlog()
         self.published, self.known = self.history.place, self.history.moment
         self.book = Book(watermark=0, cursor=self.published.text)
 
@@ -166,7 +166,7 @@ def test_only_the_last_event_of_a_version_has_an_id_and_the_watermark_comes_behi
 
 
 def test_too_much_for_one_reader_is_an_overflow_that_leaves_nothing() -> None:
-    outbox, place = Outbox(), Cursor(SERIES, 1, 0)
+    outbox, place = Backlog(), Cursor(SERIES, 1, 0)
     rows = [Row(at, f"[{at},0]", 1) for at in range(MOST_WAITING)]
     outbox.put(block_of(Delta(place, place, Moment(1, 0, 0), rows)))
     with pytest.raises(Overflow):
@@ -176,7 +176,7 @@ def test_too_much_for_one_reader_is_an_overflow_that_leaves_nothing() -> None:
 
 
 def test_what_a_reader_knows_already_is_not_sent_again() -> None:
-    outbox, place = Outbox(), Cursor(SERIES, 5, 0)
+    outbox, place = Backlog(), Cursor(SERIES, 5, 0)
     outbox.put(block_of(Delta(place, place, Moment(5, 0, 1), [Row(1, "[1,0]", 5)])))
     assert outbox.take(Moment(5, 0, 1)) is None
     assert outbox.take(Moment(0, 0, 0)) is None, "it was taken out"

@@ -15,7 +15,7 @@ from datastore.models import Market
 from datastore.series.reader import read_series
 from datastore.sse.cursor import AHEAD, BEHIND, FOREIGN, Cursor, read_cursor
 from datastore.sse.delta import Delta, events_of
-from datastore.sse.delta_reader import Lost, read_delta, read_place
+from datastore.sse.delta_reader import SeriesGone, read_delta, read_place
 from datastore.sse.messages import text_of
 from datastore.timeframes.timeframe import TIMEFRAMES
 from tests.datastore.conftest import ProviderTime
@@ -182,7 +182,7 @@ def test_a_cursor_that_is_not_of_this_history_is_refused_with_the_reason(
     head, _ = read_place(world.market)
     parts = {"series": head.series, "version": head.version, "watermark": head.watermark}
     lost = read_delta(world.market, TIMEFRAMES["1m"], Cursor(**{**parts, **change}))
-    assert isinstance(lost, Lost) and lost.reason == reason
+    assert isinstance(lost, SeriesGone) and lost.reason == reason
 
 
 def test_a_cursor_too_far_behind_is_refused_by_versions_by_rows_and_by_time(provider_time: ProviderTime) -> None:
@@ -205,6 +205,6 @@ def test_more_rows_than_may_be_told_one_by_one_are_refused(provider_time: Provid
     assert reason_of(read_delta(world.market, TIMEFRAMES["1m"], head)) == BEHIND
 
 
-def reason_of(found: Delta | Lost) -> str:
-    assert isinstance(found, Lost)
+def reason_of(found: Delta | SeriesGone) -> str:
+    assert isinstance(found, SeriesGone)
     return found.reason

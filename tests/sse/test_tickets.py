@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 
 from datastore.access import stream_tickets
 from datastore.access.api_keys import revoke_key
-from datastore.access.stream_tickets import Age, read_ticket
+from datastore.access.stream_tickets import TicketAge, read_ticket
 from datastore.models import ApiKey, Stream
 from datastore.sse.server import StreamServer
 from tests.api.conftest import saved_key
@@ -52,7 +52,7 @@ def test_the_api_leads_with_a_ticket_that_names_series_place_and_key(
     location = httpx.URL(answer.headers["Location"])
     assert str(location).startswith("https://candles.example.org/live/stream/candles?ticket=")
     ticket, age = read_ticket(location.params["ticket"])
-    assert age is Age.FRESH
+    assert age is TicketAge.FRESH
     assert (ticket.market, ticket.timeframe, ticket.cursor) == (world.market.pk, "1m", "there")
     assert ticket.key == ApiKey.objects.get().prefix and ticket.stream is None
 
@@ -82,9 +82,9 @@ def test_whoever_comes_with_a_ticket_that_ran_out_is_led_back_and_gets_there(
     cursor = shown(world.market, "1m")["cursor"]
     location = led(live_server.url, world, **{"Last-Event-ID": cursor}).headers["Location"]
     with monkeypatch.context() as later:
-        later.setattr(stream_tickets, "LIFETIME", -1)
+        later.setattr(stream_tickets, "TICKET_TTL_S", -1)
         back = head(location)
-        later.setattr(stream_tickets, "RESUMED", -1)
+        later.setattr(stream_tickets, "RESUME_TTL_S", -1)
         assert head(location, headers={"Last-Event-ID": cursor}).status_code == 307
     assert back.status_code == 307
     again = httpx.URL(back.headers["Location"])
@@ -101,8 +101,8 @@ def test_an_old_ticket_goes_on_with_its_stream_as_long_as_its_owner_may_read(
     anybody = led(live_server.url, world).headers["Location"]
     holder = led(live_server.url, world, **{"X-API-Key": text}).headers["Location"]
     ticket, _ = read_ticket(httpx.URL(anybody).params["ticket"])
-    user = anybody.partition("?")[0] + f"?ticket={stream_tickets.signed(replace(ticket, user=staff.pk))}"
-    monkeypatch.setattr(stream_tickets, "LIFETIME", -1)
+    user = anybody.partition("?")[0] + f"?ticket={stream_tickets.sign_ticket(replace(ticket, user=staff.pk))}"
+    monkeypatch.setattr(stream_tickets, "TICKET_TTL_S", -1)
 
     def statuses() -> list[int]:
         return [head(location, headers=place).status_code for location in (anybody, holder, user)]
@@ -134,7 +134,7 @@ def test_a_stream_that_is_followed_keeps_its_lease(
     before = Stream.objects.get().lease_until
     with streaming(settings, renew=1):
         ticket, _ = read_ticket(httpx.URL(led(live_server.url, world).headers["Location"]).params["ticket"])
-        named = stream_tickets.signed(replace(ticket, stream=stream.pk))
+        named = stream_tickets.sign_ticket(replace(ticket, stream=stream.pk))
         with httpx.stream("GET", f"http://127.0.0.1:{settings.SSE_PORT}/stream/candles?ticket={named}", timeout=30):
             until("it is renewed", lambda: Stream.objects.get().lease_until > before, SOON)
 

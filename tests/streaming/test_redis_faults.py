@@ -14,7 +14,7 @@ import redis
 from streaming.broker import Message, Publisher, Subscription
 from streaming.errors import GroupLost, PublishFailed, StreamError, StreamLost, StreamUnavailable, TopicMissing
 from streaming.redis.broker import PREFIX, RedisBroker
-from streaming.redis.connection import Link, fate
+from streaming.redis.connection import RedisConnection, fate
 from tests.support.streaming.contract import GROUP, TOPIC, drain, messages, numbers, publish, read_all
 from tests.support.valkey import PrivateValkey
 
@@ -208,7 +208,7 @@ def test_a_key_of_another_type_in_the_topics_place_is_no_reason_to_wait(
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:port", "nothing://here"])
 def test_a_wrong_url_is_refused_without_connecting(url: str) -> None:
     with pytest.raises(StreamError, match="URL"):
-        Link(url)
+        RedisConnection(url)
 
 
 def test_an_interrupt_between_two_answers_does_not_mix_up_the_next_ones(
@@ -216,13 +216,13 @@ def test_an_interrupt_between_two_answers_does_not_mix_up_the_next_ones(
 ) -> None:
     publisher, subscription = roles
     publisher.publish(TOPIC, messages(1, 5))
-    answers = Link._answer
+    answers = RedisConnection._answer
 
-    def interrupted(link: Link) -> object:
-        monkeypatch.setattr(Link, "_answer", answers)
+    def interrupted(link: RedisConnection) -> object:
+        monkeypatch.setattr(RedisConnection, "_answer", answers)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Link, "_answer", interrupted)
+    monkeypatch.setattr(RedisConnection, "_answer", interrupted)
     with pytest.raises(KeyboardInterrupt):
         subscription.poll(0, 10)
     assert numbers(subscription.poll(0, 10)) == [1, 2, 3, 4, 5]

@@ -11,7 +11,7 @@ from kafka.admin import MemberToRemove, OffsetSpec
 
 from streaming.kafka.broker import KafkaBroker
 from streaming.kafka.connection import PREFIX as KAFKA_PREFIX
-from streaming.kafka.connection import wire_group
+from streaming.kafka.connection import group_id
 from streaming.memory import MemoryBroker
 from streaming.redis.broker import PREFIX, RedisBroker
 from tests.support.kafka.server import PrivateKafka
@@ -90,7 +90,7 @@ class KafkaStand:
         return self._server.broker()
 
     def lose_group(self, topic: str, group: str) -> None:
-        name = wire_group(group, [topic])
+        name = group_id(group, [topic])
         with self._server.client() as client:
             _expel(client, name)
             client.delete_groups([name])

@@ -1,4 +1,4 @@
-"""`manage.py prepare`: what `up` does before its processes start, for servers that somebody else has started."""
+"""`manage.py prepare`: what `up` does before its processes start, for servers that `up` does not start."""
 
 from __future__ import annotations
 
@@ -11,52 +11,52 @@ from django.core.management.base import BaseCommand, CommandError
 
 from config.supervision import first_start
 from config.supervision.errors import StartError
-from config.supervision.provider import Identity, ask_identity, host_identity
-from config.supervision.servers import PATIENCE, database_refusal, stream_refusal, valkey_refusal
+from config.supervision.provider import ask_identity, host_identity
+from config.supervision.servers import SERVER_TIMEOUT_S, database_refusal, stream_refusal, valkey_refusal
 
-PAUSE = 1.0  # seconds between two looks at a server that does not answer yet
-PROVIDER_PATIENCE = 5.0
+POLL_INTERVAL_S = 1.0
+PROVIDER_TIMEOUT_S = 5.0
 
 
 class Command(BaseCommand):
-    """Wait for database, cache and stream, then bring schema, admin user, provider's name and markets up to date."""
+    """Wait for database, cache and stream; then set up schema, admin user, provider and markets."""
 
-    help = "Migrate, make the admin user, remember the provider and seed the markets; safe to repeat at every start."
+    help = "Migrate, create the admin user, remember the provider and follow the markets; safe to repeat at each start."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Prepare what the processes need."""
+        """Set up what the processes need."""
         if settings.EMBEDDED_DATABASE or settings.EMBEDDED_VALKEY or settings.EMBEDDED_SIMULATOR:
             raise CommandError(
-                "prepare needs servers of its own standing: set DATABASE_URL, REDIS_URL, CRYPTOCOMPARE_REST_URL and "
+                "prepare needs servers that already run: set DATABASE_URL, REDIS_URL, CRYPTOCOMPARE_REST_URL and "
                 "CRYPTOCOMPARE_WS_URL. On one machine `manage.py up` does all of this by itself."
             )
         self._await("DATABASE_URL", lambda: database_refusal(settings.DATABASE_URL))
         self._await("REDIS_URL", lambda: valkey_refusal(settings.REDIS_URL))
         self._await("STREAM_URL", lambda: stream_refusal(settings.STREAM_URL))
         try:
-            self._fill()
+            self._set_up()
         except StartError as error:
             raise CommandError(str(error)) from None
 
-    def _fill(self) -> None:
+    def _set_up(self) -> None:
+        """Bring the database up to date; raise StartError."""
         self.stdout.write(f"schema up to date: {first_start.migrate()}")
         if password := first_start.make_admin(settings.ADMIN_PASSWORD):
             self.stdout.write(f"admin user made: admin, password {password} (shown only this once)")
-        first_start.remember(self._provider())
+
+        url = settings.CRYPTOCOMPARE_REST_URL
+        provider = ask_identity(url, PROVIDER_TIMEOUT_S) or host_identity(url)
+        self.stdout.write(f"provider {provider.name}{', SIMULATED DATA' if provider.simulated else ''}")
+        first_start.remember_provider_identity(provider)
+
         first_start.seed_markets(settings.MARKETS)
-        asked = first_start.ask_for_newest(settings.MARKETS)
+        asked = first_start.request_newest_candles(settings.MARKETS)
         self.stdout.write(f"{len(settings.MARKETS)} markets followed, {asked} spans of history asked for")
 
     def _await(self, name: str, refusal: Callable[[], str | None]) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + SERVER_TIMEOUT_S
         while reason := refusal():
             if time.monotonic() > deadline:
                 raise CommandError(f"{name} does not answer: {reason}.")
             self.stdout.write(f"waiting for {name}: {reason}")
-            time.sleep(PAUSE)
-
-    def _provider(self) -> Identity:
-        url = settings.CRYPTOCOMPARE_REST_URL
-        found = ask_identity(url, PROVIDER_PATIENCE) or host_identity(url)
-        self.stdout.write(f"provider {found.name}{', SIMULATED DATA' if found.simulated else ''}")
-        return found
+            time.sleep(POLL_INTERVAL_S)

@@ -1,3 +1,5 @@
+"""`manage.py status`: the whole platform on one screen."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -8,10 +10,10 @@ from config.monitoring.status import overview
 
 
 class Command(BaseCommand):
-    """Print the whole platform in one screen."""
+    """Print the whole platform on one screen."""
 
-    help = "Show provider, actors and markets in one screen."
+    help = "Show provider, actors, markets and streams on one screen."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print it."""
+        """Print the overview."""
         self.stdout.write(overview())

@@ -25,7 +25,7 @@ class Command(BaseCommand):
         except (StartError, EmbeddedError) as error:
             raise CommandError(str(error)) from None
         except DatabaseError as error:
-            raise CommandError(f"The database refuses: {error} (up --traceback tells more)") from error
+            raise CommandError(f"The database refuses: {error} (up --traceback says more)") from error
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)

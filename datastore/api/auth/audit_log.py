@@ -14,7 +14,7 @@ from datastore.api.auth.permissions import ASKER
 log = structlog.get_logger(__name__)
 
 
-class WriteLog:
+class AuditLog:
     """Middleware: tells of each write through the API who asked for it and what came of it."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-HOUSEHOLD = 64  # bits of an IPv6 address that one customer of a network has: all the rest is his to choose
+IPV6_PREFIX = 64  # bits of an IPv6 address that one customer of a network has: all the rest is his to choose
 
 
 def address_of(request: HttpRequest) -> str:
@@ -34,7 +34,7 @@ def _asker(direct: str, forwarded: str, proxies: tuple[Network, ...]) -> str:
 def _limited(address: Address) -> str:
     if address.version == 4:
         return str(address)
-    return str(ipaddress.ip_network((address, HOUSEHOLD), strict=False))
+    return str(ipaddress.ip_network((address, IPV6_PREFIX), strict=False))
 
 
 def _parsed(text: str) -> Address | None:

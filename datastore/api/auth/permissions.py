@@ -37,7 +37,7 @@ TO_WRITE = (
 NOT_STAFF = "The user of this session is not staff. An API key will do: `manage.py create_api_key NAME` makes one."
 
 
-class KeySent(BaseAuthentication):
+class ApiKeyAuthentication(BaseAuthentication):
     """Recognises an API key; one that is not valid is refused even where nobody needs one."""
 
     def authenticate(self, request: Request) -> tuple[None, KeyHolder] | None:
@@ -53,7 +53,7 @@ class KeySent(BaseAuthentication):
         return CHALLENGE
 
 
-class StaffSession(SessionAuthentication):
+class StaffSessionAuthentication(SessionAuthentication):
     """A user signed in at /admin/; writing needs the CSRF token too."""
 
     def authenticate(self, request: Request) -> tuple[Any, None] | None:
@@ -67,7 +67,7 @@ class StaffSession(SessionAuthentication):
         return found
 
 
-class ReadOrWrite(BasePermission):
+class ReadOrWritePermission(BasePermission):
     """The reading rule for safe methods, the writing rule for all others."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:

@@ -11,7 +11,7 @@ from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from datastore.access.rate_limits import Bucket, Turn, take
+from datastore.access.rate_limits import Bucket, RateLimitResult, take
 from datastore.api.auth.api_key_header import key_of
 from datastore.api.auth.client_address import address_of
 
@@ -36,7 +36,7 @@ def take_turn(request: Request, view: APIView) -> None:
     apply(view, bucket, take(bucket) if bucket else None)
 
 
-def apply(view: APIView, bucket: Bucket | None, turn: Turn | None) -> None:
+def apply(view: APIView, bucket: Bucket | None, turn: RateLimitResult | None) -> None:
     """Put the headers of a turn on whatever the view answers; without one there is nothing to say. Raises Throttled."""
     if bucket is None or turn is None:
         return
@@ -54,7 +54,7 @@ class RateLimit(BaseThrottle):
         return True
 
 
-def _headers(bucket: Bucket, turn: Turn) -> dict[str, str]:
+def _headers(bucket: Bucket, turn: RateLimitResult) -> dict[str, str]:
     """Return the headers that tell an asker where he stands; a window is the time in which a whole bucket refills."""
     return {
         "RateLimit-Limit": str(bucket.capacity),

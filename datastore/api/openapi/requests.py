@@ -16,13 +16,13 @@ from datastore.api.openapi.basics import (
     record,
 )
 from datastore.models import DatastoreRequest, FetchRequest
-from datastore.timeframes.timeframe import BASES
+from datastore.timeframes.timeframe import BASE_SECONDS
 
 PAGES_TOTAL = or_null({**COUNT, "description": "null while a fetch does not know yet."})
 SCHEMAS: dict[str, Schema] = {
     "Fetch": record(
         {
-            "resolution": {"type": "integer", "enum": list(BASES), "description": "Seconds."},
+            "resolution": {"type": "integer", "enum": list(BASE_SECONDS), "description": "Seconds."},
             "from": TIME,
             "to": TIME,
             "state": choice(FetchRequest.State.values),

@@ -33,7 +33,7 @@ OF_STREAM: dict[str, Schema] = {
     "live": or_null(TIME),
     "lease_until": {**TIME, "description": "Then it ends, unless PUT renews it before."},
     "ended": or_null(TIME),
-    "attempts": {**COUNT, "description": f"Tries that failed; after {Stream.TRIES} the stream has failed."},
+    "attempts": {**COUNT, "description": f"Tries that failed; after {Stream.MAX_ATTEMPTS} the stream has failed."},
     "next_try": or_null({**TIME, "description": "Not before."}),
     "error": or_null({**TEXT, "description": "Of the last try, or why nothing goes on just now."}),
     "lag": or_null(

@@ -10,7 +10,7 @@ from datastore.api.params.symbols import ambiguous, meant, near_names
 from datastore.api.params.times import to_ms
 from datastore.models import Market
 from datastore.reference import pairs
-from datastore.reference.markets import asked_market, market_of
+from datastore.reference.markets import get_or_create_market, market_of
 from datastore.reference.provider import current_provider
 from datastore.reference.provider_clock import provider_now
 
@@ -20,17 +20,17 @@ def find_market(asked: str) -> Market:
     are meant.
     """
     # The canonical name of one with a row costs one indexed read; every other goes through the provider's pairs.
-    return market_of(asked) or asked_market(_meant(asked))
+    return market_of(asked) or get_or_create_market(_meant(asked))
 
 
 def _meant(asked: str) -> str:
-    symbols = meant(asked, pairs.spelled(asked))
+    symbols = meant(asked, pairs.symbols_spelled(asked))
     if len(symbols) > 1 and len(followed := _followed(symbols)) == 1:
         symbols = followed  # a name without its exchange means the market that is kept here, where that is only one
     if len(symbols) > 1:
         raise BadParameters({"market": [ambiguous(symbols)]})
     if not symbols:
-        raise UnknownMarket(asked, near_names(asked, pairs.alike(asked)), list_known=pairs.is_known())
+        raise UnknownMarket(asked, near_names(asked, pairs.similar_symbols(asked)), list_known=pairs.is_known())
     return symbols[0]
 
 

@@ -21,8 +21,8 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from datastore.access.lua_scripts import Script
-from datastore.access.rate_limits import TAKE, Bucket, Turn, numbers, turn_of
-from datastore.ingest.market_cache import key_of, standing
+from datastore.access.rate_limits import TAKE, Bucket, RateLimitResult, result_of, script_arguments
+from datastore.ingest.market_cache import cached_head, market_key
 from datastore.models import Market
 from datastore.series.reader import Series
 from datastore.timeframes.intervals import micros_of
@@ -87,12 +87,12 @@ for _, old in ipairs(redis.call('ZRANGE', 'ck:answers', 0, -most - 1)) do redis.
 redis.call('ZREMRANGEBYRANK', 'ck:answers', 0, -most - 1)
 return 1
 """)
-_seen: dict[tuple[str, str], Kept] = {}  # by symbol and question, the oldest first
-_given: dict[tuple[str, str], tuple[float, Ready]] = {}  # when each was given last after a look
+_seen: dict[tuple[str, str], CachedAnswer] = {}  # by symbol and question, the oldest first
+_given: dict[tuple[str, str], tuple[float, CacheHit]] = {}  # when each was given last after a look
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class CachedAnswer:
     """An answer's bytes without what changes from one second to the next: its times, and the cursor made of them."""
 
     series: str
@@ -107,62 +107,64 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class CacheHit:
     """An answer to be given, with the times that it is to show (ms)."""
 
-    kept: Kept
+    kept: CachedAnswer
     watermark: int | None
     now: int
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class CacheLookup:
     """What the cache knows of a question; clock: Valkey's, before anything is read, for keep()."""
 
     clock: bytes
-    hit: Ready | None = None  # may be given as it is
-    unconfirmed: Kept | None = None
+    hit: CacheHit | None = None  # may be given as it is
+    unconfirmed: CachedAnswer | None = None
 
-    def still(self, market: Market) -> Ready | None:
+    def still(self, market: Market) -> CacheHit | None:
         """Return the answer where nobody confirmed the market's version but its row does, as it stands now."""
         kept = self.unconfirmed
         if kept is None:
             return None
-        series, version, watermark, now = standing(market)
+        series, version, watermark, now = cached_head(market)
         same = (series, version) == (kept.series, kept.version)
         same = same and (_minute(watermark), _minute(now)) == (_minute(kept.watermark), _minute(kept.now))
-        return Ready(kept, watermark, now) if same else None
+        return CacheHit(kept, watermark, now) if same else None
 
 
-def look(symbol: str, question: str, bucket: Bucket | None = None) -> tuple[Look | None, Turn | None]:
+def lookup(
+    symbol: str, question: str, bucket: Bucket | None = None
+) -> tuple[CacheLookup | None, RateLimitResult | None]:
     """Ask for a market's ready answer and take the asker's turn; None where the cache does not answer.
 
     bucket: from which a turn is taken in the same step; where it is refused nothing is looked for.
     """
     seen = _seen.get((symbol, question))
-    keys = [key_of(symbol), _key(symbol, question)]
+    keys = [market_key(symbol), _key(symbol, question)]
     values: list[Any] = [CONFIRMED, MAKING, LAGGING, seen.name if seen else b""]
     if bucket:
         keys.append(bucket.key)
-        values += numbers(bucket)
+        values += script_arguments(bucket)
     try:
         taken, *found = _LOOK(keys, *values)
     except RedisError:
         return None, None
-    turn = turn_of(bucket, taken) if bucket and taken else None
+    turn = result_of(bucket, taken) if bucket and taken else None
     told = _told(found, symbol, question, seen) if found else None
     if told and told.hit:
         _given[symbol, question] = (monotonic(), told.hit)
     return told, turn
 
 
-def given_again(symbol: str, question: str) -> Look | None:
+def recent(symbol: str, question: str) -> CacheLookup | None:
     """Return the answer that was given a moment ago, with its time gone on; None where there is none so young."""
     at, ready = _given.get((symbol, question), (0.0, None))
     age = monotonic() - at
     if ready is None or age >= AGAIN:
         return None
-    return Look(b"", Ready(ready.kept, ready.watermark, ready.now + int(age * 1000)))
+    return CacheLookup(b"", CacheHit(ready.kept, ready.watermark, ready.now + int(age * 1000)))
 
 
 def forget_given() -> None:
@@ -170,7 +172,7 @@ def forget_given() -> None:
     _given.clear()
 
 
-def keep(look: Look, question: str, series: Series, etag: str, parts: Sequence[bytes]) -> None:
+def keep(look: CacheLookup, question: str, series: Series, etag: str, parts: Sequence[bytes]) -> None:
     """Keep an answer that was read after the look. A cache that is away costs the next reader a read, no more."""
     if sum(map(len, parts)) > LARGEST:
         return
@@ -186,23 +188,23 @@ def _key(symbol: str, question: str) -> str:
     return f"ck:answer:{symbol}:{question}"
 
 
-def _told(found: list[Any], symbol: str, question: str, seen: Kept | None) -> Look:
+def _told(found: list[Any], symbol: str, question: str, seen: CachedAnswer | None) -> CacheLookup:
     clock, *rest = found
     if not rest:
-        return Look(clock)  # to be made
+        return CacheLookup(clock)  # to be made
     state, watermark, now, name, *parts = rest
     kept = _remember(symbol, question, name, parts) if parts else seen
     if kept is None:
-        return Look(clock)
+        return CacheLookup(clock)
     if state == UNCONFIRMED:
-        return Look(clock, unconfirmed=kept)
-    return Look(clock, Ready(kept, _whole(watermark), int(now)))
+        return CacheLookup(clock, unconfirmed=kept)
+    return CacheLookup(clock, CacheHit(kept, _whole(watermark), int(now)))
 
 
-def _remember(symbol: str, question: str, name: bytes, parts: Sequence[bytes]) -> Kept:
+def _remember(symbol: str, question: str, name: bytes, parts: Sequence[bytes]) -> CachedAnswer:
     """Keep the parts in this process; the answers it got first make room."""
     series, version, watermark, now, etag, *text = parts
-    kept = Kept(series.decode(), int(version), _whole(watermark), int(now), name, etag.decode(), *text)
+    kept = CachedAnswer(series.decode(), int(version), _whole(watermark), int(now), name, etag.decode(), *text)
     if (symbol, question) not in _seen and len(_seen) >= KEPT:
         oldest = next(iter(_seen))
         _seen.pop(oldest, None)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from django.http import QueryDict
 from rest_framework.request import Request
 
-from datastore.access.rate_limits import take, taken_ahead
+from datastore.access.rate_limits import take, take_leased
 from datastore.api.auth.throttle import RateLimit, apply, bucket_of
 from datastore.api.errors import BadParameters
 from datastore.api.params.query_params import DEFAULT_ROWS, SeriesQuestion, candles_question
 from datastore.api.params.times import ms, to_ms
 from datastore.api.responses.json_response import pack
-from datastore.api.responses.response_cache import Ready, given_again, look
+from datastore.api.responses.response_cache import CacheHit, lookup, recent
 from datastore.api.responses.series_body import cursor
 from datastore.datastore_actor import is_awaited
 from datastore.series.reader import Series
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rest_framework.views import APIView
 
 
-class TurnAndLook(RateLimit):
+class RateLimitAndCache(RateLimit):
     """The rate limit of a view that may have a ready answer: turn and answer come in one round trip, or in none."""
 
     def allow_request(self, request: Request, view: APIView) -> bool:
@@ -32,10 +32,10 @@ class TurnAndLook(RateLimit):
         if name is None:
             return super().allow_request(request, view)
         bucket = bucket_of(request._request)
-        turn = taken_ahead(bucket) if bucket else None
-        seen = given_again(symbol, name)
+        turn = take_leased(bucket) if bucket else None
+        seen = recent(symbol, name)
         if seen is None:
-            seen, taken = look(symbol, name, None if turn else bucket)
+            seen, taken = lookup(symbol, name, None if turn else bucket)
             turn = turn or taken
         elif bucket and turn is None:
             turn = take(bucket)
@@ -52,7 +52,7 @@ def _kept(request: Request) -> tuple[str, str | None]:
         return "", None  # the view will say so, once the request is counted
     if is_awaited(question.market, question.timeframe):
         return "", None
-    return question.market, usual(question)
+    return question.market, cache_name(question)
 
 
 def asked(request: Request) -> SeriesQuestion:
@@ -65,7 +65,7 @@ def _read(query: str) -> SeriesQuestion:
     return candles_question(dict(QueryDict(query).lists()))
 
 
-def usual(question: SeriesQuestion) -> str | None:
+def cache_name(question: SeriesQuestion) -> str | None:
     """Return the name under which a question's answer is kept, None where it asks for a range of its own."""
     if question.start is not None or question.stop is not None:
         return None
@@ -80,7 +80,7 @@ def parts_of(body: bytes, series: Series) -> tuple[bytes, bytes, bytes]:
     return before, between, after
 
 
-def body_of(ready: Ready) -> bytes:
+def body_of(ready: CacheHit) -> bytes:
     """Return an answer's bytes with its times and its cursor."""
     kept = ready.kept
     cursor_now = pack(kept.series, kept.version, ready.watermark).encode()

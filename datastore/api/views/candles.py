@@ -28,9 +28,9 @@ from datastore.api.params.times import askable
 from datastore.api.params.window import Window, window
 from datastore.api.responses.compression import compressed
 from datastore.api.responses.json_response import json_answer, ready_answer, unless_known
-from datastore.api.responses.response_cache import Look, Ready, keep
+from datastore.api.responses.response_cache import CacheHit, CacheLookup, keep
 from datastore.api.responses.series_body import NUMBER_SHAPES, candles_bytes, coverage_json, etag
-from datastore.api.views.cached_candles import TurnAndLook, asked, body_of, parts_of, usual
+from datastore.api.views.cached_candles import RateLimitAndCache, asked, body_of, cache_name, parts_of
 from datastore.api.views.requests import accepted, refused_json, request_json
 from datastore.datastore_actor import answer
 from datastore.models import Market
@@ -58,8 +58,8 @@ class Page:
 class Candles(APIView):
     """GET candles."""
 
-    throttle_classes = [TurnAndLook]
-    seen: Look | None = None  # what the cache knows of the question
+    throttle_classes = [RateLimitAndCache]
+    seen: CacheLookup | None = None  # what the cache knows of the question
 
     def get(self, request: Request) -> HttpResponseBase:
         """Answer rows and certificate from one snapshot; 304 where the asker has this answer already.
@@ -83,7 +83,7 @@ class Candles(APIView):
         if known := unless_known(request, tag):
             return known
         body = candles_bytes(found.series, page.following, running)
-        if seen and running is None and (name := usual(question)):
+        if seen and running is None and (name := cache_name(question)):
             keep(seen, name, found.series, tag, parts_of(body, found.series))
         return ready_answer(body, {"ETag": tag})
 
@@ -101,7 +101,7 @@ class CoverageView(APIView):
         return unless_known(request, tag) or json_answer(coverage_json(series, page.following), {"ETag": tag})
 
 
-def _given(request: Request, ready: Ready) -> HttpResponseBase:
+def _given(request: Request, ready: CacheHit) -> HttpResponseBase:
     """Return a ready answer, or 304 where the asker has it."""
     count_answer("ready")
     if "HTTP_IF_NONE_MATCH" in request.META and (known := unless_known(request, ready.kept.etag)):

@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from datastore.access.stream_tickets import PATH, Ticket, signed
+from datastore.access.stream_tickets import STREAM_PATH, Ticket, sign_ticket
 from datastore.api.auth.api_key_header import key_of
 from datastore.api.params.market_lookup import find_market
 from datastore.api.params.query_params import DEFAULT_ROWS, query_of, stream_question
@@ -60,7 +60,8 @@ def to_stream(
         page=here,
         foreign=_is_foreign(request),
     )
-    where = f"{settings.SSE_URL or _beside(request)}{PATH}?{urlencode({'ticket': signed(ticket)}, quote_via=quote)}"
+    query = urlencode({"ticket": sign_ticket(ticket)}, quote_via=quote)
+    where = f"{settings.SSE_URL or _beside(request)}{STREAM_PATH}?{query}"
     return HttpResponse(status=307, headers={"Location": where, "Cache-Control": "no-store"})
 
 

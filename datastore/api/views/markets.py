@@ -18,7 +18,7 @@ from datastore.api.params.market_lookup import find_market, provider_json
 from datastore.api.params.query_params import market_question, no_question, query_of
 from datastore.api.params.symbols import market_text
 from datastore.api.responses.json_response import json_answer
-from datastore.backfill.newest import ask_newest
+from datastore.backfill.newest import request_newest
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.reference.markets import follow
@@ -45,7 +45,7 @@ class Markets(APIView):
         with transaction.atomic():
             is_new = follow(market)
             if is_new:
-                ask_newest([market], spend=spending(request._request))
+                request_newest([market], spend=spending(request._request))
         address = {"Location": f"/api/v1/markets/{market.symbol}"}
         return json_answer({**provider_json(), **market_json(_rows(market.symbol)[0])}, address, 201 if is_new else 200)
 

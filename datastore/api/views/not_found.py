@@ -34,7 +34,7 @@ ADDRESSES = (
 LATER = ("reconciliation", "digests", "udf", "binance")
 
 
-class Nowhere(APIView):
+class NotFoundView(APIView):
     """Answer any method with 404 as problem+json."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

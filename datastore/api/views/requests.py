@@ -22,7 +22,7 @@ from datastore.api.responses.json_response import json_answer
 from datastore.datastore_actor import order, settle
 from datastore.models import DatastoreRequest, FetchRequest
 from datastore.reference.provider_clock import provider_now
-from datastore.requests.fetchable import NOBODY_FETCHES, coordinator_runs
+from datastore.requests.fetchable import NO_COORDINATOR, coordinator_runs
 from datastore.requests.missing import split
 from datastore.timeframes.timeframe import TIMEFRAMES
 
@@ -39,7 +39,7 @@ class OneRequest(APIView):
         found = DatastoreRequest.objects.filter(pk=int(number)).first()
         if found is None:
             raise NotFound(f"There is no request {number}. One that ended is kept for a day.")
-        body = request_json(found, None if coordinator_runs() else NOBODY_FETCHES)
+        body = request_json(found, None if coordinator_runs() else NO_COORDINATOR)
         settle([found.name], by="its reader was told")
         return json_answer(body)
 
@@ -65,7 +65,7 @@ class Backfill(APIView):
 
 def accepted(request: DatastoreRequest) -> HttpResponse:
     """Return 202: the data is being fetched, and Location tells how far it is."""
-    body = {"request": request_json(request, None if coordinator_runs() else NOBODY_FETCHES)}
+    body = {"request": request_json(request, None if coordinator_runs() else NO_COORDINATOR)}
     return json_answer(body, {"Location": address_of(request), "Retry-After": "2"}, status=202)
 
 

@@ -56,7 +56,7 @@ class Streams(APIView):
         name, timeframe = stream_question(posted(request))
         market = find_market(name)
         try:
-            stream, _ = lifecycle.ask(market, timeframe, asker(request), spending(request._request))
+            stream, _ = lifecycle.create(market, timeframe, asker(request), spending(request._request))
         except lifecycle.TooManyStreams:
             raise Conflict(
                 f"{settings.MAX_STREAMS} streams are alive, and MAX_STREAMS allows no more. GET /api/v1/streams lists "

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from datastore.backfill.newest import ask_newest
+from datastore.backfill.newest import request_newest
 from datastore.management.arguments import market_named
 from datastore.reference import pairs
 from datastore.reference.markets import BadSymbol, ensure_markets, unfollow
@@ -34,7 +34,7 @@ def _followed(names: list[str]) -> list[str]:
         markets = ensure_markets(symbols)
     except BadSymbol as exc:
         raise CommandError(f"{exc}.") from None
-    asked = [(market.symbol, len(ask_newest([market]))) for market in markets]
+    asked = [(market.symbol, len(request_newest([market]))) for market in markets]
     return [f"{symbol} is followed; {spans} span(s) of its history are being asked for." for symbol, spans in asked]
 
 

@@ -14,7 +14,7 @@ from datastore.management.arguments import add_market, add_span, add_timeframe, 
 from datastore.management.progress import Progress
 from datastore.models import DatastoreRequest, FetchRequest
 from datastore.reference.provider_clock import provider_now
-from datastore.requests.fetchable import NOBODY_FETCHES, coordinator_runs
+from datastore.requests.fetchable import NO_COORDINATOR, coordinator_runs
 from datastore.requests.missing import split
 from datastore.timeframes.timeframe import TIMEFRAMES
 
@@ -56,7 +56,7 @@ class Command(BaseCommand):
         if no_wait:
             return
         if not coordinator_runs():
-            raise CommandError(f"{NOBODY_FETCHES}. It is kept, and fetched as soon as one runs (manage.py up).")
+            raise CommandError(f"{NO_COORDINATOR}. It is kept, and fetched as soon as one runs (manage.py up).")
         try:
             self._follow(request)
         except KeyboardInterrupt:

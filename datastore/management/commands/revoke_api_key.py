@@ -6,14 +6,14 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Q
 
-from datastore.access.api_keys import REMEMBERED, revoke_key
+from datastore.access.api_keys import KEY_CACHE_TTL_S, revoke_key
 from datastore.models import ApiKey
 
 
 class Command(BaseCommand):
     """Revoke an API key for good."""
 
-    help = f"Revoke an API key; a running server refuses it within {REMEMBERED:g} s."
+    help = f"Revoke an API key; a running server refuses it within {KEY_CACHE_TTL_S:g} s."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take the name or prefix."""
@@ -27,4 +27,4 @@ class Command(BaseCommand):
             raise CommandError(f"There is no API key of the name or prefix {key.partition('_')[0]!r}.")
         if not revoke_key(named):
             raise CommandError(f"{named} was revoked at {named.revoked_at:%Y-%m-%d %H:%M} UTC.")
-        self.stdout.write(f"{named} is revoked; a running server refuses it within {REMEMBERED:g} s.")
+        self.stdout.write(f"{named} is revoked; a running server refuses it within {KEY_CACHE_TTL_S:g} s.")

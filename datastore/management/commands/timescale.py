@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from datastore.engines.edition import Case, standing
-from datastore.engines.rollups import CannotTurn, rollups, turn, turn_back
+from datastore.engines.edition import Case, timescale_edition
+from datastore.engines.rollups import CannotConvert, convert, convert_back, rollups
 
 
 class Command(BaseCommand):
@@ -25,11 +25,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, plain: bool, status: bool, **options: Any) -> None:
         """Do it and tell; raise CommandError where the server cannot."""
-        found = standing()
-        if not status and (found.case is Case.TURNED) == plain:
+        found = timescale_edition()
+        if not status and (found.case is Case.CONVERTED) == plain:
             try:
-                found = turn_back() if plain else turn()
-            except CannotTurn as exc:
+                found = convert_back() if plain else convert()
+            except CannotConvert as exc:
                 raise CommandError(str(exc)) from None
             rollups().refresh()
         self.stdout.write(f"{found.told}.")

@@ -1,5 +1,5 @@
 -- name: markets
--- Every market, or the one named, with its first and newest data: a few index probes each, no scan.
+-- All markets, or the named one, with their oldest and newest data: a few index probes each, no scan.
 select m.symbol, m.exchange, m.base, m.quote, m.followed, m.version,
        floor(extract(epoch from market_watermark(
            m.watermark, m.live_stop, behind_since(m.id, m.symbol, m.live_stop), %(stale)s)) * 1000)::bigint,
@@ -30,7 +30,7 @@ select m.symbol, m.exchange, m.base, m.quote, m.followed, m.version,
  order by m.symbol;
 
 -- name: trades_onward
--- Trades of [start, stop) in their order, behind the one the cursor names; seq compares nulls last as (is null, value).
+-- Trades of [start, stop) in order, after the one that the cursor names; seq compares nulls last as (is null, value).
 select us / 1000, us, trade_id, seq, case side when 1 then 'buy' when -1 then 'sell' end, price::text, amount::text,
        floor(extract(epoch from received_at) * 1000)::bigint
   from (select t.*, (extract(epoch from t.ts) * 1000000)::bigint as us
@@ -44,7 +44,7 @@ select us / 1000, us, trade_id, seq, case side when 1 then 'buy' when -1 then 's
  order by ts, seq nulls last, trade_id;
 
 -- name: trades_newest
--- The newest trades before stop, in their order.
+-- The newest trades before stop, in order.
 select us / 1000, us, trade_id, seq, case side when 1 then 'buy' when -1 then 'sell' end, price::text, amount::text,
        floor(extract(epoch from received_at) * 1000)::bigint
   from (select t.*, (extract(epoch from t.ts) * 1000000)::bigint as us

@@ -1,6 +1,6 @@
 -- name: newest
--- What a reader compares (series, version, served watermark and provider's time in ms), and the newest candle of each
--- base resolution of these markets.
+-- Of these markets, what a reader compares (series, version, served watermark and provider's time in ms) and the newest
+-- candle of each base resolution.
 select h.symbol, h.series, h.version, h.watermark / 1000, h.now / 1000,
        coalesce(json_object_agg(c.resolution, json_build_array(
            (extract(epoch from c.open_time) * 1000)::bigint, c.open::text, c.high::text, c.low::text, c.close::text,
@@ -15,6 +15,6 @@ select h.symbol, h.series, h.version, h.watermark / 1000, h.now / 1000,
                order by k.open_time desc limit 1) n) c on true
  group by h.symbol, h.series, h.version, h.watermark, h.now;
 
--- name: standing
+-- name: heads
 -- The same without candles.
 select symbol, series, version, watermark / 1000, now / 1000, '' from market_heads(%(ids)s::int[], %(stale)s);

@@ -1,5 +1,6 @@
 -- name: save_clock
--- The greatest time given out so far counts by the old offset too: time never goes back, a smaller offset makes it stand.
+-- The floor is the greatest time given out so far, by the old offset too: the provider's time never goes back. After a
+-- smaller offset it stops until the new time has caught up.
 insert into provider_clock (provider, simulated, clock_offset, floor, measured_at)
 select coalesce((select provider from provider_clock limit 1), %(unnamed)s), false, %(offset)s, %(floor)s, clock_timestamp()
 on conflict (provider) do update
@@ -8,8 +9,8 @@ on conflict (provider) do update
        measured_at = excluded.measured_at;
 
 -- name: note_acknowledged
--- behind_since stays while nobody has read to the end: the watermark waits from there on. The word of a producer comes
--- a moment late: of a topic that was deleted meanwhile nothing is on its way, and nobody will read it again.
+-- behind_since stays until a consumer has read the topic to its end: the watermark waits there. A producer reports a
+-- moment late: if the topic was deleted by then, nothing is on its way and no consumer will read it again.
 insert into feed as f (feed, topic, markets, connected, acknowledged_until, acknowledged_at, behind_since, drained_at)
 select %(feed)s, known.topic, to_jsonb(%(markets)s::text[]), %(connected)s, %(until)s, known.at, provider_now(),
        case when exists (select from dynamic_topic t where t.name = known.topic and t.state = 'retired') then known.at end
@@ -24,27 +25,27 @@ on conflict (feed) do update
  where excluded.acknowledged_until > f.acknowledged_until;
 
 -- name: acknowledged_until
--- Of the feeds whose topic nobody has read to its end; one that names no markets speaks for all it ever brought.
+-- Over the feeds whose topic has not been read to its end; a feed that names no markets counts for all it ever carried.
 select max(f.acknowledged_until) from feed f
  where (f.drained_at is null or f.drained_at < f.acknowledged_at)
    and (f.markets ? %(symbol)s
         or f.markets = '[]' and exists (select from feed_position p where p.market_id = %(market)s and p.topic = f.topic));
 
 -- name: note_read
--- Of several consumers each may tell it, and not the newest last.
+-- Several consumers may report this, not always the newest last.
 update feed f set drained_at = greatest(f.drained_at, d.at)
   from unnest(%(topics)s::text[], %(ats)s::timestamptz[]) d (topic, at)
  where f.topic = d.topic and (f.drained_at is null or f.drained_at < f.acknowledged_at);
 
 -- name: known_since
--- From where on a resolution was ever covered or asked for.
+-- Since when a resolution was ever covered or asked for (microseconds).
 select micros(least(
     (select min(start) from coverage
       where market_id = %(market)s and (source = 'live' and resolution = 0 or source = 'provider' and resolution = %(resolution)s)),
     (select min(start) from fetch_request where market_id = %(market)s and resolution = %(resolution)s)));
 
 -- name: newest_before
--- When the newest row before a time opens, ours or the provider's, of all resolutions up to one.
+-- The open time of the newest row before a time, ours or the provider's, over all resolutions up to the given one.
 select max(x.open_time)
   from unnest(array[60, 3600, 86400]) r (resolution)
  cross join lateral (

@@ -1,5 +1,5 @@
 -- name: ages
--- How far each followed market's watermark, feed and comparison with the provider lie behind the provider's time, seconds.
+-- How far each followed market's watermark, feed and comparison with the provider are behind the provider's time, seconds.
 select m.symbol,
        extract(epoch from provider_now() - market_watermark(
            m.watermark, m.live_stop, behind_since(m.id, m.symbol, m.live_stop), %(stale)s))::float,
@@ -10,7 +10,7 @@ select m.symbol,
  order by m.symbol;
 
 -- name: gaps
--- Holes by market, resolution and whether the provider will never fill them; a market without any is there with 0.
+-- Gaps by market, resolution and whether they are final (the provider has nothing); 0 for a market without any.
 select m.symbol, r.resolution, f.final, count(g.id), coalesce(extract(epoch from sum(g.stop - g.start)), 0)::float
   from market m
  cross join (values (60), (3600), (86400)) as r (resolution)
@@ -21,11 +21,11 @@ select m.symbol, r.resolution, f.final, count(g.id), coalesce(extract(epoch from
  order by m.symbol, r.resolution, f.final;
 
 -- name: dead_letters
--- Topics that are made at run time count as one (streaming.topics.label).
+-- Topics made at run time count as one (streaming.topics.label).
 select case when starts_with(topic, 'dyn-') then 'dynamic' else topic end, count(*) from dead_letter group by 1 order by 1;
 
 -- name: oldest_fetch
--- Age of the oldest request for history that has not ended, seconds; 0 where there is none.
+-- Age of the oldest active request for history in seconds; 0 if there is none.
 select coalesce(extract(epoch from statement_timestamp() - min(created_at)), 0)::float
   from fetch_request
  where state in ('queued', 'fetching', 'published')

@@ -1,6 +1,6 @@
 -- name: take
--- Take the provider's whole list (parallel arrays); what it no longer holds becomes inactive. One statement, so that no
--- reader sees half a list.
+-- Save the provider's whole list (parallel arrays); pairs that it lacks become inactive. One statement, so that no reader
+-- sees half a list.
 with listed as (
     select * from unnest(%(symbols)s::text[], %(exchanges)s::text[], %(bases)s::text[], %(quotes)s::text[],
                          %(provider_exchanges)s::text[], %(provider_bases)s::text[], %(provider_quotes)s::text[])
@@ -22,8 +22,7 @@ with listed as (
 select (select count(*) filter (where is_new) from written), (select count(*) from vanished);
 
 -- name: spell
--- Let markets that have a row take over the provider's spelling; they are locked in the order of their ids, as all who
--- write do.
+-- Give existing markets the provider's spelling. They are locked in the order of their ids, as in every write.
 with due as (
     select m.id, p.provider_exchange, p.provider_base, p.provider_quote
       from market m
@@ -42,15 +41,15 @@ with due as (
 select count(*) from spelled;
 
 -- name: spelled
--- Active pairs and markets whose base and quote, written together, are these.
+-- Active pairs, and markets, whose base and quote joined are this text.
 select symbol from pair where joined = %(joined)s and active
 union
 select symbol from market where base || quote = %(joined)s;
 
 -- name: near
--- Pairs and markets that may be meant by a name that none has, the likeliest first: the same pair elsewhere, one of the
--- named exchange that begins alike, one of any exchange that begins alike, one of the named exchange in the same quote.
--- Looking closer is the caller's part.
+-- Pairs and markets that an unknown name may mean, the likeliest first: the same pair at another exchange, a similar
+-- beginning at the named exchange, a similar beginning at any, the same end (quote) at the named exchange. The caller
+-- compares more closely.
 select symbol
   from (select symbol, exchange, joined from pair where active
         union

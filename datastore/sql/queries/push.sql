@@ -1,6 +1,6 @@
 -- name: changed
 -- Buckets of a timeframe (open time in ms) whose stored rows changed after a version, with the newest change and its
--- revision. At most so many rows are looked at; their number is told in every row.
+-- revision. At most `most` rows of each table are read; every row of the result holds how many were.
 with changed as (
     (select c.version, c.revision, c.open_time from candle c
       where c.market_id = %(market)s and c.version > %(since)s and c.resolution <= %(base)s
@@ -14,7 +14,7 @@ select micros(bucket(%(seconds)s, open_time)) / 1000, max(version), max(revision
   from changed group by 1;
 
 -- name: stretches
--- Stretches of the certificate (ms) that changed after a version, as far as they show in a timeframe.
+-- Intervals of the certificate (ms) that changed after a version and show in this timeframe.
 select version, what, micros(start) / 1000, micros(stop) / 1000
   from coverage_change
  where market_id = %(market)s and version > %(since)s
@@ -23,7 +23,7 @@ select version, what, micros(start) / 1000, micros(stop) / 1000
  limit %(most)s;
 
 -- name: held
--- Buckets of a stretch (open times in ms) of which any row is stored, be it a tombstone: all that a reader may know there.
+-- Buckets in an interval (open times in ms) that have any stored row, also one without trades: all that a reader may know.
 select micros(b.start) / 1000
   from generate_series(bucket(%(seconds)s, instant(%(start)s)), instant(%(stop)s) - interval '1 microsecond',
                        case when %(seconds)s = 0 then interval '1 month' else make_interval(secs => %(seconds)s) end) b (start)
@@ -38,5 +38,5 @@ select micros(b.start) / 1000
                 where r.resolution <= %(base)s);
 
 -- name: heads
--- Where markets stand now (watermark and the provider's time in ms): one cheap look for all that are followed.
+-- The present watermark and provider's time (ms) of many markets: one cheap query for all that are followed.
 select market_id, series, version, watermark / 1000, now / 1000 from market_heads(%(ids)s::int[], %(stale)s);

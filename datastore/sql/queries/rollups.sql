@@ -1,13 +1,13 @@
 -- name: standing
--- What this database is, and what its server could make of it, asked so that nothing can fail: settings that nobody
--- has defined are null. The edition (license) is known only where the extension's own library is loaded.
+-- Whether the aggregates exist, and what the server offers, asked so that nothing can fail: undefined settings are null.
+-- The edition (license) is known only if the extension's own library is loaded.
 select to_regclass('aggregate_candle') is not null, current_setting('timescaledb.max_background_workers', true) is not null,
        current_setting('timescaledb.license', true),
        coalesce((select extversion from pg_extension where extname = 'timescaledb'),
                 (select default_version from pg_available_extensions where name = 'timescaledb'));
 
 -- name: refresh
--- Without batches one transaction does it: nobody ever sees half of it.
+-- Without batches this is one transaction, so no reader sees half of it.
 call refresh_continuous_aggregate(%(aggregate)s::regclass, %(start)s::timestamptz, %(stop)s::timestamptz,
                                   force => %(anew)s::boolean, options => '{"buckets_per_batch": 0}');
 
@@ -16,7 +16,7 @@ select min(range_start) from timescaledb_information.chunks
  where hypertable_schema = current_schema() and hypertable_name = 'tick';
 
 -- name: unlike
--- Candles of one market that are not what the aggregates hold, from `start` on, each resolution up to its own end.
+-- Candles of one market that differ from the aggregates, from `start` on, each resolution up to its own end.
 with level as (
     select * from unnest(%(resolutions)s::int[], %(ends)s::timestamptz[]) r (resolution, until)
 ), stored as (
@@ -37,7 +37,7 @@ select coalesce(s.resolution, m.resolution), coalesce(s.open_time, m.open_time),
  order by 1, 2;
 
 -- name: packable
--- Chunks that ended before a time, with whether they lie in the columnstore; one that got late trades since does partly.
+-- Chunks that ended before a time, and whether they are in the columnstore; one that got late trades since is in part.
 select format('%%I.%%I', chunk_schema, chunk_name), is_compressed from timescaledb_information.chunks
  where hypertable_schema = current_schema() and hypertable_name = 'tick' and range_end <= %(before)s
  order by range_start;
@@ -46,7 +46,7 @@ select format('%%I.%%I', chunk_schema, chunk_name), is_compressed from timescale
 select compress_chunk(%(chunk)s::regclass, if_not_compressed => true);
 
 -- name: impatient
--- Whoever waits for a lock makes all who come later wait behind him.
+-- A statement that waits for a lock makes all later ones wait behind it.
 set local lock_timeout = '3s';
 
 -- name: old_trades

@@ -1,5 +1,5 @@
 -- name: to_do
--- What there is to do about topics and streams, by the database's clock, as (what, id): the Coordinator's only look.
+-- The work due on topics and streams, by the database's clock, as (what, id): all that the Coordinator reads for it.
 select 'in hand', t.id from dynamic_topic t where t.state in ('creating', 'notifying')
 union all
 (select 'due', s.id from stream s
@@ -23,8 +23,8 @@ select 'unused', t.id from dynamic_topic t
  where t.state = 'live'
    and not exists (select from stream s where s.market_id = t.market_id and s.state in ('requested', 'live'))
 union all
--- Ready to be deleted: the actors that were told of it have ended their part, or did not say so in time. One that no
--- Producer answered for may be made late: only when that cannot be any more is there an end to deleting it.
+-- Ready to be deleted: the actors that know of the topic have ended their part, or did not report it in time. A topic
+-- that no Producer answered for may still be made late, so it is deleted only when that is no longer possible.
 (select 'over', t.id from dynamic_topic t
   where t.state = 'retiring'
     and case when t.notified_at is null
@@ -37,7 +37,7 @@ union all
   order by t.id limit %(limit)s);
 
 -- name: attach
--- Give waiting streams the alive topic of their market; where it is live they are too.
+-- Give waiting streams the alive topic of their market; if it is live, so are they.
 update stream s
    set topic_id = t.id,
        state = case when t.state = 'live' then 'live' else s.state end,
@@ -50,15 +50,15 @@ update stream s
    and s.state = 'requested' and (s.topic_id is distinct from t.id or t.state = 'live');
 
 -- name: recall
--- Streams that are live on a topic that is not, are requested again: their topic was ended as they joined it.
+-- Request streams again that are live on a topic that is not: it ended while they joined it.
 update stream s
    set state = 'requested', live_at = null, next_try = null
  where s.state = 'live'
    and not exists (select from dynamic_topic t where t.id = s.topic_id and t.state = 'live');
 
 -- name: progress
--- How far the data of streams is: milliseconds that the broker has acknowledged of their topic and nobody has stored
--- (null: nothing was acknowledged yet), and the newest minute that traded, in microseconds, with its close.
+-- How far the data of streams is: milliseconds of their topic that the broker has acknowledged and no consumer has
+-- stored (null: nothing was acknowledged yet), and the newest minute with trades, in microseconds, with its close.
 select s.id,
        (select max(case when f.drained_at >= f.acknowledged_at then 0
                         else greatest(extract(epoch from f.acknowledged_until - coalesce(p.stop, f.behind_since)) * 1000, 0)

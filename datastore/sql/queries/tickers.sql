@@ -1,20 +1,20 @@
 -- name: heads
--- What is known of many markets, and how their feeds stand; times in microseconds.
+-- What is known of many markets, and whether a feed of theirs has an open span; times in microseconds.
 select h.market_id, h.symbol, h.followed, h.watermark, h.now, h.known, h.behind, h.live_stop,
        exists (select from feed_position f where f.market_id = h.market_id and f.start is not null)
   from market_heads(%(ids)s::int[], %(stale)s) h
  order by h.symbol;
 
 -- name: coverage
--- Proven spans of many markets at the resolution of minutes, each within its own window.
+-- Proven spans of many markets at minute resolution, each market within its own window.
 select c.market_id, c.resolution, micros(c.start), micros(c.stop)
   from unnest(%(ids)s::int[], %(starts)s::bigint[], %(stops)s::bigint[]) w (market_id, start, stop)
   join coverage c on c.market_id = w.market_id and c.start < instant(w.stop) and c.stop > instant(w.start)
  where c.source = 'live' and c.resolution = 0 or c.source = 'provider' and c.resolution = 60;
 
 -- name: figures
--- The parts (stretches of one stored series each) of many markets, every market's aggregated into one row. First and
--- last price are index probes of each part: ordering a day of minutes costs more than adding them up.
+-- The parts (intervals of one stored series each) of many markets, aggregated into one row per market. First and last
+-- price are index probes of each part: sorting a day of minutes costs more than summing them.
 with part as (
     select p.market_id, p.start, x.*
       from unnest(%(markets)s::int[], %(starts)s::bigint[], %(stops)s::bigint[], %(resolutions)s::int[], %(provider)s::boolean[])
@@ -60,7 +60,7 @@ select market_id, trim_scale(open)::text, trim_scale(high)::text, trim_scale(low
   from whole;
 
 -- name: last
--- The newest price that is stored of many markets, whenever that was, and the time of the newest trade that is.
+-- The newest stored price of many markets, however old, and the time of their newest stored trade.
 select w.market_id, newest.close, (select micros(t.ts) from tick t where t.market_id = w.market_id order by t.ts desc limit 1)
   from unnest(%(ids)s::int[]) w (market_id)
   left join lateral (

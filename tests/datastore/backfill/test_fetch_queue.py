@@ -8,7 +8,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from datastore.backfill import fetch_queue
-from datastore.backfill.fetch_queue import Purpose, State, ask, missing
+from datastore.backfill.fetch_queue import Purpose, State, enqueue, not_yet_requested
 from datastore.models import Coverage, FetchRequest, GapRepair, Market
 from datastore.reference.markets import ensure_markets
 from tests.datastore.conftest import ProviderTime
@@ -43,7 +43,7 @@ def in_minutes(spans: list[fetch_queue.Span]) -> list[tuple[int, int]]:
 def asked(market: Market, low: int, high: int, purpose: int = Purpose.READER, resolution: int = 60) -> list[int]:
     """Ask for minutes from noon; return the ids."""
     bounds = moment(NOON + low * MINUTE), moment(NOON + high * MINUTE)
-    return [request.pk for request in ask(market, resolution, *bounds, purpose)]
+    return [request.pk for request in enqueue(market, resolution, *bounds, purpose)]
 
 
 def spans_of_all() -> list[tuple[int, int]]:
@@ -63,24 +63,24 @@ def test_missing_is_what_nobody_proves_refused_or_fetches(btc: Market) -> None:
     FetchRequest.objects.create(
         market=btc, resolution=60, start=moment(NOON + 58 * MINUTE), stop=moment(NOON + 59 * MINUTE), purpose=3
     )
-    found = missing(btc, 60, moment(NOON + 1), moment(NOON + HOUR - 1))
+    found = not_yet_requested(btc, 60, moment(NOON + 1), moment(NOON + HOUR - 1))
     assert in_minutes(found) == [(0, 10), (20, 31), (40, 50), (55, 58), (59, 60)]
 
 
 def test_what_the_provider_cannot_answer_for_finally_is_not_missing(btc: Market) -> None:
-    assert in_minutes(missing(btc, 60, moment(NOON + 2 * HOUR), moment(NOON + 4 * HOUR))) == [(120, 179)]
-    assert in_minutes(missing(btc, 3600, moment(NOON), moment(NOON + 4 * HOUR))) == [(0, 120)]
+    assert in_minutes(not_yet_requested(btc, 60, moment(NOON + 2 * HOUR), moment(NOON + 4 * HOUR))) == [(120, 179)]
+    assert in_minutes(not_yet_requested(btc, 3600, moment(NOON), moment(NOON + 4 * HOUR))) == [(0, 120)]
 
 
 def test_an_hour_made_of_proven_minutes_is_not_missing(btc: Market) -> None:
     covered(btc, NOON + HOUR, NOON + 2 * HOUR)
-    assert in_minutes(missing(btc, 3600, moment(NOON), moment(NOON + 2 * HOUR))) == [(0, 60)]
+    assert in_minutes(not_yet_requested(btc, 3600, moment(NOON), moment(NOON + 2 * HOUR))) == [(0, 60)]
 
 
 def test_before_the_first_stamp_the_databases_clock_says_what_may_be_asked(provider_time: ProviderTime) -> None:
     provider_time.forget()
     market = ensure_markets([BTC])[0]
-    assert in_minutes(missing(market, 60, moment(NOON), moment(NOON + 5 * MINUTE))) == [(0, 5)]
+    assert in_minutes(not_yet_requested(market, 60, moment(NOON), moment(NOON + 5 * MINUTE))) == [(0, 5)]
 
 
 def test_nothing_is_asked_for_twice(btc: Market) -> None:
@@ -90,7 +90,7 @@ def test_nothing_is_asked_for_twice(btc: Market) -> None:
     second = asked(btc, -30, 90)
     assert second[0] == first[0] and len(second) == 3
     assert spans_of_all() == [(-30, 0), (0, 60), (60, 90)]
-    assert missing(btc, 60, moment(NOON - 30 * MINUTE), moment(NOON + 90 * MINUTE)) == []
+    assert not_yet_requested(btc, 60, moment(NOON - 30 * MINUTE), moment(NOON + 90 * MINUTE)) == []
 
 
 def test_a_waiting_reader_hurries_what_is_under_way(btc: Market) -> None:

@@ -8,8 +8,8 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from datastore.backfill import fetch_queue
-from datastore.backfill.fetch_queue import Purpose, State, ask
-from datastore.backfill.gap_repair import LONGEST_WAIT, open_holes, scan
+from datastore.backfill.fetch_queue import Purpose, State, enqueue
+from datastore.backfill.gap_repair import LONGEST_WAIT, open_gaps, scan
 from datastore.coverage.feed_progress import note_acknowledged
 from datastore.ingest.live_write import store_live
 from datastore.models import FetchRequest, GapRepair, Market
@@ -150,14 +150,14 @@ def test_a_hole_that_was_refused_for_good_is_not_asked_for_again(btc: Market) ->
         scan()
     assert rows() == []
     assert requests() == [(10, 16, "failed")]
-    assert [(row.final, row.reason) for row in open_holes(btc)] == [(True, "older than kept")]
+    assert [(row.final, row.reason) for row in open_gaps(btc)] == [(True, "older than kept")]
 
 
 def test_what_is_refused_of_a_hole_is_cut_out_of_it_at_once(btc: Market) -> None:
     scan()
     store(failed(FetchRequest.objects.get().pk, NOON + 11 * MINUTE, NOON + 13 * MINUTE))
     assert rows() == [(10, 11, "socket lost", 1), (13, 16, "socket lost", 1)]
-    assert [row.final for row in open_holes(btc)] == [False, True, False]
+    assert [row.final for row in open_gaps(btc)] == [False, True, False]
 
 
 def test_a_hole_that_grows_is_asked_for_where_it_grew(btc: Market, provider_time: ProviderTime) -> None:
@@ -205,7 +205,7 @@ def test_what_failed_ahead_of_the_watermark_is_not_asked_for_at_every_scan(
 
 
 def test_what_was_asked_for_and_never_came_is_a_hole_too(btc: Market) -> None:
-    (request,) = ask(btc, 60, moment(NOON - 5 * MINUTE), moment(NOON), Purpose.READER)
+    (request,) = enqueue(btc, 60, moment(NOON - 5 * MINUTE), moment(NOON), Purpose.READER)
     scan()
     assert rows() == [(-5, 0, "before the feed began", 0), (10, 16, "socket lost", 1)]
     store(failed(request.pk, NOON - 5 * MINUTE, NOON, "key refused", final=False))
@@ -214,7 +214,7 @@ def test_what_was_asked_for_and_never_came_is_a_hole_too(btc: Market) -> None:
 
 
 def test_what_a_reader_waits_for_is_no_attempt_of_the_repair(btc: Market) -> None:
-    ask(btc, 60, moment(NOON - 50 * MINUTE), moment(NOON - 10 * MINUTE), Purpose.READER)
+    enqueue(btc, 60, moment(NOON - 50 * MINUTE), moment(NOON - 10 * MINUTE), Purpose.READER)
     for _ in range(2):
         scan()
         before, after, lost = rows()
@@ -258,5 +258,5 @@ def test_a_market_that_nobody_asked_for_has_no_holes(provider_time: ProviderTime
     provider_time.set(NOON)
     (market,) = ensure_markets([BTC])
     assert [(change.changed, change.version) for change in scan()] == [(False, 0)]
-    assert open_holes(market) == []
+    assert open_gaps(market) == []
     assert State.QUEUED not in FetchRequest.objects.values_list("state", flat=True)

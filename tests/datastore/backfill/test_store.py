@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from datastore.backfill import fetch_queue
 from datastore.backfill.completion import MOST_TIMES
-from datastore.backfill.fetch_queue import Purpose, State, ask, missing
+from datastore.backfill.fetch_queue import Purpose, State, enqueue, not_yet_requested
 from datastore.backfill.store import settle_published
 from datastore.ingest.live_write import store_live
 from datastore.models import Coverage, FetchRequest, GapRepair, Market, ProviderCandle
@@ -54,7 +54,7 @@ def shown(market: Market, start: int, stop: int, timeframe: str = "1m") -> list[
 
 def asked(market: Market, low: int, high: int) -> FetchRequest:
     """Return a request for minutes from noon whose answer is in the topic."""
-    (request,) = ask(market, 60, moment(NOON + low * MINUTE), moment(NOON + high * MINUTE), Purpose.READER)
+    (request,) = enqueue(market, 60, moment(NOON + low * MINUTE), moment(NOON + high * MINUTE), Purpose.READER)
     fetch_queue.start(request.pk, "job")
     fetch_queue.published(request.pk, "job")
     return request
@@ -203,7 +203,7 @@ def test_an_answer_that_always_falls_short_fails_in_the_end(btc: Market) -> None
         store(done(request.pk))
     found = again(request)
     assert (found.state, found.error) == (State.FAILED, "the answer left out 30 buckets")
-    assert missing(btc, 60, found.start, found.stop) != []
+    assert not_yet_requested(btc, 60, found.start, found.stop) != []
 
 
 def test_a_refusal_for_good_fails_the_request_and_is_remembered(btc: Market) -> None:
@@ -215,7 +215,7 @@ def test_a_refusal_for_good_fails_the_request_and_is_remembered(btc: Market) -> 
     assert result.changes[0].version == 1
     hole = GapRepair.objects.get()
     assert (hole.final, hole.reason, hole.version) == (True, "older than kept", 1)
-    assert ask(btc, 60, moment(NOON), moment(NOON + 30 * MINUTE), Purpose.READER) == []
+    assert enqueue(btc, 60, moment(NOON), moment(NOON + 30 * MINUTE), Purpose.READER) == []
     (gap, _) = read_series(btc, "1m", moment(NOON), moment(NOON + 30 * MINUTE)).segments
     assert gap.repair is not None and gap.repair["final"]
 

@@ -10,7 +10,7 @@ from django.db import transaction
 from datastore.backfill.gap_repair import scan
 from datastore.ingest.live_write import store_live
 from datastore.models import CoverageChange, GapRepair, Market
-from datastore.models.coverage import CHANGES_KEPT_VERSIONS
+from datastore.models.coverage import CHANGE_RETENTION_VERSIONS
 from datastore.reference.markets import ensure_markets, unfollow
 from tests.datastore.conftest import ProviderTime
 from tests.support.datastore.answers import answered, failed, store
@@ -92,6 +92,6 @@ def test_what_nobody_may_ask_for_any_more_is_forgotten(market: Market) -> None:
     store(answered(NOON, NOON + 10 * MINUTE))
     store(answered(NOON + 10 * MINUTE, NOON + 12 * MINUTE))
     first, second = CoverageChange.objects.order_by("version").values_list("version", flat=True)
-    Market.objects.update(version=first + CHANGES_KEPT_VERSIONS)
+    Market.objects.update(version=first + CHANGE_RETENTION_VERSIONS)
     assert CoverageChange.forget_old() == 1
     assert list(CoverageChange.objects.values_list("version", flat=True)) == [second]

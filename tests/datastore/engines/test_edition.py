@@ -12,39 +12,39 @@ from config import checks
 from config.supervision import first_start
 from config.supervision.errors import StartError
 from datastore.engines import rollups
-from datastore.engines.edition import HINTS, Case, Standing, standing
+from datastore.engines.edition import HINTS, Case, TimescaleEdition, timescale_edition
 
-PLAIN = Standing(turned=False, loaded=False, license=None, version=None)
-READY = Standing(turned=False, loaded=True, license="timescale", version="2.28.3")
-PERHAPS = Standing(turned=False, loaded=True, license=None, version="2.28.3")
-TURNED = Standing(turned=True, loaded=True, license="timescale", version="2.28.3")
+PLAIN = TimescaleEdition(turned=False, loaded=False, license=None, version=None)
+READY = TimescaleEdition(turned=False, loaded=True, license="timescale", version="2.28.3")
+PERHAPS = TimescaleEdition(turned=False, loaded=True, license=None, version="2.28.3")
+TURNED = TimescaleEdition(turned=True, loaded=True, license="timescale", version="2.28.3")
 
 
 @pytest.mark.parametrize(
     ("found", "case"),
     [
         (PLAIN, Case.PLAIN),
-        (Standing(False, False, None, "2.28.3"), Case.NOT_LOADED),
-        (Standing(False, True, "apache", "2.28.3"), Case.APACHE),
-        (Standing(False, True, "timescale", "2.27.2"), Case.TOO_OLD),
+        (TimescaleEdition(False, False, None, "2.28.3"), Case.NOT_LOADED),
+        (TimescaleEdition(False, True, "apache", "2.28.3"), Case.APACHE),
+        (TimescaleEdition(False, True, "timescale", "2.27.2"), Case.TOO_OLD),
         (READY, Case.READY),
         (PERHAPS, Case.PERHAPS),
-        (Standing(False, True, "timescale", "2.29.0-dev"), Case.READY),
-        (Standing(False, True, "timescale", "3.0.0"), Case.READY),
-        (TURNED, Case.TURNED),
-        (Standing(True, True, "apache", "2.28.3"), Case.CRIPPLED),
-        (Standing(True, False, None, "2.28.3"), Case.UNLOADED),
+        (TimescaleEdition(False, True, "timescale", "2.29.0-dev"), Case.READY),
+        (TimescaleEdition(False, True, "timescale", "3.0.0"), Case.READY),
+        (TURNED, Case.CONVERTED),
+        (TimescaleEdition(True, True, "apache", "2.28.3"), Case.LIMITED),
+        (TimescaleEdition(True, False, None, "2.28.3"), Case.UNLOADED),
     ],
 )
-def test_every_case_is_told_in_one_sentence_with_what_to_do(found: Standing, case: Case) -> None:
+def test_every_case_is_told_in_one_sentence_with_what_to_do(found: TimescaleEdition, case: Case) -> None:
     assert found.case is case
     assert "\n" not in found.told and (found.version is None or case is Case.TOO_OLD or found.version in found.told)
-    assert (found.hint is None) == (case in (Case.PLAIN, Case.TURNED)) == (case not in HINTS)
+    assert (found.hint is None) == (case in (Case.PLAIN, Case.CONVERTED)) == (case not in HINTS)
 
 
 @pytest.mark.django_db
 def test_our_own_server_is_plain() -> None:
-    assert standing() == PLAIN
+    assert timescale_edition() == PLAIN
     assert isinstance(rollups.rollups(), rollups.Plain)
     assert checks.engine(databases=["default"]) == []
     out = StringIO()
@@ -56,8 +56,8 @@ def test_our_own_server_is_plain() -> None:
 def test_nothing_is_turned_where_the_server_cannot() -> None:
     with pytest.raises(CommandError, match=r"^plain PostgreSQL\.$"):
         call_command("timescale")
-    with pytest.raises(rollups.CannotTurn):
-        rollups.turn_back()
+    with pytest.raises(rollups.CannotConvert):
+        rollups.convert_back()
 
 
 @pytest.mark.parametrize(
@@ -65,23 +65,25 @@ def test_nothing_is_turned_where_the_server_cannot() -> None:
     [
         (PLAIN, []),
         (TURNED, []),
-        (Standing(False, False, None, "2.28.3"), ["candlekeep.I010"]),
-        (Standing(False, True, "apache", "2.28.3"), ["candlekeep.I010"]),
-        (Standing(False, True, "timescale", "2.20.0"), ["candlekeep.I010"]),
+        (TimescaleEdition(False, False, None, "2.28.3"), ["candlekeep.I010"]),
+        (TimescaleEdition(False, True, "apache", "2.28.3"), ["candlekeep.I010"]),
+        (TimescaleEdition(False, True, "timescale", "2.20.0"), ["candlekeep.I010"]),
         (READY, ["candlekeep.W010"]),
         (PERHAPS, ["candlekeep.I010"]),
-        (Standing(True, True, "apache", "2.28.3"), ["candlekeep.E010"]),
-        (Standing(True, False, None, "2.28.3"), ["candlekeep.E010"]),
+        (TimescaleEdition(True, True, "apache", "2.28.3"), ["candlekeep.E010"]),
+        (TimescaleEdition(True, False, None, "2.28.3"), ["candlekeep.E010"]),
     ],
 )
-def test_a_check_tells_what_the_server_could_do_or_must_not(found: Standing, expected: list[str]) -> None:
-    messages = checks.of_engine(found)
+def test_a_check_tells_what_the_server_could_do_or_must_not(found: TimescaleEdition, expected: list[str]) -> None:
+    messages = checks.engine_messages(found)
     assert [message.id for message in messages] == expected
     assert [message.hint for message in messages] == ([found.hint] if expected else [])
 
 
-@pytest.mark.parametrize("found", [Standing(True, True, "apache", "2.28.3"), Standing(True, False, None, "2.28.3")])
-def test_a_start_on_a_hypertable_that_nobody_serves_is_refused(found: Standing) -> None:
+@pytest.mark.parametrize(
+    "found", [TimescaleEdition(True, True, "apache", "2.28.3"), TimescaleEdition(True, False, None, "2.28.3")]
+)
+def test_a_start_on_a_hypertable_that_nobody_serves_is_refused(found: TimescaleEdition) -> None:
     with pytest.raises(StartError, match="cannot be used: the trades are a TimescaleDB"):
         first_start.refuse_broken(found)
 
@@ -89,4 +91,4 @@ def test_a_start_on_a_hypertable_that_nobody_serves_is_refused(found: Standing) 
 @pytest.mark.django_db
 def test_a_start_on_our_own_server_says_that_it_is_plain() -> None:
     assert first_start.migrate() == "plain PostgreSQL"
-    assert checks.turning_was_left_out(connection), "the migration has been here"
+    assert checks.conversion_was_skipped(connection), "the migration has been here"

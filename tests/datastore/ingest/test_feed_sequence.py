@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastore.ingest.feed_sequence import Position, Refused, Span, advance
+from datastore.ingest.feed_sequence import FeedSequence, FeedSpan, RefusedTrade, apply
 from streaming.records import LiveRecord
 from tests.support.datastore.records import NOON, SECOND, closed, opened, trade, watermark
 from tests.support.datastore.reference import holds, proven_by
@@ -32,11 +32,11 @@ def told(kinds: list[tuple[str, int]]) -> list[LiveRecord]:
     return records
 
 
-def spans_of(batches: list[list[LiveRecord]]) -> tuple[Position, dict[int, Span]]:
+def spans_of(batches: list[list[LiveRecord]]) -> tuple[FeedSequence, dict[int, FeedSpan]]:
     """Return the position and the newest form of every span after these batches."""
-    position, spans = Position(), {}
+    position, spans = FeedSequence(), {}
     for batch in batches:
-        step = advance(position, batch)
+        step = apply(position, batch)
         position = step.position
         spans |= {span.start: span for span in step.spans}
     return position, spans
@@ -64,54 +64,56 @@ def test_spans_are_what_the_delivered_records_prove_in_any_batching(
 @given(kinds=steps, cuts=st.sets(st.integers(0, 31)))
 def test_repeats_alone_prove_nothing_new(kinds: list[tuple[str, int]], cuts: set[int]) -> None:
     records = told(kinds)
-    step = advance(Position(), records)
-    again = advance(step.position, records)
+    step = apply(FeedSequence(), records)
+    again = apply(step.position, records)
     assert again.position == step.position
     assert again.spans == again.openings == ()
 
 
 def test_a_jump_ends_the_span_with_the_number_of_lost_records() -> None:
-    step = advance(Position(), [opened(1, NOON), watermark(2, NOON + 9), watermark(15, NOON + 20)])
-    assert step.spans == (Span(NOON, NOON + 9, "stream lost 12 records"),)
+    step = apply(FeedSequence(), [opened(1, NOON), watermark(2, NOON + 9), watermark(15, NOON + 20)])
+    assert step.spans == (FeedSpan(NOON, NOON + 9, "stream lost 12 records"),)
     # The first watermark after an end only sets a new start.
-    assert step.position == Position(15, unbroken=False, start=NOON + 20, reason="stream lost 12 records")
-    assert advance(step.position, [watermark(16, NOON + 30)]).spans == (Span(NOON + 20, NOON + 30),)
+    assert step.position == FeedSequence(15, unbroken=False, start=NOON + 20, reason="stream lost 12 records")
+    assert apply(step.position, [watermark(16, NOON + 30)]).spans == (FeedSpan(NOON + 20, NOON + 30),)
 
 
 def test_a_span_that_begins_anew_begins_at_the_newest_stamp_seen_by_then() -> None:
-    step = advance(Position(), [watermark(2, NOON + 20, seen=NOON + 25)])
+    step = apply(FeedSequence(), [watermark(2, NOON + 20, seen=NOON + 25)])
     assert step.position.start == NOON + 25
     assert step.position.reason == "stream lost 1 record"
 
 
 def test_a_start_ahead_of_time_claims_nothing_until_a_watermark_passes_it() -> None:
-    step = advance(Position(), [opened(1, NOON + 50), watermark(2, NOON + 50)])
+    step = apply(FeedSequence(), [opened(1, NOON + 50), watermark(2, NOON + 50)])
     assert step.spans == ()
-    assert advance(step.position, [watermark(3, NOON + 51)]).spans == (Span(NOON + 50, NOON + 51),)
+    assert apply(step.position, [watermark(3, NOON + 51)]).spans == (FeedSpan(NOON + 50, NOON + 51),)
 
 
 def test_a_claim_that_goes_back_changes_nothing() -> None:
-    step = advance(Position(), [opened(1, NOON), watermark(2, NOON + 50)])
-    assert advance(step.position, [watermark(3, NOON + 40)]).spans == ()
+    step = apply(FeedSequence(), [opened(1, NOON), watermark(2, NOON + 50)])
+    assert apply(step.position, [watermark(3, NOON + 40)]).spans == ()
 
 
 def test_an_ended_span_keeps_its_first_reason_and_is_never_extended() -> None:
-    step = advance(Position(), [opened(1, NOON), watermark(2, NOON + 50), closed(3, NOON + 50, "socket lost")])
-    later = advance(step.position, [closed(4, NOON + 90, "stopped"), watermark(5, NOON + 99), watermark(6, NOON + 199)])
-    assert step.spans == (Span(NOON, NOON + 50, "socket lost"),)
-    assert later.spans == (Span(NOON + 99, NOON + 199),)
+    step = apply(FeedSequence(), [opened(1, NOON), watermark(2, NOON + 50), closed(3, NOON + 50, "socket lost")])
+    later = apply(step.position, [closed(4, NOON + 90, "stopped"), watermark(5, NOON + 99), watermark(6, NOON + 199)])
+    assert step.spans == (FeedSpan(NOON, NOON + 50, "socket lost"),)
+    assert later.spans == (FeedSpan(NOON + 99, NOON + 199),)
 
 
 def test_a_refused_trade_ends_the_span() -> None:
-    records = [opened(1, NOON), watermark(2, NOON + 50), Refused(3, "trade refused: price out of range")]
-    assert advance(Position(), records).spans == (Span(NOON, NOON + 50, "trade refused: price out of range"),)
+    records = [opened(1, NOON), watermark(2, NOON + 50), RefusedTrade(3, "trade refused: price out of range")]
+    assert apply(FeedSequence(), records).spans == (FeedSpan(NOON, NOON + 50, "trade refused: price out of range"),)
 
 
 def test_only_an_opening_whose_records_all_arrived_may_be_bridged() -> None:
-    assert len(advance(Position(), [trade(1, NOON), opened(2, NOON)]).openings) == 1
-    assert advance(Position(), [trade(1, NOON), opened(3, NOON)]).openings == ()
+    assert len(apply(FeedSequence(), [trade(1, NOON), opened(2, NOON)]).openings) == 1
+    assert apply(FeedSequence(), [trade(1, NOON), opened(3, NOON)]).openings == ()
 
 
 def test_a_second_subscription_ends_the_first_span() -> None:
-    step = advance(Position(), [opened(1, NOON), watermark(2, NOON + 5), opened(3, NOON + 9), watermark(4, NOON + 12)])
-    assert step.spans == (Span(NOON, NOON + 5, "subscribed again"), Span(NOON + 9, NOON + 12))
+    step = apply(
+        FeedSequence(), [opened(1, NOON), watermark(2, NOON + 5), opened(3, NOON + 9), watermark(4, NOON + 12)]
+    )
+    assert step.spans == (FeedSpan(NOON, NOON + 5, "subscribed again"), FeedSpan(NOON + 9, NOON + 12))

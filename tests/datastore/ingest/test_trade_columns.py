@@ -5,7 +5,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastore.ingest.trade_columns import all_sound, fault_of
+from datastore.ingest.trade_columns import all_valid, fault_of
 from streaming.records import Trade
 from tests.support.datastore.records import BTC, FEED, NOON
 
@@ -34,4 +34,4 @@ trades = st.lists(
 
 @given(trades=trades)
 def test_a_batch_is_sound_where_every_trade_is(trades: list[Trade]) -> None:
-    assert all_sound(trades) == (not any(fault_of(trade) for trade in trades))
+    assert all_valid(trades) == (not any(fault_of(trade) for trade in trades))

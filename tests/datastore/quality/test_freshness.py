@@ -11,7 +11,7 @@ from datastore.backfill.gap_repair import scan
 from datastore.ingest.live_write import store_live
 from datastore.models import GapRepair, Market
 from datastore.quality.freshness import doubts
-from datastore.reference.markets import asked_market, ensure_markets
+from datastore.reference.markets import ensure_markets, get_or_create_market
 from streaming.records import LiveRecord
 from tests.datastore.conftest import ProviderTime
 from tests.support.datastore.answers import answered, store
@@ -93,7 +93,7 @@ def test_a_gap_older_than_a_day_is_no_reason(btc: Market, provider_time: Provide
 
 
 def test_a_market_without_any_feed_is_named_and_one_that_nobody_follows_is_not(btc: Market) -> None:
-    asked_market(ETH)
+    get_or_create_market(ETH)
     assert doubts() == {BTC: ["its feed has proven nothing yet"]}, "nobody follows the other"
 
 

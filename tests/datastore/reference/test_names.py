@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastore.dead_letters import Letter, bury_all
+from datastore.dead_letters import DeadLetterRecord, store_dead_letters
 from datastore.models import DeadLetter, Market
 from datastore.reference.markets import BadSymbol, ensure_markets, market_of
 from datastore.timeframes.timeframe import TIMEFRAMES
@@ -70,13 +70,13 @@ def test_weeks_begin_on_monday_and_months_on_the_first() -> None:
 
 @pytest.mark.django_db
 def test_a_dead_letter_is_kept_once_per_place_and_without_a_place_each_time() -> None:
-    bury_all([Letter("tick-data", "coinbase:BTC-USD", "not JSON", b"\xff{", "7-0")])
-    bury_all(
+    store_dead_letters([DeadLetterRecord("tick-data", "coinbase:BTC-USD", "not JSON", b"\xff{", "7-0")])
+    store_dead_letters(
         [
-            Letter("tick-data", None, "not JSON", b"\xff{", "7-0"),
-            Letter("tick-data", "zero\0byte", "odd", b"\0", "8-0"),
-            Letter("tick-data", None, "frame", b"a"),
-            Letter("tick-data", None, "frame", b"a"),
+            DeadLetterRecord("tick-data", None, "not JSON", b"\xff{", "7-0"),
+            DeadLetterRecord("tick-data", "zero\0byte", "odd", b"\0", "8-0"),
+            DeadLetterRecord("tick-data", None, "frame", b"a"),
+            DeadLetterRecord("tick-data", None, "frame", b"a"),
         ]
     )
     kept = DeadLetter.objects.order_by("id").values_list("market", "reason", "position")

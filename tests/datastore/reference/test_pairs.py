@@ -18,7 +18,7 @@ from datastore.api.params.symbols import near_names
 from datastore.models import GapRepair, Market, Pair
 from datastore.reference import pairs
 from datastore.reference.markets import ensure_markets, follow, unfollow
-from datastore.reference.pairs import AbsurdList, Listed, take
+from datastore.reference.pairs import ImplausiblePairList, Listed, save_pair_list
 from tests.support.datastore.records import NOON, moment
 
 pytestmark = pytest.mark.django_db
@@ -36,7 +36,7 @@ def names(**where: object) -> list[str]:
 
 
 def test_a_list_becomes_pairs_with_the_provider_s_spelling() -> None:
-    taken = take(FOUR)
+    taken = save_pair_list(FOUR)
     assert (taken.pairs, taken.new, taken.vanished, taken.unnamed) == (4, 4, 0, 0)
     pair = Pair.objects.get(symbol="binanceus:BTC-USD")
     assert (pair.exchange, pair.base, pair.quote, pair.provider_exchange) == ("binanceus", "BTC", "USD", "BinanceUS")
@@ -44,41 +44,41 @@ def test_a_list_becomes_pairs_with_the_provider_s_spelling() -> None:
 
 
 def test_the_same_list_again_only_renews_when_it_was_seen() -> None:
-    take(FOUR)
+    save_pair_list(FOUR)
     Pair.objects.update(seen_at=F("seen_at") - timedelta(days=2))
     assert pairs.is_due()
-    taken = take(FOUR)
+    taken = save_pair_list(FOUR)
     assert (taken.pairs, taken.new, taken.vanished) == (4, 0, 0)
     assert not pairs.is_due()
 
 
 def test_a_pair_that_vanished_stays_inactive_and_comes_back() -> None:
-    take(FOUR)
-    assert take(FOUR[:3]).vanished == 1
+    save_pair_list(FOUR)
+    assert save_pair_list(FOUR[:3]).vanished == 1
     assert names(active=False) == ["kraken:ETH-EUR"]
     with pytest.raises(UnknownMarket):
         find_market("kraken:ETH-EUR")
-    assert take(FOUR).new == 0
+    assert save_pair_list(FOUR).new == 0
     assert names(active=False) == []
 
 
 @pytest.mark.parametrize("kept", [0, 1])
 def test_an_empty_list_and_one_that_lacks_more_than_half_change_nothing(kept: int) -> None:
-    take(FOUR)
+    save_pair_list(FOUR)
     before = list(Pair.objects.values())
-    with pytest.raises(AbsurdList, match=f"lists {kept} pairs, 4 are known"):
-        take(FOUR[:kept])
+    with pytest.raises(ImplausiblePairList, match=f"lists {kept} pairs, 4 are known"):
+        save_pair_list(FOUR[:kept])
     assert list(Pair.objects.values()) == before
 
 
 def test_half_a_list_is_believed() -> None:
-    take(FOUR)
-    assert take(FOUR[:2]).vanished == 2
+    save_pair_list(FOUR)
+    assert save_pair_list(FOUR[:2]).vanished == 2
 
 
 def test_pairs_without_a_name_of_ours_are_counted_and_capitals_go_first() -> None:
     odd = [Listed("Coinbase", "btc", "USD"), Listed("Coinbase", "BTC", "USD"), Listed("Coin base", "Ä€", "USD")]
-    taken = take([*odd, Listed("Okex", "yfi", "USDT")])
+    taken = save_pair_list([*odd, Listed("Okex", "yfi", "USDT")])
     assert (taken.pairs, taken.unnamed) == (2, 2)
     spelling = dict(Pair.objects.values_list("symbol", "provider_base"))
     assert spelling == {"coinbase:BTC-USD": "BTC", "okex:YFI-USDT": "yfi"}
@@ -86,12 +86,12 @@ def test_pairs_without_a_name_of_ours_are_counted_and_capitals_go_first() -> Non
 
 def test_a_market_made_before_the_list_takes_over_its_spelling() -> None:
     ensure_markets(["binanceus:BTC-USD", "bitmex:XBT-USD"])
-    assert take([*FOUR, Listed("BITMEX", "XBT", "USD")]).spelled == 1
+    assert save_pair_list([*FOUR, Listed("BITMEX", "XBT", "USD")]).spelled == 1
     assert Market.objects.get(symbol="bitmex:XBT-USD").provider_exchange == "BITMEX"
 
 
 def test_a_listed_market_gets_its_row_at_the_first_question_and_is_not_followed() -> None:
-    take(FOUR)
+    save_pair_list(FOUR)
     assert not Market.objects.exists()
     market = find_market("sol/usd")
     assert (market.symbol, market.followed, market.provider_exchange) == ("coinbase:SOL-USD", False, "Coinbase")
@@ -101,7 +101,7 @@ def test_a_listed_market_gets_its_row_at_the_first_question_and_is_not_followed(
 
 
 def test_a_name_of_several_markets_means_the_one_that_is_followed() -> None:
-    take(FOUR)
+    save_pair_list(FOUR)
     with pytest.raises(BadParameters, match="binanceus:BTC-USD, coinbase:BTC-USD"):
         find_market("BTC-USD")
     ensure_markets(["coinbase:BTC-USD"])
@@ -130,14 +130,14 @@ def test_who_unfollows_a_market_leaves_its_holes_to_its_readers() -> None:
 
 
 def test_near_names_of_a_pair_that_an_exchange_lacks_are_its_others_and_the_pair_elsewhere() -> None:
-    take(FOUR)
-    found = near_names("kraken:SOL-EUR", pairs.alike("kraken:SOL-EUR"))
+    save_pair_list(FOUR)
+    found = near_names("kraken:SOL-EUR", pairs.similar_symbols("kraken:SOL-EUR"))
     assert found == ["kraken:ETH-EUR", "coinbase:SOL-USD"]
 
 
 @pytest.mark.django_db(transaction=True)
 def test_askers_at_once_make_one_row() -> None:
-    take(FOUR)
+    save_pair_list(FOUR)
 
     def ask(_: int) -> int:
         try:
@@ -161,7 +161,7 @@ def crowd() -> Iterator[None]:
         for quote in ("USD", "USDT", "EUR", "BTC")
     ]
     assert len(listed) == 20_000
-    assert take(listed).new == 20_000
+    assert save_pair_list(listed).new == 20_000
     yield
 
 
@@ -176,7 +176,7 @@ def crowd() -> Iterator[None]:
     ],
 )
 def test_near_names_among_twenty_thousand_are_chosen_from_few(crowd: None, asked: str, near: str | None) -> None:
-    candidates = pairs.alike(asked)
+    candidates = pairs.similar_symbols(asked)
     assert len(candidates) < 2_000, "comparing each with the name is what costs time"
     found = near_names(asked, candidates)
     assert near is None or near in found

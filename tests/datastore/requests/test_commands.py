@@ -20,7 +20,7 @@ from datastore.management.commands import backfill as backfill_command
 from datastore.management.progress import bar
 from datastore.models import Candle, Coverage, DatastoreRequest, FetchRequest, GapRepair, Market
 from datastore.reference.markets import ensure_markets
-from datastore.reference.pairs import Listed, take
+from datastore.reference.pairs import Listed, save_pair_list
 from datastore.reference.provider import remember_provider
 from datastore.reference.provider_clock import save_clock
 from tests.support.datastore import records
@@ -202,7 +202,7 @@ def test_an_added_market_is_followed_and_its_newest_history_asked_for_once(marke
 
 
 def test_a_market_that_the_provider_does_not_list_is_refused_with_near_names(market: Market) -> None:
-    take([Listed("Kraken", "SOL", "EUR")])
+    save_pair_list([Listed("Kraken", "SOL", "EUR")])
     with pytest.raises(CommandError, match=r"no market 'kraken:SOL-USD'. Near names: kraken:SOL-EUR"):
         run("add_market", "kraken:SOL-USD")
     assert "kraken:SOL-EUR is followed" in run("add_market", "SOL/EUR")

@@ -18,7 +18,7 @@ from datastore.backfill.quota import BudgetSpent
 from datastore.ingest import market_cache
 from datastore.models import DynamicTopic, FetchRequest, GapRepair, Market, Stream
 from datastore.quality.freshness import doubts
-from datastore.reference.markets import ensure_markets, follow, kept, unfollow
+from datastore.reference.markets import ensure_markets, feed_markets, follow, unfollow
 from datastore.streams import lifecycle, topics
 from streaming.topics import legal
 from tests.datastore.conftest import ProviderTime
@@ -42,7 +42,7 @@ def unfollowed(symbol: str) -> Market:
 
 
 def stream(market: Market, timeframe: str = "1m", **values: Any) -> Stream:
-    made, _ = lifecycle.ask(market, timeframe, by="key a")
+    made, _ = lifecycle.create(market, timeframe, by="key a")
     Stream.objects.filter(pk=made.pk).update(**values)
     return Stream.objects.get(pk=made.pk)
 
@@ -57,17 +57,17 @@ def topic(market: Market, state: str = "live", **values: Any) -> DynamicTopic:
 
 def test_the_same_market_and_timeframe_are_one_stream_whose_lease_is_renewed(market: Market) -> None:
     first = stream(market, lease_until=Now() + MINUTE)
-    again, is_new = lifecycle.ask(market, "1m", by="key b")
+    again, is_new = lifecycle.create(market, "1m", by="key b")
     assert (again.pk, is_new, again.asked_by) == (first.pk, False, "key a")
     assert again.lease_until > first.lease_until + 50 * MINUTE
-    other, is_new = lifecycle.ask(market, "5m", by="key b")
+    other, is_new = lifecycle.create(market, "5m", by="key b")
     assert is_new and other.pk != first.pk
 
 
 def test_many_askers_at_once_make_one_stream(market: Market) -> None:
     def ask(number: int) -> tuple[int, bool]:
         try:
-            made, is_new = lifecycle.ask(market, "1m", by=f"key {number}")
+            made, is_new = lifecycle.create(market, "1m", by=f"key {number}")
             return made.pk, is_new
         finally:
             connection.close()
@@ -83,7 +83,7 @@ def test_askers_at_once_make_no_more_streams_than_there_may_be(settings: Any) ->
 
     def ask(market: Market) -> bool:
         try:
-            return lifecycle.ask(market, "1m", by="key a")[1]
+            return lifecycle.create(market, "1m", by="key a")[1]
         except lifecycle.TooManyStreams:
             return False
         finally:
@@ -98,10 +98,10 @@ def test_a_stream_beyond_the_limit_is_refused_and_one_that_is_there_is_renewed(m
     settings.MAX_STREAMS = 1
     made = stream(market)
     with pytest.raises(lifecycle.TooManyStreams):
-        lifecycle.ask(market, "5m", by="key a")
-    assert lifecycle.ask(market, "1m", by="key a") == (made, False)
+        lifecycle.create(market, "5m", by="key a")
+    assert lifecycle.create(market, "1m", by="key a") == (made, False)
     assert lifecycle.end(made.pk, by="key a")
-    assert lifecycle.ask(market, "5m", by="key a")[1], "one that has ended makes room"
+    assert lifecycle.create(market, "5m", by="key a")[1], "one that has ended makes room"
 
 
 def test_only_an_alive_stream_is_renewed_and_ended(market: Market) -> None:
@@ -139,7 +139,7 @@ def test_what_is_beyond_the_budget_makes_no_stream(market: Market) -> None:
         raise BudgetSpent(pages, 0, 1)
 
     with pytest.raises(BudgetSpent):
-        lifecycle.ask(market, "1m", by="key a", spend=spend)
+        lifecycle.create(market, "1m", by="key a", spend=spend)
     assert not Stream.objects.exists() and not FetchRequest.objects.exists()
 
 
@@ -194,12 +194,12 @@ def test_a_failed_try_waits_longer_each_time_and_the_last_fails_the_stream(marke
 
 def test_a_market_is_kept_as_long_as_it_has_an_alive_topic(market: Market) -> None:
     ensure_markets([ETH])
-    assert [one.symbol for one in kept()] == [ETH]
+    assert [one.symbol for one in feed_markets()] == [ETH]
     for state in ("creating", "notifying", "live"):
         made = topic(market, state)
-        assert [one.symbol for one in kept()] == [BTC, ETH]
+        assert [one.symbol for one in feed_markets()] == [BTC, ETH]
         DynamicTopic.objects.filter(pk=made.pk).update(state="retiring")
-        assert [one.symbol for one in kept()] == [ETH]
+        assert [one.symbol for one in feed_markets()] == [ETH]
 
 
 def test_a_kept_market_is_scanned_refreshed_and_confirmed_and_not_asked_after_by_health(
@@ -211,10 +211,10 @@ def test_a_kept_market_is_scanned_refreshed_and_confirmed_and_not_asked_after_by
     assert [change.market for change in scan()] == [BTC]
     refresh()
     assert set(FetchRequest.objects.values_list("resolution", flat=True)) == {3600, 86400}
-    assert market_cache.write_all() == 1
+    assert market_cache.write_followed() == 1
     assert doubts() == {}
     DynamicTopic.objects.filter(pk=made.pk).update(state="retiring")
-    assert scan() == [] and market_cache.write_all() == 0
+    assert scan() == [] and market_cache.write_followed() == 0
 
 
 def hole(market: Market, final: bool = False) -> None:

@@ -57,7 +57,7 @@ def test_a_browser_follows_the_redirect_and_comes_back_by_itself_to_where_it_was
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{page_at}/health/live")
         with streaming(settings) as server:
-            monkeypatch.setattr(stream_tickets, "LIFETIME", 1)  # so that it comes back with one that has run out
+            monkeypatch.setattr(stream_tickets, "TICKET_TTL_S", 1)  # so that it comes back with one that has run out
             page.evaluate(FOLLOW, address)
             until("a snapshot", lambda: told(page, "snapshot"), SOON)
             outside(world.trade, 0, 11)

@@ -24,7 +24,7 @@ from datastore.reference.markets import ensure_markets
 from streaming.broker import Message, Publisher
 from streaming.errors import PublishFailed, StreamUnavailable
 from streaming.kafka.broker import KafkaBroker
-from streaming.kafka.connection import wire_group
+from streaming.kafka.connection import group_id
 from streaming.records import LiveRecord, encode
 from streaming.topics import TICK_DATA
 from tests.consumers.test_fixed_consumer import database_url
@@ -120,7 +120,7 @@ def consumers(broker: KafkaBroker, kafka: PrivateKafka, tmp_path: Any) -> Iterat
 
 def members(kafka: PrivateKafka) -> int:
     """Return how many consumers share the topic now, once they have shared it out."""
-    name = wire_group(GROUP, [TICK_DATA.name])
+    name = group_id(GROUP, [TICK_DATA.name])
     try:
         with kafka.client() as client:
             group = client.describe_groups([name])[name]

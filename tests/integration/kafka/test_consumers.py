@@ -11,7 +11,7 @@ import pytest
 from django_redis import get_redis_connection
 
 from actor_runtime.loop.runner import Runner
-from config.monitoring.gauges import unread
+from config.monitoring.gauges import unread_records
 from consumers.fixed_consumer_actor import GROUP, FixedTopicWork
 from consumers.models import FixedTopicConsumer
 from datastore.coverage.feed_progress import note_acknowledged
@@ -76,7 +76,7 @@ def test_trades_become_candles_and_the_topic_counts_as_read(eight: KafkaBroker) 
     runner.end()
     assert (Coverage.objects.get().stop - Coverage.objects.get().start).total_seconds() == 295
     assert FixedTopicConsumer.objects.get().error_count == 0
-    assert unread(TICK_DATA.name) == 0
+    assert unread_records(TICK_DATA.name) == 0
     with closing(eight.subscribe(GROUP, [TICK_DATA.name])) as onlooker:
         assert len(onlooker.progress()) == TICK_DATA.partitions
 
@@ -100,7 +100,7 @@ def test_a_feed_is_behind_while_another_consumer_has_not_stored_its_part(eight: 
     turns = iter(range(20))
     step_until(runner, "some looks", lambda: next(turns, None) is None)
     assert Feed.objects.get().drained_at is None
-    assert unread(TICK_DATA.name) == other.read
+    assert unread_records(TICK_DATA.name) == other.read
     other.commits.set()
     step_until(runner, "its end", lambda: other.failure or Feed.objects.get().drained_at)
     other.leave()

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from streaming.broker import Message, Subscription
 from streaming.errors import GroupLost
 from streaming.kafka.broker import KafkaBroker
-from streaming.kafka.connection import wire_group
+from streaming.kafka.connection import group_id
 from tests.support.kafka.fixtures import LIBRARY_S_SOCKETS
 from tests.support.kafka.group_members import Member, Store, shared
 from tests.support.kafka.server import PrivateKafka
@@ -77,7 +77,7 @@ def test_asking_how_far_a_group_is_does_not_make_one_a_member(kafka: PrivateKafk
     with closing(eight.subscribe(GROUP, [TOPIC])) as onlooker, kafka.client() as client:
         publish(eight, messages(1, 5))
         assert onlooker.lag() == 5
-        assert client.describe_groups([wire_group(GROUP, [TOPIC])])[wire_group(GROUP, [TOPIC])]["members"] == []
+        assert client.describe_groups([group_id(GROUP, [TOPIC])])[group_id(GROUP, [TOPIC])]["members"] == []
 
 
 def test_a_member_without_a_partition_says_so_with_the_fix(broker: KafkaBroker) -> None:
@@ -154,10 +154,10 @@ def test_commits_may_cover_parts_of_several_polls_and_only_what_was_delivered(br
 
 
 def test_a_foreign_record_is_delivered_as_it_is(kafka: PrivateKafka, broker: KafkaBroker) -> None:
-    from streaming.kafka.connection import KafkaLink, wire_name
+    from streaming.kafka.connection import KafkaConnection, wire_name
     from streaming.kafka_settings import KafkaAccess
 
-    producer = KafkaLink(kafka.url, KafkaAccess()).producer()
+    producer = KafkaConnection(kafka.url, KafkaAccess()).producer()
     producer.send(wire_name(TOPIC), value=b"no key")
     producer.send(wire_name(TOPIC), value=None, key=b"\xff")
     producer.flush()

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 import pytest
 from django_redis import get_redis_connection
 
-from datastore.engines.edition import Case, standing
+from datastore.engines.edition import Case, timescale_edition
 from datastore.engines.timescale import Timescale
 from datastore.models import Market
 from datastore.reference.markets import ensure_markets
@@ -27,8 +27,8 @@ def template(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) ->
     with django_db_blocker.unblock(), server.database() as name:  # type: ignore[attr-defined]
         server.make_schema(name)
         with server.speaking_to(name):
-            found = standing()
-        assert found.case is Case.TURNED, f"{server.HOW}: this one is {found.told}"
+            found = timescale_edition()
+        assert found.case is Case.CONVERTED, f"{server.HOW}: this one is {found.told}"
         yield name
 
 

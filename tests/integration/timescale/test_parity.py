@@ -10,7 +10,7 @@ from datastore.engines.rollups import Plain, rollups
 from datastore.engines.timescale import Timescale
 from datastore.models import Tick
 from datastore.reference.markets import ensure_markets
-from datastore.timeframes.utc_days import floor
+from datastore.timeframes.utc_days import floor_to
 from tests.datastore.conftest import ProviderTime
 from tests.integration.timescale.conftest import On
 from tests.support.datastore.records import SECOND, moment
@@ -66,7 +66,7 @@ def test_the_aggregates_hold_every_closed_bucket_and_no_open_one(provider_time: 
         play(batch, provider_time, by_symbol)
         provider_time.set(batch.now)
         Timescale().refresh()
-        ends = {seconds: floor(moment(batch.now - STALE), seconds) for seconds in (60, 3600, 86_400)}
+        ends = {seconds: floor_to(moment(batch.now - STALE), seconds) for seconds in (60, 3600, 86_400)}
         assert aggregates() == closed_candles(ends)
         held = max(held, len(aggregates()))
     print(f"\naggregates: {held} candles, each the table's", end="")

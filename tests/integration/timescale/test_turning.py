@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from datastore.db.queries import fetch_all, fetch_value
-from datastore.engines.rollups import CannotTurn, Plain, rollups, turn, turn_back
+from datastore.engines.rollups import CannotConvert, Plain, convert, convert_back, rollups
 from datastore.engines.timescale import Timescale
 from datastore.ingest.live_write import digest
 from datastore.models import Market
@@ -23,11 +23,11 @@ from tests.support.timescale.server import admin, database, speaking_to
 def test_turning_back_and_forth_keeps_every_trade_and_the_schema(market: Market) -> None:
     pack()
     trades, before, columns = fetch_all(TICKS), digest(market), described()
-    turn_back()
+    convert_back()
     assert type(rollups()) is Plain
     assert (fetch_all(TICKS), digest(market), described()) == (trades, before, columns)
     store(trade(9001, NOON + MINUTE))
-    turn()
+    convert()
     assert count("tick") == len(trades) + 1 and described() == columns
     assert aggregates() == []
     aggregate()
@@ -59,12 +59,12 @@ def test_a_role_that_may_not_make_the_extension_gets_plain_tables(humble: tuple[
     with speaking_to(name, USER=role):
         call_command("migrate", verbosity=0, interactive=False)
         assert type(rollups()) is Plain
-        with pytest.raises(CannotTurn, match="let the owner of the database say"):
-            turn()
+        with pytest.raises(CannotConvert, match="let the owner of the database say"):
+            convert()
     with admin(name) as link:
         link.execute("create extension timescaledb")
     with speaking_to(name, USER=role):
-        turn()
+        convert()
         assert type(rollups()) is Timescale
 
 

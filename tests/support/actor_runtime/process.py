@@ -1,4 +1,4 @@
-"""Actor processes for tests: `python -m tests.support.actor_runtime.process race|work`; DATABASE_URL names the database."""
+"""Actor processes for tests: `python -m tests.support.actor_runtime.process race|work`, in DATABASE_URL's database."""
 
 from __future__ import annotations
 

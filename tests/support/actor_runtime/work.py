@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
-from actor_runtime.loop.actor_loop import Clock, Shift
+from actor_runtime.loop.actor_loop import ActorLoop, Clock
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import Actor, TransitionLog
 from actor_runtime.ownership.claims import add_row, claim
@@ -84,8 +84,8 @@ def owned(me: str = "elsewhere:1:1", role: str = "fixed-tick") -> Actor:
     return actor
 
 
-def shift_of(work: Scripted, hands: Hands, actor: Actor | None = None) -> Shift:
-    return Shift(work, ActorSession(actor or owned(), Event()), hands.clock)
+def shift_of(work: Scripted, hands: Hands, actor: Actor | None = None) -> ActorLoop:
+    return ActorLoop(work, ActorSession(actor or owned(), Event()), hands.clock)
 
 
 def logged(*fields: str) -> list[tuple[object, ...]]:

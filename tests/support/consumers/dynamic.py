@@ -9,8 +9,8 @@ from threading import Event
 from django.conf import settings
 from django.db.models.functions import Now
 
-from actor_runtime.loop.actor_group import Member
-from actor_runtime.loop.pool_loop import Host
+from actor_runtime.loop.actor_group import OwnedActor
+from actor_runtime.loop.pool_loop import ActorPool
 from consumers.dynamic_consumer_actor import DynamicTopicsWork
 from consumers.fixed_consumer_actor import GROUP
 from consumers.models import DynamicTopicConsumer
@@ -86,14 +86,14 @@ def unread(*numbers: int) -> int:
         subscription.close()
 
 
-def host(hands: Hands | None = None, me: str = "") -> Host:
+def host(hands: Hands | None = None, me: str = "") -> ActorPool:
     """Return a process's host that nobody steps yet."""
     if hands is None:
-        return Host(DynamicTopicsWork(), Event(), me=me)
-    return Host(DynamicTopicsWork(), Event(), hands.clock, me=me)
+        return ActorPool(DynamicTopicsWork(), Event(), me=me)
+    return ActorPool(DynamicTopicsWork(), Event(), hands.clock, me=me)
 
 
-def step_until(done: Callable[[], object], *hosts: Host, seconds: float = PATIENCE) -> None:
+def step_until(done: Callable[[], object], *hosts: ActorPool, seconds: float = PATIENCE) -> None:
     """Let the hosts take turns until something is so."""
     deadline = time.monotonic() + seconds
     while not done():
@@ -118,7 +118,7 @@ def all_consuming(count: int) -> Callable[[], bool]:
     return lambda: rows().filter(state="consuming", retired_at=None).exclude(owner="").count() == count
 
 
-def member(of: Host, number: int) -> Member:
+def member(of: ActorPool, number: int) -> OwnedActor:
     """Return the host's member for the numbered topic."""
     found = of.crew.get(name_of(number))
     assert found is not None

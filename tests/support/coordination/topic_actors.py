@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 from django_redis import get_redis_connection
 
-from actor_runtime.loop.actor_loop import Shift
+from actor_runtime.loop.actor_loop import ActorLoop
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import TransitionLog
 from actor_runtime.ownership.claims import add_row, claim
@@ -33,7 +33,7 @@ def stream(symbol: str = BTC, timeframe: str = "1m") -> Stream:
     """Ask for a stream of a market that is not followed."""
     (market,) = ensure_markets([symbol])
     unfollow(market)
-    return lifecycle.ask(Market.objects.get(pk=market.pk), timeframe, by="key a")[0]
+    return lifecycle.create(Market.objects.get(pk=market.pk), timeframe, by="key a")[0]
 
 
 def state_of(made: Stream) -> str:
@@ -41,7 +41,7 @@ def state_of(made: Stream) -> str:
 
 
 def in_hand() -> DynamicTopic:
-    return DynamicTopic.objects.get(state__in=DynamicTopic.IN_HAND)
+    return DynamicTopic.objects.get(state__in=DynamicTopic.BEING_MADE)
 
 
 def newest() -> DynamicTopic:
@@ -56,7 +56,7 @@ class Coordinating:
         actor = claim(Coordinator, "coordinator", me) or add_row(Coordinator, "coordinator", me)
         assert actor is not None
         self.work = CoordinatorWork(self.hands.clock)
-        self.shift = Shift(self.work, ActorSession(actor, Event()), self.hands.clock)
+        self.shift = ActorLoop(self.work, ActorSession(actor, Event()), self.hands.clock)
 
     @property
     def state(self) -> str:

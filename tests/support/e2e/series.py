@@ -17,7 +17,9 @@ PARTS = {"1m": "minute", "5m": "minute", "1h": "hour", "1d": "day", "1w": "day"}
 
 def keep(platform: Platform, market: str) -> None:
     """Make a market's row, and ask for nothing."""
-    made = platform.manage("shell", "-c", f"from datastore.markets import asked_market; asked_market('{market}')")
+    made = platform.manage(
+        "shell", "-c", f"from datastore.reference.markets import get_or_create_market as made; made('{market}')"
+    )
     assert made.returncode == 0, made.stderr
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from ingestion.live.clock_estimate import SECOND, ClockEstimate
-from ingestion.live.frame_intake import Intake
+from ingestion.live.frame_intake import FrameIntake
 from streaming.records import LiveRecord
 
 T0 = 1_800_000_000
@@ -22,7 +22,7 @@ class Feed:
     def __init__(self) -> None:
         self.clock = ClockEstimate()
         self.clock.observe(T0 * SECOND, T0 * SECOND)
-        self.intake = Intake(
+        self.intake = FrameIntake(
             "tick-data/test", SUBS, self.clock, grace=5 * SECOND, retention=30 * DAY, connected=T0 * SECOND
         )
 

@@ -10,10 +10,10 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from datastore.ingest.feed_sequence import Position, Span, advance
+from datastore.ingest.feed_sequence import FeedSequence, FeedSpan, apply
 from ingestion.live.clock_estimate import SECOND, ClockEstimate
-from ingestion.live.frame_intake import Intake
-from ingestion.live.topic_router import Routes
+from ingestion.live.frame_intake import FrameIntake
+from ingestion.live.topic_router import TopicRouter
 from streaming.records import FeedOpened, LiveRecord, Trade
 from tests.support.ingestion.intake_bench import DAY, T0
 
@@ -68,8 +68,8 @@ class World:
         self.connections += 1
         name = f"c{self.connections}"
         self.lines = {market: Line() for market in CHANNELS}
-        self.routes = Routes(name)
-        self.intake = Intake(
+        self.routes = TopicRouter(name)
+        self.intake = FrameIntake(
             f"{FIXED}/{name}", {}, self.clock, grace=5 * SECOND, retention=30 * DAY, connected=micros(self.now)
         )
         self.left: set[str] = set()
@@ -196,7 +196,7 @@ class World:
                 lacking = [one for one in self._inside(symbol, span) if one.id not in carried]
                 assert not lacking, (feed, span, lacking, records)
 
-    def _inside(self, symbol: str, span: Span) -> list[Happened]:
+    def _inside(self, symbol: str, span: FeedSpan) -> list[Happened]:
         """Return the trades that a span says it holds."""
         market = next(market for market, of in SYMBOLS.items() if of == symbol)
         stood = max(((begun, number) for begun, number in self.begins[market] if begun <= span.start), default=(0, 0))
@@ -208,12 +208,12 @@ class World:
         ]
 
 
-def spans_of(records: list[LiveRecord]) -> list[Span]:
+def spans_of(records: list[LiveRecord]) -> list[FeedSpan]:
     """Return what a consumer stores of a feed."""
-    found: dict[int, Span] = {}
-    position = Position()
+    found: dict[int, FeedSpan] = {}
+    position = FeedSequence()
     for record in records:
-        step = advance(position, [record])
+        step = apply(position, [record])
         position = step.position
         found |= {span.start: span for span in step.spans}
     assert position.unbroken

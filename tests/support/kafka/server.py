@@ -22,7 +22,7 @@ from config.supervision.embedded_servers import free_port
 from config.supervision.output import Output
 from streaming.errors import StreamError
 from streaming.kafka.broker import KafkaBroker
-from streaming.kafka.connection import KafkaLink
+from streaming.kafka.connection import KafkaConnection
 from streaming.kafka_settings import KafkaAccess
 from tests.support.kafka.downloads import jars, java
 from tests.support.polling import until
@@ -84,7 +84,7 @@ class PrivateKafka:
     @contextmanager
     def client(self) -> Iterator[Any]:
         """Give the library's administration client, for a test's own questions and orders."""
-        with closing(KafkaLink(self.url, KafkaAccess()).admin()) as client:
+        with closing(KafkaConnection(self.url, KafkaAccess()).admin()) as client:
             yield client
 
     def prepare(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from datastore.sse.hub import Hub
-from datastore.sse.server import Line, StreamServer, listening, make_server
+from datastore.sse.server import AbortableConnection, StreamServer, listening, make_server
 from tests.support.polling import until
 from tests.support.sse.event_log import CLOSED, REVISION, SOURCE, TRADES, Book, Reader, Told
 
@@ -42,7 +42,7 @@ def streaming(settings: Any, port: int = 0, **spans: float) -> Iterator[StreamSe
         ready[0].should_exit = True
         thread.join(30)
         assert not thread.is_alive(), "the stream process does not end"
-        assert Line.open == {}
+        assert AbortableConnection.open == {}
 
 
 class Watcher:

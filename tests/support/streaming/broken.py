@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from streaming.broker import Loss, Message, Progress, Record, check
+from streaming.broker import Loss, Message, Progress, Record, check_messages
 from streaming.errors import GroupLost, PublishFailed, StreamUnavailable
 from streaming.memory import MemoryAdmin, MemoryBroker, MemoryPublisher, MemorySubscription
 
@@ -40,7 +40,7 @@ class Reorders(_Reading):
 class DropsLargeRecords(_Writing):
     class writer(MemoryPublisher):
         def publish(self, topic: str, messages: Sequence[Message]) -> None:
-            check(messages)
+            check_messages(messages)
             super().publish(topic, [message for message in messages if len(message.value) < 256 * 1024])
 
 

@@ -1,0 +1,70 @@
+"""Typed environment variables: settings.py reads each one with these functions.
+
+Each returns the value or the default, and raises ImproperlyConfigured with the variable's name and the fix.
+"""
+
+from __future__ import annotations
+
+import re
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+env = environ.Env()
+
+
+def number(name: str, default: float, low: float, high: float) -> float:
+    """Return a number between low and high."""
+    raw = env.str(name, default=str(default))
+    try:
+        value = float(raw)
+    except ValueError:
+        raise ImproperlyConfigured(
+            f"{name}={raw!r} is not a number. Set {name} between {low:g} and {high:g}."
+        ) from None
+    if not low <= value <= high:
+        raise ImproperlyConfigured(f"{name}={raw!r} is out of range. Set {name} between {low:g} and {high:g}.")
+    return value
+
+
+def integer(name: str, default: int, low: int, high: int) -> int:
+    """Return a whole number between low and high."""
+    value = number(name, default, low, high)
+    if not value.is_integer():
+        raise ImproperlyConfigured(f"{name}={value:g} is not a whole number. Set {name} between {low} and {high}.")
+    return int(value)
+
+
+def flag(name: str, default: bool) -> bool:
+    """Return yes or no; a variable that is set but empty means no."""
+    raw = env.str(name, default="1" if default else "0").lower()
+    if raw not in {"1", "0", "true", "false", "yes", "no", "on", "off", ""}:
+        raise ImproperlyConfigured(f"{name}={raw!r} is neither yes nor no. Set {name} to 1 or 0.")
+    return raw in {"1", "true", "yes", "on"}
+
+
+def choice(name: str, default: str, choices: tuple[str, ...]) -> str:
+    """Return one of the choices."""
+    value: str = env.str(name, default=default)
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name}={value!r} is unknown. Set {name} to one of: {', '.join(choices)}.")
+    return value
+
+
+def url(name: str, default: str, schemes: tuple[str, ...]) -> str:
+    """Return a server's address; errors do not repeat it, because it may hold a password."""
+    value: str = env.str(name, default=default).strip()
+    if value and not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+        raise ImproperlyConfigured(f"{name} must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}.")
+    return value
+
+
+def markets(name: str, default: list[str]) -> list[str]:
+    """Return a list of markets, at least one, each once."""
+    symbols: list[str] = [symbol.strip() for symbol in env.list(name, default=default) if symbol.strip()]
+    for symbol in symbols:
+        if not re.fullmatch(r"[A-Za-z0-9_]+:[A-Za-z0-9]+-[A-Za-z0-9]+", symbol):
+            raise ImproperlyConfigured(f"{name} names {symbol!r}. Write markets as coinbase:BTC-USD,kraken:BTC-EUR.")
+    if not symbols:
+        raise ImproperlyConfigured(f"{name} is empty. Name at least one market, for example coinbase:BTC-USD.")
+    return list(dict.fromkeys(symbols))
