@@ -18,7 +18,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 JOBS ?= 2
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
-# A Python that went away (an upgrade, a moved folder) takes its virtual environment along: make it anew.
+# A Python that went away (an upgrade, a moved folder) takes its virtual environment along: make a new one.
 $(shell [ -e $(BIN)/python ] || rm -f $(VENV)/.usable $(VENV)/.installed $(VENV)/.installed-dev)
 
 .DEFAULT_GOAL := help
@@ -63,7 +63,7 @@ clean:
 		echo "Candlekeep is running: stop it first (Ctrl-C in its terminal)."; exit 1; fi
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
-	@echo "Removed .venv and the caches. The data stays in $(CANDLEKEEP_HOME); delete that folder to begin anew."
+	@echo "Removed .venv and the caches. The data stays in $(CANDLEKEEP_HOME); delete that folder to start afresh."
 
 $(VENV)/.usable:
 	@command -v "$(PYTHON)" >/dev/null 2>&1 || { \

@@ -60,7 +60,7 @@ def of_candles() -> dict[str, list[Station]]:
     ensure_markets([WARM_UP, TRACED])
     for symbol in (WARM_UP, TRACED):
         _store_ten_minutes(symbol)
-    market_cache.write_all()  # an answer is given from the cache only while its market is confirmed there
+    market_cache.write_followed()  # an answer is given from the cache only while its market is confirmed there
     client = Client(SERVER_NAME="127.0.0.1")
     for _ in range(2):  # what a process does once, for its first answers, is left out
         _answer(client, WARM_UP)
