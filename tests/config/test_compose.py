@@ -53,5 +53,5 @@ def test_the_image_runs_as_nobody_special_and_holds_what_the_processes_import() 
     dockerfile = (BASE / "Dockerfile").read_text()
     assert re.search(r"^USER (?!root)\w+$", dockerfile, re.MULTILINE)
     kept = {line[1:] for line in (BASE / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    packages = {path.parent.name for path in BASE.glob("*/__init__.py")} - {"tests", "benchmarks"}
+    packages = {path.parent.name for path in BASE.glob("*/__init__.py")} - {"tests", "benchmarks", "tools"}
     assert packages | {"manage.py", "requirements.txt", "static", "templates"} <= kept

@@ -1,4 +1,4 @@
-"""The version: named in one place, shown wherever somebody looks for it."""
+"""The version: named in one place, shown where people look for it."""
 
 from __future__ import annotations
 
