@@ -36,7 +36,7 @@ def test_turning_back_and_forth_keeps_every_trade_and_the_schema(market: Market)
 
 def test_the_migration_goes_both_ways(market: Market) -> None:
     trades = fetch_all(TICKS)
-    call_command("migrate", "datastore", "0012", verbosity=0)
+    call_command("migrate", "datastore", "0001", verbosity=0)
     assert fetch_value("select to_regclass('aggregate_candle') is null") and fetch_all(TICKS) == trades
     call_command("migrate", verbosity=0)
     assert type(database_engine()) is TimescaleEngine and fetch_all(TICKS) == trades

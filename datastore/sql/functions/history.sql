@@ -2,7 +2,7 @@
 
 -- Store candles (parallel arrays; times in microseconds), the last of equal ones; return the markets of which any is
 -- new or came out otherwise than it was stored.
-create function store_provider_candles(mk int[], resolutions int[], opens_at bigint[], opens numeric[], highs numeric[], lows numeric[],
+create or replace function store_provider_candles(mk int[], resolutions int[], opens_at bigint[], opens numeric[], highs numeric[], lows numeric[],
                                        closes numeric[], volumes numeric[], quotes numeric[])
 returns table (market_id int) language sql as $$
     with written as (
@@ -25,7 +25,7 @@ $$;
 
 -- Let the provider have answered for [f, t); spans that touch become one row, so what is new
 -- is noted for those who follow the market. False where that was known already.
-create function cover_provider(mk int, res int, f timestamptz, t timestamptz) returns boolean language plpgsql as $$
+create or replace function cover_provider(mk int, res int, f timestamptz, t timestamptz) returns boolean language plpgsql as $$
 declare
     low timestamptz;
     high timestamptz;
@@ -50,7 +50,7 @@ end $$;
 
 -- Take a page's span, its candles stored before. `lost`: how many of its candles never arrived; then nothing is taken.
 -- `doubted`: how many of its empty buckets are none, because we hold a candle there; these are left out.
-create function take_span(mk int, res int, f timestamptz, t timestamptz, zeros bigint[], candles bigint)
+create or replace function take_span(mk int, res int, f timestamptz, t timestamptz, zeros bigint[], candles bigint)
 returns table (changed boolean, doubted int, lost int) language plpgsql as $$
 declare
     held timestamptz;

@@ -2,7 +2,7 @@
 
 -- All that a certificate is made of: series_head, the spans of series_coverage as columns, and the repairs of holes as
 -- JSON. Without t: all up to the end of time; without f: from `back` before t, or before the provider's time.
-create function series_facts(mk int, stale interval, f timestamptz, t timestamptz, back interval, coarsest int)
+create or replace function series_facts(mk int, stale interval, f timestamptz, t timestamptz, back interval, coarsest int)
 returns table (series text, version bigint, watermark bigint, now bigint, known boolean, behind boolean, provider text, simulated boolean,
                resolutions int[], starts bigint[], stops bigint[], reasons text[], repairs text)
 language plpgsql stable as $$
@@ -25,7 +25,7 @@ end $$;
 
 -- The stored rows of a plan: each leaf is a stretch of one stored series, in whole buckets, and belongs to a run.
 -- Plain enough to be inlined. Decimals of the provider's keep their zeros here.
-create function leaf_rows(mk int, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[])
+create or replace function leaf_rows(mk int, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[])
 returns table (run int, open_time timestamptz, open numeric, high numeric, low numeric, close numeric, volume numeric, quote_volume numeric, trades int, revision int)
 language sql stable as $$
     select l.run, x.*
@@ -44,7 +44,7 @@ $$;
 
 -- One candle as text. The shape places (open time in seconds, open, high, low, close, volume, quote volume, trades,
 -- source, closed, revision); buckets begin at whole seconds, so a shape makes milliseconds by three zeros.
-create function candle_text(shape text, absent text, open_time timestamptz, open numeric, high numeric, low numeric, close numeric,
+create or replace function candle_text(shape text, absent text, open_time timestamptz, open numeric, high numeric, low numeric, close numeric,
                             volume numeric, quote_volume numeric, trades int, source text, closed boolean, revision int)
 returns text language sql stable as $$
     select format(shape, date_part('epoch', open_time)::bigint, trim_scale(open), trim_scale(high), trim_scale(low), trim_scale(close),
@@ -54,7 +54,7 @@ $$;
 
 -- The rows of a plan as they are stored: one text per run, counted from 1, its rows joined by `between_them`. The open
 -- times (ms) of partial ones stand apart too, for the certificate shows each of them; on request all of them do.
-create function stored_texts(mk int, shape text, absent text, between_them text, all_opens boolean, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[], sources text[], are_closed boolean[])
+create or replace function stored_texts(mk int, shape text, absent text, between_them text, all_opens boolean, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[], sources text[], are_closed boolean[])
 returns table (run int, rows bigint, opens bigint[], body text) language plpgsql stable as $$
 #variable_conflict use_column
 begin
@@ -69,7 +69,7 @@ end $$;
 -- The same leaves aggregated into buckets of `seconds` (0: months). The provider counts no trades, so where one of its
 -- rows takes part the count is unknown. The revision rises with every change and every new part. Memory enough that a
 -- page is sorted in it.
-create function bucket_texts(mk int, seconds int, shape text, absent text, between_them text, all_opens boolean, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[], sources text[], are_closed boolean[])
+create or replace function bucket_texts(mk int, seconds int, shape text, absent text, between_them text, all_opens boolean, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[], sources text[], are_closed boolean[])
 returns table (run int, rows bigint, opens bigint[], body text) language plpgsql stable
 set work_mem = '32MB' as $$
 #variable_conflict use_column

@@ -2,7 +2,7 @@
 
 -- The market's side of an answer, all times in microseconds. Where no stamp of the provider was ever seen, its own
 -- final answers are the only proof of how late it is.
-create function series_head(mk int, stale interval)
+create or replace function series_head(mk int, stale interval)
 returns table (series text, version bigint, watermark bigint, now bigint, known boolean, behind boolean, provider text, simulated boolean)
 language plpgsql stable as $$
 #variable_conflict use_column
@@ -22,7 +22,7 @@ begin
 end $$;
 
 -- Proven spans that reach into [f, t), live ones and the provider's up to a resolution, and the last live one before.
-create function series_coverage(mk int, f timestamptz, t timestamptz, coarsest int)
+create or replace function series_coverage(mk int, f timestamptz, t timestamptz, coarsest int)
 returns table (resolution int, start bigint, stop bigint, reason text) language plpgsql stable as $$
 #variable_conflict use_column
 begin

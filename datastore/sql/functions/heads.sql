@@ -1,6 +1,6 @@
 -- The market's side of an answer for many markets at once, without ids for all that are followed. The provider's clock
 -- and the backlog are looked at once: asked for market by market they cost more than all the rest.
-create function market_heads(ids int[], stale interval)
+create or replace function market_heads(ids int[], stale interval)
 returns table (market_id int, symbol text, followed boolean, series text, version bigint, watermark bigint, now bigint, known boolean, behind boolean, live_stop bigint)
 language sql stable as $$
     with provider as materialized (

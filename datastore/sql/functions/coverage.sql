@@ -3,7 +3,7 @@
 -- Lock the named markets, in the order of their ids so that two batches never wait for each other in a circle, and
 -- return what is known of each (market, feed). The positions are read by a statement of their own after the lock:
 -- one statement would show them as they were before it waited. `oldest`: trades before are refused.
-create function lock_markets(markets text[], pair_market text[], pair_feed text[], retention interval)
+create or replace function lock_markets(markets text[], pair_market text[], pair_feed text[], retention interval)
 returns table (symbol text, market_id int, oldest bigint, feed text, last_n bigint, unbroken boolean, start bigint, stop bigint, bridge bigint, reason text)
 language plpgsql as $$
 #variable_conflict use_column
@@ -22,7 +22,7 @@ end $$;
 -- First way: a replayed trade that an earlier connection had brought; all that was discovered after it was replayed.
 -- Where trades are numbered, only down to the first number that the replay lacks.
 -- Second way: the numbers from the end of the last proven span to the replay's last are all there.
-create function bridge_start(mk int, connected timestamptz, start timestamptz, replayed jsonb) returns bigint language plpgsql stable as $$
+create or replace function bridge_start(mk int, connected timestamptz, start timestamptz, replayed jsonb) returns bigint language plpgsql stable as $$
 declare
     oldest timestamptz; -- of the replay: where ticks lie in chunks, only those that it touches are looked into
     latest timestamptz;
@@ -67,7 +67,7 @@ end $$;
 -- Write positions and spans of locked markets, raise the versions of those whose answers changed, store their
 -- watermarks. A span shows when it begins, when it ends, and when it grows over time that readers saw as not covered;
 -- what it gained is then noted, for those who follow the market.
-create function settle(ids int[], touched int[], positions jsonb, spans jsonb, stale interval)
+create or replace function settle(ids int[], touched int[], positions jsonb, spans jsonb, stale interval)
 returns table (market_id int, version bigint, changed boolean, watermark timestamptz) language plpgsql as $$
 #variable_conflict use_column
 declare

@@ -1,7 +1,7 @@
 -- Trades in, candles out. Every function here works under the lock of its markets.
 
 -- Make the hours and days around the given minutes anew; return the markets whose candles changed.
-create function roll_up(mk int[], minutes timestamptz[]) returns int[] language plpgsql as $$
+create or replace function roll_up(mk int[], minutes timestamptz[]) returns int[] language plpgsql as $$
 #variable_conflict use_column
 declare
     level int[];
@@ -41,7 +41,7 @@ end $$;
 -- changed, each of which now holds rows of its next version (the caller raises it). Rows that come out as they were
 -- are not touched. Minutes whose ticks retention has deleted are left alone: their candles are all that is left.
 -- Where ticks lie in chunks, each is looked up in as many as [since, until) touches, not in all that there are.
-create function reaggregate(mk int[], minutes timestamptz[]) returns int[] language plpgsql as $$
+create or replace function reaggregate(mk int[], minutes timestamptz[]) returns int[] language plpgsql as $$
 #variable_conflict use_column
 declare
     since timestamptz := (select min(x) from unnest(minutes) x);
@@ -76,7 +76,7 @@ end $$;
 -- Add to the minutes what their new trades bring, already inserted: sums, extremes and counts of exact numbers are the
 -- same whether added or made anew, and the first and last trade are one index probe each. So a batch costs what it
 -- brings, not what the open minute already holds; a rebuild finds nothing to change. [since, until) as above.
-create function add_to_minutes(mk int[], minutes timestamptz[], highs numeric[], lows numeric[], volumes numeric[], quotes numeric[], counts int[])
+create or replace function add_to_minutes(mk int[], minutes timestamptz[], highs numeric[], lows numeric[], volumes numeric[], quotes numeric[], counts int[])
 returns int[] language plpgsql as $$
 #variable_conflict use_column
 declare
@@ -111,7 +111,7 @@ end $$;
 
 -- Store trades (parallel arrays; times in microseconds; mk: each one's place in `ids`) and make their candles; return
 -- per market how many were new and whether a candle changed. A trade already stored keeps its first time of receipt.
-create function ingest(ids int[], mk int[], at bigint[], seqs bigint[], sides smallint[], names text[], prices numeric[], amounts numeric[], received bigint[])
+create or replace function ingest(ids int[], mk int[], at bigint[], seqs bigint[], sides smallint[], names text[], prices numeric[], amounts numeric[], received bigint[])
 returns table (market_id int, added bigint, changed boolean) language plpgsql as $$
 #variable_conflict use_column
 declare
@@ -147,14 +147,14 @@ begin
 end $$;
 
 -- Lock one market; false where it does not exist.
-create function lock_market(mk int) returns boolean language plpgsql as $$
+create or replace function lock_market(mk int) returns boolean language plpgsql as $$
 begin
     perform 1 from market where id = mk for no key update;
     return found;
 end $$;
 
 -- Make minutes of one locked market anew and raise its version if that changed anything.
-create function renew(mk int, minutes timestamptz[]) returns boolean language plpgsql as $$
+create or replace function renew(mk int, minutes timestamptz[]) returns boolean language plpgsql as $$
 declare
     changed boolean := mk = any (reaggregate(array_fill(mk, array[cardinality(minutes)]), minutes));
 begin
@@ -163,7 +163,7 @@ begin
 end $$;
 
 -- Take one trade back; its minute, hour and day are made anew. False where it is not stored.
-create function cancel(mk int, at timestamptz, id text) returns boolean language plpgsql as $$
+create or replace function cancel(mk int, at timestamptz, id text) returns boolean language plpgsql as $$
 begin
     perform lock_market(mk);
     delete from tick where market_id = mk and ts = at and trade_id = id;
@@ -171,7 +171,7 @@ begin
 end $$;
 
 -- Make every candle of [f, t) anew from its ticks; true if any came out otherwise than it was.
-create function rebuild(mk int, f timestamptz, t timestamptz) returns boolean language plpgsql as $$
+create or replace function rebuild(mk int, f timestamptz, t timestamptz) returns boolean language plpgsql as $$
 declare
     minutes timestamptz[];
 begin
@@ -184,7 +184,7 @@ begin
 end $$;
 
 -- All candles of a market as one SHA-256 over their text: equal trades give equal bytes on every installation.
-create function digest(mk int) returns text language sql stable
+create or replace function digest(mk int) returns text language sql stable
 return (select encode(sha256(convert_to(coalesce(string_agg(
             concat_ws('|', resolution, micros(open_time), open, high, low, close, volume, quote_volume, trades),
             E'\n' order by resolution, open_time), ''), 'UTF8')), 'hex')

@@ -1,7 +1,7 @@
 -- Candles of whole UTC days made straight from ticks, all three resolutions, without looking at any stored candle, and
 -- compared as text with what is stored: only rows that differ come back. Days whose ticks retention has deleted are
 -- left out: nothing can be said of them.
-create function differences(mk int, f timestamptz, t timestamptz)
+create or replace function differences(mk int, f timestamptz, t timestamptz)
 returns table (resolution int, open_time timestamptz, stored text[], computed text[]) language plpgsql stable as $$
 #variable_conflict use_column
 begin
