@@ -59,7 +59,7 @@ def test_a_role_that_may_not_make_the_extension_gets_plain_tables(humble: tuple[
     with speaking_to(name, USER=role):
         call_command("migrate", verbosity=0, interactive=False)
         assert type(database_engine()) is PlainEngine
-        with pytest.raises(CannotConvert, match="let the owner of the database say"):
+        with pytest.raises(CannotConvert, match="the owner of the database must run"):
             convert()
     with admin(name) as link:
         link.execute("create extension timescaledb")
