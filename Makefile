@@ -28,7 +28,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-lo
 .PHONY: help run test test-quick coverage check chaos bench measure clean
 
 help:
-	@sed -n '2,6s/^# *//p' Makefile
+	@sed -n '2,7s/^# *//p' Makefile
 
 run: $(VENV)/.installed
 	@$(BIN)/python manage.py up

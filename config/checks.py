@@ -12,6 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
 from config.networks import is_loopback
+from config.supervision import squashed_migrations
 from datastore.engines.edition import BROKEN, CONVERTIBLE, Case, TimescaleEdition, timescale_edition
 from streaming.broker_factory import ADAPTERS
 
@@ -133,6 +134,14 @@ def believable_proxies(**kwargs: Any) -> list[CheckMessage]:
             id="candlekeep.W006",
         )
     ]
+
+
+@register(Tags.database)
+def migrations(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """All or none of the migrations that were squashed; asked by `migrate` and `check --database default`."""
+    if not databases or not (missing := squashed_migrations.missing_migrations()):
+        return []
+    return [Error(squashed_migrations.refusal(missing), hint=squashed_migrations.HINT, id="candlekeep.E011")]
 
 
 @register(Tags.database)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from django.core.management import call_command
 from django.db import connections
 
+from config.supervision import squashed_migrations
 from config.supervision.errors import StartError
 from config.supervision.provider import Identity
 
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
 def migrate() -> str:
     """Bring the schema up to date; return which engine the database is and, as a hint, which it could be.
 
-    Raises StartError if the trades are a hypertable that the server cannot serve.
+    Raise StartError if the trades are a hypertable that the server cannot serve, or if a development version made the
+    database and did not migrate it to the end.
     """
     from datastore.engines.edition import timescale_edition
 
     refuse_broken(timescale_edition())
+    if missing := squashed_migrations.missing_migrations():
+        raise StartError(f"{squashed_migrations.refusal(missing)} {squashed_migrations.HINT}")
     call_command("migrate", interactive=False, verbosity=0)
     found = timescale_edition()
     return f"{found.sentence}. {found.hint}" if found.hint else found.sentence

@@ -1,4 +1,8 @@
-"""The files in datastore/sql: named statements in queries/ (`-- name:` before each), definitions in schema/."""
+"""The files of datastore/sql.
+
+`queries/` holds named statements (`-- name:` before each), `functions/` the SQL functions as they are today,
+`engines/` the conversion to TimescaleDB and back, `migrations/` what numbered migrations ran: those are never edited.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +20,8 @@ def statement(file: str, name: str) -> str:
 
 
 def script(name: str) -> str:
-    """Return the text of sql/schema/<name>.sql."""
-    return (FOLDER / "schema" / f"{name}.sql").read_text()
+    """Return the text of sql/<name>.sql, for example of `engines/timescale`."""
+    return (FOLDER / f"{name}.sql").read_text()
 
 
 @cache

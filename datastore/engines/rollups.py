@@ -94,9 +94,10 @@ def database_engine() -> Engine:
     return TimescaleEngine() if timescale_edition().case is Case.CONVERTED else PlainEngine()
 
 
-def convert() -> TimescaleEdition:
+def convert(definitions: str | None = None) -> TimescaleEdition:
     """Make the trades a hypertable with columnstore and aggregates, in one transaction.
 
+    definitions: a migration's own SQL; without it, today's.
     Raise CannotConvert, with nothing changed, if the server has no TimescaleDB that can.
     """
     with transaction.atomic():
@@ -114,11 +115,11 @@ def convert() -> TimescaleEdition:
         found = timescale_edition()  # the edition is only known for certain now
         if found.case not in CONVERTIBLE:
             raise CannotConvert(found)
-        run_script(script("timescale"))
+        run_script(definitions or script("engines/timescale"))
         return timescale_edition()
 
 
-def convert_back() -> TimescaleEdition:
+def convert_back(definitions: str | None = None) -> TimescaleEdition:
     """Make the trades a plain table again, in one transaction; the extension stays.
 
     Raise CannotConvert if they are not a hypertable.
@@ -126,5 +127,5 @@ def convert_back() -> TimescaleEdition:
     with transaction.atomic():
         if (found := timescale_edition()).case is not Case.CONVERTED:
             raise CannotConvert(found)
-        run_script(script("timescale_undo"))
+        run_script(definitions or script("engines/timescale_undo"))
         return timescale_edition()

@@ -15,7 +15,7 @@ FUNCTIONS = (
 @pytest.mark.django_db(transaction=True)
 def test_the_functions_can_be_taken_back_and_loaded_again() -> None:
     before = fetch_value(FUNCTIONS)
-    call_command("migrate", "datastore", "0002", verbosity=0)
+    call_command("migrate", "datastore", "zero", verbosity=0)
     assert fetch_value(FUNCTIONS) == 0
     call_command("migrate", verbosity=0)
     assert fetch_value(FUNCTIONS) == before > 15
@@ -23,4 +23,4 @@ def test_the_functions_can_be_taken_back_and_loaded_again() -> None:
 
 @pytest.mark.django_db
 def test_the_models_are_what_the_migrations_make() -> None:
-    call_command("makemigrations", "datastore", check=True, dry_run=True, verbosity=0)
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)

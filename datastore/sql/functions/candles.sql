@@ -1,0 +1,191 @@
+-- Trades in, candles out. Every function here works under the lock of its markets.
+
+-- Make the hours and days around the given minutes anew; return the markets whose candles changed.
+create or replace function roll_up(mk int[], minutes timestamptz[]) returns int[] language plpgsql as $$
+#variable_conflict use_column
+declare
+    level int[];
+    changed int[];
+    touched int[] := '{}';
+begin
+    foreach level slice 1 in array array[[3600, 60], [86400, 3600]] loop
+        with due as (
+            select distinct u.m, bucket(level[1], u.t) as t from unnest(mk, minutes) u (m, t)
+        ), written as (
+            insert into candle as c (market_id, resolution, open_time, open, high, low, close, volume, quote_volume, trades, version, revision)
+            select due.m, level[1], due.t, x.opens[1], x.high, x.low, x.closes[array_upper(x.closes, 1)],
+                   coalesce(trim_scale(x.volume), 0), coalesce(trim_scale(x.quote_volume), 0), coalesce(x.n, 0), k.version + 1, 0
+              from due
+              join market k on k.id = due.m
+             cross join lateral (
+                   select array_agg(open order by open_time) as opens, max(high) as high, min(low) as low,
+                          array_agg(close order by open_time) as closes, sum(volume) as volume,
+                          sum(quote_volume) as quote_volume, sum(trades)::int as n
+                     from candle
+                    where market_id = due.m and resolution = level[2] and trades > 0
+                      and open_time >= due.t and open_time < due.t + make_interval(secs => level[1])) x
+            on conflict (market_id, resolution, open_time) do update
+               set open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close, volume = excluded.volume,
+                   quote_volume = excluded.quote_volume, trades = excluded.trades, version = excluded.version, revision = c.revision + 1
+             where (c.open, c.high, c.low, c.close, c.volume, c.quote_volume, c.trades) is distinct from
+                   (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.quote_volume, excluded.trades)
+            returning market_id
+        )
+        select coalesce(array_agg(distinct market_id), '{}') into changed from written;
+        touched := touched || changed;
+    end loop;
+    return touched;
+end $$;
+
+-- Make the given minutes anew from their ticks, then the hours and days around them; return the markets whose candles
+-- changed, each of which now holds rows of its next version (the caller raises it). Rows that come out as they were
+-- are not touched. Minutes whose ticks retention has deleted are left alone: their candles are all that is left.
+-- Where ticks lie in chunks, each is looked up in as many as [since, until) touches, not in all that there are.
+create or replace function reaggregate(mk int[], minutes timestamptz[]) returns int[] language plpgsql as $$
+#variable_conflict use_column
+declare
+    since timestamptz := (select min(x) from unnest(minutes) x);
+    until timestamptz := (select max(x) + interval '1 minute' from unnest(minutes) x);
+    touched int[];
+begin
+    with due as (
+        select distinct u.m, u.t from unnest(mk, minutes) u (m, t)
+    ), written as (
+        insert into candle as c (market_id, resolution, open_time, open, high, low, close, volume, quote_volume, trades, version, revision)
+        select due.m, 60, due.t, x.prices[1], x.high, x.low, x.prices[x.n],
+               coalesce(trim_scale(x.volume), 0), coalesce(trim_scale(x.quote_volume), 0), x.n, k.version + 1, 0
+          from due
+          join market k on k.id = due.m and (k.ticks_from is null or due.t >= k.ticks_from)
+         cross join lateral (
+               select array_agg(price order by ts, seq nulls last, trade_id) as prices, max(price) as high, min(price) as low,
+                      sum(amount) as volume, sum(price * amount) as quote_volume, count(*)::int as n
+                 from tick
+                where market_id = due.m and ts >= due.t and ts < due.t + interval '1 minute' and ts >= since and ts < until) x
+        on conflict (market_id, resolution, open_time) do update
+           set open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close, volume = excluded.volume,
+               quote_volume = excluded.quote_volume, trades = excluded.trades, version = excluded.version, revision = c.revision + 1
+         where (c.open, c.high, c.low, c.close, c.volume, c.quote_volume, c.trades) is distinct from
+               (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.quote_volume, excluded.trades)
+        returning market_id
+    )
+    select coalesce(array_agg(distinct market_id), '{}') into touched from written;
+
+    return touched || roll_up(mk, minutes);
+end $$;
+
+-- Add to the minutes what their new trades bring, already inserted: sums, extremes and counts of exact numbers are the
+-- same whether added or made anew, and the first and last trade are one index probe each. So a batch costs what it
+-- brings, not what the open minute already holds; a rebuild finds nothing to change. [since, until) as above.
+create or replace function add_to_minutes(mk int[], minutes timestamptz[], highs numeric[], lows numeric[], volumes numeric[], quotes numeric[], counts int[])
+returns int[] language plpgsql as $$
+#variable_conflict use_column
+declare
+    since timestamptz := (select min(x) from unnest(minutes) x);
+    until timestamptz := (select max(x) + interval '1 minute' from unnest(minutes) x);
+    touched int[];
+begin
+    with written as (
+        insert into candle as c (market_id, resolution, open_time, open, high, low, close, volume, quote_volume, trades, version, revision)
+        select g.m, 60, g.t, first.price, g.high, g.low, last.price, trim_scale(g.volume), trim_scale(g.quote_volume), g.n, k.version + 1, 0
+          from unnest(mk, minutes, highs, lows, volumes, quotes, counts) g (m, t, high, low, volume, quote_volume, n)
+          join market k on k.id = g.m and (k.ticks_from is null or g.t >= k.ticks_from)
+         cross join lateral (
+               select price from tick
+                where market_id = g.m and ts >= g.t and ts < g.t + interval '1 minute' and ts >= since and ts < until
+                order by ts, seq nulls last, trade_id limit 1) first
+         cross join lateral (
+               select price from tick
+                where market_id = g.m and ts >= g.t and ts < g.t + interval '1 minute' and ts >= since and ts < until
+                order by ts desc, seq desc nulls first, trade_id desc limit 1) last
+        on conflict (market_id, resolution, open_time) do update
+           set open = excluded.open, close = excluded.close,
+               -- A tombstone's empty extremes count for nothing.
+               high = greatest(c.high, excluded.high), low = least(c.low, excluded.low),
+               volume = trim_scale(c.volume + excluded.volume), quote_volume = trim_scale(c.quote_volume + excluded.quote_volume),
+               trades = c.trades + excluded.trades, version = excluded.version, revision = c.revision + 1
+        returning market_id
+    )
+    select coalesce(array_agg(distinct market_id), '{}') into touched from written;
+    return touched;
+end $$;
+
+-- Store trades (parallel arrays; times in microseconds; mk: each one's place in `ids`) and make their candles; return
+-- per market how many were new and whether a candle changed. A trade already stored keeps its first time of receipt.
+create or replace function ingest(ids int[], mk int[], at bigint[], seqs bigint[], sides smallint[], names text[], prices numeric[], amounts numeric[], received bigint[])
+returns table (market_id int, added bigint, changed boolean) language plpgsql as $$
+#variable_conflict use_column
+declare
+    m int[];
+    t timestamptz[];
+    n int[];
+    high numeric[];
+    low numeric[];
+    volume numeric[];
+    quote_volume numeric[];
+    touched int[];
+begin
+    with new as (
+        insert into tick (market_id, ts, trade_id, seq, side, price, amount, received_at)
+        select ids[u.mk], instant(u.at), u.id, u.seq, u.side, trim_scale(u.price), trim_scale(u.amount), instant(u.received)
+          from unnest(mk, at, seqs, sides, names, prices, amounts, received) u (mk, at, seq, side, id, price, amount, received)
+        on conflict do nothing
+        returning market_id, ts, price, amount
+    ), gain as (
+        select new.market_id, bucket(60, new.ts) as t, max(price) as high, min(price) as low,
+               sum(amount) as volume, sum(price * amount) as quote_volume, count(*)::int as n
+          from new group by 1, 2
+    )
+    select array_agg(g.market_id), array_agg(g.t), array_agg(g.high), array_agg(g.low), array_agg(g.volume),
+           array_agg(g.quote_volume), array_agg(g.n)
+      into m, t, high, low, volume, quote_volume, n from gain g;
+    if m is null then
+        return;
+    end if;
+    touched := add_to_minutes(m, t, high, low, volume, quote_volume, n) || roll_up(m, t);
+    return query
+        select u.m, sum(u.n)::bigint, u.m = any (touched) from unnest(m, n) u (m, n) group by 1;
+end $$;
+
+-- Lock one market; false where it does not exist.
+create or replace function lock_market(mk int) returns boolean language plpgsql as $$
+begin
+    perform 1 from market where id = mk for no key update;
+    return found;
+end $$;
+
+-- Make minutes of one locked market anew and raise its version if that changed anything.
+create or replace function renew(mk int, minutes timestamptz[]) returns boolean language plpgsql as $$
+declare
+    changed boolean := mk = any (reaggregate(array_fill(mk, array[cardinality(minutes)]), minutes));
+begin
+    update market set version = version + 1 where id = mk and changed;
+    return changed;
+end $$;
+
+-- Take one trade back; its minute, hour and day are made anew. False where it is not stored.
+create or replace function cancel(mk int, at timestamptz, id text) returns boolean language plpgsql as $$
+begin
+    perform lock_market(mk);
+    delete from tick where market_id = mk and ts = at and trade_id = id;
+    return found and renew(mk, array[bucket(60, at)]);
+end $$;
+
+-- Make every candle of [f, t) anew from its ticks; true if any came out otherwise than it was.
+create or replace function rebuild(mk int, f timestamptz, t timestamptz) returns boolean language plpgsql as $$
+declare
+    minutes timestamptz[];
+begin
+    perform lock_market(mk);
+    select array_agg(distinct x.minute) into minutes
+      from (select bucket(60, ts) from tick where market_id = mk and ts >= f and ts < t
+            union all
+            select open_time from candle where market_id = mk and resolution = 60 and open_time >= bucket(60, f) and open_time < t) x (minute);
+    return minutes is not null and renew(mk, minutes);
+end $$;
+
+-- All candles of a market as one SHA-256 over their text: equal trades give equal bytes on every installation.
+create or replace function digest(mk int) returns text language sql stable
+return (select encode(sha256(convert_to(coalesce(string_agg(
+            concat_ws('|', resolution, micros(open_time), open, high, low, close, volume, quote_volume, trades),
+            E'\n' order by resolution, open_time), ''), 'UTF8')), 'hex')
+          from candle where market_id = mk and trades > 0);

@@ -1,0 +1,136 @@
+-- Positions of feeds and the spans they prove.
+
+-- Lock the named markets, in the order of their ids so that two batches never wait for each other in a circle, and
+-- return what is known of each (market, feed). The positions are read by a statement of their own after the lock:
+-- one statement would show them as they were before it waited. `oldest`: trades before are refused.
+create or replace function lock_markets(markets text[], pair_market text[], pair_feed text[], retention interval)
+returns table (symbol text, market_id int, oldest bigint, feed text, last_n bigint, unbroken boolean, start bigint, stop bigint, bridge bigint, reason text)
+language plpgsql as $$
+#variable_conflict use_column
+begin
+    perform 1 from market k where k.symbol = any (markets) order by k.id for no key update;
+    return query
+        select k.symbol, k.id,
+               micros(greatest(k.ticks_from, case when provider_time_known() then provider_now() - retention end)),
+               u.f, p.last_n, p.unbroken, micros(p.start), micros(p.stop), micros(p.bridge), p.reason
+          from unnest(pair_market, pair_feed) u (m, f)
+          join market k on k.symbol = u.m
+          left join feed_position p on p.market_id = k.id and p.feed = u.f;
+end $$;
+
+-- From where on a subscription's replay proves that nothing is missing before its own start; null: it proves nothing.
+-- First way: a replayed trade that an earlier connection had brought; all that was discovered after it was replayed.
+-- Where trades are numbered, only down to the first number that the replay lacks.
+-- Second way: the numbers from the end of the last proven span to the replay's last are all there.
+create or replace function bridge_start(mk int, connected timestamptz, start timestamptz, replayed jsonb) returns bigint language plpgsql stable as $$
+declare
+    oldest timestamptz; -- of the replay: where ticks lie in chunks, only those that it touches are looked into
+    latest timestamptz;
+    known timestamptz;
+    ended timestamptz;
+    unbroken_from bigint;
+    low bigint;
+    newest bigint;
+    whole boolean;
+    between_them bigint;
+begin
+    select min(d.seq) into unbroken_from
+      from (select n.seq, max(n.seq) over () - n.seq + 1 - count(*) over (order by n.seq desc) as lacking
+              from (select distinct r.seq from jsonb_to_recordset(replayed) r (seq bigint) where r.seq is not null) n) d
+     where d.lacking = 0;
+    select instant(min(r.ts)), instant(max(r.ts)) into oldest, latest from jsonb_to_recordset(replayed) r (ts bigint);
+    select min(t.received_at) into known
+      from jsonb_to_recordset(replayed) r (ts bigint, id text, seq bigint)
+      join tick t on t.market_id = mk and t.ts = instant(r.ts) and t.trade_id = r.id and t.ts >= oldest and t.ts <= latest
+     where t.received_at < connected and (r.seq is null or r.seq >= unbroken_from);
+    select max(c.stop) into ended from coverage c
+     where c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.stop <= connected;
+    select min(r.seq), count(*) = count(r.seq) and count(distinct r.seq) = max(r.seq) - min(r.seq) + 1 into low, whole
+      from jsonb_to_recordset(replayed) r (seq bigint);
+    if ended is null or not coalesce(whole, false) then
+        return micros(known);
+    end if;
+    -- A day back is far enough: a market that trades less often is bridged by the first way.
+    select t.seq into newest from tick t
+     where t.market_id = mk and t.ts > ended - interval '1 day' and t.ts <= ended and t.received_at <= ended and t.seq is not null
+     order by t.ts desc, t.seq desc limit 1;
+    select count(distinct t.seq) into between_them from tick t
+     where t.market_id = mk and t.ts > ended - interval '1 day' and t.received_at < connected and t.seq > newest and t.seq < low;
+    -- A replay that reaches back to the newest holds its trade, so the first way has found it; one that lies below it
+    -- is of another numbering, and proves nothing.
+    if low > newest and between_them = low - newest - 1 then
+        return micros(least(known, ended));
+    end if;
+    return micros(known);
+end $$;
+
+-- Write positions and spans of locked markets, raise the versions of those whose answers changed, store their
+-- watermarks. A span shows when it begins, when it ends, and when it grows over time that readers saw as not covered;
+-- what it gained is then noted, for those who follow the market.
+create or replace function settle(ids int[], touched int[], positions jsonb, spans jsonb, stale interval)
+returns table (market_id int, version bigint, changed boolean, watermark timestamptz) language plpgsql as $$
+#variable_conflict use_column
+declare
+    waited timestamptz := case when provider_time_known() then provider_now() - stale end;
+    is_behind boolean := exists (select from feed where drained_at is null or drained_at < acknowledged_at);
+    shown int[] := '{}';
+    grown_market int[];
+    grown_stop timestamptz[];
+begin
+    insert into feed_position as p (market_id, feed, topic, last_n, unbroken, start, stop, bridge, reason)
+    select u.m, u.f, split_part(u.f, '/', 1), u.n, u.unbroken, instant(u.start), instant(u.stop), instant(u.bridge), u.reason
+      from jsonb_to_recordset(positions) u (m int, f text, n bigint, unbroken boolean, start bigint, stop bigint, bridge bigint, reason text)
+    on conflict (market_id, feed) do update
+       set last_n = excluded.last_n, unbroken = excluded.unbroken, start = excluded.start, stop = excluded.stop,
+           bridge = excluded.bridge, reason = excluded.reason;
+
+    if spans <> '[]' then
+        with span as (
+            select u.m, u.f, instant(u.start) as start, instant(u.stop) as stop, u.reason
+              from jsonb_to_recordset(spans) u (m int, f text, start bigint, stop bigint, reason text)
+        ), judged as (
+            -- Where records are behind, readers saw less than `waited`: then a version too many, never one too few.
+            select s.*, k.version + 1 as next_version, coalesce(c.stop, s.start) as gained_from,
+                   c.start is null or s.reason is not null and c.reason is null
+                   or c.stop < least(s.stop, greatest(k.watermark, k.live_stop, waited)) and not exists (
+                       select from coverage o
+                        where o.market_id = s.m and o.source = 'live' and o.resolution = 0 and o.start <= c.stop
+                          and o.stop >= least(s.stop, greatest(k.watermark, k.live_stop, waited))) as shows
+              from span s
+              join market k on k.id = s.m
+              left join coverage c on c.market_id = s.m and c.source = 'live' and c.feed = s.f and c.resolution = 0 and c.start = s.start
+        ), written as (
+            insert into coverage as c (market_id, source, feed, resolution, start, stop, reason, version)
+            select j.m, 'live', j.f, 0, j.start, j.stop, j.reason, case when j.shows then j.next_version else 0 end from judged j
+            on conflict (market_id, source, feed, resolution, start) do update
+               set stop = greatest(c.stop, excluded.stop), reason = coalesce(c.reason, excluded.reason),
+                   version = greatest(c.version, excluded.version)
+             where excluded.stop > c.stop or excluded.reason is not null and c.reason is null
+        ), noted as (
+            insert into coverage_change (market_id, version, what, resolution, start, stop)
+            select j.m, j.next_version, 'live', 0, j.gained_from, j.stop from judged j where j.shows and j.gained_from < j.stop
+        )
+        select coalesce(array_agg(j.m) filter (where j.shows), '{}'), array_agg(j.m), array_agg(j.stop)
+          into shown, grown_market, grown_stop
+          from judged j;
+    end if;
+
+    return query
+        with grown as (
+            select u.m, max(u.stop) as stop from unnest(grown_market, grown_stop) u (m, stop) group by 1
+        ), next as materialized (
+            select k.id, k.version + x.changed::int as version, x.changed, x.live_stop,
+                   case when is_behind then market_watermark(k.watermark, x.live_stop, behind_since(k.id, k.symbol, x.live_stop), stale)
+                        else greatest(k.watermark, x.live_stop, waited) end as watermark
+              from market k
+              left join grown g on g.m = k.id
+             cross join lateral (
+                   select k.id = any (touched) or k.id = any (shown) as changed, greatest(k.live_stop, g.stop) as live_stop) x
+             where k.id = any (ids)
+        ), written as (
+            update market k set version = n.version, live_stop = n.live_stop, watermark = n.watermark
+              from next n
+             where k.id = n.id and (k.version, k.live_stop, k.watermark) is distinct from (n.version, n.live_stop, n.watermark)
+        )
+        select n.id, n.version, n.changed, n.watermark from next n;
+end $$;

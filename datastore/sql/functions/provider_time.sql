@@ -1,0 +1,26 @@
+-- The provider's time, and up to where a market is known.
+
+-- True once any stamp of the provider was seen; before, the database's clock stands for its time.
+create or replace function provider_time_known() returns boolean language sql stable
+return exists (select from provider_clock where clock_offset is not null);
+
+-- The provider's time now; it stands still rather than go back.
+create or replace function provider_now() returns timestamptz language sql stable
+return coalesce(
+    (select greatest(statement_timestamp() + clock_offset, floor) from provider_clock where clock_offset is not null limit 1),
+    statement_timestamp());
+
+-- Since when (provider's time) records of this market lie acknowledged in a topic that nobody has read to its end;
+-- null where nothing is behind. A feed that names no markets speaks for all that its topic ever brought.
+create or replace function behind_since(mk int, symbol text, live_stop timestamptz) returns timestamptz language sql stable
+return (select min(f.behind_since) from feed f
+         where (f.drained_at is null or f.drained_at < f.acknowledged_at)
+           and (live_stop is null or f.acknowledged_until > live_stop)
+           and (f.markets ? symbol
+                or f.markets = '[]' and exists (select from feed_position p where p.market_id = mk and p.topic = f.topic)));
+
+-- Up to here the market is known: by its feeds, else by waiting long enough for them. While records are behind, the
+-- waiting counts up to the time at which they began to be.
+create or replace function market_watermark(stored timestamptz, live_stop timestamptz, behind timestamptz, stale interval)
+returns timestamptz language sql stable
+return greatest(stored, live_stop, case when provider_time_known() then least(provider_now(), behind) - stale end);

@@ -1,0 +1,39 @@
+-- The read: what is known of a market, and what is proven of a stretch. Its rows are those of read_text.sql.
+
+-- The market's side of an answer, all times in microseconds. Where no stamp of the provider was ever seen, its own
+-- final answers are the only proof of how late it is.
+create or replace function series_head(mk int, stale interval)
+returns table (series text, version bigint, watermark bigint, now bigint, known boolean, behind boolean, provider text, simulated boolean)
+language plpgsql stable as $$
+#variable_conflict use_column
+begin
+    return query
+        select k.series::text, k.version, micros(x.watermark), micros(greatest(provider_now(), x.watermark)), x.known,
+               x.behind is not null, coalesce(c.provider, ''), coalesce(c.simulated, false)
+          from market k
+          left join (select provider, simulated from provider_clock order by provider desc limit 1) c on true
+         cross join lateral (
+               select provider_time_known() as known, behind_since(k.id, k.symbol, k.live_stop) as behind) y
+         cross join lateral (
+               select y.known, y.behind, case when y.known then market_watermark(k.watermark, k.live_stop, y.behind, stale)
+                      else greatest(k.watermark, k.live_stop, (select max(stop) from coverage where market_id = k.id and source = 'provider'))
+                      end as watermark) x
+         where k.id = mk;
+end $$;
+
+-- Proven spans that reach into [f, t), live ones and the provider's up to a resolution, and the last live one before.
+create or replace function series_coverage(mk int, f timestamptz, t timestamptz, coarsest int)
+returns table (resolution int, start bigint, stop bigint, reason text) language plpgsql stable as $$
+#variable_conflict use_column
+begin
+    return query
+        select c.resolution, micros(c.start), micros(c.stop), c.reason
+          from coverage c
+         where c.market_id = mk and (c.source = 'live' and c.resolution = 0 or c.source = 'provider' and c.resolution <= coarsest)
+           and c.start < t and c.stop > f
+        union all
+        (select 0, micros(c.start), micros(c.stop), c.reason
+           from coverage c
+          where c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.start < f and c.stop <= f
+          order by c.stop desc limit 1);
+end $$;

@@ -1,0 +1,91 @@
+-- The read in one row for what is known, and one text per run for its candles.
+
+-- All that a certificate is made of: series_head, the spans of series_coverage as columns, and the repairs of holes as
+-- JSON. Without t: all up to the end of time; without f: from `back` before t, or before the provider's time.
+create or replace function series_facts(mk int, stale interval, f timestamptz, t timestamptz, back interval, coarsest int)
+returns table (series text, version bigint, watermark bigint, now bigint, known boolean, behind boolean, provider text, simulated boolean,
+               resolutions int[], starts bigint[], stops bigint[], reasons text[], repairs text)
+language plpgsql stable as $$
+#variable_conflict use_column
+declare
+    since timestamptz := coalesce(f, coalesce(t, provider_now()) - back);
+    until timestamptz := coalesce(t, 'infinity');
+begin
+    return query
+        select h.*, c.*, r.*
+          from series_head(mk, stale) h
+         cross join lateral (
+               select array_agg(s.resolution), array_agg(s.start), array_agg(s.stop), array_agg(s.reason)
+                 from series_coverage(mk, since, until, coarsest) s) c
+         cross join lateral (
+               select json_agg(json_build_array(micros(g.start), micros(g.stop), g.reason, g.attempts, g.next_try, g.final) order by g.start)::text
+                 from gap_repair g
+                where g.market_id = mk and g.resolution = coarsest and g.start < until and g.stop > since) r;
+end $$;
+
+-- The stored rows of a plan: each leaf is a stretch of one stored series, in whole buckets, and belongs to a run.
+-- Plain enough to be inlined. Decimals of the provider's keep their zeros here.
+create or replace function leaf_rows(mk int, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[])
+returns table (run int, open_time timestamptz, open numeric, high numeric, low numeric, close numeric, volume numeric, quote_volume numeric, trades int, revision int)
+language sql stable as $$
+    select l.run, x.*
+      from unnest(starts, stops, resolutions, from_provider, runs) l (start, stop, resolution, provider, run)
+     cross join lateral (
+           select c.open_time, c.open, c.high, c.low, c.close, c.volume, c.quote_volume, c.trades, c.revision
+             from candle c
+            where not l.provider and c.market_id = mk and c.resolution = l.resolution
+              and c.open_time >= instant(l.start) and c.open_time < instant(l.stop) and c.trades > 0
+           union all
+           select p.open_time, p.open, p.high, p.low, p.close, p.volume, p.quote_volume, null, p.revision
+             from provider_candle p
+            where l.provider and p.market_id = mk and p.resolution = l.resolution
+              and p.open_time >= instant(l.start) and p.open_time < instant(l.stop)) x
+$$;
+
+-- One candle as text. The shape places (open time in seconds, open, high, low, close, volume, quote volume, trades,
+-- source, closed, revision); buckets begin at whole seconds, so a shape makes milliseconds by three zeros.
+create or replace function candle_text(shape text, absent text, open_time timestamptz, open numeric, high numeric, low numeric, close numeric,
+                            volume numeric, quote_volume numeric, trades int, source text, closed boolean, revision int)
+returns text language sql stable as $$
+    select format(shape, date_part('epoch', open_time)::bigint, trim_scale(open), trim_scale(high), trim_scale(low), trim_scale(close),
+                  trim_scale(volume), trim_scale(quote_volume), coalesce(trades::text, absent), source,
+                  case when closed then 'true' else 'false' end, revision)
+$$;
+
+-- The rows of a plan as they are stored: one text per run, counted from 1, its rows joined by `between_them`. The open
+-- times (ms) of partial ones stand apart too, for the certificate shows each of them; on request all of them do.
+create or replace function stored_texts(mk int, shape text, absent text, between_them text, all_opens boolean, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[], sources text[], are_closed boolean[])
+returns table (run int, rows bigint, opens bigint[], body text) language plpgsql stable as $$
+#variable_conflict use_column
+begin
+    return query
+        select x.run, count(*), array_agg(date_part('epoch', x.open_time)::bigint * 1000 order by x.open_time) filter (where all_opens or sources[x.run] = 'partial'),
+               string_agg(candle_text(shape, absent, x.open_time, x.open, x.high, x.low, x.close, x.volume, x.quote_volume,
+                                      x.trades, sources[x.run], are_closed[x.run], x.revision), between_them order by x.open_time)
+          from leaf_rows(mk, starts, stops, resolutions, from_provider, runs) x
+         group by x.run;
+end $$;
+
+-- The same leaves aggregated into buckets of `seconds` (0: months). The provider counts no trades, so where one of its
+-- rows takes part the count is unknown. The revision rises with every change and every new part. Memory enough that a
+-- page is sorted in it.
+create or replace function bucket_texts(mk int, seconds int, shape text, absent text, between_them text, all_opens boolean, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[], sources text[], are_closed boolean[])
+returns table (run int, rows bigint, opens bigint[], body text) language plpgsql stable
+set work_mem = '32MB' as $$
+#variable_conflict use_column
+begin
+    return query
+        with made as (
+            select bucket(seconds, r.open_time) as start, r.run, (array_agg(r.open order by r.open_time))[1] as open, max(r.high) as high,
+                   min(r.low) as low, (array_agg(r.close order by r.open_time))[count(*)] as close, sum(r.volume) as volume,
+                   sum(r.quote_volume) as quote_volume, case when count(r.trades) = count(*) then sum(r.trades)::int end as trades,
+                   (sum(r.revision) + count(*) - 1)::int as revision
+              from leaf_rows(mk, starts, stops, resolutions, from_provider, runs) r
+             group by 1, 2
+        )
+        select x.run, count(*), array_agg(date_part('epoch', x.start)::bigint * 1000 order by x.start) filter (where all_opens or sources[x.run] = 'partial'),
+               string_agg(candle_text(shape, absent, x.start, x.open, x.high, x.low, x.close, x.volume, x.quote_volume,
+                                      x.trades, sources[x.run], are_closed[x.run], x.revision), between_them order by x.start)
+          from made x
+         group by x.run;
+end $$;

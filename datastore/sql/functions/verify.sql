@@ -1,0 +1,32 @@
+-- Candles of whole UTC days made straight from ticks, all three resolutions, without looking at any stored candle, and
+-- compared as text with what is stored: only rows that differ come back. Days whose ticks retention has deleted are
+-- left out: nothing can be said of them.
+create or replace function differences(mk int, f timestamptz, t timestamptz)
+returns table (resolution int, open_time timestamptz, stored text[], computed text[]) language plpgsql stable as $$
+#variable_conflict use_column
+begin
+    return query
+        with held as (
+            select greatest(bucket(86400, f), k.ticks_from) as low, bucket(86400, t + interval '1 day' - interval '1 microsecond') as high
+              from market k where k.id = mk
+        ), computed as (
+            select r.resolution, bucket(r.resolution, i.ts) as open_time,
+                   array[trim_scale((array_agg(i.price order by i.ts, i.seq nulls last, i.trade_id))[1]), trim_scale(max(i.price)), trim_scale(min(i.price)),
+                         trim_scale((array_agg(i.price order by i.ts desc, i.seq desc nulls first, i.trade_id desc))[1]),
+                         trim_scale(sum(i.amount)), trim_scale(sum(i.price * i.amount)), count(*)]::text[] as numbers
+              from held h
+              join tick i on i.market_id = mk and i.ts >= h.low and i.ts < h.high
+             cross join (values (60), (3600), (86400)) r (resolution)
+             group by 1, 2
+        ), stored as (
+            select c.resolution, c.open_time,
+                   array[c.open, c.high, c.low, c.close, c.volume, c.quote_volume, c.trades]::text[] as numbers
+              from held h
+              join candle c on c.market_id = mk and c.open_time >= h.low and c.open_time < h.high and c.trades > 0
+        )
+        select coalesce(s.resolution, n.resolution), coalesce(s.open_time, n.open_time), s.numbers, n.numbers
+          from stored s
+          full join computed n on n.resolution = s.resolution and n.open_time = s.open_time
+         where s.numbers is distinct from n.numbers
+         order by 1, 2;
+end $$;

@@ -1,1 +1,0 @@
-drop function market_heads(int[], interval);

@@ -1,1 +1,0 @@
-drop function differences(int, timestamptz, timestamptz);

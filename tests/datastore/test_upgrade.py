@@ -1,0 +1,108 @@
+"""Databases of older releases are upgraded by `migrate`, whatever rows they hold.
+
+The dumps hold what Redis and what Kafka leave behind: only the text of a dead letter's position differs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from django.core.management import call_command
+
+from datastore.db.queries import execute, fetch_value, run_script
+from datastore.models import DeadLetter
+from tests.support.database_server import DatabaseServer
+from tests.support.datastore.schema import schema
+from tests.support.upgrade import contents
+from tests.support.upgrade.contents import recorded, store_one_more_trade
+from tests.support.upgrade.dumps import Dump, assert_kept, dumps, rows, tables
+
+SERVER = DatabaseServer(os.environ["DATABASE_URL"])
+UNMARK = """
+    select string_agg(format('comment on function %%s is null', p.oid::regprocedure), ';')
+      from pg_proc p where p.pronamespace = current_schema()::regnamespace"""
+FORGET = "delete from django_migrations where name in ('0001_first_release', '0002_timescale')"
+# What a dump need not hold: rows of Django's that Candlekeep does not write, or only while the scheduler runs.
+EMPTY = ("auth_group", "auth_user_", "django_admin_log", "django_celery_beat_", "django_session")
+
+
+@pytest.fixture
+def fresh(transactional_db: None) -> list[str]:
+    """Return the schema that `migrate` makes of an empty database."""
+    return schema()
+
+
+@pytest.fixture(params=dumps(), ids=lambda dump: dump.name)
+def old(request: pytest.FixtureRequest, fresh: list[str]) -> Iterator[Dump]:
+    """Let the test run on a database of an older release."""
+    dump: Dump = request.param
+    with loaded(dump):
+        yield dump
+
+
+@contextmanager
+def loaded(dump: Dump) -> Iterator[None]:
+    with SERVER.database() as name:
+        dump.load(SERVER, name)
+        with SERVER.speaking_to(name):
+            yield
+
+
+def migrate() -> None:
+    call_command("migrate", verbosity=0, interactive=False, skip_checks=False)
+
+
+def test_there_is_a_dump_of_the_first_release() -> None:
+    assert "first_release" in [dump.name for dump in dumps()]
+
+
+def test_every_row_is_kept(old: Dump) -> None:
+    there = tables()
+    before = rows(there)
+    migrate()
+    assert_kept(there, before)
+
+
+def test_the_schema_becomes_that_of_a_new_database(old: Dump, fresh: list[str]) -> None:
+    migrate()
+    assert schema() == fresh
+
+
+def test_candles_and_certificates_are_answered_as_before(old: Dump) -> None:
+    migrate()
+    found = recorded()
+    for asked, answer in old.answered().items():
+        assert found[asked] == answer, asked
+
+
+def test_one_more_trade_is_stored(old: Dump) -> None:
+    migrate()
+    trades = fetch_value("select count(*) from tick")
+    store_one_more_trade()
+    assert fetch_value("select count(*) from tick") == trades + 1
+
+
+def test_a_database_of_a_development_version_is_taken_over(fresh: list[str]) -> None:
+    """Its tables are the same; its migrations have the names of before, and its functions are not marked."""
+    with loaded(Dump("first_release")):
+        execute(FORGET)
+        run_script(fetch_value(UNMARK))
+        there = tables()
+        before = rows(there)
+        migrate()
+        assert_kept(there, before)
+        assert schema() == fresh
+        assert recorded() == Dump("first_release").answered()
+        store_one_more_trade()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_dump_made_now_would_hold_every_kind_of_row() -> None:
+    contents.fill()
+    empty = [table for table, found in rows(tables()).items() if not found]
+    assert [table for table in empty if not table.startswith(EMPTY)] == []
+    positions = DeadLetter.objects.values_list("position", flat=True)
+    assert sorted(positions) == ["", contents.REDIS_POSITION, contents.KAFKA_POSITION]
