@@ -40,7 +40,7 @@ def note_all_acknowledged(noted: Sequence[Acknowledged]) -> None:
 
 
 def acknowledged_until(market: Market) -> datetime | None:
-    """Return up to where acknowledged claims of a market may wait to be stored, None where none do."""
+    """Return up to where acknowledged claims of a market may wait to be stored, None if none do."""
     until: datetime | None = fetch_value(
         statement("known", "acknowledged_until"), {"market": market.pk, "symbol": market.symbol}
     )

@@ -69,7 +69,7 @@ def plan(market: Market, series: Series, reach: datetime | None = None) -> Plan:
 
 
 def missing_spans(series: Series, reach: datetime | None = None) -> list[MissingSpan]:
-    """Return what the series is missing up to reach, by the resolutions to ask for; empty where it is whole. Pure."""
+    """Return what the series is missing up to reach, by the resolutions to ask for; empty if it is whole. Pure."""
     frame = TIMEFRAMES[series.timeframe]
     gaps = [
         (micros_of(part.start), micros_of(part.stop))
@@ -109,7 +109,7 @@ def coordinator_runs() -> bool:
 def provider_unavailable(request: DatastoreRequest) -> str | None:
     """Return why the provider is left alone for now; None if it is not, so that its answer is worth waiting for."""
     own = FetchRequest.objects.filter(pk__in=request.fetches)
-    # Where another market's answer fell short the provider is there all the same.
+    # The provider is available although another market's answer fell short.
     affected = Q(resolution__in=own.values("resolution"), fell_short=0) | Q(pk__in=own.values("pk"))
     queued = FetchRequest.objects.filter(affected, state=FetchRequest.State.QUEUED, error__isnull=False)
     held = queued.filter(next_try__gt=Now()).first()

@@ -57,7 +57,7 @@ class Series:
     count: int  # of rows that are not invented
     unfinished: list[int]  # open times in ms of shown rows that are not closed and lack something of what is over
     complete: bool  # no gap and no partial
-    complete_until: datetime  # start of the first bucket that is not closed, stop where all are
+    complete_until: datetime  # start of the first bucket that is not closed; stop if all are
 
     @property
     def rows(self) -> list[Row]:
@@ -163,7 +163,7 @@ def series_of(
 
 
 def close_before(market: Market, frame: Timeframe, start: datetime) -> str | None:
-    """Return the close of the series' newest row before a bucket's start; None where there is none.
+    """Return the close of the series' newest row before a bucket's start, None if there is none.
 
     The newest stored row is where to look; a series need not show it, so the search may go on from there.
     """

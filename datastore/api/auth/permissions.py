@@ -37,7 +37,7 @@ NOT_STAFF = "The user of this session is not staff. An API key will do: `manage.
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """Recognises an API key; one that is not valid is refused even where none is needed."""
+    """Recognises an API key; one that is not valid is refused even if none is needed."""
 
     def authenticate(self, request: Request) -> tuple[None, KeyHolder] | None:
         """Return (None, holder) if a key is sent. Raises AuthenticationFailed, Throttled."""
