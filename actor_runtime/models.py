@@ -112,7 +112,7 @@ class TransitionLog(models.Model):
     event = models.CharField(max_length=40)
     source = models.CharField(max_length=40)
     target = models.CharField(max_length=40)
-    minute = models.DateTimeField(null=True, help_text="Empty where the row stands alone.")
+    minute = models.DateTimeField(null=True, help_text="Empty if the row stands alone.")
     count = models.PositiveIntegerField(default=1)
     first_at = models.DateTimeField()
     last_at = models.DateTimeField()

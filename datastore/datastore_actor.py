@@ -169,7 +169,7 @@ def _read(request: DatastoreRequest, read: Callable[[], Series]) -> Series:
     except DatabaseError as exc:
         _name(request)
         request.db_query_failure(reason=str(exc).partition("\n")[0])
-        request.reset(by="its reader was told")
+        request.reset(by="its reader was notified")
         request.retired_at = timezone.now()
         with transaction.atomic():
             _insert(request)

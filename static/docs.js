@@ -1,6 +1,6 @@
 "use strict";
 
-// A signed-in staff user may write by his session, which needs the token from its cookie.
+// A signed-in staff user may write by their session, which needs the token from its cookie.
 const withToken = (request) => {
   const cookie = document.cookie.split("; ").find((each) => each.startsWith("csrftoken="));
   if (cookie && request.method && request.method !== "GET") {

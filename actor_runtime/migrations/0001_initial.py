@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
                 ('event', models.CharField(max_length=40)),
                 ('source', models.CharField(max_length=40)),
                 ('target', models.CharField(max_length=40)),
-                ('minute', models.DateTimeField(help_text='Empty where the row stands alone.', null=True)),
+                ('minute', models.DateTimeField(help_text='Empty if the row stands alone.', null=True)),
                 ('count', models.PositiveIntegerField(default=1)),
                 ('first_at', models.DateTimeField()),
                 ('last_at', models.DateTimeField()),

@@ -47,7 +47,7 @@ class TimescaleEngine:
         for name, seconds in LEVELS:
             end = floor_to(over, seconds)
             if end - low >= timedelta(seconds=seconds):
-                values = {"aggregate": name, "start": low, "stop": end, "anew": force}
+                values = {"aggregate": name, "start": low, "stop": end, "again": force}
                 retry_while_locked(partial(execute, statement("rollups", "refresh"), values))
 
     def differences(self, market: Market, start: datetime, stop: datetime) -> list[Difference]:

@@ -19,7 +19,7 @@ class ApiKey(models.Model):
         max_length=100,
         unique=True,  # for good: the log refers to keys by name, revoked ones too
         validators=[RegexValidator(r"\A\w[\w .:@/-]*\Z", "Letters, digits, blanks and .:@/-_ are accepted.")],
-        help_text="Who uses it; the log names it so.",
+        help_text="Who uses it; the log refers to it by this name.",
     )
     prefix = models.TextField(unique=True, editable=False, help_text="The part that may be shown: ck_<prefix>_…")
     # Plain SHA-256, not a slow password hash: slowness protects a secret that can be guessed. This one is 256 random

@@ -28,7 +28,7 @@ class Coverage(models.Model):
     resolution = models.IntegerField(default=0, help_text="Seconds of the provider's answer, 0 for live.")
     start = models.DateTimeField()
     stop = models.DateTimeField()
-    reason = models.TextField(null=True, help_text="How it ended; NULL: nobody said that it did.")
+    reason = models.TextField(null=True, help_text="How it ended; NULL: not known to have ended.")
     version = models.BigIntegerField(default=0, db_default=0, help_text="When it last began, ended or joined another.")
 
     class Meta:
@@ -52,12 +52,12 @@ class CoverageChange(models.Model):
 
         LIVE = "live"
         PROVIDER = "provider"
-        GAP = "hole", "Hole"  # value and label as the first migrations wrote them
+        GAP = "hole"  # as it was first stored
 
     market = models.ForeignKey(Market, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
     version = models.BigIntegerField(help_text="The market's version that shows the change.")
     what = models.TextField(choices=What.choices)
-    resolution = models.IntegerField(default=0, help_text="Seconds of the provider's answer or the hole, 0 for live.")
+    resolution = models.IntegerField(default=0, help_text="Seconds of the provider's answer or the gap, 0 for live.")
     start = models.DateTimeField()
     stop = models.DateTimeField()
 
@@ -92,7 +92,7 @@ class FeedPosition(models.Model):
     start = models.DateTimeField(null=True, help_text="Of the open span; NULL: none is open.")
     stop = models.DateTimeField(null=True, help_text="Proven up to here; NULL: nothing of the open span yet.")
     bridge = models.DateTimeField(null=True, help_text="A replay reaches back to here, once the span is proven at all.")
-    reason = models.TextField(null=True, help_text="How the span before ended.")
+    reason = models.TextField(null=True, help_text="How the previous span ended.")
 
     class Meta:
         db_table = "feed_position"
@@ -111,7 +111,7 @@ class Feed(models.Model):
     connected = models.DateTimeField(null=True)
     acknowledged_until = models.DateTimeField()
     acknowledged_at = models.DateTimeField(help_text="The database's clock.")
-    behind_since = models.DateTimeField(help_text="Provider's time of the first acknowledgement not yet read.")
+    behind_since = models.DateTimeField(help_text="Provider's time of the first acknowledgement that was not read yet.")
     drained_at = models.DateTimeField(null=True, help_text="The database's clock.")
 
     class Meta:
@@ -156,7 +156,7 @@ class DeadLetter(models.Model):
     market = models.TextField(null=True, blank=True, help_text="As the record names it; it may be unknown.")
     reason = models.TextField()
     raw = models.BinaryField()
-    position = models.TextField(default="", blank=True, help_text="The broker's name of its place.")
+    position = models.TextField(default="", blank=True, help_text="The broker's name of its position.")
     created_at = models.DateTimeField(auto_now_add=True)
     replayed_at = models.DateTimeField(null=True, blank=True, help_text="When it was last published again.")
     replayed_by = models.TextField(default="", blank=True, db_default="")

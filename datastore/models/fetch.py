@@ -45,7 +45,7 @@ class FetchRequest(models.Model):
     dispatched = models.IntegerField(default=0, help_text="How often it was handed out.")
     next_try = models.DateTimeField(null=True, blank=True, help_text="Database's clock; not before.")
     published_at = models.DateTimeField(null=True, blank=True, help_text="Database's clock; all of it is in the topic.")
-    fell_short = models.IntegerField(default=0, help_text="How often its answer did not hold its whole span.")
+    fell_short = models.IntegerField(default=0, help_text="How often its answer did not cover the whole span.")
     error = models.TextField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)

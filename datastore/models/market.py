@@ -22,7 +22,7 @@ class Market(models.Model):
         default=False,
         db_default=False,
         editable=False,
-        help_text="Always on: its feed is kept, its holes are repaired.",
+        help_text="Always on: we take its feed and repair its gaps.",
     )
     series = models.UUIDField(default=uuid.uuid4, editable=False, help_text="Random id of this history.")
     version = models.BigIntegerField(

@@ -15,7 +15,7 @@ class Reconciliation(models.Model):
     start = models.DateTimeField()
     stop = models.DateTimeField()
     compared = models.IntegerField(help_text="Buckets that our feed and the provider's answer both prove.")
-    different = models.IntegerField(help_text="Those of them that are not the same.")
+    different = models.IntegerField(help_text="Those of them that differ.")
     note = models.TextField(blank=True, default="", help_text="Why nothing could be compared.")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -34,7 +34,7 @@ class CandleDifference(models.Model):
     reconciliation = models.ForeignKey(Reconciliation, models.CASCADE, related_name="differences")
     open_time = models.DateTimeField()
     ours = models.JSONField(null=True, help_text="NULL: we hold no trade.")
-    theirs = models.JSONField(null=True, help_text="NULL: the provider says that nothing was traded.")
+    theirs = models.JSONField(null=True, help_text="NULL: the provider has no trades there.")
 
     class Meta:
         db_table = "candle_difference"

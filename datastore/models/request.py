@@ -56,13 +56,13 @@ class DatastoreRequest(Actor):
     }
 
     state = state_field(State, State.IDLE)
-    market = models.TextField(default="", editable=False, help_text="Symbol that was asked for.")
+    market = models.TextField(default="", editable=False, help_text="Symbol asked for.")
     timeframe = models.TextField(default="", editable=False)
     start = models.DateTimeField(null=True, editable=False)
     stop = models.DateTimeField(null=True, editable=False)
     fetches = models.JSONField(default=list, editable=False, help_text="Ids of the FetchRequests it waits for.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-    returning_since = models.DateTimeField(null=True, editable=False, help_text="Since when its answer is ready.")
+    returning_since = models.DateTimeField(null=True, editable=False, help_text="When its answer became ready.")
 
     class Meta(Actor.Meta):
         permissions = [("reset_datastorerequest", "Can reset datastore requests in Error")]

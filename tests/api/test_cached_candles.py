@@ -41,7 +41,7 @@ class Live:
         store(self.feed.opened(begin), self.feed.trade(begin + 300, "100"), self.feed.watermark(self.now - 0.5, begin))
 
     def trade(self, price: str) -> None:
-        """Let a trade of the running minute be committed; the cache is not told."""
+        """Let a trade of the running minute be committed; the cache is not notified."""
         store(self.feed.trade(self.now, price))
 
 
@@ -111,7 +111,7 @@ def test_while_one_makes_the_newer_answer_others_get_the_one_before_but_not_for_
     close_of(client)
     live.trade("101")
     confirm()
-    get_redis_connection("default").set(f"{ANSWER}:making", "1", px=60_000)  # somebody makes it, and takes long
+    get_redis_connection("default").set(f"{ANSWER}:making", "1", px=60_000)  # someone makes it, and takes long
     before = body_of(client, ADDRESS)
     assert before["candles"][-1][4] == "100"
     assert before["version"] == int(hash_of(ANSWER)["version"]) < int(hash_of(market_key(SYMBOL))["version"])

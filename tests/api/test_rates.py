@@ -271,7 +271,7 @@ PROXIES = [ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8")]
     ("direct", "forwarded", "found"),
     [
         ("203.0.113.7", "", "203.0.113.7"),
-        ("203.0.113.7", "1.1.1.1", "203.0.113.7"),  # not a proxy of ours: it may write what it likes
+        ("203.0.113.7", "1.1.1.1", "203.0.113.7"),  # not our proxy: it may write what it likes
         ("10.0.0.1", "", "10.0.0.1"),
         ("10.0.0.1", "1.1.1.1", "1.1.1.1"),
         ("10.0.0.1", "6.6.6.6, 1.1.1.1", "1.1.1.1"),  # the client wrote the first itself

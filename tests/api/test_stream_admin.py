@@ -24,7 +24,7 @@ LIST = reverse("admin:datastore_stream_changelist")
 
 @pytest.fixture
 def stream(market: Market) -> Stream:
-    """A stream whose topic's actors were told, and one that has not told yet."""
+    """A stream whose topic's actors were notified, and one that has not notified them yet."""
     made, _ = lifecycle.create(market, "5m", by="key grafana")
     topic = topics.create_for(made.pk)
     assert topic is not None

@@ -1,4 +1,4 @@
-"""The two health answers: is this process up, and does what it stands on answer?"""
+"""The two health answers: is this process up, and does what it depends on answer?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What processes write: one JSON object per line whoever speaks, with actor and market, and never a key."""
+"""What processes write: one JSON object per line whichever process speaks, with actor and market, and never a key."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ NAMES = ("coinbase:BTC-USD", "kraken:ETH-EUR")
 
 @pytest.fixture
 def outside(settings: Any) -> Any:
-    """Settings of a machine on which every server is somebody else's, and the provider is away."""
+    """Settings of a machine on which every server is someone else's, and the provider is away."""
     settings.EMBEDDED_DATABASE = settings.EMBEDDED_VALKEY = settings.EMBEDDED_SIMULATOR = False
     settings.CRYPTOCOMPARE_REST_URL = f"http://127.0.0.1:{free_port()}"
     settings.CRYPTOCOMPARE_WS_URL = "ws://127.0.0.1:1/v2"

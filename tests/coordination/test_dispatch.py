@@ -1,4 +1,4 @@
-"""Which request the worker is told of, and that none is left lying."""
+"""Which request the worker is notified of, and that none is left lying."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def market() -> Market:
 
 
 class Desk:
-    """A dispatch with a worker that only takes notes, and a clock that only moves when told."""
+    """A dispatch with a worker that only takes notes, and a clock that only moves when asked."""
 
     def __init__(self, pool: int = 4) -> None:
         self.told: list[int] = []
@@ -44,7 +44,7 @@ class Desk:
         self.told.append(request_id)
 
     def turn(self, later: float = 0.0) -> list[int]:
-        """Let time pass and have a turn; return what the worker was told in it."""
+        """Let time pass and have a turn; return what the worker was notified in it."""
         self.seconds += later
         before = len(self.told)
         assert self.dispatch.turn() == (len(self.told) > before)

@@ -69,11 +69,11 @@ def test_two_jobs_for_one_request_fetch_it_once(bench: Bench) -> None:
 def test_a_job_that_lost_its_request_stops_and_leaves_its_row_free(bench: Bench) -> None:
     request = bench.ask(4500)
     job = stepped(request, lambda: FetchRequest.objects.filter(pages_done=1).exists())
-    FetchRequest.objects.update(worker="somebody else")
+    FetchRequest.objects.update(worker="someone else")
     until("the job ends", job.stop.is_set, step=job.step)
     job.end()
     request.refresh_from_db()
-    assert (request.state, request.worker, bench.calls()) == (State.FETCHING, "somebody else", 1)
+    assert (request.state, request.worker, bench.calls()) == (State.FETCHING, "someone else", 1)
     assert states() == {Actor.IDLE}
 
 
@@ -94,7 +94,7 @@ def test_a_job_whose_row_was_taken_over_ends_and_queues_its_request(bench: Bench
 @pytest.mark.parametrize(
     "take_away",
     [
-        lambda: FetchRequest.objects.update(worker="somebody else"),
+        lambda: FetchRequest.objects.update(worker="someone else"),
         lambda: Producer.objects.filter(name="producer-history-1").update(epoch=77),
     ],
 )

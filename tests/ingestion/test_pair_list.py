@@ -112,7 +112,7 @@ def test_a_provider_that_is_still_computing_does_not_hold_a_worker_that_stops(se
 
 
 def test_the_list_of_another_provider_is_not_taken(simulator: Simulator) -> None:
-    remember_provider("somebody else", False)
+    remember_provider("someone else", False)
     assert not refresh_pairs(Event())
     assert not Pair.objects.exists()
 

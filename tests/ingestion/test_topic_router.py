@@ -169,7 +169,7 @@ def test_a_refused_trade_ends_the_span_of_every_route_of_its_market() -> None:
     assert FeedClosed not in kinds(world.published["dyn-2"])
     world.want("BTC", "dyn-1")
     world.publish()
-    assert kinds(world.published["dyn-1"]).count(FeedClosed) == 1, "an end is told once"
+    assert kinds(world.published["dyn-1"]).count(FeedClosed) == 1, "an end is notified once"
 
 
 def test_a_route_that_begins_while_no_span_is_open_claims_nothing_that_was_lost() -> None:
@@ -177,7 +177,7 @@ def test_a_route_that_begins_while_no_span_is_open_claims_nothing_that_was_lost(
     world.trade("BTC", 0, lost="bad")
     world.want("BTC", "dyn-1")
     world.now = 23_000
-    world.trade("BTC", 0, lost="bad")  # no span is open, so no end is told; the route's start must not cover it
+    world.trade("BTC", 0, lost="bad")  # no span is open, so no end is notified; the route's start must not cover it
     for second in (24, 40, 60):
         told(world, second)
     world.check()

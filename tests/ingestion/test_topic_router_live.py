@@ -62,7 +62,7 @@ def on_tick_data(bench: Bench, market: str, kind: type = object) -> list[Any]:
 
 
 def whole(records: Sequence[LiveRecord]) -> bool:
-    """Tell whether every feed of these counts from 1 without a hole."""
+    """Return whether every feed of these counts from 1 without a hole."""
     feeds = {(record.feed, record.market) for record in records}
     return all(
         numbers(list(records), *feed) == list(range(1, len(numbers(list(records), *feed)) + 1)) for feed in feeds
@@ -74,7 +74,7 @@ def sockets(bench: Bench) -> set[str]:
 
 
 def lossless(bench: Bench, market: str) -> bool:
-    """Tell whether the fixed topic holds, without a hole, what the simulator sent of a market."""
+    """Return whether the fixed topic holds, without a hole, what the simulator sent of a market."""
     ours = [record.id for record in on_tick_data(bench, market, Trade)]
     theirs = [row["id"] for row in bench.simulator.sent() if row["event"] == "trade" and row["market"] == market]
     return bool(ours) and ours == theirs[: len(ours)]

@@ -121,7 +121,7 @@ class Following:
                 self.come()
 
     def come(self) -> None:
-        """Come with the last id: what was published since he registered waits already, and may be older."""
+        """Come with the last id: what was published since it registered waits already, and may be older."""
         cursor = read_cursor(str(self.book.cursor))
         assert cursor is not None
         block = block_of(self.history.since(cursor))

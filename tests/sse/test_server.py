@@ -34,7 +34,7 @@ SOON = 60  # seconds; a busy machine
 
 
 def same(book: Book, world: World, timeframe: str) -> bool:
-    """Tell whether a book is what the database holds, and stands where that does."""
+    """Return whether a book is what the database holds, and is where that does."""
     answer = shown(world.market, timeframe)
     expected = {row[0]: row for row in answer["candles"] if row[0] >= book.since}
     return book.rows == expected and book.watermark is not None and answer["watermark"] - book.watermark < 5_000
@@ -45,7 +45,7 @@ def has_all(watcher: Watcher, world: World) -> bool:
 
 
 def settle(world: World, watchers: dict[str, Watcher]) -> None:
-    """Wait until every reader has all; where one does not get there, say what he lacks."""
+    """Wait until every reader has all; where one does not get there, say what it lacks."""
     for name, watcher in watchers.items():
         until(f"the book of {name}", partial(has_all, watcher, world), SOON)
         assert watcher.failures == []
@@ -148,7 +148,7 @@ def test_of_what_a_slow_reader_did_not_take_the_newest_state_of_each_candle_is_k
     live_server: Any, settings: Any, world: World
 ) -> None:
     with streaming(settings, stuck=1_000) as server, connected(live_server.url, world, 4_096) as raw:
-        until("he follows", lambda: len(server.hub), SOON)
+        until("it follows", lambda: len(server.hub), SOON)
         (follower,) = server.hub._followers
         for price in range(1, 9):
             world.answer(60, 3, 3_000, list(range(3_000)), price)
@@ -165,7 +165,7 @@ def test_a_reader_who_is_too_slow_for_even_that_is_told_so_and_shown_all_anew(
     live_server: Any, settings: Any, world: World
 ) -> None:
     with streaming(settings, stuck=1_000) as server, connected(live_server.url, world, 4_096) as raw:
-        until("he follows", lambda: len(server.hub), SOON)
+        until("it follows", lambda: len(server.hub), SOON)
         (follower,) = server.hub._followers
         for part in range(4):
             world.answer(60, 3 + part * 3_000, 3_000, list(range(3_000)), 7)
@@ -196,7 +196,7 @@ def read_on(raw: socket.socket, enough: Callable[[Book], bool]) -> tuple[Book, l
 
 
 def is_read(hub: Any) -> bool:
-    """Tell whether the only channel is where its market is."""
+    """Return whether the only channel is where its market is."""
     (channel,) = hub._channels.values()
     return (
         channel.position is not None and channel.position[0].version == Market.objects.get(pk=channel.market.pk).version
@@ -223,9 +223,9 @@ class connected:
 
 def test_a_connection_that_takes_nothing_for_long_is_cut(live_server: Any, settings: Any, world: World) -> None:
     with streaming(settings, stuck=1, heartbeat=1) as server, connected(live_server.url, world, 4_096):
-        until("he follows", lambda: len(server.hub), SOON)
+        until("it follows", lambda: len(server.hub), SOON)
         world.answer(60, 3, 5_000, list(range(5_000)), 7)
-        until("he is cut", lambda: not len(server.hub), SOON)
+        until("it is cut", lambda: not len(server.hub), SOON)
 
 
 def test_a_silent_stream_says_that_it_lives(live_server: Any, settings: Any, world: World) -> None:
@@ -274,19 +274,19 @@ def test_without_wake_ups_the_look_finds_what_changed(live_server: Any, settings
 
 def test_who_follows_is_told_to_whoever_asks_for_metrics(live_server: Any, server: StreamServer, world: World) -> None:
     with Watcher(live_server.url, "1m", world.market.symbol):
-        until("he is counted", lambda: 1 in followers_by_process().values(), SOON)
+        until("it is counted", lambda: 1 in followers_by_process().values(), SOON)
 
 
 def test_the_documented_client_keeps_its_place_when_the_process_goes_and_comes(
     live_server: Any, settings: Any, world: World, tmp_path: Path
 ) -> None:
-    told = tmp_path / "told.txt"
+    told = tmp_path / "followed.txt"
     with told.open("w") as output:
         command = [sys.executable, "-u", str(CLIENT), live_server.url, world.market.symbol, "1m"]
         client = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
     try:
         with streaming(settings) as server:
-            until("he follows", lambda: len(server.hub), SOON)
+            until("it follows", lambda: len(server.hub), SOON)
 
             def is_told_a_change() -> bool:
                 world.trade(0, 71)  # again and again: the first ones may lie in the snapshot, which is not printed

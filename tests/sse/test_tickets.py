@@ -120,7 +120,7 @@ def test_a_revoked_key_ends_its_streams(live_server: Any, settings: Any, world: 
     with streaming(settings, renew=1) as server:
         location = led(live_server.url, world, **{"X-API-Key": text}).headers["Location"]
         with httpx.stream("GET", location, timeout=30) as answer:
-            until("he follows", lambda: len(server.hub), SOON)
+            until("it follows", lambda: len(server.hub), SOON)
             revoke_key(ApiKey.objects.get())
             for _ in answer.iter_raw():
                 pass  # up to its end

@@ -1,4 +1,4 @@
-"""The stands on which the contract is checked: memory, a private Valkey, a private Kafka."""
+"""The harnesses in which the contract is checked: memory, a private Valkey, a private Kafka."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def expire(server: PrivateKafka, topic: str, count: int) -> None:
 
 
 def empty(server: PrivateKafka) -> None:
-    """Remove every topic of ours and every group."""
+    """Remove all our topics and every group."""
     with server.client() as client:
         if names := _ours(client):
             client.delete_topics(names)

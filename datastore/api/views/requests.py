@@ -40,7 +40,7 @@ class OneRequest(APIView):
         if found is None:
             raise NotFound(f"There is no request {number}. One that ended is kept for a day.")
         body = request_json(found, None if coordinator_runs() else NO_COORDINATOR)
-        end_answered([found.name], by="its reader was told")
+        end_answered([found.name], by="its reader was notified")
         return json_answer(body)
 
 

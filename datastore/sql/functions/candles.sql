@@ -1,6 +1,6 @@
 -- Trades in, candles out. Every function here works under the lock of its markets.
 
--- Make the hours and days around the given minutes anew; return the markets whose candles changed.
+-- Make the hours and days around the given minutes again; return the markets whose candles changed.
 create or replace function roll_up(mk int[], minutes timestamptz[]) returns int[] language plpgsql as $$
 #variable_conflict use_column
 declare
@@ -37,7 +37,7 @@ begin
     return touched;
 end $$;
 
--- Make the given minutes anew from their ticks, then the hours and days around them; return the markets whose candles
+-- Make the given minutes again from their ticks, then the hours and days around them; return the markets whose candles
 -- changed, each of which now holds rows of its next version (the caller raises it). Rows that come out as they were
 -- are not touched. Minutes whose ticks retention has deleted are left alone: their candles are all that is left.
 -- Where ticks lie in chunks, each is looked up in as many as [since, until) touches, not in all that there are.
@@ -74,8 +74,8 @@ begin
 end $$;
 
 -- Add to the minutes what their new trades bring, already inserted: sums, extremes and counts of exact numbers are the
--- same whether added or made anew, and the first and last trade are one index probe each. So a batch costs what it
--- brings, not what the open minute already holds; a rebuild finds nothing to change. [since, until) as above.
+-- same whether added or made again, and the first and last trade are one index probe each. So a batch costs what it
+-- brings, not what the open minute already holds; a rebuild finds nothing to change. [since, until) as for the others.
 create or replace function add_to_minutes(mk int[], minutes timestamptz[], highs numeric[], lows numeric[], volumes numeric[], quotes numeric[], counts int[])
 returns int[] language plpgsql as $$
 #variable_conflict use_column
@@ -153,7 +153,7 @@ begin
     return found;
 end $$;
 
--- Make minutes of one locked market anew and raise its version if that changed anything.
+-- Make minutes of one locked market again and raise its version if that changed anything.
 create or replace function renew(mk int, minutes timestamptz[]) returns boolean language plpgsql as $$
 declare
     changed boolean := mk = any (reaggregate(array_fill(mk, array[cardinality(minutes)]), minutes));
@@ -162,7 +162,7 @@ begin
     return changed;
 end $$;
 
--- Take one trade back; its minute, hour and day are made anew. False where it is not stored.
+-- Take one trade back; its minute, hour and day are made again. False where it is not stored.
 create or replace function cancel(mk int, at timestamptz, id text) returns boolean language plpgsql as $$
 begin
     perform lock_market(mk);
@@ -170,7 +170,7 @@ begin
     return found and renew(mk, array[bucket(60, at)]);
 end $$;
 
--- Make every candle of [f, t) anew from its ticks; true if any came out otherwise than it was.
+-- Make every candle of [f, t) again from its ticks; true if any came out otherwise than it was.
 create or replace function rebuild(mk int, f timestamptz, t timestamptz) returns boolean language plpgsql as $$
 declare
     minutes timestamptz[];

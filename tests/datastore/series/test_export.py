@@ -31,7 +31,7 @@ WHOLE = (BTC, "--from", START, "--to", f"{moment(NOON + 4 * MINUTE):%Y-%m-%dT%H:
 
 @pytest.fixture
 def btc(provider_time: ProviderTime) -> Market:
-    """Trades in minutes 1 and 3, proven from 0 to 4 and from 8 to 10; the clock stands in minute 10."""
+    """Trades in minutes 1 and 3, proven from 0 to 4 and from 8 to 10; the clock is in minute 10."""
     (market,) = ensure_markets([BTC])
     provider_time.set(NOON + 10 * MINUTE + 5 * SECOND)
     store(

@@ -37,7 +37,7 @@ NOTHING = (None,) * 7
 
 @pytest.fixture
 def btc(provider_time: ProviderTime) -> Market:
-    """Trades in minutes 1 and 3; proven from 0 to 5 and from 7 to 9; the clock stands in minute 10."""
+    """Trades in minutes 1 and 3; proven from 0 to 5 and from 7 to 9; the clock is in minute 10."""
     (market,) = ensure_markets([BTC])
     provider_time.set(NOON + 10 * MINUTE + 5 * SECOND)
     store(

@@ -19,24 +19,24 @@ from tests.support.sse.world import World
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 FOLLOW = """
 address => {
-  window.told = [];
+  window.received = [];
   window.opened = 0;
   window.source = new EventSource(address);
   source.onopen = () => { opened += 1; };
   for (const name of ["snapshot", "candle", "gap", "watermark"])
-    source.addEventListener(name, event => told.push({name, id: event.lastEventId, data: event.data}));
+    source.addEventListener(name, event => received.push({name, id: event.lastEventId, data: event.data}));
 }
 """
 SOON = 60  # seconds
 
 
-def told(page: Page, name: str) -> list[Any]:
+def received(page: Page, name: str) -> list[Any]:
     page.wait_for_timeout(100)  # lets playwright's own loop handle what the page did
-    return [event for event in page.evaluate("told") if event["name"] == name]
+    return [event for event in page.evaluate("received") if event["name"] == name]
 
 
 def highs(page: Page) -> list[str]:
-    return [json.loads(event["data"])[2] for event in told(page, "candle")]
+    return [json.loads(event["data"])[2] for event in received(page, "candle")]
 
 
 @pytest.mark.parametrize("own_page", [True, False], ids=["own page", "another origin's page"])
@@ -57,7 +57,7 @@ def test_a_browser_follows_the_redirect_and_comes_back_by_itself_to_where_it_was
         with streaming(settings) as server:
             monkeypatch.setattr(stream_tickets, "TICKET_TTL_S", 1)  # so that it comes back with one that has run out
             page.evaluate(FOLLOW, address)
-            until("a snapshot", lambda: told(page, "snapshot"), SOON)
+            until("a snapshot", lambda: received(page, "snapshot"), SOON)
             outside(world.trade, 0, 11)
             until("a change", lambda: "11" in highs(page), SOON)
             for follower in list(server.hub._followers):
@@ -67,7 +67,7 @@ def test_a_browser_follows_the_redirect_and_comes_back_by_itself_to_where_it_was
         outside(world.trade, 0, 13)  # nobody serves streams now
         with streaming(settings, port=settings.SSE_PORT):
             until("a change after the process came back", lambda: "13" in highs(page), SOON)
-            assert len(told(page, "snapshot")) == 1, "it did not go on from its last id"
+            assert len(received(page, "snapshot")) == 1, "it did not go on from its last id"
             assert page.evaluate("opened") >= 3
             page.evaluate("source.close()")
     streams = [urlsplit(url).path for url in asked if "stream" in url]

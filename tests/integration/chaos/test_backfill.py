@@ -62,7 +62,7 @@ def test_a_valkey_that_forgets_everything_and_stays_away_costs_time_and_nothing_
     until("some pages", lambda: asker.pages_done() >= PAGES // 5, 120)
     with platform.valkey() as client:
         client.flushall()
-    until("queues and streams are made anew", lambda: groups(platform) == STREAMS, 60)
+    until("queues and streams are made again", lambda: groups(platform) == STREAMS, 60)
     flushed = asker.pages_done()
     until("it goes on", lambda: asker.pages_done() > flushed + 2, 90)
     seen: dict[int, list[object]] = {}
@@ -91,6 +91,6 @@ def test_a_valkey_that_forgets_everything_and_stays_away_costs_time_and_nothing_
 
 
 def whole_since(platform: Platform, since: int) -> bool:
-    """Say whether nothing is missing since a time (ms), and the feed is known up to the last minutes."""
+    """Return whether nothing is missing since a time (ms), and the feed is known up to the last minutes."""
     body = platform.candles(KEPT, **{"from": since, "wait": 0})
     return bool(body["complete"]) and body["watermark"] > platform.provider_now() * 1000 - 60_000

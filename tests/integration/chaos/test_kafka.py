@@ -164,7 +164,7 @@ def test_nothing_is_lost_doubled_or_out_of_order(
 
 
 def in_order(broker: KafkaBroker) -> bool:
-    """Tell whether the topic holds each market's trades in order, where what came twice counts the first time."""
+    """Return whether the topic holds each market's trades in order, where what came twice counts the first time."""
     seen: dict[str, list[bytes]] = {market: [] for market in MARKETS}
     with closing(broker.assign("judge", [TICK_DATA.name])) as judge:
         while records := judge.poll(1, 5000):

@@ -165,7 +165,7 @@ def expect_named_loss(platform: Platform, market: str, before: float) -> None:
 
 
 def grouped(platform: Platform) -> bool:
-    """Say whether the topic's stream has its consumer group."""
+    """Return whether the topic's stream has its consumer group."""
     with platform.valkey() as client:
         streams = list(client.scan_iter("*", _type="stream"))
         return any(client.xinfo_groups(key) for key in streams)

@@ -20,7 +20,7 @@ PROVEN = ("provider", "live", "merged")
 
 
 def known_at(platform: Platform, at: float) -> bool:
-    """Say whether both markets are known up to a time."""
+    """Return whether both markets are known up to a time."""
     answers = [platform.candles(market, limit=1, wait=0)["watermark"] or 0 for market in MARKETS]
     return min(answers) >= at * 1000
 

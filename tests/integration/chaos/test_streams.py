@@ -51,7 +51,7 @@ def differs(platform: Platform, watcher: Watcher) -> dict[int, Any]:
 
 
 def agrees(platform: Platform, watcher: Watcher) -> bool:
-    """Tell whether they are the same but for the bucket that still runs, which changes while it is looked at."""
+    """Return whether they are the same but for the bucket that still runs, which changes while it is looked at."""
     if watcher.failures:
         return True
     try:
@@ -88,9 +88,9 @@ def test_readers_have_what_the_database_has_whoever_is_killed_and_however_often_
             events, came = sum(len(one.told) for one in watchers), sum(one.connections for one in watchers)
             print(f"\n{len(VICTIMS) * ROUNDS} kills, {came} connections, {events:,} events, CHAOS_SEED={SEED}")
         assert [one.failures for one in watchers if one.failures] == []
-        assert [one.book.snapshots for one in watchers] == [[None]] * len(watchers), "somebody lost his place"
+        assert [one.book.snapshots for one in watchers] == [[None]] * len(watchers), "someone lost its place"
 
 
 def moved(book: Book, watermark: int) -> bool:
-    """Tell whether a book has come further than this."""
+    """Return whether a book has come further than this."""
     return (book.watermark or 0) > watermark + 60_000

@@ -47,7 +47,7 @@ def healed(platform: Platform) -> Iterator[None]:
 
 
 def has_seam(body: dict[str, Any]) -> bool:
-    """Say whether the certificate names where history ends and live trades begin."""
+    """Return whether the certificate names where history ends and live trades begin."""
     return ("provider", "live") in pairwise(part["state"] for part in body["coverage"])
 
 

@@ -67,7 +67,7 @@ class Question:
         return answer.status_code, answer.json()
 
     def expect_complaint(self, reason: str) -> None:
-        """Wait until the asker is told that this keeps the answer from coming."""
+        """Wait until the client sees that this keeps the answer from coming."""
         told: list[str] = []
 
         def look() -> bool:
@@ -77,10 +77,10 @@ class Question:
         try:
             until(reason, look, 60)
         except AssertionError as failure:
-            raise AssertionError(f"told was {sorted(set(told))}") from failure
+            raise AssertionError(f"seen: {sorted(set(told))}") from failure
 
     def is_answered(self) -> bool:
-        """Say whether the whole answer is there."""
+        """Return whether the whole answer is there."""
         status, body = self.ask()
         return status == 200 and body["complete"] and not body["request"]
 

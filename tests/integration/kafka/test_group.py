@@ -86,7 +86,7 @@ def test_a_member_without_a_partition_says_so_with_the_fix(broker: KafkaBroker) 
         first = Member(broker, store)
         until("the first has the partition", lambda: first.partitions == 1, 60)
         second = Member(broker, store)
-        until("it is told", lambda: [entry for entry in logs if "no partition" in entry["event"]], 60)
+        until("it is notified", lambda: [entry for entry in logs if "no partition" in entry["event"]], 60)
     told = next(entry for entry in logs if "no partition" in entry["event"])
     assert (told["log_level"], told["partitions"], told["topics"]) == ("warning", 1, [TOPIC])
     assert "consumers" in told["hint"]

@@ -1,4 +1,4 @@
-"""Whoever finds what he needs held by another tries again, and lets writers pass meanwhile."""
+"""A process that finds what it needs held by another tries again, and lets writers pass meanwhile."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REFRESH = "call refresh_continuous_aggregate('aggregate_1m', %s::timestamptz, %s
 
 @contextmanager
 def held_until_tried(name: str, statement: str) -> Iterator[list[Any]]:
-    """Hold what a statement locks, in a session of its own, until somebody has tried for it in vain."""
+    """Hold what a statement locks, in a session of its own, until someone has tried for it in vain."""
     with capture_logs() as logs, admin(name) as link, ThreadPoolExecutor(1) as pool:
         link.execute("begin")
         link.execute(statement)

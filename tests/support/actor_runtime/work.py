@@ -1,4 +1,4 @@
-"""A work object whose turns are scripted, and a clock that only moves when told."""
+"""A work object whose turns are scripted, and a clock that only moves when asked."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def settings_of(rate: float) -> dict[str, str]:
 
 
 def known_at(platform: Platform, at: float) -> bool:
-    """Say whether every market is known up to this time, which takes every process; at speed 1 their time is ours."""
+    """Return whether every market is known up to this time, which takes every process; at speed 1, by our time."""
     try:
         answers = [platform.api("candles", market=market, timeframe="1m", limit=1) for market in MARKETS]
     except httpx.TransportError:

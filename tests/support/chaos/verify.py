@@ -246,7 +246,7 @@ def untouched_is_live(evidence: Evidence) -> list[str]:
 
 
 def touched(span: Span, others: Iterable[Span]) -> bool:
-    """Say whether any of the others overlaps span."""
+    """Return whether any of the others overlaps span."""
     return any(other.start < span.stop and span.start < other.stop for other in others)
 
 

@@ -1,4 +1,4 @@
-"""A machine clock that a test sets, for processes that it starts: PostgreSQL, Valkey and all of ours under one.
+"""A machine clock that a test sets, for processes that it starts: PostgreSQL, Valkey and all our own under one.
 
     with stepped_clock() as clock:
         start(..., env=os.environ | clock.environment)

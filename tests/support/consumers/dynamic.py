@@ -42,7 +42,7 @@ def broker() -> Broker:
 
 
 def make_topics(count: int, *, there: bool = True, first: int = 0) -> list[DynamicTopic]:
-    """Do what Coordinator and Producer do before the actors are told: markets, topics, rows in notifying."""
+    """Do what Coordinator and Producer do before the actors are notified: markets, topics, rows in notifying."""
     numbers = range(first, first + count)
     markets = {market.symbol: market for market in ensure_markets([symbol(number) for number in numbers])}
     if there:

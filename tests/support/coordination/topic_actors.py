@@ -49,7 +49,7 @@ def newest() -> DynamicTopic:
 
 
 class Coordinating:
-    """One Coordinator process; its clock moves only when told, the database's is real."""
+    """One Coordinator process; its clock moves only when asked, the database's is real."""
 
     def __init__(self, me: str = "here:1:1") -> None:
         self.hands = Hands()
@@ -121,7 +121,7 @@ def due_now() -> None:
 
 
 def told(task: str) -> list[Any]:
-    """Return the arguments of what the worker was told, the oldest first."""
+    """Return the arguments of what the worker was notified, the oldest first."""
     raw = get_redis_connection("default").lrange(settings.CELERY_TASK_DEFAULT_QUEUE, 0, -1)
     heads = [json.loads(message)["headers"] for message in reversed(raw)]
     return [json.loads(head["argsrepr"]) for head in heads if head["task"] == task]

@@ -46,7 +46,7 @@ def text(number: Decimal) -> str:
 
 
 def holds(spans: Iterable[Span], start: int, stop: int) -> bool:
-    """Tell whether every microsecond of [start, stop) lies in one of the spans."""
+    """Return whether every microsecond of [start, stop) lies in one of the spans."""
     spans = list(spans)
     at = start
     while at < stop:
@@ -164,7 +164,7 @@ class World:
         return of_candles(self.numbers(CHILD[kind], child) for child in self.children(kind, start))
 
     def closed(self, kind: str, start: int) -> bool:
-        """Tell whether a base bucket is closed."""
+        """Return whether a base bucket is closed."""
         over = self.watermark is not None and start + LENGTH[kind] <= self.watermark
         return over and self.state(kind, start) != "pending"
 

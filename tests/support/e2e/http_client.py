@@ -43,7 +43,7 @@ class Asker:
         return int(self.ask()[1]["request"]["pages_done"])
 
     def is_over(self) -> bool:
-        """Say whether the year's first page of candles is whole, which comes last."""
+        """Return whether the year's first page of candles is whole, which comes last."""
         status, body = self.ask()
         return status == 200 and body["complete"] and body["request"] is None
 

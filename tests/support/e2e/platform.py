@@ -26,7 +26,7 @@ from tests.support.servers import PRODUCT_SETTINGS
 ROOT = Path(__file__).resolve().parents[3]
 ME = os.getpid()
 READY = 90.0  # seconds that a start may take
-# How each supervised process is told: our own by an argument, the servers by their binary.
+# How each supervised process is notified: our own by an argument, the servers by their binary.
 ARGUMENTS = {
     "simulator": "simulator",
     "web": "granian",
@@ -196,7 +196,7 @@ class Platform:
         return pid
 
     def back(self, name: str, before: int) -> bool:
-        """Say whether a process runs again since the one of that number."""
+        """Return whether a process runs again since the one of that number."""
         return self.pid(name) not in (None, before)
 
     @contextmanager
@@ -239,7 +239,7 @@ class Platform:
         return set()
 
     def _strays(self) -> list[psutil.Process]:
-        """Find processes that name our folder, whoever their parent is by now."""
+        """Find processes that name our folder, whatever their parent is by now."""
         return [process for process in psutil.process_iter() if str(self.home) in _told(process) and process.pid != ME]
 
 

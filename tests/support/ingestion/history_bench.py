@@ -71,7 +71,7 @@ def stepped(request: FetchRequest, done: Callable[[], Any], seconds: float = 20)
 
 
 def covered(spans: list[ProviderSpan], request: FetchRequest) -> bool:
-    """Tell whether spans, newest first, hold exactly what was asked for."""
+    """Return whether spans, newest first, hold exactly what was asked for."""
     edges = [(span.start, span.stop) for span in reversed(spans)]
     joined = all(before[1] == after[0] for before, after in pairwise(edges))
     return joined and (edges[0][0], edges[-1][1]) == (micros_of(request.start), micros_of(request.stop))

@@ -124,7 +124,7 @@ class World:
     # --- what the Producer does ---
 
     def follow(self) -> None:
-        """Do what a connection does when it is told what is wanted."""
+        """Do what a connection does when it is notified what is wanted."""
         self._hand_on()
         held = {(market, topic) for market in CHANNELS for topic in self.routes.topics_of(SYMBOLS[market])}
         for market, topic in sorted(held - self.wanted):

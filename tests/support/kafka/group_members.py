@@ -33,12 +33,12 @@ class Store:
                 self.seen.add(number)
 
     def in_order(self) -> bool:
-        """Tell whether each key's records were stored in the order of their numbers."""
+        """Return whether each key's records were stored in the order of their numbers."""
         return all(numbers == sorted(numbers) for numbers in self.by_key.values())
 
 
 class Member:
-    """Polls, stores and commits until it is told to leave."""
+    """Polls, stores and commits until it is asked to leave."""
 
     def __init__(self, broker: KafkaBroker, store: Store, group: str = GROUP) -> None:
         self._broker, self._store, self._group = broker, store, group

@@ -47,7 +47,7 @@ def streaming(settings: Any, port: int = 0, **spans: float) -> Iterator[StreamSe
 
 
 class Watcher:
-    """Reads a stream in a thread, and loses the connection again and again if it is told to."""
+    """Reads a stream in a thread, and loses the connection again and again if it is asked to."""
 
     def __init__(self, base: str, timeframe: str, market: str, order: random.Random | None = None, **more: str) -> None:
         self.base, self.order, self.query = base, order, {"market": market, "timeframe": timeframe, **more}

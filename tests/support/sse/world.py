@@ -34,7 +34,7 @@ class World:
         (self.market,) = ensure_markets([f"coinbase:P{next(numbered)}-USD"])
         self.clock, self.now = clock, NOON + 10 * MINUTE
         self.feed, self.start, self.n, self.feeds = "", 0, 0, 0
-        self.wakes = False  # whether the cache is told, as the consumer does
+        self.wakes = False  # whether the cache is notified, as the consumer does
         self.trades: list[tuple[int, str]] = []
         clock.set(self.now)
         self.connect()
@@ -69,7 +69,7 @@ class World:
 
     def pass_(self, seconds: int) -> None:
         self.now += seconds * SECOND
-        with transaction.atomic():  # whoever reads meanwhile must not find it unknown
+        with transaction.atomic():  # whichever process reads meanwhile must not find it unknown
             self.clock.set(self.now)
 
     def answer(self, resolution: int, ago: int, size: int, traded: list[int], price: int) -> None:

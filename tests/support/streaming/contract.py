@@ -95,7 +95,7 @@ def check_order_per_key(stand: Stand) -> None:
 
 
 def check_at_least_once(stand: Stand) -> None:
-    """2: every acknowledged record arrives, whole, whoever published it and however large it is."""
+    """2: every acknowledged record arrives, whole, whichever publisher sent it and however large it is."""
     published = messages(1, 1500)
     large = Message("coinbase:LARGE-USD", b"x" * (MAX_RECORD_BYTES - 100))
     broker = open_topic(stand, *published[:700])
@@ -244,7 +244,7 @@ def check_ownership(stand: Stand) -> None:
 
 
 def check_progress(stand: Stand) -> None:
-    """11: progress is the whole group's, committed only; whoever has read all of it stands at its end."""
+    """11: progress is the whole group's, committed only; whichever process has read all of it is at its end."""
     broker = open_topic(stand, *messages(1, 10))
     with closing(broker.subscribe(GROUP, [TOPIC])) as subscription:
         records = drain(subscription)

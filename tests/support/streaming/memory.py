@@ -227,7 +227,7 @@ class MemorySubscription:
         if self._group not in log.groups:
             raise GroupLost(f"there is no group {self._group} of {topic}")
         if log.groups[self._group] != self._committed[topic] or log.added < self._read[topic]:
-            raise GroupLost(f"somebody else moved the position of {self._group} in {topic}")
+            raise GroupLost(f"someone else moved the position of {self._group} in {topic}")
         return log
 
     def _ready(self) -> bool:

@@ -117,7 +117,7 @@ def lines(rows: list[tuple[object, ...]]) -> list[str]:
 
 
 def count(table: str) -> int:
-    """Return how many rows a table of ours has."""
+    """Return how many rows one of our tables has."""
     return int(fetch_value(f"select count(*) from {table}"))  # noqa: S608 - a name of the test's own
 
 

@@ -1,6 +1,6 @@
 """The rows of a dump: at least one of every kind, written by the code that writes it when Candlekeep runs.
 
-The provider's clock stands at NOW for good, so that what a database answers does not depend on the day it is asked.
+The provider's clock stays at NOW for good, so that what a database answers does not depend on the day it is asked.
 Redis and Kafka leave the same rows behind, but for the text of a dead letter's position: there are both.
 """
 
