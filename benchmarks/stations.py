@@ -15,7 +15,8 @@ from django.test.utils import CaptureQueriesContext
 from benchmarks.measure import PACKAGES, ROOT
 from datastore.ingest import market_cache
 from datastore.reference.markets import ensure_markets
-from tests.support.api.rows import BEGAN, Feed, provider_runs, store
+from tests.support.api.rows import BEGAN, Feed, provider_runs
+from tests.support.datastore.records import store
 
 WARM_UP, TRACED = "coinbase:ETH-USD", "coinbase:BTC-USD"
 VIEW = "Candles.get"
@@ -66,7 +67,8 @@ def of_candles() -> dict[str, list[Station]]:
         _answer(client, WARM_UP)
     cold, queries = _answer(client, TRACED)
     assert queries, "the first answer was not read from the database"
-    for _ in range(3):  # a cached answer does not outlive its minute, which may end right now
+    for _ in range(10):  # a cached answer does not outlive its minute, which may end right now
+        market_cache.write_followed()  # the confirmation lasts for two seconds, which a busy machine may need
         hot, queries = _answer(client, TRACED)
         if not queries:
             return {"cold": cold, "hot": hot}
@@ -91,11 +93,15 @@ def _answer(client: Client, symbol: str) -> tuple[list[Station], int]:
         return trace(ask), len(queries)
 
 
+AIMS = {"cold": 45, "hot": 15}  # functions
+
+
 def report(stations: dict[str, list[Station]], listed: bool) -> Iterator[str]:
     """Yield how many stations there are, and which if they are to be listed."""
     for kind, passed in stations.items():
         view = next(place for place, station in enumerate(passed) if station.name == VIEW)
-        yield f"GET candles, {kind:<5}       {_counted(passed)}; from the view on {_counted(passed[view:])} (aim 45)"
+        inside = f"from the view on {_counted(passed[view:])} (aim {AIMS[kind]})"
+        yield f"GET candles, {kind:<5}       {_counted(passed)}; {inside}"
         if listed:
             yield from (f"  {station}" for station in passed)
 
