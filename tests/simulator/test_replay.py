@@ -34,7 +34,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_every_trade_keeps_its_digits_and_moves_by_whole_minutes(file: Path) -> None:
-    replay = Replay(BINANCE, Recording(file), loop=1000)
+    replay = Replay(BINANCE, Recording(file), shift=1000)
     trades = replay.between(0, START * 2)
     assert [(t.ts - 1000 * MINUTE_NS, int(t.id), t.price_text, t.amount_text) for t in trades] == [r[:4] for r in ROWS]
     assert [trade.sell for trade in trades] == [False, True, False, True]
@@ -42,7 +42,7 @@ def test_every_trade_keeps_its_digits_and_moves_by_whole_minutes(file: Path) -> 
 
 
 def test_its_candles_are_exact_sums_and_empty_minutes_are_none(file: Path) -> None:
-    replay = Replay(KRAKEN, Recording(file), loop=0)
+    replay = Replay(KRAKEN, Recording(file), shift=0)
     bar = replay.bar(START // MINUTE_NS)
     assert bar is not None and bar.trades == 2
     scale = Decimal(1).scaleb(-replay.amount_places)
@@ -56,7 +56,7 @@ def test_its_candles_are_exact_sums_and_empty_minutes_are_none(file: Path) -> No
 
 
 def test_there_is_nothing_before_and_nothing_after(file: Path) -> None:
-    replay = Replay(KRAKEN, Recording(file), loop=0)
+    replay = Replay(KRAKEN, Recording(file), shift=0)
     assert replay.newest(20, START) == []
     assert len(replay.newest(20, START + 3600 * SECOND_NS)) == 4
     assert replay.between(START + 300 * SECOND_NS, START + 10**6 * SECOND_NS) == []
@@ -108,7 +108,7 @@ REAL = Path(os.environ.get("RECORDINGS", "recordings"))
 @pytest.mark.parametrize("name", ["kraken-XBTUSDT-trades.csv", "binance-BTCUSDT-trades.csv"])
 def test_real_recordings_roll_up_to_what_decimal_says_of_the_file(name: str) -> None:
     recording = Recording(REAL / name)
-    replay = Replay(BINANCE, recording, loop=0)
+    replay = Replay(BINANCE, recording, shift=0)
     volumes: dict[int, list[tuple[Decimal, Decimal]]] = defaultdict(list)
     for row in recording.rows:
         volumes[int(row["time_ns"]) // MINUTE_NS].append((Decimal(row["price"]), Decimal(row["amount"])))
