@@ -51,7 +51,7 @@ class MarketConnection:
         self.too_old = 0  # replayed trades from before the retention, counted and dropped
         self.newest_stamp = 0  # of the provider, on this connection
         self.channels = dict(channels)  # asked for, the refused ones included
-        self._markets: dict[str, MarketFeed] = {}  # by lower-case channel
+        self._markets: dict[str, MarketFeed] = {}  # by provider.channel_key
         self._leaving: set[str] = set()  # channels whose end the provider has not confirmed
         self._left: set[str] = set()  # channels that were ever left
         self._numbers: dict[str, int] = {}  # of the newest record of a market that has left, by symbol
@@ -133,7 +133,9 @@ class MarketConnection:
         """Begin the feeds of all channels; connected: the provider's time when the socket opened."""
         self.is_open = True
         self._clock = self._time.provider
-        self._markets = {sub.lower(): MarketFeed(sym, self.feed, connected) for sub, sym in self.channels.items()}
+        self._markets = {
+            provider.channel_key(sub): MarketFeed(sym, self.feed, connected) for sub, sym in self.channels.items()
+        }
 
     def take_frame(self, raw: bytes, database_at: int) -> None:
         """Make records of one frame, received at this database time."""
@@ -145,11 +147,11 @@ class MarketConnection:
             self._observe(event.stamp, database_at)
             self._heartbeat_seen = True
         elif isinstance(event, provider.Subscribed):
-            market = self._markets.get(event.sub.lower())
+            market = self._markets.get(provider.channel_key(event.sub))
             if market is not None and not market.subscribed:
                 self.records.append(market.open(self._clock.now(database_at) + SECOND_US))
         elif isinstance(event, provider.Unsubscribed):
-            key = event.sub.lower() if event.sub else None
+            key = provider.channel_key(event.sub) if event.sub else None
             if key in self._leaving:
                 self._leaving.discard(key)
             elif key is not None or not self._left:  # we did not ask for it, and now lack its trades
@@ -172,9 +174,9 @@ class MarketConnection:
                     self._end(market, "the clock was found to be behind the provider's", now)
 
     def _take_trade(self, seen: provider.TradeSeen, raw: bytes, now: int) -> None:
-        market = self._markets.get(seen.sub.lower())
+        market = self._markets.get(provider.channel_key(seen.sub))
         if market is None:
-            if seen.sub.lower() not in self._leaving:
+            if provider.channel_key(seen.sub) not in self._leaving:
                 self.rejected.append(Rejected(None, f"unknown market {seen.sub}", raw))
         elif seen.ts > now + MAX_LEAD_US:
             self._reject(market, f"{(seen.ts - now) / SECOND_US:.0f} s ahead of the provider's clock", raw, now)
@@ -190,7 +192,7 @@ class MarketConnection:
                 self._end(market, f"a trade was refused: {TOO_OLD_REASON}", now)
 
     def _take_garbage(self, event: provider.Garbage, raw: bytes, now: int) -> None:
-        market = self._markets.get(event.sub.lower()) if event.sub else None
+        market = self._markets.get(provider.channel_key(event.sub)) if event.sub else None
         if market:
             self._reject(market, event.reason, raw, now)
             return
@@ -200,7 +202,7 @@ class MarketConnection:
                 self._end(each, f"an unreadable frame: {event.reason}", now)
 
     def _take_refused(self, event: provider.Refused, raw: bytes) -> None:
-        key = event.sub.lower() if event.sub else ""
+        key = provider.channel_key(event.sub) if event.sub else ""
         market = self._markets.pop(key, None)
         if market is not None:
             self._numbers[market.market] = market.n
@@ -231,7 +233,7 @@ class MarketConnection:
 
         Nothing that came before lies after that time, whatever its own stamp says: it is not carried.
         """
-        market = self._markets.get(sub.lower())
+        market = self._markets.get(provider.channel_key(sub))
         if market is None or not market.subscribed:
             return None
         return max(self._clock.now(database_now) + SECOND_US, market.youngest + 1, market.start or 0)
@@ -260,7 +262,9 @@ class MarketConnection:
         retry: markets whose channel is worth another try if it was refused.
         """
         self.channels = {
-            sub: symbol for sub, symbol in self.channels.items() if symbol not in retry or sub.lower() in self._markets
+            sub: symbol
+            for sub, symbol in self.channels.items()
+            if symbol not in retry or provider.channel_key(sub) in self._markets
         }
         change = channel_change(self.channels, wanted)
         left = [self.channels.pop(sub) for sub in change.leave]
@@ -278,7 +282,7 @@ class MarketConnection:
 
     def join(self, sub: str, symbol: str, database_now: int) -> bool:
         """Add a market about to be subscribed to; False if it is here, or its last subscription has not ended yet."""
-        key = sub.lower()
+        key = provider.channel_key(sub)
         if key in self._markets or key in self._leaving:
             return False
         # A trade that was received before this moment came by an earlier subscription.
@@ -289,7 +293,7 @@ class MarketConnection:
 
     def leave(self, sub: str) -> bool:
         """Remove a market: its span ends, and what is still on its way is dropped. False if it is not here."""
-        key = sub.lower()
+        key = provider.channel_key(sub)
         market = self._markets.pop(key, None)
         if market is None:
             return False

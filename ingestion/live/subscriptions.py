@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from datastore.models import DynamicTopic, Market
-from ingestion.providers.cryptocompare.stream import subscription
+from ingestion.providers.cryptocompare.stream import channel_key, subscription
 from streaming.topics import TICK_DATA
 
 State = DynamicTopic.State
@@ -80,10 +80,10 @@ class ChannelChange:
 
 def channel_change(held: dict[str, str], wanted: dict[str, str]) -> ChannelChange:
     """Return how to get from the channels that are held to those that are wanted (channel -> symbol)."""
-    # A channel that differs only by case from one that is held is the same one, unless that one was refused: then it
-    # is worth another try.
-    still_wanted = {sub.lower() for sub in wanted}
+    # A channel whose exchange differs only by case from one that is held is the same one, unless that one was refused:
+    # then it is worth another try.
+    still_wanted = {channel_key(sub) for sub in wanted}
     return ChannelChange(
-        [sub for sub in held if sub.lower() not in still_wanted],
+        [sub for sub in held if channel_key(sub) not in still_wanted],
         {sub: symbol for sub, symbol in wanted.items() if sub not in held},
     )

@@ -16,6 +16,7 @@ from actor_runtime.loop.runner import Runner
 from actor_runtime.models import TransitionLog
 from datastore.models import DeadLetter, DynamicTopic, Feed, Market
 from datastore.reference.markets import ensure_markets, get_or_create_market, market_of, unfollow
+from datastore.streams.topics import topic_name
 from ingestion.live.live_producer_actor import LiveProducer
 from ingestion.models import Producer
 from metering.table import REFUSED
@@ -35,11 +36,11 @@ Topic = DynamicTopic.State
 def topic_of(bench: Bench, symbol: str, state: Topic = Topic.NOTIFYING, *, made: bool = True) -> DynamicTopic:
     """Make a topic as Coordinator and creator do."""
     number = DynamicTopic.objects.count() + 1
-    name = f"dyn-{symbol.replace(':', '-')}-g{number}"
+    market = get_or_create_market(symbol)
+    name = topic_name(market, number)
     if made:
         bench.broker.admin().create_topic(name)
-    now = timezone.now()
-    return DynamicTopic.objects.create(market=get_or_create_market(symbol), name=name, state=state, requested_at=now)
+    return DynamicTopic.objects.create(market=market, name=name, state=state, requested_at=timezone.now())
 
 
 def routed(bench: Bench, symbol: str) -> DynamicTopic:
@@ -309,17 +310,18 @@ def test_each_kind_of_topic_has_cycles_of_its_own(bench: Bench) -> None:
     assert set(TransitionLog.objects.filter(event="PUBLISH_SUCCESS").values_list("source", flat=True)) == edges
 
 
-def test_a_route_lives_and_ends_on_valkey(transactional_db: None, tmp_path: Path, settings: Any) -> None:
+@pytest.mark.parametrize("listed", [SOL, "mexc:币安人生-USDT"])
+def test_a_route_lives_and_ends_on_valkey(transactional_db: None, tmp_path: Path, settings: Any, listed: str) -> None:
     ensure_markets([BTC])
-    options = ("--markets", BTC, "--listed", SOL, "--speed", "10")
+    options = ("--markets", BTC, "--listed", listed, "--speed", "10")
     with running(tmp_path, *options) as simulator, private_valkey() as server:
         settings.STREAM_URL, settings.CRYPTOCOMPARE_WS_URL = server.url, simulator.ws_url
         bench = Bench(simulator, connect(server.url, 100_000), Runner(LiveProducer(), Event()))  # type: ignore[arg-type]
-        topic = routed(bench, SOL)
+        topic = routed(bench, listed)
         missing = topic_of(bench, BTC, made=False)
         bench.step_until(DynamicTopic.objects.filter(pk=missing.pk).exclude(route_error=None).exists)
         DynamicTopic.objects.filter(pk=topic.pk).update(state=Topic.RETIRING)
         bench.step_until(DynamicTopic.objects.exclude(route_ended_at=None).exists)
         bench.runner.end()
         assert whole(told(bench, topic)) and isinstance(told(bench, topic)[-1], FeedClosed)
-        assert lossless(bench, BTC) and whole(bench.records()) and not on_tick_data(bench, SOL)
+        assert lossless(bench, BTC) and whole(bench.records()) and not on_tick_data(bench, listed)

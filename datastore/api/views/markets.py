@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from django.conf import settings
 from django.db import transaction
@@ -47,7 +48,7 @@ class Markets(APIView):
             is_new = follow(market)
             if is_new:
                 request_newest([market], spend=partial(spend_quota, request._request))
-        address = {"Location": f"/api/v1/markets/{market.symbol}"}
+        address = {"Location": f"/api/v1/markets/{quote(market.symbol, safe=':')}"}
         return json_answer({**provider_json(), **market_json(_rows(market.symbol)[0])}, address, 201 if is_new else 200)
 
 
