@@ -202,7 +202,10 @@ class LiveProducer:
                 router.begin(market, topic, start)
 
     def _route(self, connection: MarketConnection) -> None:
-        """Send the connection's records along their routes, which begin when it opens; refused markets' routes end."""
+        """Send the connection's records along their routes into the buffer; refused markets' routes end.
+
+        The routes begin when the connection opens.
+        """
         router = self._router
         if connection.is_open and router.connection != connection.name:
             router = self._router = TopicRouter(connection.name)
@@ -212,20 +215,23 @@ class LiveProducer:
                     router.begin(market, topic)
             routes = len(router.route_keys)
             log.info("feed connected", feed=connection.feed, markets=len(connection.channels), routes=routes)
+        router.send(connection.drain())
         for market, refusal in connection.refused:
             if router.carries(market, TICK_DATA.name) and not connection.has_markets:
                 connection.refuse(refusal)  # it was followed, and the last one
-            for topic in router.topics_of(market):
+            topics = router.topics_of(market)
+            for topic in topics:
                 router.end(market, topic, refusal.reason)
+            self._buffer.put(router.drain())  # before they are given up: a topic has to hear of its end
+            for topic in topics:
                 if topic != TICK_DATA.name:
-                    self._buffer.give_up(topic, f"{REFUSED_REASON}: {refusal.reason}")
+                    self._buffer.give_up_when_sent(topic, f"{REFUSED_REASON}: {refusal.reason}")
         connection.refused.clear()
-        router.send(connection.drain())
+        self._buffer.put(router.drain())
 
     def _gather(self, connection: MarketConnection) -> None:
         """Move what the connection made into the buffer, and what it rejected to the dead letters."""
         self._route(connection)
-        self._buffer.put(self._router.drain())
         rejected = connection.rejected
         if rejected:
             log.warning("frames refused", count=len(rejected), reason=rejected[0].reason)

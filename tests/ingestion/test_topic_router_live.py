@@ -25,6 +25,7 @@ from streaming.broker_factory import connect
 from streaming.errors import BadRecord
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, decode
 from tests.support.ingestion.live_bench import BTC, EUR, SOL, Bench, State, bench, live, numbers
+from tests.support.polling import until
 from tests.support.simulator import running
 from tests.support.streaming.memory import MemoryPublisher
 from tests.support.valkey import private_valkey
@@ -289,6 +290,21 @@ def test_a_market_whose_channel_gets_another_name_begins_anew_under_it(bench: Be
     bench.step_until(DynamicTopic.objects.exclude(route_error=None).exists)
     assert "NOPE" in (DynamicTopic.objects.get().route_error or "")
     assert whole(told(bench, topic)) and not bench.count(FeedClosed)
+
+
+def test_the_end_of_a_span_reaches_its_topic_though_the_provider_refuses_what_follows_at_once(bench: Bench) -> None:
+    live(bench)
+    topic = routed(bench, SOL)
+    DynamicTopic.objects.update(state=Topic.LIVE)
+    Market.objects.filter(symbol=SOL).update(provider_base="NOPE")
+    producer = bench.runner.work
+    assert isinstance(producer, LiveProducer) and producer._connection is not None
+    producer._refresh()  # the old feed's end is made, and published by the turn that also reads the refusal
+    arrivals = producer._connection._reader._arrivals
+    until("the refusal has come", lambda: any(b"NOPE" in getattr(arrival, "raw", b"") for arrival in list(arrivals)))
+    bench.step_until(DynamicTopic.objects.exclude(route_error=None).exists)
+    assert [record.reason for record in told(bench, topic, FeedClosed)] == ["the market's channel changed"]
+    assert isinstance(told(bench, topic)[-1], FeedClosed) and whole(told(bench, topic))
 
 
 def test_a_producer_that_was_taken_over_answers_for_no_topic(bench: Bench) -> None:
