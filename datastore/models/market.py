@@ -36,6 +36,11 @@ class Market(models.Model):
         null=True, blank=True, editable=False, help_text="Trades before this UTC midnight were deleted by retention."
     )
 
+    refusal = models.TextField(
+        null=True, blank=True, editable=False, help_text="Why the provider refuses its feed, which is followed."
+    )
+    refused_since = models.DateTimeField(null=True, blank=True, editable=False, help_text="The database's clock.")
+
     class Meta:
         db_table = "market"
         ordering = ["symbol"]

@@ -58,7 +58,9 @@ def unfollow(market: Market) -> bool:
     market.followed = False
     with transaction.atomic():
         locked = Market.objects.select_for_update(no_key=True).get(pk=market.pk)
-        unfollowed = Market.objects.filter(pk=market.pk, followed=True).update(followed=False)
+        unfollowed = Market.objects.filter(pk=market.pk, followed=True).update(
+            followed=False, refusal=None, refused_since=None
+        )
         if not feed_markets().filter(pk=market.pk).exists():
             forget_gaps(locked)
     return bool(unfollowed)

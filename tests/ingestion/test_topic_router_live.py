@@ -277,7 +277,7 @@ def test_a_market_that_was_refused_is_asked_for_again_by_a_new_stream(bench: Ben
     topic_of(bench, "coinbase:NOPE-USD")
     bench.step_until(DynamicTopic.objects.exclude(route_error=None).exists)
     assert "INVALID_SUB" in (DynamicTopic.objects.get().route_error or "")
-    assert DeadLetter.objects.count() == 2 and not bench.count(FeedClosed)
+    assert DeadLetter.objects.count() == 1 and not bench.count(FeedClosed)
 
 
 def test_a_market_whose_channel_gets_another_name_begins_anew_under_it(bench: Bench) -> None:

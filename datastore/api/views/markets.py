@@ -25,7 +25,7 @@ from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.reference.markets import follow
 
-Row = tuple[str, str, str, str, bool, int, int | None, int | None, int | None, int | None, int | None, str | None, bool]
+Row = tuple[Any, ...]
 
 
 class Markets(APIView):
@@ -72,9 +72,8 @@ def _rows(symbol: str | None) -> list[Row]:
 
 def market_json(row: Row) -> dict[str, Any]:
     """Return one market; times in milliseconds, freshness = provider's time - newest proven time of its feed."""
-    symbol, exchange, base, quote, followed, version, watermark, live_stop, freshness, first, newest, price, is_open = (
-        row
-    )
+    symbol, exchange, base, quote, followed, version, watermark, live_stop, freshness, *more = row
+    first, newest, price, is_open, refusal, refused_since = more
     return {
         "market": symbol,
         "exchange": exchange,
@@ -89,6 +88,8 @@ def market_json(row: Row) -> dict[str, Any]:
         "feed": feed_state(is_open, freshness),
         "live_until": live_stop,
         "freshness": freshness,
+        "refusal": refusal,
+        "refused_since": refused_since,
     }
 
 
