@@ -5,10 +5,10 @@ Each returns the value or the default, and raises ImproperlyConfigured with the 
 
 from __future__ import annotations
 
-import re
-
 import environ
 from django.core.exceptions import ImproperlyConfigured
+
+from datastore.symbol import BadSymbol, parts_of
 
 env = environ.Env()
 
@@ -63,8 +63,11 @@ def markets(name: str, default: list[str]) -> list[str]:
     """Return a list of markets, at least one, each once."""
     symbols: list[str] = [symbol.strip() for symbol in env.list(name, default=default) if symbol.strip()]
     for symbol in symbols:
-        if not re.fullmatch(r"[A-Za-z0-9_]+:[A-Za-z0-9]+-[A-Za-z0-9]+", symbol):
-            raise ImproperlyConfigured(f"{name} names {symbol!r}. Write markets as coinbase:BTC-USD,kraken:BTC-EUR.")
+        try:
+            parts_of(symbol)
+        except BadSymbol:
+            example = "coinbase:BTC-USD,kraken:BTC-EUR"
+            raise ImproperlyConfigured(f"{name} names {symbol!r}. Write markets as {example}.") from None
     if not symbols:
         raise ImproperlyConfigured(f"{name} is empty. Name at least one market, for example coinbase:BTC-USD.")
     return list(dict.fromkeys(symbols))

@@ -4,15 +4,21 @@ It needs only the standard library. It keeps the newest candles in memory, and a
 where it stopped. Put an API key into the environment as KEY.
 """
 
+import http.client
 import json
 import os
+import signal
 import sys
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from typing import Any
 
-base, market, timeframe = sys.argv[1:4]
+if len(sys.argv) != 4 or not sys.argv[1].startswith(("http://", "https://")):
+    sys.exit(__doc__)
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback
+base, market, timeframe = sys.argv[1:]
 query = urllib.parse.urlencode({"market": market, "timeframe": timeframe})
 headers = {"X-API-Key": os.environ["KEY"]} if "KEY" in os.environ else {}
 candles: dict[int, list[Any]] = {}  # rows by open time: time, open, high, low, close, volume, quote_volume, trades, …
@@ -33,6 +39,7 @@ def take(event: str, data: Any) -> None:
 
 
 while True:
+    pause = wait
     try:
         request = urllib.request.Request(f"{base}/api/v1/candles/stream?{query}", headers=headers)
         with urllib.request.urlopen(request, timeout=45) as stream:  # a heartbeat comes every 15 s
@@ -47,6 +54,12 @@ while True:
                 wait = int(fields.get("retry", wait * 1000)) / 1000
                 headers["Last-Event-ID"] = fields.get("id", headers.get("Last-Event-ID", ""))
                 fields = {}
-    except OSError as error:
+        pause = wait
+    except urllib.error.HTTPError as error:
+        if error.code < 500 and error.code not in (408, 429):  # the same question gets the same answer
+            sys.exit(f"refused: {error}: {error.read().decode()}")
+        pause = max(wait, float(error.headers.get("Retry-After", 0)))
+        print(f"asks again in {pause:.0f} s: {error}", file=sys.stderr)
+    except (OSError, http.client.HTTPException) as error:
         print(f"connection lost: {error}", file=sys.stderr)
-    time.sleep(wait)
+    time.sleep(pause)

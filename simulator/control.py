@@ -72,6 +72,13 @@ class Bridge(msgspec.Struct, forbid_unknown_fields=True):
     replay: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | Literal["bridge"]
 
 
+class Unlist(msgspec.Struct, forbid_unknown_fields=True):
+    """Refuse new subscriptions of one market, as if the provider did not have it."""
+
+    market: str
+    seconds: Seconds
+
+
 class NoFields(msgspec.Struct):
     """A request without fields."""
 
@@ -95,6 +102,7 @@ class Control:
             self._post("ratelimit", Duration, self._rate_limit),
             self._post("garbage", Garbage, self._garbage),
             self._post("bridge", Bridge, self._bridge),
+            self._post("unlist", Unlist, self._unlist),
             self._post("reset", NoFields, self._reset),
         ]
 
@@ -155,6 +163,10 @@ class Control:
     def _bridge(self, fault: Bridge) -> dict[str, object]:
         self._faults.replay = fault.replay
         return {"replay": fault.replay}
+
+    def _unlist(self, fault: Unlist) -> dict[str, object]:
+        self._faults.unlisted_until[str(Pair.parse(fault.market))] = self._until(fault.seconds)
+        return {}
 
     def _reset(self, fault: NoFields) -> dict[str, object]:
         self._faults.clear()

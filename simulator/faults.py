@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from simulator.malformed import MalformedKind
@@ -37,6 +37,7 @@ class Faults:
     malformed: RestFault = RestFault()
     rate_limited_until: int = 0
     replay: ReplayCount = DEFAULT_REPLAY
+    unlisted_until: dict[str, int] = field(default_factory=dict)  # by market
 
     def clear(self) -> None:
         """Turn every fault off."""
@@ -44,3 +45,4 @@ class Faults:
         self.rate_limited_until = 0
         self.error = self.malformed = RestFault()
         self.replay = DEFAULT_REPLAY
+        self.unlisted_until.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-MARKET_PATTERN = re.compile(r"([a-z0-9]{2,30}):([A-Z0-9]{1,30})-([A-Z0-9]{1,30})")
+MARKET_PATTERN = re.compile(r"([a-z0-9]{2,30}):([^\s~:,/-]{1,30})-([^\s~:,/-]{1,30})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class Provider:
         return self.clock.now()
 
     def source(self, exchange: str, base: str, quote: str) -> Source | None:
-        """Return a market, None if there is none; exchanges in any case, symbols in upper case only."""
+        """Return a market, None if there is none; exchanges in any case, symbols only as they are listed."""
         return self.sources.get(Pair(exchange.lower(), base, quote))
 
     def accepts(self, key: str) -> bool:

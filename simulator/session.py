@@ -138,7 +138,7 @@ def _pair(provider: Provider, sub: str) -> Pair:
     if channel != "0" and channel.isdecimal():
         raise BadRequest("SUBSCRIPTION_UNRECOGNIZED", sub, "Only trades (0) are simulated.")
     source = provider.source(*names) if channel == "0" and len(names) == 3 else None
-    if source is None:
+    if source is None or provider.now() < provider.faults.unlisted_until.get(str(source.pair), 0):
         raise BadRequest("INVALID_SUB", sub, "There is no such market.")
     return source.pair
 

@@ -19,7 +19,8 @@ from streaming.errors import BadRecord
 VERSION = 1
 MAX_BIGINT = 2**63 - 1  # the largest number a column of the database holds
 Micros = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999_999)]  # up to the end of the year 9999
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+MAX_TEXT_LENGTH = 200
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT_LENGTH)]
 Number = Annotated[int, msgspec.Meta(ge=1, le=MAX_BIGINT)]
 Sequential = Annotated[int, msgspec.Meta(ge=0, le=MAX_BIGINT)]
 MAX_TRADE_BYTES = 4096  # bytes of JSON; bounds the digits too

@@ -22,7 +22,7 @@ from ingestion.history.rest_calls import describe_calls_left
 
 ACTOR_COLUMNS = ("ACTOR", "NAME", "STATE", "BEAT", "OWNER", "WAITING FOR, LAST ERROR")
 STREAM_COLUMNS = ("STREAM", "STATE", "TOPIC", "LEASE", "LAST ERROR")
-MARKET_COLUMNS = ("MARKET", "WATERMARK", "BEHIND", "VERSION")
+MARKET_COLUMNS = ("MARKET", "WATERMARK", "BEHIND", "VERSION", "REFUSED")
 MIN_WIDTH = 100  # characters
 MAX_COLUMN = 34  # characters of any column but the last
 MAX_STREAMS_SHOWN = 20
@@ -62,7 +62,7 @@ def actor_rows(model: type[Actor]) -> list[tuple[str, ...]]:
 
 
 def market_rows() -> list[tuple[str, ...]]:
-    """Return a row for each followed market, with its watermark and how far that is behind the provider's time."""
+    """Return a row for each followed market: its watermark, how far that is behind the provider's time, a refusal."""
     now = provider_now()
     rows: list[tuple[str, ...]] = []
     for market in Market.objects.filter(followed=True).order_by("symbol"):
@@ -70,9 +70,10 @@ def market_rows() -> list[tuple[str, ...]]:
         if market.watermark is not None:
             watermark = f"{market.watermark:%Y-%m-%d %H:%M:%S}"
             behind = span((now - market.watermark).total_seconds())
-        rows.append((market.symbol, watermark, behind, str(market.version)))
+        refusal = f"since {market.refused_since:%Y-%m-%d %H:%M:%S}: {market.refusal}" if market.refusal else ""
+        rows.append((market.symbol, watermark, behind, str(market.version), refusal))
     if others := Market.objects.filter(followed=False).count():
-        rows.append((f"{others} more, not followed", "", "", ""))
+        rows.append((f"{others} more, not followed", "", "", "", ""))
     return rows
 
 

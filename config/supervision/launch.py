@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from threading import Event, Lock
+from urllib.parse import quote
 
 from django.conf import settings
 
@@ -229,12 +230,13 @@ def sse_failures(host: str, port: int) -> list[str]:
 def banner(provider: Identity, home: Path) -> list[str]:
     """Return the lines that say what runs and where."""
     base = f"http://{reachable(settings.HOST)}:{settings.PORT}"
+    series = f"market={quote(settings.MARKETS[0], safe=':')}&timeframe=1m"
     simulated = ["", "  SIMULATED DATA: every price here is invented by the built-in simulator."]
     return [
         "",
         f"Candlekeep is ready: {base}/",
-        f"  candles   curl '{base}/api/v1/candles?market={settings.MARKETS[0]}&timeframe=1m'",
-        f"  live      curl -NL '{base}/api/v1/candles/stream?market={settings.MARKETS[0]}&timeframe=1m'",
+        f"  candles   curl '{base}/api/v1/candles?{series}'",
+        f"  live      curl -NL '{base}/api/v1/candles/stream?{series}'",
         f"  admin     {base}/admin/ (user admin)",
         f"  provider  {provider.name}",
         f"  data      {home}",

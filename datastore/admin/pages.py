@@ -87,13 +87,16 @@ TABLES = (
 )
 
 
+_MARKET_TIMES = [exact(name) for name in ("refused_since", "watermark", "live_stop", "ticks_from")]
+
+
 @admin.register(Market)
 class MarketAdmin(ReadOnlyAdmin):
     """Markets, each with its newest rows."""
 
-    list_display = ["symbol", "followed", "version", exact("watermark"), exact("live_stop"), exact("ticks_from")]
-    readonly_fields = ["followed", "series", "version", exact("watermark"), exact("live_stop"), exact("ticks_from")]
-    list_filter = ["followed", "exchange"]
+    list_display = ["symbol", "followed", "refusal", "version", *_MARKET_TIMES]
+    readonly_fields = ["followed", "refusal", "series", "version", *_MARKET_TIMES]
+    list_filter = ["followed", ("refusal", admin.EmptyFieldListFilter), "exchange"]
     search_fields = ["symbol"]
 
     def change_view(

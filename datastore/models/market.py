@@ -6,6 +6,8 @@ import uuid
 
 from django.db import models
 
+from datastore.symbol import SYMBOL_PATTERN
+
 
 class Market(models.Model):
     """One traded pair at one exchange; whatever is written about the market is written under its row's lock."""
@@ -34,9 +36,15 @@ class Market(models.Model):
         null=True, blank=True, editable=False, help_text="Trades before this UTC midnight were deleted by retention."
     )
 
+    refusal = models.TextField(
+        null=True, blank=True, editable=False, help_text="Why the provider refuses its feed, which is followed."
+    )
+    refused_since = models.DateTimeField(null=True, blank=True, editable=False, help_text="The database's clock.")
+
     class Meta:
         db_table = "market"
         ordering = ["symbol"]
+        constraints = [models.CheckConstraint(condition=models.Q(symbol__regex=SYMBOL_PATTERN), name="market_symbol")]
 
     def __str__(self) -> str:
         return self.symbol
@@ -50,7 +58,7 @@ class Pair(models.Model):
     base = models.TextField()
     quote = models.TextField()
     # Byte order, so that the index serves prefix searches too.
-    joined = models.TextField(db_collation="C", help_text="BASEQUOTE, by which every spelling is found.")
+    joined = models.TextField(db_collation="C", help_text="BASEQUOTE in upper case, by which every spelling is found.")
     provider_exchange = models.TextField(help_text="As the provider spells it.")
     provider_base = models.TextField()
     provider_quote = models.TextField()

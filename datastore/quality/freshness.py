@@ -23,11 +23,13 @@ def freshness_problems() -> dict[str, list[str]]:
 
 
 def _problems(market: Market, now: datetime) -> list[str]:
+    problems = [f"{market.refusal}, since {market.refused_since:%Y-%m-%d %H:%M:%S}"] if market.refusal else []
     first = Coverage.objects.filter(market=market, source=Coverage.Source.LIVE, resolution=0).order_by("start").first()
     if first is None or market.live_stop is None:
-        return ["its feed has proven nothing yet"]
+        return [*problems, "its feed has proven nothing yet"]
     silent = (now - market.live_stop).total_seconds()
-    problems = [f"its feed has proven nothing for {silent:.0f} s"] if silent > settings.STALE_AFTER else []
+    if silent > settings.STALE_AFTER:
+        problems.append(f"its feed has proven nothing for {silent:.0f} s")
 
     # A gap that is being repaired counts until it is filled; a final one never does.
     start = BASE[MINUTE_S].ceil(max(first.start, now - COMPLETE_FOR))

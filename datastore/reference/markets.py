@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from datastore.models import CoverageChange, DynamicTopic, GapRepair, Market, Pair
+from datastore.symbol import parts_of
 
-SYMBOL = re.compile(r"(?P<exchange>[a-z0-9_.-]{1,40}):(?P<base>[A-Z0-9*._]{1,30})-(?P<quote>[A-Z0-9*._]{1,30})")
 # How CryptoCompare spells an exchange, if not our name with a capital; its list of pairs, once known, comes first.
 SPELLINGS = {
     "binanceus": "BinanceUS",
@@ -26,13 +25,6 @@ SPELLINGS = {
     "okex": "OKEX",
     "okx": "OKX",
 }
-
-
-class BadSymbol(ValueError):
-    """A market's symbol is exchange:BASE-QUOTE, the exchange in lower case, base and quote in upper case."""
-
-    def __init__(self, symbol: str) -> None:
-        super().__init__(f"{symbol!r} is not exchange:BASE-QUOTE, such as coinbase:BTC-USD")
 
 
 def market_of(symbol: str) -> Market | None:
@@ -66,7 +58,9 @@ def unfollow(market: Market) -> bool:
     market.followed = False
     with transaction.atomic():
         locked = Market.objects.select_for_update(no_key=True).get(pk=market.pk)
-        unfollowed = Market.objects.filter(pk=market.pk, followed=True).update(followed=False)
+        unfollowed = Market.objects.filter(pk=market.pk, followed=True).update(
+            followed=False, refusal=None, refused_since=None
+        )
         if not feed_markets().filter(pk=market.pk).exists():
             forget_gaps(locked)
     return bool(unfollowed)
@@ -94,9 +88,7 @@ def forget_gaps(market: Market) -> None:
 def _get_or_create(symbols: Sequence[str]) -> list[Market]:
     """Return markets in this order, creating the missing rows; raise BadSymbol."""
     for symbol in symbols:
-        if not SYMBOL.fullmatch(symbol):
-            raise BadSymbol(symbol)
-
+        parts_of(symbol)
     found = {market.symbol: market for market in Market.objects.filter(symbol__in=symbols)}
     missing = [symbol for symbol in symbols if symbol not in found]
     if missing:
@@ -109,8 +101,7 @@ def _get_or_create(symbols: Sequence[str]) -> list[Market]:
 
 def _new_market(symbol: str, listed: Pair | None) -> Market:
     """Return an unsaved market, in the provider's spelling if its list has the pair, else in the one we expect."""
-    exchange, _, pair = symbol.partition(":")
-    base, _, quote = pair.partition("-")
+    exchange, base, quote = parts_of(symbol)
     return Market(
         symbol=symbol,
         exchange=exchange,

@@ -1,10 +1,12 @@
 """The provider's list of pairs: which markets may be asked for, and how the provider spells them.
 
-A list is saved whole or not at all. A pair that the newest list lacks becomes inactive; its row stays.
+A list is saved whole or not at all. A pair that the newest list lacks becomes inactive; its row stays. A pair is what
+the provider spells: a market that has data never becomes another pair's, however alike their names are.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,8 +17,8 @@ from django.db.models.functions import Now
 
 from datastore.db.queries import execute, fetch_all, fetch_value
 from datastore.db.sql_files import statement
-from datastore.models import Pair
-from datastore.reference.markets import SYMBOL
+from datastore.models import Market, Pair
+from datastore.symbol import BadSymbol, parts_of
 
 # A day, plus an hour in which the daily schedule runs.
 MAX_LIST_AGE = timedelta(hours=25)
@@ -38,33 +40,33 @@ class Listed:
 
     @property
     def symbol(self) -> str:
-        """Return our symbol for the pair."""
-        return f"{self.exchange.lower()}:{self.base.upper()}-{self.quote.upper()}"
+        """Return our symbol for the pair: stETH and STETH are two."""
+        return f"{self.exchange.lower()}:{self.base}-{self.quote}"
 
 
 @dataclass(frozen=True, slots=True)
 class PairListUpdate:
-    """What a list changed; unnamed: pairs that have no valid symbol, and second spellings of one symbol."""
+    """What a list changed; refused: why a pair cannot be asked for."""
 
     pairs: int
     new: int
     vanished: int
     spelled: int
-    unnamed: int
+    refused: dict[Listed, str]
 
 
 def save_pair_list(listed: Iterable[Listed]) -> PairListUpdate:
     """Save the provider's whole list; raise ImplausiblePairList, and change nothing, if it cannot be right."""
-    everything = list(listed)
-    pairs = _by_symbol(everything)
+    everything = list(dict.fromkeys(listed))
     with transaction.atomic():
         execute(LOCK)  # two lists at once could deadlock on their rows
+        spelled = _spell_markets(everything)
+        pairs, refused = _named(everything)
         known = Pair.objects.filter(active=True).count()
         if not pairs or 2 * len(pairs) < known:
             raise ImplausiblePairList(f"the provider lists {len(pairs)} pairs, {known} are known")
         ((new, vanished),) = fetch_all(statement("pairs", "take"), _columns(pairs))
-        spelled = fetch_value(statement("pairs", "spell"))
-    return PairListUpdate(len(pairs), new, vanished, spelled, len(everything) - len(pairs))
+    return PairListUpdate(len(pairs), new, vanished, spelled, refused)
 
 
 def is_known() -> bool:
@@ -109,24 +111,62 @@ def _like(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
 
 
-def _by_symbol(listed: Iterable[Listed]) -> dict[str, Listed]:
-    """Return the pairs by symbol; if two differ only by case, the upper-case one wins."""
-    found: dict[str, Listed] = {}
+def _spell_markets(listed: list[Listed]) -> int:
+    """Give markets the provider's spelling if the list has them in another; return how many.
+
+    It may be a market made before its pair was listed. One that has data keeps its base and quote.
+    """
+    exact, alike = {pair.symbol: pair for pair in listed}, defaultdict[str, list[Listed]](list)
     for pair in listed:
-        symbol = pair.symbol
-        is_upper = pair.base.isupper() and pair.quote.isupper()
-        if SYMBOL.fullmatch(symbol) and (symbol not in found or is_upper):
+        alike[pair.symbol.upper()].append(pair)
+    symbols, due = _market_spellings(), dict[str, Listed]()
+    taken = set(symbols)
+    for spelling, symbol in symbols.items():
+        free = [pair for pair in alike[symbol.upper()] if pair not in taken]
+        pair = exact.get(symbol) or (free[0] if len(free) == 1 else spelling)
+        if pair not in taken:
+            due[symbol] = pair
+            taken.add(pair)
+    # A statement of its own, in the order of ids as in every write: the next one sees what was written under the lock.
+    list(Market.objects.select_for_update(no_key=True).filter(symbol__in=due).order_by("id"))
+    return int(fetch_value(statement("pairs", "spell"), _columns(due)))
+
+
+def _named(listed: list[Listed]) -> tuple[dict[str, Listed], dict[Listed, str]]:
+    """Return the pairs by symbol, and why the others have none; a market's pair has the market's symbol."""
+    symbols = _market_spellings()
+    owners = {symbol: pair for pair, symbol in symbols.items()}
+    found: dict[str, Listed] = {}
+    refused: dict[Listed, str] = {}
+    for pair in listed:
+        symbol = symbols.get(pair, pair.symbol)
+        try:
+            parts_of(symbol)
+        except BadSymbol as exc:
+            refused[pair] = str(exc)
+            continue
+        owner = owners.setdefault(symbol, pair)
+        if owner == pair:
             found[symbol] = pair
-    return found
+        else:
+            refused[pair] = f"{symbol} is the name of {owner.exchange}'s {owner.base}-{owner.quote} here"
+    return found, refused
+
+
+def _market_spellings() -> dict[Listed, str]:
+    """Return the symbols of all markets by the provider's spelling."""
+    rows = Market.objects.order_by("id").values_list("provider_exchange", "provider_base", "provider_quote", "symbol")
+    return {Listed(exchange, base, quote): symbol for exchange, base, quote, symbol in rows}
 
 
 def _columns(pairs: dict[str, Listed]) -> dict[str, list[Any]]:
-    parts = [symbol.replace(":", "-", 1).rsplit("-", 2) for symbol in pairs]
+    parts = [parts_of(symbol) for symbol in pairs]
     return {
         "symbols": list(pairs),
         "exchanges": [exchange for exchange, _, _ in parts],
         "bases": [base for _, base, _ in parts],
         "quotes": [quote for _, _, quote in parts],
+        "joined": [f"{base}{quote}".upper() for _, base, quote in parts],
         "provider_exchanges": [pair.exchange for pair in pairs.values()],
         "provider_bases": [pair.base for pair in pairs.values()],
         "provider_quotes": [pair.quote for pair in pairs.values()],

@@ -80,7 +80,7 @@ def find(topic_id: int) -> Any:
 
 
 def topic_name(market: Market, number: int) -> str:
-    """Return the name of a market's topic; characters that no broker allows in a name become `-`."""
+    """Return the name of a market's topic; characters that no broker allows become `-`, the number makes it unique."""
     text = re.sub("[^A-Za-z0-9-]", "-", f"dyn-{market.exchange}-{market.base}-{market.quote}")
     return checked_name(f"{text}-g{number}")
 

@@ -16,6 +16,7 @@ from ingestion.providers.cryptocompare.rest import PairList, RateLimited, Troubl
 
 log = structlog.get_logger(__name__)
 
+MAX_REASONS_LOGGED = 10
 STOP_CHECK_INTERVAL_S = 0.5  # between two checks whether the answer is still wanted
 
 
@@ -50,8 +51,11 @@ def _store(answer: PairList) -> bool:
         taken = pairs.save_pair_list(answer.pairs)
     except pairs.ImplausiblePairList as exc:
         return _failed(str(exc))
-    counts = {"new": taken.new, "vanished": taken.vanished, "unnamed": taken.unnamed, "unreadable": answer.unreadable}
+    refused = len(taken.refused)
+    counts = {"new": taken.new, "vanished": taken.vanished, "refused": refused, "unreadable": answer.unreadable}
     log.info("pairs listed", pairs=taken.pairs, **counts)
+    if taken.refused:
+        log.warning("pairs refused", count=refused, reasons=list(taken.refused.values())[:MAX_REASONS_LOGGED])
     return True
 
 

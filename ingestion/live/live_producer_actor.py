@@ -22,9 +22,10 @@ from datastore.coverage import feed_progress
 from datastore.coverage.feed_progress import Acknowledged
 from datastore.dead_letters import DeadLetterRecord
 from datastore.timeframes.intervals import SECOND_US, moment
-from ingestion.live.market_connection import REFUSED_REASON, MarketConnection
+from ingestion.live.market_connection import MarketConnection
 from ingestion.live.metrics import count_trades
 from ingestion.live.publish_buffer import PublishBuffer
+from ingestion.live.refusals import write_refusals
 from ingestion.live.socket_reader import SocketLost
 from ingestion.live.subscriptions import NO_SUBSCRIPTIONS, read_subscriptions
 from ingestion.live.timekeeping import Timekeeper
@@ -173,6 +174,7 @@ class LiveProducer:
             if self._connection.is_open:
                 self._follow(self._connection)
             self._gather(self._connection)
+            write_refusals(self._subscriptions.refusals, self._connection, self._session)
         write_topic_acks(self._subscriptions.topics, self._buffer, self._router.topics, self._session)
 
     def _follow(self, connection: MarketConnection) -> None:
@@ -202,7 +204,10 @@ class LiveProducer:
                 router.begin(market, topic, start)
 
     def _route(self, connection: MarketConnection) -> None:
-        """Send the connection's records along their routes, which begin when it opens; refused markets' routes end."""
+        """Send the connection's records along their routes into the buffer; refused markets' routes end.
+
+        The routes begin when the connection opens.
+        """
         router = self._router
         if connection.is_open and router.connection != connection.name:
             router = self._router = TopicRouter(connection.name)
@@ -212,20 +217,23 @@ class LiveProducer:
                     router.begin(market, topic)
             routes = len(router.route_keys)
             log.info("feed connected", feed=connection.feed, markets=len(connection.channels), routes=routes)
-        for market, refusal in connection.refused:
-            if router.carries(market, TICK_DATA.name) and not connection.has_markets:
-                connection.refuse(refusal)  # it was followed, and the last one
-            for topic in router.topics_of(market):
-                router.end(market, topic, refusal.reason)
-                if topic != TICK_DATA.name:
-                    self._buffer.give_up(topic, f"{REFUSED_REASON}: {refusal.reason}")
-        connection.refused.clear()
         router.send(connection.drain())
+        for market, reason in connection.refused:
+            topics = router.topics_of(market)
+            for topic in topics:
+                router.end(market, topic, reason)
+            self._buffer.put(router.drain())  # before they are given up: a topic has to hear of its end
+            for topic in topics:
+                if topic != TICK_DATA.name:
+                    self._buffer.give_up_when_sent(topic, reason)
+            if not connection.has_markets:
+                self._session.waiting(f"a market that the provider accepts: {reason}")
+        connection.refused.clear()
+        self._buffer.put(router.drain())
 
     def _gather(self, connection: MarketConnection) -> None:
         """Move what the connection made into the buffer, and what it rejected to the dead letters."""
         self._route(connection)
-        self._buffer.put(self._router.drain())
         rejected = connection.rejected
         if rejected:
             log.warning("frames refused", count=len(rejected), reason=rejected[0].reason)

@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 MINUTE = 60 * SECOND_US
 MAX_LEAD_US = 60 * SECOND_US  # how far a trade's time may lie ahead of our estimate of the provider's clock
 STALLED_AFTER_S = 70.0  # local seconds without any frame: two heartbeats of 30 s were missed
+RETRY_REFUSED_AFTER_S = 300.0  # local seconds until a refused channel is asked for again
 REFUSED_REASON = "the provider refuses the subscription"
 TOO_OLD_REASON = "older than the trades we keep"
 
@@ -46,13 +47,15 @@ class MarketConnection:
         self.lost: SocketLost | None = None
         self.records: list[LiveRecord] = []
         self.rejected: list[Rejected] = []  # for the caller to clear, as is the next one
-        self.refused: list[tuple[str, provider.Refused]] = []  # markets whose subscription was refused
+        self.refused: list[tuple[str, str]] = []  # markets whose subscription was refused just now
+        self.refusals: dict[str, str] = {}  # why markets are refused, until a subscription of theirs is complete
         self.refusal: provider.Refused | None = None  # of the whole connection
         self.too_old = 0  # replayed trades from before the retention, counted and dropped
         self.newest_stamp = 0  # of the provider, on this connection
         self.channels = dict(channels)  # asked for, the refused ones included
-        self._markets: dict[str, MarketFeed] = {}  # by lower-case channel
+        self._markets: dict[str, MarketFeed] = {}  # by provider.channel_key
         self._leaving: set[str] = set()  # channels whose end the provider has not confirmed
+        self._retry_at: dict[str, float] = {}  # local time, by market that was refused
         self._left: set[str] = set()  # channels that were ever left
         self._numbers: dict[str, int] = {}  # of the newest record of a market that has left, by symbol
         self._grace, self._retention = grace, retention
@@ -74,6 +77,11 @@ class MarketConnection:
     def has_markets(self) -> bool:
         """Return whether any market is subscribed to, or about to be."""
         return bool(self._markets)
+
+    @property
+    def subscribed(self) -> set[str]:
+        """Return the markets whose subscription is complete."""
+        return {market.market for market in self._markets.values() if market.subscribed}
 
     def start(self) -> None:
         """Connect and subscribe in the background."""
@@ -125,15 +133,13 @@ class MarketConnection:
             return SocketLost(local, f"no frame for {STALLED_AFTER_S:.0f} s")
         return lost
 
-    def refuse(self, refusal: provider.Refused) -> None:
-        """Take the refusal of the last market for one of the whole connection."""
-        self.lost = SocketLost(self._time.monotonic(), refusal.reason, refusal.http_status)
-
     def open(self, connected: int) -> None:
         """Begin the feeds of all channels; connected: the provider's time when the socket opened."""
         self.is_open = True
         self._clock = self._time.provider
-        self._markets = {sub.lower(): MarketFeed(sym, self.feed, connected) for sub, sym in self.channels.items()}
+        self._markets = {
+            provider.channel_key(sub): MarketFeed(sym, self.feed, connected) for sub, sym in self.channels.items()
+        }
 
     def take_frame(self, raw: bytes, database_at: int) -> None:
         """Make records of one frame, received at this database time."""
@@ -145,11 +151,12 @@ class MarketConnection:
             self._observe(event.stamp, database_at)
             self._heartbeat_seen = True
         elif isinstance(event, provider.Subscribed):
-            market = self._markets.get(event.sub.lower())
+            market = self._markets.get(provider.channel_key(event.sub))
             if market is not None and not market.subscribed:
                 self.records.append(market.open(self._clock.now(database_at) + SECOND_US))
+                self.refusals.pop(market.market, None)
         elif isinstance(event, provider.Unsubscribed):
-            key = event.sub.lower() if event.sub else None
+            key = provider.channel_key(event.sub) if event.sub else None
             if key in self._leaving:
                 self._leaving.discard(key)
             elif key is not None or not self._left:  # we did not ask for it, and now lack its trades
@@ -172,9 +179,9 @@ class MarketConnection:
                     self._end(market, "the clock was found to be behind the provider's", now)
 
     def _take_trade(self, seen: provider.TradeSeen, raw: bytes, now: int) -> None:
-        market = self._markets.get(seen.sub.lower())
+        market = self._markets.get(provider.channel_key(seen.sub))
         if market is None:
-            if seen.sub.lower() not in self._leaving:
+            if provider.channel_key(seen.sub) not in self._leaving:
                 self.rejected.append(Rejected(None, f"unknown market {seen.sub}", raw))
         elif seen.ts > now + MAX_LEAD_US:
             self._reject(market, f"{(seen.ts - now) / SECOND_US:.0f} s ahead of the provider's clock", raw, now)
@@ -190,7 +197,7 @@ class MarketConnection:
                 self._end(market, f"a trade was refused: {TOO_OLD_REASON}", now)
 
     def _take_garbage(self, event: provider.Garbage, raw: bytes, now: int) -> None:
-        market = self._markets.get(event.sub.lower()) if event.sub else None
+        market = self._markets.get(provider.channel_key(event.sub)) if event.sub else None
         if market:
             self._reject(market, event.reason, raw, now)
             return
@@ -200,12 +207,16 @@ class MarketConnection:
                 self._end(each, f"an unreadable frame: {event.reason}", now)
 
     def _take_refused(self, event: provider.Refused, raw: bytes) -> None:
-        key = event.sub.lower() if event.sub else ""
+        key = provider.channel_key(event.sub) if event.sub else ""
         market = self._markets.pop(key, None)
         if market is not None:
-            self._numbers[market.market] = market.n
-            self.rejected.append(Rejected(market.market, f"{REFUSED_REASON}: {event.reason}", raw))
-            self.refused.append((market.market, event))
+            symbol, reason = market.market, f"{REFUSED_REASON}: {event.reason}"
+            self._numbers[symbol] = market.n
+            if self.refusals.get(symbol) != reason:  # one dead letter, however often it is tried again
+                self.rejected.append(Rejected(symbol, reason, raw))
+            self.refusals[symbol] = reason
+            self._retry_at[symbol] = self._time.monotonic() + RETRY_REFUSED_AFTER_S
+            self.refused.append((symbol, reason))
         elif key in self._left:
             self._leaving.discard(key)  # it was not subscribed to, so there is nothing to leave
         else:
@@ -231,7 +242,7 @@ class MarketConnection:
 
         Nothing that came before lies after that time, whatever its own stamp says: it is not carried.
         """
-        market = self._markets.get(sub.lower())
+        market = self._markets.get(provider.channel_key(sub))
         if market is None or not market.subscribed:
             return None
         return max(self._clock.now(database_now) + SECOND_US, market.youngest + 1, market.start or 0)
@@ -257,10 +268,15 @@ class MarketConnection:
     def change_channels(self, wanted: dict[str, str], retry: Set[str]) -> tuple[list[str], list[str]]:
         """Leave and join channels on the open socket; return the markets that were left and that joined.
 
-        retry: markets whose channel is worth another try if it was refused.
+        retry: markets whose channel is tried again at once if it was refused; the others' turn comes after a while.
         """
+        local, still_wanted = self._time.monotonic(), set(wanted.values())
+        self.refusals = {symbol: reason for symbol, reason in self.refusals.items() if symbol in still_wanted}
+        due = retry | {symbol for symbol, at in self._retry_at.items() if local >= at}
         self.channels = {
-            sub: symbol for sub, symbol in self.channels.items() if symbol not in retry or sub.lower() in self._markets
+            sub: symbol
+            for sub, symbol in self.channels.items()
+            if symbol not in due or provider.channel_key(sub) in self._markets
         }
         change = channel_change(self.channels, wanted)
         left = [self.channels.pop(sub) for sub in change.leave]
@@ -278,7 +294,7 @@ class MarketConnection:
 
     def join(self, sub: str, symbol: str, database_now: int) -> bool:
         """Add a market about to be subscribed to; False if it is here, or its last subscription has not ended yet."""
-        key = sub.lower()
+        key = provider.channel_key(sub)
         if key in self._markets or key in self._leaving:
             return False
         # A trade that was received before this moment came by an earlier subscription.
@@ -289,7 +305,7 @@ class MarketConnection:
 
     def leave(self, sub: str) -> bool:
         """Remove a market: its span ends, and what is still on its way is dropped. False if it is not here."""
-        key = sub.lower()
+        key = provider.channel_key(sub)
         market = self._markets.pop(key, None)
         if market is None:
             return False

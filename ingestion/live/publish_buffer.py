@@ -49,10 +49,19 @@ class PublishBuffer:
         return [topic for topic in self._unsent if topic != TICK_DATA.name]
 
     def give_up(self, topic: str, reason: str) -> None:
-        """Publish nothing more to a dynamic topic."""
-        self.given_up[topic] = reason
+        """Publish nothing more to a dynamic topic, which cannot take it."""
+        self.give_up_when_sent(topic, reason)
         self._unsent.pop(topic, None)
         self._failures.pop(topic, None)
+
+    def give_up_when_sent(self, topic: str, reason: str) -> None:
+        """Publish to a dynamic topic what waits, such as the end of its span, and then nothing more."""
+        self.given_up.setdefault(topic, reason)
+
+    @property
+    def ended(self) -> dict[str, str]:
+        """Return why dynamic topics were given up, of those for which nothing waits."""
+        return {topic: reason for topic, reason in self.given_up.items() if topic not in self._unsent}
 
     def publish_fixed(self, publisher: Publisher) -> None:
         """Publish what waits for the fixed topic; raise StreamError, then what was not acknowledged stays first.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from datastore.models import DynamicTopic, Market
-from ingestion.providers.cryptocompare.stream import subscription
+from ingestion.providers.cryptocompare.stream import channel_key, subscription
 from streaming.topics import TICK_DATA
 
 State = DynamicTopic.State
@@ -41,6 +41,7 @@ class Subscriptions:
     channels: dict[str, str]  # the provider's channel -> symbol, of all that is followed or routed
     routes: frozenset[RouteKey]
     topics: tuple[TopicRow, ...]
+    refusals: dict[str, str | None]  # of each followed market, as its row has it
 
     def topic_of(self, market: str | None) -> str:
         """Return the topic to name for something refused of a market: the fixed one unless only streams want it."""
@@ -48,7 +49,7 @@ class Subscriptions:
         return TICK_DATA.name if TICK_DATA.name in topics or not topics else topics[0]
 
 
-NO_SUBSCRIPTIONS = Subscriptions({}, frozenset(), ())
+NO_SUBSCRIPTIONS = Subscriptions({}, frozenset(), (), {})
 
 
 def read_subscriptions(given_up: Container[str] = ()) -> Subscriptions:
@@ -62,12 +63,17 @@ def read_subscriptions(given_up: Container[str] = ()) -> Subscriptions:
         )
         for pk, name, state, error, routed, ended, symbol, *channel in rows.values_list(*fields, *channel_fields)
     )
-    markets = Market.objects.filter(followed=True).values_list("symbol", *_CHANNEL_FIELDS)
-    followed = {subscription(*channel): symbol for symbol, *channel in markets}
+    markets = Market.objects.filter(followed=True).values_list("symbol", "refusal", *_CHANNEL_FIELDS)
+    refusals: dict[str, str | None] = {}
+    followed: dict[str, str] = {}
+    for symbol, refusal, *channel in markets:
+        followed[subscription(*channel)] = symbol
+        refusals[symbol] = refusal
     routed_rows = [row for row in topics if row.is_routed and row.name not in given_up]
     routes = {(symbol, TICK_DATA.name) for symbol in followed.values()}
     routes |= {(row.symbol, row.name) for row in routed_rows}
-    return Subscriptions(followed | {row.channel: row.symbol for row in routed_rows}, frozenset(routes), topics)
+    channels = followed | {row.channel: row.symbol for row in routed_rows}
+    return Subscriptions(channels, frozenset(routes), topics, refusals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +86,10 @@ class ChannelChange:
 
 def channel_change(held: dict[str, str], wanted: dict[str, str]) -> ChannelChange:
     """Return how to get from the channels that are held to those that are wanted (channel -> symbol)."""
-    # A channel that differs only by case from one that is held is the same one, unless that one was refused: then it
-    # is worth another try.
-    still_wanted = {sub.lower() for sub in wanted}
+    # A channel whose exchange differs only by case from one that is held is the same one, unless that one was refused:
+    # then it is worth another try.
+    still_wanted = {channel_key(sub) for sub in wanted}
     return ChannelChange(
-        [sub for sub in held if sub.lower() not in still_wanted],
+        [sub for sub in held if channel_key(sub) not in still_wanted],
         {sub: symbol for sub, symbol in wanted.items() if sub not in held},
     )

@@ -26,8 +26,9 @@ def write_topic_acks(
 
     rows: as they were read just now; routed: the topics that have a route.
     """
+    ended = buffer.ended
     for row in rows:
-        if row.is_routed and (reason := buffer.given_up.get(row.name)):
+        if row.is_routed and (reason := ended.get(row.name)):
             _write(row, session, DynamicTopic.ROUTED, route_error=reason)
         elif row.state == State.NOTIFYING and not row.routed and row.name in buffer.opened:
             _write(row, session, [State.NOTIFYING], routed_at=Now(), producer=session.name)
@@ -35,7 +36,8 @@ def write_topic_acks(
             row.state == State.RETIRING and not row.ended and row.name not in routed and not buffer.has_unsent(row.name)
         ):
             _write(row, session, [State.RETIRING], route_ended_at=Now())
-    buffer.given_up.clear()
+    for topic in ended:
+        del buffer.given_up[topic]
     buffer.opened.intersection_update(row.name for row in rows)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from streaming.records import FeedClosed, FeedOpened, LiveRecord, Watermark
+from streaming.records import MAX_TEXT_LENGTH, FeedClosed, FeedOpened, LiveRecord, Watermark
 
 
 @dataclass(slots=True)
@@ -50,6 +50,7 @@ class Route:
             return None
         self.start = self.stop = None
         self.n += 1
+        reason = reason[:MAX_TEXT_LENGTH]  # the provider's own words may be longer than a record's text
         return FeedClosed(market=market, feed=self.feed, n=self.n, start=start, stop=stop, reason=reason)
 
     def _claim(self, mark: Watermark) -> LiveRecord | None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from django.apps import apps
 from django.contrib import admin
@@ -56,6 +58,12 @@ def test_a_market_s_page_shows_its_newest_rows_to_the_digit(root: Client, stored
     assert 'name="_save"' not in html
     assert (BEGAN + MINUTE).isoformat(sep=" ") in html  # how far the feed is proven, with its seconds
     assert str(stored.series) in html
+
+
+def test_a_refused_market_says_why_in_the_list_and_on_its_page(root: Client, market: Market) -> None:
+    Market.objects.filter(pk=market.pk).update(refusal="INVALID_SUB", refused_since=datetime(2026, 11, 1, tzinfo=UTC))
+    for html in (page(root, Market), page(root, Market, "change", market.pk)):
+        assert "INVALID_SUB" in html and "2026-11-01 00:00:00" in html
 
 
 def test_a_market_without_rows_says_so(root: Client, market: Market) -> None:

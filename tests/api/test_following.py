@@ -22,11 +22,12 @@ from datastore.reference.pairs import Listed, save_pair_list
 from tests.support.api.rows import BEGAN, MINUTE, body_of
 
 SOL = "kraken:SOL-EUR"
+LISTED = [Listed("Kraken", "SOL", "EUR"), Listed("Coinbase", "SOL", "USD"), Listed("Coinbase", "BTC", "USD")]
 
 
 @pytest.fixture
 def staff(db: None, market: Market) -> Client:
-    save_pair_list([Listed("Kraken", "SOL", "EUR"), Listed("Coinbase", "SOL", "USD"), Listed("Coinbase", "BTC", "USD")])
+    save_pair_list(LISTED)
     client = Client()
     client.force_login(User.objects.create_user("ada", is_staff=True))
     return client
@@ -55,6 +56,21 @@ def test_a_market_is_followed_once_and_its_history_asked_for(staff: Client) -> N
     assert sorted(FetchRequest.objects.values_list("resolution", flat=True)) == [60, 3600, 86400]
     assert post(staff, {"market": "SOL/EUR"}, 200)["market"] == SOL
     assert FetchRequest.objects.count() == 3
+
+
+@pytest.mark.parametrize(
+    ("base", "address"),
+    [("币安人生", "%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9F"), ("$WIF", "%24WIF"), ("50%?#&", "50%25%3F%23%26")],
+)
+def test_a_market_of_any_listed_name_is_followed_and_found_at_its_address(
+    staff: Client, base: str, address: str
+) -> None:
+    save_pair_list([*LISTED, Listed("MEXC", base, "USDT")])
+    body = post(staff, {"market": f"mexc:{base}-USDT"}, 201)
+    assert body["Location"] == f"/api/v1/markets/mexc:{address}-USDT"
+    assert body_of(staff, body["Location"])["market"] == body["market"] == f"mexc:{base}-USDT"
+    candles = body_of(staff, f"/api/v1/candles?market=mexc:{address}-USDT&timeframe=1m")
+    assert candles["market"] == body["market"] and f"market=mexc:{address}-USDT" in candles["stream_url"]
 
 
 def test_a_market_that_was_only_asked_for_becomes_followed(staff: Client) -> None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from django.conf import settings
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from config.monitoring.status import overview
 from datastore.api.views.markets import feed_state
 from datastore.models import Market
 from datastore.reference.markets import ensure_markets
@@ -30,6 +33,15 @@ def test_a_market_without_any_data_says_so(client: Client, market: Market) -> No
     empty = {name: shown[name] for name in ("first", "newest", "last_price", "live_until", "freshness")}
     assert set(empty.values()) == {None}
     assert shown["feed"] == "none"
+
+
+def test_a_market_that_the_provider_refuses_says_why_and_since_when(client: Client, market: Market) -> None:
+    assert body_of(client, f"/api/v1/markets/{SYMBOL}")["refusal"] is None
+    since = datetime(2026, 11, 1, 12, tzinfo=UTC)
+    Market.objects.filter(symbol=SYMBOL).update(refusal="INVALID_SUB", refused_since=since)
+    shown = body_of(client, f"/api/v1/markets/{SYMBOL}")
+    assert (shown["refusal"], shown["refused_since"]) == ("INVALID_SUB", since.timestamp() * 1000)
+    assert "since 2026-11-01 12:00:00: INVALID_SUB" in overview(160)
 
 
 def test_the_list_shows_what_each_market_s_own_page_shows(client: Client, market: Market) -> None:

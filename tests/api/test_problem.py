@@ -4,7 +4,7 @@ import json
 import logging
 
 import pytest
-from django.core.exceptions import DisallowedHost
+from django.core.exceptions import DisallowedHost, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpResponse
 from django.test import RequestFactory
@@ -71,6 +71,8 @@ def test_what_is_refused_before_any_view_is_a_problem_under_api_and_a_page_elsew
     ours = problem.bad_request(REQUEST, DisallowedHost("evil"))
     assert ours["Content-Type"] == "application/problem+json"
     theirs = problem.bad_request(RequestFactory().get("/admin/"), DisallowedHost("evil"))
+    assert b"ALLOWED_HOSTS" in ours.content and b"ALLOWED_HOSTS" in theirs.content
+    assert b"ALLOWED_HOSTS" not in problem.bad_request(REQUEST, SuspiciousOperation("evil")).content
     assert theirs["Content-Type"].startswith("text/html")
     assert problem.server_error(REQUEST)["Content-Type"] == "application/problem+json"
     assert problem.server_error(RequestFactory().get("/admin/"))["Content-Type"].startswith("text/html")

@@ -40,6 +40,17 @@ def test_a_from_in_the_future_without_to_is_refused() -> None:
         window(TIMEFRAMES["1m"], NOW + timedelta(hours=1), None, 1, NOW)
 
 
+@given(st.sampled_from(sorted(TIMEFRAMES)), st.integers(-5, 60), st.integers(1, 50))
+def test_the_last_page_holds_the_open_bucket_however_late_the_end_is(name: str, before: int, limit: int) -> None:
+    timeframe, late = TIMEFRAMES[name], datetime(2099, 1, 1, tzinfo=UTC)
+    opened = timeframe.floor(NOW)
+    page, pages = window(timeframe, timeframe.after(opened, -before), late, limit, NOW), 1
+    while page.has_more:
+        assert page.stop <= opened
+        page, pages = window(timeframe, page.stop, page.end, limit, NOW), pages + 1
+    assert page.stop > opened and pages <= max(before, 0) // limit + 1
+
+
 @given(
     st.sampled_from(sorted(TIMEFRAMES)),
     times,
@@ -49,14 +60,14 @@ def test_a_from_in_the_future_without_to_is_refused() -> None:
 def test_pages_follow_each_other_without_gap_or_overlap(
     name: str, start: datetime, length: timedelta, limit: int
 ) -> None:
-    timeframe = TIMEFRAMES[name]
-    page = window(timeframe, start, start + length, limit, NOW)
+    timeframe, now = TIMEFRAMES[name], start + length
+    page = window(timeframe, start, start + length, limit, now)
     assert page.start == timeframe.floor(start)
     for _ in range(5):
         assert timeframe.between(page.start, page.stop) <= limit
         if not page.has_more:
             assert page.stop == page.end == timeframe.ceil(start + length)
             break
-        following = window(timeframe, page.stop, page.end, limit, NOW)
+        following = window(timeframe, page.stop, page.end, limit, now)
         assert following.start == page.stop
         page = following

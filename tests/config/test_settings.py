@@ -77,6 +77,11 @@ def test_a_bad_value_stops_with_one_line_that_names_its_setting_and_the_fix(
     assert "hidden" not in done.stderr
 
 
+def test_markets_may_have_any_name_that_a_provider_lists(tmp_path: Path) -> None:
+    names = ["mexc:币安人生-USDT", "mexc:$WIF-USDT", "mexc:EDG*-USDT"]
+    assert setting("MARKETS", tmp_path, MARKETS=",".join(names)) == names
+
+
 def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     done = manage("check", home=tmp_path / "file" / "home")

@@ -33,6 +33,18 @@ def test_a_market_added_later_claims_only_from_its_own_subscription_on() -> None
     assert (mark.start, after(mark.until)) == (opened.start, 125)
 
 
+def test_channels_that_differ_by_the_case_of_a_coin_are_two_but_an_exchange_may_be_spelled_otherwise() -> None:
+    feed = Feed()
+    for base in ("stETH", "STETH"):
+        assert feed.connection.join(f"0~Coinbase~{base}~USD", f"coinbase:{base}-USD", T0 * SECOND_US)
+    for price, base in enumerate(("stETH", "STETH"), 1):
+        feed.frame(1, TYPE="16", MESSAGE="SUBSCRIBECOMPLETE", SUB=f"0~coinbase~{base}~USD")
+        feed.trade(2, M="COINBASE", FSYM=base, P=price)
+    prices = {record.market: record.price for record in feed.connection.drain() if isinstance(record, Trade)}
+    assert prices == {"coinbase:stETH-USD": 1, "coinbase:STETH-USD": 2}
+    assert not feed.connection.rejected
+
+
 def test_what_is_still_on_its_way_of_a_market_that_was_left_is_dropped() -> None:
     feed = Feed()
     feed.connection.join(ETH, "coinbase:ETH-USD", T0 * SECOND_US)

@@ -6,9 +6,9 @@ import pytest
 
 from actor_runtime.manual_reset import reset
 from actor_runtime.models import TransitionLog
-from datastore.models import DeadLetter, Feed, ProviderClock
+from datastore.models import DeadLetter, Feed, Market, ProviderClock
 from datastore.reference.markets import ensure_markets, market_of, unfollow
-from ingestion.live import live_producer_actor
+from ingestion.live import live_producer_actor, market_connection
 from ingestion.live.market_connection import MarketConnection
 from ingestion.live.socket_reader import SocketReader
 from ingestion.models import Producer
@@ -179,6 +179,50 @@ def test_a_market_that_the_provider_does_not_have_is_refused_alone(bench: Bench)
     bench.step_until(lambda: len(of(bench, BTC, Watermark)) > held + 5)
     assert "INVALID_SUB" in DeadLetter.objects.get().reason
     assert not bench.count(FeedClosed)
+
+
+def test_a_refused_market_says_so_and_is_tried_again_while_the_socket_stays(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.simulator.fault("unlist", market=EUR, seconds=86_400)
+    bench.step_until(lambda: Market.objects.filter(symbol=EUR).exclude(refusal=None).exists())
+    refused = Market.objects.get(symbol=EUR)
+    assert "INVALID_SUB" in (refused.refusal or "") and refused.refused_since is not None
+    monkeypatch.setattr(market_connection, "RETRY_REFUSED_AFTER_S", 0.2)  # from its next refusal on
+    monkeypatch.setattr(bench.runner.work._connection, "_retry_at", {EUR: 0.0})  # type: ignore[attr-defined]
+    asked = []
+    send = SocketReader.send
+    monkeypatch.setattr(SocketReader, "send", lambda reader, raw: asked.append(raw) or send(reader, raw))
+    bench.step_until(lambda: len(asked) >= 2)
+    again = Market.objects.get(symbol=EUR)
+    assert (again.refusal, again.refused_since) == (refused.refusal, refused.refused_since)
+    assert DeadLetter.objects.count() == 1, "it is a state now, not a record each time"
+    bench.simulator.fault("reset")
+    bench.step_until(lambda: of(bench, EUR, Watermark))
+    bench.step_until(lambda: Market.objects.filter(symbol=EUR, refusal=None, refused_since=None).exists())
+    assert not bench.count(FeedClosed) and len({record.feed for record in bench.records()}) == 1
+
+
+def test_a_producer_whose_only_market_is_refused_waits_for_it_without_an_error(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(market_connection, "RETRY_REFUSED_AFTER_S", 0.2)
+    unfollow(market_of(EUR))  # type: ignore[arg-type]
+    bench.simulator.fault("unlist", market=BTC, seconds=86_400)
+    bench.step_until(lambda: Market.objects.filter(symbol=BTC).exclude(refusal=None).exists())
+    assert "INVALID_SUB" in (Producer.objects.get().waiting_for or "")
+    bench.simulator.fault("reset")
+    bench.step_until(lambda: of(bench, BTC, Watermark))
+    assert not TransitionLog.objects.filter(target=State.ERROR).exists()
+    assert Producer.objects.get().waiting_for is None
+
+
+def test_a_market_that_is_no_longer_followed_is_no_longer_refused(bench: Bench) -> None:
+    bench.simulator.fault("unlist", market=EUR, seconds=86_400)
+    bench.step_until(lambda: Market.objects.filter(symbol=EUR).exclude(refusal=None).exists())
+    unfollow(market_of(EUR))  # type: ignore[arg-type]
+    live(bench, markets=1)
+    assert Market.objects.filter(symbol=EUR, refusal=None, refused_since=None).exists()
 
 
 def test_a_producer_without_a_market_waits_for_one(bench: Bench) -> None:

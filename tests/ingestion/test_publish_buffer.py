@@ -137,3 +137,22 @@ def test_what_piles_up_is_bounded_and_the_topic_that_has_the_most_is_given_up(
     outbox.put({ONE: [trade(n, NOON) for n in range(1, 5)], TWO: [trade(n, NOON) for n in range(1, 10)]})
     assert list(outbox.given_up) == [TWO]
     assert outbox.has_unsent(FIXED) and outbox.unsent_dynamic_topics() == [ONE]
+
+
+def test_what_a_refused_market_s_topic_still_waits_for_is_published_before_it_is_given_up(broker: MemoryBroker) -> None:
+    outbox = filled(ONE)
+    outbox.give_up_when_sent(ONE, "refused")
+    assert outbox.given_up == {ONE: "refused"} and not outbox.ended
+    outbox.publish_dynamic(broker.publisher(), broker_answers=True)
+    assert len(held(broker, ONE)) == 3
+    outbox.put({ONE: [trade(9, NOON)]})
+    assert not outbox.has_unsent(ONE), "nothing follows the end"
+    assert outbox.ended == {ONE: "refused"}
+
+
+def test_a_topic_that_takes_nothing_holds_no_refusal_back(broker: MemoryBroker) -> None:
+    outbox = filled(ONE)
+    outbox.give_up_when_sent(ONE, "refused")
+    broker.admin().delete_topic(ONE)
+    outbox.publish_dynamic(broker.publisher(), broker_answers=True)
+    assert outbox.ended == {ONE: "refused"}

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datastore.timeframes.intervals import SECOND_US
-from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark
+from ingestion.live.topic_router import TopicRouter
+from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, decode, encode
 from tests.support.ingestion.router_scenario import CHANNELS, FIXED, SYMBOLS, World, micros, spans_of
 
 BTC = SYMBOLS["BTC"]
@@ -193,3 +194,11 @@ def test_after_a_reconnect_every_route_opens_a_feed_of_the_new_connection() -> N
     assert {feed for _, feed in world.feeds()} == {f"{FIXED}/c1", f"{FIXED}/c2", "dyn-1/c1", "dyn-1/c2"}
     for records in world.feeds().values():
         assert [record.n for record in records] == list(range(1, len(records) + 1))
+
+
+def test_the_end_of_a_span_can_be_read_however_long_the_provider_s_reason_is() -> None:
+    router = TopicRouter("c1")
+    router.begin(BTC, FIXED, micros(0))
+    router.end(BTC, FIXED, "INVALID_SUB " * 30)
+    opened, closed = [decode(encode(record)) for record in router.drain()[FIXED]]
+    assert isinstance(opened, FeedOpened) and isinstance(closed, FeedClosed)

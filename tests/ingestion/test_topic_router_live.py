@@ -16,6 +16,7 @@ from actor_runtime.loop.runner import Runner
 from actor_runtime.models import TransitionLog
 from datastore.models import DeadLetter, DynamicTopic, Feed, Market
 from datastore.reference.markets import ensure_markets, get_or_create_market, market_of, unfollow
+from datastore.streams.topics import topic_name
 from ingestion.live.live_producer_actor import LiveProducer
 from ingestion.models import Producer
 from metering.table import REFUSED
@@ -24,6 +25,7 @@ from streaming.broker_factory import connect
 from streaming.errors import BadRecord
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, decode
 from tests.support.ingestion.live_bench import BTC, EUR, SOL, Bench, State, bench, live, numbers
+from tests.support.polling import until
 from tests.support.simulator import running
 from tests.support.streaming.memory import MemoryPublisher
 from tests.support.valkey import private_valkey
@@ -35,11 +37,11 @@ Topic = DynamicTopic.State
 def topic_of(bench: Bench, symbol: str, state: Topic = Topic.NOTIFYING, *, made: bool = True) -> DynamicTopic:
     """Make a topic as Coordinator and creator do."""
     number = DynamicTopic.objects.count() + 1
-    name = f"dyn-{symbol.replace(':', '-')}-g{number}"
+    market = get_or_create_market(symbol)
+    name = topic_name(market, number)
     if made:
         bench.broker.admin().create_topic(name)
-    now = timezone.now()
-    return DynamicTopic.objects.create(market=get_or_create_market(symbol), name=name, state=state, requested_at=now)
+    return DynamicTopic.objects.create(market=market, name=name, state=state, requested_at=timezone.now())
 
 
 def routed(bench: Bench, symbol: str) -> DynamicTopic:
@@ -275,7 +277,7 @@ def test_a_market_that_was_refused_is_asked_for_again_by_a_new_stream(bench: Ben
     topic_of(bench, "coinbase:NOPE-USD")
     bench.step_until(DynamicTopic.objects.exclude(route_error=None).exists)
     assert "INVALID_SUB" in (DynamicTopic.objects.get().route_error or "")
-    assert DeadLetter.objects.count() == 2 and not bench.count(FeedClosed)
+    assert DeadLetter.objects.count() == 1 and not bench.count(FeedClosed)
 
 
 def test_a_market_whose_channel_gets_another_name_begins_anew_under_it(bench: Bench) -> None:
@@ -288,6 +290,21 @@ def test_a_market_whose_channel_gets_another_name_begins_anew_under_it(bench: Be
     bench.step_until(DynamicTopic.objects.exclude(route_error=None).exists)
     assert "NOPE" in (DynamicTopic.objects.get().route_error or "")
     assert whole(told(bench, topic)) and not bench.count(FeedClosed)
+
+
+def test_the_end_of_a_span_reaches_its_topic_though_the_provider_refuses_what_follows_at_once(bench: Bench) -> None:
+    live(bench)
+    topic = routed(bench, SOL)
+    DynamicTopic.objects.update(state=Topic.LIVE)
+    Market.objects.filter(symbol=SOL).update(provider_base="NOPE")
+    producer = bench.runner.work
+    assert isinstance(producer, LiveProducer) and producer._connection is not None
+    producer._refresh()  # the old feed's end is made, and published by the turn that also reads the refusal
+    arrivals = producer._connection._reader._arrivals
+    until("the refusal has come", lambda: any(b"NOPE" in getattr(arrival, "raw", b"") for arrival in list(arrivals)))
+    bench.step_until(DynamicTopic.objects.exclude(route_error=None).exists)
+    assert [record.reason for record in told(bench, topic, FeedClosed)] == ["the market's channel changed"]
+    assert isinstance(told(bench, topic)[-1], FeedClosed) and whole(told(bench, topic))
 
 
 def test_a_producer_that_was_taken_over_answers_for_no_topic(bench: Bench) -> None:
@@ -309,17 +326,18 @@ def test_each_kind_of_topic_has_cycles_of_its_own(bench: Bench) -> None:
     assert set(TransitionLog.objects.filter(event="PUBLISH_SUCCESS").values_list("source", flat=True)) == edges
 
 
-def test_a_route_lives_and_ends_on_valkey(transactional_db: None, tmp_path: Path, settings: Any) -> None:
+@pytest.mark.parametrize("listed", [SOL, "mexc:币安人生-USDT"])
+def test_a_route_lives_and_ends_on_valkey(transactional_db: None, tmp_path: Path, settings: Any, listed: str) -> None:
     ensure_markets([BTC])
-    options = ("--markets", BTC, "--listed", SOL, "--speed", "10")
+    options = ("--markets", BTC, "--listed", listed, "--speed", "10")
     with running(tmp_path, *options) as simulator, private_valkey() as server:
         settings.STREAM_URL, settings.CRYPTOCOMPARE_WS_URL = server.url, simulator.ws_url
         bench = Bench(simulator, connect(server.url, 100_000), Runner(LiveProducer(), Event()))  # type: ignore[arg-type]
-        topic = routed(bench, SOL)
+        topic = routed(bench, listed)
         missing = topic_of(bench, BTC, made=False)
         bench.step_until(DynamicTopic.objects.filter(pk=missing.pk).exclude(route_error=None).exists)
         DynamicTopic.objects.filter(pk=topic.pk).update(state=Topic.RETIRING)
         bench.step_until(DynamicTopic.objects.exclude(route_ended_at=None).exists)
         bench.runner.end()
         assert whole(told(bench, topic)) and isinstance(told(bench, topic)[-1], FeedClosed)
-        assert lossless(bench, BTC) and whole(bench.records()) and not on_tick_data(bench, SOL)
+        assert lossless(bench, BTC) and whole(bench.records()) and not on_tick_data(bench, listed)

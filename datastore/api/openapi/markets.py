@@ -41,6 +41,8 @@ OF_MARKET: dict[str, Schema] = {
     "newest": or_null({**TIME, "description": "The newest minute that traded."}),
     "last_price": or_null(DECIMAL),
     **FEED,
+    "refusal": or_null({**TEXT, "description": "Why the provider refuses its feed, which is tried again."}),
+    "refused_since": or_null(TIME),
 }
 OF_TRADE: dict[str, Schema] = {
     "time": TIME,

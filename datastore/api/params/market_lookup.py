@@ -25,6 +25,8 @@ def find_market(asked: str) -> Market:
 
 def _symbol_of(asked: str) -> str:
     symbols = matching_symbols(asked, pairs.symbols_spelled(asked))
+    if asked in symbols:
+        return asked  # letter for letter: another market may differ by case alone
     if len(symbols) > 1:
         # A name without its exchange means the market that is followed here, if that is only one.
         followed = list(Market.objects.filter(symbol__in=symbols, followed=True).values_list("symbol", flat=True))

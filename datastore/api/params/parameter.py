@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from datastore.api.params.symbols import MAX_SYMBOL_LENGTH, market_text
+from datastore.api.params.symbols import market_text
 from datastore.api.params.times import ACCEPTED, EARLIEST, LATEST, parse_instant, to_ms
+from datastore.symbol import MAX_SYMBOL_LENGTH
 from datastore.timeframes.timeframe import TIMEFRAMES
 from streaming.topics import LEGAL_NAME, checked_name
 

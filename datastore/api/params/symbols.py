@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from itertools import zip_longest
 
-MAX_SYMBOL_LENGTH = 100
+from datastore.symbol import MAX_SYMBOL_LENGTH
+
 MAX_NEAR_NAMES = 5
 MAX_NAMED_CHOICES = 20  # markets that a complaint about an ambiguous name lists
 

@@ -11,16 +11,15 @@ from datastore.timeframes.timeframe import Timeframe
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Whole buckets [start, stop) of one page, and the end of all that was asked for."""
+    """Whole buckets [start, stop) of one page, and the end of all that was asked for.
+
+    has_more: whether a further page begins at stop. None does behind the open bucket, however late the end is.
+    """
 
     start: datetime
     stop: datetime
     end: datetime
-
-    @property
-    def has_more(self) -> bool:
-        """Return whether a further page begins at stop."""
-        return self.stop < self.end
+    has_more: bool
 
 
 def window(timeframe: Timeframe, start: datetime, stop: datetime | None, limit: int, now: datetime) -> Window:
@@ -28,8 +27,10 @@ def window(timeframe: Timeframe, start: datetime, stop: datetime | None, limit: 
 
     Without stop the range ends with the bucket that holds now. Raises BadParameters if it would be empty.
     """
-    end = timeframe.ceil(stop) if stop else timeframe.after(timeframe.floor(now))
+    open_end = timeframe.after(timeframe.floor(now))
+    end = timeframe.ceil(stop) if stop else open_end
     start = timeframe.floor(start)
     if start >= end:
         raise BadParameters({"from": ["lies in the future; to ask for time to come, give a to after it."]})
-    return Window(start, min(timeframe.after(start, limit), end), end)
+    page_end = min(timeframe.after(start, limit), end)
+    return Window(start, page_end, end, has_more=page_end < min(end, open_end))

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import structlog
-from django.core.exceptions import SuspiciousOperation
+from django.core.exceptions import DisallowedHost, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views import defaults
@@ -57,7 +57,7 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpRespons
     if isinstance(exc, Http404):
         return problem_response(404, "There is nothing at this address.", kind=NotFound.kind)
     if isinstance(exc, SuspiciousOperation):
-        return problem_response(400, "The request cannot be read.", kind=BadRequest.kind)
+        return problem_response(400, _refused_form(exc), kind=BadRequest.kind)
     if isinstance(exc, OperationalError | InterfaceError):
         return unavailable("database", "database", exc)
     if isinstance(exc, StreamUnavailable):
@@ -92,9 +92,17 @@ def unavailable(part: str, name: str, exc: Exception) -> HttpResponse:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer what Django refuses before any view sees it (an unknown Host); for urls.handler400."""
+    sentence = _refused_form(exception)
     if request.path_info.startswith("/api/"):
-        return problem_response(400, "The request's Host or form is refused.", kind=BadRequest.kind)
-    return defaults.bad_request(request, exception)
+        return problem_response(400, sentence, kind=BadRequest.kind)
+    page = f"<!doctype html><title>Bad Request</title><h1>Bad Request (400)</h1><p>{sentence}</p>"
+    return HttpResponse(page, status=400)
+
+
+def _refused_form(exception: Exception) -> str:
+    if isinstance(exception, DisallowedHost):
+        return "The Host of this request is none of the names of this server: its setting ALLOWED_HOSTS lists them."
+    return "The request cannot be read."
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

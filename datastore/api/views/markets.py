@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from django.conf import settings
 from django.db import transaction
@@ -24,7 +25,7 @@ from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.reference.markets import follow
 
-Row = tuple[str, str, str, str, bool, int, int | None, int | None, int | None, int | None, int | None, str | None, bool]
+Row = tuple[Any, ...]
 
 
 class Markets(APIView):
@@ -47,7 +48,7 @@ class Markets(APIView):
             is_new = follow(market)
             if is_new:
                 request_newest([market], spend=partial(spend_quota, request._request))
-        address = {"Location": f"/api/v1/markets/{market.symbol}"}
+        address = {"Location": f"/api/v1/markets/{quote(market.symbol, safe=':')}"}
         return json_answer({**provider_json(), **market_json(_rows(market.symbol)[0])}, address, 201 if is_new else 200)
 
 
@@ -71,9 +72,8 @@ def _rows(symbol: str | None) -> list[Row]:
 
 def market_json(row: Row) -> dict[str, Any]:
     """Return one market; times in milliseconds, freshness = provider's time - newest proven time of its feed."""
-    symbol, exchange, base, quote, followed, version, watermark, live_stop, freshness, first, newest, price, is_open = (
-        row
-    )
+    symbol, exchange, base, quote, followed, version, watermark, live_stop, freshness, *more = row
+    first, newest, price, is_open, refusal, refused_since = more
     return {
         "market": symbol,
         "exchange": exchange,
@@ -88,6 +88,8 @@ def market_json(row: Row) -> dict[str, Any]:
         "feed": feed_state(is_open, freshness),
         "live_until": live_stop,
         "freshness": freshness,
+        "refusal": refusal,
+        "refused_since": refused_since,
     }
 
 

@@ -8,7 +8,8 @@ from django.core.management.base import BaseCommand, CommandError
 from datastore.backfill.newest import request_newest
 from datastore.management.arguments import market_named
 from datastore.reference import pairs
-from datastore.reference.markets import BadSymbol, ensure_markets, unfollow
+from datastore.reference.markets import ensure_markets, unfollow
+from datastore.symbol import BadSymbol
 
 
 class Command(BaseCommand):

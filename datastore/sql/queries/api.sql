@@ -8,7 +8,8 @@ select m.symbol, m.exchange, m.base, m.quote, m.followed, m.version,
        floor(extract(epoch from oldest.open_time) * 1000)::bigint,
        floor(extract(epoch from newest.open_time) * 1000)::bigint,
        newest.close::text,
-       exists (select from feed_position f where f.market_id = m.id and f.start is not null)
+       exists (select from feed_position f where f.market_id = m.id and f.start is not null),
+       m.refusal, floor(extract(epoch from m.refused_since) * 1000)::bigint
   from market m
   left join lateral (
        select min(o.open_time) as open_time

@@ -3,15 +3,16 @@
 -- sees half a list.
 with listed as (
     select * from unnest(%(symbols)s::text[], %(exchanges)s::text[], %(bases)s::text[], %(quotes)s::text[],
+                         %(joined)s::text[],
                          %(provider_exchanges)s::text[], %(provider_bases)s::text[], %(provider_quotes)s::text[])
-             as u (symbol, exchange, base, quote, provider_exchange, provider_base, provider_quote)
+             as u (symbol, exchange, base, quote, joined, provider_exchange, provider_base, provider_quote)
 ), written as (
     insert into pair as p (symbol, exchange, base, quote, joined, provider_exchange, provider_base, provider_quote, active, seen_at)
-    select l.symbol, l.exchange, l.base, l.quote, l.base || l.quote, l.provider_exchange, l.provider_base, l.provider_quote,
+    select l.symbol, l.exchange, l.base, l.quote, l.joined, l.provider_exchange, l.provider_base, l.provider_quote,
            true, clock_timestamp()
       from listed l
     on conflict (symbol) do update
-       set provider_exchange = excluded.provider_exchange, provider_base = excluded.provider_base,
+       set joined = excluded.joined, provider_exchange = excluded.provider_exchange, provider_base = excluded.provider_base,
            provider_quote = excluded.provider_quote, active = true, seen_at = excluded.seen_at
     returning (xmax = 0) as is_new
 ), vanished as (
@@ -22,29 +23,28 @@ with listed as (
 select (select count(*) filter (where is_new) from written), (select count(*) from vanished);
 
 -- name: spell
--- Give existing markets the provider's spelling. They are locked in the order of their ids, as in every write.
-with due as (
-    select m.id, p.provider_exchange, p.provider_base, p.provider_quote
-      from market m
-      join pair p on p.symbol = m.symbol and p.active
-     where (m.provider_exchange, m.provider_base, m.provider_quote)
-           is distinct from (p.provider_exchange, p.provider_base, p.provider_quote)
-     order by m.id
-       for no key update of m
-), spelled as (
+-- Give markets, which are locked, the provider's spelling (parallel arrays). One that has data keeps its base and quote:
+-- another spelling is another pair's. The case of an exchange is not part of its name.
+with spelled as (
     update market m
-       set provider_exchange = d.provider_exchange, provider_base = d.provider_base, provider_quote = d.provider_quote
-      from due d
-     where m.id = d.id
+       set provider_exchange = u.provider_exchange, provider_base = u.provider_base, provider_quote = u.provider_quote
+      from unnest(%(symbols)s::text[], %(provider_exchanges)s::text[], %(provider_bases)s::text[], %(provider_quotes)s::text[])
+           as u (symbol, provider_exchange, provider_base, provider_quote)
+     where m.symbol = u.symbol
+       and ((m.provider_base, m.provider_quote) = (u.provider_base, u.provider_quote)
+            or not exists (select from coverage c where c.market_id = m.id)
+               and not exists (select from candle c where c.market_id = m.id)
+               and not exists (select from provider_candle p where p.market_id = m.id)
+               and not exists (select from tick t where t.market_id = m.id))
     returning 1
 )
 select count(*) from spelled;
 
 -- name: spelled
--- Active pairs, and markets, whose base and quote joined are this text.
+-- Active pairs, and markets, whose base and quote joined are this text in upper case.
 select symbol from pair where joined = %(joined)s and active
 union
-select symbol from market where base || quote = %(joined)s;
+select symbol from market where upper(base || quote) = %(joined)s;
 
 -- name: near
 -- Pairs and markets that an unknown name may mean, the likeliest first: the same pair at another exchange, a similar
@@ -53,7 +53,7 @@ select symbol from market where base || quote = %(joined)s;
 select symbol
   from (select symbol, exchange, joined from pair where active
         union
-        select symbol, exchange, base || quote from market) known
+        select symbol, exchange, upper(base || quote) from market) known
  cross join lateral (
        select case when joined = %(joined)s then 1
                    when exchange = %(exchange)s and joined like %(begins)s then 2

@@ -11,6 +11,7 @@ import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 import msgspec
 
@@ -130,6 +131,13 @@ _market = msgspec.json.Decoder(_Market)
 def subscription(exchange: str, base: str, quote: str) -> str:
     """Return the provider's name of a market's trade channel."""
     return f"0~{exchange}~{base}~{quote}"
+
+
+@lru_cache(maxsize=4096)  # it is asked for with every trade
+def channel_key(sub: str) -> str:
+    """Return what a channel is found by, however its exchange is spelled; of base and quote the case counts."""
+    kind, *names = sub.split("~", 2)
+    return "~".join([kind, *map(str.lower, names[:1]), *names[1:]])
 
 
 def subscribe_message(subs: list[str]) -> bytes:

@@ -52,6 +52,15 @@ def test_a_live_feed_without_a_gap_is_fresh_and_whole(btc: Market, client: Clien
     assert (answer.status_code, answer.json()) == (200, {"status": "fresh", "failing": {}, "markets": {}})
 
 
+def test_a_market_that_the_provider_refuses_is_not_fresh_and_says_why(btc: Market, client: Client) -> None:
+    Market.objects.update(refusal="INVALID_SUB", refused_since=moment(NOON))
+    answer = client.get("/health/fresh")
+    reasons = ["INVALID_SUB, since 2023-11-15 12:00:00", "its feed has proven nothing yet"]
+    assert (answer.status_code, answer.json()["markets"]) == (503, {BTC: reasons})
+    alive()
+    assert freshness_problems() == {BTC: reasons[:1]}
+
+
 def test_the_minute_in_which_the_feed_began_is_not_held_against_it(btc: Market) -> None:
     alive(start=NOON + 30 * SECOND)
     assert freshness_problems() == {BTC: []}

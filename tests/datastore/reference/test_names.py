@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from datastore.dead_letters import DeadLetterRecord, store_dead_letters
 from datastore.models import DeadLetter, Market
-from datastore.reference.markets import BadSymbol, ensure_markets, market_of
+from datastore.reference.markets import ensure_markets, market_of
+from datastore.symbol import BadSymbol
 from datastore.timeframes.timeframe import TIMEFRAMES
 from tests.support.datastore.records import micros, moment
 from tests.support.datastore.reference import floor_bucket, next_bucket
@@ -32,7 +33,7 @@ def test_markets_are_made_once_with_the_providers_names() -> None:
     assert market_of("kraken:BTC-GBP") is None
 
 
-@pytest.mark.parametrize("symbol", ["", "BTC-USD", "Coinbase:BTC-USD", "coinbase:btc-usd", "coinbase:BTC", "a:B-C\n"])
+@pytest.mark.parametrize("symbol", ["", "BTC-USD", "Coinbase:BTC-USD", "coinbase:BTC/USD", "coinbase:BTC", "a:B-C\n"])
 def test_a_name_that_is_no_market_is_refused(symbol: str) -> None:
     with pytest.raises(BadSymbol, match="exchange:BASE-QUOTE"):
         ensure_markets([symbol])

@@ -15,11 +15,12 @@ from django.db.models import F
 from datastore.api.errors import BadParameters, UnknownMarket
 from datastore.api.params.market_lookup import find_market
 from datastore.api.params.symbols import near_names
+from datastore.ingest.live_write import store_live
 from datastore.models import GapRepair, Market, Pair
 from datastore.reference import pairs
 from datastore.reference.markets import ensure_markets, follow, unfollow
 from datastore.reference.pairs import ImplausiblePairList, Listed, save_pair_list
-from tests.support.datastore.records import NOON, moment
+from tests.support.datastore.records import NOON, moment, trade
 
 pytestmark = pytest.mark.django_db
 
@@ -37,7 +38,7 @@ def names(**where: object) -> list[str]:
 
 def test_a_list_becomes_pairs_with_the_provider_s_spelling() -> None:
     taken = save_pair_list(FOUR)
-    assert (taken.pairs, taken.new, taken.vanished, taken.unnamed) == (4, 4, 0, 0)
+    assert (taken.pairs, taken.new, taken.vanished, taken.refused) == (4, 4, 0, {})
     pair = Pair.objects.get(symbol="binanceus:BTC-USD")
     assert (pair.exchange, pair.base, pair.quote, pair.provider_exchange) == ("binanceus", "BTC", "USD", "BinanceUS")
     assert pairs.is_known() and not pairs.is_due()
@@ -76,12 +77,55 @@ def test_half_a_list_is_believed() -> None:
     assert save_pair_list(FOUR[:2]).vanished == 2
 
 
-def test_pairs_without_a_name_of_ours_are_counted_and_capitals_go_first() -> None:
+def test_pairs_without_a_name_of_ours_are_refused_by_name() -> None:
     odd = [Listed("Coinbase", "btc", "USD"), Listed("Coinbase", "BTC", "USD"), Listed("Coin base", "Ä€", "USD")]
     taken = save_pair_list([*odd, Listed("Okex", "yfi", "USDT")])
-    assert (taken.pairs, taken.unnamed) == (2, 2)
+    assert taken.pairs == 3 and "'coin base:Ä€-USD' is not exchange:BASE-QUOTE" in taken.refused[odd[2]]
     spelling = dict(Pair.objects.values_list("symbol", "provider_base"))
-    assert spelling == {"coinbase:BTC-USD": "BTC", "okex:YFI-USDT": "yfi"}
+    assert spelling == {"coinbase:btc-USD": "btc", "coinbase:BTC-USD": "BTC", "okex:yfi-USDT": "yfi"}
+
+
+STETH, CAPITALS = Listed("Coinbase", "stETH", "USD"), Listed("Coinbase", "STETH", "USD")
+
+
+def test_two_coins_whose_names_differ_by_case_are_two_markets() -> None:
+    save_pair_list([STETH])
+    (first,) = ensure_markets([find_market("coinbase:STETH-USD").symbol])
+    save_pair_list([STETH, CAPITALS])
+    second = find_market("coinbase:STETH-USD")
+    assert (first.symbol, second.symbol) == ("coinbase:stETH-USD", "coinbase:STETH-USD")
+    assert [market.provider_base for market in Market.objects.order_by("id")] == ["stETH", "STETH"]
+    assert find_market("coinbase:stETH-USD") == first
+    ensure_markets([second.symbol])
+    with pytest.raises(BadParameters, match="coinbase:STETH-USD, coinbase:stETH-USD"):
+        find_market("coinbase:steth/usd")
+
+
+@pytest.mark.parametrize("listed", [[CAPITALS], [STETH, CAPITALS]])
+def test_a_market_that_has_data_never_becomes_another_pair_s(listed: list[Listed]) -> None:
+    # Older versions named every market in capitals.
+    (market,) = ensure_markets(["coinbase:STETH-USD"])
+    Market.objects.update(provider_base="stETH")
+    store_live([trade(1, NOON, market=market.symbol)])
+    taken = save_pair_list([*FOUR, *listed])
+    assert Market.objects.get().provider_base == "stETH"
+    assert taken.refused == {CAPITALS: "coinbase:STETH-USD is the name of Coinbase's stETH-USD here"}
+    assert names(base="STETH") == [market.symbol][: len(listed) - 1]
+
+
+def test_a_market_written_in_another_case_before_the_list_becomes_the_one_pair_that_is_meant() -> None:
+    ensure_markets(["coinbase:steth-usd"])
+    taken = save_pair_list([STETH])
+    assert (taken.spelled, taken.refused, names()) == (1, {}, ["coinbase:steth-usd"])
+    assert find_market("coinbase:stETH-USD").provider_base == "stETH"
+    assert Market.objects.count() == 1
+
+
+def test_the_case_of_an_exchange_is_mended_though_there_is_data() -> None:
+    (market,) = ensure_markets(["gateio:BTC-USDT"])
+    store_live([trade(1, NOON, market=market.symbol)])
+    assert save_pair_list([Listed("GateIO", "BTC", "USDT")]).spelled == 1
+    assert Market.objects.get().provider_exchange == "GateIO"
 
 
 def test_a_market_made_before_the_list_takes_over_its_spelling() -> None:

@@ -42,7 +42,7 @@ class Feed:
         exchange, base, quote = NAMES[market]
         given = {"P": 100.5, "Q": 1, "ID": f"{at}-{market}", "TS": int(T0 + (at if ts is None else ts)), "F": "1"}
         stamp = {"RTS": int(T0 + at), "RTSNS": int(at % 1 * 1e9)}
-        self.frame(at, TYPE="0", M=exchange, FSYM=base, TSYM=quote, **given | stamp | fields)
+        self.frame(at, **{"TYPE": "0", "M": exchange, "FSYM": base, "TSYM": quote} | given | stamp | fields)
 
     def complete(self, at: float, *markets: str) -> None:
         for market in markets or ("btc", "eur"):

@@ -64,11 +64,11 @@ def bench(transactional_db: None, tmp_path: Path, settings: Any, monkeypatch: py
         MemoryBroker.forget(name)
 
 
-def live(bench: Bench) -> Bench:
-    """Step until both markets are open and something is claimed."""
+def live(bench: Bench, markets: int = 2) -> Bench:
+    """Step until all markets are open and something is claimed."""
     bench.step_until(lambda: bench.runner.loop is not None and Producer.objects.exists())
     bench.step_until(lambda: "tick-data" in bench.broker.admin().topics())
-    bench.step_until(lambda: bench.count(FeedOpened) == 2 and bench.count(Watermark) > 2)
+    bench.step_until(lambda: bench.count(FeedOpened) == markets and bench.count(Watermark) > 2)
     return bench
 
 
