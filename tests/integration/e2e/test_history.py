@@ -35,7 +35,7 @@ def platform(home: Path) -> Iterator[Platform]:
     """Run Candlekeep once for all tests of this module; Ctrl-C at the end must leave no process."""
     known = ",".join((BTC, XBT, UNSEEN, DAYLESS, OLD))
     env = {"MARKETS": f"{BTC},{XBT}", "STALE_AFTER": str(90 * SPEED)}
-    with Platform(home, env | {"SIMULATOR_ARGS": f"--speed {SPEED} --markets {known}"}) as running:
+    with Platform(home, env | {"SIMULATOR_ARGS": f"--speed {SPEED} --retention-days 7 --markets {known}"}) as running:
         yield running
 
 
