@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from actor_runtime.journal.persistence import store
 from datastore.backfill import fetch_queue
+from datastore.backfill.gap_repair import reopen
 from datastore.backfill.quota import BudgetSpent, Spend
 from datastore.db.queries import fetch_value
 from datastore.models import DatastoreRequest, FetchRequest, Market
@@ -89,18 +90,27 @@ def answer(
 
 
 def request_spans(
-    market: Market, timeframe: str, spans: Sequence[MissingSpan], purpose: int, spend: Spend | None = None
+    market: Market,
+    timeframe: str,
+    spans: Sequence[MissingSpan],
+    purpose: int,
+    spend: Spend | None = None,
+    *,
+    again: bool = False,
 ) -> DatastoreRequest | None:
-    """Ask for spans without reading them, as a backfill does; return the request that waits, None if all is there.
+    """Ask for spans without reading them, as a backfill does; return the request that waits.
 
+    None if there is nothing to fetch: all is there, or is final; with `again` what is final is asked for once more.
     Already under way: the same request, or one that waits for the same fetches. Raises what `spend` raises for the
     pages of a new fetch, with nothing asked for; DatabaseError.
     """
+    if not spans:
+        return None
     request = DatastoreRequest(market=market.symbol, timeframe=timeframe)
     request.start, request.stop = min(span.start for span in spans), max(span.stop for span in spans)
     request.request_data()
     request.start_db_query()
-    return _ask(request, market, spans, purpose, spend)
+    return _ask(request, market, spans, purpose, spend, again)
 
 
 def end_requests(fetch_ids: Collection[int] | None = None) -> int:
@@ -177,12 +187,19 @@ def _read(request: DatastoreRequest, read: Callable[[], Series]) -> Series:
 
 
 def _ask(
-    request: DatastoreRequest, market: Market, spans: Sequence[MissingSpan], purpose: int, spend: Spend | None
+    request: DatastoreRequest,
+    market: Market,
+    spans: Sequence[MissingSpan],
+    purpose: int,
+    spend: Spend | None,
+    again: bool = False,
 ) -> DatastoreRequest | None:
     """Ask for the spans; return the request that waits for them, None if there is nothing to fetch."""
     with transaction.atomic():
         found: set[int] = set()
         for span in spans:
+            if again:
+                reopen(market, span.resolution, span.start, span.stop)
             bounds = (market, span.resolution, span.start, span.stop)
             fetches = fetch_queue.active(*bounds)
             # Making a new fetch, or a more urgent one of an old one, locks the market.

@@ -48,6 +48,7 @@ BATCH_SECONDS = _histogram("batch_seconds", "Time that a batch took.", WORK_BUCK
 RECORDS_LOST = _counter("records_lost_total", "Records trimmed before they were read.", "topic")
 REFUSED = _counter("refused_total", "Records put among the dead letters.", "topic", "reason")
 PROVIDER_CALLS = _counter("provider_calls_total", "Calls of the provider's REST API.", "outcome")
+PROVIDER_WARNINGS = _counter("provider_warnings_total", "Usable answers of the provider's that came with a warning.")
 PROVIDER_SECONDS = _histogram("provider_call_seconds", "Time that such a call took.", WORK_BUCKETS_S)
 ACTOR_ERRORS = _counter("actor_errors_total", "Failures that led an actor to Error.", "kind", "role")
 ACTOR_RESETS = _counter("actor_resets_total", "Resets of actors.", "kind", "role")
@@ -76,6 +77,7 @@ COUNTED: tuple[Counter | Histogram, ...] = (
     RECORDS_LOST,
     REFUSED,
     PROVIDER_CALLS,
+    PROVIDER_WARNINGS,
     PROVIDER_SECONDS,
     ACTOR_ERRORS,
     ACTOR_RESETS,

@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--replay-lead", type=_number(float, 0, 86_400), help="simulator seconds before the recording starts"
     )
-    options.add_argument("--retention-days", type=_number(int, 1, 3650), default=7, help="of minute candles")
+    options.add_argument("--retention-days", type=_number(int, 1, 3650), default=400, help="of minute candles")
     options.add_argument("--key", help="the only API key accepted; default: any key, or none")
     return options
 

@@ -25,5 +25,5 @@ class Config:
     replay: Path | None = None
     replay_market: Pair | None = None
     replay_lead: float | None = None
-    retention_days: int = 7
+    retention_days: int = 400
     key: str | None = None

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulator.faults import PeriodName, ReplayCount, RestFault
+from simulator.faults import PeriodName, ReplayCount, RestFault, WindowName
 from simulator.malformed import MalformedKind
 from simulator.pairs import Pair
 from simulator.provider import Provider
@@ -59,6 +59,13 @@ class Malformed(msgspec.Struct, forbid_unknown_fields=True):
     period: PeriodName | None = None
 
 
+class RateLimit(msgspec.Struct, forbid_unknown_fields=True):
+    """Answer REST calls with Type 99; `window` is said to be used up."""
+
+    seconds: Seconds
+    window: WindowName | None = None
+
+
 class Garbage(msgspec.Struct, forbid_unknown_fields=True):
     """Send one malformed frame."""
 
@@ -99,7 +106,7 @@ class Control:
             self._post("unauthorized", Duration, self._unauthorized),
             self._post("error", RestError, self._error),
             self._post("spoil", Malformed, self._spoil),
-            self._post("ratelimit", Duration, self._rate_limit),
+            self._post("ratelimit", RateLimit, self._rate_limit),
             self._post("garbage", Garbage, self._garbage),
             self._post("bridge", Bridge, self._bridge),
             self._post("unlist", Unlist, self._unlist),
@@ -149,7 +156,8 @@ class Control:
         self._faults.malformed = RestFault(self._until(fault.seconds), fault.period, kind=fault.kind)
         return {"kind": fault.kind}
 
-    def _rate_limit(self, fault: Duration) -> dict[str, object]:
+    def _rate_limit(self, fault: RateLimit) -> dict[str, object]:
+        self._faults.used_up = fault.window
         self._faults.rate_limited_until = self._until(fault.seconds)
         return {}
 

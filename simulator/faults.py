@@ -10,6 +10,7 @@ from simulator.malformed import MalformedKind
 DEFAULT_REPLAY = 20
 ReplayCount = int | Literal["bridge"]
 PeriodName = Literal["minute", "hour", "day"]
+WindowName = Literal["second", "minute", "hour", "day", "month"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +37,14 @@ class Faults:
     error: RestFault = RestFault()
     malformed: RestFault = RestFault()
     rate_limited_until: int = 0
+    used_up: WindowName | None = None  # what the rate limit says has no call left
     replay: ReplayCount = DEFAULT_REPLAY
     unlisted_until: dict[str, int] = field(default_factory=dict)  # by market
 
     def clear(self) -> None:
         """Turn every fault off."""
         self.refusing_until = self.silent_until = self.unauthorized_until = 0
-        self.rate_limited_until = 0
+        self.rate_limited_until, self.used_up = 0, None
         self.error = self.malformed = RestFault()
         self.replay = DEFAULT_REPLAY
         self.unlisted_until.clear()

@@ -1,4 +1,4 @@
-"""Malformed candle answers, as a broken server or an empty store would give them."""
+"""Candle answers as a broken server, an empty store or a provider in trouble would give them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,33 @@ import json
 from collections.abc import Callable
 from typing import Any, Literal
 
-MalformedKind = Literal["text", "shape", "rows", "times", "zeros"]
+MalformedKind = Literal["text", "shape", "rows", "times", "zeros", "texts", "warning", "missing"]
 LONG_AGO_S = 10**9  # seconds
+WARNING = {"Message": "You are over your rate limit please upgrade your account!", "HasWarning": True, "Type": 101}
+NO_MARKET = {
+    "Response": "Error",
+    "Message": "market does not exist for this coin pair",
+    "HasWarning": False,
+    "Type": 2,
+    "RateLimit": {},
+    "Data": {},
+    "Cooldown": 0,
+}
 NUMBERS = ("open", "high", "low", "close", "volumefrom", "volumeto")
 
 
 def malformed_answer(kind: MalformedKind, envelope: str) -> str:
-    """Return a malformed form of a candle answer: not JSON, no rows, or rows that are broken, too old or all zero."""
+    """Return another form of a candle answer.
+
+    Not JSON, no rows, rows that are broken, too old, all zero or whose times are text; all rows with a warning of the
+    rate limit; or that the market does not exist.
+    """
     if kind == "text":
         return "<html>502 Bad Gateway</html>"
+    if kind == "missing":
+        return json.dumps(NO_MARKET)
+    if kind == "warning":
+        return json.dumps({**json.loads(envelope), **WARNING})
     answer = json.loads(envelope)
     if kind == "shape":
         return json.dumps({**answer, "Data": {"Data": "soon"}})
@@ -35,5 +53,6 @@ def _broken(number: int, row: dict[str, Any]) -> dict[str, Any]:
 CHANGES: dict[str, Callable[[int, dict[str, Any]], dict[str, Any]]] = {
     "rows": _broken,
     "times": lambda _, row: {**row, "time": row["time"] - LONG_AGO_S},
+    "texts": lambda number, row: {**row, "time": str(row["time"]) if number % 2 else float(row["time"])},
     "zeros": lambda _, row: {**row, **dict.fromkeys(NUMBERS, 0)},
 }

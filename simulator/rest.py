@@ -85,7 +85,10 @@ class Rest:
             return _json(json.dumps({"Data": {}, "Err": error}), 401)
         self._count(key, now // SECOND_NS)
         if now < faults.rate_limited_until:
-            rate = {"calls_made": self._calls(key), "max_calls": MAX_CALLS}
+            made = self._calls(key)
+            if window := faults.used_up:
+                made[window] = max(made[window], MAX_CALLS[window])
+            rate = {"calls_made": made, "max_calls": MAX_CALLS}
             return _json(_error(Refused(OVER_LIMIT, 99), rate))
         return None
 

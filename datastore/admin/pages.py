@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from actor_runtime.admin import ActorAdmin
 from datastore.admin.read_only import ReadOnlyAdmin, cell, exact
+from datastore.backfill.fetch_queue import enqueue
+from datastore.backfill.gap_repair import reopen
 from datastore.dead_letters import NotReplayable, replay
 from datastore.models import (
     Candle,
@@ -124,6 +127,21 @@ class GapRepairAdmin(ReadOnlyAdmin):
     list_display = ["market", "resolution", exact("start"), exact("stop"), "reason", "attempts", "next_try", "final"]
     list_filter = ["final", "resolution", "market"]
     list_select_related = ["market"]
+    actions = ["ask_again"]
+
+    def has_ask_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may have final gaps asked for again."""
+        return request.user.has_perm("datastore.change_gaprepair")
+
+    @admin.action(description="Ask the provider again (final gaps)", permissions=["ask"])
+    def ask_again(self, request: HttpRequest, queryset: QuerySet[GapRepair]) -> None:
+        """Fetch the selected final gaps once more; the others are asked for by themselves."""
+        final = list(queryset.filter(final=True))
+        for gap in final:
+            with transaction.atomic():
+                reopen(gap.market, gap.resolution, gap.start, gap.stop)
+                enqueue(gap.market, gap.resolution, gap.start, gap.stop, FetchRequest.Purpose.BACKFILL)
+        messages.success(request, f"{len(final)} final gap(s) are asked for again.")
 
 
 @admin.register(CoverageChange)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from datastore.coverage.gaps import final_gaps, unfilled
@@ -60,13 +61,7 @@ def add_final_gap(market: Market, resolution: int, start: datetime, stop: dateti
     same_reason.delete()
 
     # Of a gap under repair only what is not final stays: no reader may see two gaps for the same time.
-    final = micros_of(start), micros_of(stop)
-    for gap in gaps.filter(final=False, start__lt=stop, stop__gt=start):
-        columns = ("market", "resolution", "reason", "version", "attempts", "next_try")
-        values = {name: getattr(gap, name) for name in columns}
-        for low, high in subtract([(micros_of(gap.start), micros_of(gap.stop))], [final]):
-            GapRepair.objects.create(start=moment(low), stop=moment(high), **values)
-        gap.delete()
+    _cut_out(gaps.filter(final=False, start__lt=stop, stop__gt=start), start, stop)
     GapRepair.objects.create(
         market=market,
         resolution=resolution,
@@ -77,6 +72,30 @@ def add_final_gap(market: Market, resolution: int, start: datetime, stop: dateti
         version=market.version + 1,
     )
     return True
+
+
+def drop_final_gaps(market: Market, resolution: int, start: datetime, stop: datetime) -> bool:
+    """Forget what was stored as final of [start, stop), so that it can be asked for again; False if nothing was.
+
+    The caller raises the market's version.
+    """
+    final = GapRepair.objects.filter(market=market, resolution=resolution, final=True, start__lt=stop, stop__gt=start)
+    if not final.exists():
+        return False
+    CoverageChange.note_gap(market, resolution, start, stop)
+    _cut_out(final, start, stop)
+    return True
+
+
+def _cut_out(gaps: QuerySet[GapRepair], start: datetime, stop: datetime) -> None:
+    """Remove [start, stop) from these gaps; what is left of one keeps its reason and attempts."""
+    removed = micros_of(start), micros_of(stop)
+    for gap in list(gaps):
+        columns = ("market", "resolution", "reason", "version", "attempts", "next_try", "final")
+        values = {name: getattr(gap, name) for name in columns}
+        gap.delete()
+        for low, high in subtract([(micros_of(gap.start), micros_of(gap.stop))], [removed]):
+            GapRepair.objects.create(start=moment(low), stop=moment(high), **values)
 
 
 def _end(request: FetchRequest, state: str, error: str | None) -> None:

@@ -17,6 +17,7 @@ from itertools import groupby
 from django.db import transaction
 
 from datastore.backfill import fetch_queue
+from datastore.backfill.completion import drop_final_gaps
 from datastore.backfill.store import update_versions
 from datastore.coverage.gaps import beyond_watermark, final_gaps, gap_segments
 from datastore.db.queries import fetch_all, fetch_value
@@ -68,14 +69,33 @@ def scan() -> list[MarketChange]:
             changed = [_scan(market, resolution) for resolution in resolutions]
             changes += update_versions([market], [pk] if any(changed) else [])
 
-    with suppress(market_cache.CacheUnavailable):  # it is written again at every start and never trusted for long
-        market_cache.write_changed(changes)
+    _show(changes)
     return changes
 
 
 def open_gaps(market: Market) -> list[GapRepair]:
     """Return the gaps of a market that are being repaired or final, the newest first."""
     return list(GapRepair.objects.filter(market=market).order_by("-start", "resolution"))
+
+
+def reopen(market: Market, resolution: int, start: datetime, stop: datetime) -> bool:
+    """Let the final gaps of [start, stop), widened to whole buckets, be asked for again; False if there are none.
+
+    For a person who knows better: a greater plan, a refusal that was wrong. Nothing else ends a final gap.
+    """
+    start, stop = BASE[resolution].floor(start), BASE[resolution].ceil(stop)
+    with transaction.atomic():
+        locked = Market.objects.select_for_update(no_key=True).get(pk=market.pk)
+        if not drop_final_gaps(locked, resolution, start, stop):
+            return False
+        changes = update_versions([locked], [locked.pk])
+        transaction.on_commit(lambda: _show(changes))
+    return True
+
+
+def _show(changes: Sequence[MarketChange]) -> None:
+    with suppress(market_cache.CacheUnavailable):  # it is written again at every start and never trusted for long
+        market_cache.write_changed(changes)
 
 
 def _scan(market: Market, resolution: int) -> bool:

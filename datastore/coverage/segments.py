@@ -75,19 +75,26 @@ def segments_of(
     ended: Sequence[Ended],
     repairs: Sequence[Repair],
 ) -> list[Segment]:
-    """Return the segments of contiguous runs, each with its rows; those of missing buckets name their open times."""
+    """Return the segments of contiguous runs, each with its rows; those of missing buckets name their open times.
+
+    What is missing is cut where the provider's final refusals begin and end: a segment is final as a whole or not.
+    """
     spans = sorted(ended, key=lambda span: (span.stop, span.reason is not None))
     stops = [span.stop for span in spans]
     segments: list[Segment] = []
+    final = [repair for repair in repairs if repair[2]["final"]]
+    others = [repair for repair in repairs if not repair[2]["final"]]
     for part in _stretches(runs, frame, rows):
-        start, stop, state, why, repair, quiet = part.start, part.stop, part.state, part.why, None, 0
-        if state in INCOMPLETE:
-            last = bisect_right(stops, end_of(live, start)) - 1
+        if part.state in INCOMPLETE:
+            last = bisect_right(stops, end_of(live, part.start)) - 1
             why = NEVER_BEGAN if last < 0 else spans[last].reason or STALE
-            repair = next((what for low, high, what in repairs if low < stop and high > start), None)
-        elif state in PROVEN:
-            quiet = frame.between(moment(start), moment(stop)) - part.rows
-        segments.append(Segment(moment(start), moment(stop), state, quiet, why, repair))
+            for start, stop, refusal in _cut_at_final(part, frame, final):
+                repair = refusal or next((what for low, high, what in others if low < stop and high > start), None)
+                segments.append(Segment(moment(start), moment(stop), part.state, 0, why, repair))
+        else:
+            buckets = frame.between(moment(part.start), moment(part.stop))
+            quiet = buckets - part.rows if part.state in PROVEN else 0
+            segments.append(Segment(moment(part.start), moment(part.stop), part.state, quiet, part.why))
     return segments
 
 
@@ -116,3 +123,21 @@ def _split(run: Run, frame: Timeframe, opens: Sequence[int]) -> Iterator[_Stretc
         yield _Stretch(row, at, PARTIAL, None, 1)
     if at < run.stop:
         yield _Stretch(at, run.stop, GAP, None)
+
+
+def _cut_at_final(
+    part: _Stretch, frame: Timeframe, final: Sequence[Repair]
+) -> Iterator[tuple[Micros, Micros, dict[str, Any] | None]]:
+    """Cut missing buckets into those that hold something that was refused for good, and the others (None)."""
+    at = part.start
+    for low, high, what in final:
+        if low >= part.stop or high <= at:
+            continue
+        low = max(micros_of(frame.floor(moment(low))), at)
+        high = min(micros_of(frame.ceil(moment(high))), part.stop)
+        if at < low:
+            yield at, low, None
+        yield low, high, what
+        at = high
+    if at < part.stop:
+        yield at, part.stop, None

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from datastore.coverage.certificate import MISSING, Run
+from datastore.coverage.completeness import Completeness
 from datastore.coverage.facts import Facts
 from datastore.coverage.segments import Rows
 from datastore.db.queries import snapshot
 from datastore.models import Market
 from datastore.series.fill import NONE, filled
-from datastore.series.reader import Series, close_before, read_runs, series_of, text_of
+from datastore.series.reader import Series, close_before, completeness_of_runs, read_runs, series_of, text_of
 from datastore.series.row_format import Shape, close_of
 from datastore.series.stored_rows import rows_of
 from datastore.timeframes.intervals import micros_of, moment
@@ -49,9 +50,13 @@ class Part:
 
 
 class Export:
-    """One reading: first its parts, in order, then `series`, which has the certificate of all and no rows."""
+    """One reading: its parts, in order, and `completeness` from the first of them on.
+
+    After the last one also `series`, which has the certificate of all and no rows.
+    """
 
     series: Series
+    completeness: Completeness
 
     def __init__(self, question: Question) -> None:
         self._question = question
@@ -63,6 +68,7 @@ class Export:
         asked = self._question
         with snapshot():
             facts, runs = read_runs(asked.market, asked.frame, asked.start, asked.stop, None)
+            self.completeness = completeness_of_runs(asked.frame, facts, runs)
             slices = list(_slices(runs, asked.frame))
             seen: list[tuple[Run, Rows]] = []
             for number, some in enumerate(slices, 1):

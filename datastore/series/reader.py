@@ -16,8 +16,9 @@ from datetime import datetime, timedelta
 import msgspec
 
 from datastore.coverage.certificate import MISSING, PARTIAL, Run, runs_of
+from datastore.coverage.completeness import Completeness, completeness_of
 from datastore.coverage.facts import Facts, facts_of
-from datastore.coverage.segments import Rows, Segment, segments_of
+from datastore.coverage.segments import NO_ROWS, Rows, Segment, segments_of
 from datastore.db.queries import fetch_value, snapshot
 from datastore.db.sql_files import statement
 from datastore.models import Market
@@ -60,6 +61,11 @@ class Series:
     complete_until: datetime  # start of the first bucket that is not closed; stop if all are
 
     @property
+    def completeness(self) -> Completeness:
+        """Return how much of the range is there, and what is missing."""
+        return completeness_of(self.segments, TIMEFRAMES[self.timeframe])
+
+    @property
     def rows(self) -> list[Row]:
         """Return the rows read back from the text, which must be exact JSON."""
         return msgspec.json.decode(f"[{self.text}]", type=list[Row])
@@ -88,6 +94,18 @@ def read_series(
         if fill != NONE:
             shown = filled(runs, rows, frame, shape, fill, lambda: close_before(market, frame, moment(runs[0].start)))
     return series_of(market, frame, facts, runs, rows, text_of(runs, shown, shape, closed_only), closed_only)
+
+
+def read_completeness(market: Market, timeframe: str, start: datetime | None, stop: datetime | None) -> Completeness:
+    """Return how much of [start, stop) is there, without reading a candle. Raises DatabaseError."""
+    frame = TIMEFRAMES[timeframe]
+    return completeness_of_runs(frame, *read_runs(market, frame, start, stop, None))
+
+
+def completeness_of_runs(frame: Timeframe, facts: Facts, runs: Sequence[Run]) -> Completeness:
+    """Return how much of these runs is there; no row is needed to know."""
+    no_rows = [NO_ROWS] * len(runs)
+    return completeness_of(segments_of(runs, frame, no_rows, facts.evidence.live, facts.ended, facts.repairs), frame)
 
 
 def read_runs(

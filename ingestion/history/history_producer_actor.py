@@ -6,9 +6,11 @@ acknowledged stays in memory and goes first; after a kill the next job continues
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from threading import Event
 
 import structlog
@@ -30,9 +32,17 @@ from ingestion.history.fetch_lease import Lease
 from ingestion.history.pages import PageOrigin, PageRequest
 from ingestion.history.pool import ROLE, blocking_error, ensure_pool
 from ingestion.history.provider_quota import ProviderQuota
+from ingestion.history.rate_pause import pause_calls
 from ingestion.models import Producer, Target
-from ingestion.providers.cryptocompare.client import RestClient, call_in_thread
-from ingestion.providers.cryptocompare.rest import Outcome, Page, RateLimited, Refused, Unauthorized, Unavailable
+from ingestion.providers.cryptocompare.client import Answer, RestClient, call_in_thread
+from ingestion.providers.cryptocompare.rest import (
+    Outcome,
+    Page,
+    RateLimited,
+    Refused,
+    Unauthorized,
+    Unavailable,
+)
 from streaming.broker import Message, Publisher
 from streaming.errors import PublishFailed, StreamLost, StreamUnavailable
 from streaming.history_records import FetchDone, FetchFailed, HistoryRecord, encode_history
@@ -157,12 +167,15 @@ class HistoryProducer:
             return None
         self._begin_fetching()
         self._session.save()
-        outcome = self._call_provider(lease, asked)
+        ask = partial(self._client.candles, lease.names, asked.resolution, asked.last, asked.before)
+        outcome: Outcome = self._call_provider(lease, ask)
         if not isinstance(outcome, Page):
             raise self._fault_of(lease, outcome)
         if known := other_provider(outcome.provider):
             lease.give_back(KEY_REFUSED_WAIT_S, "another provider answers")
             raise LastingFault(f"this database holds data of {known!r}, but {outcome.provider!r} answers")
+        if outcome.warning:
+            self._quota.pause(outcome.warning.slow_down, outcome.warning.reason)
 
         asked = self._final_part(lease, outcome, asked)
         if not pages.answers(outcome, asked):
@@ -177,7 +190,8 @@ class HistoryProducer:
         """Take a call of the quota; False if there is none, after a short wait or with the request given back."""
         wait = self._quota.take()
         if wait > MAX_JOB_WAIT_S:
-            lease.give_back(wait, "the rate budget is used up")
+            said = self._quota.pause_reason()
+            lease.give_back(wait, "the rate budget is used up" + (f"; the provider says: {said}" if said else ""))
         elif wait:
             self._session.waiting("the rate budget")
             self._session.stop.wait(min(wait, 1.0))
@@ -189,9 +203,9 @@ class HistoryProducer:
         if self._session.actor.state == Producer.State.IDLE:
             self._session.actor.fetch_data()
 
-    def _call_provider(self, lease: Lease, asked: PageRequest) -> Outcome:
+    def _call_provider(self, lease: Lease, ask: Callable[[], Answer]) -> Answer | Unavailable:
         """Return the provider's answer; the row and the request are kept while it is awaited."""
-        call = call_in_thread(lambda: self._client.candles(lease.names, asked.resolution, asked.last, asked.before))
+        call = call_in_thread(ask)
         for _ in range(MAX_RENEWALS):
             try:
                 return call.result(timeout=RENEW_INTERVAL_S)
@@ -221,8 +235,8 @@ class HistoryProducer:
             lease.give_back(KEY_REFUSED_WAIT_S, outcome.reason)
             return LastingFault(outcome.reason)
         if isinstance(outcome, RateLimited):
-            self._quota.pause(outcome.retry_after)
-            return self._platform_fault(lease, outcome.reason, outcome.retry_after)
+            wait = pause_calls(self._quota, outcome, lambda: self._call_provider(lease, self._client.rate))
+            return self._platform_fault(lease, outcome.reason, wait)
         if isinstance(outcome, Refused):
             return self._fail(lease, outcome)
         return self._platform_fault(lease, outcome.reason)
@@ -236,7 +250,7 @@ class HistoryProducer:
             start=lease.start,
             stop=lease.reached,
             reason=outcome.reason,
-            final=outcome.final,
+            final=outcome.is_final(lease.reached),
         )
         try:
             self._send([failed])

@@ -11,6 +11,7 @@ from django.conf import settings
 from datastore.reference import pairs
 from datastore.reference.provider import UNNAMED, current_provider
 from ingestion.history.provider_quota import ProviderQuota
+from ingestion.history.rate_pause import pause_calls
 from ingestion.providers.cryptocompare.client import RestClient, call_in_thread
 from ingestion.providers.cryptocompare.rest import PairList, RateLimited, Trouble, Unavailable
 
@@ -30,8 +31,10 @@ def refresh_pairs(stop: Event) -> bool:
         return _failed(f"the rate budget is used up for {wait:.0f} s")
     with closing(RestClient(settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY)) as client:
         outcome = _call_provider(client, stop)
-    if isinstance(outcome, RateLimited):
-        quota.pause(outcome.retry_after)
+        if isinstance(outcome, RateLimited):
+            pause_calls(quota, outcome, client.rate)
+    if isinstance(outcome, PairList) and outcome.warning:
+        quota.pause(outcome.warning.slow_down, outcome.warning.reason)
     return _store(outcome) if isinstance(outcome, PairList) else _failed(outcome.reason)
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from django.conf import settings
 from django_redis import get_redis_connection
 
+MAX_PAUSE_S = 86_400.0
+
 # A call is allowed once the limit-th newest one is a whole window old; in every window.
 _TAKE_LUA = """
 local time = redis.call('TIME')
@@ -82,12 +84,17 @@ class ProviderQuota:
         client = get_redis_connection("default")
         return int(client.eval(_TAKE_LUA, 2, self._calls, self._pause, uuid.uuid4().hex, *limits)) / 1_000_000
 
-    def pause(self, seconds: float) -> None:
-        """Allow no call for so many seconds: the provider says that we are over its limit."""
+    def pause(self, seconds: float, reason: str = "rate limited") -> None:
+        """Allow no call for so many seconds, a day at most: by then a call shows whether the plan was changed."""
         client = get_redis_connection("default")
-        millis = max(1, round(seconds * 1000))
+        millis = max(1, round(min(seconds, MAX_PAUSE_S) * 1000))
         if client.pttl(self._pause) < millis:
-            client.set(self._pause, "rate limited", px=millis)
+            client.set(self._pause, reason, px=millis)
+
+    def pause_reason(self) -> str | None:
+        """Return why the provider is not called now, None if no pause is on."""
+        reason = get_redis_connection("default").get(self._pause)
+        return None if reason is None else reason.decode()
 
     def remaining(self) -> dict[str, QuotaLeft]:
         """Return what each window still allows, by its name."""

@@ -24,6 +24,7 @@ from ingestion.history import pages
 from ingestion.history.pages import PageRequest
 from ingestion.history.pool import blocking_error
 from ingestion.history.provider_quota import ProviderQuota
+from ingestion.history.rate_pause import pause_calls
 from ingestion.providers.cryptocompare.client import RestClient
 from ingestion.providers.cryptocompare.rest import Outcome, Page, ProviderNames, RateLimited, Refused
 
@@ -54,7 +55,11 @@ def _reconcile(market: Market, client: RestClient, quota: ProviderQuota, stop: E
     asked = PageRequest(MINUTE_S, micros_of(span[0]), micros_of(span[1]))
     names = ProviderNames(market.provider_exchange, market.provider_base, market.provider_quote)
     outcome = client.candles(names, MINUTE_S, asked.last, asked.before)
-    return _handle(market, asked, outcome, quota)
+    if isinstance(outcome, RateLimited):
+        pause_calls(quota, outcome, client.rate)
+    elif isinstance(outcome, Page) and outcome.warning:
+        quota.pause(outcome.warning.slow_down, outcome.warning.reason)
+    return _handle(market, asked, outcome)
 
 
 def _take_call(quota: ProviderQuota, stop: Event) -> str | None:
@@ -72,17 +77,15 @@ def _take_call(quota: ProviderQuota, stop: Event) -> str | None:
     return "the rate budget is used up" if wait else None
 
 
-def _handle(market: Market, asked: PageRequest, outcome: Outcome, quota: ProviderQuota) -> str | None:
+def _handle(market: Market, asked: PageRequest, outcome: Outcome) -> str | None:
     if isinstance(outcome, Page):
         return _compare(market, asked, outcome)
-    if isinstance(outcome, Refused) and outcome.final:
+    if isinstance(outcome, Refused) and outcome.is_final(asked.stop):
         compare(market, moment(asked.start), moment(asked.stop), {}, note=outcome.reason)  # never asked again
         return None
     if isinstance(outcome, Refused):
         log.warning("reconciliation refused", reason=outcome.reason)  # this concerns this market alone
         return None
-    if isinstance(outcome, RateLimited):
-        quota.pause(outcome.retry_after)
     return outcome.reason
 
 

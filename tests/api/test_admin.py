@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 import pytest
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from datastore.dead_letters import DeadLetterRecord, store_dead_letters
-from datastore.models import ApiKey, Coverage, DatastoreRequest, DeadLetter, GapRepair, Market
+from datastore.models import ApiKey, Coverage, DatastoreRequest, DeadLetter, FetchRequest, GapRepair, Market
 from datastore.reference.markets import ensure_markets
 from tests.support.api.admin_pages import page
 from tests.support.api.rows import BEGAN, MINUTE, Feed
@@ -105,3 +106,33 @@ def test_many_gaps_cost_no_more_queries_than_one(
 def test_a_request_s_page_is_its_chart(root: Client) -> None:
     request = DatastoreRequest.objects.create(name="request-1")
     assert "<svg" in page(root, DatastoreRequest, "change", request.pk)
+
+
+def test_a_final_gap_is_asked_for_again_from_its_list(root: Client, market: Market) -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    final = [
+        GapRepair.objects.create(
+            market=market,
+            resolution=60,
+            start=start + n * MINUTE,
+            stop=start + (n + 1) * MINUTE,
+            reason="no",
+            final=n < 2,
+        )
+        for n in range(3)
+    ]
+    chosen = {"action": "ask_again", "_selected_action": [gap.pk for gap in final]}
+    response = root.post(reverse("admin:datastore_gaprepair_changelist"), chosen, follow=True)
+    assert "2 final gap(s) are asked for again" in response.content.decode()
+    assert [gap.final for gap in GapRepair.objects.all()] == [False]
+    (request,) = FetchRequest.objects.all()
+    assert (request.start, request.stop) == (start, start + 2 * MINUTE)
+
+
+def test_only_who_may_change_gaps_may_have_them_asked_for(staff: Client, market: Market) -> None:
+    ada = User.objects.get(username="ada")
+    ada.user_permissions.add(Permission.objects.get(codename="view_gaprepair"))
+    GapRepair.objects.create(market=market, resolution=60, start=BEGAN, stop=BEGAN + MINUTE, reason="no", final=True)
+    assert "Ask the provider again" not in page(staff, GapRepair)
+    ada.user_permissions.add(Permission.objects.get(codename="change_gaprepair"))
+    assert "Ask the provider again" in page(staff, GapRepair)

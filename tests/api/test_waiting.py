@@ -25,7 +25,7 @@ from datastore.api.params.times import to_ms
 from datastore.models import Coverage, DatastoreRequest, FetchRequest, GapRepair, Market, ProviderCandle
 from datastore.requests import wake
 from tests.support.api.fetching import ADDRESS, AT_ONCE, START, STATES, STOP, bring, events_of, finish, request_of
-from tests.support.api.rows import MINUTE, SYMBOL, at, body_of
+from tests.support.api.rows import BEGAN, MINUTE, SYMBOL, at, body_of
 
 
 def test_where_nothing_can_be_fetched_the_answer_comes_at_once_and_says_why(client: Client, market: Market) -> None:
@@ -228,6 +228,7 @@ def post(client: Client, body: Any, token: bool = True, kind: str = "application
     return response.status_code, json.loads(response.content)
 
 
+HOUR = {"market": SYMBOL, "timeframe": "1m", "from": at(-3600) // 1000, "to": at(0) // 1000}
 WANTED = {"market": SYMBOL, "timeframe": "1h", "from": "2026-11-01", "to": "2026-11-02"}
 
 
@@ -243,12 +244,39 @@ def test_staff_order_a_span_once(staff: Client, market: Market) -> None:
 
 def test_nothing_is_ordered_where_nothing_is_missing(staff: Client, market: Market) -> None:
     bring(market)
-    assert post(staff, {"market": SYMBOL, "timeframe": "1m", "from": at(-3600) // 1000, "to": at(0) // 1000}) == (
-        200,
-        {"request": None},
-    )
-    assert post(staff, {"market": SYMBOL, "timeframe": "1d", "from": "2099-01-01"}) == (200, {"request": None})
+    status, body = post(staff, HOUR)
+    assert (status, body["request"]) == (200, None)
+    assert body["completeness"] == {
+        "asked": {"buckets": 60, "days": 0.04, "percent": 100.0},
+        "proven": {"buckets": 60, "days": 0.04, "percent": 100.0},
+        "pending": {"buckets": 0, "days": 0.0, "percent": 0.0},
+        "missing": [],
+    }
+    status, body = post(staff, {"market": SYMBOL, "timeframe": "1d", "from": "2099-01-01"})
+    assert (status, body["request"], body["completeness"]["asked"]["buckets"]) == (200, None, 0)
     assert not FetchRequest.objects.exists()
+
+
+def test_what_is_final_is_named_and_ordered_again_only_on_request(staff: Client, market: Market) -> None:
+    border = BEGAN - 15 * MINUTE
+    final = {"market": market, "resolution": 60, "reason": "older than kept", "final": True}
+    GapRepair.objects.create(**final, start=BEGAN - 60 * MINUTE, stop=border)
+    Coverage.objects.create(market=market, source="provider", resolution=60, start=border, stop=BEGAN)
+    status, body = post(staff, HOUR)
+    assert (status, body["request"], body["completeness"]["proven"]["percent"]) == (200, None, 25.0)
+    (missing,) = body["completeness"]["missing"]
+    assert (missing["final"], missing["reason"], missing["buckets"], missing["to"]) == (
+        True,
+        "older than kept",
+        45,
+        at(-900) // 1000,
+    )
+    assert post(staff, {**HOUR, "again": False})[0] == 200
+    status, body = post(staff, {**HOUR, "again": True})
+    assert (status, [part["final"] for part in body["completeness"]["missing"]]) == (202, [False])
+    shown = body_of(staff, body["request"]["url"])
+    assert shown["completeness"] == body["completeness"]
+    assert post(staff, {**HOUR, "again": "maybe"})[1]["errors"].keys() == {"again"}
 
 
 def test_a_backfill_needs_a_session_its_token_and_staff(staff: Client, market: Market) -> None:

@@ -21,7 +21,7 @@ from tests.support.streaming.memory import MemoryBroker
 @pytest.fixture
 def bench(transactional_db: None, tmp_path: Path, settings: Any) -> Iterator[Bench]:
     name = uuid.uuid4().hex
-    with running(tmp_path, "--markets", BTC, "--rate", "6") as simulator:
+    with running(tmp_path, "--markets", BTC, "--rate", "6", "--retention-days", "7") as simulator:
         settings.STREAM_URL = f"memory://{name}"
         settings.CRYPTOCOMPARE_REST_URL = simulator.rest_url
         get_redis_connection("default").delete("ck:budget:history:calls", "ck:budget:history:pause")

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 from django.db.models.functions import Now
 
 from actor_runtime.manual_reset import reset
 from actor_runtime.models import TransitionLog
 from datastore.models import FetchRequest, ProviderClock
-from datastore.timeframes.intervals import micros_of
+from datastore.timeframes.intervals import SECOND_US, micros_of
 from ingestion.history import history_producer_actor
 from ingestion.history.provider_quota import ProviderQuota
+from ingestion.history.rate_pause import pause_calls
 from ingestion.models import Producer
-from streaming.history_records import FetchDone, FetchFailed, ProviderSpan
-from tests.support.ingestion.history_bench import DOGE, Actor, Bench, State, events, fetched, states, stepped
+from ingestion.providers.cryptocompare.rest import RateLimited, RateTold, Unavailable
+from simulator.rest import OVER_LIMIT
+from streaming.history_records import FetchDone, FetchFailed, ProviderCandle, ProviderSpan
+from tests.support.ingestion.history_bench import (
+    DAY,
+    DOGE,
+    Actor,
+    Bench,
+    State,
+    covered,
+    events,
+    fetched,
+    states,
+    stepped,
+)
 
 
-def test_an_unknown_market_fails_its_request_and_history_goes_on(bench: Bench) -> None:
+def test_an_unknown_market_fails_its_request_for_now_and_history_goes_on(bench: Bench) -> None:
     request = fetched(bench.ask(100, symbol=DOGE))
     (failed,) = bench.records(FetchFailed)
-    assert (failed.final, failed.start, failed.stop) == (True, micros_of(request.start), micros_of(request.stop))
+    assert (failed.final, failed.start, failed.stop) == (False, micros_of(request.start), micros_of(request.stop))
     assert "no data for the symbol DOGE" in failed.reason
     assert (request.state, states()) == (State.PUBLISHED, {Actor.IDLE})
     assert events()[-2:] == ["FETCH_FAILURE", "RESET"]
@@ -66,8 +82,57 @@ def test_a_rate_limit_in_the_body_holds_every_job(bench: Bench) -> None:
     assert "rate limit" in (request.error or "")
     assert 8 < ProviderQuota().take() <= 10
     other = fetched(bench.ask(20))
-    assert (other.state, other.error) == (State.QUEUED, "the rate budget is used up")
+    assert other.state == State.QUEUED
+    assert other.error == f"the rate budget is used up; the provider says: {OVER_LIMIT}"
     assert bench.calls() == 1
+
+
+def test_a_day_whose_calls_are_used_up_is_waited_for_to_its_end_in_utc(bench: Bench) -> None:
+    bench.simulator.fault("ratelimit", seconds=3600, window="day")
+    assert fetched(bench.ask(10)).state == State.QUEUED
+    left = DAY - bench.simulator.now() % DAY
+    assert left - 1 <= ProviderQuota().take() <= left + 60
+
+
+def test_a_used_up_window_that_the_providers_own_count_contradicts_holds_for_a_minute() -> None:
+    quota = ProviderQuota(uuid.uuid4().hex)
+    told = RateTold({"second": 1, "minute": 300, "day": 1, "month": 1}, at=0)
+    assert pause_calls(quota, RateLimited(86_400, "over"), lambda: told) == 60
+    assert 59 < quota.take() <= 60
+    assert quota.pause_reason() == "over"
+
+
+def test_the_providers_own_count_shortens_a_wait_and_never_prolongs_it() -> None:
+    quota = ProviderQuota(uuid.uuid4().hex)
+    at = 1_795_475_940 * SECOND_US  # 23:19:00
+    assert pause_calls(quota, RateLimited(86_400, "over"), lambda: RateTold({"day": 0}, at)) == 2460
+    assert pause_calls(quota, RateLimited(600, "over"), lambda: RateTold({"day": 0}, at)) == 600
+    assert pause_calls(quota, RateLimited(600, "over"), lambda: Unavailable("away")) == 600
+
+
+def test_a_page_with_a_warning_is_published_and_slows_the_next_call(bench: Bench) -> None:
+    bench.simulator.fault("spoil", seconds=3600, kind="warning")
+    assert fetched(bench.ask(10)).state == State.PUBLISHED
+    assert len(bench.records(ProviderCandle)) == 10
+    assert 8 < ProviderQuota().take() <= 10
+    assert ProviderQuota().pause_reason() == OVER_LIMIT
+
+
+def test_times_that_are_not_written_as_whole_numbers_prove_their_minutes(bench: Bench) -> None:
+    bench.simulator.fault("spoil", seconds=3600, kind="texts")
+    request = fetched(bench.ask(10))
+    assert covered(bench.records(ProviderSpan), request)
+
+
+def test_a_market_that_does_not_exist_for_a_moment_is_fetched_afterwards(bench: Bench) -> None:
+    bench.simulator.fault("spoil", seconds=3600, kind="missing")
+    request = fetched(bench.ask(10))
+    (failed,) = bench.records(FetchFailed)
+    assert (failed.final, failed.reason) == (False, "market does not exist for this coin pair")
+    bench.simulator.fault("reset")
+    FetchRequest.objects.filter(pk=request.pk).update(state=State.QUEUED)
+    assert fetched(request).state == State.PUBLISHED
+    assert len(bench.records(ProviderCandle)) == 10
 
 
 def test_a_short_wait_for_the_budget_is_waited_for(bench: Bench) -> None:

@@ -17,12 +17,15 @@ from ingestion.providers.cryptocompare.rest import (
     Refused,
     Unauthorized,
     Unavailable,
+    Warned,
     candles_path,
     read_answer,
 )
 
 DATE = {"Date": "Mon, 23 Nov 2026 12:00:41 GMT"}
 AT = 1_795_435_241_000_000
+DAY = 86_400_000_000
+OVER = "You are over your rate limit please upgrade your account!"
 ROW = (
     '{"time":1795435200,"high":2.5,"low":1.1e-2,"open":2,"volumefrom":0.1,"volumeto":0.12345678901234567,"close":1.10,'
     '"conversionType":"direct","conversionSymbol":""}'
@@ -75,19 +78,79 @@ def test_a_torn_row_is_counted_and_the_others_stay() -> None:
 @pytest.mark.parametrize(
     ("body", "status", "expected"),
     [
-        (error("CCCAGG market does not exist for this coin pair (UNKNOWN-USD)", 2), 200, True),
-        (error("There is no data for the symbol BTC999 .", 2, ParamWithError="fsym"), 200, True),
-        (error("e param is not valid the market does not exist for this coin pair"), 200, True),
+        (error("CCCAGG market does not exist for this coin pair (UNKNOWN-USD)", 2), 200, False),
+        (error("There is no data for the symbol BTC999 .", 2, ParamWithError="fsym"), 200, False),
+        (error("e param is not valid the market does not exist for this coin pair"), 200, False),
         (error("Minute data is only available for the last 7 days."), 200, True),
+        (error("Minute data is only available for the last 30 days."), 200, False),  # asked: 10 days ago
         (error("limit is larger than max value."), 200, False),
         ({"Data": {}, "Err": {"type": 1, "message": "no such instrument", "http_status_code": 404}}, 404, False),
     ],
 )
-def test_a_refusal_says_whether_it_is_final(body: dict[str, Any], status: int, expected: bool) -> None:
+def test_a_refusal_is_final_only_for_age(body: dict[str, Any], status: int, expected: bool) -> None:
     refused = answer(body, status)
     assert isinstance(refused, Refused)
-    assert refused.final is expected
+    assert refused.is_final(AT - 10 * DAY) is expected
+    assert not refused.is_final(AT - DAY)
     assert refused.reason == (body.get("Message") or body["Err"]["message"])
+
+
+def test_a_refusal_for_age_without_a_time_is_not_final() -> None:
+    refused = answer(error("Minute data is only available for the last 7 days."), Date="")
+    assert isinstance(refused, Refused)
+    assert not refused.is_final(AT - 10 * DAY)
+
+
+@pytest.mark.parametrize("kind", [100, 101, 99])
+def test_data_that_can_be_used_is_used_and_its_warning_is_kept(kind: int) -> None:
+    warned = v2(ROW).replace(
+        '"Message":"","HasWarning":false,"Type":100', f'"Message":"{OVER}","HasWarning":true,"Type":{kind}'
+    )
+    page = answer(warned)
+    assert isinstance(page, Page)
+    assert (len(page.rows), page.warning) == (1, Warned(OVER, 10))
+
+
+def test_a_warning_slows_calls_for_a_minute_at_most() -> None:
+    used_up = json.dumps(limits(day=10_004))
+    text = f'"Message":"{OVER}","HasWarning":true,"Type":101,"RateLimit":{used_up}'
+    page = answer(v2(ROW).replace('"Message":"","HasWarning":false,"Type":100,"RateLimit":{}', text))
+    assert isinstance(page, Page)
+    assert page.warning == Warned(OVER, 60)
+
+
+@pytest.mark.parametrize("data", [[], {}, {"Aggregated": False, "Data": []}])
+def test_a_warning_without_data_is_the_limit_that_it_speaks_of(data: Any) -> None:
+    body = {"Response": "Success", "Message": OVER, "HasWarning": True, "Type": 101, "Data": data}
+    assert answer(body) == RateLimited(10, OVER)
+
+
+@pytest.mark.parametrize(
+    "words", ["api key", "auth key", "market does not exist", "only available for the last 7 days"]
+)
+def test_a_rate_limit_is_known_by_its_type_whatever_its_words(words: str) -> None:
+    reason = f"You are over the limit of your {words}"
+    assert answer(error(reason, 99)) == RateLimited(10, reason)
+
+
+def test_words_do_not_decide_where_the_envelope_names_the_cause() -> None:
+    assert isinstance(answer(error("no data for the symbol API KEY", 2, ParamWithError="fsym")), Refused)
+    assert isinstance(answer(error("toTs: see the rate limit of your api key", 1, ParamWithError="toTs")), Refused)
+    assert isinstance(answer(v2(ROW).replace('"Message":""', '"Message":"New: an api key is free."')), Page)
+
+
+@pytest.mark.parametrize("time", ['"1795435200"', "1795435200.0", '"1795435200.0"', "1.7954352e9"])
+def test_a_time_is_read_however_the_whole_number_is_written(time: str) -> None:
+    page = answer(v2(ROW.replace("1795435200", time)))
+    assert isinstance(page, Page)
+    assert [row.time for row in page.rows] == [1_795_435_200]
+
+
+@pytest.mark.parametrize("time", ["1795435200.5", "true", "null", '"soon"', "1e400"])
+def test_what_is_no_whole_second_is_no_time(time: str) -> None:
+    page = answer(v2(ROW, ROW.replace("1795435200", time)))
+    assert isinstance(page, Page)
+    assert (len(page.rows), page.unreadable) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -103,8 +166,9 @@ def test_a_refused_key_is_told_in_either_envelope_or_none(body: Any, status: int
     assert isinstance(answer(body, status), Unauthorized)
 
 
-def limits(**made: int) -> dict[str, Any]:
-    return {"calls_made": made, "max_calls": {"second": 20, "minute": 300, "hour": 3000, "day": 10_000}}
+def limits(**made: Any) -> dict[str, Any]:
+    most = {"second": 20, "minute": 300, "hour": 3000, "day": 10_000, "month": 75_000}
+    return {"calls_made": made, "max_calls": most}
 
 
 @pytest.mark.parametrize(
@@ -112,9 +176,17 @@ def limits(**made: int) -> dict[str, Any]:
     [
         (error("You are over your rate limit please upgrade your account!", 99), 200, {}, 10),
         (error("over", 99, RateLimit=limits(second=20, minute=21)), 200, {}, 1),
-        (error("over", 99, RateLimit=limits(second=1, minute=301, hour=3000)), 200, {}, 3600),
+        (error("over", 99, RateLimit=limits(second=20, minute=300)), 200, {}, 19),
+        (error("over", 99, RateLimit=limits(second=1, minute=301, hour=3000)), 200, {}, 3559),
+        (error("over", 99, RateLimit=limits(day="10004")), 200, {"Date": "Mon, 23 Nov 2026 23:19:00 GMT"}, 2460),
+        (error("over", 99, RateLimit=limits(day=9_999, month=75_771)), 200, {}, 8 * 86_400 - 43_241),
+        (error("over", 99, RateLimit=limits(month=75_771)), 200, {"Date": "Thu, 31 Dec 2026 23:59:00 GMT"}, 60),
+        (error("over", 99, RateLimit={"calls_left": {"minute": 0, "hour": 17}}), 200, {}, 19),
+        (error("over", 99, RateLimit=limits(day=10_004)), 200, {"Date": ""}, 60),
         (error("over", 99, RateLimit={"calls_made": "many"}), 200, {}, 10),
         ("slow down", 429, {"Retry-After": "7"}, 7),
+        ("slow down", 429, {"Retry-After": "Mon, 23 Nov 2026 12:01:11 GMT"}, 30),
+        ("slow down", 429, {"Retry-After": "999999999"}, 86_400),
     ],
 )
 def test_a_rate_limit_says_how_long_to_wait(body: Any, status: int, headers: dict[str, str], wait: float) -> None:

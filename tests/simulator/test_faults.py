@@ -158,6 +158,22 @@ def test_spoiled_rows_are_torn_or_old_or_empty(simulator: Simulator) -> None:
     assert {row[name] for row in empty for name in ("open", "close", "volumefrom", "volumeto")} == {0}
 
 
+def test_a_page_can_come_with_a_warning_or_times_as_text_or_deny_its_market(simulator: Simulator) -> None:
+    warned = _spoiled(simulator, "warning")
+    assert (warned["Response"], warned["HasWarning"], warned["Type"]) == ("Success", True, 101)
+    assert warned["Data"]["Data"]
+    assert all(isinstance(row["time"], str) for row in _spoiled(simulator, "texts")["Data"]["Data"])
+    denied = _spoiled(simulator, "missing")
+    assert (denied["Type"], denied["Data"]) == (2, {})
+
+
+def test_a_rate_limit_can_name_the_window_that_is_used_up(simulator: Simulator) -> None:
+    simulator.fault("ratelimit", seconds=20, window="day")
+    rate = simulator.get(MINUTE)["RateLimit"]
+    over = [name for name, most in rate["max_calls"].items() if rate["calls_made"][name] >= most]
+    assert over == ["day"]
+
+
 def test_only_the_named_period_is_spoiled(simulator: Simulator) -> None:
     simulator.fault("spoil", seconds=400, kind="text", period="hour")
     assert simulator.get(MINUTE)["Response"] == "Success"

@@ -18,7 +18,14 @@ MINUTE = "/data/v2/histominute?fsym=BTC&tsym=USD&e=Coinbase"
 
 @pytest.fixture(scope="module")
 def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    options = ("--markets", "coinbase:BTC-USD,coinbase:LTC-USD,kraken:BTC-EUR", "--speed", "20")
+    options = (
+        "--markets",
+        "coinbase:BTC-USD,coinbase:LTC-USD,kraken:BTC-EUR",
+        "--speed",
+        "20",
+        "--retention-days",
+        "7",
+    )
     with running(tmp_path_factory.mktemp("rest"), *options) as simulator:
         yield simulator
 
@@ -108,6 +115,15 @@ def test_a_bad_question_is_refused_with_status_200(simulator: Simulator, query: 
     status, answer, _ = simulator.exchange(f"/data/v2/histominute?{query}")
     assert (status, answer["Response"], answer["Message"]) == (200, "Error", message)
     assert answer["Data"] == {}
+
+
+def test_a_year_of_minutes_is_kept_without_an_option(tmp_path: Path) -> None:
+    with running(tmp_path, "--markets", "coinbase:BTC-USD") as simulator:
+        now = int(simulator.now())
+        for days in (0, 180, 365, 399):
+            rows = _rows(simulator, f"&limit=2000&toTs={now - days * 86_400}")
+            assert len(rows) == 2001 and all(row["close"] for row in rows)
+        assert "last 400 days" in simulator.get(f"{MINUTE}&toTs={now - 401 * 86_400}")["Message"]
 
 
 def test_exchanges_are_found_in_any_case_and_listed_with_their_pairs(simulator: Simulator) -> None:

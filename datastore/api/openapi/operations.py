@@ -110,16 +110,22 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "backfill",
         "Series",
         "Fetch a span from the provider",
-        {200: _ok("NothingMissing", "Nothing of it is missing."), 202: FETCHING},
+        {
+            200: _ok(
+                "NothingToFetch", "There is nothing to fetch: `completeness` says what is there, and what is final."
+            ),
+            202: _ok("Backfill", "It is being fetched; `Location` shows how far.", ("Location", "Retry-After")),
+        },
         body=query_params.BACKFILL,
         required=ONE_SPAN,
         refusals=(404,),
+        details="`again`: true also asks for what the provider has refused for good.",
     ),
     ("requests/{number}", "GET"): Operation(
         "request",
         "Series",
         "How far a fetch is",
-        {200: _ok("Request")},
+        {200: _ok("OneRequest")},
         refusals=(404,),
         details="One that ended is kept for a day.",
     ),

@@ -51,7 +51,32 @@ HEAD: dict[str, Schema] = {
     ),
     "coverage": list_of(named("Segment")),
 }
+AMOUNT: dict[str, Schema] = {
+    "buckets": COUNT,
+    "days": {"type": "number", "minimum": 0},
+    "percent": {"type": "number", "minimum": 0, "maximum": 100, "description": "Of the buckets that were asked for."},
+}
 SCHEMAS: dict[str, Schema] = {
+    "Amount": record(AMOUNT, description="Some of a range's buckets."),
+    "MissingPart": record(
+        {
+            **AMOUNT,
+            "from": {**TIME, "description": "Start of the first such bucket."},
+            "to": {**TIME, "description": "End of the last one."},
+            "final": {**YES_OR_NO, "description": "Whether the provider said that it will never have it."},
+            "reason": TEXT,
+        },
+        description="What is missing for one reason.",
+    ),
+    "Completeness": record(
+        {
+            "asked": {**named("Amount"), "description": "The buckets of the range that have begun."},
+            "proven": named("Amount"),
+            "pending": {**named("Amount"), "description": "What is not known finally yet."},
+            "missing": list_of(named("MissingPart")),
+        },
+        description="How much of a range is there, and why the rest is not.",
+    ),
     "Repair": record(
         {
             "reason": or_null(TEXT),
@@ -97,6 +122,7 @@ SCHEMAS: dict[str, Schema] = {
                     "quiet": COUNT,
                 }
             ),
+            "completeness": named("Completeness"),
             "next": NEXT,
         },
         description="The certificate alone, with totals.",

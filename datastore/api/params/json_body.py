@@ -1,8 +1,8 @@
-"""The body of a POST: a JSON object of texts and whole numbers, read as a query is."""
+"""The body of a POST: a JSON object of texts, whole numbers and flags, read as a query is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import IO, Any
 
 from rest_framework.exceptions import ParseError
@@ -11,6 +11,7 @@ from rest_framework.request import Request
 
 from datastore.api.errors import BadParameters
 
+FLAGS = {True: "true", False: "false"}
 ACCEPTED = "Accepted: texts and whole numbers"
 
 
@@ -27,12 +28,16 @@ class JsonBody(JSONParser):
             raise ParseError("JSON parse error - it is nested too deeply") from None
 
 
-def posted(request: Request) -> dict[str, list[str]]:
-    """Return the body as a query: texts and whole numbers by name. Raises BadParameters with all other values."""
+def posted(request: Request, flags: Container[str] = ()) -> dict[str, list[str]]:
+    """Return the body as a query: texts and whole numbers by name. Raises BadParameters with all other values.
+
+    flags: the names whose value may also be true or false.
+    """
     body = request.data
     if not isinstance(body, Mapping):
         raise BadParameters({"body": [f"is not a JSON object. {ACCEPTED} by name."]})
     # By type, not isinstance: true is not a number here.
-    if wrong := [name for name, value in body.items() if type(value) not in (str, int)]:
+    found = {name: FLAGS[value] if type(value) is bool and name in flags else value for name, value in body.items()}
+    if wrong := [name for name, value in found.items() if type(value) not in (str, int)]:
         raise BadParameters({name[:60]: [f"is neither text nor a whole number. {ACCEPTED}."] for name in wrong})
-    return {name: [str(value)] for name, value in body.items()}
+    return {name: [str(value)] for name, value in found.items()}

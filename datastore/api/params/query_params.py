@@ -50,6 +50,7 @@ BACKFILL: Accepted = {
     "timeframe": parameter.TIMEFRAME,
     "from": parameter.FROM,
     "to": parameter.TO,
+    "again": parameter.AGAIN,
 }
 DEAD_LETTERS: Accepted = {
     "topic": parameter.TOPIC,
@@ -91,12 +92,13 @@ class StreamQuestion:
 
 @dataclass(frozen=True, slots=True)
 class BackfillQuestion:
-    """A stretch of one candle series to be fetched; without stop: up to now."""
+    """A stretch of one candle series to be fetched, without stop up to now; again: also what is final."""
 
     market: str
     timeframe: str
     start: datetime
     stop: datetime | None
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,8 @@ def stream_question(query: Query) -> StreamQuestion:
 def backfill_question(query: Query) -> BackfillQuestion:
     """Return what POST backfill asks for."""
     values = read(query, BACKFILL, required=ONE_SPAN)
-    return BackfillQuestion(values["market"], values["timeframe"], values["from"], values.get("to"))
+    again = values.get("again", False)
+    return BackfillQuestion(values["market"], values["timeframe"], values["from"], values.get("to"), again)
 
 
 def trades_question(query: Query) -> TradesQuestion:

@@ -11,6 +11,7 @@ import msgspec
 
 from datastore.api.params.times import to_ms
 from datastore.api.responses.json_response import pack
+from datastore.coverage.completeness import Amount, Completeness
 from datastore.series.reader import Segment, Series
 from datastore.series.row_format import EXACT, NUMBERS
 
@@ -58,7 +59,8 @@ def candles_parts(series: Series, following: str | None = None, request: Any = N
 def coverage_json(series: Series, following: str | None) -> dict[str, Any]:
     """Return the answer of GET coverage: the certificate alone, with totals.
 
-    Totals are the milliseconds of each state that occurs, the number of gaps and of quiet buckets.
+    Totals are the milliseconds of each state that occurs, the number of gaps and of quiet buckets. Completeness says
+    how much of the range is there.
     """
     spans: dict[str, int] = {}
     for segment in series.segments:
@@ -71,7 +73,31 @@ def coverage_json(series: Series, following: str | None) -> dict[str, Any]:
             "gaps": sum(segment.state == "gap" for segment in series.segments),
             "quiet": sum(segment.quiet for segment in series.segments),
         },
+        "completeness": completeness_json(series.completeness),
         "next": following,
+    }
+
+
+def completeness_json(found: Completeness) -> dict[str, Any]:
+    """Return how much of a range is there: buckets that have begun, days and percent, and why the rest is missing."""
+
+    def shown(amount: Amount) -> dict[str, Any]:
+        return {"buckets": amount.buckets, "days": amount.days, "percent": amount.percent_of(found.asked)}
+
+    return {
+        "asked": shown(found.asked),
+        "proven": shown(found.proven),
+        "pending": shown(found.pending),
+        "missing": [
+            {
+                **shown(part.amount),
+                "from": to_ms(part.start),
+                "to": to_ms(part.stop),
+                "final": part.final,
+                "reason": part.reason,
+            }
+            for part in found.missing
+        ],
     }
 
 

@@ -20,10 +20,13 @@ from datastore.api.params.market_lookup import find_market
 from datastore.api.params.query_params import backfill_question, no_question, query_of
 from datastore.api.params.times import clamped_ms, to_ms
 from datastore.api.responses.json_response import json_answer
+from datastore.api.responses.series_body import completeness_json
 from datastore.datastore_actor import end_answered, request_spans
 from datastore.models import DatastoreRequest, FetchRequest
+from datastore.reference.markets import market_of
 from datastore.reference.provider_clock import provider_now
 from datastore.requests.plan import NO_COORDINATOR, coordinator_runs, final_spans
+from datastore.series.reader import read_completeness
 from datastore.timeframes.timeframe import TIMEFRAMES
 
 State = DatastoreRequest.State
@@ -40,6 +43,7 @@ class OneRequest(APIView):
         if found is None:
             raise NotFound(f"There is no request {number}. One that ended is kept for a day.")
         body = request_json(found, None if coordinator_runs() else NO_COORDINATOR)
+        body["completeness"] = _completeness(found)
         end_answered([found.name], by="its reader was notified")
         return json_answer(body)
 
@@ -50,28 +54,37 @@ class Backfill(APIView):
     parser_classes = [JsonBody]
 
     def post(self, request: Request) -> HttpResponse:
-        """Ask for a span of one market's candles: 202 and the request, 200 with null if nothing is missing.
+        """Ask for a span of one market's candles: 202 and the request, 200 with null if there is nothing to fetch.
 
-        429 if its pages are more than the client's budget for the day has left.
+        Both say how much of the span is there. 429 if its pages are more than the client's budget for the day has left.
         """
-        asked = backfill_question(posted(request))
+        asked = backfill_question(posted(request, flags=("again",)))
         market, frame = find_market(asked.market), TIMEFRAMES[asked.timeframe]
         now = provider_now()
         spans = list(final_spans(frame.base, frame.floor(asked.start), frame.ceil(asked.stop or now), now))
         purpose, spend = FetchRequest.Purpose.BACKFILL, partial(spend_quota, request._request)
-        made = request_spans(market, asked.timeframe, spans, purpose, spend) if spans else None
-        return accepted(made) if made else json_answer({"request": None})
+        made = request_spans(market, asked.timeframe, spans, purpose, spend, again=asked.again)
+        there = completeness_json(read_completeness(market, asked.timeframe, asked.start, asked.stop or now))
+        return accepted(made, completeness=there) if made else json_answer({"request": None, "completeness": there})
 
 
-def accepted(request: DatastoreRequest) -> HttpResponse:
-    """Return 202: the data is being fetched, and Location tells how far it is."""
-    body = {"request": request_json(request, None if coordinator_runs() else NO_COORDINATOR)}
+def accepted(request: DatastoreRequest, **more: Any) -> HttpResponse:
+    """Return 202 with more fields: the data is being fetched, and Location shows how far it is."""
+    body = {"request": request_json(request, None if coordinator_runs() else NO_COORDINATOR), **more}
     return json_answer(body, {"Location": address_of(request), "Retry-After": "2"}, status=202)
 
 
 def address_of(request: DatastoreRequest) -> str:
     """Return where the request is shown."""
     return f"/api/v1/requests/{request.pk}"
+
+
+def _completeness(request: DatastoreRequest) -> dict[str, Any] | None:
+    """Return how much of what a request is for is there, None if its range is not known."""
+    market = market_of(request.market)
+    if market is None or request.start is None or request.stop is None:
+        return None
+    return completeness_json(read_completeness(market, request.timeframe, request.start, request.stop))
 
 
 def request_json(request: DatastoreRequest, refusal: str | None = None) -> dict[str, Any]:

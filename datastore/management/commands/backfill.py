@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from dataclasses import dataclass
 from datetime import datetime
 from threading import Event
 from typing import Any
@@ -9,22 +10,37 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from datastore.api.views.requests import eta_of, pages_of
+from datastore.coverage.completeness import described
 from datastore.datastore_actor import end_answered, request_spans
 from datastore.management.arguments import add_market, add_span, add_timeframe, check_order, market_named
 from datastore.management.progress import Progress
-from datastore.models import DatastoreRequest, FetchRequest
+from datastore.models import DatastoreRequest, FetchRequest, Market
 from datastore.reference.provider_clock import provider_now
 from datastore.requests.plan import NO_COORDINATOR, coordinator_runs, final_spans
+from datastore.series.reader import read_completeness
 from datastore.timeframes.timeframe import TIMEFRAMES
 
 State = DatastoreRequest.State
 POLL_INTERVAL_S = 0.5
 
 
-class Command(BaseCommand):
-    """Fetch a span of a market's history and show its progress."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The span that is to be there."""
 
-    help = "Fetch what is missing of a market's history between --from and --to; Ctrl-C leaves the fetch running."
+    market: Market
+    timeframe: str
+    start: datetime
+    stop: datetime
+
+
+class Command(BaseCommand):
+    """Fetch a span of a market's history, show its progress, and say how much of the span is there."""
+
+    help = (
+        "Fetch what is missing of a market's history between --from and --to, and say how much of it is there. Exit "
+        "with 1 while anything is missing, also if the provider will never have it. Ctrl-C leaves the fetch running."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take market, timeframe and span."""
@@ -32,6 +48,7 @@ class Command(BaseCommand):
         add_timeframe(parser)
         add_span(parser, required=True, default="where to start")
         parser.add_argument("--no-wait", action="store_true", help="request it and do not wait")
+        parser.add_argument("--again", action="store_true", help="also ask for what the provider has refused for good")
 
     def handle(
         self,
@@ -41,16 +58,18 @@ class Command(BaseCommand):
         start: datetime,
         stop: datetime | None,
         no_wait: bool,
+        again: bool,
         **options: Any,
     ) -> None:
-        """Request the span, then show its pages until the end."""
+        """Request the span, show its pages until the end, then how much is there; raise CommandError if not all is."""
         check_order(start, stop)
-        frame, now = TIMEFRAMES[timeframe], provider_now()
-        missing = list(final_spans(frame.base, frame.floor(start), frame.ceil(stop or now), now))
-        purpose = FetchRequest.Purpose.BACKFILL
-        request = request_spans(market_named(market), timeframe, missing, purpose) if missing else None
+        asked = Asked(market_named(market), timeframe, start, stop or provider_now())
+        frame, purpose = TIMEFRAMES[timeframe], FetchRequest.Purpose.BACKFILL
+        spans = list(final_spans(frame.base, frame.floor(start), frame.ceil(asked.stop), provider_now()))
+        request = request_spans(asked.market, timeframe, spans, purpose, again=again)
         if request is None:
-            self.stdout.write("Nothing is missing there that the provider can give.")
+            self.stdout.write("There is nothing to fetch.")
+            self._report(asked)
             return
         self.stdout.write(f"{request.name}: {len(request.fetches)} span(s) of {request.market} {timeframe} requested.")
         if no_wait:
@@ -58,11 +77,14 @@ class Command(BaseCommand):
         if not coordinator_runs():
             raise CommandError(f"{NO_COORDINATOR}. The request is kept until one runs (manage.py up).")
         try:
-            self._follow(request)
+            failure = self._follow(request)
         except KeyboardInterrupt:
             self.stdout.write(f"\nIt goes on in the background: GET /api/v1/requests/{request.pk} shows its progress.")
+        else:
+            self._report(asked, failure)
 
-    def _follow(self, request: DatastoreRequest) -> None:
+    def _follow(self, request: DatastoreRequest) -> str:
+        """Show the pages until the end; return why the request failed, an empty text if it did not."""
         progress = Progress(self.stdout)
         while (found := DatastoreRequest.objects.get(pk=request.pk)).state == State.WAITING_FOR_DATA:
             self._show(progress, found)
@@ -70,9 +92,15 @@ class Command(BaseCommand):
         self._show(progress, found)
         progress.end()
         end_answered([found.name], by="manage.py backfill")
-        if found.state == State.ERROR:
-            raise CommandError(f"{found.name} failed: {found.last_error}.")
-        self.stdout.write("Everything that the provider has is stored. For what it lacks, see manage.py gaps.")
+        return f"{found.name} failed: {found.last_error}. " if found.state == State.ERROR else ""
+
+    def _report(self, asked: Asked, failure: str = "") -> None:
+        """Print how much of the span is there; raise CommandError if a part of it is missing."""
+        found = read_completeness(asked.market, asked.timeframe, asked.start, asked.stop)
+        line = f"{asked.market.symbol} {asked.timeframe}: {described(found)}."
+        if failure or found.missing:
+            raise CommandError(f"{failure}{line}" + (" See manage.py gaps." if found.missing else ""))
+        self.stdout.write(line)
 
     def _show(self, progress: Progress, request: DatastoreRequest) -> None:
         """Show the pages, and what holds the fetches up, or else when they will be done."""

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from datastore.api.params.parameter import OneOf
 from datastore.api.params.times import to_ms
 from datastore.api.responses.series_body import COLUMNS, coverage_json
+from datastore.coverage.completeness import Completeness, described
 from datastore.management.arguments import add_market, add_span, add_timeframe, argument_type, check_order, market_named
 from datastore.management.progress import Progress
 from datastore.series.export import Export, Question
@@ -45,6 +46,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, output: str, certificate: str | None, **options: Any) -> None:
         """Write the rows, then the certificate, then report whether anything is missing."""
         check_order(options["start"], options["stop"])
+        _check_ending(output)
         question = Question(
             market_named(options["market"]),
             options["timeframe"],
@@ -54,7 +56,8 @@ class Command(BaseCommand):
             options["fill"],
             options["closed_only"],
         )
-        series, rows = self._write(question, output)
+        export, rows = self._write(question, output)
+        series = export.series
         if output != STDOUT:
             certificate = certificate or f"{output}.coverage.json"
         if certificate:
@@ -63,26 +66,31 @@ class Command(BaseCommand):
         if output != STDOUT:
             self.stdout.write(f"{series.market} {series.timeframe}: {rows:,} candles in {output}.")
 
-        gaps = [segment for segment in series.segments if segment.incomplete]
-        if gaps:
-            missing = f"Not complete: {len(gaps)} gap(s) of {series.market}, see manage.py gaps."
-            if options["require_complete"]:
-                raise CommandError(missing)
-            self.stderr.write(missing)
+        if options["require_complete"] and export.completeness.missing:
+            raise CommandError("Not complete; see manage.py gaps.")
 
-    def _write(self, question: Question, output: str) -> tuple[Series, int]:
-        """Write all rows; return the series without its rows, and the number of rows."""
+    def _write(self, question: Question, output: str) -> tuple[Export, int]:
+        """Say how much is there, then write all rows; return the finished export and the number of rows."""
         export, rows = Export(question), 0
         progress = Progress(self.stderr if output == STDOUT else self.stdout)
         with self._opened(output) as file:
             file.write(",".join(COLUMNS) + "\n")
             for part in export.parts():
+                if part.number == 1:
+                    self._say_how_much(question, export.completeness, output)
                 if part.text:
                     file.write(part.text + "\n")
                     rows += part.text.count("\n") + 1
                 progress.show(part.number, part.of)
         progress.end()
-        return export.series, rows
+        return export, rows
+
+    def _say_how_much(self, question: Question, found: Completeness, output: str) -> None:
+        line = f"{question.market.symbol} {question.timeframe}: {described(found)}."
+        if found.missing:
+            self.stderr.write(f"Not complete. {line}")
+        elif output != STDOUT:
+            self.stdout.write(line)
 
     @contextmanager
     def _opened(self, output: str) -> Iterator[Any]:
@@ -96,6 +104,14 @@ class Command(BaseCommand):
             with suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
             raise CommandError("Standard output was closed before the end.") from None
+
+
+def _check_ending(output: str) -> None:
+    """Raise CommandError if the file's name ends in a format that is not written, such as x.parquet."""
+    ending = Path(output).suffix.removeprefix(".").lower()
+    if output != STDOUT and ending and ending not in FORMATS:
+        known = ", ".join(f".{name}" for name in FORMATS)
+        raise CommandError(f"--output {output}: there is no format for .{ending}. The file may end in {known}.")
 
 
 def _certificate(series: Series, rows: int, fill: str, closed_only: bool) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from datastore.backfill import fetch_queue
+from datastore.coverage.completeness import described
 from datastore.management.arguments import add_market, add_span, add_timeframe, check_order, market_named
 from datastore.models import Market
 from datastore.series.reader import Segment, read_series
@@ -37,10 +38,10 @@ class Command(BaseCommand):
         gaps = [segment for segment in series.segments if segment.incomplete]
         where = f"{found.symbol} {timeframe}, {_time(series.start)} to {_time(series.stop)} UTC"
         if not gaps:
-            self.stdout.write(f"{where}: no gap.")
+            self.stdout.write(f"{where}: no gap; {described(series.completeness)}.")
             return
         missing = sum((segment.stop - segment.start for segment in gaps), timedelta())
-        self.stdout.write(f"{where}: {len(gaps)} gap(s), {missing} in all.")
+        self.stdout.write(f"{where}: {len(gaps)} gap(s), {missing} in all; {described(series.completeness)}.")
 
         base = TIMEFRAMES[timeframe].base
         rows = [HEADINGS]

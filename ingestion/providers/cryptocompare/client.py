@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from threading import Thread
 from typing import TypeVar
 
+import structlog
 import urllib3
 from urllib3.exceptions import HTTPError
 
@@ -14,6 +15,7 @@ from ingestion.providers.cryptocompare.rest import (
     PAIRS_PATH,
     RATE_PATH,
     Outcome,
+    Page,
     PairList,
     ProviderNames,
     RateTold,
@@ -24,7 +26,9 @@ from ingestion.providers.cryptocompare.rest import (
     read_pairs,
     read_rate,
 )
-from metering.table import PROVIDER_CALLS, PROVIDER_SECONDS
+from metering.table import PROVIDER_CALLS, PROVIDER_SECONDS, PROVIDER_WARNINGS
+
+log = structlog.get_logger(__name__)
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5.0, 20.0
 MAX_ANSWER_BYTES = 8 * 1024 * 1024  # a full page of candles has a twentieth of that
@@ -66,6 +70,9 @@ class RestClient:
         with PROVIDER_SECONDS.time():
             outcome = self._get(path, read, max_bytes)
         PROVIDER_CALLS.labels(type(outcome).__name__.lower()).inc()
+        if isinstance(outcome, Page | PairList) and outcome.warning:
+            PROVIDER_WARNINGS.inc()
+            log.warning("the provider warns", reason=outcome.warning.reason)
         return outcome
 
     def _get(self, path: str, read: Reader[Answer], max_bytes: int) -> Answer | Unavailable:

@@ -3,32 +3,42 @@
 Sources: the provider's parameter reference and captured answers. Nearly every legacy error travels with HTTP 200 and
 says so in its envelope; since 2026 a second envelope (`Err`) comes from the same host. `Data` is a list in v1 and an
 object with a list in v2. `limit` = N brings N + 1 rows, the last of which holds `toTs`.
+
+What an answer means is decided by its HTTP status, then by its envelope, then by its data. Words of a message decide
+only where none of these does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
 
 from datastore.reference.pairs import Listed
 from datastore.timeframes.intervals import SECOND_US
+from ingestion.providers.cryptocompare.call_windows import WINDOWS, seconds_left
 
 PAIRS_PATH = "/data/v3/all/exchanges"
 RATE_PATH = "/stats/rate/limit"
 PATHS = {60: "/data/v2/histominute", 3600: "/data/v2/histohour", 86_400: "/data/v2/histoday"}
 MAX_LIMIT = 2000  # the greatest `limit`: more is an error, not cut down to it
-RATE_LIMITED, NO_SUCH_MARKET = "99", "2"
-# The longest wait of a caller whose calls of this window are used up, shortest first.
-WINDOW_SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0, "month": 86_400.0}
+RATE_LIMITED, NO_SUCH_MARKET = "99", "2"  # Type
+KEY_WORDS, LIMIT_WORDS = ("api key", "auth key"), "rate limit"  # of bodies whose Type is not known to say it
+DAY_US = 86_400 * SECOND_US
+RETENTION_SLACK_US = 3600 * SECOND_US  # the provider may forget whole hours at a time
 DEFAULT_RETRY_S = 10.0  # if the provider does not say which limit it was
+MAX_SLOW_DOWN_S = 60.0  # after a page that came with a warning
+MAX_RETRY_S = 86_400.0  # of a Retry-After: one that is wrong must not stop everything for months
 MAX_REASON_CHARS = 200
+DAYS_KEPT = re.compile(r"only available for the last (\d{1,5}) days", re.IGNORECASE)
 UNKNOWN_FORMAT = "the answer is not in a format that the provider is known for"
 
 
@@ -61,6 +71,15 @@ class Page:
     unreadable: int
     at: int  # the provider's time of the answer, microseconds
     provider: str = ""  # its name for itself (header X-Provider), empty if it gives none
+    warning: Warned | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """What the provider warns of although it answers; the next call should wait slow_down seconds."""
+
+    reason: str
+    slow_down: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +92,17 @@ class RateLimited:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """This request is not answered; final: nor will it ever be."""
+    """This request is not answered now; days_kept: the provider says that it keeps no more than so many days."""
 
     reason: str
-    final: bool
+    at: int | None = None  # the provider's time of the answer, microseconds; None if it does not say
+    days_kept: int | None = None
+
+    def is_final(self, stop: int) -> bool:
+        """Return whether what ends at stop (microseconds) is too old for the provider: all else may pass."""
+        if self.at is None or self.days_kept is None:
+            return False
+        return stop <= self.at - self.days_kept * DAY_US + RETENTION_SLACK_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +126,7 @@ class PairList:
     pairs: tuple[Listed, ...]
     unreadable: int
     provider: str = ""  # as in Page
+    warning: Warned | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +134,12 @@ class RateTold:  # as every outcome's, its name is a label of PROVIDER_CALLS
     """The calls that the provider still allows this key, from anywhere, by window: second to month."""
 
     left: dict[str, int]
+    at: int | None = None  # the provider's time of the answer, microseconds; None if it does not say
 
 
 Trouble = RateLimited | Refused | Unauthorized | Unavailable
 Outcome = Page | Trouble
+Found = TypeVar("Found", Page, PairList, RateTold)
 
 
 class _Err(msgspec.Struct):
@@ -123,7 +152,9 @@ class _Envelope(msgspec.Struct):
 
     response: str | None = msgspec.field(name="Response", default=None)
     message: str | None = msgspec.field(name="Message", default=None)
+    warns: bool | None = msgspec.field(name="HasWarning", default=False)
     kind: str | int | None = msgspec.field(name="Type", default=None)
+    parameter: str | None = msgspec.field(name="ParamWithError", default=None)
     rate: Any = msgspec.field(name="RateLimit", default=None)
     err: _Err | None = msgspec.field(name="Err", default=None)
     data: msgspec.Raw = msgspec.field(name="Data", default=msgspec.Raw())
@@ -144,12 +175,12 @@ class _Rate(msgspec.Struct):
     left: dict[str, int] = msgspec.field(name="calls_left")
 
 
-_envelopes = msgspec.json.Decoder(_Envelope)
+_envelopes = msgspec.json.Decoder(_Envelope, strict=False)
 _exchanges = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _exchange = msgspec.json.Decoder(_Exchange)
 _rows = msgspec.json.Decoder(list[msgspec.Raw] | _Nested)
-_row = msgspec.json.Decoder(Row)
-_rate = msgspec.json.Decoder(_Rate)
+_row = msgspec.json.Decoder(Row, strict=False)  # whole numbers also come as text and as 1795896000.0
+_rate = msgspec.json.Decoder(_Rate, strict=False)
 
 
 def candles_path(names: ProviderNames, resolution: int, last: int, before: int) -> str:
@@ -167,26 +198,90 @@ def candles_path(names: ProviderNames, resolution: int, last: int, before: int) 
 
 def read_answer(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
     """Return what an answer about candles says; never raises."""
-    envelope = _envelope_of(body)
-    return _trouble(status, headers, envelope) or _page(headers, envelope)
+    return _read(status, headers, body, _page)
 
 
 def read_pairs(status: int, headers: Mapping[str, str], body: bytes) -> PairList | Trouble:
     """Return what an answer about pairs says; never raises."""
-    envelope = _envelope_of(body)
-    return _trouble(status, headers, envelope) or _pair_list(headers, envelope)
+    return _read(status, headers, body, _pair_list)
 
 
 def read_rate(status: int, headers: Mapping[str, str], body: bytes) -> RateTold | Trouble:
     """Return what an answer about the key's own rate says; never raises."""
+    return _read(status, headers, body, _rate_told)
+
+
+def _read(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    data_of: Callable[[Mapping[str, str], _Envelope], Found | Unavailable],
+) -> Found | Trouble:
+    """Return what the status says, else what the envelope says, else the data."""
     envelope = _envelope_of(body)
-    if trouble := _trouble(status, headers, envelope):
-        return trouble
+    failed = envelope.err if envelope.err and (envelope.err.message or envelope.err.status) else None
+    code = (failed and failed.status) or status
+    reason = _printable((failed and failed.message) or envelope.message or f"the provider answers HTTP {code}")
+    if code in (401, 403):
+        return Unauthorized(reason)
+    limited = RateLimited(_retry_after(headers, envelope.rate), reason)
+    if code == 429:
+        return limited
+    if code >= 500:
+        return Unavailable(reason)
+    if failed or envelope.response == "Error":
+        return _refusal(headers, envelope, limited)
+    if code != 200:
+        return Unavailable(reason)
+    found = data_of(headers, envelope)
+    if isinstance(found, Unavailable):
+        if str(envelope.kind) == RATE_LIMITED or LIMIT_WORDS in reason.lower():
+            return limited
+        if envelope.response is None and envelope.message:
+            return _refusal(headers, envelope, limited)
+    return found
+
+
+def _refusal(headers: Mapping[str, str], envelope: _Envelope, limited: RateLimited) -> Trouble:
+    """Return why a request is refused: by the Type or the parameter that is named, else by the words."""
+    if str(envelope.kind) == RATE_LIMITED:
+        return limited
+    reason = limited.reason
+    names_cause = envelope.err is None and (str(envelope.kind) == NO_SUCH_MARKET or envelope.parameter)
+    if not names_cause and any(words in reason.lower() for words in KEY_WORDS):
+        return Unauthorized(reason)
+    if not names_cause and LIMIT_WORDS in reason.lower():
+        return limited
+    kept = DAYS_KEPT.search(reason)
+    return Refused(reason, _time_of(headers), int(kept[1]) if kept else None)
+
+
+def _printable(text: str) -> str:
+    """Return the text as one line that a record can hold."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return line[:MAX_REASON_CHARS] or "?"
+
+
+def _time_of(headers: Mapping[str, str]) -> int | None:
+    """Return the provider's time of an answer in microseconds, None if it does not say."""
+    date = _http_date(headers.get("Date", ""))
+    return None if date is None else round(date.timestamp()) * SECOND_US
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(text)
+        return date.replace(tzinfo=date.tzinfo or UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _rate_told(headers: Mapping[str, str], envelope: _Envelope) -> RateTold | Unavailable:
     try:
         left = _rate.decode(envelope.data).left
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return Unavailable(UNKNOWN_FORMAT)
-    return RateTold({window: left[window] for window in WINDOW_SECONDS if window in left})
+    return RateTold({window: left[window] for window in WINDOWS if window in left}, _time_of(headers))
 
 
 def _envelope_of(body: bytes) -> _Envelope:
@@ -211,37 +306,19 @@ def _pair_list(headers: Mapping[str, str], envelope: _Envelope) -> PairList | Un
             continue
         if exchange.active:
             pairs += [Listed(name, base, quote) for base, quotes in exchange.pairs.items() for quote in quotes]
-    return PairList(tuple(pairs), unreadable, _provider(headers))
+    warned = _warned(headers, envelope)
+    if warned and not pairs:
+        return Unavailable(warned.reason)
+    return PairList(tuple(pairs), unreadable, _provider(headers), warned)
 
 
 def _provider(headers: Mapping[str, str]) -> str:
     return headers.get("X-Provider", "").partition(";")[0].strip()
 
 
-def _trouble(status: int, headers: Mapping[str, str], envelope: _Envelope) -> Trouble | None:
-    failed = envelope.err if envelope.err and (envelope.err.message or envelope.err.status) else None
-    code = (failed and failed.status) or status
-    text = (failed and failed.message) or envelope.message or f"the provider answers HTTP {code}"
-    # One printable line that a record can hold.
-    reason = " ".join("".join(char if char.isprintable() else " " for char in text).split())[:MAX_REASON_CHARS] or "?"
-    lower = reason.lower()
-    if code in (401, 403) or "api key" in lower or "auth key" in lower:
-        return Unauthorized(reason)
-    if code == 429 or str(envelope.kind) == RATE_LIMITED or "rate limit" in lower:
-        return RateLimited(_retry_after(headers, envelope.rate), reason)
-    if code >= 500:
-        return Unavailable(reason)
-    if failed or envelope.response == "Error":
-        no_market = str(envelope.kind) == NO_SUCH_MARKET or "does not exist" in lower or "there is no data for" in lower
-        return Refused(reason, final=no_market or "only available for the last" in lower)
-    return Unavailable(reason) if code != 200 else None
-
-
 def _page(headers: Mapping[str, str], envelope: _Envelope) -> Page | Unavailable:
-    try:
-        date = parsedate_to_datetime(headers.get("Date", ""))
-        at = round(date.replace(tzinfo=date.tzinfo or UTC).timestamp()) * SECOND_US
-    except (ValueError, OverflowError):
+    at = _time_of(headers)
+    if at is None:
         return Unavailable("the answer does not say its time (HTTP header Date)")
     try:
         found = _rows.decode(envelope.data)
@@ -254,22 +331,49 @@ def _page(headers: Mapping[str, str], envelope: _Envelope) -> Page | Unavailable
             rows.append(_row.decode(raw))
         except (msgspec.MsgspecError, UnicodeDecodeError):
             continue  # counted below
-    return Page(tuple(rows), len(sent) - len(rows), at, _provider(headers))
+    warned = _warned(headers, envelope)
+    if warned and not rows:
+        return Unavailable(warned.reason)  # a warning instead of rows is no empty page
+    return Page(tuple(rows), len(sent) - len(rows), at, _provider(headers), warned)
+
+
+def _warned(headers: Mapping[str, str], envelope: _Envelope) -> Warned | None:
+    """Return the warning of an answer that has data; it slows calls down for a minute at most, since they succeed."""
+    if not (envelope.warns or str(envelope.kind) == RATE_LIMITED):
+        return None
+    reason = _printable(envelope.message or "the provider warns without a reason")
+    return Warned(reason, min(_retry_after(headers, envelope.rate), MAX_SLOW_DOWN_S))
 
 
 def _retry_after(headers: Mapping[str, str], rate: Any) -> float:
+    """Return the seconds until calls may succeed again: as the header says, else what is left of each used-up window.
+
+    Without the provider's time: DEFAULT_RETRY_S, or a minute if a longer window is used up.
+    """
+    at = _time_of(headers)
     sent = headers.get("Retry-After", "")
     if sent.isascii() and sent.isdecimal():
-        return min(float(sent), WINDOW_SECONDS["day"])
-    made_counts, limits = _counts(rate, "calls_made"), _counts(rate, "max_calls")
-    used_up = []
-    for name, seconds in WINDOW_SECONDS.items():
-        made, limit = made_counts.get(name), limits.get(name)
-        if isinstance(made, int) and isinstance(limit, int) and made >= limit:
-            used_up.append(seconds)
-    return max(used_up, default=DEFAULT_RETRY_S)
+        return min(float(sent), MAX_RETRY_S)
+    if (until := _http_date(sent)) and at is not None:
+        return min(max(until.timestamp() - at / SECOND_US, 1.0), MAX_RETRY_S)
+    return seconds_left(_used_up(rate), at) or DEFAULT_RETRY_S
 
 
-def _counts(rate: object, name: str) -> dict[str, object]:
+def _used_up(rate: object) -> list[str]:
+    """Return the windows that have no call left, from calls made and allowed, or from the older calls left."""
+    made, limits, left = (_counts(rate, name) for name in ("calls_made", "max_calls", "calls_left"))
+    return [
+        window
+        for window in WINDOWS
+        if (window in made and window in limits and made[window] >= limits[window]) or left.get(window, 1) <= 0
+    ]
+
+
+def _counts(rate: object, name: str) -> dict[str, int]:
+    """Return the counts that can be read, by window."""
     found = rate.get(name) if isinstance(rate, dict) else None
-    return found if isinstance(found, dict) else {}
+    counts: dict[str, int] = {}
+    for window, count in found.items() if isinstance(found, dict) else ():
+        with suppress(msgspec.ValidationError):
+            counts[window] = msgspec.convert(count, int, strict=False)
+    return counts

@@ -168,11 +168,12 @@ def read_frame(raw: bytes) -> Event:
 def _control(kind: str, frame: _Frame) -> Event:
     if kind == COMPLETE and frame.sub:
         return Subscribed(frame.sub)
-    if kind == PROBLEM and "ALREADY_ACTIVE" in (frame.message or ""):
-        return Other()  # only the text tells it from a refusal; the subscription is there
+    name = frame.message or ""  # the only field that tells the cases of one TYPE apart
+    if kind == PROBLEM and name == "SUBSCRIPTION_ALREADY_ACTIVE":
+        return Other()  # the subscription is there
     if kind in (UNAUTHORIZED, LIMITED, PROBLEM):
         reason = " ".join(part for part in (frame.message, frame.parameter, frame.info) if part)
-        of_one = kind == PROBLEM or "TOO_MANY_SUBSCRIPTIONS" in reason  # the others go on
+        of_one = kind == PROBLEM or name.startswith("TOO_MANY_SUBSCRIPTIONS")  # the others go on
         return Refused(kind, reason[:300], frame.parameter if of_one else None)
     if kind in (UNSUBSCRIBED, UNSUBSCRIBED_ALL):
         return Unsubscribed(frame.sub if kind == UNSUBSCRIBED else None)

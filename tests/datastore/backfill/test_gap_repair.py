@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 
 from datastore.backfill import fetch_queue
 from datastore.backfill.fetch_queue import Purpose, State, enqueue
-from datastore.backfill.gap_repair import MAX_REPAIR_DELAY, open_gaps, scan
+from datastore.backfill.gap_repair import MAX_REPAIR_DELAY, open_gaps, reopen, scan
 from datastore.coverage.feed_progress import note_acknowledged
 from datastore.ingest.live_write import store_live
 from datastore.models import FetchRequest, GapRepair, Market
@@ -151,6 +151,39 @@ def test_a_hole_that_was_refused_for_good_is_not_asked_for_again(btc: Market) ->
     assert rows() == []
     assert requests() == [(10, 16, "failed")]
     assert [(row.final, row.reason) for row in open_gaps(btc)] == [(True, "older than kept")]
+
+
+def test_a_market_that_the_provider_denies_for_minutes_is_healed_afterwards(btc: Market) -> None:
+    for attempt in range(1, 5):
+        scan()
+        denied = FetchRequest.objects.latest("id")
+        store(failed(denied.pk, NOON + 10 * MINUTE, NOON + 16 * MINUTE, "market does not exist", final=False))
+        assert rows()[0][3] == attempt
+        let_it_wait_no_longer()
+    assert not open_gaps(btc)[0].final
+    scan()
+    store(answered(NOON + 10 * MINUTE, NOON + 16 * MINUTE), done(FetchRequest.objects.latest("id").pk))
+    scan()
+    assert open_gaps(btc) == []
+    assert read_series(btc, "1m", moment(NOON), moment(NOON + 30 * MINUTE)).complete
+
+
+def test_a_final_hole_is_asked_for_again_once_a_person_reopens_it(btc: Market) -> None:
+    scan()
+    store(failed(FetchRequest.objects.get().pk, NOON + 10 * MINUTE, NOON + 16 * MINUTE))
+    scan()
+    version = version_of(btc)
+    assert reopen(btc, 60, moment(NOON + 12 * MINUTE), moment(NOON + 14 * MINUTE - 1))
+    assert version_of(btc) == version + 1
+    assert not reopen(btc, 60, moment(NOON + 12 * MINUTE), moment(NOON + 14 * MINUTE))
+    assert [((micros(row.start) - NOON) // MINUTE, row.final) for row in open_gaps(btc)] == [(14, True), (10, True)]
+    scan()
+    assert rows() == [(12, 14, "older than kept", 1)]
+    assert requests() == [(10, 16, "failed"), (12, 14, "queued")]
+    request = FetchRequest.objects.latest("id")
+    store(answered(NOON + 12 * MINUTE, NOON + 14 * MINUTE), done(request.pk))
+    scan()
+    assert [row.final for row in open_gaps(btc)] == [True, True]
 
 
 def test_what_is_refused_of_a_hole_is_cut_out_of_it_at_once(btc: Market) -> None:

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from coordination.models import Coordinator
 from datastore import datastore_actor
+from datastore.backfill.completion import add_final_gap
 from datastore.ingest.live_write import digest, store_live
 from datastore.management.commands import backfill as backfill_command
 from datastore.management.progress import bar
@@ -79,12 +81,15 @@ def follow(monkeypatch: pytest.MonkeyPatch, *steps: Callable[[], Any]) -> None:
 
 def test_a_backfill_draws_a_bar_to_its_end(coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch) -> None:
     working = {"state": "fetching", "pages_total": 4}
-    follow(monkeypatch, update(**working, pages_done=1), update(**working, pages_done=4), update(state="done"))
+    steps = update(**working, pages_done=1), update(**working, pages_done=4), update(state="done")
+    stop = DAY + timedelta(days=1)
+    cover = Coverage(market=Market.objects.get(symbol=SYMBOL), source="provider", resolution=60, start=DAY, stop=stop)
+    follow(monkeypatch, *steps[:2], lambda: (cover.save(), steps[2]()))
     out = run("backfill", SYMBOL, *SPAN, to=Terminal())
     assert "1 span(s) of coinbase:BTC-USD 1m requested" in out
     assert "[#######" + "." * 23 + "] 1 of 4 pages, done about " in out
     assert "[" + "#" * 30 + "] 4 of 4 pages" in out
-    assert out.endswith("see manage.py gaps.\n")
+    assert out.endswith("coinbase:BTC-USD 1m: 1,440 of 1,440 candles are there (100.00 %, 1 d of 1 d).\n")
     assert DatastoreRequest.objects.get().state == "idle"
 
 
@@ -118,9 +123,52 @@ def test_a_backfill_that_nobody_would_fetch_is_kept_and_says_so(market: Market) 
 def test_a_backfill_of_what_is_there_asks_for_nothing(market: Market) -> None:
     stop = DAY + timedelta(days=1)
     Coverage.objects.create(market=market, source="provider", resolution=60, start=DAY, stop=stop)
-    assert "Nothing is missing" in run("backfill", SYMBOL, *SPAN)
-    assert "Nothing is missing" in run("backfill", SYMBOL, "--from", "2099-01-01")
+    assert "1,440 of 1,440 candles are there" in run("backfill", SYMBOL, *SPAN)
+    assert "nothing of it has begun yet" in run("backfill", SYMBOL, "--from", "2099-01-01")
     assert not FetchRequest.objects.exists()
+
+
+YEAR = ("--from", "2025-10-01", "--to", "2026-10-01")
+MOST_IS_FINAL = (
+    r"10,080 of 525,600 candles are there \(1\.92 %, 7 d of 365 d\); "
+    r"515,520 final, will not come \(98\.08 %, 358 d\): only the last 7 days are kept"
+)
+
+
+def refuse_what_is_old() -> None:
+    """Let the provider have the last week of the year before DAY, and refuse the rest for good."""
+    found = Market.objects.get(symbol=SYMBOL)
+    start, border = DAY - timedelta(days=365), DAY - timedelta(days=7)
+    Coverage.objects.create(market=found, source="provider", resolution=60, start=border, stop=DAY)
+    with transaction.atomic():
+        add_final_gap(found, 60, start, border, "only the last 7 days are kept.")
+    update(state="failed", error="only the last 7 days are kept")()
+
+
+def test_what_the_provider_will_never_have_is_missing_at_every_run(
+    coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow(monkeypatch, refuse_what_is_old)
+    with pytest.raises(CommandError, match=r"request-\d+ failed: only the last 7 days are kept\. .*" + MOST_IS_FINAL):
+        run("backfill", SYMBOL, *YEAR)
+    out = io.StringIO()
+    with pytest.raises(CommandError, match=MOST_IS_FINAL):
+        run("backfill", SYMBOL, *YEAR, to=out)
+    assert out.getvalue() == "There is nothing to fetch.\n"
+    assert FetchRequest.objects.count() == 1
+    assert "10,080 of 525,600 candles are there" in run("gaps", SYMBOL, *YEAR)
+
+
+def test_what_is_final_is_asked_for_again_by_a_person_who_says_so(
+    coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow(monkeypatch, refuse_what_is_old)
+    with pytest.raises(CommandError):
+        run("backfill", SYMBOL, *YEAR)
+    assert "1 span(s)" in run("backfill", SYMBOL, *YEAR, "--again", "--no-wait")
+    again = FetchRequest.objects.get(state="queued")
+    assert (again.start, again.stop) == (DAY - timedelta(days=365), DAY - timedelta(days=7))
+    assert not GapRepair.objects.exists()
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection, connections
 
-from datastore.api.responses.series_body import COLUMNS
+from datastore.api.responses.series_body import COLUMNS, completeness_json
 from datastore.db.queries import fetch_value
-from datastore.models import Market
+from datastore.models import GapRepair, Market
 from datastore.reference.markets import ensure_markets
 from datastore.series import export as reading
 from datastore.series.reader import read_series
@@ -68,6 +68,7 @@ def test_the_file_holds_the_candles_digit_by_digit(btc: Market, tmp_path: Path) 
         f"{at + 60}000,10.5,10.5,10.5,10.5,1,10.5,1,live,true,0\n"
         f"{at + 180}000,11,11,11,11,1,11,1,live,true,0\n"
     )
+    assert out.startswith("coinbase:BTC-USD 1m: 4 of 4 candles are there (100.00 %, 4 min of 4 min).\n")
     assert "coinbase:BTC-USD 1m: 2 candles" in out
     assert err == ""
     assert sorted(file.name for file in tmp_path.iterdir()) == ["x.csv", "x.csv.coverage.json"]
@@ -86,12 +87,42 @@ def test_the_certificate_lies_beside_it(btc: Market, tmp_path: Path) -> None:
     rows = rows_in((tmp_path / "x.csv").read_text())
     assert certificate["candles"] == len(rows) == 10
     assert {row[9] for row in rows} == {"true"}
-    assert err == "Not complete: 1 gap(s) of coinbase:BTC-USD, see manage.py gaps.\n"
+    assert certificate["completeness"] == completeness_json(series.completeness)
+    assert certificate["completeness"]["proven"] == {"buckets": 6, "days": 0.0, "percent": 54.55}
+    assert err == (
+        "Not complete. coinbase:BTC-USD 1m: 6 of 11 candles are there (54.55 %, 6 min of 11 min); "
+        "1 not known finally yet; 4 missing (36.36 %, 4 min): socket lost.\n"
+    )
+
+
+@pytest.mark.django_db
+def test_the_first_line_says_what_will_never_come(btc: Market, tmp_path: Path) -> None:
+    GapRepair.objects.create(
+        market=btc, resolution=60, start=moment(NOON - 1440 * MINUTE), stop=moment(NOON), reason="too old", final=True
+    )
+    day = (BTC, "--from", f"{moment(NOON - 1440 * MINUTE):%Y-%m-%dT%H:%M}", "--to", START)
+    out, err = run(*day, "--output", "-")
+    assert err.startswith(
+        "Not complete. coinbase:BTC-USD 1m: 0 of 1,440 candles are there (0.00 %, 0 min of 1 d); "
+        "1,440 final, will not come (100.00 %, 1 d): too old.\n"
+    )
+    assert rows_in(out) == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["x.parquet", "x.PARQUET", "x.csv.gz", "x.json"])
+def test_an_ending_without_a_format_is_refused_and_nothing_is_written(btc: Market, tmp_path: Path, name: str) -> None:
+    with pytest.raises(CommandError, match=r"there is no format for \.\w+\. The file may end in \.csv\."):
+        run(*WHOLE, "--output", str(tmp_path / name))
+    assert list(tmp_path.iterdir()) == []
+    for known in ("x.CSV", "x", "of.2026/x"):
+        (tmp_path / "of.2026").mkdir(exist_ok=True)
+        run(*WHOLE, "--output", str(tmp_path / known))
 
 
 @pytest.mark.django_db
 def test_what_is_not_complete_can_be_made_a_failure(btc: Market, tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match=r"Not complete: 1 gap\(s\)"):
+    with pytest.raises(CommandError, match="Not complete"):
         run(*RANGE, "--output", str(tmp_path / "x.csv"), "--require-complete")
     assert len(rows_in((tmp_path / "x.csv").read_text())) == 3
     run(*WHOLE, "--output", str(tmp_path / "y.csv"), "--require-complete")

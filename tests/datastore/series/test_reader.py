@@ -170,8 +170,9 @@ def test_a_hole_says_what_is_done_about_it(btc: Market, provider_time: ProviderT
     GapRepair.objects.create(
         market=btc, resolution=60, start=moment(NOON), stop=moment(NOON + MINUTE), reason="too old", final=True
     )
-    (segment,) = read_series(btc, "1m", moment(NOON), moment(NOON + 2 * MINUTE)).segments
-    assert segment.repair == {"reason": "too old", "attempts": 0, "next_try": None, "final": True}
+    first, second = read_series(btc, "1m", moment(NOON), moment(NOON + 2 * MINUTE)).segments
+    assert first.repair == {"reason": "too old", "attempts": 0, "next_try": None, "final": True}
+    assert (first.stop, second.repair) == (moment(NOON + MINUTE), None)
 
 
 def test_a_candle_that_is_not_what_its_trades_make_is_found(btc: Market) -> None:
