@@ -1,4 +1,4 @@
-"""Which followed markets the provider refuses, written into their rows for whoever asks why there is no data."""
+"""Which followed markets the provider refuses, written into their rows for everyone who asks why there is no data."""
 
 from __future__ import annotations
 
