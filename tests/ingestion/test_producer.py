@@ -104,7 +104,7 @@ def test_readers_are_told_the_clock_and_how_far_the_feed_is_acknowledged(bench: 
     assert Feed.objects.get().acknowledged_until <= live_producer_actor.moment(newest)
     stored = ProviderClock.objects.get()
     assert stored.clock_offset is not None
-    assert stored.clock_offset.total_seconds() > 1  # the simulator runs ten times as fast
+    assert stored.clock_offset.total_seconds() > 1  # the simulator runs twenty times as fast
 
 
 def test_a_stopped_producer_closes_its_feed(bench: Bench) -> None:

@@ -329,7 +329,7 @@ def test_each_kind_of_topic_has_cycles_of_its_own(bench: Bench) -> None:
 @pytest.mark.parametrize("listed", [SOL, "mexc:币安人生-USDT"])
 def test_a_route_lives_and_ends_on_valkey(transactional_db: None, tmp_path: Path, settings: Any, listed: str) -> None:
     ensure_markets([BTC])
-    options = ("--markets", BTC, "--listed", listed, "--speed", "10")
+    options = ("--markets", BTC, "--listed", listed, "--speed", "20")
     with running(tmp_path, *options) as simulator, private_valkey() as server:
         settings.STREAM_URL, settings.CRYPTOCOMPARE_WS_URL = server.url, simulator.ws_url
         bench = Bench(simulator, connect(server.url, 100_000), Runner(LiveProducer(), Event()))  # type: ignore[arg-type]

@@ -9,8 +9,8 @@ from django_redis import get_redis_connection
 
 from datastore.sse.server import StreamServer
 from tests.support.datastore.provider_time import ProviderTime
+from tests.support.sse.scenario import MarketScenario
 from tests.support.sse.server import streaming
-from tests.support.sse.world import World
 
 for noisy in ("httpx", "uvicorn.error"):
     logging.getLogger(noisy).setLevel(logging.WARNING)  # a line per request hides what a failing test has to say
@@ -24,8 +24,8 @@ def server(settings: Any) -> Iterator[StreamServer]:
 
 
 @pytest.fixture
-def world(provider_time: ProviderTime) -> World:
-    made = World(provider_time)
+def scenario(provider_time: ProviderTime) -> MarketScenario:
+    made = MarketScenario(provider_time)
     made.wakes = True
     made.pass_(100)
     made.trade(3, 10)

@@ -23,7 +23,7 @@ from datastore.sse.cursor import (
 )
 from datastore.sse.delta import Delta, Gap, Row, events_of, merge_near
 from datastore.sse.messages import block_of, open_times, text_of, tombstone
-from tests.support.sse.event_log import Book, Reader, Told
+from tests.support.sse.event_log import ClientSeries, Reader, StreamEvent
 
 SERIES = "s"
 
@@ -96,7 +96,7 @@ class Following:
     def __init__(self) -> None:
         self.history, self.backlog = History(), Backlog()
         self.published, self.known = self.history.place, self.history.read_at
-        self.book = Book(watermark=0, cursor=self.published.text)
+        self.series = ClientSeries(watermark=0, cursor=self.published.text)
 
     def change(self, opens: list[int], price: int) -> None:
         self.history.change(opens, price)
@@ -122,7 +122,7 @@ class Following:
 
     def come(self) -> None:
         """Come with the last id: what was published since it registered waits already, and may be older."""
-        cursor = read_cursor(str(self.book.cursor))
+        cursor = read_cursor(str(self.series.cursor))
         assert cursor is not None
         block = block_of(self.history.since(cursor))
         self.known = block.read_at
@@ -130,8 +130,8 @@ class Following:
 
     def read(self, text: bytes, most: int | None = None) -> None:
         for told in list(Reader().feed(text))[:most]:
-            expect_no_step_back(self.book, told)
-            self.book.take(told)
+            expect_no_step_back(self.series, told)
+            self.series.take(told)
 
 
 @settings(max_examples=300)
@@ -141,13 +141,13 @@ def test_slow_and_interrupted_readers_end_with_what_the_history_shows(drawn: lis
     for name, *values in drawn:
         getattr(following, name)(*values)
     following.take()
-    assert following.book.rows == following.history.shown()
-    assert following.book.cursor == following.history.place.text
+    assert following.series.rows == following.history.shown()
+    assert following.series.cursor == following.history.place.text
 
 
-def expect_no_step_back(book: Book, told: Told) -> None:
-    if told.name == "candle" and told.data[0] in book.rows and told.data[7]:
-        assert book.rows[told.data[0]][10] <= told.data[10], "older after newer"
+def expect_no_step_back(series: ClientSeries, told: StreamEvent) -> None:
+    if told.name == "candle" and told.data[0] in series.rows and told.data[7]:
+        assert series.rows[told.data[0]][10] <= told.data[10], "older after newer"
 
 
 @given(steps)

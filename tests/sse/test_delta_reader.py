@@ -1,4 +1,4 @@
-"""Changes since a cursor, on the real write: whatever happens, a reader's book is what GET candles shows."""
+"""Changes since a cursor, on the real write: whatever happens, a reader's series is what GET candles shows."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from datastore.sse.messages import text_of
 from datastore.timeframes.timeframe import TIMEFRAMES
 from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import MINUTE, SECOND
-from tests.support.sse.event_log import Book, Reader
-from tests.support.sse.world import World, shown
+from tests.support.sse.event_log import ClientSeries, Reader
+from tests.support.sse.scenario import MarketScenario, shown
 
 pytestmark = pytest.mark.django_db
 
@@ -53,14 +53,14 @@ def place(text: str | None) -> Cursor:
     return found
 
 
-def follow(book: Book, market: Market, timeframe: str, drawn: Callable[[int], int] | None = None) -> Delta:
-    """Let a book follow the changes since its cursor; drawn: after how many events the connection is lost."""
-    delta = read_delta(market, TIMEFRAMES[timeframe], place(book.cursor))
+def follow(series: ClientSeries, market: Market, timeframe: str, drawn: Callable[[int], int] | None = None) -> Delta:
+    """Let a series follow the changes since its cursor; drawn: after how many events the connection is lost."""
+    delta = read_delta(market, TIMEFRAMES[timeframe], place(series.cursor))
     assert isinstance(delta, Delta), delta
     events, reader = events_of(delta), Reader()
     for event in events[: drawn(len(events)) if drawn else None]:
         for told in reader.feed(text_of(event)):
-            book.take(told)
+            series.take(told)
     return delta
 
 
@@ -73,87 +73,87 @@ def follow(book: Book, market: Market, timeframe: str, drawn: Callable[[int], in
 def test_a_book_that_follows_the_changes_is_what_the_answer_shows(
     provider_time: ProviderTime, rounds: list[Any], timeframe: str, data: st.DataObject
 ) -> None:
-    world = World(provider_time)
-    book = Book.of_answer(shown(world.market, timeframe))
+    scenario = MarketScenario(provider_time)
+    series = ClientSeries.of_answer(shown(scenario.market, timeframe))
     for happened, breaks in rounds:
         for name, *values in happened:
-            getattr(world, name)(*values)
+            getattr(scenario, name)(*values)
         if breaks:
-            follow(book, world.market, timeframe, lambda most: data.draw(st.integers(0, most)))
+            follow(series, scenario.market, timeframe, lambda most: data.draw(st.integers(0, most)))
     # The clock runs on by itself: between what is compared, no bucket may begin or end.
-    world.pass_(62 - world.now // SECOND % 60)
-    follow(book, world.market, timeframe)
-    answer = shown(world.market, timeframe)
-    assert book.rows == {row[0]: row for row in answer["candles"]}
-    assert place(book.cursor).version == answer["version"]
-    assert book.watermark is not None and answer["watermark"] - book.watermark < 1000
+    scenario.pass_(62 - scenario.now // SECOND % 60)
+    follow(series, scenario.market, timeframe)
+    answer = shown(scenario.market, timeframe)
+    assert series.rows == {row[0]: row for row in answer["candles"]}
+    assert place(series.cursor).version == answer["version"]
+    assert series.watermark is not None and answer["watermark"] - series.watermark < 1000
 
 
 def test_nothing_new_is_nothing_but_the_newest_watermark(provider_time: ProviderTime) -> None:
-    world = World(provider_time)
-    world.trade(0, 5)
-    book = Book.of_answer(shown(world.market, "1m"))
-    follow(book, world.market, "1m")
-    again = read_delta(world.market, TIMEFRAMES["1m"], place(book.cursor))
+    scenario = MarketScenario(provider_time)
+    scenario.trade(0, 5)
+    series = ClientSeries.of_answer(shown(scenario.market, "1m"))
+    follow(series, scenario.market, "1m")
+    again = read_delta(scenario.market, TIMEFRAMES["1m"], place(series.cursor))
     assert isinstance(again, Delta)
     assert [row.version for row in again.rows] == [None]  # the open minute, which only time could have changed
     assert again.gaps == []
 
 
 def test_a_hole_is_told_when_it_opens_when_it_is_tried_and_when_it_is_filled(provider_time: ProviderTime) -> None:
-    world = World(provider_time)
-    world.pass_(90)
-    world.prove(5)
-    book = Book.of_answer(shown(world.market, "1m"))
-    world.lose()
-    lost_from = world.now // MINUTE * MINUTE
-    world.pass_(600)
-    world.prove(0)
-    world.scan()
-    follow(book, world.market, "1m")
-    opened_hole = [hole for hole in book.gaps if hole["state"] == "gap"]
+    scenario = MarketScenario(provider_time)
+    scenario.pass_(90)
+    scenario.prove(5)
+    series = ClientSeries.of_answer(shown(scenario.market, "1m"))
+    scenario.lose()
+    lost_from = scenario.now // MINUTE * MINUTE
+    scenario.pass_(600)
+    scenario.prove(0)
+    scenario.scan()
+    follow(series, scenario.market, "1m")
+    opened_hole = [hole for hole in series.gaps if hole["state"] == "gap"]
     assert opened_hole[0]["reason"] == "socket lost" and opened_hole[0]["repair"]["attempts"] == 1
-    book.gaps.clear()
-    world.answer(60, 0, 20, [0, 1, 2], 7)
-    world.scan()
-    follow(book, world.market, "1m")
-    filled = [hole for hole in book.gaps if hole["state"] == "provider"]
+    series.gaps.clear()
+    scenario.answer(60, 0, 20, [0, 1, 2], 7)
+    scenario.scan()
+    follow(series, scenario.market, "1m")
+    filled = [hole for hole in series.gaps if hole["state"] == "provider"]
     assert filled and min(hole["from"] for hole in filled) <= lost_from // 1000
-    assert all(hole["state"] != "gap" for hole in book.gaps)
-    assert book.rows == {row[0]: row for row in shown(world.market, "1m")["candles"]}
+    assert all(hole["state"] != "gap" for hole in series.gaps)
+    assert series.rows == {row[0]: row for row in shown(scenario.market, "1m")["candles"]}
 
 
 def test_a_candle_that_lost_its_last_trade_is_told_as_one_of_no_trades(provider_time: ProviderTime) -> None:
-    world = World(provider_time)
-    world.trade(0, 5)
-    book = Book.of_answer(shown(world.market, "5m"))
-    assert len(book.rows) == 1
-    world.cancel(0)
-    delta = follow(book, world.market, "5m")
-    assert book.rows == {}
+    scenario = MarketScenario(provider_time)
+    scenario.trade(0, 5)
+    series = ClientSeries.of_answer(shown(scenario.market, "5m"))
+    assert len(series.rows) == 1
+    scenario.cancel(0)
+    delta = follow(series, scenario.market, "5m")
+    assert series.rows == {}
     (row,) = [json.loads(row.text) for row in delta.rows]
     assert row[1:8] == [None, None, None, None, "0", "0", 0]
 
 
 def test_what_the_provider_proves_changes_candles_whose_rows_it_does_not_touch(provider_time: ProviderTime) -> None:
-    world = World(provider_time)
-    world.trade(900, 5)
-    world.trade(1200, 6)
-    book = Book.of_answer(shown(world.market, "1m"))
-    assert {row[8] for row in book.rows.values()} == {"partial"}
-    world.answer(60, 5, 12, [], 1)  # it says that nothing was traded fifteen minutes ago
-    follow(book, world.market, "1m")
-    assert len(book.rows) == 1
-    assert book.rows == {row[0]: row for row in shown(world.market, "1m")["candles"]}
+    scenario = MarketScenario(provider_time)
+    scenario.trade(900, 5)
+    scenario.trade(1200, 6)
+    series = ClientSeries.of_answer(shown(scenario.market, "1m"))
+    assert {row[8] for row in series.rows.values()} == {"partial"}
+    scenario.answer(60, 5, 12, [], 1)  # it says that nothing was traded fifteen minutes ago
+    follow(series, scenario.market, "1m")
+    assert len(series.rows) == 1
+    assert series.rows == {row[0]: row for row in shown(scenario.market, "1m")["candles"]}
 
 
 def test_a_backfill_far_behind_is_told_to_who_follows_the_coarser_timeframe_too(provider_time: ProviderTime) -> None:
-    world = World(provider_time)
-    book = Book.of_answer(shown(world.market, "1w"))
-    world.answer(86400, 20, 8, [1, 2], 7)
-    follow(book, world.market, "1w")
-    assert len(book.rows) == 1
-    assert book.rows == {row[0]: row for row in shown(world.market, "1w")["candles"]}
+    scenario = MarketScenario(provider_time)
+    series = ClientSeries.of_answer(shown(scenario.market, "1w"))
+    scenario.answer(86400, 20, 8, [1, 2], 7)
+    follow(series, scenario.market, "1w")
+    assert len(series.rows) == 1
+    assert series.rows == {row[0]: row for row in shown(scenario.market, "1w")["candles"]}
 
 
 @pytest.mark.parametrize(
@@ -167,31 +167,31 @@ def test_a_backfill_far_behind_is_told_to_who_follows_the_coarser_timeframe_too(
 def test_a_cursor_that_is_not_of_this_history_is_refused_with_the_reason(
     provider_time: ProviderTime, change: dict[str, Any], reason: str
 ) -> None:
-    world = World(provider_time)
-    head, _ = read_position(world.market)
+    scenario = MarketScenario(provider_time)
+    head, _ = read_position(scenario.market)
     parts = {"series": head.series, "version": head.version, "watermark": head.watermark}
-    lost = read_delta(world.market, TIMEFRAMES["1m"], Cursor(**{**parts, **change}))
+    lost = read_delta(scenario.market, TIMEFRAMES["1m"], Cursor(**{**parts, **change}))
     assert isinstance(lost, SeriesGone) and lost.reason == reason
 
 
 def test_a_cursor_too_far_behind_is_refused_by_versions_by_rows_and_by_time(provider_time: ProviderTime) -> None:
-    world = World(provider_time)
-    head, _ = read_position(world.market)
+    scenario = MarketScenario(provider_time)
+    head, _ = read_position(scenario.market)
     assert head.watermark is not None
     minutes = TIMEFRAMES["1m"]
-    Market.objects.filter(pk=world.market.pk).update(version=head.version + 10_001)
-    assert reason_of(read_delta(world.market, minutes, head)) == TOO_FAR_BEHIND
-    Market.objects.filter(pk=world.market.pk).update(version=head.version)
+    Market.objects.filter(pk=scenario.market.pk).update(version=head.version + 10_001)
+    assert reason_of(read_delta(scenario.market, minutes, head)) == TOO_FAR_BEHIND
+    Market.objects.filter(pk=scenario.market.pk).update(version=head.version)
     old = Cursor(head.series, head.version, head.watermark - 10_001 * 60_000)
-    assert reason_of(read_delta(world.market, minutes, old)) == TOO_FAR_BEHIND
-    assert isinstance(read_delta(world.market, TIMEFRAMES["1h"], old), Delta)
+    assert reason_of(read_delta(scenario.market, minutes, old)) == TOO_FAR_BEHIND
+    assert isinstance(read_delta(scenario.market, TIMEFRAMES["1h"], old), Delta)
 
 
 def test_more_rows_than_may_be_told_one_by_one_are_refused(provider_time: ProviderTime) -> None:
-    world = World(provider_time)
-    head, _ = read_position(world.market)
-    world.answer(60, 0, 10_002, [], 1)
-    assert reason_of(read_delta(world.market, TIMEFRAMES["1m"], head)) == TOO_FAR_BEHIND
+    scenario = MarketScenario(provider_time)
+    head, _ = read_position(scenario.market)
+    scenario.answer(60, 0, 10_002, [], 1)
+    assert reason_of(read_delta(scenario.market, TIMEFRAMES["1m"], head)) == TOO_FAR_BEHIND
 
 
 def reason_of(found: Delta | SeriesGone) -> str:

@@ -23,9 +23,9 @@ from datastore.sse.cursor import OTHER_HISTORY, UNREADABLE_CURSOR
 from datastore.sse.follower_counts import followers_by_process
 from datastore.sse.server import StreamServer
 from tests.support.polling import until
-from tests.support.sse.event_log import Book, Reader, Told
+from tests.support.sse.event_log import ClientSeries, Reader, StreamEvent
+from tests.support.sse.scenario import MarketScenario, shown
 from tests.support.sse.server import Watcher, streaming
-from tests.support.sse.world import World, shown
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CLIENT = Path(__file__).resolve().parents[2] / "docs" / "follow.py"
@@ -33,80 +33,80 @@ FRAMES = ("1m", "5m", "1h", "1d", "1M")
 SOON = 60  # seconds; a busy machine
 
 
-def same(book: Book, world: World, timeframe: str) -> bool:
-    """Return whether a book is what the database holds, and is where that does."""
-    answer = shown(world.market, timeframe)
-    expected = {row[0]: row for row in answer["candles"] if row[0] >= book.since}
-    return book.rows == expected and book.watermark is not None and answer["watermark"] - book.watermark < 5_000
+def same(series: ClientSeries, scenario: MarketScenario, timeframe: str) -> bool:
+    """Return whether a series is what the database holds, and is where that does."""
+    answer = shown(scenario.market, timeframe)
+    expected = {row[0]: row for row in answer["candles"] if row[0] >= series.since}
+    return series.rows == expected and series.watermark is not None and answer["watermark"] - series.watermark < 5_000
 
 
-def has_all(watcher: Watcher, world: World) -> bool:
-    return bool(watcher.failures) or same(watcher.book, world, watcher.query["timeframe"])
+def has_all(watcher: Watcher, scenario: MarketScenario) -> bool:
+    return bool(watcher.failures) or same(watcher.series, scenario, watcher.query["timeframe"])
 
 
-def settle(world: World, watchers: dict[str, Watcher]) -> None:
+def settle(scenario: MarketScenario, watchers: dict[str, Watcher]) -> None:
     """Wait until every reader has all; where one does not get there, say what it lacks."""
     for name, watcher in watchers.items():
-        until(f"the book of {name}", partial(has_all, watcher, world), SOON)
+        until(f"the series of {name}", partial(has_all, watcher, scenario), SOON)
         assert watcher.failures == []
 
 
 def test_readers_who_lose_the_connection_at_random_have_in_the_end_what_the_database_has(
-    live_server: Any, server: StreamServer, world: World
+    live_server: Any, server: StreamServer, scenario: MarketScenario
 ) -> None:
     order = random.Random(7)
     with ExitStack() as following:
         watchers = {
             f"{frame} {number}": following.enter_context(
-                Watcher(live_server.url, frame, world.market.symbol, random.Random(number))
+                Watcher(live_server.url, frame, scenario.market.symbol, random.Random(number))
             )
             for number, frame in enumerate(FRAMES * 2)
         }
         until("all are there", lambda: all(one.connections for one in watchers.values()), SOON)
         for round_ in range(60):
             for _ in range(order.randrange(4)):
-                world.trade(order.choice([0, 0, 1, 5, 400, 4_000]), order.randrange(1, 99))
-            world.pass_(order.choice([0, 1, 3, 20]))
-            world.prove(2)
+                scenario.trade(order.choice([0, 0, 1, 5, 400, 4_000]), order.randrange(1, 99))
+            scenario.pass_(order.choice([0, 1, 3, 20]))
+            scenario.prove(2)
             if round_ % 15 == 14:
-                world.lose()
-                world.answer(60, order.randrange(3), 5, [0, 2], 5)
-                world.scan()
+                scenario.lose()
+                scenario.answer(60, order.randrange(3), 5, [0, 2], 5)
+                scenario.scan()
         for one in watchers.values():
             one.order = None  # from the next connection on they stay
-        settle(world, watchers)
+        settle(scenario, watchers)
         assert sum(one.connections for one in watchers.values()) > 2 * len(watchers)
         assert len({id(channel) for channel in server.hub._channels.values()}) == len(FRAMES)
 
 
 def test_the_cursor_of_an_answer_goes_on_in_the_stream_without_hole_or_overlap(
-    live_server: Any, server: StreamServer, world: World
+    live_server: Any, server: StreamServer, scenario: MarketScenario
 ) -> None:
-    address = f"{live_server.url}/api/v1/candles?market={world.market.symbol}&timeframe=1m&limit=100&wait=0"
+    address = f"{live_server.url}/api/v1/candles?market={scenario.market.symbol}&timeframe=1m&limit=100&wait=0"
     answer = httpx.get(address, timeout=30).json()
-    world.trade(0, 55)
-    world.trade(1_000, 56)
-    with Watcher(live_server.url, "1m", world.market.symbol, cursor=answer["cursor"]) as watcher:
-        watcher.book = Book.of_answer(answer)
-        watcher.book.cursor = None  # so that the query's counts
-        settle(world, {"the reader": watcher})
+    scenario.trade(0, 55)
+    scenario.trade(1_000, 56)
+    with Watcher(live_server.url, "1m", scenario.market.symbol, cursor=answer["cursor"]) as watcher:
+        watcher.series = ClientSeries.of_answer(answer)
+        watcher.series.cursor = None  # so that the query's counts
+        settle(scenario, {"the reader": watcher})
         told = [event.name for event in watcher.told]
         assert "snapshot" not in told
         assert {event.data[0] for event in watcher.told if event.name == "candle"} <= {
-            row[0] for row in shown(world.market, "1m")["candles"]
+            row[0] for row in shown(scenario.market, "1m")["candles"]
         }
 
 
 def test_a_change_is_read_once_for_all_who_follow_the_series(
-    live_server: Any, server: StreamServer, world: World
+    live_server: Any, server: StreamServer, scenario: MarketScenario
 ) -> None:
     with ExitStack() as following:
-        watchers = [following.enter_context(Watcher(live_server.url, "1m", world.market.symbol)) for _ in range(8)]
-        until("all are shown the series", lambda: all(one.book.cursor for one in watchers), SOON)
+        watchers = [following.enter_context(Watcher(live_server.url, "1m", scenario.market.symbol)) for _ in range(8)]
+        until("all are shown the series", lambda: all(one.series.cursor for one in watchers), SOON)
         before = reads(server)
-        world.trade(0, 77)
-        settle(world, {str(number): one for number, one in enumerate(watchers)})
-        assert all(one.book.cursor == watchers[0].book.cursor for one in watchers)
+        scenario.trade(0, 77)
+        settle(scenario, {str(number): one for number, one in enumerate(watchers)})
+        assert all(one.series.cursor == watchers[0].series.cursor for one in watchers)
         assert 0 < reads(server) - before < len(watchers)
 
 
@@ -115,69 +115,71 @@ def reads(server: StreamServer) -> int:
 
 
 def told_of(watcher: Watcher, state: str) -> list[Any]:
-    return [hole for hole in watcher.book.gaps if hole["state"] == state]
+    return [hole for hole in watcher.series.gaps if hole["state"] == state]
 
 
-def test_holes_are_told_as_they_open_and_are_filled(live_server: Any, server: StreamServer, world: World) -> None:
-    with Watcher(live_server.url, "1m", world.market.symbol) as watcher:
-        until("a snapshot", lambda: watcher.book.cursor, SOON)
-        world.lose()
-        world.pass_(600)
-        world.prove(0)
-        world.scan()
+def test_holes_are_told_as_they_open_and_are_filled(
+    live_server: Any, server: StreamServer, scenario: MarketScenario
+) -> None:
+    with Watcher(live_server.url, "1m", scenario.market.symbol) as watcher:
+        until("a snapshot", lambda: watcher.series.cursor, SOON)
+        scenario.lose()
+        scenario.pass_(600)
+        scenario.prove(0)
+        scenario.scan()
         until("the hole", lambda: told_of(watcher, "partial"), SOON)
-        world.answer(60, 0, 15, [1], 5)
-        world.scan()
+        scenario.answer(60, 0, 15, [1], 5)
+        scenario.scan()
         until("its end", lambda: told_of(watcher, "provider"), SOON)
-        settle(world, {"the reader": watcher})
+        settle(scenario, {"the reader": watcher})
 
 
 @pytest.mark.parametrize(("spoil", "reason"), [("nonsense", UNREADABLE_CURSOR), ("foreign", OTHER_HISTORY)])
 def test_a_bad_cursor_is_answered_by_a_snapshot_that_says_so(
-    live_server: Any, server: StreamServer, world: World, spoil: str, reason: str
+    live_server: Any, server: StreamServer, scenario: MarketScenario, spoil: str, reason: str
 ) -> None:
-    other = World(world.clock)
+    other = MarketScenario(scenario.clock)
     cursor = spoil if spoil == "nonsense" else shown(other.market, "1m")["cursor"]
-    with Watcher(live_server.url, "1m", world.market.symbol, cursor=cursor, limit="50") as watcher:
-        until("a snapshot", lambda: watcher.book.snapshots, SOON)
-        assert watcher.book.snapshots == [reason]
-        settle(world, {"the reader": watcher})
+    with Watcher(live_server.url, "1m", scenario.market.symbol, cursor=cursor, limit="50") as watcher:
+        until("a snapshot", lambda: watcher.series.snapshots, SOON)
+        assert watcher.series.snapshots == [reason]
+        settle(scenario, {"the reader": watcher})
 
 
 def test_of_what_a_slow_reader_did_not_take_the_newest_state_of_each_candle_is_kept(
-    live_server: Any, settings: Any, world: World
+    live_server: Any, settings: Any, scenario: MarketScenario
 ) -> None:
-    with streaming(settings, stuck=1_000) as server, connected(live_server.url, world, 4_096) as raw:
+    with streaming(settings, stuck=1_000) as server, connected(live_server.url, scenario, 4_096) as raw:
         until("it follows", lambda: len(server.hub), SOON)
         (follower,) = server.hub._followers
         for price in range(1, 9):
-            world.answer(60, 3, 3_000, list(range(3_000)), price)
+            scenario.answer(60, 3, 3_000, list(range(3_000)), price)
             until("it is read", partial(is_read, server.hub), SOON)
         assert follower.sending_since is not None
         assert len(follower.backlog._rows) <= 3_010
-        book, told = read_on(raw, lambda book: same(book, world, "1m"))
-        assert book.snapshots == [None]
+        series, told = read_on(raw, lambda series: same(series, scenario, "1m"))
+        assert series.snapshots == [None]
         # Of eight states of each: one lay in the socket's buffer, one was being sent, the newest waited.
         assert sum(event.name == "candle" for event in told) < 3 * 3_000 + 20
 
 
 def test_a_reader_who_is_too_slow_for_even_that_is_told_so_and_shown_all_anew(
-    live_server: Any, settings: Any, world: World
+    live_server: Any, settings: Any, scenario: MarketScenario
 ) -> None:
-    with streaming(settings, stuck=1_000) as server, connected(live_server.url, world, 4_096) as raw:
+    with streaming(settings, stuck=1_000) as server, connected(live_server.url, scenario, 4_096) as raw:
         until("it follows", lambda: len(server.hub), SOON)
         (follower,) = server.hub._followers
         for part in range(4):
-            world.answer(60, 3 + part * 3_000, 3_000, list(range(3_000)), 7)
+            scenario.answer(60, 3 + part * 3_000, 3_000, list(range(3_000)), 7)
             until("it is read", partial(is_read, server.hub), SOON)
             assert len(follower.backlog._rows) + len(follower.backlog._gaps) <= MAX_WAITING_ITEMS
-        book, _ = read_on(raw, lambda book: len(book.snapshots) == 2 and same(book, world, "1m"))
-        assert book.snapshots[1] == TOO_SLOW
+        series, _ = read_on(raw, lambda series: len(series.snapshots) == 2 and same(series, scenario, "1m"))
+        assert series.snapshots[1] == TOO_SLOW
 
 
-def read_on(raw: socket.socket, enough: Callable[[Book], bool]) -> tuple[Book, list[Told]]:
-    """Read from a bare socket until a book is good; chunks of HTTP fall out, for none begins with a field's name."""
-    book, reader, told, text = Book(), Reader(), [], b""
+def read_on(raw: socket.socket, enough: Callable[[ClientSeries], bool]) -> tuple[ClientSeries, list[StreamEvent]]:
+    """Read from a bare socket until a series is good; chunks of HTTP fall out, for none begins with a field's name."""
+    series, reader, told, text = ClientSeries(), Reader(), [], b""
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)  # slow no longer
     raw.settimeout(0.1)
 
@@ -187,12 +189,12 @@ def read_on(raw: socket.socket, enough: Callable[[Book], bool]) -> tuple[Book, l
             while chunk := raw.recv(1 << 20):
                 whole, found, text = (text + chunk).rpartition(b"\r\n")
                 for event in reader.feed(b"".join(line for line in (whole + found).split(b"\r\n") if b":" in line)):
-                    book.take(event)
+                    series.take(event)
                     told.append(event)
-        return enough(book)
+        return enough(series)
 
-    until("the book is good", take_what_is_there, SOON)
-    return book, told
+    until("the series is good", take_what_is_there, SOON)
+    return series, told
 
 
 def is_read(hub: Any) -> bool:
@@ -206,8 +208,8 @@ def is_read(hub: Any) -> bool:
 class connected:
     """A reader's bare socket that asks for a stream and takes nothing yet."""
 
-    def __init__(self, base: str, world: World, room: int) -> None:
-        led = httpx.get(f"{base}/api/v1/candles/stream?market={world.market.symbol}&timeframe=1m&limit=10")
+    def __init__(self, base: str, scenario: MarketScenario, room: int) -> None:
+        led = httpx.get(f"{base}/api/v1/candles/stream?market={scenario.market.symbol}&timeframe=1m&limit=10")
         self.url, self.room = httpx.URL(led.headers["Location"]), room
 
     def __enter__(self) -> socket.socket:
@@ -221,79 +223,87 @@ class connected:
         self.socket.close()
 
 
-def test_a_connection_that_takes_nothing_for_long_is_cut(live_server: Any, settings: Any, world: World) -> None:
-    with streaming(settings, stuck=1, heartbeat=1) as server, connected(live_server.url, world, 4_096):
+def test_a_connection_that_takes_nothing_for_long_is_cut(
+    live_server: Any, settings: Any, scenario: MarketScenario
+) -> None:
+    with streaming(settings, stuck=1, heartbeat=1) as server, connected(live_server.url, scenario, 4_096):
         until("it follows", lambda: len(server.hub), SOON)
-        world.answer(60, 3, 5_000, list(range(5_000)), 7)
+        scenario.answer(60, 3, 5_000, list(range(5_000)), 7)
         until("it is cut", lambda: not len(server.hub), SOON)
 
 
-def test_a_silent_stream_says_that_it_lives(live_server: Any, settings: Any, world: World) -> None:
-    with streaming(settings, heartbeat=1), Watcher(live_server.url, "1M", world.market.symbol) as watcher:
+def test_a_silent_stream_says_that_it_lives(live_server: Any, settings: Any, scenario: MarketScenario) -> None:
+    with streaming(settings, heartbeat=1), Watcher(live_server.url, "1M", scenario.market.symbol) as watcher:
         until("heartbeats", lambda: watcher.heartbeats >= 2, SOON)
         assert watcher.connections == 1
 
 
 def test_the_end_of_the_process_ends_the_streams_quickly_and_readers_come_again(
-    live_server: Any, settings: Any, world: World
+    live_server: Any, settings: Any, scenario: MarketScenario
 ) -> None:
     with ExitStack() as following:
         with streaming(settings):
-            watcher = following.enter_context(Watcher(live_server.url, "1m", world.market.symbol))
-            until("a snapshot", lambda: watcher.book.cursor, SOON)
-        world.trade(0, 9)
+            watcher = following.enter_context(Watcher(live_server.url, "1m", scenario.market.symbol))
+            until("a snapshot", lambda: watcher.series.cursor, SOON)
+        scenario.trade(0, 9)
         with streaming(settings):
-            settle(world, {"the reader": watcher})
-            assert watcher.book.snapshots == [None]
+            settle(scenario, {"the reader": watcher})
+            assert watcher.series.snapshots == [None]
             watcher.__exit__()
             following.pop_all()
 
 
-def test_streams_outlive_a_database_that_is_away(live_server: Any, server: StreamServer, world: World) -> None:
-    with Watcher(live_server.url, "1m", world.market.symbol) as watcher:
-        until("a snapshot", lambda: watcher.book.cursor, SOON)
+def test_streams_outlive_a_database_that_is_away(
+    live_server: Any, server: StreamServer, scenario: MarketScenario
+) -> None:
+    with Watcher(live_server.url, "1m", scenario.market.symbol) as watcher:
+        until("a snapshot", lambda: watcher.series.cursor, SOON)
         with connection.cursor() as cursor:
             cursor.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()"
                 " and datname = current_database()"
             )
-        world.trade(0, 12)
-        settle(world, {"the reader": watcher})
+        scenario.trade(0, 12)
+        settle(scenario, {"the reader": watcher})
         assert watcher.connections == 1
 
 
-def test_without_wake_ups_the_look_finds_what_changed(live_server: Any, settings: Any, world: World) -> None:
+def test_without_wake_ups_the_look_finds_what_changed(
+    live_server: Any, settings: Any, scenario: MarketScenario
+) -> None:
     away, settings.REDIS_URL = settings.REDIS_URL, "redis://127.0.0.1:1/0"
-    with streaming(settings), Watcher(live_server.url, "1m", world.market.symbol) as watcher:
-        until("a snapshot", lambda: watcher.book.cursor, SOON)
-        world.trade(0, 12)
-        settle(world, {"the reader": watcher})
+    with streaming(settings), Watcher(live_server.url, "1m", scenario.market.symbol) as watcher:
+        until("a snapshot", lambda: watcher.series.cursor, SOON)
+        scenario.trade(0, 12)
+        settle(scenario, {"the reader": watcher})
         assert watcher.connections == 1
     settings.REDIS_URL = away
 
 
-def test_who_follows_is_told_to_whoever_asks_for_metrics(live_server: Any, server: StreamServer, world: World) -> None:
-    with Watcher(live_server.url, "1m", world.market.symbol):
+def test_who_follows_is_told_to_whoever_asks_for_metrics(
+    live_server: Any, server: StreamServer, scenario: MarketScenario
+) -> None:
+    with Watcher(live_server.url, "1m", scenario.market.symbol):
         until("it is counted", lambda: 1 in followers_by_process().values(), SOON)
 
 
 def test_the_documented_client_keeps_its_place_when_the_process_goes_and_comes(
-    live_server: Any, settings: Any, world: World, tmp_path: Path
+    live_server: Any, settings: Any, scenario: MarketScenario, tmp_path: Path
 ) -> None:
     told = tmp_path / "followed.txt"
     with told.open("w") as output:
-        command = [sys.executable, "-u", str(CLIENT), live_server.url, world.market.symbol, "1m"]
+        command = [sys.executable, "-u", str(CLIENT), live_server.url, scenario.market.symbol, "1m"]
         client = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
     try:
         with streaming(settings) as server:
             until("it follows", lambda: len(server.hub), SOON)
 
             def is_told_a_change() -> bool:
-                world.trade(0, 71)  # again and again: the first ones may lie in the snapshot, which is not printed
+                scenario.trade(0, 71)  # again and again: the first ones may lie in the snapshot, which is not printed
                 return "'71'" in told.read_text()
 
             until("a change", is_told_a_change, SOON)
-        world.trade(0, 72)
+        scenario.trade(0, 72)
         with streaming(settings, port=settings.SSE_PORT):
             until("a change that came meanwhile", lambda: "'72'" in told.read_text(), SOON)
     finally:

@@ -18,8 +18,8 @@ from datastore.models import ApiKey, Stream
 from datastore.sse.server import StreamServer
 from tests.support.api.keys import saved_key
 from tests.support.polling import until
+from tests.support.sse.scenario import MarketScenario, shown
 from tests.support.sse.server import streaming
-from tests.support.sse.world import World, shown
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SOON = 60  # seconds; a busy machine
@@ -29,8 +29,8 @@ def ask(url: str, **more: Any) -> httpx.Response:
     return httpx.get(url, timeout=30, **more)
 
 
-def led(url: str, world: World, path: str = "candles/stream", **headers: str) -> httpx.Response:
-    return ask(f"{url}/api/v1/{path}?market={world.market.symbol}&timeframe=1m", headers=headers)
+def led(url: str, scenario: MarketScenario, path: str = "candles/stream", **headers: str) -> httpx.Response:
+    return ask(f"{url}/api/v1/{path}?market={scenario.market.symbol}&timeframe=1m", headers=headers)
 
 
 def head(location: str, **more: Any) -> httpx.Response:
@@ -42,27 +42,29 @@ def head(location: str, **more: Any) -> httpx.Response:
 
 
 def test_the_api_leads_with_a_ticket_that_names_series_place_and_key(
-    live_server: Any, settings: Any, world: World
+    live_server: Any, settings: Any, scenario: MarketScenario
 ) -> None:
     settings.SSE_URL = "https://candles.example.org/live"
     key = saved_key("reader", ApiKey.Scope.READ)
-    answer = led(live_server.url, world, **{"Last-Event-ID": "there", "X-API-Key": key})
+    answer = led(live_server.url, scenario, **{"Last-Event-ID": "there", "X-API-Key": key})
     assert answer.status_code == 307 and answer.headers["Cache-Control"] == "no-store"
     location = httpx.URL(answer.headers["Location"])
     assert str(location).startswith("https://candles.example.org/live/stream/candles?ticket=")
     ticket, age = read_ticket(location.params["ticket"])
     assert age is TicketAge.FRESH
-    assert (ticket.market, ticket.timeframe, ticket.cursor) == (world.market.pk, "1m", "there")
+    assert (ticket.market, ticket.timeframe, ticket.cursor) == (scenario.market.pk, "1m", "there")
     assert ticket.key == ApiKey.objects.get().prefix and ticket.stream is None
 
 
-def test_what_cannot_be_followed_is_refused_as_the_api_refuses(live_server: Any, settings: Any, world: World) -> None:
+def test_what_cannot_be_followed_is_refused_as_the_api_refuses(
+    live_server: Any, settings: Any, scenario: MarketScenario
+) -> None:
     base = f"{live_server.url}/api/v1/candles/stream"
     assert ask(f"{base}?market=coinbase:NONE-SUCH&timeframe=1m").status_code == 404
-    bad = ask(f"{base}?market={world.market.symbol}&timeframe=1x")
+    bad = ask(f"{base}?market={scenario.market.symbol}&timeframe=1x")
     assert bad.status_code == 400 and bad.headers["Content-Type"] == "application/problem+json"
     settings.REQUIRE_API_KEY = True
-    assert led(live_server.url, world).status_code == 401
+    assert led(live_server.url, scenario).status_code == 401
 
 
 def test_the_stream_process_refuses_what_is_no_ticket(server: StreamServer, settings: Any) -> None:
@@ -76,10 +78,10 @@ def test_the_stream_process_refuses_what_is_no_ticket(server: StreamServer, sett
 
 
 def test_whoever_comes_with_a_ticket_that_ran_out_is_led_back_and_gets_there(
-    live_server: Any, server: StreamServer, world: World, monkeypatch: pytest.MonkeyPatch
+    live_server: Any, server: StreamServer, scenario: MarketScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cursor = shown(world.market, "1m")["cursor"]
-    location = led(live_server.url, world, **{"Last-Event-ID": cursor}).headers["Location"]
+    cursor = shown(scenario.market, "1m")["cursor"]
+    location = led(live_server.url, scenario, **{"Last-Event-ID": cursor}).headers["Location"]
     with monkeypatch.context() as later:
         later.setattr(stream_tickets, "TICKET_TTL_S", -1)
         back = head(location)
@@ -92,13 +94,13 @@ def test_whoever_comes_with_a_ticket_that_ran_out_is_led_back_and_gets_there(
 
 
 def test_an_old_ticket_goes_on_with_its_stream_as_long_as_its_owner_may_read(
-    live_server: Any, server: StreamServer, settings: Any, world: World, monkeypatch: pytest.MonkeyPatch
+    live_server: Any, server: StreamServer, settings: Any, scenario: MarketScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = saved_key("reader", ApiKey.Scope.READ)
     staff = User.objects.create_user("ada", is_staff=True)
-    place = {"Last-Event-ID": shown(world.market, "1m")["cursor"]}
-    anybody = led(live_server.url, world).headers["Location"]
-    holder = led(live_server.url, world, **{"X-API-Key": text}).headers["Location"]
+    place = {"Last-Event-ID": shown(scenario.market, "1m")["cursor"]}
+    anybody = led(live_server.url, scenario).headers["Location"]
+    holder = led(live_server.url, scenario, **{"X-API-Key": text}).headers["Location"]
     ticket, _ = read_ticket(httpx.URL(anybody).params["ticket"])
     user = anybody.partition("?")[0] + f"?ticket={stream_tickets.sign_ticket(replace(ticket, user=staff.pk))}"
     monkeypatch.setattr(stream_tickets, "TICKET_TTL_S", -1)
@@ -114,11 +116,11 @@ def test_an_old_ticket_goes_on_with_its_stream_as_long_as_its_owner_may_read(
     assert statuses() == [307, 307, 307]
 
 
-def test_a_revoked_key_ends_its_streams(live_server: Any, settings: Any, world: World) -> None:
+def test_a_revoked_key_ends_its_streams(live_server: Any, settings: Any, scenario: MarketScenario) -> None:
     settings.REQUIRE_API_KEY = True
     text = saved_key("reader", ApiKey.Scope.READ)
     with streaming(settings, renew=1) as server:
-        location = led(live_server.url, world, **{"X-API-Key": text}).headers["Location"]
+        location = led(live_server.url, scenario, **{"X-API-Key": text}).headers["Location"]
         with httpx.stream("GET", location, timeout=30) as answer:
             until("it follows", lambda: len(server.hub), SOON)
             revoke_key(ApiKey.objects.get())
@@ -127,12 +129,12 @@ def test_a_revoked_key_ends_its_streams(live_server: Any, settings: Any, world: 
 
 
 def test_a_stream_that_is_followed_keeps_its_lease(
-    live_server: Any, settings: Any, world: World, monkeypatch: pytest.MonkeyPatch
+    live_server: Any, settings: Any, scenario: MarketScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stream = Stream.objects.create(market=world.market, timeframe="1m", lease_until=Now(), created_at=Now())
+    stream = Stream.objects.create(market=scenario.market, timeframe="1m", lease_until=Now(), created_at=Now())
     before = Stream.objects.get().lease_until
     with streaming(settings, renew=1):
-        ticket, _ = read_ticket(httpx.URL(led(live_server.url, world).headers["Location"]).params["ticket"])
+        ticket, _ = read_ticket(httpx.URL(led(live_server.url, scenario).headers["Location"]).params["ticket"])
         named = stream_tickets.sign_ticket(replace(ticket, stream=stream.pk))
         with httpx.stream("GET", f"http://127.0.0.1:{settings.SSE_PORT}/stream/candles?ticket={named}", timeout=30):
             until("it is renewed", lambda: Stream.objects.get().lease_until > before, SOON)
@@ -151,11 +153,17 @@ PAGE = "https://charts.example.org"
     ],
 )
 def test_pages_that_may_read_the_api_may_read_its_streams(
-    live_server: Any, server: StreamServer, settings: Any, world: World, origin: str, asked_by: str, allowed: str
+    live_server: Any,
+    server: StreamServer,
+    settings: Any,
+    scenario: MarketScenario,
+    origin: str,
+    asked_by: str,
+    allowed: str,
 ) -> None:
     settings.CORS_ALLOWED_ORIGINS = [PAGE]
     headers = {"Origin": asked_by} if asked_by else {}
-    location = led(live_server.url, world, **headers).headers["Location"]
+    location = led(live_server.url, scenario, **headers).headers["Location"]
     answer = head(location, headers={"Origin": origin})
     assert answer.headers.get("Access-Control-Allow-Origin") == allowed
     own = head(location, headers={"Origin": live_server.url})

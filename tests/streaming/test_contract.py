@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.broker_stands import KafkaStand, MemoryStand, RedisStand
+from tests.support.broker_backends import KafkaBackend, MemoryBackend, RedisBackend
 from tests.support.kafka.fixtures import LIBRARY_S_SOCKETS
 from tests.support.kafka.server import PrivateKafka
 from tests.support.streaming.broken import BROKEN, Broken
@@ -14,18 +14,18 @@ POINTS = sorted(CHECKS)
 
 @pytest.mark.parametrize("point", POINTS)
 def test_memory_keeps_each_point_of_the_contract(point: int) -> None:
-    CHECKS[point](MemoryStand())
+    CHECKS[point](MemoryBackend())
 
 
 @pytest.mark.parametrize("point", POINTS)
 def test_redis_streams_keep_each_point_of_the_contract(point: int, valkey: PrivateValkey) -> None:
-    CHECKS[point](RedisStand(valkey))
+    CHECKS[point](RedisBackend(valkey))
 
 
 @LIBRARY_S_SOCKETS
 @pytest.mark.parametrize("point", POINTS)
 def test_kafka_keeps_each_point_of_the_contract(point: int, kafka: PrivateKafka) -> None:
-    CHECKS[point](KafkaStand(kafka))
+    CHECKS[point](KafkaBackend(kafka))
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.adapter.__name__)
@@ -40,7 +40,7 @@ def test_there_is_a_broken_adapter_for_each_point() -> None:
 
 def _fails(point: int, broken: Broken) -> bool:
     try:
-        CHECKS[point](MemoryStand(broken.adapter))
+        CHECKS[point](MemoryBackend(broken.adapter))
     except AssertionError:
         return True
     return False

@@ -1,1 +1,1 @@
-"""What tests share: servers, harnesses, scenarios and readers of answers. No tests are here."""
+"""What tests share: servers, broker backends, scenarios and readers of answers. No tests are here."""

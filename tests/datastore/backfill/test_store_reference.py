@@ -22,7 +22,7 @@ from streaming.history_records import ProviderCandle as CandleRecord
 from tests.support.datastore.answers import answered, candle, store
 from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import MINUTE, NOON, micros, moment, opened, trade, watermark
-from tests.support.datastore.reference import LENGTH, SECONDS, Numbers, World
+from tests.support.datastore.reference import LENGTH, SECONDS, Numbers, ReferenceMarket
 from tests.support.datastore.scenes import check_series
 
 pytestmark = pytest.mark.django_db
@@ -130,7 +130,7 @@ def test_what_is_stored_and_read_is_what_the_provider_said(
         assert Market.objects.get(pk=market.pk).version == version + changed
         check_stored(market, known)
     series = read_series(market, timeframe, moment(FIRST), moment(FIRST + 16 * DAY))
-    check_series(series, world(series, known, lived, now), FIRST, FIRST + 16 * DAY)
+    check_series(series, reference(series, known, lived, now), FIRST, FIRST + 16 * DAY)
 
 
 def check_stored(market: Market, known: Answers) -> None:
@@ -148,7 +148,7 @@ def check_stored(market: Market, known: Answers) -> None:
     assert buckets == known.covered
 
 
-def world(series: Any, known: Answers, lived: list[Any], now: int) -> World:
+def reference(series: Any, known: Answers, lived: list[Any], now: int) -> ReferenceMarket:
     """Return the reference's view of everything."""
     numbers: dict[tuple[str, int], Numbers] = {
         (KINDS[resolution], at): (price, price, price, price, volume, price * volume, None)
@@ -160,4 +160,4 @@ def world(series: Any, known: Answers, lived: list[Any], now: int) -> World:
     }
     trades = [one for one in lived if hasattr(one, "price")]
     live = [(lived[0].start, lived[-1].until)]
-    return World(micros(series.server_time), micros(series.watermark), True, trades, live, provider, numbers)
+    return ReferenceMarket(micros(series.server_time), micros(series.watermark), True, trades, live, provider, numbers)

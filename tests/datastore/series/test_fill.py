@@ -28,7 +28,7 @@ from tests.support.datastore.records import (
     trade,
     watermark,
 )
-from tests.support.datastore.reference import World, next_bucket
+from tests.support.datastore.reference import ReferenceMarket, next_bucket
 from tests.support.datastore.scenes import Scene, fill, near_scenes, numbered, wide_scenes
 
 pytestmark = pytest.mark.django_db
@@ -150,7 +150,7 @@ def test_filling_adds_exactly_the_buckets_without_a_row(
         for n, (ts, price, amount) in enumerate(scene.traded, 1)
     ]
     provider_time.set(NOON - timedelta(days=2) // timedelta(microseconds=1))
-    fill(market, World(scene.now, None, True, trades, scene.live, scene.answers, scene.candles))
+    fill(market, ReferenceMarket(scene.now, None, True, trades, scene.live, scene.answers, scene.candles))
     provider_time.set(scene.now)
     low, high = min(scene.bounds), max(scene.bounds)
     bounds = moment(low), moment(min(high, low + 3 * 1440 * MINUTE))

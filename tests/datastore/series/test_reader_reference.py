@@ -12,7 +12,7 @@ from datastore.series.reader import Series, read_series
 from datastore.timeframes.timeframe import TIMEFRAMES
 from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import SECOND, micros, moment, trade
-from tests.support.datastore.reference import World, holds
+from tests.support.datastore.reference import ReferenceMarket, holds
 from tests.support.datastore.scenes import (
     DAY,
     FIRST,
@@ -31,15 +31,15 @@ pytestmark = pytest.mark.django_db
 STALE = 90 * SECOND
 
 
-def check_reason(series: Series, world: World) -> None:
+def check_reason(series: Series, reference: ReferenceMarket) -> None:
     """A hole is explained by the last live span that ended before it began."""
     for segment in series.segments:
         if segment.incomplete:
             at = micros(segment.start)
-            while any(low <= at < high for low, high in world.live):
-                at = max(high for low, high in world.live if low <= at < high)
-            newest = max((high for _, high in world.live if high <= at), default=None)
-            expected = {f"end {index}" for index, (_, high) in enumerate(world.live) if high == newest}
+            while any(low <= at < high for low, high in reference.live):
+                at = max(high for low, high in reference.live if low <= at < high)
+            newest = max((high for _, high in reference.live if high <= at), default=None)
+            expected = {f"end {index}" for index, (_, high) in enumerate(reference.live) if high == newest}
             assert segment.reason in (expected or {"before the feed began"})
 
 
@@ -62,26 +62,26 @@ def check(provider_time: ProviderTime, timeframe: str, scene: Scene) -> None:
         trade(n, ts, str(price), str(amount), market=market.symbol, seq=n % 3 or None, received_at=ts)
         for n, (ts, price, amount) in enumerate(scene.traded, 1)
     ]
-    world = World(scene.now, None, scene.known, trades, scene.live, scene.answers, scene.candles)
+    reference = ReferenceMarket(scene.now, None, scene.known, trades, scene.live, scene.answers, scene.candles)
     provider_time.set(FIRST - DAY)  # so that storing leaves no later watermark behind
-    fill(market, world)
+    fill(market, reference)
     if scene.known:
         provider_time.set(scene.now)
     else:
         provider_time.forget()
     series = read_series(market, timeframe, moment(min(scene.bounds)), moment(max(scene.bounds)))
 
-    world.now, world.watermark = micros(series.server_time), series.watermark and micros(series.watermark)
+    reference.now, reference.watermark = micros(series.server_time), series.watermark and micros(series.watermark)
     proven = [high for _, high in scene.live]
     if scene.known:
-        assert 0 <= world.now - scene.now < 60 * SECOND
-        assert world.watermark == max([world.now - STALE, *proven])
+        assert 0 <= reference.now - scene.now < 60 * SECOND
+        assert reference.watermark == max([reference.now - STALE, *proven])
     else:
         stored = Market.objects.get(pk=market.pk).watermark
         answered = [high for answers in scene.answers.values() for _, high in answers]
-        assert world.watermark == max([*proven, *answered, *([micros(stored)] if stored else [])], default=None)
-    check_series(series, world, min(scene.bounds), max(scene.bounds))
-    check_reason(series, world)
+        assert reference.watermark == max([*proven, *answered, *([micros(stored)] if stored else [])], default=None)
+    check_series(series, reference, min(scene.bounds), max(scene.bounds))
+    check_reason(series, reference)
 
 
 @given(live=spans, probe=st.tuples(times, times))
@@ -110,7 +110,7 @@ def test_a_range_counted_in_buckets_is_answered_as_the_same_range_by_its_bounds(
         for n, (ts, price, amount) in enumerate(scene.traded, 1)
     ]
     provider_time.set(FIRST - DAY)
-    fill(market, World(scene.now, None, True, trades, scene.live, scene.answers, scene.candles))
+    fill(market, ReferenceMarket(scene.now, None, True, trades, scene.live, scene.answers, scene.candles))
     provider_time.set(scene.now)
     low = moment(min(scene.bounds)) if forward else None
     counted = read_series(market, timeframe, low, moment(max(scene.bounds)) if bounded else None, limit=limit)

@@ -13,8 +13,8 @@ from datastore.access import stream_tickets
 from tests.support.browser import browser
 from tests.support.datastore.provider_time import ProviderTime
 from tests.support.polling import until
+from tests.support.sse.scenario import MarketScenario
 from tests.support.sse.server import streaming
-from tests.support.sse.world import World
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 FOLLOW = """
@@ -43,14 +43,14 @@ def highs(page: Page) -> list[str]:
 def test_a_browser_follows_the_redirect_and_comes_back_by_itself_to_where_it_was(
     live_server: Any, settings: Any, provider_time: ProviderTime, own_page: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = World(provider_time)
-    world.wakes = True
-    world.trade(3, 10)
+    scenario = MarketScenario(provider_time)
+    scenario.wakes = True
+    scenario.trade(3, 10)
     page_at = live_server.url if own_page else live_server.url.replace("localhost", "127.0.0.1")
     settings.CORS_ALLOWED_ORIGINS = [] if own_page else [page_at]
     settings.ALLOWED_HOSTS = ["*"]
     asked: list[str] = []
-    address = f"{live_server.url}/api/v1/candles/stream?market={world.market.symbol}&timeframe=1m"
+    address = f"{live_server.url}/api/v1/candles/stream?market={scenario.market.symbol}&timeframe=1m"
     with browser() as page:
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{page_at}/health/live")
@@ -58,13 +58,13 @@ def test_a_browser_follows_the_redirect_and_comes_back_by_itself_to_where_it_was
             monkeypatch.setattr(stream_tickets, "TICKET_TTL_S", 1)  # so that it comes back with one that has run out
             page.evaluate(FOLLOW, address)
             until("a snapshot", lambda: received(page, "snapshot"), SOON)
-            outside(world.trade, 0, 11)
+            outside(scenario.trade, 0, 11)
             until("a change", lambda: "11" in highs(page), SOON)
             for follower in list(server.hub._followers):
                 follower.close()  # as a restarted process does
-            outside(world.trade, 0, 12)
+            outside(scenario.trade, 0, 12)
             until("a change after the lost connection", lambda: "12" in highs(page), SOON)
-        outside(world.trade, 0, 13)  # nobody serves streams now
+        outside(scenario.trade, 0, 13)  # nobody serves streams now
         with streaming(settings, port=settings.SSE_PORT):
             until("a change after the process came back", lambda: "13" in highs(page), SOON)
             assert len(received(page, "snapshot")) == 1, "it did not go on from its last id"

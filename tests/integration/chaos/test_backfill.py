@@ -8,7 +8,7 @@ from threading import Thread
 
 import pytest
 
-from tests.support.e2e.http_client import KEPT, LONG_MEMORY, PAGES, SECOND, THIRD, Asker
+from tests.support.e2e.http_client import KEPT, LONG_MEMORY, PAGES, SECOND, THIRD, HistoryClient
 from tests.support.e2e.platform import Platform
 from tests.support.e2e.provider import repeated, theirs
 from tests.support.e2e.series import expect_same
@@ -28,24 +28,24 @@ def platform(home: Path) -> Iterator[Platform]:
 
 
 def test_kills_in_the_middle_of_a_backfill_cost_a_page_each_at_the_most_and_it_ends_whole(platform: Platform) -> None:
-    asker = Asker(platform, SECOND)
-    asker.ask()
+    client = HistoryClient(platform, SECOND)
+    client.ask()
     for number, victim in enumerate(VICTIMS):
-        until("some pages", lambda n=number: asker.pages_done() >= (n + 1) * PAGES // 6, 120)
+        until("some pages", lambda n=number: client.pages_done() >= (n + 1) * PAGES // 6, 120)
         dead = platform.kill(victim)
         until(f"{victim} again", lambda name=victim, pid=dead: platform.back(name, pid) and platform.ready(), 60)
-    until("the year", asker.is_over, 180)
-    made = asker.pages()
+    until("the year", client.is_over, 180)
+    made = client.pages()
     assert PAGES <= len(made) <= PAGES + len(VICTIMS), repeated(made)
     assert all(times <= 1 for times in repeated(made).values())
-    asker.expect_whole()
+    client.expect_whole()
 
 
 def groups(platform: Platform) -> set[str]:
     """Return the topics whose stream has its consumer group."""
-    with platform.valkey() as client:
-        keys = [key.decode() for key in client.scan_iter("*", _type="stream")]
-        return {topic for topic in STREAMS for key in keys if topic in key and client.xinfo_groups(key)}
+    with platform.valkey() as valkey:
+        keys = [key.decode() for key in valkey.scan_iter("*", _type="stream")]
+        return {topic for topic in STREAMS for key in keys if topic in key and valkey.xinfo_groups(key)}
 
 
 def closed_rows(platform: Platform, since: int) -> dict[int, list[object]]:
@@ -57,27 +57,27 @@ def closed_rows(platform: Platform, since: int) -> dict[int, list[object]]:
 def test_a_valkey_that_forgets_everything_and_stays_away_costs_time_and_nothing_else(platform: Platform) -> None:
     since = int(until("a live feed", lambda: platform.candles(KEPT, limit=1)["watermark"], 90)) // 60_000 * 60_000
     until("a closed minute, to be seen unharmed", lambda: closed_rows(platform, since), 200)
-    asker = Asker(platform, THIRD)
-    asker.ask()
-    until("some pages", lambda: asker.pages_done() >= PAGES // 5, 120)
-    with platform.valkey() as client:
-        client.flushall()
+    client = HistoryClient(platform, THIRD)
+    client.ask()
+    until("some pages", lambda: client.pages_done() >= PAGES // 5, 120)
+    with platform.valkey() as valkey:
+        valkey.flushall()
     until("queues and streams are made again", lambda: groups(platform) == STREAMS, 60)
-    flushed = asker.pages_done()
-    until("it goes on", lambda: asker.pages_done() > flushed + 2, 90)
+    flushed = client.pages_done()
+    until("it goes on", lambda: client.pages_done() > flushed + 2, 90)
     seen: dict[int, list[object]] = {}
     outage = Thread(target=platform.keep_down, args=("valkey", OUTAGE))
     outage.start()
     while outage.is_alive():
         seen |= closed_rows(platform, since)
-        status, body = asker.ask()
+        status, body = client.ask()
         assert status in (200, 202)
         assert body["request"]
         outage.join(1)
     until("all is well", platform.ready, 90)
     until("queues and streams are there", lambda: groups(platform) == STREAMS, 90)
-    until("the year", asker.is_over, 300)
-    asker.expect_whole()
+    until("the year", client.is_over, 300)
+    client.expect_whole()
     until("live minutes again", lambda: whole_since(platform, since), 240)
     rows = closed_rows(platform, since)
     assert seen

@@ -27,7 +27,7 @@ from streaming.kafka.broker import KafkaBroker
 from streaming.kafka.connection import group_id
 from streaming.records import LiveRecord, encode
 from streaming.topics import TICK_DATA
-from tests.support.broker_stands import empty
+from tests.support.broker_backends import empty
 from tests.support.database import database_url
 from tests.support.datastore.records import NOON, SECOND, opened, trade, watermark
 from tests.support.kafka.server import PrivateKafka

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.e2e.platform import Platform
 from tests.support.polling import until
-from tests.support.sse.event_log import Book
+from tests.support.sse.event_log import ClientSeries
 from tests.support.sse.server import Watcher
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(7200)]
@@ -41,11 +41,11 @@ def feed_of(platform: Platform, market: str) -> str:
 
 
 def differs(platform: Platform, watcher: Watcher) -> dict[int, Any]:
-    """Return the rows in which a book and GET candles are not the same; both move on while they are compared."""
+    """Return the rows in which a series and GET candles are not the same; both move on while they are compared."""
     market, timeframe = watcher.query["market"], watcher.query["timeframe"]
     answer = platform.candles(market, timeframe, limit=300, wait=0)
-    since = max(watcher.book.since, answer["coverage"][0]["from"])
-    ours = {at: row for at, row in watcher.book.rows.items() if at >= since}
+    since = max(watcher.series.since, answer["coverage"][0]["from"])
+    ours = {at: row for at, row in watcher.series.rows.items() if at >= since}
     theirs = {row[0]: row for row in answer["candles"] if row[0] >= since}
     return {at: (ours.get(at), theirs.get(at)) for at in {*ours, *theirs} if ours.get(at) != theirs.get(at)}
 
@@ -56,9 +56,9 @@ def agrees(platform: Platform, watcher: Watcher) -> bool:
         return True
     try:
         left = differs(platform, watcher)
-        newest = max(watcher.book.rows, default=0)
-        return {at for at in left if at != newest} == set() and bool(watcher.book.rows)
-    except (httpx.HTTPError, RuntimeError):  # the book was written in meanwhile
+        newest = max(watcher.series.rows, default=0)
+        return {at for at in left if at != newest} == set() and bool(watcher.series.rows)
+    except (httpx.HTTPError, RuntimeError):  # the series was written in meanwhile
         return False
 
 
@@ -80,17 +80,17 @@ def test_readers_have_what_the_database_has_whoever_is_killed_and_however_often_
         until("all is well", platform.ready, RECOVERY)
         for one in watchers:
             one.order = None  # from the next connection on they stay
-        before = [one.book.watermark or 0 for one in watchers]
+        before = [one.series.watermark or 0 for one in watchers]
         for one, watermark in zip(watchers, before, strict=True):
-            until("it goes on", lambda one=one, known=watermark: one.failures or moved(one.book, known), RECOVERY)
-            until("the book is what the API shows", lambda one=one: agrees(platform, one), RECOVERY)
+            until("it goes on", lambda one=one, known=watermark: one.failures or moved(one.series, known), RECOVERY)
+            until("the series is what the API shows", lambda one=one: agrees(platform, one), RECOVERY)
         with capsys.disabled():
             events, came = sum(len(one.told) for one in watchers), sum(one.connections for one in watchers)
             print(f"\n{len(VICTIMS) * ROUNDS} kills, {came} connections, {events:,} events, CHAOS_SEED={SEED}")
         assert [one.failures for one in watchers if one.failures] == []
-        assert [one.book.snapshots for one in watchers] == [[None]] * len(watchers), "someone lost its place"
+        assert [one.series.snapshots for one in watchers] == [[None]] * len(watchers), "someone lost its place"
 
 
-def moved(book: Book, watermark: int) -> bool:
-    """Return whether a book has come further than this."""
-    return (book.watermark or 0) > watermark + 60_000
+def moved(series: ClientSeries, watermark: int) -> bool:
+    """Return whether a series has come further than this."""
+    return (series.watermark or 0) > watermark + 60_000

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.e2e.http_client import FIRST, LONG_MEMORY, PAGES, Asker
+from tests.support.e2e.http_client import FIRST, LONG_MEMORY, PAGES, HistoryClient
 from tests.support.e2e.platform import Platform
 from tests.support.e2e.provider import repeated
 from tests.support.polling import until
@@ -23,19 +23,21 @@ def platform(home: Path) -> Iterator[Platform]:
 
 
 def test_a_year_of_minutes_is_202_then_progress_then_whole_and_each_page_is_asked_for_once(platform: Platform) -> None:
-    asker = Asker(platform, FIRST)
-    status, body = asker.ask()
+    client = HistoryClient(platform, FIRST)
+    status, body = client.ask()
     assert (status, (body["request"] or {}).get("state")) == (202, "waiting_for_data"), body
     until("an estimate", lambda: platform.http.get(body["request"]["url"]).json()["eta"], 30)
-    newest = {"from": (asker.stop - 3600) * 1000}
-    until("the newest hour", lambda: asker.ask(**newest)[0] == 200, 30)
-    until("a part of the first page", lambda: asker.ask()[0] == 200, 180)
-    until("the year", asker.is_over, 60)
-    done = [pages for _, _, pages in asker.seen if pages is not None]
+    newest = {"from": (client.stop - 3600) * 1000}
+    until("the newest hour", lambda: client.ask(**newest)[0] == 200, 30)
+    until("a part of the first page", lambda: client.ask()[0] == 200, 180)
+    until("the year", client.is_over, 60)
+    done = [pages for _, _, pages in client.seen if pages is not None]
     assert done == sorted(done)
-    assert all(pages is not None for _, complete, pages in asker.seen if not complete), "the running fetch is not named"
-    assert (200, False) in {(status, complete) for status, complete, _ in asker.seen}
-    made = asker.pages()
+    assert all(pages is not None for _, complete, pages in client.seen if not complete), (
+        "the running fetch is not named"
+    )
+    assert (200, False) in {(status, complete) for status, complete, _ in client.seen}
+    made = client.pages()
     assert (len(made), repeated(made)) == (PAGES, {})
-    asker.expect_whole()
-    assert len(asker.pages()) == PAGES
+    client.expect_whole()
+    assert len(client.pages()) == PAGES

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from streaming.topics import FIXED_TOPICS
-from tests.support.broker_stands import empty
+from tests.support.broker_backends import empty
 from tests.support.e2e.live_minutes import (
     BTC,
     ETH,

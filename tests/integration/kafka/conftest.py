@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from streaming.kafka.broker import KafkaBroker
-from tests.support.broker_stands import empty
+from tests.support.broker_backends import empty
 from tests.support.kafka.server import PrivateKafka
 from tests.support.streaming.contract import TOPIC
 

@@ -15,7 +15,7 @@ from streaming.broker import MAX_RECORD_BYTES, Message, Record
 from streaming.errors import BadRecord, GroupLost, PublishFailed, StreamError, StreamUnavailable, TopicMissing
 from streaming.kafka.broker import KafkaBroker
 from streaming.kafka.connection import TOPIC_PREFIX
-from tests.support.broker_stands import expire
+from tests.support.broker_backends import expire
 from tests.support.kafka.fixtures import LIBRARY_S_SOCKETS
 from tests.support.kafka.server import PrivateKafka
 from tests.support.polling import until

@@ -86,7 +86,7 @@ def of_candles(parts: Iterable[Numbers | None]) -> Numbers | None:
 
 
 @dataclass(eq=False)
-class World:
+class ReferenceMarket:
     """Everything that is known of one market at one instant."""
 
     now: int
@@ -101,7 +101,7 @@ class World:
     )
 
     def __post_init__(self) -> None:
-        # Remembered per world: a year of minutes would be asked for again and again otherwise.
+        # Remembered per reference: a year of minutes would be asked for again and again otherwise.
         self.state = cache(self._state)
         self.source = cache(self._source)
         self.numbers = cache(self._numbers)

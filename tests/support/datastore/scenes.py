@@ -15,7 +15,7 @@ from datastore.ingest.live_write import store_live
 from datastore.models import Coverage, Market, ProviderCandle
 from datastore.series.reader import Series
 from tests.support.datastore.records import MINUTE, NOON, SECOND, micros, moment
-from tests.support.datastore.reference import LENGTH, SECONDS, Numbers, World, floor_bucket, next_bucket, text
+from tests.support.datastore.reference import LENGTH, SECONDS, Numbers, ReferenceMarket, floor_bucket, next_bucket, text
 
 HOUR, DAY = 60 * MINUTE, 24 * 60 * MINUTE
 FIRST = NOON - 12 * HOUR  # a midnight, Wednesday
@@ -58,16 +58,16 @@ def _provider_numbers(draw: Any) -> Numbers:
 provider_numbers = _provider_numbers()
 
 
-def fill(market: Market, world: World) -> None:
-    """Write the world's facts into the database."""
+def fill(market: Market, reference: ReferenceMarket) -> None:
+    """Write the reference's facts into the database."""
     with transaction.atomic():
-        store_live(world.trades)
+        store_live(reference.trades)
     Coverage.objects.bulk_create(
         [
             Coverage(
                 market=market, source="live", feed=f"f{n}", start=moment(low), stop=moment(high), reason=f"end {n}"
             )
-            for n, (low, high) in enumerate(world.live)
+            for n, (low, high) in enumerate(reference.live)
         ]
     )
     Coverage.objects.bulk_create(
@@ -80,7 +80,7 @@ def fill(market: Market, world: World) -> None:
                 start=moment(low),
                 stop=moment(high),
             )
-            for kind, answers in world.provider.items()
+            for kind, answers in reference.provider.items()
             for n, (low, high) in enumerate(answers)
         ]
     )
@@ -90,10 +90,10 @@ def fill(market: Market, world: World) -> None:
                 market=market, resolution=SECONDS[kind], open_time=moment(start), version=1,
                 open=row[0], high=row[1], low=row[2], close=row[3], volume=row[4], quote_volume=row[5],
             )
-            for (kind, start), row in world.provider_candles.items()
+            for (kind, start), row in reference.provider_candles.items()
         ]
     )  # fmt: skip
-    newest = max((high for _, high in world.live), default=None)
+    newest = max((high for _, high in reference.live), default=None)
     Market.objects.filter(pk=market.pk).update(live_stop=newest and moment(newest))
 
 
@@ -142,14 +142,14 @@ def near_scenes(draw: Any) -> Scene:
     return Scene(now, True, live, answers, candles, traded, (now - 20 * MINUTE, now + 5 * MINUTE))
 
 
-def check_series(series: Series, world: World, start: int, stop: int) -> None:
+def check_series(series: Series, reference: ReferenceMarket, start: int, stop: int) -> None:
     """Compare an answer with the reference: contiguous segments over the range, states, quiet buckets and rows."""
     timeframe = series.timeframe
     assert series.segments[0].start == series.start == moment(floor_bucket(timeframe, start))
     assert series.segments[-1].stop == series.stop
     assert stop <= micros(series.stop) <= next_bucket(timeframe, floor_bucket(timeframe, max(stop - 1, start)))
     assert all(one.stop == two.start for one, two in pairwise(series.segments))
-    expected = {at: world.bucket(timeframe, at) for at, _ in buckets_of(series)}
+    expected = {at: reference.bucket(timeframe, at) for at, _ in buckets_of(series)}
     assert list(buckets_of(series)) == [(at, state) for at, (state, *_) in expected.items()]
     rows = [
         (at // 1000, *map(text, numbers[:6]), numbers[6], source, closed)

@@ -20,7 +20,7 @@ LONG_MEMORY = {
 }
 
 
-class Asker:
+class HistoryClient:
     """One who wants a year of minutes and asks again and again."""
 
     def __init__(self, platform: Platform, market: str) -> None:

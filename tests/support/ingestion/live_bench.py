@@ -53,7 +53,7 @@ def bench(transactional_db: None, tmp_path: Path, settings: Any, monkeypatch: py
     monkeypatch.setattr(live_producer_actor, "RECONNECT_DELAY_S", 0.2)
     ensure_markets([BTC, EUR])
     name = uuid.uuid4().hex
-    with running(tmp_path, "--markets", f"{BTC},{EUR}", "--listed", SOL, "--speed", "10") as simulator:
+    with running(tmp_path, "--markets", f"{BTC},{EUR}", "--listed", SOL, "--speed", "20") as simulator:
         settings.STREAM_URL = f"memory://{name}"
         settings.CRYPTOCOMPARE_WS_URL = simulator.ws_url
         settings.CRYPTOCOMPARE_REST_URL = simulator.rest_url

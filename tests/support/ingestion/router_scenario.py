@@ -1,6 +1,6 @@
 """A made-up provider whose every trade is known, a connection that hears some of them, and routes that come and go.
 
-Time is in milliseconds behind the world's beginning. What a topic proves is held against all trades there ever were.
+Time is in milliseconds behind the scenario's beginning. What a topic proves is held against all trades there ever were.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ REPLAY = 2
 
 
 def micros(at: int) -> int:
-    """Return a time of the world as the records have it."""
+    """Return a time of the scenario as the records have it."""
     return T0 * SECOND_US + at * 1000
 
 
@@ -47,7 +47,7 @@ class Line:
 
 
 @dataclass
-class World:
+class RouterScenario:
     """Everything, one step after the other."""
 
     now: int = 0

@@ -11,7 +11,7 @@ TRADES, SOURCE, CLOSED, REVISION = 7, 8, 9, 10  # cells of a candle
 
 
 @dataclass
-class Told:
+class StreamEvent:
     """One event as it was read."""
 
     name: str
@@ -27,13 +27,13 @@ class Reader:
         self.heartbeats = 0
         self.retry: int | None = None
 
-    def feed(self, chunk: bytes) -> Iterator[Told]:
+    def feed(self, chunk: bytes) -> Iterator[StreamEvent]:
         *blocks, self._rest = (self._rest + chunk).split(b"\n\n")
         for block in blocks:
             if (told := self._told(block.decode())) is not None:
                 yield told
 
-    def _told(self, block: str) -> Told | None:
+    def _told(self, block: str) -> StreamEvent | None:
         fields: dict[str, str] = {}
         for line in block.splitlines():
             name, _, value = line.partition(":")
@@ -43,11 +43,11 @@ class Reader:
         self.retry = int(fields["retry"]) if "retry" in fields else self.retry
         if "event" not in fields:
             return None
-        return Told(fields["event"], json.loads(fields["data"]), fields.get("id"))
+        return StreamEvent(fields["event"], json.loads(fields["data"]), fields.get("id"))
 
 
 @dataclass
-class Book:
+class ClientSeries:
     """The rows of one series by open time, up to the last id; since: what lies before was never shown."""
 
     rows: dict[int, list[Any]] = field(default_factory=dict)
@@ -58,13 +58,13 @@ class Book:
     gaps: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
-    def of_answer(cls, answer: dict[str, Any]) -> Book:
+    def of_answer(cls, answer: dict[str, Any]) -> ClientSeries:
         """Begin with an answer of GET candles."""
-        book = cls(cursor=answer["cursor"])
-        book._show(answer)
-        return book
+        series = cls(cursor=answer["cursor"])
+        series._show(answer)
+        return series
 
-    def take(self, told: Told) -> None:
+    def take(self, told: StreamEvent) -> None:
         """Follow one event."""
         if told.name == "candle":
             self._candle(told.data)

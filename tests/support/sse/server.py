@@ -15,7 +15,7 @@ import httpx
 from datastore.sse.hub import Hub
 from datastore.sse.server import AbortableConnection, StreamServer, listening_socket, make_server
 from tests.support.polling import until
-from tests.support.sse.event_log import CLOSED, REVISION, SOURCE, TRADES, Book, Reader, Told
+from tests.support.sse.event_log import CLOSED, REVISION, SOURCE, TRADES, ClientSeries, Reader, StreamEvent
 
 AGAIN = 0.1  # seconds
 
@@ -51,8 +51,8 @@ class Watcher:
 
     def __init__(self, base: str, timeframe: str, market: str, order: random.Random | None = None, **more: str) -> None:
         self.base, self.order, self.query = base, order, {"market": market, "timeframe": timeframe, **more}
-        self.book = Book()
-        self.told: list[Told] = []
+        self.series = ClientSeries()
+        self.told: list[StreamEvent] = []
         self.connections = 0
         self.heartbeats = 0
         self.failures: list[str] = []
@@ -85,7 +85,7 @@ class Watcher:
 
     def _connect(self, client: httpx.Client) -> None:
         reader, left = Reader(), self._breaks_after()
-        headers = {"Last-Event-ID": self.book.cursor} if self.book.cursor else {}
+        headers = {"Last-Event-ID": self.series.cursor} if self.series.cursor else {}
         with client.stream("GET", "/api/v1/candles/stream", params=self.query, headers=headers) as answer:
             assert answer.status_code == 200, answer.read()
             self.connections += 1
@@ -103,13 +103,13 @@ class Watcher:
 
     def _breaks_after(self) -> int | None:
         """Return after how many further bytes the connection is lost, None: not now."""
-        return self.order.randrange(1, 1_500) if self.order and self.book.cursor else None
+        return self.order.randrange(1, 1_500) if self.order and self.series.cursor else None
 
-    def _take(self, told: Told) -> None:
-        if told.name == "candle" and told.data[TRADES] and told.data[0] in self.book.rows:
-            before = self.book.rows[told.data[0]]
+    def _take(self, told: StreamEvent) -> None:
+        if told.name == "candle" and told.data[TRADES] and told.data[0] in self.series.rows:
+            before = self.series.rows[told.data[0]]
             if before[SOURCE] == told.data[SOURCE] == "live":  # of others, the provider's answer may take trades away
                 assert before[REVISION] <= told.data[REVISION], f"older after newer: {before} {told.data}"
                 assert before[CLOSED] <= told.data[CLOSED], f"opened again: {before} {told.data}"
-        self.book.take(told)
+        self.series.take(told)
         self.told.append(told)

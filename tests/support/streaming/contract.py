@@ -1,4 +1,4 @@
-"""The delivery contract of streaming/broker.py as checks, one per point, for any adapter on its stand."""
+"""The delivery contract of streaming/broker.py as checks, one per point, for any adapter on its server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ E = TypeVar("E", bound=Exception)
 GROUP, SECOND, THIRD = GROUPS = ("readers", "second-readers", "third-readers")
 
 
-class Stand(Protocol):
+class Backend(Protocol):
     """An adapter over one empty store, and what the checks must be able to do to that store."""
 
     slack: float  # seconds that a busy machine may take on top of a timeout
@@ -50,9 +50,9 @@ def numbers(records: Sequence[Record]) -> list[int]:
     return [int(record.value) for record in records]
 
 
-def open_topic(stand: Stand, *published: Message, topic: str = TOPIC, maxlen: int = 10_000) -> Broker:
+def open_topic(backend: Backend, *published: Message, topic: str = TOPIC, maxlen: int = 10_000) -> Broker:
     """Make the topic with its groups, then with these records in it: only point 4 is about new groups."""
-    broker = stand.broker(maxlen)
+    broker = backend.broker(maxlen)
     with closing(broker.admin()) as admin:
         admin.create_topic(topic)
     for group in GROUPS:
@@ -82,9 +82,9 @@ def read_all(broker: Broker, group: str = GROUP, topics: Sequence[str] = (TOPIC,
         return drain(subscription)
 
 
-def check_order_per_key(stand: Stand) -> None:
+def check_order_per_key(backend: Backend) -> None:
     """1: records of one key arrive in the order in which they were published."""
-    broker = open_topic(stand)
+    broker = open_topic(backend)
     for first in range(1, 400, 80):
         publish(broker, messages(first, first + 79))
     with closing(broker.subscribe(GROUP, [TOPIC])) as subscription:
@@ -94,72 +94,72 @@ def check_order_per_key(stand: Stand) -> None:
         assert arrived == sorted(arrived), key
 
 
-def check_at_least_once(stand: Stand) -> None:
+def check_at_least_once(backend: Backend) -> None:
     """2: every acknowledged record arrives, whole, whichever publisher sent it and however large it is."""
     published = messages(1, 1500)
     large = Message("coinbase:LARGE-USD", b"x" * (MAX_RECORD_BYTES - 100))
-    broker = open_topic(stand, *published[:700])
+    broker = open_topic(backend, *published[:700])
     publish(broker, [*published[700:], large])
     arrived = {(record.topic, record.key, record.value) for record in read_all(broker)}
     assert arrived == {(TOPIC, message.key, message.value) for message in [*published, large]}
 
 
-def check_commit(stand: Stand) -> None:
+def check_commit(backend: Backend) -> None:
     """3: what was committed is done, what was not comes again after a restart."""
-    broker = open_topic(stand, *messages(1, 10))
+    broker = open_topic(backend, *messages(1, 10))
     with closing(broker.subscribe(GROUP, [TOPIC])) as subscription:
         given = {int(record.value): record for record in subscription.poll(1, 10)}
         assert set(given) == set(range(1, 11))
         subscription.commit([given[n] for n in range(1, 5)])
         assert subscription.lag() == 6
-    again = stand.broker()
+    again = backend.broker()
     with closing(again.subscribe(GROUP, [TOPIC])) as subscription:
         rest = drain(subscription)
         assert set(numbers(rest)) == {5, 6, 7, 8, 9, 10}
         subscription.commit(rest)
         subscription.commit(rest)  # once more does no harm
-    assert read_all(stand.broker()) == []
-    open_topic(stand, *messages(11, 15), topic=OTHER)
-    with closing(stand.broker().assign(GROUP, [OTHER, TOPIC])) as subscription:
+    assert read_all(backend.broker()) == []
+    open_topic(backend, *messages(11, 15), topic=OTHER)
+    with closing(backend.broker().assign(GROUP, [OTHER, TOPIC])) as subscription:
         subscription.commit([record for record in drain(subscription) if record.topic == TOPIC])
         assert subscription.lags() == {OTHER: 5, TOPIC: 0}
 
 
-def check_first_start(stand: Stand) -> None:
+def check_first_start(backend: Backend) -> None:
     """4: a group's first start reads from the beginning of the topic."""
-    broker = open_topic(stand, *messages(1, 10))
+    broker = open_topic(backend, *messages(1, 10))
     for group in ("new", "newer"):
         assert set(numbers(read_all(broker, group))) == set(range(1, 11))
 
 
-def check_poll_in_time(stand: Stand) -> None:
+def check_poll_in_time(backend: Backend) -> None:
     """5: poll returns within its timeout, empty when nothing is there, at once when something comes."""
-    broker = open_topic(stand)
+    broker = open_topic(backend)
     with closing(broker.subscribe(GROUP, [TOPIC])) as subscription:
         before = time.monotonic()
         assert subscription.poll(0.01, 10) == []
-        assert time.monotonic() - before <= stand.coming
+        assert time.monotonic() - before <= backend.coming
         for timeout in (0.0, 0.3):
             before = time.monotonic()
             assert subscription.poll(timeout, 10) == []
-            assert time.monotonic() - before <= timeout + stand.slack
+            assert time.monotonic() - before <= timeout + backend.slack
         later = threading.Timer(0.1, publish, (broker, messages(1, 1)))
         later.start()
         before = time.monotonic()
         assert numbers(subscription.poll(1.0, 10)) == [1]
-        assert time.monotonic() - before <= 0.1 + stand.slack
+        assert time.monotonic() - before <= 0.1 + backend.slack
         later.join()
 
 
-def check_retention(stand: Stand) -> None:
+def check_retention(backend: Backend) -> None:
     """6: lag counts what is unread, and each loss by retention is named once, with its position."""
-    broker = open_topic(stand, *messages(1, 20), maxlen=200)
+    broker = open_topic(backend, *messages(1, 20), maxlen=200)
     with closing(broker.subscribe(GROUP, [TOPIC])) as subscription:
         read = drain(subscription)
         assert subscription.lag() == 20
         for first, last in ((21, 40), (41, 1500)):  # what a reader asks for ahead is some of the first few
             publish(broker, messages(first, last))
-        stand.expire(TOPIC, 200)
+        backend.expire(TOPIC, 200)
         rest = drain(subscription)
         losses = subscription.take_losses()
         assert len(losses) == 1, losses
@@ -181,25 +181,25 @@ def _parted(records: Sequence[Record], position: str) -> tuple[Sequence[Record],
     return records[:place], records[place:]
 
 
-def check_loss_is_an_error(stand: Stand) -> None:
+def check_loss_is_an_error(backend: Backend) -> None:
     """7: a lost group or topic raises, it is not retried for ever."""
-    broker = open_topic(stand, *messages(1, 10))
+    broker = open_topic(backend, *messages(1, 10))
     with closing(broker.subscribe(GROUP, [TOPIC])) as subscription:
         given = subscription.poll(1, 10)
-        stand.lose_group(TOPIC, GROUP)
+        backend.lose_group(TOPIC, GROUP)
         for use in (lambda: subscription.poll(0.1, 10), lambda: subscription.commit(given), subscription.lag):
             _expect(GroupLost, use)
     with closing(broker.subscribe(GROUP, [TOPIC])) as subscription:
-        stand.lose_everything()
+        backend.lose_everything()
         _expect(StreamLost, lambda: subscription.poll(0.1, 10))
     for missing in (lambda: broker.subscribe(GROUP, [TOPIC]), lambda: publish(broker, messages(1, 1))):
         _expect(TopicMissing, missing)
 
 
-def check_publish(stand: Stand) -> None:
+def check_publish(backend: Backend) -> None:
     """8: what publish returned for is there; what failed is named, and may be sent again first and in order."""
-    broker = open_topic(stand, *messages(1, 10))
-    with stand.full():
+    broker = open_topic(backend, *messages(1, 10))
+    with backend.full():
         failed = _expect(PublishFailed, lambda: publish(broker, messages(11, 30))).failed
     there = set(numbers(read_all(broker)))
     assert set(range(1, 31)) - there <= {11 + index for index in failed}, "an unnamed record is missing"
@@ -212,26 +212,26 @@ def check_publish(stand: Stand) -> None:
     assert set(numbers(read_all(broker, THIRD))) == set(range(1, 41)), "something of a refused batch was sent"
 
 
-def check_topics(stand: Stand) -> None:
+def check_topics(backend: Backend) -> None:
     """9: create_topic may be repeated, says whether it created, and takes nothing away."""
-    with closing(stand.broker().admin()) as admin:
+    with closing(backend.broker().admin()) as admin:
         assert admin.create_topic(TOPIC) is True
         assert admin.create_topic(TOPIC) is False
         assert admin.create_topic(OTHER, 8) is True
-        stand.broker().subscribe(GROUP, [TOPIC]).close()
-        publish(stand.broker(), messages(1, 3))
+        backend.broker().subscribe(GROUP, [TOPIC]).close()
+        publish(backend.broker(), messages(1, 3))
         assert admin.create_topic(TOPIC) is False
-        assert _survived(stand) == {1, 2, 3}
+        assert _survived(backend) == {1, 2, 3}
         assert admin.topics() == {TOPIC, OTHER}
         assert [admin.delete_topic(TOPIC), admin.delete_topic(TOPIC)] == [True, False]
         assert admin.topics() == {OTHER}
         _expect(ValueError, lambda: admin.create_topic("no topic"))
 
 
-def check_ownership(stand: Stand) -> None:
+def check_ownership(backend: Backend) -> None:
     """10: one thread owns a subscription, and a subscription names its topics."""
-    broker = open_topic(stand, *messages(1, 3))
-    open_topic(stand, *messages(4, 6), topic=OTHER)
+    broker = open_topic(backend, *messages(1, 3))
+    open_topic(backend, *messages(4, 6), topic=OTHER)
     for unnamed in ([], [TOPIC, TOPIC]):
         _expect(ValueError, partial(broker.subscribe, GROUP, unnamed))
     assert {record.topic for record in read_all(broker)} == {TOPIC}
@@ -243,9 +243,9 @@ def check_ownership(stand: Stand) -> None:
         assert isinstance(_in_another_thread(lambda: subscription.poll(0, 10)), RuntimeError)
 
 
-def check_progress(stand: Stand) -> None:
+def check_progress(backend: Backend) -> None:
     """11: progress is the whole group's, committed only; whichever process has read all of it is at its end."""
-    broker = open_topic(stand, *messages(1, 10))
+    broker = open_topic(backend, *messages(1, 10))
     with closing(broker.subscribe(GROUP, [TOPIC])) as subscription:
         records = drain(subscription)
         assert _left(subscription) == 10, "what was only read counts as done"
@@ -260,13 +260,13 @@ def check_progress(stand: Stand) -> None:
 
 def _left(subscription: Subscription) -> int:
     found = subscription.progress()
-    assert found and all(stand.done <= stand.end for stand in found.values())
-    return sum(stand.end - stand.done for stand in found.values())
+    assert found and all(one.done <= one.end for one in found.values())
+    return sum(one.end - one.done for one in found.values())
 
 
-def _survived(stand: Stand) -> set[int]:
+def _survived(backend: Backend) -> set[int]:
     try:
-        return set(numbers(read_all(stand.broker())))
+        return set(numbers(read_all(backend.broker())))
     except StreamLost:
         return set()
 
@@ -297,7 +297,7 @@ def _in_another_thread(use: Callable[[], object]) -> Exception | None:
     return raised[0] if raised else None
 
 
-CHECKS: dict[int, Callable[[Stand], None]] = {
+CHECKS: dict[int, Callable[[Backend], None]] = {
     1: check_order_per_key,
     2: check_at_least_once,
     3: check_commit,

@@ -27,7 +27,7 @@ EARLIEST, LATEST = moment(NOON - 40 * DAY), moment(NOON + 2 * DAY)
 numbered = count(1)
 
 
-class World:
+class MarketScenario:
     """One market to which things happen; the provider's time goes on with each."""
 
     def __init__(self, clock: ProviderTime) -> None:
@@ -97,7 +97,7 @@ class World:
 
 
 def shown(market: Market, timeframe: str) -> dict[str, Any]:
-    """Return GET candles of all time that the world touches."""
+    """Return GET candles of all time that the scenario touches."""
     series = read_series(market, timeframe, EARLIEST, LATEST)
     body = candles_parts(series).joined(
         series.series_id, series.version, to_ms(series.server_time), to_ms(series.watermark)

@@ -1,4 +1,4 @@
-"""The harnesses in which the contract is checked: memory, a private Valkey, a private Kafka."""
+"""The servers on which the contract is checked: memory, a private Valkey, a private Kafka."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.streaming.memory import MemoryBroker
 from tests.support.valkey import PrivateValkey
 
 
-class MemoryStand:
+class MemoryBackend:
     """A memory adapter (or a broken one); its store outlives each broker(), as a server would."""
 
     slack = coming = 0.4
@@ -47,7 +47,7 @@ class MemoryStand:
         self._broker.come_back()
 
 
-class RedisStand:
+class RedisBackend:
     """A real server, emptied first."""
 
     slack = coming = 0.4
@@ -76,7 +76,7 @@ class RedisStand:
         self._server.configure(maxmemory=0)
 
 
-class KafkaStand:
+class KafkaBackend:
     """A real cluster of one node, emptied first."""
 
     slack = 2.0  # every answer comes from another process, and a group moves at its own pace
