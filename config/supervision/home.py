@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from config.secret_files import create_home, make_private
 from config.supervision.embedded_servers import EmbeddedError, check_format, check_socket_path
 from config.supervision.errors import StartError
 
@@ -17,6 +18,7 @@ from config.supervision.errors import StartError
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "afs", "afpfs", "webdav", "davfs", "9p"}
 NETWORK_FILE_SYSTEMS |= {"ceph", "glusterfs", "lustre", "beegfs", "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs"}
 NETWORK_FILE_SYSTEMS |= {"ncpfs", "fuse.rclone"}
+PRIVATE_FOLDERS = ("run", "log", "simulator")  # postgres and valkey are closed where they are prepared
 HOME_HINT = "Set CANDLEKEEP_HOME to a folder"
 
 
@@ -36,10 +38,12 @@ def claim_home(home: Path) -> int:
 
 
 def check_writable(home: Path) -> None:
-    """Create the folder; raise StartError if we cannot write into it."""
+    """Create the folder, and close what we keep in it to others; raise StartError if we cannot write into it."""
     try:
+        create_home(home)
+        for folder in (home / name for name in PRIVATE_FOLDERS):
+            make_private(folder)
         for folder in (home, home / "run", home / "log"):
-            folder.mkdir(mode=0o755 if folder == home else 0o700, parents=True, exist_ok=True)
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise PermissionError(13, "Permission denied", str(folder))
     except OSError as error:
