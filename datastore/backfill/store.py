@@ -78,8 +78,10 @@ def update_versions(markets: Collection[Market], touched: Collection[int]) -> li
         return []
     symbols = {market.pk: market.symbol for market in markets}
     stale = timedelta(seconds=settings.STALE_AFTER)
-    rows = fetch_all(SETTLE, [list(symbols), list(touched), "[]", "[]", stale])
-    return [MarketChange(symbols[pk], pk, version, changed, 0, watermark) for pk, version, changed, watermark in rows]
+    rows = fetch_all(SETTLE, [list(symbols), list(touched), "[]", "[]", "[]", stale])
+    return [
+        MarketChange(symbols[pk], pk, version, changed, 0, watermark) for pk, version, changed, watermark, _ in rows
+    ]
 
 
 def settle_published(at: datetime) -> int:

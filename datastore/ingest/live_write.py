@@ -30,7 +30,7 @@ INGEST = (
     " %s::numeric[], %s::bigint[])"
 )
 BRIDGE = "select bridge_start(%s, instant(%s), instant(%s), %s::jsonb)"
-SETTLE = "select * from settle(%s::int[], %s::int[], %s::jsonb, %s::jsonb, %s)"
+SETTLE = "select * from settle(%s::int[], %s::int[], %s::jsonb, %s::jsonb, %s::jsonb, %s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class MarketChange:
     changed: bool
     trades_added: int
     watermark: datetime | None
+    taken_back_s: float = 0  # how much proven time is no longer claimed
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,20 +149,26 @@ def _settle(
         return []
     moved: list[dict[str, Any]] = []
     spans: list[dict[str, Any]] = []
+    taken_back: list[dict[str, Any]] = []
     for (symbol, feed), step in steps.items():
         before, bridged = positions[symbol, feed], bridges[symbol, feed]
         row = {"m": markets[symbol].market_id, "f": feed}
         moved.append(row | _position_row(step.position, before, bridged))
         for span in _with_bridges(step.spans, before, bridged):
             spans.append(row | {"start": span.start, "stop": span.stop, "reason": span.reason})
+        if step.taken_back is not None:
+            taken_back.append(row | {"certain": step.taken_back.certain, "reason": step.taken_back.reason})
 
     touched = [market_id for market_id, (_, changed) in added.items() if changed]
     symbols = {market.market_id: symbol for symbol, market in markets.items()}
     stale = timedelta(seconds=settings.STALE_AFTER)
-    rows = fetch_all(SETTLE, [list(symbols), touched, json.dumps(moved), json.dumps(spans), stale])
+    feeds = [json.dumps(each) for each in (moved, taken_back, spans)]
+    rows = fetch_all(SETTLE, [list(symbols), touched, *feeds, stale])
     return [
-        MarketChange(symbols[market_id], market_id, version, changed, added.get(market_id, (0, False))[0], watermark)
-        for market_id, version, changed, watermark in rows
+        MarketChange(
+            symbols[market_id], market_id, version, changed, added.get(market_id, (0, False))[0], watermark, lost_s
+        )
+        for market_id, version, changed, watermark, lost_s in rows
     ]
 
 
