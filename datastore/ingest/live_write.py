@@ -55,6 +55,18 @@ class StoreResult:
 
 
 @dataclass(frozen=True, slots=True)
+class _Ingested:
+    """What the trades of a batch did to one market."""
+
+    added: int = 0  # trades that were not stored before
+    changed: bool = False  # an answer differs
+    taken_back_s: float = 0  # that the provider had called quiet
+
+
+NOTHING_INGESTED = _Ingested()
+
+
+@dataclass(frozen=True, slots=True)
 class _LockedMarket:
     """A market of the batch, locked for the write."""
 
@@ -80,16 +92,16 @@ def store_live(batch: Sequence[LiveRecord] | LiveBatch, work: Callable[[], None]
         if work is not None:
             work()
 
-    added: dict[int, tuple[int, bool]] = {}  # by market: how many trades were new, whether a candle changed
+    ingested: dict[int, _Ingested] = {}  # by market
     if ready.symbols:
         ids = [markets[symbol].market_id for symbol in ready.symbols]
         rows = fetch_while_running(INGEST, [ids, *ready.columns], apply_feeds)
-        added = {market_id: (new, changed) for market_id, new, changed in rows}
+        ingested = {market_id: _Ingested(*found) for market_id, *found in rows}
     else:
         apply_feeds()
 
     bridges = {key: _bridges(markets[key[0]].market_id, step.openings) for key, step in steps.items()}
-    changes = _settle(markets, positions, steps, bridges, added)
+    changes = _settle(markets, positions, steps, bridges, ingested)
     return StoreResult(changes, ready.refused)
 
 
@@ -143,7 +155,7 @@ def _settle(
     positions: dict[FeedKey, FeedSequence],
     steps: dict[FeedKey, Applied],
     bridges: dict[FeedKey, dict[Micros, Micros | None]],
-    added: dict[int, tuple[int, bool]],
+    ingested: dict[int, _Ingested],
 ) -> list[MarketChange]:
     if not markets:
         return []
@@ -159,17 +171,18 @@ def _settle(
         if step.taken_back is not None:
             taken_back.append(row | {"certain": step.taken_back.certain, "reason": step.taken_back.reason})
 
-    touched = [market_id for market_id, (_, changed) in added.items() if changed]
+    touched = [market_id for market_id, of_trades in ingested.items() if of_trades.changed]
     symbols = {market.market_id: symbol for symbol, market in markets.items()}
     stale = timedelta(seconds=settings.STALE_AFTER)
     feeds = [json.dumps(each) for each in (moved, taken_back, spans)]
     rows = fetch_all(SETTLE, [list(symbols), touched, *feeds, stale])
-    return [
-        MarketChange(
-            symbols[market_id], market_id, version, changed, added.get(market_id, (0, False))[0], watermark, lost_s
-        )
-        for market_id, version, changed, watermark, lost_s in rows
-    ]
+    changes = []
+    for market_id, version, changed, watermark, lost_s in rows:
+        of_trades = ingested.get(market_id, NOTHING_INGESTED)
+        taken_back_s = lost_s + of_trades.taken_back_s
+        symbol = symbols[market_id]
+        changes.append(MarketChange(symbol, market_id, version, changed, of_trades.added, watermark, taken_back_s))
+    return changes
 
 
 def _position_row(at: FeedSequence, before: FeedSequence, bridged: dict[Micros, Micros | None]) -> dict[str, Any]:
