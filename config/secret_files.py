@@ -17,7 +17,7 @@ def create_home(home: Path) -> None:
 
 
 def make_private(folder: Path) -> None:
-    """Create the folder, or close an existing one of ours, so that only its owner may enter it."""
+    """Create the folder, or close one that exists, so that only its owner may enter it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_mode & 0o077:
         folder.chmod(0o700)

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from datastore.ingest.live_write import MarketChange
 from datastore.reference.provider_clock import provider_now
 from datastore.timeframes.intervals import SECOND_US, micros_of
-from metering.table import BATCH_RECORDS, BATCH_SECONDS, LATENESS, RECORDS_LOST, TRADES_STORED
+from metering.table import BATCH_RECORDS, BATCH_SECONDS, CLAIMS_TAKEN_BACK, LATENESS, RECORDS_LOST, TRADES_STORED
 from streaming.records import Micros
 
 BATCH_STEPS = ("poll", "decode", "database", "cache")
@@ -47,5 +47,7 @@ class BatchMetrics:
         for change in changes:
             if change.trades_added:
                 TRADES_STORED.labels(change.market).inc(change.trades_added)
+            if change.taken_back_s:
+                CLAIMS_TAKEN_BACK.labels(change.market).inc(change.taken_back_s)
         if received is not None and self._clock_offset is not None:
             self._stored.observe(max(0.0, time.monotonic() + self._clock_offset - received / SECOND_US))

@@ -45,6 +45,7 @@ TRADES_STORED = _counter("trades_stored_total", "Trades stored for the first tim
 LATENESS = _histogram("trade_lateness_seconds", "The latest trade of each batch.", DELAY_BUCKETS_S, "stage")
 BATCH_RECORDS = _histogram("batch_records", "Records of a batch.", RECORD_BUCKETS, "topic")
 BATCH_SECONDS = _histogram("batch_seconds", "Time that a batch took.", WORK_BUCKETS_S, "topic", "part")
+CLAIMS_TAKEN_BACK = _counter("claims_taken_back_seconds_total", "Proven time that is no longer claimed.", "market")
 RECORDS_LOST = _counter("records_lost_total", "Records trimmed before they were read.", "topic")
 REFUSED = _counter("refused_total", "Records put among the dead letters.", "topic", "reason")
 PROVIDER_CALLS = _counter("provider_calls_total", "Calls of the provider's REST API.", "outcome")
@@ -74,6 +75,7 @@ COUNTED: tuple[Counter | Histogram, ...] = (
     LATENESS,
     BATCH_RECORDS,
     BATCH_SECONDS,
+    CLAIMS_TAKEN_BACK,
     RECORDS_LOST,
     REFUSED,
     PROVIDER_CALLS,

@@ -26,7 +26,7 @@ class _History(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="t
 
 
 class ProviderCandle(_History, frozen=True, kw_only=True, gc=False, tag="provider_candle"):
-    """One final candle in which something was traded. The open may lie outside low and high (a prior close)."""
+    """One final candle of a bucket that was not quiet. The open may lie outside low and high (a prior close)."""
 
     resolution: Resolution
     open_time: Micros
@@ -34,12 +34,12 @@ class ProviderCandle(_History, frozen=True, kw_only=True, gc=False, tag="provide
     high: Decimal
     low: Decimal
     close: Decimal
-    volume: Decimal  # base units
+    volume: Decimal  # base units; 0 where the provider rounds it away, or gives prices without it
     quote_volume: Decimal
 
 
 class ProviderSpan(_History, frozen=True, kw_only=True, gc=False, tag="provider_span"):
-    """The provider has answered for every bucket of [start, stop): those without a candle saw no trade."""
+    """The provider has answered for every bucket of [start, stop): it says that those without a candle saw no trade."""
 
     resolution: Resolution
     start: Micros

@@ -77,6 +77,9 @@ class FeedClosed(_Live, frozen=True, kw_only=True, gc=False, tag="feed_closed"):
     start: Micros
     stop: Micros | None = None
     reason: Text
+    # What the feed claimed from here on is taken back, whichever span claimed it: evidence came later that a trade was
+    # lost. None: every claim stays, as in records from before there was this field.
+    certain: Micros | None = None
 
 
 LiveRecord = Trade | FeedOpened | Watermark | FeedClosed

@@ -9,8 +9,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -33,6 +34,9 @@ STORE_CANDLES = (
     "select * from store_provider_candles(%s::int[], %s::int[], %s::bigint[], %s::numeric[], %s::numeric[],"
     " %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[])"
 )
+UNCOVER_TRADED = (
+    "select * from uncover_traded(%s::int[], %s::int[], (select array_agg(instant(x)) from unnest(%s::bigint[]) x))"
+)
 TAKE_SPAN = "select * from take_span(%s, %s, instant(%s), instant(%s), %s::bigint[], %s)"
 NOT_WHOLE_BUCKETS, IMPOSSIBLE_NUMBER, NOT_OVER_YET = (
     "not whole buckets of a resolution",
@@ -51,6 +55,7 @@ class _Batch:
     others: list[tuple[int, ProviderSpan | FetchDone | FetchFailed]] = field(default_factory=list)
     refused: list[tuple[int, str]] = field(default_factory=list)  # index and reason
     touched: set[int] = field(default_factory=set)  # ids of markets whose answers changed
+    taken_back_s: Counter[int] = field(default_factory=Counter)  # proven time that is no longer claimed, by market's id
 
 
 def store_history(records: Sequence[HistoryRecord], meanwhile: Callable[[], None] | None = None) -> StoreResult:
@@ -60,7 +65,7 @@ def store_history(records: Sequence[HistoryRecord], meanwhile: Callable[[], None
     """
     batch = _sort(records)
     if batch.candles:
-        batch.touched.update(_store_candles(batch, meanwhile))
+        _store_candles(batch, meanwhile)
     for index, record in batch.others:
         market = batch.markets[record.market]
         if isinstance(record, ProviderSpan):
@@ -69,7 +74,9 @@ def store_history(records: Sequence[HistoryRecord], meanwhile: Callable[[], None
             _finish(record.request, market)
         else:
             _fail(batch, record, market)
-    return StoreResult(update_versions(batch.markets.values(), batch.touched), sorted(batch.refused))
+    changes = update_versions(batch.markets.values(), batch.touched)
+    changes = [replace(change, taken_back_s=batch.taken_back_s[change.market_id]) for change in changes]
+    return StoreResult(changes, sorted(batch.refused))
 
 
 def update_versions(markets: Collection[Market], touched: Collection[int]) -> list[MarketChange]:
@@ -78,8 +85,10 @@ def update_versions(markets: Collection[Market], touched: Collection[int]) -> li
         return []
     symbols = {market.pk: market.symbol for market in markets}
     stale = timedelta(seconds=settings.STALE_AFTER)
-    rows = fetch_all(SETTLE, [list(symbols), list(touched), "[]", "[]", stale])
-    return [MarketChange(symbols[pk], pk, version, changed, 0, watermark) for pk, version, changed, watermark in rows]
+    rows = fetch_all(SETTLE, [list(symbols), list(touched), "[]", "[]", "[]", stale])
+    return [
+        MarketChange(symbols[pk], pk, version, changed, 0, watermark) for pk, version, changed, watermark, _ in rows
+    ]
 
 
 def settle_published(at: datetime) -> int:
@@ -124,10 +133,12 @@ def _fault(record: HistoryRecord, now: Micros | None) -> str | None:
     if isinstance(record, ProviderSpan):
         start, stop = record.start, record.stop
     else:
-        numbers = (record.open, record.high, record.low, record.close, record.volume)
-        if not all(number.is_finite() for number in (*numbers, record.quote_volume)):
+        prices, sizes = (record.open, record.high, record.low, record.close), (record.volume, record.quote_volume)
+        if not all(number.is_finite() for number in (*prices, *sizes)):
             return IMPOSSIBLE_NUMBER
-        if not (min(numbers) > MIN_WIRE and max(numbers) < MAX_WIRE and 0 <= record.quote_volume < MAX_WIRE):
+        if not (min(prices) > MIN_WIRE and max(prices) < MAX_WIRE and min(sizes) >= 0 and max(sizes) < MAX_WIRE):
+            return IMPOSSIBLE_NUMBER
+        if 0 < record.volume <= MIN_WIRE:
             return IMPOSSIBLE_NUMBER
         start, stop = record.open_time, record.open_time + length
     if start % length or stop % length or start >= stop:
@@ -135,8 +146,8 @@ def _fault(record: HistoryRecord, now: Micros | None) -> str | None:
     return NOT_OVER_YET if now is not None and stop > now else None
 
 
-def _store_candles(batch: _Batch, meanwhile: Callable[[], None] | None) -> list[int]:
-    """Store the candles; return the ids of the markets in which any changed."""
+def _store_candles(batch: _Batch, meanwhile: Callable[[], None] | None) -> None:
+    """Store the candles; a coarser bucket around one was not quiet, whatever the provider has said of it."""
     rows = [
         (
             batch.markets[one.market].pk,
@@ -148,7 +159,10 @@ def _store_candles(batch: _Batch, meanwhile: Callable[[], None] | None) -> list[
     ]
     columns: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)]
     found = fetch_while_running(STORE_CANDLES, columns, meanwhile) if meanwhile else fetch_all(STORE_CANDLES, columns)
-    return [market_id for (market_id,) in found]
+    batch.touched.update(market_id for (market_id,) in found)
+    for market_id, seconds in fetch_all(UNCOVER_TRADED, columns[:3]):
+        batch.touched.add(market_id)
+        batch.taken_back_s[market_id] += seconds
 
 
 def _take_span(batch: _Batch, index: int, span: ProviderSpan, market: Market) -> None:

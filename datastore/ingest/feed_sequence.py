@@ -45,12 +45,24 @@ class FeedSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class TakenBack:
+    """The feed's claims after `certain` no longer hold, and why."""
+
+    certain: Micros
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Applied:
-    """The new position, every span that changed on the way, and the openings whose replay may prove a bridge."""
+    """The new position, every span that changed on the way, and the openings whose replay may prove a bridge.
+
+    What earlier batches stored of the feed is taken back from `taken_back` on, before the spans are written.
+    """
 
     position: FeedSequence
     spans: tuple[FeedSpan, ...] = ()
     openings: tuple[FeedOpened, ...] = ()
+    taken_back: TakenBack | None = None
 
 
 @dataclass(slots=True)
@@ -59,6 +71,7 @@ class _Walk:
     stop: Micros | None  # of the open span; `at` takes it over when the span or the walk ends
     spans: dict[Micros, FeedSpan] = field(default_factory=dict)
     openings: list[FeedOpened] = field(default_factory=list)
+    taken_back: TakenBack | None = None
 
     def end(self, reason: str) -> None:
         """End the open span where it was proven to; a span that was never proven leaves only the reason."""
@@ -78,6 +91,15 @@ class _Walk:
         start, stop = self.at.start, self.stop
         if start is not None and until > (start if stop is None else stop):
             self.stop = until
+
+    def take_back(self, certain: Micros, reason: str) -> None:
+        """Shorten what was claimed after `certain`, in this walk and before it."""
+        if self.taken_back is None or certain < self.taken_back.certain:
+            self.taken_back = TakenBack(certain, reason)
+        kept = [span for span in self.spans.values() if span.start < certain]
+        self.spans = {span.start: replace(span, stop=min(span.stop, certain)) for span in kept}
+        if self.stop is not None:
+            self.stop = min(self.stop, certain) if certain > (self.at.start or 0) else None
 
     def skip_to(self, n: int, last_n: int) -> None:
         """End the span because the records between last_n and n were lost."""
@@ -104,6 +126,8 @@ class _Walk:
         elif isinstance(record, FeedClosed):
             if record.stop is not None:
                 self.prove(record.stop)
+            if record.certain is not None:
+                self.take_back(record.certain, record.reason)
             self.end(record.reason)
 
         elif isinstance(record, RefusedTrade):
@@ -139,4 +163,5 @@ def apply(position: FeedSequence, records: Iterable[LiveRecord | RefusedTrade]) 
             walk.take(record)
 
     walk.save_span()
-    return Applied(replace(walk.at, last_n=last_n), tuple(walk.spans.values()), tuple(walk.openings))
+    position = replace(walk.at, last_n=last_n)
+    return Applied(position, tuple(walk.spans.values()), tuple(walk.openings), walk.taken_back)

@@ -30,7 +30,7 @@ INGEST = (
     " %s::numeric[], %s::bigint[])"
 )
 BRIDGE = "select bridge_start(%s, instant(%s), instant(%s), %s::jsonb)"
-SETTLE = "select * from settle(%s::int[], %s::int[], %s::jsonb, %s::jsonb, %s)"
+SETTLE = "select * from settle(%s::int[], %s::int[], %s::jsonb, %s::jsonb, %s::jsonb, %s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class MarketChange:
     changed: bool
     trades_added: int
     watermark: datetime | None
+    taken_back_s: float = 0  # how much proven time is no longer claimed
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,18 @@ class StoreResult:
 
     changes: list[MarketChange] = field(default_factory=list)
     refused: list[tuple[int, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ingested:
+    """What the trades of a batch did to one market."""
+
+    added: int = 0  # trades that were not stored before
+    changed: bool = False  # an answer differs
+    taken_back_s: float = 0  # that the provider had called quiet
+
+
+NOTHING_INGESTED = _Ingested()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +92,16 @@ def store_live(batch: Sequence[LiveRecord] | LiveBatch, work: Callable[[], None]
         if work is not None:
             work()
 
-    added: dict[int, tuple[int, bool]] = {}  # by market: how many trades were new, whether a candle changed
+    ingested: dict[int, _Ingested] = {}  # by market
     if ready.symbols:
         ids = [markets[symbol].market_id for symbol in ready.symbols]
         rows = fetch_while_running(INGEST, [ids, *ready.columns], apply_feeds)
-        added = {market_id: (new, changed) for market_id, new, changed in rows}
+        ingested = {market_id: _Ingested(*found) for market_id, *found in rows}
     else:
         apply_feeds()
 
     bridges = {key: _bridges(markets[key[0]].market_id, step.openings) for key, step in steps.items()}
-    changes = _settle(markets, positions, steps, bridges, added)
+    changes = _settle(markets, positions, steps, bridges, ingested)
     return StoreResult(changes, ready.refused)
 
 
@@ -142,27 +155,34 @@ def _settle(
     positions: dict[FeedKey, FeedSequence],
     steps: dict[FeedKey, Applied],
     bridges: dict[FeedKey, dict[Micros, Micros | None]],
-    added: dict[int, tuple[int, bool]],
+    ingested: dict[int, _Ingested],
 ) -> list[MarketChange]:
     if not markets:
         return []
     moved: list[dict[str, Any]] = []
     spans: list[dict[str, Any]] = []
+    taken_back: list[dict[str, Any]] = []
     for (symbol, feed), step in steps.items():
         before, bridged = positions[symbol, feed], bridges[symbol, feed]
         row = {"m": markets[symbol].market_id, "f": feed}
         moved.append(row | _position_row(step.position, before, bridged))
         for span in _with_bridges(step.spans, before, bridged):
             spans.append(row | {"start": span.start, "stop": span.stop, "reason": span.reason})
+        if step.taken_back is not None:
+            taken_back.append(row | {"certain": step.taken_back.certain, "reason": step.taken_back.reason})
 
-    touched = [market_id for market_id, (_, changed) in added.items() if changed]
+    touched = [market_id for market_id, of_trades in ingested.items() if of_trades.changed]
     symbols = {market.market_id: symbol for symbol, market in markets.items()}
     stale = timedelta(seconds=settings.STALE_AFTER)
-    rows = fetch_all(SETTLE, [list(symbols), touched, json.dumps(moved), json.dumps(spans), stale])
-    return [
-        MarketChange(symbols[market_id], market_id, version, changed, added.get(market_id, (0, False))[0], watermark)
-        for market_id, version, changed, watermark in rows
-    ]
+    feeds = [json.dumps(each) for each in (moved, taken_back, spans)]
+    rows = fetch_all(SETTLE, [list(symbols), touched, *feeds, stale])
+    changes = []
+    for market_id, version, changed, watermark, lost_s in rows:
+        of_trades = ingested.get(market_id, NOTHING_INGESTED)
+        taken_back_s = lost_s + of_trades.taken_back_s
+        symbol = symbols[market_id]
+        changes.append(MarketChange(symbol, market_id, version, changed, of_trades.added, watermark, taken_back_s))
+    return changes
 
 
 def _position_row(at: FeedSequence, before: FeedSequence, bridged: dict[Micros, Micros | None]) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class Candle(models.Model):
 
 
 class ProviderCandle(models.Model):
-    """A final candle from the provider; buckets without trades have no row."""
+    """A final candle from the provider; quiet buckets have no row."""
 
     pk = CompositePrimaryKey("market", "resolution", "open_time")
     market = models.ForeignKey(Market, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
@@ -82,7 +82,7 @@ class ProviderCandle(models.Model):
     class Meta:
         db_table = "provider_candle"
         indexes = [models.Index(fields=["market", "version"], name="provider_candle_version")]
-        constraints = [models.CheckConstraint(condition=models.Q(volume__gt=0), name="provider_candle_traded")]
+        constraints = [models.CheckConstraint(condition=models.Q(volume__gte=0), name="provider_candle_volume")]
 
     def __str__(self) -> str:
         return f"{self.market_id} {self.resolution} {self.open_time}"

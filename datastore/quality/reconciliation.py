@@ -42,6 +42,12 @@ class CandleValues:
     quote_volume: Decimal
 
     @property
+    def is_quiet(self) -> bool:
+        """Return whether these are the provider's numbers of a minute in which nothing was traded."""
+        flat = self.open == self.high == self.low == self.close
+        return flat and self.volume == self.quote_volume == 0
+
+    @property
     def text(self) -> list[str]:
         """Return the numbers as exact text."""
         numbers = (self.open, self.high, self.low, self.close, self.volume, self.quote_volume)
@@ -141,7 +147,7 @@ def _pairs(market: Market, start: Micros, stop: Micros, theirs: Mapping[Micros, 
         for at in range(low, high, MINUTE_MICROS):
             candle = ours.get(at)
             if (given := theirs.get(at)) is not None:
-                yield MinutePair(at, candle, given if given.volume else None, prior)
+                yield MinutePair(at, candle, None if given.is_quiet else given, prior)
             prior = candle.close if candle else prior
 
 

@@ -53,7 +53,9 @@ def refusal(cursor: Cursor, head: Cursor) -> str | None:
     if cursor.series != head.series:
         return OTHER_HISTORY
     known, newest = cursor.watermark, head.watermark
-    if cursor.version > head.version or (known is not None and (newest is None or known > newest)):
+    # A watermark goes back only where a claim is taken back, and that raises the version.
+    went_back = known is not None and (newest is None or known > newest)
+    if cursor.version > head.version or (went_back and cursor.version == head.version):
         return CURSOR_AHEAD
     if head.version - cursor.version > MAX_CHANGES_BEHIND:
         return TOO_FAR_BEHIND

@@ -145,7 +145,8 @@ def _tail(frame: Timeframe, since: Cursor, read_at: ReadTime) -> tuple[int, int]
     A bucket before the watermark is not closed while the provider's answer for it is not final.
     """
     now = moment(read_at.now)
-    known = now if since.watermark is None else moment(since.watermark * MICROS_PER_MS)
+    marks = [] if since.watermark is None else [since.watermark * MICROS_PER_MS, read_at.watermark]
+    known = moment(min(marks, default=read_at.now))
     start, stop = frame.floor(known - CACHE_AGE[frame.base]), frame.after(frame.floor(now))
     return (_ms(start), _ms(stop)) if frame.between(start, stop) <= MAX_CHANGES_BEHIND else None
 

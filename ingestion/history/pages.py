@@ -2,7 +2,8 @@
 
 Pure; times are microseconds, spans [start, stop). Rules: a bucket is proven by a final row of its own and by nothing
 else, so a row that is missing, torn, or sent twice with different values leaves a gap; a row is final once its end is
-older than the provider's cache may be; volume 0 proves that nothing was traded.
+older than the provider's cache may be; only a row without volume, quote volume and movement says that nothing was
+traded, and the Datastore believes it unless trades of that bucket are known.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def records_of(page: Page, asked: PageRequest, origin: PageOrigin) -> list[Histo
     numbered = enumerate(sorted(proven))
     for _, run in groupby(numbered, lambda pair: pair[1] - pair[0] * asked.resolution):
         rows = [proven[time] for _, time in run]
-        candles = [_candle(row, asked, origin) for row in rows if row.volume]
+        candles = [_candle(row, asked, origin) for row in rows if not is_quiet(row)]
         found += [*candles, _span(rows, len(candles), asked, origin)]
     return found
 
@@ -104,11 +105,16 @@ def answers(page: Page, asked: PageRequest) -> bool:
 
 def is_sound(row: Row) -> bool:
     """Return whether a row can be true; the open may lie outside low and high, being the close before."""
-    prices = (row.open, row.high, row.low, row.close)
-    if row.volume == 0:
-        return all(price == 0 or _is_plausible(price) for price in prices)
-    sizes = _is_plausible(row.volume) and (row.quote_volume == 0 or _is_plausible(row.quote_volume))
-    return sizes and all(map(_is_plausible, prices)) and row.low <= row.close <= row.high
+    if is_quiet(row):
+        return row.close == 0 or _is_plausible(row.close)
+    sizes = all(size == 0 or _is_plausible(size) for size in (row.volume, row.quote_volume))
+    prices = all(map(_is_plausible, (row.open, row.high, row.low, row.close)))
+    return sizes and prices and row.low <= row.close <= row.high
+
+
+def is_quiet(row: Row) -> bool:
+    """Return whether a row says that nothing was traded: no volume in either currency, and no price moved."""
+    return row.volume == row.quote_volume == 0 and row.open == row.high == row.low == row.close
 
 
 def _is_plausible(value: Decimal) -> bool:
@@ -139,6 +145,6 @@ def _span(rows: list[Row], candles: int, asked: PageRequest, origin: PageOrigin)
         stop=(rows[-1].time + asked.resolution) * SECOND_US,
         page=origin.page,
         pages=origin.pages,
-        zeros=tuple(row.time * SECOND_US for row in rows if not row.volume and not row.close),
+        zeros=tuple(row.time * SECOND_US for row in rows if is_quiet(row) and not row.close),
         candles=candles,
     )

@@ -138,7 +138,8 @@ class MarketConnection:
         self.is_open = True
         self._clock = self._time.provider
         self._markets = {
-            provider.channel_key(sub): MarketFeed(sym, self.feed, connected) for sub, sym in self.channels.items()
+            provider.channel_key(sub): MarketFeed(symbol, self.feed, connected, self._grace)
+            for sub, symbol in self.channels.items()
         }
 
     def take_frame(self, raw: bytes, database_at: int) -> None:
@@ -183,11 +184,13 @@ class MarketConnection:
         if market is None:
             if provider.channel_key(seen.sub) not in self._leaving:
                 self.rejected.append(Rejected(None, f"unknown market {seen.sub}", raw))
-        elif seen.ts > now + MAX_LEAD_US:
+            return
+        market.note_number(seen, self.newest_stamp)
+        if seen.ts > now + MAX_LEAD_US:
             self._reject(market, f"{(seen.ts - now) / SECOND_US:.0f} s ahead of the provider's clock", raw, now)
         elif seen.ts >= now - self._retention:
             # A stamp that is not believed yet may be right: too early a receipt could prove a false bridge.
-            self.records.append(market.trade(seen, self.newest_stamp, received_at=max(now, seen.stamp or 0)))
+            self.records.append(market.trade(seen, received_at=max(now, seen.stamp or 0)))
         elif not market.subscribed:
             self.too_old += 1
         else:
@@ -199,6 +202,7 @@ class MarketConnection:
     def _take_garbage(self, event: provider.Garbage, raw: bytes, now: int) -> None:
         market = self._markets.get(provider.channel_key(event.sub)) if event.sub else None
         if market:
+            market.note_number(event, self.newest_stamp)
             self._reject(market, event.reason, raw, now)
             return
         self.rejected.append(Rejected(None, event.reason, raw))
@@ -229,10 +233,11 @@ class MarketConnection:
         if until <= 0 or not (all_markets or local - self._claimed_at >= 1):
             return
         for market in self._markets.values():
+            # What the number would have claimed is taken back only now: it may have come late, as numbers do.
             if missing := market.sequence.overdue(self.newest_stamp - self._grace):
                 reason = f"the provider's numbering lacks {missing} trades"
                 self._end(market, reason, self._clock.now(database_now))
-            if (all_markets or market.traded) and (mark := market.claim(until, self.newest_stamp, self._grace)):
+            if (all_markets or market.traded) and (mark := market.claim(until, self.newest_stamp)):
                 self.records.append(mark)
         self._heartbeat_seen, self._claimed_at = False, local
         self._claimed_until = max(self._claimed_until, until)
@@ -298,7 +303,7 @@ class MarketConnection:
         if key in self._markets or key in self._leaving:
             return False
         # A trade that was received before this moment came by an earlier subscription.
-        market = MarketFeed(symbol, self.feed, self._clock.now(database_now))
+        market = MarketFeed(symbol, self.feed, self._clock.now(database_now), self._grace)
         market.n = self._numbers.pop(symbol, 0)
         self._markets[key] = market
         return True

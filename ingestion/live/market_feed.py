@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ingestion.live.sequence_gaps import SequenceCheck
-from ingestion.providers.cryptocompare.stream import TradeSeen
+from ingestion.providers.cryptocompare.stream import Garbage, TradeSeen
 from streaming.records import FeedClosed, FeedOpened, Replayed, Trade, Watermark
 
 # The provider replays 20 trades; the identities of very many would not fit into one record. The oldest are enough:
@@ -20,6 +20,7 @@ class MarketFeed:
     market: str
     feed: str
     connected: int  # when the socket opened, or when this market was subscribed to on an open one
+    grace: int  # how much later than its own time a trade may be discovered
     n: int = 0  # of the newest record
     subscribed: bool = False
     start: int | None = None  # of the open span
@@ -32,8 +33,13 @@ class MarketFeed:
     replay_broken: bool = False  # a replayed trade may be missing, so the replay proves no bridge
     sequence: SequenceCheck = field(default_factory=SequenceCheck)
 
-    def trade(self, seen: TradeSeen, newest_stamp: int, received_at: int) -> Trade:
-        """Return the record of a trade; newest_stamp: of any frame on the connection."""
+    def note_number(self, seen: TradeSeen | Garbage, newest_stamp: int) -> None:
+        """Take the number of a trade that came, whether or not it can be stored; newest_stamp: of the connection."""
+        if seen.ccseq is not None:
+            self.sequence.note(seen.ccseq, newest_stamp, seen.stamp)
+
+    def trade(self, seen: TradeSeen, received_at: int) -> Trade:
+        """Return the record of a trade."""
         self.n += 1
         self.traded = True
         self.youngest = max(self.youngest, seen.ts)
@@ -43,8 +49,6 @@ class MarketFeed:
             elif self.replayed[0].seq is not None:
                 # Numbers that do not reach the replay's end prove nothing; the ids still do.
                 self.replayed = [Replayed(trade.ts, trade.id) for trade in self.replayed]
-        if seen.ccseq is not None:
-            self.sequence.note(seen.ccseq, newest_stamp)
         return Trade(
             market=self.market,
             feed=self.feed,
@@ -70,13 +74,13 @@ class MarketFeed:
             market=self.market, feed=self.feed, n=self.n, connected=self.connected, start=start, replayed=replayed
         )
 
-    def claim(self, until: int, newest_stamp: int, grace: int) -> Watermark | None:
+    def claim(self, until: int, newest_stamp: int) -> Watermark | None:
         """Claim what is proven up to `until`, or begin a new span after an end; None if there is nothing new."""
         if not self.subscribed:
             return None
-        complete_until = self.sequence.complete_until
-        if complete_until is not None:
-            until = min(until, max(complete_until - grace, 0))
+        certain = self._certain_until
+        if certain is not None:
+            until = min(until, certain)
         begins = self.start is None and newest_stamp > max(self.ended_seen, self.ended_now)
         if begins:
             self.start = newest_stamp
@@ -89,16 +93,35 @@ class MarketFeed:
         return Watermark(market=self.market, feed=self.feed, n=self.n, start=self.start, until=until, seen=newest_stamp)
 
     def end(self, reason: str, newest_stamp: int, now: int) -> FeedClosed | None:
-        """End the open span where it was last proven; None if there is none."""
+        """End the open span where it was last proven, and take back what a missing number contradicts.
+
+        None if no span is open and nothing is taken back.
+        """
         self.ended_seen, self.ended_now = newest_stamp, now
         self.replay_broken |= not self.subscribed
-        if self.start is None:
+        certain = self._certain_until if self.subscribed else None
+        if self.subscribed:
+            self.sequence.settle()  # a new span begins behind everything that is missing now
+        if self.start is None and certain is None:
             return None
         self.n += 1
-        start, stop = self.start, self.stop
+        closed = FeedClosed(
+            market=self.market,
+            feed=self.feed,
+            n=self.n,
+            start=certain or 0 if self.start is None else self.start,
+            stop=self.stop,
+            reason=reason[:200] or "no reason given",
+            certain=certain,
+        )
         self.start = self.stop = None
-        reason = reason[:200] or "no reason given"
-        return FeedClosed(market=self.market, feed=self.feed, n=self.n, start=start, stop=stop, reason=reason)
+        return closed
+
+    @property
+    def _certain_until(self) -> int | None:
+        """Return the last time that a missing number leaves certain; None if no number is missing."""
+        complete_until = self.sequence.complete_until
+        return None if complete_until is None else max(complete_until - self.grace, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,40 +15,48 @@ class SequenceCheck:
 
     def __init__(self) -> None:
         self._highest: int | None = None
-        self._stamp = 0  # newest when the highest came
-        self._missing: dict[int, tuple[int, int]] = {}  # number -> newest stamp when it was missed, and before that
+        self._discovered = 0  # when the provider discovered the trade of the highest number
+        self._missing: dict[int, tuple[int, int]] = {}  # number -> newest stamp when it was missed, `_discovered` then
         self._lost = 0
+        self._lost_after: int | None = None  # `_discovered` before the first of these
 
-    def note(self, number: int, stamp: int) -> None:
-        """Take a number, received when this was the newest stamp."""
+    def note(self, number: int, stamp: int, discovered: int | None = None) -> None:
+        """Take a number, received when this was the newest stamp.
+
+        discovered: the provider's own stamp of its trade, if it has one.
+        """
         highest = self._highest
         if highest is not None and highest - MAX_WATCHED_NUMBERS < number <= highest:
             self._missing.pop(number, None)
             return
         if highest is not None and number <= highest:
-            self._lost += 1  # the numbering has started over: what was lost with it cannot be known
+            self._lose(1)  # the numbering has started over: what was lost with it cannot be known
         if highest is not None and number > highest + 1:
             first = highest + 1
             if number - first > MAX_WATCHED_NUMBERS:
-                self._lost += number - first
+                self._lose(number - first)
             else:
-                self._missing.update(dict.fromkeys(range(first, number), (stamp, self._stamp)))
-        self._highest, self._stamp = number, stamp
+                self._missing.update(dict.fromkeys(range(first, number), (stamp, self._discovered)))
+        self._highest, self._discovered = number, stamp if discovered is None else min(discovered, stamp)
+
+    def _lose(self, count: int) -> None:
+        self._lost += count
+        if self._lost_after is None:
+            self._lost_after = self._discovered
 
     def settle(self) -> None:
-        """Forget what is missing so far: gaps among replayed trades are no gaps of this subscription."""
+        """Forget what is missing: it is no gap of this subscription, or the span has ended for it."""
         self._missing.clear()
-        self._lost = 0
+        self._lost, self._lost_after = 0, None
 
     @property
     def complete_until(self) -> int | None:
-        """Return the stamp before the first missing trade; None if no number is missing."""
-        return next(iter(self._missing.values()))[1] if self._missing else None
+        """Return the stamp after which the first missing trade was discovered; None if no number is missing."""
+        after = [next(iter(self._missing.values()))[1]] if self._missing else []
+        if self._lost_after is not None:
+            after.append(self._lost_after)
+        return min(after, default=None)
 
     def overdue(self, stamp: int) -> int:
-        """Return, and forget, how many numbers were missed at or before this stamp and have not come."""
-        gone = [number for number, (missed, _) in self._missing.items() if missed <= stamp] if self._missing else []
-        for number in gone:
-            del self._missing[number]
-        lost, self._lost = self._lost, 0
-        return lost + len(gone)
+        """Return how many numbers were missed at or before this stamp and have not come."""
+        return self._lost + sum(missed <= stamp for missed, _ in self._missing.values())

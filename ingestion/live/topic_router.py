@@ -38,20 +38,22 @@ class Route:
         if type(record) is Watermark:
             return self._claim(record)
         if type(record) is FeedClosed:
-            return self.close(record.market, record.reason)
+            return self.close(record.market, record.reason, record.certain)
         if type(record) is FeedOpened:
             self.start, self.stop = record.start, None
         return self._numbered(record)
 
-    def close(self, market: str, reason: str) -> FeedClosed | None:
-        """End the open span; None if there is none."""
-        start, stop = self.start, self.stop
+    def close(self, market: str, reason: str, certain: int | None = None) -> FeedClosed | None:
+        """End the open span and take back what was claimed after `certain`; None if there is nothing to end."""
+        start, stop = certain if self.start is None else self.start, self.stop
         if start is None:
             return None
         self.start = self.stop = None
         self.n += 1
         reason = reason[:MAX_TEXT_LENGTH]  # the provider's own words may be longer than a record's text
-        return FeedClosed(market=market, feed=self.feed, n=self.n, start=start, stop=stop, reason=reason)
+        return FeedClosed(
+            market=market, feed=self.feed, n=self.n, start=start, stop=stop, reason=reason, certain=certain
+        )
 
     def _claim(self, mark: Watermark) -> LiveRecord | None:
         start = max(mark.start, self.floor)

@@ -131,3 +131,81 @@ def test_an_ended_subscription_ends_the_connection() -> None:
     feed.frame(5, TYPE="17", MESSAGE="UNSUBSCRIBECOMPLETE", SUB="0~Coinbase~BTC~USD")
     assert feed.connection.refusal is not None
     assert "ended the subscription" in feed.connection.refusal.reason
+
+
+def test_a_number_that_is_missed_later_takes_back_what_was_claimed_since_the_trade_before_it() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.trade(20, CCSEQ=10)
+    for at in (30, 60, 90):
+        feed.heartbeat(at)
+    (_, *marks) = [record for record in feed.records(90) if isinstance(record, Trade | Watermark)]
+    assert [after(mark.until) for mark in marks if isinstance(mark, Watermark)] == [85]
+    feed.trade(100, CCSEQ=12)  # number 11 was traded in between, and never comes
+    feed.heartbeat(106)
+    (closed,) = [record for record in feed.records(106) if isinstance(record, FeedClosed)]
+    assert (after(closed.certain), closed.reason) == (15, "the provider's numbering lacks 1 trades")
+
+
+def test_a_number_is_certain_only_since_the_providers_own_stamp_of_the_trade_before() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.heartbeat(60)
+    feed.trade(61, CCSEQ=10, RTS=T0 + 20)  # it waited in the provider's queue, as may the lost one behind it
+    feed.trade(70, CCSEQ=12)
+    feed.heartbeat(76)
+    (closed,) = [record for record in feed.records(76) if isinstance(record, FeedClosed)]
+    assert after(closed.certain) == 15
+
+
+@pytest.mark.parametrize("lost", [20_000, 1 - 20_000])
+def test_a_numbering_that_jumps_out_of_reach_takes_back_too(lost: int) -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.trade(20, CCSEQ=100_000)
+    feed.heartbeat(60)
+    feed.records(60)
+    feed.trade(61, CCSEQ=100_000 + lost)
+    (closed,) = [record for record in feed.records(61) if isinstance(record, FeedClosed)]
+    assert after(closed.certain) == 15
+
+
+def test_a_connection_that_is_lost_before_a_missing_number_is_overdue_takes_back_too() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.trade(20, CCSEQ=10)
+    feed.heartbeat(60)
+    feed.records(60)
+    feed.trade(61, CCSEQ=12)
+    feed.connection.end_spans("socket lost")
+    (_, closed, _) = feed.connection.drain()
+    assert isinstance(closed, FeedClosed)
+    assert (after(closed.certain), closed.reason) == (15, "socket lost")
+
+
+def test_a_missing_number_takes_back_what_a_span_that_ended_before_had_claimed() -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.trade(20, CCSEQ=10)
+    feed.heartbeat(60)
+    feed.trade(61, P=-1, CCSEQ=11)
+    feed.records(61)
+    feed.trade(61, CCSEQ=13)
+    feed.connection.end_spans("socket lost")
+    closed = [record for record in feed.connection.drain() if isinstance(record, FeedClosed)]
+    assert after(closed[0].certain) == 55  # number 11 came behind the stamp 60, and was refused
+
+
+@pytest.mark.parametrize("trade", [{"ts": -31 * 86_400}, {"ts": 200}, {"P": -1}, {"P": None}, {"TS": None}])
+def test_a_refused_trade_whose_number_came_is_not_missed(trade: dict[str, Any]) -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.trade(20, CCSEQ=10)
+    feed.trade(21, **trade, CCSEQ=11)
+    feed.heartbeat(22)
+    feed.records(22)
+    feed.trade(23, CCSEQ=12)
+    for at in (30, 40, 50):
+        feed.heartbeat(at)
+    found = [record for at in (30, 40, 50) for record in feed.records(at)]
+    assert not [record for record in found if isinstance(record, FeedClosed)]

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,6 +83,30 @@ def test_a_row_that_cannot_be_true_leaves_a_hole() -> None:
 
 def test_an_open_outside_of_low_and_high_is_the_close_before() -> None:
     assert candles(said([row(FIRST, open="12")])) == [0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"quote_volume": "37.5"},
+        {"open": "200", "high": "205", "low": "199", "close": "204"},
+        {"open": "200", "high": "205", "low": "199", "close": "204", "quote_volume": "37.5"},
+    ],
+)
+def test_volume_0_with_a_price_that_moved_or_a_quote_volume_is_a_candle(changes: dict[str, str]) -> None:
+    moved = msgspec.structs.replace(row(FIRST, volume="0"), **{name: Decimal(value) for name, value in changes.items()})
+    one, span = said([moved])
+    assert isinstance(one, ProviderCandle) and isinstance(span, ProviderSpan)
+    assert (one.volume, one.high, one.quote_volume) == (0, moved.high, moved.quote_volume)
+    assert (span.candles, span.zeros) == (1, ())
+
+
+@pytest.mark.parametrize("changes", [{"open": "5"}, {"close": "5"}, {"quote_volume": "5"}])
+def test_prices_of_0_beside_others_prove_nothing(changes: dict[str, str]) -> None:
+    torn = msgspec.structs.replace(
+        row(FIRST, volume="0", price="0"), **{name: Decimal(value) for name, value in changes.items()}
+    )
+    assert said([torn]) == []
 
 
 def test_volume_0_proves_that_nothing_was_traded_and_prices_of_0_are_named() -> None:

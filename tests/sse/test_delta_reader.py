@@ -141,9 +141,9 @@ def test_what_the_provider_proves_changes_candles_whose_rows_it_does_not_touch(p
     scenario.trade(1200, 6)
     series = ClientSeries.of_answer(shown(scenario.market, "1m"))
     assert {row[8] for row in series.rows.values()} == {"partial"}
-    scenario.answer(60, 5, 12, [], 1)  # it says that nothing was traded fifteen minutes ago
+    scenario.answer(60, 5, 12, [], 1)  # it says that nothing was traded fifteen minutes ago, where we hold a trade
     follow(series, scenario.market, "1m")
-    assert len(series.rows) == 1
+    assert [row[8] for row in series.rows.values()] == ["partial", "partial"], "our trade stays, and is asked again"
     assert series.rows == {row[0]: row for row in shown(scenario.market, "1m")["candles"]}
 
 

@@ -110,9 +110,10 @@ begin
 end $$;
 
 -- Store trades (parallel arrays; times in microseconds; mk: each one's place in `ids`) and make their candles; return
--- per market how many were new and whether a candle changed. A trade already stored keeps its first time of receipt.
+-- per market how many were new, whether an answer changed, and how many seconds the provider had called quiet where they
+-- are. A trade already stored keeps its first time of receipt.
 create or replace function ingest(ids int[], mk int[], at bigint[], seqs bigint[], sides smallint[], names text[], prices numeric[], amounts numeric[], received bigint[])
-returns table (market_id int, added bigint, changed boolean) language plpgsql as $$
+returns table (market_id int, added bigint, changed boolean, lost_s float8) language plpgsql as $$
 #variable_conflict use_column
 declare
     m int[];
@@ -143,7 +144,13 @@ begin
     end if;
     touched := add_to_minutes(m, t, high, low, volume, quote_volume, n) || roll_up(m, t);
     return query
-        select u.m, sum(u.n)::bigint, u.m = any (touched) from unnest(m, n) u (m, n) group by 1;
+        with uncovered as materialized (
+            select u.market_id, sum(u.seconds) as seconds from uncover_traded(m, array_fill(0, array[cardinality(m)]), t) u group by 1
+        )
+        select u.m, sum(u.n)::bigint, u.m = any (touched) or max(x.seconds) is not null, coalesce(max(x.seconds), 0)
+          from unnest(m, n) u (m, n)
+          left join uncovered x on x.market_id = u.m
+         group by 1;
 end $$;
 
 -- Lock one market; false where it does not exist.

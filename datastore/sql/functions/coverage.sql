@@ -67,8 +67,10 @@ end $$;
 -- Write positions and spans of locked markets, raise the versions of those whose answers changed, store their
 -- watermarks. A span shows when it begins, when it ends, and when it grows over time that readers saw as not covered;
 -- what it gained is then noted, for those who follow the market.
-create or replace function settle(ids int[], touched int[], positions jsonb, spans jsonb, stale interval)
-returns table (market_id int, version bigint, changed boolean, watermark timestamptz) language plpgsql as $$
+-- `lost`: the feeds that claimed too much, each with the last certain time; that shows and is noted too, and the
+-- market's watermark goes back with it. `lost_s`: how many seconds of claims were taken back.
+create or replace function settle(ids int[], touched int[], positions jsonb, lost jsonb, spans jsonb, stale interval)
+returns table (market_id int, version bigint, changed boolean, watermark timestamptz, lost_s float8) language plpgsql as $$
 #variable_conflict use_column
 declare
     waited timestamptz := case when provider_time_known() then provider_now() - stale end;
@@ -76,6 +78,8 @@ declare
     shown int[] := '{}';
     grown_market int[];
     grown_stop timestamptz[];
+    shrunk int[];
+    shrunk_s float8[];
 begin
     insert into feed_position as p (market_id, feed, topic, last_n, unbroken, start, stop, bridge, reason)
     select u.m, u.f, split_part(u.f, '/', 1), u.n, u.unbroken, instant(u.start), instant(u.stop), instant(u.bridge), u.reason
@@ -83,6 +87,31 @@ begin
     on conflict (market_id, feed) do update
        set last_n = excluded.last_n, unbroken = excluded.unbroken, start = excluded.start, stop = excluded.stop,
            bridge = excluded.bridge, reason = excluded.reason;
+
+    if lost <> '[]' then
+        with cut as (
+            select c.market_id, c.feed, c.start, c.stop, u.reason, x.certain, k.version + 1 as next_version
+              from jsonb_to_recordset(lost) u (m int, f text, certain bigint, reason text)
+             cross join lateral (select instant(u.certain) as certain) x
+              join market k on k.id = u.m
+              join coverage c on c.market_id = u.m and c.source = 'live' and c.feed = u.f and c.resolution = 0 and c.stop > x.certain
+        ), dropped as (
+            delete from coverage c using cut x
+             where c.market_id = x.market_id and c.source = 'live' and c.feed = x.feed and c.resolution = 0 and c.start = x.start
+               and x.start >= x.certain
+        ), shortened as (
+            update coverage c set stop = x.certain, reason = x.reason, version = x.next_version
+              from cut x
+             where c.market_id = x.market_id and c.source = 'live' and c.feed = x.feed and c.resolution = 0 and c.start = x.start
+               and x.start < x.certain
+        ), noted as (
+            insert into coverage_change (market_id, version, what, resolution, start, stop)
+            select x.market_id, x.next_version, 'live', 0, greatest(x.start, x.certain), x.stop from cut x
+        ), summed as (
+            select x.market_id, sum(extract(epoch from x.stop - greatest(x.start, x.certain))) as seconds from cut x group by 1
+        )
+        select array_agg(s.market_id), array_agg(s.seconds) into shrunk, shrunk_s from summed s;
+    end if;
 
     if spans <> '[]' then
         with span as (
@@ -119,18 +148,23 @@ begin
         with grown as (
             select u.m, max(u.stop) as stop from unnest(grown_market, grown_stop) u (m, stop) group by 1
         ), next as materialized (
-            select k.id, k.version + x.changed::int as version, x.changed, x.live_stop,
-                   case when is_behind then market_watermark(k.watermark, x.live_stop, behind_since(k.id, k.symbol, x.live_stop), stale)
-                        else greatest(k.watermark, x.live_stop, waited) end as watermark
+            select k.id, k.version + x.changed::int as version, x.changed, x.live_stop, s.seconds,
+                   case when is_behind then market_watermark(x.known, x.live_stop, behind_since(k.id, k.symbol, x.live_stop), stale)
+                        else greatest(x.known, x.live_stop, waited) end as watermark
               from market k
               left join grown g on g.m = k.id
+              left join unnest(shrunk, shrunk_s) s (m, seconds) on s.m = k.id
              cross join lateral (
-                   select k.id = any (touched) or k.id = any (shown) as changed, greatest(k.live_stop, g.stop) as live_stop) x
+                   select k.id = any (touched) or k.id = any (shown) or s.m is not null as changed,
+                          case when s.m is null then k.watermark end as known,
+                          case when s.m is null then greatest(k.live_stop, g.stop)
+                               else (select max(c.stop) from coverage c
+                                      where c.market_id = k.id and c.source = 'live' and c.resolution = 0) end as live_stop) x
              where k.id = any (ids)
         ), written as (
             update market k set version = n.version, live_stop = n.live_stop, watermark = n.watermark
               from next n
              where k.id = n.id and (k.version, k.live_stop, k.watermark) is distinct from (n.version, n.live_stop, n.watermark)
         )
-        select n.id, n.version, n.changed, n.watermark from next n;
+        select n.id, n.version, n.changed, n.watermark, coalesce(n.seconds, 0)::float8 from next n;
 end $$;

@@ -48,8 +48,47 @@ begin
     return true;
 end $$;
 
+-- Trades have come to be known at these times, ours or, of a resolution, the provider's candles of them (ours: 0). Where
+-- a coarser bucket was covered as quiet, that answer of the provider's is taken back, and noted. Return the market and the
+-- seconds of each such bucket.
+create or replace function uncover_traded(mk int[], resolutions int[], times timestamptz[])
+returns table (market_id int, seconds float8) language plpgsql as $$
+#variable_conflict use_column
+declare
+    b record;
+    low timestamptz;
+    high timestamptz;
+begin
+    for b in
+        select d.m, d.res, d.at, d.at + make_interval(secs => d.res) as until, k.version + 1 as next_version
+          from (select distinct u.m, r.res, bucket(r.res, u.t) as at
+                  from unnest(mk, resolutions, times) u (m, finer, t)
+                  join unnest(array[60, 3600, 86400]) r (res) on r.res > u.finer) d
+          join market k on k.id = d.m
+         cross join lateral (
+               -- The provider's spans of a resolution do not overlap, so only the last one can hold the bucket.
+               select c.stop from coverage c
+                where c.market_id = d.m and c.source = 'provider' and c.resolution = d.res and c.feed = '' and c.start <= d.at
+                order by c.start desc limit 1) c
+         where c.stop > d.at
+           and not exists (select from provider_candle p where p.market_id = d.m and p.resolution = d.res and p.open_time = d.at)
+    loop
+        delete from coverage c
+         where c.market_id = b.m and c.source = 'provider' and c.resolution = b.res and c.feed = '' and c.start <= b.at and c.stop > b.at
+        returning c.start, c.stop into low, high;
+        insert into coverage (market_id, source, feed, resolution, start, stop, version)
+        select b.m, 'provider', '', b.res, x.start, x.stop, b.next_version
+          from (values (low, b.at), (b.until, high)) x (start, stop) where x.start < x.stop;
+        insert into coverage_change (market_id, version, what, resolution, start, stop)
+        values (b.m, b.next_version, 'provider', b.res, b.at, b.until);
+        market_id := b.m;
+        seconds := b.res;
+        return next;
+    end loop;
+end $$;
+
 -- Take a page's span, its candles stored before. `lost`: how many of its candles never arrived; then nothing is taken.
--- `doubted`: how many of its empty buckets are none, because we hold a candle there; these are left out.
+-- `doubted`: in how many of its empty buckets trades are known, whatever its row says; these are left out.
 create or replace function take_span(mk int, res int, f timestamptz, t timestamptz, zeros bigint[], candles bigint)
 returns table (changed boolean, doubted int, lost int) language plpgsql as $$
 declare
@@ -63,10 +102,14 @@ begin
     doubted := 0;
     if lost = 0 then
         for held in
-            select distinct instant(z.at) from unnest(zeros) z (at)
-             where z.at >= micros(f) and z.at < micros(t)
-               and (exists (select from candle c where c.market_id = mk and c.resolution = res and c.open_time = instant(z.at) and c.volume > 0)
-                    or exists (select from provider_candle p where p.market_id = mk and p.resolution = res and p.open_time = instant(z.at)))
+            select b.at
+              from generate_series(f, t - interval '1 microsecond', make_interval(secs => res)) b (at)
+              left join provider_candle own on own.market_id = mk and own.resolution = res and own.open_time = b.at
+             where case when own.market_id is not null then micros(b.at) = any (zeros)
+                        else exists (select from candle c where c.market_id = mk and c.resolution = res and c.open_time = b.at and c.trades > 0)
+                             or exists (select from provider_candle p
+                                         where p.market_id = mk and p.resolution = any (array[60, 3600]) and p.resolution < res
+                                           and p.open_time >= b.at and p.open_time < b.at + make_interval(secs => res)) end
              order by 1
         loop
             changed := cover_provider(mk, res, at, held) or changed;

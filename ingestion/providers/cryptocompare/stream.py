@@ -109,10 +109,12 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """A frame that cannot be used, with the reason; `sub` if its market can be read."""
+    """A frame that cannot be used, with the reason; the rest if it can be read, as in TradeSeen."""
 
     reason: str
     sub: str | None = None
+    ccseq: int | None = None
+    stamp: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,25 +188,26 @@ def _trade(frame: _Frame) -> TradeSeen | Garbage:
     if not (frame.exchange and frame.base and frame.quote):
         return Garbage("a trade without a market")
     sub = subscription(frame.exchange, frame.base, frame.quote)
+    ccseq, stamp = _seq(frame.seq, None), None
+    if frame.received_seconds is not None:
+        stamp = _plausible_stamp(frame.received_seconds * SECOND_US + frame.received_nanos // 1000)
     if frame.seconds is None or not 0 < frame.seconds < 10**11 or not 0 <= frame.nanos < 10**9:
-        return Garbage("a trade without a time", sub)
+        return Garbage("a trade without a time", sub, ccseq, stamp)
     price, amount = frame.price, frame.amount
     if price is None or amount is None:
-        return Garbage("a trade without a price or an amount", sub)
+        return Garbage("a trade without a price or an amount", sub, ccseq, stamp)
     if reason := _implausible(price, amount):
-        return Garbage(reason, sub)
+        return Garbage(reason, sub, ccseq, stamp)
     ts = frame.seconds * SECOND_US + frame.nanos // 1000
     venue_id = _venue_id(frame)
     if venue_id and not venue_id.isprintable():
-        return Garbage("the trade's id holds control characters", sub)
-    stamp, side = None, -1 if frame.flags & SELL else 1 if frame.flags & BUY else 0
-    if frame.received_seconds is not None:
-        stamp = _plausible_stamp(frame.received_seconds * SECOND_US + frame.received_nanos // 1000)
+        return Garbage("the trade's id holds control characters", sub, ccseq, stamp)
+    side = -1 if frame.flags & SELL else 1 if frame.flags & BUY else 0
     return TradeSeen(
         sub=sub,
         ts=ts,
         seq=_seq(frame.seq, venue_id),
-        ccseq=_seq(frame.seq, None),
+        ccseq=ccseq,
         id=venue_id or _own_id(frame.seq, ts, price, amount, side),
         price=price,
         amount=amount,

@@ -13,15 +13,32 @@ from datastore.backfill import fetch_queue
 from datastore.backfill.completion import MAX_SHORT_ANSWERS
 from datastore.backfill.fetch_queue import Purpose, State, enqueue, not_yet_requested
 from datastore.backfill.store import settle_published
-from datastore.ingest.live_write import store_live
+from datastore.coverage.gaps import missing
+from datastore.ingest.live_write import StoreResult, store_live
 from datastore.models import Coverage, FetchRequest, GapRepair, Market, ProviderCandle
 from datastore.reference.markets import ensure_markets
 from datastore.reference.provider_clock import database_now
 from datastore.series.reader import read_series
+from datastore.sse.delta import Delta
+from datastore.sse.delta_reader import read_delta, read_position
+from datastore.timeframes.timeframe import TIMEFRAMES
 from streaming.history_records import HistoryRecord
+from streaming.records import LiveRecord
 from tests.support.datastore.answers import answered, candle, done, failed, minutes, store
 from tests.support.datastore.provider_time import ProviderTime
-from tests.support.datastore.records import BTC, ETH, MINUTE, NOON, SECOND, micros, moment, opened, trade, watermark
+from tests.support.datastore.records import (
+    BTC,
+    ETH,
+    MINUTE,
+    NOON,
+    SECOND,
+    closed,
+    micros,
+    moment,
+    opened,
+    trade,
+    watermark,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -124,6 +141,75 @@ def test_zeros_do_not_take_back_what_is_proven(btc: Market) -> None:
     assert shown(btc, NOON, NOON + 3 * MINUTE) == [("provider", 0, 3, 0)]
 
 
+def hit(*records: LiveRecord) -> StoreResult:
+    with transaction.atomic():
+        return store_live(records)
+
+
+def test_a_row_that_calls_a_minute_of_known_trades_quiet_is_not_believed(btc: Market) -> None:
+    hit(
+        opened(1, NOON - 30 * SECOND),
+        trade(2, NOON + SECOND, "81", "3"),
+        trade(3, NOON + 2 * SECOND, "79"),
+        watermark(4, NOON + 10 * SECOND, NOON - 30 * SECOND),
+        closed(5, None),
+    )
+    request = asked(btc, 0, 3)
+    result = store(answered(NOON, NOON + 3 * MINUTE, candles=0), done(request.pk))
+    assert result.refused == [(0, "zeros instead of 1 candles that are known")]
+    assert shown(btc, NOON, NOON + 3 * MINUTE) == [("partial", 0, 1, 0), ("provider", 1, 3, 2)]
+    (row,) = read_series(btc, "1m", moment(NOON), moment(NOON + 3 * MINUTE)).rows
+    assert row[1:9] == ("81", "81", "79", "79", "4", "322", 2, "partial")
+    assert (again(request).state, again(request).error) == (State.QUEUED, "the answer left out 1 bucket")
+    assert missing(btc, 60, moment(NOON), moment(NOON + 3 * MINUTE)) == [(NOON, NOON + MINUTE)]
+
+
+def test_a_trade_that_comes_after_its_minute_was_called_quiet_takes_that_back(btc: Market) -> None:
+    store(answered(NOON, NOON + 5 * MINUTE))
+    store(answered(NOON, NOON + 2 * HOUR, resolution=3600))
+    shown_before, _ = read_position(btc)
+    late = [trade(1, NOON + 61 * SECOND, "81"), trade(2, NOON + 3 * MINUTE, "79")]
+    (change,) = hit(*late).changes
+    assert (change.taken_back_s, change.changed) == (2 * 60 + 3600, True)
+    assert (spans(), spans(3600)) == ([(0, 1), (2, 3), (4, 5)], [(60, 120)])
+    assert [(state, low) for state, low, *_ in shown(btc, NOON, NOON + 5 * MINUTE)] == [
+        ("provider", 0), ("partial", 1), ("provider", 2), ("partial", 3), ("provider", 4),
+    ]  # fmt: skip
+    delta = read_delta(btc, TIMEFRAMES["1m"], shown_before)
+    assert isinstance(delta, Delta)
+    assert {gap.start * 1000 for gap in delta.gaps} >= {NOON + MINUTE, NOON + 3 * MINUTE}
+    assert hit(*late).changes[0].taken_back_s == 0
+
+
+def test_a_trade_within_a_candle_of_the_providers_takes_nothing_back(btc: Market) -> None:
+    store(*minutes(0, 1, start=NOON), answered(NOON, NOON + 2 * MINUTE, candles=2))
+    hit(trade(1, NOON + SECOND, "81"))
+    assert spans() == [(0, 2)]
+    assert shown(btc, NOON, NOON + 2 * MINUTE) == [("provider", 0, 2, 0)]
+
+
+def test_a_minute_with_a_candle_contradicts_a_quiet_hour_around_it(btc: Market) -> None:
+    hour = answered(NOON, NOON + 2 * HOUR, resolution=3600)
+    assert store(candle(NOON + MINUTE), hour).refused == [(1, "zeros instead of 1 candles that are known")]
+    assert spans(3600) == [(60, 120)]
+    (change,) = store(candle(NOON + 61 * MINUTE)).changes
+    assert (spans(3600), change.taken_back_s) == ([], 3600)
+
+
+def test_a_row_without_volume_whose_price_moved_is_a_candle(btc: Market) -> None:
+    moved = bad(
+        candle(NOON + MINUTE), open=Decimal(200), high=Decimal(205), low=Decimal(199), close=Decimal(204),
+        volume=Decimal(0), quote_volume=Decimal("37.5"),
+    )  # fmt: skip
+    store(candle(NOON, "201"), moved, answered(NOON, NOON + 5 * MINUTE, candles=2))
+    rows = read_series(btc, "1m", moment(NOON), moment(NOON + 5 * MINUTE)).rows
+    assert rows[1][1:7] == ("200", "205", "199", "204", "0", "37.5")
+    (five,) = read_series(btc, "5m", moment(NOON), moment(NOON + 5 * MINUTE)).rows
+    assert five[1:7] == ("201", "205", "199", "204", "2", "439.5")
+    flat = read_series(btc, "1m", moment(NOON), moment(NOON + 3 * MINUTE), fill="flat").rows
+    assert [row[4] for row in flat] == ["201", "204", "204"]
+
+
 def test_a_page_that_lost_candles_on_its_way_proves_nothing(btc: Market) -> None:
     result = store(candle(NOON), answered(NOON, NOON + 5 * MINUTE, candles=3))
     assert result.refused == [(1, "stream lost 2 of 3 candles")]
@@ -140,7 +226,7 @@ def bad(record: Any, **changes: Any) -> Any:
         (candle(NOON, market="kraken:BTC-EUR"), "unknown market"),
         (bad(candle(NOON), close=Decimal("NaN")), "not a possible number"),
         (bad(candle(NOON), open=Decimal(0)), "not a possible number"),
-        (bad(candle(NOON), volume=Decimal(0)), "not a possible number"),
+        (bad(candle(NOON), volume=Decimal(-1)), "not a possible number"),
         (bad(candle(NOON), high=Decimal("1e999999")), "not a possible number"),
         (bad(candle(NOON), quote_volume=Decimal(-1)), "not a possible number"),
         (candle(NOON + 1), "not whole buckets of a resolution"),

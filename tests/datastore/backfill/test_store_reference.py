@@ -42,12 +42,18 @@ class Answers:
     candles: dict[tuple[int, int], tuple[Decimal, Decimal]] = field(default_factory=dict)  # price and volume
     covered: set[tuple[int, int]] = field(default_factory=set)
 
+    def trade(self, trades: list[Any]) -> None:
+        """Take in trades of our own."""
+        self.traded |= {(seconds, one.ts - one.ts % (seconds * 1_000_000)) for one in trades for seconds in KINDS}
+        self.covered -= self.contradicted()
+
     def take(self, batch: list[HistoryRecord]) -> bool:
         """Follow a batch, its candles first; True if anything became different."""
         before = dict(self.candles), set(self.covered)
         for record in batch:
             if isinstance(record, CandleRecord):
                 self.candles[record.resolution, record.open_time] = record.close, record.volume
+        self.covered -= self.contradicted()
         for record in batch:
             if isinstance(record, ProviderSpan):
                 self.take_span(record)
@@ -58,8 +64,18 @@ class Answers:
         buckets = {(span.resolution, at) for at in range(span.start, span.stop, length)}
         if span.candles is not None and len(buckets & self.candles.keys()) < span.candles:
             return
-        doubted = {(span.resolution, at) for at in span.zeros} & (self.traded | self.candles.keys())
-        self.covered |= buckets - doubted
+        zeros = {(span.resolution, at) for at in span.zeros}
+        self.covered |= buckets - (zeros & self.candles.keys()) - self.contradicted()
+
+    def contradicted(self) -> set[tuple[int, int]]:
+        """Return the buckets that cannot be quiet although the provider has no candle of them."""
+        finer = {
+            (coarser, at - at % (coarser * 1_000_000))
+            for resolution, at in self.candles
+            for coarser in KINDS
+            if coarser > resolution
+        }
+        return (self.traded | finer) - self.candles.keys()
 
 
 @st.composite
@@ -119,7 +135,8 @@ def test_what_is_stored_and_read_is_what_the_provider_said(
     with transaction.atomic():
         store_live(lived := live_side(market, minutes, until))
     trades = [one for one in lived if hasattr(one, "price")]
-    known = Answers({(seconds, one.ts - one.ts % (seconds * 1_000_000)) for one in trades for seconds in KINDS})
+    known = Answers(set())
+    known.trade(trades)
     stream = of_market([record for page in drawn for record in page], market)
     stream += data.draw(st.sampled_from([[], stream[: len(stream) // 2], stream]))  # what a consumer reads again
     cuts = sorted(data.draw(st.sets(st.integers(0, len(stream)), max_size=4)))
@@ -129,8 +146,15 @@ def test_what_is_stored_and_read_is_what_the_provider_said(
         changed = known.take(stream[low:high])
         assert Market.objects.get(pk=market.pk).version == version + changed
         check_stored(market, known)
+        if late := data.draw(st.sets(st.integers(0, 8), max_size=2)):
+            more = [trade(99 + at, NOON + at * MINUTE, market=market.symbol, feed="tick-data/late") for at in late]
+            with transaction.atomic():
+                store_live(more)
+            trades += [one for one in more if one.id not in {known_one.id for known_one in trades}]
+            known.trade(more)
+            check_stored(market, known)
     series = read_series(market, timeframe, moment(FIRST), moment(FIRST + 16 * DAY))
-    check_series(series, reference(series, known, lived, now), FIRST, FIRST + 16 * DAY)
+    check_series(series, reference(series, known, lived, trades, now), FIRST, FIRST + 16 * DAY)
 
 
 def check_stored(market: Market, known: Answers) -> None:
@@ -148,7 +172,7 @@ def check_stored(market: Market, known: Answers) -> None:
     assert buckets == known.covered
 
 
-def reference(series: Any, known: Answers, lived: list[Any], now: int) -> ReferenceMarket:
+def reference(series: Any, known: Answers, lived: list[Any], trades: list[Any], now: int) -> ReferenceMarket:
     """Return the reference's view of everything."""
     numbers: dict[tuple[str, int], Numbers] = {
         (KINDS[resolution], at): (price, price, price, price, volume, price * volume, None)
@@ -158,6 +182,5 @@ def reference(series: Any, known: Answers, lived: list[Any], now: int) -> Refere
         kind: [(at, at + LENGTH[kind]) for resolution, at in known.covered if KINDS[resolution] == kind]
         for kind in LENGTH
     }
-    trades = [one for one in lived if hasattr(one, "price")]
     live = [(lived[0].start, lived[-1].until)]
     return ReferenceMarket(micros(series.server_time), micros(series.watermark), True, trades, live, provider, numbers)

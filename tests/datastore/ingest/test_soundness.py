@@ -18,6 +18,7 @@ from datastore.reference.markets import ensure_markets
 from streaming.records import LiveRecord, Trade
 from tests.support.datastore.records import NOON, SECOND, closed, micros, opened, trade, watermark
 from tests.support.datastore.reference import holds
+from tests.support.ingestion.intake_bench import T0, Feed
 
 GRACE = 5 * SECOND
 REPLAYED = 4
@@ -104,3 +105,50 @@ def test_no_trade_lies_in_proven_time_without_being_stored(seed: int, with_numbe
         if any(low <= one.ts < high for low, high in proven):
             assert one.id in stored
     assert all(holds(proven, low, high) for low, high in venue.bridged)
+
+
+@pytest.mark.django_db
+@settings(max_examples=60)
+@given(seed=st.integers(0, 2**32), lost_share=st.sampled_from([0.05, 0.3]))
+def test_a_number_that_was_lost_in_silence_leaves_no_claim_once_a_later_one_shows_it(
+    seed: int, lost_share: float
+) -> None:
+    rng = random.Random(seed)
+    market = ensure_markets(["coinbase:BTC-USD"])[0]
+    Tick.objects.filter(market=market).delete()
+    Coverage.objects.filter(market=market).delete()
+    feed = Feed()
+    feed.trade(0.5, CCSEQ=1)  # of the replay: before the first number none can be missed
+    feed.complete(1)
+    at, seq, lost = 2.0, 1, []
+    for _ in range(rng.randrange(5, 40)):
+        at += rng.choice([0, 0.2, 1, 7, 40])
+        late = rng.choice([0, 0, 0.4, 3.9])  # with what TS cuts off, less than GRACE
+        if rng.random() < 0.5:
+            feed.heartbeat(at)
+        elif rng.random() < 0.1:
+            feed.trade(at, P=-1)
+        else:
+            seq += 1
+            if rng.random() < lost_share:
+                lost.append(T0 + int(at - late))
+            else:
+                feed.trade(at, ts=at - late, CCSEQ=seq)
+        if rng.random() < 0.5:
+            _publish(feed, at)
+    feed.trade(at + 1, CCSEQ=seq + 1)
+    if rng.random() < 0.5:
+        feed.heartbeat(at + 7)
+        _publish(feed, at + 7)
+    feed.connection.end_spans("socket lost")
+    _publish(feed, at + 7)
+
+    proven = [(micros(row.start), micros(row.stop)) for row in Coverage.objects.filter(market=market)]
+    assert not [ts for ts in lost if holds(proven, ts * SECOND, ts * SECOND + 1)]
+
+
+def _publish(feed: Feed, at: float) -> None:
+    """Claim, and store what the connection made, as one batch."""
+    records = feed.records(at)
+    with transaction.atomic():
+        store_live(records)

@@ -78,10 +78,17 @@ def watermark(
 
 
 def closed(
-    n: int, stop: int | None, reason: str = "socket lost", start: int = NOON, *, feed: str = FEED, market: str = BTC
+    n: int,
+    stop: int | None,
+    reason: str = "socket lost",
+    start: int = NOON,
+    *,
+    certain: int | None = None,
+    feed: str = FEED,
+    market: str = BTC,
 ) -> FeedClosed:
     """Return the end of a span."""
-    return FeedClosed(market=market, feed=feed, n=n, start=start, stop=stop, reason=reason)
+    return FeedClosed(market=market, feed=feed, n=n, start=start, stop=stop, reason=reason, certain=certain)
 
 
 def store(*records: LiveRecord) -> StoreResult:
