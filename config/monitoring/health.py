@@ -35,8 +35,10 @@ def fresh(request: HttpRequest) -> JsonResponse:
     except DatabaseError as exc:
         return JsonResponse({"status": "not fresh", "failing": {"database": reason_of(exc)}, "markets": {}}, status=503)
     failing = {symbol: reasons for symbol, reasons in found.items() if reasons}
-    answer = {"status": "not fresh" if failing else "fresh", "failing": {}, "markets": failing}
-    return JsonResponse(answer, status=503 if failing else 200)
+    parts = {} if found else {"markets": "no market is followed, so nothing was checked"}
+    bad = bool(failing or parts)
+    answer = {"status": "not fresh" if bad else "fresh", "failing": parts, "markets": failing}
+    return JsonResponse(answer, status=503 if bad else 200)
 
 
 def failing_parts() -> dict[str, str]:

@@ -1,10 +1,11 @@
 -- name: ages
 -- How far each followed market's watermark, feed and comparison with the provider are behind the provider's time, seconds.
+-- A comparison that found nothing to compare does not count.
 select m.symbol,
        extract(epoch from provider_now() - market_watermark(
            m.watermark, m.live_stop, behind_since(m.id, m.symbol, m.live_stop), %(stale)s))::float,
        extract(epoch from provider_now() - m.live_stop)::float,
-       extract(epoch from provider_now() - (select max(r.stop) from reconciliation r where r.market_id = m.id))::float
+       extract(epoch from provider_now() - (select max(r.stop) from reconciliation r where r.market_id = m.id and r.compared > 0))::float
   from market m
  where m.followed
  order by m.symbol;

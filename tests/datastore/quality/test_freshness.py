@@ -97,6 +97,12 @@ def test_a_market_without_any_feed_is_named_and_one_that_nobody_follows_is_not(b
     assert freshness_problems() == {BTC: ["its feed has proven nothing yet"]}, "nobody follows the other"
 
 
+def test_without_a_followed_market_nothing_is_fresh(client: Client) -> None:
+    answer = client.get("/health/fresh")
+    assert answer.status_code == 503
+    assert answer.json()["failing"] == {"markets": "no market is followed, so nothing was checked"}
+
+
 def test_many_gaps_are_counted_and_the_newest_named(btc: Market) -> None:
     records: list[LiveRecord] = []
     for n in range(7):

@@ -12,17 +12,21 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db.models.functions import Now
 from django.utils import timezone
+from structlog.testing import capture_logs
 
 from coordination.models import Coordinator
 from datastore import datastore_actor
+from datastore.engines.retention import delete_old_trades
 from datastore.ingest.live_write import digest, store_live
 from datastore.management.commands import backfill as backfill_command
 from datastore.management.progress import bar
-from datastore.models import Candle, Coverage, DatastoreRequest, FetchRequest, GapRepair, Market
+from datastore.models import Candle, Coverage, DatastoreRequest, FetchRequest, GapRepair, Market, ProviderCandle
 from datastore.reference.markets import ensure_markets
 from datastore.reference.pairs import Listed, save_pair_list
 from datastore.reference.provider import remember_provider
 from datastore.reference.provider_clock import save_clock
+from datastore.tasks import verify
+from metering.table import VERIFIED
 from tests.support.datastore import records
 
 pytestmark = pytest.mark.django_db
@@ -173,12 +177,60 @@ def test_verify_finds_a_candle_that_is_not_what_its_trades_make(market: Market) 
     at = records.micros(timezone.now() - timedelta(minutes=3))
     store_live([records.trade(1, at, "5", "1", market=SYMBOL)])
     span = ("--from", str((timezone.now() - timedelta(days=1)).date()), "--to", "2099-01-01")
-    assert "every candle matches its trades" in run("verify", SYMBOL, *span)
+    assert "every checked candle matches its trades" in run("verify", SYMBOL, *span)
     Candle.objects.filter(resolution=60).update(close="6")
     out = io.StringIO()
     with pytest.raises(CommandError, match="1 candles of coinbase:BTC-USD"):
         run("verify", SYMBOL, *span, to=out)
     assert "60 s: stored 5 5 5 6" in out.getvalue()
+
+
+def provider_day(market: Market) -> None:
+    """Store what the provider gave for two minutes of DAY, of which we hold no trade."""
+    numbers = dict.fromkeys(("open", "high", "low", "close", "volume", "quote_volume"), 1)
+    for minute in range(2):
+        at = DAY + minute * timedelta(minutes=1)
+        ProviderCandle.objects.create(market=market, resolution=60, open_time=at, version=1, **numbers)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_filled", [False, True])
+def test_verify_of_a_day_without_a_trade_says_that_nothing_was_checked(market: Market, is_filled: bool) -> None:
+    if is_filled:
+        provider_day(market)
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="nothing was checked") as raised:
+        run("verify", SYMBOL, *SPAN, to=out)
+    assert raised.value.returncode == 2
+    assert "0 candles checked, from 0 trades" in out.getvalue()
+    why = "2 candles cannot be checked: they are the provider's" if is_filled else "No trade and no candle"
+    assert why in out.getvalue()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_verify_counts_what_it_checked_and_what_it_cannot_check(market: Market) -> None:
+    day = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=3)
+    store_live([records.trade(n, records.micros(day) + n * records.MINUTE, market=SYMBOL) for n in range(1, 4)])
+    store_live([records.trade(4, records.micros(day + timedelta(days=1)), market=SYMBOL)])
+    delete_old_trades(market, day + timedelta(days=2), days=1)
+    said = run("verify", SYMBOL, "--from", str(day.date()), "--to", str((day + timedelta(days=2)).date()))
+    assert "3 candles checked, from 1 trades" in said, "a minute, its hour and its day"
+    assert "5 candles cannot be checked: their trades are no longer kept" in said
+    assert "0 minutes were compared with the provider's" in said
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_nightly_verification_warns_where_it_checked_nothing(market: Market) -> None:
+    before = VERIFIED.labels(SYMBOL)._value.get()
+    with capture_logs() as logs:
+        verify()
+    assert {one["event"] for one in logs} == {"nothing to verify", "no candle verified"}
+    store_live([records.trade(1, records.micros(timezone.now() - timedelta(minutes=3)), market=SYMBOL)])
+    with capture_logs() as logs:
+        verify()
+    checked = {one["market"]: (one["event"], one["checked"]) for one in logs}
+    assert checked == {SYMBOL: ("candles verified", 3), "kraken:BTC-USD": ("nothing to verify", 0)}
+    assert VERIFIED.labels(SYMBOL)._value.get() == before + 3
 
 
 @pytest.mark.django_db(transaction=True)  # aggregates are refreshed outside of transactions
@@ -189,7 +241,7 @@ def test_verify_heals_when_asked_to(market: Market) -> None:
     Candle.objects.filter(resolution=60).update(close="6")
     Candle.objects.filter(resolution=86400).delete()
     told = run("verify", SYMBOL, "--from", str((timezone.now() - timedelta(days=1)).date()), "--heal")
-    assert "Healed 2 of 2 candles." in told and "every candle matches its trades" in told
+    assert "Healed 2 of 2 candles." in told and "every checked candle matches its trades" in told
     assert digest(market) == before
 
 
