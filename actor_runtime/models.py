@@ -48,6 +48,10 @@ class Actor(models.Model):
     heartbeat_at = models.DateTimeField(null=True, editable=False, help_text="The database's clock.")
     waiting_for = models.TextField(null=True, editable=False)
     last_error = models.TextField(null=True, editable=False)
+    last_error_at = models.DateTimeField(null=True, editable=False)
+    recovered_at = models.DateTimeField(
+        null=True, editable=False, help_text="The first success after the last error; empty: none yet."
+    )
     error_count = models.PositiveIntegerField(default=0, editable=False, help_text="Errors since the last success.")
     reset_at = models.DateTimeField(null=True, editable=False, help_text="The next automatic reset.")
     retired_at = models.DateTimeField(null=True, editable=False)

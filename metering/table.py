@@ -97,7 +97,7 @@ COUNTED: tuple[Counter | Histogram, ...] = (
 )
 
 # --- read at each scrape ---
-WATERMARK_AGE = _gauge("watermark_age_seconds", "Provider's time since the market's watermark.", "market")
+WATERMARK_AGE = _gauge("watermark_age_seconds", "Provider's time since the newest proven time of the market.", "market")
 FEED_AGE = _gauge("feed_age_seconds", "Provider's time since the newest proven time of the feed.", "market")
 GAPS = _gauge("gaps", "Holes known to the gap scan.", "market", "resolution", "final")
 GAP_SECONDS = _gauge("gap_seconds", "Time that these holes cover.", "market", "resolution", "final")

@@ -25,6 +25,8 @@ class ActorRow(Protocol):
     owner: Any
     waiting_for: Any
     last_error: Any
+    last_error_at: Any
+    recovered_at: Any
     error_count: Any
     reset_at: Any
     retired_at: Any
@@ -107,6 +109,8 @@ def _row_values(actors: Sequence[ActorRow]) -> dict[str, Any]:
         "owners": [actor.owner for actor in actors],
         "waits": [actor.waiting_for for actor in actors],
         "last_errors": [actor.last_error for actor in actors],
+        "last_error_ats": [actor.last_error_at for actor in actors],
+        "recovered_ats": [actor.recovered_at for actor in actors],
         "error_counts": [actor.error_count for actor in actors],
         "reset_ats": [actor.reset_at for actor in actors],
         "retired_ats": [actor.retired_at for actor in actors],

@@ -30,8 +30,10 @@ Sample = tuple[MetricDefinition, tuple[str, ...], float]
 
 def markets() -> Iterator[Sample]:
     """Yield how many seconds markets are behind; an age that was never known is left out."""
-    for symbol, *ages in metrics.ages():
-        for metric, age in zip((table.WATERMARK_AGE, table.FEED_AGE, table.RECONCILED_AGE), ages, strict=True):
+    for symbol, proven, reconciled in metrics.ages():
+        # The watermark also counts the waiting for a dead feed, so its own age would stop growing at STALE_AFTER.
+        ages = ((table.WATERMARK_AGE, proven), (table.FEED_AGE, proven), (table.RECONCILED_AGE, reconciled))
+        for metric, age in ages:
             if age is not None:
                 yield metric, (symbol,), age
 

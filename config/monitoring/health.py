@@ -8,9 +8,10 @@ from django.http import HttpRequest, JsonResponse
 
 from actor_runtime.reset_policy import reason_of
 from config.supervision.servers import database_refusal, stream_refusal, valkey_refusal
-from datastore.quality.freshness import freshness_problems
+from datastore.quality.freshness import LIVE, ProvenMarket, freshness_problems, proven_markets
 from datastore.reference.provider import current_provider
 
+UNKNOWN = "unknown"
 UNKNOWN_PROVIDER: dict[str, str | bool | None] = {"provider": None, "simulated": None}
 
 
@@ -20,11 +21,15 @@ def live(request: HttpRequest) -> JsonResponse:
 
 
 def ready(request: HttpRequest) -> JsonResponse:
-    """Answer 200 if database, cache and stream answer (Kafka within 5 s, the others within 2 s), else 503 and why."""
+    """Answer 200 if database, cache and stream answer (Kafka within 5 s, the others within 2 s), else 503 and why.
+
+    A dead feed does not make this process less able to answer; `data` says that its answers are not fresh.
+    """
     failing = failing_parts()
     provider = UNKNOWN_PROVIDER if "database" in failing else provider_identity()
     status = "not ready" if failing else "ready"
-    answer = {"status": status, "version": settings.VERSION, "failing": failing, **provider}
+    data = UNKNOWN if "database" in failing else data_state(market_states())
+    answer = {"status": status, "version": settings.VERSION, "data": data, "failing": failing, **provider}
     return JsonResponse(answer, status=503 if failing else 200)
 
 
@@ -49,6 +54,21 @@ def failing_parts() -> dict[str, str]:
     else:
         refusals["stream"] = stream_refusal(settings.STREAM_URL)
     return {part: reason for part, reason in refusals.items() if reason is not None}
+
+
+def market_states() -> list[ProvenMarket] | None:
+    """Return how far each followed market is proven; None while the database is down."""
+    try:
+        return proven_markets()
+    except DatabaseError:
+        return None
+
+
+def data_state(markets: list[ProvenMarket] | None) -> str:
+    """Return fresh if every followed market has a live feed, stale if one has not, unknown if nothing was looked at."""
+    if not markets:
+        return UNKNOWN
+    return "fresh" if all(market.state == LIVE for market in markets) else "stale"
 
 
 def provider_identity() -> dict[str, str | bool | None]:

@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
+from django.db.models import DateTimeField, Model, QuerySet, Value
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
-from actor_runtime.admin import ActorAdmin
+from actor_runtime.admin import ActorAdmin, span
 from datastore.admin.read_only import ReadOnlyAdmin, cell, exact
 from datastore.dead_letters import NotReplayable, replay
 from datastore.models import (
@@ -35,6 +38,7 @@ from datastore.models import (
     Reconciliation,
     Tick,
 )
+from datastore.reference.provider_clock import provider_now
 from streaming.errors import StreamUnavailable
 
 NEWEST_ROWS = 100
@@ -91,10 +95,44 @@ TABLES = (
 class MarketAdmin(ReadOnlyAdmin):
     """Markets, each with its newest rows."""
 
-    list_display = ["symbol", "followed", "version", exact("watermark"), exact("live_stop"), exact("ticks_from")]
-    readonly_fields = ["followed", "series", "version", exact("watermark"), exact("live_stop"), exact("ticks_from")]
+    list_display = [
+        "symbol",
+        "followed",
+        "proven",
+        "version",
+        exact("watermark"),
+        exact("live_stop"),
+        exact("ticks_from"),
+    ]
+    readonly_fields = [
+        "followed",
+        "series",
+        "version",
+        exact("watermark"),
+        exact("live_stop"),
+        exact("ticks_from"),
+        "proven",
+    ]
     list_filter = ["followed", "exchange"]
     search_fields = ["symbol"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Market]:
+        """Return the markets with the provider's time, read once."""
+        now = Value(provider_now(), output_field=DateTimeField())
+        markets: QuerySet[Market] = super().get_queryset(request).annotate(now=now)
+        return markets
+
+    @admin.display(description="Proven until", ordering="live_stop")
+    def proven(self, market: Market) -> SafeString | str:
+        """Return how long ago the newest proven instant of the feed was; red if a followed feed is stale."""
+        if market.live_stop is None:
+            return "nothing yet"
+        age = (market.now - market.live_stop).total_seconds()  # type: ignore[attr-defined]
+        pulse = "free" if not market.followed else "stale" if age > settings.STALE_AFTER else "fresh"
+        return format_html('<span class="actor-pulse {}">{}</span>', pulse, span(age))
+
+    class Media:
+        css = {"all": ["actor_runtime/admin.css"]}
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

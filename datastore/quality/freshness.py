@@ -1,12 +1,15 @@
-"""Is a market's feed alive, and is the last day of its minutes complete? A fixed number of queries per market."""
+"""Is a market's feed alive, since when not, and is the last day of its minutes complete?"""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.conf import settings
 
 from datastore.coverage.gaps import final_gaps, gap_segments
+from datastore.db.queries import fetch_all
+from datastore.db.sql_files import statement
 from datastore.models import Coverage, Market
 from datastore.reference.provider_clock import provider_now
 from datastore.timeframes.intervals import micros_of, subtract
@@ -14,6 +17,39 @@ from datastore.timeframes.timeframe import BASE, MINUTE_S
 
 COMPLETE_FOR = timedelta(days=1)
 MAX_GAPS_NAMED = 5  # per market; the others are counted
+
+
+LIVE, STALE, NONE = "live", "stale", "none"
+
+
+class ProvenMarket(NamedTuple):
+    """How far the feed of a followed market has proven it."""
+
+    market_id: int
+    symbol: str
+    live_stop: datetime | None  # None: the feed has proven nothing yet
+    age: float | None  # seconds of the provider's time since then; it grows without bound while the feed is dead
+    feed_open: bool
+
+    @property
+    def state(self) -> str:
+        """Return live, stale, or none if the feed has proven nothing yet."""
+        return feed_state(self.feed_open, None if self.age is None else round(self.age * 1000))
+
+
+def proven_markets() -> list[ProvenMarket]:
+    """Return the followed markets by symbol, in one query."""
+    return [ProvenMarket(*row) for row in fetch_all(statement("metrics", "proven"))]
+
+
+def feed_state(is_open: bool, freshness: int | None) -> str:
+    """Return none (nothing was ever proven), live, or stale: the feed ended or has been silent for STALE_AFTER.
+
+    freshness: milliseconds since the newest proven time.
+    """
+    if freshness is None:
+        return NONE
+    return LIVE if is_open and freshness <= settings.STALE_AFTER * 1000 else STALE
 
 
 def freshness_problems() -> dict[str, list[str]]:

@@ -16,7 +16,7 @@ def test_ready_names_the_provider_and_says_whether_its_prices_are_invented(clien
     remember_provider("simulator/seed=7", True)
     answer = client.get("/health/ready")
     assert answer.status_code == 200
-    expected = {"failing": {}, "provider": "simulator/seed=7", "simulated": True}
+    expected = {"data": "unknown", "failing": {}, "provider": "simulator/seed=7", "simulated": True}
     assert answer.json() == {"status": "ready", "version": VERSION, **expected}
 
 

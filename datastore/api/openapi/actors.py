@@ -28,6 +28,8 @@ def schemas() -> dict[str, Schema]:
         "heartbeat": or_null(TIME),
         "waiting_for": or_null(TEXT),
         "last_error": or_null(TEXT),
+        "last_error_at": or_null(TIME),
+        "recovered_at": or_null({**TIME, "description": "The first success after the last error; null: none yet."}),
         "error_count": {**COUNT, "description": "Errors since the last success."},
         "reset_at": or_null({**TIME, "description": "The next automatic reset."}),
         "retired_at": or_null(TIME),

@@ -22,6 +22,7 @@ from datastore.api.responses.json_response import json_answer
 from datastore.backfill.newest import request_newest
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
+from datastore.quality.freshness import feed_state
 from datastore.reference.markets import follow
 
 Row = tuple[str, str, str, str, bool, int, int | None, int | None, int | None, int | None, int | None, str | None, bool]
@@ -89,10 +90,3 @@ def market_json(row: Row) -> dict[str, Any]:
         "live_until": live_stop,
         "freshness": freshness,
     }
-
-
-def feed_state(is_open: bool, freshness: int | None) -> str:
-    """Return none (nothing was ever proven), live, or stale: the feed ended or has been silent for STALE_AFTER."""
-    if freshness is None:
-        return "none"
-    return "live" if is_open and freshness <= settings.STALE_AFTER * 1000 else "stale"

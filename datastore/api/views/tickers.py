@@ -11,8 +11,8 @@ from datastore.api.params.market_lookup import find_market, provider_json
 from datastore.api.params.query_params import query_of, tickers_question
 from datastore.api.responses.compression import CompressedView
 from datastore.api.responses.json_response import json_answer
-from datastore.api.views.markets import feed_state
 from datastore.models import Market
+from datastore.quality.freshness import feed_state
 from datastore.series.tickers import Ticker, read_tickers
 from streaming.records import Micros
 
