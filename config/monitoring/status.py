@@ -13,8 +13,9 @@ from actor_runtime.admin import error_story, span
 from actor_runtime.charts import label
 from actor_runtime.manual_reset import actor_models
 from actor_runtime.models import Actor, with_silence
+from datastore.blockers import Blockers, with_lease
 from datastore.engines.edition import timescale_edition
-from datastore.models import DeadLetter, Market, Stream
+from datastore.models import DeadLetter, FetchRequest, Market, Stream
 from datastore.quality.freshness import proven_markets
 from datastore.reference.provider import current_provider
 from datastore.streams import lifecycle
@@ -36,6 +37,7 @@ def overview(width: int | None = None) -> str:
         f"Provider: {name or 'not seen yet'}{'   SIMULATED DATA' if simulated else ''}",
         f"Database: {timescale_edition().sentence}",
         *(_cut(line, width) for line in describe_calls_left()),
+        *(_cut(line, width) for line in history_lines()),
         "",
         *table(ACTOR_COLUMNS, [row for model in actor_models() for row in actor_rows(model)], width),
         "",
@@ -59,6 +61,15 @@ def actor_rows(model: type[Actor]) -> list[tuple[str, ...]]:
         state = label(model, str(actor.state))
         rows.append((kind, actor.name, state, beat, actor.owner or "free", "; ".join(filter(None, notes))))
     return rows or [(kind, "none yet", "", "", "", "")]
+
+
+def history_lines() -> list[str]:
+    """Return how many requests for history are under way, and what the most urgent one waits for; [] without any."""
+    active = with_lease(FetchRequest.objects.filter(state__in=FetchRequest.ACTIVE)).order_by("purpose", "id")
+    first = active.first()
+    if first is None:
+        return []
+    return [f"History: {active.count()} requests under way; the most urgent: {Blockers().of_request(first)}"]
 
 
 def market_rows() -> list[tuple[str, ...]]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.conf import settings
+from django.db.models import Min
 
-from datastore.coverage.gaps import final_gaps, gap_segments
+from datastore.blockers import Blockers, active_requests, touching
+from datastore.coverage.facts import Facts, Stretch, facts_of_many
+from datastore.coverage.gaps import gap_segments_of
+from datastore.coverage.segments import Segment
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
-from datastore.models import Coverage, Market
+from datastore.models import Coverage, FetchRequest
 from datastore.reference.provider_clock import provider_now
 from datastore.timeframes.intervals import micros_of, subtract
 from datastore.timeframes.timeframe import BASE, MINUTE_S
@@ -53,25 +58,50 @@ def feed_state(is_open: bool, freshness: int | None) -> str:
 
 
 def freshness_problems() -> dict[str, list[str]]:
-    """Return by followed market why it is stale or incomplete; an empty list if it is neither."""
-    now = provider_now()
-    return {market.symbol: _problems(market, now) for market in Market.objects.filter(followed=True)}
+    """Return by followed market why it is stale or incomplete, and what mending it waits for; [] if it is neither.
+
+    A fixed number of queries, however many markets there are.
+    """
+    markets, stop = proven_markets(), BASE[MINUTE_S].ceil(provider_now())
+    start = BASE[MINUTE_S].floor(stop - COMPLETE_FOR)
+    facts = facts_of_many([Stretch(market.market_id, MINUTE_S, start, stop) for market in markets])
+    ids = [market.market_id for market in markets]
+    live = Coverage.objects.filter(source=Coverage.Source.LIVE, resolution=0, market__in=ids)
+    began = dict(live.values_list("market_id").annotate(Min("start")))
+    requests, blockers = active_requests(ids), Blockers()
+    return {
+        market.symbol: [
+            *_feed_problems(market, blockers),
+            *_gap_problems(_open_gaps(known, max(began[market.market_id], start), stop), requests, market, blockers),
+        ]
+        if market.market_id in began
+        else [f"its feed has proven nothing yet: {blockers.feed}"]
+        for market, known in zip(markets, facts, strict=True)
+    }
 
 
-def _problems(market: Market, now: datetime) -> list[str]:
-    first = Coverage.objects.filter(market=market, source=Coverage.Source.LIVE, resolution=0).order_by("start").first()
-    if first is None or market.live_stop is None:
-        return ["its feed has proven nothing yet"]
-    silent = (now - market.live_stop).total_seconds()
-    problems = [f"its feed has proven nothing for {silent:.0f} s"] if silent > settings.STALE_AFTER else []
+def _feed_problems(market: ProvenMarket, blockers: Blockers) -> list[str]:
+    if market.age is None or market.age <= settings.STALE_AFTER:
+        return []
+    return [f"its feed has proven nothing for {market.age:.0f} s: {blockers.feed}"]
 
-    # A gap that is being repaired counts until it is filled; a final one never does.
-    start = BASE[MINUTE_S].ceil(max(first.start, now - COMPLETE_FOR))
-    final = final_gaps(market, MINUTE_S, start, now)
-    found = gap_segments(market, MINUTE_S, start, BASE[MINUTE_S].ceil(now))
-    gaps = [gap for gap in found if subtract([(micros_of(gap.start), micros_of(gap.stop))], final)]
+
+def _open_gaps(facts: Facts, start: datetime, stop: datetime) -> list[Segment]:
+    """Return the gaps that are not final: one that is being repaired counts until it is filled."""
+    start = BASE[MINUTE_S].ceil(start)
+    final = facts.final_gaps
+    found = gap_segments_of(facts, MINUTE_S, start, stop) if start < stop else []
+    return [gap for gap in found if subtract([(micros_of(gap.start), micros_of(gap.stop))], final)]
+
+
+def _gap_problems(
+    gaps: Sequence[Segment], requests: Mapping[int, list[FetchRequest]], market: ProvenMarket, blockers: Blockers
+) -> list[str]:
+    problems = []
     for gap in gaps[-MAX_GAPS_NAMED:]:
-        problems.append(f"gap {gap.start:%Y-%m-%d %H:%M} to {gap.stop:%H:%M}: {gap.reason or 'unknown'}")
+        work = blockers.of_gap(touching(requests[market.market_id], MINUTE_S, gap.start, gap.stop))
+        why = f"{gap.reason or 'unknown'}; {work or 'not requested yet, the gap scan does that'}"
+        problems.append(f"gap {gap.start:%Y-%m-%d %H:%M} to {gap.stop:%H:%M}: {why}")
     if len(gaps) > MAX_GAPS_NAMED:
         problems.append(f"and {len(gaps) - MAX_GAPS_NAMED} gaps more")
     return problems

@@ -31,6 +31,7 @@ from ingestion.history.pages import PageOrigin, PageRequest
 from ingestion.history.pool import ROLE, blocking_error, ensure_pool
 from ingestion.history.provider_quota import ProviderQuota
 from ingestion.models import Producer, Target
+from ingestion.provider_access import note_refused
 from ingestion.providers.cryptocompare.client import RestClient, call_in_thread
 from ingestion.providers.cryptocompare.rest import Outcome, Page, RateLimited, Refused, Unauthorized, Unavailable
 from streaming.broker import Message, Publisher
@@ -162,6 +163,7 @@ class HistoryProducer:
             raise self._fault_of(lease, outcome)
         if known := other_provider(outcome.provider):
             lease.give_back(KEY_REFUSED_WAIT_S, "another provider answers")
+            note_refused(self._session, settings.CRYPTOCOMPARE_REST_URL)
             raise LastingFault(f"this database holds data of {known!r}, but {outcome.provider!r} answers")
 
         asked = self._final_part(lease, outcome, asked)
@@ -219,6 +221,7 @@ class HistoryProducer:
     def _fault_of(self, lease: Lease, outcome: Unauthorized | RateLimited | Refused | Unavailable) -> Exception:
         if isinstance(outcome, Unauthorized):
             lease.give_back(KEY_REFUSED_WAIT_S, outcome.reason)
+            note_refused(self._session, settings.CRYPTOCOMPARE_REST_URL)
             return LastingFault(outcome.reason)
         if isinstance(outcome, RateLimited):
             self._quota.pause(outcome.retry_after)

@@ -31,6 +31,7 @@ from ingestion.live.timekeeping import Timekeeper
 from ingestion.live.topic_acks import write_topic_acks
 from ingestion.live.topic_router import TopicRouter
 from ingestion.models import Producer, Target
+from ingestion.provider_access import ACCESS_CHANGED, is_changed, note_refused
 from streaming.broker import Publisher
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Watermark, encode
 from streaming.topics import TICK_DATA
@@ -100,6 +101,10 @@ class LiveProducer:
             self._lose(connection, connection.lost)
         return bool(arrivals)
 
+    def cause_is_gone(self, actor: Producer) -> str | None:
+        """Return that the key or address that was refused has been changed, if so."""
+        return ACCESS_CHANGED if is_changed(actor, settings.CRYPTOCOMPARE_WS_URL) else None
+
     def beat(self) -> None:
         """Save what readers need to know: the clock, and how far every feed is acknowledged."""
         self._time.measure()
@@ -155,7 +160,10 @@ class LiveProducer:
         self._drop()
         log.warning("feed lost", reason=reason, reconnect_in=self._reconnect_delay)
         if self._session.actor.state == Producer.State.FETCHING_DATA:
-            raise LastingFault(lost.reason) if lost.code in LASTING_STATUSES else FeedFault(lost.reason)
+            if lost.code not in LASTING_STATUSES:
+                raise FeedFault(lost.reason)
+            note_refused(self._session, settings.CRYPTOCOMPARE_WS_URL)
+            raise LastingFault(lost.reason)
         self._session.waiting(self._waiting_for)
 
     def _drop(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.db import OperationalError, connection
+from django.db.models.functions import Now
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
@@ -12,6 +13,7 @@ from datastore.ingest.live_write import store_live
 from datastore.models import GapRepair, Market
 from datastore.quality.freshness import freshness_problems
 from datastore.reference.markets import ensure_markets, get_or_create_market
+from ingestion.models import Producer
 from streaming.records import LiveRecord
 from tests.support.datastore.answers import answered, store
 from tests.support.datastore.provider_time import ProviderTime
@@ -64,16 +66,28 @@ def test_a_feed_that_is_silent_for_longer_than_stale_after_is_not_fresh(
     provider_time.set(NOON + 20 * MINUTE + 100 * SECOND)
     answer = client.get("/health/fresh")
     assert answer.status_code == 503
-    assert "proven nothing for 105 s" in answer.json()["markets"][BTC][0]
+    reason, *_ = answer.json()["markets"][BTC]
+    assert reason.startswith("its feed has proven nothing for 105 s: there is no producer-live-… row")
+
+
+def test_a_silent_feed_names_the_actor_that_it_waits_for(btc: Market, provider_time: ProviderTime) -> None:
+    alive()
+    provider_time.set(NOON + 20 * MINUTE + 100 * SECOND)
+    Producer.objects.create(
+        name="producer-live-1", owner="here:1:1", heartbeat_at=Now(), waiting_for="the provider: 503"
+    )
+    reason, *_ = freshness_problems()[BTC]
+    assert reason.endswith(": producer-live-1 is in Idle (waits for: the provider: 503)")
 
 
 def test_a_gap_is_a_reason_until_it_is_repaired_also_while_it_is_being_repaired(btc: Market) -> None:
     broken()
-    expected = {BTC: ["gap 2023-11-15 12:05 to 12:08: socket lost"]}
-    assert freshness_problems() == expected, "known before any scan"
+    gap = "gap 2023-11-15 12:05 to 12:08: socket lost; "
+    assert freshness_problems() == {BTC: [f"{gap}not requested yet, the gap scan does that"]}, "known before any scan"
     scan()
     assert GapRepair.objects.filter(final=False).exists()
-    assert freshness_problems() == expected
+    waits = "waits for a Coordinator: there is none: does run_coordinator run?"
+    assert freshness_problems() == {BTC: [gap + waits]}
     store(answered(NOON + 5 * MINUTE, NOON + 8 * MINUTE))
     assert freshness_problems() == {BTC: []}
 
@@ -94,7 +108,9 @@ def test_a_gap_older_than_a_day_is_no_reason(btc: Market, provider_time: Provide
 
 def test_a_market_without_any_feed_is_named_and_one_that_nobody_follows_is_not(btc: Market) -> None:
     get_or_create_market(ETH)
-    assert freshness_problems() == {BTC: ["its feed has proven nothing yet"]}, "nobody follows the other"
+    ((symbol, (reason,)),) = freshness_problems().items()
+    assert symbol == BTC, "nobody follows the other"
+    assert reason.startswith("its feed has proven nothing yet: there is no producer-live-… row")
 
 
 def test_without_a_followed_market_nothing_is_fresh(client: Client) -> None:
@@ -112,7 +128,8 @@ def test_many_gaps_are_counted_and_the_newest_named(btc: Market) -> None:
     store_live(records)
     found = freshness_problems()[BTC]
     assert found[:-1] == [
-        f"gap 2023-11-15 12:{minute:02} to 12:{minute + 2:02}: socket lost" for minute in (4, 7, 10, 13, 16)
+        f"gap 2023-11-15 12:{minute:02} to 12:{minute + 2:02}: socket lost; not requested yet, the gap scan does that"
+        for minute in (4, 7, 10, 13, 16)
     ]
     assert found[-1] == "and 1 gaps more"
 
@@ -124,6 +141,17 @@ def test_the_questions_asked_do_not_grow_with_the_gaps(btc: Market) -> None:
     broken()
     with CaptureQueriesContext(connection) as many:
         freshness_problems()
+    assert len(few) == len(many) <= 7
+
+
+def test_the_questions_asked_do_not_grow_with_the_markets(btc: Market) -> None:
+    broken()
+    ensure_markets([f"kraken:A{n}-EUR" for n in range(2)])
+    with CaptureQueriesContext(connection) as few:
+        freshness_problems()
+    ensure_markets([f"kraken:A{n}-EUR" for n in range(29)])
+    with CaptureQueriesContext(connection) as many:
+        assert len(freshness_problems()) == 30
     assert len(few) == len(many) <= 7
 
 

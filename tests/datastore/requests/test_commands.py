@@ -14,8 +14,10 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from structlog.testing import capture_logs
 
+from config.monitoring.status import overview
 from coordination.models import Coordinator
 from datastore import datastore_actor
+from datastore.api.views.requests import request_json
 from datastore.engines.retention import delete_old_trades
 from datastore.ingest.live_write import digest, store_live
 from datastore.management.commands import backfill as backfill_command
@@ -26,6 +28,7 @@ from datastore.reference.pairs import Listed, save_pair_list
 from datastore.reference.provider import remember_provider
 from datastore.reference.provider_clock import save_clock
 from datastore.tasks import verify
+from ingestion.models import Producer
 from metering.table import VERIFIED
 from tests.support.datastore import records
 
@@ -161,9 +164,54 @@ def test_gaps_are_listed_with_what_is_done_about_them(market: Market) -> None:
     assert [line.split("  ")[-1] for line in lines[2:]] == [
         "final: older than the provider keeps",
         "2 tries, next 2026-10-01 00:00:00",
-        "being fetched",
+        "waits for a Coordinator: there is none: does run_coordinator run?",
         "not requested yet",
     ]
+
+
+def fetch_of(market: Market, **values: Any) -> FetchRequest:
+    return FetchRequest.objects.create(
+        market=market, resolution=60, start=DAY, stop=DAY + timedelta(days=1), purpose=1, **values
+    )
+
+
+def work() -> str:
+    """Return what `gaps` says is done about the one gap of DAY."""
+    return run("gaps", SYMBOL, *SPAN).splitlines()[-1].split("  ")[-1]
+
+
+def test_a_gap_is_being_fetched_only_while_a_job_holds_the_lease(market: Market, coordinator: Coordinator) -> None:
+    job = {"state": "fetching", "worker": "producer-history-2@7"}
+    held = fetch_of(market, **job, lease_until=timezone.now() + timedelta(minutes=1))
+    assert work() == "being fetched by producer-history-2"
+    FetchRequest.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert work() == "waits to be handed out again: producer-history-2 gave no sign of life"
+    FetchRequest.objects.update(state="queued", lease_until=None, error="the provider answers HTTP 503")
+    assert work() == "queued: the provider answers HTTP 503"
+    FetchRequest.objects.update(state="published")
+    assert work().startswith("fetched, waits to be stored: there is no fixed-candle-… row")
+    held.delete()
+    assert work() == "not requested yet"
+
+
+def test_a_gap_that_waits_for_a_person_names_the_actor_and_what_to_do(market: Market, coordinator: Coordinator) -> None:
+    Producer.objects.create(name="producer-history-1")
+    with Producer.locked("producer-history-1") as producer:
+        producer.fetch_data()
+        producer.fetch_failure(reason="API key required")
+    fetch_of(market)
+    said = work()
+    assert said.startswith("waits for the history pool: producer-history-1 is in Error (")
+    assert "API key required" in said and "manage.py reset_actor producer-history-1" in said
+    assert said in " ".join(overview(400).split()), "status says the same"
+    (shown,) = requests_shown(market)["fetches"]
+    assert shown["waits_for"] == said
+
+
+def requests_shown(market: Market) -> Any:
+    fetch = FetchRequest.objects.get()
+    made = DatastoreRequest.objects.create(name="x", market=market.symbol, timeframe="1m", fetches=[fetch.pk])
+    return request_json(made)
 
 
 def test_a_span_without_gaps_says_so(market: Market) -> None:
