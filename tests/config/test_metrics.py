@@ -288,6 +288,18 @@ def test_an_answer_is_counted_by_its_source(client: Client, market: Market) -> N
     assert value(scraped(client), "answers_total", source="ready") == before + 1
 
 
+def test_a_scrape_makes_no_group_and_a_topic_without_one_is_unread(client: Client, market: Market) -> None:
+    broker = connect(settings.STREAM_URL, settings.STREAM_MAXLEN, settings.KAFKA)
+    key = "candlekeep:topic:candle-data"
+    with get_redis_connection("default") as redis:
+        redis.delete(key)
+        broker.admin().create_topic("candle-data")
+        broker.publisher().publish("candle-data", [Message(market.symbol, b"1"), Message(market.symbol, b"2")])
+        assert value(scraped(client), "consumer_lag_records", topic="candle-data") == 2
+        assert redis.xinfo_groups(key) == []
+        redis.delete(key)
+
+
 def test_metrics_follow_the_rule_of_reading(client: Client, db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "REQUIRE_API_KEY", True)
     refused = client.get("/metrics")

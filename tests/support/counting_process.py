@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[2]
 COUNT = """
 import sys
 from pathlib import Path
-from metering.sharing import share
-print(share(Path(sys.argv[1])), flush=True)
+from metering.sharing import share_counters
+print(share_counters(Path(sys.argv[1])), flush=True)
 from metering.table import TRADES_STORED, BATCH_RECORDS
 TRADES_STORED.labels("coinbase:BTC-USD").inc(int(sys.argv[2]))
 BATCH_RECORDS.labels("tick-data").observe(7)

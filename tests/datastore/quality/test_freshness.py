@@ -15,6 +15,7 @@ from datastore.quality.freshness import freshness_problems
 from datastore.reference.markets import ensure_markets, get_or_create_market
 from ingestion.models import Producer
 from streaming.records import LiveRecord
+from tests.support.api.keys import saved_key
 from tests.support.datastore.answers import answered, store
 from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import BTC, ETH, MINUTE, NOON, SECOND, closed, moment, opened, watermark
@@ -51,7 +52,7 @@ def broken() -> None:
 def test_a_live_feed_without_a_gap_is_fresh_and_whole(btc: Market, client: Client) -> None:
     alive()
     answer = client.get("/health/fresh")
-    assert (answer.status_code, answer.json()) == (200, {"status": "fresh", "failing": {}, "markets": {}})
+    assert (answer.status_code, answer.json()) == (200, {"status": "fresh", "not_fresh": 0})
 
 
 def test_the_minute_in_which_the_feed_began_is_not_held_against_it(btc: Market) -> None:
@@ -65,6 +66,8 @@ def test_a_feed_that_is_silent_for_longer_than_stale_after_is_not_fresh(
     alive()
     provider_time.set(NOON + 20 * MINUTE + 100 * SECOND)
     answer = client.get("/health/fresh")
+    assert (answer.status_code, answer.json()["not_fresh"], "markets" in answer.json()) == (503, 1, False)
+    answer = client.get("/health/fresh", headers={"X-API-Key": saved_key("monitor", "read")})
     assert answer.status_code == 503
     reason, *_ = answer.json()["markets"][BTC]
     assert reason.startswith("its feed has proven nothing for 105 s: there is no producer-live-… row")
@@ -114,7 +117,7 @@ def test_a_market_without_any_feed_is_named_and_one_that_nobody_follows_is_not(b
 
 
 def test_without_a_followed_market_nothing_is_fresh(client: Client) -> None:
-    answer = client.get("/health/fresh")
+    answer = client.get("/health/fresh", headers={"X-API-Key": saved_key("monitor", "read")})
     assert answer.status_code == 503
     assert answer.json()["failing"] == {"markets": "no market is followed, so nothing was checked"}
 
@@ -156,10 +159,13 @@ def test_the_questions_asked_do_not_grow_with_the_markets(btc: Market) -> None:
 
 
 def test_a_database_that_is_away_is_named(btc: Market, client: Client) -> None:
+    headers = {"X-API-Key": saved_key("monitor", "read")}
+    client.get("/health/fresh", headers=headers)  # the key is known from now on
+
     def away(*_: object) -> None:
         raise OperationalError("gone")
 
     with connection.execute_wrapper(away):
-        answer = client.get("/health/fresh")
+        answer = client.get("/health/fresh", headers=headers)
     assert answer.status_code == 503
     assert answer.json()["failing"] == {"database": "OperationalError: gone"}
