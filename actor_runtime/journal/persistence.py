@@ -63,6 +63,12 @@ def store_all(actors: Sequence[ActorRow]) -> set[str]:
     return _store(actors, [actor.epoch for actor in actors], True) if actors else set()
 
 
+def store_locked(actors: Sequence[ActorRow], epochs: Sequence[int]) -> None:
+    """Write the rows of these actors of one chart, which the caller has locked and found at these epochs."""
+    if actors and len(_store(actors, epochs, False)) < len(actors):
+        raise Fenced
+
+
 def beat_all(actors: Sequence[ActorRow]) -> set[str]:
     """Renew the heartbeats of these actors of one chart; return the names of those that still have this owner."""
     if not actors:

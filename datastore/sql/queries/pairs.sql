@@ -41,10 +41,10 @@ with due as (
 select count(*) from spelled;
 
 -- name: spelled
--- Active pairs, and markets, whose base and quote joined are this text.
-select symbol from pair where joined = %(joined)s and active
+-- Active pairs, and markets, whose base and quote joined are one of these texts, each with its text.
+select joined, symbol from pair where joined = any(%(joined)s) and active
 union
-select symbol from market where base || quote = %(joined)s;
+select base || quote, symbol from market where base || quote = any(%(joined)s);
 
 -- name: near
 -- Pairs and markets that an unknown name may mean, the likeliest first: the same pair at another exchange, a similar
