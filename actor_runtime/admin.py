@@ -17,9 +17,10 @@ from actor_runtime.drawing import svg
 from actor_runtime.errors import NotInError
 from actor_runtime.manual_reset import reset
 from actor_runtime.models import Actor, TransitionLog, with_silence
+from actor_runtime.ownership.claims import HEARTBEAT_TIMEOUT
 
 MAX_LOG_ROWS = 60
-LATE_AFTER_S, STALE_AFTER_S = 6, 10  # since the last heartbeat
+LATE_AFTER_S = 6  # since the last heartbeat
 
 
 def badge_class(actor: Actor, waits_for: str | None) -> str:
@@ -128,7 +129,7 @@ class ActorAdmin(admin.ModelAdmin[Actor]):
             "free"
             if not actor.owner
             else "stale"
-            if seconds > STALE_AFTER_S
+            if seconds > HEARTBEAT_TIMEOUT.total_seconds()
             else "late"
             if seconds > LATE_AFTER_S
             else "fresh"

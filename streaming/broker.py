@@ -31,6 +31,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from streaming.errors import BadRecord
+from streaming.refusals import RefusalCode
 
 MAX_RECORD_BYTES = 512 * 1024  # of key and value together; every broker accepts them
 
@@ -158,7 +159,7 @@ def check_messages(messages: Sequence[Message]) -> None:
     """Raise BadRecord, with its index, for the first message that no broker would accept."""
     for index, message in enumerate(messages):
         if reason := _refusal(message):
-            raise BadRecord(f"record {index} ({message.key[:100]!r}): {reason}", index)
+            raise BadRecord(f"record {index} ({message.key[:100]!r}): {reason}", index, RefusalCode.OTHER)
 
 
 def batch_ranges(messages: Sequence[Message], max_records: int, max_bytes: int) -> Iterator[tuple[int, int]]:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import DateTimeField, Model, QuerySet, Value
 from django.http import HttpRequest, HttpResponse
@@ -39,6 +38,7 @@ from datastore.models import (
     Tick,
 )
 from datastore.reference.provider_clock import provider_now
+from datastore.reference.staleness import stale_after
 from streaming.errors import StreamUnavailable
 
 NEWEST_ROWS = 100
@@ -127,9 +127,9 @@ class MarketAdmin(ReadOnlyAdmin):
         """Return how long ago the newest proven instant of the feed was; red if a followed feed is stale."""
         if market.live_stop is None:
             return "nothing yet"
-        age = (market.now - market.live_stop).total_seconds()  # type: ignore[attr-defined]
-        pulse = "free" if not market.followed else "stale" if age > settings.STALE_AFTER else "fresh"
-        return format_html('<span class="actor-pulse {}">{}</span>', pulse, span(age))
+        age = market.now - market.live_stop  # type: ignore[attr-defined]
+        pulse = "free" if not market.followed else "stale" if age > stale_after() else "fresh"
+        return format_html('<span class="actor-pulse {}">{}</span>', pulse, span(age.total_seconds()))
 
     class Media:
         css = {"all": ["actor_runtime/admin.css"]}
@@ -196,10 +196,10 @@ class FetchRequestAdmin(ReadOnlyAdmin):
 class DeadLetterAdmin(ReadOnlyAdmin):
     """Records that could not be stored."""
 
-    list_display = [exact("created_at"), "topic", "market", "reason", "position", exact("replayed_at")]
-    list_filter = ["topic"]
+    list_display = [exact("created_at"), "topic", "market", "code", "reason", "position", exact("replayed_at")]
+    list_filter = ["topic", "code"]
     search_fields = ["market", "reason"]
-    fields = ["created_at", "topic", "market", "reason", "position", "replayed_at", "replayed_by", "as_text"]
+    fields = ["created_at", "topic", "market", "code", "reason", "position", "replayed_at", "replayed_by", "as_text"]
     actions = ["replay_dead_letters"]
 
     def has_replay_permission(self, request: HttpRequest) -> bool:

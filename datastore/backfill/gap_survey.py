@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.db.models import BooleanField, ExpressionWrapper, F, Q, Window
 from django.db.models.functions import Now, RowNumber
 
@@ -19,6 +18,7 @@ from datastore.coverage.segments import Segment
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.models import FetchRequest, GapRepair
+from datastore.reference.staleness import stale_after
 from datastore.timeframes.intervals import Interval, micros_of, moment
 from datastore.timeframes.timeframe import BASE
 
@@ -52,7 +52,7 @@ def survey(market_ids: Collection[int]) -> list[Survey]:
     found: dict[tuple[int, int], Survey] = {}
     stretches: list[Stretch] = []
     on_its_way: dict[int, datetime] = {}
-    values = {"ids": ids, "stale": timedelta(seconds=settings.STALE_AFTER)}
+    values = {"ids": ids, "stale": stale_after()}
     for market_id, resolution, since, until, acknowledged, now in fetch_all(statement("known", "surveyed"), values):
         found[market_id, resolution] = Survey(market_id, resolution, now)
         on_its_way[market_id] = acknowledged

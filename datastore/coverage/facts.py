@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
-from django.conf import settings
 
 from datastore.coverage.certificate import Evidence
 from datastore.coverage.segments import Ended, Repair
 from datastore.db.queries import fetch_all
 from datastore.models import Market
 from datastore.reference.provider import CACHE_AGE
+from datastore.reference.staleness import stale_after
 from datastore.timeframes.intervals import Interval, union
 from streaming.records import Micros
 
@@ -60,7 +60,7 @@ class Facts:
 
 def head_of(market: Market) -> MarketHead:
     """Return what is known of the market now."""
-    (row,) = fetch_all(HEAD, [market.pk, timedelta(seconds=settings.STALE_AFTER)])
+    (row,) = fetch_all(HEAD, [market.pk, stale_after()])
     return MarketHead(*row)
 
 
@@ -75,8 +75,7 @@ def facts_of(
 
     Without stop: up to the end of time. Without start: from `back` before stop, or before the provider's time.
     """
-    stale_after = timedelta(seconds=settings.STALE_AFTER)
-    (row,) = fetch_all(FACTS, [market.pk, stale_after, start, stop, back, resolution])
+    (row,) = fetch_all(FACTS, [market.pk, stale_after(), start, stop, back, resolution])
     return _facts(row)
 
 
@@ -94,7 +93,7 @@ def facts_of_many(stretches: Sequence[Stretch]) -> list[Facts]:
     if not stretches:
         return []
     columns = [list(column) for column in zip(*stretches, strict=True)]
-    rows = fetch_all(MANY_FACTS, [timedelta(seconds=settings.STALE_AFTER), *columns])
+    rows = fetch_all(MANY_FACTS, [stale_after(), *columns])
     return [_facts(row) for row in rows]
 
 

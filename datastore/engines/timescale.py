@@ -13,7 +13,6 @@ from threading import Event
 from typing import Any, TypeVar
 
 import structlog
-from django.conf import settings
 from django.db import OperationalError, transaction
 
 from actor_runtime.reset_policy import backoff
@@ -23,6 +22,7 @@ from datastore.ingest.live_write import rebuild
 from datastore.models import Market
 from datastore.quality.verify import Difference, Verification, differences, verification
 from datastore.reference.provider_clock import provider_now, provider_time_known
+from datastore.reference.staleness import stale_after
 from datastore.timeframes.utc_days import DAY, ceil_day, days_of, floor_day, floor_to
 
 LEVELS = (("aggregate_1m", 60), ("aggregate_1h", 3600), ("aggregate_1d", 86_400))  # each is built on the one before
@@ -119,7 +119,7 @@ class TimescaleEngine:
         """
         if not provider_time_known():
             return None
-        over = provider_now() - timedelta(seconds=settings.STALE_AFTER)
+        over = provider_now() - stale_after()
         return over if stop is None else min(over, stop)
 
     def _compare(self, market: Market, low: datetime, over: datetime) -> list[Difference]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from django.conf import settings
 from django.db.models import Min
 
 from datastore.blockers import Blockers, active_requests, touching
@@ -17,6 +16,7 @@ from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.models import Coverage, FetchRequest
 from datastore.reference.provider_clock import provider_now
+from datastore.reference.staleness import stale_after
 from datastore.timeframes.intervals import micros_of, subtract
 from datastore.timeframes.timeframe import BASE, MINUTE_S
 
@@ -54,7 +54,7 @@ def feed_state(is_open: bool, freshness: int | None) -> str:
     """
     if freshness is None:
         return NONE
-    return LIVE if is_open and freshness <= settings.STALE_AFTER * 1000 else STALE
+    return LIVE if is_open and timedelta(milliseconds=freshness) <= stale_after() else STALE
 
 
 def freshness_problems() -> dict[str, list[str]]:
@@ -81,7 +81,7 @@ def freshness_problems() -> dict[str, list[str]]:
 
 
 def _feed_problems(market: ProvenMarket, blockers: Blockers) -> list[str]:
-    if market.age is None or market.age <= settings.STALE_AFTER:
+    if market.age is None or timedelta(seconds=market.age) <= stale_after():
         return []
     return [f"its feed has proven nothing for {market.age:.0f} s: {blockers.feed}"]
 

@@ -236,10 +236,10 @@ class LiveProducer:
         self._buffer.put(self._router.drain())
         rejected = connection.rejected
         if rejected:
-            log.warning("frames refused", count=len(rejected), reason=rejected[0].reason)
+            log.warning("frames refused", count=len(rejected), reason=rejected[0].refusal.detail)
             # One statement: thousands in a row would hold the turn for longer than a heartbeat may stay away.
             dead_letters.store_dead_letters(
-                DeadLetterRecord(self._subscriptions.topic_of(item.market), item.market, item.reason, item.raw)
+                DeadLetterRecord(self._subscriptions.topic_of(item.market), item.market, item.refusal, item.raw)
                 for item in rejected
             )
             rejected.clear()  # only now: they stay in memory while the database is away
@@ -256,9 +256,9 @@ class LiveProducer:
             with self._cycle(Target.FIXED):
                 buffer.publish_fixed(publisher)
         if refused := buffer.refused:
-            log.error("records refused by the broker", count=len(refused), reason=refused[0][1])
+            log.error("records refused by the broker", count=len(refused), reason=refused[0][1].detail)
             dead_letters.store_dead_letters(
-                DeadLetterRecord(TICK_DATA.name, record.market, reason, encode(record)) for record, reason in refused
+                DeadLetterRecord(TICK_DATA.name, record.market, refusal, encode(record)) for record, refusal in refused
             )
             refused.clear()
         if buffer.unsent_dynamic_topics():

@@ -23,7 +23,7 @@ from consumers.models import DynamicTopicConsumer
 from coordination.schedules import ensure_schedules
 from datastore.access.api_keys import make_key
 from datastore.api.urls import urlpatterns
-from datastore.dead_letters import DeadLetterRecord, reason_class, store_dead_letters
+from datastore.dead_letters import DeadLetterRecord, store_dead_letters
 from datastore.models import ApiKey, FetchRequest, GapRepair, Market
 from datastore.reference.markets import ensure_markets
 from datastore.streams import lifecycle, topics
@@ -32,6 +32,7 @@ from ingestion.models import Producer
 from metering import table
 from streaming.broker import Message
 from streaming.broker_factory import connect
+from streaming.refusals import Refusal, RefusalCode
 from tests.support.api import rows
 from tests.support.consumers.dynamic import make_topics, name_of, publish, records, symbol
 from tests.support.counting_process import finish, process, said
@@ -153,7 +154,9 @@ def test_topics_that_are_made_at_run_time_are_told_as_one(
     make_topics(1, there=False, first=2)
     for number in range(2):
         publish(number, records(number, 1))
-        letter = DeadLetterRecord(name_of(number), symbol(number), "JSON is malformed", b"x", f"1-{number}")
+        letter = DeadLetterRecord(
+            name_of(number), symbol(number), Refusal(RefusalCode.UNREADABLE, "JSON is malformed"), b"x", f"1-{number}"
+        )
         with django_capture_on_commit_callbacks(execute=True):
             store_dead_letters([letter])
     who = {"kind": "dynamictopicconsumer", "role": "dynamic"}
@@ -248,7 +251,7 @@ def test_trades_are_counted_by_market_and_the_latest_of_a_batch_by_its_lateness(
 @pytest.mark.django_db(transaction=True)
 def test_refused_records_are_counted_once_they_are_kept(client: Client) -> None:
     labels = {"topic": "tick-data", "reason": "unknown_market"}
-    letters = [DeadLetterRecord("tick-data", "x:Y-Z", "unknown market", b"raw")]
+    letters = [DeadLetterRecord("tick-data", "x:Y-Z", Refusal(RefusalCode.UNKNOWN_MARKET, "unknown market"), b"raw")]
     before = value(scraped(client), "refused_total", **labels) or 0
     with pytest.raises(RuntimeError), transaction.atomic():
         store_dead_letters(letters)
@@ -260,26 +263,9 @@ def test_refused_records_are_counted_once_they_are_kept(client: Client) -> None:
     assert value(found, "dead_letters", topic="tick-data") == 1
 
 
-@pytest.mark.parametrize(
-    ("reason", "expected"),
-    [
-        ("unknown market 0~Coinbase~BTC~USD", "unknown_market"),
-        ("75 s ahead of the provider's clock", "ahead"),
-        ("older than the trades we keep", "too_old"),
-        ("older than the trades that are kept", "too_old"),
-        ("the provider refuses the subscription: INVALID_SUB", "subscription"),
-        ("price out of range", "number"),
-        ("a trade without a price or an amount", "number"),
-        ("zeros instead of 3 candles that are known", "zeros"),
-        ("stream lost 4 of 10 candles", "lost"),
-        ("the record of a lies under the key b", "misplaced"),
-        ("JSON is malformed: invalid character (byte 0)", "unreadable"),
-        ("id with a zero byte", "unreadable"),
-        ("never seen before", "other"),
-    ],
-)
-def test_a_reason_falls_into_one_of_few_classes(reason: str, expected: str) -> None:
-    assert reason_class(reason) == expected
+def test_every_code_of_a_refusal_is_documented_as_a_label() -> None:
+    (row,) = [line for line in DOCS.read_text().splitlines() if line.startswith("| `candlekeep_refused_total`")]
+    assert set(re.findall(r"[a-z_]+", row.rpartition("reason: ")[2])) == {code.value for code in RefusalCode}
 
 
 def test_an_answer_is_counted_by_its_source(client: Client, market: Market) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from actor_runtime.manual_reset import actor_models
 from datastore.api.openapi.basics import COUNT, NEXT, TEXT, TIME, Schema, choice, list_of, named, or_null, record
+from streaming.refusals import RefusalCode
 
 
 def kinds() -> list[str]:
@@ -70,6 +71,7 @@ DEAD_LETTER = record(
         "id": COUNT,
         "topic": TEXT,
         "market": or_null({**TEXT, "description": "As the record names it; it may be unknown."}),
+        "code": {**choice([code.value for code in RefusalCode]), "description": "The kind of reason."},
         "reason": TEXT,
         "position": or_null({**TEXT, "description": "The broker's name of its place."}),
         "created": TIME,

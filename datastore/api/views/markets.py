@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.http import HttpResponse
 from rest_framework.request import Request
@@ -24,6 +22,7 @@ from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.quality.freshness import feed_state
 from datastore.reference.markets import follow
+from datastore.reference.staleness import stale_after
 
 Row = tuple[str, str, str, str, bool, int, int | None, int | None, int | None, int | None, int | None, str | None, bool]
 
@@ -66,7 +65,7 @@ class OneMarket(APIView):
 
 
 def _rows(symbol: str | None) -> list[Row]:
-    stale = timedelta(seconds=settings.STALE_AFTER)
+    stale = stale_after()
     return fetch_all(statement("api", "markets"), {"symbol": symbol, "stale": stale})
 
 

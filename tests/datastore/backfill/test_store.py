@@ -21,7 +21,19 @@ from datastore.series.reader import read_series
 from streaming.history_records import HistoryRecord
 from tests.support.datastore.answers import answered, candle, done, failed, minutes, store
 from tests.support.datastore.provider_time import ProviderTime
-from tests.support.datastore.records import BTC, ETH, MINUTE, NOON, SECOND, micros, moment, opened, trade, watermark
+from tests.support.datastore.records import (
+    BTC,
+    ETH,
+    MINUTE,
+    NOON,
+    SECOND,
+    details,
+    micros,
+    moment,
+    opened,
+    trade,
+    watermark,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -108,7 +120,7 @@ def test_zeros_instead_of_a_known_candle_are_refused_and_prove_nothing(btc: Mark
         store(candle(NOON + 2 * MINUTE))
     zeros = tuple(NOON + place * MINUTE for place in range(1, 4))
     result = store(candle(NOON), answered(NOON, NOON + 5 * MINUTE, zeros=zeros, candles=1))
-    assert result.refused == [(1, "zeros instead of 1 candles that are known")]
+    assert details(result) == [(1, "zeros instead of 1 candles that are known")]
     assert spans() == [(0, 2), (3, 5)]
     assert [row[0] for row in shown(btc, NOON, NOON + 5 * MINUTE)] == [
         "provider",
@@ -126,7 +138,7 @@ def test_zeros_do_not_take_back_what_is_proven(btc: Market) -> None:
 
 def test_a_page_that_lost_candles_on_its_way_proves_nothing(btc: Market) -> None:
     result = store(candle(NOON), answered(NOON, NOON + 5 * MINUTE, candles=3))
-    assert result.refused == [(1, "stream lost 2 of 3 candles")]
+    assert details(result) == [(1, "stream lost 2 of 3 candles")]
     assert spans() == []
 
 
@@ -153,7 +165,7 @@ def bad(record: Any, **changes: Any) -> Any:
 )
 def test_what_cannot_be_true_is_refused_and_leaves_no_trace(btc: Market, record: Any, reason: str) -> None:
     result = store(record, candle(NOON + MINUTE))
-    assert result.refused == [(0, reason)]
+    assert details(result) == [(0, reason)]
     assert ProviderCandle.objects.count() == 1
     assert spans() == []
 
