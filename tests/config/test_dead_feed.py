@@ -12,7 +12,7 @@ from config.monitoring.status import overview
 from datastore.models import Market
 from datastore.reference.markets import ensure_markets
 from ingestion.models import Producer
-from tests.config.test_metrics import scraped, value
+from tests.support.api.metrics import scraped, value
 from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import BTC, MINUTE, NOON, opened, store, watermark
 

@@ -15,7 +15,6 @@ from django.db.models.functions import Now
 from django.test import Client
 from django_celery_beat.models import PeriodicTask
 from django_redis import get_redis_connection
-from prometheus_client.parser import text_string_to_metric_families
 
 from config.monitoring.request_timing import route_label
 from consumers.fixed_consumer_actor import GROUP
@@ -34,25 +33,12 @@ from streaming.broker import Message
 from streaming.broker_factory import connect
 from streaming.refusals import Refusal, RefusalCode
 from tests.support.api import rows
+from tests.support.api.metrics import scraped, value
 from tests.support.consumers.dynamic import make_topics, name_of, publish, records, symbol
 from tests.support.counting_process import finish, process, said
 from tests.support.datastore.records import NOON, SECOND, store, trade, watermark
 
-Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 DOCS = Path(__file__).parents[2] / "docs" / "operations.md"
-
-
-def scraped(client: Client) -> Samples:
-    """Ask for the page and read it as Prometheus' own parser does."""
-    answer = client.get("/metrics")
-    assert answer.status_code == 200
-    assert answer["Content-Type"].startswith("text/plain; version=")
-    families = text_string_to_metric_families(answer.content.decode())
-    return {(one.name, tuple(sorted(one.labels.items()))): one.value for family in families for one in family.samples}
-
-
-def value(samples: Samples, name: str, /, **labels: str) -> float | None:
-    return samples.get((f"candlekeep_{name}", tuple(sorted(labels.items()))))
 
 
 @pytest.fixture
