@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -14,17 +16,33 @@ from actor_runtime.charts import failure_event, label
 from actor_runtime.drawing import svg
 from actor_runtime.errors import NotInError
 from actor_runtime.manual_reset import reset
-from actor_runtime.models import ERROR, Actor, TransitionLog, with_silence
+from actor_runtime.models import Actor, TransitionLog, with_silence
+from actor_runtime.ownership.claims import HEARTBEAT_TIMEOUT
 
 MAX_LOG_ROWS = 60
-LATE_AFTER_S, STALE_AFTER_S = 6, 10  # since the last heartbeat
+LATE_AFTER_S = 6  # since the last heartbeat
 
 
-def badge_class(model: type[Actor], state: str) -> str:
-    """Return the colour class of a state: error, at work, or resting."""
-    if state == ERROR:
+def badge_class(actor: Actor, waits_for: str | None) -> str:
+    """Return the colour class of an actor: error, waiting for something, at work, or resting."""
+    if actor.in_error:
         return "error"
-    return "working" if failure_event(model, state) else "resting"
+    if waits_for:
+        return "waiting"
+    return "working" if failure_event(type(actor), str(actor.state)) else "resting"
+
+
+def error_story(actor: Actor) -> str:
+    """Return the last error with its age and whether it was overcome; empty if there was none."""
+    if not actor.last_error:
+        return ""
+    age = _age(actor.last_error_at) if actor.last_error_at else "at an unknown time"
+    end = f"overcome {_age(actor.recovered_at)}" if actor.recovered_at else "not overcome"
+    return f"{age}, {end}: {actor.last_error}"
+
+
+def _age(time: datetime) -> str:
+    return f"{span((timezone.now() - time).total_seconds())} ago"
 
 
 def span(seconds: float) -> str:
@@ -33,6 +51,9 @@ def span(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{max(seconds, 0):.0f} s"
+
+
+_ERROR_FIELDS = ("last_error", "last_error_at", "recovered_at")
 
 
 class ActorAdmin(admin.ModelAdmin[Actor]):
@@ -45,7 +66,7 @@ class ActorAdmin(admin.ModelAdmin[Actor]):
     actions = ["reset_errored"]
     readonly_fields = ["chart", "badge", "heartbeat", "transitions"]
     fieldsets = [
-        (None, {"fields": ["chart", "badge", "waiting_for", "last_error", "error_count", "reset_at"]}),
+        (None, {"fields": ["chart", "badge", "waiting_for", *_ERROR_FIELDS, "error_count", "reset_at"]}),
         ("Owner", {"fields": ["owner", "epoch", "heartbeat", "heartbeat_at", "retired_at"]}),
         ("Log", {"fields": ["transitions"]}),
     ]
@@ -86,11 +107,18 @@ class ActorAdmin(admin.ModelAdmin[Actor]):
 
     @admin.display(description="State", ordering="state")
     def badge(self, actor: Actor) -> SafeString:
-        """Return the state as a coloured badge."""
-        state = str(actor.state)
+        """Return the state as a badge whose colour says whether all is well; its title says what is not."""
+        waits_for = self.waits_for(actor)
         return format_html(
-            '<span class="actor-badge {}">{}</span>', badge_class(self.model, state), label(self.model, state)
+            '<span class="actor-badge {}"{}>{}</span>',
+            badge_class(actor, waits_for),
+            format_html(' title="{}"', waits_for) if waits_for else "",
+            label(self.model, str(actor.state)),
         )
+
+    def waits_for(self, actor: Actor) -> str | None:
+        """Return what keeps the actor's data from being well although it is not in Error; None if nothing does."""
+        return actor.waiting_for
 
     @admin.display(description="Heartbeat", ordering="heartbeat_at")
     def heartbeat(self, actor: Actor) -> SafeString:
@@ -101,7 +129,7 @@ class ActorAdmin(admin.ModelAdmin[Actor]):
             "free"
             if not actor.owner
             else "stale"
-            if seconds > STALE_AFTER_S
+            if seconds > HEARTBEAT_TIMEOUT.total_seconds()
             else "late"
             if seconds > LATE_AFTER_S
             else "fresh"
@@ -113,8 +141,8 @@ class ActorAdmin(admin.ModelAdmin[Actor]):
 
     @admin.display(description="Last error")
     def error_excerpt(self, actor: Actor) -> SafeString | str:
-        """Return the beginning of the last error."""
-        text = actor.last_error or ""
+        """Return the beginning of the last error, with its age and whether it was overcome."""
+        text = error_story(actor)
         return format_html('<span title="{}">{}</span>', text, text[:90] + "…" * (len(text) > 90)) if text else "-"
 
     @admin.display(description="")

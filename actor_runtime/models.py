@@ -6,7 +6,7 @@ declared in each chart, not here: django-fsm binds an inherited field's methods 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from django_fsm import FSMField
 
 from actor_runtime.errors import Fenced
-from actor_runtime.journal.persistence import store
+from actor_runtime.journal.persistence import store, store_locked
 from actor_runtime.journal.transition_buffer import TransitionBuffer
 
 ERROR = "error"
@@ -48,6 +48,10 @@ class Actor(models.Model):
     heartbeat_at = models.DateTimeField(null=True, editable=False, help_text="The database's clock.")
     waiting_for = models.TextField(null=True, editable=False)
     last_error = models.TextField(null=True, editable=False)
+    last_error_at = models.DateTimeField(null=True, editable=False)
+    recovered_at = models.DateTimeField(
+        null=True, editable=False, help_text="The first success after the last error; empty: none yet."
+    )
     error_count = models.PositiveIntegerField(default=0, editable=False, help_text="Errors since the last success.")
     reset_at = models.DateTimeField(null=True, editable=False, help_text="The next automatic reset.")
     retired_at = models.DateTimeField(null=True, editable=False)
@@ -79,6 +83,22 @@ class Actor(models.Model):
             store(actor, found)
             if own := cls._own_columns():
                 actor.save(update_fields=own)
+
+    @classmethod
+    @contextmanager
+    def locked_all(cls, names: Iterable[str]) -> Iterator[list[Self]]:
+        """Yield the rows of these names under their locks; save, on a clean exit, those that have changed.
+
+        As many statements for many rows as for one. Names without a row are left out.
+        """
+        with transaction.atomic():
+            actors = list(cls._default_manager.select_for_update().filter(name__in=names).order_by("name"))
+            found = {actor.name: actor.epoch for actor in actors}
+            yield actors
+            changed = [actor for actor in actors if actor.journal.pending or actor.epoch != found[actor.name]]
+            store_locked(changed, [found[actor.name] for actor in changed])
+            if changed and (own := cls._own_columns()):
+                cls._default_manager.bulk_update(changed, own)
 
     @property
     def role(self) -> str:

@@ -28,14 +28,17 @@ def note_transition(
     """Add the transition to the actor's journal. The signal is sent before any save, so nothing is written here."""
     if not isinstance(instance, Actor):
         return
+    at = method_kwargs.get("at") or timezone.now()
     if failed := name.endswith(FAILURE_SUFFIXES):
         instance.last_error = method_kwargs["reason"]
+        instance.last_error_at, instance.recovered_at = at, None
         instance.error_count += 1
     elif name == "reset":
         instance.reset_at = None
     elif name in instance.done_events:
         instance.error_count = 0
-    at = method_kwargs.get("at") or timezone.now()
+        if instance.last_error_at and not instance.recovered_at:
+            instance.recovered_at = at
     entry = BufferedTransition(
         event=name.upper(),
         source=str(source),

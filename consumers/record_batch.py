@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from streaming.broker import Record
 from streaming.errors import BadRecord
+from streaming.refusals import Refusal, RefusalCode
 
 Ready = TypeVar("Ready")
 
@@ -17,7 +18,7 @@ class Unreadable:
     """A record that goes to the dead letters."""
 
     record: Record
-    reason: str
+    refusal: Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,10 @@ def read_batch(
     unreadable: list[Unreadable] = []
     for record, found in zip(records, decode([record.value for record in records]), strict=True):
         if isinstance(found, BadRecord):
-            unreadable.append(Unreadable(record, str(found)))
+            unreadable.append(Unreadable(record, found.refusal))
         elif found.market != record.key:
-            unreadable.append(Unreadable(record, f"the record of {found.market} lies under the key {record.key}"))
+            detail = f"the record of {found.market} lies under the key {record.key}"
+            unreadable.append(Unreadable(record, Refusal(RefusalCode.MISPLACED, detail)))
         else:
             readable.append(found)
             origins.append(record)

@@ -6,12 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.apps import apps
-from django.db.models import QuerySet
-
-from actor_runtime.charts import label
-from actor_runtime.models import with_silence
-from actor_runtime.ownership.claims import HEARTBEAT_TIMEOUT
+from actor_runtime.ownership.description import active_rows, describe_all, is_alive
 from datastore.models import DynamicTopic
 from datastore.streams.topics import CREATE_WITHIN, NOTIFY_WITHIN
 
@@ -32,8 +27,8 @@ class TopicFailure:
 
 def not_created(topic: DynamicTopic) -> TopicFailure:
     """Return the failure of a topic that no Producer created in time."""
-    rows = _active_rows(PRODUCER).filter(name__startswith=TOPIC_PRODUCER_PREFIX)
-    actors = _describe_all(rows, f"there is no {TOPIC_PRODUCER_PREFIX}… row: does the worker run?")
+    rows = active_rows(PRODUCER, TOPIC_PRODUCER_PREFIX)
+    actors = describe_all(rows, f"there is no {TOPIC_PRODUCER_PREFIX}… row: does the worker run?")
     return TopicFailure("not_created", f"no Producer took {topic.name} up within {_seconds(CREATE_WITHIN)} s: {actors}")
 
 
@@ -46,13 +41,13 @@ def not_acknowledged(topic: DynamicTopic) -> TopicFailure:
     silent: list[str] = []
     excused: list[bool] = []
     if topic.routed_at is None:
-        rows = _active_rows(PRODUCER).filter(name__startswith=LIVE_PRODUCER_PREFIX)
-        actors = _describe_all(rows, f"there is no {LIVE_PRODUCER_PREFIX}… row: does run_producer run?")
+        rows = active_rows(PRODUCER, LIVE_PRODUCER_PREFIX)
+        actors = describe_all(rows, f"there is no {LIVE_PRODUCER_PREFIX}… row: does run_producer run?")
         silent.append(f"no Producer published to {topic.name} {within}: {actors}")
         excused.append(any(map(_is_waiting, rows)))
     if topic.subscribed_at is None:
-        rows = _active_rows(CONSUMER).filter(name=topic.name)
-        actors = _describe_all(rows, "it has no consumer's row: does run_dynamic_consumer run?")
+        rows = active_rows(CONSUMER).filter(name=topic.name)
+        actors = describe_all(rows, "it has no consumer's row: does run_dynamic_consumer run?")
         silent.append(f"no consumer read {topic.name} {within}: {actors}")
         excused.append(any(map(_is_waiting, rows)))
     kind = "not_routed" if topic.routed_at is None else "not_subscribed"
@@ -69,33 +64,9 @@ def refusal(topic: DynamicTopic) -> TopicFailure | None:
     return next((TopicFailure(kind, f"{what}: {error}") for kind, error, what in refusals if error is not None), None)
 
 
-def _active_rows(kind: tuple[str, str]) -> QuerySet[Any]:
-    return with_silence(apps.get_model(*kind)._default_manager.filter(retired_at=None)).order_by("name")
-
-
-def _describe_all(rows: QuerySet[Any], none: str) -> str:
-    return ", ".join(map(_describe, rows[:3])) or none
-
-
-def _describe(actor: Any) -> str:
-    """Return what a row says about its actor: state, whether its owner lives, what it waits for, its last error."""
-    parts = [f"{actor.name} is in {label(type(actor), str(actor.state))}"]
-    if not actor.owner:
-        parts.append("no process has it")
-    elif not _is_alive(actor):
-        parts.append("its process gives no sign of life")
-    parts += [f"waits for: {actor.waiting_for}"] if actor.waiting_for else []
-    parts += [f"last error: {actor.last_error}"] if actor.last_error else []
-    return f"{parts[0]} ({'; '.join(parts[1:])})" if parts[1:] else parts[0]
-
-
-def _is_alive(actor: Any) -> bool:
-    return bool(actor.owner) and actor.silence is not None and actor.silence <= HEARTBEAT_TIMEOUT
-
-
 def _is_waiting(actor: Any) -> bool:
     """Return whether a live actor waits for something, or in Error for its automatic reset."""
-    return _is_alive(actor) and (actor.waiting_for is not None or actor.reset_at is not None)
+    return is_alive(actor) and (actor.waiting_for is not None or actor.reset_at is not None)
 
 
 def _seconds(span: timedelta) -> str:

@@ -9,8 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -32,6 +31,7 @@ State = DatastoreRequest.State
 READER = FetchRequest.Purpose.READER
 ANSWER_LIFETIME = timedelta(hours=1)
 ROW_LIFETIME = timedelta(days=1)
+MAX_LOCKED = 200  # rows of one transaction
 # (symbol, timeframe) of requests of this process whose reader may have gone before the answer came. Those of another
 # process are ended by requests/{id} or by time.
 unanswered: set[tuple[str, str]] = set()
@@ -125,7 +125,7 @@ def end_requests(fetch_ids: Collection[int] | None = None) -> int:
         FetchRequest.objects.filter(pk__in=awaited, state__in=fetch_queue.ACTIVE).values_list("pk", flat=True)
     )
     over = [(name, set(fetches)) for name, fetches in waiting if running.isdisjoint(fetches)]
-    return sum(_end(name) for name, fetches in over if fetch_ids is None or not fetches.isdisjoint(fetch_ids))
+    return _end([name for name, fetches in over if fetch_ids is None or not fetches.isdisjoint(fetch_ids)])
 
 
 def active_fetches(request: DatastoreRequest) -> list[FetchRequest]:
@@ -138,8 +138,10 @@ def end_answered(names: Sequence[str], by: str) -> None:
 
     Locks each request's row; one that does not exist is skipped. Raises DatabaseError.
     """
-    for name in names:
-        with suppress(DatastoreRequest.DoesNotExist), DatastoreRequest.locked(name) as request:
+    if not names:
+        return
+    with DatastoreRequest.locked_all(names) as requests:
+        for request in requests:
             if request.state == State.RETURNING_DATA:
                 request.return_data_success()
             elif request.state == State.ERROR:
@@ -156,16 +158,17 @@ def expire_requests() -> int:
         Q(state=State.RETURNING_DATA, returning_since__lte=late) | Q(state=State.ERROR, reset_at__lte=timezone.now())
     )
     ended = 0
-    for name in overdue.values_list("name", flat=True):
-        with DatastoreRequest.locked(name) as request:
-            if request.state == State.RETURNING_DATA:
-                request.return_data_failure(reason="nobody came for the answer within an hour")
-            elif request.state == State.ERROR:
-                request.reset(by="expiry after an hour")
-            else:
-                continue
-            request.retired_at = timezone.now()
-            ended += 1
+    for names in _in_chunks(list(overdue.values_list("name", flat=True))):
+        with DatastoreRequest.locked_all(names) as requests:
+            for request in requests:
+                if request.state == State.RETURNING_DATA:
+                    request.return_data_failure(reason="nobody came for the answer within an hour")
+                elif request.state == State.ERROR:
+                    request.reset(by="expiry after an hour")
+                else:
+                    continue
+                request.retired_at = timezone.now()
+                ended += 1
     DatastoreRequest.objects.filter(state=State.IDLE, created_at__lte=timezone.now() - ROW_LIFETIME).delete()
     return ended
 
@@ -259,19 +262,34 @@ def _end_answered_by(series: Series) -> None:
         unanswered.discard((series.market, series.timeframe))
 
 
-def _end(name: str) -> bool:
-    """End a waiting request by how its fetches ended; False if another process was first."""
-    with DatastoreRequest.locked(name) as request:
-        if request.state != State.WAITING_FOR_DATA or active_fetches(request):
-            return False
-        failed = FetchRequest.objects.filter(pk__in=request.fetches, state=FetchRequest.State.FAILED).first()
-        if failed is None:
-            request.returning_since = timezone.now()
-            request.data_fetched()
-        else:
-            request.reset_at = timezone.now() + ANSWER_LIFETIME
-            request.data_fetch_failed(reason=failed.error or "the fetch failed", by=failed.worker)
+def _end(names: Sequence[str]) -> int:
+    """End waiting requests by how their fetches ended; return how many no other process ended first."""
+    ended = 0
+    for chunk in _in_chunks(names):
+        with DatastoreRequest.locked_all(chunk) as locked:
+            requests = [request for request in locked if request.state == State.WAITING_FOR_DATA]
+            fetches = FetchRequest.objects.in_bulk({pk for request in requests for pk in request.fetches})
+            for request in requests:
+                ended += _end_one(request, [fetches[pk] for pk in sorted(request.fetches) if pk in fetches])
+    return ended
+
+
+def _end_one(request: DatastoreRequest, fetches: Sequence[FetchRequest]) -> bool:
+    if any(fetch.state in fetch_queue.ACTIVE for fetch in fetches):
+        return False
+    failed = [fetch for fetch in fetches if fetch.state == FetchRequest.State.FAILED]
+    if not failed:
+        request.returning_since = timezone.now()
+        request.data_fetched()
+    else:
+        request.reset_at = timezone.now() + ANSWER_LIFETIME
+        request.data_fetch_failed(reason=failed[-1].error or "the fetch failed", by=failed[-1].worker)
     return True
+
+
+def _in_chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the names a few hundred at a time: no transaction locks more rows."""
+    return (names[at : at + MAX_LOCKED] for at in range(0, len(names), MAX_LOCKED))
 
 
 def _name(request: DatastoreRequest) -> None:

@@ -7,7 +7,6 @@ refused again becomes a new dead letter with the new reason.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,21 +19,8 @@ from datastore.models import DeadLetter
 from metering.table import REFUSED
 from streaming.broker import Message
 from streaming.errors import BadRecord, TopicMissing
+from streaming.refusals import Refusal
 from streaming.topics import metric_label
-
-# The class of a reason by its text; the first match counts. The dead letter keeps the whole text.
-REASON_CLASSES = {
-    "unknown_market": "unknown market",
-    "ahead": "ahead of the provider's clock|not over yet",
-    "too_old": "older than",
-    "subscription": "refuses the subscription",
-    "number": "out of range|not a number|not a possible number|price or an amount",
-    "lost": "stream lost",
-    "zeros": "zeros instead",
-    "misplaced": "under the key|not whole buckets",
-    "unreadable": "without|characters?|zero byte|Expected|Object|JSON|malformed|decode|utf-8|truncated",
-}
-_PATTERNS = [(name, re.compile(pattern)) for name, pattern in REASON_CLASSES.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +29,7 @@ class DeadLetterRecord:
 
     topic: str
     market: str | None
-    reason: str
+    refusal: Refusal
     raw: bytes
     position: str = ""
 
@@ -56,7 +42,8 @@ def store_dead_letters(records: Iterable[DeadLetterRecord]) -> None:
             topic=record.topic,
             # PostgreSQL's text holds no zero byte; the raw bytes keep it.
             market=None if record.market is None else record.market.replace("\0", ""),
-            reason=record.reason.replace("\0", ""),
+            code=record.refusal.code,
+            reason=record.refusal.detail.replace("\0", ""),
             raw=record.raw,
             position=record.position,
         )
@@ -65,16 +52,11 @@ def store_dead_letters(records: Iterable[DeadLetterRecord]) -> None:
     DeadLetter.objects.bulk_create(rows, ignore_conflicts=True)
 
     def count() -> None:
-        kinds = Counter((metric_label(record.topic), reason_class(record.reason)) for record in found)
+        kinds = Counter((metric_label(record.topic), record.refusal.code.value) for record in found)
         for labels, number in kinds.items():
             REFUSED.labels(*labels).inc(number)
 
     transaction.on_commit(count)
-
-
-def reason_class(reason: str) -> str:
-    """Return the class of a reason; as a metric's label it has few values."""
-    return next((name for name, pattern in _PATTERNS if pattern.search(reason)), "other")
 
 
 class NotReplayable(Exception):

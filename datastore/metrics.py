@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from django.conf import settings
 from django.db.models import Count
 
 from datastore.db.queries import fetch_all, fetch_value
 from datastore.db.sql_files import statement
 from datastore.models import DatastoreRequest
 
-Ages = tuple[str, float | None, float | None, float | None]
+Ages = tuple[str, float | None, float | None]
 Gaps = tuple[str, int, bool, int, float]
 
 
 def ages() -> list[Ages]:
-    """Return per market the seconds since its watermark, its newest proven time and its newest reconciliation."""
-    return fetch_all(statement("metrics", "ages"), {"stale": timedelta(seconds=settings.STALE_AFTER)})
+    """Return per market the seconds since its newest proven time and since its newest reconciliation."""
+    return fetch_all(statement("metrics", "ages"))
 
 
 def gaps() -> list[Gaps]:

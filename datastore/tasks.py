@@ -13,8 +13,9 @@ from datastore.backfill.quota import forget_spending
 from datastore.engines.retention import forget_old_feeds
 from datastore.engines.rollups import database_engine
 from datastore.models import CoverageChange, Market
+from datastore.quality.verify import Verification
 from datastore.reference.provider_clock import provider_now
-from metering.table import UNLIKE_TRADES
+from metering.table import UNLIKE_TRADES, VERIFIED
 
 log = structlog.get_logger(__name__)
 
@@ -39,11 +40,12 @@ def retention() -> None:
 
 @shared_task(name="datastore.verify")
 def verify() -> None:
-    """Compare candles with their trades; every difference is an error in the log."""
+    """Compare candles with their trades; log an error for each difference, a warning if nothing was checked."""
     now = provider_now()
     since = database_engine().verify_since(now)
-    for market in Market.objects.order_by("id"):
-        verify_market(market, since, now)
+    checked = sum(verify_market(market, since, now).checked for market in Market.objects.order_by("id"))
+    if not checked:
+        log.warning("no candle verified", since=since.isoformat(), reason="no trade is stored")
 
 
 @shared_task(name="datastore.aggregate")
@@ -59,10 +61,10 @@ def pack() -> None:
         log.info("trades packed", days=days)
 
 
-def verify_market(market: Market, start: datetime, stop: datetime) -> int:
-    """Log every candle of [start, stop) that differs from its trades; return how many."""
-    found = database_engine().differences(market, start, stop)
-    for one in found:
+def verify_market(market: Market, start: datetime, stop: datetime) -> Verification:
+    """Log every candle of [start, stop) that differs from its trades, and how many were checked; return both."""
+    found = database_engine().verify(market, start, stop)
+    for one in found.differences:
         log.error(
             "candle differs from its trades",
             market=market.symbol,
@@ -71,6 +73,15 @@ def verify_market(market: Market, start: datetime, stop: datetime) -> int:
             stored=one.stored,
             made=one.computed,
         )
-    UNLIKE_TRADES.labels(market.symbol).inc(len(found))
-    log.info("candles verified", market=market.symbol, differences=len(found))
-    return len(found)
+    VERIFIED.labels(market.symbol).inc(found.checked)
+    UNLIKE_TRADES.labels(market.symbol).inc(len(found.differences))
+    log.info(
+        "candles verified" if found.checked else "nothing to verify",
+        market=market.symbol,
+        differences=len(found.differences),
+        checked=found.checked,
+        trades=found.trades,
+        trades_deleted=found.trades_deleted,
+        from_provider=found.from_provider,
+    )
+    return found

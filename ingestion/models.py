@@ -43,6 +43,11 @@ class Producer(Actor):
     }
 
     state = state_field(State, State.IDLE)
+    refused_access = models.TextField(
+        default="",
+        editable=False,
+        help_text="Fingerprint of the address and key for which it waits in Error; with others it is tried again.",
+    )
 
     class Meta(Actor.Meta):
         permissions = [("reset_producer", "Can reset producers in Error")]
@@ -96,3 +101,4 @@ class Producer(Actor):
     @transition(field="state", source=State.ERROR, target=State.IDLE)
     def reset(self, *, by: str) -> None:
         """Leave Error."""
+        self.refused_access = ""

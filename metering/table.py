@@ -58,6 +58,7 @@ ANSWERS = _counter("answers_total", "Answers with candles.", "source")
 HTTP_SECONDS = _histogram("http_request_seconds", "Requests answered.", WORK_BUCKETS_S, "route", "method", "status")
 RECONCILED = _counter("reconciled_candles_total", "Candles compared with the provider's.", "market")
 DIFFERENCES = _counter("reconciliation_differences_total", "Candles unlike the provider's.", "market")
+VERIFIED = _counter("verified_candles_total", "Candles compared with their trades.", "market")
 UNLIKE_TRADES = _counter("verify_differences_total", "Candles unlike their trades.", "market")
 TOPIC_SECONDS = _histogram("topic_seconds", "From a dynamic topic's request to the step.", DELAY_BUCKETS_S, "step")
 TOPIC_FAILURES = _counter("topic_failures_total", "Dynamic topics given up.", "reason")
@@ -88,6 +89,7 @@ COUNTED: tuple[Counter | Histogram, ...] = (
     HTTP_SECONDS,
     RECONCILED,
     DIFFERENCES,
+    VERIFIED,
     UNLIKE_TRADES,
     TOPIC_SECONDS,
     TOPIC_FAILURES,
@@ -99,7 +101,7 @@ COUNTED: tuple[Counter | Histogram, ...] = (
 )
 
 # --- read at each scrape ---
-WATERMARK_AGE = _gauge("watermark_age_seconds", "Provider's time since the market's watermark.", "market")
+WATERMARK_AGE = _gauge("watermark_age_seconds", "Provider's time since the newest proven time of the market.", "market")
 FEED_AGE = _gauge("feed_age_seconds", "Provider's time since the newest proven time of the feed.", "market")
 GAPS = _gauge("gaps", "Holes known to the gap scan.", "market", "resolution", "final")
 GAP_SECONDS = _gauge("gap_seconds", "Time that these holes cover.", "market", "resolution", "final")

@@ -16,6 +16,7 @@
 10. One thread owns a subscription; a subscription names its topics.
 11. `progress` covers the whole group and every partition, whichever member reads it: a reader that shares a topic
     must not take its own silence for the end.
+12. `unread` only reads: it makes no group, commits nothing and joins nothing, so a monitor may ask at any time.
 
 Every method may raise StreamUnavailable and recovers by itself: the next call connects again. A broker that does not
 answer at all holds a call for less than five seconds.
@@ -30,6 +31,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from streaming.errors import BadRecord
+from streaming.refusals import RefusalCode
 
 MAX_RECORD_BYTES = 512 * 1024  # of key and value together; every broker accepts them
 
@@ -118,6 +120,13 @@ class TopicAdmin(Protocol):
     def topics(self) -> set[str]:
         """Return the names of all topics."""
 
+    def unread(self, group: str, topics: Sequence[str], *, shared: bool) -> dict[str, int]:
+        """Return by topic how many records are there that the group has not committed; changes nothing.
+
+        shared: whether the group reads these topics by subscribe() or by assign(). If it has not begun, every record
+        counts. A topic that does not exist is left out.
+        """
+
     def close(self) -> None:
         """Close the connection."""
 
@@ -150,7 +159,7 @@ def check_messages(messages: Sequence[Message]) -> None:
     """Raise BadRecord, with its index, for the first message that no broker would accept."""
     for index, message in enumerate(messages):
         if reason := _refusal(message):
-            raise BadRecord(f"record {index} ({message.key[:100]!r}): {reason}", index)
+            raise BadRecord(f"record {index} ({message.key[:100]!r}): {reason}", index, RefusalCode.OTHER)
 
 
 def batch_ranges(messages: Sequence[Message], max_records: int, max_bytes: int) -> Iterator[tuple[int, int]]:

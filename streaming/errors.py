@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from streaming.refusals import Refusal, RefusalCode
+
 
 class StreamError(Exception):
     """The streaming layer failed."""
@@ -37,9 +39,10 @@ class PublishFailed(StreamUnavailable):
 class BadRecord(StreamError):
     """A record cannot be read, or the broker refuses it for good."""
 
-    def __init__(self, message: str = "", index: int | None = None) -> None:
+    def __init__(self, message: str = "", index: int | None = None, code: RefusalCode = RefusalCode.UNREADABLE) -> None:
         super().__init__(message)
         self.index = index  # in the list given to publish()
+        self.refusal = Refusal(code, str(self))
 
 
 class StreamLost(StreamError):

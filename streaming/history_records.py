@@ -12,8 +12,9 @@ from typing import Annotated
 
 import msgspec
 
+from streaming.bounds import MAX_BIGINT
 from streaming.errors import BadRecord
-from streaming.records import MAX_BIGINT, VERSION, Micros, Text
+from streaming.records import NUL, VERSION, Micros, Text
 
 Resolution = Annotated[int, msgspec.Meta(ge=60, le=86_400)]  # seconds: 60, 3600 or 86400
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_BIGINT)]
@@ -86,4 +87,4 @@ def _decode(value: bytes) -> HistoryRecord | BadRecord:
         record: HistoryRecord = _decoder.decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         return BadRecord(str(exc))
-    return BadRecord("a text holds the character NUL, which PostgreSQL cannot store") if b"\\u0000" in value else record
+    return BadRecord(NUL) if b"\\u0000" in value else record

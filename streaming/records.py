@@ -13,16 +13,17 @@ from typing import Annotated
 
 import msgspec
 
-from streaming.bounds import MAX_WIRE, MIN_WIRE
+from streaming.bounds import MAX_BIGINT, MAX_WIRE, MIN_WIRE
 from streaming.errors import BadRecord
+from streaming.refusals import Refusal, RefusalCode
 
 VERSION = 1
-MAX_BIGINT = 2**63 - 1  # the largest number a column of the database holds
 Micros = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999_999)]  # up to the end of the year 9999
 MAX_TEXT_LENGTH = 200
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT_LENGTH)]
 Number = Annotated[int, msgspec.Meta(ge=1, le=MAX_BIGINT)]
 Sequential = Annotated[int, msgspec.Meta(ge=0, le=MAX_BIGINT)]
+NUL = "a text holds the character NUL, which PostgreSQL cannot store"
 MAX_TRADE_BYTES = 4096  # bytes of JSON; bounds the digits too
 
 
@@ -101,8 +102,8 @@ def decode(value: bytes) -> LiveRecord:
         record: LiveRecord = _decode(value)
     except _NO_RECORD as exc:
         raise BadRecord(str(exc)) from exc
-    if reason := _refusal(record, len(value)):
-        raise BadRecord(reason)
+    if refusal := _refusal(record, len(value)):
+        raise BadRecord(refusal.detail, code=refusal.code)
     return record
 
 
@@ -139,7 +140,7 @@ def _all_sound(records: Sequence[LiveRecord | BadRecord], values: Sequence[bytes
         return False
 
 
-def _refusal(record: LiveRecord, size: int) -> str | None:
+def _refusal(record: LiveRecord, size: int) -> Refusal | None:
     """Return why a well-formed record cannot be stored: it would make the database refuse its whole batch."""
     if isinstance(record, Trade):
         price, amount = record.price, record.amount
@@ -148,9 +149,11 @@ def _refusal(record: LiveRecord, size: int) -> str | None:
         except ArithmeticError:
             possible = False
         if not possible:
-            return f"price {price:.40g} or amount {amount:.40g} is not possible"
+            return Refusal(RefusalCode.NUMBER, f"price {price:.40g} or amount {amount:.40g} is not possible")
         if size > MAX_TRADE_BYTES:
-            return f"a trade of {size:,} bytes, at most {MAX_TRADE_BYTES:,} are possible"
+            return Refusal(
+                RefusalCode.UNREADABLE, f"a trade of {size:,} bytes, at most {MAX_TRADE_BYTES:,} are possible"
+            )
 
     texts = [record.market, record.feed]
     if isinstance(record, Trade):
@@ -160,4 +163,4 @@ def _refusal(record: LiveRecord, size: int) -> str | None:
     elif isinstance(record, FeedClosed):
         texts.append(record.reason)
     nul = any("\0" in text for text in texts)
-    return "a text holds the character NUL, which PostgreSQL cannot store" if nul else None
+    return Refusal(RefusalCode.UNREADABLE, NUL) if nul else None

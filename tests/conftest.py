@@ -10,6 +10,7 @@ import pytest
 from django.test import TransactionTestCase, override_settings
 from hypothesis import HealthCheck, settings
 
+from config.monitoring import cached_answer
 from tests.support.database import empty_tables
 from tests.support.datastore.provider_time import provider_time
 from tests.support.kafka.fixtures import kafka, kafka_of_this_run
@@ -43,6 +44,14 @@ def quick_flush() -> Iterator[None]:
     """Empty the tables behind a test that commits in a tenth of the time that Django takes for it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _: empty_tables())
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def new_answers() -> Iterator[None]:
+    """Compute health and metrics for each question: what a test changes shows at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cached_answer, "TTL_S", 0.0)
         yield
 
 

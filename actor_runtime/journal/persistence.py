@@ -25,6 +25,8 @@ class ActorRow(Protocol):
     owner: Any
     waiting_for: Any
     last_error: Any
+    last_error_at: Any
+    recovered_at: Any
     error_count: Any
     reset_at: Any
     retired_at: Any
@@ -59,6 +61,12 @@ def store_all(actors: Sequence[ActorRow]) -> set[str]:
     The others were taken over, and nothing of theirs is written. Joins an open transaction as store() does.
     """
     return _store(actors, [actor.epoch for actor in actors], True) if actors else set()
+
+
+def store_locked(actors: Sequence[ActorRow], epochs: Sequence[int]) -> None:
+    """Write the rows of these actors of one chart, which the caller has locked and found at these epochs."""
+    if actors and len(_store(actors, epochs, False)) < len(actors):
+        raise Fenced
 
 
 def beat_all(actors: Sequence[ActorRow]) -> set[str]:
@@ -107,6 +115,8 @@ def _row_values(actors: Sequence[ActorRow]) -> dict[str, Any]:
         "owners": [actor.owner for actor in actors],
         "waits": [actor.waiting_for for actor in actors],
         "last_errors": [actor.last_error for actor in actors],
+        "last_error_ats": [actor.last_error_at for actor in actors],
+        "recovered_ats": [actor.recovered_at for actor in actors],
         "error_counts": [actor.error_count for actor in actors],
         "reset_ats": [actor.reset_at for actor in actors],
         "retired_ats": [actor.retired_at for actor in actors],

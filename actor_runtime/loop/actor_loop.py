@@ -26,8 +26,9 @@ MAX_RETRY_DELAY_S = 30.0
 class Work(Protocol):
     """What an actor does; no call may block for more than 5 s.
 
-    It may also have `pause`, the seconds between turns that found nothing, and `turn_in_error()`, which is called about
-    once a second while the actor is in Error.
+    It may also have `pause`, the seconds between turns that found nothing, and two methods that are called about once
+    a second while the actor is in Error: `turn_in_error()`, and `cause_is_gone(actor)`, which returns why an Error that
+    waits for a person may end without one, None if it may not.
     """
 
     model: type[Actor]
@@ -151,6 +152,10 @@ class ActorLoop(DatabaseWait):
         left = MAX_RETRY_DELAY_S if actor.reset_at is None else (actor.reset_at - self.clock.now()).total_seconds()
         if left <= 0:
             self.session.reset(by=self.session.resetter)
+            return 0.0
+        cause_is_gone = getattr(self.work, "cause_is_gone", None)
+        if actor.reset_at is None and cause_is_gone and (why := cause_is_gone(actor)):
+            self.session.reset(by=why)
             return 0.0
         if turn_in_error := getattr(self.work, "turn_in_error", None):
             turn_in_error()

@@ -61,29 +61,48 @@ def reason_to_claim(row: Any, gone: Callable[[str], bool] = is_gone) -> str | No
 
 def take_over(model: type[Actor], seen: Any, reason: str, owner: str, by: str) -> Actor:
     """Give a row seen as free or stale a new owner. Raises Fenced if another process got there first."""
-    with model.locked(seen.name, epoch=seen.epoch) as actor:
-        if (actor.owner, actor.heartbeat_at) != (seen.owner, seen.heartbeat_at):
-            raise Fenced  # the owner gave a sign of life in between
-        _hand_over(actor, owner)
-
-        state = str(actor.state)
-        failure = failure_event(model, state)
-        if reason != RELEASED or failure:
-            note_takeover(actor, reason=reason, by=by)
-        if failure:  # the last owner left something half done: end it through the chart
-            getattr(actor, failure)(reason=f"abandoned in {label(model, state)}", by=by)
-            actor.reset(by=f"takeover by {by}")  # type: ignore[attr-defined]  # every chart has RESET
-    return actor
+    taken = take_over_all(model, [(seen, reason, False)], owner, by)
+    if not taken:
+        raise Fenced
+    return taken[0]
 
 
-def steal_between_turns(model: type[Actor], seen: Any, reason: str, me: str) -> Actor:
-    """Take an idle row from a live owner. Raises Fenced if the owner is in the middle of a turn."""
-    with model.locked(seen.name, epoch=seen.epoch) as actor:
-        if not is_idle_state(model, str(actor.state)):
-            raise Fenced
-        _hand_over(actor, me)
-        note_takeover(actor, reason=reason, by=me, died=False)
-    return actor
+def take_over_all(model: type[Actor], choices: Iterable[tuple[Any, str, bool]], owner: str, by: str) -> list[Actor]:
+    """Give rows a new owner; return those that no other process got first.
+
+    choices: each row as it was seen, why, and whether its owner lives: from a live one only an idle row is taken.
+    As many statements for many rows as for one.
+    """
+    chosen = {seen.name: (seen, reason, alive) for seen, reason, alive in choices}
+    if not chosen:
+        return []
+    taken: list[Actor] = []
+    with model.locked_all(chosen) as actors:
+        for actor in actors:
+            seen, reason, alive = chosen[actor.name]
+            if actor.epoch != seen.epoch:
+                continue
+            if alive and is_idle_state(model, str(actor.state)):
+                _hand_over(actor, owner)
+                note_takeover(actor, reason=reason, by=by, died=False)
+                taken.append(actor)
+            # Else the owner gave a sign of life in between.
+            if not alive and (actor.owner, actor.heartbeat_at) == (seen.owner, seen.heartbeat_at):
+                _take_over(actor, reason, owner, by)
+                taken.append(actor)
+    return taken
+
+
+def _take_over(actor: Any, reason: str, owner: str, by: str) -> None:
+    _hand_over(actor, owner)
+    model: type[Actor] = type(actor)
+    state = str(actor.state)
+    failure = failure_event(model, state)
+    if reason != RELEASED or failure:
+        note_takeover(actor, reason=reason, by=by)
+    if failure:  # the last owner left something half done: end it through the chart
+        getattr(actor, failure)(reason=f"abandoned in {label(model, state)}", by=by)
+        actor.reset(by=f"takeover by {by}")
 
 
 def is_idle_state(model: type[Actor], state: str) -> bool:
@@ -138,13 +157,12 @@ def free_abandoned(model: type[Actor], role: str, by: str) -> int:
     No process of the role has claimed them by then, and they would go on showing an owner and a state that no longer
     exist.
     """
-    freed = 0
-    for row in rows_of(model, role):
-        if row.retired_at is None and row.owner and row.silence and row.silence > SILENT_OWNER_TIMEOUT:
-            with suppress(Fenced, model.DoesNotExist):  # another process got there first
-                take_over(model, row, f"{row.owner} gave no sign of life", owner="", by=by)
-                freed += 1
-    return freed
+    silent = [
+        (row, f"{row.owner} gave no sign of life", False)
+        for row in rows_of(model, role)
+        if row.retired_at is None and row.owner and row.silence and row.silence > SILENT_OWNER_TIMEOUT
+    ]
+    return len(take_over_all(model, silent, owner="", by=by))
 
 
 def retire_surplus(model: type[Actor], role: str) -> int:

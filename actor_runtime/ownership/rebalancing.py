@@ -11,14 +11,12 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cache
 from typing import NamedTuple
 
-from actor_runtime.errors import Fenced
 from actor_runtime.models import Actor, with_silence
-from actor_runtime.ownership.claims import is_idle_state, reason_to_claim, steal_between_turns, take_over
+from actor_runtime.ownership.claims import is_idle_state, reason_to_claim, take_over_all
 from actor_runtime.ownership.process_identity import is_gone
 
 MAX_CLAIMS = 25  # rows at a time, or a quarter of the free ones if that is more: the rest is left to faster processes
@@ -100,11 +98,4 @@ def _surplus(
 
 def claim_all(model: type[Actor], choices: Sequence[ClaimCandidate], me: str) -> list[Actor]:
     """Claim the chosen rows; return those that no other process got first."""
-    taken: list[Actor] = []
-    for choice in choices:
-        with suppress(Fenced, model.DoesNotExist):
-            if choice.alive:
-                taken.append(steal_between_turns(model, choice.row, choice.reason, me))
-            else:
-                taken.append(take_over(model, choice.row, choice.reason, owner=me, by=me))
-    return taken
+    return take_over_all(model, choices, owner=me, by=me)

@@ -7,16 +7,20 @@ WITH held AS (
         owner = wanted.owner,
         waiting_for = wanted.waiting_for,
         last_error = wanted.last_error,
+        last_error_at = wanted.last_error_at,
+        recovered_at = wanted.recovered_at,
         error_count = wanted.error_count,
         reset_at = wanted.reset_at,
         retired_at = coalesce(wanted.retired_at, actor.retired_at), -- others retire an actor, its owner only saves it
         heartbeat_at = CASE WHEN wanted.beats THEN clock_timestamp() ELSE actor.heartbeat_at END
     FROM unnest(
         %(names)s::text[], %(epochs)s::bigint[], %(beats)s::bool[], %(states)s::text[], %(new_epochs)s::bigint[],
-        %(owners)s::text[], %(waits)s::text[], %(last_errors)s::text[], %(error_counts)s::int[],
+        %(owners)s::text[], %(waits)s::text[], %(last_errors)s::text[], %(last_error_ats)s::timestamptz[],
+        %(recovered_ats)s::timestamptz[], %(error_counts)s::int[],
         %(reset_ats)s::timestamptz[], %(retired_ats)s::timestamptz[]
     ) AS wanted (
-        name, epoch, beats, state, new_epoch, owner, waiting_for, last_error, error_count, reset_at, retired_at
+        name, epoch, beats, state, new_epoch, owner, waiting_for, last_error, last_error_at, recovered_at, error_count,
+        reset_at, retired_at
     )
     WHERE actor.name = wanted.name AND actor.epoch = wanted.epoch
     RETURNING actor.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
 from django.utils import timezone
@@ -12,7 +13,6 @@ from actor_runtime.configured_broker import configured_broker
 from actor_runtime.manual_reset import actor_models
 from actor_runtime.models import with_silence
 from consumers.fixed_consumer_actor import GROUP
-from consumers.subscription import TopicSubscription
 from consumers.topic_acks import open_topics
 from datastore import metrics
 from datastore.backfill import fetch_queue
@@ -22,7 +22,6 @@ from datastore.streams import lifecycle, topics
 from ingestion.history.provider_quota import ProviderQuota
 from metering import table
 from metering.table import MetricDefinition
-from streaming.errors import TopicMissing
 from streaming.topics import CANDLE_DATA, DYNAMIC_LABEL, TICK_DATA
 
 Sample = tuple[MetricDefinition, tuple[str, ...], float]
@@ -30,8 +29,10 @@ Sample = tuple[MetricDefinition, tuple[str, ...], float]
 
 def markets() -> Iterator[Sample]:
     """Yield how many seconds markets are behind; an age that was never known is left out."""
-    for symbol, *ages in metrics.ages():
-        for metric, age in zip((table.WATERMARK_AGE, table.FEED_AGE, table.RECONCILED_AGE), ages, strict=True):
+    for symbol, proven, reconciled in metrics.ages():
+        # The watermark also counts the waiting for a dead feed, so its own age would stop growing at STALE_AFTER.
+        ages = ((table.WATERMARK_AGE, proven), (table.FEED_AGE, proven), (table.RECONCILED_AGE, reconciled))
+        for metric, age in ages:
             if age is not None:
                 yield metric, (symbol,), age
 
@@ -118,22 +119,15 @@ GAUGE_READERS: dict[str, Callable[[], Iterable[Sample]]] = {
 
 
 def unread_records(topic: str) -> int:
-    """Return how many records of a topic are not stored yet; raise StreamUnavailable."""
-    try:
-        subscription = configured_broker().subscribe(GROUP, [topic])
-    except TopicMissing:
-        return 0  # flushed: there is nothing left to read
-    try:
-        return subscription.lag()
-    finally:
-        subscription.close()
+    """Return how many records of a fixed topic are not stored yet, 0 if there is no topic; raise StreamUnavailable."""
+    with closing(configured_broker().admin()) as admin:
+        return admin.unread(GROUP, [topic], shared=True).get(topic, 0)
 
 
 def unread_dynamic_records() -> int:
     """Return how many records of all dynamic topics are not stored yet; raise StreamUnavailable."""
-    reading = TopicSubscription(GROUP)
-    try:
-        reading.assign(open_topics().keys())  # a missing topic has nothing to read
-        return reading.subscription.lag() if reading.topics else 0
-    finally:
-        reading.close()
+    names = sorted(open_topics())
+    if not names:
+        return 0
+    with closing(configured_broker().admin()) as admin:
+        return sum(admin.unread(GROUP, names, shared=False).values())

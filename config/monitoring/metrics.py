@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from actor_runtime.reset_policy import reason_of
+from config.monitoring.cached_answer import CachedAnswer
 from config.monitoring.gauges import GAUGE_READERS
 from datastore.api.auth.permissions import CHALLENGE, TO_READ, may_read
 from datastore.api.responses.problem import problem_response
@@ -35,10 +36,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """Answer with the page; a part that cannot be read is named in candlekeep_scrape_failed, never a 500."""
     if not may_read(request):
         return problem_response(401, TO_READ, headers={"WWW-Authenticate": CHALLENGE})
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(MetricsPage())
-    page = generate_latest(registry)
-    return HttpResponse(page, content_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"})
+    return HttpResponse(_page.get(), content_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"})
 
 
 class MetricsPage(Collector):
@@ -58,6 +56,15 @@ class MetricsPage(Collector):
                 family = families[metric] = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
             family.add_metric(labels, value)
         yield from families.values()
+
+
+def _compute_page() -> bytes:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(MetricsPage())
+    return generate_latest(registry)
+
+
+_page = CachedAnswer(_compute_page)
 
 
 def _counters() -> Iterable[Metric]:

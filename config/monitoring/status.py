@@ -9,20 +9,21 @@ from typing import Any
 from django.db.models import DurationField, ExpressionWrapper, F, QuerySet
 from django.db.models.functions import Now
 
-from actor_runtime.admin import span
+from actor_runtime.admin import error_story, span
 from actor_runtime.charts import label
 from actor_runtime.manual_reset import actor_models
 from actor_runtime.models import Actor, with_silence
+from datastore.blockers import Blockers, with_lease
 from datastore.engines.edition import timescale_edition
-from datastore.models import DeadLetter, Market, Stream
+from datastore.models import DeadLetter, FetchRequest, Market, Stream
+from datastore.quality.freshness import proven_markets
 from datastore.reference.provider import current_provider
-from datastore.reference.provider_clock import provider_now
 from datastore.streams import lifecycle
 from ingestion.history.rest_calls import describe_calls_left
 
 ACTOR_COLUMNS = ("ACTOR", "NAME", "STATE", "BEAT", "OWNER", "WAITING FOR, LAST ERROR")
 STREAM_COLUMNS = ("STREAM", "STATE", "TOPIC", "LEASE", "LAST ERROR")
-MARKET_COLUMNS = ("MARKET", "WATERMARK", "BEHIND", "VERSION", "REFUSED")
+MARKET_COLUMNS = ("MARKET", "FEED", "PROVEN UNTIL", "BEHIND", "VERSION", "REFUSED")
 MIN_WIDTH = 100  # characters
 MAX_COLUMN = 34  # characters of any column but the last
 MAX_STREAMS_SHOWN = 20
@@ -36,6 +37,7 @@ def overview(width: int | None = None) -> str:
         f"Provider: {name or 'not seen yet'}{'   SIMULATED DATA' if simulated else ''}",
         f"Database: {timescale_edition().sentence}",
         *(_cut(line, width) for line in describe_calls_left()),
+        *(_cut(line, width) for line in history_lines()),
         "",
         *table(ACTOR_COLUMNS, [row for model in actor_models() for row in actor_rows(model)], width),
         "",
@@ -55,23 +57,31 @@ def actor_rows(model: type[Actor]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for actor in actors:
         beat = span(actor.silence.total_seconds()) if actor.silence is not None else "never"
-        notes = ["waits for " + actor.waiting_for if actor.waiting_for else "", actor.last_error or ""]
+        notes = ["waits for " + actor.waiting_for if actor.waiting_for else "", error_story(actor)]
         state = label(model, str(actor.state))
         rows.append((kind, actor.name, state, beat, actor.owner or "free", "; ".join(filter(None, notes))))
     return rows or [(kind, "none yet", "", "", "", "")]
 
 
+def history_lines() -> list[str]:
+    """Return how many requests for history are under way, and what the most urgent one waits for; [] without any."""
+    active = with_lease(FetchRequest.objects.filter(state__in=FetchRequest.ACTIVE)).order_by("purpose", "id")
+    first = active.first()
+    if first is None:
+        return []
+    return [f"History: {active.count()} requests under way; the most urgent: {Blockers().of_request(first)}"]
+
+
 def market_rows() -> list[tuple[str, ...]]:
-    """Return a row for each followed market: its watermark, how far that is behind the provider's time, a refusal."""
-    now = provider_now()
+    """Return a row for each followed market: its feed, up to when it is proven, how long ago that was, a refusal."""
+    versions = dict(Market.objects.filter(followed=True).values_list("pk", "version"))
     rows: list[tuple[str, ...]] = []
-    for market in Market.objects.filter(followed=True).order_by("symbol"):
-        watermark, behind = "no data yet", ""
-        if market.watermark is not None:
-            watermark = f"{market.watermark:%Y-%m-%d %H:%M:%S}"
-            behind = span((now - market.watermark).total_seconds())
+    for market in proven_markets():
+        until = f"{market.live_stop:%Y-%m-%d %H:%M:%S}" if market.live_stop else "nothing yet"
+        behind = "" if market.age is None else span(market.age)
         refusal = f"since {market.refused_since:%Y-%m-%d %H:%M:%S}: {market.refusal}" if market.refusal else ""
-        rows.append((market.symbol, watermark, behind, str(market.version), refusal))
+        version = str(versions.get(market.market_id, ""))
+        rows.append((market.symbol, market.state, until, behind, version, refusal))
     if others := Market.objects.filter(followed=False).count():
         rows.append((f"{others} more, not followed", "", "", "", ""))
     return rows

@@ -12,10 +12,12 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db import transaction
-from django.db.models import Model, QuerySet
+from django.db.models import DateTimeField, Model, QuerySet, Value
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
-from actor_runtime.admin import ActorAdmin
+from actor_runtime.admin import ActorAdmin, span
 from datastore.admin.read_only import ReadOnlyAdmin, cell, exact
 from datastore.backfill.fetch_queue import enqueue
 from datastore.backfill.gap_repair import reopen
@@ -38,6 +40,8 @@ from datastore.models import (
     Reconciliation,
     Tick,
 )
+from datastore.reference.provider_clock import provider_now
+from datastore.reference.staleness import stale_after
 from streaming.errors import StreamUnavailable
 
 NEWEST_ROWS = 100
@@ -97,10 +101,28 @@ _MARKET_TIMES = [exact(name) for name in ("refused_since", "watermark", "live_st
 class MarketAdmin(ReadOnlyAdmin):
     """Markets, each with its newest rows."""
 
-    list_display = ["symbol", "followed", "refusal", "version", *_MARKET_TIMES]
-    readonly_fields = ["followed", "refusal", "series", "version", *_MARKET_TIMES]
+    list_display = ["symbol", "followed", "proven", "refusal", "version", *_MARKET_TIMES]
+    readonly_fields = ["followed", "proven", "refusal", "series", "version", *_MARKET_TIMES]
     list_filter = ["followed", ("refusal", admin.EmptyFieldListFilter), "exchange"]
     search_fields = ["symbol"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Market]:
+        """Return the markets with the provider's time, read once."""
+        now = Value(provider_now(), output_field=DateTimeField())
+        markets: QuerySet[Market] = super().get_queryset(request).annotate(now=now)
+        return markets
+
+    @admin.display(description="Proven until", ordering="live_stop")
+    def proven(self, market: Market) -> SafeString | str:
+        """Return how long ago the newest proven instant of the feed was; red if a followed feed is stale."""
+        if market.live_stop is None:
+            return "nothing yet"
+        age = market.now - market.live_stop  # type: ignore[attr-defined]
+        pulse = "free" if not market.followed else "stale" if age > stale_after() else "fresh"
+        return format_html('<span class="actor-pulse {}">{}</span>', pulse, span(age.total_seconds()))
+
+    class Media:
+        css = {"all": ["actor_runtime/admin.css"]}
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -179,10 +201,10 @@ class FetchRequestAdmin(ReadOnlyAdmin):
 class DeadLetterAdmin(ReadOnlyAdmin):
     """Records that could not be stored."""
 
-    list_display = [exact("created_at"), "topic", "market", "reason", "position", exact("replayed_at")]
-    list_filter = ["topic"]
+    list_display = [exact("created_at"), "topic", "market", "code", "reason", "position", exact("replayed_at")]
+    list_filter = ["topic", "code"]
     search_fields = ["market", "reason"]
-    fields = ["created_at", "topic", "market", "reason", "position", "replayed_at", "replayed_by", "as_text"]
+    fields = ["created_at", "topic", "market", "code", "reason", "position", "replayed_at", "replayed_by", "as_text"]
     actions = ["replay_dead_letters"]
 
     def has_replay_permission(self, request: HttpRequest) -> bool:

@@ -4,6 +4,8 @@ A market that nobody follows or streams has no feed: its newest minutes would be
 readers ask for is fetched. The scan covers the range that was ever covered or requested, up to the watermark. A gap
 keeps its attempts as long as a part of it is left, so one that the provider cannot fill is requested less and less
 often; what is added to it starts from zero.
+
+All markets are looked at in a fixed number of statements; only one that has to change is locked and looked at again.
 """
 
 from __future__ import annotations
@@ -13,27 +15,25 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import groupby
+from typing import Any
 
 from django.db import transaction
 
 from datastore.backfill import fetch_queue
 from datastore.backfill.completion import drop_final_gaps
+from datastore.backfill.gap_survey import Survey, bounds_of, intervals_of, survey
 from datastore.backfill.store import update_versions
-from datastore.coverage.gaps import beyond_watermark, final_gaps, gap_segments
-from datastore.db.queries import fetch_all, fetch_value
-from datastore.db.sql_files import statement
 from datastore.ingest import market_cache
 from datastore.ingest.live_write import MarketChange
-from datastore.models import CoverageChange, FetchRequest, GapRepair, Market
+from datastore.models import CoverageChange, GapRepair, Market
 from datastore.reference.markets import feed_markets
-from datastore.reference.provider_clock import provider_now, provider_time_known
+from datastore.reference.provider_clock import provider_time_known
 from datastore.timeframes.intervals import Interval, clip, micros_of, moment, subtract, union
-from datastore.timeframes.timeframe import BASE, BASE_SECONDS
+from datastore.timeframes.timeframe import BASE
 
 FIRST_REPAIR_DELAY, MAX_REPAIR_DELAY = timedelta(seconds=30), timedelta(hours=1)
-MAX_ERRORS_READ = 50  # newest failures of a market that may explain its gaps
 
-State = FetchRequest.State
+Span = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,25 @@ class OpenGap:
         """Return the gap's time in microseconds."""
         return micros_of(self.start), micros_of(self.stop)
 
+    @property
+    def values(self) -> tuple[str, int, datetime | None]:
+        """Return what its row holds beside its time."""
+        return self.reason, self.attempts, self.next_try
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What a scan has to do for one market and resolution."""
+
+    requests: list[Span]  # to be requested, in whole buckets
+    written: list[tuple[GapRepair | None, OpenGap]]  # rows that are new or changed, and their gap
+    closed: list[GapRepair]  # rows whose gap is gone
+
+    @property
+    def is_needed(self) -> bool:
+        """Return whether there is anything to do."""
+        return bool(self.requests or self.written or self.closed)
+
 
 def scan() -> list[MarketChange]:
     """Store, request and remove the gaps of markets with a feed, a transaction for each; return what changed.
@@ -60,17 +79,14 @@ def scan() -> list[MarketChange]:
     if not provider_time_known():
         return []
 
-    changes: list[MarketChange] = []
-    for pk in feed_markets().order_by("pk").values_list("pk", flat=True):
-        with transaction.atomic():
-            market = Market.objects.select_for_update(no_key=True).get(pk=pk)
-            # Checked under the lock: when a market loses its feed, its gaps are deleted for good.
-            resolutions = BASE_SECONDS if feed_markets().filter(pk=pk).exists() else ()
-            changed = [_scan(market, resolution) for resolution in resolutions]
-            changes += update_versions([market], [pk] if any(changed) else [])
+    ids = set(feed_markets().values_list("pk", flat=True))
+    due = {one.market_id for one in survey(ids) if repair_of(one).is_needed}
+    changes = _store_watermarks(ids - due)
+    for market_id in sorted(due):
+        changes += _repair(market_id)
 
     _show(changes)
-    return changes
+    return sorted(changes, key=lambda change: change.market_id)
 
 
 def open_gaps(market: Market) -> list[GapRepair]:
@@ -98,55 +114,83 @@ def _show(changes: Sequence[MarketChange]) -> None:
         market_cache.write_changed(changes)
 
 
-def _scan(market: Market, resolution: int) -> bool:
-    """Bring the rows of one resolution up to date; return whether any answer shows the difference."""
-    ((since,),) = fetch_all(statement("known", "known_since"), {"market": market.pk, "resolution": resolution})
-    # What no feed will bring is requested as soon as it is final, unless that just failed: it has no row to count in.
-    spans = beyond_watermark(market, resolution) if since is not None else []
-    bounds = (moment(spans[0][0]), moment(spans[-1][1])) if spans else None
-    if bounds and not fetch_queue.recent_failure(market, resolution, *bounds):
-        fetch_queue.enqueue(market, resolution, *bounds, fetch_queue.Purpose.GAP)
+def repair_of(one: Survey) -> Repair:
+    """Return what has to be done for one market and resolution. Pure."""
+    gaps, requests = _with_requests(one, sorted(_find_gaps(one), key=lambda gap: gap.start))
+    known = {(row.start, row.stop): row for row in one.rows}
+    joined = [(known.pop((gap.start, gap.stop), None), gap) for gap in _join(gaps)]
+    written = [(row, gap) for row, gap in joined if row is None or _values_of(row) != gap.values]
+    return Repair([*_ahead(one), *requests], written, list(known.values()))
 
-    rows = list(GapRepair.objects.filter(market=market, resolution=resolution, final=False).order_by("start"))
-    found = list(_find_gaps(market, resolution, moment(since), rows)) if since is not None else []
-    gaps = _join(_request_due(market, resolution, found))
-    known = {(row.start, row.stop): row for row in rows}
-    changed = [_write(market, resolution, known.pop((gap.start, gap.stop), None), gap) for gap in gaps]
-    for row in known.values():
+
+def _store_watermarks(market_ids: set[int]) -> list[MarketChange]:
+    """Store how far time itself has brought the watermarks of markets in which nothing else changes.
+
+    A market that is locked just now is left out: its writer stores the watermark too.
+    """
+    with transaction.atomic():
+        markets = Market.objects.select_for_update(no_key=True, skip_locked=True).filter(pk__in=market_ids)
+        return update_versions(list(markets.order_by("pk")), [])
+
+
+def _repair(market_id: int) -> list[MarketChange]:
+    """Do what is due for one market, as it is under its lock."""
+    with transaction.atomic():
+        market = Market.objects.select_for_update(no_key=True).get(pk=market_id)
+        # Checked under the lock: when a market loses its feed, its gaps are deleted for good.
+        surveys = survey([market_id]) if feed_markets().filter(pk=market_id).exists() else []
+        changed = [_carry_out(market, one.resolution, repair_of(one)) for one in surveys]
+        return update_versions([market], [market_id] if any(changed) else [])
+
+
+def _carry_out(market: Market, resolution: int, repair: Repair) -> bool:
+    """Request and write what is due; return whether any answer shows the difference."""
+    for start, stop in repair.requests:
+        fetch_queue.enqueue(market, resolution, start, stop, fetch_queue.Purpose.GAP)
+    for row, gap in repair.written:
+        row = row or GapRepair(market=market, resolution=resolution, start=gap.start, stop=gap.stop)
+        row.reason, row.attempts, row.next_try = gap.values
+        row.version = market.version + 1
+        row.save()
+        CoverageChange.note_gap(market, resolution, gap.start, gap.stop)
+    for row in repair.closed:
         CoverageChange.note_gap(market, resolution, row.start, row.stop)
-    closed, _ = GapRepair.objects.filter(pk__in=[row.pk for row in known.values()]).delete()
-    return any(changed) or closed > 0
+    if repair.closed:
+        GapRepair.objects.filter(pk__in=[row.pk for row in repair.closed]).delete()
+    return bool(repair.written or repair.closed)
 
 
-def _find_gaps(market: Market, resolution: int, since: datetime, rows: Sequence[GapRepair]) -> Iterator[OpenGap]:
-    """Yield the gaps since a time as they are now, cut where the rows of the last scan begin and end."""
-    bounds = BASE[resolution].floor(since), BASE[resolution].ceil(provider_now())
-    final = final_gaps(market, resolution, *bounds)
-    failed = FetchRequest.objects.filter(market=market, resolution=resolution, error__isnull=False)
-    errors = list(failed.exclude(state=State.DONE).order_by("-id")[:MAX_ERRORS_READ])
+def _ahead(one: Survey) -> Iterator[Span]:
+    """Yield what no feed will bring and is final, unless that just failed: it has no row to count attempts in."""
+    bounds = bounds_of(one.beyond)
+    if bounds is None:
+        return
+    start, stop = bounds
+    failed = any(error.is_recent and error.start < stop and error.stop > start for error in one.errors)
+    urgent = [request for request in one.requests if request.purpose <= fetch_queue.Purpose.GAP]
+    if not failed and subtract(one.beyond, union([*intervals_of(urgent), *one.final])):
+        yield bounds
 
-    for segment in gap_segments(market, resolution, *bounds):
+
+def _find_gaps(one: Survey) -> Iterator[OpenGap]:
+    """Yield the gaps as they are now, cut where the rows of the last scan begin and end."""
+    old = union((micros_of(row.start), micros_of(row.stop)) for row in one.rows)
+    for segment in one.gaps:
         gap = OpenGap(segment.start, segment.stop, segment.reason or "")
-        left = subtract([gap.interval], final)
-        for row in rows:
+        left = subtract([gap.interval], one.final)
+        for row in one.rows:
             for low, high in clip(left, micros_of(row.start), micros_of(row.stop)):
                 part = replace(gap, start=moment(low), stop=moment(high))
-                yield replace(part, reason=_reason(part, errors), attempts=row.attempts, next_try=row.next_try)
-        old = union((micros_of(row.start), micros_of(row.stop)) for row in rows)
+                yield replace(part, reason=_reason(part, one.errors), attempts=row.attempts, next_try=row.next_try)
         for low, high in subtract(left, old):
             part = replace(gap, start=moment(low), stop=moment(high))
-            yield replace(part, reason=_reason(part, errors))
+            yield replace(part, reason=_reason(part, one.errors))
 
 
-def _request_due(market: Market, resolution: int, gaps: list[OpenGap]) -> Iterator[OpenGap]:
-    """Request the gaps that are due, neighbours together, and count the attempt; leave out what is under way."""
-    if not gaps:
-        return
-    now: datetime = fetch_value("select statement_timestamp()")
-    gaps.sort(key=lambda gap: gap.start)
-    requests = fetch_queue.active(market, resolution, gaps[0].start, gaps[-1].stop)
-    requested = _intervals(requests)
-    own = _intervals(one for one in requests if one.purpose == fetch_queue.Purpose.GAP)
+def _with_requests(one: Survey, gaps: list[OpenGap]) -> tuple[list[OpenGap], list[Span]]:
+    """Return the gaps with the attempts that this scan adds, and what it requests, neighbours together."""
+    requested = union(intervals_of(one.requests))
+    own = union(intervals_of([request for request in one.requests if request.purpose == fetch_queue.Purpose.GAP]))
 
     # Cut each gap where requests under way begin and end: the rest of it is requested by itself.
     parts = [
@@ -156,25 +200,22 @@ def _request_due(market: Market, resolution: int, gaps: list[OpenGap]) -> Iterat
     ]
 
     def is_due(gap: OpenGap) -> bool:
-        waits = gap.next_try is not None and gap.next_try > now
+        waits = gap.next_try is not None and gap.next_try > one.now
         return not waits and bool(subtract([gap.interval], requested))
 
+    found: list[OpenGap] = []
+    spans: list[Span] = []
     for due, group in groupby(parts, is_due):
         neighbours = list(group)
         if due:
-            bounds = neighbours[0].start, neighbours[-1].stop
-            fetch_queue.enqueue(market, resolution, *bounds, fetch_queue.Purpose.GAP)
+            spans.append((neighbours[0].start, neighbours[-1].stop))
         for gap in neighbours:
             requested_ahead = not gap.attempts and not subtract([gap.interval], own)
             if due or requested_ahead:
                 delay = min(FIRST_REPAIR_DELAY * 2 ** min(gap.attempts, 10), MAX_REPAIR_DELAY)
-                yield replace(gap, attempts=gap.attempts + 1, next_try=now + delay)
-            else:
-                yield gap
-
-
-def _intervals(requests: Iterable[FetchRequest]) -> list[Interval]:
-    return union((micros_of(one.start), micros_of(one.stop)) for one in requests)
+                gap = replace(gap, attempts=gap.attempts + 1, next_try=one.now + delay)
+            found.append(gap)
+    return found, spans
 
 
 def _join(gaps: Iterable[OpenGap]) -> list[OpenGap]:
@@ -189,20 +230,11 @@ def _join(gaps: Iterable[OpenGap]) -> list[OpenGap]:
     return joined
 
 
-def _write(market: Market, resolution: int, row: GapRepair | None, gap: OpenGap) -> bool:
-    """Write the gap's row if it is new or has changed; return whether it was written."""
-    values = (gap.reason, gap.attempts, gap.next_try)
-    if row is not None and (row.reason, row.attempts, row.next_try) == values:
-        return False
-    row = row or GapRepair(market=market, resolution=resolution, start=gap.start, stop=gap.stop)
-    row.reason, row.attempts, row.next_try = values
-    row.version = market.version + 1
-    row.save()
-    CoverageChange.note_gap(market, resolution, gap.start, gap.stop)
-    return True
+def _values_of(row: GapRepair) -> tuple[str, int, datetime | None]:
+    return row.reason, row.attempts, row.next_try
 
 
-def _reason(gap: OpenGap, errors: Sequence[FetchRequest]) -> str:
+def _reason(gap: OpenGap, errors: Sequence[Any]) -> str:
     """Return why the gap is still there: what kept it from being fetched, else how it came about."""
     own = (one.error for one in errors if one.start < gap.stop and one.stop > gap.start)
     return next((error for error in own if error), gap.reason)

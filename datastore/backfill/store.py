@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 
 from datastore.backfill.completion import add_final_gap, fail, finish
@@ -25,10 +24,12 @@ from datastore.ingest.live_write import SETTLE, MarketChange, StoreResult
 from datastore.models import FetchRequest, Market
 from datastore.reference.provider import CACHE_AGE
 from datastore.reference.provider_clock import provider_now, provider_time_known
+from datastore.reference.staleness import stale_after
 from datastore.timeframes.intervals import SECOND_US, micros_of, moment, whole
 from streaming.bounds import MAX_WIRE, MIN_WIRE
 from streaming.history_records import FetchDone, FetchFailed, HistoryRecord, ProviderCandle, ProviderSpan
 from streaming.records import Micros
+from streaming.refusals import Refusal, RefusalCode
 
 STORE_CANDLES = (
     "select * from store_provider_candles(%s::int[], %s::int[], %s::bigint[], %s::numeric[], %s::numeric[],"
@@ -38,11 +39,9 @@ UNCOVER_TRADED = (
     "select * from uncover_traded(%s::int[], %s::int[], (select array_agg(instant(x)) from unnest(%s::bigint[]) x))"
 )
 TAKE_SPAN = "select * from take_span(%s, %s, instant(%s), instant(%s), %s::bigint[], %s)"
-NOT_WHOLE_BUCKETS, IMPOSSIBLE_NUMBER, NOT_OVER_YET = (
-    "not whole buckets of a resolution",
-    "not a possible number",
-    "not over yet",
-)
+NOT_WHOLE_BUCKETS = Refusal(RefusalCode.MISPLACED, "not whole buckets of a resolution")
+IMPOSSIBLE_NUMBER = Refusal(RefusalCode.NUMBER, "not a possible number")
+NOT_OVER_YET = Refusal(RefusalCode.AHEAD, "not over yet")
 
 
 @dataclass(slots=True)
@@ -53,7 +52,7 @@ class _Batch:
     now: Micros | None  # provider's time, if it is known
     candles: list[ProviderCandle] = field(default_factory=list)
     others: list[tuple[int, ProviderSpan | FetchDone | FetchFailed]] = field(default_factory=list)
-    refused: list[tuple[int, str]] = field(default_factory=list)  # index and reason
+    refused: list[tuple[int, Refusal]] = field(default_factory=list)  # index and why
     touched: set[int] = field(default_factory=set)  # ids of markets whose answers changed
     taken_back_s: Counter[int] = field(default_factory=Counter)  # proven time that is no longer claimed, by market's id
 
@@ -84,7 +83,7 @@ def update_versions(markets: Collection[Market], touched: Collection[int]) -> li
     if not markets:
         return []
     symbols = {market.pk: market.symbol for market in markets}
-    stale = timedelta(seconds=settings.STALE_AFTER)
+    stale = stale_after()
     rows = fetch_all(SETTLE, [list(symbols), list(touched), "[]", "[]", "[]", stale])
     return [
         MarketChange(symbols[pk], pk, version, changed, 0, watermark) for pk, version, changed, watermark, _ in rows
@@ -120,7 +119,7 @@ def _sort(records: Sequence[HistoryRecord]) -> _Batch:
     return batch
 
 
-def _fault(record: HistoryRecord, now: Micros | None) -> str | None:
+def _fault(record: HistoryRecord, now: Micros | None) -> Refusal | None:
     """Return why a record cannot be true or cannot be stored, None if it can."""
     if isinstance(record, FetchDone):
         return None
@@ -172,9 +171,9 @@ def _take_span(batch: _Batch, index: int, span: ProviderSpan, market: Market) ->
     if changed:
         batch.touched.add(market.pk)
     if lost:
-        batch.refused.append((index, f"stream lost {lost} of {span.candles} candles"))
+        batch.refused.append((index, Refusal(RefusalCode.LOST, f"stream lost {lost} of {span.candles} candles")))
     if doubted:
-        batch.refused.append((index, f"zeros instead of {doubted} candles that are known"))
+        batch.refused.append((index, Refusal(RefusalCode.ZEROS, f"zeros instead of {doubted} candles that are known")))
 
 
 def _fail(batch: _Batch, record: FetchFailed, market: Market) -> None:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
-from django.conf import settings
 
 from datastore.coverage.certificate import Evidence
 from datastore.coverage.segments import Ended, Repair
 from datastore.db.queries import fetch_all
 from datastore.models import Market
 from datastore.reference.provider import CACHE_AGE
-from datastore.timeframes.intervals import union
+from datastore.reference.staleness import stale_after
+from datastore.timeframes.intervals import Interval, union
 from streaming.records import Micros
 
 HEAD = "select * from series_head(%s, %s)"
 FACTS = "select * from series_facts(%s, %s, %s, %s, %s, %s)"
+MANY_FACTS = (
+    "select f.* from (select %s::interval as stale) s"
+    " cross join unnest(%s::int[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
+    " with ordinality w (market_id, resolution, start, stop, place)"
+    " cross join lateral series_facts(w.market_id, s.stale, w.start, w.stop, interval '0', w.resolution) f"
+    " order by w.place"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +52,15 @@ class Facts:
     ended: list[Ended]
     repairs: list[Repair]
 
+    @property
+    def final_gaps(self) -> list[Interval]:
+        """Return the gaps of the stretch's resolution that the provider said it will never fill."""
+        return union((low, high) for low, high, repair in self.repairs if repair["final"])
+
 
 def head_of(market: Market) -> MarketHead:
     """Return what is known of the market now."""
-    (row,) = fetch_all(HEAD, [market.pk, timedelta(seconds=settings.STALE_AFTER)])
+    (row,) = fetch_all(HEAD, [market.pk, stale_after()])
     return MarketHead(*row)
 
 
@@ -62,8 +75,29 @@ def facts_of(
 
     Without stop: up to the end of time. Without start: from `back` before stop, or before the provider's time.
     """
-    stale_after = timedelta(seconds=settings.STALE_AFTER)
-    (row,) = fetch_all(FACTS, [market.pk, stale_after, start, stop, back, resolution])
+    (row,) = fetch_all(FACTS, [market.pk, stale_after(), start, stop, back, resolution])
+    return _facts(row)
+
+
+class Stretch(NamedTuple):
+    """A stretch of one market at one resolution, in seconds."""
+
+    market_id: int
+    resolution: int
+    start: datetime
+    stop: datetime
+
+
+def facts_of_many(stretches: Sequence[Stretch]) -> list[Facts]:
+    """Return the facts of each stretch, in their order, in one query for all."""
+    if not stretches:
+        return []
+    columns = [list(column) for column in zip(*stretches, strict=True)]
+    rows = fetch_all(MANY_FACTS, [stale_after(), *columns])
+    return [_facts(row) for row in rows]
+
+
+def _facts(row: Sequence[Any]) -> Facts:
     head, columns, repairs = MarketHead(*row[:8]), row[8:12], row[12]
 
     # One span: its resolution (0: live), start, stop, and how it ended.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from datastore.coverage.certificate import MISSING, Evidence, Run, first_not_final, runs_of
-from datastore.coverage.facts import facts_of, head_of
+from datastore.coverage.facts import Facts, facts_of, head_of
 from datastore.coverage.feed_progress import acknowledged_until
-from datastore.coverage.segments import NO_ROWS, Ended, Segment, segments_of
+from datastore.coverage.segments import NO_ROWS, Segment, segments_of
 from datastore.models import FetchRequest, GapRepair, Market
 from datastore.timeframes.intervals import Interval, clip, micros_of, moment, subtract, union
 from datastore.timeframes.timeframe import BASE
@@ -22,8 +21,8 @@ def missing(market: Market, resolution: int, start: datetime, stop: datetime) ->
     """
     if start >= stop:
         return []
-    evidence, runs, _ = _missing_runs(market, resolution, start, stop)
-    beyond = clip(_unproven_beyond(market, evidence, resolution), micros_of(start), micros_of(stop))
+    evidence, runs = _missing_runs(facts_of(market, resolution, start, stop), resolution, start, stop)
+    beyond = clip(unproven_beyond(evidence, resolution, acknowledged_until(market)), micros_of(start), micros_of(stop))
     return union([*((run.start, run.stop) for run in runs), *beyond])
 
 
@@ -36,16 +35,23 @@ def beyond_watermark(market: Market, resolution: int) -> list[Interval]:
     if not head.known or head.watermark is None:
         return []
     facts = facts_of(market, resolution, moment(head.watermark), moment(head.now))
-    return _unproven_beyond(market, facts.evidence, resolution)
+    return unproven_beyond(facts.evidence, resolution, acknowledged_until(market))
 
 
 def gap_segments(market: Market, resolution: int, start: datetime, stop: datetime) -> list[Segment]:
     """Return the gaps of [start, stop) that time cannot fill any more as segments, each with the reason for it."""
     if start >= stop:
         return []
-    evidence, runs, ended = _missing_runs(market, resolution, start, stop)
+    return gap_segments_of(facts_of(market, resolution, start, stop), resolution, start, stop)
+
+
+def gap_segments_of(facts: Facts, resolution: int, start: datetime, stop: datetime) -> list[Segment]:
+    """Return the same from facts that hold [start, stop). Pure."""
+    evidence, runs = _missing_runs(facts, resolution, start, stop)
     return [
-        segment for run in runs for segment in segments_of([run], BASE[resolution], [NO_ROWS], evidence.live, ended, [])
+        segment
+        for run in runs
+        for segment in segments_of([run], BASE[resolution], [NO_ROWS], evidence.live, facts.ended, [])
     ]
 
 
@@ -63,24 +69,22 @@ def unfilled(request: FetchRequest) -> list[Interval]:
     return subtract([bounds], union([*proof.live, *proof.provider, *final_gaps(market, resolution, start, stop)]))
 
 
-def _missing_runs(
-    market: Market, resolution: int, start: datetime, stop: datetime
-) -> tuple[Evidence, list[Run], Sequence[Ended]]:
+def unproven_beyond(evidence: Evidence, resolution: int, on_its_way: datetime | None) -> list[Interval]:
+    """Return the unproven buckets after the watermark that the provider can answer for and no feed will bring. Pure.
+
+    on_its_way: up to where acknowledged claims may wait to be stored; what is before comes by itself.
+    """
+    floor, final = BASE[resolution].floor, first_not_final(evidence, resolution)
+    if evidence.watermark is None or (known := micros_of(floor(moment(evidence.watermark)))) >= final:
+        return []
+    start = known if on_its_way is None else max(known, micros_of(floor(on_its_way)))
+    return subtract([(start, final)], evidence.proof(resolution, start, final).proven) if start < final else []
+
+
+def _missing_runs(facts: Facts, resolution: int, start: datetime, stop: datetime) -> tuple[Evidence, list[Run]]:
     """Return the runs that time cannot fill any more; an hour that is not over may lack a minute that will come."""
-    facts = facts_of(market, resolution, start, stop)
     evidence = facts.evidence
     if not evidence.known:
         evidence = replace(evidence, known=True, watermark=evidence.now)
     runs = runs_of(evidence, BASE[resolution], micros_of(start), micros_of(stop))
-    return evidence, [run for run in runs if run.state == MISSING and run.closed], facts.ended
-
-
-def _unproven_beyond(market: Market, evidence: Evidence, resolution: int) -> list[Interval]:
-    """Return the unproven buckets after the watermark that the provider can answer for and no feed will bring."""
-    floor, final = BASE[resolution].floor, first_not_final(evidence, resolution)
-    if evidence.watermark is None or (known := micros_of(floor(moment(evidence.watermark)))) >= final:
-        return []
-    # What is acknowledged and not stored yet comes by itself, and reaches no further.
-    on_its_way = acknowledged_until(market)
-    start = known if on_its_way is None else max(known, micros_of(floor(on_its_way)))
-    return subtract([(start, final)], evidence.proof(resolution, start, final).proven) if start < final else []
+    return evidence, [run for run in runs if run.state == MISSING and run.closed]

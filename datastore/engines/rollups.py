@@ -19,7 +19,7 @@ from datastore.engines.retention import delete_old_trades
 from datastore.engines.timescale import TimescaleEngine
 from datastore.ingest.live_write import rebuild
 from datastore.models import Market
-from datastore.quality.verify import Difference, differences
+from datastore.quality.verify import Difference, Verification, differences, verification
 from datastore.timeframes.utc_days import DAY, days_of
 
 INSUFFICIENT_PRIVILEGE = "42501"  # SQLSTATE
@@ -41,8 +41,8 @@ class Engine(Protocol):
     def refresh(self) -> None:
         """Bring everything up to date that is computed from trades outside the write path."""
 
-    def differences(self, market: Market, start: datetime, stop: datetime) -> list[Difference]:
-        """Return the candles of the UTC days touched by [start, stop) that differ from their kept trades."""
+    def verify(self, market: Market, start: datetime, stop: datetime) -> Verification:
+        """Compare the candles of the UTC days touched by [start, stop) with their kept trades, and count them."""
 
     def heal(self, market: Market, found: Sequence[Difference]) -> None:
         """Rebuild the days of these differences from their trades."""
@@ -63,9 +63,9 @@ class PlainEngine:
     def refresh(self) -> None:
         """Do nothing."""
 
-    def differences(self, market: Market, start: datetime, stop: datetime) -> list[Difference]:
+    def verify(self, market: Market, start: datetime, stop: datetime) -> Verification:
         """Compute the candles from their trades and compare."""
-        return differences(market, start, stop)
+        return verification(market, start, stop, differences(market, start, stop))
 
     def heal(self, market: Market, found: Sequence[Difference]) -> None:
         """Rebuild the days of these differences from their trades."""

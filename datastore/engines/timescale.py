@@ -13,7 +13,6 @@ from threading import Event
 from typing import Any, TypeVar
 
 import structlog
-from django.conf import settings
 from django.db import OperationalError, transaction
 
 from actor_runtime.reset_policy import backoff
@@ -21,8 +20,9 @@ from datastore.db.queries import execute, fetch_all, fetch_value
 from datastore.db.sql_files import statement
 from datastore.ingest.live_write import rebuild
 from datastore.models import Market
-from datastore.quality.verify import Difference, differences
+from datastore.quality.verify import Difference, Verification, differences, verification
 from datastore.reference.provider_clock import provider_now, provider_time_known
+from datastore.reference.staleness import stale_after
 from datastore.timeframes.utc_days import DAY, ceil_day, days_of, floor_day, floor_to
 
 LEVELS = (("aggregate_1m", 60), ("aggregate_1h", 3600), ("aggregate_1d", 86_400))  # each is built on the one before
@@ -50,16 +50,21 @@ class TimescaleEngine:
                 values = {"aggregate": name, "start": low, "stop": end, "again": force}
                 retry_while_locked(partial(execute, statement("rollups", "refresh"), values))
 
-    def differences(self, market: Market, start: datetime, stop: datetime) -> list[Difference]:
+    def verify(self, market: Market, start: datetime, stop: datetime) -> Verification:
+        """Compare the candles of the UTC days touched by [start, stop) with their kept trades, and count them."""
+        return verification(market, start, stop, self._differences(market, start, stop))
+
+    def _differences(self, market: Market, start: datetime, stop: datetime) -> list[Difference]:
         """Return every candle of the UTC days touched by [start, stop) that differs from its trades.
 
-        Buckets that are over are compared with the aggregates; the days that no aggregate can hold yet, with the trades
-        themselves. Days whose trades are no longer kept are left out.
+        Buckets that are over are compared with the aggregates; the days that no aggregate can hold, yet or any more,
+        with the trades themselves. Days whose trades are no longer kept are left out.
         """
         low, over = self._first_kept_day(floor_day(start)), self._buckets_over(ceil_day(stop))
         if low is None or over is None:
             return differences(market, start, stop)
 
+        early = differences(market, start, min(low, stop)) if start < low else []
         low = max(low, market.ticks_from or low)
         found = self._compare(market, low, over)
         for _ in range(COMPARE_ATTEMPTS - 1):
@@ -69,8 +74,8 @@ class TimescaleEngine:
 
         today = max(floor_day(over), floor_day(start))
         rest = differences(market, today, stop) if today < stop else []
-        named = {one.key for one in rest}
-        return sorted([*rest, *(one for one in found if one.key not in named)], key=lambda one: one.key)
+        named = {one.key for one in [*early, *rest]}
+        return sorted([*early, *rest, *(one for one in found if one.key not in named)], key=lambda one: one.key)
 
     def heal(self, market: Market, found: Sequence[Difference]) -> None:
         """Rebuild the days of these differences from their trades, both candles and aggregates."""
@@ -114,7 +119,7 @@ class TimescaleEngine:
         """
         if not provider_time_known():
             return None
-        over = provider_now() - timedelta(seconds=settings.STALE_AFTER)
+        over = provider_now() - stale_after()
         return over if stop is None else min(over, stop)
 
     def _compare(self, market: Market, low: datetime, over: datetime) -> list[Difference]:

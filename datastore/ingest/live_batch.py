@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datastore.ingest.feed_sequence import RefusedTrade
 from datastore.ingest.trade_columns import all_valid, columns_of, fault_of
 from streaming.records import LiveRecord, Micros, Trade
+from streaming.refusals import Refusal, RefusalCode
 
-UNKNOWN_MARKET = "unknown market"
-TOO_OLD = "older than the trades that are kept"
+UNKNOWN_MARKET = Refusal(RefusalCode.UNKNOWN_MARKET, "unknown market")
+TOO_OLD = Refusal(RefusalCode.TOO_OLD, "older than the trades that are kept")
 
 FeedKey = tuple[str, str]  # market's symbol, feed
 
@@ -24,7 +25,7 @@ class LiveBatch:
     symbols: list[str] = field(default_factory=list)  # markets that have trades
     columns: list[str] = field(default_factory=list)  # array literals, the arguments of the SQL function ingest
     feeds: defaultdict[FeedKey, list[LiveRecord | RefusedTrade]] = field(default_factory=lambda: defaultdict(list))
-    refused: list[tuple[int, str]] = field(default_factory=list)  # (index in records, reason)
+    refused: list[tuple[int, Refusal]] = field(default_factory=list)  # (index in records, why)
     earliest: dict[str, Micros] = field(default_factory=dict)  # time of each market's oldest trade
 
     def matches(self, oldest: Mapping[str, Micros]) -> bool:
@@ -51,10 +52,10 @@ def split_batch(records: Sequence[LiveRecord], oldest: Mapping[str, Micros] | No
         if type(record) is Trade:
             if not valid and (fault := fault_of(record)):
                 batch.refused.append((index, fault))
-                step = RefusedTrade(record.n, f"trade refused: {fault}")
+                step = RefusedTrade(record.n, f"trade refused: {fault.detail}")
             elif oldest is not None and record.ts < oldest[record.market]:
                 batch.refused.append((index, TOO_OLD))
-                step = RefusedTrade(record.n, f"trade refused: {TOO_OLD}", record.ts)
+                step = RefusedTrade(record.n, f"trade refused: {TOO_OLD.detail}", record.ts)
             else:
                 trades.append(record)
                 markets.append(numbers.get(record.market) or numbers.setdefault(record.market, str(len(numbers) + 1)))

@@ -19,10 +19,12 @@ from django.conf import settings
 from datastore.db.queries import fetch_all, fetch_value, fetch_while_running
 from datastore.ingest.feed_sequence import Applied, FeedSequence, FeedSpan, apply
 from datastore.ingest.live_batch import FeedKey, LiveBatch, split_batch
-from datastore.ingest.trade_columns import EARLIEST
 from datastore.models import Market
+from datastore.reference.staleness import stale_after
 from datastore.timeframes.utc_days import split_by_day
+from streaming.bounds import MIN_TIME_US
 from streaming.records import FeedOpened, LiveRecord, Micros
+from streaming.refusals import Refusal
 
 LOCK = "select * from lock_markets(%s::text[], %s::text[], %s::text[], %s)"
 INGEST = (
@@ -48,10 +50,10 @@ class MarketChange:
 
 @dataclass(frozen=True, slots=True)
 class StoreResult:
-    """One change per known market of the batch, and (index, reason) of each record that was not stored."""
+    """One change per known market of the batch, and (index, why) of each record that was not stored."""
 
     changes: list[MarketChange] = field(default_factory=list)
-    refused: list[tuple[int, str]] = field(default_factory=list)
+    refused: list[tuple[int, Refusal]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ def _lock(keys: set[FeedKey]) -> tuple[dict[str, _LockedMarket], dict[FeedKey, F
     retention = timedelta(days=settings.TICK_RETENTION_DAYS)
     rows = fetch_all(LOCK, [sorted(set(symbols)), list(symbols), list(feeds), retention])
     for symbol, market_id, oldest, feed, last_n, *rest in rows:
-        markets[symbol] = _LockedMarket(market_id, EARLIEST if oldest is None else oldest)
+        markets[symbol] = _LockedMarket(market_id, MIN_TIME_US if oldest is None else oldest)
         positions[symbol, feed] = FeedSequence() if last_n is None else FeedSequence(last_n, *rest)
     return markets, positions
 
@@ -173,7 +175,7 @@ def _settle(
 
     touched = [market_id for market_id, of_trades in ingested.items() if of_trades.changed]
     symbols = {market.market_id: symbol for symbol, market in markets.items()}
-    stale = timedelta(seconds=settings.STALE_AFTER)
+    stale = stale_after()
     feeds = [json.dumps(each) for each in (moved, taken_back, spans)]
     rows = fetch_all(SETTLE, [list(symbols), touched, *feeds, stale])
     changes = []

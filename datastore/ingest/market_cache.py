@@ -9,10 +9,8 @@ nothing newer then) and candles (JSON by resolution). A newer version is publish
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
 from typing import Any, NamedTuple
 
-from django.conf import settings
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
@@ -21,6 +19,7 @@ from datastore.db.sql_files import statement
 from datastore.ingest.live_write import MarketChange
 from datastore.models import Market
 from datastore.reference.markets import feed_markets
+from datastore.reference.staleness import stale_after
 
 CHANGES_CHANNEL = "ck:changes"
 CACHE_TTL_S = 3600  # a market that trades is written far more often
@@ -109,7 +108,7 @@ def _feed_market_ids() -> list[int]:
 
 
 def _read(name: str, ids: list[int]) -> list[Any]:
-    return fetch_all(statement("cache", name), {"ids": ids, "stale": timedelta(seconds=settings.STALE_AFTER)})
+    return fetch_all(statement("cache", name), {"ids": ids, "stale": stale_after()})
 
 
 def _write(name: str, ids: list[int]) -> int:

@@ -5,30 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from decimal import Decimal, InvalidOperation
 
-from streaming.bounds import MAX_STORED, MIN_STORED
+from streaming.bounds import MAX_BIGINT, MAX_STORED, MAX_TIME_US, MIN_STORED, MIN_TIME_US
 from streaming.records import Trade
+from streaming.refusals import Refusal, RefusalCode
 
 ZERO = Decimal(0)
-# Every time of a trade lies between these, in microseconds: 1970 and 2100. A time in another unit does not.
-EARLIEST, LATEST = 0, 4_102_444_800_000_000
-BIGINT_LIMIT = 2**63
 
 
-def fault_of(trade: Trade) -> str | None:
+def fault_of(trade: Trade) -> Refusal | None:
     """Return why the database could not hold this trade, None if it can."""
     try:
         if not MIN_STORED < trade.price < MAX_STORED:
-            return "price out of range"
+            return _number("price out of range")
         if not (trade.amount == ZERO or MIN_STORED < trade.amount < MAX_STORED):
-            return "amount out of range"
+            return _number("amount out of range")
     except InvalidOperation:
-        return "not a number"
+        return _number("not a number")
 
-    if not (EARLIEST < trade.ts < LATEST and EARLIEST < trade.received_at < LATEST):
-        return "time out of range"
-    if trade.seq is not None and not -BIGINT_LIMIT <= trade.seq < BIGINT_LIMIT:
-        return "sequence number out of range"
-    return "id with a zero byte" if "\0" in trade.id else None
+    if not (MIN_TIME_US < trade.ts < MAX_TIME_US and MIN_TIME_US < trade.received_at < MAX_TIME_US):
+        return _number("time out of range")
+    if trade.seq is not None and not abs(trade.seq) <= MAX_BIGINT:
+        return _number("sequence number out of range")
+    return Refusal(RefusalCode.UNREADABLE, "id with a zero byte") if "\0" in trade.id else None
+
+
+def _number(detail: str) -> Refusal:
+    return Refusal(RefusalCode.NUMBER, detail)
 
 
 def all_valid(trades: Sequence[Trade]) -> bool:
@@ -42,8 +44,8 @@ def all_valid(trades: Sequence[Trade]) -> bool:
         sizes_fit = min(sizes) > MIN_STORED and max(sizes) < MAX_STORED
     except InvalidOperation:
         return False
-    times_fit = min(times) > EARLIEST and max(times) < LATEST
-    seqs_fit = min(seqs) >= -BIGINT_LIMIT and max(seqs) < BIGINT_LIMIT
+    times_fit = min(times) > MIN_TIME_US and max(times) < MAX_TIME_US
+    seqs_fit = min(seqs) >= -MAX_BIGINT and max(seqs) <= MAX_BIGINT
     return sizes_fit and times_fit and seqs_fit and "\0" not in "".join([trade.id for trade in trades])
 
 

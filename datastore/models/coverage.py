@@ -154,6 +154,7 @@ class DeadLetter(models.Model):
 
     topic = models.TextField()
     market = models.TextField(null=True, blank=True, help_text="As the record names it; it may be unknown.")
+    code = models.TextField(default="other", db_default="other", help_text="The kind of reason, to be filtered by.")
     reason = models.TextField()
     raw = models.BinaryField()
     position = models.TextField(default="", blank=True, help_text="The broker's name of its position.")

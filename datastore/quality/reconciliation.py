@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import structlog
@@ -132,6 +132,13 @@ def lasting_differences(market: Market, start: datetime, stop: datetime) -> list
     return [one for one in found if now.get(micros_of(one.open_time)) == one.ours]
 
 
+def compared_minutes(market: Market, start: datetime, stop: datetime) -> int:
+    """Return about how many minutes of [start, stop) were compared with the provider's, never more than there are."""
+    rows = Reconciliation.objects.filter(market=market, resolution=MINUTE_S, start__lt=stop, stop__gt=start)
+    minute = timedelta(minutes=1)
+    return sum(min(row.compared, (min(row.stop, stop) - max(row.start, start)) // minute) for row in rows)
+
+
 def _live(market: Market, start: Micros, stop: Micros) -> list[Interval]:
     """Return the whole minutes of [start, stop) that our feed alone proves."""
     if start >= stop:
@@ -168,4 +175,5 @@ def _report(market: str, row: Reconciliation, different: Sequence[MinutePair]) -
     for pair in different[:MAX_DIFFERENCES_LOGGED]:
         at, ours, theirs = moment(pair.at).isoformat(), _text(pair.ours), _text(pair.theirs)
         log.error("candle differs from the provider's", market=market, open_time=at, ours=ours, theirs=theirs)
-    log.info("candles reconciled", market=market, compared=row.compared, different=row.different, note=row.note)
+    event = "candles reconciled" if row.compared else "no candle to reconcile"
+    log.info(event, market=market, compared=row.compared, different=row.different, note=row.note)

@@ -1,7 +1,8 @@
-"""Verify stored candles by computing them again straight from their trades."""
+"""Verify stored candles by computing them again straight from their trades, and count what could be checked at all."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -31,6 +32,26 @@ class Difference:
         return self.resolution, self.open_time
 
 
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a verification found, and how much it could look at; candles of all three stored resolutions together."""
+
+    differences: Sequence[Difference]
+    checked: int  # candles that are stored or that their trades make
+    trades: int  # kept trades that they were computed from
+    trades_deleted: int  # candles whose trades are no longer kept
+    from_provider: int  # the provider's own candles, of which we hold no trade
+
+    @property
+    def unchecked(self) -> list[str]:
+        """Return how many candles could not be checked and why, for people; empty if all could."""
+        found = [
+            (self.trades_deleted, "their trades are no longer kept"),
+            (self.from_provider, "they are the provider's own"),
+        ]
+        return [f"{number:,} candles cannot be checked: {why}" for number, why in found if number]
+
+
 def differences(market: Market, start: datetime, stop: datetime) -> list[Difference]:
     """Return every candle of the UTC days touched by [start, stop) that differs from its trades in any digit.
 
@@ -38,3 +59,12 @@ def differences(market: Market, start: datetime, stop: datetime) -> list[Differe
     """
     rows = fetch_all("select * from differences(%s, %s, %s)", [market.pk, start, stop])
     return [Difference.of(*row) for row in rows]
+
+
+def verification(market: Market, start: datetime, stop: datetime, found: Sequence[Difference]) -> Verification:
+    """Return the differences found in the UTC days touched by [start, stop) with the counts of these days."""
+    ((stored, trades, trades_deleted, from_provider),) = fetch_all(
+        "select * from verifiable(%s, %s, %s)", [market.pk, start, stop]
+    )
+    lacking = sum(one.stored is None for one in found)
+    return Verification(found, stored + lacking, trades, trades_deleted, from_provider)

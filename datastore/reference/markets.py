@@ -47,6 +47,11 @@ def get_or_create_market(symbol: str) -> Market:
     return _get_or_create([symbol])[0]
 
 
+def get_or_create_markets(symbols: Sequence[str]) -> list[Market]:
+    """Return the markets with these symbols, in this order, created unfollowed; raise BadSymbol."""
+    return _get_or_create(symbols)
+
+
 def follow(market: Market) -> bool:
     """Add a market to the always-on set; False if it was followed already."""
     market.followed = True

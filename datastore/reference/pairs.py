@@ -7,7 +7,7 @@ the provider spells: a market that has data never becomes another pair's, howeve
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -79,10 +79,13 @@ def is_due() -> bool:
     return not Pair.objects.filter(seen_at__gt=Now() - MAX_LIST_AGE).exists()
 
 
-def symbols_spelled(text: str) -> list[str]:
-    """Return the symbols with the base and quote of a text such as BTC/USD, btc-usd or coinbase:BTCUSD."""
-    rows = fetch_all(statement("pairs", "spelled"), {"joined": _joined(text)})
-    return [symbol for (symbol,) in rows]
+def symbols_spelled(texts: Sequence[str]) -> dict[str, list[str]]:
+    """Return by text the symbols with its base and quote; a text is such as BTC/USD, btc-usd or coinbase:BTCUSD."""
+    joined = {text: _joined(text) for text in texts}
+    found: dict[str, list[str]] = {name: [] for name in joined.values()}
+    for name, symbol in fetch_all(statement("pairs", "spelled"), {"joined": list(found)}):
+        found[name].append(symbol)
+    return {text: found[name] for text, name in joined.items()}
 
 
 def similar_symbols(text: str) -> list[str]:

@@ -10,15 +10,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import NamedTuple
-
-from django.conf import settings
 
 from datastore.coverage.certificate import FUTURE, MISSING, PROVIDER, Evidence, base_runs
 from datastore.db.queries import fetch_all, snapshot
 from datastore.db.sql_files import statement
 from datastore.reference.provider import CACHE_AGE
+from datastore.reference.staleness import stale_after
 from datastore.timeframes.intervals import SECOND_US, Interval, union
 from datastore.timeframes.timeframe import HOUR_S, MINUTE_S
 from streaming.records import Micros
@@ -84,7 +82,7 @@ class Ticker:
 def read_tickers(ids: Collection[int] | None = None) -> list[Ticker]:
     """Return these markets, or all that are followed, by symbol: a handful of statements, whatever their number."""
     with snapshot():
-        stale = timedelta(seconds=settings.STALE_AFTER)
+        stale = stale_after()
         asked = {"ids": None if ids is None else list(ids), "stale": stale}
         heads = [TickerHead(*row) for row in fetch_all(statement("tickers", "heads"), asked)]
         if not heads:

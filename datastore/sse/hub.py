@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -23,6 +22,7 @@ from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.ingest.market_cache import CHANGES_CHANNEL, market_key
 from datastore.models import Market
+from datastore.reference.staleness import stale_after
 from datastore.sse.channel import Channel
 from datastore.sse.follower import Follower
 from datastore.sse.follower_counts import publish_follower_count
@@ -145,7 +145,7 @@ class Hub:
         ids = list({market for market, _ in self._channels})
         if not ids:
             return
-        values = {"ids": ids, "stale": timedelta(seconds=settings.STALE_AFTER)}
+        values = {"ids": ids, "stale": stale_after()}
         heads = await self._poller.run(partial(fetch_all, statement("push", "heads"), values))
         by_market = {market: head for market, *head in heads}
         for (market, _), channel in list(self._channels.items()):

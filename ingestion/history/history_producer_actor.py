@@ -34,6 +34,7 @@ from ingestion.history.pool import ROLE, blocking_error, ensure_pool
 from ingestion.history.provider_quota import ProviderQuota
 from ingestion.history.rate_pause import pause_calls
 from ingestion.models import Producer, Target
+from ingestion.provider_access import note_refused
 from ingestion.providers.cryptocompare.client import Answer, RestClient, call_in_thread
 from ingestion.providers.cryptocompare.rest import (
     Outcome,
@@ -173,6 +174,7 @@ class HistoryProducer:
             raise self._fault_of(lease, outcome)
         if known := other_provider(outcome.provider):
             lease.give_back(KEY_REFUSED_WAIT_S, "another provider answers")
+            note_refused(self._session, settings.CRYPTOCOMPARE_REST_URL)
             raise LastingFault(f"this database holds data of {known!r}, but {outcome.provider!r} answers")
         if outcome.warning:
             self._quota.pause(outcome.warning.slow_down, outcome.warning.reason)
@@ -233,6 +235,7 @@ class HistoryProducer:
     def _fault_of(self, lease: Lease, outcome: Unauthorized | RateLimited | Refused | Unavailable) -> Exception:
         if isinstance(outcome, Unauthorized):
             lease.give_back(KEY_REFUSED_WAIT_S, outcome.reason)
+            note_refused(self._session, settings.CRYPTOCOMPARE_REST_URL)
             return LastingFault(outcome.reason)
         if isinstance(outcome, RateLimited):
             wait = pause_calls(self._quota, outcome, lambda: self._call_provider(lease, self._client.rate))

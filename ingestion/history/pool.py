@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from django.conf import settings
 
+from actor_runtime.errors import NotInError
+from actor_runtime.manual_reset import reset
 from actor_runtime.models import ERROR
 from ingestion.models import Producer
+from ingestion.provider_access import ACCESS_CHANGED, is_changed
 
 ROLE = "producer-history"
 
@@ -21,10 +26,19 @@ def ensure_pool() -> None:
 
 
 def blocking_error() -> str | None:
-    """Return the error for which the pool waits for a person; None if it may work.
+    """Return the error for which the pool waits for a person, and what to do about it; None if it may work.
 
-    A key that was refused once is refused for all: the other rows need not try it too.
+    A key that was refused once is refused for all: the other rows need not try it too. A row that waits because of a
+    key or address that has been changed since is reset.
     """
     rows = Producer.objects.filter(name__startswith=f"{ROLE}-", state=ERROR, reset_at=None, retired_at=None)
-    waiting = rows.order_by("name").first()
-    return f"{waiting.name} waits for a reset: {waiting.last_error}" if waiting else None
+    for row in rows.order_by("name"):
+        if is_changed(row, settings.CRYPTOCOMPARE_REST_URL):
+            with suppress(NotInError):  # another process was quicker
+                reset(Producer, row.name, by=ACCESS_CHANGED)
+            continue
+        return (
+            f"{row.name} waits for a reset: {row.last_error}; "
+            f"set another key, or mend the cause and run manage.py reset_actor {row.name}"
+        )
+    return None

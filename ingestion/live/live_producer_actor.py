@@ -32,6 +32,7 @@ from ingestion.live.timekeeping import Timekeeper
 from ingestion.live.topic_acks import write_topic_acks
 from ingestion.live.topic_router import TopicRouter
 from ingestion.models import Producer, Target
+from ingestion.provider_access import ACCESS_CHANGED, is_changed, note_refused
 from streaming.broker import Publisher
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Watermark, encode
 from streaming.topics import TICK_DATA
@@ -101,6 +102,10 @@ class LiveProducer:
             self._lose(connection, connection.lost)
         return bool(arrivals)
 
+    def cause_is_gone(self, actor: Producer) -> str | None:
+        """Return that the key or address that was refused has been changed, if so."""
+        return ACCESS_CHANGED if is_changed(actor, settings.CRYPTOCOMPARE_WS_URL) else None
+
     def beat(self) -> None:
         """Save what readers need to know: the clock, and how far every feed is acknowledged."""
         self._time.measure()
@@ -156,7 +161,10 @@ class LiveProducer:
         self._drop()
         log.warning("feed lost", reason=reason, reconnect_in=self._reconnect_delay)
         if self._session.actor.state == Producer.State.FETCHING_DATA:
-            raise LastingFault(lost.reason) if lost.code in LASTING_STATUSES else FeedFault(lost.reason)
+            if lost.code not in LASTING_STATUSES:
+                raise FeedFault(lost.reason)
+            note_refused(self._session, settings.CRYPTOCOMPARE_WS_URL)
+            raise LastingFault(lost.reason)
         self._session.waiting(self._waiting_for)
 
     def _drop(self) -> None:
@@ -236,10 +244,10 @@ class LiveProducer:
         self._route(connection)
         rejected = connection.rejected
         if rejected:
-            log.warning("frames refused", count=len(rejected), reason=rejected[0].reason)
+            log.warning("frames refused", count=len(rejected), reason=rejected[0].refusal.detail)
             # One statement: thousands in a row would hold the turn for longer than a heartbeat may stay away.
             dead_letters.store_dead_letters(
-                DeadLetterRecord(self._subscriptions.topic_of(item.market), item.market, item.reason, item.raw)
+                DeadLetterRecord(self._subscriptions.topic_of(item.market), item.market, item.refusal, item.raw)
                 for item in rejected
             )
             rejected.clear()  # only now: they stay in memory while the database is away
@@ -256,9 +264,9 @@ class LiveProducer:
             with self._cycle(Target.FIXED):
                 buffer.publish_fixed(publisher)
         if refused := buffer.refused:
-            log.error("records refused by the broker", count=len(refused), reason=refused[0][1])
+            log.error("records refused by the broker", count=len(refused), reason=refused[0][1].detail)
             dead_letters.store_dead_letters(
-                DeadLetterRecord(TICK_DATA.name, record.market, reason, encode(record)) for record, reason in refused
+                DeadLetterRecord(TICK_DATA.name, record.market, refusal, encode(record)) for record, refusal in refused
             )
             refused.clear()
         if buffer.unsent_dynamic_topics():

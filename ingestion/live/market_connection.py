@@ -21,6 +21,7 @@ from ingestion.live.subscriptions import channel_change
 from ingestion.live.timekeeping import Timekeeper
 from ingestion.providers.cryptocompare import stream as provider
 from streaming.records import LiveRecord
+from streaming.refusals import Refusal, RefusalCode
 from streaming.topics import TICK_DATA
 
 log = structlog.get_logger(__name__)
@@ -30,7 +31,7 @@ MAX_LEAD_US = 60 * SECOND_US  # how far a trade's time may lie ahead of our esti
 STALLED_AFTER_S = 70.0  # local seconds without any frame: two heartbeats of 30 s were missed
 RETRY_REFUSED_AFTER_S = 300.0  # local seconds until a refused channel is asked for again
 REFUSED_REASON = "the provider refuses the subscription"
-TOO_OLD_REASON = "older than the trades we keep"
+TOO_OLD = Refusal(RefusalCode.TOO_OLD, "older than the trades we keep")
 
 
 class MarketConnection:
@@ -183,29 +184,31 @@ class MarketConnection:
         market = self._markets.get(provider.channel_key(seen.sub))
         if market is None:
             if provider.channel_key(seen.sub) not in self._leaving:
-                self.rejected.append(Rejected(None, f"unknown market {seen.sub}", raw))
+                unknown = Refusal(RefusalCode.UNKNOWN_MARKET, f"unknown market {seen.sub}")
+                self.rejected.append(Rejected(None, unknown, raw))
             return
         market.note_number(seen, self.newest_stamp)
         if seen.ts > now + MAX_LEAD_US:
-            self._reject(market, f"{(seen.ts - now) / SECOND_US:.0f} s ahead of the provider's clock", raw, now)
+            lead = f"{(seen.ts - now) / SECOND_US:.0f} s ahead of the provider's clock"
+            self._reject(market, Refusal(RefusalCode.AHEAD, lead), raw, now)
         elif seen.ts >= now - self._retention:
             # A stamp that is not believed yet may be right: too early a receipt could prove a false bridge.
             self.records.append(market.trade(seen, received_at=max(now, seen.stamp or 0)))
         elif not market.subscribed:
             self.too_old += 1
         else:
-            self.rejected.append(Rejected(market.market, TOO_OLD_REASON, raw))
+            self.rejected.append(Rejected(market.market, TOO_OLD, raw))
             # It lies where the next claim would, so it is no late trade: the clock by which it is old must be wrong.
             if market.start is not None and seen.ts >= (market.stop or market.start):
-                self._end(market, f"a trade was refused: {TOO_OLD_REASON}", now)
+                self._end(market, f"a trade was refused: {TOO_OLD.detail}", now)
 
     def _take_garbage(self, event: provider.Garbage, raw: bytes, now: int) -> None:
         market = self._markets.get(provider.channel_key(event.sub)) if event.sub else None
         if market:
             market.note_number(event, self.newest_stamp)
-            self._reject(market, event.reason, raw, now)
+            self._reject(market, Refusal(event.code, event.reason), raw, now)
             return
-        self.rejected.append(Rejected(None, event.reason, raw))
+        self.rejected.append(Rejected(None, Refusal(event.code, event.reason), raw))
         if event.sub is None:  # it may have been a trade of any market of this connection
             for each in self._markets.values():
                 self._end(each, f"an unreadable frame: {event.reason}", now)
@@ -217,7 +220,7 @@ class MarketConnection:
             symbol, reason = market.market, f"{REFUSED_REASON}: {event.reason}"
             self._numbers[symbol] = market.n
             if self.refusals.get(symbol) != reason:  # one dead letter, however often it is tried again
-                self.rejected.append(Rejected(symbol, reason, raw))
+                self.rejected.append(Rejected(symbol, Refusal(RefusalCode.SUBSCRIPTION, reason), raw))
             self.refusals[symbol] = reason
             self._retry_at[symbol] = self._time.monotonic() + RETRY_REFUSED_AFTER_S
             self.refused.append((symbol, reason))
@@ -261,9 +264,9 @@ class MarketConnection:
         if closed := market.end(reason, self.newest_stamp, now):
             self.records.append(closed)
 
-    def _reject(self, market: MarketFeed, reason: str, raw: bytes, now: int) -> None:
-        self.rejected.append(Rejected(market.market, reason, raw))
-        self._end(market, f"a trade was refused: {reason}", now)
+    def _reject(self, market: MarketFeed, refusal: Refusal, raw: bytes, now: int) -> None:
+        self.rejected.append(Rejected(market.market, refusal, raw))
+        self._end(market, f"a trade was refused: {refusal.detail}", now)
 
     def drain(self) -> list[LiveRecord]:
         """Return the records made since the last call."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ingestion.live.sequence_gaps import SequenceCheck
 from ingestion.providers.cryptocompare.stream import Garbage, TradeSeen
 from streaming.records import FeedClosed, FeedOpened, Replayed, Trade, Watermark
+from streaming.refusals import Refusal
 
 # The provider replays 20 trades; the identities of very many would not fit into one record. The oldest are enough:
 # either an earlier connection received one of them, or the replay does not reach back.
@@ -129,5 +130,5 @@ class Rejected:
     """A frame or trade that goes to the dead letters."""
 
     market: str | None
-    reason: str
+    refusal: Refusal
     raw: bytes

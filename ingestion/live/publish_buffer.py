@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from streaming.broker import Message, Publisher
 from streaming.errors import BadRecord, PublishFailed, StreamError, StreamUnavailable
 from streaming.records import FeedOpened, LiveRecord, encode
+from streaming.refusals import Refusal
 from streaming.topics import TICK_DATA
 
 # Of all dynamic topics together, as many as the reader's queue holds by default.
@@ -24,7 +25,7 @@ class PublishBuffer:
 
     def __init__(self) -> None:
         self.given_up: dict[str, str] = {}  # dynamic topic -> why; for the caller to clear
-        self.refused: list[tuple[LiveRecord, str]] = []  # by the broker, and why; for the caller to store and clear
+        self.refused: list[tuple[LiveRecord, Refusal]] = []  # by the broker, and why; for the caller to store and clear
         self.opened: set[str] = set()  # dynamic topics whose feed_opened was acknowledged; for the caller to clear
         self._unsent: dict[str, list[LiveRecord]] = {}
         self._failures: dict[str, int] = {}  # in a row, of a dynamic topic alone
@@ -113,7 +114,7 @@ class PublishBuffer:
             raise
         except BadRecord as exc:
             if topic == TICK_DATA.name and exc.index is not None:
-                self.refused.append((unsent[exc.index], str(exc)))
+                self.refused.append((unsent[exc.index], exc.refusal))
                 waiting = [*unsent[: exc.index], *unsent[exc.index + 1 :]]
             raise
         finally:

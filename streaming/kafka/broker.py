@@ -13,7 +13,15 @@ from typing import Any
 from kafka import errors as library
 
 from streaming.kafka.admin_queries import AdminQueries
-from streaming.kafka.connection import ANSWER_TIMEOUT_MS, MAX_MESSAGE_BYTES, TOPIC_PREFIX, KafkaConnection, wire_name
+from streaming.kafka.connection import (
+    ANSWER_TIMEOUT_MS,
+    MAX_MESSAGE_BYTES,
+    TOPIC_PREFIX,
+    KafkaConnection,
+    group_id,
+    wire_name,
+    wire_names,
+)
 from streaming.kafka.publisher import KafkaPublisher
 from streaming.kafka.subscription import KafkaSubscription
 from streaming.kafka_settings import KafkaAccess
@@ -100,6 +108,18 @@ class KafkaAdmin:
         """Return the names of all our topics."""
         names = self._queries.call(lambda client: client.list_topics())
         return {name.removeprefix(TOPIC_PREFIX) for name in names if name.startswith(TOPIC_PREFIX)}
+
+    def unread(self, group: str, topics: Sequence[str], *, shared: bool) -> dict[str, int]:
+        """Return by topic how many records the group has not committed, counting those that are still there."""
+        names = wire_names(topics) if topics else {}
+        existing = self._queries.existing(names)
+        partitions = {part for topic in existing.values() for part in topic.partitions}
+        committed = self._queries.committed(group_id(group, topics) if shared else group, partitions)
+        starts, ends = self._queries.starts(partitions), self._queries.ends(partitions)
+        left = {names[name]: 0 for name in existing}
+        for part, end in ends.items():
+            left[names[part.topic]] += max(0, end - max(starts[part], committed.get(part, 0)))
+        return left
 
     def close(self) -> None:
         """Close the connection."""

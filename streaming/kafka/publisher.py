@@ -23,6 +23,7 @@ from streaming.kafka import internals
 from streaming.kafka.admin_queries import AdminQueries
 from streaming.kafka.connection import KafkaConnection, close_quietly, wire_name
 from streaming.kafka.errors import CLIENT_ERRORS, error_text
+from streaming.refusals import RefusalCode
 
 MAX_WINDOW_RECORDS = 2000  # in flight
 MAX_WINDOW_BYTES = 4 * 1024 * 1024
@@ -84,7 +85,9 @@ class KafkaPublisher:
     def _failure(self, window: _Window, topic: str, start: int, count: int) -> StreamError:
         if window.refused is not None:
             index, reason = window.refused
-            return BadRecord(f"record {start + index}: the broker refuses it: {reason}", start + index)
+            return BadRecord(
+                f"record {start + index}: the broker refuses it: {reason}", start + index, RefusalCode.OTHER
+            )
         with suppress(StreamUnavailable):
             if not self._queries.existing([wire_name(topic)]):
                 return TopicMissing(f"there is no topic {topic}")

@@ -17,7 +17,7 @@ from streaming.broker import Loss, Message, Progress, Record, batch_ranges, chec
 from streaming.errors import PublishFailed, StreamUnavailable, TopicMissing
 from streaming.redis.connection import CommandPart, RedisConnection
 from streaming.redis.position import StreamPosition, StreamState
-from streaming.redis.scripts import COMMIT, CREATE, OPEN, PUBLISH, STATE
+from streaming.redis.scripts import COMMIT, CREATE, OPEN, PUBLISH, STATE, UNREAD
 from streaming.topics import checked_name
 
 KEY_PREFIX = "candlekeep:topic:"
@@ -215,6 +215,14 @@ class RedisAdmin:
             )
             names.update(key.decode().removeprefix(KEY_PREFIX) for key in keys)
         return names
+
+    def unread(self, group: str, topics: Sequence[str], *, shared: bool) -> dict[str, int]:
+        """Return by topic how many records the group has not committed; a group is the same however it reads."""
+        if not topics:
+            return {}
+        keys = [_stream_key(topic) for topic in topics]
+        found = self._connection.execute("EVAL", UNREAD, len(keys), *keys, group)
+        return {topic: left for topic, left in zip(topics, found, strict=True) if left >= 0}
 
     def close(self) -> None:
         """Close the connection."""

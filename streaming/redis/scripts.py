@@ -86,6 +86,23 @@ return states
 """
 )
 
+# KEYS topics, ARGV group; for each topic what the group has not passed, of what is still there; -1: there is no topic.
+UNREAD = (
+    _STATE
+    + """
+local left = {}
+for i, key in ipairs(KEYS) do
+  left[i] = -1
+  if redis.call('EXISTS', key) == 1 then
+    local stream, group = fields(redis.call('XINFO', 'STREAM', key)), group_of(key, ARGV[1])
+    local read = group and group['entries-read'] or 0
+    left[i] = stream['entries-added'] - math.max(read, trimmed(stream))
+  end
+end
+return left
+"""
+)
+
 # KEYS topics, ARGV group, then for each topic: lowest and highest position that it may have, the new one, its count.
 COMMIT = (
     _STATE

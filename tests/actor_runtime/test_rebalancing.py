@@ -3,6 +3,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -13,6 +15,7 @@ from actor_runtime.ownership.rebalancing import (
     LEFT_OVER_BY_US,
     MAX_CLAIMS,
     ActorSnapshot,
+    ClaimCandidate,
     active_rows,
     choose_rows,
     claim_all,
@@ -86,6 +89,20 @@ def test_taking_in_turn_ends_with_everything_owned_and_nobody_far_from_his_share
     assert all(row.owner for row in rows)
     loads = [sum(row.owner == me for row in rows) for me in (ME, OTHER, THIRD)]
     assert max(loads) - min(loads) <= 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_claiming_many_rows_costs_as_many_statements_as_claiming_two() -> None:
+    counts = []
+    for names in (["a-1", "a-2"], [f"b-{n}" for n in range(25)]):
+        make_rows(DynamicTopicConsumer, names)
+        choices = [ClaimCandidate(row, "free") for row in active_rows(DynamicTopicConsumer) if row.name in names]
+        with CaptureQueriesContext(connection) as queries:
+            assert len(claim_all(DynamicTopicConsumer, choices, ME)) == len(names)
+        counts.append(len(queries))
+    print(f"\nclaiming 2 and 25 rows: {counts} statements")
+    assert counts[0] == counts[1] <= 5
+    assert {row.owner for row in active_rows(DynamicTopicConsumer)} == {ME}
 
 
 @pytest.mark.django_db(transaction=True)

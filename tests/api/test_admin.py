@@ -13,6 +13,7 @@ from pytest_django import DjangoAssertNumQueries
 from datastore.dead_letters import DeadLetterRecord, store_dead_letters
 from datastore.models import ApiKey, Coverage, DatastoreRequest, DeadLetter, FetchRequest, GapRepair, Market
 from datastore.reference.markets import ensure_markets
+from streaming.refusals import Refusal, RefusalCode
 from tests.support.api.admin_pages import page
 from tests.support.api.rows import BEGAN, MINUTE, Feed
 from tests.support.datastore.records import store
@@ -89,7 +90,9 @@ def test_nothing_can_be_posted(root: Client, stored: Market) -> None:
 
 
 def test_a_dead_letter_shows_its_bytes_even_where_they_are_no_text(root: Client) -> None:
-    store_dead_letters([DeadLetterRecord("tick-data", None, "no JSON", b'{"price": \xff', "1-0")])
+    store_dead_letters(
+        [DeadLetterRecord("tick-data", None, Refusal(RefusalCode.UNREADABLE, "no JSON"), b'{"price": \xff', "1-0")]
+    )
     html = page(root, DeadLetter, "change", DeadLetter.objects.get().pk)
     assert "{&quot;price&quot;: \\xff" in html
 

@@ -13,6 +13,7 @@ from django.urls import reverse
 from datastore.dead_letters import DeadLetterRecord, store_dead_letters
 from datastore.models import DeadLetter
 from streaming.broker_factory import connect
+from streaming.refusals import Refusal, RefusalCode
 from tests.support.api.rows import SYMBOL, body_of
 from tests.support.streaming.memory import MemoryBroker
 
@@ -35,7 +36,7 @@ def staff(db: None) -> Client:
 
 
 def bury(topic: str, market: str | None, reason: str, raw: bytes, position: str = "") -> None:
-    store_dead_letters([DeadLetterRecord(topic, market, reason, raw, position)])
+    store_dead_letters([DeadLetterRecord(topic, market, Refusal(RefusalCode.OTHER, reason), raw, position)])
 
 
 def published() -> list[tuple[str, bytes]]:

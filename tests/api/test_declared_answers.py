@@ -16,6 +16,7 @@ from datastore.dead_letters import DeadLetterRecord, store_dead_letters
 from datastore.models import Coverage, DatastoreRequest, DeadLetter, FetchRequest, GapRepair, Market, ProviderCandle
 from datastore.streams import topics
 from streaming.broker_factory import connect
+from streaming.refusals import Refusal, RefusalCode
 from tests.support.api.declared import check, operations
 from tests.support.api.rows import BEGAN, MINUTE, SYMBOL, Feed, at
 from tests.support.datastore.records import store
@@ -84,8 +85,10 @@ def letter(settings: Any, db: None) -> Any:
     """A record that may be replayed, and a frame that may not."""
     settings.STREAM_URL = "memory://declared"
     connect(settings.STREAM_URL, settings.STREAM_MAXLEN).admin().create_topic("tick-data")
-    store_dead_letters([DeadLetterRecord("tick-data", SYMBOL, "unknown market", b"{\xff}", "1-0")])
-    store_dead_letters([DeadLetterRecord("tick-data", None, "no record", b"<html>")])
+    store_dead_letters(
+        [DeadLetterRecord("tick-data", SYMBOL, Refusal(RefusalCode.UNKNOWN_MARKET, "unknown market"), b"{\xff}", "1-0")]
+    )
+    store_dead_letters([DeadLetterRecord("tick-data", None, Refusal(RefusalCode.UNREADABLE, "no record"), b"<html>")])
     yield DeadLetter.objects.get(market=SYMBOL)
     MemoryBroker.forget("declared")
 

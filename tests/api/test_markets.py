@@ -8,8 +8,8 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from config.monitoring.status import overview
-from datastore.api.views.markets import feed_state
 from datastore.models import Market
+from datastore.quality.freshness import feed_state
 from datastore.reference.markets import ensure_markets
 from tests.support.api.rows import SYMBOL, Feed, at, body_of
 from tests.support.datastore.records import store

@@ -3,7 +3,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from datastore.models import Market
 from datastore.reference.markets import unfollow
@@ -56,6 +58,18 @@ def test_names_are_taken_in_any_spelling_and_told_once(client: Client, market: M
     found = body_of(client, f"/api/v1/tickers?markets=eth/usd,{SYMBOL},{SYMBOL},SOL-EUR")["tickers"]
     assert [ticker["market"] for ticker in found] == [SYMBOL, ETH, "kraken:SOL-EUR"]
     assert [ticker["followed"] for ticker in found] == [True, True, False]
+
+
+def test_names_in_other_spellings_cost_no_statements_of_their_own(client: Client, market: Market) -> None:
+    save_pair_list([Listed("Kraken", f"A{n}", "EUR") for n in range(60)])
+    counts = []
+    for start, stop in ((0, 3), (10, 40)):
+        names = ",".join(f"a{n}/eur" for n in range(start, stop))
+        with CaptureQueriesContext(connection) as queries:
+            assert len(body_of(client, f"/api/v1/tickers?markets={names}")["tickers"]) == stop - start
+        counts.append(len(queries))
+    print(f"\n3 and 30 unknown names: {counts} statements")
+    assert counts[0] == counts[1]
 
 
 def test_an_unknown_name_among_them_is_404_with_near_names(client: Client, market: Market) -> None:

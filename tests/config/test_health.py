@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 from django.test import Client
 
+from config.monitoring import cached_answer, health
+from config.monitoring.cached_answer import CachedAnswer
 from config.version import VERSION
 from datastore.reference.provider import remember_provider
+from tests.support.api.keys import saved_key
 
 
 @pytest.mark.django_db
@@ -16,7 +20,7 @@ def test_ready_names_the_provider_and_says_whether_its_prices_are_invented(clien
     remember_provider("simulator/seed=7", True)
     answer = client.get("/health/ready")
     assert answer.status_code == 200
-    expected = {"failing": {}, "provider": "simulator/seed=7", "simulated": True}
+    expected = {"data": "unknown", "failing": {}, "provider": "simulator/seed=7", "simulated": True}
     assert answer.json() == {"status": "ready", "version": VERSION, **expected}
 
 
@@ -25,7 +29,7 @@ def test_ready_names_the_database_that_does_not_answer(client: Client, settings:
     answer = client.get("/health/ready")
     assert answer.status_code == 503
     assert list(answer.json()["failing"]) == ["database"]
-    assert "refused" in answer.json()["failing"]["database"]
+    assert answer.json()["failing"]["database"] == "does not answer", "no key can be checked without the database"
     assert answer.json()["provider"] is None
 
 
@@ -47,9 +51,72 @@ def test_ready_asks_a_stream_of_its_own(client: Client, settings: Any) -> None:
 @pytest.mark.django_db
 def test_ready_names_a_kafka_that_does_not_answer(client: Client, settings: Any) -> None:
     settings.STREAM_URL = "kafka://127.0.0.1:1"
-    failing = client.get("/health/ready").json()["failing"]
+    assert client.get("/health/ready").json()["failing"] == {"stream": "does not answer"}
+    failing = client.get("/health/ready", headers={"X-API-Key": saved_key("monitor", "read")}).json()["failing"]
     assert list(failing) == ["stream"]
     assert "kafka://127.0.0.1:1 does not answer" in failing["stream"] and "REFUSED" in failing["stream"]
+
+
+@pytest.mark.django_db
+def test_reasons_are_for_those_with_a_valid_key(client: Client, settings: Any, admin_client: Client) -> None:
+    settings.REDIS_URL = settings.STREAM_URL = "redis://127.0.0.1:1/0"
+    headers = {"X-API-Key": "ck_invented"}
+    for answer in (client.get("/health/ready"), client.get("/health/ready", headers=headers)):
+        assert set(answer.json()["failing"].values()) == {"does not answer"}
+    assert "127.0.0.1:1" in admin_client.get("/health/ready").json()["failing"]["cache"]
+
+
+@pytest.mark.django_db
+def test_many_calls_within_a_second_ask_the_servers_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(cached_answer, "TTL_S", 1.0)
+    now = [0.0]
+    counted = CachedAnswer(lambda: asked.append("servers") or health._compute_ready(), lambda: now[0])
+    monkeypatch.setattr(health, "_ready", counted)
+    for _ in range(200):
+        assert client.get("/health/ready").status_code == 200
+    assert len(asked) == 1
+    now[0] = 1.0
+    client.get("/health/ready")
+    assert len(asked) == 2
+
+
+def test_while_one_thread_computes_the_others_get_what_was_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cached_answer, "TTL_S", 1.0)
+    now, answers, begun, may_end = [0.0], iter([1, 2]), Event(), Event()
+
+    def compute() -> int:
+        found = next(answers)
+        if found == 2:
+            begun.set()
+            assert may_end.wait(20)
+        return found
+
+    cached = CachedAnswer(compute, lambda: now[0])
+    assert cached.get() == 1
+    now[0] = 5.0
+    slow = Thread(target=cached.get)
+    slow.start()
+    assert begun.wait(20)
+    assert [cached.get() for _ in range(200)] == [1] * 200, "none of them waits"
+    may_end.set()
+    slow.join(20)
+    assert cached.get() == 2
+
+
+def test_an_answer_that_cannot_be_computed_is_tried_again() -> None:
+    outcomes: list[Any] = [ValueError("away"), 7]
+
+    def compute() -> int:
+        found = outcomes.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return int(found)
+
+    cached = CachedAnswer(compute)
+    with pytest.raises(ValueError, match="away"):
+        cached.get()
+    assert cached.get() == 7
 
 
 def test_live_asks_nobody(client: Client) -> None:

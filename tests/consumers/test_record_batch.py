@@ -34,7 +34,7 @@ def test_readable_records_keep_their_order_and_their_origin() -> None:
     batch = read_batch(records, decode_all, list)
     assert batch.ready == [trade(), mark]
     assert [origin.position for origin in batch.origins] == ["1-0", "3-0"]
-    assert [(bad.record.position, bool(bad.reason)) for bad in batch.unreadable] == [("2-0", True)]
+    assert [(bad.record.position, bool(bad.refusal.detail)) for bad in batch.unreadable] == [("2-0", True)]
 
 
 def test_a_record_under_another_markets_key_is_unreadable() -> None:

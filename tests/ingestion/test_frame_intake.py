@@ -140,7 +140,7 @@ def test_replayed_trades_older_than_we_keep_are_counted_and_dropped() -> None:
     feed.complete(2)
     feed.trade(3, ts=-31 * 86_400)
     assert feed.connection.too_old == 1
-    assert [item.reason for item in feed.connection.rejected] == ["older than the trades we keep"]
+    assert [item.refusal.detail for item in feed.connection.rejected] == ["older than the trades we keep"]
 
 
 def test_a_stamp_that_no_clock_could_show_moves_nothing() -> None:

@@ -23,7 +23,9 @@ def test_a_refused_trade_ends_its_markets_span_and_no_other(broken: dict[str, An
     feed.connection.claim(31, (T0 + 31) * SECOND_US)
     closed = [record for record in feed.connection.drain() if isinstance(record, FeedClosed)]
     assert [(record.market, after(record.stop)) for record in closed] == [("coinbase:BTC-USD", 25)]
-    assert [(item.market, bool(item.reason)) for item in feed.connection.rejected] == [("coinbase:BTC-USD", True)]
+    assert [(item.market, bool(item.refusal.detail)) for item in feed.connection.rejected] == [
+        ("coinbase:BTC-USD", True)
+    ]
 
 
 def test_an_unreadable_frame_ends_every_span_and_is_kept() -> None:
@@ -106,7 +108,7 @@ def test_no_frame_stops_the_intake(raw: bytes) -> None:
 def test_a_second_made_of_impossible_nanoseconds_is_refused() -> None:
     feed = Feed()
     feed.trade(1, TSNS=10**400)
-    assert [item.reason for item in feed.connection.rejected] == ["a trade without a time"]
+    assert [item.refusal.detail for item in feed.connection.rejected] == ["a trade without a time"]
 
 
 def test_trades_refused_as_old_by_a_clock_that_jumped_are_not_claimed() -> None:
@@ -209,3 +211,14 @@ def test_a_refused_trade_whose_number_came_is_not_missed(trade: dict[str, Any]) 
         feed.heartbeat(at)
     found = [record for at in (30, 40, 50) for record in feed.records(at)]
     assert not [record for record in found if isinstance(record, FeedClosed)]
+
+
+@pytest.mark.parametrize(
+    ("broken", "code"),
+    [({"P": 0}, "number"), ({"P": None}, "number"), ({"TS": None}, "unreadable"), ({"ts": 200}, "ahead")],
+)
+def test_a_refused_trade_has_a_code_whatever_its_words(broken: dict[str, Any], code: str) -> None:
+    feed = Feed()
+    feed.complete(1)
+    feed.trade(31, **broken)
+    assert [item.refusal.code for item in feed.connection.rejected] == [code]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import pytest
 from django.db.models.functions import Now
@@ -12,6 +13,7 @@ from actor_runtime.models import TransitionLog
 from datastore.models import FetchRequest, ProviderClock
 from datastore.timeframes.intervals import SECOND_US, micros_of
 from ingestion.history import history_producer_actor
+from ingestion.history.pool import ensure_pool
 from ingestion.history.provider_quota import ProviderQuota
 from ingestion.history.rate_pause import pause_calls
 from ingestion.models import Producer
@@ -154,6 +156,30 @@ def test_a_refused_key_stops_the_pool_until_a_person_resets(bench: Bench) -> Non
     assert bench.calls() == 1
     reset(Producer, row.name, by="a test")
     assert fetched(request).state == State.PUBLISHED
+
+
+def test_a_key_that_was_changed_is_tried_without_a_person(bench: Bench, settings: Any) -> None:
+    bench.simulator.fault("unauthorized", seconds=3600)
+    request, other = bench.ask(10), bench.ask(20)
+    fetched(request)
+    bench.simulator.fault("reset")
+    assert fetched(other).state == State.QUEUED, "the same key is not tried again"
+    waiting = Producer.objects.get(state=Actor.ERROR)
+    assert f"manage.py reset_actor {waiting.name}" in (other.error or "")
+    settings.CRYPTOCOMPARE_API_KEY = "another"
+    assert fetched(other).state == State.PUBLISHED
+    assert states() == {Actor.IDLE}
+    assert TransitionLog.objects.get(event="RESET").by == "the provider's key or address has changed"
+
+
+def test_an_error_that_is_no_refused_key_waits_for_a_person_whatever_the_key(bench: Bench, settings: Any) -> None:
+    ensure_pool()
+    with Producer.locked("producer-history-1") as producer:
+        producer.fetch_data()
+        producer.fetch_failure(reason="schema changed")
+    settings.CRYPTOCOMPARE_API_KEY = "another"
+    assert fetched(bench.ask(10)).state == State.QUEUED
+    assert Producer.objects.get(name="producer-history-1").state == Actor.ERROR
 
 
 def test_a_provider_that_does_not_answer_is_an_error_that_is_tried_again(bench: Bench, silent_provider: None) -> None:

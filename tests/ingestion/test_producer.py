@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import time
+from threading import Event
+from typing import Any
 
 import pytest
 
+from actor_runtime.loop.runner import Runner
 from actor_runtime.manual_reset import reset
 from actor_runtime.models import TransitionLog
 from datastore.models import DeadLetter, Feed, Market, ProviderClock
 from datastore.reference.markets import ensure_markets, market_of, unfollow
 from ingestion.live import live_producer_actor, market_connection
+from ingestion.live.live_producer_actor import LiveProducer
 from ingestion.live.market_connection import MarketConnection
 from ingestion.live.socket_reader import SocketReader
 from ingestion.models import Producer
@@ -66,6 +70,29 @@ def test_a_refused_key_is_an_error_until_a_person_resets(bench: Bench) -> None:
     bench.simulator.fault("reset")
     reset(Producer, actor.name, by="a test")
     bench.step_until(lambda: bench.count(FeedOpened) == 4)
+
+
+def test_a_key_that_was_changed_is_tried_without_a_person(bench: Bench, settings: Any) -> None:
+    live(bench)
+    bench.simulator.fault("unauthorized", seconds=30)
+    bench.step_until(lambda: bench.state() == State.ERROR)
+    bench.simulator.fault("reset")
+    for _ in range(3):
+        bench.runner.step()
+    assert bench.state() == State.ERROR, "the same key is not tried again"
+    settings.CRYPTOCOMPARE_API_KEY = "another"
+    bench.step_until(lambda: bench.count(FeedOpened) == 4)
+
+
+def test_the_next_process_tries_its_key_where_the_one_before_was_refused(bench: Bench, settings: Any) -> None:
+    bench.simulator.fault("unauthorized", seconds=30)
+    bench.step_until(lambda: Producer.objects.exists() and bench.state() == State.ERROR)
+    bench.runner.end()
+    bench.simulator.fault("reset")
+    settings.CRYPTOCOMPARE_API_KEY = "another"
+    bench.runner = Runner(LiveProducer(), Event())
+    live(bench)
+    bench.runner.end()
 
 
 def test_garbage_is_kept_with_its_reason_and_the_feed_goes_on(bench: Bench) -> None:

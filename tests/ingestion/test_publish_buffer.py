@@ -72,7 +72,7 @@ def test_a_record_that_the_broker_refuses_is_set_aside_and_the_others_go_on(brok
     outbox.publish_fixed(broker.publisher())
     assert [record.n for record in held(broker, FIXED)] == [1, 3]
     ((record, reason),) = outbox.refused
-    assert record.n == 2 and "bytes" in reason
+    assert record.n == 2 and "bytes" in reason.detail
     ((_, acknowledged),) = outbox.take_acknowledged()
     assert [record.n for record in acknowledged] == [1, 3]
     assert not outbox.has_unsent()

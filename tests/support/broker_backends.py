@@ -37,6 +37,9 @@ class MemoryBackend:
     def lose_everything(self) -> None:
         self._broker.lose_everything()
 
+    def groups(self) -> set[str]:
+        return {f"{topic}/{group}" for topic, log in self._broker._logs.items() for group in log.groups}
+
     def expire(self, topic: str, count: int) -> None:
         """Do nothing: publishing has trimmed."""
 
@@ -65,6 +68,11 @@ class RedisBackend:
 
     def lose_everything(self) -> None:
         self._server.flush()
+
+    def groups(self) -> set[str]:
+        with self._server.client() as client:
+            keys = list(client.scan_iter(f"{KEY_PREFIX}*"))
+            return {f"{key}/{group['name']}" for key in keys for group in client.xinfo_groups(key)}
 
     def expire(self, topic: str, count: int) -> None:
         """Do nothing: publishing has trimmed."""
@@ -97,6 +105,10 @@ class KafkaBackend:
 
     def lose_everything(self) -> None:
         empty(self._server)
+
+    def groups(self) -> set[str]:
+        with self._server.client() as client:
+            return {row["group_id"] for row in client.list_groups()}
 
     def expire(self, topic: str, count: int) -> None:
         expire(self._server, topic, count)

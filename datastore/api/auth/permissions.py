@@ -102,6 +102,14 @@ def may_read(request: HttpRequest) -> bool:
     return not settings.REQUIRE_API_KEY or holder is not None or is_staff(request)
 
 
+def has_key(request: HttpRequest) -> bool:
+    """Return whether a request to a plain Django view comes with a valid key or a staff session, needed or not."""
+    try:
+        return key_of(request) is not None or is_staff(request)
+    except (AuthenticationFailed, Throttled):
+        return False
+
+
 def is_staff(request: HttpRequest) -> bool:
     """Return whether the request comes with the session of an active staff user."""
     # Not request.user: that is None once Django REST framework has looked at a request without needing its session.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from actor_runtime.manual_reset import actor_models
 from datastore.api.openapi.basics import COUNT, NEXT, TEXT, TIME, Schema, choice, list_of, named, or_null, record
+from streaming.refusals import RefusalCode
 
 
 def kinds() -> list[str]:
@@ -28,6 +29,8 @@ def schemas() -> dict[str, Schema]:
         "heartbeat": or_null(TIME),
         "waiting_for": or_null(TEXT),
         "last_error": or_null(TEXT),
+        "last_error_at": or_null(TIME),
+        "recovered_at": or_null({**TIME, "description": "The first success after the last error; null: none yet."}),
         "error_count": {**COUNT, "description": "Errors since the last success."},
         "reset_at": or_null({**TIME, "description": "The next automatic reset."}),
         "retired_at": or_null(TIME),
@@ -68,6 +71,7 @@ DEAD_LETTER = record(
         "id": COUNT,
         "topic": TEXT,
         "market": or_null({**TEXT, "description": "As the record names it; it may be unknown."}),
+        "code": {**choice([code.value for code in RefusalCode]), "description": "The kind of reason."},
         "reason": TEXT,
         "position": or_null({**TEXT, "description": "The broker's name of its place."}),
         "created": TIME,

@@ -48,6 +48,12 @@ SCHEMAS: dict[str, Schema] = {
             "pages_total": PAGES_TOTAL,
             "next_try": or_null(TIME),
             "error": or_null(TEXT),
+            "waits_for": or_null(
+                {
+                    **TEXT,
+                    "description": "The actor it waits for, and what to do; null while a job fetches it.",
+                }
+            ),
         },
         description="One span that is fetched from the provider.",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from datastore.api.errors import BadParameters, UnknownMarket
@@ -9,7 +10,7 @@ from datastore.api.params.symbols import ambiguous, matching_symbols, near_names
 from datastore.api.params.times import to_ms
 from datastore.models import Market
 from datastore.reference import pairs
-from datastore.reference.markets import get_or_create_market
+from datastore.reference.markets import get_or_create_markets
 from datastore.reference.provider import current_provider
 from datastore.reference.provider_clock import provider_now
 
@@ -19,18 +20,37 @@ def find_market(asked: str) -> Market:
 
     Raises UnknownMarket with near names, BadParameters if several markets may be meant.
     """
-    # The canonical name of a market with a row costs one indexed read; any other goes through the provider's pairs.
-    return Market.objects.filter(symbol=asked).first() or get_or_create_market(_symbol_of(asked))
+    return find_markets([asked])[0]
 
 
-def _symbol_of(asked: str) -> str:
-    symbols = matching_symbols(asked, pairs.symbols_spelled(asked))
+def find_markets(asked: Sequence[str]) -> list[Market]:
+    """Return the markets of these names, in their order, in as many statements as for one.
+
+    Raises UnknownMarket with near names, BadParameters if several markets may be meant, for the first such name.
+    """
+    # The canonical names of markets with a row cost one indexed read; any others go through the provider's pairs.
+    known = {market.symbol: market for market in Market.objects.filter(symbol__in=asked)}
+    others = [name for name in dict.fromkeys(asked) if name not in known]
+    if not others:
+        return [known[name] for name in asked]
+
+    spelled = pairs.symbols_spelled(others)
+    candidates = {name: matching_symbols(name, spelled[name]) for name in others}
+    several = {symbol for symbols in candidates.values() if len(symbols) > 1 for symbol in symbols}
+    followed = set()
+    if several:
+        followed = set(Market.objects.filter(symbol__in=several, followed=True).values_list("symbol", flat=True))
+    symbols = {name: _the_one(name, found, followed) for name, found in candidates.items()}
+    made = dict(zip(symbols, get_or_create_markets(list(symbols.values())), strict=True))
+    return [known.get(name) or made[name] for name in asked]
+
+
+def _the_one(asked: str, symbols: list[str], followed: set[str]) -> str:
     if asked in symbols:
         return asked  # letter for letter: another market may differ by case alone
-    if len(symbols) > 1:
-        # A name without its exchange means the market that is followed here, if that is only one.
-        followed = list(Market.objects.filter(symbol__in=symbols, followed=True).values_list("symbol", flat=True))
-        symbols = followed if len(followed) == 1 else symbols
+    # A name without its exchange means the market that is followed here, if that is only one.
+    here = [symbol for symbol in symbols if symbol in followed]
+    symbols = here if len(here) == 1 else symbols
     if len(symbols) > 1:
         raise BadParameters({"market": [ambiguous(symbols)]})
     if not symbols:

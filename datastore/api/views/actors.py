@@ -91,6 +91,8 @@ def actor_json(kind: str, actor: Actor) -> dict[str, Any]:
         "heartbeat": to_ms(actor.heartbeat_at),
         "waiting_for": actor.waiting_for,
         "last_error": actor.last_error,
+        "last_error_at": to_ms(actor.last_error_at),
+        "recovered_at": to_ms(actor.recovered_at),
         "error_count": actor.error_count,
         "reset_at": to_ms(actor.reset_at),
         "retired_at": to_ms(actor.retired_at),

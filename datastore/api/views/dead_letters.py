@@ -75,6 +75,7 @@ def letter_json(letter: DeadLetter, max_bytes: int | None = None) -> dict[str, A
         "id": letter.pk,
         "topic": letter.topic,
         "market": letter.market,
+        "code": letter.code,
         "reason": letter.reason,
         "position": letter.position or None,
         "created": to_ms(letter.created_at),

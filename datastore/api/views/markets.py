@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from django.conf import settings
 from django.db import transaction
 from django.http import HttpResponse
 from rest_framework.request import Request
@@ -23,7 +21,9 @@ from datastore.api.responses.json_response import json_answer
 from datastore.backfill.newest import request_newest
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
+from datastore.quality.freshness import feed_state
 from datastore.reference.markets import follow
+from datastore.reference.staleness import stale_after
 
 Row = tuple[Any, ...]
 
@@ -66,7 +66,7 @@ class OneMarket(APIView):
 
 
 def _rows(symbol: str | None) -> list[Row]:
-    stale = timedelta(seconds=settings.STALE_AFTER)
+    stale = stale_after()
     return fetch_all(statement("api", "markets"), {"symbol": symbol, "stale": stale})
 
 
@@ -91,10 +91,3 @@ def market_json(row: Row) -> dict[str, Any]:
         "refusal": refusal,
         "refused_since": refused_since,
     }
-
-
-def feed_state(is_open: bool, freshness: int | None) -> str:
-    """Return none (nothing was ever proven), live, or stale: the feed ended or has been silent for STALE_AFTER."""
-    if freshness is None:
-        return "none"
-    return "live" if is_open and freshness <= settings.STALE_AFTER * 1000 else "stale"

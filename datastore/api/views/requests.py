@@ -21,6 +21,7 @@ from datastore.api.params.query_params import backfill_question, no_question, qu
 from datastore.api.params.times import clamped_ms, to_ms
 from datastore.api.responses.json_response import json_answer
 from datastore.api.responses.series_body import completeness_json
+from datastore.blockers import Blockers, with_lease
 from datastore.datastore_actor import end_answered, request_spans
 from datastore.models import DatastoreRequest, FetchRequest
 from datastore.reference.markets import market_of
@@ -89,8 +90,9 @@ def _completeness(request: DatastoreRequest) -> dict[str, Any] | None:
 
 def request_json(request: DatastoreRequest, refusal: str | None = None) -> dict[str, Any]:
     """Return the request with its progress; times in milliseconds, refusal says why nothing is done just now."""
-    fetches = list(FetchRequest.objects.filter(pk__in=request.fetches).order_by("id"))
+    fetches = list(with_lease(FetchRequest.objects.filter(pk__in=request.fetches)).order_by("id"))
     pages_done, pages_total = pages_of(fetches)
+    blockers = Blockers()
     failed = request.state == State.ERROR or (request.state == State.IDLE and request.error_count)
     errors = (fetch.error for fetch in fetches if fetch.error and fetch.state != FetchRequest.State.DONE)
     return {
@@ -108,12 +110,13 @@ def request_json(request: DatastoreRequest, refusal: str | None = None) -> dict[
         "eta": to_ms(eta_of(fetches, timezone.now())),
         "error": (request.last_error if failed else None) or refusal or next(errors, None),
         "answer": answer_address(request) if request.state in READY else None,
-        "fetches": [fetch_json(fetch) for fetch in fetches],
+        "fetches": [fetch_json(fetch, blockers) for fetch in fetches],
     }
 
 
-def fetch_json(fetch: FetchRequest) -> dict[str, Any]:
-    """Return one span that is fetched."""
+def fetch_json(fetch: Any, blockers: Blockers) -> dict[str, Any]:
+    """Return one span (of with_lease) that is fetched, and what it waits for unless a job fetches it now."""
+    waits = fetch.state in FetchRequest.ACTIVE and not blockers.is_fetching(fetch)
     return {
         "resolution": fetch.resolution,
         "from": to_ms(fetch.start),
@@ -124,6 +127,7 @@ def fetch_json(fetch: FetchRequest) -> dict[str, Any]:
         "pages_total": fetch.pages_total,
         "next_try": to_ms(fetch.next_try),
         "error": fetch.error,
+        "waits_for": blockers.of_request(fetch) if waits else None,
     }
 
 

@@ -7,12 +7,11 @@ from typing import Any
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from datastore.api.params.market_lookup import find_market, provider_json
+from datastore.api.params.market_lookup import find_markets, provider_json
 from datastore.api.params.query_params import query_of, tickers_question
 from datastore.api.responses.compression import CompressedView
 from datastore.api.responses.json_response import json_answer
-from datastore.api.views.markets import feed_state
-from datastore.models import Market
+from datastore.quality.freshness import feed_state
 from datastore.series.tickers import Ticker, read_tickers
 from streaming.records import Micros
 
@@ -24,9 +23,7 @@ class Tickers(CompressedView):
         """Answer the markets that are named, in any spelling, or all that are followed, by symbol."""
         names, ids = tickers_question(query_of(request)), None
         if names is not None:
-            # One read for all that are named by their symbol.
-            known = dict(Market.objects.filter(symbol__in=names).values_list("symbol", "pk"))
-            ids = {known.get(name) or find_market(name).pk for name in names}
+            ids = {market.pk for market in find_markets(list(names))}
         return json_answer({**provider_json(), "tickers": [ticker_json(ticker) for ticker in read_tickers(ids)]})
 
 

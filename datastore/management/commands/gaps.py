@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from datastore.backfill import fetch_queue
+from datastore.blockers import Blockers, active_requests, touching
 from datastore.coverage.completeness import described
 from datastore.management.arguments import add_market, add_span, add_timeframe, check_order, market_named
-from datastore.models import Market
+from datastore.models import FetchRequest
 from datastore.series.reader import Segment, read_series
 from datastore.timeframes.timeframe import TIMEFRAMES
 
@@ -45,21 +46,23 @@ class Command(BaseCommand):
 
         base = TIMEFRAMES[timeframe].base
         rows = [HEADINGS]
+        requests, blockers = active_requests([found.pk])[found.pk], Blockers()
         for gap in gaps:
             times = _time(gap.start), _time(gap.stop), str(gap.stop - gap.start)
-            rows.append((*times, gap.state, gap.reason or "", _repair(found, base, gap)))
+            own = touching(requests, base, gap.start, gap.stop)
+            rows.append((*times, gap.state, gap.reason or "", _repair(gap, own, blockers)))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for row in rows:
             line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
             self.stdout.write(line.rstrip())
 
 
-def _repair(market: Market, resolution: int, gap: Segment) -> str:
-    """Return what is done about a gap."""
+def _repair(gap: Segment, requests: Sequence[FetchRequest], blockers: Blockers) -> str:
+    """Return what is done about a gap, or what that waits for; requests: those of its time that have not ended."""
     if gap.repair and gap.repair["final"]:
         return f"final: {gap.repair['reason']}"
-    if fetch_queue.active(market, resolution, gap.start, gap.stop).exists():
-        return "being fetched"
+    if work := blockers.of_gap(requests):
+        return work
     if gap.repair is None:
         return "not requested yet"
     again = gap.repair["next_try"]

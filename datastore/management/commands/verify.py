@@ -9,11 +9,12 @@ from django.core.management.base import BaseCommand, CommandError
 from datastore.engines.rollups import database_engine
 from datastore.management.arguments import add_market, add_span, check_order, market_named
 from datastore.models import CandleDifference
-from datastore.quality.reconciliation import lasting_differences
-from datastore.quality.verify import Difference
+from datastore.quality.reconciliation import compared_minutes, lasting_differences
+from datastore.quality.verify import Difference, Verification
 from datastore.reference.provider_clock import provider_now
 
 MAX_SHOWN = 50  # differences of each kind
+NOTHING_CHECKED = 2  # exit status
 
 
 class Command(BaseCommand):
@@ -21,7 +22,8 @@ class Command(BaseCommand):
 
     help = (
         "Compute the candles of whole UTC days again from their trades, compare every digit, and list the differences "
-        "from the provider's candles that reconciliation has found. Exit with 1 if there is any difference."
+        "from the provider's candles that reconciliation has found. Exit with 1 if there is any difference, with 2 if "
+        "no candle could be checked."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -37,17 +39,21 @@ class Command(BaseCommand):
     def handle(
         self, *args: Any, market: str, start: datetime, stop: datetime | None, heal: bool, **options: Any
     ) -> None:
-        """Print each difference; raise CommandError, which exits with 1, if any is left."""
+        """Print what was checked and each difference; raise CommandError if any is left or nothing was checked."""
         stop = stop or provider_now()
         check_order(start, stop)
         found = market_named(market)
         engine = database_engine()
-        wrong = engine.differences(found, start, stop)
+        verified = engine.verify(found, start, stop)
+        compared = compared_minutes(found, start, stop)
+        for line in counts(found.symbol, verified, compared):
+            self.stdout.write(line)
+        wrong = verified.differences
         for one in wrong[:MAX_SHOWN]:
             self.stdout.write(difference_line(one))
         if heal and wrong:
             engine.heal(found, wrong)
-            left = engine.differences(found, start, stop)
+            left = engine.verify(found, start, stop).differences
             self.stdout.write(f"Healed {len(wrong) - len(left)} of {len(wrong)} candles.")
             wrong = left
         unlike = lasting_differences(found, start, stop)
@@ -59,7 +65,20 @@ class Command(BaseCommand):
             errors.append(f"{len(unlike)} minutes of {found.symbol} differ from the provider's.")
         if errors:
             raise CommandError(" ".join(errors))
-        self.stdout.write(f"{found.symbol}: every candle matches its trades; no difference from the provider is known.")
+        if not verified.checked:
+            raise CommandError(f"{found.symbol}: nothing was checked, so nothing is known.", returncode=NOTHING_CHECKED)
+        beside = "; no difference from the provider is known" if compared else ""
+        self.stdout.write(f"{found.symbol}: every checked candle matches its trades{beside}.")
+
+
+def counts(symbol: str, found: Verification, compared: int) -> list[str]:
+    """Return what was checked, from what, and what could not be."""
+    reasons = found.unchecked if found.unchecked or found.checked else ["no trade and no candle is stored there"]
+    return [
+        f"{symbol}: {found.checked:,} candles checked, from {found.trades:,} trades.",
+        *(f"{reason[0].upper()}{reason[1:]}." for reason in reasons),
+        f"{compared:,} minutes were compared with the provider's by reconciliation.",
+    ]
 
 
 def provider_difference_line(one: CandleDifference) -> str:

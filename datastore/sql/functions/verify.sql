@@ -30,3 +30,25 @@ begin
          where s.numbers is distinct from n.numbers
          order by 1, 2;
 end $$;
+
+-- What differences() can look at in the same days: stored candles whose trades are kept, these trades, stored candles
+-- whose trades retention has deleted, and candles that only the provider gave.
+create or replace function verifiable(mk int, f timestamptz, t timestamptz)
+returns table (checked bigint, trades bigint, trades_deleted bigint, from_provider bigint) language plpgsql stable as $$
+#variable_conflict use_column
+declare
+    since timestamptz := bucket(86400, f);
+    until timestamptz := bucket(86400, t + interval '1 day' - interval '1 microsecond');
+    kept timestamptz := greatest(since, (select k.ticks_from from market k where k.id = mk));
+begin
+    return query
+        select (select count(*) from candle c where c.market_id = mk and c.open_time >= kept and c.open_time < until and c.trades > 0),
+               (select count(*) from tick i where i.market_id = mk and i.ts >= kept and i.ts < until),
+               (select count(*) from candle c
+                 where c.market_id = mk and c.open_time >= since and c.open_time < least(kept, until) and c.trades > 0),
+               (select count(*) from provider_candle p
+                 where p.market_id = mk and p.open_time >= since and p.open_time < until
+                   and not exists (select from candle c
+                                    where c.market_id = mk and c.resolution = p.resolution and c.open_time = p.open_time
+                                      and c.trades > 0));
+end $$;

@@ -37,12 +37,26 @@ update feed f set drained_at = greatest(f.drained_at, d.at)
   from unnest(%(topics)s::text[], %(ats)s::timestamptz[]) d (topic, at)
  where f.topic = d.topic and (f.drained_at is null or f.drained_at < f.acknowledged_at);
 
--- name: known_since
--- Since when a resolution was ever covered or asked for (microseconds).
-select micros(least(
-    (select min(start) from coverage
-      where market_id = %(market)s and (source = 'live' and resolution = 0 or source = 'provider' and resolution = %(resolution)s)),
-    (select min(start) from fetch_request where market_id = %(market)s and resolution = %(resolution)s)));
+-- name: surveyed
+-- For each market and base resolution: since when it was ever covered or asked for (NULL: never; no later than the
+-- watermark), the provider's time, up to where acknowledged claims may wait to be stored, and the database's time.
+select h.market_id, r.resolution, case when k.since is not null then least(k.since, instant(h.watermark)) end, instant(h.now), a.until, statement_timestamp()
+  from market_heads(%(ids)s::int[], %(stale)s) h
+ cross join unnest(array[60, 3600, 86400]) r (resolution)
+ cross join lateral (
+       select least(c.start, f.start) as since
+         from (select min(start) as start from coverage
+                where market_id = h.market_id
+                  and (source = 'live' and resolution = 0 or source = 'provider' and resolution = r.resolution)) c
+        cross join (select min(start) as start from fetch_request
+                     where market_id = h.market_id and resolution = r.resolution) f) k
+ cross join lateral (
+       select max(f.acknowledged_until) as until from feed f
+        where (f.drained_at is null or f.drained_at < f.acknowledged_at)
+          and (f.markets ? h.symbol
+               or f.markets = '[]' and exists (
+                  select from feed_position p where p.market_id = h.market_id and p.topic = f.topic))) a
+ order by h.market_id, r.resolution;
 
 -- name: newest_before
 -- The open time of the newest row before a time, ours or the provider's, over all resolutions up to the given one.

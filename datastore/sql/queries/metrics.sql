@@ -1,10 +1,20 @@
+-- name: proven
+-- Each followed market: its id and symbol, up to when its feed has proven anything (NULL: never), how many seconds of the
+-- provider's time ago that was, whether a feed of it has an open span, and why and since when the provider refuses it.
+-- Waiting proves nothing, so this is not the watermark, which goes on without a feed.
+select m.id, m.symbol, m.live_stop, extract(epoch from provider_now() - m.live_stop)::float,
+       exists (select from feed_position f where f.market_id = m.id and f.start is not null),
+       m.refusal, m.refused_since
+  from market m
+ where m.followed
+ order by m.symbol;
+
 -- name: ages
--- How far each followed market's watermark, feed and comparison with the provider are behind the provider's time, seconds.
+-- How far each followed market's newest proven instant and comparison with the provider are behind the provider's time,
+-- in seconds. A comparison that found nothing to compare does not count.
 select m.symbol,
-       extract(epoch from provider_now() - market_watermark(
-           m.watermark, m.live_stop, behind_since(m.id, m.symbol, m.live_stop), %(stale)s))::float,
        extract(epoch from provider_now() - m.live_stop)::float,
-       extract(epoch from provider_now() - (select max(r.stop) from reconciliation r where r.market_id = m.id))::float
+       extract(epoch from provider_now() - (select max(r.stop) from reconciliation r where r.market_id = m.id and r.compared > 0))::float
   from market m
  where m.followed
  order by m.symbol;

@@ -41,10 +41,10 @@ with spelled as (
 select count(*) from spelled;
 
 -- name: spelled
--- Active pairs, and markets, whose base and quote joined are this text in upper case.
-select symbol from pair where joined = %(joined)s and active
+-- Active pairs, and markets, whose base and quote joined are one of these texts in upper case, each with its text.
+select joined, symbol from pair where joined = any(%(joined)s) and active
 union
-select symbol from market where upper(base || quote) = %(joined)s;
+select upper(base || quote), symbol from market where upper(base || quote) = any(%(joined)s);
 
 -- name: near
 -- Pairs and markets that an unknown name may mean, the likeliest first: the same pair at another exchange, a similar

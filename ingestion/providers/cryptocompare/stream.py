@@ -16,13 +16,12 @@ from functools import lru_cache
 import msgspec
 
 from datastore.timeframes.intervals import SECOND_US
-from streaming.bounds import PROVIDER_EXPONENTS
+from streaming.bounds import MAX_BIGINT, MAX_TIME_US, MIN_TIME_US, PROVIDER_EXPONENTS
+from streaming.refusals import RefusalCode
 
 TRADE, COMPLETE, WELCOME, HEARTBEAT, UNAUTHORIZED, LIMITED, PROBLEM = "0", "16", "20", "999", "401", "429", "500"
 UNSUBSCRIBED, UNSUBSCRIBED_ALL = "17", "18"  # one subscription has ended; all that one message named have
 SELL, BUY = 1, 2
-MAX_STAMP_US = 4_102_444_800 * SECOND_US  # the year 2100
-MAX_SEQUENCE = 2**63 - 1
 
 
 class _Frame(msgspec.Struct):
@@ -115,6 +114,7 @@ class Garbage:
     sub: str | None = None
     ccseq: int | None = None
     stamp: int | None = None
+    code: RefusalCode = RefusalCode.UNREADABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +195,9 @@ def _trade(frame: _Frame) -> TradeSeen | Garbage:
         return Garbage("a trade without a time", sub, ccseq, stamp)
     price, amount = frame.price, frame.amount
     if price is None or amount is None:
-        return Garbage("a trade without a price or an amount", sub, ccseq, stamp)
+        return Garbage("a trade without a price or an amount", sub, ccseq, stamp, RefusalCode.NUMBER)
     if reason := _implausible(price, amount):
-        return Garbage(reason, sub, ccseq, stamp)
+        return Garbage(reason, sub, ccseq, stamp, RefusalCode.NUMBER)
     ts = frame.seconds * SECOND_US + frame.nanos // 1000
     venue_id = _venue_id(frame)
     if venue_id and not venue_id.isprintable():
@@ -238,7 +238,7 @@ def _venue_id(frame: _Frame) -> str | None:
 
 def _seq(ccseq: int | None, venue_id: str | None) -> int | None:
     found = ccseq if ccseq is not None else int(venue_id) if venue_id and venue_id.isdecimal() else None
-    return found if found is not None and 0 <= found <= MAX_SEQUENCE else None
+    return found if found is not None and 0 <= found <= MAX_BIGINT else None
 
 
 def _own_id(ccseq: int | None, ts: int, price: Decimal, amount: Decimal, side: int) -> str:
@@ -257,4 +257,4 @@ def _trimmed(value: Decimal) -> str:
 
 def _plausible_stamp(micros: int) -> int | None:
     """Return the stamp; None if no clock could show it: one far in the future would never be taken back."""
-    return micros if 0 < micros < MAX_STAMP_US else None
+    return micros if MIN_TIME_US < micros < MAX_TIME_US else None

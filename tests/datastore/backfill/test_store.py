@@ -33,6 +33,7 @@ from tests.support.datastore.records import (
     NOON,
     SECOND,
     closed,
+    details,
     micros,
     moment,
     opened,
@@ -125,7 +126,7 @@ def test_zeros_instead_of_a_known_candle_are_refused_and_prove_nothing(btc: Mark
         store(candle(NOON + 2 * MINUTE))
     zeros = tuple(NOON + place * MINUTE for place in range(1, 4))
     result = store(candle(NOON), answered(NOON, NOON + 5 * MINUTE, zeros=zeros, candles=1))
-    assert result.refused == [(1, "zeros instead of 1 candles that are known")]
+    assert details(result) == [(1, "zeros instead of 1 candles that are known")]
     assert spans() == [(0, 2), (3, 5)]
     assert [row[0] for row in shown(btc, NOON, NOON + 5 * MINUTE)] == [
         "provider",
@@ -156,7 +157,7 @@ def test_a_row_that_calls_a_minute_of_known_trades_quiet_is_not_believed(btc: Ma
     )
     request = asked(btc, 0, 3)
     result = store(answered(NOON, NOON + 3 * MINUTE, candles=0), done(request.pk))
-    assert result.refused == [(0, "zeros instead of 1 candles that are known")]
+    assert details(result) == [(0, "zeros instead of 1 candles that are known")]
     assert shown(btc, NOON, NOON + 3 * MINUTE) == [("partial", 0, 1, 0), ("provider", 1, 3, 2)]
     (row,) = read_series(btc, "1m", moment(NOON), moment(NOON + 3 * MINUTE)).rows
     assert row[1:9] == ("81", "81", "79", "79", "4", "322", 2, "partial")
@@ -190,7 +191,7 @@ def test_a_trade_within_a_candle_of_the_providers_takes_nothing_back(btc: Market
 
 def test_a_minute_with_a_candle_contradicts_a_quiet_hour_around_it(btc: Market) -> None:
     hour = answered(NOON, NOON + 2 * HOUR, resolution=3600)
-    assert store(candle(NOON + MINUTE), hour).refused == [(1, "zeros instead of 1 candles that are known")]
+    assert details(store(candle(NOON + MINUTE), hour)) == [(1, "zeros instead of 1 candles that are known")]
     assert spans(3600) == [(60, 120)]
     (change,) = store(candle(NOON + 61 * MINUTE)).changes
     assert (spans(3600), change.taken_back_s) == ([], 3600)
@@ -212,7 +213,7 @@ def test_a_row_without_volume_whose_price_moved_is_a_candle(btc: Market) -> None
 
 def test_a_page_that_lost_candles_on_its_way_proves_nothing(btc: Market) -> None:
     result = store(candle(NOON), answered(NOON, NOON + 5 * MINUTE, candles=3))
-    assert result.refused == [(1, "stream lost 2 of 3 candles")]
+    assert details(result) == [(1, "stream lost 2 of 3 candles")]
     assert spans() == []
 
 
@@ -239,7 +240,7 @@ def bad(record: Any, **changes: Any) -> Any:
 )
 def test_what_cannot_be_true_is_refused_and_leaves_no_trace(btc: Market, record: Any, reason: str) -> None:
     result = store(record, candle(NOON + MINUTE))
-    assert result.refused == [(0, reason)]
+    assert details(result) == [(0, reason)]
     assert ProviderCandle.objects.count() == 1
     assert spans() == []
 

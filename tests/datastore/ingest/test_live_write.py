@@ -17,6 +17,7 @@ from tests.support.datastore.records import (
     NOON,
     SECOND,
     closed,
+    details,
     moment,
     opened,
     store,
@@ -137,7 +138,7 @@ def test_a_rebuild_heals_a_candle_that_is_not_what_its_trades_make(btc: Market) 
 
 def test_records_of_an_unknown_market_are_refused_and_the_rest_is_stored(btc: Market) -> None:
     result = store(watermark(1, NOON, market="no:SUCH-ONE"), trade(1, NOON), trade(2, NOON, market="no:SUCH-ONE"))
-    assert result.refused == [(0, "unknown market"), (2, "unknown market")]
+    assert details(result) == [(0, "unknown market"), (2, "unknown market")]
     assert [change.market for change in result.changes] == [BTC]
 
 
@@ -158,7 +159,7 @@ def test_records_of_an_unknown_market_are_refused_and_the_rest_is_stored(btc: Ma
 )
 def test_a_trade_that_cannot_be_stored_is_refused_and_ends_the_span(bad: LiveRecord, reason: str) -> None:
     result = store(opened(1, NOON - MINUTE), bad, trade(3, NOON), watermark(4, NOON + 5), watermark(5, NOON + 9))
-    assert result.refused == [(1, reason)]
+    assert details(result) == [(1, reason)]
     assert Tick.objects.count() == 1
     assert [(row.start, row.stop) for row in Coverage.objects.all()] == [(moment(NOON + 5), moment(NOON + 9))]
     assert FeedPosition.objects.get().reason == f"trade refused: {reason}"
@@ -175,7 +176,7 @@ def test_a_trade_before_the_kept_ones_is_refused_and_its_time_not_claimed(btc: M
     Tick.objects.all().delete()
     Market.objects.filter(pk=btc.pk).update(ticks_from=moment(NOON - NOON % DAY + DAY))
     result = store(opened(2, NOON), trade(3, NOON + 1), trade(4, NOON + DAY), watermark(5, NOON + DAY))
-    assert result.refused == [(1, "older than the trades that are kept")]
+    assert details(result) == [(1, "older than the trades that are kept")]
     assert not Coverage.objects.filter(start__lte=moment(NOON + 1), stop__gt=moment(NOON + 1)).exists()
     assert not rebuild(btc, moment(NOON - DAY), moment(NOON + DAY))
     assert cancel(btc, moment(NOON + DAY), "t4")
@@ -187,7 +188,7 @@ def test_trades_older_than_the_retention_are_refused_once_the_providers_time_is_
 ) -> None:
     assert store(trade(1, NOON - 31 * DAY)).refused == []
     provider_time.set(NOON)
-    assert store(trade(2, NOON - 31 * DAY), trade(3, NOON - 29 * DAY)).refused == [
+    assert details(store(trade(2, NOON - 31 * DAY), trade(3, NOON - 29 * DAY))) == [
         (0, "older than the trades that are kept")
     ]
 

@@ -13,6 +13,7 @@ from datastore.models import DeadLetter, Market
 from datastore.reference.markets import ensure_markets, market_of
 from datastore.symbol import BadSymbol
 from datastore.timeframes.timeframe import TIMEFRAMES
+from streaming.refusals import Refusal, RefusalCode
 from tests.support.datastore.records import micros, moment
 from tests.support.datastore.reference import floor_bucket, next_bucket
 
@@ -71,13 +72,19 @@ def test_weeks_begin_on_monday_and_months_on_the_first() -> None:
 
 @pytest.mark.django_db
 def test_a_dead_letter_is_kept_once_per_place_and_without_a_place_each_time() -> None:
-    store_dead_letters([DeadLetterRecord("tick-data", "coinbase:BTC-USD", "not JSON", b"\xff{", "7-0")])
     store_dead_letters(
         [
-            DeadLetterRecord("tick-data", None, "not JSON", b"\xff{", "7-0"),
-            DeadLetterRecord("tick-data", "zero\0byte", "odd", b"\0", "8-0"),
-            DeadLetterRecord("tick-data", None, "frame", b"a"),
-            DeadLetterRecord("tick-data", None, "frame", b"a"),
+            DeadLetterRecord(
+                "tick-data", "coinbase:BTC-USD", Refusal(RefusalCode.UNREADABLE, "not JSON"), b"\xff{", "7-0"
+            )
+        ]
+    )
+    store_dead_letters(
+        [
+            DeadLetterRecord("tick-data", None, Refusal(RefusalCode.UNREADABLE, "not JSON"), b"\xff{", "7-0"),
+            DeadLetterRecord("tick-data", "zero\0byte", Refusal(RefusalCode.OTHER, "odd"), b"\0", "8-0"),
+            DeadLetterRecord("tick-data", None, Refusal(RefusalCode.UNREADABLE, "frame"), b"a"),
+            DeadLetterRecord("tick-data", None, Refusal(RefusalCode.UNREADABLE, "frame"), b"a"),
         ]
     )
     kept = DeadLetter.objects.order_by("id").values_list("market", "reason", "position")

@@ -13,18 +13,25 @@ from django.core.management.base import CommandError
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
+from structlog.testing import capture_logs
 
+from config.monitoring.status import overview
 from coordination.models import Coordinator
 from datastore import datastore_actor
+from datastore.api.views.requests import request_json
 from datastore.backfill.completion import add_final_gap
+from datastore.engines.retention import delete_old_trades
 from datastore.ingest.live_write import digest, store_live
 from datastore.management.commands import backfill as backfill_command
 from datastore.management.progress import bar
-from datastore.models import Candle, Coverage, DatastoreRequest, FetchRequest, GapRepair, Market
+from datastore.models import Candle, Coverage, DatastoreRequest, FetchRequest, GapRepair, Market, ProviderCandle
 from datastore.reference.markets import ensure_markets
 from datastore.reference.pairs import Listed, save_pair_list
 from datastore.reference.provider import remember_provider
 from datastore.reference.provider_clock import save_clock
+from datastore.tasks import verify
+from ingestion.models import Producer
+from metering.table import VERIFIED
 from tests.support.datastore import records
 
 pytestmark = pytest.mark.django_db
@@ -205,9 +212,54 @@ def test_gaps_are_listed_with_what_is_done_about_them(market: Market) -> None:
     assert [line.split("  ")[-1] for line in lines[2:]] == [
         "final: older than the provider keeps",
         "2 tries, next 2026-10-01 00:00:00",
-        "being fetched",
+        "waits for a Coordinator: there is none: does run_coordinator run?",
         "not requested yet",
     ]
+
+
+def fetch_of(market: Market, **values: Any) -> FetchRequest:
+    return FetchRequest.objects.create(
+        market=market, resolution=60, start=DAY, stop=DAY + timedelta(days=1), purpose=1, **values
+    )
+
+
+def work() -> str:
+    """Return what `gaps` says is done about the one gap of DAY."""
+    return run("gaps", SYMBOL, *SPAN).splitlines()[-1].split("  ")[-1]
+
+
+def test_a_gap_is_being_fetched_only_while_a_job_holds_the_lease(market: Market, coordinator: Coordinator) -> None:
+    job = {"state": "fetching", "worker": "producer-history-2@7"}
+    held = fetch_of(market, **job, lease_until=timezone.now() + timedelta(minutes=1))
+    assert work() == "being fetched by producer-history-2"
+    FetchRequest.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert work() == "waits to be handed out again: producer-history-2 gave no sign of life"
+    FetchRequest.objects.update(state="queued", lease_until=None, error="the provider answers HTTP 503")
+    assert work() == "queued: the provider answers HTTP 503"
+    FetchRequest.objects.update(state="published")
+    assert work().startswith("fetched, waits to be stored: there is no fixed-candle-… row")
+    held.delete()
+    assert work() == "not requested yet"
+
+
+def test_a_gap_that_waits_for_a_person_names_the_actor_and_what_to_do(market: Market, coordinator: Coordinator) -> None:
+    Producer.objects.create(name="producer-history-1")
+    with Producer.locked("producer-history-1") as producer:
+        producer.fetch_data()
+        producer.fetch_failure(reason="API key required")
+    fetch_of(market)
+    said = work()
+    assert said.startswith("waits for the history pool: producer-history-1 is in Error (")
+    assert "API key required" in said and "manage.py reset_actor producer-history-1" in said
+    assert said in " ".join(overview(400).split()), "status says the same"
+    (shown,) = requests_shown(market)["fetches"]
+    assert shown["waits_for"] == said
+
+
+def requests_shown(market: Market) -> Any:
+    fetch = FetchRequest.objects.get()
+    made = DatastoreRequest.objects.create(name="x", market=market.symbol, timeframe="1m", fetches=[fetch.pk])
+    return request_json(made)
 
 
 def test_a_span_without_gaps_says_so(market: Market) -> None:
@@ -221,12 +273,60 @@ def test_verify_finds_a_candle_that_is_not_what_its_trades_make(market: Market) 
     at = records.micros(timezone.now() - timedelta(minutes=3))
     store_live([records.trade(1, at, "5", "1", market=SYMBOL)])
     span = ("--from", str((timezone.now() - timedelta(days=1)).date()), "--to", "2099-01-01")
-    assert "every candle matches its trades" in run("verify", SYMBOL, *span)
+    assert "every checked candle matches its trades" in run("verify", SYMBOL, *span)
     Candle.objects.filter(resolution=60).update(close="6")
     out = io.StringIO()
     with pytest.raises(CommandError, match="1 candles of coinbase:BTC-USD"):
         run("verify", SYMBOL, *span, to=out)
     assert "60 s: stored 5 5 5 6" in out.getvalue()
+
+
+def provider_day(market: Market) -> None:
+    """Store what the provider gave for two minutes of DAY, of which we hold no trade."""
+    numbers = dict.fromkeys(("open", "high", "low", "close", "volume", "quote_volume"), 1)
+    for minute in range(2):
+        at = DAY + minute * timedelta(minutes=1)
+        ProviderCandle.objects.create(market=market, resolution=60, open_time=at, version=1, **numbers)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_filled", [False, True])
+def test_verify_of_a_day_without_a_trade_says_that_nothing_was_checked(market: Market, is_filled: bool) -> None:
+    if is_filled:
+        provider_day(market)
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="nothing was checked") as raised:
+        run("verify", SYMBOL, *SPAN, to=out)
+    assert raised.value.returncode == 2
+    assert "0 candles checked, from 0 trades" in out.getvalue()
+    why = "2 candles cannot be checked: they are the provider's" if is_filled else "No trade and no candle"
+    assert why in out.getvalue()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_verify_counts_what_it_checked_and_what_it_cannot_check(market: Market) -> None:
+    day = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=3)
+    store_live([records.trade(n, records.micros(day) + n * records.MINUTE, market=SYMBOL) for n in range(1, 4)])
+    store_live([records.trade(4, records.micros(day + timedelta(days=1)), market=SYMBOL)])
+    delete_old_trades(market, day + timedelta(days=2), days=1)
+    said = run("verify", SYMBOL, "--from", str(day.date()), "--to", str((day + timedelta(days=2)).date()))
+    assert "3 candles checked, from 1 trades" in said, "a minute, its hour and its day"
+    assert "5 candles cannot be checked: their trades are no longer kept" in said
+    assert "0 minutes were compared with the provider's" in said
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_nightly_verification_warns_where_it_checked_nothing(market: Market) -> None:
+    before = VERIFIED.labels(SYMBOL)._value.get()
+    with capture_logs() as logs:
+        verify()
+    assert {one["event"] for one in logs} == {"nothing to verify", "no candle verified"}
+    store_live([records.trade(1, records.micros(timezone.now() - timedelta(minutes=3)), market=SYMBOL)])
+    with capture_logs() as logs:
+        verify()
+    checked = {one["market"]: (one["event"], one["checked"]) for one in logs}
+    assert checked == {SYMBOL: ("candles verified", 3), "kraken:BTC-USD": ("nothing to verify", 0)}
+    assert VERIFIED.labels(SYMBOL)._value.get() == before + 3
 
 
 @pytest.mark.django_db(transaction=True)  # aggregates are refreshed outside of transactions
@@ -237,7 +337,7 @@ def test_verify_heals_when_asked_to(market: Market) -> None:
     Candle.objects.filter(resolution=60).update(close="6")
     Candle.objects.filter(resolution=86400).delete()
     told = run("verify", SYMBOL, "--from", str((timezone.now() - timedelta(days=1)).date()), "--heal")
-    assert "Healed 2 of 2 candles." in told and "every candle matches its trades" in told
+    assert "Healed 2 of 2 candles." in told and "every checked candle matches its trades" in told
     assert digest(market) == before
 
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from actor_runtime.models import TransitionLog
@@ -105,3 +107,19 @@ def test_an_ended_request_is_forgotten_after_a_day_and_a_waiting_one_never(marke
     DatastoreRequest.objects.update(created_at=timezone.now() - 25 * HOUR)
     datastore_actor.expire_requests()
     assert list(DatastoreRequest.objects.values_list("name", flat=True)) == [still]
+
+
+def test_ending_and_expiring_many_requests_costs_as_many_statements_as_two(market: Market) -> None:
+    counts = []
+    for count in (2, 20):
+        names = [waiting(f"r-{count}-{n}", fetch(market, ("done", "failed")[n % 2])) for n in range(count)]
+        with CaptureQueriesContext(connection) as ending:
+            assert datastore_actor.end_requests() == count
+        rows = DatastoreRequest.objects.filter(name__in=names)
+        rows.update(returning_since=timezone.now() - HOUR, reset_at=timezone.now())
+        with CaptureQueriesContext(connection) as expiring:
+            assert datastore_actor.expire_requests() == count
+        assert {state_of(name) for name in names} == {"idle"}
+        counts.append((len(ending), len(expiring)))
+    print(f"\nending and expiring 2 and 20 requests: {counts} statements")
+    assert counts[0] == counts[1]

@@ -91,6 +91,11 @@ def closed(
     return FeedClosed(market=market, feed=feed, n=n, start=start, stop=stop, reason=reason, certain=certain)
 
 
+def details(result: StoreResult) -> list[tuple[int, str]]:
+    """Return index and reason of each record that was refused."""
+    return [(index, refusal.detail) for index, refusal in result.refused]
+
+
 def store(*records: LiveRecord) -> StoreResult:
     """Store records in one transaction, as a consumer does."""
     with transaction.atomic():

@@ -187,6 +187,18 @@ class TakesWhatItReadForDone(_Reading):
             return {topic: stand._replace(done=self._read[topic]) for topic, stand in super().progress().items()}
 
 
+class BeginsTheGroupItIsAskedAbout(MemoryBroker):
+    class _Admin(MemoryAdmin):
+        def unread(self, group: str, topics: Sequence[str], *, shared: bool) -> dict[str, int]:
+            for topic in topics:
+                if topic in self._broker._logs:
+                    MemorySubscription(self._broker, group, [topic])
+            return super().unread(group, topics, shared=shared)
+
+    def admin(self) -> MemoryAdmin:
+        return self._Admin(self)
+
+
 class Broken(NamedTuple):
     """A broken adapter, the point it breaks, and those that cannot hold without it."""
 
@@ -199,7 +211,7 @@ BROKEN = [
     Broken(1, Reorders, also=frozenset({6, 11})),  # a commit covers what lies before in the log
     Broken(2, DropsLargeRecords),
     Broken(3, ForgetsAfterRestart, also=frozenset({11})),  # an onlooker is one that has just started
-    Broken(3, AcknowledgesEarly, also=frozenset({6, 11})),  # lag and progress count from the commit
+    Broken(3, AcknowledgesEarly, also=frozenset({6, 11, 12})),  # lag, progress and unread count from the commit
     Broken(4, StartsAtTheEnd),
     Broken(5, ReturnsLate),
     Broken(6, SkipsTrimmedSilently),
@@ -215,4 +227,5 @@ BROKEN = [
     Broken(10, SharedByThreads),
     Broken(10, ReadsUnnamedTopics),
     Broken(11, TakesWhatItReadForDone, also=frozenset({3, 6})),  # lag counts from progress
+    Broken(12, BeginsTheGroupItIsAskedAbout),
 ]

@@ -36,6 +36,9 @@ class Backend(Protocol):
     def expire(self, topic: str, count: int) -> None:
         """Let retention leave about so many of the newest records, where publishing has not done so already."""
 
+    def groups(self) -> set[str]:
+        """Return the store's names of all groups."""
+
     def full(self) -> AbstractContextManager[None]:
         """Let the store refuse records for the length of the block."""
 
@@ -258,6 +261,27 @@ def check_progress(backend: Backend) -> None:
         assert _left(subscription) == 2
 
 
+def check_unread(backend: Backend) -> None:
+    """12: unread counts for a group that reads and for one that never began, and changes nothing."""
+    broker = open_topic(backend, *messages(1, 10))
+    open_topic(backend, *messages(11, 14), topic=OTHER)
+    with closing(broker.subscribe(GROUP, [TOPIC])) as subscription:
+        given = {int(record.value): record for record in drain(subscription)}
+        subscription.commit([given[n] for n in range(1, 5)])
+    with closing(broker.assign(SECOND, [OTHER])) as alone:
+        alone.commit(drain(alone)[:1])
+    before = backend.groups()
+    with closing(broker.admin()) as admin:
+        assert admin.unread(GROUP, [TOPIC], shared=True) == {TOPIC: 6}
+        assert admin.unread(SECOND, [OTHER], shared=False) == {OTHER: 3}
+        assert admin.unread("never-began", [TOPIC, OTHER], shared=False) == {TOPIC: 10, OTHER: 4}
+        assert admin.unread("never-began", ["no-topic", TOPIC], shared=True) == {TOPIC: 10}
+        assert admin.unread(GROUP, [], shared=False) == {}
+    assert backend.groups() == before, "asking made a group"
+    with closing(broker.admin()) as admin:
+        assert admin.unread(GROUP, [TOPIC], shared=True) == {TOPIC: 6}, "asking committed something"
+
+
 def _left(subscription: Subscription) -> int:
     found = subscription.progress()
     assert found and all(one.done <= one.end for one in found.values())
@@ -309,4 +333,5 @@ CHECKS: dict[int, Callable[[Backend], None]] = {
     9: check_topics,
     10: check_ownership,
     11: check_progress,
+    12: check_unread,
 }

@@ -269,6 +269,13 @@ class MemoryAdmin:
             self._broker.answer()
             return set(self._broker._logs)
 
+    def unread(self, group: str, topics: Sequence[str], *, shared: bool) -> dict[str, int]:
+        """Return by topic how many records the group has not committed; changes nothing."""
+        with self._broker._changed:
+            self._broker.answer()
+            logs = {topic: self._broker._logs[topic] for topic in topics if topic in self._broker._logs}
+            return {topic: log.added - max(log.trimmed, log.groups.get(group, 0)) for topic, log in logs.items()}
+
     def close(self) -> None:
         """Give nothing back: there is no connection."""
 

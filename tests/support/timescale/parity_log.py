@@ -58,7 +58,7 @@ def play(batch: Batch, clock: ProviderTime, markets: dict[str, Market]) -> list[
         f"{one.market} {one.version} {one.changed} {one.trades_added} {one.watermark}"
         for one in sorted(done.changes, key=lambda one: one.market)
     ]
-    told += [f"refused {index} {why}" for index, why in done.refused]
+    told += [f"refused {index} {why.detail}" for index, why in done.refused]
     told += [f"cancelled {one.id} {cancel(markets[one.market], moment(one.ts), one.id)}" for one in batch.cancelled]
     return told + lines(fetch_all(CANDLES, [json.dumps(before)]))
 

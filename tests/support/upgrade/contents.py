@@ -40,6 +40,7 @@ from datastore.streams import lifecycle, topics
 from ingestion.models import Producer
 from streaming.broker import Record
 from streaming.records import LiveRecord
+from streaming.refusals import Refusal, RefusalCode
 from tests.support.datastore import answers
 from tests.support.datastore.records import (
     BTC,
@@ -179,10 +180,13 @@ def topic_of(stream_id: int) -> Any:
 
 def keep_dead_letters() -> None:
     """Keep a record of either broker and a frame of the provider's; publish one again."""
-    reason = "unknown market coinbase:NONE-USD"
+    unknown = Refusal(RefusalCode.UNKNOWN_MARKET, "unknown market coinbase:NONE-USD")
+    unreadable = Refusal(RefusalCode.UNREADABLE, "malformed frame")
     for topic, position in (("tick-data", REDIS_POSITION), ("tick-data-2", KAFKA_POSITION)):
-        store_dead_letters([dead_letter_of(Record(topic, "coinbase:NONE-USD", b'{"kind": "trade"}', position), reason)])
-    store_dead_letters([DeadLetterRecord("tick-data", None, "malformed frame", b"\x00\xff{")])
+        store_dead_letters(
+            [dead_letter_of(Record(topic, "coinbase:NONE-USD", b'{"kind": "trade"}', position), unknown)]
+        )
+    store_dead_letters([DeadLetterRecord("tick-data", None, unreadable, b"\x00\xff{")])
     configured_broker().admin().create_topic("tick-data")
     replay(DeadLetter.objects.get(position=REDIS_POSITION), by="admin")
 
