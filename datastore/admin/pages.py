@@ -224,7 +224,7 @@ class FeedAdmin(ReadOnlyAdmin):
 class ProviderClockAdmin(ReadOnlyAdmin):
     """Which provider's data this is, and the offset of its clock from ours."""
 
-    list_display = ["provider", "simulated", "clock_offset", exact("floor"), exact("measured_at")]
+    list_display = ["provider", "simulated", "clock_offset", exact("measured_at")]
 
 
 @admin.register(DatastoreRequest)

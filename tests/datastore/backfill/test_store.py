@@ -16,7 +16,7 @@ from datastore.backfill.store import settle_published
 from datastore.ingest.live_write import store_live
 from datastore.models import Coverage, FetchRequest, GapRepair, Market, ProviderCandle
 from datastore.reference.markets import ensure_markets
-from datastore.reference.provider_clock import database_now
+from datastore.reference.provider_clock import steady_now
 from datastore.series.reader import read_series
 from streaming.history_records import HistoryRecord
 from tests.support.datastore.answers import answered, candle, done, failed, minutes, store
@@ -248,7 +248,7 @@ def test_a_request_that_ended_is_not_opened_again(btc: Market) -> None:
 def test_a_request_whose_end_was_lost_is_noticed_when_the_topic_is_empty(btc: Market) -> None:
     stored, lost = asked(btc, 0, 5), asked(btc, 10, 15)
     store(answered(NOON, NOON + 5 * MINUTE))
-    earlier = database_now() - timedelta(minutes=1)
+    earlier = steady_now() - timedelta(minutes=1)
     assert settle_published(earlier) == 0
     FetchRequest.objects.update(published_at=Now() - timedelta(minutes=2))
     assert settle_published(earlier) == 2

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from datastore.db.queries import execute, fetch_value
-from datastore.reference.provider_clock import save_clock
-from tests.support.datastore.records import micros, moment
+from datastore.db.queries import execute
+from datastore.reference.provider_clock import save_clock, steady_now
+from tests.support.datastore.records import micros
 
 
 class ProviderTime:
@@ -18,8 +18,7 @@ class ProviderTime:
     def set(self, now: int) -> None:
         """Let the provider's time be `now`, even if that means going back, which only tests may do."""
         execute("delete from provider_clock")
-        database = micros(fetch_value("select statement_timestamp()"))
-        save_clock(timedelta(microseconds=now - database), moment(now))
+        save_clock(timedelta(microseconds=now - micros(steady_now())))
 
     def forget(self) -> None:
         """Let no stamp of the provider have been seen."""
