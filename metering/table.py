@@ -56,6 +56,7 @@ ANSWERS = _counter("answers_total", "Answers with candles.", "source")
 HTTP_SECONDS = _histogram("http_request_seconds", "Requests answered.", WORK_BUCKETS_S, "route", "method", "status")
 RECONCILED = _counter("reconciled_candles_total", "Candles compared with the provider's.", "market")
 DIFFERENCES = _counter("reconciliation_differences_total", "Candles unlike the provider's.", "market")
+CLAIMS_TAKEN_BACK = _counter("claims_taken_back_total", "Times that coverage of a market was taken back.")
 UNLIKE_TRADES = _counter("verify_differences_total", "Candles unlike their trades.", "market")
 TOPIC_SECONDS = _histogram("topic_seconds", "From a dynamic topic's request to the step.", DELAY_BUCKETS_S, "step")
 TOPIC_FAILURES = _counter("topic_failures_total", "Dynamic topics given up.", "reason")
@@ -84,6 +85,7 @@ COUNTED: tuple[Counter | Histogram, ...] = (
     HTTP_SECONDS,
     RECONCILED,
     DIFFERENCES,
+    CLAIMS_TAKEN_BACK,
     UNLIKE_TRADES,
     TOPIC_SECONDS,
     TOPIC_FAILURES,

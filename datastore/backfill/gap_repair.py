@@ -18,6 +18,7 @@ from django.db import transaction
 
 from datastore.backfill import fetch_queue
 from datastore.backfill.store import update_versions
+from datastore.coverage.claims import take_back_future
 from datastore.coverage.gaps import beyond_watermark, final_gaps, gap_segments
 from datastore.db.queries import fetch_all, fetch_value
 from datastore.db.sql_files import statement
@@ -59,6 +60,7 @@ def scan() -> list[MarketChange]:
     if not provider_time_known():
         return []
 
+    taken_back = take_back_future()
     changes: list[MarketChange] = []
     for pk in feed_markets().order_by("pk").values_list("pk", flat=True):
         with transaction.atomic():
@@ -70,6 +72,7 @@ def scan() -> list[MarketChange]:
 
     with suppress(market_cache.CacheUnavailable):  # it is written again at every start and never trusted for long
         market_cache.write_changed(changes)
+        market_cache.write_markets(taken_back)
     return changes
 
 

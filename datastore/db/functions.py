@@ -31,6 +31,7 @@ FILES = (  # in order
     "provider_time",
     "candles",
     "coverage",
+    "claims",
     "history",
     "read",
     "read_text",

@@ -38,4 +38,13 @@ class Migration(migrations.Migration):
             name="measured_at",
             field=models.DateTimeField(blank=True, help_text="Steady time.", null=True),
         ),
+        migrations.AddField(
+            model_name="providerclock",
+            name="certain_until",
+            field=models.DateTimeField(
+                blank=True,
+                help_text="Provider's time when it last jumped ahead; claims up to here are safe from it.",
+                null=True,
+            ),
+        ),
     ]

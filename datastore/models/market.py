@@ -91,6 +91,11 @@ class ProviderClock(models.Model):
         null=True, blank=True, help_text="Provider's time - steady time; NULL: no stamp yet."
     )
     measured_at = models.DateTimeField(null=True, blank=True, help_text="Steady time.")
+    certain_until = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="Provider's time when it last jumped ahead; claims up to here are safe from it.",
+    )
 
     class Meta:
         db_table = "provider_clock"

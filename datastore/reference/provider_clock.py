@@ -44,11 +44,12 @@ def provider_time_known() -> bool:
     return bool(fetch_value("select provider_time_known()"))
 
 
-def stored_offset() -> timedelta | None:
-    """Return the provider's time minus steady time as it was last saved, None before the first stamp."""
-    return ProviderClock.objects.exclude(clock_offset=None).values_list("clock_offset", flat=True).first()
+def saved_clock() -> ProviderClock | None:
+    """Return the provider's clock as it was last saved, None before the first stamp."""
+    return ProviderClock.objects.exclude(clock_offset=None).first()
 
 
-def save_clock(offset: timedelta) -> None:
-    """Save the provider's time minus steady time."""
-    execute(statement("known", "save_clock"), {"unnamed": UNNAMED, "offset": offset})
+def save_clock(offset: timedelta, certain_until: datetime | None = None) -> None:
+    """Save the provider's time minus steady time, and its time before it last jumped ahead."""
+    values = {"unnamed": UNNAMED, "offset": offset, "certain": certain_until}
+    execute(statement("known", "save_clock"), values)

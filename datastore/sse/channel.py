@@ -126,9 +126,9 @@ class Channel:
         """Give a follower its first block; followers that need the same one share one read."""
         try:
             await self._open.wait()
-            assert self.position is not None  # noqa: S101 - it is open
-            since = self.position[1]
             while True:
+                assert self.position is not None  # noqa: S101 - it is open
+                since = self.position[1]  # read again each time: it goes back where a claim is taken back
                 task = self._blocks.get(key)
                 if task is None or (task.done() and (task.exception() or task.result().read_at < since)):
                     task = self._blocks[key] = asyncio.create_task(self._read_first(key))

@@ -4,9 +4,9 @@ All values are microseconds. Between stamps the estimate advances with this mach
 sets. A stamp is a lower bound of the provider's time at its receipt, so the greatest difference to our count within a
 minute is followed, up and down.
 
-A stamp that differs from the estimate by more than `max_jump` is doubted. One ahead of it proves nothing; one behind it
-may be late, and proves what it always does. Doubted stamps that agree with each other are believed, if no stamp between
-them agreed with the estimate, and
+A stamp that differs from the estimate by more than a few seconds is doubted. One ahead of it proves nothing; one behind
+it may be late, and proves what it always does. Doubted stamps that agree with each other are believed, if no stamp
+between them agreed with the estimate, and
 
 - they come from two sources that do not share a clock: the streamer, the receipt of trades, the server that answered
   the handshake. If they lie behind, also for some time: a socket that was held up delivers many late stamps at once;
@@ -28,6 +28,7 @@ PERSISTENCE_US = 60 * SECOND_US  # for which one source must contradict the esti
 HELD_UP_US = 20 * SECOND_US  # for which two sources must lie behind it
 # After so long without any stamp that is believed, only a fresh connection can show which is wrong.
 MAX_DOUBT_US = 150 * SECOND_US
+MAX_CERTAIN_AGE_US = 86_400 * SECOND_US  # a time that jumped ahead so long ago was not wrong
 # It counts on while the machine is suspended; other systems than Linux have no such clock.
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -54,13 +55,19 @@ class Doubted(NamedTuple):
 
 
 class ClockEstimate:
-    """Estimate how far the provider's time is from our count."""
+    """Estimate how far the provider's time is from our count.
 
-    def __init__(self, max_jump: int = 9 * SECOND_US) -> None:
-        self.max_jump = max_jump
+    max_jump: less than claims stay behind a stamp, so that one which is wrong by less claims nothing of the future.
+    speed: how fast the provider's time runs, which is more than 1 for a simulator only.
+    """
+
+    def __init__(self, max_jump: int = 4_500_000, speed: float = 1.0) -> None:
+        self._max_jump, self._speed = max_jump, speed
         self.offset: int | None = None  # provider's time - our count; None before the first stamp
         self.confirmed = False  # by a second stamp: only then it is given to others
         self.jumps = 0  # how often doubted stamps were believed, and the offset jumped
+        self.certain_until: int | None = None  # the provider's time before it jumped ahead, which may have been wrong
+        self.went_back = False  # for the caller to clear: what was claimed by a time that was ahead is wrong
         self._recent: deque[tuple[int, int]] = deque()  # (our count, difference), differences falling
         self._doubted: list[Doubted] = []
         self._doubts_since: int | None = None
@@ -73,14 +80,19 @@ class ClockEstimate:
             raise ValueError("no stamp of the provider's time yet")
         return at + self.offset
 
-    def resume(self, offset: int) -> None:
-        """Begin with the offset that was saved, which stamps then confirm or contradict."""
-        self.offset, self.confirmed = offset, True
+    def resume(self, offset: int, certain_until: int | None = None) -> None:
+        """Begin with what was saved, which stamps then confirm or contradict."""
+        self.offset, self.confirmed, self.certain_until = offset, True, certain_until
 
     def connected(self) -> None:
         """Note that the following stamps come over a connection of their own."""
         self._fresh, self._doubts_since = True, None
         self._doubted.clear()
+
+    def _may_differ(self, at: int) -> int:
+        """Return how far a stamp may be from the estimate before it is doubted."""
+        since = at - self._recent[-1][0] if self._recent else 0
+        return round(self._max_jump * self._speed + max(since, 0) * (self._speed - 1))
 
     def is_doubtful(self, at: int) -> bool:
         """Return whether this connection showed nothing but doubted stamps for so long that a fresh one must decide."""
@@ -91,20 +103,21 @@ class ClockEstimate:
         found = stamp - at
         if self.offset is None:
             return self._begin(at, found, source)
-        if abs(found - self.offset) <= self.max_jump:
+        close = self._may_differ(at)
+        if abs(found - self.offset) <= close:
             self.confirmed, self._fresh, self._doubts_since = True, False, None
             self._doubted.clear()
             self._follow(at, found)
             return True
 
-        if not self._doubted or abs(found - self._doubted[-1].found) > self.max_jump:
+        if not self._doubted or abs(found - self._doubted[-1].found) > close:
             self._doubted.clear()
         self._doubted.append(Doubted(at, found, source))
         if not self._is_believable():
             if self._doubts_since is None:
                 self._doubts_since = at
             return found < self.offset
-        self._jump()
+        self._jump(self.now(at), ahead=found > self.offset)
         return True
 
     def _begin(self, at: int, found: int, source: Source) -> bool:
@@ -112,7 +125,7 @@ class ClockEstimate:
         if source is Source.HANDSHAKE:
             self._handshake = found
             return False
-        self.confirmed = self._handshake is not None and abs(found - self._handshake) <= self.max_jump
+        self.confirmed = self._handshake is not None and abs(found - self._handshake) <= self._max_jump
         self._follow(at, found)
         return True
 
@@ -125,7 +138,11 @@ class ClockEstimate:
             return last.found > (self.offset or 0) or lasted >= HELD_UP_US
         return self._fresh and lasted >= PERSISTENCE_US
 
-    def _jump(self) -> None:
+    def _jump(self, now: int, *, ahead: bool) -> None:
+        certain = self.certain_until
+        if ahead and self.confirmed and (certain is None or certain < now - MAX_CERTAIN_AGE_US):
+            self.certain_until = now
+        self.went_back |= not ahead and self.confirmed
         self._recent.clear()
         for one in self._doubted:
             self._follow(one.at, one.found)

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Set
 import structlog
 from django.conf import settings
 
+from datastore.coverage.claims import WRONG_TIME
 from datastore.timeframes.intervals import SECOND_US
 from ingestion.live.clock_estimate import ClockEstimate, Source
 from ingestion.live.market_feed import MarketFeed, Rejected
@@ -30,7 +31,6 @@ MINUTE = 60 * SECOND_US
 MAX_LEAD_US = 60 * SECOND_US  # how far a trade's time may lie ahead of our estimate of the provider's clock
 STALLED_AFTER_S = 70.0  # local seconds without any frame: two heartbeats of 30 s were missed
 REFUSED_REASON = "the provider refuses the subscription"
-WRONG_TIME = "the provider's time was found to be wrong"
 TOO_OLD_REASON = "older than the trades we keep"
 
 

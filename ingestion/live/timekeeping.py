@@ -10,13 +10,13 @@ from datetime import timedelta
 
 from django.conf import settings
 
+from datastore.coverage import claims
 from datastore.reference import provider_clock as stored_clock
-from datastore.timeframes.intervals import SECOND_US, micros_of
+from datastore.timeframes.intervals import SECOND_US, micros_of, moment
 from ingestion.live.clock_estimate import ClockEstimate, boot_seconds
 
-# Of STALE_AFTER: how far a stamp may be from the estimate before it is doubted. 9 s at the provider's own speed; a
-# simulator at n times that speed runs with n times the STALE_AFTER, and its time moves on so much between two stamps.
-MAX_JUMP_SHARE = 0.1
+MAX_JUMP_S = 10.0  # of a stamp that is followed at once; less than GRACE, by which claims stay behind
+USUAL_STALE_AFTER_S = 90.0  # with a simulator at n times the speed, STALE_AFTER is n times this
 
 
 def micros_at(local: float) -> int:
@@ -29,7 +29,8 @@ class Timekeeper:
 
     def __init__(self, monotonic: Callable[[], float] = boot_seconds) -> None:
         self.monotonic = monotonic
-        self.provider = ClockEstimate(round(settings.STALE_AFTER * MAX_JUMP_SHARE * SECOND_US))
+        speed = max(1.0, settings.STALE_AFTER / USUAL_STALE_AFTER_S)
+        self.provider = ClockEstimate(round(min(max(settings.GRACE * 0.9, 1.0), MAX_JUMP_S) * SECOND_US), speed)
         self._steady_lead = 0  # the database's steady time - local
         self._saved_offset: int | None = None
 
@@ -46,18 +47,28 @@ class Timekeeper:
     def restore(self) -> None:
         """Continue from the saved offset at the first start; not if the database's clock may have been set since."""
         if self.provider.offset is None and stored_clock.is_steady():
-            offset = stored_clock.stored_offset()
-            if offset is not None:
-                self.provider.resume(offset // timedelta(microseconds=1) + self._steady_lead)
+            saved = stored_clock.saved_clock()
+            if saved is not None and saved.clock_offset is not None:
+                certain = None if saved.certain_until is None else micros_of(saved.certain_until)
+                self.provider.resume(saved.clock_offset // timedelta(microseconds=1) + self._steady_lead, certain)
 
     def save(self) -> None:
         """Save the provider's clock, once a second stamp has confirmed it."""
         if self.provider.confirmed and self.provider.offset is not None:
-            self._saved_offset = self.provider.offset
-            stored_clock.save_clock(timedelta(microseconds=self.provider.offset - self._steady_lead))
+            self._saved_offset, certain = self.provider.offset, self.provider.certain_until
+            offset = timedelta(microseconds=self.provider.offset - self._steady_lead)
+            stored_clock.save_clock(offset, None if certain is None else moment(certain))
 
     def save_if_moved(self) -> None:
-        """Save the provider's clock if it is new, or has moved by more than a second since it was last saved."""
+        """Save the provider's clock if it is new, or has moved by more than a second since it was last saved.
+
+        If it went back, take back what was claimed meanwhile.
+        """
         offset, saved = self.provider.offset, self._saved_offset
         if self.provider.confirmed and offset is not None and (saved is None or abs(offset - saved) > SECOND_US):
+            self.save()
+        if self.provider.went_back:
+            certain = self.provider.certain_until
+            claims.take_back_since(None if certain is None else moment(certain))
+            self.provider.went_back, self.provider.certain_until = False, None
             self.save()

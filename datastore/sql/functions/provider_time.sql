@@ -7,7 +7,7 @@ return exists (select from provider_clock where clock_offset is not null);
 -- The provider's time now: steady time and how far the provider is from it. It goes back if the Producer finds that it
 -- was wrong.
 create or replace function provider_now() returns timestamptz language sql stable
-return coalesce((select steady_now() + clock_offset from provider_clock where clock_offset is not null limit 1), clock_timestamp());
+return coalesce((select steady_now() + clock_offset from provider_clock where clock_offset is not null limit 1), statement_timestamp());
 
 -- Since when (provider's time) records of this market lie acknowledged in a topic that nobody has read to its end;
 -- null where nothing is behind. A feed that names no markets speaks for all that its topic ever brought.

@@ -18,15 +18,16 @@ end $$;
 create or replace function uptime() returns interval language sql stable
 return make_interval(secs => nullif(split_part(kernel_file('/proc/uptime'), ' ', 1), '')::float);
 
--- Steady time now. Exact to the microsecond by the clock as long as that agrees with the kernel's count, whose steps are
--- 10 ms; by the kernel's count from the moment the clock is set. A restarted server is still in the boot that is noted.
+-- Steady time when the statement began. By the clock as long as that agrees with the kernel's count, whose steps are
+-- 10 ms: then it is the same all through a statement. By the count itself from the moment the clock is set. A restarted
+-- server is still in the boot that is noted.
 create or replace function steady_now() returns timestamptz language plpgsql stable as $$
 declare
-    wall timestamptz := clock_timestamp();
+    wall timestamptz := statement_timestamp();
     counted timestamptz;
     shown timestamptz;
 begin
-    select c.booted_at + uptime(), wall + c.ahead into counted, shown from database_clock c
+    select c.booted_at + uptime() - (clock_timestamp() - wall), wall + c.ahead into counted, shown from database_clock c
      where c.server_start = pg_postmaster_start_time() or c.boot = kernel_file('/proc/sys/kernel/random/boot_id');
     return case when counted is null then wall
                 when abs(extract(epoch from counted - shown)) < 0.1 then shown else counted end;

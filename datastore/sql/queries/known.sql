@@ -1,7 +1,8 @@
 -- name: save_clock
-insert into provider_clock (provider, simulated, clock_offset, measured_at)
-select coalesce((select provider from provider_clock limit 1), %(unnamed)s), false, %(offset)s, steady_now()
-on conflict (provider) do update set clock_offset = excluded.clock_offset, measured_at = excluded.measured_at;
+insert into provider_clock (provider, simulated, clock_offset, measured_at, certain_until)
+select coalesce((select provider from provider_clock limit 1), %(unnamed)s), false, %(offset)s, steady_now(), %(certain)s
+on conflict (provider) do update
+   set clock_offset = excluded.clock_offset, measured_at = excluded.measured_at, certain_until = excluded.certain_until;
 
 -- name: note_acknowledged
 -- behind_since stays until a consumer has read the topic to its end: the watermark waits there. A producer reports a
