@@ -18,6 +18,7 @@ from django.conf import settings
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from datastore.access.lua_scripts import STEADY_NOW
 from datastore.access.stream_tickets import Ticket, may_still_read, no_longer_allowed
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
@@ -127,18 +128,19 @@ class Hub:
                 client = Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2)
                 async with client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
                     await pubsub.subscribe(CHANGES_CHANNEL)
+                    lead = int(await client.eval(STEADY_NOW, 0)) / 1e6 - monotonic()
                     async for message in pubsub.listen():
-                        self._on_message(message["data"])
+                        self._on_message(message["data"], lead)
             except (RedisError, OSError) as exc:
                 log.warning("no wake-ups: the cache is away", reason=str(exc).partition("\n")[0])
                 await asyncio.sleep(POLL_INTERVAL_S)
 
-    def _on_message(self, message: bytes) -> None:
-        """Wake the channels that `key version microseconds` is about."""
+    def _on_message(self, message: bytes, lead: float) -> None:
+        """Wake the channels that `key version microseconds` is about; lead: Valkey's steady time - ours, seconds."""
         key, _, at = message.decode().split(" ")
         for channel in self._channels.values():
             if market_key(channel.market.symbol) == key:
-                channel.wake(int(at) / 1e6)
+                channel.wake(int(at) / 1e6 - lead)
 
     async def _poll(self) -> None:
         """Wake the channels whose market has moved on."""
