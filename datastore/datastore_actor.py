@@ -16,13 +16,13 @@ from datetime import datetime, timedelta
 
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.db.models import Q
-from django.utils import timezone
 
 from actor_runtime.journal.persistence import store
 from datastore.backfill import fetch_queue
 from datastore.backfill.quota import BudgetSpent, Spend
 from datastore.db.queries import fetch_value
 from datastore.models import DatastoreRequest, FetchRequest, Market
+from datastore.reference.provider_clock import steady_now
 from datastore.requests.plan import MissingSpan, missing_spans, plan, provider_unavailable
 from datastore.requests.wake import wait_until
 from datastore.series.reader import Series
@@ -136,14 +136,15 @@ def end_answered(names: Sequence[str], by: str) -> None:
                 request.reset(by=by)
             else:
                 continue  # another process gave the answer first, or it waits for further data
-            request.retired_at = timezone.now()
+            request.retired_at = steady_now()
 
 
 def expire_requests() -> int:
     """End answers that nobody came for within an hour, delete requests a day old; return how many were ended."""
-    late = timezone.now() - ANSWER_LIFETIME
+    now = steady_now()
     overdue = DatastoreRequest.objects.filter(
-        Q(state=State.RETURNING_DATA, returning_since__lte=late) | Q(state=State.ERROR, reset_at__lte=timezone.now())
+        Q(state=State.RETURNING_DATA, returning_since__lte=now - ANSWER_LIFETIME)
+        | Q(state=State.ERROR, reset_at__lte=now)
     )
     ended = 0
     for name in overdue.values_list("name", flat=True):
@@ -154,9 +155,9 @@ def expire_requests() -> int:
                 request.reset(by="expiry after an hour")
             else:
                 continue
-            request.retired_at = timezone.now()
+            request.retired_at = now
             ended += 1
-    DatastoreRequest.objects.filter(state=State.IDLE, created_at__lte=timezone.now() - ROW_LIFETIME).delete()
+    DatastoreRequest.objects.filter(state=State.IDLE, created_at__lte=now - ROW_LIFETIME).delete()
     return ended
 
 
@@ -170,7 +171,7 @@ def _read(request: DatastoreRequest, read: Callable[[], Series]) -> Series:
         _name(request)
         request.db_query_failure(reason=str(exc).partition("\n")[0])
         request.reset(by="its reader was told")
-        request.retired_at = timezone.now()
+        request.retired_at = steady_now()
         with transaction.atomic():
             _insert(request)
         raise
@@ -249,10 +250,10 @@ def _end(name: str) -> bool:
             return False
         failed = FetchRequest.objects.filter(pk__in=request.fetches, state=FetchRequest.State.FAILED).first()
         if failed is None:
-            request.returning_since = timezone.now()
+            request.returning_since = steady_now()
             request.data_fetched()
         else:
-            request.reset_at = timezone.now() + ANSWER_LIFETIME
+            request.reset_at = steady_now() + ANSWER_LIFETIME
             request.data_fetch_failed(reason=failed.error or "the fetch failed", by=failed.worker)
     return True
 
@@ -261,6 +262,7 @@ def _name(request: DatastoreRequest) -> None:
     """Take the next number: what the log says from here on is about this request."""
     request.pk = fetch_value("select nextval(pg_get_serial_sequence(%s, 'id'))", [request._meta.db_table])
     request.name = f"request-{request.pk}"
+    request.created_at = steady_now()
 
 
 def _insert(request: DatastoreRequest) -> None:

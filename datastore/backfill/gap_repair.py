@@ -20,13 +20,13 @@ from datastore.backfill import fetch_queue
 from datastore.backfill.store import update_versions
 from datastore.coverage.claims import take_back_future
 from datastore.coverage.gaps import beyond_watermark, final_gaps, gap_segments
-from datastore.db.queries import fetch_all, fetch_value
+from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.ingest import market_cache
 from datastore.ingest.live_write import MarketChange
 from datastore.models import CoverageChange, FetchRequest, GapRepair, Market
 from datastore.reference.markets import feed_markets
-from datastore.reference.provider_clock import provider_now, provider_time_known
+from datastore.reference.provider_clock import provider_now, provider_time_known, steady_now
 from datastore.timeframes.intervals import Interval, clip, micros_of, moment, subtract, union
 from datastore.timeframes.timeframe import BASE, BASE_SECONDS
 
@@ -125,7 +125,7 @@ def _request_due(market: Market, resolution: int, gaps: list[OpenGap]) -> Iterat
     """Request the gaps that are due, neighbours together, and count the attempt; leave out what is under way."""
     if not gaps:
         return
-    now: datetime = fetch_value("select statement_timestamp()")
+    now = steady_now()
     gaps.sort(key=lambda gap: gap.start)
     requests = fetch_queue.active(market, resolution, gaps[0].start, gaps[-1].stop)
     requested = _intervals(requests)

@@ -22,6 +22,7 @@ from datastore.access.lua_scripts import STEADY_NOW
 from datastore.access.stream_tickets import Ticket, may_still_read, no_longer_allowed
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
+from datastore.db.steady_clock import steady_clock
 from datastore.ingest.market_cache import CHANGES_CHANNEL, market_key
 from datastore.models import Market
 from datastore.sse.channel import Channel
@@ -87,6 +88,19 @@ class Hub:
             follower.close()
         for reader in [*self._readers, self._poller]:
             await asyncio.to_thread(reader.close)
+
+    async def measure_time(self) -> None:
+        """Compare our count with the database's steady time, by which tickets age, if that is due.
+
+        While the database is away our count goes on; before the first comparison, wait for it.
+        """
+        while steady_clock.is_due:
+            try:
+                await self._poller.run(steady_clock.measure)
+            except DatabaseAway:
+                if steady_clock.is_measured:
+                    return
+                await asyncio.sleep(POLL_INTERVAL_S)
 
     async def may_still_read(self, ticket: Ticket) -> bool:
         """Return whether the holder of a ticket may still read; wait while the database is away."""
