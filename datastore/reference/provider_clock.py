@@ -1,7 +1,7 @@
 """The provider's time: the database's steady time plus an offset that the Producer measures.
 
-Whoever reads it asks the database, in Python or inside a statement of SQL, so that all processes on all machines have
-the same. Both parts are free of the clocks that are set: steady time is the kernel's count since the boot of the
+Every reader asks the database, in Python or inside a statement of SQL, so that all processes on all machines have the
+same. Both parts are free of the clocks that are set: steady time is the kernel's count since the boot of the
 database's machine (sql/functions/steady_time.sql), and the Producer compares stamps with its own machine's count. So
 NTP or an operator moves nothing. The offset alone may be wrong, and is mended in either direction.
 """
