@@ -12,12 +12,12 @@ from typing import Any, ClassVar, Self
 
 from django.db import models, transaction
 from django.db.models import DurationField, ExpressionWrapper, F, QuerySet
-from django.db.models.functions import Now
 from django_fsm import FSMField
 
 from actor_runtime.errors import Fenced
 from actor_runtime.journal.persistence import store, store_locked
 from actor_runtime.journal.transition_buffer import TransitionBuffer
+from actor_runtime.steady_time import SteadyNow
 
 ERROR = "error"
 
@@ -119,7 +119,7 @@ class Actor(models.Model):
 
 def with_silence(actors: QuerySet[Any]) -> QuerySet[Any]:
     """Return the actors with `silence`: the time since the heartbeat by the database's clock, None before the first."""
-    silence = ExpressionWrapper(Now() - F("heartbeat_at"), output_field=DurationField())
+    silence = ExpressionWrapper(SteadyNow() - F("heartbeat_at"), output_field=DurationField())
     annotated: QuerySet[Any] = actors.annotate(silence=silence)
     return annotated
 

@@ -232,7 +232,7 @@ CELERY_TASK_DEFAULT_QUEUE = "candlekeep"
 CELERY_TASK_IGNORE_RESULT = True  # a job's result is in its rows
 CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
 CELERY_TIMEZONE = TIME_ZONE
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "coordination.steady_scheduler:SteadyScheduler"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a broker that is down comes back: never give up
 # A sender of tasks has its own delays for a broker that is down: kombu tries twice at once, then gives up.

@@ -28,7 +28,7 @@ from consumers.topic_acks import OpenTopic
 from datastore.coverage.feed_progress import note_all_read
 from datastore.ingest import market_cache
 from datastore.ingest.live_write import MarketChange
-from datastore.reference.provider_clock import database_now
+from datastore.reference.provider_clock import steady_now
 from streaming.broker import Record
 from streaming.errors import StreamLost
 from streaming.topics import DYNAMIC_LABEL
@@ -87,7 +87,7 @@ class DynamicTopicsWork:
         for loss in self._subscription.subscription.take_losses():
             self._metrics.lost(loss.count)
             log.error("records lost", topic=loss.topic, after=loss.position, count=loss.count)
-        at = database_now()  # first: what is published during the question must not count as stored
+        at = steady_now()  # first: what is published during the question must not count as stored
         note_all_read(self._drain_tracker.drained_until(self._lags(), at))
 
     def close(self) -> None:
@@ -163,7 +163,7 @@ class DynamicTopicsWork:
         with transaction.atomic():
             retired = [self._topics[member.name] for member in actors.retire(members, why)]
             topic_acks.note_drained(retired)
-            note_all_read(dict.fromkeys((topic.name for topic in retired), database_now()))
+            note_all_read(dict.fromkeys((topic.name for topic in retired), steady_now()))
         for topic in retired:
             del self._topics[topic.name]
 

@@ -22,7 +22,7 @@ from consumers.record_batch import Batch
 from consumers.topic_handlers import TOPIC_HANDLERS
 from datastore.ingest import market_cache
 from datastore.ingest.live_write import MarketChange
-from datastore.reference.provider_clock import database_now
+from datastore.reference.provider_clock import steady_now
 from streaming.broker import Record, Subscription
 from streaming.errors import StreamError
 from streaming.topics import FIXED_TOPICS
@@ -85,7 +85,7 @@ class FixedTopicWork:
         if now - self._progress_at >= PROGRESS_EVERY_S and self._subscription is not None:
             # Up to when everything in the topic is stored, by any process of the group.
             self._progress_at = now
-            at = database_now()  # first: what is published during the question must not count as stored
+            at = steady_now()  # first: what is published during the question must not count as stored
             if drained_at := self._progress.drained_until(self._subscription.progress(), at):
                 self.handler.drained(drained_at)
 

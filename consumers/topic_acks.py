@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import NamedTuple
 
 from django.db.models import Q
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Coalesce
 
+from actor_runtime.steady_time import SteadyNow
 from datastore.models import DynamicTopic
 
 State = DynamicTopic.State
@@ -45,7 +46,7 @@ def open_topics() -> dict[str, OpenTopic]:
 def note_subscribed(topics: Collection[OpenTopic], me: str) -> None:
     """Acknowledge that this process reads these topics; a time of the first subscription stays."""
     rows = DynamicTopic.objects.filter(pk__in=[topic.pk for topic in topics], state__in=DynamicTopic.ROUTED)
-    rows.update(consumer=me, subscribed_at=Coalesce("subscribed_at", Now()), subscribe_error=None)
+    rows.update(consumer=me, subscribed_at=Coalesce("subscribed_at", SteadyNow()), subscribe_error=None)
 
 
 def note_refused(topic: OpenTopic, reason: str) -> None:
@@ -56,4 +57,4 @@ def note_refused(topic: OpenTopic, reason: str) -> None:
 def note_drained(topics: Collection[OpenTopic]) -> None:
     """Acknowledge that all records that these topics will ever have are stored."""
     rows = DynamicTopic.objects.filter(pk__in=[topic.pk for topic in topics], drained_at=None)
-    rows.update(drained_at=Now())
+    rows.update(drained_at=SteadyNow())

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import structlog
 from celery import shared_task
-from django.utils import timezone
 
 from actor_runtime.manual_reset import actor_models
 from actor_runtime.ownership.claims import free_abandoned, retire_surplus, roles_of
@@ -16,6 +15,7 @@ from datastore.backfill.newest import request_newest
 from datastore.datastore_actor import expire_requests
 from datastore.models import FetchRequest
 from datastore.reference.markets import feed_markets
+from datastore.reference.provider_clock import steady_now
 from datastore.streams import lifecycle, topics
 
 log = structlog.get_logger(__name__)
@@ -46,7 +46,7 @@ def sweep() -> None:
 @shared_task(name="coordination.trim")
 def trim_logs() -> None:
     """Delete transitions, requests of history, streams, topics and actors that ended more than 30 days ago."""
-    old = timezone.now() - timedelta(days=LOG_DAYS)
+    old = steady_now() - timedelta(days=LOG_DAYS)
     fetched, _ = FetchRequest.objects.filter(finished_at__lt=old).delete()
     for model in actor_models():  # every dynamic topic had an actor of its own
         model._default_manager.filter(retired_at__lt=old, owner="").delete()

@@ -17,7 +17,7 @@ from actor_runtime.reset_policy import backoff, reason_of
 from coordination import topic_failures
 from datastore.coverage import feed_progress
 from datastore.models import DynamicTopic
-from datastore.reference.provider_clock import database_now
+from datastore.reference.provider_clock import steady_now
 from datastore.streams import lifecycle, topics
 from datastore.streams.topics import PendingWork
 from metering.table import TOPIC_FAILURES
@@ -79,7 +79,7 @@ def _delete_all(over: Sequence[int]) -> bool:
             # After the broker: if the process dies in between, the topic is deleted again, which is fine.
             topics.note_deleted(topic.pk)
             # What was not read is gone: it is a gap now, and no longer on its way.
-            feed_progress.note_read(topic.name, database_now())
+            feed_progress.note_read(topic.name, steady_now())
             parts = {"Producer": topic.route_ended_at, "consumer": topic.drained_at} if topic.notified_at else {}
             unfinished = ", ".join(who for who, ended_at in parts.items() if ended_at is None)
             log.info("topic deleted", topic=topic.name, was_there=was_there, not_waited_for=unfinished or None)

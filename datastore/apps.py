@@ -12,6 +12,7 @@ class DatastoreConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect what follows a migration."""
-        from datastore.db.functions import make_functions
+        from datastore.db.functions import make_functions, note_boot
 
         post_migrate.connect(make_functions, sender=self)
+        post_migrate.connect(note_boot, sender=self)

@@ -11,9 +11,9 @@ from functools import cached_property
 from typing import Any
 
 from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
-from django.db.models.functions import Now
 
 from actor_runtime.ownership.description import active_rows, describe, describe_all, is_alive, needs_person
+from actor_runtime.steady_time import SteadyNow
 from datastore.models import FetchRequest
 
 COORDINATOR, PRODUCER, CONSUMER = (
@@ -93,7 +93,7 @@ def active_requests(market_ids: Collection[int]) -> dict[int, list[Any]]:
 
 def with_lease(requests: QuerySet[FetchRequest]) -> QuerySet[Any]:
     """Return the requests with `is_held`: whether a job's lease of it still runs, by the database's clock."""
-    is_held = ExpressionWrapper(Q(lease_until__gt=Now()), output_field=BooleanField())
+    is_held = ExpressionWrapper(Q(lease_until__gt=SteadyNow()), output_field=BooleanField())
     annotated: QuerySet[Any] = requests.annotate(is_held=is_held)
     return annotated
 

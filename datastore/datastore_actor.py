@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.db.models import Q
-from django.utils import timezone
 
 from actor_runtime.journal.persistence import store
 from datastore.backfill import fetch_queue
@@ -23,6 +22,7 @@ from datastore.backfill.gap_repair import reopen
 from datastore.backfill.quota import BudgetSpent, Spend
 from datastore.db.queries import fetch_value
 from datastore.models import DatastoreRequest, FetchRequest, Market
+from datastore.reference.provider_clock import steady_now
 from datastore.requests.plan import MissingSpan, missing_spans, plan, provider_unavailable
 from datastore.requests.wake import wait_until
 from datastore.series.reader import Series
@@ -140,6 +140,7 @@ def end_answered(names: Sequence[str], by: str) -> None:
     """
     if not names:
         return
+    now = steady_now()
     with DatastoreRequest.locked_all(names) as requests:
         for request in requests:
             if request.state == State.RETURNING_DATA:
@@ -148,14 +149,15 @@ def end_answered(names: Sequence[str], by: str) -> None:
                 request.reset(by=by)
             else:
                 continue  # another process gave the answer first, or it waits for further data
-            request.retired_at = timezone.now()
+            request.retired_at = now
 
 
 def expire_requests() -> int:
     """End answers that nobody came for within an hour, delete requests a day old; return how many were ended."""
-    late = timezone.now() - ANSWER_LIFETIME
+    now = steady_now()
     overdue = DatastoreRequest.objects.filter(
-        Q(state=State.RETURNING_DATA, returning_since__lte=late) | Q(state=State.ERROR, reset_at__lte=timezone.now())
+        Q(state=State.RETURNING_DATA, returning_since__lte=now - ANSWER_LIFETIME)
+        | Q(state=State.ERROR, reset_at__lte=now)
     )
     ended = 0
     for names in _in_chunks(list(overdue.values_list("name", flat=True))):
@@ -167,9 +169,9 @@ def expire_requests() -> int:
                     request.reset(by="expiry after an hour")
                 else:
                     continue
-                request.retired_at = timezone.now()
+                request.retired_at = now
                 ended += 1
-    DatastoreRequest.objects.filter(state=State.IDLE, created_at__lte=timezone.now() - ROW_LIFETIME).delete()
+    DatastoreRequest.objects.filter(state=State.IDLE, created_at__lte=now - ROW_LIFETIME).delete()
     return ended
 
 
@@ -183,7 +185,7 @@ def _read(request: DatastoreRequest, read: Callable[[], Series]) -> Series:
         _name(request)
         request.db_query_failure(reason=str(exc).partition("\n")[0])
         request.reset(by="its reader was notified")
-        request.retired_at = timezone.now()
+        request.retired_at = steady_now()
         with transaction.atomic():
             _insert(request)
         raise
@@ -269,20 +271,21 @@ def _end(names: Sequence[str]) -> int:
         with DatastoreRequest.locked_all(chunk) as locked:
             requests = [request for request in locked if request.state == State.WAITING_FOR_DATA]
             fetches = FetchRequest.objects.in_bulk({pk for request in requests for pk in request.fetches})
+            now = steady_now()
             for request in requests:
-                ended += _end_one(request, [fetches[pk] for pk in sorted(request.fetches) if pk in fetches])
+                ended += _end_one(request, [fetches[pk] for pk in sorted(request.fetches) if pk in fetches], now)
     return ended
 
 
-def _end_one(request: DatastoreRequest, fetches: Sequence[FetchRequest]) -> bool:
+def _end_one(request: DatastoreRequest, fetches: Sequence[FetchRequest], now: datetime) -> bool:
     if any(fetch.state in fetch_queue.ACTIVE for fetch in fetches):
         return False
     failed = [fetch for fetch in fetches if fetch.state == FetchRequest.State.FAILED]
     if not failed:
-        request.returning_since = timezone.now()
+        request.returning_since = now
         request.data_fetched()
     else:
-        request.reset_at = timezone.now() + ANSWER_LIFETIME
+        request.reset_at = now + ANSWER_LIFETIME
         request.data_fetch_failed(reason=failed[-1].error or "the fetch failed", by=failed[-1].worker)
     return True
 
@@ -296,6 +299,7 @@ def _name(request: DatastoreRequest) -> None:
     """Take the next number: what the log says from here on is about this request."""
     request.pk = fetch_value("select nextval(pg_get_serial_sequence(%s, 'id'))", [request._meta.db_table])
     request.name = f"request-{request.pk}"
+    request.created_at = steady_now()
 
 
 def _insert(request: DatastoreRequest) -> None:

@@ -59,6 +59,7 @@ HTTP_SECONDS = _histogram("http_request_seconds", "Requests answered.", WORK_BUC
 RECONCILED = _counter("reconciled_candles_total", "Candles compared with the provider's.", "market")
 DIFFERENCES = _counter("reconciliation_differences_total", "Candles unlike the provider's.", "market")
 VERIFIED = _counter("verified_candles_total", "Candles compared with their trades.", "market")
+CLAIMS_OF_WRONG_TIME = _counter("claims_taken_back_total", "Times that coverage of a market was taken back.")
 UNLIKE_TRADES = _counter("verify_differences_total", "Candles unlike their trades.", "market")
 TOPIC_SECONDS = _histogram("topic_seconds", "From a dynamic topic's request to the step.", DELAY_BUCKETS_S, "step")
 TOPIC_FAILURES = _counter("topic_failures_total", "Dynamic topics given up.", "reason")
@@ -90,6 +91,7 @@ COUNTED: tuple[Counter | Histogram, ...] = (
     RECONCILED,
     DIFFERENCES,
     VERIFIED,
+    CLAIMS_OF_WRONG_TIME,
     UNLIKE_TRADES,
     TOPIC_SECONDS,
     TOPIC_FAILURES,

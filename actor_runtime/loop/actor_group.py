@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from threading import Event
 
 import structlog
@@ -129,11 +128,9 @@ class ActorGroup:
         """
         if errored := [member for member in self if member.actor.in_error]:
             self._adopt_resets(errored)
-        now = self.clock.now()
-        self.reset([member for member in self if member.actor.reset_at and member.actor.reset_at <= now])
-
-        resets: list[datetime] = [member.actor.reset_at for member in self if member.actor.reset_at]
-        return max(0.0, min([RESET_CHECK_EVERY_S, *((at - now).total_seconds() for at in resets)]))
+        self.reset([member for member in self if (left := member.reset_in(self.clock)) is not None and left <= 0])
+        waits = [left for member in self if (left := member.reset_in(self.clock)) is not None]
+        return max(0.0, min([RESET_CHECK_EVERY_S, *waits]))
 
     def _adopt_resets(self, errored: Sequence[OwnedActor]) -> None:
         self.save([member for member in errored if member.actor.journal.pending])

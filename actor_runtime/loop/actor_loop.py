@@ -149,7 +149,9 @@ class ActorLoop(DatabaseWait):
         if not actor.in_error:
             return 0.0
 
-        left = MAX_RETRY_DELAY_S if actor.reset_at is None else (actor.reset_at - self.clock.now()).total_seconds()
+        left = self.session.reset_in(self.clock)
+        if left is None:
+            left = MAX_RETRY_DELAY_S
         if left <= 0:
             self.session.reset(by=self.session.resetter)
             return 0.0

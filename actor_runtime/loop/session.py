@@ -10,8 +10,9 @@ from django.db import connection
 
 from actor_runtime.errors import Fenced
 from actor_runtime.journal import persistence
+from actor_runtime.loop.clock import Clock
 from actor_runtime.models import Actor
-from actor_runtime.reset_policy import reason_of, reset_delay, resetter
+from actor_runtime.reset_policy import MAX_RESET_DELAY_S, reason_of, reset_delay, resetter
 
 
 class ActorSession:
@@ -26,6 +27,8 @@ class ActorSession:
         self.stop = stop
         self.name = actor.name
         self.epoch = actor.epoch
+        self._reset_seen: datetime | None = None  # the time of the row for which _reset_due was worked out
+        self._reset_due = 0.0  # seconds of the steady clock
         self.resetter = "automatic"  # what the log will name as the cause of the next reset
 
     @property
@@ -56,6 +59,20 @@ class ActorSession:
         delay = reset_delay(exc, self.actor.error_count)
         self.actor.reset_at = None if delay is None else now + timedelta(seconds=delay)
         self.resetter = resetter(exc, delay)
+
+    def reset_in(self, clock: Clock) -> float | None:
+        """Return the seconds until the automatic reset, 0 or less when it is due; None if a person must reset.
+
+        The row's time of day is looked at once, and the rest is waited by the steady clock: the time may be set until
+        then, or be of another machine.
+        """
+        at = self.actor.reset_at
+        if at is None:
+            return None
+        if self._reset_seen != at:
+            left = min((at - clock.now()).total_seconds(), MAX_RESET_DELAY_S)
+            self._reset_seen, self._reset_due = at, clock.steady() + left
+        return self._reset_due - clock.steady()
 
     def waiting(self, reason: str | None) -> None:
         """Set what the actor waits for, None for nothing; written at once if it changed. Raises Fenced."""

@@ -13,13 +13,13 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError
-from django.db.models.functions import Now
 
 from actor_runtime.charts import failure_event, label
 from actor_runtime.errors import Fenced
 from actor_runtime.manual_reset import actor_models
 from actor_runtime.models import ERROR, Actor, with_silence
 from actor_runtime.ownership.process_identity import is_gone
+from actor_runtime.steady_time import SteadyNow
 from actor_runtime.transition_log import note_takeover
 
 HEARTBEAT_TIMEOUT = timedelta(seconds=10)
@@ -140,7 +140,7 @@ def add_row(model: type[Actor], role: str, me: str) -> Actor | None:
             return claim(model, role, me)
     name = f"{role}-{max(map(_number, rows), default=0) + 1}"
     with suppress(IntegrityError):
-        model._default_manager.create(name=name, epoch=1, owner=me, heartbeat_at=Now())
+        model._default_manager.create(name=name, epoch=1, owner=me, heartbeat_at=SteadyNow())
         return model._default_manager.get(name=name)
     return None
 
@@ -171,4 +171,4 @@ def retire_surplus(model: type[Actor], role: str) -> int:
         row.pk for row in rows_of(model, role)[1:] if not row.owner and row.silence and row.silence > SURPLUS_ROW_AGE
     ]
     rows = model._default_manager.filter(pk__in=surplus, owner="", retired_at=None)
-    return rows.update(retired_at=Now())
+    return rows.update(retired_at=SteadyNow())

@@ -12,7 +12,7 @@ WITH held AS (
         error_count = wanted.error_count,
         reset_at = wanted.reset_at,
         retired_at = coalesce(wanted.retired_at, actor.retired_at), -- others retire an actor, its owner only saves it
-        heartbeat_at = CASE WHEN wanted.beats THEN clock_timestamp() ELSE actor.heartbeat_at END
+        heartbeat_at = CASE WHEN wanted.beats THEN (SELECT steady_now()) ELSE actor.heartbeat_at END
     FROM unnest(
         %(names)s::text[], %(epochs)s::bigint[], %(beats)s::bool[], %(states)s::text[], %(new_epochs)s::bigint[],
         %(owners)s::text[], %(waits)s::text[], %(last_errors)s::text[], %(last_error_ats)s::timestamptz[],

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db.models import DurationField, ExpressionWrapper, F, QuerySet
-from django.db.models.functions import Now
 
 from actor_runtime.admin import error_story, span
 from actor_runtime.charts import label
 from actor_runtime.manual_reset import actor_models
 from actor_runtime.models import Actor, with_silence
+from actor_runtime.steady_time import SteadyNow
 from datastore.blockers import Blockers, with_lease
 from datastore.engines.edition import timescale_edition
 from datastore.models import DeadLetter, FetchRequest, Market, Stream
@@ -89,7 +89,7 @@ def market_rows() -> list[tuple[str, ...]]:
 
 def stream_rows() -> list[tuple[str, ...]]:
     """Return a row for each alive stream, those that are not live first, and rows that count the others."""
-    left = ExpressionWrapper(F("lease_until") - Now(), output_field=DurationField())
+    left = ExpressionWrapper(F("lease_until") - SteadyNow(), output_field=DurationField())
     alive: QuerySet[Any] = (
         lifecycle.alive().annotate(left=left).select_related("market", "topic").order_by("-state", "id")
     )

@@ -16,8 +16,8 @@ from datetime import timedelta
 from time import monotonic
 
 from django.db.models import Q
-from django.db.models.functions import Now
 
+from actor_runtime.steady_time import SteadyNow
 from datastore.models import ApiKey
 
 KEY_PATTERN = re.compile(r"ck_[a-z0-9]{8}_[A-Za-z0-9_-]{43}")
@@ -73,7 +73,7 @@ def make_key(name: str, scope: str, rate: int | None = None, budget: int | None 
 
 def revoke_key(key: ApiKey) -> bool:
     """Revoke a key for good; False if it was revoked already. Other processes accept it for up to KEY_CACHE_TTL_S."""
-    revoked = ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=Now())
+    revoked = ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=SteadyNow())
     clear_key_cache()
     return bool(revoked)
 
@@ -98,8 +98,8 @@ def holder_of(text: str, before_asking: Callable[[], None]) -> KeyHolder | None:
         return None
 
     # Only here, where the database is asked anyway: a key in use costs one write a minute, whatever its rate.
-    stale = Q(last_used_at=None) | Q(last_used_at__lte=Now() - LAST_USED_INTERVAL)
-    ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=Now())
+    stale = Q(last_used_at=None) | Q(last_used_at__lte=SteadyNow() - LAST_USED_INTERVAL)
+    ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=SteadyNow())
     holder = KeyHolder(key.name, key.prefix, key.scope == ApiKey.Scope.WRITE, key.rate, key.budget)
     _known.keep(digest, holder)
     return holder

@@ -16,6 +16,25 @@ import structlog
 from django_redis import get_redis_connection
 from redis.exceptions import ConnectionError, NoScriptError, TimeoutError
 
+# Valkey's steady time in microseconds, for scripts that begin with this. Its own clock, TTLs included, is the machine's
+# and may be set: what it was set back by is added again, so that nothing ever waits for that. Set ahead, time seems to
+# have passed: no one waits longer for it. `ck:clock` keeps the newest clock seen, to 0.1 s, by which steady time may go
+# back, and what was added.
+STEADY = """
+local function steady()
+  local time = redis.call('TIME')
+  local wall = time[1] * 1000000 + time[2]
+  local known = redis.call('HMGET', 'ck:clock', 'wall', 'back')
+  local newest, back = tonumber(known[1] or 0), tonumber(known[2] or 0)
+  if wall < newest then back = back + newest - wall end
+  if wall < newest or wall > newest + 100000 then
+    redis.call('HSET', 'ck:clock', 'wall', string.format('%.0f', wall), 'back', string.format('%.0f', back))
+  end
+  return wall + back
+end
+"""
+STEADY_NOW = STEADY + "return string.format('%.0f', steady())"
+
 RETRY_AFTER_S = 1.0
 WARN_EVERY_S = 60.0
 log = structlog.get_logger(__name__)

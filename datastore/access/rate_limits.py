@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from redis.exceptions import RedisError
 
-from datastore.access.lua_scripts import Script
+from datastore.access.lua_scripts import STEADY, Script
 
 MIN_BURST = 20
 LEASE_S = 0.1  # how long leased requests are good for, and the window in which a caller's requests are counted
@@ -22,14 +22,17 @@ MAX_LEASED, MAX_LEASES = 64, 10_000  # requests leased at once; callers remember
 # key: the bucket's key. capacity: how many may come at once. per_second: how many come back each second. many: how many
 # requests to take; at most a sixteenth of what is left is given, so that near the limit each request asks for itself.
 # Returns how many were given (0: refused), how many more may come now, and the milliseconds until the next may.
-# The key holds the time (microseconds of the server's clock) at which the bucket is full again, and expires then. A
-# step is a whole number of microseconds, so that sums are exact and exactly `capacity` requests pass at once.
-TAKE = """
+# The key holds the steady time at which the bucket is full again, and expires then; a time that is further away than an
+# empty bucket's is of another server's. A step is a whole number of microseconds, so that sums are exact and exactly
+# `capacity` requests pass at once.
+TAKE = (
+    STEADY
+    + """
 local function take(key, capacity, per_second, many)
-  local time = redis.call('TIME')
-  local now = time[1] * 1000000 + time[2]
+  local now = steady()
   local step = math.ceil(1000000 / per_second)
   local full = math.max(tonumber(redis.call('GET', key) or 0), now)
+  if full > now + capacity * step + 100000 then full = now end
   local left = math.floor(capacity - (full - now) / step)
   if left < 1 then
     return 0, 0, math.ceil((full - now - (capacity - 1) * step) / 1000)
@@ -40,6 +43,7 @@ local function take(key, capacity, per_second, many)
   return given, left - given, 0
 end
 """
+)
 _TAKE = Script(TAKE + "return {take(KEYS[1], ARGV[1], ARGV[2], ARGV[3])}")
 
 

@@ -27,6 +27,7 @@ from datastore.models import (
     CandleDifference,
     Coverage,
     CoverageChange,
+    DatabaseClock,
     DatastoreRequest,
     DeadLetter,
     Feed,
@@ -263,11 +264,18 @@ class FeedAdmin(ReadOnlyAdmin):
     list_filter = ["topic"]
 
 
+@admin.register(DatabaseClock)
+class DatabaseClockAdmin(ReadOnlyAdmin):
+    """The boot of the database's machine, from which steady time is counted."""
+
+    list_display = ["boot", exact("booted_at"), "ahead", exact("newest"), exact("server_start")]
+
+
 @admin.register(ProviderClock)
 class ProviderClockAdmin(ReadOnlyAdmin):
-    """Which provider's data this is, and the offset of its clock from ours."""
+    """Which provider's data this is, and the offset of its clock from steady time."""
 
-    list_display = ["provider", "simulated", "clock_offset", exact("floor"), exact("measured_at")]
+    list_display = ["provider", "simulated", "clock_offset", exact("measured_at")]
 
 
 @admin.register(DatastoreRequest)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
-from django.db.models.functions import Now
 
+from actor_runtime.steady_time import SteadyNow
 from datastore.coverage.gaps import final_gaps, unfilled
 from datastore.models import CoverageChange, FetchRequest, GapRepair, Market
 from datastore.timeframes.intervals import SECOND_US, micros_of, moment, subtract
@@ -35,7 +35,7 @@ def finish(request: FetchRequest) -> None:
     stop = moment(missing[-1][1])
     request.state, request.error, request.lease_until, request.published_at = State.QUEUED, error, None, None
     request.start, request.reached = moment(missing[0][0]), stop if stop < request.stop else None
-    request.next_try = Now() + FIRST_RETRY_DELAY * RETRY_FACTOR ** (request.fell_short - 1)
+    request.next_try = SteadyNow() + FIRST_RETRY_DELAY * RETRY_FACTOR ** (request.fell_short - 1)
     request.save()
 
 
@@ -100,5 +100,5 @@ def _cut_out(gaps: QuerySet[GapRepair], start: datetime, stop: datetime) -> None
 
 def _end(request: FetchRequest, state: str, error: str | None) -> None:
     request.state, request.error, request.lease_until, request.next_try = state, error, None, None
-    request.finished_at = Now()
+    request.finished_at = SteadyNow()
     request.save()

@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet
-from django.db.models.functions import Now
 
 from actor_runtime.ownership.claims import abandoned_claims
+from actor_runtime.steady_time import SteadyNow
 from datastore.backfill.quota import Spend
 from datastore.coverage.gaps import final_gaps, missing
 from datastore.models import FetchRequest, Market
@@ -87,7 +87,7 @@ def recent_failure(market: Market, resolution: int, start: datetime, stop: datet
         state=State.FAILED,
         start__lt=stop,
         stop__gt=start,
-        finished_at__gt=Now() - RETRY_FAILED_AFTER,
+        finished_at__gt=SteadyNow() - RETRY_FAILED_AFTER,
     ).first()
     return (failed.error or "the fetch failed") if failed else None
 
@@ -99,21 +99,25 @@ def due(limit: int) -> list[FetchRequest]:
 
 def hand_out(request_id: int) -> bool:
     """Note that a due request is sent to a worker; return False if another process did so first."""
-    return bool(_due().filter(pk=request_id).update(next_try=Now() + REDISPATCH_AFTER))
+    return bool(_due().filter(pk=request_id).update(next_try=SteadyNow() + REDISPATCH_AFTER))
 
 
 def start(request_id: int, worker: str) -> FetchRequest | None:
     """Start a queued request, or one whose lease ran out; return None if it is held, published or ended."""
-    free = Q(state=State.QUEUED) | Q(state=State.FETCHING, lease_until__lt=Now())
+    free = Q(state=State.QUEUED) | Q(state=State.FETCHING, lease_until__lt=SteadyNow())
     started = FetchRequest.objects.filter(free, pk=request_id).update(
-        state=State.FETCHING, worker=worker, lease_until=Now() + LEASE, next_try=None, dispatched=F("dispatched") + 1
+        state=State.FETCHING,
+        worker=worker,
+        lease_until=SteadyNow() + LEASE,
+        next_try=None,
+        dispatched=F("dispatched") + 1,
     )
     return FetchRequest.objects.select_related("market").get(pk=request_id) if started else None
 
 
 def renew(request_id: int, worker: str) -> bool:
     """Renew the lease; return False if the job has lost its request and must stop."""
-    return bool(_held(request_id, worker).update(lease_until=Now() + LEASE))
+    return bool(_held(request_id, worker).update(lease_until=SteadyNow() + LEASE))
 
 
 def note_progress(request_id: int, worker: str, reached: datetime, pages_done: int, pages_total: int) -> bool:
@@ -122,12 +126,12 @@ def note_progress(request_id: int, worker: str, reached: datetime, pages_done: i
     Return False if the job has lost its request and must stop.
     """
     progress = {"reached": reached, "pages_done": pages_done, "pages_total": pages_total}
-    return bool(_held(request_id, worker).update(lease_until=Now() + LEASE, error=None, **progress))
+    return bool(_held(request_id, worker).update(lease_until=SteadyNow() + LEASE, error=None, **progress))
 
 
 def mark_published(request_id: int, worker: str) -> bool:
     """Note that the request's last record is acknowledged; return False if it has ended or another job has it."""
-    return bool(_held(request_id, worker).update(state=State.PUBLISHED, published_at=Now(), lease_until=None))
+    return bool(_held(request_id, worker).update(state=State.PUBLISHED, published_at=SteadyNow(), lease_until=None))
 
 
 def note_error(request_id: int, worker: str, error: str) -> bool:
@@ -138,14 +142,14 @@ def note_error(request_id: int, worker: str, error: str) -> bool:
 def requeue(request_id: int, worker: str, error: str, wait: timedelta) -> bool:
     """Queue the request again, not to be started before `wait` is over; return False if the job has lost it."""
     held = _held(request_id, worker)
-    return bool(held.update(state=State.QUEUED, error=error, next_try=Now() + wait, lease_until=None))
+    return bool(held.update(state=State.QUEUED, error=error, next_try=SteadyNow() + wait, lease_until=None))
 
 
 def expire_leases() -> int:
     """Queue the requests of jobs that stopped renewing or whose process is gone; return how many."""
     fetching = FetchRequest.objects.filter(state=State.FETCHING)
     abandoned = abandoned_claims(fetching.values_list("worker", flat=True))
-    lost = fetching.filter(Q(lease_until__lt=Now()) | Q(worker__in=abandoned))
+    lost = fetching.filter(Q(lease_until__lt=SteadyNow()) | Q(worker__in=abandoned))
     return lost.update(state=State.QUEUED, next_try=None, lease_until=None)
 
 
@@ -169,7 +173,7 @@ def count_by_state() -> dict[str, int]:
 
 
 def _due() -> QuerySet[FetchRequest]:
-    return FetchRequest.objects.filter(Q(next_try=None) | Q(next_try__lte=Now()), state=State.QUEUED)
+    return FetchRequest.objects.filter(Q(next_try=None) | Q(next_try__lte=SteadyNow()), state=State.QUEUED)
 
 
 def _held(request_id: int, worker: str) -> QuerySet[FetchRequest]:

@@ -23,6 +23,7 @@ from datastore.backfill import fetch_queue
 from datastore.backfill.completion import drop_final_gaps
 from datastore.backfill.gap_survey import Survey, bounds_of, intervals_of, survey
 from datastore.backfill.store import update_versions
+from datastore.coverage.claims import take_back_future
 from datastore.ingest import market_cache
 from datastore.ingest.live_write import MarketChange
 from datastore.models import CoverageChange, GapRepair, Market
@@ -79,6 +80,7 @@ def scan() -> list[MarketChange]:
     if not provider_time_known():
         return []
 
+    taken_back = take_back_future()
     ids = set(feed_markets().values_list("pk", flat=True))
     due = {one.market_id for one in survey(ids) if repair_of(one).is_needed}
     changes = _store_watermarks(ids - due)
@@ -86,6 +88,8 @@ def scan() -> list[MarketChange]:
         changes += _repair(market_id)
 
     _show(changes)
+    with suppress(market_cache.CacheUnavailable):
+        market_cache.write_markets(taken_back)
     return sorted(changes, key=lambda change: change.market_id)
 
 

@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import BooleanField, ExpressionWrapper, F, Q, Window
-from django.db.models.functions import Now, RowNumber
+from django.db.models.functions import RowNumber
 
+from actor_runtime.steady_time import SteadyNow
 from datastore.backfill.fetch_queue import RETRY_FAILED_AFTER
 from datastore.coverage.facts import Facts, Stretch, facts_of_many
 from datastore.coverage.gaps import gap_segments_of, unproven_beyond
@@ -88,7 +89,7 @@ def _add_rows_and_requests(ids: Sequence[int], found: dict[tuple[int, int], Surv
 
 def _errors(market_ids: Collection[int]) -> dict[tuple[int, int], list[Any]]:
     """Return by market and resolution the newest requests that failed or are held up."""
-    recent = Q(state=State.FAILED, finished_at__gt=Now() - RETRY_FAILED_AFTER)
+    recent = Q(state=State.FAILED, finished_at__gt=SteadyNow() - RETRY_FAILED_AFTER)
     place = Window(RowNumber(), partition_by=[F("market"), F("resolution")], order_by=F("id").desc())
     failed = FetchRequest.objects.filter(Q(error__isnull=False) | recent, market__in=market_ids)
     newest = failed.exclude(state=State.DONE).annotate(

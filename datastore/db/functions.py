@@ -25,7 +25,19 @@ from django.db.migrations.executor import MigrationExecutor
 from datastore.db.queries import execute, fetch_all, fetch_value, run_script
 from datastore.db.sql_files import script, statement
 
-FILES = ("time", "provider_time", "candles", "coverage", "history", "read", "read_text", "heads", "verify")  # in order
+FILES = (  # in order
+    "time",
+    "steady_time",
+    "provider_time",
+    "candles",
+    "coverage",
+    "claims",
+    "history",
+    "read",
+    "read_text",
+    "heads",
+    "verify",
+)
 MARK = "datastore/sql/functions "  # the undo of the first migration knows it too
 _CREATE = re.compile(r"^create or replace function ", re.MULTILINE)
 
@@ -59,6 +71,12 @@ def make_functions(**signal: Any) -> None:
         made = [oid for oid, one in _found().items() if before.get(oid) != one]
         _drop(marked.keys() - made)
         run_script(fetch_value(statement("functions", "mark"), {"oids": made, "mark": mark}))
+
+
+def note_boot(**signal: Any) -> None:
+    """Let steady time be counted from this boot of the database's machine on; a receiver of post_migrate."""
+    if fetch_value("select to_regproc('keep_steady_time') is not null") and not _migrations_are_pending():
+        fetch_value("select keep_steady_time()")
 
 
 def _found() -> dict[int, _Found]:

@@ -1,8 +1,8 @@
 """Each market's newest candles, version and watermark in Valkey; a version never goes back.
 
 A cold, stale or missing cache makes an answer slower, never wrong. The key `ck:market:<symbol>` is a hash of series,
-version, watermark and now (ms of the provider's clock), confirmed (Valkey's clock, microseconds: the database held
-nothing newer then) and candles (JSON by resolution). A newer version is published on `ck:changes` as
+version, watermark and now (ms of the provider's clock), confirmed (Valkey's steady time, microseconds: the database
+held nothing newer then) and candles (JSON by resolution). A newer version is published on `ck:changes` as
 `key version confirmed`.
 """
 
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
+from datastore.access.lua_scripts import STEADY, STEADY_NOW
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.ingest.live_write import MarketChange
@@ -50,6 +51,18 @@ for i, key in ipairs(KEYS) do
 end
 return written
 """
+
+# One caller in so many milliseconds; a key that merely expires would stay as long as the clock is set back.
+_FIRST_IN_INTERVAL = (
+    STEADY
+    + """
+local now, interval = steady(), tonumber(ARGV[1]) * 1000
+local free = tonumber(redis.call('GET', KEYS[1]) or 0)
+if now < free and free <= now + interval then return 0 end
+redis.call('SET', KEYS[1], string.format('%.0f', now + interval), 'PX', ARGV[1])
+return 1
+"""
+)
 
 
 class CachedHead(NamedTuple):
@@ -91,7 +104,7 @@ def confirm() -> int:
     A reader trusts a version for two seconds after this. It also repairs the entries of a writer that died too early.
     """
     try:
-        first = get_redis_connection("default").set("ck:confirming", "1", nx=True, px=CONFIRM_INTERVAL_MS)
+        first = get_redis_connection("default").eval(_FIRST_IN_INTERVAL, 1, "ck:confirming", CONFIRM_INTERVAL_MS)
     except RedisError as exc:
         raise CacheUnavailable(f"the cache does not answer: {exc}") from exc
     return _write("heads", _feed_market_ids()) if first else 0
@@ -115,11 +128,13 @@ def _write(name: str, ids: list[int]) -> int:
     """Write the rows of the statement `name`; return how many the cache accepted. Raises CacheUnavailable."""
     try:
         client = get_redis_connection("default")
-        seconds, micros = client.time()  # taken before the rows are read, so that they are at least this new
+        confirmed = client.eval(
+            STEADY_NOW, 0
+        ).decode()  # taken before the rows are read, so that they are at least this new
         rows = _read(name, ids)
         if not rows:
             return 0
-        arguments = [str(CACHE_TTL_S), f"{seconds}{micros:06}"]
+        arguments = [str(CACHE_TTL_S), confirmed]
         for _symbol, *values in rows:
             arguments += ["" if value is None else str(value) for value in values]
         return int(client.eval(_WRITE_NEWER, len(rows), *[market_key(row[0]) for row in rows], *arguments))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datastore.models.api_key import ApiKey
 from datastore.models.coverage import Coverage, CoverageChange, DeadLetter, Feed, FeedPosition, GapRepair
 from datastore.models.fetch import FetchRequest
-from datastore.models.market import Market, Pair, ProviderClock
+from datastore.models.market import DatabaseClock, Market, Pair, ProviderClock
 from datastore.models.reconciliation import CandleDifference, Reconciliation
 from datastore.models.request import DatastoreRequest
 from datastore.models.series import Candle, ProviderCandle, Tick
@@ -22,6 +22,7 @@ __all__ = [
     "CandleDifference",
     "Coverage",
     "CoverageChange",
+    "DatabaseClock",
     "DatastoreRequest",
     "DeadLetter",
     "DynamicTopic",

@@ -13,8 +13,8 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models.functions import Now
 
+from actor_runtime.steady_time import SteadyNow
 from datastore.db.queries import execute, fetch_all, fetch_value
 from datastore.db.sql_files import statement
 from datastore.models import Market, Pair
@@ -76,7 +76,7 @@ def is_known() -> bool:
 
 def is_due() -> bool:
     """Return whether no list was saved within the last day."""
-    return not Pair.objects.filter(seen_at__gt=Now() - MAX_LIST_AGE).exists()
+    return not Pair.objects.filter(seen_at__gt=SteadyNow() - MAX_LIST_AGE).exists()
 
 
 def symbols_spelled(texts: Sequence[str]) -> dict[str, list[str]]:

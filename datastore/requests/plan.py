@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from django.apps import apps
 from django.db.models import Q
-from django.db.models.functions import Now
 
 from actor_runtime.models import with_silence
 from actor_runtime.ownership.claims import HEARTBEAT_TIMEOUT
+from actor_runtime.steady_time import SteadyNow
 from datastore.backfill.fetch_queue import recent_failure
 from datastore.coverage.certificate import FINER, INCOMPLETE, NO_TIME
 from datastore.coverage.gaps import beyond_watermark
@@ -112,7 +112,7 @@ def provider_unavailable(request: DatastoreRequest) -> str | None:
     # The provider is available although another market's answer fell short.
     affected = Q(resolution__in=own.values("resolution"), fell_short=0) | Q(pk__in=own.values("pk"))
     queued = FetchRequest.objects.filter(affected, state=FetchRequest.State.QUEUED, error__isnull=False)
-    held = queued.filter(next_try__gt=Now()).first()
+    held = queued.filter(next_try__gt=SteadyNow()).first()
     return held.error if held else None
 
 

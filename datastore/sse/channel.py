@@ -7,9 +7,9 @@ only what is newer than the first block is sent. So nothing is left out between 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from functools import partial
+from time import monotonic
 
 import structlog
 
@@ -37,7 +37,7 @@ class Channel:
         self.market, self.frame = market, frame
         self.followers: set[Follower] = set()
         self.position: tuple[Cursor, ReadTime] | None = None  # everything up to here is published
-        self.woken_at: float | None = None  # when the oldest unpublished change was committed, seconds since 1970
+        self.woken_at: float | None = None  # when the oldest unpublished change was committed (monotonic)
         self._reader = reader
         self._due, self._open = asyncio.Event(), asyncio.Event()
         self._due.set()
@@ -45,7 +45,7 @@ class Channel:
         self._blocks: dict[FirstBlockKey, asyncio.Task[Block]] = {}
 
     def wake(self, at: float | None = None) -> None:
-        """Read changes as soon as possible; at: when they were committed, seconds since 1970."""
+        """Read changes as soon as possible; at: when they were committed (monotonic)."""
         self.woken_at = self.woken_at or at
         self._due.set()
 
@@ -114,7 +114,7 @@ class Channel:
             if not follower.put(block):
                 self._show_first(follower, None, TOO_SLOW)
         if at is not None:
-            SSE_DELAY.observe(max(time.time() - at, 0))
+            SSE_DELAY.observe(max(monotonic() - at, 0))
 
     def _show_first(self, follower: Follower, cursor: Cursor | None, reason: str | None) -> None:
         if follower.catching_up is not None:
@@ -126,9 +126,9 @@ class Channel:
         """Give a follower its first block; followers that need the same one share one read."""
         try:
             await self._open.wait()
-            assert self.position is not None  # noqa: S101 - it is open
-            since = self.position[1]
             while True:
+                assert self.position is not None  # noqa: S101 - it is open
+                since = self.position[1]  # read again each time: it goes back where a claim is taken back
                 task = self._blocks.get(key)
                 if task is None or (task.done() and (task.exception() or task.result().read_at < since)):
                     task = self._blocks[key] = asyncio.create_task(self._read_first(key))

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from contextlib import suppress
 
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
-FOLLOWERS_KEY = "ck:sse:followers"  # a hash from process to "count time", time in seconds since 1970
+from datastore.access.lua_scripts import STEADY
+
+FOLLOWERS_KEY = "ck:sse:followers"  # a hash from process to "count time", Valkey's steady time in seconds
 COUNT_EXPIRY_S = 15
+_PUBLISH = STEADY + "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. string.format('%.0f', steady() / 1000000))"
+_READ = STEADY + "return {string.format('%.0f', steady() / 1000000), redis.call('HGETALL', KEYS[1])}"
 PROCESS_NAME = f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -22,12 +25,12 @@ def publish_follower_count(count: int) -> None:
     """Publish how many follow in this process; do nothing if Valkey is away."""
     with suppress(RedisError):
         client = get_redis_connection("hot")
-        client.hset(FOLLOWERS_KEY, PROCESS_NAME, f"{count} {int(time.time())}")
+        client.eval(_PUBLISH, 1, FOLLOWERS_KEY, PROCESS_NAME, count)
         client.expire(FOLLOWERS_KEY, COUNT_EXPIRY_S)
 
 
 def followers_by_process() -> dict[str, int]:
     """Return the recently published counts by process; raise RedisError."""
-    stored = get_redis_connection("default").hgetall(FOLLOWERS_KEY)
-    counts = {name.decode(): text.split() for name, text in stored.items()}
-    return {name: int(count) for name, (count, at) in counts.items() if time.time() - int(at) < COUNT_EXPIRY_S}
+    now, stored = get_redis_connection("default").eval(_READ, 1, FOLLOWERS_KEY)
+    counts = {name.decode(): text.split() for name, text in zip(stored[::2], stored[1::2], strict=True)}
+    return {name: int(count) for name, (count, at) in counts.items() if int(now) - int(at) < COUNT_EXPIRY_S}

@@ -17,9 +17,11 @@ from django.conf import settings
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from datastore.access.lua_scripts import STEADY_NOW
 from datastore.access.stream_tickets import Ticket, may_still_read, no_longer_allowed
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
+from datastore.db.steady_clock import steady_clock
 from datastore.ingest.market_cache import CHANGES_CHANNEL, market_key
 from datastore.models import Market
 from datastore.reference.staleness import stale_after
@@ -87,6 +89,19 @@ class Hub:
         for reader in [*self._readers, self._poller]:
             await asyncio.to_thread(reader.close)
 
+    async def measure_time(self) -> None:
+        """Compare our count with the database's steady time, by which tickets age, if that is due.
+
+        While the database is away our count goes on; before the first comparison, wait for it.
+        """
+        while steady_clock.is_due:
+            try:
+                await self._poller.run(steady_clock.measure)
+            except DatabaseAway:
+                if steady_clock.is_measured:
+                    return
+                await asyncio.sleep(POLL_INTERVAL_S)
+
     async def may_still_read(self, ticket: Ticket) -> bool:
         """Return whether the holder of a ticket may still read; wait while the database is away."""
         while True:
@@ -127,18 +142,19 @@ class Hub:
                 client = Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2)
                 async with client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
                     await pubsub.subscribe(CHANGES_CHANNEL)
+                    lead = int(await client.eval(STEADY_NOW, 0)) / 1e6 - monotonic()
                     async for message in pubsub.listen():
-                        self._on_message(message["data"])
+                        self._on_message(message["data"], lead)
             except (RedisError, OSError) as exc:
                 log.warning("no wake-ups: the cache is away", reason=str(exc).partition("\n")[0])
                 await asyncio.sleep(POLL_INTERVAL_S)
 
-    def _on_message(self, message: bytes) -> None:
-        """Wake the channels that `key version microseconds` is about."""
+    def _on_message(self, message: bytes, lead: float) -> None:
+        """Wake the channels that `key version microseconds` is about; lead: Valkey's steady time - ours, seconds."""
         key, _, at = message.decode().split(" ")
         for channel in self._channels.values():
             if market_key(channel.market.symbol) == key:
-                channel.wake(int(at) / 1e6)
+                channel.wake(int(at) / 1e6 - lead)
 
     async def _poll(self) -> None:
         """Wake the channels whose market has moved on."""

@@ -99,6 +99,7 @@ class StreamEndpoint:
             await preflight(request)(scope, receive, send)
             return
 
+        await self._hub.measure_time()
         try:
             ticket, age = read_ticket(request.query_params.get("ticket", ""))
         except BadTicket as exc:

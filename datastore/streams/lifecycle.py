@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, QuerySet
-from django.db.models.functions import Now
 
+from actor_runtime.steady_time import SteadyNow
 from datastore.backfill.newest import request_newest
 from datastore.backfill.quota import Spend
 from datastore.db.queries import execute, fetch_all
@@ -61,7 +61,7 @@ def create(market: Market, timeframe: str, by: str, spend: Spend | None = None) 
             raise TooManyStreams
 
         is_first = not market.followed and not alive().filter(market=market).exists()
-        times = {"lease_until": Now() + _lease(), "created_at": Now()}
+        times = {"lease_until": SteadyNow() + _lease(), "created_at": SteadyNow()}
         created = Stream.objects.create(market=market, timeframe=timeframe, asked_by=by, **times)
         if is_first:
             request_newest([market], spend=spend)
@@ -70,23 +70,24 @@ def create(market: Market, timeframe: str, by: str, spend: Spend | None = None) 
 
 def renew(stream_id: int) -> bool:
     """Renew the lease; return False if the stream is not alive."""
-    return bool(alive().filter(pk=stream_id).update(lease_until=Now() + _lease()))
+    return bool(alive().filter(pk=stream_id).update(lease_until=SteadyNow() + _lease()))
 
 
 def renew_all(stream_ids: Collection[int]) -> None:
     """Renew the leases of those of these streams that are alive."""
-    alive().filter(pk__in=stream_ids).update(lease_until=Now() + _lease())
+    alive().filter(pk__in=stream_ids).update(lease_until=SteadyNow() + _lease())
 
 
 def end(stream_id: int, by: str) -> bool:
     """End a stream; return False if it is not alive. Its topic retires when no other stream needs it."""
-    return bool(alive().filter(pk=stream_id).update(state=State.ENDED, ended_at=Now(), ended_by=by, next_try=None))
+    values = {"state": State.ENDED, "ended_at": SteadyNow(), "ended_by": by, "next_try": None}
+    return bool(alive().filter(pk=stream_id).update(**values))
 
 
 def expire() -> int:
     """End the streams whose lease ran out; return how many."""
-    over = alive().filter(lease_until__lt=Now())
-    return over.update(state=State.ENDED, ended_at=Now(), ended_by=LEASE_OVER, next_try=None)
+    over = alive().filter(lease_until__lt=SteadyNow())
+    return over.update(state=State.ENDED, ended_at=SteadyNow(), ended_by=LEASE_OVER, next_try=None)
 
 
 def alive() -> QuerySet[Stream]:
@@ -117,7 +118,7 @@ def delete_old(before: datetime) -> int:
 
 def _renewed(market: Market, timeframe: str) -> Stream | None:
     found = alive().filter(market=market, timeframe=timeframe)
-    return found.first() if found.update(lease_until=Now() + _lease()) else None
+    return found.first() if found.update(lease_until=SteadyNow() + _lease()) else None
 
 
 def _lease() -> timedelta:

@@ -14,8 +14,8 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, DurationField, ExpressionWrapper, F
-from django.db.models.functions import Now
 
+from actor_runtime.steady_time import SteadyNow
 from datastore.db.queries import execute, fetch_all, fetch_value
 from datastore.db.sql_files import statement
 from datastore.models import DynamicTopic, Market, Stream
@@ -73,7 +73,7 @@ def find(topic_id: int) -> Any:
     It has `since_requested` and `since_notified`: how long ago it was requested and its actors were notified.
     """
     spans = {
-        name: ExpressionWrapper(Now() - F(since), output_field=DurationField())
+        name: ExpressionWrapper(SteadyNow() - F(since), output_field=DurationField())
         for name, since in (("since_requested", "requested_at"), ("since_notified", "notified_at"))
     }
     return DynamicTopic.objects.filter(pk=topic_id).annotate(**spans).first()
@@ -95,7 +95,7 @@ def create_for(stream_id: int) -> DynamicTopic | None:
         return None
     number = fetch_value(NEXT_NUMBER)
     name = topic_name(stream.market, number)
-    topic = DynamicTopic.objects.create(pk=number, name=name, market=stream.market, requested_at=Now())
+    topic = DynamicTopic.objects.create(pk=number, name=name, market=stream.market, requested_at=SteadyNow())
     attach()
     return topic
 
@@ -112,12 +112,13 @@ def recall() -> None:
 
 def notify(topic: DynamicTopic) -> None:
     """Note that the Producer and the consumers are notified of a topic that exists."""
-    DynamicTopic.objects.filter(pk=topic.pk, state=State.CREATING).update(state=State.NOTIFYING, notified_at=Now())
+    creating = DynamicTopic.objects.filter(pk=topic.pk, state=State.CREATING)
+    creating.update(state=State.NOTIFYING, notified_at=SteadyNow())
 
 
 def go_live(topic: DynamicTopic) -> None:
     """Note that a topic is published to and read, so it and its streams are live."""
-    DynamicTopic.objects.filter(pk=topic.pk, state=State.NOTIFYING).update(state=State.LIVE, live_at=Now())
+    DynamicTopic.objects.filter(pk=topic.pk, state=State.NOTIFYING).update(state=State.LIVE, live_at=SteadyNow())
     attach()
 
 
@@ -143,9 +144,9 @@ def fail(topic_id: int, error: str, *, counts: bool = True) -> bool:
             tries = stream.attempts + counts
             values: dict[str, Any]
             if tries >= Stream.MAX_ATTEMPTS:
-                values = {"state": Stream.State.FAILED, "next_try": None, "ended_at": Now()}
+                values = {"state": Stream.State.FAILED, "next_try": None, "ended_at": SteadyNow()}
             else:
-                next_try = Now() + RETRY_DELAYS[max(tries - 1, 0)]
+                next_try = SteadyNow() + RETRY_DELAYS[max(tries - 1, 0)]
                 values = {"state": Stream.State.REQUESTED, "next_try": next_try, "live_at": None}
             Stream.objects.filter(pk=stream.pk).update(attempts=tries, error=error, **values)
         return True
@@ -153,7 +154,7 @@ def fail(topic_id: int, error: str, *, counts: bool = True) -> bool:
 
 def note_deleted(topic_id: int) -> None:
     """Note that the topic no longer exists at the broker."""
-    DynamicTopic.objects.filter(pk=topic_id, state=State.RETIRING).update(state=State.RETIRED, retired_at=Now())
+    DynamicTopic.objects.filter(pk=topic_id, state=State.RETIRING).update(state=State.RETIRED, retired_at=SteadyNow())
 
 
 def delete_old(before: datetime) -> int:
@@ -175,7 +176,7 @@ def _locked_market(topic_id: int) -> Market | None:
 
 def _end(topic_id: int, market: Market, error: str | None) -> bool:
     alive = DynamicTopic.objects.filter(pk=topic_id, state__in=DynamicTopic.ALIVE)
-    if not alive.update(state=State.RETIRING, retiring_at=Now(), error=error):
+    if not alive.update(state=State.RETIRING, retiring_at=SteadyNow(), error=error):
         return False
     if not feed_markets().filter(pk=market.pk).exists():
         forget_gaps(market)

@@ -15,7 +15,6 @@ from threading import Event
 
 import structlog
 from django.conf import settings
-from django.db.models.functions import Now
 
 from actor_runtime.configured_broker import configured_broker
 from actor_runtime.errors import LastingFault, PlatformFault, RequestFault
@@ -23,10 +22,12 @@ from actor_runtime.loop.runner import run
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import Actor
 from actor_runtime.reset_policy import backoff, reset_delay
+from actor_runtime.steady_time import SteadyNow
 from datastore.backfill import fetch_queue
 from datastore.models import FetchRequest
 from datastore.reference.provider import CACHE_AGE, other_provider
-from datastore.timeframes.intervals import SECOND_US
+from datastore.reference.provider_clock import provider_now, provider_time_known
+from datastore.timeframes.intervals import SECOND_US, micros_of
 from ingestion.history import pages
 from ingestion.history.fetch_lease import Lease
 from ingestion.history.pages import PageOrigin, PageRequest
@@ -76,7 +77,7 @@ def fetch(request_id: int, stop: Event) -> None:
     ensure_pool()
     if reason := blocking_error():
         queued = FetchRequest.objects.filter(pk=request_id, state=FetchRequest.State.QUEUED)
-        queued.update(next_try=Now() + timedelta(seconds=KEY_REFUSED_WAIT_S), error=reason)
+        queued.update(next_try=SteadyNow() + timedelta(seconds=KEY_REFUSED_WAIT_S), error=reason)
         return
     job = HistoryProducer(request_id)
     market = FetchRequest.objects.filter(pk=request_id).values_list("market__symbol", flat=True).first()
@@ -179,6 +180,8 @@ class HistoryProducer:
         if outcome.warning:
             self._quota.pause(outcome.warning.slow_down, outcome.warning.reason)
 
+        if provider_time_known():  # the answer's own time is one server's: where it is ahead, rows are not final yet
+            outcome = replace(outcome, at=min(outcome.at, micros_of(provider_now())))
         asked = self._final_part(lease, outcome, asked)
         if not pages.answers(outcome, asked):
             raise self._platform_fault(lease, "none of the rows lies in the span that was asked for")

@@ -1,7 +1,7 @@
 """How often the provider may be called, shared between all processes through Valkey.
 
-Sliding windows over the calls themselves, by Valkey's clock: whenever the provider's own windows begin, none of them
-ever holds more calls than its limit. Keys `ck:budget:<name>:calls` (time of each call, microseconds) and
+Sliding windows over the calls themselves, by Valkey's steady time: whenever the provider's own windows begin, none of
+them ever holds more calls than its limit. Keys `ck:budget:<name>:calls` (time of each call, microseconds) and
 `ck:budget:<name>:pause`. A Valkey that lost them begins with a full quota; then the
 provider's own answers count.
 """
@@ -14,13 +14,29 @@ from dataclasses import dataclass
 from django.conf import settings
 from django_redis import get_redis_connection
 
+from datastore.access.lua_scripts import STEADY
+
 MAX_PAUSE_S = 86_400.0
 
-# A call is allowed once the limit-th newest one is a whole window old; in every window.
-_TAKE_LUA = """
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-local wait, longest = redis.call('PTTL', KEYS[2]) * 1000, 0
+# Microseconds for which a key pauses all calls: it holds when the pause began, how long it is, and why.
+PAUSED = """
+local function paused(key, now)
+  local began, length = string.match(redis.call('GET', key) or '', '^(%d+) (%d+) ')
+  if not began or tonumber(began) > now + 100000 then return 0 end
+  return math.min(math.max(began + length - now, 0), tonumber(length))
+end
+"""
+# A call is allowed once the limit-th newest one is a whole window old; in every window. Calls of the future are of
+# another server's time: they count as made now, so that no one waits longer than a window.
+_TAKE_LUA = (
+    STEADY
+    + PAUSED
+    + """
+local now = steady()
+for _, call in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], string.format('(%.0f', now), '+inf')) do
+  redis.call('ZADD', KEYS[1], string.format('%.0f', now), call)
+end
+local wait, longest = paused(KEYS[2], now), 0
 for i = 2, #ARGV, 2 do
   local length, limit = tonumber(ARGV[i]) * 1000000, tonumber(ARGV[i + 1])
   local oldest = redis.call('ZREVRANGE', KEYS[1], limit - 1, limit - 1, 'WITHSCORES')[2]
@@ -32,15 +48,28 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - long
 redis.call('PEXPIRE', KEYS[1], string.format('%.0f', longest / 1000))
 return 0
 """
-_COUNT_LUA = """
-local time = redis.call('TIME')
-local now, found = time[1] * 1000000 + time[2], {}
+)
+_PAUSE_LUA = (
+    STEADY
+    + PAUSED
+    + """
+local now, length = steady(), tonumber(ARGV[1]) * 1000
+if paused(KEYS[1], now) < length then
+  redis.call('SET', KEYS[1], string.format('%.0f %.0f %s', now, length, ARGV[2]), 'PX', ARGV[1])
+end
+"""
+)
+_COUNT_LUA = (
+    STEADY
+    + """
+local now, found = steady(), {}
 for i = 1, #ARGV do
   local since = string.format('(%.0f', now - tonumber(ARGV[i]) * 1000000)
   found[i] = redis.call('ZCOUNT', KEYS[1], since, '+inf')
 end
 return found
 """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +115,13 @@ class ProviderQuota:
 
     def pause(self, seconds: float, reason: str = "rate limited") -> None:
         """Allow no call for so many seconds, a day at most: by then a call shows whether the plan was changed."""
-        client = get_redis_connection("default")
         millis = max(1, round(min(seconds, MAX_PAUSE_S) * 1000))
-        if client.pttl(self._pause) < millis:
-            client.set(self._pause, reason, px=millis)
+        get_redis_connection("default").eval(_PAUSE_LUA, 1, self._pause, millis, reason)
 
     def pause_reason(self) -> str | None:
         """Return why the provider is not called now, None if no pause is on."""
-        reason = get_redis_connection("default").get(self._pause)
-        return None if reason is None else reason.decode()
+        value = get_redis_connection("default").get(self._pause)
+        return None if value is None else value.decode().split(" ", 2)[2]
 
     def remaining(self) -> dict[str, QuotaLeft]:
         """Return what each window still allows, by its name."""

@@ -5,7 +5,6 @@ One turn: frames -> MarketConnection -> records -> TopicRouter -> PublishBuffer 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
@@ -22,6 +21,7 @@ from datastore.coverage import feed_progress
 from datastore.coverage.feed_progress import Acknowledged
 from datastore.dead_letters import DeadLetterRecord
 from datastore.timeframes.intervals import SECOND_US, moment
+from ingestion.live.clock_estimate import boot_seconds
 from ingestion.live.market_connection import MarketConnection
 from ingestion.live.metrics import count_trades
 from ingestion.live.publish_buffer import PublishBuffer
@@ -56,7 +56,7 @@ class LiveProducer:
     several = False
     pause = 0.0  # a turn waits for frames itself
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, monotonic: Callable[[], float] = boot_seconds) -> None:
         self._monotonic = monotonic
         self._session: ActorSession
         self._publisher: Publisher | None = None
@@ -204,7 +204,7 @@ class LiveProducer:
                 router.begin(market, topic)
 
         # What is left are new routes of markets that are subscribed to; the others' turn comes when they are.
-        now = self._time.database_time()
+        now = self._time.local_now()
         channels = {symbol: channel for channel, symbol in wanted.channels.items()}
         for market, topic in sorted(wanted.routes - router.route_keys):
             start = connection.claim_start(channels[market], now)

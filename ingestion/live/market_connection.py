@@ -2,7 +2,8 @@
 
 It knows markets, not topics: each market is a feed of numbered records, which the caller routes and publishes.
 Two rules: a claim (watermark) never runs ahead of the trades before it, and whatever could hide a missing trade ends
-the market's span. Times are microseconds; `local` is the monotonic clock in seconds.
+the market's span. Times are microseconds, the provider's unless they are called `at`: those are counted since this
+machine's boot (clock_estimate.py), as is `local`, in seconds.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from collections.abc import Mapping, Set
 import structlog
 from django.conf import settings
 
+from datastore.coverage.claims import WRONG_TIME
 from datastore.timeframes.intervals import SECOND_US
-from ingestion.live.clock_estimate import SUSPICIOUS_LEAD_US, ClockEstimate
+from ingestion.live.clock_estimate import ClockEstimate, Source
 from ingestion.live.market_feed import MarketFeed, Rejected
 from ingestion.live.socket_reader import Arrival, Connected, Frame, SocketLost, SocketReader
 from ingestion.live.subscriptions import channel_change
-from ingestion.live.timekeeping import Timekeeper
+from ingestion.live.timekeeping import Timekeeper, micros_at
 from ingestion.providers.cryptocompare import stream as provider
 from streaming.records import LiveRecord
 from streaming.refusals import Refusal, RefusalCode
@@ -64,10 +66,14 @@ class MarketConnection:
         self._claimed_until = 0  # newest `until` given to all markets
         self._claimed_at = 0.0  # local time of the last watermarks
         self._time = time
-        self._clock: ClockEstimate = time.provider
+        self._connected_at: int | None = None  # when the socket opened
         subscribe = provider.subscribe_message(sorted(self.channels))
         url = settings.CRYPTOCOMPARE_WS_URL
         self._reader = SocketReader(url, settings.CRYPTOCOMPARE_API_KEY, subscribe, settings.READER_QUEUE)
+
+    @property
+    def _clock(self) -> ClockEstimate:
+        return self._time.provider
 
     @property
     def has_records(self) -> bool:
@@ -118,44 +124,69 @@ class MarketConnection:
         lost: SocketLost | None = None
         for arrival in arrivals:
             if isinstance(arrival, Frame):
-                if self.is_open:
-                    self.take_frame(arrival.raw, self._time.database_time(arrival.at))
+                self.take_frame(arrival.raw, micros_at(arrival.at))
             elif isinstance(arrival, Connected):
-                self.open(self._time.provider.now(self._time.database_time(arrival.at)))
+                self._connect(arrival)
             else:
                 lost = arrival
         local = self._time.monotonic()
         if self.is_open:
-            self.claim(local, self._time.database_time(local))
+            self.claim(local, micros_at(local))
         if self.refusal is not None:
             # The provider says why before it closes the socket: the reason counts, not the closing.
             return SocketLost(local, self.refusal.reason, self.refusal.http_status)
         if lost is None and local - self._reader.last_arrival >= STALLED_AFTER_S:
             return SocketLost(local, f"no frame for {STALLED_AFTER_S:.0f} s")
+        if lost is None and self._clock.is_doubtful(micros_at(local)):
+            return SocketLost(local, "the provider's stamps contradict the time that it gave before")
         return lost
+
+    def _connect(self, arrival: Connected) -> None:
+        self._connected_at = micros_at(arrival.at)
+        self._clock.connected()
+        if date := provider.read_date(arrival.date):
+            self._clock.observe(date, self._connected_at, Source.HANDSHAKE)
 
     def open(self, connected: int) -> None:
         """Begin the feeds of all channels; connected: the provider's time when the socket opened."""
         self.is_open = True
-        self._clock = self._time.provider
         self._markets = {
             provider.channel_key(sub): MarketFeed(symbol, self.feed, connected, self._grace)
             for sub, symbol in self.channels.items()
         }
 
-    def take_frame(self, raw: bytes, database_at: int) -> None:
-        """Make records of one frame, received at this database time."""
+    def take_frame(self, raw: bytes, at: int) -> None:
+        """Make records of one frame; at: when it was received.
+
+        Nothing has a place in time before the provider's first stamp, which its first frame carries.
+        """
         event = provider.read_frame(raw)
-        if isinstance(event, provider.TradeSeen):
-            self._observe(event.stamp, database_at)
-            self._take_trade(event, raw, self._clock.now(database_at))
+        if isinstance(event, provider.TradeSeen) and (self._clock.offset is None or self._is_live(event.sub)):
+            self._observe(event.stamp, at, Source.TRADE)
         elif isinstance(event, provider.Stamped):
-            self._observe(event.stamp, database_at)
+            self._observe(event.stamp, at, Source.STREAMER)
             self._heartbeat_seen = True
+        if not self.is_open and self._clock.offset is not None:
+            self.open(self._clock.now(at if self._connected_at is None else self._connected_at))
+        if self.is_open:
+            self._take_event(event, raw, self._clock.now(at))
+        elif isinstance(event, provider.Refused):
+            self._take_refused(event, raw)
+        elif not isinstance(event, provider.Other):
+            self.refusal = provider.Refused("", "the provider sent data before its time")
+
+    def _is_live(self, sub: str) -> bool:
+        """Return whether a trade of this channel is new; the receipt of a replayed one says nothing about the time."""
+        market = self._markets.get(provider.channel_key(sub))
+        return market is not None and market.subscribed
+
+    def _take_event(self, event: provider.Event, raw: bytes, now: int) -> None:
+        if isinstance(event, provider.TradeSeen):
+            self._take_trade(event, raw, now)
         elif isinstance(event, provider.Subscribed):
             market = self._markets.get(provider.channel_key(event.sub))
             if market is not None and not market.subscribed:
-                self.records.append(market.open(self._clock.now(database_at) + SECOND_US))
+                self.records.append(market.open(now + SECOND_US))
                 self.refusals.pop(market.market, None)
         elif isinstance(event, provider.Unsubscribed):
             key = provider.channel_key(event.sub) if event.sub else None
@@ -164,21 +195,23 @@ class MarketConnection:
             elif key is not None or not self._left:  # we did not ask for it, and now lack its trades
                 self.refusal = provider.Refused("", f"the provider ended the subscription {event.sub or ''}".rstrip())
         elif isinstance(event, provider.Garbage):
-            self._take_garbage(event, raw, self._clock.now(database_at))
+            self._take_garbage(event, raw, now)
         elif isinstance(event, provider.Refused):
             self._take_refused(event, raw)
 
-    def _observe(self, stamp: int | None, database_at: int) -> None:
-        before = self._clock.offset
-        if stamp is None or not self._clock.observe(stamp, database_at):
+    def _observe(self, stamp: int | None, at: int, source: Source) -> None:
+        jumps = self._clock.jumps
+        if stamp is None or not self._clock.observe(stamp, at, source):
             return
-        self.newest_stamp = max(self.newest_stamp, stamp)
-        if self._clock.offset > before + SUSPICIOUS_LEAD_US:
-            # A clock far behind the provider's set starts that lie before the subscription: take them back.
-            now = self._clock.now(database_at)
-            for market in self._markets.values():
-                if market.stop is None:
-                    self._end(market, "the clock was found to be behind the provider's", now)
+        if self._clock.jumps == jumps:
+            self.newest_stamp = max(self.newest_stamp, stamp)
+            return
+        # The time was wrong. Where it was behind, spans begin before their subscription; where it was ahead, they may
+        # claim what has not happened yet. Both end, and what they claimed beyond the new time is taken back where it is
+        # stored (datastore/coverage/claims.py).
+        self.newest_stamp, self._claimed_until = stamp, 0
+        for market in self._markets.values():
+            self._end(market, WRONG_TIME, self._clock.now(at))
 
     def _take_trade(self, seen: provider.TradeSeen, raw: bytes, now: int) -> None:
         market = self._markets.get(provider.channel_key(seen.sub))
@@ -192,7 +225,7 @@ class MarketConnection:
             lead = f"{(seen.ts - now) / SECOND_US:.0f} s ahead of the provider's clock"
             self._reject(market, Refusal(RefusalCode.AHEAD, lead), raw, now)
         elif seen.ts >= now - self._retention:
-            # A stamp that is not believed yet may be right: too early a receipt could prove a false bridge.
+            # A stamp that is doubted may be right: too early a receipt could prove a false bridge.
             self.records.append(market.trade(seen, received_at=max(now, seen.stamp or 0)))
         elif not market.subscribed:
             self.too_old += 1
@@ -229,9 +262,15 @@ class MarketConnection:
         else:
             self.refusal = event
 
-    def claim(self, local: float, database_now: int) -> None:
-        """Claim what the frames so far prove: with each heartbeat, at each minute, every second for a busy market."""
-        until = min(self.newest_stamp - self._grace, self._clock.now(database_now))
+    def claim(self, local: float, at: int) -> None:
+        """Claim what the frames so far prove: with each heartbeat, at each minute, every second for a busy market.
+
+        Nothing while the provider's time is no more than one stamp.
+        """
+        now = self._clock.now(at)
+        if not self._clock.confirmed:
+            return
+        until = min(self.newest_stamp, now) - self._grace
         all_markets = self._heartbeat_seen or until // MINUTE > self._claimed_until // MINUTE
         if until <= 0 or not (all_markets or local - self._claimed_at >= 1):
             return
@@ -239,13 +278,13 @@ class MarketConnection:
             # What the number would have claimed is taken back only now: it may have come late, as numbers do.
             if missing := market.sequence.overdue(self.newest_stamp - self._grace):
                 reason = f"the provider's numbering lacks {missing} trades"
-                self._end(market, reason, self._clock.now(database_now))
+                self._end(market, reason, now)
             if (all_markets or market.traded) and (mark := market.claim(until, self.newest_stamp)):
                 self.records.append(mark)
         self._heartbeat_seen, self._claimed_at = False, local
         self._claimed_until = max(self._claimed_until, until)
 
-    def claim_start(self, sub: str, database_now: int) -> int | None:
+    def claim_start(self, sub: str, at: int) -> int | None:
         """Return the first time that a route begun now may claim; None while the channel is not subscribed.
 
         Nothing that came before lies after that time, whatever its own stamp says: it is not carried.
@@ -253,12 +292,12 @@ class MarketConnection:
         market = self._markets.get(provider.channel_key(sub))
         if market is None or not market.subscribed:
             return None
-        return max(self._clock.now(database_now) + SECOND_US, market.youngest + 1, market.start or 0)
+        return max(self._clock.now(at) + SECOND_US, market.youngest + 1, market.start or 0)
 
     def end_spans(self, reason: str) -> None:
         """End every span: nothing more arrives."""
         for market in self._markets.values():
-            self._end(market, reason, self._clock.floor)
+            self._end(market, reason, self._clock.now(self._time.local_now()))
 
     def _end(self, market: MarketFeed, reason: str, now: int) -> None:
         if closed := market.end(reason, self.newest_stamp, now):
@@ -289,7 +328,7 @@ class MarketConnection:
         change = channel_change(self.channels, wanted)
         left = [self.channels.pop(sub) for sub in change.leave]
         to_leave = [sub for sub in change.leave if self.leave(sub)]
-        now = self._time.database_time()
+        now = self._time.local_now()
         joined = {sub: symbol for sub, symbol in change.join.items() if self.join(sub, symbol, now)}
         self.channels |= joined
         sent = not to_leave or self._reader.send(provider.unsubscribe_message(to_leave))
@@ -300,13 +339,13 @@ class MarketConnection:
             log.info("subscriptions changed", joined=list(joined), left=to_leave)
         return left, list(joined.values())
 
-    def join(self, sub: str, symbol: str, database_now: int) -> bool:
+    def join(self, sub: str, symbol: str, at: int) -> bool:
         """Add a market about to be subscribed to; False if it is here, or its last subscription has not ended yet."""
         key = provider.channel_key(sub)
         if key in self._markets or key in self._leaving:
             return False
         # A trade that was received before this moment came by an earlier subscription.
-        market = MarketFeed(symbol, self.feed, self._clock.now(database_now), self._grace)
+        market = MarketFeed(symbol, self.feed, self._clock.now(at), self._grace)
         market.n = self._numbers.pop(symbol, 0)
         self._markets[key] = market
         return True
@@ -317,7 +356,7 @@ class MarketConnection:
         market = self._markets.pop(key, None)
         if market is None:
             return False
-        self._end(market, "no longer followed", self._clock.floor)
+        self._end(market, "no longer followed", self._clock.now(self._time.local_now()))
         self._numbers[market.market] = market.n
         self._leaving.add(key)
         self._left.add(key)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 
 import websocket
 
+from ingestion.live.clock_estimate import boot_seconds
+
 CONNECT_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The socket is open."""
+    """The socket is open; `date` is the HTTP header that the handshake's answer brought, if any."""
 
-    at: float  # local monotonic seconds, here and below
+    at: float  # seconds since this machine's boot, here and below
+    date: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class SocketReader:
         self._ready = threading.Event()
         self._closing = threading.Event()
         self._socket: websocket.WebSocket | None = None
-        self.last_arrival = time.monotonic()
+        self.last_arrival = boot_seconds()
         self._thread = threading.Thread(target=self._run, name="feed-reader", daemon=True)
 
     def start(self) -> None:
@@ -102,9 +104,9 @@ class SocketReader:
         try:
             self._read()
         except websocket.WebSocketBadStatusException as exc:
-            self._put(SocketLost(time.monotonic(), f"the provider answers HTTP {exc.status_code}", exc.status_code))
+            self._put(SocketLost(boot_seconds(), f"the provider answers HTTP {exc.status_code}", exc.status_code))
         except (OSError, ValueError, AttributeError, websocket.WebSocketException) as exc:
-            self._put(SocketLost(time.monotonic(), f"socket lost: {type(exc).__name__}: {exc}"[:200]))
+            self._put(SocketLost(boot_seconds(), f"socket lost: {type(exc).__name__}: {exc}"[:200]))
         finally:
             if self._socket is not None:
                 self._socket.shutdown()
@@ -117,7 +119,8 @@ class SocketReader:
             enable_multithread=True,
             skip_utf8_validation=True,
         )
-        self._put(Connected(time.monotonic()))
+        headers = self._socket.getheaders() or {}
+        self._put(Connected(boot_seconds(), headers.get("date")))
         self._socket.send(self._subscribe)
         while not self._closing.is_set():
             try:
@@ -125,9 +128,9 @@ class SocketReader:
             except websocket.WebSocketTimeoutException:
                 continue  # a quiet feed; the connection judges whether it has stalled
             if opcode == websocket.ABNF.OPCODE_CLOSE:
-                self._put(SocketLost(time.monotonic(), "the provider closed the socket"))
+                self._put(SocketLost(boot_seconds(), "the provider closed the socket"))
                 return
-            if not self._put(Frame(time.monotonic(), data)):
+            if not self._put(Frame(boot_seconds(), data)):
                 return
 
     def _put(self, arrival: Arrival) -> bool:

@@ -1,54 +1,74 @@
-"""The live Producer's clocks: the database's relative to our own, and the provider's, taken from its stamps and stored.
+"""The live Producer's clock: the provider's time by its stamps, and where all who read it find it.
 
-Times are microseconds; local moments are monotonic seconds.
+Times are microseconds; local moments are seconds of this machine's count since its boot, which no one sets.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from datastore.models import ProviderClock
+from django.conf import settings
+
+from datastore.coverage import claims
 from datastore.reference import provider_clock as stored_clock
 from datastore.timeframes.intervals import SECOND_US, micros_of, moment
-from ingestion.live.clock_estimate import ClockEstimate
+from ingestion.live.clock_estimate import ClockEstimate, boot_seconds
+
+MAX_JUMP_S = 10.0  # of a stamp that is followed at once; less than GRACE, by which claims stay behind
+USUAL_STALE_AFTER_S = 90.0  # with a simulator at n times the speed, STALE_AFTER is n times this
+
+
+def micros_at(local: float) -> int:
+    """Return a local moment in microseconds."""
+    return round(local * SECOND_US)
 
 
 class Timekeeper:
-    """Give the database's time of any local moment, and keep the provider's clock for all who read it."""
+    """Keep the provider's clock, and save it as an offset from the database's steady time."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, monotonic: Callable[[], float] = boot_seconds) -> None:
         self.monotonic = monotonic
-        self.provider = ClockEstimate()
-        self._database_lead = 0  # database clock - local monotonic
-        self._saved_offset = 0
+        speed = max(1.0, settings.STALE_AFTER / USUAL_STALE_AFTER_S)
+        self.provider = ClockEstimate(round(min(max(settings.GRACE * 0.9, 1.0), MAX_JUMP_S) * SECOND_US), speed)
+        self._steady_lead = 0  # the database's steady time - local
+        self._saved_offset: int | None = None
 
-    def database_time(self, local: float | None = None) -> int:
-        """Return the database's time at a local moment, by default now."""
-        return round((self.monotonic() if local is None else local) * SECOND_US) + self._database_lead
+    def local_now(self) -> int:
+        """Return the local moment."""
+        return micros_at(self.monotonic())
 
     def measure(self) -> None:
-        """Compare the database's clock with ours."""
+        """Compare the database's steady time with our count."""
         before = self.monotonic()
-        database = micros_of(stored_clock.database_now())
-        middle = (before + self.monotonic()) / 2
-        self._database_lead = database - round(middle * SECOND_US)
+        steady = micros_of(stored_clock.keep_steady_time())
+        self._steady_lead = steady - micros_at((before + self.monotonic()) / 2)
 
     def restore(self) -> None:
-        """Continue from the stored clock at the first start, so that time does not go back."""
-        stored = ProviderClock.objects.exclude(clock_offset=None).first()
-        if stored and stored.clock_offset is not None and stored.floor and not self.provider.floor:
-            offset = round(stored.clock_offset / timedelta(microseconds=1))
-            self.provider = ClockEstimate(offset, micros_of(stored.floor))
+        """Continue from the saved offset at the first start; not if the database's clock may have been set since."""
+        if self.provider.offset is None and stored_clock.is_steady():
+            saved = stored_clock.saved_clock()
+            if saved is not None and saved.clock_offset is not None:
+                certain = None if saved.certain_until is None else micros_of(saved.certain_until)
+                self.provider.resume(saved.clock_offset // timedelta(microseconds=1) + self._steady_lead, certain)
 
     def save(self) -> None:
-        """Store the provider's clock, once it was measured."""
-        if self.provider.measured:
-            self._saved_offset = self.provider.offset
-            stored_clock.save_clock(timedelta(microseconds=self.provider.offset), moment(self.provider.floor))
+        """Save the provider's clock, once a second stamp has confirmed it."""
+        if self.provider.confirmed and self.provider.offset is not None:
+            self._saved_offset, certain = self.provider.offset, self.provider.certain_until
+            offset = timedelta(microseconds=self.provider.offset - self._steady_lead)
+            stored_clock.save_clock(offset, None if certain is None else moment(certain))
 
     def save_if_moved(self) -> None:
-        """Store the provider's clock if it has moved by more than a second since it was last stored."""
-        if abs(self.provider.offset - self._saved_offset) > SECOND_US:
+        """Save the provider's clock if it is new, or has moved by more than a second since it was last saved.
+
+        If it went back, take back what was claimed meanwhile.
+        """
+        offset, saved = self.provider.offset, self._saved_offset
+        if self.provider.confirmed and offset is not None and (saved is None or abs(offset - saved) > SECOND_US):
+            self.save()
+        if self.provider.went_back:
+            certain = self.provider.certain_until
+            claims.take_back_since(None if certain is None else moment(certain))
+            self.provider.went_back, self.provider.certain_until = False, None
             self.save()

@@ -9,9 +9,9 @@ from collections.abc import Container, Sequence
 from typing import Any
 
 import structlog
-from django.db.models.functions import Now
 
 from actor_runtime.loop.session import ActorSession
+from actor_runtime.steady_time import SteadyNow
 from datastore.models import DynamicTopic
 from ingestion.live.publish_buffer import PublishBuffer
 from ingestion.live.subscriptions import State, TopicRow
@@ -31,11 +31,11 @@ def write_topic_acks(
         if row.is_routed and (reason := ended.get(row.name)):
             _write(row, session, DynamicTopic.ROUTED, route_error=reason)
         elif row.state == State.NOTIFYING and not row.routed and row.name in buffer.opened:
-            _write(row, session, [State.NOTIFYING], routed_at=Now(), producer=session.name)
+            _write(row, session, [State.NOTIFYING], routed_at=SteadyNow(), producer=session.name)
         elif (
             row.state == State.RETIRING and not row.ended and row.name not in routed and not buffer.has_unsent(row.name)
         ):
-            _write(row, session, [State.RETIRING], route_ended_at=Now())
+            _write(row, session, [State.RETIRING], route_ended_at=SteadyNow())
     for topic in ended:
         del buffer.given_up[topic]
     buffer.opened.intersection_update(row.name for row in rows)

@@ -12,7 +12,6 @@ from threading import Event
 import structlog
 from django.db import transaction
 from django.db.models import QuerySet
-from django.db.models.functions import Now
 
 from actor_runtime.configured_broker import configured_broker
 from actor_runtime.errors import RouteFault
@@ -20,6 +19,7 @@ from actor_runtime.loop.runner import run
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import Actor
 from actor_runtime.reset_policy import reason_of, reset_delay
+from actor_runtime.steady_time import SteadyNow
 from datastore.models import DynamicTopic
 from ingestion.models import Producer
 from streaming.errors import StreamError
@@ -104,7 +104,7 @@ class TopicProducer:
     def _note_created(self, name: str) -> bool:
         """Write that the topic is there, with the transition; False if nothing waits for it any more."""
         with transaction.atomic():
-            if not _waiting(self._id).update(created_at=Now(), creator=self._session.name):
+            if not _waiting(self._id).update(created_at=SteadyNow(), creator=self._session.name):
                 return False
             self._session.actor.create_topic_success()
             self._session.save()

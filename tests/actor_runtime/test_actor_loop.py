@@ -279,3 +279,29 @@ def test_the_end_closes_the_work_and_frees_the_row(hands: Hands) -> None:
     loop.end()
     assert (row().owner, row().state, work.closed) == ("", "processing_message", 1)
     assert owned("next:1:1").name == "fixed-tick-1"
+
+
+@pytest.mark.parametrize("hours", [-26, -1, 1, 26])
+def test_a_clock_that_is_set_neither_delays_a_reset_nor_hastens_it(hands: Hands, hours: int) -> None:
+    loop = loop_of(Scripted(*[failing(StreamUnavailable())] * 3), hands)
+    for _ in range(3):
+        loop.step()
+        loop.step()
+        delay = (row().reset_at - hands.clock.now()).total_seconds()
+        hands.start += timedelta(hours=hours)
+        hands.seconds += delay - 0.01
+        loop.step()
+        assert row().state == "error"
+        hands.seconds += 0.02
+        loop.step()
+        assert row().state == "idle"
+
+
+def test_the_reset_time_of_a_clock_far_ahead_is_waited_for_five_minutes_at_most(hands: Hands) -> None:
+    loop = loop_of(Scripted(failing(StreamUnavailable())), hands)
+    loop.step()
+    hands.start -= timedelta(hours=26)  # before it is looked at, as by the next process
+    loop.step()
+    hands.seconds += 300.01
+    loop.step()
+    assert row().state == "idle"

@@ -81,7 +81,7 @@ def test_a_backfill_beyond_the_budget_is_429_until_midnight(
 ) -> None:
     settings.FETCH_BUDGET_PER_KEY = 1
     text = saved_key("writer", ApiKey.Scope.WRITE)
-    monkeypatch.setattr(quota.timezone, "now", lambda: datetime(2026, 11, 25, 23, 0, 0, 1, tzinfo=UTC))
+    monkeypatch.setattr(quota, "provider_now", lambda: datetime(2026, 11, 25, 23, 0, 0, 1, tzinfo=UTC))
     refused = backfill(client, **{"X-API-Key": text})
     assert (refused.status_code, refused["Retry-After"]) == (429, "3600")
     assert refused.json()["type"] == "urn:candlekeep:problem:budget-spent"
@@ -98,7 +98,7 @@ def test_staff_have_no_budget(staff: Client, market: Market, settings: Any) -> N
 
 def test_a_new_day_is_a_new_budget_and_days_that_are_over_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     now = datetime(2026, 11, 25, 23, 59, tzinfo=UTC)
-    monkeypatch.setattr(quota.timezone, "now", lambda: now)
+    monkeypatch.setattr(quota, "provider_now", lambda: now)
     quota.spend("a", 5, 5)
     with pytest.raises(quota.BudgetSpent):
         quota.spend("a", 5, 1)

@@ -314,3 +314,17 @@ def test_threads_that_ask_the_api_at_once_get_exactly_the_burst(market: Market, 
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(ask, range(BURST + 12)))
     assert sorted(answers) == [200] * BURST + [429] * 12
+
+
+def test_a_clock_that_is_set_back_makes_no_one_wait_longer_than_the_bucket_does(valkey: redis.Redis) -> None:
+    own = bucket()
+    turns = [take(own) for _ in range(BURST + 1)]
+    before = turns[-1]
+    assert before and not before.allowed
+    # As if all this had happened by a clock that was an hour ahead.
+    valkey.incrby(own.key, 3600 * 1_000_000)
+    valkey.hincrby("ck:clock", "wall", 3600 * 1_000_000)
+    after = take(own)
+    assert after and not after.allowed and after.wait <= before.wait + 0.2
+    valkey.incrby(own.key, 26 * 3600 * 1_000_000)  # of a server that lost its steady time
+    assert (turn := take(own)) and turn.allowed

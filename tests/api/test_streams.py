@@ -311,7 +311,7 @@ def test_lag_is_what_is_acknowledged_and_not_stored_and_the_newest_candle_is_its
     opens = at(420) // 300_000_000 * 300_000
     assert shown() == (7000, opens, "99.5")
     store(feed.watermark(447))
-    note_read(topic.name, provider_clock.database_now())
+    note_read(topic.name, provider_clock.steady_now())
     assert shown() == (0, opens, "99.5")
     lifecycle.end(stream.pk, by="key a")
     assert shown() == (None, None, None)

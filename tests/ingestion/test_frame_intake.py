@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 from datastore.timeframes.intervals import SECOND_US
+from ingestion.live.clock_estimate import ClockEstimate
+from ingestion.live.market_connection import WRONG_TIME
 from ingestion.live.market_feed import MAX_REPLAYED_TRADES
 from streaming.broker import MAX_RECORD_BYTES
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, encode
-from tests.support.ingestion.intake_bench import T0, Feed, after
+from tests.support.ingestion.intake_bench import SUBS, T0, Feed, after, opened_connection
 
 
 def test_replayed_trades_come_before_feed_opened_which_names_them() -> None:
@@ -95,7 +99,7 @@ def test_claims_go_on_while_numbers_only_change_places() -> None:
     assert [after(mark.until) for mark in marks] == [25]
 
 
-def test_a_span_does_not_begin_before_the_subscription_where_the_database_clock_is_an_hour_behind() -> None:
+def test_a_span_begins_at_the_subscription_whatever_the_machines_clock_shows() -> None:
     feed = Feed()
     feed.clock.__init__()  # type: ignore[misc]
     behind = -3600
@@ -109,7 +113,58 @@ def test_a_span_does_not_begin_before_the_subscription_where_the_database_clock_
             feed.complete(behind + 1)
         found += feed.connection.drain()
     proven = [record for record in found if isinstance(record, Watermark) and record.until > record.start]
-    assert {after(mark.start) for mark in proven} == {90}
+    assert {after(mark.start) for mark in proven} == {2}
+    assert after(proven[-1].until) == 115
+
+
+def test_a_feed_begins_with_the_providers_first_stamp() -> None:
+    connection = opened_connection(SUBS, ClockEstimate(), None)
+    connection.take_frame(json.dumps({"TYPE": "20", "SERVER_TIME_MS": T0 * 1000}).encode(), 5 * SECOND_US)
+    assert connection.is_open and connection.refusal is None
+
+
+def test_what_comes_before_the_providers_time_ends_the_connection() -> None:
+    connection = opened_connection(SUBS, ClockEstimate(), None)
+    sub = next(iter(SUBS))
+    connection.take_frame(json.dumps({"TYPE": "16", "MESSAGE": "SUBSCRIBECOMPLETE", "SUB": sub}).encode(), SECOND_US)
+    assert not connection.is_open
+    assert connection.refusal is not None and connection.refusal.reason == "the provider sent data before its time"
+
+
+def test_four_wrong_heartbeats_in_a_row_claim_nothing_and_a_cut_is_found_where_it_was() -> None:
+    feed = Feed()
+    feed.complete(1)
+    for at in (0, 30, 60):
+        feed.heartbeat(at)
+    proven = [record for record in feed.records(61) if isinstance(record, Watermark)]
+    assert after(proven[-1].until) == 55
+    for at in (90, 120, 150, 180):
+        feed.frame(at, TYPE="999", MESSAGE="HEARTBEAT", TIMEMS=int((T0 + at + 1800) * 1000))
+        assert feed.records(at) == []
+    feed.heartbeat(210)
+    (mark,) = feed.records(211)
+    assert isinstance(mark, Watermark) and (after(mark.start), after(mark.until)) == (2, 205)
+    feed.connection.end_spans("the socket was cut")
+    (end,) = feed.records(330)
+    assert isinstance(end, FeedClosed) and after(end.stop) == 205
+
+
+def test_where_the_time_was_ahead_spans_end_and_begin_again_at_the_right_time() -> None:
+    feed = Feed()
+    feed.complete(1)
+    for at in (10, 11, 12):
+        feed.trade(at, RTS=T0 + 3600 + at, RTSNS=0)
+        feed.frame(at, TYPE="999", MESSAGE="HEARTBEAT", TIMEMS=(T0 + 3600 + at) * 1000)
+    ends = [record for record in feed.records(12) if isinstance(record, FeedClosed)]
+    assert [end.reason for end in ends] == [WRONG_TIME]
+    for at in range(20, 50):
+        feed.heartbeat(at)
+        feed.trade(at)
+    records = feed.records(50)
+    ends = [record for record in records if isinstance(record, FeedClosed)]
+    assert [end.reason for end in ends] == [WRONG_TIME]
+    marks = [record for record in records if isinstance(record, Watermark)]
+    assert 20 <= after(marks[-1].start) < 50 and after(marks[-1].until) <= 45
 
 
 def test_of_a_very_long_replay_the_oldest_names_are_kept_without_their_numbers() -> None:

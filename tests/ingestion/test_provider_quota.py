@@ -4,6 +4,7 @@ import threading
 import uuid
 
 import pytest
+from django_redis import get_redis_connection
 
 from ingestion.history.provider_quota import ProviderQuota, QuotaLeft, Window, configured_windows
 from tests.support.polling import until
@@ -52,3 +53,20 @@ def test_callers_at_once_share_one_budget(name: str) -> None:
     for thread in threads:
         thread.join()
     assert (len(found), found.count(0)) == (60, 20)
+
+
+def test_a_clock_that_is_set_back_makes_no_one_wait_longer_than_the_window(name: str) -> None:
+    valkey, ahead = get_redis_connection("default"), 3600 * 1_000_000
+    quota = ProviderQuota(name, (Window("second", 1, 1), Window("minute", 60, 2)))
+    assert quota.take() == 0
+    quota.pause(30)
+    # As if all this had happened by a clock that was an hour ahead.
+    for call, at in valkey.zrange(f"ck:budget:{name}:calls", 0, -1, withscores=True):
+        valkey.zadd(f"ck:budget:{name}:calls", {call: at + ahead})
+    began, length, why = valkey.get(f"ck:budget:{name}:pause").decode().split(" ", 2)
+    valkey.set(f"ck:budget:{name}:pause", f"{int(began) + ahead} {length} {why}")
+    valkey.hincrby("ck:clock", "wall", ahead)
+    assert 29 < quota.take() <= 30
+    assert quota.remaining()["minute"] == QuotaLeft(1, 2)
+    valkey.delete("ck:clock")  # and of a server that lost its steady time
+    assert 0 < quota.take() <= 1

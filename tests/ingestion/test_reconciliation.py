@@ -16,13 +16,13 @@ from django.core.management import CommandError, call_command
 from django_redis import get_redis_connection
 
 from actor_runtime.models import ERROR
-from datastore.db.queries import execute, fetch_value
+from datastore.db.queries import execute
 from datastore.ingest.live_write import digest, store_live
 from datastore.models import Candle, CandleDifference, Coverage, Market, ProviderClock, Reconciliation
 from datastore.quality.reconciliation import CandleValues, MinutePair, compare, next_span
 from datastore.reference.markets import ensure_markets
 from datastore.reference.provider import remember_provider
-from datastore.reference.provider_clock import save_clock
+from datastore.reference.provider_clock import save_clock, steady_now
 from datastore.timeframes.intervals import moment
 from ingestion.history.provider_quota import ProviderQuota
 from ingestion.history.reconciliation import reconcile
@@ -83,7 +83,7 @@ def bench(tmp_path: Path, settings: Any) -> Iterator[Bench]:
         now = round(simulator.now() * SECOND)
         remember_provider(f"simulator/seed=1/rate={RATE:g}", True)
         execute("delete from provider_clock where clock_offset is not null")
-        save_clock(timedelta(microseconds=now - micros(fetch_value("select statement_timestamp()"))), moment(now))
+        save_clock(timedelta(microseconds=now - micros(steady_now())))
         last = now // MINUTE - 3
         store_live(watched(last - 30, last))
         yield Bench(simulator, market, last - 30, last)

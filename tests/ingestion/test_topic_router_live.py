@@ -332,6 +332,7 @@ def test_a_route_lives_and_ends_on_valkey(transactional_db: None, tmp_path: Path
     options = ("--markets", BTC, "--listed", listed, "--speed", "20")
     with running(tmp_path, *options) as simulator, private_valkey() as server:
         settings.STREAM_URL, settings.CRYPTOCOMPARE_WS_URL = server.url, simulator.ws_url
+        settings.STALE_AFTER = 900
         bench = Bench(simulator, connect(server.url, 100_000), Runner(LiveProducer(), Event()))  # type: ignore[arg-type]
         topic = routed(bench, listed)
         missing = topic_of(bench, BTC, made=False)

@@ -1,9 +1,9 @@
 """Cached answers to common questions, valid while a fresh read would give the same bytes.
 
 In Valkey under `ck:answer:<symbol>:<question>`: a hash of what the answer shows (series, version, watermark and now in
-ms), `read` (Valkey's clock before the rows were read) and its parts; `ck:answers` names them all, the oldest first, so
-that they never fill the memory that streams need. Each process keeps the parts it has seen, named by read and version,
-so that a lookup transfers bytes only if they are new to it. An answer is given
+ms), `read` (Valkey's steady time before the rows were read) and its parts; `ck:answers` names them all, the oldest
+first, so that they never fill the memory that streams need. Each process keeps the parts it has seen, named by read and
+version, so that a lookup transfers bytes only if they are new to it. An answer is given
 
 1. if its market was confirmed within two seconds (market_cache.py): one lookup, no database. It shows the confirmed
    version, and watermark and provider's time are in the same minute, so no bucket began or was closed since. While one
@@ -42,8 +42,7 @@ _LOOKUP = Script(
     + """
 local turn = KEYS[3] and {take(KEYS[3], ARGV[5], ARGV[6], ARGV[7])} or false
 if turn and turn[1] == 0 then return {turn} end
-local time = redis.call('TIME')
-local clock = time[1] * 1000000 + time[2]
+local clock = steady()
 local market = redis.call('HMGET', KEYS[1], 'series', 'version', 'watermark', 'now', 'confirmed')
 local answer = redis.call('HMGET', KEYS[2], 'series', 'version', 'watermark', 'now', 'read')
 local function minute(text) return math.floor((tonumber(text) or -1) / 60000) end
@@ -115,7 +114,7 @@ class CacheHit:
 
 @dataclass(frozen=True, slots=True)
 class CacheLookup:
-    """What the cache knows of a question; clock: Valkey's (µs), before anything is read, for keep()."""
+    """What the cache knows of a question; clock: Valkey's steady time (µs), before anything is read, for keep()."""
 
     clock: bytes
     hit: CacheHit | None = None  # may be given as it is

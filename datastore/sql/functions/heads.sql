@@ -14,8 +14,9 @@ language sql stable as $$
      cross join lateral (
            select case when p.is_behind then behind_since(m.id, m.symbol, m.live_stop) end as behind) y
      cross join lateral (
-           select greatest(m.watermark, m.live_stop,
-                           case when p.known then least(p.now, y.behind) - stale
-                                else (select max(stop) from coverage where market_id = m.id and source = 'provider') end) as watermark) x
+           select least(greatest(m.watermark, m.live_stop,
+                                 case when p.known then least(p.now, y.behind) - stale
+                                      else (select max(stop) from coverage where market_id = m.id and source = 'provider') end),
+                        case when p.known then p.now end) as watermark) x
      where case when ids is null then m.followed else m.id = any (ids) end
 $$;

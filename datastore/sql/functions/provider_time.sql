@@ -1,14 +1,13 @@
 -- The provider's time, and up to where a market is known.
 
--- True once any stamp of the provider was seen; before, the database's clock stands for its time.
+-- True once a stamp of the provider was believed in this boot of the database's machine; before, the database's clock is used.
 create or replace function provider_time_known() returns boolean language sql stable
 return exists (select from provider_clock where clock_offset is not null);
 
--- The provider's time now; it stands still rather than go back.
+-- The provider's time now: steady time and how far the provider is from it. It goes back if the Producer finds that it
+-- was wrong.
 create or replace function provider_now() returns timestamptz language sql stable
-return coalesce(
-    (select greatest(statement_timestamp() + clock_offset, floor) from provider_clock where clock_offset is not null limit 1),
-    statement_timestamp());
+return coalesce((select steady_now() + clock_offset from provider_clock where clock_offset is not null limit 1), statement_timestamp());
 
 -- Since when (provider's time) records of this market lie acknowledged in a topic that nobody has read to its end;
 -- null where nothing is behind. A feed that names no markets speaks for all that its topic ever brought.
@@ -20,7 +19,9 @@ return (select min(f.behind_since) from feed f
                 or f.markets = '[]' and exists (select from feed_position p where p.market_id = mk and p.topic = f.topic)));
 
 -- Up to here the market is known: by its feeds, else by waiting long enough for them. While records are behind, the
--- waiting counts up to the time at which they began to be.
+-- waiting counts up to the time at which they began to be. Never beyond the provider's time, whatever was stored.
 create or replace function market_watermark(stored timestamptz, live_stop timestamptz, behind timestamptz, stale interval)
 returns timestamptz language sql stable
-return greatest(stored, live_stop, case when provider_time_known() then least(provider_now(), behind) - stale end);
+return case when provider_time_known()
+            then least(greatest(stored, live_stop, least(provider_now(), behind) - stale), provider_now())
+            else greatest(stored, live_stop) end;

@@ -1,12 +1,8 @@
 -- name: save_clock
--- The floor is the greatest time given out so far, by the old offset too: the provider's time never goes back. After a
--- smaller offset it stops until the new time has caught up.
-insert into provider_clock (provider, simulated, clock_offset, floor, measured_at)
-select coalesce((select provider from provider_clock limit 1), %(unnamed)s), false, %(offset)s, %(floor)s, clock_timestamp()
+insert into provider_clock (provider, simulated, clock_offset, measured_at, certain_until)
+select coalesce((select provider from provider_clock limit 1), %(unnamed)s), false, %(offset)s, steady_now(), %(certain)s
 on conflict (provider) do update
-   set clock_offset = excluded.clock_offset,
-       floor = greatest(excluded.floor, provider_clock.floor, clock_timestamp() + provider_clock.clock_offset),
-       measured_at = excluded.measured_at;
+   set clock_offset = excluded.clock_offset, measured_at = excluded.measured_at, certain_until = excluded.certain_until;
 
 -- name: note_acknowledged
 -- behind_since stays until a consumer has read the topic to its end: the watermark waits there. A producer reports a
@@ -14,7 +10,7 @@ on conflict (provider) do update
 insert into feed as f (feed, topic, markets, connected, acknowledged_until, acknowledged_at, behind_since, drained_at)
 select %(feed)s, known.topic, to_jsonb(%(markets)s::text[]), %(connected)s, %(until)s, known.at, provider_now(),
        case when exists (select from dynamic_topic t where t.name = known.topic and t.state = 'retired') then known.at end
-  from (select split_part(%(feed)s, '/', 1) as topic, clock_timestamp() as at offset 0) known -- one time, read once
+  from (select split_part(%(feed)s, '/', 1) as topic, steady_now() as at offset 0) known -- one time, read once
 on conflict (feed) do update
    set acknowledged_until = greatest(f.acknowledged_until, excluded.acknowledged_until),
        markets = case when excluded.markets = '[]' then f.markets else excluded.markets end,

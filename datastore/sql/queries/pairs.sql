@@ -9,7 +9,7 @@ with listed as (
 ), written as (
     insert into pair as p (symbol, exchange, base, quote, joined, provider_exchange, provider_base, provider_quote, active, seen_at)
     select l.symbol, l.exchange, l.base, l.quote, l.joined, l.provider_exchange, l.provider_base, l.provider_quote,
-           true, clock_timestamp()
+           true, steady_now()
       from listed l
     on conflict (symbol) do update
        set joined = excluded.joined, provider_exchange = excluded.provider_exchange, provider_base = excluded.provider_base,

@@ -1,9 +1,9 @@
 -- name: to_do
--- The work due on topics and streams, by the database's clock, as (what, id): all that the Coordinator reads for it.
+-- The work due on topics and streams, by steady time, as (what, id): all that the Coordinator reads for it.
 select 'in hand', t.id from dynamic_topic t where t.state in ('creating', 'notifying')
 union all
 (select 'due', s.id from stream s
-  where s.state = 'requested' and (s.next_try is null or s.next_try <= statement_timestamp())
+  where s.state = 'requested' and (s.next_try is null or s.next_try <= (select steady_now()))
     and not exists (select from dynamic_topic t where t.market_id = s.market_id and t.state in ('creating', 'notifying', 'live'))
   order by s.id limit 1)
 union all
@@ -14,7 +14,7 @@ union all
 select 'astray', s.id from stream s left join dynamic_topic t on t.id = s.topic_id
  where s.state = 'live' and t.state is distinct from 'live'
 union all
-select 'expired', s.id from stream s where s.state in ('requested', 'live') and s.lease_until < statement_timestamp()
+select 'expired', s.id from stream s where s.state in ('requested', 'live') and s.lease_until < (select steady_now())
 union all
 select 'broken', t.id from dynamic_topic t
  where t.state = 'live' and (t.route_error is not null or t.subscribe_error is not null)
@@ -29,10 +29,10 @@ union all
   where t.state = 'retiring'
     and case when t.notified_at is null
              then t.created_at is not null or t.create_error is not null
-                  or t.retiring_at < statement_timestamp() - %(patience)s
-             else (t.route_ended_at is not null or t.retiring_at < statement_timestamp() - %(patience)s)
+                  or t.retiring_at < (select steady_now()) - %(patience)s
+             else (t.route_ended_at is not null or t.retiring_at < (select steady_now()) - %(patience)s)
                   and (t.drained_at is not null
-                       or coalesce(t.route_ended_at, t.retiring_at + %(patience)s) < statement_timestamp() - %(patience)s)
+                       or coalesce(t.route_ended_at, t.retiring_at + %(patience)s) < (select steady_now()) - %(patience)s)
         end
   order by t.id limit %(limit)s);
 
@@ -41,7 +41,7 @@ union all
 update stream s
    set topic_id = t.id,
        state = case when t.state = 'live' then 'live' else s.state end,
-       live_at = case when t.state = 'live' then statement_timestamp() end,
+       live_at = case when t.state = 'live' then (select steady_now()) end,
        attempts = case when t.state = 'live' then 0 else s.attempts end,
        error = case when t.state = 'live' then null else s.error end,
        next_try = null

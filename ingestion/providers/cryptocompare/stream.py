@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC
 from decimal import Decimal
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
 import msgspec
@@ -165,6 +167,15 @@ def read_frame(raw: bytes) -> Event:
         return Garbage(str(exc), sub)
     kind = str(frame.type)
     return _trade(frame) if kind == TRADE else _control(kind, frame)
+
+
+def read_date(text: str | None) -> int | None:
+    """Return the time of an HTTP header Date in microseconds, None if there is none that can be read."""
+    try:
+        date = parsedate_to_datetime(text or "")
+        return _plausible_stamp(round(date.replace(tzinfo=date.tzinfo or UTC).timestamp()) * SECOND_US)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _control(kind: str, frame: _Frame) -> Event:

@@ -17,7 +17,7 @@ from datastore.coverage.gaps import missing
 from datastore.ingest.live_write import StoreResult, store_live
 from datastore.models import Coverage, FetchRequest, GapRepair, Market, ProviderCandle
 from datastore.reference.markets import ensure_markets
-from datastore.reference.provider_clock import database_now
+from datastore.reference.provider_clock import steady_now
 from datastore.series.reader import read_series
 from datastore.sse.delta import Delta
 from datastore.sse.delta_reader import read_delta, read_position
@@ -335,7 +335,7 @@ def test_a_request_that_ended_is_not_opened_again(btc: Market) -> None:
 def test_a_request_whose_end_was_lost_is_noticed_when_the_topic_is_empty(btc: Market) -> None:
     stored, lost = asked(btc, 0, 5), asked(btc, 10, 15)
     store(answered(NOON, NOON + 5 * MINUTE))
-    earlier = database_now() - timedelta(minutes=1)
+    earlier = steady_now() - timedelta(minutes=1)
     assert settle_published(earlier) == 0
     FetchRequest.objects.update(published_at=Now() - timedelta(minutes=2))
     assert settle_published(earlier) == 2

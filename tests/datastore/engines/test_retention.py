@@ -72,7 +72,7 @@ def test_a_market_whose_trades_are_all_young_keeps_no_bound(market: Market) -> N
 
 def test_feeds_that_ended_long_ago_and_were_read_to_their_end_are_forgotten(market: Market) -> None:
     note_acknowledged(FEED, noon(), markets=[BTC])
-    note_read("tick-data", provider_clock.database_now())
+    note_read("tick-data", provider_clock.steady_now())
     note_acknowledged("tick-data/two", noon() + 3 * DAY, markets=[BTC])
     assert forget_old_feeds(noon() + 4 * DAY, days=5) == 0
     assert forget_old_feeds(noon() + 4 * DAY, days=2) == 1

@@ -191,7 +191,9 @@ def closed_buckets(series: Any) -> set[int]:
             assert state_of.get(ms, over and segment.state != "pending") == (over and segment.state != "pending") or (
                 segment.state in ("partial", "gap")
             )
-            if over and segment.state != "pending" and state_of.get(ms, True):
+            # A derived bucket with a gap inside may still have a pending child, which shows as soon as it has a row.
+            without_row = series.timeframe in ("1m", "1h", "1d") or segment.state not in ("gap", "partial")
+            if over and segment.state != "pending" and state_of.get(ms, without_row):
                 found.add(ms)
             at = following(series.timeframe, at)
     return found

@@ -10,11 +10,17 @@ from django.db.models.functions import Now
 from datastore.coverage.feed_progress import note_acknowledged, note_read
 from datastore.db.queries import execute, fetch_value
 from datastore.engines.retention import forget_old_feeds
-from datastore.models import DynamicTopic, Feed, Market, ProviderClock
+from datastore.models import DatabaseClock, DynamicTopic, Feed, Market, ProviderClock
 from datastore.reference import provider_clock
 from datastore.reference.markets import ensure_markets
 from datastore.reference.provider import OtherProvider, current_provider, remember_provider
-from datastore.reference.provider_clock import provider_now, save_clock
+from datastore.reference.provider_clock import (
+    keep_steady_time,
+    provider_now,
+    provider_time_known,
+    save_clock,
+    steady_now,
+)
 from datastore.series.reader import Series, read_series
 from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import (
@@ -56,23 +62,65 @@ def test_before_the_first_stamp_the_databases_clock_stands_for_the_providers() -
 
 
 def test_the_providers_time_runs_at_its_offset() -> None:
-    save_clock(HOUR, moment(NOON))
+    save_clock(HOUR)
     assert abs(provider_now() - database_now() - HOUR) < A_MOMENT
 
 
-def test_a_smaller_offset_makes_the_time_stand_still_until_it_is_taken_up() -> None:
-    save_clock(HOUR, moment(NOON))
-    before = provider_now()
-    save_clock(timedelta(0), moment(NOON))
-    after = provider_now()
-    assert before <= after
-    assert provider_now() == after
+def test_an_offset_that_was_wrong_is_taken_back() -> None:
+    save_clock(HOUR)
+    save_clock(timedelta(0))
+    assert abs(provider_now() - database_now()) < A_MOMENT
 
 
-def test_the_greatest_time_given_out_counts_even_before_the_clock_reaches_it() -> None:
-    ahead = database_now() + HOUR
-    save_clock(timedelta(0), ahead)
-    assert provider_now() == ahead
+def test_no_answer_reaches_beyond_the_providers_time_whatever_was_stored(
+    btc: Market, provider_time: ProviderTime
+) -> None:
+    provider_time.set(NOON + 60 * MINUTE)
+    store(opened(1, NOON), watermark(2, NOON + 59 * MINUTE))
+    provider_time.set(NOON + 10 * MINUTE)
+    shown = last_minutes(btc)
+    assert shown.watermark is not None and abs(shown.watermark - moment(NOON + 10 * MINUTE)) < A_MOMENT
+    assert abs(shown.server_time - moment(NOON + 10 * MINUTE)) < A_MOMENT
+
+
+# --- steady time ---
+
+
+def set_database_clock(ahead: timedelta) -> None:
+    """Let the database's clock look set since steady time was last noted: it was so much ahead of what it shows now."""
+    execute("update database_clock set ahead = ahead + %s", [ahead])
+
+
+@pytest.mark.parametrize("hours", [-26, -1, 1, 26])
+def test_a_clock_that_is_set_moves_neither_steady_time_nor_the_providers(hours: int) -> None:
+    keep_steady_time()
+    save_clock(HOUR)
+    before = steady_now(), provider_now()
+    set_database_clock(timedelta(hours=hours))
+    assert abs(steady_now() - before[0]) < A_MOMENT
+    assert abs(provider_now() - before[1]) < A_MOMENT
+    keep_steady_time()
+    assert abs(DatabaseClock.objects.get().ahead) < A_MOMENT
+    assert abs(provider_now() - before[1]) < A_MOMENT
+
+
+def test_a_restarted_server_is_still_in_the_same_boot() -> None:
+    keep_steady_time()
+    set_database_clock(HOUR)
+    DatabaseClock.objects.update(server_start=moment(NOON))
+    assert abs(steady_now() - database_now()) < A_MOMENT
+    keep_steady_time()
+    assert DatabaseClock.objects.get().server_start != moment(NOON)
+
+
+def test_steady_time_goes_on_after_a_boot_and_the_providers_is_then_unknown_until_its_stamp() -> None:
+    keep_steady_time()
+    save_clock(HOUR)
+    later = database_now() + HOUR
+    DatabaseClock.objects.update(boot="the one before", newest=later, server_start=moment(NOON))
+    assert abs(keep_steady_time() - later) < A_MOMENT
+    assert not provider_time_known()
+    assert DatabaseClock.objects.count() == 1
 
 
 # --- the provider ---
@@ -88,9 +136,9 @@ def test_the_provider_is_remembered_for_good() -> None:
 
 
 def test_a_clock_saved_before_the_provider_was_named_is_kept() -> None:
-    save_clock(HOUR, moment(NOON))
+    save_clock(HOUR)
     remember_provider("simulator/1", simulated=True)
-    save_clock(2 * HOUR, moment(NOON))
+    save_clock(2 * HOUR)
     stored = ProviderClock.objects.get()
     assert (stored.provider, stored.simulated, stored.clock_offset) == ("simulator/1", True, 2 * HOUR)
 
@@ -111,7 +159,7 @@ def covered(provider_time: ProviderTime) -> None:
     """Prove three minutes, then let seven more pass in silence."""
     provider_time.set(NOON + 3 * MINUTE)
     store(opened(1, NOON), trade(2, NOON), watermark(3, NOON + 3 * MINUTE))
-    note_read("tick-data", provider_clock.database_now())
+    note_read("tick-data", provider_clock.steady_now())
 
 
 def test_without_word_of_the_feed_its_silence_is_a_gap(btc: Market, provider_time: ProviderTime) -> None:
@@ -140,7 +188,7 @@ def test_what_is_acknowledged_and_not_read_is_pending_until_the_topic_is_read_to
         ("pending", 1, "not begun yet"),
     ]
     assert behind.watermark == moment(NOON + 3 * MINUTE)
-    note_read("tick-data", provider_clock.database_now())
+    note_read("tick-data", provider_clock.steady_now())
     assert states(last_minutes(btc))[1] == ("gap", 5, "feed stale")
 
 
@@ -181,7 +229,7 @@ def test_a_topic_read_to_its_end_before_the_last_acknowledgement_is_still_behind
 ) -> None:
     covered(provider_time)
     note_acknowledged(FEED, moment(NOON + 4 * MINUTE))
-    note_read("tick-data", provider_clock.database_now() - timedelta(minutes=1))
+    note_read("tick-data", provider_clock.steady_now() - timedelta(minutes=1))
     provider_time.set(NOON + 10 * MINUTE)
     assert states(last_minutes(btc))[1] == ("pending", 7, "backlog")
 

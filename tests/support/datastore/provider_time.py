@@ -7,19 +7,19 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from datastore.db.queries import execute, fetch_value
-from datastore.reference.provider_clock import save_clock
+from datastore.db.queries import execute
+from datastore.reference.provider_clock import save_clock, steady_now
 from tests.support.datastore.records import micros, moment
 
 
 class ProviderTime:
     """Sets the provider's clock; it then runs on."""
 
-    def set(self, now: int) -> None:
-        """Let the provider's time be `now`, even if that means going back, which only tests may do."""
+    def set(self, now: int, *, certain_until: int | None = None) -> None:
+        """Let the provider's time be `now`; certain_until: its time before it last jumped ahead."""
         execute("delete from provider_clock")
-        database = micros(fetch_value("select statement_timestamp()"))
-        save_clock(timedelta(microseconds=now - database), moment(now))
+        certain = None if certain_until is None else moment(certain_until)
+        save_clock(timedelta(microseconds=now - micros(steady_now())), certain)
 
     def forget(self) -> None:
         """Let no stamp of the provider have been seen."""

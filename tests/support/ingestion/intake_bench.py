@@ -18,17 +18,18 @@ ETH = "0~Coinbase~ETH~USD"
 NAMES = {"btc": ("Coinbase", "BTC", "USD"), "eur": ("Kraken", "BTC", "EUR"), "eth": ("Coinbase", "ETH", "USD")}
 
 
-def opened_connection(channels: dict[str, str], clock: ClockEstimate, connected: int) -> MarketConnection:
-    """Return a connection as it is once its socket has opened at this time, microseconds."""
+def opened_connection(channels: dict[str, str], clock: ClockEstimate, connected: int | None) -> MarketConnection:
+    """Return a connection as it is once its socket has opened at this time, microseconds; None: no stamp has come."""
     time = Timekeeper()
     time.provider = clock
     connection = MarketConnection(channels, time, grace=5 * SECOND_US, retention=30 * DAY)
-    connection.open(connected)
+    if connected is not None:
+        connection.open(connected)
     return connection
 
 
 class Feed:
-    """A connection that is fed by the second; its database clock equals the provider's."""
+    """A connection that is fed by the second; its machine's count equals the provider's time."""
 
     def __init__(self) -> None:
         self.clock = ClockEstimate()

@@ -54,7 +54,7 @@ def bench(transactional_db: None, tmp_path: Path, settings: Any, monkeypatch: py
     ensure_markets([BTC, EUR])
     name = uuid.uuid4().hex
     with running(tmp_path, "--markets", f"{BTC},{EUR}", "--listed", SOL, "--speed", "20") as simulator:
-        settings.STREAM_URL = f"memory://{name}"
+        settings.STREAM_URL, settings.STALE_AFTER = f"memory://{name}", 1800
         settings.CRYPTOCOMPARE_WS_URL = simulator.ws_url
         settings.CRYPTOCOMPARE_REST_URL = simulator.rest_url
         broker = MemoryBroker.named(name, django_settings.STREAM_MAXLEN)

@@ -1,13 +1,14 @@
 """The rows of a dump: at least one of every kind, written by the code that writes it when Candlekeep runs.
 
-The provider's clock stays at NOW for good, so that what a database answers does not depend on the day it is asked.
+The provider's clock is stopped at NOW while it is asked, so that what a database answers does not depend on the day.
 Redis and Kafka leave the same rows behind, but for the text of a dead letter's position: there are both.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
 from itertools import islice
@@ -27,6 +28,8 @@ from coordination.models import Coordinator
 from datastore.access import api_keys
 from datastore.backfill import fetch_queue, gap_repair, quota
 from datastore.coverage.feed_progress import note_acknowledged, note_read
+from datastore.db.queries import run_script
+from datastore.db.sql_files import script
 from datastore.dead_letters import DeadLetterRecord, replay, store_dead_letters
 from datastore.engines.retention import delete_old_trades
 from datastore.ingest.live_write import cancel, digest, store_live
@@ -35,7 +38,7 @@ from datastore.quality import reconciliation
 from datastore.reference import pairs
 from datastore.reference.markets import ensure_markets, get_or_create_market
 from datastore.reference.provider import remember_provider
-from datastore.reference.provider_clock import database_now, save_clock
+from datastore.reference.provider_clock import keep_steady_time, save_clock, steady_now
 from datastore.streams import lifecycle, topics
 from ingestion.models import Producer
 from streaming.broker import Record
@@ -61,7 +64,6 @@ BATCHES = 10  # the opening, and some 27 hours
 SOCKET_LOST = BEGIN + 28 * HOUR
 BACK = SOCKET_LOST + 10 * MINUTE
 NOW = SOCKET_LOST + 30 * MINUTE
-CENTURY = timedelta(days=36_525)
 OWNER = "host-one:4711:1700000000"
 REDIS_POSITION, KAFKA_POSITION = "1700049600000-0", "3:41"  # an entry's id; partition and offset
 FRAMES = ("1m", "5m", "1h", "4h", "1d", "1w", "1M")
@@ -69,10 +71,28 @@ FRAMES = ("1m", "5m", "1h", "4h", "1d", "1w", "1M")
 KEPT = ("complete", "complete_until", "watermark", "version", "cursor", "coverage", "candles")
 
 
+@contextmanager
+def stopped_clock(at: int) -> Iterator[None]:
+    """Let the provider's time be this and stay so until the end, or the next stop_clock()."""
+    stop_clock(at)
+    try:
+        yield
+    finally:
+        run_script(script("functions/provider_time"))
+
+
+def stop_clock(at: int) -> None:
+    """Let the provider's time be this and stay so."""
+    body = f"create or replace function provider_now() returns timestamptz language sql stable return instant({at})"
+    run_script(body)
+
+
+@stopped_clock(BEGIN)
 def fill() -> None:
     """Write every kind of row, into a database that has none."""
     remember_provider("simulator/dump", True)
-    stop_clock(BEGIN)
+    keep_steady_time()
+    save_clock(timedelta())
     pairs.save_pair_list([pairs.Listed("Coinbase", base, "USD") for base in ("BTC", "ETH", "LTC", "DOGE")])
     btc, eth = ensure_markets([BTC, ETH])
     follow_live(btc, eth)
@@ -87,11 +107,6 @@ def fill() -> None:
     quota.spend(key.prefix, 100, 3)
     User.objects.create_superuser("admin")
     recorded()  # what is missing is asked for once: these are the Datastore's own rows
-
-
-def stop_clock(at: int) -> None:
-    """Let the provider's time be this and stay so: its clock is a century slow, and time never goes back."""
-    save_clock(-CENTURY, moment(at))
 
 
 def store(*records: LiveRecord) -> None:
@@ -121,7 +136,7 @@ def follow_live(btc: Market, eth: Market) -> None:
     three: dict[str, Any] = {"feed": "tick-data/three", "market": ETH}
     store(opened(1, BACK, replayed=[newest], **three))
     note_acknowledged(FEED, moment(BACK + 15 * MINUTE), connected=moment(BEGIN), markets=[BTC, ETH])
-    note_read("tick-data", database_now())
+    note_read("tick-data", steady_now())
     note_acknowledged("tick-data/three", moment(BACK + 16 * MINUTE), connected=moment(BACK), markets=[ETH])
     delete_old_trades(eth, moment(BEGIN + DAY), 0)
 
@@ -224,6 +239,7 @@ def at_work(model: type[Actor], role: str, events: Sequence[Callable[[Any], None
             event(locked)
 
 
+@stopped_clock(NOW)
 def recorded() -> dict[str, Any]:
     """Return what the API answers of every series, and the digest of each market's candles."""
     cache.clear()
@@ -249,6 +265,7 @@ def answer(symbol: str, frame: str, start: int, stop: int) -> dict[str, Any]:
     return {name: value for name, value in json.loads(given.content).items() if name in KEPT}
 
 
+@stopped_clock(NOW)
 def store_one_more_trade() -> None:
     """Store a trade of a minute that has none, and look for its candle."""
     at = NOW - MINUTE

@@ -1,0 +1,46 @@
+"""Claims that are taken back because the provider's time, by which they were made, was wrong.
+
+Claims follow the stamps of the provider. If these were ahead of the true time, feeds claim what has not happened yet,
+and whatever is lost before it happens would never be missed. So when the time goes back, the claims go back to the
+last instant at which it was certain. SQL does the work (sql/functions/claims.sql), which other evidence may use too.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+
+from datastore.db.queries import fetch_all, fetch_value
+from datastore.db.sql_files import statement
+from datastore.models import Market
+from metering.table import CLAIMS_OF_WRONG_TIME
+
+WRONG_TIME = "the provider's time was found to be wrong"
+log = structlog.get_logger(__name__)
+
+
+def take_back_since(certain: datetime | None) -> list[int]:
+    """Take back all live claims after an instant; None: those of the future. Return the ids of markets that changed."""
+    found = fetch_all(statement("claims", "false_claims"), {"certain": certain})
+    return [pk for (pk,) in found if _take_back(pk, certain)]
+
+
+def take_back_future() -> list[int]:
+    """Take back the live claims that reach beyond the provider's time; return the ids of markets that changed."""
+    return take_back_since(None)
+
+
+def _take_back(market_id: int, certain: datetime | None) -> bool:
+    with transaction.atomic():
+        symbol = Market.objects.select_for_update(no_key=True).get(pk=market_id).symbol
+        # Where no feed claims too much, the watermark alone does: by waiting in a time that was wrong.
+        since = certain or fetch_value("select coalesce(false_since(%s), provider_now())", [market_id])
+        stale = timedelta(seconds=settings.STALE_AFTER)
+        taken = fetch_value("select take_back(%s, %s, %s, %s)", [market_id, since, WRONG_TIME, stale])
+    if taken:
+        CLAIMS_OF_WRONG_TIME.inc()
+        log.error("claims taken back", market=symbol, since=since.isoformat(), reason=WRONG_TIME)
+    return bool(taken)

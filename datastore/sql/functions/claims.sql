@@ -1,0 +1,43 @@
+-- Claims that are taken back: coverage that later evidence shows to be wrong.
+
+-- Under the market's lock: take back what live feeds prove of a market from `certain` on. Spans end there for this
+-- reason, so that the rest is a gap and is repaired; the watermark goes back to what is still known, the version rises,
+-- and followers see it. Feeds begin new spans with their next claim. Return whether anything was taken back.
+create or replace function take_back(mk int, certain timestamptz, why text, stale interval) returns boolean language plpgsql as $$
+declare
+    low timestamptz;
+    high timestamptz;
+    left_stop timestamptz;
+    known_until timestamptz;
+begin
+    select greatest(min(c.start), certain), max(c.stop) into low, high from coverage c
+     where c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.stop > certain;
+    delete from coverage c
+     where c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.start >= certain;
+    update coverage c set stop = certain, reason = why, version = k.version + 1
+      from market k
+     where k.id = mk and c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.stop > certain;
+    update feed_position p set start = null, stop = null, bridge = null, reason = why
+     where p.market_id = mk and (p.stop > certain or p.start > certain);
+
+    select max(c.stop) into left_stop from coverage c where c.market_id = mk and c.source = 'live' and c.resolution = 0;
+    select market_watermark(null, left_stop, behind_since(k.id, k.symbol, left_stop), stale) into known_until
+      from market k where k.id = mk;
+    if high is null and not exists (select from market k where k.id = mk and k.watermark > known_until) then
+        return false;
+    end if;
+    insert into coverage_change (market_id, version, what, resolution, start, stop)
+    select k.id, k.version + 1, 'live', 0, low, high from market k where k.id = mk and low < high;
+    update market k
+       set version = k.version + 1, live_stop = left_stop, watermark = least(k.watermark, known_until)
+     where k.id = mk;
+    return true;
+end $$;
+
+-- From where on the live claims of a market are wrong: all that reach beyond the provider's time, since its clock was
+-- last certain; where that is not known, since they began. Null: none are. A second, for the estimate breathes.
+create or replace function false_since(mk int) returns timestamptz language sql stable
+return (select min(greatest(c.start, p.certain_until))
+          from coverage c
+         cross join (select provider_now() as now, certain_until from provider_clock where clock_offset is not null limit 1) p
+         where c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.stop > p.now + interval '1 second');
