@@ -17,7 +17,7 @@ from datastore.streams.topics import CREATE_WITHIN, NOTIFY_WITHIN
 
 # Instructed through rows, never imported.
 PRODUCER, CONSUMER = ("ingestion", "Producer"), ("consumers", "DynamicTopicConsumer")
-TOPIC_PRODUCER_PREFIX, LIVE_PRODUCER_PREFIX = "producer-topic-", "producer-live-"
+TOPIC_PRODUCER_ROLE, LIVE_PRODUCER_ROLE = "producer-topic", "producer-live"
 ROUTE_REFUSED = "route"  # by the live Producer: a fault of this market or topic alone
 
 
@@ -32,8 +32,8 @@ class TopicFailure:
 
 def not_created(topic: DynamicTopic) -> TopicFailure:
     """Return the failure of a topic that no Producer created in time."""
-    rows = _active_rows(PRODUCER).filter(name__startswith=TOPIC_PRODUCER_PREFIX)
-    actors = _describe_all(rows, f"there is no {TOPIC_PRODUCER_PREFIX}… row: does the worker run?")
+    rows = _active_rows(PRODUCER).filter(role=TOPIC_PRODUCER_ROLE)
+    actors = _describe_all(rows, f"there is no {TOPIC_PRODUCER_ROLE}-… row: does the worker run?")
     return TopicFailure("not_created", f"no Producer took {topic.name} up within {_seconds(CREATE_WITHIN)} s: {actors}")
 
 
@@ -46,8 +46,8 @@ def not_acknowledged(topic: DynamicTopic) -> TopicFailure:
     silent: list[str] = []
     excused: list[bool] = []
     if topic.routed_at is None:
-        rows = _active_rows(PRODUCER).filter(name__startswith=LIVE_PRODUCER_PREFIX)
-        actors = _describe_all(rows, f"there is no {LIVE_PRODUCER_PREFIX}… row: does run_producer run?")
+        rows = _active_rows(PRODUCER).filter(role=LIVE_PRODUCER_ROLE)
+        actors = _describe_all(rows, f"there is no {LIVE_PRODUCER_ROLE}-… row: does run_producer run?")
         silent.append(f"no Producer published to {topic.name} {within}: {actors}")
         excused.append(any(map(_is_waiting, rows)))
     if topic.subscribed_at is None:
