@@ -125,6 +125,11 @@ class MarketConnection:
             return SocketLost(local, f"no frame for {STALLED_AFTER_S:.0f} s")
         return lost
 
+    def abandon(self, reason: str) -> None:
+        """Lose the connection on purpose: nothing more is read, and the next read() ends its spans for this reason."""
+        self.lost = SocketLost(self._time.monotonic(), reason)
+        self._reader.close()
+
     def refuse(self, refusal: provider.Refused) -> None:
         """Take the refusal of the last market for one of the whole connection."""
         self.lost = SocketLost(self._time.monotonic(), refusal.reason, refusal.http_status)
