@@ -28,6 +28,11 @@ def state_field(states: type[models.TextChoices], first: models.TextChoices) -> 
     return column
 
 
+def role_field(default: str = "") -> models.CharField[str, str]:
+    """Return the column with what an actor does: a metric label, and what the processes that may own it look for."""
+    return models.CharField(max_length=60, default=default, editable=False)
+
+
 class Actor(models.Model):
     """A persisted state chart, owned by at most one process at a time."""
 
@@ -39,7 +44,10 @@ class Actor(models.Model):
     done_events: ClassVar[frozenset[str]] = frozenset()
     # Column and row of each state in the drawing.
     places: ClassVar[dict[str, tuple[float, float]]] = {}
+    # Whether one row of a role can do the work of any other; such rows are numbered.
+    interchangeable: ClassVar[bool] = True
 
+    role = role_field()
     name = models.CharField(max_length=120, unique=True)
     epoch = models.BigIntegerField(default=0, editable=False, help_text="Goes up with every new owner.")
     owner = models.CharField(
@@ -99,11 +107,6 @@ class Actor(models.Model):
             store_locked(changed, [found[actor.name] for actor in changed])
             if changed and (own := cls._own_columns()):
                 cls._default_manager.bulk_update(changed, own)
-
-    @property
-    def role(self) -> str:
-        """Return the metric label of the actor; individual names are unbounded."""
-        return str(self.name).rpartition("-")[0]
 
     @property
     def in_error(self) -> bool:

@@ -10,7 +10,7 @@ from datetime import datetime
 from django.db import models
 from django_fsm import transition
 
-from actor_runtime.models import Actor, state_field
+from actor_runtime.models import Actor, role_field, state_field
 
 _BATCH_EVENTS = frozenset({"message_received", "process_success", "write_success", "update_cache_success"})
 
@@ -101,6 +101,9 @@ class DynamicTopicConsumer(Actor):
         "error": (1, 2),
     }
 
+    interchangeable = False  # each has the name of its topic
+
+    role = role_field("dynamic")
     state = state_field(State, State.IDLE)
 
     class Meta(Actor.Meta):
@@ -109,11 +112,6 @@ class DynamicTopicConsumer(Actor):
         indexes = [
             models.Index(fields=["name"], name="dynamic_consumer_at_work", condition=models.Q(retired_at__isnull=True))
         ]
-
-    @property
-    def role(self) -> str:
-        """Return one label for all, since every topic's consumer has a name of its own."""
-        return "dynamic"
 
     @transition(field="state", source=State.IDLE, target=State.SUBSCRIBING)
     def subscribe_to_topic(self) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db import models
 from django_fsm import transition
 
-from actor_runtime.models import Actor, state_field
+from actor_runtime.models import Actor, role_field, state_field
 
 
 class Coordinator(Actor):
@@ -29,6 +29,7 @@ class Coordinator(Actor):
         "error": (1, 1),
     }
 
+    role = role_field("coordinator")
     state = state_field(State, State.ACTIVE)
 
     class Meta(Actor.Meta):

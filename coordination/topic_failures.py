@@ -12,7 +12,7 @@ from datastore.streams.topics import CREATE_WITHIN, NOTIFY_WITHIN
 
 # Instructed through rows, never imported.
 PRODUCER, CONSUMER = ("ingestion", "Producer"), ("consumers", "DynamicTopicConsumer")
-TOPIC_PRODUCER_PREFIX, LIVE_PRODUCER_PREFIX = "producer-topic-", "producer-live-"
+TOPIC_PRODUCER_ROLE, LIVE_PRODUCER_ROLE = "producer-topic", "producer-live"
 ROUTE_REFUSED = "route"  # by the live Producer: a fault of this market or topic alone
 
 
@@ -27,8 +27,8 @@ class TopicFailure:
 
 def not_created(topic: DynamicTopic) -> TopicFailure:
     """Return the failure of a topic that no Producer created in time."""
-    rows = active_rows(PRODUCER, TOPIC_PRODUCER_PREFIX)
-    actors = describe_all(rows, f"there is no {TOPIC_PRODUCER_PREFIX}… row: does the worker run?")
+    rows = active_rows(PRODUCER, role=TOPIC_PRODUCER_ROLE)
+    actors = describe_all(rows, f"there is no {TOPIC_PRODUCER_ROLE}-… row: does the worker run?")
     return TopicFailure("not_created", f"no Producer took {topic.name} up within {_seconds(CREATE_WITHIN)} s: {actors}")
 
 
@@ -41,12 +41,12 @@ def not_acknowledged(topic: DynamicTopic) -> TopicFailure:
     silent: list[str] = []
     excused: list[bool] = []
     if topic.routed_at is None:
-        rows = active_rows(PRODUCER, LIVE_PRODUCER_PREFIX)
-        actors = describe_all(rows, f"there is no {LIVE_PRODUCER_PREFIX}… row: does run_producer run?")
+        rows = active_rows(PRODUCER, role=LIVE_PRODUCER_ROLE)
+        actors = describe_all(rows, f"there is no {LIVE_PRODUCER_ROLE}-… row: does run_producer run?")
         silent.append(f"no Producer published to {topic.name} {within}: {actors}")
         excused.append(any(map(_is_waiting, rows)))
     if topic.subscribed_at is None:
-        rows = active_rows(CONSUMER).filter(name=topic.name)
+        rows = active_rows(CONSUMER, name=topic.name)
         actors = describe_all(rows, "it has no consumer's row: does run_dynamic_consumer run?")
         silent.append(f"no consumer read {topic.name} {within}: {actors}")
         excused.append(any(map(_is_waiting, rows)))

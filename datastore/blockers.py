@@ -21,7 +21,7 @@ COORDINATOR, PRODUCER, CONSUMER = (
     ("ingestion", "Producer"),
     ("consumers", "FixedTopicConsumer"),
 )
-LIVE_PREFIX, HISTORY_PREFIX, CANDLE_PREFIX = "producer-live-", "producer-history-", "fixed-candle-"
+LIVE_ROLE, HISTORY_ROLE, CANDLE_ROLE = "producer-live", "producer-history", "fixed-candle"
 
 State = FetchRequest.State
 
@@ -58,14 +58,14 @@ class Blockers:
     @cached_property
     def feed(self) -> str:
         """Return what the live Producers say of themselves."""
-        rows = active_rows(PRODUCER, LIVE_PREFIX)
-        return describe_all(rows, f"there is no {LIVE_PREFIX}… row: does run_producer run?")
+        rows = active_rows(PRODUCER, role=LIVE_ROLE)
+        return describe_all(rows, f"there is no {LIVE_ROLE}-… row: does run_producer run?")
 
     @cached_property
     def consumers(self) -> str:
         """Return what the consumers of candle-data say of themselves."""
-        rows = active_rows(CONSUMER, CANDLE_PREFIX)
-        return describe_all(rows, f"there is no {CANDLE_PREFIX}… row: does run_fixed_consumer run?")
+        rows = active_rows(CONSUMER, role=CANDLE_ROLE)
+        return describe_all(rows, f"there is no {CANDLE_ROLE}-… row: does run_fixed_consumer run?")
 
     @cached_property
     def coordinators(self) -> str | None:
@@ -78,7 +78,7 @@ class Blockers:
     @cached_property
     def waiting_producer(self) -> str | None:
         """Return the history Producer that waits for a person and so holds the whole pool, None if none does."""
-        rows = active_rows(PRODUCER, HISTORY_PREFIX)
+        rows = active_rows(PRODUCER, role=HISTORY_ROLE)
         return next((describe(row) for row in rows if needs_person(row)), None)
 
 

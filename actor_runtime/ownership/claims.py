@@ -6,7 +6,6 @@ old owner's next write fails. What the old owner left half done ends through the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
@@ -39,9 +38,8 @@ def claim(model: type[Actor], role: str, me: str) -> Actor | None:
 
 
 def rows_of(model: type[Actor], role: str) -> list[Any]:
-    """Return the rows of a role, by number, each with its `silence`."""
-    found = model._default_manager.filter(name__regex=rf"^{re.escape(role)}-[0-9]+$")
-    return sorted(with_silence(found), key=_number)
+    """Return the rows of a role whose rows are interchangeable, by number, each with its `silence`."""
+    return sorted(with_silence(model._default_manager.filter(role=role)), key=_number)
 
 
 def _number(row: Actor) -> int:
@@ -140,7 +138,7 @@ def add_row(model: type[Actor], role: str, me: str) -> Actor | None:
             return claim(model, role, me)
     name = f"{role}-{max(map(_number, rows), default=0) + 1}"
     with suppress(IntegrityError):
-        model._default_manager.create(name=name, epoch=1, owner=me, heartbeat_at=SteadyNow())
+        model._default_manager.create(name=name, role=role, epoch=1, owner=me, heartbeat_at=SteadyNow())
         return model._default_manager.get(name=name)
     return None
 
@@ -148,7 +146,7 @@ def add_row(model: type[Actor], role: str, me: str) -> Actor | None:
 def roles_of(model: type[Actor]) -> list[str]:
     """Return the roles with rows that are not retired and that a process has owned."""
     rows = model._default_manager.filter(retired_at=None, heartbeat_at__isnull=False)
-    return sorted({name.rpartition("-")[0] for name in rows.values_list("name", flat=True)})
+    return sorted(rows.order_by().values_list("role", flat=True).distinct())
 
 
 def free_abandoned(model: type[Actor], role: str, by: str) -> int:
@@ -157,16 +155,18 @@ def free_abandoned(model: type[Actor], role: str, by: str) -> int:
     No process of the role has claimed them by then, and they would go on showing an owner and a state that no longer
     exist.
     """
+    owned = model._default_manager.filter(role=role, retired_at=None).exclude(owner="")
     silent = [
         (row, f"{row.owner} gave no sign of life", False)
-        for row in rows_of(model, role)
-        if row.retired_at is None and row.owner and row.silence and row.silence > SILENT_OWNER_TIMEOUT
+        for row in with_silence(owned).filter(silence__gt=SILENT_OWNER_TIMEOUT)
     ]
     return len(take_over_all(model, silent, owner="", by=by))
 
 
 def retire_surplus(model: type[Actor], role: str) -> int:
-    """Retire the rows, except the first, that have had no owner for an hour; return how many."""
+    """Retire interchangeable rows, except the first, that have had no owner for an hour; return how many."""
+    if not model.interchangeable:
+        return 0
     surplus = [
         row.pk for row in rows_of(model, role)[1:] if not row.owner and row.silence and row.silence > SURPLUS_ROW_AGE
     ]

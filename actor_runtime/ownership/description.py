@@ -14,9 +14,9 @@ from actor_runtime.ownership.claims import HEARTBEAT_TIMEOUT
 MAX_DESCRIBED = 3  # actors
 
 
-def active_rows(kind: tuple[str, str], prefix: str = "") -> QuerySet[Any]:
-    """Return the actors (app label, model) that are not retired and whose name has this prefix, with their silence."""
-    rows = apps.get_model(*kind)._default_manager.filter(retired_at=None, name__startswith=prefix)
+def active_rows(kind: tuple[str, str], **having: str) -> QuerySet[Any]:
+    """Return the actors (app label, model) that are not retired and have these values, with their silence."""
+    rows = apps.get_model(*kind)._default_manager.filter(retired_at=None, **having)
     return with_silence(rows).order_by("name")
 
 

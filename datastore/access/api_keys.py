@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
 
+from cachetools import TTLCache
 from django.db.models import Q
 
 from actor_runtime.steady_time import SteadyNow
+from datastore.access.shared_cache import SharedCache
 from datastore.models import ApiKey
 
 KEY_PATTERN = re.compile(r"ck_[a-z0-9]{8}_[A-Za-z0-9_-]{43}")
@@ -38,30 +40,9 @@ class KeyHolder:
     budget: int | None
 
 
-class KeyCache:
-    """Key holders by the key's hash, for KEY_CACHE_TTL_S each and at most MAX_CACHED_KEYS."""
-
-    def __init__(self) -> None:
-        self._entries: dict[str, tuple[float, KeyHolder | None]] = {}
-
-    def find(self, digest: str) -> tuple[bool, KeyHolder | None]:
-        """Return whether the answer is cached, and the answer."""
-        until, holder = self._entries.get(digest, (0.0, None))
-        return monotonic() < until, holder
-
-    def keep(self, digest: str, holder: KeyHolder | None) -> None:
-        """Cache an answer; when full, drop all others: those in use cost one query each to get back."""
-        if len(self._entries) >= MAX_CACHED_KEYS:
-            self._entries.clear()
-        self._entries[digest] = (monotonic() + KEY_CACHE_TTL_S, holder)
-
-    def clear(self) -> None:
-        """Drop every answer."""
-        self._entries.clear()
-
-
-# Two caches, so that a flood of invented keys pushes no real one out.
-_known, _unknown = KeyCache(), KeyCache()
+# By a key's hash. Two caches, so that a flood of invented keys pushes no real one out.
+_known: SharedCache[str, KeyHolder] = SharedCache(TTLCache(MAX_CACHED_KEYS, KEY_CACHE_TTL_S, lambda: monotonic()))
+_unknown: SharedCache[str, bool] = SharedCache(TTLCache(MAX_CACHED_KEYS, KEY_CACHE_TTL_S, lambda: monotonic()))
 
 
 def make_key(name: str, scope: str, rate: int | None = None, budget: int | None = None) -> tuple[ApiKey, str]:
@@ -86,22 +67,20 @@ def holder_of(text: str, before_asking: Callable[[], None]) -> KeyHolder | None:
     if not KEY_PATTERN.fullmatch(text):
         return None
     digest = _digest(text)
-    for cache in (_known, _unknown):
-        cached, holder = cache.find(digest)
-        if cached:
-            return holder
+    if (holder := _known.get(digest)) or _unknown.get(digest):
+        return holder
 
     before_asking()
     key = ApiKey.objects.filter(sha256=digest, revoked_at=None).first()
     if key is None:
-        _unknown.keep(digest, None)
+        _unknown.put(digest, True)
         return None
 
     # Only here, where the database is asked anyway: a key in use costs one write a minute, whatever its rate.
     stale = Q(last_used_at=None) | Q(last_used_at__lte=SteadyNow() - LAST_USED_INTERVAL)
     ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=SteadyNow())
     holder = KeyHolder(key.name, key.prefix, key.scope == ApiKey.Scope.WRITE, key.rate, key.budget)
-    _known.keep(digest, holder)
+    _known.put(digest, holder)
     return holder
 
 

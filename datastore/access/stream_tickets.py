@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass
 from enum import Enum
+from urllib.parse import urlsplit
 
 import msgspec
 from django.conf import settings
@@ -51,6 +52,15 @@ class Ticket:
     again: str  # the address that gave out the ticket and gives out another
     page: str  # the API's own origin, as the caller spells it
     foreign: bool  # asked for by a page of another origin that may read
+
+
+def stream_server(scheme: str, host: str) -> str:
+    """Return the base address of the stream process for a reader who asks by this scheme and host (with its port)."""
+    if settings.SSE_URL:
+        return str(settings.SSE_URL)
+    # It listens at the host that the request was sent to.
+    name = urlsplit(f"//{host}").hostname or settings.HOST
+    return f"{scheme}://{f'[{name}]' if ':' in name else name}:{settings.SSE_PORT}"
 
 
 def sign_ticket(ticket: Ticket) -> str:

@@ -8,7 +8,7 @@ from django.db import models
 from django.utils import timezone
 from django_fsm import transition
 
-from actor_runtime.models import Actor, state_field
+from actor_runtime.models import Actor, role_field, state_field
 
 # Marks the two transitions of the chart that no event triggers.
 AUTOMATIC = {"automatic": True}
@@ -55,6 +55,9 @@ class DatastoreRequest(Actor):
         "error": (2, 3),
     }
 
+    interchangeable = False
+
+    role = role_field("request")
     state = state_field(State, State.IDLE)
     market = models.TextField(default="", editable=False, help_text="Symbol asked for.")
     timeframe = models.TextField(default="", editable=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from threading import BoundedSemaphore, Event
 from time import monotonic
 
@@ -24,14 +25,13 @@ def wait_until(done: Callable[[], bool], seconds: float) -> bool:
         return True
     if not _places.acquire(blocking=False):
         return False
-    events = RequestEvents()
     try:
-        end = monotonic() + seconds
-        while not (over := done()) and (left := end - monotonic()) > 0:
-            events.wait(min(left, POLL_S))
-        return over
-    finally:
-        events.close()
+        with closing(RequestEvents()) as events:
+            end = monotonic() + seconds
+            while not (over := done()) and (left := end - monotonic()) > 0:
+                events.wait(min(left, POLL_S))
+            return over
+    finally:  # whatever was raised, also by a cache that cannot be opened or closed
         _places.release()
 
 

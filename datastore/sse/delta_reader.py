@@ -132,7 +132,7 @@ def _changed(market: Market, frame: Timeframe, since: Cursor) -> _Changed | None
     if len(spans) > MAX_CHANGES_BEHIND or sum(lengths) > MAX_CHANGES_BEHIND:
         return None
     for span in proven:
-        bounds = {"start": span.start * MICROS_PER_MS, "stop": span.stop * MICROS_PER_MS}
+        bounds = {"what": span.what, "start": span.start * MICROS_PER_MS, "stop": span.stop * MICROS_PER_MS}
         for (open_ms,) in fetch_all(statement("push", "held"), values | bounds):
             version, revision = buckets.get(open_ms, (0, 0))
             buckets[open_ms] = (max(version, span.version), revision)

@@ -20,7 +20,8 @@ def ensure_pool() -> None:
     names = {f"{ROLE}-{number}" for number in range(1, settings.PRODUCER_POOL + 1)}
     pool = Producer.objects.filter(name__in=names)
     Producer.objects.bulk_create(
-        [Producer(name=name) for name in names.difference(pool.values_list("name", flat=True))], ignore_conflicts=True
+        [Producer(name=name, role=ROLE) for name in names.difference(pool.values_list("name", flat=True))],
+        ignore_conflicts=True,
     )
     pool.exclude(retired_at=None).update(retired_at=None, owner="")
 
@@ -31,7 +32,7 @@ def blocking_error() -> str | None:
     A key that was refused once is refused for all: the other rows need not try it too. A row that waits because of a
     key or address that has been changed since is reset.
     """
-    rows = Producer.objects.filter(name__startswith=f"{ROLE}-", state=ERROR, reset_at=None, retired_at=None)
+    rows = Producer.objects.filter(role=ROLE, state=ERROR, reset_at=None, retired_at=None)
     for row in rows.order_by("name"):
         if is_changed(row, settings.CRYPTOCOMPARE_REST_URL):
             with suppress(NotInError):  # another process was quicker

@@ -45,6 +45,7 @@ MAX_FRAMES_PER_TURN = 5_000
 # "Always wait at least 5 seconds to reconnect" (CryptoCompare's websocket documentation).
 RECONNECT_DELAY_S, MAX_RECONNECT_DELAY_S = 5.0, 60.0
 LASTING_STATUSES = (400, 401, 403)  # of HTTP: only a person can end these
+BROKER_AWAY_REASON = "the broker was away too long"
 REFRESH_INTERVAL_S = 0.5  # between two reads of what is followed and routed
 
 
@@ -91,16 +92,19 @@ class LiveProducer:
         if connection is None:
             return self._connect_when_due()
 
-        arrivals = connection.wait(FRAME_WAIT_S, MAX_FRAMES_PER_TURN)
+        if self._buffer.is_full and connection.lost is None:
+            # What has been received will be published, and the spans end behind it; later ones are fetched as history.
+            connection.abandon(BROKER_AWAY_REASON)
+        arrivals = connection.wait(FRAME_WAIT_S if self._buffer.is_empty else 0, MAX_FRAMES_PER_TURN)
         if 0 < len(arrivals) < MAX_FRAMES_PER_TURN:
             self._session.stop.wait(LINGER_S)
             arrivals += connection.wait(0, MAX_FRAMES_PER_TURN - len(arrivals))
         connection.read(arrivals)
         self._publish(connection)
         self._time.save_if_moved()
-        if connection.lost:
+        if connection.lost and not self._buffer.has_unsent():  # its last records may be many turns' work
             self._lose(connection, connection.lost)
-        return bool(arrivals)
+        return bool(arrivals) or not self._buffer.is_empty
 
     def cause_is_gone(self, actor: Producer) -> str | None:
         """Return that the key or address that was refused has been changed, if so."""
@@ -120,6 +124,8 @@ class LiveProducer:
                 self._connection.finish(MAX_FRAMES_PER_TURN, "the producer was stopped")
                 # Saves first: if another process took the actor over, that raises and nothing is published.
                 self._publish(self._connection)
+                while self._publisher is not None and not self._buffer.is_empty:
+                    self._publish(self._connection)
         finally:
             self._drop()
             if self._publisher is not None:

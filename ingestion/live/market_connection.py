@@ -147,6 +147,11 @@ class MarketConnection:
         if date := provider.read_date(arrival.date):
             self._clock.observe(date, self._connected_at, Source.HANDSHAKE)
 
+    def abandon(self, reason: str) -> None:
+        """Lose the connection on purpose: nothing more is read, and the next read() ends its spans for this reason."""
+        self.lost = SocketLost(self._time.monotonic(), reason)
+        self._reader.close()
+
     def open(self, connected: int) -> None:
         """Begin the feeds of all channels; connected: the provider's time when the socket opened."""
         self.is_open = True

@@ -14,8 +14,10 @@ from streaming.records import FeedOpened, LiveRecord, encode
 from streaming.refusals import Refusal
 from streaming.topics import TICK_DATA
 
-# Of all dynamic topics together, as many as the reader's queue holds by default.
+# Of the fixed topic, and of all dynamic topics together; as many as the reader's queue holds by default.
 MAX_UNSENT_RECORDS = 200_000
+# In one call, so that a turn with a backlog still ends before the next heartbeat; more than a turn's frames become.
+MAX_PUBLISHED_RECORDS = 10_000
 # A topic that fails so many times in a row, while the fixed one does not, is given up.
 MAX_FAILURES = 5
 
@@ -45,6 +47,16 @@ class PublishBuffer:
         """Return whether a topic has records that were not acknowledged."""
         return topic in self._unsent
 
+    @property
+    def is_full(self) -> bool:
+        """Return whether the fixed topic has more such records than may wait; the caller must bring no more."""
+        return len(self._unsent.get(TICK_DATA.name, ())) > MAX_UNSENT_RECORDS
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether no topic has such records."""
+        return not self._unsent
+
     def unsent_dynamic_topics(self) -> list[str]:
         """Return the dynamic topics that have such records."""
         return [topic for topic in self._unsent if topic != TICK_DATA.name]
@@ -65,26 +77,30 @@ class PublishBuffer:
         return {topic: reason for topic, reason in self.given_up.items() if topic not in self._unsent}
 
     def publish_fixed(self, publisher: Publisher) -> None:
-        """Publish what waits for the fixed topic; raise StreamError, then what was not acknowledged stays first.
+        """Publish a chunk of what waits for the fixed topic; raise StreamError, then all not acknowledged stays first.
 
         A record that the broker refuses for good is set aside: it must not stop the others, and its consumer sees by
         the numbers that it is missing.
         """
         while self.has_unsent():
             try:
-                self._publish(publisher, TICK_DATA.name)
+                self._publish(publisher, TICK_DATA.name, MAX_PUBLISHED_RECORDS)
+                return
             except BadRecord as exc:
                 if exc.index is None:
                     raise
 
     def publish_dynamic(self, publisher: Publisher, *, broker_answers: bool) -> None:
-        """Publish what waits for dynamic topics; raise StreamUnavailable, then the rest waits.
+        """Publish a chunk of what waits for dynamic topics; raise StreamUnavailable, then the rest waits.
 
         broker_answers: the broker took records of the fixed topic just now, so a topic that fails is to blame.
         """
+        room = MAX_PUBLISHED_RECORDS
         for topic in self.unsent_dynamic_topics():
+            if room <= 0:
+                return  # those that waited longest are first next time
             try:
-                self._publish(publisher, topic)
+                room -= self._publish(publisher, topic, room)
                 self._failures.pop(topic, None)
             except StreamUnavailable as exc:
                 if not broker_answers:
@@ -101,12 +117,14 @@ class PublishBuffer:
         acknowledged, self._acknowledged = self._acknowledged, []
         return acknowledged
 
-    def _publish(self, publisher: Publisher, topic: str) -> None:
-        unsent = self._unsent[topic]
+    def _publish(self, publisher: Publisher, topic: str, limit: int) -> int:
+        """Publish the first `limit` records of a topic and return how many these were."""
+        unsent, later = self._unsent[topic][:limit], self._unsent[topic][limit:]
         waiting, done = unsent, list[LiveRecord]()
         try:
             publisher.publish(topic, [Message(record.market, encode(record)) for record in unsent])
             waiting, done = [], unsent
+            return len(unsent)
         except PublishFailed as exc:
             failed = set(exc.failed)
             waiting = [unsent[index] for index in exc.failed]
@@ -119,7 +137,7 @@ class PublishBuffer:
             raise
         finally:
             del self._unsent[topic]
-            if waiting:  # now the last in line of all topics, so that it cannot delay the others
+            if waiting := [*waiting, *later]:  # now the last in line of all topics, so that it cannot delay the others
                 self._unsent[topic] = waiting
             if done:
                 self._acknowledged.append((topic, done))

@@ -117,14 +117,14 @@ def test_an_owner_whose_epoch_still_stands_goes_on_after_a_silence() -> None:
 
 
 def test_rows_of_other_roles_are_left_alone() -> None:
-    FixedTopicConsumer.objects.create(name="fixed-tick-late-1")
-    FixedTopicConsumer.objects.create(name="fixed-candle-1")
+    FixedTopicConsumer.objects.create(role="fixed-tick-late", name="fixed-tick-late-1")
+    FixedTopicConsumer.objects.create(role="fixed-candle", name="fixed-candle-1")
     assert claim(FixedTopicConsumer, "fixed-tick", ME) is None
 
 
 def test_rows_are_taken_by_number_not_by_letter() -> None:
     for number in (10, 9):
-        FixedTopicConsumer.objects.create(name=f"fixed-tick-{number}")
+        FixedTopicConsumer.objects.create(role="fixed-tick", name=f"fixed-tick-{number}")
     taken = claim(FixedTopicConsumer, "fixed-tick", ME)
     assert taken is not None and taken.name == "fixed-tick-9"
     added = add_row(FixedTopicConsumer, "fixed-tick", ME)
@@ -133,7 +133,7 @@ def test_rows_are_taken_by_number_not_by_letter() -> None:
 
 def test_a_retired_row_is_not_claimed_but_comes_back_when_a_further_one_is_needed() -> None:
     owned()
-    FixedTopicConsumer.objects.create(name="fixed-tick-2", retired_at=timezone.now())
+    FixedTopicConsumer.objects.create(role="fixed-tick", name="fixed-tick-2", retired_at=timezone.now())
     assert claim(FixedTopicConsumer, "fixed-tick", ME) is None
     added = add_row(FixedTopicConsumer, "fixed-tick", ME)
     assert added is not None and (added.name, added.retired_at, added.owner) == ("fixed-tick-2", None, ME)
@@ -141,7 +141,7 @@ def test_a_retired_row_is_not_claimed_but_comes_back_when_a_further_one_is_neede
 
 def test_surplus_rows_that_nobody_owned_for_an_hour_retire_but_never_the_first() -> None:
     for number in (1, 2, 3):
-        FixedTopicConsumer.objects.create(name=f"fixed-tick-{number}", heartbeat_at=timezone.now())
+        FixedTopicConsumer.objects.create(role="fixed-tick", name=f"fixed-tick-{number}", heartbeat_at=timezone.now())
     silent_for(3700, "fixed-tick-1")
     silent_for(3700, "fixed-tick-2")
     assert retire_surplus(FixedTopicConsumer, "fixed-tick") == 1

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def consumer() -> FixedTopicConsumer:
-    return FixedTopicConsumer.objects.create(name="fixed-tick-1", epoch=3)
+    return FixedTopicConsumer.objects.create(role="fixed-tick", name="fixed-tick-1", epoch=3)
 
 
 @pytest.fixture

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -278,3 +280,46 @@ def test_what_was_given_a_moment_ago_is_given_again_without_the_cache(
     now += 0.002
     live.trade("101")
     assert close_of(client) == "101"
+
+
+BEFORE = b"{"
+
+
+@pytest.fixture
+def many_answers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Put more answers into the cache than a process keeps, of a market that stays confirmed; return the questions."""
+    monkeypatch.setattr(response_cache, "CONFIRMATION_LIFETIME_US", 3_600_000_000)
+    stored = get_redis_connection("default")
+    seconds, micros = stored.time()
+    clock = seconds * 1_000_000 + micros
+    shown = {"series": "s", "version": 1, "watermark": 60_000, "now": 120_000}
+    stored.hset(market_key(SYMBOL), mapping={**shown, "confirmed": clock})
+    questions = [f"1m:{number}:0:string:none" for number in range(response_cache.MAX_ANSWERS + 44)]
+    parts = {"etag": "e", "before": BEFORE, "between": b"", "after": b"}"}
+    for question in questions:
+        stored.hset(f"ck:answer:{SYMBOL}:{question}", mapping={**shown, "read": clock, **parts})
+    return questions
+
+
+def ask_for(question: str) -> bytes | None:
+    found, _ = response_cache.lookup(SYMBOL, question)
+    return found.hit.kept.parts.before if found and found.hit else None
+
+
+def test_threads_that_ask_more_questions_than_are_kept_all_get_their_answers(many_answers: list[str]) -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # so that threads change within a lookup
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            asked = [list(pool.map(ask_for, many_answers)) for _ in range(5)]
+    finally:
+        sys.setswitchinterval(interval)
+    assert {before for turn in asked for before in turn} == {BEFORE}
+
+
+def test_an_answer_in_use_is_kept_however_many_others_come_after_it(many_answers: list[str]) -> None:
+    hot, *others = many_answers
+    assert ask_for(hot) == BEFORE
+    get_redis_connection("default").hset(f"ck:answer:{SYMBOL}:{hot}", "before", b"sent again")
+    for question in others:
+        assert ask_for(question) == ask_for(hot) == BEFORE

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from cachetools import TTLCache
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import CommandError
@@ -19,6 +20,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from datastore.access import api_keys
+from datastore.access.shared_cache import SharedCache
 from datastore.models import ApiKey
 from tests.support.api.keys import saved_key
 
@@ -139,16 +141,32 @@ def test_a_key_in_use_asks_the_database_every_ten_seconds(monkeypatch: pytest.Mo
 
 
 def test_an_unknown_key_is_remembered_too_and_pushes_no_known_one_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_keys, "MAX_CACHED_KEYS", 5)
+    known, unknown = TTLCache[str, Any](5, 60), TTLCache[str, Any](5, 60)
+    monkeypatch.setattr(api_keys, "_known", SharedCache(known))
+    monkeypatch.setattr(api_keys, "_unknown", SharedCache(unknown))
     text = saved_key("grafana", ApiKey.Scope.READ)
     assert asked(text)
     invented = [api_keys.make_key("x", "read")[1] for _ in range(12)]
     assert not any(asked(one) for one in invented)
-    assert len(api_keys._unknown._entries) <= 5
+    assert (len(known), len(unknown)) == (1, 5)
     with CaptureQueriesContext(connection) as queries:
         assert asked(text) and asked(invented[-1]) is None
         assert asked("ck_short") is None  # not even looked up
     assert len(queries) == 0
+
+
+def test_when_many_keys_are_in_use_only_the_one_unused_for_longest_is_looked_up_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(api_keys, "_known", SharedCache(TTLCache[str, Any](3, 60)))
+    texts = [saved_key(f"grafana-{number}", ApiKey.Scope.READ) for number in range(4)]
+    assert all(asked(text) for text in [*texts[:3], texts[0], texts[3]])
+    with CaptureQueriesContext(connection) as queries:
+        assert all(asked(text) for text in (texts[0], texts[2], texts[3]))
+    assert len(queries) == 0
+    with CaptureQueriesContext(connection) as queries:
+        assert asked(texts[1])
+    assert len(queries) > 0
 
 
 def test_its_use_is_noted_at_most_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -215,6 +215,13 @@ def test_both_addresses_have_a_rate_limit(client: Client, db: None, settings: An
     assert left[1] < left[0]
 
 
+def test_the_page_may_follow_streams_where_the_api_leads_to(client: Client, db: None, settings: Any) -> None:
+    settings.SSE_URL, settings.SSE_PORT = "", 8001
+    assert "connect-src 'self' http://testserver:8001;" in client.get(DOCS)["Content-Security-Policy"]
+    settings.SSE_URL = "https://candles.example.org/live"
+    assert "connect-src 'self' https://candles.example.org;" in client.get(DOCS)["Content-Security-Policy"]
+
+
 def test_the_page_lets_nothing_in_from_another_host(client: Client, db: None) -> None:
     page = client.get(DOCS)
     assert page["Content-Type"].startswith("text/html")

@@ -28,7 +28,7 @@ def market(provider_time: ProviderTime) -> Market:
     provider_time.set(NOON + MINUTE)
     store(opened(1, NOON), watermark(2, NOON + MINUTE))
     provider_time.set(NOON + MINUTE + DAY_S * 1_000_000)
-    Producer.objects.create(name="producer-live-1", owner="here:1:1", heartbeat_at=Now())
+    Producer.objects.create(role="producer-live", name="producer-live-1", owner="here:1:1", heartbeat_at=Now())
     return market
 
 

@@ -74,7 +74,7 @@ def test_a_market_is_told_by_its_ages_and_its_gaps_final_ones_apart(client: Clie
 
 
 def test_an_actor_is_one_in_its_state_and_its_silence_is_told(client: Client, market: Market) -> None:
-    Producer.objects.create(name="producer-live-1", owner="here:1:1", heartbeat_at=Now())
+    Producer.objects.create(role="producer-live", name="producer-live-1", owner="here:1:1", heartbeat_at=Now())
     with Producer.locked("producer-live-1") as producer:
         producer.fetch_data()
     found = scraped(client)
@@ -86,7 +86,7 @@ def test_an_actor_is_one_in_its_state_and_its_silence_is_told(client: Client, ma
 
 
 def test_a_process_that_is_gone_leaves_no_state_behind(client: Client, market: Market) -> None:
-    Producer.objects.create(name="producer-history-1", owner="here:1:1", heartbeat_at=Now())
+    Producer.objects.create(role="producer-history", name="producer-history-1", owner="here:1:1", heartbeat_at=Now())
     named = {"kind": "producer", "name": "producer-history-1"}
     assert value(scraped(client), "actor_heartbeat_age_seconds", **named) is not None
     Producer.objects.update(owner="", retired_at=Now())
@@ -98,7 +98,7 @@ def test_a_process_that_is_gone_leaves_no_state_behind(client: Client, market: M
 def test_failures_and_resets_are_counted_by_role(client: Client, market: Market) -> None:
     who = {"kind": "producer", "role": "producer-history"}
     before = [value(scraped(client), name, **who) or 0 for name in ("actor_errors_total", "actor_resets_total")]
-    Producer.objects.create(name="producer-history-7")
+    Producer.objects.create(role="producer-history", name="producer-history-7")
     with Producer.locked("producer-history-7") as producer:
         producer.fetch_data()
         producer.fetch_failure(reason="x")

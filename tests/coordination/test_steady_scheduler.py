@@ -35,6 +35,8 @@ def waits(scheduler: Any) -> dict[str, float]:
 @pytest.mark.parametrize("hours", [1, 26])
 def test_a_clock_that_is_set_back_delays_no_schedule_by_more_than_its_interval(scheduler: Any, hours: int) -> None:
     scheduler.tick()
+    known = set(waits(scheduler))  # a nightly schedule is loaded only within hours of its time
+    assert known >= set(INTERVALS)
     # As if all this had happened by a clock that was ahead.
     ahead = timedelta(hours=hours)
     for entry in scheduler.schedule.values():
@@ -43,7 +45,7 @@ def test_a_clock_that_is_set_back_delays_no_schedule_by_more_than_its_interval(s
     scheduler._lead += ahead.total_seconds()
     scheduler.tick()
     found = waits(scheduler)
-    assert set(found) >= {each.name for each in SCHEDULES}
+    assert set(found) >= known
     assert all(found[name] <= interval + 1 for name, interval in INTERVALS.items())
     assert all(wait <= 86_400 for wait in found.values())
 

@@ -47,8 +47,12 @@ def test_markets_are_asked_for_in_turn_so_that_every_chart_begins_to_fill() -> N
 
 def test_the_sweep_frees_rows_whose_owner_is_gone_through_their_chart_and_lets_others_be() -> None:
     quiet = {"owner": "elsewhere:1:1", "epoch": 3}
-    Producer.objects.create(name="producer-history-1", heartbeat_at=Now() - timedelta(minutes=2), **quiet)
-    Producer.objects.create(name="producer-history-2", heartbeat_at=Now() - timedelta(seconds=30), **quiet)
+    Producer.objects.create(
+        role="producer-history", name="producer-history-1", heartbeat_at=Now() - timedelta(minutes=2), **quiet
+    )
+    Producer.objects.create(
+        role="producer-history", name="producer-history-2", heartbeat_at=Now() - timedelta(seconds=30), **quiet
+    )
     with Producer.locked("producer-history-1") as producer:
         producer.fetch_data()
     sweep()
@@ -59,9 +63,26 @@ def test_the_sweep_frees_rows_whose_owner_is_gone_through_their_chart_and_lets_o
     assert list(events)[1:] == ["TAKEOVER", "FETCH_FAILURE", "RESET"]
 
 
+def test_the_sweep_frees_the_consumers_of_dynamic_topics_too_and_retires_none_that_has_a_topic() -> None:
+    for name, silence in (("dyn-coinbase-BTC-USD-g1", 2), ("dyn-coinbase-ETH-USD-g2", 0)):
+        silent_since = Now() - timedelta(minutes=silence)
+        DynamicTopicConsumer.objects.create(name=name, heartbeat_at=silent_since, owner="elsewhere:1:1", epoch=3)
+    for number in (3, 4):
+        long_ago = Now() - timedelta(hours=2)
+        DynamicTopicConsumer.objects.create(name=f"dyn-kraken-BTC-EUR-g{number}", heartbeat_at=long_ago)
+    sweep()
+    freed, alive, *unowned = DynamicTopicConsumer.objects.order_by("name")
+    assert (freed.owner, freed.epoch) == ("", 4)
+    assert (alive.owner, alive.epoch) == ("elsewhere:1:1", 3)
+    assert [row.retired_at for row in unowned] == [None, None], "the next process must find them"
+    assert list(TransitionLog.objects.values_list("name", "event")) == [(freed.name, "TAKEOVER")]
+
+
 def test_the_sweep_retires_rows_that_nobody_has_owned_for_an_hour() -> None:
     for number in (1, 2):
-        Producer.objects.create(name=f"producer-history-{number}", heartbeat_at=Now() - timedelta(hours=2))
+        Producer.objects.create(
+            role="producer-history", name=f"producer-history-{number}", heartbeat_at=Now() - timedelta(hours=2)
+        )
     sweep()
     assert list(Producer.objects.filter(retired_at=None).values_list("name", flat=True)) == ["producer-history-1"]
 

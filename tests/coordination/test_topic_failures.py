@@ -88,7 +88,9 @@ def test_a_topic_that_no_producer_takes_up_is_given_up_in_time(coordinator: Coor
 
 def test_a_producer_in_error_is_quoted(coordinator: Coordinating) -> None:
     stream()
-    Producer.objects.create(name="producer-topic-1", owner="here:1:1", heartbeat_at=Now(), last_error="disk full")
+    Producer.objects.create(
+        role="producer-topic", name="producer-topic-1", owner="here:1:1", heartbeat_at=Now(), last_error="disk full"
+    )
     coordinator.reach(PROCESSING)
     long_ago("requested_at")
     coordinator.steps()
@@ -131,7 +133,7 @@ def test_an_actor_that_cannot_use_the_topic_is_believed_at_once(coordinator: Coo
 @pytest.mark.parametrize("word", [{"waiting_for": "the provider: HTTP 503"}, {"state": "error", "reset_at": Now()}])
 def test_a_producer_that_waits_for_the_provider_costs_no_try(coordinator: Coordinating, word: dict[str, Any]) -> None:
     made = stream()
-    Producer.objects.create(name="producer-live-1", owner="here:1:1", heartbeat_at=Now(), **word)
+    Producer.objects.create(role="producer-live", name="producer-live-1", owner="here:1:1", heartbeat_at=Now(), **word)
     for _ in range(Stream.MAX_ATTEMPTS + 1):
         coordinator.reach(NOTIFYING)
         acknowledge(routed=False)
@@ -157,7 +159,8 @@ def test_one_that_does_not_say_so_or_is_dead_or_needs_a_person_does(
     coordinator: Coordinating, word: dict[str, Any]
 ) -> None:
     made = stream()
-    Producer.objects.create(**{"name": "producer-live-1", "owner": "here:1:1", "heartbeat_at": Now()} | word)
+    named = {"role": "producer-live", "name": "producer-live-1"}
+    Producer.objects.create(**named | {"owner": "here:1:1", "heartbeat_at": Now()} | word)
     coordinator.reach(NOTIFYING)
     acknowledge(routed=False)
     long_ago("notified_at")

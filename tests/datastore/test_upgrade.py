@@ -12,6 +12,8 @@ from contextlib import contextmanager
 import pytest
 from django.core.management import call_command
 
+from actor_runtime.manual_reset import actor_models
+from actor_runtime.ownership.claims import claim, roles_of
 from datastore.db.queries import execute, fetch_value, run_script
 from datastore.models import DeadLetter
 from tests.support.database_server import DatabaseServer
@@ -106,3 +108,16 @@ def test_a_dump_made_now_would_hold_every_kind_of_row() -> None:
     assert [table for table in empty if not table.startswith(EMPTY)] == []
     positions = DeadLetter.objects.values_list("position", flat=True)
     assert sorted(positions) == ["", contents.REDIS_POSITION, contents.KAFKA_POSITION]
+
+
+def test_the_actors_of_before_have_their_roles_and_are_claimed_again(old: Dump) -> None:
+    migrate()
+    roles = {row.name: row.role for model in actor_models() for row in model._default_manager.all()}
+    assert roles
+    for name, role in roles.items():
+        assert role in ("dynamic", "request") or role == name.rpartition("-")[0]
+    models = [model for model in actor_models() if model.interchangeable]
+    for model in models:
+        model._default_manager.update(owner="")
+        for role in roles_of(model):
+            assert claim(model, role, "here:2:2") is not None

@@ -11,7 +11,7 @@ from actor_runtime.manual_reset import reset
 from actor_runtime.models import TransitionLog
 from datastore.models import DeadLetter, Feed, Market, ProviderClock
 from datastore.reference.markets import ensure_markets, market_of, unfollow
-from ingestion.live import live_producer_actor, market_connection
+from ingestion.live import live_producer_actor, market_connection, publish_buffer
 from ingestion.live.live_producer_actor import LiveProducer
 from ingestion.live.market_connection import MarketConnection
 from ingestion.live.socket_reader import SocketReader
@@ -49,6 +49,31 @@ def test_an_outage_of_the_broker_resends_in_order_what_was_not_acknowledged(benc
     for market in (BTC, EUR):
         assert numbers(records, feed, market) == list(range(1, len(numbers(records, feed, market)) + 1))
     assert {"PUBLISH_FAILURE", "RESET"} <= set(TransitionLog.objects.values_list("event", flat=True))
+
+
+def test_a_broker_that_is_away_too_long_ends_every_span_by_name_and_costs_bounded_memory(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live(bench)
+    monkeypatch.setattr(publish_buffer, "MAX_PUBLISHED_RECORDS", 20)
+    with monkeypatch.context() as patch:
+        patch.setattr(publish_buffer, "MAX_UNSENT_RECORDS", 20)
+        bench.broker.fill_up()
+        bench.step_until(lambda: not bench.simulator.get("/control/stats")["sockets"])
+    bench.broker.come_back()
+    bench.step_until(lambda: bench.count(FeedOpened) == 4)
+
+    records = bench.records()
+    feeds = list(dict.fromkeys(record.feed for record in records))
+    closed = [record for record in records if isinstance(record, FeedClosed)]
+    assert [(record.feed, record.reason) for record in closed] == [(feeds[0], "the broker was away too long")] * 2
+    for market in (BTC, EUR):
+        (end,) = [record for record in closed if record.market == market]
+        marks = [
+            one.until for one in records if type(one) is Watermark and (one.feed, one.market) == (feeds[0], market)
+        ]
+        assert end.stop == max(marks), "all that was received by then is published before the end"
+        assert numbers(records, feeds[0], market) == list(range(1, end.n + 1))
 
 
 def test_a_lost_socket_says_goodbye_waits_and_opens_a_new_feed(bench: Bench) -> None:

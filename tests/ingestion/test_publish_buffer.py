@@ -156,3 +156,50 @@ def test_a_topic_that_takes_nothing_holds_no_refusal_back(broker: MemoryBroker) 
     broker.admin().delete_topic(ONE)
     outbox.publish_dynamic(broker.publisher(), broker_answers=True)
     assert outbox.ended == {ONE: "refused"}
+
+
+def test_a_backlog_is_published_a_chunk_a_call_in_order(broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_PUBLISHED_RECORDS", 10)
+    outbox = filled(FIXED, count=25)
+    for published in (10, 20, 25):
+        assert outbox.has_unsent()
+        outbox.publish_fixed(broker.publisher())
+        assert [record.n for record in held(broker, FIXED)] == list(range(1, published + 1))
+    assert outbox.is_empty
+    assert [len(records) for _, records in outbox.take_acknowledged()] == [10, 10, 5]
+
+
+def test_a_refused_record_of_a_chunk_is_the_one_that_is_set_aside(
+    broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_PUBLISHED_RECORDS", 2)
+    outbox = PublishBuffer()
+    too_long = trade(4, NOON, "1", id="x" * MAX_RECORD_BYTES)
+    outbox.put({FIXED: [opened(1, NOON), trade(2, NOON), trade(3, NOON), too_long, trade(5, NOON)]})
+    while not outbox.is_empty:
+        outbox.publish_fixed(broker.publisher())
+    assert [record.n for record in held(broker, FIXED)] == [1, 2, 3, 5]
+    assert [record for record, _ in outbox.refused] == [too_long]
+
+
+def test_dynamic_topics_share_a_chunk_and_take_turns(broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_PUBLISHED_RECORDS", 10)
+    outbox = filled(ONE, TWO, count=12)
+    published = []
+    while not outbox.is_empty:
+        outbox.publish_dynamic(broker.publisher(), broker_answers=True)
+        published.append((len(held(broker, ONE)), len(held(broker, TWO))))
+    assert published == [(10, 0), (10, 10), (12, 12)]
+    assert [record.n for record in held(broker, TWO)] == list(range(1, 13))
+
+
+def test_the_fixed_topic_is_full_when_more_than_the_bound_waits(
+    broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_UNSENT_RECORDS", 10)
+    outbox = filled(FIXED, count=10)
+    assert not outbox.is_full
+    outbox.put({FIXED: [trade(11, NOON)]})
+    assert outbox.is_full
+    outbox.publish_fixed(broker.publisher())
+    assert not outbox.is_full

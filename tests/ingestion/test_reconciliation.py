@@ -213,7 +213,7 @@ def test_history_goes_first_where_the_budget_is_short(bench: Bench, settings: An
 
 
 def test_a_key_that_is_refused_is_not_tried_by_the_reconciliation_either(bench: Bench) -> None:
-    Producer.objects.create(name="producer-history-1", last_error="refused")
+    Producer.objects.create(role="producer-history", name="producer-history-1", last_error="refused")
     with Producer.locked("producer-history-1") as producer:
         producer.fetch_data()
         producer.fetch_failure(reason="refused")

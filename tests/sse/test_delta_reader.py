@@ -40,6 +40,15 @@ actions = st.one_of(
         st.lists(small(7), max_size=4),
         st.integers(1, 99),
     ),
+    st.tuples(
+        st.just("answer_in_parts"),
+        st.sampled_from([60, 3600, 86400]),
+        small(3),
+        st.integers(1, 8),
+        st.lists(small(7), max_size=4),
+        st.integers(1, 99),
+    ),
+    st.tuples(st.just("prove_page")),
     st.tuples(st.just("refuse"), small(20)),
     st.tuples(st.just("cancel"), small(20)),
     st.tuples(st.just("lose")),
@@ -133,6 +142,38 @@ def test_a_candle_that_lost_its_last_trade_is_told_as_one_of_no_trades(provider_
     assert series.rows == {}
     (row,) = [json.loads(row.text) for row in delta.rows]
     assert row[1:8] == [None, None, None, None, "0", "0", 0]
+
+
+@pytest.mark.parametrize("timeframe", ["1m", "5m", "1h"])
+def test_candles_whose_page_is_not_proven_yet_are_not_told_as_minutes_without_trades(
+    provider_time: ProviderTime, timeframe: str
+) -> None:
+    scenario = MarketScenario(provider_time)
+    series = ClientSeries.of_answer(shown(scenario.market, timeframe))
+    scenario.answer_in_parts(60, 100, 20, [0, 1, 2, 3], 7)
+    assert shown(scenario.market, timeframe)["candles"] == []
+    delta = follow(series, scenario.market, timeframe)
+    assert delta.rows == [], "no answer shows a row there"
+    scenario.prove_page()
+    follow(series, scenario.market, timeframe)
+    assert series.rows and series.rows == {row[0]: row for row in shown(scenario.market, timeframe)["candles"]}
+
+
+def test_a_span_of_the_feed_over_candles_that_are_not_proven_yet_tells_none_of_them(
+    provider_time: ProviderTime,
+) -> None:
+    scenario = MarketScenario(provider_time)
+    scenario.pass_(30)
+    scenario.lose()  # the new feed begins within a minute, of which the provider's candle is stored
+    scenario.pass_(120)
+    series = ClientSeries.of_answer(shown(scenario.market, "1m"))
+    scenario.answer_in_parts(60, 0, 4, [0, 1, 2, 3], 7)
+    scenario.prove(1)
+    delta = follow(series, scenario.market, "1m")
+    assert [row for row in map(json.loads, (row.text for row in delta.rows)) if row[1] is None] == []
+    scenario.prove_page()
+    follow(series, scenario.market, "1m")
+    assert series.rows == {row[0]: row for row in shown(scenario.market, "1m")["candles"]}
 
 
 def test_what_the_provider_proves_changes_candles_whose_rows_it_does_not_touch(provider_time: ProviderTime) -> None:

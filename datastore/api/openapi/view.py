@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from rest_framework.request import Request
 
+from datastore.access.stream_tickets import stream_server
 from datastore.api.openapi.document import rendered
 from datastore.api.openapi.operations import JSON, YAML
 from datastore.api.params.query_params import no_question, query_of, schema_question
@@ -14,10 +17,10 @@ from datastore.api.responses.compression import CompressedView
 from datastore.api.responses.json_response import ready_answer, unless_known
 
 MEDIA_TYPES = {"json": JSON, "yaml": YAML}
-# Nothing from another host, and no script or style written into the page.
+# Nothing from another host but the streams, and no script or style written into the page.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "connect-src 'self' {streams}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 
@@ -38,9 +41,10 @@ class Docs(CompressedView):
     """GET docs."""
 
     def get(self, request: Request) -> HttpResponse:
-        """Answer the page; it loads nothing from another host."""
+        """Answer the page; it loads nothing from another host, but may follow the streams that the API leads to."""
         no_question(query_of(request))
         page = render(request._request, "docs.html")
-        page.headers["Content-Security-Policy"] = POLICY
+        streams = urlsplit(stream_server(str(request.scheme), request.get_host()))
+        page.headers["Content-Security-Policy"] = POLICY.format(streams=f"{streams.scheme}://{streams.netloc}")
         page.headers["Cache-Control"] = "no-cache"
         return page

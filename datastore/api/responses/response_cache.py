@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
+from cachetools import LRUCache
 from redis.exceptions import RedisError
 
 from datastore.access.lua_scripts import Script
 from datastore.access.rate_limits import TAKE, Bucket, RateLimitResult, result_of, script_arguments, take, take_leased
+from datastore.access.shared_cache import SharedCache
 from datastore.api.responses.series_body import MINUTE_MS, BodyParts
 from datastore.ingest.market_cache import cached_head, market_key
 from datastore.models import Market
@@ -86,8 +88,9 @@ for _, old in ipairs(redis.call('ZRANGE', 'ck:answers', 0, -most - 1)) do redis.
 redis.call('ZREMRANGEBYRANK', 'ck:answers', 0, -most - 1)
 return 1
 """)
-_seen: dict[tuple[str, str], CachedAnswer] = {}  # by symbol and question, the oldest first
-_given: dict[tuple[str, str], tuple[float, CacheHit]] = {}  # when each was given last after a lookup (monotonic)
+# By symbol and question: what this process has seen, and when it gave it last after a lookup (monotonic).
+_seen: SharedCache[tuple[str, str], CachedAnswer] = SharedCache(LRUCache(MAX_ANSWERS))
+_given: SharedCache[tuple[str, str], tuple[float, CacheHit]] = SharedCache(LRUCache(MAX_ANSWERS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,7 @@ def lookup(
     2. Else one round trip brings both; if the turn is refused nothing is looked for.
     """
     turn = take_leased(bucket) if bucket else None
-    at, given = _given.get((symbol, question), (0.0, None))
+    at, given = _given.get((symbol, question)) or (0.0, None)
     age = monotonic() - at
     if given is not None and age < REUSE_S:
         if bucket and turn is None:
@@ -181,7 +184,7 @@ def keep(lookup: CacheLookup, question: str, series: Series, etag: str, parts: S
 
 
 def _found(found: Sequence[Any], symbol: str, question: str, kept: CachedAnswer | None) -> CacheLookup:
-    """Return what the script found; keep parts that are new to this process, for which the oldest make room."""
+    """Return what the script found; keep parts that are new to this process."""
     clock, *rest = found
     if not rest:
         return CacheLookup(clock)  # to be made
@@ -197,17 +200,13 @@ def _found(found: Sequence[Any], symbol: str, question: str, kept: CachedAnswer 
             etag=etag.decode(),
             parts=BodyParts(*parts),
         )
-        if (symbol, question) not in _seen and len(_seen) >= MAX_ANSWERS:
-            oldest = next(iter(_seen))
-            _seen.pop(oldest, None)
-            _given.pop(oldest, None)
-        _seen[symbol, question] = kept
+        _seen.put((symbol, question), kept)
     if kept is None:
         return CacheLookup(clock)
     if state == UNCONFIRMED:
         return CacheLookup(clock, unconfirmed=kept)
     hit = CacheHit(kept, int(watermark) if watermark else None, int(now))
-    _given[symbol, question] = (monotonic(), hit)
+    _given.put((symbol, question), (monotonic(), hit))
     return CacheLookup(clock, hit)
 
 

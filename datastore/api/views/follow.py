@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from django.conf import settings
 from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from datastore.access.stream_tickets import STREAM_PATH, Ticket, sign_ticket
+from datastore.access.stream_tickets import STREAM_PATH, Ticket, sign_ticket, stream_server
 from datastore.api.auth.api_key_header import key_of
 from datastore.api.params.market_lookup import find_market
 from datastore.api.params.query_params import DEFAULT_ROWS, query_of, stream_question
@@ -62,10 +62,6 @@ def to_stream(
         # A page of another origin that may read the API.
         foreign=origin is not None and (settings.CORS_ALLOW_ALL_ORIGINS or origin in settings.CORS_ALLOWED_ORIGINS),
     )
-    server = settings.SSE_URL
-    if not server:
-        # The stream's process listens at the host that this request was sent to.
-        host = urlsplit(f"//{request.get_host()}").hostname or settings.HOST
-        server = f"{request.scheme}://{f'[{host}]' if ':' in host else host}:{settings.SSE_PORT}"
+    server = stream_server(str(request.scheme), request.get_host())
     location = f"{server}{STREAM_PATH}?{urlencode({'ticket': sign_ticket(ticket)}, quote_via=quote)}"
     return HttpResponse(status=307, headers={"Location": location, "Cache-Control": "no-store"})

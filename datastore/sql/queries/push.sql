@@ -1,6 +1,8 @@
 -- name: changed
 -- Buckets of a timeframe (open time in ms) whose stored rows changed after a version, with the newest change and its
 -- revision. At most `most` rows of each table are read; every row of the result holds how many were.
+-- The provider's rows are stored before its answer is proven, perhaps by an earlier batch: until then no answer shows
+-- them, and the change of the certificate that proves them is what changes them for readers.
 with changed as (
     (select c.version, c.revision, c.open_time from candle c
       where c.market_id = %(market)s and c.version > %(since)s and c.resolution <= %(base)s
@@ -8,6 +10,9 @@ with changed as (
     union all
     (select p.version, p.revision, p.open_time from provider_candle p
       where p.market_id = %(market)s and p.version > %(since)s and p.resolution <= %(base)s
+        and exists (select from coverage v
+                     where v.market_id = p.market_id and v.source = 'provider' and v.resolution = p.resolution
+                       and v.start <= p.open_time and v.stop > p.open_time)
       order by p.version limit %(most)s)
 )
 select micros(bucket(%(seconds)s, open_time)) / 1000, max(version), max(revision), sum(count(*)) over ()
@@ -24,6 +29,7 @@ select version, what, micros(start) / 1000, micros(stop) / 1000
 
 -- name: held
 -- Buckets in an interval (open times in ms) that have any stored row, also one without trades: all that a reader may know.
+-- Of the provider's rows these are the proven ones; if the provider's answer itself is what changed, all.
 select micros(b.start) / 1000
   from generate_series(bucket(%(seconds)s, instant(%(start)s)), instant(%(stop)s) - interval '1 microsecond',
                        case when %(seconds)s = 0 then interval '1 month' else make_interval(secs => %(seconds)s) end) b (start)
@@ -34,7 +40,11 @@ select micros(b.start) / 1000
     or exists (select from unnest(array[60, 3600, 86400]) r (resolution)
                  join lateral (
                       select from provider_candle p where p.market_id = %(market)s and p.resolution = r.resolution
-                         and p.open_time >= b.start and p.open_time < e.stop limit 1) x on true
+                         and p.open_time >= b.start and p.open_time < e.stop
+                         and (%(what)s = 'provider' or exists (
+                              select from coverage v
+                               where v.market_id = p.market_id and v.source = 'provider' and v.resolution = p.resolution
+                                 and v.start <= p.open_time and v.stop > p.open_time)) limit 1) x on true
                 where r.resolution <= %(base)s);
 
 -- name: heads

@@ -86,7 +86,11 @@ def test_a_silent_feed_names_the_actor_that_it_waits_for(btc: Market, provider_t
     alive()
     provider_time.set(NOON + 20 * MINUTE + 100 * SECOND)
     Producer.objects.create(
-        name="producer-live-1", owner="here:1:1", heartbeat_at=Now(), waiting_for="the provider: 503"
+        role="producer-live",
+        name="producer-live-1",
+        owner="here:1:1",
+        heartbeat_at=Now(),
+        waiting_for="the provider: 503",
     )
     reason, *_ = freshness_problems()[BTC]
     assert reason.endswith(": producer-live-1 is in Idle (waits for: the provider: 503)")

@@ -243,7 +243,7 @@ def test_a_gap_is_being_fetched_only_while_a_job_holds_the_lease(market: Market,
 
 
 def test_a_gap_that_waits_for_a_person_names_the_actor_and_what_to_do(market: Market, coordinator: Coordinator) -> None:
-    Producer.objects.create(name="producer-history-1")
+    Producer.objects.create(role="producer-history", name="producer-history-1")
     with Producer.locked("producer-history-1") as producer:
         producer.fetch_data()
         producer.fetch_failure(reason="API key required")

@@ -1,14 +1,26 @@
 from __future__ import annotations
 
-from typing import Any
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import pytest
 from playwright.sync_api import Page
 
-from datastore.api.openapi.operations import OPERATIONS
+from coordination.models import Coordinator
+from datastore.api.openapi.operations import OPERATIONS, Operation
 from datastore.api.params.query_params import CANDLES
+from datastore.dead_letters import DeadLetterRecord, store_dead_letters
+from datastore.models import ApiKey, DatastoreRequest, DeadLetter
 from datastore.reference.markets import ensure_markets
+from datastore.streams import lifecycle
+from streaming.broker_factory import connect
+from tests.support.api.keys import saved_key
 from tests.support.browser import OVERFLOW, browser
+from tests.support.datastore.provider_time import ProviderTime
+from tests.support.sse.scenario import MarketScenario
+from tests.support.sse.server import streaming
+from tests.support.streaming.memory import MemoryBroker
 
 pytestmark = pytest.mark.browser
 
@@ -53,3 +65,99 @@ def test_a_person_reads_the_api_and_tries_it_out(market: str, live_server: Any, 
     assert heard.complaints == []
     assert any("/api/v1/markets" in url for url in heard.asked)
     assert all(url.startswith((live_server.url, "data:")) for url in heard.asked)
+
+
+class Trial(NamedTuple):
+    """What a person enters to try an operation out, and the status that answers it."""
+
+    status: int
+    parameters: dict[str, str] = {}
+    body: dict[str, str] | None = None
+
+
+@pytest.fixture
+def trials(live_server: Any, provider_time: ProviderTime, settings: Any) -> Iterator[dict[str, Trial]]:
+    """Make what every operation needs; return what to enter for each, by its name."""
+    scenario = MarketScenario(provider_time)
+    scenario.trade(3, 10)
+    settings.STREAM_URL = "memory://docs"
+    connect(settings.STREAM_URL, settings.STREAM_MAXLEN).admin().create_topic("tick-data")
+    symbol = scenario.market.symbol
+    store_dead_letters([DeadLetterRecord("tick-data", symbol, "unknown market", b"{", "1-0")])
+    letter = {"number": str(DeadLetter.objects.get().pk)}
+    request = {"number": str(DatastoreRequest.objects.create(name="request-1").pk)}
+    Coordinator.objects.create(name="coordinator-1")
+    with Coordinator.locked("coordinator-1") as coordinator:
+        coordinator.request_create_topic()
+        coordinator.create_topic_failure(reason="the disk is full")
+    actor = {"kind": "coordinator", "name": "coordinator-1"}
+    stream = {"number": str(lifecycle.create(scenario.market, "1m", "a test")[0].pk)}
+    market, series = {"market": symbol}, {"market": symbol, "timeframe": "1m"}
+    yield {
+        "candles": Trial(200, series),
+        "followCandles": Trial(200, series),
+        "coverage": Trial(200, series),
+        "trades": Trial(200, market),
+        "backfill": Trial(202, body={**series, "from": "2023-11-01", "to": "2023-11-02"}),
+        "request": Trial(200, request),
+        "markets": Trial(200),
+        "followMarket": Trial(200, body=market),
+        "market": Trial(200, {"asked": symbol}),
+        "tickers": Trial(200),
+        "streams": Trial(200),
+        "makeStream": Trial(202, body={"market": symbol, "timeframe": "5m"}),
+        "stream": Trial(200, stream),
+        "followStream": Trial(200, stream),
+        "renewStream": Trial(200, stream),
+        "endStream": Trial(202, stream),
+        "deadLetters": Trial(200),
+        "deadLetter": Trial(200, letter),
+        "replay": Trial(202, letter),
+        "actors": Trial(200),
+        "actor": Trial(200, actor),
+        "reset": Trial(200, actor),
+        "root": Trial(200),
+        "schema": Trial(200),
+        "docs": Trial(200),
+    }
+    MemoryBroker.forget("docs")
+
+
+def try_out(page: Page, operation: Operation, trial: Trial) -> str:
+    """Try an operation out as a person does; return the status that the page shows."""
+    block = page.locator(f'[id="operations-{operation.group.replace(" ", "_")}-{operation.name}"]')
+    block.locator(".opblock-summary-control").click()
+    block.locator(".try-out__btn").click()
+    for name, value in trial.parameters.items():
+        field = block.locator(f'tr[data-param-name="{name}"]').locator("input, select").first
+        if field.evaluate("field => field.tagName") == "SELECT":
+            field.select_option(value)
+        else:
+            field.fill(value)
+    if trial.body is not None:
+        block.locator("textarea.body-param__text").fill(json.dumps(trial.body))
+    block.locator("button.execute").click()
+    status = block.locator(".live-responses-table .response .response-col_status")
+    status.wait_for()
+    shown: str = status.inner_text().split()[0]
+    block.locator(".opblock-summary-control").click()
+    return shown
+
+
+def test_every_operation_of_the_page_can_be_executed(trials: dict[str, Trial], live_server: Any, settings: Any) -> None:
+    key = saved_key("a person", ApiKey.Scope.WRITE)
+    with streaming(settings), browser() as page:
+        heard = Heard(page)
+        page.goto(f"{live_server.url}/api/v1/docs")
+        page.locator("button.authorize").first.click()
+        page.locator(".auth-container input").first.fill(key)
+        page.locator(".auth-container button.authorize").first.click()
+        page.locator(".btn-done").first.click()
+        shown = {each.name: try_out(page, each, trials[each.name]) for each in OPERATIONS.values()}
+        page.locator("#operations-Series-followCandles .opblock-summary-control").click()
+        events = page.locator(
+            "#operations-Series-followCandles .live-responses-table .response .response-col_description"
+        )
+        assert "event: snapshot" in events.inner_text()
+    assert shown == {name: str(trial.status) for name, trial in trials.items()}
+    assert heard.complaints == []

@@ -36,6 +36,7 @@ class MarketScenario:
         self.feed, self.start, self.n, self.feeds = "", 0, 0, 0
         self.wakes = False  # whether the cache is notified, as the consumer does
         self.trades: list[tuple[int, str]] = []
+        self.unproven_page: Any = None
         clock.set(self.now)
         self.connect()
 
@@ -73,12 +74,31 @@ class MarketScenario:
             self.clock.set(self.now)
 
     def answer(self, resolution: int, ago: int, size: int, traded: list[int], price: int) -> None:
+        """Let the provider's candles of a page be stored, and with them what the page proves."""
+        *rows, span = self._page(resolution, ago, size, traded, price)
+        self.wake(store(*rows, span))
+
+    def answer_in_parts(self, resolution: int, ago: int, size: int, traded: list[int], price: int) -> None:
+        """Let a page's candles be stored in a batch that ends before what the page proves, which comes next."""
+        *rows, span = self._page(resolution, ago, size, traded, price)
+        self.prove_page()
+        if rows:
+            self.wake(store(*rows))
+        self.unproven_page = span
+
+    def prove_page(self) -> None:
+        """Let what the last page proves be stored, if it is not yet."""
+        if self.unproven_page is not None:
+            self.wake(store(self.unproven_page))
+        self.unproven_page = None
+
+    def _page(self, resolution: int, ago: int, size: int, traded: list[int], price: int) -> list[Any]:
         length = resolution * SECOND
         stop = (self.now - resolution * SECOND) // length * length - ago * length
         start = stop - size * length
         of: Any = {"resolution": resolution}
         rows = [candle(start + at * length, str(price), market=self.market.symbol, **of) for at in traded if at < size]
-        self.wake(store(*rows, answered(start, stop, market=self.market.symbol, **of)))
+        return [*rows, answered(start, stop, market=self.market.symbol, **of)]
 
     def refuse(self, ago: int) -> None:
         stop = self.now // MINUTE * MINUTE - ago * MINUTE
