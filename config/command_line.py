@@ -8,8 +8,8 @@ import sys
 import django
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
-from django.db import InterfaceError, OperationalError
 
+from actor_runtime.reset_policy import DATABASE_AWAY
 from config.version import VERSION
 
 # These work, or say what is wrong, without a database.
@@ -29,7 +29,7 @@ def run(argv: list[str]) -> int:
         if "--traceback" in argv:
             raise
         return _fail(f"Settings: {error}")
-    except (OperationalError, InterfaceError) as error:
+    except DATABASE_AWAY as error:
         if "--traceback" in argv:
             raise
         first_line = str(error).strip().partition("\n")[0]

@@ -13,10 +13,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Q
 
 from actor_runtime.journal.persistence import store
+from actor_runtime.reset_policy import DATABASE_AWAY
 from datastore.backfill import fetch_queue
 from datastore.backfill.gap_repair import reopen
 from datastore.backfill.quota import BudgetSpent, Spend
@@ -179,7 +180,7 @@ def _read(request: DatastoreRequest, read: Callable[[], Series]) -> Series:
     """Return what read() gives; if the database refuses the query, keep the request's row with the reason."""
     try:
         return read()
-    except (OperationalError, InterfaceError):
+    except DATABASE_AWAY:
         raise  # the database is away: it cannot keep a row of it either
     except DatabaseError as exc:
         _name(request)

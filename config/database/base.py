@@ -3,6 +3,10 @@
 libpq has no timeout for an answer, so a frozen server would block every process until it resumes: no heartbeat, no
 reason in the log, no 503. A timeout per statement would be wrong too, because a long one would fail at each retry.
 So a silent connection checks, on a second one, whether the server still accepts connections.
+
+A session that can do no more for us (it may only read, or the server ended it) fails like a server that is away, with
+OperationalError, and is closed: a new session may be better, and nobody gets this one from the pool again. Which errors
+mean that the database is away is thereby one question of class: actor_runtime.reset_policy.DATABASE_AWAY.
 """
 
 from __future__ import annotations
@@ -18,6 +22,15 @@ from psycopg.abc import PQGen
 from config.supervision.servers import database_refusal
 
 MAX_SILENCE_S = 2.5  # before the check, which takes two more: no call blocks for more than 5 s
+# 25006: it was read-only when the session began, or this is a standby by now. 25P03 and 25P04: the server ended it.
+# psycopg takes these for mistakes of the program. Shutdown, lack of resources and lost connections (classes 57P, 53 and
+# 08) are OperationalErrors already.
+USELESS_SESSION = (
+    psycopg.errors.ReadOnlySqlTransaction,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    psycopg.errors.TransactionTimeout,
+)
+READ_ONLY_SIGNS = ("default_transaction_read_only", "in_hot_standby")  # the server reports each change of these
 T = TypeVar("T")
 
 
@@ -25,8 +38,17 @@ class WatchedConnection(psycopg.Connection[Any]):
     """A connection that fails if the server has stopped answering."""
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """Wait for an operation; raise OperationalError if the server no longer accepts connections."""
-        return super().wait(self._watched(gen), interval, timeout)
+        """Wait for an operation; raise OperationalError if the server or this session can do no more for us."""
+        try:
+            return super().wait(self._watched(gen), interval, timeout)
+        except USELESS_SESSION as error:
+            self.pgconn.finish()
+            raise psycopg.OperationalError(str(error)) from error
+
+    @property
+    def read_only(self) -> bool:
+        """Return whether the server has said that it takes no writes in this session."""
+        return any(self.info.parameter_status(sign) == "on" for sign in READ_ONLY_SIGNS)
 
     def _watched(self, gen: PQGen[T]) -> PQGen[T]:
         heard = time.monotonic()
@@ -62,3 +84,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return pooled
         self.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         return WatchedConnection.connect(**conn_params)
+
+    def _close(self) -> None:
+        """Close the connection, or give it back to the pool; one that takes no writes is never kept for the next."""
+        if isinstance(self.connection, WatchedConnection) and not self.connection.closed and self.connection.read_only:
+            self.connection.close()
+        super()._close()

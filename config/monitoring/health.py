@@ -11,7 +11,7 @@ from django.http import HttpRequest, JsonResponse
 
 from actor_runtime.reset_policy import reason_of
 from config.monitoring.cached_answer import CachedAnswer
-from config.supervision.servers import database_refusal, stream_refusal, valkey_refusal
+from config.supervision.servers import stream_refusal, valkey_refusal, write_refusal
 from datastore.api.auth.permissions import has_key
 from datastore.quality.freshness import LIVE, ProvenMarket, freshness_problems, proven_markets
 from datastore.reference.provider import current_provider
@@ -29,7 +29,7 @@ def live(request: HttpRequest) -> JsonResponse:
 
 
 def ready(request: HttpRequest) -> JsonResponse:
-    """Answer 200 if database, cache and stream answer (Kafka within 5 s, the others within 2 s), else 503.
+    """Answer 200 if database and cache take a write and the stream answers, else 503; Kafka has 5 s, the others 2 s.
 
     The reasons are for those with a key. A dead feed does not make this process less able to answer; `data` says that
     its answers are not fresh.
@@ -86,8 +86,8 @@ def _may_see_details(request: HttpRequest) -> bool:
 
 
 def failing_parts() -> dict[str, str]:
-    """Return the reason of each part that does not answer."""
-    refusals = {"database": database_refusal(settings.DATABASE_URL), "cache": valkey_refusal(settings.REDIS_URL)}
+    """Return the reason of each part that does not answer or takes no writes."""
+    refusals = {"database": write_refusal(settings.DATABASE_URL), "cache": valkey_refusal(settings.REDIS_URL)}
     if settings.STREAM_URL == settings.REDIS_URL:
         refusals["stream"] = refusals["cache"]
     else:

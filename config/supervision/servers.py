@@ -25,6 +25,7 @@ from streaming.errors import StreamError
 
 SERVER_TIMEOUT_S = 120.0  # after a crash a database replays its log first
 PROGRESS_EVERY_S = 10.0  # how often a line says what the start waits for
+PROBE_KEY = "candlekeep:writable"
 ADDRESSES_FILE = Path("run") / "servers.json"
 
 
@@ -58,13 +59,30 @@ def database_refusal(url: str) -> str | None:
     return None
 
 
+def write_refusal(url: str) -> str | None:
+    """Return None if this database accepts a connection and a write within two seconds each, else why not.
+
+    A read-only database, a standby, and one whose log cannot grow still accept connections.
+    """
+    try:
+        with psycopg.connect(url, connect_timeout=2) as link:
+            link.execute("set local statement_timeout = '2s'")
+            if link.execute("show transaction_read_only").fetchone() != ("off",):
+                return "the database is read-only"
+            # Reaches the disk with its commit, needs no table, and nobody reads it.
+            link.execute("select pg_logical_emit_message(true, 'candlekeep', 'writable')")
+    except psycopg.Error as error:
+        return str(error).strip().partition("\n")[0]
+    return None
+
+
 def valkey_refusal(url: str) -> str | None:
-    """Return None if this Redis or Valkey answers within two seconds, else why not."""
+    """Return None if this Redis or Valkey takes a key within two seconds, else why not."""
     client = redis.Redis.from_url(
         url, socket_connect_timeout=2, socket_timeout=2, retry=Retry(NoBackoff(), 0), single_connection_client=False
     )
     try:
-        client.ping()
+        client.set(PROBE_KEY, 1, ex=60)  # a replica, or a full one, answers a PING
     except redis.RedisError as error:
         return str(error) or type(error).__name__
     finally:

@@ -9,7 +9,9 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
-from django.db import InterfaceError, OperationalError, connections
+from django.db import connections
+
+from actor_runtime.reset_policy import DATABASE_AWAY
 
 T = TypeVar("T")
 JOIN_TIMEOUT_S = 0.5
@@ -51,7 +53,7 @@ class ReaderThread:
                 continue
             try:
                 future.set_result(read())
-            except (OperationalError, InterfaceError) as exc:
+            except DATABASE_AWAY as exc:
                 connections.close_all()  # this thread's connections; the next read opens a new one
                 future.set_exception(DatabaseAway(str(exc).partition("\n")[0]))
             except BaseException as exc:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -10,11 +11,11 @@ from typing import Any
 import msgspec
 import structlog
 from django.core.exceptions import DisallowedHost, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views import defaults
 from rest_framework.exceptions import APIException, Throttled
 
+from actor_runtime.reset_policy import DATABASE_AWAY
 from datastore.api.errors import BadRequest, NotFound, Problem
 from datastore.backfill.quota import BudgetSpent, time_until_reset
 from streaming.errors import StreamUnavailable
@@ -58,7 +59,7 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpRespons
         return problem_response(404, "There is nothing at this address.", kind=NotFound.kind)
     if isinstance(exc, SuspiciousOperation):
         return problem_response(400, _refused_form(exc), kind=BadRequest.kind)
-    if isinstance(exc, OperationalError | InterfaceError):
+    if isinstance(exc, DATABASE_AWAY):
         return unavailable("database", "database", exc)
     if isinstance(exc, StreamUnavailable):
         return unavailable("stream", "stream of records", exc)
@@ -106,7 +107,19 @@ def _refused_form(exception: Exception) -> str:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer a failure outside every view; for urls.handler500. Django has logged it already."""
+    """Answer a failure outside the API's views: 503 if the database is away, else 500; for urls.handler500."""
+    # Pages, logins and sessions need the database too, and are no more to blame than a question of the API.
+    exc = sys.exception()
+    if isinstance(exc, DATABASE_AWAY):
+        answer = unavailable("database", "database", exc)
+        return answer if request.path_info.startswith("/api/") else _plain(answer)
     if request.path_info.startswith("/api/"):
         return problem_response(500, "Candlekeep made a mistake; its log says which.")
     return defaults.server_error(request)
+
+
+def _plain(answer: HttpResponse) -> HttpResponse:
+    """Return a problem as a sentence for a person, with its status and when to ask again."""
+    detail = msgspec.json.decode(answer.content)["detail"]
+    head = {name: answer[name] for name in ("Cache-Control", "Retry-After")}
+    return HttpResponse(detail, status=answer.status_code, content_type="text/plain; charset=utf-8", headers=head)
