@@ -46,7 +46,7 @@ class WatchedConnection(psycopg.Connection[Any]):
             raise psycopg.OperationalError(str(error)) from error
 
     @property
-    def read_only(self) -> bool:
+    def takes_no_writes(self) -> bool:
         """Return whether the server has said that it takes no writes in this session."""
         return any(self.info.parameter_status(sign) == "on" for sign in READ_ONLY_SIGNS)
 
@@ -87,6 +87,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _close(self) -> None:
         """Close the connection, or give it back to the pool; one that takes no writes is never kept for the next."""
-        if isinstance(self.connection, WatchedConnection) and not self.connection.closed and self.connection.read_only:
+        if (
+            isinstance(self.connection, WatchedConnection)
+            and not self.connection.closed
+            and self.connection.takes_no_writes
+        ):
             self.connection.close()
-        super()._close()
+        super()._close()  # type: ignore[misc]  # the stubs leave it out
