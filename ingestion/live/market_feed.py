@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from datastore.timeframes.intervals import SECOND_US
+from ingestion.live.equal_trades import EqualTrades
 from ingestion.live.sequence_gaps import SequenceCheck
 from ingestion.providers.cryptocompare.stream import Garbage, TradeSeen
 from streaming.records import FeedClosed, FeedOpened, Replayed, Trade, Watermark
@@ -32,6 +34,9 @@ class MarketFeed:
     traded: bool = False  # since the last watermark
     replayed: list[Replayed] = field(default_factory=list)
     replay_broken: bool = False  # a replayed trade may be missing, so the replay proves no bridge
+    unsure_until: int = 0  # of trades up to here the replay may lack equals, so what their content names may be others
+    unsure_count: int = 0  # replayed trades up to the last such one
+    equal: EqualTrades = field(default_factory=EqualTrades)
     sequence: SequenceCheck = field(default_factory=SequenceCheck)
 
     def note_number(self, seen: TradeSeen | Garbage, newest_stamp: int) -> None:
@@ -44,24 +49,33 @@ class MarketFeed:
         self.n += 1
         self.traded = True
         self.youngest = max(self.youngest, seen.ts)
+        name = self.equal.name_of(seen)
         if not self.subscribed:
-            if len(self.replayed) < MAX_REPLAYED_TRADES:
-                self.replayed.append(Replayed(seen.ts, seen.id, seen.ccseq))
-            elif self.replayed[0].seq is not None:
-                # Numbers that do not reach the replay's end prove nothing; the ids still do.
-                self.replayed = [Replayed(trade.ts, trade.id) for trade in self.replayed]
+            self._note_replayed(seen, name)
         return Trade(
             market=self.market,
             feed=self.feed,
             n=self.n,
             ts=seen.ts,
             seq=seen.seq,
-            id=seen.id,
+            id=name,
             price=seen.price,
             amount=seen.amount,
             side=seen.side,
             received_at=received_at,
         )
+
+    def _note_replayed(self, seen: TradeSeen, name: str) -> None:
+        if not self.replayed:
+            # A second more, for stamps are often whole seconds.
+            self.unsure_until = (seen.ts + self.grace if seen.stamp is None else seen.stamp) + SECOND_US
+        if len(self.replayed) < MAX_REPLAYED_TRADES:
+            self.replayed.append(Replayed(seen.ts, name, seen.ccseq))
+            if seen.named_by_content and seen.ts <= self.unsure_until:
+                self.unsure_count = len(self.replayed)
+        elif self.replayed[0].seq is not None:
+            # Numbers that do not reach the replay's end prove nothing; the ids still do.
+            self.replayed = [Replayed(trade.ts, trade.id) for trade in self.replayed]
 
     def open(self, start: int) -> FeedOpened:
         """Begin the span: the subscription is complete."""
@@ -69,7 +83,8 @@ class MarketFeed:
         self.sequence.settle()
         self.start = start
         self.n += 1
-        replayed = () if self.replay_broken else tuple(self.replayed)
+        # A bridge may only reach back to what came after the last trade that may have been taken for another.
+        replayed = () if self.replay_broken else tuple(self.replayed[self.unsure_count :])
         self.replayed.clear()
         return FeedOpened(
             market=self.market, feed=self.feed, n=self.n, connected=self.connected, start=start, replayed=replayed

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from datastore.timeframes.intervals import SECOND_US
 from ingestion.live.clock_estimate import ClockEstimate
 from ingestion.live.market_connection import WRONG_TIME
@@ -213,3 +215,39 @@ def test_a_receipt_is_never_noted_before_the_providers_own_stamp() -> None:
     (trade,) = feed.records(1)
     assert isinstance(trade, Trade)
     assert after(trade.received_at) == 3600
+
+
+def named(feed: Feed) -> list[str]:
+    return [record.id for record in feed.connection.drain() if isinstance(record, Trade)]
+
+
+@pytest.mark.parametrize("ids", ["made up", "none"])
+def test_equal_trades_of_one_second_are_as_many_as_came(ids: str) -> None:
+    feed = Feed()
+    feed.complete(1)
+    for place, flags in enumerate(["2", "2", "2", "1"]):
+        made_up = f"{T0 + 20}{place}" if ids == "made up" else None
+        feed.trade(20, Q=2, F=flags, ID=made_up)
+    trades = [record for record in feed.records(20) if isinstance(record, Trade)]
+    assert len({trade.id for trade in trades}) == 4
+    assert sum(trade.amount for trade in trades) == 8
+
+
+def test_a_replay_names_equal_trades_as_the_connection_before_did_whatever_ids_are_made_up() -> None:
+    before, after_cut = Feed(), Feed()
+    before.complete(1)
+    for place in (7, 8, 9):
+        before.trade(20, ID=f"{T0 + 20}{place}")
+    after_cut.trade(3, ID=f"{T0 + 3}1")
+    for place in (1, 2, 3, 3):  # the last one is a repeat
+        after_cut.trade(20, ID=f"{T0 + 20}{place}")
+    assert named(after_cut)[1:4] == named(before)
+
+
+def test_equal_trades_that_may_have_been_cut_off_at_the_start_of_a_replay_prove_no_bridge() -> None:
+    feed = Feed()
+    for at, ts in ((20, 20), (20.5, 20), (21, 19), (23, 23), (24, 24)):
+        feed.trade(at, ts=ts, ID=f"{int(T0 + ts)}{int(at * 2) % 10}")
+    feed.complete(30)
+    (opening,) = [record for record in feed.records(30) if isinstance(record, FeedOpened)]
+    assert [after(replayed.ts) for replayed in opening.replayed] == [23, 24]

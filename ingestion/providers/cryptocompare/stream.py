@@ -71,6 +71,8 @@ class TradeSeen:
     amount: Decimal
     side: int
     stamp: int | None
+    made_up_id: str | None = None  # the provider's, on this connection only
+    named_by_content: bool = False  # `id` is that of every trade of this time, price, amount and side
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +226,8 @@ def _trade(frame: _Frame) -> TradeSeen | Garbage:
         amount=amount,
         side=side,
         stamp=stamp,
+        made_up_id=None if venue_id or frame.id is None or frame.id == "" else str(frame.id),
+        named_by_content=venue_id is None and frame.seq is None,
     )
 
 
@@ -253,7 +257,7 @@ def _seq(ccseq: int | None, venue_id: str | None) -> int | None:
 
 
 def _own_id(ccseq: int | None, ts: int, price: Decimal, amount: Decimal, side: int) -> str:
-    """Return an id for a trade without one; two equal trades without any id look the same."""
+    """Return an id for a trade without one; equal trades without a number get the same (see EqualTrades)."""
     if ccseq is not None:
         return f"ccseq:{ccseq}"
     content = f"{ts} {_trimmed(price)} {_trimmed(amount)} {side}"
