@@ -15,6 +15,7 @@ from datastore.models import ApiKey, DatastoreRequest, DeadLetter
 from datastore.reference.markets import ensure_markets
 from datastore.streams import lifecycle
 from streaming.broker_factory import connect
+from streaming.refusals import Refusal, RefusalCode
 from tests.support.api.keys import saved_key
 from tests.support.browser import OVERFLOW, browser
 from tests.support.datastore.provider_time import ProviderTime
@@ -23,6 +24,8 @@ from tests.support.sse.server import streaming
 from tests.support.streaming.memory import MemoryBroker
 
 pytestmark = pytest.mark.browser
+
+UNREADABLE = Refusal(RefusalCode.UNREADABLE, "not an object")
 
 
 @pytest.fixture
@@ -83,7 +86,7 @@ def trials(live_server: Any, provider_time: ProviderTime, settings: Any) -> Iter
     settings.STREAM_URL = "memory://docs"
     connect(settings.STREAM_URL, settings.STREAM_MAXLEN).admin().create_topic("tick-data")
     symbol = scenario.market.symbol
-    store_dead_letters([DeadLetterRecord("tick-data", symbol, "unknown market", b"{", "1-0")])
+    store_dead_letters([DeadLetterRecord("tick-data", symbol, UNREADABLE, b"{", "1-0")])
     letter = {"number": str(DeadLetter.objects.get().pk)}
     request = {"number": str(DatastoreRequest.objects.create(name="request-1").pk)}
     Coordinator.objects.create(name="coordinator-1")
