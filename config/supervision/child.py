@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.supervision.errors import CrashLoop
+from config.supervision.forking import GUARD, ForkedProcess, ForkServer
 from config.supervision.output import Output
 
-GUARD = Path(__file__).with_name("guard.py")
 STEADY_AFTER_S = 10.0  # a process that lives longer has started well
 MAX_RESTART_DELAY_S = 30.0
 MAX_FAST_EXITS = 5
@@ -36,16 +36,18 @@ class Program:
     kill_signal: signal.Signals = signal.SIGKILL  # sent first if it does not stop in time
     stop_seconds: float = 15
     cwd: Path = Path("/")
+    forked: bool = False  # a Python program with the environment of the fork server, if there is one
 
 
 class Child:
     """One program and its process, if it runs. For one thread only: Linux ties a child to the thread that forked it."""
 
-    def __init__(self, program: Program, output: Output) -> None:
+    def __init__(self, program: Program, output: Output, fork_server: ForkServer | None = None) -> None:
         """Prepare; nothing runs before start()."""
         self.program = program
         self.output = output
-        self.process: subprocess.Popen[bytes] | None = None
+        self.fork_server = fork_server if program.forked else None
+        self.process: subprocess.Popen[bytes] | ForkedProcess | None = None
         self.started = 0.0
         self.due: float | None = None  # when to start it again, on the monotonic clock
         self.fast_exits = 0  # in a row
@@ -56,13 +58,22 @@ class Child:
         self.due = None
         self.started = time.monotonic()
         self.output.last.clear()
+        program = self.program
+        if self.fork_server and (
+            forked := self.fork_server.fork(program.name, program.argv[1:], program.cwd, program.stop_signal)
+        ):
+            self.process, pipe = forked
+            self.output.follow(pipe)
+        else:
+            self._execute()
 
+    def _execute(self) -> None:
         account = "-"
         if self.program.user:
             entry = pwd.getpwnam(self.program.user)
             account = f"{entry.pw_uid}:{entry.pw_gid}"
         guard = [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), str(int(self.program.stop_signal)), account]
-        self.process = subprocess.Popen(
+        self.process = process = subprocess.Popen(
             [*guard, *self.program.argv],
             env=dict(self.program.env),
             cwd=self.program.cwd,
@@ -71,8 +82,8 @@ class Child:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        assert self.process.stdout  # noqa: S101 - a pipe was asked for
-        self.output.follow(self.process.stdout)
+        assert process.stdout  # noqa: S101 - a pipe was asked for
+        self.output.follow(process.stdout)
 
     @property
     def alive(self) -> bool:
@@ -93,7 +104,7 @@ class Child:
         if self.process is None or self.process.poll() is None:
             return None
         self.sweep()
-        ending = exit_text(self.process.returncode)
+        ending = exit_text(self.process.wait())
         self.process = None
         return self._on_exit(ending, now)
 

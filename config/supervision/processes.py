@@ -45,6 +45,7 @@ ACTOR_PROCESSES = (
     ActorProcess("dynamic-consumer", ("run_dynamic_consumer",)),
     ActorProcess("coordinator", ("run_coordinator",)),
 )
+COMMANDS = ("run_sse", *sorted({actor.arguments[0] for actor in ACTOR_PROCESSES}))
 
 
 def metrics_folder() -> Path:
@@ -67,6 +68,7 @@ def environment(addresses: Mapping[str, str]) -> dict[str, str]:
         "SIMULATOR_ARGS": "",  # the simulator gets them as arguments; with the addresses set, a check would warn
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
         "PYTHONUNBUFFERED": "1",
+        "SPT_NOENV": "1",  # a title that is set leaves the environment readable, by which one tells whose a process is
     }
 
 
@@ -117,14 +119,16 @@ def web_program(env: Mapping[str, str]) -> Program:
 def sse_program(env: Mapping[str, str]) -> Program:
     """Return the process that serves streams; after a restart its followers reconnect."""
     manage = str(BASE_DIR / "manage.py")
-    return Program("sse", (sys.executable, manage, "run_sse"), env, stage=WEB_STAGE, cwd=BASE_DIR)
+    return Program("sse", (sys.executable, manage, "run_sse"), env, stage=WEB_STAGE, cwd=BASE_DIR, forked=True)
 
 
 def actor_programs(env: Mapping[str, str]) -> list[Program]:
     """Return the actors' processes."""
     manage = str(BASE_DIR / "manage.py")
     return [
-        Program(actor.name, (sys.executable, manage, *actor.arguments), env, stage=ACTOR_STAGE, cwd=BASE_DIR)
+        Program(
+            actor.name, (sys.executable, manage, *actor.arguments), env, stage=ACTOR_STAGE, cwd=BASE_DIR, forked=True
+        )
         for actor in ACTOR_PROCESSES
     ]
 
@@ -134,6 +138,6 @@ def celery_programs(env: Mapping[str, str]) -> list[Program]:
     # There is only one worker: without mingle and gossip it is ready a second earlier.
     alone = ("--pool", "threads", "--without-mingle", "--without-gossip", "--without-heartbeat")
     return [
-        Program("worker", (*CELERY, "worker", *alone), env, stage=ACTOR_STAGE, cwd=BASE_DIR),
-        Program("beat", (*CELERY, "beat", "--pidfile", ""), env, stage=ACTOR_STAGE, cwd=BASE_DIR),
+        Program("worker", (*CELERY, "worker", *alone), env, stage=ACTOR_STAGE, cwd=BASE_DIR, forked=True),
+        Program("beat", (*CELERY, "beat", "--pidfile", ""), env, stage=ACTOR_STAGE, cwd=BASE_DIR, forked=True),
     ]

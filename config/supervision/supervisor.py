@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from threading import Event
@@ -12,6 +14,7 @@ from threading import Event
 from config.supervision import leftovers
 from config.supervision.child import Child, Program
 from config.supervision.errors import StartCancelled
+from config.supervision.forking import ForkServer
 from config.supervision.output import Output, Say
 
 TICK_S = 0.2
@@ -27,11 +30,18 @@ class Supervisor:
         self.stop = stop
         self.hurry = Event()  # set: kill at once while stopping
         self.children: list[Child] = []
+        self.fork_server: ForkServer | None = None
+
+    def fork_from(self, env: Mapping[str, str], commands: Sequence[str]) -> None:
+        """Start the process from which programs of this environment are forked; see ForkServer."""
+        name = "fork-server"
+        self.fork_server = ForkServer(env, commands, Output(name, self.home / "log" / f"{name}.log", self.say))
+        self.fork_server.start()
 
     def add(self, program: Program) -> Child:
         """Start one more program and keep it running."""
         say = None if program.quiet else self.say
-        child = Child(program, Output(program.name, self.home / "log" / f"{program.name}.log", say))
+        child = Child(program, Output(program.name, self.home / "log" / f"{program.name}.log", say), self.fork_server)
         self.children.append(child)
         child.start()
         self._note()
@@ -45,6 +55,7 @@ class Supervisor:
                 self.say(death)
         if before != [child.process for child in self.children]:
             self._note()
+        self._bury_orphans()
 
     def wait_for(self, ready: Callable[[], bool], seconds: float) -> bool:
         """Watch until ready() is true; False after this time. Raises StartCancelled if the user stops the start."""
@@ -67,6 +78,9 @@ class Supervisor:
         by_stage = sorted(self.children, key=lambda child: -child.program.stage)
         for _, stage in groupby(by_stage, key=lambda child: child.program.stage):
             self._stop_stage(list(stage))
+        if self.fork_server:
+            self.fork_server.stop()
+            self.fork_server.output.close()
         for child in self.children:
             child.output.close()
         leftovers.forget(self.home)
@@ -92,6 +106,14 @@ class Supervisor:
             if patient and self.hurry.is_set():
                 return
             time.sleep(0.05)  # not Event.wait: the signal handler that sets the event must be able to interrupt us
+
+    def _bury_orphans(self) -> None:
+        """Take the exit status of processes whose parent died first: with a fork server they become our children."""
+        own = {child.process.pid for child in self.children if child.process}
+        own |= {self.fork_server.pid} if self.fork_server and self.fork_server.pid else set()
+        with suppress(ChildProcessError):
+            while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and ended.si_pid not in own:
+                os.waitpid(ended.si_pid, 0)
 
     def _note(self) -> None:
         running = [child.process.pid for child in self.children if child.process]

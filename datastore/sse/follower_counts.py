@@ -5,27 +5,25 @@ A count is not worth a database row, and the process that serves the metrics is 
 
 from __future__ import annotations
 
-import os
-import socket
 from contextlib import suppress
 
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
+from actor_runtime.ownership.process_identity import this_process
 from datastore.access.lua_scripts import STEADY
 
 FOLLOWERS_KEY = "ck:sse:followers"  # a hash from process to "count time", Valkey's steady time in seconds
 COUNT_EXPIRY_S = 15
 _PUBLISH = STEADY + "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. string.format('%.0f', steady() / 1000000))"
 _READ = STEADY + "return {string.format('%.0f', steady() / 1000000), redis.call('HGETALL', KEYS[1])}"
-PROCESS_NAME = f"{socket.gethostname()}:{os.getpid()}"
 
 
 def publish_follower_count(count: int) -> None:
     """Publish how many follow in this process; do nothing if Valkey is away."""
     with suppress(RedisError):
         client = get_redis_connection("hot")
-        client.eval(_PUBLISH, 1, FOLLOWERS_KEY, PROCESS_NAME, count)
+        client.eval(_PUBLISH, 1, FOLLOWERS_KEY, this_process(), count)
         client.expire(FOLLOWERS_KEY, COUNT_EXPIRY_S)
 
 

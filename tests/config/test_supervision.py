@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from config.supervision import leftovers
-from config.supervision.child import STEADY_AFTER_S, Child, exit_text
+from config.supervision.child import STEADY_AFTER_S, Child, Program, exit_text
 from config.supervision.errors import CrashLoop, StartCancelled
 from config.supervision.output import Output
 from config.supervision.supervisor import Supervisor
@@ -193,6 +193,62 @@ def test_children_die_with_a_starter_that_is_killed(tmp_path: Path) -> None:
     starter.kill()
     starter.communicate()
     until("the child is gone", lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+
+
+@pytest.fixture
+def forking(supervisor: Supervisor, tmp_path: Path) -> Supervisor:
+    """A supervisor whose fork server knows nothing of the folder of this test run's servers."""
+    supervisor.fork_from({**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}, ["run_sse"])
+    return supervisor
+
+
+def forked(tmp_path: Path, code: str, **more: object) -> Program:
+    script = tmp_path / "forked.py"
+    script.write_text(code)
+    return Program("forked", (sys.executable, str(script), "one", "two"), {}, cwd=tmp_path, forked=True, **more)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives us the children of a process that ended")
+def test_a_forked_child_has_its_arguments_folder_title_output_and_ending(
+    forking: Supervisor, said: list[str], tmp_path: Path
+) -> None:
+    code = "import os, sys\nprint(sys.argv[1:], os.getcwd(), 'django' in sys.modules, flush=True)\n" + FOREVER
+    child = forking.add(forked(tmp_path, code))
+    until("its line", lambda: said[:1] == [f"forked         | ['one', 'two'] {tmp_path} True"])
+    assert child.process
+    process = psutil.Process(child.process.pid)
+    assert process.ppid() == os.getpid() and process.cmdline()[0] == "candlekeep forked"
+    process.terminate()
+    assert child.process.wait(20) == -signal.SIGTERM
+    forking.tick()
+    assert said[-1] == "forked was killed by SIGTERM; starting it again in 1 s"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives us the children of a process that ended")
+def test_without_its_fork_server_a_child_is_started_by_itself_and_the_next_one_is_forked(
+    forking: Supervisor, tmp_path: Path
+) -> None:
+    assert forking.fork_server and forking.fork_server.pid
+    psutil.Process(forking.fork_server.pid).kill()
+    alone, shared = (forking.add(forked(tmp_path, FOREVER)) for _ in range(2))
+    assert alone.process and shared.process
+    assert "forked.py" in " ".join(psutil.Process(alone.process.pid).cmdline())
+    until("a title", lambda: psutil.Process(shared.process.pid).cmdline()[0] == "candlekeep forked")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives us the children of a process that ended")
+def test_an_orphan_that_became_ours_leaves_no_zombie(forking: Supervisor, said: list[str], tmp_path: Path) -> None:
+    code = (
+        "import os\nchild = os.fork()\nif child: print(child, flush=True)\nelse: os.execvp('sleep', ['sleep', '0.3'])"
+    )
+    forking.add(forked(tmp_path, code))
+    orphan = until("its number", lambda: said and int(said[0].split()[-1]))
+
+    def buried() -> bool:
+        forking.tick()
+        return not psutil.pid_exists(orphan)
+
+    until("it is buried", buried)
 
 
 def test_what_a_killed_start_left_running_is_stopped_by_the_next_one(tmp_path: Path) -> None:

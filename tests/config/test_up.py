@@ -60,9 +60,9 @@ def test_servers_and_actors_that_are_killed_come_back(start: Callable[..., Up]) 
     up.until_ready()
     ours = (
         "granian",
-        "run_fixed_consumer",
-        "run_dynamic_consumer",
-        "run_coordinator",
+        "candlekeep fixed-consumer",
+        "candlekeep dynamic-consumer",
+        "candlekeep coordinator",
         "config.celery --quiet worker",
         "config.celery --quiet beat",
     )

@@ -26,18 +26,18 @@ from tests.support.servers import PRODUCT_SETTINGS
 ROOT = Path(__file__).resolve().parents[3]
 ME = os.getpid()
 READY = 90.0  # seconds that a start may take
-# How each supervised process is notified: our own by an argument, the servers by their binary.
+# How each supervised process is found: our own by a word of its command line or title, the servers by their binary.
 ARGUMENTS = {
-    "simulator": "simulator",
+    "simulator": "-m simulator",
     "web": "granian",
-    "sse": "run_sse",
-    "producer": "run_producer",
-    "fixed-consumer": "tick-data",
-    "candle-consumer": "candle-data",
-    "dynamic-consumer": "run_dynamic_consumer",
-    "coordinator": "run_coordinator",
-    "worker": "worker",
-    "beat": "beat",
+    "sse": "candlekeep sse",
+    "producer": "candlekeep producer",
+    "fixed-consumer": "candlekeep fixed-consumer",
+    "candle-consumer": "candlekeep candle-consumer",
+    "dynamic-consumer": "candlekeep dynamic-consumer",
+    "coordinator": "candlekeep coordinator",
+    "worker": "--quiet worker",
+    "beat": "--quiet beat",
 }
 BINARIES = {"postgres": "postgres", "valkey": "valkey-server"}
 LEFT_OUT = {*PRODUCT_SETTINGS, "CANDLEKEEP_HOME", "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DJANGO_SETTINGS_MODULE"}
@@ -246,7 +246,7 @@ class Platform:
 def _is(process: psutil.Process, name: str) -> bool:
     if name in BINARIES:
         return Path(process.exe()).name == BINARIES[name]
-    return ARGUMENTS[name] in process.cmdline()
+    return ARGUMENTS[name] in " ".join(process.cmdline())
 
 
 def _told(process: psutil.Process) -> str:

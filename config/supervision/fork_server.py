@@ -1,0 +1,120 @@
+"""The process from which others are forked: `python -m config.supervision.fork_server SOCKET STARTER COMMAND…`.
+
+Importing Django and the libraries costs a process more than a second and most of its memory. This one does it once,
+before it has a thread or a connection, and what is forked from it shares both. It answers a request with a process
+number.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import importlib
+import json
+import os
+import runpy
+import socket
+import sys
+import time
+from typing import NamedTuple
+
+import django
+from django.core.management import get_commands, load_command_class
+from setproctitle import setproctitle
+
+PR_SET_PDEATHSIG = 1
+MAX_REQUEST_BYTES = 65_536
+# What Celery's command line imports only when it knows what to run.
+CELERY = (
+    "celery.bin.celery",
+    "celery.bin.worker",
+    "celery.bin.beat",
+    "celery.apps.worker",
+    "celery.apps.beat",
+    "celery.concurrency.thread",
+    "kombu.transport.redis",
+    "django_celery_beat.schedulers",
+)
+
+
+class Request(NamedTuple):
+    """What to be: `arguments` are Python's, a script's path or -m and a module; the signal is what ends it."""
+
+    name: str
+    arguments: list[str]
+    cwd: str
+    stop_signal: int
+
+
+def main(argv: list[str]) -> None:
+    """Load everything, then fork for each request until the starter closes the socket."""
+    requests, starter = socket.socket(fileno=int(argv[0])), int(argv[1])
+    load(argv[2:])
+    while True:
+        text, files, _, _ = socket.recv_fds(requests, MAX_REQUEST_BYTES, 1)
+        if not text:
+            return
+        requests.send(str(fork(Request(**json.loads(text)), files[0], starter, requests)).encode())
+        os.close(files[0])
+
+
+def load(commands: list[str]) -> None:
+    """Import what the commands and Celery need; none of it may start a thread or connect to a server."""
+    django.setup()
+    apps = get_commands()
+    for name in commands:
+        load_command_class(apps[name], name)
+    for name in CELERY:
+        importlib.import_module(name)
+    # Objects that no collection looks at again stay on pages that all forks share.
+    gc.collect()
+    gc.freeze()
+
+
+def fork(request: Request, output: int, starter: int, requests: socket.socket) -> int:
+    """Fork a child of the starter, to which Linux gives the orphan of a process in between; return its number."""
+    reading, writing = os.pipe()
+    between = os.fork()
+    if not between:
+        between = os.getpid()
+        if os.fork():
+            os._exit(0)
+        os.setsid()
+        os.write(writing, str(os.getpid()).encode())
+        os.close(reading)
+        os.close(writing)
+        requests.close()
+        while os.getppid() == between:
+            time.sleep(0.001)
+        become(request, output, starter)
+    os.close(writing)
+    os.waitpid(between, 0)
+    number = int(os.read(reading, 20))
+    os.close(reading)
+    return number
+
+
+def become(request: Request, output: int, starter: int) -> None:
+    """Be the program that was asked for, and end with the starter; raises SystemExit."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, request.stop_signal)
+    if os.getppid() != starter:
+        sys.exit("the starter is gone")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for number, file in enumerate((nothing, output, output)):
+        os.dup2(file, number)
+    os.close(nothing)
+    os.close(output)
+    os.chdir(request.cwd)
+    setproctitle(f"candlekeep {request.name}")
+
+    if request.arguments[0] == "-m":
+        sys.argv = request.arguments[1:]
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = request.arguments
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    sys.exit()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,138 @@
+"""Processes forked from one that has imported everything, for whoever starts many of the same kind."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from config.supervision.output import Output
+
+PR_SET_CHILD_SUBREAPER = 36
+GUARD = Path(__file__).with_name("guard.py")
+BASE_DIR = Path(__file__).resolve().parents[2]
+# To import everything on a machine that is busy; whoever waits for longer starts a Python of its own.
+ANSWER_TIMEOUT_S = 30.0
+POLL_S = 0.02
+
+
+class ForkedProcess:
+    """A child that somebody else made for us, with what is used of subprocess.Popen."""
+
+    def __init__(self, pid: int) -> None:
+        """Wrap the number of a child of this process."""
+        self.pid = pid
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Return the exit code, negative for a signal; None while it runs."""
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code once it has ended; raise subprocess.TimeoutExpired."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if deadline is not None and time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
+            time.sleep(POLL_S)
+        return code
+
+
+class ForkServer:
+    """The client of fork_server.py, which it starts, and starts again when it has died."""
+
+    def __init__(self, env: Mapping[str, str], commands: Sequence[str], output: Output) -> None:
+        """Prepare to fork processes of this environment, most of which will run one of the commands of manage.py.
+
+        output gets what the server itself says.
+        """
+        self.env = env
+        self.commands = commands
+        self.output = output
+        self._process: subprocess.Popen[bytes] | None = None
+        self._requests: socket.socket | None = None
+
+    def start(self) -> None:
+        """Start the server, which is of use once it has imported everything. Only Linux gives its orphans to us."""
+        if sys.platform != "linux":
+            return
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+        self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._requests.settimeout(ANSWER_TIMEOUT_S)
+        me = str(os.getpid())
+        guard = [sys.executable, "-I", "-S", str(GUARD), me, str(int(signal.SIGTERM)), "-"]
+        with theirs:
+            self._process = subprocess.Popen(
+                [
+                    *guard,
+                    sys.executable,
+                    "-m",
+                    "config.supervision.fork_server",
+                    str(theirs.fileno()),
+                    me,
+                    *self.commands,
+                ],
+                env=dict(self.env),
+                cwd=BASE_DIR,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        assert self._process.stdout  # noqa: S101 - a pipe was asked for
+        self.output.follow(self._process.stdout)
+
+    def fork(
+        self, name: str, arguments: Sequence[str], cwd: Path, stop_signal: signal.Signals
+    ) -> tuple[ForkedProcess, IO[bytes]] | None:
+        """Return a process that runs the Python arguments, and its output; None if the server does not answer.
+
+        A server that has died is started again, for the next one who asks.
+        """
+        if not self._requests:
+            return None
+        reading, writing = os.pipe()
+        try:
+            request = {"name": name, "arguments": arguments, "cwd": str(cwd), "stop_signal": stop_signal}
+            socket.send_fds(self._requests, [json.dumps(request).encode()], [writing])
+            answer = self._requests.recv(20)
+        except OSError:  # among others TimeoutError
+            answer = b""
+        finally:
+            os.close(writing)
+        if answer:
+            return ForkedProcess(int(answer)), os.fdopen(reading, "rb")
+        os.close(reading)
+        self.stop()
+        self.start()
+        return None
+
+    @property
+    def pid(self) -> int | None:
+        """Return the server's process number, None if there is none."""
+        return self._process.pid if self._process else None
+
+    def stop(self) -> None:
+        """End the server; what was forked from it goes on."""
+        if self._requests:
+            self._requests.close()
+            self._requests = None
+        if self._process:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+            self._process.wait()
+            self._process = None
