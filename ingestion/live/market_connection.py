@@ -14,7 +14,7 @@ from collections.abc import Mapping, Set
 import structlog
 from django.conf import settings
 
-from datastore.coverage.claims import WRONG_TIME
+from datastore.coverage.wrong_claims import WRONG_TIME
 from datastore.timeframes.intervals import SECOND_US
 from ingestion.live.clock_estimate import ClockEstimate, Source
 from ingestion.live.market_feed import MarketFeed, Rejected
@@ -213,7 +213,7 @@ class MarketConnection:
             return
         # The time was wrong. Where it was behind, spans begin before their subscription; where it was ahead, they may
         # claim what has not happened yet. Both end, and what they claimed beyond the new time is taken back where it is
-        # stored (datastore/coverage/claims.py).
+        # stored (datastore/coverage/wrong_claims.py).
         self.newest_stamp, self._claimed_until = stamp, 0
         for market in self._markets.values():
             self._end(market, WRONG_TIME, self._clock.now(at))

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from datastore.backfill import fetch_queue
 from datastore.backfill.completion import MAX_SHORT_ANSWERS
 from datastore.backfill.fetch_queue import Purpose, State, enqueue, not_yet_requested
-from datastore.backfill.store import settle_published
+from datastore.backfill.history_write import settle_published
 from datastore.coverage.gaps import missing
 from datastore.ingest.live_write import StoreResult, store_live
 from datastore.models import Coverage, FetchRequest, GapRepair, Market, ProviderCandle
