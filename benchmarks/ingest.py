@@ -111,7 +111,7 @@ def database_limit(found: list[LiveRecord]) -> float:
     from datastore.models import Market
 
     ids = dict(Market.objects.values_list("symbol", "pk"))
-    batches = []
+    batches: list[Any] = []
     for index in range(0, len(found), BATCH):
         ready = split_batch(found[index : index + BATCH])
         batches.append([[ids[symbol] for symbol in ready.symbols], *ready.columns])

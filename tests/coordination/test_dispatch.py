@@ -111,7 +111,8 @@ def test_a_request_in_its_back_off_is_left_alone(market: Market) -> None:
 
 
 def test_a_job_whose_lease_ran_out_is_told_again_and_keeps_what_was_acknowledged(market: Market) -> None:
-    lost = {"state": State.FETCHING, "worker": "producer-history-1", "reached": NOON + HOUR / 2, "pages_done": 1}
+    lost: dict[str, Any] = {"state": State.FETCHING, "worker": "producer-history-1"}
+    lost |= {"reached": NOON + HOUR / 2, "pages_done": 1}
     pk = request(market, lease_until=Now() - timedelta(seconds=1), **lost)
     alive = request(market, lease_until=Now() + timedelta(seconds=30), **lost)
     assert Desk().turn() == [pk]
@@ -134,7 +135,7 @@ def test_a_job_whose_process_is_gone_is_told_again_at_once(market: Market) -> No
     for name, owner in owners.items():
         Producer.objects.create(name=name, epoch=4, owner=owner, heartbeat_at=Now())
     claims = ("producer-history-1@4", "producer-history-2@3", "producer-history-3@4")
-    fetching = {"state": State.FETCHING, "lease_until": Now() + timedelta(seconds=30)}
+    fetching: dict[str, Any] = {"state": State.FETCHING, "lease_until": Now() + timedelta(seconds=30)}
     first, second, third = (request(market, worker=claim, **fetching) for claim in claims)
     assert Desk().turn() == [first, second]
     assert FetchRequest.objects.get(pk=third).state == State.FETCHING

@@ -132,6 +132,7 @@ def test_a_candle_that_is_not_the_providers_is_kept_told_and_left_as_it_is(
     row = Reconciliation.objects.get()
     assert (row.compared, row.different) == (30, 1)
     (found,) = CandleDifference.objects.all()
+    assert found.ours is not None and found.theirs is not None
     assert found.open_time == at and found.ours[1] == "999999" and found.theirs[1] != "999999"
     assert digest(bench.market) == held, "no candle is changed"
     assert counted(DIFFERENCES) == before + 1

@@ -56,7 +56,7 @@ def provider_runs() -> None:
     save_clock(timedelta(0))
 
 
-def body_of(client: Client, address: str, status: int = 200, **headers: str) -> Any:
+def body_of(client: Client, address: str, status: int = 200, /, **headers: str) -> Any:
     """Return the JSON at an address after checking status and content type."""
     response = client.get(address, headers=headers)
     assert response.status_code == status, response.content
