@@ -10,11 +10,12 @@ from django.db.models.functions import Now
 from django_redis import get_redis_connection
 
 from actor_runtime.ownership.process_identity import this_process
-from coordination.dispatch import SWEEP_EVERY_S, WAKE_CHANNEL, Dispatcher, QueueAway
+from coordination.dispatch import SWEEP_EVERY_S, Dispatcher, QueueAway
 from datastore.backfill import fetch_queue
 from datastore.datastore_actor import State as RequestState
 from datastore.models import DatastoreRequest, FetchRequest, Market
 from datastore.reference.markets import ensure_markets
+from datastore.requests.wake import CHANNEL
 from ingestion.models import Producer
 from tests.support.coordination.fetch_requests import HOUR, NOON, request
 
@@ -172,7 +173,7 @@ def test_the_end_of_a_fetch_ends_the_waiting_of_its_readers_and_wakes_them(
     first, second = request(market), request(market)
     both, other = waiting_for(first, second), waiting_for(second)
     listener = get_redis_connection("default").pubsub()
-    listener.subscribe(WAKE_CHANNEL)
+    listener.subscribe(CHANNEL)
     assert listener.get_message(timeout=5)["type"] == "subscribe"
     desk = Desk()
     desk.turn()
