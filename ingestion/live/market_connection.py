@@ -16,6 +16,7 @@ from django.conf import settings
 
 from datastore.coverage.wrong_claims import WRONG_TIME
 from datastore.timeframes.intervals import SECOND_US
+from datastore.wording import counted
 from ingestion.live.clock_estimate import ClockEstimate, Source
 from ingestion.live.market_feed import MarketFeed, Rejected
 from ingestion.live.socket_reader import Arrival, Connected, Frame, SocketLost, SocketReader
@@ -282,7 +283,7 @@ class MarketConnection:
         for market in self._markets.values():
             # What the number would have claimed is taken back only now: it may have come late, as numbers do.
             if missing := market.sequence.overdue(self.newest_stamp - self._grace):
-                reason = f"the provider's numbering lacks {missing} trades"
+                reason = f"the provider's numbering lacks {counted(missing, 'trade')}"
                 self._end(market, reason, now)
             if (all_markets or market.traded) and (mark := market.claim(until, self.newest_stamp)):
                 self.records.append(mark)

@@ -139,7 +139,7 @@ def test_a_candle_that_is_not_the_providers_is_kept_told_and_left_as_it_is(
     assert "candle differs from the provider's" in caplog.text
     told = verify(bench)
     assert f"{at:%Y-%m-%d %H:%M} 60 s: stored" in told
-    assert "exit 1: 1 candles" in told and "1 minutes of coinbase:BTC-USD differ from the provider's" in told
+    assert "exit 1: 1 candle of" in told and "1 minute of coinbase:BTC-USD: not what the provider has" in told
     wrong.update(high=Decimal(found.theirs[1]))
     assert "no difference from the provider is known" in verify(bench), "it has been mended since"
 
