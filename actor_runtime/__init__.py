@@ -6,7 +6,7 @@ None of the five actors lives here:
 |-----------------------------|----------------------------------|--------------------------------------------------|
 | Producer (live)             | ingestion.models.Producer        | ingestion/live/live_producer_actor.py            |
 | Producer (history)          | ingestion.models.Producer        | ingestion/history/history_producer_actor.py      |
-| Producer (topics)           | ingestion.models.Producer        | ingestion/topics/topic_actor.py                  |
+| Producer (topics)           | ingestion.models.Producer        | ingestion/topics/topic_producer_actor.py         |
 | Coordinator                 | coordination.models.Coordinator  | coordination/coordinator_actor.py                |
 | Consumer for fixed topics   | consumers.models                 | consumers/fixed_consumer_actor.py                |
 | Consumer for dynamic topics | consumers.models                 | consumers/dynamic_consumer_actor.py              |

@@ -1,16 +1,9 @@
-"""RESET by hand: the admin site, the API and the command all use this."""
+"""RESET by hand, for the admin site, the API and the command."""
 
 from __future__ import annotations
 
-from django.apps import apps
-
 from actor_runtime.errors import NotInError
 from actor_runtime.models import Actor
-
-
-def actor_models() -> list[type[Actor]]:
-    """Return the charts of the platform."""
-    return [model for model in apps.get_models() if issubclass(model, Actor)]
 
 
 def reset(model: type[Actor], name: str, by: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
+from django.apps import apps
 from django.db import models, transaction
 from django.db.models import DurationField, ExpressionWrapper, F, QuerySet
 from django_fsm import FSMField
@@ -156,3 +157,8 @@ class TransitionLog(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.event} {self.source} -> {self.target}"
+
+
+def actor_models() -> list[type[Actor]]:
+    """Return the model of every kind of actor, each of which has its chart."""
+    return [model for model in apps.get_models() if issubclass(model, Actor)]

@@ -57,7 +57,7 @@ def empty_database() -> None:
     ensure_markets(trades.symbols(MARKETS))
 
 
-def candlekeep(found: list[LiveRecord]) -> tuple[float, TimeByPart]:
+def candlekeep(records: list[LiveRecord]) -> tuple[float, TimeByPart]:
     """Publish everything, then run the real consumer until the topic is drained; return its seconds, and by part."""
     from actor_runtime.configured_broker import configured_broker
     from actor_runtime.loop.runner import Runner
@@ -68,7 +68,7 @@ def candlekeep(found: list[LiveRecord]) -> tuple[float, TimeByPart]:
     admin.delete_topic("tick-data")
     admin.create_topic("tick-data")
     publisher = broker.publisher()
-    ready = trades.messages(found)
+    ready = trades.messages(records)
     for index in range(0, len(ready), BATCH):
         publisher.publish("tick-data", ready[index : index + BATCH])
     work, parts = consumer.FixedTopicWork("tick-data"), TimeByPart()
@@ -79,10 +79,9 @@ def candlekeep(found: list[LiveRecord]) -> tuple[float, TimeByPart]:
 
 
 def _drain(runner: Any, work: Any, parts: TimeByPart) -> float:
-    content = work.handler
-    work.handler = replace(
-        content, read=parts.timed("decode", content.read), store=parts.timed("database", content.store)
-    )
+    handler = work.handler
+    timed_read, timed_store = parts.timed("decode", handler.read), parts.timed("database", handler.store)
+    work.handler = replace(handler, read=timed_read, store=timed_store)
     opened = work.open
 
     def open_and_time(session: Any) -> None:
@@ -104,16 +103,16 @@ def _drain(runner: Any, work: Any, parts: TimeByPart) -> float:
     return seconds
 
 
-def database_limit(found: list[LiveRecord]) -> float:
+def database_limit(records: list[LiveRecord]) -> float:
     """Give the same batches, already as the write function's columns, straight to it."""
     from datastore.ingest.live_batch import split_batch
     from datastore.ingest.live_write import INGEST
     from datastore.models import Market
 
     ids = dict(Market.objects.values_list("symbol", "pk"))
-    batches = []
-    for index in range(0, len(found), BATCH):
-        ready = split_batch(found[index : index + BATCH])
+    batches: list[Any] = []
+    for index in range(0, len(records), BATCH):
+        ready = split_batch(records[index : index + BATCH])
         batches.append([[ids[symbol] for symbol in ready.symbols], *ready.columns])
     began = time.perf_counter()
     for parameters in batches:
@@ -123,9 +122,9 @@ def database_limit(found: list[LiveRecord]) -> float:
     return time.perf_counter() - began
 
 
-def plain_copy(found: list[LiveRecord]) -> float:
+def plain_copy(records: list[LiveRecord]) -> float:
     """COPY the same rows into a table without indexes: no candles, no deduplication."""
-    rows = [record for record in found if isinstance(record, Trade)]
+    rows = [record for record in records if isinstance(record, Trade)]
     with psycopg.connect(settings.DATABASE_URL) as plain:
         plain.execute(
             "create table plain_tick (market text, ts bigint, seq bigint, id text, price numeric, amount numeric)"
@@ -163,14 +162,14 @@ on conflict (market_id, open_time) do update set open = excluded.open, high = ex
 """
 
 
-def ordinary_sink(found: list[LiveRecord]) -> float:
+def ordinary_sink(records: list[LiveRecord]) -> float:
     """Store as most sinks do: executemany in pipeline mode, 500 rows per commit, one upsert of the batch's minutes."""
     from datetime import UTC, datetime, timedelta
 
     from datastore.models import Market
 
     ids = dict(Market.objects.values_list("symbol", "pk"))
-    rows = [record for record in found if isinstance(record, Trade)]
+    rows = [record for record in records if isinstance(record, Trade)]
     minute = 60 * trades.SECOND
     with psycopg.connect(settings.DATABASE_URL) as sink:
         sink.adapters.register_dumper(str, StrDumper)
@@ -209,17 +208,17 @@ def run() -> list[str]:
 
 def measure(per_minute: int, total: int) -> list[str]:
     """Measure all four, interleaved, and return the table's lines for one density (trades a minute and market)."""
-    found = list(trades.records(trades.symbols(MARKETS), per_minute, total))
+    records = list(trades.records(trades.symbols(MARKETS), per_minute, total))
     times: dict[str, list[float]] = {"ours": [], "limit": [], "copy": [], "sink": []}
     parts = TimeByPart()
     for _ in range(ROUNDS):
         empty_database()
-        times["limit"].append(database_limit(found))
+        times["limit"].append(database_limit(records))
         empty_database()
-        seconds, parts = candlekeep(found)
+        seconds, parts = candlekeep(records)
         times["ours"].append(seconds)
-        times["copy"].append(plain_copy(found))
-        times["sink"].append(ordinary_sink(found))
+        times["copy"].append(plain_copy(records))
+        times["sink"].append(ordinary_sink(records))
         with connection.cursor() as cursor:
             cursor.execute(DIFFERING_CANDLES)
             assert cursor.fetchone() == (0,), "the ordinary sink's candles differ from ours"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -42,8 +43,8 @@ def _known_to(client: httpx.Client) -> float:
     return (_candles(client, limit=1)["watermark"] or 0) / 1000
 
 
-def _candles(client: httpx.Client, **more: int) -> dict[str, object]:
-    parameters = {"market": MARKET, "timeframe": "1m", "wait": 0, **more}
+def _candles(client: httpx.Client, **more: int) -> dict[str, Any]:
+    parameters: dict[str, str | int] = {"market": MARKET, "timeframe": "1m", "wait": 0, **more}
     return dict(client.get("/api/v1/candles", params=parameters).raise_for_status().json())
 
 
@@ -52,7 +53,7 @@ def _missing(client: httpx.Client, start: float, stop: float) -> int:
     first, last = start // MINUTE_S * MINUTE_S, stop // MINUTE_S * MINUTE_S + MINUTE_S
     parts = _candles(client, **{"from": int(first * 1000), "to": int(last * 1000)})["coverage"]
     gaps = [part for part in parts if part["state"] not in ("live", "provider", "merged")]
-    return sum(part["to"] - part["from"] for part in gaps) // (MINUTE_S * 1000)
+    return int(sum(part["to"] - part["from"] for part in gaps) // (MINUTE_S * 1000))
 
 
 def _subscribed_since(home: Path, time_before: float) -> float | None:

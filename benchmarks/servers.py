@@ -22,7 +22,6 @@ START_TIMEOUT_S = 60.0
 def servers() -> Iterator[Path]:
     """Start PostgreSQL and Valkey in a temporary folder, point the settings at them, and stop them at the end."""
     home = Path(tempfile.mkdtemp(prefix="ck-bench-"))
-    home.chmod(0o755)
     embedded_servers.prepare_postgres(home)
     port = embedded_servers.free_port()
     children: list[Popen[bytes]] = [

@@ -29,7 +29,7 @@ class FirstLineFilter(logging.Filter):
     """Cuts a message to its first line: a broker that is down needs no traceback through Celery."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Shorten the record; return True, it is always logged."""
+        """Shorten the record and let it through."""
         record.msg, record.args = record.getMessage().partition("\n")[0], ()
         record.exc_info = record.exc_text = record.stack_info = None
         return True

@@ -200,7 +200,7 @@ SPECTACULAR_SETTINGS = {
 # Which web pages may read the API. Keys are sent in headers, so cookies are not allowed.
 CORS_ALLOW_ALL_ORIGINS = CORS_ORIGINS == [ANY]
 CORS_ALLOWED_ORIGINS = [] if CORS_ALLOW_ALL_ORIGINS else CORS_ORIGINS
-CORS_URLS_REGEX = r"^/(api|udf|binance)/"
+CORS_URLS_REGEX = r"^/api/"
 CORS_ALLOW_METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]
 CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "if-none-match", "last-event-id", "x-api-key"]
 CORS_EXPOSE_HEADERS = ["ETag", "Location", "Retry-After", "WWW-Authenticate"]

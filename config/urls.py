@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import include, path, re_path
+from django.urls import include, path
 
 from config.home_page import home_page
 from config.monitoring import health
 from config.monitoring.metrics import metrics
-from datastore.api.views.not_found import NotFoundView
 
 urlpatterns = [
     path("", home_page),
     path("api/v1/", include("datastore.api.urls")),
-    re_path(
-        "^(udf|binance)(/|$)", NotFoundView.as_view()
-    ),  # not served yet; the answer is a problem document, as in the API
     path("admin/", admin.site.urls),
     path("health/live", health.live),
     path("health/ready", health.ready),
@@ -23,5 +19,6 @@ urlpatterns = [
     path("metrics", metrics),
 ]
 # Errors before or outside a view are answered with a problem document too.
+handler404 = "datastore.api.views.not_found.not_found"
 handler400 = "datastore.api.responses.problem.bad_request"
 handler500 = "datastore.api.responses.problem.server_error"

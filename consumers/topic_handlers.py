@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from consumers.record_batch import Batch, read_batch
-from datastore.backfill.store import settle_published, store_history
+from datastore.backfill.history_write import settle_published, store_history
 from datastore.coverage.feed_progress import note_read
 from datastore.ingest.live_batch import LiveBatch, split_batch
 from datastore.ingest.live_write import StoreResult, store_live

@@ -16,17 +16,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
-from django_redis import get_redis_connection
-from redis.exceptions import RedisError
 
 from actor_runtime.errors import PlatformFault
 from datastore.backfill import fetch_queue
 from datastore.datastore_actor import end_requests
 from datastore.models import FetchRequest
+from datastore.requests.wake import wake_readers
 
 log = structlog.get_logger(__name__)
 
-WAKE_CHANNEL = "ck:requests"  # waiting readers listen to it
 SWEEP_EVERY_S = 3.0  # how often requests that no worker ends are looked for
 
 State = FetchRequest.State
@@ -92,11 +90,3 @@ class Dispatcher:
 def under_way() -> dict[int, str]:
     """Return the states of the requests that have not ended, by id."""
     return dict(FetchRequest.objects.filter(state__in=fetch_queue.ACTIVE).order_by().values_list("pk", "state"))
-
-
-def wake_readers() -> None:
-    """Wake the readers that wait for an answer; without a cache they find out by themselves."""
-    try:
-        get_redis_connection("default").publish(WAKE_CHANNEL, "ended")
-    except RedisError as exc:
-        log.debug("readers not woken", reason=str(exc))

@@ -7,7 +7,7 @@ from datetime import timedelta
 import structlog
 from celery import shared_task
 
-from actor_runtime.manual_reset import actor_models
+from actor_runtime.models import actor_models
 from actor_runtime.ownership.claims import free_abandoned, retire_surplus, roles_of
 from actor_runtime.ownership.process_identity import this_process
 from actor_runtime.transition_log import trim

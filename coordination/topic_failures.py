@@ -1,4 +1,4 @@
-"""Why a topic was given up, in words that name the actor that did not acknowledge, and what its row says."""
+"""Why a topic was given up: which actor did not do its part in time, and what that actor's row says."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from actor_runtime.ownership.description import active_rows, describe_all, is_al
 from datastore.models import DynamicTopic
 from datastore.streams.topics import CREATE_WITHIN, NOTIFY_WITHIN
 
-# Instructed through rows, never imported.
+# Actors instruct each other through rows, so these models are named, not imported.
 PRODUCER, CONSUMER = ("ingestion", "Producer"), ("consumers", "DynamicTopicConsumer")
 TOPIC_PRODUCER_ROLE, LIVE_PRODUCER_ROLE = "producer-topic", "producer-live"
-ROUTE_REFUSED = "route"  # by the live Producer: a fault of this market or topic alone
+ROUTE_REFUSED = "route"  # the live Producer cannot publish to this one topic; its others go on
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ def not_created(topic: DynamicTopic) -> TopicFailure:
 
 
 def not_acknowledged(topic: DynamicTopic) -> TopicFailure:
-    """Return the failure of a topic that the notified actors did not use in time, and which of them did not.
+    """Return the failure of a topic that Producer or consumer did not begin to use in time, naming which.
 
-    It does not count as a try if each of them is alive and waits itself, for a provider or a broker that is away.
+    It does not count as a try if all who are late are alive and wait themselves: a provider or a broker is away.
     """
     within = f"within {_seconds(NOTIFY_WITHIN)} s"
     silent: list[str] = []

@@ -20,6 +20,7 @@ from datastore.models import DynamicTopic
 from datastore.reference.provider_clock import steady_now
 from datastore.streams import lifecycle, topics
 from datastore.streams.topics import PendingWork
+from datastore.wording import counted
 from metering.table import TOPIC_FAILURES
 from streaming.errors import StreamError
 
@@ -66,7 +67,7 @@ class TopicRetirement:
         except StreamError as exc:
             self._tries += 1
             self._not_before = self.steady() + backoff(self._tries, MAX_RETRY_DELAY_S)
-            self.trouble = f"the broker to delete {len(over)} topic(s): {reason_of(exc)}"
+            self.trouble = f"the broker to delete {counted(len(over), 'topic')}: {reason_of(exc)}"
             log.warning("topics not deleted", topics=len(over), reason=reason_of(exc))
             return False
 

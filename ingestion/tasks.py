@@ -12,7 +12,7 @@ from celery.signals import worker_shutting_down
 
 from ingestion.history import history_producer_actor, reconciliation
 from ingestion.history.pair_list import refresh_pairs
-from ingestion.topics import topic_actor
+from ingestion.topics import topic_producer_actor
 
 _jobs: set[Event] = set()  # the stop of every job that runs in this process
 
@@ -39,7 +39,7 @@ def fetch(request_id: int) -> None:
 def create_topic(topic_id: int) -> None:
     """Make the topic of the DynamicTopic of this id."""
     with _job() as stop:
-        topic_actor.create(topic_id, stop)
+        topic_producer_actor.create(topic_id, stop)
 
 
 @shared_task(name="ingestion.reconcile", ignore_result=True)

@@ -1,4 +1,4 @@
-"""Which process owns which row.
+"""Which process owns which actor's row.
 
 A process claims a row of its role that is free or whose owner is silent. The claim raises the row's epoch, so that the
 old owner's next write fails. What the old owner left half done ends through the chart: failure event, then RESET.
@@ -15,15 +15,14 @@ from django.db import IntegrityError
 
 from actor_runtime.charts import failure_event, label
 from actor_runtime.errors import Fenced
-from actor_runtime.manual_reset import actor_models
-from actor_runtime.models import ERROR, Actor, with_silence
+from actor_runtime.models import ERROR, Actor, actor_models, with_silence
 from actor_runtime.ownership.process_identity import is_gone
 from actor_runtime.steady_time import SteadyNow
 from actor_runtime.transition_log import note_takeover
 
 HEARTBEAT_TIMEOUT = timedelta(seconds=10)
 SILENT_OWNER_TIMEOUT = timedelta(minutes=1)
-NEXT_ROW_AFTER_S = 15.0  # seconds: long enough for a dead owner's row to become stale first
+NEXT_ROW_AFTER_S = 15.0  # long enough for a dead owner's row to become stale first
 RELEASED = "given back by its owner"
 SURPLUS_ROW_AGE = timedelta(hours=1)
 
@@ -80,25 +79,26 @@ def take_over_all(model: type[Actor], choices: Iterable[tuple[Any, str, bool]], 
             seen, reason, alive = chosen[actor.name]
             if actor.epoch != seen.epoch:
                 continue
-            if alive and is_idle_state(model, str(actor.state)):
-                _hand_over(actor, owner)
-                note_takeover(actor, reason=reason, by=by, died=False)
-                taken.append(actor)
-            # Else the owner gave a sign of life in between.
-            if not alive and (actor.owner, actor.heartbeat_at) == (seen.owner, seen.heartbeat_at):
-                _take_over(actor, reason, owner, by)
+            if alive:
+                if is_idle_state(model, str(actor.state)):
+                    _hand_over(actor, owner)
+                    note_takeover(actor, reason=reason, by=by, died=False)
+                    taken.append(actor)
+            elif (actor.owner, actor.heartbeat_at) == (seen.owner, seen.heartbeat_at):  # no sign of life in between
+                _take_from_the_dead(actor, reason, owner, by)
                 taken.append(actor)
     return taken
 
 
-def _take_over(actor: Any, reason: str, owner: str, by: str) -> None:
+def _take_from_the_dead(actor: Any, reason: str, owner: str, by: str) -> None:
+    """Hand the row over, and end what the last owner left half done: through the chart, as its failure."""
     _hand_over(actor, owner)
     model: type[Actor] = type(actor)
     state = str(actor.state)
     failure = failure_event(model, state)
     if reason != RELEASED or failure:
         note_takeover(actor, reason=reason, by=by)
-    if failure:  # the last owner left something half done: end it through the chart
+    if failure:
         getattr(actor, failure)(reason=f"abandoned in {label(model, state)}", by=by)
         actor.reset(by=f"takeover by {by}")
 
@@ -115,7 +115,7 @@ def _hand_over(actor: Actor, owner: str) -> None:
 
 
 def abandoned_claims(claims: Iterable[str]) -> set[str]:
-    """Return those claims (name@epoch) that have ended: another process has the row, or its owner's process is gone."""
+    """Return those claims (name@epoch) that have ended: the row has a later owner, or its owner's process is gone."""
     parts = {claim: claim.rpartition("@") for claim in claims}
     names = {name for name, at, _ in parts.values() if at}
     rows = [
@@ -152,8 +152,7 @@ def roles_of(model: type[Actor]) -> list[str]:
 def free_abandoned(model: type[Actor], role: str, by: str) -> int:
     """Release, through the chart, the rows whose owner has been silent for a minute; return how many.
 
-    No process of the role has claimed them by then, and they would go on showing an owner and a state that no longer
-    exist.
+    If no process of the role has claimed them by then, nobody else would end the owner and the state that they show.
     """
     owned = model._default_manager.filter(role=role, retired_at=None).exclude(owner="")
     silent = [

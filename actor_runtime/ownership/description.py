@@ -15,13 +15,13 @@ MAX_DESCRIBED = 3  # actors
 
 
 def active_rows(kind: tuple[str, str], **having: str) -> QuerySet[Any]:
-    """Return the actors (app label, model) that are not retired and have these values, with their silence."""
+    """Return the actors of a kind (app label, model) that are not retired and have these values, with `silence`."""
     rows = apps.get_model(*kind)._default_manager.filter(retired_at=None, **having)
     return with_silence(rows).order_by("name")
 
 
 def describe_all(rows: QuerySet[Any], none: str) -> str:
-    """Describe the first three actors; `none` if there is no row."""
+    """Return a sentence about the first three actors; `none` if there is no row."""
     return ", ".join(map(describe, rows[:MAX_DESCRIBED])) or none
 
 
@@ -39,7 +39,7 @@ def describe(actor: Any) -> str:
 
 
 def is_alive(actor: Any) -> bool:
-    """Return whether the actor has an owner that gave a sign of life within 10 s; the row needs `silence`."""
+    """Return whether the actor has an owner that gave a sign of life within 10 s; its row comes from with_silence()."""
     return bool(actor.owner) and actor.silence is not None and actor.silence <= HEARTBEAT_TIMEOUT
 
 

@@ -10,8 +10,7 @@ from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
 from actor_runtime.configured_broker import configured_broker
-from actor_runtime.manual_reset import actor_models
-from actor_runtime.models import with_silence
+from actor_runtime.models import actor_models, with_silence
 from consumers.fixed_consumer_actor import GROUP
 from consumers.topic_acks import open_topics
 from datastore import metrics

@@ -10,8 +10,7 @@ from django.db.models import DurationField, ExpressionWrapper, F, QuerySet
 
 from actor_runtime.admin import error_story, span
 from actor_runtime.charts import label
-from actor_runtime.manual_reset import actor_models
-from actor_runtime.models import Actor, with_silence
+from actor_runtime.models import Actor, actor_models, with_silence
 from actor_runtime.steady_time import SteadyNow
 from datastore.blockers import Blockers, with_lease
 from datastore.engines.edition import timescale_edition
@@ -19,6 +18,7 @@ from datastore.models import DeadLetter, FetchRequest, Market, Stream
 from datastore.quality.freshness import proven_markets
 from datastore.reference.provider import current_provider
 from datastore.streams import lifecycle
+from datastore.wording import counted
 from ingestion.history.rest_calls import describe_calls_left
 
 ACTOR_COLUMNS = ("ACTOR", "NAME", "STATE", "BEAT", "OWNER", "WAITING FOR, LAST ERROR")
@@ -69,7 +69,7 @@ def history_lines() -> list[str]:
     first = active.first()
     if first is None:
         return []
-    return [f"History: {active.count()} requests under way; the most urgent: {Blockers().of_request(first)}"]
+    return [f"History: {counted(active.count(), 'request')} under way; the most urgent: {Blockers().of_request(first)}"]
 
 
 def market_rows() -> list[tuple[str, ...]]:

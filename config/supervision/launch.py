@@ -22,6 +22,7 @@ from config.supervision.output import Say
 from config.supervision.ports import LOOPBACK, check_free, choose_port
 from config.supervision.provider import Identity, ask_identity, host_identity
 from config.supervision.supervisor import Supervisor
+from datastore.wording import counted
 from metering.sharing import reset_counters
 
 SIMULATOR_TIMEOUT_S = 60.0
@@ -109,8 +110,8 @@ class Launch:
         self.step(f"provider {provider.name}{', SIMULATED DATA' if provider.simulated else ''}")
         first_start.remember_provider_identity(provider)
         first_start.seed_markets(settings.MARKETS)
-        self.step(f"{len(settings.MARKETS)} markets: {', '.join(settings.MARKETS)}")
-        self.step(f"{first_start.request_newest_candles(settings.MARKETS)} spans of history asked for")
+        self.step(f"{counted(len(settings.MARKETS), 'market')}: {', '.join(settings.MARKETS)}")
+        self.step(f"{counted(first_start.request_newest_candles(settings.MARKETS), 'span')} of history asked for")
 
         for program in processes.service_programs(env).values():
             self.supervisor.add(program)

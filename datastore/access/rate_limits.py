@@ -5,7 +5,7 @@ If Valkey does not answer, no request is refused: a missing cache makes answers 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
 from threading import Lock
 from time import monotonic
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from datastore.access.lua_scripts import STEADY, Script
 
 MIN_BURST = 20
 LEASE_S = 0.1  # how long leased requests are good for, and the window in which a caller's requests are counted
-MAX_LEASED, MAX_LEASES = 64, 10_000  # requests leased at once; callers remembered
+MAX_LEASED, MAX_BUCKETS = 64, 10_000  # requests leased at once; callers remembered
 
 # Self-contained, so that a script that answers a question can take from the bucket in the same round trip.
 # key: the bucket's key. capacity: how many may come at once. per_second: how many come back each second. many: how many
@@ -47,28 +47,6 @@ end
 _TAKE = Script(TAKE + "return {take(KEYS[1], ARGV[1], ARGV[2], ARGV[3])}")
 
 
-class Bucket(NamedTuple):
-    """What one caller takes from: `per_minute` come back each minute, a tenth of them may come at once."""
-
-    name: str
-    per_minute: int
-
-    @property
-    def key(self) -> str:
-        """Return the bucket's key in Valkey."""
-        return f"ck:rate:{self.name}"
-
-    @property
-    def capacity(self) -> int:
-        """Return how many requests may come at once."""
-        return max(self.per_minute // 10, MIN_BURST)
-
-    @property
-    def per_second(self) -> float:
-        """Return how many requests come back each second."""
-        return self.per_minute / 60
-
-
 class RateLimitResult(NamedTuple):
     """Whether a request may go on, how many more may come now, and the seconds until the next may (0 if now)."""
 
@@ -77,79 +55,59 @@ class RateLimitResult(NamedTuple):
     wait: float
 
 
-def take(bucket: Bucket) -> RateLimitResult | None:
-    """Take one request from the bucket; None if Valkey does not answer."""
-    if leased := take_leased(bucket):
-        return leased
-    try:
-        return result_of(bucket, _TAKE((bucket.key,), *script_arguments(bucket)))
-    except RedisError:
-        return None
+class Bucket:
+    """What one caller takes from: `per_minute` come back each minute, a tenth of them may come at once.
 
-
-def script_arguments(bucket: Bucket) -> tuple[int, float, int]:
-    """Return the arguments of the script's `take` after the key."""
-    return bucket.capacity, bucket.per_second, _leases.next_size(bucket)
-
-
-def result_of(bucket: Bucket, taken: list[int]) -> RateLimitResult:
-    """Return the result of the script's `take`, and keep the requests that it gave beyond the first."""
-    given, remaining, wait_ms = taken
-    _leases.keep(bucket, given - 1, remaining)
-    return RateLimitResult(given > 0, remaining + max(given - 1, 0), wait_ms / 1000)
-
-
-def take_leased(bucket: Bucket) -> RateLimitResult | None:
-    """Take one of the requests leased from the bucket before, without a round trip; None if none is left."""
-    return _leases.take(bucket)
-
-
-@dataclass(slots=True)
-class _Lease:
-    left: int = 0
-    remaining: int = 0  # in Valkey's bucket
-    until: float = 0.0
-    began: float = 0.0  # of the window in which requests are counted
-    count: int = 0
-    count_before: int = 0  # requests in the previous window
-
-
-class _Leases:
-    """Requests taken from the buckets in advance, as many as a caller made lately, so that few need a round trip.
-
-    Unused ones expire; they are never counted twice.
+    It holds requests that were taken from Valkey in advance, as many as the caller made lately, so that few need a
+    round trip. Unused ones expire; they are never counted twice.
     """
 
-    def __init__(self) -> None:
-        self._leases: dict[str, _Lease] = {}
+    def __init__(self, name: str, per_minute: int) -> None:
+        self.name = name
+        self.key = f"ck:rate:{name}"  # in Valkey
+        self.capacity = max(per_minute // 10, MIN_BURST)  # how many may come at once
+        self.per_second = per_minute / 60  # how many come back
         self._lock = Lock()
+        self._leased = self._remaining = 0  # requests taken in advance, and those left in Valkey's bucket
+        self._leased_until = self._window_began = 0.0
+        self._count = self._count_before = 0  # requests in this window and in the one before
 
-    def take(self, bucket: Bucket) -> RateLimitResult | None:
+    def take_leased(self) -> RateLimitResult | None:
+        """Count a request, and take one that was leased before, without a round trip; None if none is left."""
         now = monotonic()
         with self._lock:
-            lease = self._lease(bucket)
-            if now - lease.began >= LEASE_S:
-                lease.count_before = lease.count if now - lease.began < 2 * LEASE_S else 0
-                lease.began, lease.count = now, 0
-            lease.count += 1
-            if lease.left < 1 or now >= lease.until:
+            age = now - self._window_began
+            if age >= LEASE_S:
+                self._count_before = self._count if age < 2 * LEASE_S else 0
+                self._window_began, self._count = now, 0
+            self._count += 1
+            if self._leased < 1 or now >= self._leased_until:
                 return None
-            lease.left -= 1
-            return RateLimitResult(True, lease.remaining + lease.left, 0.0)
+            self._leased -= 1
+            return RateLimitResult(True, self._remaining + self._leased, 0.0)
 
-    def next_size(self, bucket: Bucket) -> int:
-        return max(1, min(self._lease(bucket).count_before // 4, MAX_LEASED))
+    def script_arguments(self) -> tuple[int, float, int]:
+        """Return the arguments of the script's `take` after the key."""
+        return self.capacity, self.per_second, max(1, min(self._count_before // 4, MAX_LEASED))
 
-    def keep(self, bucket: Bucket, left: int, remaining: int) -> None:
-        if left > 0:
+    def result_of(self, taken: list[int]) -> RateLimitResult:
+        """Return the result of the script's `take`, and keep the requests that it gave beyond the first."""
+        given, remaining, wait_ms = taken
+        if given > 1:
             with self._lock:
-                lease = self._lease(bucket)
-                lease.left, lease.remaining, lease.until = left, remaining, monotonic() + LEASE_S
-
-    def _lease(self, bucket: Bucket) -> _Lease:
-        if len(self._leases) > MAX_LEASES:
-            self._leases.clear()
-        return self._leases.setdefault(bucket.key, _Lease())
+                self._leased, self._remaining, self._leased_until = given - 1, remaining, monotonic() + LEASE_S
+        return RateLimitResult(given > 0, remaining + max(given - 1, 0), wait_ms / 1000)
 
 
-_leases = _Leases()
+# One bucket per caller in this process: those of callers that have not come for longest are forgotten.
+bucket_for = lru_cache(maxsize=MAX_BUCKETS)(Bucket)
+
+
+def take(bucket: Bucket) -> RateLimitResult | None:
+    """Take one request from the bucket; None if Valkey does not answer."""
+    if leased := bucket.take_leased():
+        return leased
+    try:
+        return bucket.result_of(_TAKE((bucket.key,), *bucket.script_arguments()))
+    except RedisError:
+        return None

@@ -43,6 +43,7 @@ from datastore.models import (
 )
 from datastore.reference.provider_clock import provider_now
 from datastore.reference.staleness import stale_after
+from datastore.wording import counted
 from streaming.errors import StreamUnavailable
 
 NEWEST_ROWS = 100
@@ -164,7 +165,7 @@ class GapRepairAdmin(ReadOnlyAdmin):
             with transaction.atomic():
                 reopen(gap.market, gap.resolution, gap.start, gap.stop)
                 enqueue(gap.market, gap.resolution, gap.start, gap.stop, FetchRequest.Purpose.BACKFILL)
-        messages.success(request, f"{len(final)} final gap(s) are asked for again.")
+        messages.success(request, f"Asked for again: {counted(len(final), 'final gap')}.")
 
 
 @admin.register(CoverageChange)

@@ -10,6 +10,7 @@ from actor_runtime.steady_time import SteadyNow
 from datastore.coverage.gaps import final_gaps, unfilled
 from datastore.models import CoverageChange, FetchRequest, GapRepair, Market
 from datastore.timeframes.intervals import SECOND_US, micros_of, moment, subtract
+from datastore.wording import counted
 
 MAX_SHORT_ANSWERS = 5  # after so many answers that left something out, the request has failed
 FIRST_RETRY_DELAY = timedelta(seconds=1)
@@ -26,7 +27,7 @@ def finish(request: FetchRequest) -> None:
         return
 
     buckets = sum(stop - start for start, stop in missing) // (request.resolution * SECOND_US)
-    error = f"the answer left out {buckets} bucket{'' if buckets == 1 else 's'}"
+    error = f"the answer left out {counted(buckets, 'bucket')}"
     request.fell_short += 1
     if request.fell_short >= MAX_SHORT_ANSWERS:
         _end(request, State.FAILED, error)

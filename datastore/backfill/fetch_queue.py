@@ -1,7 +1,7 @@
 """Requests for the provider's history: one row per span, from the queue to the database.
 
 Adding a request locks the market, so nothing is fetched twice; a job holds its row by a lease that it renews. All times
-in a row are the database's. Only the consumer that stores the answer ends a request (datastore/backfill/store.py).
+in a row are the database's. Only the consumer that stores the answer ends a request (history_write.py).
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ from django.db import transaction
 from datastore.backfill import fetch_queue
 from datastore.backfill.completion import drop_final_gaps
 from datastore.backfill.gap_survey import Survey, bounds_of, intervals_of, survey
-from datastore.backfill.store import update_versions
-from datastore.coverage.claims import take_back_future
+from datastore.backfill.history_write import update_versions
+from datastore.coverage.wrong_claims import take_back_future
 from datastore.ingest import market_cache
 from datastore.ingest.live_write import MarketChange
 from datastore.models import CoverageChange, GapRepair, Market

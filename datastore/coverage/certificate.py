@@ -1,4 +1,6 @@
-"""Which parts of a series are proven, and by what: interval arithmetic over coverage. Pure; times in microseconds.
+"""The certificate is decided here: which parts of a series are proven, and by what. `segments` writes it down.
+
+Interval arithmetic over coverage; pure, times in microseconds.
 
 Time is cut into runs of whole buckets with one state. Before the watermark, the first that holds the whole bucket:
 live, provider, merged (hours and days: every bucket of the next finer resolution is one of these), pending (the

@@ -1,4 +1,4 @@
-"""The certificate as it is shown: runs with their rows counted, and gaps with their reasons. Pure."""
+"""The certificate as it is shown: the runs of certificate.py, their rows counted, and gaps with their reasons. Pure."""
 
 from __future__ import annotations
 

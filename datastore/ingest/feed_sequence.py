@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from datastore.wording import counted
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Micros, Trade, Watermark
 
 SUBSCRIBED_AGAIN = "subscribed again"
@@ -105,7 +106,7 @@ class _Walk:
         """End the span because the records between last_n and n were lost."""
         lost = n - last_n - 1
         self.at = replace(self.at, last_n=last_n)
-        self.end(f"stream lost {lost} record{'' if lost == 1 else 's'}")
+        self.end(f"stream lost {counted(lost, 'record')}")
         self.at = replace(self.at, unbroken=False)
 
     def take(self, record: LiveRecord | RefusedTrade) -> None:

@@ -7,14 +7,17 @@ A model may hold what belongs to its one row; everything else belongs to the pac
 from __future__ import annotations
 
 from datastore.models.api_key import ApiKey
-from datastore.models.coverage import Coverage, CoverageChange, DeadLetter, Feed, FeedPosition, GapRepair
+from datastore.models.candle import Candle, ProviderCandle
+from datastore.models.clock import DatabaseClock, ProviderClock
+from datastore.models.coverage import Coverage, CoverageChange, Feed, FeedPosition, GapRepair
+from datastore.models.dead_letter import DeadLetter
 from datastore.models.fetch import FetchRequest
-from datastore.models.market import DatabaseClock, Market, Pair, ProviderClock
+from datastore.models.market import Market, Pair
 from datastore.models.reconciliation import CandleDifference, Reconciliation
 from datastore.models.request import DatastoreRequest
-from datastore.models.series import Candle, ProviderCandle, Tick
 from datastore.models.spending import FetchSpending
 from datastore.models.stream import DynamicTopic, Stream
+from datastore.models.trade import Tick
 
 __all__ = [
     "ApiKey",

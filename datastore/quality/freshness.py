@@ -19,6 +19,7 @@ from datastore.reference.provider_clock import provider_now
 from datastore.reference.staleness import stale_after
 from datastore.timeframes.intervals import micros_of, subtract
 from datastore.timeframes.timeframe import BASE, MINUTE_S
+from datastore.wording import counted
 
 COMPLETE_FOR = timedelta(days=1)
 MAX_GAPS_NAMED = 5  # per market; the others are counted
@@ -108,5 +109,5 @@ def _gap_problems(
         why = f"{gap.reason or 'unknown'}; {work or 'not requested yet, the gap scan does that'}"
         problems.append(f"gap {gap.start:%Y-%m-%d %H:%M} to {gap.stop:%H:%M}: {why}")
     if len(gaps) > MAX_GAPS_NAMED:
-        problems.append(f"and {len(gaps) - MAX_GAPS_NAMED} gaps more")
+        problems.append(f"and {counted(len(gaps) - MAX_GAPS_NAMED, 'more gap')}")
     return problems

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from datastore.db.queries import fetch_all
 from datastore.models import Market
+from datastore.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Verification:
             (self.trades_deleted, "their trades are no longer kept"),
             (self.from_provider, "they are the provider's own"),
         ]
-        return [f"{number:,} candles cannot be checked: {why}" for number, why in found if number]
+        return [f"{counted(number, 'candle')} cannot be checked: {why}" for number, why in found if number]
 
 
 def differences(market: Market, start: datetime, stop: datetime) -> list[Difference]:

@@ -1,4 +1,4 @@
-"""Whose data this database holds: one provider's, for good."""
+"""Whose data this database holds, one provider's for good, and what is peculiar to that provider's answers."""
 
 from __future__ import annotations
 

@@ -35,6 +35,14 @@ def wait_until(done: Callable[[], bool], seconds: float) -> bool:
         _places.release()
 
 
+def wake_readers() -> None:
+    """Wake the readers that wait, in whatever process; without Valkey they find out by themselves."""
+    try:
+        get_redis_connection("default").publish(CHANNEL, "ended")
+    except RedisError as exc:
+        log.debug("readers not woken", reason=str(exc))
+
+
 class RequestEvents:
     """Messages in Valkey that some request has ended; without Valkey there are none."""
 

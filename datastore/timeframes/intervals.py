@@ -17,12 +17,12 @@ SECOND_US = 1_000_000
 
 
 def moment(micros: Micros) -> datetime:
-    """Return the UTC time of microseconds since 1970."""
+    """Return the UTC time of microseconds since 1970; raise OverflowError beyond the year 9999."""
     return EPOCH + timedelta(microseconds=micros)
 
 
 def micros_of(time: datetime) -> Micros:
-    """Return microseconds since 1970."""
+    """Return whole microseconds since 1970, the database's own precision."""
     return (time - EPOCH) // timedelta(microseconds=1)
 
 

@@ -14,8 +14,9 @@ from collections.abc import Mapping, Set
 import structlog
 from django.conf import settings
 
-from datastore.coverage.claims import WRONG_TIME
+from datastore.coverage.wrong_claims import WRONG_TIME
 from datastore.timeframes.intervals import SECOND_US
+from datastore.wording import counted
 from ingestion.live.clock_estimate import ClockEstimate, Source
 from ingestion.live.market_feed import MarketFeed, Rejected
 from ingestion.live.socket_reader import Arrival, Connected, Frame, SocketLost, SocketReader
@@ -213,7 +214,7 @@ class MarketConnection:
             return
         # The time was wrong. Where it was behind, spans begin before their subscription; where it was ahead, they may
         # claim what has not happened yet. Both end, and what they claimed beyond the new time is taken back where it is
-        # stored (datastore/coverage/claims.py).
+        # stored (datastore/coverage/wrong_claims.py).
         self.newest_stamp, self._claimed_until = stamp, 0
         for market in self._markets.values():
             self._end(market, WRONG_TIME, self._clock.now(at))
@@ -282,7 +283,7 @@ class MarketConnection:
         for market in self._markets.values():
             # What the number would have claimed is taken back only now: it may have come late, as numbers do.
             if missing := market.sequence.overdue(self.newest_stamp - self._grace):
-                reason = f"the provider's numbering lacks {missing} trades"
+                reason = f"the provider's numbering lacks {counted(missing, 'trade')}"
                 self._end(market, reason, now)
             if (all_markets or market.traded) and (mark := market.claim(until, self.newest_stamp)):
                 self.records.append(mark)

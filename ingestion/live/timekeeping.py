@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from django.conf import settings
 
-from datastore.coverage import claims
+from datastore.coverage import wrong_claims
 from datastore.reference import provider_clock as stored_clock
 from datastore.timeframes.intervals import SECOND_US, micros_of, moment
 from ingestion.live.clock_estimate import ClockEstimate, boot_seconds
@@ -69,6 +69,6 @@ class Timekeeper:
             self.save()
         if self.provider.went_back:
             certain = self.provider.certain_until
-            claims.take_back_since(None if certain is None else moment(certain))
+            wrong_claims.take_back_since(None if certain is None else moment(certain))
             self.provider.went_back, self.provider.certain_until = False, None
             self.save()

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import OperationalError, transaction
@@ -35,6 +35,18 @@ def row() -> FixedTopicConsumer:
     return FixedTopicConsumer.objects.get()
 
 
+def last_heartbeat() -> datetime:
+    at = row().heartbeat_at
+    assert at is not None
+    return at
+
+
+def time_until_reset(hands: Hands) -> timedelta:
+    at = row().reset_at
+    assert at is not None
+    return at - hands.clock.now()
+
+
 def test_turns_follow_each_other_while_there_is_more_and_pause_when_there_is_not(hands: Hands) -> None:
     loop = loop_of(Scripted(one_batch, one_batch), hands)
     assert [loop.step(), loop.step()] == [0.0, 0.0]
@@ -45,12 +57,12 @@ def test_the_heart_beats_every_three_seconds_and_the_work_beats_with_it(hands: H
     work = Scripted()
     loop = loop_of(work, hands)
     loop.step()
-    first = row().heartbeat_at
+    first = last_heartbeat()
     for seconds in (1.0, 2.9, 3.1, 4.0, 6.3):
         hands.seconds = seconds
         loop.step()
     assert work.beats == 2
-    assert row().heartbeat_at > first
+    assert last_heartbeat() > first
 
 
 @pytest.mark.parametrize(
@@ -74,7 +86,7 @@ def test_passing_faults_are_reset_after_one_two_four_seconds_up_to_five_minutes(
     delays = []
     for _ in range(11):
         loop.step()
-        delays.append((row().reset_at - hands.clock.now()).total_seconds())
+        delays.append(time_until_reset(hands).total_seconds())
         hands.seconds += delays[-1] - 0.01
         assert 0 < loop.step() <= 0.011
         assert row().state == "error"
@@ -99,7 +111,7 @@ def test_a_cache_fault_is_always_reset_after_one_second(hands: Hands) -> None:
     loop = loop_of(Scripted(*[failing(CacheFault())] * 3), hands)
     for _ in range(3):
         loop.step()
-        assert row().reset_at - hands.clock.now() == timedelta(seconds=1)
+        assert time_until_reset(hands) == timedelta(seconds=1)
         hands.seconds += 1.01
         loop.step()
     assert logged("by")[-1] == ("automatic after 1 s",)
@@ -177,7 +189,7 @@ def test_a_lasting_fault_waits_for_a_person_and_the_owner_opens_again_after_the_
 
 
 def test_a_reset_during_work_is_refused_and_disturbs_nothing(hands: Hands) -> None:
-    def reset_meanwhile(session: object) -> None:
+    def reset_meanwhile(session: ActorSession) -> None:
         to_writing(session)
         with pytest.raises(NotInError, match="not in Error but in Writing to DB"):
             reset(FixedTopicConsumer, "fixed-tick-1", by="ada")
@@ -191,7 +203,7 @@ def test_a_reset_during_work_is_refused_and_disturbs_nothing(hands: Hands) -> No
 
 
 def test_a_fenced_owner_stops_at_once_and_touches_nothing(hands: Hands) -> None:
-    def overtaken(session: object) -> None:
+    def overtaken(session: ActorSession) -> None:
         to_writing(session)
         FixedTopicConsumer.objects.update(epoch=9, owner="other:2:2")
         before = FixedTopicConsumer.objects.values().get()
@@ -209,7 +221,7 @@ def test_a_fenced_owner_stops_at_once_and_touches_nothing(hands: Hands) -> None:
 
 
 def test_a_fenced_data_transaction_leaves_no_data(hands: Hands) -> None:
-    def overtaken(session: object) -> None:
+    def overtaken(session: ActorSession) -> None:
         to_writing(session)
         with transaction.atomic():
             TransitionLog.objects.filter(event="PROCESS_SUCCESS").delete()  # stands for the data
@@ -224,7 +236,7 @@ def test_a_fenced_data_transaction_leaves_no_data(hands: Hands) -> None:
 
 
 def test_a_failed_data_transaction_takes_back_what_was_fired_in_it(hands: Hands) -> None:
-    def broken_commit(session: object) -> None:
+    def broken_commit(session: ActorSession) -> None:
         to_writing(session)
         with transaction.atomic():
             session.actor.write_success()
@@ -238,7 +250,7 @@ def test_a_failed_data_transaction_takes_back_what_was_fired_in_it(hands: Hands)
 
 
 def test_a_committed_data_transaction_is_logged_once(hands: Hands) -> None:
-    def batch(session: object) -> None:
+    def batch(session: ActorSession) -> None:
         to_writing(session)
         with transaction.atomic():
             session.actor.write_success()
@@ -257,7 +269,7 @@ def test_an_open_that_fails_is_tried_again_later(hands: Hands) -> None:
     work = Scripted(one_batch)
     inner, calls = work.open, []
 
-    def opening(session: object) -> None:
+    def opening(session: ActorSession) -> None:
         calls.append(hands.seconds)
         if len(calls) == 1:
             raise StreamUnavailable("connection refused")
@@ -287,7 +299,7 @@ def test_a_clock_that_is_set_neither_delays_a_reset_nor_hastens_it(hands: Hands,
     for _ in range(3):
         loop.step()
         loop.step()
-        delay = (row().reset_at - hands.clock.now()).total_seconds()
+        delay = time_until_reset(hands).total_seconds()
         hands.start += timedelta(hours=hours)
         hands.seconds += delay - 0.01
         loop.step()

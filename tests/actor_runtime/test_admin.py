@@ -11,8 +11,7 @@ from django.test import Client
 from actor_runtime.charts import edges
 from actor_runtime.drawing import drawing, svg
 from actor_runtime.loop.session import ActorSession
-from actor_runtime.manual_reset import actor_models
-from actor_runtime.models import TransitionLog
+from actor_runtime.models import TransitionLog, actor_models
 from consumers.models import FixedTopicConsumer
 from tests.support.actor_runtime.work import one_batch, owned, to_writing
 

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from actor_runtime.charts import edges, failure_event, label
-from actor_runtime.manual_reset import actor_models
-from actor_runtime.models import Actor
+from actor_runtime.models import Actor, actor_models
 from consumers.models import DynamicTopicConsumer, FixedTopicConsumer
 from coordination.models import Coordinator
 from datastore.models import DatastoreRequest

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from threading import Event
+from typing import Any
 
 import pytest
 from django.db import connection, models, transaction
@@ -32,7 +33,7 @@ def session() -> ActorSession:
 def at(monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
     """Transitions happen at the last moment of this list."""
     moments = [datetime(2026, 1, 1, 12, 0, 5, tzinfo=UTC)]
-    monkeypatch.setattr(actor_log.timezone, "now", lambda: moments[-1])
+    monkeypatch.setattr(timezone, "now", lambda: moments[-1])
     return moments
 
 
@@ -149,7 +150,8 @@ def test_each_transition_is_a_line_of_the_process_log(session: ActorSession, cap
     to_writing(session)
     session.actor.write_failure(reason="disk full")
     session.actor.reset(by="ada")
-    told = [(record.levelname, record.msg["trigger"], record.msg.get("reason")) for record in caplog.records]
+    said: list[tuple[str, Any]] = [(record.levelname, record.msg) for record in caplog.records]
+    told = [(level, event["trigger"], event.get("reason")) for level, event in said]
     assert told == [
         ("DEBUG", "MESSAGE_RECEIVED", None),
         ("DEBUG", "PROCESS_SUCCESS", None),
@@ -203,10 +205,10 @@ def test_a_locked_actor_saves_the_columns_that_its_chart_adds() -> None:
     with connection.schema_editor() as editor:
         editor.create_model(Counting)
     try:
-        Counting.objects.create(name="history-1")
+        Counting._default_manager.create(name="history-1")
         with Counting.locked("history-1") as actor:
             actor.pages = 7
-        assert Counting.objects.get().pages == 7
+        assert Counting._default_manager.get().pages == 7
     finally:
         with connection.schema_editor() as editor:
             editor.delete_model(Counting)

@@ -35,7 +35,12 @@ def row() -> FixedTopicConsumer:
 
 def test_the_loop_ends_with_the_turn_in_hand_and_the_row_is_free() -> None:
     stop = Event()
-    work = Scripted(one_batch, lambda session: (one_batch(session), session.stop.set()))
+
+    def last_batch(session: ActorSession) -> None:
+        one_batch(session)
+        session.stop.set()
+
+    work = Scripted(one_batch, last_batch)
     run(work, stop)
     assert (work.turns, work.closed, row().owner, row().state) == (2, 1, "", "idle")
 

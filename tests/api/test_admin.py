@@ -126,7 +126,7 @@ def test_a_final_gap_is_asked_for_again_from_its_list(root: Client, market: Mark
     ]
     chosen = {"action": "ask_again", "_selected_action": [gap.pk for gap in final]}
     response = root.post(reverse("admin:datastore_gaprepair_changelist"), chosen, follow=True)
-    assert "2 final gap(s) are asked for again" in response.content.decode()
+    assert "Asked for again: 2 final gaps" in response.content.decode()
     assert [gap.final for gap in GapRepair.objects.all()] == [False]
     (request,) = FetchRequest.objects.all()
     assert (request.start, request.stop) == (start, start + 2 * MINUTE)

@@ -218,7 +218,7 @@ def test_each_usual_question_has_an_answer_of_its_own(client: Client, live: Live
 
 
 def test_an_unknown_market_is_404_though_the_cache_is_asked_first(client: Client, live: Live) -> None:
-    body_of(client, "/api/v1/candles?market=coinbase:NO-USD&timeframe=1m", status=404)
+    body_of(client, "/api/v1/candles?market=coinbase:NO-USD&timeframe=1m", 404)
 
 
 @pytest.fixture

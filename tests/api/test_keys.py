@@ -141,7 +141,8 @@ def test_a_key_in_use_asks_the_database_every_ten_seconds(monkeypatch: pytest.Mo
 
 
 def test_an_unknown_key_is_remembered_too_and_pushes_no_known_one_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    known, unknown = TTLCache[str, Any](5, 60), TTLCache[str, Any](5, 60)
+    known: TTLCache[str, Any] = TTLCache(5, 60)
+    unknown: TTLCache[str, Any] = TTLCache(5, 60)
     monkeypatch.setattr(api_keys, "_known", SharedCache(known))
     monkeypatch.setattr(api_keys, "_unknown", SharedCache(unknown))
     text = saved_key("grafana", ApiKey.Scope.READ)

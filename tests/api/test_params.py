@@ -112,7 +112,7 @@ def test_any_query_is_a_question_or_names_what_is_bad(query: dict[str, list[str]
         query_params.no_question,
     ):
         try:
-            read(query)  # type: ignore[operator]
+            read(query)
         except BadParameters as refused:
             assert refused.errors
             assert all(sentences for sentences in refused.errors.values())

@@ -14,6 +14,7 @@ from actor_runtime.ownership.rebalancing import active_rows
 from consumers import topic_acks
 from consumers.models import DynamicTopicConsumer
 from datastore.ingest import market_cache
+from datastore.ingest.live_write import store_live
 from datastore.ingest.market_cache import market_key
 from datastore.models import Coverage, DeadLetter, DynamicTopic, Tick
 from streaming.broker import Message
@@ -109,7 +110,7 @@ def test_looking_for_work_reads_no_table_through() -> None:
         topic_acks.open_topics()
         active_rows(DynamicTopicConsumer)
     with connection.cursor() as cursor:
-        plans = [str(cursor.execute(f"explain {one['sql']}").fetchall()) for one in asked]  # type: ignore[union-attr]
+        plans = [str(cursor.execute(f"explain {one['sql']}").fetchall()) for one in asked]
         cursor.execute("reset all")
     assert "dynamic_topic_open" in plans[0]
     assert "dynamic_consumer_at_work" in plans[1]
@@ -168,12 +169,10 @@ def test_a_bad_record_is_buried_and_its_topic_and_the_others_go_on() -> None:
 def test_a_topic_that_can_not_be_written_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     from consumers import batch_store
 
-    write = batch_store.store_live
-
     def refuse_the_second(ready):  # type: ignore[no-untyped-def]
         if any(record.market == symbol(1) for record in ready.records):
             raise ZeroDivisionError("no such luck")
-        return write(ready)
+        return store_live(ready)
 
     make_topics(3)
     ours = pool_of()
@@ -205,7 +204,7 @@ def test_a_cache_that_is_away_holds_no_trade_back(monkeypatch: pytest.MonkeyPatc
             before = Tick.objects.count()
             for number in range(2):
                 publish(number, records(number)[half])
-            step_until(lambda before=before: Tick.objects.count() == before + 10, ours)  # type: ignore[misc]
+            step_until(lambda before=before: Tick.objects.count() == before + 10, ours)
     failed = TransitionLog.objects.filter(event="UPDATE_CACHE_FAILURE")
     assert failed.filter(name=name_of(0)).count() >= 2
     stored = get_redis_connection("default")

@@ -11,6 +11,7 @@ from django_redis import get_redis_connection
 from actor_runtime.loop.pool_loop import ActorPool
 from actor_runtime.models import TransitionLog
 from consumers import batch_store
+from datastore.ingest.live_write import store_live
 from datastore.models import Tick
 from streaming.redis.broker import RedisBroker
 from tests.support.actor_runtime.work import Hands
@@ -48,10 +49,8 @@ def steps_for(ours: ActorPool, hands: Hands, seconds: float) -> None:
 def test_a_server_that_dies_inside_the_transaction_is_a_failure_of_those_in_it_alone(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = batch_store.store_live
-
     def cut_off(ready):  # type: ignore[no-untyped-def]
-        found = write(ready)
+        found = store_live(ready)
         server.stop()
         return found
 
@@ -89,7 +88,7 @@ def test_an_outage_while_consuming_is_waited_out_and_who_was_replaced_in_it_stop
     steps_for(ours, hands, 30)
     assert ours.away
     server.start()
-    replaced = rows().first()
+    replaced = rows()[0]
     rows().filter(pk=replaced.pk).update(epoch=2, owner="other:1:1", heartbeat_at=Now())
     steps_for(ours, hands, 6)
     assert not ours.away

@@ -22,7 +22,7 @@ from actor_runtime.models import TransitionLog
 from actor_runtime.ownership.process_identity import this_process
 from consumers import batch_store
 from consumers.fixed_consumer_actor import GROUP
-from datastore.ingest.live_write import digest
+from datastore.ingest.live_write import digest, store_live
 from datastore.models import Coverage, DynamicTopic, Tick
 from tests.support.consumers.dynamic import (
     all_consuming,
@@ -127,11 +127,11 @@ def test_who_was_taken_over_before_the_write_leaves_its_topic_alone_and_stores_t
 
 
 def test_who_is_taken_over_inside_the_transaction_stores_nothing_of_that_topic(monkeypatch: pytest.MonkeyPatch) -> None:
-    write, calls = batch_store.store_live, []
+    calls: list[set[str]] = []
 
     def overtaken(ready):  # type: ignore[no-untyped-def]
         calls.append({record.market for record in ready.records})
-        stored = write(ready)
+        stored = store_live(ready)
         if len(calls) == 1:
             taken_over(1)
         return stored

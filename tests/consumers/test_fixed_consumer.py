@@ -128,7 +128,7 @@ def test_a_cache_that_is_away_holds_no_trade_back_and_is_written_when_it_is_ther
         patch.setattr(market_cache, "get_redis_connection", lambda _: unreachable_valkey())
         for half, trades in ((session_records()[:31], 15), (session_records()[31:], 30)):
             publish(broker, half)
-            step_until(runner, lambda wanted=trades: Tick.objects.count() == wanted)  # type: ignore[misc]
+            step_until(runner, lambda wanted=trades: Tick.objects.count() == wanted)
     stored = get_redis_connection("default")
     step_until(runner, lambda: stored.exists(market_key(BTC)))
     runner.end()

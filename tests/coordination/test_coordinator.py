@@ -103,7 +103,7 @@ def test_a_queue_that_is_away_is_what_the_coordinator_waits_for(monkeypatch: pyt
     with unreachable(monkeypatch):
         loop.step()
     row = Coordinator.objects.get()
-    assert row.state == Coordinator.State.ACTIVE and row.waiting_for.startswith("QueueAway: the worker's queue")
+    assert row.state == Coordinator.State.ACTIVE and (row.waiting_for or "").startswith("QueueAway: the worker's queue")
     assert FetchRequest.objects.get().next_try is None
     hands.seconds += 1.1
     loop.step()

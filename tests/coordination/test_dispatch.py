@@ -10,11 +10,12 @@ from django.db.models.functions import Now
 from django_redis import get_redis_connection
 
 from actor_runtime.ownership.process_identity import this_process
-from coordination.dispatch import SWEEP_EVERY_S, WAKE_CHANNEL, Dispatcher, QueueAway
+from coordination.dispatch import SWEEP_EVERY_S, Dispatcher, QueueAway
 from datastore.backfill import fetch_queue
 from datastore.datastore_actor import State as RequestState
 from datastore.models import DatastoreRequest, FetchRequest, Market
 from datastore.reference.markets import ensure_markets
+from datastore.requests.wake import CHANNEL
 from ingestion.models import Producer
 from tests.support.coordination.fetch_requests import HOUR, NOON, request
 
@@ -111,7 +112,8 @@ def test_a_request_in_its_back_off_is_left_alone(market: Market) -> None:
 
 
 def test_a_job_whose_lease_ran_out_is_told_again_and_keeps_what_was_acknowledged(market: Market) -> None:
-    lost = {"state": State.FETCHING, "worker": "producer-history-1", "reached": NOON + HOUR / 2, "pages_done": 1}
+    lost: dict[str, Any] = {"state": State.FETCHING, "worker": "producer-history-1"}
+    lost |= {"reached": NOON + HOUR / 2, "pages_done": 1}
     pk = request(market, lease_until=Now() - timedelta(seconds=1), **lost)
     alive = request(market, lease_until=Now() + timedelta(seconds=30), **lost)
     assert Desk().turn() == [pk]
@@ -134,7 +136,7 @@ def test_a_job_whose_process_is_gone_is_told_again_at_once(market: Market) -> No
     for name, owner in owners.items():
         Producer.objects.create(name=name, epoch=4, owner=owner, heartbeat_at=Now())
     claims = ("producer-history-1@4", "producer-history-2@3", "producer-history-3@4")
-    fetching = {"state": State.FETCHING, "lease_until": Now() + timedelta(seconds=30)}
+    fetching: dict[str, Any] = {"state": State.FETCHING, "lease_until": Now() + timedelta(seconds=30)}
     first, second, third = (request(market, worker=claim, **fetching) for claim in claims)
     assert Desk().turn() == [first, second]
     assert FetchRequest.objects.get(pk=third).state == State.FETCHING
@@ -171,7 +173,7 @@ def test_the_end_of_a_fetch_ends_the_waiting_of_its_readers_and_wakes_them(
     first, second = request(market), request(market)
     both, other = waiting_for(first, second), waiting_for(second)
     listener = get_redis_connection("default").pubsub()
-    listener.subscribe(WAKE_CHANNEL)
+    listener.subscribe(CHANNEL)
     assert listener.get_message(timeout=5)["type"] == "subscribe"
     desk = Desk()
     desk.turn()

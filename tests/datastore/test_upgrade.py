@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 from django.core.management import call_command
 
-from actor_runtime.manual_reset import actor_models
+from actor_runtime.models import actor_models
 from actor_runtime.ownership.claims import claim, roles_of
 from datastore.db.queries import execute, fetch_value, run_script
 from datastore.models import DeadLetter

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from datastore.coverage.wrong_claims import WRONG_TIME
 from datastore.timeframes.intervals import SECOND_US
 from ingestion.live.clock_estimate import ClockEstimate
-from ingestion.live.market_connection import WRONG_TIME
 from ingestion.live.market_feed import MAX_REPLAYED_TRADES
 from streaming.broker import MAX_RECORD_BYTES
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, encode
@@ -103,7 +103,7 @@ def test_claims_go_on_while_numbers_only_change_places() -> None:
 
 def test_a_span_begins_at_the_subscription_whatever_the_machines_clock_shows() -> None:
     feed = Feed()
-    feed.clock.__init__()  # type: ignore[misc]
+    feed.clock.__init__()
     behind = -3600
     stamps = [{"TYPE": "20", "SERVER_TIME_MS": T0 * 1000}]
     stamps += [{"TYPE": "999", "TIMEMS": (T0 + at) * 1000} for at in (30, 60, 90, 120)]

@@ -75,7 +75,7 @@ def test_a_missing_number_ends_the_span_after_grace_and_a_late_one_does_not() ->
     assert not [record for record in feed.records(10) if isinstance(record, FeedClosed)]
     feed.heartbeat(12)
     (closed,) = [record for record in feed.records(12) if isinstance(record, FeedClosed)]
-    assert closed.reason == "the provider's numbering lacks 1 trades"
+    assert closed.reason == "the provider's numbering lacks 1 trade"
 
 
 def test_a_numbering_that_begins_anew_ends_the_span() -> None:
@@ -146,7 +146,7 @@ def test_a_number_that_is_missed_later_takes_back_what_was_claimed_since_the_tra
     feed.trade(100, CCSEQ=12)  # number 11 was traded in between, and never comes
     feed.heartbeat(106)
     (closed,) = [record for record in feed.records(106) if isinstance(record, FeedClosed)]
-    assert (after(closed.certain), closed.reason) == (15, "the provider's numbering lacks 1 trades")
+    assert (after(closed.certain), closed.reason) == (15, "the provider's numbering lacks 1 trade")
 
 
 def test_a_number_is_certain_only_since_the_providers_own_stamp_of_the_trade_before() -> None:

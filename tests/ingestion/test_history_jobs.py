@@ -129,7 +129,7 @@ def test_a_job_that_is_stopped_does_not_wait_for_the_answer(
 
 def test_jobs_of_a_pool_run_side_by_side_on_rows_of_their_own(bench: Bench) -> None:
     requests = [bench.ask(2500), bench.ask(100, HOUR, ended=2 * HOUR), bench.ask(50, DAY, ended=2 * DAY)]
-    jobs = []
+    jobs: list[Any] = []
     for request in requests:
         jobs.append(stepped(request, lambda: FetchRequest.objects.filter(state=State.FETCHING).count() > len(jobs)))
     assert sorted(Producer.objects.exclude(owner="").values_list("name", flat=True)) == [

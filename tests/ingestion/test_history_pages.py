@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models.functions import Now
 
-from datastore.backfill.store import store_history
+from datastore.backfill.history_write import store_history
 from datastore.models import FetchRequest
 from datastore.models import ProviderCandle as Stored
 from datastore.reference.markets import ensure_markets

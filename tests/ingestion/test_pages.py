@@ -97,7 +97,7 @@ def test_volume_0_with_a_price_that_moved_or_a_quote_volume_is_a_candle(changes:
     moved = msgspec.structs.replace(row(FIRST, volume="0"), **{name: Decimal(value) for name, value in changes.items()})
     one, span = said([moved])
     assert isinstance(one, ProviderCandle) and isinstance(span, ProviderSpan)
-    assert (one.volume, one.high, one.quote_volume) == (0, moved.high, moved.quote_volume)
+    assert (one.volume, one.high, one.quote_volume) == (Decimal(0), moved.high, moved.quote_volume)
     assert (span.candles, span.zeros) == (1, ())
 
 

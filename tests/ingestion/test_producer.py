@@ -11,7 +11,8 @@ from actor_runtime.manual_reset import reset
 from actor_runtime.models import TransitionLog
 from datastore.models import DeadLetter, Feed, Market, ProviderClock
 from datastore.reference.markets import ensure_markets, market_of, unfollow
-from ingestion.live import live_producer_actor, market_connection, publish_buffer
+from datastore.timeframes.intervals import moment
+from ingestion.live import market_connection, publish_buffer
 from ingestion.live.live_producer_actor import LiveProducer
 from ingestion.live.market_connection import MarketConnection
 from ingestion.live.socket_reader import SocketReader
@@ -153,7 +154,7 @@ def test_readers_are_told_the_clock_and_how_far_the_feed_is_acknowledged(bench: 
     live(bench)
     bench.step_until(lambda: Feed.objects.exists() and ProviderClock.objects.exclude(clock_offset=None).exists())
     newest = max(record.until for record in bench.records() if isinstance(record, Watermark))
-    assert Feed.objects.get().acknowledged_until <= live_producer_actor.moment(newest)
+    assert Feed.objects.get().acknowledged_until <= moment(newest)
     stored = ProviderClock.objects.get()
     assert stored.clock_offset is not None
     assert stored.clock_offset.total_seconds() > 1  # the simulator runs twenty times as fast

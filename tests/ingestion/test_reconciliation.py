@@ -132,13 +132,14 @@ def test_a_candle_that_is_not_the_providers_is_kept_told_and_left_as_it_is(
     row = Reconciliation.objects.get()
     assert (row.compared, row.different) == (30, 1)
     (found,) = CandleDifference.objects.all()
+    assert found.ours is not None and found.theirs is not None
     assert found.open_time == at and found.ours[1] == "999999" and found.theirs[1] != "999999"
     assert digest(bench.market) == held, "no candle is changed"
     assert counted(DIFFERENCES) == before + 1
     assert "candle differs from the provider's" in caplog.text
     told = verify(bench)
     assert f"{at:%Y-%m-%d %H:%M} 60 s: stored" in told
-    assert "exit 1: 1 candles" in told and "1 minutes of coinbase:BTC-USD differ from the provider's" in told
+    assert "exit 1: 1 candle of" in told and "1 minute of coinbase:BTC-USD: not what the provider has" in told
     wrong.update(high=Decimal(found.theirs[1]))
     assert "no difference from the provider is known" in verify(bench), "it has been mended since"
 

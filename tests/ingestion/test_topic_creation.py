@@ -21,7 +21,7 @@ from datastore.reference.markets import get_or_create_market
 from ingestion import tasks
 from ingestion.history.pool import ensure_pool
 from ingestion.models import Producer
-from ingestion.topics.topic_actor import GIVEN_UP_REASON, NAME_USED_REASON, TopicProducer, create
+from ingestion.topics.topic_producer_actor import GIVEN_UP_REASON, NAME_USED_REASON, TopicProducer, create
 from streaming.broker import Broker
 from streaming.broker_factory import connect
 from tests.support.streaming.memory import MemoryAdmin, MemoryBroker

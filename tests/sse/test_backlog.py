@@ -166,11 +166,11 @@ def test_only_the_last_event_of_a_version_has_an_id_and_the_watermark_comes_behi
     told = [version for version in versions if version is not None]
     assert told == sorted(told)
     assert versions[len(told) :] == [None] * (len(versions) - len(told))  # what time has closed comes behind
-    with_id = [event for event in events if event.id is not None]
-    assert [event.id.version for event in with_id if event.what is not delta.upto] == sorted(set(told))
-    assert all(event.id.watermark == 0 for event in with_id if not isinstance(event.what, Cursor))
+    with_id = [(event, event.id) for event in events if event.id is not None]
+    assert [at.version for event, at in with_id if event.what is not delta.upto] == sorted(set(told))
+    assert all(at.watermark == 0 for event, at in with_id if not isinstance(event.what, Cursor))
     if delta.upto != delta.since:
-        assert with_id[-1].id == delta.upto
+        assert with_id[-1][1] == delta.upto
         assert events[-1].what == delta.upto or history.watermark == 0
 
 

@@ -5,7 +5,7 @@ from contextlib import closing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streaming.broker import Broker
+from streaming.broker import Broker, Record
 from streaming.redis.broker import RedisBroker
 from tests.support.streaming.contract import TOPIC, messages, numbers, publish
 from tests.support.streaming.memory import MemoryBroker
@@ -19,7 +19,8 @@ def played(broker: Broker, steps: list[tuple[str, int]]) -> list[object]:
     with closing(broker.admin()) as admin:
         admin.delete_topic(TOPIC)
         admin.create_topic(TOPIC)
-    published, open_records, seen = 0, [], []
+    published, open_records = 0, list[Record]()
+    seen: list[object] = []
     subscription = broker.subscribe("readers", [TOPIC])
     for step, count in steps:
         if step == "publish":

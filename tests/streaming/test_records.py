@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streaming.bounds import MAX_BIGINT
 from streaming.errors import BadRecord
 from streaming.records import (
-    MAX_BIGINT,
     FeedClosed,
     FeedOpened,
     LiveRecord,

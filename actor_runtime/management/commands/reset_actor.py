@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from actor_runtime.errors import NotInError
-from actor_runtime.manual_reset import actor_models, reset
-from actor_runtime.models import Actor
+from actor_runtime.manual_reset import reset
+from actor_runtime.models import Actor, actor_models
 
 
 class Command(BaseCommand):

@@ -13,6 +13,7 @@ from config.supervision import first_start
 from config.supervision.errors import StartError
 from config.supervision.provider import ask_identity, host_identity
 from config.supervision.servers import SERVER_TIMEOUT_S, database_refusal, stream_refusal, valkey_refusal
+from datastore.wording import counted
 
 POLL_INTERVAL_S = 1.0
 PROVIDER_TIMEOUT_S = 5.0
@@ -51,7 +52,9 @@ class Command(BaseCommand):
 
         first_start.seed_markets(settings.MARKETS)
         asked = first_start.request_newest_candles(settings.MARKETS)
-        self.stdout.write(f"{len(settings.MARKETS)} markets followed, {asked} spans of history asked for")
+        self.stdout.write(
+            f"{counted(len(settings.MARKETS), 'market')} followed, {counted(asked, 'span')} of history asked for"
+        )
 
     def _await(self, name: str, refusal: Callable[[], str | None]) -> None:
         deadline = time.monotonic() + SERVER_TIMEOUT_S

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from rest_framework.exceptions import AuthenticationFailed, Throttled
 
 from datastore.access.api_keys import KeyHolder, holder_of
-from datastore.access.rate_limits import Bucket, take
+from datastore.access.rate_limits import bucket_for, take
 from datastore.api.auth.client_address import address_of
 
 KEY = "candlekeep.key"  # in request.META: no header can be spelled so
@@ -34,7 +34,7 @@ def _holder(request: HttpRequest, text: str) -> KeyHolder:
     def limit_lookups() -> None:
         # Inventing keys must not become the database's work.
         limit = settings.RATE_LIMIT_PER_ADDRESS
-        turn = take(Bucket(f"look-up:{address_of(request)}", limit)) if limit else None
+        turn = take(bucket_for(f"look-up:{address_of(request)}", limit)) if limit else None
         if turn is not None and not turn.allowed:
             raise Throttled(turn.wait)
 

@@ -11,7 +11,7 @@ from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from datastore.access.rate_limits import Bucket, RateLimitResult, take
+from datastore.access.rate_limits import Bucket, RateLimitResult, bucket_for, take
 from datastore.api.auth.api_key_header import key_of
 from datastore.api.auth.client_address import address_of
 
@@ -43,9 +43,9 @@ def bucket_of(request: HttpRequest) -> Bucket | None:
     holder = key_of(request)
     if holder is None:
         limit = settings.RATE_LIMIT_PER_ADDRESS
-        return Bucket("address:" + address_of(request), limit) if limit else None
+        return bucket_for("address:" + address_of(request), limit) if limit else None
     limit = settings.RATE_LIMIT_PER_KEY if holder.rate is None else holder.rate
-    return Bucket("key:" + holder.prefix, limit) if limit else None
+    return bucket_for("key:" + holder.prefix, limit) if limit else None
 
 
 def enforce(view: APIView, bucket: Bucket, turn: RateLimitResult | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actor_runtime.manual_reset import actor_models
+from actor_runtime.models import actor_models
 from datastore.api.openapi.basics import COUNT, NEXT, TEXT, TIME, Schema, choice, list_of, named, or_null, record
 from streaming.refusals import RefusalCode
 

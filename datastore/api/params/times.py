@@ -7,9 +7,9 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import overload
 
+from datastore.timeframes.intervals import EPOCH
 from datastore.timeframes.timeframe import BEGINNING
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 # The upper end keeps seconds (10 digits) and milliseconds (12 or 13) apart.
 EARLIEST = BEGINNING
@@ -52,13 +52,3 @@ def to_ms(instant: datetime | None) -> int | None:
 def clamped_ms(instant: datetime) -> int:
     """Return the nearest milliseconds that parse_instant() accepts: a bucket may begin or end beyond them."""
     return min(max(to_ms(instant), to_ms(EARLIEST)), to_ms(LATEST) - 1)
-
-
-def to_us(instant: datetime) -> int:
-    """Return whole microseconds since 1970, the database's own precision."""
-    return (instant - EPOCH) // timedelta(microseconds=1)
-
-
-def from_us(micros: int) -> datetime:
-    """Return the point in time of whole microseconds since 1970; raises OverflowError beyond the year 9999."""
-    return EPOCH + timedelta(microseconds=micros)

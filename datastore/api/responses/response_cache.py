@@ -22,7 +22,7 @@ from cachetools import LRUCache
 from redis.exceptions import RedisError
 
 from datastore.access.lua_scripts import Script
-from datastore.access.rate_limits import TAKE, Bucket, RateLimitResult, result_of, script_arguments, take, take_leased
+from datastore.access.rate_limits import TAKE, Bucket, RateLimitResult, take
 from datastore.access.shared_cache import SharedCache
 from datastore.api.responses.series_body import MINUTE_MS, BodyParts
 from datastore.ingest.market_cache import cached_head, market_key
@@ -142,7 +142,7 @@ def lookup(
     1. A turn taken ahead and an answer given within REUSE_S need no round trip.
     2. Else one round trip brings both; if the turn is refused nothing is looked for.
     """
-    turn = take_leased(bucket) if bucket else None
+    turn = bucket.take_leased() if bucket else None
     at, given = _given.get((symbol, question)) or (0.0, None)
     age = monotonic() - at
     if given is not None and age < REUSE_S:
@@ -155,13 +155,13 @@ def lookup(
     values: list[Any] = [CONFIRMATION_LIFETIME_US, REFRESH_LOCK_MS, MAX_LAG_US, seen.name if seen else b""]
     if bucket and turn is None:
         keys.append(bucket.key)
-        values += script_arguments(bucket)
+        values += bucket.script_arguments()
     try:
         taken, *found = _LOOKUP(keys, *values)
     except RedisError:
         return None, turn
     if bucket and taken:
-        turn = result_of(bucket, taken)
+        turn = bucket.result_of(taken)
     return (_found(found, symbol, question, seen) if found else None), turn
 
 

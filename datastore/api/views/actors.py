@@ -10,8 +10,8 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from actor_runtime.errors import NotInError
-from actor_runtime.manual_reset import actor_models, reset
-from actor_runtime.models import Actor, TransitionLog
+from actor_runtime.manual_reset import reset
+from actor_runtime.models import Actor, TransitionLog, actor_models
 from datastore.api.auth.permissions import requester
 from datastore.api.errors import Conflict, NotFound, shown
 from datastore.api.params.query_params import no_question, query_of

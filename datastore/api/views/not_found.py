@@ -1,4 +1,4 @@
-"""Every address under /api/ at which there is nothing."""
+"""Every address at which there is nothing."""
 
 from __future__ import annotations
 
@@ -6,21 +6,35 @@ import re
 from functools import cache
 from typing import Any
 
+from django.http import HttpRequest, HttpResponse
 from django.utils.module_loading import import_string
+from django.views import defaults
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from datastore.api.errors import NotFound, shown
+from datastore.api.responses.problem import problem_response
 
 _VARIABLE = re.compile(r"\(\?P<(?P<group>\w+)>[^)]*\)|<(\w+:)?(?P<name>\w+)>")
 
 
 class NotFoundView(APIView):
-    """Answer any method with 404 as problem+json."""
+    """Answer any method under /api/v1/ with 404 as problem+json."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Raise NotFound with what there is, before the method is looked at."""
-        raise NotFound(f"There is nothing at {shown(request.path)}. There are: {', '.join(_addresses())}.")
+        raise NotFound(_sentence(request.path))
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer any other address in the same way, the admin's with Django's page; for urls.handler404."""
+    if request.path_info.startswith("/admin/"):
+        return defaults.page_not_found(request, exception)
+    return problem_response(NotFound.status, _sentence(request.path), kind=NotFound.kind)
+
+
+def _sentence(path: str) -> str:
+    return f"There is nothing at {shown(path)}. Under /api/v1/ there are: {', '.join(_addresses())}."
 
 
 @cache

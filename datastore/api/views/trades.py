@@ -12,13 +12,14 @@ from rest_framework.request import Request
 from datastore.api.errors import BadParameters
 from datastore.api.params.market_lookup import find_market, provider_json
 from datastore.api.params.query_params import TradesQuestion, query_of, trades_question
-from datastore.api.params.times import LATEST, from_us, to_ms, to_us
+from datastore.api.params.times import LATEST, to_ms
 from datastore.api.responses.compression import CompressedView
 from datastore.api.responses.json_response import json_answer, pack
 from datastore.api.responses.paging import position_of
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.models import Market
+from datastore.timeframes.intervals import micros_of, moment
 
 # time_us beside time: many venues trade several times a millisecond, and the order must survive.
 COLUMNS = ("time", "time_us", "trade_id", "seq", "side", "price", "amount", "received")
@@ -29,7 +30,7 @@ class TradePosition(NamedTuple):
     """A position after the trade with this identity and order; ts in µs. As text it is the cursor."""
 
     symbol: str
-    ts: Annotated[int, msgspec.Meta(ge=0, lt=to_us(LATEST))]
+    ts: Annotated[int, msgspec.Meta(ge=0, lt=micros_of(LATEST))]
     seq: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None
     trade_id: Annotated[str, msgspec.Meta(min_length=1, max_length=500, pattern=r"\A[^\x00]*\Z")]
 
@@ -72,7 +73,7 @@ class Trades(CompressedView):
 
 def _rows(market: Market, question: TradesQuestion, position: TradePosition | None) -> list[Row]:
     """Return the page, and one trade more if there is one. Without from or cursor: the newest, none more."""
-    start = from_us(position.ts) if position else question.start
+    start = moment(position.ts) if position else question.start
     values: dict[str, Any] = {
         "market": market.pk,
         "start": start,

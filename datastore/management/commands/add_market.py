@@ -10,6 +10,7 @@ from datastore.management.arguments import market_named
 from datastore.reference import pairs
 from datastore.reference.markets import ensure_markets, unfollow
 from datastore.symbol import BadSymbol
+from datastore.wording import counted
 
 
 class Command(BaseCommand):
@@ -36,7 +37,7 @@ def _follow(names: list[str]) -> list[str]:
     except BadSymbol as exc:
         raise CommandError(f"{exc}.") from None
     requested = [(market.symbol, len(request_newest([market]))) for market in markets]
-    return [f"{symbol} is followed; {spans} span(s) of its history are being requested." for symbol, spans in requested]
+    return [f"{symbol} is followed; requested of its history: {counted(spans, 'span')}." for symbol, spans in requested]
 
 
 def _unfollow(names: list[str]) -> list[str]:

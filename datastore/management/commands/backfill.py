@@ -19,6 +19,7 @@ from datastore.reference.provider_clock import provider_now
 from datastore.requests.plan import NO_COORDINATOR, coordinator_runs, final_spans
 from datastore.series.reader import read_completeness
 from datastore.timeframes.timeframe import TIMEFRAMES
+from datastore.wording import counted
 
 State = DatastoreRequest.State
 POLL_INTERVAL_S = 0.5
@@ -71,7 +72,9 @@ class Command(BaseCommand):
             self.stdout.write("There is nothing to fetch.")
             self._report(asked)
             return
-        self.stdout.write(f"{request.name}: {len(request.fetches)} span(s) of {request.market} {timeframe} requested.")
+        self.stdout.write(
+            f"{request.name}: {counted(len(request.fetches), 'span')} of {request.market} {timeframe} requested."
+        )
         if no_wait:
             return
         if not coordinator_runs():

@@ -13,6 +13,7 @@ from datastore.management.arguments import add_market, add_span, add_timeframe, 
 from datastore.models import FetchRequest
 from datastore.series.reader import Segment, read_series
 from datastore.timeframes.timeframe import TIMEFRAMES
+from datastore.wording import counted
 
 DEFAULT_CANDLES = 1500  # as many as the first start fetches
 HEADINGS = ("FROM", "TO", "LENGTH", "STATE", "WHY", "REPAIR")
@@ -42,7 +43,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{where}: no gap; {described(series.completeness)}.")
             return
         missing = sum((segment.stop - segment.start for segment in gaps), timedelta())
-        self.stdout.write(f"{where}: {len(gaps)} gap(s), {missing} in all; {described(series.completeness)}.")
+        self.stdout.write(f"{where}: {counted(len(gaps), 'gap')}, {missing} in all; {described(series.completeness)}.")
 
         base = TIMEFRAMES[timeframe].base
         rows = [HEADINGS]

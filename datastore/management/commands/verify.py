@@ -12,6 +12,7 @@ from datastore.models import CandleDifference
 from datastore.quality.reconciliation import compared_minutes, lasting_differences
 from datastore.quality.verify import Difference, Verification
 from datastore.reference.provider_clock import provider_now
+from datastore.wording import counted
 
 MAX_SHOWN = 50  # differences of each kind
 NOTHING_CHECKED = 2  # exit status
@@ -54,15 +55,17 @@ class Command(BaseCommand):
         if heal and wrong:
             engine.heal(found, wrong)
             left = engine.verify(found, start, stop).differences
-            self.stdout.write(f"Healed {len(wrong) - len(left)} of {len(wrong)} candles.")
+            self.stdout.write(f"Healed {len(wrong) - len(left)} of {counted(len(wrong), 'candle')}.")
             wrong = left
         unlike = lasting_differences(found, start, stop)
         for difference in unlike[:MAX_SHOWN]:
             self.stdout.write(provider_difference_line(difference))
 
-        errors = [f"{len(wrong)} candles of {found.symbol} differ from their trades."] if wrong else []
+        errors = []
+        if wrong:
+            errors.append(f"{counted(len(wrong), 'candle')} of {found.symbol}: not what the trades make.")
         if unlike:
-            errors.append(f"{len(unlike)} minutes of {found.symbol} differ from the provider's.")
+            errors.append(f"{counted(len(unlike), 'minute')} of {found.symbol}: not what the provider has.")
         if errors:
             raise CommandError(" ".join(errors))
         if not verified.checked:
@@ -75,9 +78,9 @@ def counts(symbol: str, found: Verification, compared: int) -> list[str]:
     """Return what was checked, from what, and what could not be."""
     reasons = found.unchecked if found.unchecked or found.checked else ["no trade and no candle is stored there"]
     return [
-        f"{symbol}: {found.checked:,} candles checked, from {found.trades:,} trades.",
+        f"{symbol}: {counted(found.checked, 'candle')} checked, from {counted(found.trades, 'trade')}.",
         *(f"{reason[0].upper()}{reason[1:]}." for reason in reasons),
-        f"{compared:,} minutes were compared with the provider's by reconciliation.",
+        f"Reconciliation compared {counted(compared, 'minute')} with the provider's.",
     ]
 
 

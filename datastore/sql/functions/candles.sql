@@ -1,4 +1,4 @@
--- Trades in, candles out. Every function here works under the lock of its markets.
+-- Candles, made from stored trades. Every function here works under the lock of its markets.
 
 -- Make the hours and days around the given minutes again; return the markets whose candles changed.
 create or replace function roll_up(mk int[], minutes timestamptz[]) returns int[] language plpgsql as $$
@@ -109,50 +109,6 @@ begin
     return touched;
 end $$;
 
--- Store trades (parallel arrays; times in microseconds; mk: each one's place in `ids`) and make their candles; return
--- per market how many were new, whether an answer changed, and how many seconds the provider had called quiet where they
--- are. A trade already stored keeps its first time of receipt.
-create or replace function ingest(ids int[], mk int[], at bigint[], seqs bigint[], sides smallint[], names text[], prices numeric[], amounts numeric[], received bigint[])
-returns table (market_id int, added bigint, changed boolean, lost_s float8) language plpgsql as $$
-#variable_conflict use_column
-declare
-    m int[];
-    t timestamptz[];
-    n int[];
-    high numeric[];
-    low numeric[];
-    volume numeric[];
-    quote_volume numeric[];
-    touched int[];
-begin
-    with new as (
-        insert into tick (market_id, ts, trade_id, seq, side, price, amount, received_at)
-        select ids[u.mk], instant(u.at), u.id, u.seq, u.side, trim_scale(u.price), trim_scale(u.amount), instant(u.received)
-          from unnest(mk, at, seqs, sides, names, prices, amounts, received) u (mk, at, seq, side, id, price, amount, received)
-        on conflict do nothing
-        returning market_id, ts, price, amount
-    ), gain as (
-        select new.market_id, bucket(60, new.ts) as t, max(price) as high, min(price) as low,
-               sum(amount) as volume, sum(price * amount) as quote_volume, count(*)::int as n
-          from new group by 1, 2
-    )
-    select array_agg(g.market_id), array_agg(g.t), array_agg(g.high), array_agg(g.low), array_agg(g.volume),
-           array_agg(g.quote_volume), array_agg(g.n)
-      into m, t, high, low, volume, quote_volume, n from gain g;
-    if m is null then
-        return;
-    end if;
-    touched := add_to_minutes(m, t, high, low, volume, quote_volume, n) || roll_up(m, t);
-    return query
-        with uncovered as materialized (
-            select u.market_id, sum(u.seconds) as seconds from uncover_traded(m, array_fill(0, array[cardinality(m)]), t) u group by 1
-        )
-        select u.m, sum(u.n)::bigint, u.m = any (touched) or max(x.seconds) is not null, coalesce(max(x.seconds), 0)
-          from unnest(m, n) u (m, n)
-          left join uncovered x on x.market_id = u.m
-         group by 1;
-end $$;
-
 -- Lock one market; false where it does not exist.
 create or replace function lock_market(mk int) returns boolean language plpgsql as $$
 begin
@@ -167,14 +123,6 @@ declare
 begin
     update market set version = version + 1 where id = mk and changed;
     return changed;
-end $$;
-
--- Take one trade back; its minute, hour and day are made again. False where it is not stored.
-create or replace function cancel(mk int, at timestamptz, id text) returns boolean language plpgsql as $$
-begin
-    perform lock_market(mk);
-    delete from tick where market_id = mk and ts = at and trade_id = id;
-    return found and renew(mk, array[bucket(60, at)]);
 end $$;
 
 -- Make every candle of [f, t) again from its ticks; true if any came out otherwise than it was.

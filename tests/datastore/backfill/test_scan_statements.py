@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -22,7 +24,7 @@ def follow(count: int, provider_time: ProviderTime) -> None:
     ensure_markets(symbols)
     provider_time.set(NOON + 10 * MINUTE + 5 * SECOND)
     for symbol in symbols:
-        feed = {"feed": f"tick-data/{symbol}", "market": symbol}
+        feed: dict[str, Any] = {"feed": f"tick-data/{symbol}", "market": symbol}
         back = NOON + 5 * MINUTE
         store(
             opened(1, NOON, **feed),

@@ -34,7 +34,8 @@ def told(kinds: list[tuple[str, int]]) -> list[LiveRecord]:
 
 def spans_of(batches: list[list[LiveRecord]]) -> tuple[FeedSequence, dict[int, FeedSpan]]:
     """Return the position and the newest form of every span after these batches."""
-    position, spans = FeedSequence(), {}
+    position = FeedSequence()
+    spans: dict[int, FeedSpan] = {}
     for batch in batches:
         step = apply(position, batch)
         position = step.position
@@ -67,7 +68,7 @@ def test_repeats_alone_prove_nothing_new(kinds: list[tuple[str, int]], cuts: set
     step = apply(FeedSequence(), records)
     again = apply(step.position, records)
     assert again.position == step.position
-    assert again.spans == again.openings == ()
+    assert (again.spans, again.openings) == ((), ())
 
 
 def test_a_jump_ends_the_span_with_the_number_of_lost_records() -> None:
@@ -103,8 +104,9 @@ def test_an_ended_span_keeps_its_first_reason_and_is_never_extended() -> None:
 
 
 def test_a_refused_trade_ends_the_span() -> None:
-    records = [opened(1, NOON), watermark(2, NOON + 50), RefusedTrade(3, "trade refused: price out of range")]
-    assert apply(FeedSequence(), records).spans == (FeedSpan(NOON, NOON + 50, "trade refused: price out of range"),)
+    refused = RefusedTrade(3, "trade refused: price out of range")
+    step = apply(FeedSequence(), [opened(1, NOON), watermark(2, NOON + 50), refused])
+    assert step.spans == (FeedSpan(NOON, NOON + 50, "trade refused: price out of range"),)
 
 
 def test_only_an_opening_whose_records_all_arrived_may_be_bridged() -> None:

@@ -77,7 +77,7 @@ def test_a_late_trade_changes_exactly_its_minute_hour_and_day(btc: Market) -> No
 
 
 def test_a_batch_of_repeats_changes_nothing(btc: Market) -> None:
-    records = [opened(1, NOON), trade(2, NOON + 1), watermark(3, NOON + MINUTE)]
+    records: list[LiveRecord] = [opened(1, NOON), trade(2, NOON + 1), watermark(3, NOON + MINUTE)]
     store(*records)
     before = version_of(btc), digest(btc), list(Coverage.objects.values()), list(FeedPosition.objects.values())
     (change,) = store(*records).changes

@@ -202,7 +202,7 @@ def closed_buckets(series: Any) -> set[int]:
 def settled(series: Any) -> dict[int, tuple[object, ...]]:
     """Return every live bucket with its row."""
     rows = {row[0]: row[1:8] for row in series.rows}
-    found = {}
+    found: dict[int, tuple[object, ...]] = {}
     for segment in series.segments:
         at = segment.start
         while at < segment.stop:
@@ -255,7 +255,7 @@ def test_several_writers_at_once_make_the_candles_of_one() -> None:
     for market in alone:
         store(of_market(trades, market))
     everything = [one for market in together for one in of_market(trades, market)]
-    work = []
+    work: list[list[list[Trade]]] = []
     for _ in range(3):
         # Each writer brings a good part of what another brings too.
         mine = rng.sample(everything, 2400) + everything[:: 3 - len(work)]

@@ -32,7 +32,7 @@ from tests.support.datastore.records import (
 __all__ = ["provider_time"]
 
 pytestmark = pytest.mark.django_db
-REASON = "the provider's numbering lacks 1 trades"
+REASON = "the provider's numbering lacks 1 trade"
 
 
 @pytest.fixture

@@ -147,7 +147,7 @@ def test_many_gaps_are_counted_and_the_newest_named(btc: Market) -> None:
         f"gap 2023-11-15 12:{minute:02} to 12:{minute + 2:02}: socket lost; not requested yet, the gap scan does that"
         for minute in (4, 7, 10, 13, 16)
     ]
-    assert found[-1] == "and 1 gaps more"
+    assert found[-1] == "and 1 more gap"
 
 
 def test_the_questions_asked_do_not_grow_with_the_gaps(btc: Market) -> None:

@@ -15,7 +15,14 @@ from datastore.series.reader import Series
 from datastore.timeframes.timeframe import BASE, DAY_S, HOUR_S, MINUTE_S
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-minutes, hours = (lambda n: timedelta(minutes=n)), (lambda n: timedelta(hours=n))
+
+
+def minutes(count: int) -> timedelta:
+    return timedelta(minutes=count)
+
+
+def hours(count: int) -> timedelta:
+    return timedelta(hours=count)
 
 
 def series(timeframe: str, *segments: Segment, unfinished: Sequence[datetime] = (), now: datetime = NOON) -> Series:

@@ -45,7 +45,7 @@ def waiting(name: str, *fetches: FetchRequest) -> str:
 
 
 def state_of(name: str) -> str:
-    return DatastoreRequest.objects.get(name=name).state
+    return str(DatastoreRequest.objects.get(name=name).state)
 
 
 def test_a_request_waits_until_all_its_fetches_have_ended(market: Market) -> None:

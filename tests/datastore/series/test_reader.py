@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 from django.db import connection, connections
 
+from datastore.coverage.segments import Rows
 from datastore.db.queries import execute, fetch_value, snapshot
 from datastore.models import Candle, Coverage, GapRepair, Market, ProviderCandle
 from datastore.quality.verify import Difference, differences
 from datastore.reference.markets import ensure_markets
 from datastore.series import reader
 from datastore.series.reader import Series, read_series
+from datastore.series.stored_rows import rows_of
 from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import (
     BTC,
@@ -196,9 +198,9 @@ def test_rows_and_certificate_speak_of_the_same_moment(
     provider_time.set(NOON + HOUR)
     store(opened(1, NOON), trade(2, NOON), watermark(3, NOON + 5 * MINUTE))
     before = read_series(btc, "1m", moment(NOON), moment(NOON + 5 * MINUTE))
-    rows = reader.rows_of
+    rows = rows_of
 
-    def write_between(*known: Any) -> Sequence[reader.Row]:
+    def write_between(*known: Any) -> Sequence[Rows]:
         own = connections["default"]
         connections["default"] = other = own.copy()
         try:

@@ -71,7 +71,8 @@ def check(provider_time: ProviderTime, timeframe: str, scene: Scene) -> None:
         provider_time.forget()
     series = read_series(market, timeframe, moment(min(scene.bounds)), moment(max(scene.bounds)))
 
-    reference.now, reference.watermark = micros(series.server_time), series.watermark and micros(series.watermark)
+    reference.now = micros(series.server_time)
+    reference.watermark = None if series.watermark is None else micros(series.watermark)
     proven = [high for _, high in scene.live]
     if scene.known:
         assert 0 <= reference.now - scene.now < 60 * SECOND

@@ -40,14 +40,15 @@ def added_up(market: Market) -> dict[str, object]:
     if not rows:
         return {"complete": series.complete, "open": None, "volume": Decimal(0)}
     counts = [row[7] for row in rows]
-    first, last = Decimal(rows[0][1]), Decimal(rows[-1][4])
+    opens, highs, lows, closes, volumes, quotes = ([Decimal(row[at] or "") for row in rows] for at in range(1, 7))
+    first, last = opens[0], closes[-1]
     return {
         "open": first,
-        "high": max(Decimal(row[2]) for row in rows),
-        "low": min(Decimal(row[3]) for row in rows),
+        "high": max(highs),
+        "low": min(lows),
         "close": last,
-        "volume": sum(Decimal(row[5]) for row in rows),
-        "quote_volume": sum(Decimal(row[6]) for row in rows),
+        "volume": sum(volumes),
+        "quote_volume": sum(quotes),
         "trades": None if None in counts else sum(counts),  # type: ignore[arg-type]
         "change": last - first,
         "complete": series.complete,

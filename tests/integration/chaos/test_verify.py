@@ -12,6 +12,7 @@ import pytest
 from tests.support.chaos.verify import (
     MINUTE,
     SECOND,
+    Bar,
     Evidence,
     Segment,
     Span,
@@ -88,10 +89,10 @@ def lose_a_live_trade(evidence: Evidence) -> Evidence:
 
 def lose_a_trade_that_was_never_sent(evidence: Evidence) -> Evidence:
     extra = replace(evidence, segments=[Segment(0, 8 * MINUTE, "live")])
-    return replace(extra, candles={at: roll_up_made(evidence, at) for at in extra.candles})
+    return replace(extra, candles={at: bar for at in extra.candles if (bar := roll_up_made(evidence, at))})
 
 
-def roll_up_made(evidence: Evidence, at: int) -> object:
+def roll_up_made(evidence: Evidence, at: int) -> Bar | None:
     return roll_up(trade for trade in evidence.made if at <= trade.ts < at + MINUTE)
 
 

@@ -55,7 +55,12 @@ def has_seam(body: dict[str, Any]) -> bool:
 def test_the_first_chart_of_every_timeframe_is_whole_and_names_the_seam(platform: Platform, market: str) -> None:
     for timeframe, count in COUNTS.items():
         until(f"{timeframe} is whole", lambda of=timeframe, n=count: whole(platform, market, of, n), 60)
-    body = until("the seam", lambda: (b := whole(platform, market, "1m", 120)) and has_seam(b) and b, 60)
+
+    def with_seam() -> dict[str, Any] | None:
+        body = whole(platform, market, "1m", 120)
+        return body if body and has_seam(body) else None
+
+    body = until("the seam", with_seam, 60)
     assert body["complete_until"] - body["coverage"][0]["from"] >= 117 * 60_000
 
 

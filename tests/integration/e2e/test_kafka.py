@@ -10,11 +10,10 @@ import pytest
 
 from streaming.topics import FIXED_TOPICS
 from tests.support.broker_backends import empty
+from tests.support.chaos.verify import MINUTE, SECOND
 from tests.support.e2e.live_minutes import (
     BTC,
     ETH,
-    MINUTE,
-    SECOND,
     SPEED,
     expect_same,
     known_for,

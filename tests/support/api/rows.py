@@ -8,9 +8,9 @@ from typing import Any
 
 from django.test import Client
 
-from datastore.api.params.times import to_us
 from datastore.reference.provider import remember_provider
 from datastore.reference.provider_clock import save_clock
+from datastore.timeframes.intervals import micros_of
 from streaming.records import LiveRecord
 from tests.support.datastore import records
 
@@ -23,7 +23,7 @@ MINUTE = timedelta(minutes=1)
 
 def at(seconds: float) -> int:
     """Return microseconds since 1970, seconds after BEGAN."""
-    return to_us(BEGAN + timedelta(seconds=seconds))
+    return micros_of(BEGAN + timedelta(seconds=seconds))
 
 
 class Feed:
@@ -56,7 +56,7 @@ def provider_runs() -> None:
     save_clock(timedelta(0))
 
 
-def body_of(client: Client, address: str, status: int = 200, **headers: str) -> Any:
+def body_of(client: Client, address: str, status: int = 200, /, **headers: str) -> Any:
     """Return the JSON at an address after checking status and content type."""
     response = client.get(address, headers=headers)
     assert response.status_code == status, response.content

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from django.db import transaction
 
-from datastore.backfill.store import store_history
+from datastore.backfill.history_write import store_history
 from datastore.ingest.live_write import StoreResult
 from streaming.history_records import FetchDone, FetchFailed, HistoryRecord, ProviderCandle, ProviderSpan
 from tests.support.datastore.records import BTC, MINUTE

@@ -129,7 +129,7 @@ class Platform:
         """GET below /api/v1/."""
         return self.http.get(f"/api/v1/{path}", params={name: str(value) for name, value in parameters.items()})
 
-    def candles(self, market: str, timeframe: str = "1m", **parameters: object) -> dict[str, Any]:
+    def candles(self, market: str, timeframe: str = "1m", /, **parameters: object) -> dict[str, Any]:
         """GET candles; fails where the answer is not 200."""
         answer = self.api("candles", market=market, timeframe=timeframe, **parameters)
         assert answer.status_code == 200, answer.text

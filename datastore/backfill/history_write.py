@@ -26,6 +26,7 @@ from datastore.reference.provider import CACHE_AGE
 from datastore.reference.provider_clock import provider_now, provider_time_known
 from datastore.reference.staleness import stale_after
 from datastore.timeframes.intervals import SECOND_US, micros_of, moment, whole
+from datastore.wording import counted
 from streaming.bounds import MAX_WIRE, MIN_WIRE
 from streaming.history_records import FetchDone, FetchFailed, HistoryRecord, ProviderCandle, ProviderSpan
 from streaming.records import Micros
@@ -173,7 +174,9 @@ def _take_span(batch: _Batch, index: int, span: ProviderSpan, market: Market) ->
     if lost:
         batch.refused.append((index, Refusal(RefusalCode.LOST, f"stream lost {lost} of {span.candles} candles")))
     if doubted:
-        batch.refused.append((index, Refusal(RefusalCode.ZEROS, f"zeros instead of {doubted} candles that are known")))
+        batch.refused.append(
+            (index, Refusal(RefusalCode.ZEROS, f"zeros instead of {counted(doubted, 'known candle')}"))
+        )
 
 
 def _fail(batch: _Batch, record: FetchFailed, market: Market) -> None:

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from datastore.backfill import fetch_queue
 from datastore.backfill.completion import MAX_SHORT_ANSWERS
 from datastore.backfill.fetch_queue import Purpose, State, enqueue, not_yet_requested
-from datastore.backfill.store import settle_published
+from datastore.backfill.history_write import settle_published
 from datastore.coverage.gaps import missing
 from datastore.ingest.live_write import StoreResult, store_live
 from datastore.models import Coverage, FetchRequest, GapRepair, Market, ProviderCandle
@@ -126,7 +126,7 @@ def test_zeros_instead_of_a_known_candle_are_refused_and_prove_nothing(btc: Mark
         store(candle(NOON + 2 * MINUTE))
     zeros = tuple(NOON + place * MINUTE for place in range(1, 4))
     result = store(candle(NOON), answered(NOON, NOON + 5 * MINUTE, zeros=zeros, candles=1))
-    assert details(result) == [(1, "zeros instead of 1 candles that are known")]
+    assert details(result) == [(1, "zeros instead of 1 known candle")]
     assert spans() == [(0, 2), (3, 5)]
     assert [row[0] for row in shown(btc, NOON, NOON + 5 * MINUTE)] == [
         "provider",
@@ -157,7 +157,7 @@ def test_a_row_that_calls_a_minute_of_known_trades_quiet_is_not_believed(btc: Ma
     )
     request = asked(btc, 0, 3)
     result = store(answered(NOON, NOON + 3 * MINUTE, candles=0), done(request.pk))
-    assert details(result) == [(0, "zeros instead of 1 candles that are known")]
+    assert details(result) == [(0, "zeros instead of 1 known candle")]
     assert shown(btc, NOON, NOON + 3 * MINUTE) == [("partial", 0, 1, 0), ("provider", 1, 3, 2)]
     (row,) = read_series(btc, "1m", moment(NOON), moment(NOON + 3 * MINUTE)).rows
     assert row[1:9] == ("81", "81", "79", "79", "4", "322", 2, "partial")
@@ -191,7 +191,7 @@ def test_a_trade_within_a_candle_of_the_providers_takes_nothing_back(btc: Market
 
 def test_a_minute_with_a_candle_contradicts_a_quiet_hour_around_it(btc: Market) -> None:
     hour = answered(NOON, NOON + 2 * HOUR, resolution=3600)
-    assert details(store(candle(NOON + MINUTE), hour)) == [(1, "zeros instead of 1 candles that are known")]
+    assert details(store(candle(NOON + MINUTE), hour)) == [(1, "zeros instead of 1 known candle")]
     assert spans(3600) == [(60, 120)]
     (change,) = store(candle(NOON + 61 * MINUTE)).changes
     assert (spans(3600), change.taken_back_s) == ([], 3600)

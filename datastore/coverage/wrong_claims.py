@@ -2,7 +2,7 @@
 
 Claims follow the stamps of the provider. If these were ahead of the true time, feeds claim what has not happened yet,
 and whatever is lost before it happens would never be missed. So when the time goes back, the claims go back to the
-last instant at which it was certain. SQL does the work (sql/functions/claims.sql), which other evidence may use too.
+last instant at which it was certain. The work is done in SQL (sql/functions/wrong_claims.sql).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 def take_back_since(certain: datetime | None) -> list[int]:
     """Take back all live claims after an instant; None: those of the future. Return the ids of markets that changed."""
-    found = fetch_all(statement("claims", "false_claims"), {"certain": certain})
+    found = fetch_all(statement("wrong_claims", "false_claims"), {"certain": certain})
     return [pk for (pk,) in found if _take_back(pk, certain)]
 
 

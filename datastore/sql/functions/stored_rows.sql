@@ -1,27 +1,4 @@
--- The read in one row for what is known, and one text per run for its candles.
-
--- All that a certificate is made of: series_head, the spans of series_coverage as columns, and the repairs of holes as
--- JSON. Without t: all up to the end of time; without f: from `back` before t, or before the provider's time.
-create or replace function series_facts(mk int, stale interval, f timestamptz, t timestamptz, back interval, coarsest int)
-returns table (series text, version bigint, watermark bigint, now bigint, known boolean, behind boolean, provider text, simulated boolean,
-               resolutions int[], starts bigint[], stops bigint[], reasons text[], repairs text)
-language plpgsql stable as $$
-#variable_conflict use_column
-declare
-    since timestamptz := coalesce(f, coalesce(t, provider_now()) - back);
-    until timestamptz := coalesce(t, 'infinity');
-begin
-    return query
-        select h.*, c.*, r.*
-          from series_head(mk, stale) h
-         cross join lateral (
-               select array_agg(s.resolution), array_agg(s.start), array_agg(s.stop), array_agg(s.reason)
-                 from series_coverage(mk, since, until, coarsest) s) c
-         cross join lateral (
-               select json_agg(json_build_array(micros(g.start), micros(g.stop), g.reason, g.attempts, g.next_try, g.final) order by g.start)::text
-                 from gap_repair g
-                where g.market_id = mk and g.resolution = coarsest and g.start < until and g.stop > since) r;
-end $$;
+-- The candles of a series as text: one text per run, read by series/stored_rows.py.
 
 -- The stored rows of a plan: each leaf is a stretch of one stored series, in whole buckets, and belongs to a run.
 -- Plain enough to be inlined. Decimals of the provider's keep their zeros here.

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from datastore.backfill import gap_repair
-from datastore.coverage.claims import WRONG_TIME, take_back_future, take_back_since
+from datastore.coverage.wrong_claims import WRONG_TIME, take_back_future, take_back_since
 from datastore.models import Coverage, CoverageChange, FeedPosition, Market
 from datastore.reference.markets import ensure_markets
 from datastore.series.reader import read_series

@@ -1,4 +1,4 @@
--- The read: what is known of a market, and what is proven of a stretch. Its rows are those of read_text.sql.
+-- What is known of a market, and what is proven of a stretch of its time: the facts of coverage/facts.py.
 
 -- The market's side of an answer, all times in microseconds. Where no stamp of the provider was ever seen, its own
 -- final answers are the only proof of how late it is.
@@ -36,4 +36,27 @@ begin
            from coverage c
           where c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.start < f and c.stop <= f
           order by c.stop desc limit 1);
+end $$;
+
+-- All that a certificate is made of: series_head, the spans of series_coverage as columns, and the repairs of holes as
+-- JSON. Without t: all up to the end of time; without f: from `back` before t, or before the provider's time.
+create or replace function series_facts(mk int, stale interval, f timestamptz, t timestamptz, back interval, coarsest int)
+returns table (series text, version bigint, watermark bigint, now bigint, known boolean, behind boolean, provider text, simulated boolean,
+               resolutions int[], starts bigint[], stops bigint[], reasons text[], repairs text)
+language plpgsql stable as $$
+#variable_conflict use_column
+declare
+    since timestamptz := coalesce(f, coalesce(t, provider_now()) - back);
+    until timestamptz := coalesce(t, 'infinity');
+begin
+    return query
+        select h.*, c.*, r.*
+          from series_head(mk, stale) h
+         cross join lateral (
+               select array_agg(s.resolution), array_agg(s.start), array_agg(s.stop), array_agg(s.reason)
+                 from series_coverage(mk, since, until, coarsest) s) c
+         cross join lateral (
+               select json_agg(json_build_array(micros(g.start), micros(g.stop), g.reason, g.attempts, g.next_try, g.final) order by g.start)::text
+                 from gap_repair g
+                where g.market_id = mk and g.resolution = coarsest and g.start < until and g.stop > since) r;
 end $$;
