@@ -229,7 +229,7 @@ def sse_failures(host: str, port: int) -> list[str]:
 
 def banner(provider: Identity, home: Path) -> list[str]:
     """Return the lines that say what runs and where."""
-    base = f"http://{reachable(settings.HOST)}:{settings.PORT}"
+    base = settings.PUBLIC_URL or f"http://{reachable(settings.HOST)}:{settings.PORT}"
     series = f"market={quote(settings.MARKETS[0], safe=':')}&timeframe=1m"
     simulated = ["", "  SIMULATED DATA: every price here is invented by the built-in simulator."]
     return [
