@@ -63,7 +63,7 @@ def terminator(programs: dict[str, str], folder: Path, tls: int, plain: int, web
     (folder / "candlekeep.conf").write_text(text)
     (folder / "nginx.conf").write_text(ALONE.format(folder=folder))
     with (folder / "nginx.txt").open("wb") as output:
-        command = [programs["nginx"], "-p", folder, "-c", folder / "nginx.conf"]
+        command = [programs["nginx"], "-p", str(folder), "-c", str(folder / "nginx.conf")]
         nginx = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
     try:
         yield certificate
