@@ -10,10 +10,10 @@ import django_stubs_ext
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from actor_runtime.redaction import keep_secret
+from actor_runtime.redaction import keep_secret, secrets_in
 from config import kafka_settings, logs
 from config.caches import caches
-from config.environment import choice, env, flag, integer, markets, number, url
+from config.environment import choice, env, flag, integer, markets, number, readable, url
 from config.networks import ANY, host_of, is_loopback, networks, origin, origins
 from config.secret_files import create_home, is_locked, read_or_create_secret
 from config.version import VERSION
@@ -90,7 +90,10 @@ _database_url = url("DATABASE_URL", "", ("postgresql", "postgres"))
 _redis_url = url("REDIS_URL", "", ("redis", "rediss", "unix"))
 DATABASE_URL = _database_url or _servers.get("database_url", "")
 REDIS_URL = _redis_url or _servers.get("redis_url", "")
-STREAM_URL = env.str("STREAM_URL", default="") or _servers.get("stream_url", "") or REDIS_URL
+_stream_url = env.str("STREAM_URL", default="").strip()
+if not _stream_url.startswith("kafka://"):  # lists several servers, and holds no password
+    readable("STREAM_URL", _stream_url)
+STREAM_URL = _stream_url or _servers.get("stream_url", "") or REDIS_URL
 # How to log in to a Kafka cluster; another shell has this, like the addresses, from the running `up`.
 KAFKA_ENVIRONMENT = {name: env.str(name, default="") or _servers.get(name, "") for name in kafka_settings.NAMES}
 KAFKA = kafka_settings.access(
@@ -112,7 +115,7 @@ CORS_ORIGINS = origins("CORS_ORIGINS", env.list("CORS_ORIGINS", default=[]))
 # What `up` starts itself, because the environment names no other.
 EMBEDDED_DATABASE = not _database_url
 EMBEDDED_VALKEY = not _redis_url
-EMBEDDED_STREAM = not env.str("STREAM_URL", default="")  # in the same Valkey or Redis as the cache
+EMBEDDED_STREAM = not _stream_url  # in the same Valkey or Redis as the cache
 EMBEDDED_SIMULATOR = not (_rest_url or _ws_url)
 # The folder of shared counters, which `up` gives its children; other commands keep their counters to themselves.
 METRICS_DIR: str = env.str("METRICS_DIR", default="")
@@ -271,9 +274,13 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # not needed: state is in the rows
 
-# --- Logs ---
+# --- Logs and error pages ---
+DEFAULT_EXCEPTION_REPORTER = "config.error_pages.RedactedReporter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "config.error_pages.RedactedSettings"
 LOG_FORMAT = choice("LOG_FORMAT", "text", ("text", "json"))
 LOG_LEVEL = choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 logs.configure()
 keep_secret([CRYPTOCOMPARE_API_KEY, ADMIN_PASSWORD, SECRET_KEY, KAFKA.sasl_password])
+for _address in (DATABASE_URL, REDIS_URL, STREAM_URL, CRYPTOCOMPARE_REST_URL, CRYPTOCOMPARE_WS_URL):
+    keep_secret(secrets_in(_address))
 LOGGING = logs.logging_settings(LOG_FORMAT, LOG_LEVEL)

@@ -32,8 +32,9 @@ WEB_PROGRESS_EVERY_S = 60.0  # how often a line says what is not ready
 class Launch:
     """One run of `manage.py up`."""
 
-    def __init__(self, say: Say) -> None:
-        """Prepare only; say prints one line."""
+    def __init__(self, say: Say, on_terminal: bool = False) -> None:
+        """Prepare only; say prints one line, which only a person sees if that goes to a terminal."""
+        self._on_terminal = on_terminal
         self.home: Path = settings.CANDLEKEEP_HOME
         self._lock = Lock()
         self._print = say
@@ -98,8 +99,8 @@ class Launch:
         self._start_servers()
         servers.write_addresses(self.home, self.addresses)
         self.step(f"schema up to date: {first_start.migrate()}")
-        if password := first_start.make_admin(settings.ADMIN_PASSWORD):
-            self.step(f"admin user made: admin, password {password} (shown only this once)")
+        if line := first_start.make_admin(settings.ADMIN_PASSWORD, self.home, self._on_terminal):
+            self.step(line)
 
         env = processes.environment(self.addresses)
         if settings.EMBEDDED_SIMULATOR:

@@ -57,7 +57,7 @@ def test_a_proxy_that_is_not_set_up_is_named_and_not_redirected_for_ever() -> No
     with pytest.raises(UnclearScheme, match=UNKNOWN_PROXY[:40]):
         asked(STRANGER, "https", host=NAME.upper())
     assert not asked(HERE, None, path="/health/live") and not asked(HERE, None, path="/metrics")
-    assert not asked(HERE, None, host="localhost:8000"), "somebody of this machine, past the proxy"
+    assert not asked(HERE, None, host="localhost:8000"), "a program of this machine, past the proxy"
 
 
 def test_the_answer_says_what_to_set(client: Client) -> None:
