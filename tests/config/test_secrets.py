@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,22 @@ from django.test import RequestFactory
 from django.views.debug import technical_500_response
 
 from actor_runtime import redaction
+from actor_runtime.models import TransitionLog
 from actor_runtime.redaction import keep_secret, secrets_in, without_secrets
+from config.monitoring.status import overview
 from config.supervision import first_start, processes, servers
 from config.supervision.embedded_servers import free_port
 from config.supervision.errors import StartError
 from config.supervision.output import Output
+from datastore.backfill import fetch_queue
+from datastore.models import DatastoreRequest, FetchRequest
+from datastore.reference.markets import ensure_markets
 from ingestion.providers.cryptocompare.rest import Unauthorized, read_rate
 from streaming.errors import StreamError
 from streaming.kafka_settings import kafka_servers
 
 PASSWORD = "hunter2-of-tests"
+BEGAN, HOUR = datetime(2026, 11, 20, tzinfo=UTC), timedelta(hours=1)
 URL = f"postgresql://me:{PASSWORD}@db.example.org/candles"
 
 
@@ -147,6 +154,22 @@ def test_a_reason_of_a_server_is_without_secrets() -> None:
     assert reason and PASSWORD not in reason
     reason = servers.valkey_refusal(f"redis://{PASSWORD}.invalid:1/0")
     assert reason and PASSWORD not in reason
+
+
+@pytest.mark.django_db
+def test_a_row_that_readers_see_holds_no_secret_whatever_its_reason_says() -> None:
+    DatastoreRequest.objects.create(name="request-1")
+    with DatastoreRequest.locked("request-1") as actor:
+        actor.request_data()
+        actor.start_db_query()
+        actor.db_query_failure(reason=f"no answer from {URL}")
+    (market,) = ensure_markets(["coinbase:BTC-USD"])
+    hour = {"start": BEGAN, "stop": BEGAN + HOUR, "resolution": 60, "purpose": 0}
+    fetch = FetchRequest.objects.create(market=market, state=FetchRequest.State.FETCHING, worker="me", **hour)
+    assert fetch_queue.note_error(fetch.pk, "me", f"no answer from {URL}")
+    rows = [*DatastoreRequest.objects.values(), *TransitionLog.objects.values(), *FetchRequest.objects.values()]
+    shown = [str(rows), overview()]
+    assert PASSWORD not in "".join(shown) and all("no answer from postgresql://…@db" in text for text in shown)
 
 
 def test_a_provider_that_repeats_the_key_is_quoted_without_it() -> None:
