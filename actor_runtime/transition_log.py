@@ -15,6 +15,7 @@ from prometheus_client import Counter
 
 from actor_runtime.journal.transition_buffer import BufferedTransition
 from actor_runtime.models import Actor, TransitionLog
+from actor_runtime.redaction import without_secrets
 from metering.table import ACTOR_ERRORS, ACTOR_RESETS, ACTOR_TAKEOVERS
 
 log = structlog.get_logger(__name__)
@@ -29,8 +30,9 @@ def note_transition(
     if not isinstance(instance, Actor):
         return
     at = method_kwargs.get("at") or timezone.now()
+    reason = without_secrets(method_kwargs.get("reason", ""))  # the row and its log are shown to readers
     if failed := name.endswith(FAILURE_SUFFIXES):
-        instance.last_error = method_kwargs["reason"]
+        instance.last_error = reason
         instance.last_error_at, instance.recovered_at = at, None
         instance.error_count += 1
     elif name == "reset":
@@ -46,7 +48,7 @@ def note_transition(
         first_at=at,
         last_at=at,
         alone=failed or name == "reset",
-        reason=method_kwargs.get("reason", ""),
+        reason=reason,
         by=method_kwargs.get("by", ""),
         uncommitted=connection.in_atomic_block,
     )

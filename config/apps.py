@@ -20,5 +20,7 @@ class ConfigConfig(AppConfig):
 
         if settings.LOG_FORMAT == "json":
             logs.log_uncaught_errors()
+        else:
+            logs.print_uncaught_errors()
         if settings.METRICS_REFUSAL:
             log.warning("metrics of this process are not shared", reason=settings.METRICS_REFUSAL)

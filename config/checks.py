@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
-from config.networks import is_loopback
+from config.networks import is_loopback, is_public
 from config.supervision import squashed_migrations
 from datastore.engines.edition import BROKEN, CONVERTIBLE, Case, TimescaleEdition, timescale_edition
 from streaming.broker_factory import ADAPTERS
@@ -77,7 +77,7 @@ def reachable_by_name(**kwargs: Any) -> list[CheckMessage]:
     return [
         Warning(
             f"HOST={settings.HOST} is open to other machines, but they get 400: ALLOWED_HOSTS is not set.",
-            hint="Set ALLOWED_HOSTS to the names clients use, for example ALLOWED_HOSTS=candles.example.org,10.0.0.5.",
+            hint="Set PUBLIC_URL=https://candles.example.org, or ALLOWED_HOSTS to all names that clients use.",
             id="candlekeep.W002",
         )
     ]
@@ -132,6 +132,58 @@ def believable_proxies(**kwargs: Any) -> list[CheckMessage]:
             f"TRUSTED_PROXIES holds {', '.join(everyone)}: everyone may claim any address, and no limit binds.",
             hint="List only your proxies, for example TRUSTED_PROXIES=10.0.0.5.",
             id="candlekeep.W006",
+        )
+    ]
+
+
+@register()
+def public_name_without_address(**kwargs: Any) -> list[CheckMessage]:
+    """Check that a server with a public name knows the address of it: behind TLS it could not tell otherwise."""
+    names = [host for host in settings.ALLOWED_HOSTS if is_public(host)]
+    if settings.PUBLIC_URL or not names:
+        return []
+    return [
+        Warning(
+            f"ALLOWED_HOSTS names {', '.join(names)}, but PUBLIC_URL is not set: behind TLS, logins are refused and "
+            "streams lead to http.",
+            hint=f"Set PUBLIC_URL=https://{names[0].lstrip('.')}, the address that clients use.",
+            id="candlekeep.W007",
+        )
+    ]
+
+
+@register()
+def public_address_in_the_clear(**kwargs: Any) -> list[CheckMessage]:
+    """Check that clients of a public name use https: for the API, and for the streams that it leads to."""
+    if settings.PUBLIC_URL and not settings.BEHIND_TLS and is_public(settings.PUBLIC_HOST):
+        return [
+            Warning(
+                f"PUBLIC_URL={settings.PUBLIC_URL} is not https: passwords and keys cross the network readably.",
+                hint="Let a proxy speak TLS (deploy/ has examples), and set PUBLIC_URL to its https:// address.",
+                id="candlekeep.W008",
+            )
+        ]
+    if settings.BEHIND_TLS and not settings.SSE_URL.startswith("https://"):
+        return [
+            Error(
+                "SSE_URL is http, but PUBLIC_URL is https: browsers refuse such streams to such pages.",
+                hint="Unset SSE_URL (streams are then at PUBLIC_URL), or set it to an https:// address.",
+                id="candlekeep.E005",
+            )
+        ]
+    return []
+
+
+@register()
+def known_tls_proxy(**kwargs: Any) -> list[CheckMessage]:
+    """Check that the proxy which speaks TLS is known: it says who asks, and that it was by https."""
+    if not settings.BEHIND_TLS or settings.TRUSTED_PROXIES or is_loopback(settings.HOST):
+        return []
+    return [
+        Error(
+            f"PUBLIC_URL is https and HOST={settings.HOST}, but TRUSTED_PROXIES is empty: no proxy is believed.",
+            hint="Set TRUSTED_PROXIES to the addresses of the proxy, for example TRUSTED_PROXIES=10.0.0.5.",
+            id="candlekeep.E006",
         )
     ]
 

@@ -9,6 +9,7 @@ import django
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
+from actor_runtime.redaction import without_secrets
 from actor_runtime.reset_policy import DATABASE_AWAY
 from config.version import VERSION
 
@@ -63,5 +64,5 @@ def start_hint() -> str:
 
 
 def _fail(text: str) -> int:
-    print(text, file=sys.stderr)
+    print(without_secrets(text), file=sys.stderr)
     return 1

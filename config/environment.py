@@ -5,6 +5,8 @@ Each returns the value or the default, and raises ImproperlyConfigured with the 
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
@@ -56,6 +58,22 @@ def url(name: str, default: str, schemes: tuple[str, ...]) -> str:
     value: str = env.str(name, default=default).strip()
     if value and not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
         raise ImproperlyConfigured(f"{name} must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}.")
+    return readable(name, value)
+
+
+def readable(name: str, value: str) -> str:
+    """Return an address that every library reads alike: what it takes for the port must not be half of a password."""
+    try:
+        parts = urlsplit(value)
+        _ = parts.port  # raises ValueError
+        misread = "@" in parts.path + parts.query + parts.fragment or parts.netloc.count("@") > 1
+    except ValueError:
+        misread = True
+    if misread:
+        raise ImproperlyConfigured(
+            f"{name} cannot be read: its port is not one, or its password holds a character that ends it. Write "
+            "/ as %2F, # as %23, ? as %3F, @ as %40, : as %3A, [ as %5B and % as %25 there."
+        )
     return value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import traceback
 from collections.abc import Mapping, MutableMapping
 from types import TracebackType
 from typing import Any
@@ -95,5 +96,15 @@ def log_uncaught_errors() -> None:
     threading.excepthook = lambda args: _log_uncaught(args.exc_type, args.exc_value, args.exc_traceback)
 
 
-def _log_uncaught(kind: type[BaseException], exc: BaseException | None, traceback: TracebackType | None) -> None:
-    log.critical("nobody caught this", exc_info=(kind, exc, traceback))
+def print_uncaught_errors() -> None:
+    """Print uncaught exceptions as Python does, without secrets."""
+    sys.excepthook = _print_uncaught
+    threading.excepthook = lambda args: _print_uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+def _print_uncaught(kind: type[BaseException], exc: BaseException | None, trace: TracebackType | None) -> None:
+    print(without_secrets("".join(traceback.format_exception(kind, exc, trace))), file=sys.stderr, end="")
+
+
+def _log_uncaught(kind: type[BaseException], exc: BaseException | None, trace: TracebackType | None) -> None:
+    log.critical("nobody caught this", exc_info=(kind, exc, trace))

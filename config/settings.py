@@ -10,11 +10,11 @@ import django_stubs_ext
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from actor_runtime.redaction import keep_secret
+from actor_runtime.redaction import keep_secret, secrets_in
 from config import kafka_settings, logs
 from config.caches import caches
-from config.environment import choice, env, flag, integer, markets, number, url
-from config.networks import ANY, is_loopback, networks, origins
+from config.environment import choice, env, flag, integer, markets, number, readable, url
+from config.networks import ANY, host_of, is_loopback, networks, origin, origins
 from config.secret_files import create_home, is_locked, read_or_create_secret
 from config.version import VERSION
 from metering.sharing import share_counters
@@ -57,9 +57,13 @@ _servers = _saved_addresses()
 # --- Candlekeep's own settings: durations in seconds unless the name says otherwise ---
 HOST = env.str("HOST", default="127.0.0.1")
 PORT = integer("PORT", 8000, 1, 65535)
+# The one address at which clients reach API, pages and streams through a proxy; what follows from it is below.
+PUBLIC_URL = origin("PUBLIC_URL", env.str("PUBLIC_URL", default=""))
+PUBLIC_HOST = host_of(PUBLIC_URL)
+BEHIND_TLS = PUBLIC_URL.startswith("https://")
 # Where streams are served, and the URL by which readers reach that; unset: the host at which they ask the API.
 SSE_PORT = integer("SSE_PORT", PORT + 1 if PORT < 65535 else PORT - 1, 1, 65535)
-SSE_URL = url("SSE_URL", "", ("http", "https")).rstrip("/")
+SSE_URL = url("SSE_URL", "", ("http", "https")).rstrip("/") or PUBLIC_URL
 SIMULATOR_PORT = integer("SIMULATOR_PORT", 0, 0, 65535)  # 0: a free one, saved in the folder
 VALKEY_PORT = integer("VALKEY_PORT", 0, 0, 65535)
 SIMULATOR_ARGS = env.str("SIMULATOR_ARGS", default="")
@@ -86,7 +90,10 @@ _database_url = url("DATABASE_URL", "", ("postgresql", "postgres"))
 _redis_url = url("REDIS_URL", "", ("redis", "rediss", "unix"))
 DATABASE_URL = _database_url or _servers.get("database_url", "")
 REDIS_URL = _redis_url or _servers.get("redis_url", "")
-STREAM_URL = env.str("STREAM_URL", default="") or _servers.get("stream_url", "") or REDIS_URL
+_stream_url = env.str("STREAM_URL", default="").strip()
+if not _stream_url.startswith("kafka://"):  # lists several servers, and holds no password
+    readable("STREAM_URL", _stream_url)
+STREAM_URL = _stream_url or _servers.get("stream_url", "") or REDIS_URL
 # How to log in to a Kafka cluster; another shell has this, like the addresses, from the running `up`.
 KAFKA_ENVIRONMENT = {name: env.str(name, default="") or _servers.get(name, "") for name in kafka_settings.NAMES}
 KAFKA = kafka_settings.access(
@@ -95,8 +102,11 @@ KAFKA = kafka_settings.access(
 ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", default="")
 # Who may ask, and how much: requests a minute, pages of the provider a day; 0 for no limit.
 REQUIRE_API_KEY_GIVEN = bool(env.str("REQUIRE_API_KEY", default=""))
-REQUIRE_API_KEY = flag("REQUIRE_API_KEY", False) if REQUIRE_API_KEY_GIVEN else not is_loopback(HOST)
-TRUSTED_PROXIES = networks("TRUSTED_PROXIES", env.list("TRUSTED_PROXIES", default=[]))
+_others_reach_us = not is_loopback(HOST) or (PUBLIC_URL and not is_loopback(PUBLIC_HOST))
+REQUIRE_API_KEY = flag("REQUIRE_API_KEY", False) if REQUIRE_API_KEY_GIVEN else bool(_others_reach_us)
+# Where only this machine reaches us and others still do, its proxy brings them.
+_local_proxy = ["127.0.0.0/8", "::1"] if BEHIND_TLS and _others_reach_us and is_loopback(HOST) else []
+TRUSTED_PROXIES = networks("TRUSTED_PROXIES", env.list("TRUSTED_PROXIES", default=_local_proxy) or _local_proxy)
 RATE_LIMIT_PER_ADDRESS = integer("RATE_LIMIT_PER_ADDRESS", 6_000, 0, 10_000_000)
 RATE_LIMIT_PER_KEY = integer("RATE_LIMIT_PER_KEY", 60_000, 0, 10_000_000)
 FETCH_BUDGET_PER_ADDRESS = integer("FETCH_BUDGET_PER_ADDRESS", 1_000, 0, 100_000_000)
@@ -105,7 +115,7 @@ CORS_ORIGINS = origins("CORS_ORIGINS", env.list("CORS_ORIGINS", default=[]))
 # What `up` starts itself, because the environment names no other.
 EMBEDDED_DATABASE = not _database_url
 EMBEDDED_VALKEY = not _redis_url
-EMBEDDED_STREAM = not env.str("STREAM_URL", default="")  # in the same Valkey or Redis as the cache
+EMBEDDED_STREAM = not _stream_url  # in the same Valkey or Redis as the cache
 EMBEDDED_SIMULATOR = not (_rest_url or _ws_url)
 # The folder of shared counters, which `up` gives its children; other commands keep their counters to themselves.
 METRICS_DIR: str = env.str("METRICS_DIR", default="")
@@ -118,7 +128,8 @@ SECRET_KEY = _secret_key()
 DEBUG = flag("DEBUG", False)
 _allowed_hosts: list[str] = env.list("ALLOWED_HOSTS", default=[])
 ALLOWED_HOSTS = _allowed_hosts or ["127.0.0.1", "localhost", "[::1]", HOST]
-ALLOWED_HOSTS_GIVEN = bool(_allowed_hosts)
+ALLOWED_HOSTS += [PUBLIC_HOST] if PUBLIC_HOST and PUBLIC_HOST not in ALLOWED_HOSTS else []
+ALLOWED_HOSTS_GIVEN = bool(_allowed_hosts or PUBLIC_URL)
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
@@ -139,6 +150,7 @@ INSTALLED_APPS = [
     "config",
 ]
 MIDDLEWARE = [
+    "datastore.api.auth.forwarded_scheme.forwarded_scheme",  # before all that ask by which scheme the request came
     "django.middleware.security.SecurityMiddleware",
     "corsheaders.middleware.CorsMiddleware",  # early, so that error answers have its headers too
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -153,6 +165,21 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
+
+# What follows from PUBLIC_URL; with https a proxy speaks TLS and says so in a header, which forwarded_scheme believes
+# of proxies only.
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else None
+SECURE_SSL_REDIRECT = BEHIND_TLS
+SECURE_SSL_HOST = PUBLIC_URL.removeprefix("https://") if BEHIND_TLS else None
+# Monitors ask on this machine or in its network, without TLS.
+SECURE_REDIRECT_EXEMPT = ["^health/", "^metrics$"]
+# 30 days. On loopback it would bind every other server that this browser finds there.
+SECURE_HSTS_SECONDS = 2_592_000 if BEHIND_TLS and not is_loopback(PUBLIC_HOST) else 0
+# Whether the names below this one speak TLS too, and whether browsers may list it for good, is for the owner of the
+# domain to say: a proxy can send that header. Everything else that `check --deploy` asks for is set.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"] if BEHIND_TLS else []
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -247,9 +274,13 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # not needed: state is in the rows
 
-# --- Logs ---
+# --- Logs and error pages ---
+DEFAULT_EXCEPTION_REPORTER = "config.error_pages.RedactedReporter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "config.error_pages.RedactedSettings"
 LOG_FORMAT = choice("LOG_FORMAT", "text", ("text", "json"))
 LOG_LEVEL = choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 logs.configure()
 keep_secret([CRYPTOCOMPARE_API_KEY, ADMIN_PASSWORD, SECRET_KEY, KAFKA.sasl_password])
+for _address in (DATABASE_URL, REDIS_URL, STREAM_URL, CRYPTOCOMPARE_REST_URL, CRYPTOCOMPARE_WS_URL):
+    keep_secret(secrets_in(_address))
 LOGGING = logs.logging_settings(LOG_FORMAT, LOG_LEVEL)

@@ -40,7 +40,7 @@ class KafkaAccess:
 def kafka_servers(url: str) -> list[str]:
     """Return the host:port of each broker in kafka://host[:port],host[:port]; raise StreamError for a bad URL."""
     parts = urlsplit(url)
-    if "@" in parts.netloc:
+    if "@" in url:
         # Not repeated here: it is a password.
         raise StreamError("a kafka:// URL holds no user: set KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD")
     if parts.path.strip("/") or parts.query or parts.fragment:

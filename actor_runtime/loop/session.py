@@ -12,6 +12,7 @@ from actor_runtime.errors import Fenced
 from actor_runtime.journal import persistence
 from actor_runtime.loop.clock import Clock
 from actor_runtime.models import Actor
+from actor_runtime.redaction import without_secrets
 from actor_runtime.reset_policy import MAX_RESET_DELAY_S, reason_of, reset_delay, resetter
 
 
@@ -76,6 +77,7 @@ class ActorSession:
 
     def waiting(self, reason: str | None) -> None:
         """Set what the actor waits for, None for nothing; written at once if it changed. Raises Fenced."""
+        reason = reason and without_secrets(reason)
         if reason != self.actor.waiting_for:
             self.actor.waiting_for = reason
             self.beat()

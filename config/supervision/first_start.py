@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.core.management import call_command
 from django.db import connections
 
+from config.secret_files import create_home, replace_text
 from config.supervision import squashed_migrations
 from config.supervision.errors import StartError
 from config.supervision.provider import Identity
 
 if TYPE_CHECKING:
     from datastore.engines.edition import TimescaleEdition
+
+PASSWORD_FILE = Path("run") / "admin.password"
 
 
 def migrate() -> str:
@@ -70,15 +74,37 @@ def remember_provider_identity(provider: Identity) -> None:
         ) from None
 
 
-def make_admin(password: str) -> str | None:
-    """Create the user `admin` if there is no superuser; return its password if that had to be invented."""
+def make_admin(given: str, home: Path, on_terminal: bool) -> str | None:
+    """Create the user `admin` if there is no superuser; return the line to print about it, else None.
+
+    A password that was given is in no line, and one that is invented only in that of a terminal: other output is kept,
+    and read by many. There it is in a file for its owner. Raise StartError if that cannot be written.
+    """
     from django.contrib.auth.models import User
 
     if User.objects.filter(is_superuser=True).exists():
         return None
-    invented = None if password else secrets.token_urlsafe(12)
-    User.objects.create_superuser("admin", password=invented or password)
-    return invented
+    password, where = given, "with the password that ADMIN_PASSWORD holds"
+    if not given:
+        password = secrets.token_urlsafe(12)
+        where = f"password {password} (shown only this once)"
+        if not on_terminal:
+            where = f"password in {_save_password(home, password)}; delete that file once you know it"
+    User.objects.create_superuser("admin", password=password)
+    return f"admin user made: admin, {where}"
+
+
+def _save_password(home: Path, password: str) -> Path:
+    path = home / PASSWORD_FILE
+    try:
+        create_home(home)
+        replace_text(path, f"{password}\n")
+    except OSError as error:
+        raise StartError(
+            f"The password of admin cannot be saved in {path}: {error.strerror}. Set ADMIN_PASSWORD, or "
+            "CANDLEKEEP_HOME to a folder that can be written."
+        ) from None
+    return path
 
 
 def disconnect() -> None:

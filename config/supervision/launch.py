@@ -33,8 +33,9 @@ WEB_PROGRESS_EVERY_S = 60.0  # how often a line says what is not ready
 class Launch:
     """One run of `manage.py up`."""
 
-    def __init__(self, say: Say) -> None:
-        """Prepare only; say prints one line."""
+    def __init__(self, say: Say, on_terminal: bool = False) -> None:
+        """Prepare only; say prints one line, which only a person sees if that goes to a terminal."""
+        self._on_terminal = on_terminal
         self.home: Path = settings.CANDLEKEEP_HOME
         self._lock = Lock()
         self._print = say
@@ -101,8 +102,8 @@ class Launch:
         self._start_servers()
         servers.write_addresses(self.home, self.addresses)
         self.step(f"schema up to date: {first_start.migrate()}")
-        if password := first_start.make_admin(settings.ADMIN_PASSWORD):
-            self.step(f"admin user made: admin, password {password} (shown only this once)")
+        if line := first_start.make_admin(settings.ADMIN_PASSWORD, self.home, self._on_terminal):
+            self.step(line)
 
         if settings.EMBEDDED_SIMULATOR:
             self.supervisor.add(processes.simulator_program(self.simulator_port, env))
@@ -231,7 +232,7 @@ def sse_failures(host: str, port: int) -> list[str]:
 
 def banner(provider: Identity, home: Path) -> list[str]:
     """Return the lines that say what runs and where."""
-    base = f"http://{reachable(settings.HOST)}:{settings.PORT}"
+    base = settings.PUBLIC_URL or f"http://{reachable(settings.HOST)}:{settings.PORT}"
     series = f"market={quote(settings.MARKETS[0], safe=':')}&timeframe=1m"
     simulated = ["", "  SIMULATED DATA: every price here is invented by the built-in simulator."]
     return [

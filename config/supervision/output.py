@@ -10,6 +10,8 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import IO
 
+from actor_runtime.redaction import without_secrets
+
 Say = Callable[[str], None]
 MAX_LOG_BYTES = 10_000_000
 LOG_FILES = 3
@@ -53,7 +55,8 @@ class Output:
                 self.line(raw.decode("utf-8", "replace").rstrip("\r\n"))
 
     def line(self, text: str) -> None:
-        """Log, remember and show one line."""
+        """Log, remember and show one line, without secrets: a traceback at a start passed no logger."""
+        text = without_secrets(text)
         self._file.handle(logging.LogRecord(self.name, logging.INFO, "", 0, text, None, None))
         self.last.append(text)
         if self._say:

@@ -15,6 +15,7 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from actor_runtime.redaction import without_secrets
 from config.secret_files import replace_text
 from config.supervision import embedded_servers
 from config.supervision.child import Program
@@ -55,7 +56,7 @@ def database_refusal(url: str) -> str | None:
     try:
         psycopg.connect(url, connect_timeout=2).close()
     except psycopg.Error as error:
-        return str(error).strip().partition("\n")[0]
+        return _first_line(error)
     return None
 
 
@@ -72,7 +73,7 @@ def write_refusal(url: str) -> str | None:
             # Reaches the disk with its commit, needs no table, and nobody reads it.
             link.execute("select pg_logical_emit_message(true, 'candlekeep', 'writable')")
     except psycopg.Error as error:
-        return str(error).strip().partition("\n")[0]
+        return _first_line(error)
     return None
 
 
@@ -84,7 +85,7 @@ def valkey_refusal(url: str) -> str | None:
     try:
         client.set(PROBE_KEY, 1, ex=60)  # a replica, or a full one, answers a PING
     except redis.RedisError as error:
-        return str(error) or type(error).__name__
+        return _first_line(error)
     finally:
         client.close()
     return None
@@ -98,8 +99,13 @@ def stream_refusal(url: str) -> str | None:
         with closing(connect(url, settings.STREAM_MAXLEN, settings.KAFKA).admin()) as admin:
             admin.topics()
     except StreamError as error:
-        return str(error)
+        return _first_line(error)
     return None
+
+
+def _first_line(error: Exception) -> str:
+    """Return what a library says, which goes to terminals and logs of others."""
+    return without_secrets(str(error).strip().partition("\n")[0]) or type(error).__name__
 
 
 def eviction_policy(url: str) -> str | None:

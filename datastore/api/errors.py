@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
+from django.core.exceptions import SuspiciousOperation
+
 
 class Problem(Exception):
     """The API cannot answer: a sentence, and complaints by field."""
@@ -76,3 +78,7 @@ class Conflict(Problem):
 def shown(text: str, limit: int = 60) -> str:
     """Return text quoted and printable, cut after limit characters, so that a message stays one line."""
     return repr(text if len(text) <= limit else text[:limit] + "…")
+
+
+class UnclearScheme(SuspiciousOperation):
+    """A proxy is not set up: an answer could only redirect in circles. The message says what to set."""

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet
 
 from actor_runtime.ownership.claims import abandoned_claims
+from actor_runtime.redaction import without_secrets
 from actor_runtime.steady_time import SteadyNow
 from datastore.backfill.quota import Spend
 from datastore.coverage.gaps import final_gaps, missing
@@ -136,13 +137,14 @@ def mark_published(request_id: int, worker: str) -> bool:
 
 def note_error(request_id: int, worker: str, error: str) -> bool:
     """Note what holds a job up, until its next progress; return False if the job has lost its request."""
-    return bool(_held(request_id, worker).update(error=error))
+    return bool(_held(request_id, worker).update(error=without_secrets(error)))
 
 
 def requeue(request_id: int, worker: str, error: str, wait: timedelta) -> bool:
     """Queue the request again, not to be started before `wait` is over; return False if the job has lost it."""
     held = _held(request_id, worker)
-    return bool(held.update(state=State.QUEUED, error=error, next_try=SteadyNow() + wait, lease_until=None))
+    shown = without_secrets(error)
+    return bool(held.update(state=State.QUEUED, error=shown, next_try=SteadyNow() + wait, lease_until=None))
 
 
 def expire_leases() -> int:

@@ -15,6 +15,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Count, DurationField, ExpressionWrapper, F
 
+from actor_runtime.redaction import without_secrets
 from actor_runtime.steady_time import SteadyNow
 from datastore.db.queries import execute, fetch_all, fetch_value
 from datastore.db.sql_files import statement
@@ -135,6 +136,7 @@ def fail(topic_id: int, error: str, *, counts: bool = True) -> bool:
 
     counts: whether this uses up a try. Return False if the topic is no longer alive.
     """
+    error = without_secrets(error)
     with transaction.atomic():
         market = _locked_market(topic_id)
         if market is None or not _end(topic_id, market, error):

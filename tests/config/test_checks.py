@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from config import checks
+from config.networks import host_of
 from tests.support.config.system_checks import ids
 
 
@@ -86,6 +87,59 @@ def test_reading_is_open_to_others_on_purpose_only(
     settings.HOST, settings.REQUIRE_API_KEY, settings.REQUIRE_API_KEY_GIVEN = host, required, given
     settings.TRUSTED_PROXIES = [ip_network(proxy) for proxy in proxies]
     assert ids(checks.open_reading()) == found
+
+
+@pytest.mark.parametrize(
+    ("hosts", "public", "found"),
+    [
+        (["127.0.0.1", "localhost", "10.0.0.5", "nas.local", "*"], "", []),
+        (["candles.example.org"], "", ["candlekeep.W007"]),
+        ([".example.org"], "", ["candlekeep.W007"]),
+        (["93.184.215.14"], "", ["candlekeep.W007"]),
+        (["candles.example.org"], "https://candles.example.org", []),
+    ],
+)
+def test_a_public_name_without_the_address_of_it_is_a_warning(
+    settings: Any, hosts: list[str], public: str, found: list[str]
+) -> None:
+    settings.ALLOWED_HOSTS, settings.PUBLIC_URL = hosts, public
+    assert ids(checks.public_name_without_address()) == found
+
+
+@pytest.mark.parametrize(
+    ("public", "streams", "found"),
+    [
+        ("", "", []),
+        ("http://localhost:8000", "http://localhost:8000", []),
+        ("http://10.0.0.5:8000", "http://10.0.0.5:8000", []),
+        ("http://candles.example.org", "http://candles.example.org", ["candlekeep.W008"]),
+        ("https://candles.example.org", "https://candles.example.org", []),
+        ("https://candles.example.org", "http://candles.example.org:8001", ["candlekeep.E005"]),
+    ],
+)
+def test_a_public_address_without_tls_is_a_warning_and_streams_without_it_beside_one_are_an_error(
+    settings: Any, public: str, streams: str, found: list[str]
+) -> None:
+    settings.PUBLIC_URL, settings.PUBLIC_HOST, settings.SSE_URL = public, host_of(public), streams
+    settings.BEHIND_TLS = public.startswith("https")
+    assert ids(checks.public_address_in_the_clear()) == found
+
+
+@pytest.mark.parametrize(
+    ("tls", "host", "proxies", "found"),
+    [
+        (True, "127.0.0.1", [], []),
+        (True, "10.0.0.5", [], ["candlekeep.E006"]),
+        (True, "10.0.0.5", ["10.0.0.6"], []),
+        (False, "10.0.0.5", [], []),
+    ],
+)
+def test_a_tls_proxy_of_another_machine_must_be_known(
+    settings: Any, tls: bool, host: str, proxies: list[str], found: list[str]
+) -> None:
+    settings.BEHIND_TLS, settings.HOST = tls, host
+    settings.TRUSTED_PROXIES = [ip_network(proxy) for proxy in proxies]
+    assert ids(checks.known_tls_proxy()) == found
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,21 @@ def test_a_secret_has_no_default_and_stands_in_the_example(name: str) -> None:
 def test_only_the_proxy_is_published_and_on_loopback_unless_told_otherwise() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert published == {"proxy": ["${PUBLISH:-127.0.0.1:8000}:8000"]}
+
+
+def test_the_address_of_clients_is_set_in_one_place_and_tls_is_one_file_more() -> None:
+    uses = re.findall(r"\$\{(PUBLIC_\w+)", (BASE / "docker-compose.yml").read_text())
+    assert set(uses) == {"PUBLIC_URL"}
+    added: dict[str, Any] = yaml.safe_load((BASE / "deploy" / "compose.tls.yml").read_text())
+    assert set(added["services"]) == {"proxy"} and added["services"]["proxy"]["ports"][0] == "80:80"
+    assert added["services"]["proxy"]["environment"]["PUBLIC_SITE"].startswith("${PUBLIC_URL},")
+
+
+def test_only_our_own_networks_may_say_who_asks_and_by_which_scheme() -> None:
+    inside, outside = (COMPOSE["networks"][name]["ipam"]["config"][0]["subnet"] for name in ("inside", "outside"))
+    gateways = [str(next(ip_network(subnet).hosts())) for subnet in (inside, outside)]
+    assert COMPOSE["x-candlekeep"]["environment"]["TRUSTED_PROXIES"] == f"{inside},{gateways[1]}"
+    assert SERVICES["proxy"]["environment"]["OUTER_PROXIES"].split() == gateways
 
 
 def test_the_image_runs_as_nobody_special_and_holds_what_the_processes_import() -> None:

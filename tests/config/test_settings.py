@@ -49,8 +49,19 @@ def setting(name: str, home: Path, **env: str) -> object:
         ("MARKETS", "coinbase:BTCUSD", "coinbase:BTC-USD"),
         ("MARKETS", ",", "at least one market"),
         ("DATABASE_URL", "mysql://root:hidden@localhost/x", "postgresql://"),
+        ("DATABASE_URL", "postgresql://me:half/hidden@localhost/x", "%2F"),
+        ("REDIS_URL", "redis://:hidden#half@localhost:6379/0", "%23"),
+        ("REDIS_URL", "redis://:12?hidden@localhost:6379/0", "%3F"),
+        ("STREAM_URL", "redis://:hidden@half@localhost:6379/0", "%40"),
+        ("CRYPTOCOMPARE_WS_URL", "wss://host:hidden/v2", "port"),
         ("SSE_PORT", "0", "between 1 and 65535"),
         ("SSE_URL", "candles.example.org", "https://"),
+        ("PUBLIC_URL", "candles.example.org", "https://candles.example.org"),
+        ("PUBLIC_URL", "https://candles.example.org/api", "no path"),
+        ("PUBLIC_URL", "https://*.example.org", "wildcard"),
+        ("PUBLIC_URL", "https://user:hidden@candles.example.org", "https://candles.example.org"),
+        ("PUBLIC_URL", "https://candles.example.org:hidden", "between 1 and 65535"),
+        ("PUBLIC_URL", "https://", "https://candles.example.org"),
         ("REDIS_URL", "localhost:6379", "redis://"),
         ("CRYPTOCOMPARE_REST_URL", "min-api.cryptocompare.com", "https://"),
         ("REQUIRE_API_KEY", "perhaps", "1 or 0"),
@@ -146,6 +157,9 @@ def test_the_secret_key_is_made_once_and_only_its_owner_may_read_it(tmp_path: Pa
         ({"HOST": "10.0.0.5", "REQUIRE_API_KEY": ""}, True),
         ({"HOST": "10.0.0.5", "REQUIRE_API_KEY": "0"}, False),
         ({"REQUIRE_API_KEY": "1"}, True),
+        ({"PUBLIC_URL": "https://candles.example.org"}, True),
+        ({"PUBLIC_URL": "http://localhost:8000"}, False),
+        ({"PUBLIC_URL": "https://candles.example.org", "REQUIRE_API_KEY": "0"}, False),
     ],
 )
 def test_reading_needs_a_key_where_others_reach_us_unless_it_is_said(
@@ -158,6 +172,45 @@ def test_streams_are_served_beside_the_api_unless_it_is_said_where(tmp_path: Pat
     assert setting("SSE_PORT", tmp_path, PORT="9000") == 9001
     assert setting("SSE_PORT", tmp_path, PORT="65535") == 65534
     assert setting("SSE_URL", tmp_path, SSE_URL="https://candles.example.org/") == "https://candles.example.org"
+
+
+def test_a_public_address_by_https_sets_hosts_cookies_redirects_and_streams(tmp_path: Path) -> None:
+    names = "ALLOWED_HOSTS SSE_URL CSRF_TRUSTED_ORIGINS SESSION_COOKIE_SECURE CSRF_COOKIE_SECURE SECURE_SSL_HOST"
+
+    def found(**env: str) -> dict[str, object]:
+        return {name: setting(name, tmp_path, **env) for name in names.split()}
+
+    public = found(PUBLIC_URL=" HTTPS://Candles.Example.org:443/ ")
+    assert "candles.example.org" in public.pop("ALLOWED_HOSTS")  # type: ignore[operator]
+    assert public == {
+        "SSE_URL": "https://candles.example.org",
+        "CSRF_TRUSTED_ORIGINS": ["https://candles.example.org"],
+        "SESSION_COOKIE_SECURE": True,
+        "CSRF_COOKIE_SECURE": True,
+        "SECURE_SSL_HOST": "candles.example.org",
+    }
+    inside = found(PUBLIC_URL="http://localhost:8000", ALLOWED_HOSTS="10.0.0.5")
+    assert inside["ALLOWED_HOSTS"] == ["10.0.0.5", "localhost"]
+    assert (inside["SSE_URL"], inside["SESSION_COOKIE_SECURE"]) == ("http://localhost:8000", False)
+    assert setting("ALLOWED_HOSTS", tmp_path, PUBLIC_URL="https://[2001:db8::1]:8443")[-1] == "[2001:db8::1]"  # type: ignore[index]
+    elsewhere = setting("SSE_URL", tmp_path, PUBLIC_URL="https://a.example", SSE_URL="https://b.example")
+    assert elsewhere == "https://b.example"
+
+
+def test_a_proxy_of_the_same_machine_is_trusted_if_it_brings_others_by_https(tmp_path: Path) -> None:
+    public = "https://candles.example.org"
+    assert setting("TRUSTED_PROXIES", tmp_path, PUBLIC_URL=public) == ["127.0.0.0/8", "::1/128"]
+    assert setting("TRUSTED_PROXIES", tmp_path, PUBLIC_URL=public, HOST="10.0.0.5") == []
+    assert setting("TRUSTED_PROXIES", tmp_path, PUBLIC_URL=public, TRUSTED_PROXIES="10.0.0.6") == ["10.0.0.6/32"]
+    assert setting("TRUSTED_PROXIES", tmp_path, PUBLIC_URL="https://localhost") == []
+
+
+def test_the_check_for_deployment_has_nothing_to_say_if_the_public_address_is_https(tmp_path: Path) -> None:
+    done = manage("check", "--deploy", home=tmp_path, PUBLIC_URL="https://candles.example.org")
+    assert done.returncode == 0 and "no issues" in done.stdout + done.stderr, done.stderr
+    open_to_all = manage("check", "--deploy", home=tmp_path)
+    for name in ("SECURE_HSTS_SECONDS", "SECURE_SSL_REDIRECT", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE"):
+        assert name in open_to_all.stderr, "without TLS it is said"
 
 
 def test_pages_and_proxies_are_read_as_lists(tmp_path: Path) -> None:

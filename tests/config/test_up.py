@@ -23,6 +23,15 @@ def test_one_command_starts_everything_and_ctrl_c_leaves_no_process(start: Calla
     assert "SIMULATED DATA" in up.text()
     assert up.text().count("admin user made") == 1
 
+    kept = home / "run" / "admin.password"
+    assert kept.stat().st_mode & 0o777 == 0o600 and str(kept) in up.text(), "no terminal, so it is in a file"
+    secrets = [
+        (home / "run" / name).read_text().strip() for name in ("admin.password", "valkey.password", "secret.key")
+    ]
+    arguments = [argument for process in up.family() for argument in process.cmdline()]
+    printed = [up.text(), *(path.read_text() for path in (home / "log").iterdir())]
+    assert not [secret for secret in secrets for text in (*arguments, *printed) if secret in text]
+
     health: dict[str, Any] = up.get("/health/ready").json()
     assert health["status"] == "ready" and health["simulated"] is True
     assert health["provider"].startswith("simulator/")

@@ -40,6 +40,7 @@ PRODUCT_SETTINGS = (
     "ADMIN_PASSWORD",
     "DEBUG",
     "ALLOWED_HOSTS",
+    "PUBLIC_URL",
     "GRACE",
     "STALE_AFTER",
     "READER_QUEUE",

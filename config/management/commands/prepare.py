@@ -42,8 +42,9 @@ class Command(BaseCommand):
     def _set_up(self) -> None:
         """Bring the database up to date; raise StartError."""
         self.stdout.write(f"schema up to date: {first_start.migrate()}")
-        if password := first_start.make_admin(settings.ADMIN_PASSWORD):
-            self.stdout.write(f"admin user made: admin, password {password} (shown only this once)")
+        home, on_terminal = settings.CANDLEKEEP_HOME, self.stdout.isatty()
+        if line := first_start.make_admin(settings.ADMIN_PASSWORD, home, on_terminal):
+            self.stdout.write(line)
 
         url = settings.CRYPTOCOMPARE_REST_URL
         provider = ask_identity(url, PROVIDER_TIMEOUT_S) or host_identity(url)

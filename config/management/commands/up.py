@@ -21,7 +21,7 @@ class Command(BaseCommand):
         from config.supervision.launch import Launch
 
         try:
-            Launch(self._say).run()
+            Launch(self._say, self.stdout.isatty()).run()
         except (StartError, EmbeddedError) as error:
             raise CommandError(str(error)) from None
         except DatabaseError as error:

@@ -19,6 +19,12 @@ def address_of(request: HttpRequest) -> str:
     return _client(request.META.get("REMOTE_ADDR", ""), forwarded, tuple(settings.TRUSTED_PROXIES))
 
 
+def comes_from_proxy(request: HttpRequest) -> bool:
+    """Return whether a proxy may have passed the request on: one of TRUSTED_PROXIES, or a program of this machine."""
+    direct = _parsed(request.META.get("REMOTE_ADDR", ""))
+    return direct is not None and (direct.is_loopback or any(direct in network for network in settings.TRUSTED_PROXIES))
+
+
 @lru_cache(maxsize=4096)
 def _client(direct: str, forwarded: str, proxies: tuple[Network, ...]) -> str:
     """Go back from proxy to proxy while each is trusted: what precedes an untrusted one may be made up."""

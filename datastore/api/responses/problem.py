@@ -16,7 +16,7 @@ from django.views import defaults
 from rest_framework.exceptions import APIException, Throttled
 
 from actor_runtime.reset_policy import DATABASE_AWAY
-from datastore.api.errors import BadRequest, NotFound, Problem
+from datastore.api.errors import BadRequest, NotFound, Problem, UnclearScheme
 from datastore.backfill.quota import BudgetSpent, time_until_reset
 from streaming.errors import StreamUnavailable
 
@@ -102,7 +102,12 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def _refused_form(exception: Exception) -> str:
     if isinstance(exception, DisallowedHost):
-        return "The Host of this request is none of the names of this server: its setting ALLOWED_HOSTS lists them."
+        return (
+            "The Host of this request is none of the names of this server: its settings PUBLIC_URL and ALLOWED_HOSTS "
+            "list them."
+        )
+    if isinstance(exception, UnclearScheme):
+        return str(exception)
     return "The request cannot be read."
 
 

@@ -57,7 +57,7 @@ def to_stream(
         key=None if holder is None else holder.prefix,
         user=request.user.pk if request.user is not None and request.user.is_staff else None,
         stream=stream,
-        again=f"{here}{again}",
+        again=f"{settings.PUBLIC_URL or here}{again}",
         page=here,
         # A page of another origin that may read the API.
         foreign=origin is not None and (settings.CORS_ALLOW_ALL_ORIGINS or origin in settings.CORS_ALLOWED_ORIGINS),

@@ -22,6 +22,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from actor_runtime.redaction import without_secrets
 from datastore.reference.pairs import Listed
 from datastore.timeframes.intervals import SECOND_US
 from ingestion.providers.cryptocompare.call_windows import WINDOWS, seconds_left
@@ -257,8 +258,8 @@ def _refusal(headers: Mapping[str, str], envelope: _Envelope, limited: RateLimit
 
 
 def _printable(text: str) -> str:
-    """Return the text as one line that a record can hold."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    """Return the text as one line that a record can hold, without our key, which a refusal may repeat."""
+    line = without_secrets(" ".join("".join(char if char.isprintable() else " " for char in text).split()))
     return line[:MAX_REASON_CHARS] or "?"
 
 
