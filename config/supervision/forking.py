@@ -1,4 +1,4 @@
-"""Processes forked from one that has imported everything, for whoever starts many of the same kind."""
+"""Processes forked from one that has imported everything, for a supervisor that starts many of the same kind."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from config.supervision.output import Output
 PR_SET_CHILD_SUBREAPER = 36
 GUARD = Path(__file__).with_name("guard.py")
 BASE_DIR = Path(__file__).resolve().parents[2]
-# To import everything on a machine that is busy; whoever waits for longer starts a Python of its own.
+# To import everything on a machine that is busy; a child that waits for longer gets a Python of its own.
 ANSWER_TIMEOUT_S = 30.0
 POLL_S = 0.02
 
 
 class ForkedProcess:
-    """A child that somebody else made for us, with what is used of subprocess.Popen."""
+    """A child that the fork server made for us, with what is used of subprocess.Popen."""
 
     def __init__(self, pid: int) -> None:
         """Wrap the number of a child of this process."""

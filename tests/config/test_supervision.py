@@ -202,10 +202,10 @@ def forking(supervisor: Supervisor, tmp_path: Path) -> Supervisor:
     return supervisor
 
 
-def forked(tmp_path: Path, code: str, **more: object) -> Program:
+def forked(tmp_path: Path, code: str) -> Program:
     script = tmp_path / "forked.py"
     script.write_text(code)
-    return Program("forked", (sys.executable, str(script), "one", "two"), {}, cwd=tmp_path, forked=True, **more)
+    return Program("forked", (sys.executable, str(script), "one", "two"), {}, cwd=tmp_path, forked=True)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives us the children of a process that ended")
@@ -230,10 +230,10 @@ def test_without_its_fork_server_a_child_is_started_by_itself_and_the_next_one_i
 ) -> None:
     assert forking.fork_server and forking.fork_server.pid
     psutil.Process(forking.fork_server.pid).kill()
-    alone, shared = (forking.add(forked(tmp_path, FOREVER)) for _ in range(2))
-    assert alone.process and shared.process
-    assert "forked.py" in " ".join(psutil.Process(alone.process.pid).cmdline())
-    until("a title", lambda: psutil.Process(shared.process.pid).cmdline()[0] == "candlekeep forked")
+    alone, shared = (forking.add(forked(tmp_path, FOREVER)).process for _ in range(2))
+    assert alone and shared
+    assert "forked.py" in " ".join(psutil.Process(alone.pid).cmdline())
+    until("a title", lambda: psutil.Process(shared.pid).cmdline()[0] == "candlekeep forked")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives us the children of a process that ended")
@@ -242,7 +242,8 @@ def test_an_orphan_that_became_ours_leaves_no_zombie(forking: Supervisor, said: 
         "import os\nchild = os.fork()\nif child: print(child, flush=True)\nelse: os.execvp('sleep', ['sleep', '0.3'])"
     )
     forking.add(forked(tmp_path, code))
-    orphan = until("its number", lambda: said and int(said[0].split()[-1]))
+    until("its number", lambda: said)
+    orphan = int(said[0].split()[-1])
 
     def buried() -> bool:
         forking.tick()
