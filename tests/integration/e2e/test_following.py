@@ -90,12 +90,15 @@ def test_a_market_that_is_added_joins_the_feed_cuts_no_other_and_equals_the_prov
     platform_at = until("three minutes are live", lambda: live_until(platform, SOL, last + 60), 60)
     assert platform_at
     ours = {row[0] // 1000: row for row in platform.candles(SOL, limit=200)["candles"] if row[8] == "live" and row[9]}
-    wanted = range(minutes, last + 60, 60)
+    # On a busy machine a number that was missed takes the beginning of the span back after it was read above.
+    proven = -(-int(feeds_of(platform, SOL)[0][0].timestamp()) // 60) * 60
+    wanted = range(max(minutes, proven), last + 60, 60)
+    assert len(wanted) >= 2
     until("the provider's answer is final", lambda: platform.provider_now() > last + 60 + 100, 60)
     theirs = platform.provider_candles(SOL, last, 6)
     for start in wanted:
         if start not in ours:
-            assert not theirs[start]["volumefrom"]
+            assert not theirs[start]["volumefrom"], (start, feeds_of(platform, SOL), platform.candles(SOL, limit=10))
             continue
         _, _, high, low, close, volume, *_ = ours[start]
         row = theirs[start]
