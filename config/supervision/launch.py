@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import time
@@ -14,6 +15,7 @@ from urllib.parse import quote
 
 from django.conf import settings
 
+from config.disk import DISK_ERRORS
 from config.supervision import embedded_servers, first_start, processes, servers
 from config.supervision.errors import StartCancelled, StartError
 from config.supervision.home import claim_home
@@ -43,12 +45,13 @@ class Launch:
         self.began = time.monotonic()
 
     def say(self, line: str) -> None:
-        """Print one line; a closed terminal is no reason to stop."""
+        """Print one line; a closed terminal, or a full disk behind it, is no reason to stop."""
         with self._lock:
             try:
                 self._print(line)
-            except OSError:
-                self._print = lambda _: None
+            except OSError as error:
+                if error.errno not in DISK_ERRORS - {errno.EIO}:  # EIO is a terminal that was closed
+                    self._print = lambda _: None
 
     def step(self, line: str) -> None:
         """Print that one step of the start is done, and when."""
@@ -67,7 +70,8 @@ class Launch:
             finally:
                 self.supervisor.stop.set()
                 self.say("stopping … (Ctrl-C again kills)")
-                servers.remove_addresses(self.home)
+                with self.supervisor.disk.attempt():
+                    servers.remove_addresses(self.home)
                 first_start.disconnect()
                 self.supervisor.shut_down()
                 self.say(f"stopped; the data stays in {self.home}")

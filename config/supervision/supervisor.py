@@ -11,6 +11,7 @@ from threading import Event
 
 from config.supervision import leftovers
 from config.supervision.child import Child, Program
+from config.supervision.disk_watch import DiskWatch
 from config.supervision.errors import StartCancelled
 from config.supervision.output import Output, Say
 
@@ -27,23 +28,29 @@ class Supervisor:
         self.stop = stop
         self.hurry = Event()  # set: kill at once while stopping
         self.children: list[Child] = []
+        self.disk = DiskWatch(home, say)
+        self._is_noted = True
 
     def add(self, program: Program) -> Child:
         """Start one more program and keep it running."""
         say = None if program.quiet else self.say
-        child = Child(program, Output(program.name, self.home / "log" / f"{program.name}.log", say))
+        child = Child(program, Output(program.name, self.home / "log" / f"{program.name}.log", say, self.disk.failed))
         self.children.append(child)
         child.start()
         self._note()
         return child
 
     def tick(self) -> None:
-        """Check every child once; raise CrashLoop if one cannot be kept alive."""
+        """Check the disk and every child once; raise CrashLoop if one cannot be kept alive though there is room."""
+        now = time.monotonic()
+        if self.disk.look(now):
+            for child in self.children:
+                child.hasten(now)
         before = [child.process for child in self.children]
         for child in self.children:
-            if death := child.watch(time.monotonic()):
+            if death := child.watch(now, patient=self.disk.reason is not None):
                 self.say(death)
-        if before != [child.process for child in self.children]:
+        if not self._is_noted or before != [child.process for child in self.children]:
             self._note()
 
     def wait_for(self, ready: Callable[[], bool], seconds: float) -> bool:
@@ -69,7 +76,8 @@ class Supervisor:
             self._stop_stage(list(stage))
         for child in self.children:
             child.output.close()
-        leftovers.forget(self.home)
+        with self.disk.attempt():
+            leftovers.forget(self.home)
 
     def _stop_stage(self, stage: list[Child]) -> None:
         for child in stage:
@@ -95,7 +103,10 @@ class Supervisor:
 
     def _note(self) -> None:
         running = [child.process.pid for child in self.children if child.process]
-        leftovers.note(self.home, running)
+        self._is_noted = False
+        with self.disk.attempt():
+            leftovers.note(self.home, running)
+            self._is_noted = True
 
     def on_signal(self, number: int, frame: object) -> None:
         """Handle Ctrl-C, SIGTERM or SIGHUP: the first stops, a second Ctrl-C kills."""
