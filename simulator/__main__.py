@@ -22,6 +22,7 @@ from simulator.pairs import Pair
 from simulator.provider import HomeInUse
 
 Number = TypeVar("Number", int, float)
+SWITCH_S = 0.0005
 DEFAULT_MARKETS = "coinbase:BTC-USD,coinbase:ETH-USD"
 
 
@@ -142,6 +143,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     host, port = listener.getsockname()
     print(f"simulator: {app.state.provider.identity} on http://{host}:{port} and ws://{host}:{port}/v2", flush=True)
+    # The feed's loop gives way to threads that compute histories at each of its many short waits for the network, and
+    # gets its turn back after so long.
+    sys.setswitchinterval(SWITCH_S)
     logging.basicConfig(level=logging.ERROR, format="simulator: %(message)s")
     logging.getLogger("uvicorn.error").addFilter(lambda record: not _is_expected(record))
     server = Server(

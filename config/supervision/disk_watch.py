@@ -36,7 +36,8 @@ class DiskWatch:
 
     def failed(self, error: OSError) -> None:
         """Take note of a write that failed."""
-        self._refused(f"{error.strerror or error} ({error.filename})" if error.filename else error.strerror or str(error))
+        reason = error.strerror or str(error)
+        self._refused(f"{reason} ({error.filename})" if error.filename else reason)
 
     def look(self, now: float) -> bool:
         """Try a write if it is time to; return whether writing has just become possible again."""

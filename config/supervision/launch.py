@@ -26,7 +26,7 @@ from config.supervision.provider import Identity, ask_identity, host_identity
 from config.supervision.supervisor import Supervisor
 from metering.sharing import reset_counters
 
-SIMULATOR_TIMEOUT_S = 60.0
+SIMULATOR_TIMEOUT_S = 180.0  # a busy machine takes a minute to start a process
 PROVIDER_TIMEOUT_S = 5.0
 WEB_PROGRESS_EVERY_S = 60.0  # how often a line says what is not ready
 
@@ -166,10 +166,14 @@ class Launch:
             found.extend(filter(None, [ask_identity(url)]))
             return bool(found)
 
-        timeout = SIMULATOR_TIMEOUT_S if settings.EMBEDDED_SIMULATOR else PROVIDER_TIMEOUT_S
-        if not self.supervisor.wait_for(answered, timeout) and settings.EMBEDDED_SIMULATOR:
-            raise StartError(f"The simulator does not answer at {url}.")
-        return found[0] if found else host_identity(url)
+        if not settings.EMBEDDED_SIMULATOR:
+            self.supervisor.wait_for(answered, PROVIDER_TIMEOUT_S)
+            return found[0] if found else host_identity(url)
+        for _ in range(round(SIMULATOR_TIMEOUT_S / servers.PROGRESS_EVERY_S)):
+            if self.supervisor.wait_for(answered, servers.PROGRESS_EVERY_S):
+                return found[0]
+            self.say("waiting for the simulator")
+        raise StartError(f"The simulator does not answer at {url}.")
 
     def _await_web(self) -> None:
         """Wait, for ever if need be, until the web and the stream process answer."""

@@ -38,7 +38,7 @@ class LogFile(RotatingFileHandler):
         if self._missing:
             self._missing += missed
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+    def handleError(self, record: logging.LogRecord) -> None:
         """Leave the line out. The stream is thrown away: what it still holds would fail again with each later line."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
@@ -52,7 +52,7 @@ class LogFile(RotatingFileHandler):
         """Close the file, whatever the disk says of the lines that it still holds."""
         with suppress(OSError):
             super().close()
-        self.stream = None  # type: ignore[assignment]  # as the library does; the next line opens it
+        self.stream = None  # as the library does; the next line opens it
 
 
 class Output:

@@ -185,6 +185,9 @@ def test_a_database_whose_disk_takes_nothing_is_away(
     from django.conf import settings as current
 
     block = f"do $$ begin raise exception using errcode = '{code}', message = '{words}'; end $$"
-    with WatchedConnection.connect(current.DATABASE_URL, autocommit=True) as link, pytest.raises(psycopg.Error) as error:
+    with (
+        WatchedConnection.connect(current.DATABASE_URL, autocommit=True) as link,
+        pytest.raises(psycopg.Error) as error,
+    ):
         link.execute(block)
     assert isinstance(error.value, psycopg.OperationalError) == is_away

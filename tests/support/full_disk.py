@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 
 BLOCK = bytes(1 << 20)
 PAUSE_S = 0.02
+MOUNT, UMOUNT = shutil.which("mount") or "/bin/mount", shutil.which("umount") or "/bin/umount"
 
 
 @contextmanager
@@ -23,7 +25,7 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
     options = f"size={megabytes}m,mode=711"
     try:
         made = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True, text=True, check=False
+            [MOUNT, "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True, text=True, check=False
         )
     except FileNotFoundError:
         pytest.skip("there is no mount program here, so no disk that can be filled")
@@ -32,12 +34,12 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        subprocess.run([UMOUNT, "--lazy", str(folder)], check=True)
 
 
 def remount(folder: Path, how: str) -> None:
     """Make the file system `ro` or `rw`."""
-    subprocess.run(["mount", "-o", f"remount,{how}", str(folder)], check=True)
+    subprocess.run([MOUNT, "-o", f"remount,{how}", str(folder)], check=True)
 
 
 @contextmanager

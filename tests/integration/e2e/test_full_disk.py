@@ -12,7 +12,7 @@ import pytest
 from tests.support.chaos.collect import evidence_on, made_by, span_since
 from tests.support.chaos.verify import MINUTE, faults, live_buckets
 from tests.support.e2e.live_minutes import BTC, SPEED, known_for, now, watermark
-from tests.support.e2e.platform import BINARIES, ARGUMENTS, Platform
+from tests.support.e2e.platform import Platform
 from tests.support.full_disk import full, small_disk
 from tests.support.polling import until
 
@@ -54,7 +54,7 @@ def expect_healed_after_a_full_disk(platform: Platform, seconds: float) -> None:
     """Fill the disk for so long; everything must say so, go on by itself, and agree with the simulator's trades."""
     began = now(platform)
     known_for(platform, 3, began)
-    lines, folder = len(platform.lines), platform.home.parent
+    lines, folder, children = len(platform.lines), platform.home.parent, platform.children()
     with full(folder):
         until("it is said", lambda: any(REFUSED in line for line in platform.lines[lines:]), 60)
         answer = until("not ready", lambda: (a := platform.http.get("/health/ready")).status_code == 503 and a, 60)
@@ -63,7 +63,7 @@ def expect_healed_after_a_full_disk(platform: Platform, seconds: float) -> None:
         assert "No space left on device" in told.stdout + told.stderr
         lasting(platform, seconds)
     until("ready again", lambda: platform.runs() and platform.ready(), RECOVERY_S)
-    until("all processes run", lambda: all(map(platform.pid, {**ARGUMENTS, **BINARIES})), RECOVERY_S)
+    until("all processes run", lambda: platform.children() == children, RECOVERY_S)
     back = now(platform)
     until("the feed goes on", lambda: watermark(platform) >= back + 4 * MINUTE, RECOVERY_S)
     until("the hole is filled", lambda: stored_whole(platform, began, back), RECOVERY_S)
