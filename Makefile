@@ -17,7 +17,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	if $$python -c '$(FITS)' >/dev/null 2>&1; then echo $$python; exit; fi; done; echo python3)
 # Files of tests that run at once: each process has servers of its own, and most tests wait for them.
 JOBS ?= 2
-# Minutes on a slow machine: a line for each library, and bars where somebody looks at a terminal.
+# Minutes on a slow machine: a line for each library, and bars on a terminal.
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input install \
 	--progress-bar $$([ -t 1 ] && echo on || echo off)
 

@@ -47,6 +47,9 @@ def parser() -> argparse.ArgumentParser:
         "--replay-lead", type=_number(float, 0, 86_400), help="simulator seconds before the recording starts"
     )
     options.add_argument("--retention-days", type=_number(int, 1, 3650), default=400, help="of minute candles")
+    options.add_argument(
+        "--days-ahead", type=_number(int, 0, 3650), default=0, help="daily candles computed before they are asked for"
+    )
     options.add_argument("--key", help="the only API key accepted; default: any key, or none")
     return options
 
@@ -107,6 +110,7 @@ def configure(options: argparse.Namespace) -> Config:
         replay_lead=options.replay_lead,
         retention_days=options.retention_days,
         key=options.key,
+        days_ahead=options.days_ahead,
     )
 
 

@@ -16,7 +16,7 @@ MAX_LOG_BYTES = 512 * 2**20  # then the file becomes sent.jsonl.1 and replaces a
 class SentLog:
     """Appends lines, one write per burst; the page cache keeps them if the process is killed.
 
-    Lines that the disk refuses are left out, all of a burst or none: a full disk of ours is no fault of the provider.
+    Lines that the disk refuses are left out, all of a burst or none: a full disk here is no fault of the provider.
     """
 
     def __init__(self, home: Path, limit: int = MAX_LOG_BYTES) -> None:

@@ -31,7 +31,7 @@ def live(request: HttpRequest) -> JsonResponse:
 
 
 def ready(request: HttpRequest) -> JsonResponse:
-    """Answer 200 if database and cache take a write and the stream answers, else 503; Kafka has 5 s, the others 2 s.
+    """Answer 200 if database, cache and folder take a write and the stream answers within 2 s (Kafka: 5 s), else 503.
 
     The reasons are for those with a key. A dead feed does not make this process less able to answer; `data` says that
     its answers are not fresh.
@@ -102,7 +102,7 @@ def disk_refusal() -> str | None:
     """Return why the data folder cannot be written, None if it can, or if it holds no database."""
     home = settings.CANDLEKEEP_HOME
     # With a database elsewhere only logs are kept here, and answers do not need those.
-    if settings.DATABASE_URL not in ("", postgres_url(home)):
+    if postgres_url(home) != settings.DATABASE_URL:
         return None
     refusal = disk.write_refusal(home / "run")
     return refusal and f"{home} cannot be written: {refusal}"

@@ -99,15 +99,15 @@ class Launch:
             self.addresses["ws_url"] = f"ws://{LOOPBACK}:{self.simulator_port}/v2"
 
     def _start(self) -> None:
+        env = processes.environment(self.addresses)
+        if settings.EMBEDDED_SIMULATOR:  # first: it needs no server, and computes what is about to be asked for
+            self.supervisor.add(processes.simulator_program(self.simulator_port, env))
         self._start_servers()
         servers.write_addresses(self.home, self.addresses)
         self.step(f"schema up to date: {first_start.migrate()}")
         if password := first_start.make_admin(settings.ADMIN_PASSWORD):
             self.step(f"admin user made: admin, password {password} (shown only this once)")
 
-        env = processes.environment(self.addresses)
-        if settings.EMBEDDED_SIMULATOR:
-            self.supervisor.add(processes.simulator_program(self.simulator_port, env))
         provider = self._find_provider()
         self.step(f"provider {provider.name}{', SIMULATED DATA' if provider.simulated else ''}")
         first_start.remember_provider_identity(provider)

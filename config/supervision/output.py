@@ -23,7 +23,7 @@ class LogFile(RotatingFileHandler):
     """A log file that leaves out lines while the disk takes none, and says afterwards how many."""
 
     def __init__(self, path: Path, failed: Callable[[OSError], None]) -> None:
-        """Append to path; failed() is told of each write that did not work."""
+        """Append to path; failed() gets each write's error."""
         super().__init__(path, maxBytes=MAX_LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8", delay=True)
         self._failed = failed
         self._missing = 0
@@ -63,7 +63,7 @@ class Output:
     ) -> None:
         """Append to path; say, if given, is called with each line, prefixed with the program's name.
 
-        failed() is told why a line could not be written to the file; nothing is raised.
+        failed() gets the error of each line that could not be written to the file; nothing is raised.
         """
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
