@@ -17,7 +17,9 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	if $$python -c '$(FITS)' >/dev/null 2>&1; then echo $$python; exit; fi; done; echo python3)
 # Files of tests that run at once: each process has servers of its own, and most tests wait for them.
 JOBS ?= 2
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+# Minutes on a slow machine: a line for each library, and bars on a terminal.
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input install \
+	--progress-bar $$([ -t 1 ] && echo on || echo off)
 
 # A Python that went away (an upgrade, a moved folder) takes its virtual environment along: make a new one.
 $(shell [ -e $(BIN)/python ] || rm -f $(VENV)/.usable $(VENV)/.installed $(VENV)/.installed-dev)
@@ -85,10 +87,10 @@ $(VENV)/.usable:
 
 $(VENV)/.installed: requirements.txt $(VENV)/.usable
 	@echo "Installing Candlekeep's libraries into $(VENV) (only when requirements.txt changed) …"
-	@$(PIP) install -r requirements.txt
+	@$(INSTALL) -r requirements.txt
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	@echo "Installing the tools for tests and checks into $(VENV) (only when requirements-dev.txt changed) …"
-	@$(PIP) install -r requirements-dev.txt
+	@$(INSTALL) -r requirements-dev.txt
 	@touch $@

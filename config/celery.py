@@ -12,12 +12,18 @@ from celery.apps import worker
 from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging
 from django.conf import settings
+from kombu.transport.redis import Transport
+from redis.exceptions import ResponseError
 
 from config.logs import formatter
 
 # Celery warns when it runs as root, as in a container, because of pickle; our messages are JSON, which runs no code.
 warnings.filterwarnings("ignore", category=SecurityWarning)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+# A server that takes no writes (its disk or memory is full, it is read-only) says so in an answer. Celery ends a worker
+# that gets one, and waits only for a server that is away; for us these are the same.
+Transport.connection_errors = (*Transport.connection_errors, ResponseError)
 
 app = Celery("candlekeep")
 app.config_from_object("django.conf:settings", namespace="CELERY")

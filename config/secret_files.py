@@ -46,8 +46,12 @@ def _write_draft(path: Path, text: str) -> Path:
     """Write the text to a temporary file beside path; return its path."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+    except OSError:  # on a full disk every attempt would leave one behind
+        Path(name).unlink(missing_ok=True)
+        raise
     return Path(name)
 
 

@@ -22,6 +22,7 @@ from simulator.pairs import Pair
 from simulator.provider import HomeInUse
 
 Number = TypeVar("Number", int, float)
+SWITCH_S = 0.0005
 DEFAULT_MARKETS = "coinbase:BTC-USD,coinbase:ETH-USD"
 
 
@@ -46,6 +47,9 @@ def parser() -> argparse.ArgumentParser:
         "--replay-lead", type=_number(float, 0, 86_400), help="simulator seconds before the recording starts"
     )
     options.add_argument("--retention-days", type=_number(int, 1, 3650), default=400, help="of minute candles")
+    options.add_argument(
+        "--days-ahead", type=_number(int, 0, 3650), default=0, help="daily candles computed before they are asked for"
+    )
     options.add_argument("--key", help="the only API key accepted; default: any key, or none")
     return options
 
@@ -106,6 +110,7 @@ def configure(options: argparse.Namespace) -> Config:
         replay_lead=options.replay_lead,
         retention_days=options.retention_days,
         key=options.key,
+        days_ahead=options.days_ahead,
     )
 
 
@@ -142,6 +147,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     host, port = listener.getsockname()
     print(f"simulator: {app.state.provider.identity} on http://{host}:{port} and ws://{host}:{port}/v2", flush=True)
+    # The feed's loop gives way to threads that compute histories at each of its many short waits for the network, and
+    # gets its turn back after so long.
+    sys.setswitchinterval(SWITCH_S)
     logging.basicConfig(level=logging.ERROR, format="simulator: %(message)s")
     logging.getLogger("uvicorn.error").addFilter(lambda record: not _is_expected(record))
     server = Server(

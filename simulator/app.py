@@ -8,6 +8,7 @@ import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.utils import formatdate
+from threading import Event, Thread
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -23,6 +24,8 @@ from simulator.rest import Rest
 from simulator.session import serve
 from simulator.streamer import Streamer
 from simulator.trades import SECOND_NS
+
+DAY_NS = 86_400 * SECOND_NS
 
 
 class Stamped:
@@ -69,11 +72,24 @@ def create_app(config: Config) -> Starlette:
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     turns = asyncio.create_task(app.state.streamer.run())
     turns.add_done_callback(_die_loudly)
+    stop = Event()
+    Thread(target=compute_days, args=(app.state.provider, stop), name="days ahead", daemon=True).start()
     try:
         yield
     finally:
+        stop.set()
         turns.cancel()
         app.state.provider.close()
+
+
+def compute_days(provider: Provider, stop: Event) -> None:
+    """Compute the newest days of each market, as many as configured: each takes 24 hours' prices, and is kept."""
+    today = provider.now() // DAY_NS
+    for pair in provider.config.markets:
+        for day in range(today - provider.config.days_ahead, today):
+            if stop.is_set():
+                return
+            provider.sources[pair].day(day)
 
 
 def _die_loudly(turns: asyncio.Task[None]) -> None:

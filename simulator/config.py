@@ -13,6 +13,7 @@ class Config:
     """The options of `python -m simulator`, checked.
 
     rate: trades per second and market, None for each market's default.
+    days_ahead: newest daily candles of each market that are computed before anybody asks.
     listed: more pairs that clients may request like the markets, as with the provider itself.
     """
 
@@ -27,3 +28,4 @@ class Config:
     replay_lead: float | None = None
     retention_days: int = 400
     key: str | None = None
+    days_ahead: int = 0

@@ -7,16 +7,18 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import blake2b
+from operator import add, mul
 from random import Random
 from typing import NamedTuple
 
 from simulator.numerals import as_sent
 from simulator.pairs import VENUES, Pair
-from simulator.shapes import PATH_UNIT, PLAN_COUNT, Plan, Shape, draw_plan, draw_shape, trade_counts
+from simulator.shapes import PATH_UNIT, PLAN_COUNT, Plan, PlanSums, Shape, add_up, draw_plan, draw_shape, trade_counts
 from simulator.trades import MINUTE_NS, SECOND_NS, Bar, Trade, join
 
 AMOUNT_PLACES = 8
-OCTAVES = 13  # of the price's waves, from an hour to half a year
+# The price's waves, from an hour to half a year: number, length in hours, height.
+WAVES = [(octave, 1 << octave, 0.004 * math.sqrt(1 << octave)) for octave in range(13)]
 LISTED_SINCE_HOUR = 420_768  # 2018-01-01, in hours since 1970; no trades before
 PRICES_USD = {
     "BTC": 100_000.0, "XBT": 100_000.0, "ETH": 3_500.0, "SOL": 150.0, "LTC": 90.0, "XRP": 0.6, "ADA": 0.5, "DOGE": 0.15,
@@ -45,6 +47,7 @@ class Hour(NamedTuple):
     """A plan applied to the market's price: the base price of each minute, in ticks."""
 
     plan: Plan
+    sums: PlanSums | None
     bases: list[int]
 
 
@@ -64,9 +67,11 @@ class Market:
             dollars, TRADES_PER_MINUTE.get(pair.base, DEFAULT_TRADES_PER_MINUTE) if rate is None else rate * 60
         )
         self._plans = [draw_plan(Random(f"{self._name}/plan/{i}"), self._shapes) for i in range(PLAN_COUNT)]
+        self._sums = [add_up(plan, self._shapes) for plan in self._plans]
         self._per_hour = self._plans[0].before[60]
         self._first_id, self._first_ccseq = 10**8 + self._draw("id") % 10**9, 10**8 + self._draw("ccseq") % 10**9
         self._lattice = lru_cache(maxsize=100_000)(self._draw_lattice)
+        self._hour_price = lru_cache(maxsize=512)(self._draw_hour_price)
         self._hour = lru_cache(maxsize=512)(self._planned_hour)
         self._order = lru_cache(maxsize=8)(self._discovery_order)
         self._rolled_hour = lru_cache(maxsize=50_000)(self._roll_up_hour)
@@ -77,7 +82,7 @@ class Market:
         if minute < self.listed * 60:
             return None
         at = minute % 60
-        plan, bases = self._hour(minute // 60)
+        plan, _, bases = self._hour(minute // 60)
         shape, base, factor = self._shapes[plan.shapes[at]], bases[at], plan.factors[at]
         if not shape.steps:
             return None
@@ -129,7 +134,22 @@ class Market:
         return next((at for at in range(minute - 1, self.listed * 60 - 1, -1) if self.bar(at)), None)
 
     def _roll_up_hour(self, hour: int) -> Bar | None:
-        return join(self.bar(minute) for minute in range(hour * 60, hour * 60 + 60))
+        """Return what join() makes of the hour's minutes, from its plan's sums: years of days ask for many of these."""
+        if hour < self.listed:
+            return None
+        _, sums, every = self._hour(hour)
+        if sums is None:
+            return None
+        bases = [every[at] for at in sums.minutes]
+        return Bar(
+            first=bases[0] + sums.first,
+            high=max(map(add, bases, sums.highs)),
+            low=min(map(add, bases, sums.lows)),
+            close=bases[-1] + sums.close,
+            volume=sums.volume,
+            quote_volume=sum(map(mul, bases, sums.volumes)) + sums.weighted,
+            trades=sums.trades,
+        )
 
     def _roll_up_day(self, day: int) -> Bar | None:
         return join(self._roll_up_hour(hour) for hour in range(day * 24, day * 24 + 24))
@@ -137,7 +157,7 @@ class Market:
     def _trade(self, minute: int, i: int, number: int) -> Trade:
         """Return one trade; `i` is its place in the minute, `number` its place among all discovered."""
         at = minute % 60
-        plan, bases = self._hour(minute // 60)
+        plan, _, bases = self._hour(minute // 60)
         shape, start = self._shapes[plan.shapes[at]], minute * MINUTE_NS
         price, amount = bases[at] + shape.steps[i], plan.factors[at] * shape.sizes[i]
         ts = start + shape.stamps[i]
@@ -176,23 +196,25 @@ class Market:
 
     def _planned_hour(self, hour: int) -> Hour:
         """Return an hour's plan, applied between the prices at its two ends."""
-        plan = self._plans[self._draw("hour", hour) % PLAN_COUNT]
+        number = self._draw("hour", hour) % PLAN_COUNT
+        plan = self._plans[number]
         start, end = self._hour_price(hour), self._hour_price(hour + 1)
         bases = [start + (end - start) * at // 60 + start * plan.path[at] // PATH_UNIT for at in range(60)]
-        return Hour(plan, bases)
+        return Hour(plan, self._sums[number], bases)
 
-    def _hour_price(self, hour: int) -> int:
+    def _draw_hour_price(self, hour: int) -> int:
         """Return the price at a full hour: waves of all lengths, the longer the higher."""
-        waves = sum(0.004 * math.sqrt(1 << octave) * self._wave(octave, hour) for octave in range(OCTAVES))
-        return round(self._price * math.exp(waves))
+        return round(self._price * math.exp(sum([self._wave(hour, *octave) for octave in WAVES])))
 
-    def _wave(self, octave: int, hour: int) -> float:
-        """Return a smooth value between random heights in [-1, 1) that are 2**octave hours apart."""
-        length = 1 << octave
+    def _wave(self, hour: int, octave: int, length: int, height: float) -> float:
+        """Return a smooth value between random heights below `height` that are `length` hours apart."""
         cell, within = divmod(hour, length)
         part = within / length
-        left, right = self._lattice(octave, cell), self._lattice(octave, cell + 1)
-        return left + (right - left) * part * part * (3 - 2 * part)
+        left = self._lattice(octave, cell)
+        if not within:
+            return height * left
+        right = self._lattice(octave, cell + 1)
+        return height * (left + (right - left) * part * part * (3 - 2 * part))
 
     def _draw_lattice(self, octave: int, cell: int) -> float:
         return self._draw("wave", octave, cell) / 2**63 - 1

@@ -1,6 +1,7 @@
 """The provider's REST API in its envelopes: candles, pairs and the client's own rate.
 
 Handlers are plain functions, which Starlette runs in threads: years of days take a while and must not delay the feed.
+One history at a time is computed: the more threads compute, the longer the feed waits for its turn between them.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from threading import Lock
 from typing import Any
 
 from starlette.requests import Request
@@ -40,6 +42,7 @@ class Rest:
     def __init__(self, provider: Provider) -> None:
         """Count calls from now on."""
         self._provider = provider
+        self._computing = Lock()
         self._made: dict[str, Counter[str]] = defaultdict(Counter)
 
     def routes(self) -> list[Route]:
@@ -118,7 +121,8 @@ class Rest:
             if period.seconds == 60 and last < now - days * 86_400:
                 raise Refused(f"Minute data is only available for the last {days} days.", 1, "toTs")
             cut = now // period.cache_age * period.cache_age * SECOND_NS
-            rows = History(source, cut).rows(period, last, max(1, rows_before) + 1)
+            with self._computing:
+                rows = History(source, cut).rows(period, last, max(1, rows_before) + 1)
             envelope = _envelope(rows, last - (len(rows) - 1) * period.seconds, last, newer)
             spoiled = self._provider.faults.malformed
             is_spoiled = spoiled.applies(now * SECOND_NS, request.url.path)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
@@ -12,12 +14,16 @@ MAX_LOG_BYTES = 512 * 2**20  # then the file becomes sent.jsonl.1 and replaces a
 
 
 class SentLog:
-    """Appends lines, one write per burst; the page cache keeps them if the process is killed."""
+    """Appends lines, one write per burst; the page cache keeps them if the process is killed.
+
+    Lines that the disk refuses are left out, all of a burst or none: a full disk here is no fault of the provider.
+    """
 
     def __init__(self, home: Path, limit: int = MAX_LOG_BYTES) -> None:
         """Open the log of a home folder."""
         self._path, self._limit = home / "sent.jsonl", limit
         self._lock = Lock()  # REST answers in threads
+        self._missing = 0  # lines left out since the last one written
         self._open()
 
     def _open(self) -> None:
@@ -25,18 +31,38 @@ class SentLog:
         self._size = os.fstat(self._file).st_size
 
     def write(self, lines: Iterable[str]) -> None:
-        """Write all lines before returning."""
-        data = "".join(f"{line}\n" for line in lines).encode()
-        if not data:
+        """Write all lines before returning, or leave them out and say so on stderr, once."""
+        found = list(lines)
+        if not found:
             return
         with self._lock:
-            if self._size >= self._limit:
-                os.close(self._file)
-                os.replace(self._path, self._path.with_suffix(".jsonl.1"))
-                self._open()
-            self._size += len(data)
-            while data:
-                data = data[os.write(self._file, data) :]
+            missed = self._missing
+            note = [f'{{"event":"unlogged","lines":{missed}}}'] if missed else []
+            try:
+                self._append("".join(f"{line}\n" for line in (*note, *found)).encode())
+            except OSError as error:
+                self._missing += len(found)
+                if not missed:
+                    print(f"{self._path} cannot be written: {error.strerror}", file=sys.stderr, flush=True)
+                return
+            self._missing = 0
+        if missed:
+            print(f"{self._path} is written again; {missed} lines are missing", file=sys.stderr, flush=True)
+
+    def _append(self, data: bytes) -> None:
+        if self._size >= self._limit:
+            os.replace(self._path, self._path.with_suffix(".jsonl.1"))
+            os.close(self._file)
+            self._open()
+        left = data
+        try:
+            while left:
+                left = left[os.write(self._file, left) :]
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(self._file, self._size)  # no part of a line stays
+            raise
+        self._size += len(data)
 
     def note(self, event: str, **fields: object) -> None:
         """Write one line about an event that is not a trade."""

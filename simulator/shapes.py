@@ -49,6 +49,39 @@ class Plan:
     before: list[int]
 
 
+@dataclass(frozen=True, slots=True)
+class PlanSums:
+    """What a plan's minutes with trades add up to: all that an hour's bar needs beside the price of each minute."""
+
+    minutes: list[int]  # those with trades
+    volumes: list[int]
+    highs: list[int]  # above the minute's price; the lows likewise
+    lows: list[int]
+    first: int
+    close: int
+    volume: int
+    weighted: int
+    trades: int
+
+
+def add_up(plan: Plan, shapes: list[Shape]) -> PlanSums | None:
+    """Return the sums of a plan, None if it has no trades."""
+    traded = [(at, shapes[kind], plan.factors[at]) for at, kind in enumerate(plan.shapes) if shapes[kind].steps]
+    if not traded:
+        return None
+    return PlanSums(
+        minutes=[at for at, *_ in traded],
+        volumes=[factor * shape.volume for _, shape, factor in traded],
+        highs=[shape.high for _, shape, _ in traded],
+        lows=[shape.low for _, shape, _ in traded],
+        first=traded[0][1].steps[0],
+        close=traded[-1][1].steps[-1],
+        volume=sum(factor * shape.volume for _, shape, factor in traded),
+        weighted=sum(factor * shape.weighted for _, shape, factor in traded),
+        trades=sum(len(shape.steps) for _, shape, _ in traded),
+    )
+
+
 def draw_shape(random: Random, venue: Venue, count: int, step: int, size: int) -> Shape:
     """Return `count` random trades with price steps of about `step` ticks and sizes of about `size` units."""
     rows = sorted(_rows(random, venue, count, step, size), key=lambda row: row[0])

@@ -11,6 +11,8 @@ mean that the database is away is thereby one question of class: actor_runtime.r
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from typing import Any, TypeVar
 
@@ -30,6 +32,10 @@ USELESS_SESSION = (
     psycopg.errors.IdleInTransactionSessionTimeout,
     psycopg.errors.TransactionTimeout,
 )
+# A full disk is 53100, and a failing one 58030. But the server reports a file system that became read-only as a lack of
+# rights (42501) and a quota that is used up as its own mistake (XX000): only the system's words tell these apart.
+DISK_CODES = (psycopg.errors.InsufficientPrivilege, psycopg.errors.InternalError_)
+DISK_WORDS = tuple(os.strerror(code) for code in (errno.EROFS, errno.EDQUOT))
 READ_ONLY_SIGNS = ("default_transaction_read_only", "in_hot_standby")  # the server reports each change of these
 T = TypeVar("T")
 
@@ -43,6 +49,10 @@ class WatchedConnection(psycopg.Connection[Any]):
             return super().wait(self._watched(gen), interval, timeout)
         except USELESS_SESSION as error:
             self.pgconn.finish()
+            raise psycopg.OperationalError(str(error)) from error
+        except DISK_CODES as error:
+            if not str(error).partition("\n")[0].endswith(DISK_WORDS):
+                raise
             raise psycopg.OperationalError(str(error)) from error
 
     @property

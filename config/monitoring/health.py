@@ -10,7 +10,9 @@ from django.db import DatabaseError
 from django.http import HttpRequest, JsonResponse
 
 from actor_runtime.reset_policy import reason_of
+from config import disk
 from config.monitoring.cached_answer import CachedAnswer
+from config.supervision.embedded_servers import postgres_url
 from config.supervision.servers import stream_refusal, valkey_refusal, write_refusal
 from datastore.api.auth.permissions import has_key
 from datastore.quality.freshness import LIVE, ProvenMarket, freshness_problems, proven_markets
@@ -29,7 +31,7 @@ def live(request: HttpRequest) -> JsonResponse:
 
 
 def ready(request: HttpRequest) -> JsonResponse:
-    """Answer 200 if database and cache take a write and the stream answers, else 503; Kafka has 5 s, the others 2 s.
+    """Answer 200 if database, cache and folder take a write and the stream answers within 2 s (Kafka: 5 s), else 503.
 
     The reasons are for those with a key. A dead feed does not make this process less able to answer; `data` says that
     its answers are not fresh.
@@ -92,7 +94,18 @@ def failing_parts() -> dict[str, str]:
         refusals["stream"] = refusals["cache"]
     else:
         refusals["stream"] = stream_refusal(settings.STREAM_URL)
+    refusals["disk"] = disk_refusal()
     return {part: reason for part, reason in refusals.items() if reason is not None}
+
+
+def disk_refusal() -> str | None:
+    """Return why the data folder cannot be written, None if it can, or if it holds no database."""
+    home = settings.CANDLEKEEP_HOME
+    # With a database elsewhere only logs are kept here, and answers do not need those.
+    if postgres_url(home) != settings.DATABASE_URL:
+        return None
+    refusal = disk.write_refusal(home / "run")
+    return refusal and f"{home} cannot be written: {refusal}"
 
 
 def market_states() -> list[ProvenMarket] | None:

@@ -12,6 +12,7 @@ from actor_runtime.admin import error_story, span
 from actor_runtime.charts import label
 from actor_runtime.models import Actor, actor_models, with_silence
 from actor_runtime.steady_time import SteadyNow
+from config.monitoring.health import disk_refusal
 from datastore.blockers import Blockers, with_lease
 from datastore.engines.edition import timescale_edition
 from datastore.models import DeadLetter, FetchRequest, Market, Stream
@@ -36,6 +37,7 @@ def overview(width: int | None = None) -> str:
     lines = [
         f"Provider: {name or 'not seen yet'}{'   SIMULATED DATA' if simulated else ''}",
         f"Database: {timescale_edition().sentence}",
+        *(_cut(f"Disk: {refusal}", width) for refusal in filter(None, [disk_refusal()])),
         *(_cut(line, width) for line in describe_calls_left()),
         *(_cut(line, width) for line in history_lines()),
         "",

@@ -20,6 +20,7 @@ from config.supervision.output import Output
 STEADY_AFTER_S = 10.0  # a process that lives longer has started well
 MAX_RESTART_DELAY_S = 30.0
 MAX_FAST_EXITS = 5
+PATIENT_DELAY_S = 5.0  # while no process can be expected to run
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,28 +91,37 @@ class Child:
         """Return whether its process runs."""
         return self.process is not None and self.process.poll() is None
 
-    def watch(self, now: float) -> str | None:
+    def watch(self, now: float, *, patient: bool = False) -> str | None:
         """Start it again when that is due; return a sentence if it has just died.
 
         Raises CrashLoop at the fifth fast exit in a row of a program that never ran well: such a start cannot succeed.
-        A program that once ran well is restarted for ever, since what it needs may come back.
+        A program that once ran well is restarted for ever, since what it needs may come back. A patient watch knows
+        of something that keeps programs from running, and does not count such exits.
         """
         if self.due is not None and now >= self.due:
             try:
                 self.start()
             except OSError as error:  # no memory, no process numbers: this may pass, like any other exit
-                return self._on_exit(f"could not be started: {error}", now)
+                return self._on_exit(f"could not be started: {error}", now, patient=patient)
         if self.process is None or self.process.poll() is None:
             return None
         self.sweep()
         ending = exit_text(self.process.wait())
         self.process = None
-        return self._on_exit(ending, now)
+        return self._on_exit(ending, now, patient=patient)
 
-    def _on_exit(self, ending: str, now: float) -> str:
+    def hasten(self, now: float) -> None:
+        """Start it at the next watch, if it waits for its start: what kept it from running is over."""
+        if self.due is not None:
+            self.due = min(self.due, now)
+
+    def _on_exit(self, ending: str, now: float, *, patient: bool) -> str:
         """Schedule the next start and return a sentence about it; raise CrashLoop."""
         was_steady = now - self.started >= STEADY_AFTER_S
         self.was_steady |= was_steady
+        if patient:
+            self.fast_exits, self.due = 0, now + PATIENT_DELAY_S
+            return f"{self.program.name} {ending}; starting it again in {PATIENT_DELAY_S:g} s"
         self.fast_exits = 1 if was_steady else self.fast_exits + 1
         if self.fast_exits >= MAX_FAST_EXITS and not self.was_steady:
             self.output.finish()

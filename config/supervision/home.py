@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from config.disk import write_refusal
 from config.secret_files import create_home, make_private
 from config.supervision.embedded_servers import EmbeddedError, check_format, check_socket_path
 from config.supervision.errors import StartError
@@ -46,6 +47,8 @@ def check_writable(home: Path) -> None:
         for folder in (home, home / "run", home / "log"):
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise PermissionError(13, "Permission denied", str(folder))
+        if refusal := write_refusal(home / "run"):
+            raise StartError(f"{home} cannot be written: {refusal}. Make room there, or set CANDLEKEEP_HOME elsewhere.")
     except OSError as error:
         raise StartError(f"{error.filename} cannot be written: {error.strerror}. {HOME_HINT} of yours.") from None
     data = home / "postgres"

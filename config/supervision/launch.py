@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import time
@@ -14,6 +15,7 @@ from urllib.parse import quote
 
 from django.conf import settings
 
+from config.disk import DISK_ERRORS
 from config.supervision import embedded_servers, first_start, processes, servers
 from config.supervision.errors import StartCancelled, StartError
 from config.supervision.home import claim_home
@@ -25,7 +27,7 @@ from config.supervision.supervisor import Supervisor
 from datastore.wording import counted
 from metering.sharing import reset_counters
 
-SIMULATOR_TIMEOUT_S = 60.0
+SIMULATOR_TIMEOUT_S = 180.0  # a busy machine takes a minute to start a process
 PROVIDER_TIMEOUT_S = 5.0
 WEB_PROGRESS_EVERY_S = 60.0  # how often a line says what is not ready
 
@@ -45,12 +47,13 @@ class Launch:
         self.began = time.monotonic()
 
     def say(self, line: str) -> None:
-        """Print one line; a closed terminal is no reason to stop."""
+        """Print one line; a closed terminal, or a full disk behind it, is no reason to stop."""
         with self._lock:
             try:
                 self._print(line)
-            except OSError:
-                self._print = lambda _: None
+            except OSError as error:
+                if error.errno not in DISK_ERRORS - {errno.EIO}:  # EIO is a terminal that was closed
+                    self._print = lambda _: None
 
     def step(self, line: str) -> None:
         """Print that one step of the start is done, and when."""
@@ -69,7 +72,8 @@ class Launch:
             finally:
                 self.supervisor.stop.set()
                 self.say("stopping … (Ctrl-C again kills)")
-                servers.remove_addresses(self.home)
+                with self.supervisor.disk.attempt():
+                    servers.remove_addresses(self.home)
                 first_start.disconnect()
                 self.supervisor.shut_down()
                 self.say(f"stopped; the data stays in {self.home}")
@@ -99,14 +103,14 @@ class Launch:
     def _start(self) -> None:
         env = processes.environment(self.addresses)
         self.supervisor.fork_from(env, processes.COMMANDS)
+        if settings.EMBEDDED_SIMULATOR:  # first: it needs no server, and computes what is about to be asked for
+            self.supervisor.add(processes.simulator_program(self.simulator_port, env))
         self._start_servers()
         servers.write_addresses(self.home, self.addresses)
         self.step(f"schema up to date: {first_start.migrate()}")
         if line := first_start.make_admin(settings.ADMIN_PASSWORD, self.home, self._on_terminal):
             self.step(line)
 
-        if settings.EMBEDDED_SIMULATOR:
-            self.supervisor.add(processes.simulator_program(self.simulator_port, env))
         provider = self._find_provider()
         self.step(f"provider {provider.name}{', SIMULATED DATA' if provider.simulated else ''}")
         first_start.remember_provider_identity(provider)
@@ -165,10 +169,14 @@ class Launch:
             found.extend(filter(None, [ask_identity(url)]))
             return bool(found)
 
-        timeout = SIMULATOR_TIMEOUT_S if settings.EMBEDDED_SIMULATOR else PROVIDER_TIMEOUT_S
-        if not self.supervisor.wait_for(answered, timeout) and settings.EMBEDDED_SIMULATOR:
-            raise StartError(f"The simulator does not answer at {url}.")
-        return found[0] if found else host_identity(url)
+        if not settings.EMBEDDED_SIMULATOR:
+            self.supervisor.wait_for(answered, PROVIDER_TIMEOUT_S)
+            return found[0] if found else host_identity(url)
+        for _ in range(round(SIMULATOR_TIMEOUT_S / servers.PROGRESS_EVERY_S)):
+            if self.supervisor.wait_for(answered, servers.PROGRESS_EVERY_S):
+                return found[0]
+            self.say("waiting for the simulator")
+        raise StartError(f"The simulator does not answer at {url}.")
 
     def _await_web(self) -> None:
         """Wait, for ever if need be, until the web and the stream process answer."""

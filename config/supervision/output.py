@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import IO
@@ -19,18 +21,60 @@ LAST_LINES = 15
 MAX_LINE_BYTES = 100_000  # a longer line is split, so that no child fills our memory
 
 
+class LogFile(RotatingFileHandler):
+    """A log file that leaves out lines while the disk takes none, and says afterwards how many."""
+
+    def __init__(self, path: Path, failed: Callable[[OSError], None]) -> None:
+        """Append to path; failed() gets each write's error."""
+        super().__init__(path, maxBytes=MAX_LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8", delay=True)
+        self._failed = failed
+        self._missing = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line, after a note of those that are missing before it."""
+        missed, self._missing = self._missing, 0
+        if missed:  # a line of which only the beginning was written may be the last one in the file
+            text = f"\n[{missed} lines are missing here: the disk took none]\n{record.getMessage()}"
+            record = logging.LogRecord(record.name, record.levelno, "", 0, text, None, None)
+        super().emit(record)
+        if self._missing:
+            self._missing += missed
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Leave the line out. The stream is thrown away: what it still holds would fail again with each later line."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        self._missing += 1
+        self.close()
+        self._failed(error)
+
+    def close(self) -> None:
+        """Close the file, whatever the disk says of the lines that it still holds."""
+        with suppress(OSError):
+            super().close()
+        self.stream = None  # as the library does; the next line opens it
+
+
 class Output:
     """The output of one program over all its restarts."""
 
-    def __init__(self, name: str, path: Path, say: Say | None) -> None:
-        """Append to path; say, if given, is called with each line, prefixed with the program's name."""
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def __init__(
+        self, name: str, path: Path, say: Say | None, failed: Callable[[OSError], None] = lambda error: None
+    ) -> None:
+        """Append to path; say, if given, is called with each line, prefixed with the program's name.
+
+        failed() gets the error of each line that could not be written to the file; nothing is raised.
+        """
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            failed(error)
         self.name = name
         self.last: deque[str] = deque(maxlen=LAST_LINES)
         self._say = say
-        self._file = RotatingFileHandler(
-            path, maxBytes=MAX_LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8", delay=True
-        )
+        self._file = LogFile(path, failed)
         self._readers: list[threading.Thread] = []
 
     def follow(self, pipe: IO[bytes]) -> None:

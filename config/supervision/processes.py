@@ -26,6 +26,7 @@ EXTRA_LISTED_MARKETS = (
     "bitstamp:BTC-USD",
     "binance:BTC-USDT",
 )
+DAYS_AHEAD = 1500  # each followed market is asked for so many at the first start
 # Stages start in this order and stop in reverse; the database servers are stages 0 and 1.
 SIMULATOR_STAGE, WEB_STAGE, ACTOR_STAGE = 2, 3, 4
 
@@ -100,6 +101,8 @@ def simulator_program(port: int, env: Mapping[str, str]) -> Program:
         ",".join(settings.MARKETS),
         "--listed",
         ",".join(EXTRA_LISTED_MARKETS),
+        "--days-ahead",
+        str(DAYS_AHEAD),
         *shlex.split(settings.SIMULATOR_ARGS),
     ]
     return Program("simulator", (sys.executable, *argv), env, stage=SIMULATOR_STAGE, cwd=Path.cwd())

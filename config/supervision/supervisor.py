@@ -13,6 +13,7 @@ from threading import Event
 
 from config.supervision import leftovers
 from config.supervision.child import Child, Program
+from config.supervision.disk_watch import DiskWatch
 from config.supervision.errors import StartCancelled
 from config.supervision.forking import ForkServer
 from config.supervision.output import Output, Say
@@ -31,29 +32,36 @@ class Supervisor:
         self.hurry = Event()  # set: kill at once while stopping
         self.children: list[Child] = []
         self.fork_server: ForkServer | None = None
+        self.disk = DiskWatch(home, say)
+        self._is_noted = True
 
     def fork_from(self, env: Mapping[str, str], commands: Sequence[str]) -> None:
         """Start the process from which programs of this environment are forked; see ForkServer."""
-        name = "fork-server"
-        self.fork_server = ForkServer(env, commands, Output(name, self.home / "log" / f"{name}.log", self.say))
+        output = Output("fork-server", self.home / "log" / "fork-server.log", self.say, self.disk.failed)
+        self.fork_server = ForkServer(env, commands, output)
         self.fork_server.start()
 
     def add(self, program: Program) -> Child:
         """Start one more program and keep it running."""
         say = None if program.quiet else self.say
-        child = Child(program, Output(program.name, self.home / "log" / f"{program.name}.log", say), self.fork_server)
+        output = Output(program.name, self.home / "log" / f"{program.name}.log", say, self.disk.failed)
+        child = Child(program, output, self.fork_server)
         self.children.append(child)
         child.start()
         self._note()
         return child
 
     def tick(self) -> None:
-        """Check every child once; raise CrashLoop if one cannot be kept alive."""
+        """Check the disk and every child once; raise CrashLoop if one cannot be kept alive though there is room."""
+        now = time.monotonic()
+        if self.disk.look(now):
+            for child in self.children:
+                child.hasten(now)
         before = [child.process for child in self.children]
         for child in self.children:
-            if death := child.watch(time.monotonic()):
+            if death := child.watch(now, patient=self.disk.reason is not None):
                 self.say(death)
-        if before != [child.process for child in self.children]:
+        if not self._is_noted or before != [child.process for child in self.children]:
             self._note()
         self._bury_orphans()
 
@@ -83,7 +91,8 @@ class Supervisor:
             self.fork_server.output.close()
         for child in self.children:
             child.output.close()
-        leftovers.forget(self.home)
+        with self.disk.attempt():
+            leftovers.forget(self.home)
 
     def _stop_stage(self, stage: list[Child]) -> None:
         for child in stage:
@@ -117,7 +126,10 @@ class Supervisor:
 
     def _note(self) -> None:
         running = [child.process.pid for child in self.children if child.process]
-        leftovers.note(self.home, running)
+        self._is_noted = False
+        with self.disk.attempt():
+            leftovers.note(self.home, running)
+            self._is_noted = True
 
     def on_signal(self, number: int, frame: object) -> None:
         """Handle Ctrl-C, SIGTERM or SIGHUP: the first stops, a second Ctrl-C kills."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
@@ -10,6 +11,8 @@ from django.test import Client
 
 from config.monitoring import cached_answer, health
 from config.monitoring.cached_answer import CachedAnswer
+from config.monitoring.health import disk_refusal
+from config.supervision.embedded_servers import postgres_url
 from config.version import VERSION
 from datastore.reference.provider import remember_provider
 from tests.support.api.keys import saved_key
@@ -40,6 +43,15 @@ def test_ready_names_the_cache_and_the_stream_that_lives_in_it(client: Client, s
     assert answer.status_code == 503
     assert list(answer.json()["failing"]) == ["cache", "stream"]
     assert "secret" not in answer.content.decode()
+
+
+@pytest.mark.django_db
+def test_ready_names_the_folder_of_the_database_that_cannot_be_written(settings: Any, tmp_path: Path) -> None:
+    assert disk_refusal() is None, "with a database elsewhere it holds logs only"
+    settings.CANDLEKEEP_HOME, settings.DATABASE_URL = tmp_path, postgres_url(tmp_path)
+    assert disk_refusal() == f"{tmp_path} cannot be written: No such file or directory"
+    (tmp_path / "run").mkdir()
+    assert disk_refusal() is None
 
 
 @pytest.mark.django_db

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
+from threading import Event
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.app import compute_days
+from simulator.config import Config
 from simulator.market import LISTED_SINCE_HOUR, Market
 from simulator.pairs import Pair
-from simulator.trades import MAX_DISCOVERY_DELAY_NS, MINUTE_NS, SECOND_NS, Trade, join, roll_up
+from simulator.provider import Provider
+from simulator.trades import MAX_DISCOVERY_DELAY_NS, MINUTE_NS, SECOND_NS, Bar, Trade, join, roll_up
 
 BUSY, THIN, SECONDS = (Pair.parse(m) for m in ("coinbase:BTC-USD", "kraken:LTC-USD", "bitfinex:ETH-BTC"))
 MARKETS = {pair: Market(pair, seed=1) for pair in (BUSY, THIN, SECONDS)}
@@ -129,3 +134,23 @@ def test_venues_differ_in_what_the_provider_says_of_a_trade() -> None:
     assert all(trade.ccseq is not None for trade in busy + seconds)
     assert all(trade.ccseq is None for trade in thin)
     assert all(trade.ts % SECOND_NS == 0 and trade.id.startswith(str(trade.ts // SECOND_NS)) for trade in seconds)
+
+
+def test_days_are_computed_before_they_are_asked_for_until_the_simulator_stops(tmp_path: Path) -> None:
+    provider = Provider(Config(tmp_path, (Pair.parse("coinbase:BTC-USD"),), days_ahead=30))
+    asked: list[int] = []
+
+    class Counted(Market):
+        def day(self, day: int) -> Bar | None:
+            asked.append(day)
+            return super().day(day)
+
+    (pair,) = provider.config.markets
+    provider.sources[pair] = Counted(pair, 1)
+    compute_days(provider, stop := Event())
+    today = provider.now() // (1440 * MINUTE_NS)
+    assert asked[:30] == list(range(asked[0], asked[0] + 30)) and asked[29] in (today - 1, today - 2)
+    stop.set()
+    compute_days(provider, stop)
+    assert len(asked) == 30
+    provider.close()

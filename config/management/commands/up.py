@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from config.disk import DISK_ERRORS
 from config.supervision.embedded_servers import EmbeddedError
 from config.supervision.errors import StartError
 
@@ -24,6 +25,11 @@ class Command(BaseCommand):
             Launch(self._say, self.stdout.isatty()).run()
         except (StartError, EmbeddedError) as error:
             raise CommandError(str(error)) from None
+        except OSError as error:
+            if error.errno not in DISK_ERRORS:
+                raise
+            what = error.filename or "The data folder"
+            raise CommandError(f"{what} cannot be written: {error.strerror}. Make room and start again.") from error
         except DatabaseError as error:
             raise CommandError(f"The database refuses: {error} (up --traceback says more)") from error
 

@@ -104,6 +104,8 @@ class Command(BaseCommand):
             with suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
             raise CommandError("Standard output was closed before the end.") from None
+        except OSError as exc:
+            raise CommandError(f"Standard output cannot be written: {exc.strerror}.") from None
 
 
 def _check_ending(output: str) -> None:

@@ -224,6 +224,15 @@ class Platform:
             time.sleep(0.05)
         return kills
 
+    def children(self) -> int:
+        """Count the supervised processes that run."""
+        return sum(map(_lives, psutil.Process(self._up.pid).children()))
+
+    def runs(self) -> bool:
+        """Return True; fail with its last lines if `up` has ended."""
+        assert self._up.poll() is None, "up ended:\n" + "\n".join(self.lines[-40:])
+        return True
+
     def ready(self) -> bool:
         """Ask /health/ready."""
         with suppress(httpx.HTTPError):
