@@ -78,10 +78,14 @@ class MarketFeed:
             self.replayed = [Replayed(trade.ts, trade.id) for trade in self.replayed]
 
     def open(self, start: int) -> FeedOpened:
-        """Begin the span: the subscription is complete."""
+        """Begin the span: the subscription is complete, and later than every trade of the replay before it.
+
+        Where these are newer than `start`, our estimate of the provider's time is behind, and what came between the
+        last of the replay and the subscription is not known to be here.
+        """
         self.subscribed = True
         self.sequence.settle()
-        self.start = start
+        self.start = start = max(start, self.youngest + 1)
         self.n += 1
         # A bridge may only reach back to what came after the last trade that may have been taken for another.
         replayed = () if self.replay_broken else tuple(self.replayed[self.unsure_count :])
