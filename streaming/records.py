@@ -46,6 +46,12 @@ class Trade(_Live, frozen=True, kw_only=True, gc=False, tag="trade"):
     received_at: Micros  # provider time at receipt
 
 
+def numbered_id(trade_id: str, number: int) -> str:
+    """Return the id of a trade whose own id another trade of the same time has: its number tells them apart."""
+    suffix = f"#ccseq:{number}"
+    return trade_id if trade_id.endswith(suffix) else f"{trade_id[: MAX_TEXT_LENGTH - len(suffix)]}{suffix}"
+
+
 class Replayed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The identity of a trade that the provider sent again at the start of a subscription."""
 

@@ -28,11 +28,15 @@ class FeedSequence:
 
 @dataclass(frozen=True, slots=True)
 class RefusedTrade:
-    """A numbered trade that cannot be stored; ts is given only if its age is the reason."""
+    """A numbered trade that cannot be stored; ts is given only if its age is the reason.
+
+    certain: given if the trade contradicts one that is stored, so that nothing after this time is certain any more.
+    """
 
     n: int
     reason: str
     ts: Micros | None = None
+    certain: Micros | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,8 @@ class _Walk:
             unproven_from = self.at.start if self.stop is None else self.stop
             if record.ts is not None and (unproven_from is None or record.ts < unproven_from):
                 return
+            if record.certain is not None:
+                self.take_back(record.certain, record.reason)
             self.end(record.reason)
             # As good as lost: a replay without it bridges nothing.
             self.at = replace(self.at, unbroken=False)

@@ -1,7 +1,7 @@
 """The write: one batch of live records, in the caller's transaction.
 
 1. Lock the markets in the order of their ids, and read the positions of their feeds.
-2. Insert the trades and recompute the candles they touch.
+2. Insert the trades and recompute the candles they touch; look at those whose id was known (trade_conflicts.py).
 3. Ask whether the replay of a new subscription bridges the time before it.
 4. Write positions and spans; raise the version of every market whose answers changed.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,11 +19,12 @@ from django.conf import settings
 from datastore.db.queries import fetch_all, fetch_value, fetch_while_running
 from datastore.ingest.feed_sequence import Applied, FeedSequence, FeedSpan, apply
 from datastore.ingest.live_batch import FeedKey, LiveBatch, split_batch
+from datastore.ingest.trade_conflicts import GivenTrade, arguments_of, find_conflicts
 from datastore.models import Market
 from datastore.reference.staleness import stale_after
 from datastore.timeframes.utc_days import split_by_day
 from streaming.bounds import MIN_TIME_US
-from streaming.records import FeedOpened, LiveRecord, Micros
+from streaming.records import FeedOpened, LiveRecord, Micros, Trade, numbered_id
 from streaming.refusals import Refusal
 
 LOCK = "select * from lock_markets(%s::text[], %s::text[], %s::text[], %s)"
@@ -31,6 +32,7 @@ INGEST = (
     "select * from ingest(%s::int[], %s::int[], %s::bigint[], %s::bigint[], %s::smallint[], %s::text[], %s::numeric[],"
     " %s::numeric[], %s::bigint[])"
 )
+TAKE_BACK_AT = "select take_back_at(%s, instant(%s), %s, %s)"
 BRIDGE = "select bridge_start(%s, instant(%s), instant(%s), %s::jsonb)"
 SETTLE = "select * from settle(%s::int[], %s::int[], %s::jsonb, %s::jsonb, %s::jsonb, %s)"
 
@@ -46,6 +48,7 @@ class MarketChange:
     trades_added: int
     watermark: datetime | None
     taken_back_s: float = 0  # how much proven time is no longer claimed
+    ids_shared: int = 0  # trades stored under their number, since their id was another trade's
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,15 @@ class _Ingested:
     added: int = 0  # trades that were not stored before
     changed: bool = False  # an answer differs
     taken_back_s: float = 0  # that the provider had called quiet
+    ids_shared: int = 0
+
+    def __add__(self, other: _Ingested) -> _Ingested:
+        return _Ingested(
+            self.added + other.added,
+            self.changed or other.changed,
+            self.taken_back_s + other.taken_back_s,
+            self.ids_shared + other.ids_shared,
+        )
 
 
 NOTHING_INGESTED = _Ingested()
@@ -99,6 +111,9 @@ def store_live(batch: Sequence[LiveRecord] | LiveBatch, work: Callable[[], None]
         ids = [markets[symbol].market_id for symbol in ready.symbols]
         rows = fetch_while_running(INGEST, [ids, *ready.columns], apply_feeds)
         ingested = {market_id: _Ingested(*found) for market_id, *found in rows}
+        if sum(of_trades.added for of_trades in ingested.values()) < len(ready.stored):
+            for key in _settle_conflicts(ready, markets, ingested):
+                steps[key] = apply(positions[key], ready.feeds[key])
     else:
         apply_feeds()
 
@@ -142,12 +157,39 @@ def _lock(keys: set[FeedKey]) -> tuple[dict[str, _LockedMarket], dict[FeedKey, F
     return markets, positions
 
 
+def _settle_conflicts(
+    batch: LiveBatch, markets: dict[str, _LockedMarket], ingested: dict[int, _Ingested]
+) -> set[FeedKey]:
+    """Store or refuse the trades whose id is another trade's; return the feeds that carried refused ones."""
+    given = []
+    for index in batch.stored:
+        trade = batch.records[index]
+        assert type(trade) is Trade
+        given.append(GivenTrade(index, markets[trade.market].market_id, trade))
+    renamed, refused = find_conflicts(given)
+    if renamed:
+        for market_id, *found in fetch_all(INGEST, arguments_of(renamed)):
+            more = _Ingested(*found)
+            ingested[market_id] = ingested.get(market_id, NOTHING_INGESTED) + replace(more, ids_shared=more.added)
+        again = find_conflicts(renamed)
+        refused |= again.refused
+    for index, refusal in refused.items():
+        trade = batch.records[index]
+        assert type(trade) is Trade
+        fetch_value(TAKE_BACK_AT, [markets[trade.market].market_id, trade.ts, refusal.detail, stale_after()])
+    return batch.refuse(refused)
+
+
 def _bridges(market_id: int, openings: Sequence[FeedOpened]) -> dict[Micros, Micros | None]:
     """Return, by the start of each opened span, how far back its replay proves the time before it."""
     bridges: dict[Micros, Micros | None] = {}
     for opened in openings:
         if opened.replayed:
-            trades = [{"ts": trade.ts, "id": trade.id, "seq": trade.seq} for trade in opened.replayed]
+            trades = [
+                {"ts": trade.ts, "id": trade.id, "seq": trade.seq}
+                | ({} if trade.seq is None else {"numbered": numbered_id(trade.id, trade.seq)})
+                for trade in opened.replayed
+            ]
             bridges[opened.start] = fetch_value(BRIDGE, [market_id, opened.connected, opened.start, json.dumps(trades)])
     return bridges
 
@@ -183,7 +225,8 @@ def _settle(
         of_trades = ingested.get(market_id, NOTHING_INGESTED)
         taken_back_s = lost_s + of_trades.taken_back_s
         symbol = symbols[market_id]
-        changes.append(MarketChange(symbol, market_id, version, changed, of_trades.added, watermark, taken_back_s))
+        added, shared = of_trades.added, of_trades.ids_shared
+        changes.append(MarketChange(symbol, market_id, version, changed, added, watermark, taken_back_s, shared))
     return changes
 
 

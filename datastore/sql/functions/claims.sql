@@ -41,3 +41,12 @@ return (select min(greatest(c.start, p.certain_until))
           from coverage c
          cross join (select provider_now() as now, certain_until from provider_clock where clock_offset is not null limit 1) p
          where c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.stop > p.now + interval '1 second');
+
+-- Under the market's lock: a trade that came at this time contradicts the one that is stored. If live feeds prove that
+-- time, what they prove from it on is taken back; elsewhere nothing is claimed of it. Return whether anything was.
+create or replace function take_back_at(mk int, at timestamptz, why text, stale interval) returns boolean language plpgsql as $$
+begin
+    return exists (select from coverage c
+                    where c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.start <= at and c.stop > at)
+           and take_back(mk, at, why, stale);
+end $$;

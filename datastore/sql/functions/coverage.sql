@@ -20,13 +20,15 @@ end $$;
 
 -- From where on a subscription's replay proves that nothing is missing before its own start; null: it proves nothing.
 -- First way: a replayed trade that an earlier connection had brought; all that was discovered after it was replayed.
--- Where trades are numbered, only down to the first number that the replay lacks.
+-- Where trades are numbered, only down to the first number that the replay lacks. What is stored under another number may
+-- be another trade of the same id: then nothing is proven.
 -- Second way: the numbers from the end of the last proven span to the replay's last are all there.
 create or replace function bridge_start(mk int, connected timestamptz, start timestamptz, replayed jsonb) returns bigint language plpgsql stable as $$
 declare
     oldest timestamptz; -- of the replay: where ticks lie in chunks, only those that it touches are looked into
     latest timestamptz;
     known timestamptz;
+    confused boolean;
     ended timestamptz;
     unbroken_from bigint;
     low bigint;
@@ -39,10 +41,18 @@ begin
               from (select distinct r.seq from jsonb_to_recordset(replayed) r (seq bigint) where r.seq is not null) n) d
      where d.lacking = 0;
     select instant(min(r.ts)), instant(max(r.ts)) into oldest, latest from jsonb_to_recordset(replayed) r (ts bigint);
-    select min(t.received_at) into known
-      from jsonb_to_recordset(replayed) r (ts bigint, id text, seq bigint)
-      join tick t on t.market_id = mk and t.ts = instant(r.ts) and t.trade_id = r.id and t.ts >= oldest and t.ts <= latest
-     where t.received_at < connected and (r.seq is null or r.seq >= unbroken_from);
+    select min(x.received_at) filter (where x.received_at < connected and (r.seq is null or r.seq >= unbroken_from)),
+           coalesce(bool_or(x.another), false) into known, confused
+      from jsonb_to_recordset(replayed) r (ts bigint, id text, seq bigint, numbered text)
+     cross join lateral (
+           select min(t.received_at) filter (where y.same) as received_at, bool_and(not y.same) as another
+             from tick t
+            cross join lateral (select r.seq is null or t.seq is null or t.seq = r.seq as same) y
+            where t.market_id = mk and t.ts = instant(r.ts) and t.ts >= oldest and t.ts <= latest
+              and t.trade_id in (r.id, r.numbered)) x;
+    if confused then
+        return null;
+    end if;
     select max(c.stop) into ended from coverage c
      where c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.stop <= connected;
     select min(r.seq), count(*) = count(r.seq) and count(distinct r.seq) = max(r.seq) - min(r.seq) + 1 into low, whole
