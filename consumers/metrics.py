@@ -16,10 +16,13 @@ from metering.table import (
     IDS_SHARED,
     LATENESS,
     RECORDS_LOST,
+    SPANS_ENDED,
     TRADES_STORED,
 )
+from streaming.ends import EndCode
 from streaming.records import Micros
 
+_END_CODES = frozenset(EndCode)  # labels are bounded, whatever a record says
 BATCH_STEPS = ("poll", "decode", "database", "cache")
 
 
@@ -59,5 +62,7 @@ class BatchMetrics:
                 CLAIMS_TAKEN_BACK.labels(change.market).inc(change.taken_back_s)
             if change.ids_shared:
                 IDS_SHARED.labels(change.market).inc(change.ids_shared)
+            for code in change.ended:
+                SPANS_ENDED.labels(code if code in _END_CODES else EndCode.OTHER).inc()
         if received is not None and self._clock_offset is not None:
             self._stored.observe(max(0.0, time.monotonic() + self._clock_offset - received / SECOND_US))

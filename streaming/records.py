@@ -14,6 +14,7 @@ from typing import Annotated
 import msgspec
 
 from streaming.bounds import MAX_BIGINT, MAX_WIRE, MIN_WIRE
+from streaming.ends import EndCode
 from streaming.errors import BadRecord
 from streaming.refusals import Refusal, RefusalCode
 
@@ -84,6 +85,7 @@ class FeedClosed(_Live, frozen=True, kw_only=True, gc=False, tag="feed_closed"):
     start: Micros
     stop: Micros | None = None
     reason: Text
+    code: Text = EndCode.OTHER.value  # the kind of reason; one from a later version may not be known here
     # What the feed claimed from here on is taken back, whichever span claimed it: evidence came later that a trade was
     # lost. None: every claim stays, as in records from before there was this field.
     certain: Micros | None = None
@@ -167,6 +169,6 @@ def _refusal(record: LiveRecord, size: int) -> Refusal | None:
     elif isinstance(record, FeedOpened):
         texts += [replayed.id for replayed in record.replayed]
     elif isinstance(record, FeedClosed):
-        texts.append(record.reason)
+        texts += [record.reason, record.code]
     nul = any("\0" in text for text in texts)
     return Refusal(RefusalCode.UNREADABLE, NUL) if nul else None

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
+from streaming.ends import EndCode
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Micros, Trade, Watermark
 
 SUBSCRIBED_AGAIN = "subscribed again"
@@ -35,25 +37,27 @@ class RefusedTrade:
 
     n: int
     reason: str
+    code: str = EndCode.REFUSED
     ts: Micros | None = None
     certain: Micros | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FeedSpan:
-    """A proven span [start, stop); reason says how it ended, None that it goes on."""
+    """A proven span [start, stop); reason and its code say how it ended, None that it goes on."""
 
     start: Micros
     stop: Micros
     reason: str | None = None
+    code: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TakenBack:
+class TakenBack(NamedTuple):
     """The feed's claims after `certain` no longer hold, and why."""
 
     certain: Micros
     reason: str
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +81,17 @@ class _Walk:
     openings: list[FeedOpened] = field(default_factory=list)
     taken_back: TakenBack | None = None
 
-    def end(self, reason: str) -> None:
+    def end(self, reason: str, code: str) -> None:
         """End the open span where it was proven to; a span that was never proven leaves only the reason."""
         if self.at.start is not None and self.stop is not None:
-            self.spans[self.at.start] = FeedSpan(self.at.start, self.stop, reason)
+            self.spans[self.at.start] = FeedSpan(self.at.start, self.stop, reason, code)
         self.at = replace(self.at, start=None, stop=None, bridge=None, reason=reason)
         self.stop = None
 
     def begin(self, start: Micros) -> None:
         """Open a span, ending the one that is open."""
         if self.at.start is not None:
-            self.end(SUBSCRIBED_AGAIN)
+            self.end(SUBSCRIBED_AGAIN, EndCode.RESUBSCRIBED)
         self.at = replace(self.at, start=start)
 
     def prove(self, until: Micros) -> None:
@@ -96,10 +100,10 @@ class _Walk:
         if start is not None and until > (start if stop is None else stop):
             self.stop = until
 
-    def take_back(self, certain: Micros, reason: str) -> None:
+    def take_back(self, certain: Micros, reason: str, code: str) -> None:
         """Shorten what was claimed after `certain`, in this walk and before it."""
         if self.taken_back is None or certain < self.taken_back.certain:
-            self.taken_back = TakenBack(certain, reason)
+            self.taken_back = TakenBack(certain, reason, code)
         kept = [span for span in self.spans.values() if span.start < certain]
         self.spans = {span.start: replace(span, stop=min(span.stop, certain)) for span in kept}
         if self.stop is not None:
@@ -109,7 +113,7 @@ class _Walk:
         """End the span because the records between last_n and n were lost."""
         lost = n - last_n - 1
         self.at = replace(self.at, last_n=last_n)
-        self.end(f"stream lost {lost} record{'' if lost == 1 else 's'}")
+        self.end(f"stream lost {lost} record{'' if lost == 1 else 's'}", EndCode.STREAM)
         self.at = replace(self.at, unbroken=False)
 
     def take(self, record: LiveRecord | RefusedTrade) -> None:
@@ -131,8 +135,8 @@ class _Walk:
             if record.stop is not None:
                 self.prove(record.stop)
             if record.certain is not None:
-                self.take_back(record.certain, record.reason)
-            self.end(record.reason)
+                self.take_back(record.certain, record.reason, record.code)
+            self.end(record.reason, record.code)
 
         elif isinstance(record, RefusedTrade):
             # A trade that is only too old ends the span if the span would come to cover its time; what the span covers
@@ -141,8 +145,8 @@ class _Walk:
             if record.ts is not None and (unproven_from is None or record.ts < unproven_from):
                 return
             if record.certain is not None:
-                self.take_back(record.certain, record.reason)
-            self.end(record.reason)
+                self.take_back(record.certain, record.reason, record.code)
+            self.end(record.reason, record.code)
             # As good as lost: a replay without it bridges nothing.
             self.at = replace(self.at, unbroken=False)
 

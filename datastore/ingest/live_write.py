@@ -24,7 +24,8 @@ from datastore.models import Market
 from datastore.reference.staleness import stale_after
 from datastore.timeframes.utc_days import split_by_day
 from streaming.bounds import MIN_TIME_US
-from streaming.records import FeedOpened, LiveRecord, Micros, Trade, numbered_id
+from streaming.ends import EndCode
+from streaming.records import FeedOpened, LiveRecord, Micros, numbered_id
 from streaming.refusals import Refusal
 
 LOCK = "select * from lock_markets(%s::text[], %s::text[], %s::text[], %s)"
@@ -32,7 +33,7 @@ INGEST = (
     "select * from ingest(%s::int[], %s::int[], %s::bigint[], %s::bigint[], %s::smallint[], %s::text[], %s::numeric[],"
     " %s::numeric[], %s::bigint[])"
 )
-TAKE_BACK_AT = "select take_back_at(%s, instant(%s), %s, %s)"
+TAKE_BACK_AT = "select take_back_at(%s, instant(%s), %s, %s, %s)"
 BRIDGE = "select bridge_start(%s, instant(%s), instant(%s), %s::jsonb)"
 SETTLE = "select * from settle(%s::int[], %s::int[], %s::jsonb, %s::jsonb, %s::jsonb, %s)"
 
@@ -49,6 +50,7 @@ class MarketChange:
     watermark: datetime | None
     taken_back_s: float = 0  # how much proven time is no longer claimed
     ids_shared: int = 0  # trades stored under their number, since their id was another trade's
+    ended: tuple[str, ...] = ()  # code of each span that ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +163,7 @@ def _settle_conflicts(
     batch: LiveBatch, markets: dict[str, _LockedMarket], ingested: dict[int, _Ingested]
 ) -> set[FeedKey]:
     """Store or refuse the trades whose id is another trade's; return the feeds that carried refused ones."""
-    given = []
-    for index in batch.stored:
-        trade = batch.records[index]
-        assert type(trade) is Trade
-        given.append(GivenTrade(index, markets[trade.market].market_id, trade))
+    given = [GivenTrade(at, markets[trade.market].market_id, trade) for at, trade in batch.stored.items()]
     renamed, refused = find_conflicts(given)
     if renamed:
         for market_id, *found in fetch_all(INGEST, arguments_of(renamed)):
@@ -174,9 +172,9 @@ def _settle_conflicts(
         again = find_conflicts(renamed)
         refused |= again.refused
     for index, refusal in refused.items():
-        trade = batch.records[index]
-        assert type(trade) is Trade
-        fetch_value(TAKE_BACK_AT, [markets[trade.market].market_id, trade.ts, refusal.detail, stale_after()])
+        trade = batch.stored[index]
+        why = [refusal.detail, EndCode.CONFLICT]
+        fetch_value(TAKE_BACK_AT, [markets[trade.market].market_id, trade.ts, *why, stale_after()])
     return batch.refuse(refused)
 
 
@@ -211,23 +209,31 @@ def _settle(
         row = {"m": markets[symbol].market_id, "f": feed}
         moved.append(row | _position_row(step.position, before, bridged))
         for span in _with_bridges(step.spans, before, bridged):
-            spans.append(row | {"start": span.start, "stop": span.stop, "reason": span.reason})
+            spans.append(row | {"start": span.start, "stop": span.stop, "reason": span.reason, "code": span.code})
         if step.taken_back is not None:
-            taken_back.append(row | {"certain": step.taken_back.certain, "reason": step.taken_back.reason})
+            taken_back.append(row | step.taken_back._asdict())
 
     touched = [market_id for market_id, of_trades in ingested.items() if of_trades.changed]
     symbols = {market.market_id: symbol for symbol, market in markets.items()}
     stale = stale_after()
     feeds = [json.dumps(each) for each in (moved, taken_back, spans)]
     rows = fetch_all(SETTLE, [list(symbols), touched, *feeds, stale])
+    ended = {symbol: tuple(_ends(symbol, steps)) for symbol in markets}
     changes = []
     for market_id, version, changed, watermark, lost_s in rows:
         of_trades = ingested.get(market_id, NOTHING_INGESTED)
         taken_back_s = lost_s + of_trades.taken_back_s
         symbol = symbols[market_id]
         added, shared = of_trades.added, of_trades.ids_shared
-        changes.append(MarketChange(symbol, market_id, version, changed, added, watermark, taken_back_s, shared))
+        changes.append(
+            MarketChange(symbol, market_id, version, changed, added, watermark, taken_back_s, shared, ended[symbol])
+        )
     return changes
+
+
+def _ends(symbol: str, steps: dict[FeedKey, Applied]) -> list[str]:
+    spans = [span for (market, _), step in steps.items() if market == symbol for span in step.spans]
+    return [span.code or EndCode.OTHER for span in spans if span.reason is not None]
 
 
 def _position_row(at: FeedSequence, before: FeedSequence, bridged: dict[Micros, Micros | None]) -> dict[str, Any]:

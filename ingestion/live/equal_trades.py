@@ -6,8 +6,8 @@ the second of two equal trades is named as the second. A replay is counted from 
 if it holds all trades that are equal, which is certain only of those that were discovered after its first.
 
 A venue's own id is trusted while its content agrees. Two trades of one connection with the same id, time and content
-but two of the provider's numbers are two trades: the second is named by its number. Where the content differs, the write
-decides (datastore/ingest/trade_conflicts.py), for it knows the trades of other connections too.
+but two of the provider's numbers are two trades: the second is named by its number. Where the content differs, the
+write decides (datastore/ingest/trade_conflicts.py), for it knows the trades of other connections too.
 """
 
 from __future__ import annotations

@@ -100,8 +100,8 @@ begin
 
     if lost <> '[]' then
         with cut as (
-            select c.market_id, c.feed, c.start, c.stop, u.reason, x.certain, k.version + 1 as next_version
-              from jsonb_to_recordset(lost) u (m int, f text, certain bigint, reason text)
+            select c.market_id, c.feed, c.start, c.stop, u.reason, u.code, x.certain, k.version + 1 as next_version
+              from jsonb_to_recordset(lost) u (m int, f text, certain bigint, reason text, code text)
              cross join lateral (select instant(u.certain) as certain) x
               join market k on k.id = u.m
               join coverage c on c.market_id = u.m and c.source = 'live' and c.feed = u.f and c.resolution = 0 and c.stop > x.certain
@@ -110,7 +110,7 @@ begin
              where c.market_id = x.market_id and c.source = 'live' and c.feed = x.feed and c.resolution = 0 and c.start = x.start
                and x.start >= x.certain
         ), shortened as (
-            update coverage c set stop = x.certain, reason = x.reason, version = x.next_version
+            update coverage c set stop = x.certain, reason = x.reason, code = x.code, version = x.next_version
               from cut x
              where c.market_id = x.market_id and c.source = 'live' and c.feed = x.feed and c.resolution = 0 and c.start = x.start
                and x.start < x.certain
@@ -125,8 +125,8 @@ begin
 
     if spans <> '[]' then
         with span as (
-            select u.m, u.f, instant(u.start) as start, instant(u.stop) as stop, u.reason
-              from jsonb_to_recordset(spans) u (m int, f text, start bigint, stop bigint, reason text)
+            select u.m, u.f, instant(u.start) as start, instant(u.stop) as stop, u.reason, u.code
+              from jsonb_to_recordset(spans) u (m int, f text, start bigint, stop bigint, reason text, code text)
         ), judged as (
             -- Where records are behind, readers saw less than `waited`: then a version too many, never one too few.
             select s.*, k.version + 1 as next_version, coalesce(c.stop, s.start) as gained_from,
@@ -139,10 +139,11 @@ begin
               join market k on k.id = s.m
               left join coverage c on c.market_id = s.m and c.source = 'live' and c.feed = s.f and c.resolution = 0 and c.start = s.start
         ), written as (
-            insert into coverage as c (market_id, source, feed, resolution, start, stop, reason, version)
-            select j.m, 'live', j.f, 0, j.start, j.stop, j.reason, case when j.shows then j.next_version else 0 end from judged j
+            insert into coverage as c (market_id, source, feed, resolution, start, stop, reason, code, version)
+            select j.m, 'live', j.f, 0, j.start, j.stop, j.reason, j.code, case when j.shows then j.next_version else 0 end from judged j
             on conflict (market_id, source, feed, resolution, start) do update
                set stop = greatest(c.stop, excluded.stop), reason = coalesce(c.reason, excluded.reason),
+                   code = case when c.reason is null then excluded.code else c.code end,
                    version = greatest(c.version, excluded.version)
              where excluded.stop > c.stop or excluded.reason is not null and c.reason is null
         ), noted as (

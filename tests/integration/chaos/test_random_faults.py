@@ -123,6 +123,8 @@ def lacking(platform: Platform, start: float, stop: float) -> list[str]:
     for market, timeframe in QUESTIONS:
         length = LENGTHS_MS[timeframe]
         first, last = (int(at * 1000) // length * length for at in (start, stop))
+        if first == last:
+            continue
         answer = platform.api("candles", market=market, timeframe=timeframe, **{"from": first, "to": last}, wait=0)
         if answer.status_code != 200:
             return [f"{market}: {answer.status_code} {answer.text[:100]}"]
