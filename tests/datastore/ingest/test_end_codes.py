@@ -33,7 +33,7 @@ def code_after(*records: object) -> tuple[str | None, tuple[str, ...]]:
     ("last", "code"),
     [
         ([structs.replace(closed(3, None), code="numbers")], EndCode.NUMBERS),
-        ([closed(3, None, "as it was told before there were codes")], EndCode.OTHER),
+        ([closed(3, None, "as before there were codes")], EndCode.OTHER),
         ([structs.replace(closed(3, None, certain=NOON + 9 * SECOND), code="numbers")], EndCode.NUMBERS),
         ([watermark(5, UNTIL + SECOND)], EndCode.STREAM),
         ([opened(3, NOON + 60 * SECOND)], EndCode.RESUBSCRIBED),
