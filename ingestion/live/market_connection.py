@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 MINUTE = 60 * SECOND_US
 MAX_LEAD_US = 60 * SECOND_US  # how far a trade's time may lie ahead of our estimate of the provider's clock
-STALLED_AFTER_S = 70.0  # local seconds without any frame: two heartbeats of 30 s were missed
+STALLED_AFTER_S = 70.0  # without any frame, locally or between two stamps: two heartbeats of 30 s were missed
 RETRY_REFUSED_AFTER_S = 300.0  # local seconds until a refused channel is asked for again
 REFUSED_REASON = "the provider refuses the subscription"
 TOO_OLD = Refusal(RefusalCode.TOO_OLD, "older than the trades we keep")
@@ -64,6 +64,7 @@ class MarketConnection:
         self._numbers: dict[str, int] = {}  # of the newest record of a market that has left, by symbol
         self._grace, self._retention = grace, retention
         self._heartbeat_seen = False
+        self._silence = 0.0  # seconds between two stamps in which heartbeats were due and none came
         self._claimed_until = 0  # newest `until` given to all markets
         self._claimed_at = 0.0  # local time of the last watermarks
         self._time = time
@@ -133,6 +134,9 @@ class MarketConnection:
             else:
                 lost = arrival
         local = self._time.monotonic()
+        if self._silence:
+            # Nothing is claimed of it: the socket is ordered, so what would have come within it was lost.
+            return SocketLost(local, f"no frame for {self._silence:.0f} s of the provider's time", end=EndCode.SILENT)
         if self.is_open:
             self.claim(local, micros_at(local))
         if self.refusal is not None:
@@ -213,6 +217,9 @@ class MarketConnection:
         if stamp is None or not self._clock.observe(stamp, at, source):
             return
         if self._clock.jumps == jumps:
+            quiet = (stamp - self.newest_stamp) / SECOND_US if self.newest_stamp else 0.0
+            if quiet >= STALLED_AFTER_S:
+                self._silence = quiet
             self.newest_stamp = max(self.newest_stamp, stamp)
             return
         # The time was wrong. Where it was behind, spans begin before their subscription; where it was ahead, they may

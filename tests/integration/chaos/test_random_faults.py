@@ -34,7 +34,7 @@ PAUSE_S = (2.0, 10.0)  # between two faults
 FAULT_S = (10.0, 120.0)  # of the simulator's time
 # So long that the socket is given up. A shorter silence takes trades that no later frame betrays where a market has no
 # numbers, which no TCP connection does; so does a loss.
-SILENCE_S = 450
+SILENCE_S = 110
 READ_ONLY_S = (2.0, 8.0)
 START_S, REPAIR_S = 120, 600
 FINAL_AFTER_S = 150  # of the simulator's time: then a minute is final, and its gap was seen by the scan
@@ -47,6 +47,7 @@ class Faults:
         self.platform, self.simulator, self.draw = platform, simulator, draw
         self.injected: Counter[str] = Counter()
         self.told: list[str] = []
+        self.silent_until = 0.0  # a reset would end a silence before it is one that can be seen
         self.kinds: dict[str, Callable[[], object]] = {
             "wrong stamps": self._stamps,
             "silent loss": lambda: self._ask("lose", market=NUMBERED, count=draw.randint(1, 5)),
@@ -58,7 +59,7 @@ class Faults:
             "refused market": self._unlist,
             "equal ids": lambda: self._ask("ids", market=self._market(), seconds=self._seconds()),
             "cut sockets": self._cut,
-            "silent sockets": lambda: self._ask("silent", seconds=SILENCE_S),
+            "silent sockets": self._silence,
             "garbage": self._garbage,
             "read-only database": self._read_only,
         }
@@ -85,6 +86,10 @@ class Faults:
 
     def _spoil(self, kind: str) -> None:
         self._ask("spoil", seconds=self._seconds(), kind=kind)
+
+    def _silence(self) -> None:
+        self._ask("silent", seconds=SILENCE_S)
+        self.silent_until = self.simulator.now() + SILENCE_S
 
     def _cut(self) -> None:
         self._ask("drop", seconds=self._seconds() / 2, replay=self.draw.choice([0, 20, 20, "bridge"]))
@@ -170,6 +175,7 @@ def test_random_faults_make_no_answer_false_and_leave_every_candle_whole(
                 deadline = time.monotonic() + MINUTES * 60
                 while time.monotonic() < deadline:
                     faults.inject()
+                simulator.wait_until(faults.silent_until, SILENCE_S)
                 simulator.fault("reset")
                 simulator.fault("bridge", replay=20)
                 last = simulator.now()
