@@ -9,9 +9,20 @@ from contextlib import AbstractContextManager
 from datastore.ingest.live_write import MarketChange
 from datastore.reference.provider_clock import provider_now
 from datastore.timeframes.intervals import SECOND_US, micros_of
-from metering.table import BATCH_RECORDS, BATCH_SECONDS, CLAIMS_TAKEN_BACK, LATENESS, RECORDS_LOST, TRADES_STORED
+from metering.table import (
+    BATCH_RECORDS,
+    BATCH_SECONDS,
+    CLAIMS_TAKEN_BACK,
+    IDS_SHARED,
+    LATENESS,
+    RECORDS_LOST,
+    SPANS_ENDED,
+    TRADES_STORED,
+)
+from streaming.ends import EndCode
 from streaming.records import Micros
 
+_END_CODES = frozenset(EndCode)  # labels are bounded, whatever a record says
 BATCH_STEPS = ("poll", "decode", "database", "cache")
 
 
@@ -49,5 +60,9 @@ class BatchMetrics:
                 TRADES_STORED.labels(change.market).inc(change.trades_added)
             if change.taken_back_s:
                 CLAIMS_TAKEN_BACK.labels(change.market).inc(change.taken_back_s)
+            if change.ids_shared:
+                IDS_SHARED.labels(change.market).inc(change.ids_shared)
+            for code in change.ended:
+                SPANS_ENDED.labels(code if code in _END_CODES else EndCode.OTHER).inc()
         if received is not None and self._clock_offset is not None:
             self._stored.observe(max(0.0, time.monotonic() + self._clock_offset - received / SECOND_US))

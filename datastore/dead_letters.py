@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 
 from django.db import transaction
 from django.db.models.functions import Now
@@ -35,7 +36,10 @@ class DeadLetterRecord:
 
 
 def store_dead_letters(records: Iterable[DeadLetterRecord]) -> None:
-    """Store records that could not be handled; one whose position is stored already is left as it is."""
+    """Store records that could not be handled; one that is stored already, by its position, is left as it is.
+
+    A topic that was made again counts its positions from the start: another record of the same position is kept too.
+    """
     found = list(records)
     rows = [
         DeadLetter(
@@ -49,6 +53,7 @@ def store_dead_letters(records: Iterable[DeadLetterRecord]) -> None:
         )
         for record in found
     ]
+    _set_apart(rows)
     DeadLetter.objects.bulk_create(rows, ignore_conflicts=True)
 
     def count() -> None:
@@ -57,6 +62,20 @@ def store_dead_letters(records: Iterable[DeadLetterRecord]) -> None:
             REFUSED.labels(*labels).inc(number)
 
     transaction.on_commit(count)
+
+
+def _set_apart(rows: Iterable[DeadLetter]) -> None:
+    """Name the content in the position of a dead letter whose place is that of a stored one with other content."""
+    placed = [row for row in rows if row.position]
+    if not placed:
+        return
+    stored = DeadLetter.objects.filter(
+        topic__in={row.topic for row in placed}, position__in={row.position for row in placed}
+    )
+    known = {(topic, position): bytes(raw) for topic, position, raw in stored.values_list("topic", "position", "raw")}
+    for row in placed:
+        if known.get((row.topic, row.position), row.raw) != row.raw:
+            row.position = f"{row.position} {sha256(row.raw).hexdigest()[:16]}"
 
 
 class NotReplayable(Exception):

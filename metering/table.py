@@ -46,6 +46,8 @@ LATENESS = _histogram("trade_lateness_seconds", "The latest trade of each batch.
 BATCH_RECORDS = _histogram("batch_records", "Records of a batch.", RECORD_BUCKETS, "topic")
 BATCH_SECONDS = _histogram("batch_seconds", "Time that a batch took.", WORK_BUCKETS_S, "topic", "part")
 CLAIMS_TAKEN_BACK = _counter("claims_taken_back_seconds_total", "Proven time that is no longer claimed.", "market")
+IDS_SHARED = _counter("trade_ids_shared_total", "Trades stored under their number: their id was another's.", "market")
+SPANS_ENDED = _counter("spans_ended_total", "Ends of proven live spans.", "code")
 RECORDS_LOST = _counter("records_lost_total", "Records trimmed before they were read.", "topic")
 REFUSED = _counter("refused_total", "Records put among the dead letters.", "topic", "reason")
 PROVIDER_CALLS = _counter("provider_calls_total", "Calls of the provider's REST API.", "outcome")
@@ -78,6 +80,8 @@ COUNTED: tuple[Counter | Histogram, ...] = (
     BATCH_RECORDS,
     BATCH_SECONDS,
     CLAIMS_TAKEN_BACK,
+    IDS_SHARED,
+    SPANS_ENDED,
     RECORDS_LOST,
     REFUSED,
     PROVIDER_CALLS,

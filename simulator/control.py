@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulator.faults import PeriodName, ReplayCount, RestFault, WindowName
+from simulator.faults import PeriodName, ReplayCount, RestFault, StampFault, WindowName
 from simulator.malformed import MalformedKind
 from simulator.pairs import Pair
 from simulator.provider import Provider
@@ -86,6 +86,27 @@ class Unlist(msgspec.Struct, forbid_unknown_fields=True):
     seconds: Seconds
 
 
+class SameIds(msgspec.Struct, forbid_unknown_fields=True):
+    """Send every trade of one market with the id "0"."""
+
+    market: str
+    seconds: Seconds
+
+
+class Lose(msgspec.Struct, forbid_unknown_fields=True):
+    """Send the next `count` trades of one market to no socket, while everything else goes on."""
+
+    market: str
+    count: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 1
+
+
+class Stamps(msgspec.Struct, forbid_unknown_fields=True):
+    """Send heartbeats whose stamps are `offset` seconds off."""
+
+    seconds: Seconds
+    offset: Annotated[float, msgspec.Meta(ge=-86_400, le=86_400)]
+
+
 class NoFields(msgspec.Struct):
     """A request without fields."""
 
@@ -110,6 +131,9 @@ class Control:
             self._post("garbage", Garbage, self._garbage),
             self._post("bridge", Bridge, self._bridge),
             self._post("unlist", Unlist, self._unlist),
+            self._post("ids", SameIds, self._same_ids),
+            self._post("lose", Lose, self._lose),
+            self._post("stamps", Stamps, self._stamps),
             self._post("reset", NoFields, self._reset),
         ]
 
@@ -176,8 +200,21 @@ class Control:
         self._faults.unlisted_until[str(Pair.parse(fault.market))] = self._until(fault.seconds)
         return {}
 
+    def _same_ids(self, fault: SameIds) -> dict[str, object]:
+        times = self._faults.same_ids.setdefault(str(Pair.parse(fault.market)), [])
+        times.append((self._provider.now(), self._until(fault.seconds)))
+        return {}
+
+    def _lose(self, fault: Lose) -> dict[str, object]:
+        self._faults.lose[str(Pair.parse(fault.market))] = fault.count
+        return {}
+
+    def _stamps(self, fault: Stamps) -> dict[str, object]:
+        self._faults.stamps = StampFault(self._until(fault.seconds), int(fault.offset * SECOND_NS))
+        return {}
+
     def _reset(self, fault: NoFields) -> dict[str, object]:
-        self._faults.clear()
+        self._faults.clear(self._provider.now())
         for socket in self._streamer.sockets.values():
             socket.silent_until = 0
         return {}

@@ -27,6 +27,18 @@ class RestFault:
         return now < self.until and (self.period is None or path.endswith(f"histo{self.period}"))
 
 
+@dataclass(frozen=True, slots=True)
+class StampFault:
+    """How far the stamps of heartbeats are off until a time (ns); trades keep theirs."""
+
+    until: int = 0
+    offset: int = 0  # ns
+
+    def at(self, now: int) -> int:
+        """Return the stamp that is sent now."""
+        return now + self.offset if now < self.until else now
+
+
 @dataclass(slots=True)
 class Faults:
     """Which faults are on; times in nanoseconds of the simulator's clock, 0 = off."""
@@ -40,11 +52,22 @@ class Faults:
     used_up: WindowName | None = None  # what the rate limit says has no call left
     replay: ReplayCount = DEFAULT_REPLAY
     unlisted_until: dict[str, int] = field(default_factory=dict)  # by market
+    same_ids: dict[str, list[tuple[int, int]]] = field(default_factory=dict)  # by market, see `shares_id`
+    lose: dict[str, int] = field(default_factory=dict)  # by market: how many of its next trades no socket gets
+    stamps: StampFault = StampFault()
 
-    def clear(self) -> None:
+    def shares_id(self, market: str, discovered: int) -> bool:
+        """Return whether a trade is sent with the id "0": one discovered in such a time is, in every replay."""
+        return any(since <= discovered < until for since, until in self.same_ids.get(market, ()))
+
+    def clear(self, now: int) -> None:
         """Turn every fault off."""
         self.refusing_until = self.silent_until = self.unauthorized_until = 0
         self.rate_limited_until, self.used_up = 0, None
         self.error = self.malformed = RestFault()
         self.replay = DEFAULT_REPLAY
         self.unlisted_until.clear()
+        for market, times in self.same_ids.items():
+            self.same_ids[market] = [(since, min(until, now)) for since, until in times]
+        self.lose.clear()
+        self.stamps = StampFault()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -43,6 +43,7 @@ class Provider:
         self.faults = Faults()
         self.calls: Counter[str] = Counter()
         self.sent: Counter[str] = Counter()
+        self.sent_minutes: defaultdict[Pair, set[int]] = defaultdict(set)  # of which live trades were sent, in seconds
         self.log = SentLog(config.home)
         self.log.note("started", at=self.started, provider=self.identity, speed=config.speed)
 

@@ -126,7 +126,8 @@ class Rest:
             envelope = _envelope(rows, last - (len(rows) - 1) * period.seconds, last, newer)
             spoiled = self._provider.faults.malformed
             is_spoiled = spoiled.applies(now * SECOND_NS, request.url.path)
-            return malformed_answer(spoiled.kind, envelope) if is_spoiled else envelope
+            is_sent = self._provider.sent_minutes[source.pair].__contains__
+            return malformed_answer(spoiled.kind, envelope, is_sent) if is_spoiled else envelope
 
         return answer
 

@@ -7,13 +7,14 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+import msgspec
 from starlette.websockets import WebSocket
 
 from simulator import frames
 from simulator.faults import DEFAULT_REPLAY
 from simulator.pairs import Pair
 from simulator.provider import Provider
-from simulator.trades import SECOND_NS, Source, Trade
+from simulator.trades import MINUTE_NS, SECOND_NS, Source, Trade
 
 TURN_S = 0.02  # of the wall clock; trades due within it are sent together
 HEARTBEAT_INTERVAL_NS = 30 * SECOND_NS
@@ -81,7 +82,8 @@ class Streamer:
                 socket.next_heartbeat += HEARTBEAT_INTERVAL_NS * (
                     1 + (now - socket.next_heartbeat) // HEARTBEAT_INTERVAL_NS
                 )
-                self.answer(socket, frames.heartbeat_frame(now), '"event":"heartbeat"')
+                stamp = self.provider.faults.stamps.at(now)
+                self.answer(socket, frames.heartbeat_frame(stamp), '"event":"heartbeat"')
         return now
 
     def _send_trades(self, pair: Pair, source: Source, now: int) -> None:
@@ -89,7 +91,7 @@ class Streamer:
         readers = [socket for socket in self.sockets.values() if pair in socket.pairs and self._receives(socket, now)]
         if not readers:
             return
-        trades = source.between(self.sent_until, now)
+        trades = self._without_lost(pair, source.between(self.sent_until, now))
         found = self._frames(source, trades)
         for socket in readers:
             if len(socket.waiting) > MAX_WAITING_FRAMES:
@@ -99,13 +101,26 @@ class Streamer:
         if trades:
             self._last_sent[pair] = trades[-1].rts
             self.provider.sent[str(pair)] += len(trades) * len(readers)
+            self.provider.sent_minutes[pair] |= {trade.ts // MINUTE_NS * 60 for trade in trades}
 
     def _frames(self, source: Source, trades: list[Trade]) -> list[Frame]:
         places = source.price_places + source.amount_places
+        faults, market = self.provider.faults, str(source.pair)
+        sent = [
+            msgspec.structs.replace(trade, id="0") if faults.shares_id(market, trade.rts) else trade for trade in trades
+        ]
         return [
             Frame(frames.trade_frame(source.pair, trade, places), frames.trade_line(source.pair, trade))
-            for trade in trades
+            for trade in sent
         ]
+
+    def _without_lost(self, pair: Pair, trades: list[Trade]) -> list[Trade]:
+        """Return the trades without those that are lost on purpose; a line of the log names each."""
+        lost = min(self.provider.faults.lose.get(str(pair), 0), len(trades))
+        if lost:
+            self.provider.faults.lose[str(pair)] -= lost
+            self.provider.log.note("lost", market=str(pair), ids=[trade.id for trade in trades[:lost]])
+        return trades[lost:]
 
     def _receives(self, socket: Socket, now: int) -> bool:
         return now >= max(socket.silent_until, self.provider.faults.silent_until)

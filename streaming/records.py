@@ -14,6 +14,7 @@ from typing import Annotated
 import msgspec
 
 from streaming.bounds import MAX_BIGINT, MAX_WIRE, MIN_WIRE
+from streaming.ends import EndCode
 from streaming.errors import BadRecord
 from streaming.refusals import Refusal, RefusalCode
 
@@ -44,6 +45,12 @@ class Trade(_Live, frozen=True, kw_only=True, gc=False, tag="trade"):
     amount: Decimal  # base units
     side: Annotated[int, msgspec.Meta(ge=-1, le=1)] = 0  # taker: 1 buy, -1 sell, 0 unknown
     received_at: Micros  # provider time at receipt
+
+
+def numbered_id(trade_id: str, number: int) -> str:
+    """Return the id of a trade whose own id another trade of the same time has: its number tells them apart."""
+    suffix = f"#ccseq:{number}"
+    return trade_id if trade_id.endswith(suffix) else f"{trade_id[: MAX_TEXT_LENGTH - len(suffix)]}{suffix}"
 
 
 class Replayed(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -78,6 +85,7 @@ class FeedClosed(_Live, frozen=True, kw_only=True, gc=False, tag="feed_closed"):
     start: Micros
     stop: Micros | None = None
     reason: Text
+    code: Text = EndCode.OTHER.value  # the kind of reason; one from a later version may not be known here
     # What the feed claimed from here on is taken back, whichever span claimed it: evidence came later that a trade was
     # lost. None: every claim stays, as in records from before there was this field.
     certain: Micros | None = None
@@ -161,6 +169,6 @@ def _refusal(record: LiveRecord, size: int) -> Refusal | None:
     elif isinstance(record, FeedOpened):
         texts += [replayed.id for replayed in record.replayed]
     elif isinstance(record, FeedClosed):
-        texts.append(record.reason)
+        texts += [record.reason, record.code]
     nul = any("\0" in text for text in texts)
     return Refusal(RefusalCode.UNREADABLE, NUL) if nul else None

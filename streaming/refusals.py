@@ -14,6 +14,7 @@ class RefusalCode(StrEnum):
     TOO_OLD = "too_old"
     SUBSCRIPTION = "subscription"  # the provider refuses it
     NUMBER = "number"  # not one, or out of range
+    CONFLICT = "conflict"  # a trade under an id that is known with other content
     LOST = "lost"  # records that belong to it did not arrive
     ZEROS = "zeros"  # the provider's, where a candle is known
     MISPLACED = "misplaced"  # under another key, or not whole buckets

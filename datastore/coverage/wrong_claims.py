@@ -7,16 +7,17 @@ last instant at which it was certain. The work is done in SQL (sql/functions/wro
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
-from django.conf import settings
 from django.db import transaction
 
 from datastore.db.queries import fetch_all, fetch_value
 from datastore.db.sql_files import statement
 from datastore.models import Market
+from datastore.reference.staleness import stale_after
 from metering.table import CLAIMS_OF_WRONG_TIME
+from streaming.ends import EndCode
 
 WRONG_TIME = "the provider's time was found to be wrong"
 log = structlog.get_logger(__name__)
@@ -38,8 +39,8 @@ def _take_back(market_id: int, certain: datetime | None) -> bool:
         symbol = Market.objects.select_for_update(no_key=True).get(pk=market_id).symbol
         # Where no feed claims too much, the watermark alone does: by waiting in a time that was wrong.
         since = certain or fetch_value("select coalesce(false_since(%s), provider_now())", [market_id])
-        stale = timedelta(seconds=settings.STALE_AFTER)
-        taken = fetch_value("select take_back(%s, %s, %s, %s)", [market_id, since, WRONG_TIME, stale])
+        why = [WRONG_TIME, EndCode.WRONG_TIME]
+        taken = fetch_value("select take_back(%s, %s, %s, %s, %s)", [market_id, since, *why, stale_after()])
     if taken:
         CLAIMS_OF_WRONG_TIME.inc()
         log.error("claims taken back", market=symbol, since=since.isoformat(), reason=WRONG_TIME)

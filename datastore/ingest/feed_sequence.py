@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from datastore.wording import counted
+from streaming.ends import EndCode
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Micros, Trade, Watermark
 
 SUBSCRIBED_AGAIN = "subscribed again"
@@ -29,28 +31,34 @@ class FeedSequence:
 
 @dataclass(frozen=True, slots=True)
 class RefusedTrade:
-    """A numbered trade that cannot be stored; ts is given only if its age is the reason."""
+    """A numbered trade that cannot be stored; ts is given only if its age is the reason.
+
+    certain: given if the trade contradicts one that is stored, so that nothing after this time is certain any more.
+    """
 
     n: int
     reason: str
+    code: str = EndCode.REFUSED
     ts: Micros | None = None
+    certain: Micros | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FeedSpan:
-    """A proven span [start, stop); reason says how it ended, None that it goes on."""
+    """A proven span [start, stop); reason and its code say how it ended, None that it goes on."""
 
     start: Micros
     stop: Micros
     reason: str | None = None
+    code: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TakenBack:
+class TakenBack(NamedTuple):
     """The feed's claims after `certain` no longer hold, and why."""
 
     certain: Micros
     reason: str
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +82,17 @@ class _Walk:
     openings: list[FeedOpened] = field(default_factory=list)
     taken_back: TakenBack | None = None
 
-    def end(self, reason: str) -> None:
+    def end(self, reason: str, code: str) -> None:
         """End the open span where it was proven to; a span that was never proven leaves only the reason."""
         if self.at.start is not None and self.stop is not None:
-            self.spans[self.at.start] = FeedSpan(self.at.start, self.stop, reason)
+            self.spans[self.at.start] = FeedSpan(self.at.start, self.stop, reason, code)
         self.at = replace(self.at, start=None, stop=None, bridge=None, reason=reason)
         self.stop = None
 
     def begin(self, start: Micros) -> None:
         """Open a span, ending the one that is open."""
         if self.at.start is not None:
-            self.end(SUBSCRIBED_AGAIN)
+            self.end(SUBSCRIBED_AGAIN, EndCode.RESUBSCRIBED)
         self.at = replace(self.at, start=start)
 
     def prove(self, until: Micros) -> None:
@@ -93,10 +101,10 @@ class _Walk:
         if start is not None and until > (start if stop is None else stop):
             self.stop = until
 
-    def take_back(self, certain: Micros, reason: str) -> None:
+    def take_back(self, certain: Micros, reason: str, code: str) -> None:
         """Shorten what was claimed after `certain`, in this walk and before it."""
         if self.taken_back is None or certain < self.taken_back.certain:
-            self.taken_back = TakenBack(certain, reason)
+            self.taken_back = TakenBack(certain, reason, code)
         kept = [span for span in self.spans.values() if span.start < certain]
         self.spans = {span.start: replace(span, stop=min(span.stop, certain)) for span in kept}
         if self.stop is not None:
@@ -106,7 +114,7 @@ class _Walk:
         """End the span because the records between last_n and n were lost."""
         lost = n - last_n - 1
         self.at = replace(self.at, last_n=last_n)
-        self.end(f"stream lost {counted(lost, 'record')}")
+        self.end(f"stream lost {counted(lost, 'record')}", EndCode.STREAM)
         self.at = replace(self.at, unbroken=False)
 
     def take(self, record: LiveRecord | RefusedTrade) -> None:
@@ -128,8 +136,8 @@ class _Walk:
             if record.stop is not None:
                 self.prove(record.stop)
             if record.certain is not None:
-                self.take_back(record.certain, record.reason)
-            self.end(record.reason)
+                self.take_back(record.certain, record.reason, record.code)
+            self.end(record.reason, record.code)
 
         elif isinstance(record, RefusedTrade):
             # A trade that is only too old ends the span if the span would come to cover its time; what the span covers
@@ -137,7 +145,9 @@ class _Walk:
             unproven_from = self.at.start if self.stop is None else self.stop
             if record.ts is not None and (unproven_from is None or record.ts < unproven_from):
                 return
-            self.end(record.reason)
+            if record.certain is not None:
+                self.take_back(record.certain, record.reason, record.code)
+            self.end(record.reason, record.code)
             # As good as lost: a replay without it bridges nothing.
             self.at = replace(self.at, unbroken=False)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from datastore.ingest.feed_sequence import RefusedTrade
 from datastore.ingest.trade_columns import all_valid, columns_of, fault_of
+from streaming.ends import EndCode
 from streaming.records import LiveRecord, Micros, Trade
 from streaming.refusals import Refusal, RefusalCode
 
@@ -24,6 +25,7 @@ class LiveBatch:
     records: Sequence[LiveRecord]
     symbols: list[str] = field(default_factory=list)  # markets that have trades
     columns: list[str] = field(default_factory=list)  # array literals, the arguments of the SQL function ingest
+    stored: dict[int, Trade] = field(default_factory=dict)  # those in `columns`, by index in records
     feeds: defaultdict[FeedKey, list[LiveRecord | RefusedTrade]] = field(default_factory=lambda: defaultdict(list))
     refused: list[tuple[int, Refusal]] = field(default_factory=list)  # (index in records, why)
     earliest: dict[str, Micros] = field(default_factory=dict)  # time of each market's oldest trade
@@ -32,6 +34,23 @@ class LiveBatch:
         """Return whether every market is in `oldest` and none of its trades is before the time given there."""
         known = all(symbol in oldest for symbol, _ in self.feeds)
         return known and all(earliest >= oldest[symbol] for symbol, earliest in self.earliest.items())
+
+    def refuse(self, refusals: Mapping[int, Refusal]) -> set[FeedKey]:
+        """Refuse trades that the write found wrong (index in records -> why); return the feeds they came by.
+
+        What these feeds claimed after such a trade's own time is no longer certain.
+        """
+        by_number: dict[tuple[str, str, int], RefusedTrade] = {}
+        for index, refusal in refusals.items():
+            trade, reason = self.stored[index], f"trade refused: {refusal.detail}"
+            by_number[trade.market, trade.feed, trade.n] = RefusedTrade(
+                trade.n, reason, EndCode.CONFLICT, certain=trade.ts
+            )
+        self.refused += sorted(refusals.items())
+        feeds = {(market, feed) for market, feed, _ in by_number}
+        for key in feeds:
+            self.feeds[key] = [by_number.get((*key, step.n), step) for step in self.feeds[key]]
+        return feeds
 
 
 def split_batch(records: Sequence[LiveRecord], oldest: Mapping[str, Micros] | None = None) -> LiveBatch:
@@ -55,9 +74,10 @@ def split_batch(records: Sequence[LiveRecord], oldest: Mapping[str, Micros] | No
                 step = RefusedTrade(record.n, f"trade refused: {fault.detail}")
             elif oldest is not None and record.ts < oldest[record.market]:
                 batch.refused.append((index, TOO_OLD))
-                step = RefusedTrade(record.n, f"trade refused: {TOO_OLD.detail}", record.ts)
+                step = RefusedTrade(record.n, f"trade refused: {TOO_OLD.detail}", ts=record.ts)
             else:
                 trades.append(record)
+                batch.stored[index] = record
                 markets.append(numbers.get(record.market) or numbers.setdefault(record.market, str(len(numbers) + 1)))
         batch.feeds[record.market, record.feed].append(step)
 

@@ -1,7 +1,7 @@
 """The write: one batch of live records, in the caller's transaction.
 
 1. Lock the markets in the order of their ids, and read the positions of their feeds.
-2. Insert the trades and recompute the candles they touch.
+2. Insert the trades and recompute the candles they touch; look at those whose id was known (trade_conflicts.py).
 3. Ask whether the replay of a new subscription bridges the time before it.
 4. Write positions and spans; raise the version of every market whose answers changed.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,11 +19,13 @@ from django.conf import settings
 from datastore.db.queries import fetch_all, fetch_value, fetch_while_running
 from datastore.ingest.feed_sequence import Applied, FeedSequence, FeedSpan, apply
 from datastore.ingest.live_batch import FeedKey, LiveBatch, split_batch
+from datastore.ingest.trade_conflicts import GivenTrade, arguments_of, find_conflicts
 from datastore.models import Market
 from datastore.reference.staleness import stale_after
 from datastore.timeframes.utc_days import split_by_day
 from streaming.bounds import MIN_TIME_US
-from streaming.records import FeedOpened, LiveRecord, Micros
+from streaming.ends import EndCode
+from streaming.records import FeedOpened, LiveRecord, Micros, numbered_id
 from streaming.refusals import Refusal
 
 LOCK = "select * from lock_markets(%s::text[], %s::text[], %s::text[], %s)"
@@ -31,6 +33,7 @@ INGEST = (
     "select * from ingest(%s::int[], %s::int[], %s::bigint[], %s::bigint[], %s::smallint[], %s::text[], %s::numeric[],"
     " %s::numeric[], %s::bigint[])"
 )
+TAKE_BACK_AT = "select take_back_at(%s, instant(%s), %s, %s, %s)"
 BRIDGE = "select bridge_start(%s, instant(%s), instant(%s), %s::jsonb)"
 SETTLE = "select * from settle(%s::int[], %s::int[], %s::jsonb, %s::jsonb, %s::jsonb, %s)"
 
@@ -46,6 +49,8 @@ class MarketChange:
     trades_added: int
     watermark: datetime | None
     taken_back_s: float = 0  # how much proven time is no longer claimed
+    ids_shared: int = 0  # trades stored under their number, since their id was another trade's
+    ended: tuple[str, ...] = ()  # code of each span that ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,15 @@ class _Ingested:
     added: int = 0  # trades that were not stored before
     changed: bool = False  # an answer differs
     taken_back_s: float = 0  # that the provider had called quiet
+    ids_shared: int = 0
+
+    def __add__(self, other: _Ingested) -> _Ingested:
+        return _Ingested(
+            self.added + other.added,
+            self.changed or other.changed,
+            self.taken_back_s + other.taken_back_s,
+            self.ids_shared + other.ids_shared,
+        )
 
 
 NOTHING_INGESTED = _Ingested()
@@ -99,6 +113,9 @@ def store_live(batch: Sequence[LiveRecord] | LiveBatch, work: Callable[[], None]
         ids = [markets[symbol].market_id for symbol in ready.symbols]
         rows = fetch_while_running(INGEST, [ids, *ready.columns], apply_feeds)
         ingested = {market_id: _Ingested(*found) for market_id, *found in rows}
+        if sum(of_trades.added for of_trades in ingested.values()) < len(ready.stored):
+            for key in _settle_conflicts(ready, markets, ingested):
+                steps[key] = apply(positions[key], ready.feeds[key])
     else:
         apply_feeds()
 
@@ -142,12 +159,35 @@ def _lock(keys: set[FeedKey]) -> tuple[dict[str, _LockedMarket], dict[FeedKey, F
     return markets, positions
 
 
+def _settle_conflicts(
+    batch: LiveBatch, markets: dict[str, _LockedMarket], ingested: dict[int, _Ingested]
+) -> set[FeedKey]:
+    """Store or refuse the trades whose id is another trade's; return the feeds that carried refused ones."""
+    given = [GivenTrade(at, markets[trade.market].market_id, trade) for at, trade in batch.stored.items()]
+    renamed, refused = find_conflicts(given)
+    if renamed:
+        for market_id, *found in fetch_all(INGEST, arguments_of(renamed)):
+            more = _Ingested(*found)
+            ingested[market_id] = ingested.get(market_id, NOTHING_INGESTED) + replace(more, ids_shared=more.added)
+        again = find_conflicts(renamed)
+        refused |= again.refused
+    for index, refusal in refused.items():
+        trade = batch.stored[index]
+        why = [refusal.detail, EndCode.CONFLICT]
+        fetch_value(TAKE_BACK_AT, [markets[trade.market].market_id, trade.ts, *why, stale_after()])
+    return batch.refuse(refused)
+
+
 def _bridges(market_id: int, openings: Sequence[FeedOpened]) -> dict[Micros, Micros | None]:
     """Return, by the start of each opened span, how far back its replay proves the time before it."""
     bridges: dict[Micros, Micros | None] = {}
     for opened in openings:
         if opened.replayed:
-            trades = [{"ts": trade.ts, "id": trade.id, "seq": trade.seq} for trade in opened.replayed]
+            trades = [
+                {"ts": trade.ts, "id": trade.id, "seq": trade.seq}
+                | ({} if trade.seq is None else {"numbered": numbered_id(trade.id, trade.seq)})
+                for trade in opened.replayed
+            ]
             bridges[opened.start] = fetch_value(BRIDGE, [market_id, opened.connected, opened.start, json.dumps(trades)])
     return bridges
 
@@ -169,22 +209,31 @@ def _settle(
         row = {"m": markets[symbol].market_id, "f": feed}
         moved.append(row | _position_row(step.position, before, bridged))
         for span in _with_bridges(step.spans, before, bridged):
-            spans.append(row | {"start": span.start, "stop": span.stop, "reason": span.reason})
+            spans.append(row | {"start": span.start, "stop": span.stop, "reason": span.reason, "code": span.code})
         if step.taken_back is not None:
-            taken_back.append(row | {"certain": step.taken_back.certain, "reason": step.taken_back.reason})
+            taken_back.append(row | step.taken_back._asdict())
 
     touched = [market_id for market_id, of_trades in ingested.items() if of_trades.changed]
     symbols = {market.market_id: symbol for symbol, market in markets.items()}
     stale = stale_after()
     feeds = [json.dumps(each) for each in (moved, taken_back, spans)]
     rows = fetch_all(SETTLE, [list(symbols), touched, *feeds, stale])
+    ended = {symbol: tuple(_ends(symbol, steps)) for symbol in markets}
     changes = []
     for market_id, version, changed, watermark, lost_s in rows:
         of_trades = ingested.get(market_id, NOTHING_INGESTED)
         taken_back_s = lost_s + of_trades.taken_back_s
         symbol = symbols[market_id]
-        changes.append(MarketChange(symbol, market_id, version, changed, of_trades.added, watermark, taken_back_s))
+        added, shared = of_trades.added, of_trades.ids_shared
+        changes.append(
+            MarketChange(symbol, market_id, version, changed, added, watermark, taken_back_s, shared, ended[symbol])
+        )
     return changes
+
+
+def _ends(symbol: str, steps: dict[FeedKey, Applied]) -> list[str]:
+    spans = [span for (market, _), step in steps.items() if market == symbol for span in step.spans]
+    return [span.code or EndCode.OTHER for span in spans if span.reason is not None]
 
 
 def _position_row(at: FeedSequence, before: FeedSequence, bridged: dict[Micros, Micros | None]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class Coverage(models.Model):
     start = models.DateTimeField()
     stop = models.DateTimeField()
     reason = models.TextField(null=True, help_text="How it ended; NULL: not known to have ended.")
+    code = models.TextField(null=True, help_text="The kind of reason, one of streaming.ends.EndCode; NULL as there.")
     version = models.BigIntegerField(default=0, db_default=0, help_text="When it last began, ended or joined another.")
 
     class Meta:

@@ -62,7 +62,7 @@ class ClockEstimate:
     """
 
     def __init__(self, max_jump: int = 4_500_000, speed: float = 1.0) -> None:
-        self._max_jump, self._speed = max_jump, speed
+        self._max_jump, self.speed = max_jump, speed
         self.offset: int | None = None  # provider's time - our count; None before the first stamp
         self.confirmed = False  # by a second stamp: only then it is given to others
         self.jumps = 0  # how often doubted stamps were believed, and the offset jumped
@@ -92,7 +92,7 @@ class ClockEstimate:
     def _may_differ(self, at: int) -> int:
         """Return how far a stamp may be from the estimate before it is doubted."""
         since = at - self._recent[-1][0] if self._recent else 0
-        return round(self._max_jump * self._speed + max(since, 0) * (self._speed - 1))
+        return round(self._max_jump * self.speed + max(since, 0) * (self.speed - 1))
 
     def is_doubtful(self, at: int) -> bool:
         """Return whether this connection showed nothing but doubted stamps for so long that a fresh one must decide."""

@@ -34,6 +34,7 @@ from ingestion.live.topic_router import TopicRouter
 from ingestion.models import Producer, Target
 from ingestion.provider_access import ACCESS_CHANGED, is_changed, note_refused
 from streaming.broker import Publisher
+from streaming.ends import EndCode
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Watermark, encode
 from streaming.topics import TICK_DATA
 
@@ -94,7 +95,7 @@ class LiveProducer:
 
         if self._buffer.is_full and connection.lost is None:
             # What has been received will be published, and the spans end behind it; later ones are fetched as history.
-            connection.abandon(BROKER_AWAY_REASON)
+            connection.abandon(BROKER_AWAY_REASON, EndCode.STREAM)
         arrivals = connection.wait(FRAME_WAIT_S if self._buffer.is_empty else 0, MAX_FRAMES_PER_TURN)
         if 0 < len(arrivals) < MAX_FRAMES_PER_TURN:
             self._session.stop.wait(LINGER_S)
@@ -121,7 +122,7 @@ class LiveProducer:
         """End the connection, and every span on the topics."""
         try:
             if self._connection is not None:
-                self._connection.finish(MAX_FRAMES_PER_TURN, "the producer was stopped")
+                self._connection.finish(MAX_FRAMES_PER_TURN, "the producer was stopped", EndCode.STOPPED)
                 # Saves first: if another process took the actor over, that raises and nothing is published.
                 self._publish(self._connection)
                 while self._publisher is not None and not self._buffer.is_empty:
@@ -196,7 +197,8 @@ class LiveProducer:
         self._route(connection)  # what was received before goes along the routes of that time
         router, wanted = self._router, self._subscriptions
         for market, topic in router.route_keys - wanted.routes:
-            router.end(market, topic, "no longer followed" if topic == TICK_DATA.name else "the stream has ended")
+            reason = "no longer followed" if topic == TICK_DATA.name else "the stream has ended"
+            router.end(market, topic, reason, EndCode.LEFT)
         if connection.lost is not None:
             return
 
@@ -204,7 +206,7 @@ class LiveProducer:
         left, joined = connection.change_channels(wanted.channels, retry=asked_by_streams)
         for market in left:  # if it is still wanted, its channel has another name now, and its routes begin again
             for topic in router.topics_of(market):
-                router.end(market, topic, "the market's channel changed")
+                router.end(market, topic, "the market's channel changed", EndCode.RESUBSCRIBED)
         for market, topic in wanted.routes:
             if market in joined:
                 router.begin(market, topic)
@@ -235,7 +237,7 @@ class LiveProducer:
         for market, reason in connection.refused:
             topics = router.topics_of(market)
             for topic in topics:
-                router.end(market, topic, reason)
+                router.end(market, topic, reason, EndCode.SUBSCRIPTION)
             self._buffer.put(router.drain())  # before they are given up: a topic has to hear of its end
             for topic in topics:
                 if topic != TICK_DATA.name:

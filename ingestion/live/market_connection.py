@@ -23,6 +23,7 @@ from ingestion.live.socket_reader import Arrival, Connected, Frame, SocketLost, 
 from ingestion.live.subscriptions import channel_change
 from ingestion.live.timekeeping import Timekeeper, micros_at
 from ingestion.providers.cryptocompare import stream as provider
+from streaming.ends import EndCode
 from streaming.records import LiveRecord
 from streaming.refusals import Refusal, RefusalCode
 from streaming.topics import TICK_DATA
@@ -31,7 +32,8 @@ log = structlog.get_logger(__name__)
 
 MINUTE = 60 * SECOND_US
 MAX_LEAD_US = 60 * SECOND_US  # how far a trade's time may lie ahead of our estimate of the provider's clock
-STALLED_AFTER_S = 70.0  # local seconds without any frame: two heartbeats of 30 s were missed
+HICCUP_S = 10.0  # local seconds that a provider may pause, which a sped-up one counts many times over
+STALLED_AFTER_S = 70.0  # without any frame, locally or between two stamps: two heartbeats of 30 s were missed
 RETRY_REFUSED_AFTER_S = 300.0  # local seconds until a refused channel is asked for again
 REFUSED_REASON = "the provider refuses the subscription"
 TOO_OLD = Refusal(RefusalCode.TOO_OLD, "older than the trades we keep")
@@ -64,6 +66,7 @@ class MarketConnection:
         self._numbers: dict[str, int] = {}  # of the newest record of a market that has left, by symbol
         self._grace, self._retention = grace, retention
         self._heartbeat_seen = False
+        self._silence = 0.0  # seconds between two stamps in which heartbeats were due and none came
         self._claimed_until = 0  # newest `until` given to all markets
         self._claimed_at = 0.0  # local time of the last watermarks
         self._time = time
@@ -99,11 +102,11 @@ class MarketConnection:
         """Close the socket."""
         self._reader.close()
 
-    def finish(self, limit: int, reason: str) -> None:
+    def finish(self, limit: int, reason: str, code: EndCode) -> None:
         """Close the socket, read up to `limit` frames that had arrived, and end every span for this reason."""
         self._reader.close()
         self.read([arrival for arrival in self._reader.take(0, limit) if not isinstance(arrival, SocketLost)])
-        self.end_spans(reason)
+        self.end_spans(reason, code)
 
     def wait(self, timeout: float, limit: int) -> list[Arrival]:
         """Return up to `limit` arrivals, waiting at most `timeout` seconds for the first."""
@@ -116,10 +119,12 @@ class MarketConnection:
                 self.lost = self._read(arrivals)
             except Exception:
                 # Frames that are out of the queue are gone: nothing may be claimed after them.
-                self.lost = SocketLost(self._time.monotonic(), "frames were lost to an internal fault")
+                self.lost = SocketLost(
+                    self._time.monotonic(), "frames were lost to an internal fault", end=EndCode.INTERNAL
+                )
                 raise
         if self.lost is not None:
-            self.end_spans(self.lost.reason)
+            self.end_spans(self.lost.reason, self.lost.end)
 
     def _read(self, arrivals: list[Arrival]) -> SocketLost | None:
         lost: SocketLost | None = None
@@ -131,15 +136,19 @@ class MarketConnection:
             else:
                 lost = arrival
         local = self._time.monotonic()
+        if self._silence:
+            # Nothing is claimed of it: the socket is ordered, so what would have come within it was lost.
+            return SocketLost(local, f"no frame for {self._silence:.0f} s of the provider's time", end=EndCode.SILENT)
         if self.is_open:
             self.claim(local, micros_at(local))
         if self.refusal is not None:
             # The provider says why before it closes the socket: the reason counts, not the closing.
-            return SocketLost(local, self.refusal.reason, self.refusal.http_status)
+            return SocketLost(local, self.refusal.reason, self.refusal.http_status, EndCode.SUBSCRIPTION)
         if lost is None and local - self._reader.last_arrival >= STALLED_AFTER_S:
-            return SocketLost(local, f"no frame for {STALLED_AFTER_S:.0f} s")
+            return SocketLost(local, f"no frame for {STALLED_AFTER_S:.0f} s", end=EndCode.SILENT)
         if lost is None and self._clock.is_doubtful(micros_at(local)):
-            return SocketLost(local, "the provider's stamps contradict the time that it gave before")
+            contradicted = "the provider's stamps contradict the time that it gave before"
+            return SocketLost(local, contradicted, end=EndCode.WRONG_TIME)
         return lost
 
     def _connect(self, arrival: Connected) -> None:
@@ -148,9 +157,9 @@ class MarketConnection:
         if date := provider.read_date(arrival.date):
             self._clock.observe(date, self._connected_at, Source.HANDSHAKE)
 
-    def abandon(self, reason: str) -> None:
+    def abandon(self, reason: str, code: EndCode) -> None:
         """Lose the connection on purpose: nothing more is read, and the next read() ends its spans for this reason."""
-        self.lost = SocketLost(self._time.monotonic(), reason)
+        self.lost = SocketLost(self._time.monotonic(), reason, end=code)
         self._reader.close()
 
     def open(self, connected: int) -> None:
@@ -210,6 +219,9 @@ class MarketConnection:
         if stamp is None or not self._clock.observe(stamp, at, source):
             return
         if self._clock.jumps == jumps:
+            quiet = (stamp - self.newest_stamp) / SECOND_US if self.newest_stamp else 0.0
+            if quiet >= max(STALLED_AFTER_S, HICCUP_S * self._clock.speed):
+                self._silence = quiet
             self.newest_stamp = max(self.newest_stamp, stamp)
             return
         # The time was wrong. Where it was behind, spans begin before their subscription; where it was ahead, they may
@@ -217,7 +229,7 @@ class MarketConnection:
         # stored (datastore/coverage/wrong_claims.py).
         self.newest_stamp, self._claimed_until = stamp, 0
         for market in self._markets.values():
-            self._end(market, WRONG_TIME, self._clock.now(at))
+            self._end(market, WRONG_TIME, self._clock.now(at), EndCode.WRONG_TIME)
 
     def _take_trade(self, seen: provider.TradeSeen, raw: bytes, now: int) -> None:
         market = self._markets.get(provider.channel_key(seen.sub))
@@ -239,7 +251,7 @@ class MarketConnection:
             self.rejected.append(Rejected(market.market, TOO_OLD, raw))
             # It lies where the next claim would, so it is no late trade: the clock by which it is old must be wrong.
             if market.start is not None and seen.ts >= (market.stop or market.start):
-                self._end(market, f"a trade was refused: {TOO_OLD.detail}", now)
+                self._end(market, f"a trade was refused: {TOO_OLD.detail}", now, EndCode.REFUSED)
 
     def _take_garbage(self, event: provider.Garbage, raw: bytes, now: int) -> None:
         market = self._markets.get(provider.channel_key(event.sub)) if event.sub else None
@@ -250,7 +262,7 @@ class MarketConnection:
         self.rejected.append(Rejected(None, Refusal(event.code, event.reason), raw))
         if event.sub is None:  # it may have been a trade of any market of this connection
             for each in self._markets.values():
-                self._end(each, f"an unreadable frame: {event.reason}", now)
+                self._end(each, f"an unreadable frame: {event.reason}", now, EndCode.REFUSED)
 
     def _take_refused(self, event: provider.Refused, raw: bytes) -> None:
         key = provider.channel_key(event.sub) if event.sub else ""
@@ -284,7 +296,7 @@ class MarketConnection:
             # What the number would have claimed is taken back only now: it may have come late, as numbers do.
             if missing := market.sequence.overdue(self.newest_stamp - self._grace):
                 reason = f"the provider's numbering lacks {counted(missing, 'trade')}"
-                self._end(market, reason, now)
+                self._end(market, reason, now, EndCode.NUMBERS)
             if (all_markets or market.traded) and (mark := market.claim(until, self.newest_stamp)):
                 self.records.append(mark)
         self._heartbeat_seen, self._claimed_at = False, local
@@ -300,18 +312,18 @@ class MarketConnection:
             return None
         return max(self._clock.now(at) + SECOND_US, market.youngest + 1, market.start or 0)
 
-    def end_spans(self, reason: str) -> None:
+    def end_spans(self, reason: str, code: EndCode = EndCode.OTHER) -> None:
         """End every span: nothing more arrives."""
         for market in self._markets.values():
-            self._end(market, reason, self._clock.now(self._time.local_now()))
+            self._end(market, reason, self._clock.now(self._time.local_now()), code)
 
-    def _end(self, market: MarketFeed, reason: str, now: int) -> None:
-        if closed := market.end(reason, self.newest_stamp, now):
+    def _end(self, market: MarketFeed, reason: str, now: int, code: EndCode) -> None:
+        if closed := market.end(reason, self.newest_stamp, now, code):
             self.records.append(closed)
 
     def _reject(self, market: MarketFeed, refusal: Refusal, raw: bytes, now: int) -> None:
         self.rejected.append(Rejected(market.market, refusal, raw))
-        self._end(market, f"a trade was refused: {refusal.detail}", now)
+        self._end(market, f"a trade was refused: {refusal.detail}", now, EndCode.REFUSED)
 
     def drain(self) -> list[LiveRecord]:
         """Return the records made since the last call."""
@@ -362,7 +374,7 @@ class MarketConnection:
         market = self._markets.pop(key, None)
         if market is None:
             return False
-        self._end(market, "no longer followed", self._clock.now(self._time.local_now()))
+        self._end(market, "no longer followed", self._clock.now(self._time.local_now()), EndCode.LEFT)
         self._numbers[market.market] = market.n
         self._leaving.add(key)
         self._left.add(key)

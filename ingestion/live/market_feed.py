@@ -8,6 +8,7 @@ from datastore.timeframes.intervals import SECOND_US
 from ingestion.live.equal_trades import EqualTrades
 from ingestion.live.sequence_gaps import SequenceCheck
 from ingestion.providers.cryptocompare.stream import Garbage, TradeSeen
+from streaming.ends import EndCode
 from streaming.records import FeedClosed, FeedOpened, Replayed, Trade, Watermark
 from streaming.refusals import Refusal
 
@@ -112,7 +113,7 @@ class MarketFeed:
         self.traded = False
         return Watermark(market=self.market, feed=self.feed, n=self.n, start=self.start, until=until, seen=newest_stamp)
 
-    def end(self, reason: str, newest_stamp: int, now: int) -> FeedClosed | None:
+    def end(self, reason: str, newest_stamp: int, now: int, code: EndCode = EndCode.OTHER) -> FeedClosed | None:
         """End the open span where it was last proven, and take back what a missing number contradicts.
 
         None if no span is open and nothing is taken back.
@@ -132,6 +133,7 @@ class MarketFeed:
             start=certain or 0 if self.start is None else self.start,
             stop=self.stop,
             reason=reason[:200] or "no reason given",
+            code=code.value,
             certain=certain,
         )
         self.start = self.stop = None

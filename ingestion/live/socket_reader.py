@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import websocket
 
 from ingestion.live.clock_estimate import boot_seconds
+from streaming.ends import EndCode
 
 CONNECT_TIMEOUT_S = 10.0
 
@@ -33,11 +34,12 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class SocketLost:
-    """The socket is gone for good; `code` is the HTTP status if the handshake was refused."""
+    """The socket is gone for good; `code` is the HTTP status if the handshake was refused, `end` the kind of reason."""
 
     at: float
     reason: str
     code: int | None = None
+    end: EndCode = EndCode.SOCKET
 
 
 Arrival = Connected | Frame | SocketLost

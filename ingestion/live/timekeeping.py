@@ -16,7 +16,6 @@ from datastore.timeframes.intervals import SECOND_US, micros_of, moment
 from ingestion.live.clock_estimate import ClockEstimate, boot_seconds
 
 MAX_JUMP_S = 10.0  # of a stamp that is followed at once; less than GRACE, by which claims stay behind
-USUAL_STALE_AFTER_S = 90.0  # with a simulator at n times the speed, STALE_AFTER is n times this
 
 
 def micros_at(local: float) -> int:
@@ -29,7 +28,7 @@ class Timekeeper:
 
     def __init__(self, monotonic: Callable[[], float] = boot_seconds) -> None:
         self.monotonic = monotonic
-        speed = max(1.0, settings.STALE_AFTER / USUAL_STALE_AFTER_S)
+        speed = max(1.0, settings.STALE_AFTER / settings.USUAL_STALE_AFTER)
         self.provider = ClockEstimate(round(min(max(settings.GRACE * 0.9, 1.0), MAX_JUMP_S) * SECOND_US), speed)
         self._steady_lead = 0  # the database's steady time - local
         self._saved_offset: int | None = None

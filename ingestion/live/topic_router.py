@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from streaming.ends import EndCode
 from streaming.records import MAX_TEXT_LENGTH, FeedClosed, FeedOpened, LiveRecord, Watermark
 
 
@@ -38,12 +39,14 @@ class Route:
         if type(record) is Watermark:
             return self._claim(record)
         if type(record) is FeedClosed:
-            return self.close(record.market, record.reason, record.certain)
+            return self.close(record.market, record.reason, record.certain, record.code)
         if type(record) is FeedOpened:
             self.start, self.stop = record.start, None
         return self._numbered(record)
 
-    def close(self, market: str, reason: str, certain: int | None = None) -> FeedClosed | None:
+    def close(
+        self, market: str, reason: str, certain: int | None = None, code: str = EndCode.OTHER.value
+    ) -> FeedClosed | None:
         """End the open span and take back what was claimed after `certain`; None if there is nothing to end."""
         start, stop = certain if self.start is None else self.start, self.stop
         if start is None:
@@ -52,7 +55,14 @@ class Route:
         self.n += 1
         reason = reason[:MAX_TEXT_LENGTH]  # the provider's own words may be longer than a record's text
         return FeedClosed(
-            market=market, feed=self.feed, n=self.n, start=start, stop=stop, reason=reason, certain=certain
+            market=market,
+            feed=self.feed,
+            n=self.n,
+            start=start,
+            stop=stop,
+            reason=reason,
+            code=code,
+            certain=certain,
         )
 
     def _claim(self, mark: Watermark) -> LiveRecord | None:
@@ -115,12 +125,12 @@ class TopicRouter:
         if start is not None:
             self._made[topic].append(route.open(market, start))
 
-    def end(self, market: str, topic: str, reason: str) -> None:
+    def end(self, market: str, topic: str, reason: str, code: EndCode = EndCode.OTHER) -> None:
         """Carry nothing more; an open span ends where it was last proven."""
         route = self._routes[market].pop(topic)
         if not self._routes[market]:
             del self._routes[market]
-        if closed := route.close(market, reason):
+        if closed := route.close(market, reason, code=code.value):
             self._made[topic].append(closed)
         self._numbers[market, topic] = route.n
 

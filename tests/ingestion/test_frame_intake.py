@@ -251,3 +251,27 @@ def test_equal_trades_that_may_have_been_cut_off_at_the_start_of_a_replay_prove_
     feed.complete(30)
     (opening,) = [record for record in feed.records(30) if isinstance(record, FeedOpened)]
     assert [after(replayed.ts) for replayed in opening.replayed] == [23, 24]
+
+
+def test_equal_trades_of_one_id_are_two_where_their_numbers_say_so() -> None:
+    feed = Feed()
+    feed.complete(1)
+    for number in (7, 8, 8, 9):  # one is a repeat
+        feed.trade(20, ID="0", CCSEQ=number)
+    assert named(feed) == ["0", "0#ccseq:8", "0#ccseq:8", "0#ccseq:9"]
+
+
+def test_other_content_under_one_id_is_left_to_those_who_know_what_is_stored() -> None:
+    feed = Feed()
+    feed.complete(1)
+    for number, price in ((7, 10), (8, 12)):
+        feed.trade(20, ID="0", CCSEQ=number, P=price)
+    assert named(feed) == ["0", "0"]
+
+
+def test_an_id_without_numbers_is_trusted_while_its_content_agrees() -> None:
+    feed = Feed()
+    feed.complete(1)
+    for _ in range(2):
+        feed.trade(20, ID="0")
+    assert named(feed) == ["0", "0"]

@@ -5,9 +5,12 @@ import time
 import pytest
 
 from actor_runtime.models import TransitionLog
+from datastore.timeframes.intervals import SECOND_US
 from ingestion.live import market_connection
 from ingestion.live.socket_reader import Arrival, Connected, Frame, SocketLost, SocketReader
 from ingestion.models import Producer
+from streaming.ends import EndCode
+from streaming.records import FeedClosed, Watermark
 from tests.support.ingestion.live_bench import Bench, State, bench, live
 
 __all__ = ["bench"]
@@ -71,3 +74,16 @@ def test_a_long_outage_of_the_provider_is_waited_out_by_the_connection_s_own_wai
     bench.runner.loop.session.actor.error_count = 8  # as after half an hour
     bench.step_until(lambda: TransitionLog.objects.filter(event="RESET").count() > 1)
     assert set(TransitionLog.objects.filter(event="RESET").values_list("by", flat=True)) == {"automatic after 1 s"}
+
+
+def test_a_silence_in_which_heartbeats_were_due_is_never_claimed_though_the_socket_goes_on(bench: Bench) -> None:
+    live(bench)
+    bench.simulator.fault("silent", seconds=100)  # at twenty times the speed
+    began = round(bench.simulator.now() * SECOND_US)
+    bench.step_until(lambda: bench.count(FeedClosed) == 2)
+    silenced = {record.feed for record in bench.records() if isinstance(record, FeedClosed)}
+    assert len(silenced) == 1
+    of_feed = [record for record in bench.records() if record.feed in silenced]
+    assert {record.code for record in of_feed if isinstance(record, FeedClosed)} == {EndCode.SILENT}
+    assert max(record.until for record in of_feed if isinstance(record, Watermark)) <= began
+    bench.step_until(lambda: {record.feed for record in bench.records() if isinstance(record, Watermark)} - silenced)

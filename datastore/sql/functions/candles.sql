@@ -144,3 +144,20 @@ return (select encode(sha256(convert_to(coalesce(string_agg(
             concat_ws('|', resolution, micros(open_time), open, high, low, close, volume, quote_volume, trades),
             E'\n' order by resolution, open_time), ''), 'UTF8')), 'hex')
           from candle where market_id = mk and trades > 0);
+
+-- Which of these trades (arrays as for ingest) are stored with other content than is given here, by their place from 1,
+-- and what is stored. Asked only where a batch brought fewer new trades than it holds.
+create or replace function contradicted(ids int[], mk int[], at bigint[], seqs bigint[], sides smallint[], names text[], prices numeric[], amounts numeric[])
+returns table (place bigint, seq bigint, side smallint, price numeric, amount numeric) language plpgsql stable as $$
+#variable_conflict use_column
+declare
+    since timestamptz := (select instant(min(x)) from unnest(at) x); -- where trades lie in chunks, only these are searched
+    until timestamptz := (select instant(max(x)) from unnest(at) x);
+begin
+    return query
+        select u.place, t.seq, t.side, t.price, t.amount
+          from unnest(mk, at, seqs, sides, names, prices, amounts) with ordinality u (mk, at, seq, side, id, price, amount, place)
+          join tick t on t.market_id = ids[u.mk] and t.ts = instant(u.at) and t.trade_id = u.id and t.ts >= since and t.ts <= until
+         where t.price <> u.price or t.amount <> u.amount or t.side <> u.side and t.side <> 0 and u.side <> 0 -- 0: not known
+         order by u.place;
+end $$;

@@ -20,13 +20,15 @@ end $$;
 
 -- From where on a subscription's replay proves that nothing is missing before its own start; null: it proves nothing.
 -- First way: a replayed trade that an earlier connection had brought; all that was discovered after it was replayed.
--- Where trades are numbered, only down to the first number that the replay lacks.
+-- Where trades are numbered, only down to the first number that the replay lacks. What is stored under another number may
+-- be another trade of the same id: then nothing is proven.
 -- Second way: the numbers from the end of the last proven span to the replay's last are all there.
 create or replace function bridge_start(mk int, connected timestamptz, start timestamptz, replayed jsonb) returns bigint language plpgsql stable as $$
 declare
     oldest timestamptz; -- of the replay: where ticks lie in chunks, only those that it touches are looked into
     latest timestamptz;
     known timestamptz;
+    confused boolean;
     ended timestamptz;
     unbroken_from bigint;
     low bigint;
@@ -39,10 +41,18 @@ begin
               from (select distinct r.seq from jsonb_to_recordset(replayed) r (seq bigint) where r.seq is not null) n) d
      where d.lacking = 0;
     select instant(min(r.ts)), instant(max(r.ts)) into oldest, latest from jsonb_to_recordset(replayed) r (ts bigint);
-    select min(t.received_at) into known
-      from jsonb_to_recordset(replayed) r (ts bigint, id text, seq bigint)
-      join tick t on t.market_id = mk and t.ts = instant(r.ts) and t.trade_id = r.id and t.ts >= oldest and t.ts <= latest
-     where t.received_at < connected and (r.seq is null or r.seq >= unbroken_from);
+    select min(x.received_at) filter (where x.received_at < connected and (r.seq is null or r.seq >= unbroken_from)),
+           coalesce(bool_or(x.another), false) into known, confused
+      from jsonb_to_recordset(replayed) r (ts bigint, id text, seq bigint, numbered text)
+     cross join lateral (
+           select min(t.received_at) filter (where y.same) as received_at, bool_and(not y.same) as another
+             from tick t
+            cross join lateral (select r.seq is null or t.seq is null or t.seq = r.seq as same) y
+            where t.market_id = mk and t.ts = instant(r.ts) and t.ts >= oldest and t.ts <= latest
+              and t.trade_id in (r.id, r.numbered)) x;
+    if confused then
+        return null;
+    end if;
     select max(c.stop) into ended from coverage c
      where c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.stop <= connected;
     select min(r.seq), count(*) = count(r.seq) and count(distinct r.seq) = max(r.seq) - min(r.seq) + 1 into low, whole
@@ -90,8 +100,8 @@ begin
 
     if lost <> '[]' then
         with cut as (
-            select c.market_id, c.feed, c.start, c.stop, u.reason, x.certain, k.version + 1 as next_version
-              from jsonb_to_recordset(lost) u (m int, f text, certain bigint, reason text)
+            select c.market_id, c.feed, c.start, c.stop, u.reason, u.code, x.certain, k.version + 1 as next_version
+              from jsonb_to_recordset(lost) u (m int, f text, certain bigint, reason text, code text)
              cross join lateral (select instant(u.certain) as certain) x
               join market k on k.id = u.m
               join coverage c on c.market_id = u.m and c.source = 'live' and c.feed = u.f and c.resolution = 0 and c.stop > x.certain
@@ -100,7 +110,7 @@ begin
              where c.market_id = x.market_id and c.source = 'live' and c.feed = x.feed and c.resolution = 0 and c.start = x.start
                and x.start >= x.certain
         ), shortened as (
-            update coverage c set stop = x.certain, reason = x.reason, version = x.next_version
+            update coverage c set stop = x.certain, reason = x.reason, code = x.code, version = x.next_version
               from cut x
              where c.market_id = x.market_id and c.source = 'live' and c.feed = x.feed and c.resolution = 0 and c.start = x.start
                and x.start < x.certain
@@ -115,8 +125,8 @@ begin
 
     if spans <> '[]' then
         with span as (
-            select u.m, u.f, instant(u.start) as start, instant(u.stop) as stop, u.reason
-              from jsonb_to_recordset(spans) u (m int, f text, start bigint, stop bigint, reason text)
+            select u.m, u.f, instant(u.start) as start, instant(u.stop) as stop, u.reason, u.code
+              from jsonb_to_recordset(spans) u (m int, f text, start bigint, stop bigint, reason text, code text)
         ), judged as (
             -- Where records are behind, readers saw less than `waited`: then a version too many, never one too few.
             select s.*, k.version + 1 as next_version, coalesce(c.stop, s.start) as gained_from,
@@ -129,10 +139,11 @@ begin
               join market k on k.id = s.m
               left join coverage c on c.market_id = s.m and c.source = 'live' and c.feed = s.f and c.resolution = 0 and c.start = s.start
         ), written as (
-            insert into coverage as c (market_id, source, feed, resolution, start, stop, reason, version)
-            select j.m, 'live', j.f, 0, j.start, j.stop, j.reason, case when j.shows then j.next_version else 0 end from judged j
+            insert into coverage as c (market_id, source, feed, resolution, start, stop, reason, code, version)
+            select j.m, 'live', j.f, 0, j.start, j.stop, j.reason, j.code, case when j.shows then j.next_version else 0 end from judged j
             on conflict (market_id, source, feed, resolution, start) do update
                set stop = greatest(c.stop, excluded.stop), reason = coalesce(c.reason, excluded.reason),
+                   code = case when c.reason is null then excluded.code else c.code end,
                    version = greatest(c.version, excluded.version)
              where excluded.stop > c.stop or excluded.reason is not null and c.reason is null
         ), noted as (

@@ -3,7 +3,7 @@
 -- Under the market's lock: take back what live feeds prove of a market from `certain` on. Spans end there for this
 -- reason, so that the rest is a gap and is repaired; the watermark goes back to what is still known, the version rises,
 -- and followers see it. Feeds begin new spans with their next claim. Return whether anything was taken back.
-create or replace function take_back(mk int, certain timestamptz, why text, stale interval) returns boolean language plpgsql as $$
+create or replace function take_back(mk int, certain timestamptz, why text, kind text, stale interval) returns boolean language plpgsql as $$
 declare
     low timestamptz;
     high timestamptz;
@@ -14,7 +14,7 @@ begin
      where c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.stop > certain;
     delete from coverage c
      where c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.start >= certain;
-    update coverage c set stop = certain, reason = why, version = k.version + 1
+    update coverage c set stop = certain, reason = why, code = kind, version = k.version + 1
       from market k
      where k.id = mk and c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.stop > certain;
     update feed_position p set start = null, stop = null, bridge = null, reason = why
@@ -41,3 +41,12 @@ return (select min(greatest(c.start, p.certain_until))
           from coverage c
          cross join (select provider_now() as now, certain_until from provider_clock where clock_offset is not null limit 1) p
          where c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.stop > p.now + interval '1 second');
+
+-- Under the market's lock: a trade that came at this time contradicts the one that is stored. If live feeds prove that
+-- time, what they prove from it on is taken back; elsewhere nothing is claimed of it. Return whether anything was.
+create or replace function take_back_at(mk int, at timestamptz, why text, kind text, stale interval) returns boolean language plpgsql as $$
+begin
+    return exists (select from coverage c
+                    where c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.start <= at and c.stop > at)
+           and take_back(mk, at, why, kind, stale);
+end $$;

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datastore.ingest.feed_sequence import FeedSequence, FeedSpan, RefusedTrade, apply
+from streaming.ends import EndCode
 from streaming.records import LiveRecord
 from tests.support.datastore.records import NOON, SECOND, closed, opened, trade, watermark
 from tests.support.datastore.reference import holds, proven_by
@@ -73,7 +74,7 @@ def test_repeats_alone_prove_nothing_new(kinds: list[tuple[str, int]], cuts: set
 
 def test_a_jump_ends_the_span_with_the_number_of_lost_records() -> None:
     step = apply(FeedSequence(), [opened(1, NOON), watermark(2, NOON + 9), watermark(15, NOON + 20)])
-    assert step.spans == (FeedSpan(NOON, NOON + 9, "stream lost 12 records"),)
+    assert step.spans == (FeedSpan(NOON, NOON + 9, "stream lost 12 records", EndCode.STREAM),)
     # The first watermark after an end only sets a new start.
     assert step.position == FeedSequence(15, unbroken=False, start=NOON + 20, reason="stream lost 12 records")
     assert apply(step.position, [watermark(16, NOON + 30)]).spans == (FeedSpan(NOON + 20, NOON + 30),)
@@ -99,14 +100,14 @@ def test_a_claim_that_goes_back_changes_nothing() -> None:
 def test_an_ended_span_keeps_its_first_reason_and_is_never_extended() -> None:
     step = apply(FeedSequence(), [opened(1, NOON), watermark(2, NOON + 50), closed(3, NOON + 50, "socket lost")])
     later = apply(step.position, [closed(4, NOON + 90, "stopped"), watermark(5, NOON + 99), watermark(6, NOON + 199)])
-    assert step.spans == (FeedSpan(NOON, NOON + 50, "socket lost"),)
+    assert step.spans == (FeedSpan(NOON, NOON + 50, "socket lost", EndCode.OTHER),)
     assert later.spans == (FeedSpan(NOON + 99, NOON + 199),)
 
 
 def test_a_refused_trade_ends_the_span() -> None:
     refused = RefusedTrade(3, "trade refused: price out of range")
     step = apply(FeedSequence(), [opened(1, NOON), watermark(2, NOON + 50), refused])
-    assert step.spans == (FeedSpan(NOON, NOON + 50, "trade refused: price out of range"),)
+    assert step.spans == (FeedSpan(NOON, NOON + 50, "trade refused: price out of range", EndCode.REFUSED),)
 
 
 def test_only_an_opening_whose_records_all_arrived_may_be_bridged() -> None:
@@ -118,4 +119,7 @@ def test_a_second_subscription_ends_the_first_span() -> None:
     step = apply(
         FeedSequence(), [opened(1, NOON), watermark(2, NOON + 5), opened(3, NOON + 9), watermark(4, NOON + 12)]
     )
-    assert step.spans == (FeedSpan(NOON, NOON + 5, "subscribed again"), FeedSpan(NOON + 9, NOON + 12))
+    assert step.spans == (
+        FeedSpan(NOON, NOON + 5, "subscribed again", EndCode.RESUBSCRIBED),
+        FeedSpan(NOON + 9, NOON + 12),
+    )

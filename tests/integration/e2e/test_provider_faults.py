@@ -21,6 +21,9 @@ from tests.support.polling import until
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 SPEED = 10
 BTC = "coinbase:BTC-USD"
+WITHOUT_NUMBERS = "kraken:BTC-EUR"
+MINUTE = 60
+FINAL_AFTER_S = 80  # after the end of a minute: then the provider answers with all of its trades
 HOUR = 3600
 LONG = 80_000  # seconds of the provider's: until the test ends it
 POOL = 4  # jobs that may have been under way when the key was refused, each of which tries it once
@@ -31,7 +34,11 @@ _hours = count(1600, 50)  # nobody has asked for these yet: each test takes the 
 @pytest.fixture(scope="module")
 def platform(home: Path) -> Iterator[Platform]:
     """Run Candlekeep once for all tests of this module."""
-    settings = {"MARKETS": BTC, "STALE_AFTER": str(90 * SPEED), "SIMULATOR_ARGS": f"--speed {SPEED}"}
+    settings = {
+        "MARKETS": f"{BTC},{WITHOUT_NUMBERS}",
+        "STALE_AFTER": str(90 * SPEED),
+        "SIMULATOR_ARGS": f"--speed {SPEED}",
+    }
     with Platform(home, settings) as running:
         until("the first chart", lambda: whole(running, BTC, "1h", 120), 60)
         yield running
@@ -159,3 +166,28 @@ def source_of(platform: Platform, at: int) -> str:
     """Return where the minute at a time (ms) comes from."""
     (row,) = platform.candles(BTC, **{"from": at, "to": at + 60_000, "wait": 0})["candles"]
     return str(row[8])
+
+
+def test_trades_that_all_have_one_id_are_kept_apart_or_refused_and_no_candle_is_wrong(platform: Platform) -> None:
+    began = int(platform.provider_now() // MINUTE + 1) * MINUTE
+    until("a minute begins", lambda: platform.provider_now() >= began - 10, 30)
+    for market in (BTC, WITHOUT_NUMBERS):
+        platform.control("ids", market=market, seconds=190)
+    for market in (BTC, WITHOUT_NUMBERS):
+        asked = {"from": began * 1000, "to": (began + 3 * MINUTE) * 1000, "wait": 0}
+
+        def is_whole(market: str = market, asked: dict[str, int] = asked) -> bool:
+            body = platform.candles(market, **asked)
+            final = platform.provider_now() * 1000 >= asked["to"] + FINAL_AFTER_S * 1000
+            return bool(final and body["complete"] and body["watermark"] >= asked["to"])
+
+        until(f"{market} is whole", is_whole, 90)
+        body = platform.candles(market, **asked)
+        expected = theirs(platform, market, "minute", began, began + 2 * MINUTE)
+        for row in body["candles"]:
+            expect_same(row, expected[row[0] // 1000])
+        assert len(body["candles"]) == 3
+        states = {part["state"] for part in body["coverage"]}
+        assert states == ({"live"} if market == BTC else {"provider"}), body["coverage"]
+    letters = platform.rows("select market, count(*) from dead_letter where code = 'conflict' group by 1")
+    assert [market for market, _ in letters] == [WITHOUT_NUMBERS]
