@@ -168,7 +168,7 @@ def test_a_row_that_readers_see_holds_no_secret_whatever_its_reason_says() -> No
     fetch = FetchRequest.objects.create(market=market, state=FetchRequest.State.FETCHING, worker="me", **hour)
     assert fetch_queue.note_error(fetch.pk, "me", f"no answer from {URL}")
     rows = [*DatastoreRequest.objects.values(), *TransitionLog.objects.values(), *FetchRequest.objects.values()]
-    shown = [str(rows), overview()]
+    shown = [str(rows), overview(width=400)]
     assert PASSWORD not in "".join(shown) and all("no answer from postgresql://…@db" in text for text in shown)
 
 
