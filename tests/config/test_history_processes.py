@@ -10,7 +10,7 @@ import psycopg
 
 from tests.support.config.up import Up, gone
 
-CELERY = ("celery --app config.celery --quiet worker", "celery --app config.celery --quiet beat")
+CELERY = ("--app config.celery --quiet worker", "--app config.celery --quiet beat")
 HOURS = "select count(*) from provider_candle where resolution = 3600"
 # As if the hours had never been fetched, and nobody but the schedule, now every second, looked for them.
 FORGET_HOURS = """

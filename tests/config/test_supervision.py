@@ -255,7 +255,8 @@ def test_an_orphan_that_became_ours_leaves_no_zombie(forking: Supervisor, said: 
 def test_what_a_killed_start_left_running_is_stopped_by_the_next_one(tmp_path: Path) -> None:
     left = subprocess.Popen([sys.executable, "-c", FOREVER], stdout=subprocess.PIPE)
     leftovers.note(tmp_path, [left.pid])
-    assert leftovers.stop_leftovers(tmp_path) == [psutil.Process().name()]
+    name = psutil.Process(left.pid).name()
+    assert leftovers.stop_leftovers(tmp_path) == [name]
     assert not psutil.pid_exists(left.pid)
     left.communicate()
     assert leftovers.stop_leftovers(tmp_path) == []
