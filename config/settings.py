@@ -75,6 +75,7 @@ CRYPTOCOMPARE_API_KEY = env.str("CRYPTOCOMPARE_API_KEY", default="")
 MARKETS = markets("MARKETS", ["coinbase:BTC-USD", "coinbase:ETH-USD", "kraken:BTC-EUR"])
 GRACE = number("GRACE", 5, 0, 600)
 STALE_AFTER = number("STALE_AFTER", 90, 5, 36000)
+PROVIDERS = ["cryptocompare"]  # the first that delivers a venue's markets gives a new market its data, for good
 READER_QUEUE = integer("READER_QUEUE", 200_000, 100, 10_000_000)
 PRODUCER_POOL = integer("PRODUCER_POOL", 4, 1, 64)  # history requests fetched at once
 # Calls of the provider's REST API within any second, minute, hour, day: a little below CryptoCompare's own limits.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -74,6 +74,10 @@ class CandleTraits:
     quote_volume_step: Decimal = Decimal(0)
     trade_counts: bool = False  # the rows have the number of trades
 
+    def final_before(self, resolution: int, now: datetime) -> datetime:
+        """Return the time by which a candle must have ended so that answers are final at the provider's time `now`."""
+        return now - self.resolutions[resolution].cache_age
+
 
 @dataclass(frozen=True, slots=True)
 class TradeTraits:
@@ -132,3 +136,9 @@ class Traits:
     trades: TradeTraits | None  # None: there is no history of trades
     limits: Limits
     terms: str  # one sentence on terms and regions, shown to people
+    # Its names of venues that are not ours with a capital, until its catalogue is known; None: it has ours.
+    spellings: Mapping[str, str] | None = None
+
+    def spelling_of(self, venue: str) -> str:
+        """Return a venue's name as the provider is expected to spell it."""
+        return venue if self.spellings is None else self.spellings.get(venue, venue.capitalize())

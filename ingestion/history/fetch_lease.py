@@ -9,6 +9,7 @@ import structlog
 from actor_runtime.errors import RequestFault
 from datastore.backfill import fetch_queue
 from datastore.models import FetchRequest
+from datastore.reference.provider_registry import traits_of
 from datastore.timeframes.intervals import micros_of, moment
 from ingestion.history import pages
 from ingestion.history.pages import PageOrigin, PageRequest
@@ -34,6 +35,7 @@ class Lease:
         self.start, self.stop = pages.whole_buckets(
             micros_of(request.start), micros_of(request.stop), request.resolution
         )
+        self.candles = traits_of(request.market.provider).candles
         self.reached = micros_of(request.reached) if request.reached else self.stop
         self.pages_done = request.pages_done
 
@@ -45,12 +47,13 @@ class Lease:
 
     def next_page(self) -> PageRequest | None:
         """Return the next page to ask for; None if all of them are acknowledged."""
-        return pages.next_page(self.start, self.reached, self.resolution)
+        return pages.next_page(self.candles, self.start, self.reached, self.resolution)
 
     def origin(self, asked: PageRequest) -> PageOrigin:
         """Return what the records of this page carry."""
         done = self.pages_done + 1
-        return PageOrigin(self.market, self.id, done, done + pages.pages_of(self.start, asked.start, self.resolution))
+        left = pages.pages_of(self.candles, self.start, asked.start, self.resolution)
+        return PageOrigin(self.market, self.id, done, done + left)
 
     def renew(self) -> None:
         """Keep the request; raise RequestLost."""

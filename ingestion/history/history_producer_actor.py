@@ -25,7 +25,7 @@ from actor_runtime.reset_policy import backoff, reset_delay
 from actor_runtime.steady_time import SteadyNow
 from datastore.backfill import fetch_queue
 from datastore.models import FetchRequest
-from datastore.reference.provider import CACHE_AGE, other_provider
+from datastore.reference.provider import other_provider
 from datastore.reference.provider_clock import provider_now, provider_time_known
 from datastore.timeframes.intervals import SECOND_US, micros_of
 from ingestion.history import pages
@@ -186,7 +186,7 @@ class HistoryProducer:
         if not pages.answers(outcome, asked):
             raise self._platform_fault(lease, "none of the rows lies in the span that was asked for")
         origin = lease.origin(asked)
-        records = pages.records_of(outcome, asked, origin)
+        records = pages.records_of(lease.candles, outcome, asked, origin)
         if last := asked.start <= lease.start:
             records.append(FetchDone(market=lease.market, request=lease.id))
         return Batch(records, origin, asked.start, last)
@@ -223,11 +223,11 @@ class HistoryProducer:
 
     def _final_part(self, lease: Lease, page: Page, asked: PageRequest) -> PageRequest:
         """Return the part of the page that is final, and shorten the request to it; raise if there is none."""
-        final = pages.final_stop(page.at, asked.resolution)
+        final = pages.final_stop(lease.candles, page.at, asked.resolution)
         if asked.stop <= final:
             return asked
         if final <= asked.start:
-            age = CACHE_AGE[asked.resolution].total_seconds()
+            age = lease.candles.resolutions[asked.resolution].cache_age.total_seconds()
             wait = (asked.stop - page.at) / SECOND_US + age
             raise self._returned(lease, wait, "the provider's answer is not final yet")
         lease.shorten(final)

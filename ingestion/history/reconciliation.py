@@ -1,6 +1,6 @@
 """Ask the provider for closed minutes of our own feed, so that the Datastore can compare them with ours.
 
-One call of at most 2,000 minutes per market and run, and only while history leaves part of the quota unused: a
+One call of at most a page per market and run, and only while history leaves part of the quota unused: a
 comparison that waits an hour longer loses nothing.
 """
 
@@ -18,6 +18,7 @@ from datastore.models import Market
 from datastore.quality.reconciliation import CandleValues, compare, next_span
 from datastore.reference.markets import feed_markets
 from datastore.reference.provider import other_provider
+from datastore.reference.provider_registry import traits_of
 from datastore.timeframes.intervals import SECOND_US, micros_of, moment
 from datastore.timeframes.timeframe import MINUTE_S
 from ingestion.history import pages
@@ -47,7 +48,7 @@ def reconcile(stop: Event) -> None:
 
 def _reconcile(market: Market, client: RestClient, quota: ProviderQuota, stop: Event) -> str | None:
     """Compare one stretch; return why no other market should be tried now either."""
-    span = next_span(market, pages.PAGE_BUCKETS)
+    span = next_span(market, traits_of(market.provider).candles.rows_per_page)
     if span is None:
         return None
     if reason := _take_call(quota, stop):
@@ -92,11 +93,12 @@ def _handle(market: Market, asked: PageRequest, outcome: Outcome) -> str | None:
 def _compare(market: Market, asked: PageRequest, page: Page) -> str | None:
     if known := other_provider(page.provider):
         return f"this database holds data of {known!r}, but {page.provider!r} answers"
-    final = replace(asked, stop=min(asked.stop, pages.final_stop(page.at, MINUTE_S)))
+    candles = traits_of(market.provider).candles
+    final = replace(asked, stop=min(asked.stop, pages.final_stop(candles, page.at, MINUTE_S)))
     if final.stop > final.start and pages.answers(page, final):
         theirs = {
             time * SECOND_US: CandleValues(row.open, row.high, row.low, row.close, row.volume, row.quote_volume)
-            for time, row in pages.proven_rows(page, final).items()
+            for time, row in pages.proven_rows(candles, page, final).items()
         }
         compare(market, moment(final.start), moment(final.stop), theirs)
     else:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from datastore.timeframes.intervals import SECOND_US
 from ingestion.history.pages import (
-    PAGE_BUCKETS,
     PageOrigin,
     PageRequest,
     answers,
@@ -20,8 +19,11 @@ from ingestion.history.pages import (
     whole_buckets,
 )
 from ingestion.providers.cryptocompare.rest import Page, Row
+from ingestion.providers.cryptocompare.traits import TRAITS
 from streaming.history_records import HistoryRecord, ProviderCandle, ProviderSpan
 
+CANDLES = TRAITS.candles
+PAGE_BUCKETS = CANDLES.rows_per_page
 MINUTE = 60
 NOW = 1_795_435_200
 ASKED = PageRequest(MINUTE, (NOW - 3600) * SECOND_US, (NOW - 3600 + 5 * MINUTE) * SECOND_US)
@@ -39,7 +41,7 @@ def minutes(*numbers: int) -> list[Row]:
 
 
 def said(rows: list[Row], at: int = NOW, asked: PageRequest = ASKED) -> list[HistoryRecord]:
-    return records_of(Page(tuple(rows), 0, at * SECOND_US), asked, ASKER)
+    return records_of(CANDLES, Page(tuple(rows), 0, at * SECOND_US), asked, ASKER)
 
 
 def spans(records: list[HistoryRecord]) -> list[tuple[int, int]]:
@@ -124,30 +126,30 @@ def test_a_row_is_final_once_its_end_lies_a_cache_age_back() -> None:
     assert spans(said(minutes(0, 1, 2, 3, 4), at=end + 60)) == [(0, 5)]
     assert spans(said(minutes(0, 1, 2, 3, 4), at=end + 59)) == [(0, 4)]
     assert said(minutes(0, 1, 2, 3, 4), at=FIRST) == []
-    assert final_stop((NOW + 659) * SECOND_US, 3600) == (NOW - 3600) * SECOND_US
-    assert final_stop((NOW + 660) * SECOND_US, 3600) == NOW * SECOND_US
+    assert final_stop(CANDLES, (NOW + 659) * SECOND_US, 3600) == (NOW - 3600) * SECOND_US
+    assert final_stop(CANDLES, (NOW + 660) * SECOND_US, 3600) == NOW * SECOND_US
 
 
 def test_pages_go_backwards_by_2000_and_ask_for_one_row_more() -> None:
     start, stop = 0, 4100 * MINUTE * SECOND_US
-    asked = next_page(start, stop, MINUTE)
+    asked = next_page(CANDLES, start, stop, MINUTE)
     assert asked is not None
     assert (asked.last, asked.before, asked.start) == (4099 * MINUTE, PAGE_BUCKETS, 2100 * MINUTE * SECOND_US)
-    assert next_page(start, start, MINUTE) is None
+    assert next_page(CANDLES, start, start, MINUTE) is None
 
 
 @given(st.sampled_from([60, 3600, 86_400]), st.integers(0, 10**15), st.integers(1, 10**13))
 def test_pages_cover_a_span_without_a_hole_or_an_overlap(resolution: int, start: int, length: int) -> None:
     low, reached = whole_buckets(start, start + length, resolution)
     assert low <= start < start + length <= reached
-    total = pages_of(low, reached, resolution)
-    asked = next_page(low, reached, resolution)
+    total = pages_of(CANDLES, low, reached, resolution)
+    asked = next_page(CANDLES, low, reached, resolution)
     count = 0
     while asked and count < 50:
         assert asked.stop == reached
         assert 1 <= asked.before <= PAGE_BUCKETS
         count, reached = count + 1, asked.start
-        asked = next_page(low, reached, resolution)
+        asked = next_page(CANDLES, low, reached, resolution)
     assert count == min(total, 50)
     assert asked is not None or reached == low
 
