@@ -12,6 +12,6 @@ class IngestionConfig(AppConfig):
     def ready(self) -> None:
         """Register the traits of every provider."""
         from datastore.reference.provider_registry import register
-        from ingestion.providers.table import TRAITS
+        from ingestion.providers.table import PROVIDERS
 
-        register(TRAITS)
+        register(provider.traits for provider in PROVIDERS.values())

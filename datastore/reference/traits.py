@@ -106,9 +106,10 @@ class Limits:
     used_weight_header: str | None = None  # in which an answer says the weight used within the shortest window
     channels_per_connection: int | None = None  # markets times channels; None: no limit is known
     channels_per_market: int = 1
-    messages: CallWindow | None = None  # of ours on one connection
+    messages: CallWindow | None = None  # that we send on one connection
     connections: CallWindow | None = None  # attempts
     forced_disconnect: timedelta | None = None  # a connection lives no longer
+    counted_as: str = ""  # under which name our calls are counted, if not the provider's
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ class StreamTraits:
 
     heartbeat_proves_quiet: bool  # it names the last id, so that nothing was traded until its time
     silent_after: timedelta  # without any frame for so long, the connection is dead
+    reconnect_after: timedelta = timedelta(seconds=5)  # no sooner, however the connection ended
     keep_alive: timedelta | None = None  # how often Stream.keep_alive() is to be sent; None: never
     refuses_silently: bool = False  # an unknown market is accepted and stays quiet: check the catalogue before
     may_omit: bool = False  # trades are known to be left out: close each minute by a page of trades

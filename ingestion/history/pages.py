@@ -16,7 +16,7 @@ from itertools import groupby
 
 from datastore.reference.traits import CandleTraits
 from datastore.timeframes.intervals import SECOND_US
-from ingestion.providers.cryptocompare.rest import Page, Row
+from ingestion.providers.port import CandlePage, CandleRow, CandlesAsked
 from streaming.bounds import MAX_STORED, MIN_STORED
 from streaming.history_records import HistoryRecord, ProviderCandle, ProviderSpan
 
@@ -29,15 +29,9 @@ class PageRequest:
     start: int
     stop: int
 
-    @property
-    def last(self) -> int:
-        """Return the start of the newest bucket, in seconds."""
-        return self.stop // SECOND_US - self.resolution
-
-    @property
-    def before(self) -> int:
-        """Return the provider's `limit`: it brings one row more, so the bucket before the page comes too."""
-        return (self.stop - self.start) // (self.resolution * SECOND_US)
+    def of(self, sub: str) -> CandlesAsked:
+        """Return what to ask the provider for, of the market with this channel."""
+        return CandlesAsked(sub, self.resolution, self.start, self.stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +68,7 @@ def final_stop(candles: CandleTraits, at: int, resolution: int) -> int:
     return (at - round(age.total_seconds()) * SECOND_US) // step * step
 
 
-def records_of(candles: CandleTraits, page: Page, asked: PageRequest, origin: PageOrigin) -> list[HistoryRecord]:
+def records_of(candles: CandleTraits, page: CandlePage, asked: PageRequest, origin: PageOrigin) -> list[HistoryRecord]:
     """Return the page's candles, oldest first, each unbroken run of proven buckets followed by its span."""
     proven = proven_rows(candles, page, asked)
     found: list[HistoryRecord] = []
@@ -87,31 +81,31 @@ def records_of(candles: CandleTraits, page: Page, asked: PageRequest, origin: Pa
     return found
 
 
-def proven_rows(candles: CandleTraits, page: Page, asked: PageRequest) -> dict[int, Row]:
+def proven_rows(candles: CandleTraits, page: CandlePage, asked: PageRequest) -> dict[int, CandleRow]:
     """Return the rows that prove a bucket of the page asked for, by their time in seconds."""
     stop = min(asked.stop, final_stop(candles, page.at, asked.resolution))
-    sent: defaultdict[int, set[Row]] = defaultdict(set)
+    sent: defaultdict[int, set[CandleRow]] = defaultdict(set)
     for row in page.rows:
         if asked.start <= row.time * SECOND_US < stop and row.time % asked.resolution == 0:
             sent[row.time].add(row)
     return {time: row for time, (row, *others) in sent.items() if not others and is_sound(row)}
 
 
-def answers(page: Page, asked: PageRequest) -> bool:
+def answers(page: CandlePage, asked: PageRequest) -> bool:
     """Return whether any row is of the page asked for; times of a broken cache are decades away."""
     return any(asked.start <= row.time * SECOND_US < asked.stop for row in page.rows)
 
 
-def is_sound(row: Row) -> bool:
-    """Return whether a row can be true; the open may lie outside low and high, being the close before."""
+def is_sound(row: CandleRow) -> bool:
+    """Return whether a row can be true and whole; the open may lie outside low and high, being the close before."""
     if is_quiet(row):
         return row.close == 0 or _is_plausible(row.close)
-    sizes = all(size == 0 or _is_plausible(size) for size in (row.volume, row.quote_volume))
+    sizes = all(size is not None and (size == 0 or _is_plausible(size)) for size in (row.volume, row.quote_volume))
     prices = all(map(_is_plausible, (row.open, row.high, row.low, row.close)))
     return sizes and prices and row.low <= row.close <= row.high
 
 
-def is_quiet(row: Row) -> bool:
+def is_quiet(row: CandleRow) -> bool:
     """Return whether a row says that nothing was traded: no volume in either currency, and no price moved."""
     return row.volume == row.quote_volume == 0 and row.open == row.high == row.low == row.close
 
@@ -120,7 +114,8 @@ def _is_plausible(value: Decimal) -> bool:
     return value.is_finite() and MIN_STORED < value < MAX_STORED
 
 
-def _candle(row: Row, asked: PageRequest, origin: PageOrigin) -> ProviderCandle:
+def _candle(row: CandleRow, asked: PageRequest, origin: PageOrigin) -> ProviderCandle:
+    assert row.quote_volume is not None  # noqa: S101 - it would not be sound
     return ProviderCandle(
         market=origin.market,
         request=origin.request,
@@ -135,7 +130,7 @@ def _candle(row: Row, asked: PageRequest, origin: PageOrigin) -> ProviderCandle:
     )
 
 
-def _span(rows: list[Row], candles: int, asked: PageRequest, origin: PageOrigin) -> ProviderSpan:
+def _span(rows: list[CandleRow], candles: int, asked: PageRequest, origin: PageOrigin) -> ProviderSpan:
     return ProviderSpan(
         market=origin.market,
         request=origin.request,

@@ -8,7 +8,7 @@ if it holds all trades that are equal, which is certain only of those that were 
 
 from __future__ import annotations
 
-from ingestion.providers.cryptocompare.stream import TradeSeen
+from ingestion.providers.port import TradeSeen
 
 MAX_REMEMBERED_CONTENTS = 20_000  # equal trades share their time, so they come close together
 

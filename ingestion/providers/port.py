@@ -357,6 +357,17 @@ class Unavailable:
     remedy: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class CallsLeft:
+    """The calls that the provider still allows this key, from anywhere, by the name of its windows.
+
+    wait: seconds until all windows that are used up have begun again, 0 if none is.
+    """
+
+    left: Mapping[str, int]
+    wait: float
+
+
 Trouble = RateLimited | Refused | Unauthorized | Blocked | Unavailable
 
 
@@ -392,6 +403,16 @@ class Catalogue(Protocol):
         """Return the provider's time."""
 
 
+class Allowance(Protocol):
+    """The provider's own count of our calls. Reading never raises."""
+
+    def left_request(self) -> Request:
+        """Return the call that brings how many calls are left."""
+
+    def read_left(self, answer: Answer) -> CallsLeft | Trouble:
+        """Return how many calls are left."""
+
+
 class Names(Protocol):
     """Markets as the provider spells them, and back."""
 
@@ -402,12 +423,35 @@ class Names(Protocol):
         """Return the pair of a channel; None if the name alone does not tell."""
 
 
+def same_channel(sub: str) -> str:
+    """Return a channel itself: its spelling is the only one."""
+    return sub
+
+
+def no_headers(key: str) -> Mapping[str, str]:
+    """Return no header: the provider asks for no key."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """All of one provider; `stream` makes what one connection needs."""
+    """All of one provider; `stream` makes what one connection needs.
+
+    channel_key: returns what a channel is found by, the same for all its spellings. key_setting: the setting that holds
+    our key, "" if it needs none. headers: returns those that carry a key. allowance: None if it does not count for us.
+    """
 
     traits: Traits
     names: Names
     stream: Callable[[], Stream]
     history: History
     catalogue: Catalogue
+    channel_key: Callable[[str], str] = same_channel
+    key_setting: str = ""
+    headers: Callable[[str], Mapping[str, str]] = no_headers
+    allowance: Allowance | None = None
+
+    @property
+    def name(self) -> str:
+        """Return its name."""
+        return self.traits.name

@@ -1,7 +1,15 @@
-"""The table of all providers, the one place that names them."""
+"""The table of all providers: the one place outside their packages that names them."""
 
 from __future__ import annotations
 
-from ingestion.providers.cryptocompare.traits import TRAITS as CRYPTOCOMPARE
+from django.conf import settings
 
-TRAITS = (CRYPTOCOMPARE,)
+from ingestion.providers.cryptocompare.provider import PROVIDER as CRYPTOCOMPARE
+from ingestion.providers.port import Provider
+
+PROVIDERS: dict[str, Provider] = {provider.name: provider for provider in (CRYPTOCOMPARE,)}
+
+
+def configured() -> list[Provider]:
+    """Return the providers of the setting PROVIDERS, in the order in which new markets are theirs."""
+    return [PROVIDERS[name] for name in settings.PROVIDERS]

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,8 +19,10 @@ from ingestion.history.pages import (
     records_of,
     whole_buckets,
 )
-from ingestion.providers.cryptocompare.rest import Page, Row
+from ingestion.providers.cryptocompare.provider import last_and_before
 from ingestion.providers.cryptocompare.traits import TRAITS
+from ingestion.providers.port import CandlePage as Page
+from ingestion.providers.port import CandleRow as Row
 from streaming.history_records import HistoryRecord, ProviderCandle, ProviderSpan
 
 CANDLES = TRAITS.candles
@@ -32,12 +35,16 @@ FIRST = NOW - 3600
 
 
 def row(time: int, volume: str = "1", price: str = "10", **other: str) -> Row:
-    prices = {name: Decimal(other.get(name, price)) for name in ("open", "high", "low", "close")}
+    prices: dict[str, Any] = {name: Decimal(other.get(name, price)) for name in ("open", "high", "low", "close")}
     return Row(time=time, volume=Decimal(volume), quote_volume=Decimal(volume) * 10, **prices)
 
 
-def minutes(*numbers: int) -> list[Row]:
-    return [row(FIRST + number * MINUTE) for number in numbers]
+def numbers(texts: dict[str, str]) -> dict[str, Any]:
+    return {name: Decimal(text) for name, text in texts.items()}
+
+
+def minutes(*places: int) -> list[Row]:
+    return [row(FIRST + place * MINUTE) for place in places]
 
 
 def said(rows: list[Row], at: int = NOW, asked: PageRequest = ASKED) -> list[HistoryRecord]:
@@ -96,7 +103,7 @@ def test_an_open_outside_of_low_and_high_is_the_close_before() -> None:
     ],
 )
 def test_volume_0_with_a_price_that_moved_or_a_quote_volume_is_a_candle(changes: dict[str, str]) -> None:
-    moved = msgspec.structs.replace(row(FIRST, volume="0"), **{name: Decimal(value) for name, value in changes.items()})
+    moved = replace(row(FIRST, volume="0"), **numbers(changes))
     one, span = said([moved])
     assert isinstance(one, ProviderCandle) and isinstance(span, ProviderSpan)
     assert (one.volume, one.high, one.quote_volume) == (Decimal(0), moved.high, moved.quote_volume)
@@ -105,9 +112,7 @@ def test_volume_0_with_a_price_that_moved_or_a_quote_volume_is_a_candle(changes:
 
 @pytest.mark.parametrize("changes", [{"open": "5"}, {"close": "5"}, {"quote_volume": "5"}])
 def test_prices_of_0_beside_others_prove_nothing(changes: dict[str, str]) -> None:
-    torn = msgspec.structs.replace(
-        row(FIRST, volume="0", price="0"), **{name: Decimal(value) for name, value in changes.items()}
-    )
+    torn = replace(row(FIRST, volume="0", price="0"), **numbers(changes))
     assert said([torn]) == []
 
 
@@ -134,7 +139,7 @@ def test_pages_go_backwards_by_2000_and_ask_for_one_row_more() -> None:
     start, stop = 0, 4100 * MINUTE * SECOND_US
     asked = next_page(CANDLES, start, stop, MINUTE)
     assert asked is not None
-    assert (asked.last, asked.before, asked.start) == (4099 * MINUTE, PAGE_BUCKETS, 2100 * MINUTE * SECOND_US)
+    assert (*last_and_before(asked.of("")), asked.start) == (4099 * MINUTE, PAGE_BUCKETS, 2100 * MINUTE * SECOND_US)
     assert next_page(CANDLES, start, start, MINUTE) is None
 
 
@@ -147,7 +152,7 @@ def test_pages_cover_a_span_without_a_hole_or_an_overlap(resolution: int, start:
     count = 0
     while asked and count < 50:
         assert asked.stop == reached
-        assert 1 <= asked.before <= PAGE_BUCKETS
+        assert 1 <= last_and_before(asked.of(""))[1] <= PAGE_BUCKETS
         count, reached = count + 1, asked.start
         asked = next_page(CANDLES, low, reached, resolution)
     assert count == min(total, 50)

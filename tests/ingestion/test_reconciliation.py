@@ -24,7 +24,7 @@ from datastore.reference.markets import ensure_markets
 from datastore.reference.provider import remember_provider
 from datastore.reference.provider_clock import save_clock, steady_now
 from datastore.timeframes.intervals import moment
-from ingestion.history.provider_quota import ProviderQuota
+from ingestion.history.provider_quota import quota_of
 from ingestion.history.reconciliation import reconcile
 from ingestion.models import Producer
 from ingestion.providers.cryptocompare.traits import TRAITS
@@ -209,7 +209,7 @@ def test_another_provider_is_not_compared_with(bench: Bench, caplog: pytest.LogC
 def test_history_goes_first_where_the_budget_is_short(bench: Bench, settings: Any) -> None:
     settings.PROVIDER_CALLS_PER_HOUR = 4
     for _ in range(3):
-        ProviderQuota().take()
+        quota_of(TRAITS).take()
     task()
     assert bench.calls() == 0 and not Reconciliation.objects.exists()
 

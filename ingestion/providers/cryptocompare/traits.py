@@ -30,6 +30,8 @@ TRAITS = Traits(
     stream=StreamTraits(
         heartbeat_proves_quiet=False,
         silent_after=timedelta(seconds=70),  # two heartbeats of 30 s were missed
+        # "Always wait at least 5 seconds to reconnect" (its websocket documentation).
+        reconnect_after=timedelta(seconds=5),
     ),
     candles=CandleTraits(
         resolutions={
@@ -45,6 +47,7 @@ TRAITS = Traits(
     trades=None,
     limits=Limits(  # a little below those of its plans
         calls=(CallWindow(1, 15), CallWindow(60, 280), CallWindow(3600, 2_900), CallWindow(86_400, 7_000)),
+        counted_as="history",  # as since the first release
     ),
     terms="Needs a paid subscription; what its data may be used for is in the terms of that.",
     spellings={
