@@ -102,7 +102,7 @@ class Limits:
     used_weight_header: str | None = None  # in which an answer says the weight used within the shortest window
     channels_per_connection: int | None = None  # markets times channels; None: no limit is known
     channels_per_market: int = 1
-    messages: CallWindow | None = None  # of ours on one connection
+    messages: CallWindow | None = None  # that we send on one connection
     connections: CallWindow | None = None  # attempts
     forced_disconnect: timedelta | None = None  # a connection lives no longer
 

@@ -276,7 +276,7 @@ class MarketState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListedMarket:
-    """One pair, our names in it, with the smallest steps of price (tick) and amount (lot) if they are told."""
+    """One pair, our names in it, with the smallest steps of price (tick) and amount (lot) if the list has them."""
 
     pair: Listed
     state: MarketState = MarketState.TRADING

@@ -1,7 +1,7 @@
 """What Kraken gives, proves and allows. Source: its public documentation, and recorded answers.
 
 One user reports that the socket leaves out fills of one time that the REST API has, so its minutes are closed by a page
-of trades. Of its candles the newest 720 are to be had, whatever is asked for, and they equal the trades to the digit.
+of trades. The API has the newest 720 candles of a length, whatever is asked for; they equal the trades to the digit.
 """
 
 from __future__ import annotations
