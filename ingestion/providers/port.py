@@ -234,10 +234,11 @@ class CandlePage:
 
 @dataclass(frozen=True, slots=True)
 class TradeMark:
-    """One trade that is known: its id and time."""
+    """One trade that is known: its id, its time, and the newest of the venue's ids that it covers."""
 
-    id: int
+    id: int  # that of TradeSeen.id, an aggregate's own
     ts: int
+    last: int  # the same as id unless it is an aggregate
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +276,7 @@ class MarketState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListedMarket:
-    """One pair, our names in it, with the smallest steps of price (tick) and amount (lot) if they are told."""
+    """One pair, our names in it, with the smallest steps of price (tick) and amount (lot) if the list has them."""
 
     pair: Listed
     state: MarketState = MarketState.TRADING
