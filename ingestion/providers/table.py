@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from django.conf import settings
 
+from ingestion.providers.binance.provider import PROVIDER as BINANCE
+from ingestion.providers.binance.provider import US_PROVIDER as BINANCE_US
+from ingestion.providers.coinbase.provider import PROVIDER as COINBASE
 from ingestion.providers.cryptocompare.provider import PROVIDER as CRYPTOCOMPARE
+from ingestion.providers.kraken.provider import PROVIDER as KRAKEN
 from ingestion.providers.port import Provider
 
-PROVIDERS: dict[str, Provider] = {provider.name: provider for provider in (CRYPTOCOMPARE,)}
+PROVIDERS: dict[str, Provider] = {
+    provider.name: provider for provider in (BINANCE, BINANCE_US, COINBASE, CRYPTOCOMPARE, KRAKEN)
+}
 
 
 def configured() -> list[Provider]:
