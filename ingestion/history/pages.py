@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
 
-from datastore.reference.traits import CandleTraits
+from datastore.reference.traits import CandleTraits, OpenPrice
 from datastore.timeframes.intervals import SECOND_US
 from ingestion.providers.port import CandlePage, CandleRow, CandlesAsked
 from streaming.bounds import MAX_STORED, MIN_STORED
@@ -88,7 +88,7 @@ def proven_rows(candles: CandleTraits, page: CandlePage, asked: PageRequest) -> 
     for row in page.rows:
         if asked.start <= row.time * SECOND_US < stop and row.time % asked.resolution == 0:
             sent[row.time].add(row)
-    return {time: row for time, (row, *others) in sent.items() if not others and is_sound(row)}
+    return {time: row for time, (row, *others) in sent.items() if not others and is_sound(candles, row)}
 
 
 def answers(page: CandlePage, asked: PageRequest) -> bool:
@@ -96,13 +96,14 @@ def answers(page: CandlePage, asked: PageRequest) -> bool:
     return any(asked.start <= row.time * SECOND_US < asked.stop for row in page.rows)
 
 
-def is_sound(row: CandleRow) -> bool:
-    """Return whether a row can be true and whole; the open may lie outside low and high, being the close before."""
+def is_sound(candles: CandleTraits, row: CandleRow) -> bool:
+    """Return whether a row can be true and whole; an open that is the close before may lie outside low and high."""
     if is_quiet(row):
         return row.close == 0 or _is_plausible(row.close)
     sizes = all(size is not None and (size == 0 or _is_plausible(size)) for size in (row.volume, row.quote_volume))
     prices = all(map(_is_plausible, (row.open, row.high, row.low, row.close)))
-    return sizes and prices and row.low <= row.close <= row.high
+    opened = candles.opens_with is OpenPrice.PRIOR_CLOSE or row.low <= row.open <= row.high
+    return sizes and prices and opened and row.low <= row.close <= row.high
 
 
 def is_quiet(row: CandleRow) -> bool:

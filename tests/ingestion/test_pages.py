@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datastore.reference.traits import OpenPrice
 from datastore.timeframes.intervals import SECOND_US
 from ingestion.history.pages import (
     PageOrigin,
@@ -165,3 +166,15 @@ def test_exactly_the_final_minutes_that_were_sent_are_proven(numbers: list[int],
     proven = {minute for first, after in spans(records) for minute in range(first, after)}
     assert proven == {number for number in numbers if 0 <= number < min(5, final)}
     assert candles(records) == sorted(proven)
+
+
+def test_an_open_beside_low_and_high_is_the_close_before_or_no_open() -> None:
+    """It depends on what the provider's candles open with."""
+    page = Page((row(FIRST, open="9", low="10"),), 0, NOW * SECOND_US)
+    first_trade = replace(CANDLES, opens_with=OpenPrice.FIRST_TRADE)
+    assert candles(records_of(CANDLES, page, ASKED, ASKER)) == [0]
+    assert records_of(first_trade, page, ASKED, ASKER) == []
+
+
+def test_a_row_without_a_quote_volume_is_not_whole_and_proves_nothing() -> None:
+    assert said([replace(row(FIRST), quote_volume=None)]) == []
