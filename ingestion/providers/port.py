@@ -372,6 +372,11 @@ class CallsLeft:
 Trouble = RateLimited | Refused | Unauthorized | Blocked | Unavailable
 
 
+def why(trouble: Trouble | FeedRefused) -> str:
+    """Return the reason for people, with what to do about it where that is known."""
+    return f"{trouble.reason}; {trouble.remedy}" if trouble.remedy else trouble.reason
+
+
 class History(Protocol):
     """The provider's past: what to ask, and what each answer says. Reading never raises."""
 
