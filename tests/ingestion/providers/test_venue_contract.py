@@ -426,7 +426,7 @@ def test_no_answer_makes_it_raise_and_none_but_200_is_data(
 @each_venue
 @pytest.mark.parametrize(
     ("status", "body", "expected"),
-    [(200, HTML, Unavailable), (502, HTML, Unavailable), (404, HTML, Unavailable), (520, b"", Unavailable),
+    [(200, HTML, Unavailable), (502, HTML, Unavailable), (404, HTML, Unavailable), (520, b"", Unavailable), (408, b"{}", Unavailable),
      (403, HTML, Blocked), (451, b'{"code":0,"msg":"restricted location"}', Blocked), (401, b"{}", Unauthorized)],
 )  # fmt: skip
 def test_what_no_call_can_help_says_what_to_do(venue: Venue, status: int, body: bytes, expected: type) -> None:
