@@ -50,7 +50,7 @@ class TradeSeen:
 
 @dataclass(frozen=True, slots=True)
 class LastId:
-    """The venue says that until `at` the market's newest trade is `id`, which is never 0.
+    """The venue says that no trade before `at` has a greater id than `id`, which is never 0.
 
     It may be ahead of trades that are still on their way, or late itself: alone it opens no gap.
     """
