@@ -45,6 +45,7 @@ from ingestion.providers.port import (
     Trouble,
     Unauthorized,
     Unavailable,
+    why,
 )
 from ingestion.providers.table import PROVIDERS
 from streaming.broker import Message, Publisher
@@ -244,15 +245,15 @@ class HistoryProducer:
 
     def _fault_of(self, lease: Lease, outcome: Trouble) -> Exception:
         if isinstance(outcome, Unauthorized | Blocked):
-            lease.give_back(KEY_REFUSED_WAIT_S, outcome.reason)
+            lease.give_back(KEY_REFUSED_WAIT_S, why(outcome))
             note_refused(self._session, self._access)
-            return LastingFault(outcome.reason)
+            return LastingFault(why(outcome))
         if isinstance(outcome, RateLimited):
             wait = pause_calls(self._quota, outcome, lambda: self._call_provider(lease, self._client.calls_left))
-            return self._platform_fault(lease, outcome.reason, wait)
+            return self._platform_fault(lease, why(outcome), wait)
         if isinstance(outcome, Refused):
             return self._fail(lease, outcome)
-        return self._platform_fault(lease, outcome.reason)
+        return self._platform_fault(lease, why(outcome))
 
     def _fail(self, lease: Lease, outcome: Refused) -> Exception:
         """Publish that the rest will not come; the consumer that stores it ends the request."""
@@ -262,7 +263,7 @@ class HistoryProducer:
             resolution=lease.resolution,
             start=lease.start,
             stop=lease.reached,
-            reason=outcome.reason,
+            reason=why(outcome),
             final=outcome.is_final(lease.reached),
         )
         try:
@@ -270,7 +271,7 @@ class HistoryProducer:
         except (StreamUnavailable, StreamLost) as exc:
             return self._platform_fault(lease, str(exc))
         lease.publish()
-        return RequestFault(outcome.reason)
+        return RequestFault(why(outcome))
 
     def _platform_fault(self, lease: Lease, reason: str, wait: float = 0.0) -> Exception:
         """Return what keeps the producer in Error for a moment, or gives the request back if that would be too long."""

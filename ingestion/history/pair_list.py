@@ -13,7 +13,7 @@ from ingestion.history.provider_quota import quota_of
 from ingestion.history.rate_pause import pause_calls
 from ingestion.history.rest_client import RestClient, call_in_thread
 from ingestion.provider_access import REST, access_of
-from ingestion.providers.port import PairList, RateLimited, Trouble, Unavailable
+from ingestion.providers.port import PairList, RateLimited, Trouble, Unavailable, why
 from ingestion.providers.table import configured
 
 log = structlog.get_logger(__name__)
@@ -37,7 +37,7 @@ def refresh_pairs(stop: Event) -> bool:
             pause_calls(quota, outcome, client.calls_left)
     if isinstance(outcome, PairList) and outcome.warning:
         quota.pause(outcome.warning.slow_down, outcome.warning.reason)
-    return _store(outcome) if isinstance(outcome, PairList) else _failed(outcome.reason)
+    return _store(outcome) if isinstance(outcome, PairList) else _failed(why(outcome))
 
 
 def _call_provider(client: RestClient, stop: Event) -> PairList | Trouble:

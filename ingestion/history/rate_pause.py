@@ -7,7 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from ingestion.history.provider_quota import ProviderQuota
-from ingestion.providers.port import CallsLeft, RateLimited, Trouble
+from ingestion.providers.port import CallsLeft, RateLimited, Trouble, why
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +23,6 @@ def pause_calls(quota: ProviderQuota, limited: RateLimited, ask_left: Callable[[
     seconds = limited.retry_after
     if seconds > MAX_UNCHECKED_PAUSE_S and isinstance(found := ask_left(), CallsLeft):
         seconds = min(seconds, max(found.wait, MAX_UNCHECKED_PAUSE_S))
-    quota.pause(seconds, limited.reason)
-    log.warning("calls of the provider paused", reason=limited.reason, seconds=round(seconds))
+    quota.pause(seconds, why(limited))
+    log.warning("calls of the provider paused", reason=why(limited), seconds=round(seconds))
     return seconds

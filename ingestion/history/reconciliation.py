@@ -28,7 +28,7 @@ from ingestion.history.provider_quota import ProviderQuota, quota_of
 from ingestion.history.rate_pause import pause_calls
 from ingestion.history.rest_client import RestClient
 from ingestion.provider_access import REST, access_of
-from ingestion.providers.port import CandlePage, Provider, RateLimited, Refused, Trouble
+from ingestion.providers.port import CandlePage, Provider, RateLimited, Refused, Trouble, why
 from ingestion.providers.table import PROVIDERS
 
 log = structlog.get_logger(__name__)
@@ -83,12 +83,12 @@ def _handle(market: Market, asked: PageRequest, outcome: CandlePage | Trouble) -
     if isinstance(outcome, CandlePage):
         return _compare(market, asked, outcome)
     if isinstance(outcome, Refused) and outcome.is_final(asked.stop):
-        compare(market, moment(asked.start), moment(asked.stop), {}, note=outcome.reason)  # never asked again
+        compare(market, moment(asked.start), moment(asked.stop), {}, note=why(outcome))  # never asked again
         return None
     if isinstance(outcome, Refused):
-        log.warning("reconciliation refused", reason=outcome.reason)  # this concerns this market alone
+        log.warning("reconciliation refused", reason=why(outcome))  # this concerns this market alone
         return None
-    return outcome.reason
+    return why(outcome)
 
 
 def _compare(market: Market, asked: PageRequest, page: CandlePage) -> str | None:

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 from ingestion.history.provider_quota import quota_of
 from ingestion.history.rest_client import RestClient
 from ingestion.provider_access import REST, access_of
-from ingestion.providers.port import CallsLeft, Provider
+from ingestion.providers.port import CallsLeft, Provider, why
 from ingestion.providers.table import configured
 
 
@@ -41,5 +41,5 @@ def _providers_count(provider: Provider) -> str:
     with closing(RestClient(provider, access)) as client:
         outcome = client.calls_left()
     if not isinstance(outcome, CallsLeft):
-        return f"not known, {outcome.reason}"
+        return f"not known, {why(outcome)}"
     return ", ".join(f"{window} {calls:,}" for window, calls in outcome.left.items())

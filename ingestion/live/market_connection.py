@@ -23,7 +23,17 @@ from ingestion.live.socket_reader import Arrival, Connected, Frame, SocketLost, 
 from ingestion.live.subscriptions import channel_change
 from ingestion.live.timekeeping import Timekeeper, micros_at, read_date
 from ingestion.provider_access import STREAM, access_of
-from ingestion.providers.port import Event, FeedRefused, Garbage, Provider, Stamped, Subscribed, TradeSeen, Unsubscribed
+from ingestion.providers.port import (
+    Event,
+    FeedRefused,
+    Garbage,
+    Provider,
+    Stamped,
+    Subscribed,
+    TradeSeen,
+    Unsubscribed,
+    why,
+)
 from streaming.ends import EndCode
 from streaming.records import LiveRecord
 from streaming.refusals import Refusal, RefusalCode
@@ -146,7 +156,7 @@ class MarketConnection:
             self.claim(local, micros_at(local))
         if self.refusal is not None:
             # The provider says why before it closes the socket: the reason counts, not the closing.
-            return SocketLost(local, self.refusal.reason, self.refusal.http_status, EndCode.SUBSCRIPTION)
+            return SocketLost(local, why(self.refusal), self.refusal.http_status, EndCode.SUBSCRIPTION)
         if lost is None and local - self._reader.last_arrival >= self._silent_after:
             return SocketLost(local, f"no frame for {self._silent_after:.0f} s", end=EndCode.SILENT)
         if lost is None and self._clock.is_doubtful(micros_at(local)):
@@ -275,7 +285,7 @@ class MarketConnection:
         key = self._key_of(event.sub) if event.sub else ""
         market = self._markets.pop(key, None)
         if market is not None:
-            symbol, reason = market.market, f"{REFUSED_REASON}: {event.reason}"
+            symbol, reason = market.market, f"{REFUSED_REASON}: {why(event)}"
             self._numbers[symbol] = market.n
             if self.refusals.get(symbol) != reason:  # one dead letter, however often it is tried again
                 self.rejected.append(Rejected(symbol, Refusal(RefusalCode.SUBSCRIPTION, reason), raw))

@@ -50,7 +50,7 @@ class TradeSeen:
 
 @dataclass(frozen=True, slots=True)
 class LastId:
-    """The venue says that until `at` the market's newest trade is `id`, which is never 0.
+    """The venue says that no trade before `at` has a greater id than `id`, which is never 0.
 
     It may be ahead of trades that are still on their way, or late itself: alone it opens no gap.
     """
@@ -370,6 +370,11 @@ class CallsLeft:
 
 
 Trouble = RateLimited | Refused | Unauthorized | Blocked | Unavailable
+
+
+def why(trouble: Trouble | FeedRefused) -> str:
+    """Return the reason for people, with what to do about it where that is known."""
+    return f"{trouble.reason}; {trouble.remedy}" if trouble.remedy else trouble.reason
 
 
 class History(Protocol):

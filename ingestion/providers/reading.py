@@ -183,7 +183,7 @@ def trouble_of(answer: Answer, message: str | None, remedies: Mapping[int, str])
         banned = status == 418
         wait = retry_after(answer.headers, DEFAULT_BAN_S if banned else DEFAULT_RETRY_S)
         return RateLimited(wait, reason, banned, remedy)
-    if 400 <= status < 500 and not is_html(answer):
+    if 400 <= status < 500 and status != 408 and not is_html(answer):  # 408: it took too long
         return Refused(reason, time_of(answer.headers), remedy=remedy)
     return Unavailable(reason, remedy)
 

@@ -74,18 +74,16 @@ class CoinbaseStream:
     """One connection."""
 
     def __init__(self) -> None:
-        self._asked: dict[str, None] = {}
+        self._asked: set[str] = set()  # ever
         self._active: set[str] = set()
 
     def subscribe(self, subs: Sequence[str]) -> list[bytes]:
         """Return a frame for each product: one that is not listed refuses the whole frame that names it."""
-        self._asked |= dict.fromkeys(subs)
+        self._asked.update(subs)
         return [_message("subscribe", sub) for sub in subs]
 
     def unsubscribe(self, subs: Sequence[str]) -> list[bytes]:
         """Return a frame for each product."""
-        for sub in subs:
-            self._asked.pop(sub, None)
         return [_message("unsubscribe", sub) for sub in subs]
 
     def keep_alive(self) -> None:

@@ -30,7 +30,7 @@ from ingestion.providers.port import (
     TradeSeen,
     Unavailable,
 )
-from tests.support.ingestion.venues import AT, BINANCE_VENUE, RECORDED, Made, answer
+from tests.support.ingestion.venues import AT, BINANCE_VENUE, RECORDED, Made, answer, query_of
 
 VENUE = BINANCE_VENUE
 START = 1_787_626_680_000_000
@@ -95,6 +95,21 @@ def test_a_candle_that_contradicts_itself_says_nothing_of_the_newest_trade() -> 
     assert [type(event) for event in kline(n=5)] == [CandleSeen]
     for changes in ({"f": 9, "L": 8}, {"f": -1}, {"n": 0}, {"o": "NaN"}, {"T": 1633998239998}, {"v": "-1"}):
         assert [type(event) for event in kline(**changes)] == [Garbage], changes
+
+
+def test_the_very_first_trade_of_an_old_market_has_the_id_0() -> None:
+    assert [type(event) for event in kline(f=0, L=0, n=1)] == [CandleSeen]
+    (trade,) = read(VENUE.frame_of(Made(0, START, fills=(0, 0))))
+    assert isinstance(trade, TradeSeen) and (trade.id, trade.first) == ("0", 0)
+
+
+def test_candles_are_asked_for_from_the_first_millisecond_to_the_last() -> None:
+    request = PROVIDER.history.candles_request(CandlesAsked("BTCUSDT", 3600, START, START + 3_600_000_000))
+    assert request.weight == 2
+    assert query_of(request.path) == {
+        "symbol": "BTCUSDT", "interval": "1h", "limit": "1000", "startTime": "1787626680000",
+        "endTime": "1787630279999",
+    }  # fmt: skip
 
 
 def test_an_aggregate_covers_the_ids_of_all_its_trades_but_not_of_impossibly_many() -> None:

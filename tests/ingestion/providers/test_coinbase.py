@@ -10,6 +10,7 @@ import pytest
 from ingestion.providers.coinbase.provider import PROVIDER
 from ingestion.providers.coinbase.stream import CoinbaseStream
 from ingestion.providers.port import (
+    CandlesAsked,
     Event,
     FeedRefused,
     Garbage,
@@ -25,7 +26,7 @@ from ingestion.providers.port import (
     Unavailable,
     Unsubscribed,
 )
-from tests.support.ingestion.venues import COINBASE_VENUE, Made, answer
+from tests.support.ingestion.venues import COINBASE_VENUE, Made, answer, query_of
 
 VENUE = COINBASE_VENUE
 
@@ -106,6 +107,21 @@ def test_pages_go_down_from_the_newest_and_stop_above_the_known_trade() -> None:
     asked = TradesAsked("BTC-USD", known, above)
     assert history.trades_request(asked).path == "/products/BTC-USD/trades?limit=1000&after=2000"
     assert history.trades_request(asked, "1000").path.endswith("&after=1000")
+
+
+def test_candles_are_asked_for_by_the_starts_of_the_first_and_the_last() -> None:
+    asked = CandlesAsked("BTC-USD", 60, 1_787_626_680_000_000, 1_787_626_800_000_000)
+    assert query_of(PROVIDER.history.candles_request(asked).path) == {
+        "granularity": "60", "start": "2026-08-25T02:58:00+00:00", "end": "2026-08-25T02:59:00+00:00",
+    }  # fmt: skip
+
+
+def test_a_refusal_of_a_product_that_was_left_is_of_that_product() -> None:
+    stream = CoinbaseStream()
+    stream.subscribe(["FOO-BAR"])
+    stream.unsubscribe(["FOO-BAR"])
+    (refused,) = read('{"type":"error","message":"Failed","reason":"FOO-BAR is not a valid product"}', stream)
+    assert isinstance(refused, FeedRefused) and refused.sub == "FOO-BAR"
 
 
 def test_trailing_zeros_make_no_other_trade_of_a_page() -> None:

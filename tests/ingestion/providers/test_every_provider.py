@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from datastore.reference.pairs import Listed
 from datastore.timeframes.timeframe import BASE, MINUTE_S
-from ingestion.providers.port import Answer, Blocked, CandlesAsked, Provider, RateLimited, Trouble, Unauthorized
+from ingestion.providers.port import (
+    Answer,
+    Blocked,
+    CandlesAsked,
+    FeedRefused,
+    Provider,
+    RateLimited,
+    Trouble,
+    Unauthorized,
+    why,
+)
 from ingestion.providers.table import PROVIDERS
 
 NOON = 1_795_435_200_000_000
@@ -96,3 +106,8 @@ def test_no_answer_raises_and_what_is_none_is_named(provider: Provider, answer: 
 def test_a_status_is_told_apart_whatever_the_page_says(provider: Provider, status: int, kinds: type) -> None:
     page = Answer(status, DATE, b"<!DOCTYPE html><html><title>sorry</title></html>")
     assert all(isinstance(outcome, kinds) for outcome in outcomes(provider, page))
+
+
+def test_a_reason_says_what_to_do_where_that_is_known() -> None:
+    assert why(Blocked("HTTP 451", "use another provider")) == "HTTP 451; use another provider"
+    assert why(FeedRefused("401", "no such key")) == "no such key"

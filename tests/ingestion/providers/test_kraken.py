@@ -35,7 +35,7 @@ from ingestion.providers.port import (
     Unavailable,
     VenueStatus,
 )
-from tests.support.ingestion.venues import AT, KRAKEN_VENUE, RECORDED, Made, answer
+from tests.support.ingestion.venues import AT, KRAKEN_VENUE, RECORDED, Made, answer, query_of
 
 VENUE, SUB = KRAKEN_VENUE, "BTC/USDT"
 START = 1_787_626_680_000_000
@@ -174,6 +174,11 @@ def test_the_list_names_dogecoin_as_we_do_and_leaves_out_what_the_socket_has_not
     assert isinstance(found, PairList)
     assert [pair.symbol for pair in found.pairs] == ["kraken:BTC-USD", "kraken:DOGE-USD"]
     assert found.markets[1].tick == Decimal("1e-7")
+
+
+def test_candles_are_asked_for_from_one_before_the_first_in_minutes() -> None:
+    request = PROVIDER.history.candles_request(CandlesAsked("BTC/USD", 3600, START, START + 3_600_000_000))
+    assert query_of(request.path) == {"pair": "XBTUSD", "interval": "60", "since": str(START // 10**6 - 3600)}
 
 
 def test_pages_overlap_on_purpose_and_begin_just_before_the_known_trade() -> None:

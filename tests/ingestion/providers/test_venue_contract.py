@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datastore.reference.pairs import Listed
-from datastore.reference.traits import Proof
+from datastore.reference.traits import PageBy, Proof
 from ingestion.providers.port import (
     Answer,
     Blocked,
@@ -225,6 +225,30 @@ def test_pages_bring_every_trade_between_two_known_ones_once(venue: Venue, data:
 
 
 @each_venue
+@pytest.mark.parametrize("size", [0, 1, *range(990, 1002), 2000])
+def test_no_trade_is_lost_where_a_page_ends_and_no_call_is_made_for_nothing(venue: Venue, size: int) -> None:
+    trades = market(venue, size + 3)
+    pages, _ = walk(venue, trades, TradesAsked(venue.sub, trades[0].mark, trades[size + 1].mark))
+    ids = sorted(int(trade.id) for page in pages for trade in page.trades)
+    assert ids == [trade.id for trade in trades[1 : size + 1]]
+    assert venue.provider.traits.trades is not None
+    overlap = 0 if venue.provider.traits.trades.page_by is PageBy.ID else 2 * 7  # trades of one time, at either end
+    assert len(pages) <= max(1, -(-size // (1000 - overlap)))
+
+
+@each_venue
+def test_what_a_venue_sends_beside_what_was_asked_is_not_passed_on(venue: Venue) -> None:
+    trades = market(venue, 30)
+    asked = TradesAsked(venue.sub, trades[10].mark, trades[20].mark)
+    for sent in (trades, trades[::-1], trades[9:22]):
+        body = venue.body_of([venue.row_of(trade) for trade in sent], sent)
+        page = venue.provider.history.read_trades(asked, None, answer(body))
+        assert isinstance(page, TradePage)
+        assert [int(trade.id) for trade in page.trades] == [trade.id for trade in trades[11:20]]
+        assert page.cursor is None and not page.floor
+
+
+@each_venue
 def test_pages_reach_back_to_the_first_trade(venue: Venue) -> None:
     trades = market(venue, 1500, first=1)
     pages, _ = walk(venue, trades, TradesAsked(venue.sub, None))
@@ -323,6 +347,21 @@ def test_candles_are_asked_for_from_the_first_bucket_to_the_last(venue: Venue) -
 
 
 @each_venue
+def test_no_call_weighs_more_than_its_window_allows(venue: Venue) -> None:
+    history, catalogue, limits = venue.provider.history, venue.provider.catalogue, venue.provider.traits.limits
+    requests = [
+        history.trades_request(TradesAsked(venue.sub, None)),
+        history.candles_request(candles_asked(venue)),
+        catalogue.pairs_request(),
+        catalogue.time_request(),
+    ]
+    for request in requests:
+        assert request is not None
+        assert request.weight < limits.weights[0].limit if limits.weights else request.weight == 1
+    assert (limits.used_weight_header is None) == (not limits.weights)
+
+
+@each_venue
 def test_odd_names_cannot_change_what_is_asked(venue: Venue) -> None:
     asked = TradesAsked("Ü&x=1?/..#", None)
     candles = CandlesAsked(asked.sub, 60, START, START + 60_000_000)
@@ -388,6 +427,7 @@ def test_no_answer_makes_it_raise_and_none_but_200_is_data(
 @pytest.mark.parametrize(
     ("status", "body", "expected"),
     [(200, HTML, Unavailable), (502, HTML, Unavailable), (404, HTML, Unavailable), (520, b"", Unavailable),
+     (408, b"{}", Unavailable),
      (403, HTML, Blocked), (451, b'{"code":0,"msg":"restricted location"}', Blocked), (401, b"{}", Unauthorized)],
 )  # fmt: skip
 def test_what_no_call_can_help_says_what_to_do(venue: Venue, status: int, body: bytes, expected: type) -> None:
