@@ -37,6 +37,11 @@ def integer(name: str, default: int, low: int, high: int) -> int:
     return int(value)
 
 
+def given_integer(name: str, low: int, high: int) -> int | None:
+    """Return a whole number between low and high, None if the variable is not set."""
+    return integer(name, low, low, high) if name in env.ENVIRON else None
+
+
 def flag(name: str, default: bool) -> bool:
     """Return yes or no; a variable that is set but empty means no."""
     raw = env.str(name, default="1" if default else "0").lower()

@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from actor_runtime.redaction import keep_secret, secrets_in
 from config import kafka_settings, logs
 from config.caches import caches
-from config.environment import choice, env, flag, integer, markets, number, readable, url
+from config.environment import choice, env, flag, given_integer, integer, markets, number, readable, url
 from config.networks import ANY, host_of, is_loopback, networks, origin, origins
 from config.secret_files import create_home, is_locked, read_or_create_secret
 from config.version import VERSION
@@ -76,13 +76,14 @@ MARKETS = markets("MARKETS", ["coinbase:BTC-USD", "coinbase:ETH-USD", "kraken:BT
 GRACE = number("GRACE", 5, 0, 600)
 USUAL_STALE_AFTER = 90
 STALE_AFTER = number("STALE_AFTER", USUAL_STALE_AFTER, 5, 36000)
+PROVIDERS = ["cryptocompare"]  # the first that delivers a venue's markets gives a new market its data, for good
 READER_QUEUE = integer("READER_QUEUE", 200_000, 100, 10_000_000)
 PRODUCER_POOL = integer("PRODUCER_POOL", 4, 1, 64)  # history requests fetched at once
-# Calls of the provider's REST API within any second, minute, hour, day: a little below CryptoCompare's own limits.
-PROVIDER_CALLS_PER_SECOND = integer("PROVIDER_CALLS_PER_SECOND", 15, 1, 100_000)
-PROVIDER_CALLS_PER_MINUTE = integer("PROVIDER_CALLS_PER_MINUTE", 280, 1, 1_000_000)
-PROVIDER_CALLS_PER_HOUR = integer("PROVIDER_CALLS_PER_HOUR", 2_900, 1, 10_000_000)
-PROVIDER_CALLS_PER_DAY = integer("PROVIDER_CALLS_PER_DAY", 7_000, 1, 100_000_000)
+# Calls of a provider's REST API within any second, minute, hour, day; None: what its traits say that it allows.
+PROVIDER_CALLS_PER_SECOND = given_integer("PROVIDER_CALLS_PER_SECOND", 1, 100_000)
+PROVIDER_CALLS_PER_MINUTE = given_integer("PROVIDER_CALLS_PER_MINUTE", 1, 1_000_000)
+PROVIDER_CALLS_PER_HOUR = given_integer("PROVIDER_CALLS_PER_HOUR", 1, 10_000_000)
+PROVIDER_CALLS_PER_DAY = given_integer("PROVIDER_CALLS_PER_DAY", 1, 100_000_000)
 STREAM_MAXLEN = integer("STREAM_MAXLEN", 2_000_000, 1000, 1_000_000_000)
 STREAM_LEASE = number("STREAM_LEASE", 3600, 10, 2_592_000)  # how long a stream lives that is not renewed
 MAX_STREAMS = integer("MAX_STREAMS", 500, 1, 100_000)  # alive at once

@@ -18,7 +18,8 @@ from datastore.backfill import fetch_queue
 from datastore.models import DatastoreRequest
 from datastore.sse.follower_counts import followers_by_process
 from datastore.streams import lifecycle, topics
-from ingestion.history.provider_quota import ProviderQuota
+from ingestion.history.provider_quota import quota_of
+from ingestion.providers.table import configured
 from metering import table
 from metering.table import MetricDefinition
 from streaming.topics import CANDLE_DATA, DYNAMIC_LABEL, TICK_DATA
@@ -92,8 +93,8 @@ def dynamic_topics() -> Iterator[Sample]:
 
 
 def budget() -> Iterator[Sample]:
-    """Yield how many calls of the provider each window still allows, and its limit."""
-    for window, left in ProviderQuota().remaining().items():
+    """Yield how many calls of the first provider each window still allows, and its limit."""
+    for window, left in quota_of(configured()[0].traits).remaining().items():
         yield table.BUDGET_LEFT, (window,), left.calls
         yield table.BUDGET_LIMIT, (window,), left.limit
 

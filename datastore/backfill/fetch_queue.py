@@ -18,13 +18,13 @@ from actor_runtime.steady_time import SteadyNow
 from datastore.backfill.quota import Spend
 from datastore.coverage.gaps import final_gaps, missing
 from datastore.models import FetchRequest, Market
-from datastore.timeframes.intervals import SECOND_US, Interval, clip, micros_of, moment, subtract, union
+from datastore.reference.provider_registry import traits_of
+from datastore.timeframes.intervals import Interval, clip, micros_of, moment, subtract, union
 from datastore.timeframes.timeframe import BASE
 
 LEASE = timedelta(seconds=30)
 # A request that was handed out but not started is due again after this: the message to the worker may be lost.
 REDISPATCH_AFTER = timedelta(seconds=15)
-PAGE_BUCKETS = 2000  # of one answer
 # A failed span is not requested again sooner: each poll of an impatient reader would cost the provider a call.
 RETRY_FAILED_AFTER = timedelta(minutes=1)
 
@@ -69,7 +69,7 @@ def enqueue(
         separators = union([*requested, *final_gaps(market, resolution, *bounds)])
         added = [
             _add(market, resolution, (moment(low), moment(high)), purpose, spend)
-            for low, high in _join_into_pages(gaps, separators, resolution)
+            for low, high in _join_into_pages(gaps, separators, _page(market, resolution))
         ]
         return list({request.pk: request for request in [*known, *added]}.values())
 
@@ -185,17 +185,23 @@ def _held(request_id: int, worker: str) -> QuerySet[FetchRequest]:
 def _add(market: Market, resolution: int, span: Span, purpose: int, spend: Spend | None) -> FetchRequest:
     """Create the request for a span, or extend one that has not started, if one page can answer for both."""
     start, stop = span
+    page = _page(market, resolution)
     waiting = FetchRequest.objects.filter(market=market, resolution=resolution, purpose=purpose)
     waiting = waiting.filter(Q(start=stop) | Q(stop=start), state=State.QUEUED, reached=None)
     for request in waiting.select_for_update():
         low, high = min(start, request.start), max(stop, request.stop)
-        if high - low <= PAGE_BUCKETS * timedelta(seconds=resolution):
+        if high - low <= page:
             request.start, request.stop = low, high
             request.save(update_fields=["start", "stop"])
             return request
     if spend is not None:
-        spend(-((start - stop) // timedelta(seconds=PAGE_BUCKETS * resolution)))  # rounded up
+        spend(-((start - stop) // page))  # rounded up
     return FetchRequest.objects.create(market=market, resolution=resolution, start=start, stop=stop, purpose=purpose)
+
+
+def _page(market: Market, resolution: int) -> timedelta:
+    """Return how long a time one answer of the market's provider may hold."""
+    return traits_of(market.provider).candles.rows_per_page * timedelta(seconds=resolution)
 
 
 def _fetchable_gaps(market: Market, resolution: int, bounds: Span) -> list[Interval]:
@@ -203,12 +209,11 @@ def _fetchable_gaps(market: Market, resolution: int, bounds: Span) -> list[Inter
     return subtract(missing(market, resolution, *bounds), final_gaps(market, resolution, *bounds))
 
 
-def _join_into_pages(spans: Sequence[Interval], separators: Sequence[Interval], resolution: int) -> list[Interval]:
+def _join_into_pages(spans: Sequence[Interval], separators: Sequence[Interval], page: timedelta) -> list[Interval]:
     """Join spans that one page can answer for together, unless a separator lies between them."""
-    page = PAGE_BUCKETS * resolution * SECOND_US
-    joined: list[Interval] = []
+    length, joined = page // timedelta(microseconds=1), list[Interval]()
     for start, stop in spans:
-        if joined and stop - joined[-1][0] <= page and not clip(separators, joined[-1][1], start):
+        if joined and stop - joined[-1][0] <= length and not clip(separators, joined[-1][1], start):
             joined[-1] = (joined[-1][0], stop)
         else:
             joined.append((start, stop))

@@ -22,10 +22,10 @@ from datastore.db.queries import fetch_all, fetch_while_running
 from datastore.ingest.live_batch import UNKNOWN_MARKET
 from datastore.ingest.live_write import SETTLE, MarketChange, StoreResult
 from datastore.models import FetchRequest, Market
-from datastore.reference.provider import CACHE_AGE
 from datastore.reference.provider_clock import provider_now, provider_time_known
 from datastore.reference.staleness import stale_after
 from datastore.timeframes.intervals import SECOND_US, micros_of, moment, whole
+from datastore.timeframes.timeframe import BASE
 from datastore.wording import counted
 from streaming.bounds import MAX_WIRE, MIN_WIRE
 from streaming.history_records import FetchDone, FetchFailed, HistoryRecord, ProviderCandle, ProviderSpan
@@ -124,7 +124,7 @@ def _fault(record: HistoryRecord, now: Micros | None) -> Refusal | None:
     """Return why a record cannot be true or cannot be stored, None if it can."""
     if isinstance(record, FetchDone):
         return None
-    if record.resolution not in CACHE_AGE:
+    if record.resolution not in BASE:
         return NOT_WHOLE_BUCKETS
     if isinstance(record, FetchFailed):
         return None  # only the whole buckets in it count

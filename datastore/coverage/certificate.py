@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import NamedTuple
 
+from datastore.reference.traits import CandleTraits
 from datastore.timeframes.intervals import SECOND_US, Interval, clip, micros_of, moment, subtract, union, whole
 from datastore.timeframes.timeframe import BASE, DAY_S, HOUR_S, MINUTE_S, Timeframe
 from streaming.records import Micros
@@ -46,7 +47,7 @@ class Evidence:
     watermark: Micros | None
     known: bool  # some stamp of the provider was seen
     behind: bool  # acknowledged records wait to be stored
-    cache_age: Mapping[int, timedelta]  # how old an answer of the provider may be, by resolution
+    candles: CandleTraits  # of the market's provider
     live: Sequence[Interval] = ()
     provider: Mapping[int, Sequence[Interval]] = field(default_factory=dict)
 
@@ -162,7 +163,7 @@ def first_not_final(evidence: Evidence, resolution: int) -> Micros:
     if not evidence.known:
         return 0
     length = resolution * SECOND_US
-    age = evidence.cache_age[resolution] // timedelta(microseconds=1)
+    age = evidence.candles.resolutions[resolution].cache_age // timedelta(microseconds=1)
     return ((evidence.now - age) // length) * length
 
 

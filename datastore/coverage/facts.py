@@ -13,9 +13,11 @@ from datastore.coverage.certificate import Evidence
 from datastore.coverage.segments import Ended, Repair
 from datastore.db.queries import fetch_all
 from datastore.models import Market
-from datastore.reference.provider import CACHE_AGE
+from datastore.reference.provider_registry import traits_of
 from datastore.reference.staleness import stale_after
+from datastore.reference.traits import CandleTraits
 from datastore.timeframes.intervals import Interval, union
+from datastore.timeframes.timeframe import BASE
 from streaming.records import Micros
 
 HEAD = "select * from series_head(%s, %s)"
@@ -41,6 +43,12 @@ class MarketHead:
     behind: bool  # acknowledged records wait to be stored
     provider: str
     simulated: bool
+    delivered_by: str  # the name of the market's provider
+
+    @property
+    def candle_traits(self) -> CandleTraits:
+        """Return what is peculiar to the candles of the market's provider."""
+        return traits_of(self.delivered_by).candles
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +106,7 @@ def facts_of_many(stretches: Sequence[Stretch]) -> list[Facts]:
 
 
 def _facts(row: Sequence[Any]) -> Facts:
-    head, columns, repairs = MarketHead(*row[:8]), row[8:12], row[12]
+    head, columns, repairs = MarketHead(*row[:9]), row[9:13], row[13]
 
     # One span: its resolution (0: live), start, stop, and how it ended.
     spans = list(zip(*(column or () for column in columns), strict=True))
@@ -107,9 +115,9 @@ def _facts(row: Sequence[Any]) -> Facts:
         watermark=head.watermark,
         known=head.known,
         behind=head.behind,
-        cache_age=CACHE_AGE,
+        candles=head.candle_traits,
         live=union((low, high) for of, low, high, _ in spans if not of),
-        provider={wanted: union((low, high) for of, low, high, _ in spans if of == wanted) for wanted in CACHE_AGE},
+        provider={wanted: union((low, high) for of, low, high, _ in spans if of == wanted) for wanted in BASE},
     )
     rows: list[Any] = msgspec.json.decode(repairs) if repairs else []
     return Facts(

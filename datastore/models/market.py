@@ -8,6 +8,8 @@ from django.db import models
 
 from datastore.symbol import SYMBOL_PATTERN
 
+FIRST_PROVIDER = "cryptocompare"  # of all markets that are older than the column
+
 
 class Market(models.Model):
     """One traded pair at one exchange; whatever is written about the market is written under its row's lock."""
@@ -20,6 +22,12 @@ class Market(models.Model):
     provider_exchange = models.TextField(help_text="As the provider spells it.")
     provider_base = models.TextField()
     provider_quote = models.TextField()
+    provider = models.TextField(
+        default=FIRST_PROVIDER,
+        db_default=FIRST_PROVIDER,
+        editable=False,
+        help_text="Who delivers its data, for good.",
+    )
     followed = models.BooleanField(
         default=False,
         db_default=False,

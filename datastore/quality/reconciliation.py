@@ -17,9 +17,10 @@ from django.db import transaction
 
 from datastore.coverage.facts import facts_of
 from datastore.models import Candle, CandleDifference, Market, Reconciliation
-from datastore.reference.provider import CACHE_AGE, MINUTE_RETENTION, OPEN_IS_PRIOR_CLOSE, VOLUME_TOLERANCE
+from datastore.reference.provider_registry import traits_of
+from datastore.reference.traits import CandleTraits, OpenPrice
 from datastore.timeframes.intervals import SECOND_US, Interval, clip, micros_of, moment, subtract, union, whole
-from datastore.timeframes.timeframe import MINUTE_S
+from datastore.timeframes.timeframe import BEGINNING, MINUTE_S
 from metering.table import DIFFERENCES, RECONCILED
 from streaming.records import Micros
 
@@ -62,6 +63,7 @@ class MinutePair:
     ours: CandleValues | None
     theirs: CandleValues | None
     prior: Decimal | None  # the close before it in our feed, if the feed proves the time between
+    candles: CandleTraits  # of the provider
 
     @property
     def same(self) -> bool:
@@ -70,13 +72,12 @@ class MinutePair:
             return self.ours is self.theirs
         ours, theirs = self.ours, self.theirs
         prices = (ours.high, ours.low, ours.close) == (theirs.high, theirs.low, theirs.close)
-        sizes = _near(ours.volume, theirs.volume) and _near(ours.quote_volume, theirs.quote_volume)
-        opened = self.prior if OPEN_IS_PRIOR_CLOSE else ours.open
+        sizes = self._near(ours.volume, theirs.volume) and self._near(ours.quote_volume, theirs.quote_volume)
+        opened = self.prior if self.candles.opens_with is OpenPrice.PRIOR_CLOSE else ours.open
         return prices and sizes and opened in (None, theirs.open)
 
-
-def _near(ours: Decimal, theirs: Decimal) -> bool:
-    return abs(ours - theirs) <= VOLUME_TOLERANCE * max(ours, theirs)
+    def _near(self, ours: Decimal, theirs: Decimal) -> bool:
+        return abs(ours - theirs) <= self.candles.volume_tolerance * max(ours, theirs)
 
 
 def next_span(market: Market, max_minutes: int) -> tuple[datetime, datetime] | None:
@@ -84,9 +85,11 @@ def next_span(market: Market, max_minutes: int) -> tuple[datetime, datetime] | N
     head = facts_of(market, MINUTE_S, None, None).head
     if not head.known or head.watermark is None:
         return None
-    final = min(head.watermark, head.now - round(CACHE_AGE[MINUTE_S].total_seconds()) * SECOND_US)
+    traits = head.candle_traits.resolutions[MINUTE_S]
+    final = min(head.watermark, head.now - round(traits.cache_age.total_seconds()) * SECOND_US)
     final -= final % MINUTE_MICROS
-    oldest = head.now - round(MINUTE_RETENTION.total_seconds()) * SECOND_US
+    kept = traits.depth or moment(head.now) - BEGINNING
+    oldest = head.now - round(kept.total_seconds()) * SECOND_US
     rows = Reconciliation.objects.filter(market=market, resolution=MINUTE_S, stop__gt=moment(oldest))
     done = union((micros_of(start), micros_of(stop)) for start, stop in rows.values_list("start", "stop"))
     left = subtract(_live(market, oldest, final), done)
@@ -148,13 +151,13 @@ def _live(market: Market, start: Micros, stop: Micros) -> list[Interval]:
 
 
 def _pairs(market: Market, start: Micros, stop: Micros, theirs: Mapping[Micros, CandleValues]) -> Iterator[MinutePair]:
-    ours = _candles(market, moment(start), moment(stop))
+    ours, candles = _candles(market, moment(start), moment(stop)), traits_of(market.provider).candles
     for low, high in _live(market, start, stop):
         prior: Decimal | None = None
         for at in range(low, high, MINUTE_MICROS):
             candle = ours.get(at)
             if (given := theirs.get(at)) is not None:
-                yield MinutePair(at, candle, None if given.is_quiet else given, prior)
+                yield MinutePair(at, candle, None if given.is_quiet else given, prior, candles)
             prior = candle.close if candle else prior
 
 

@@ -4,27 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from datastore.models import CoverageChange, DynamicTopic, GapRepair, Market, Pair
+from datastore.reference.provider_registry import provider_of
 from datastore.symbol import parts_of
-
-# How CryptoCompare spells an exchange, if not our name with a capital; its list of pairs, once known, comes first.
-SPELLINGS = {
-    "binanceus": "BinanceUS",
-    "bitmex": "BitMEX",
-    "bitso": "Bitso",
-    "cccagg": "CCCAGG",
-    "cryptodotcom": "CryptoDotCom",
-    "hitbtc": "HitBTC",
-    "huobipro": "HuobiPro",
-    "itbit": "itBit",
-    "lbank": "LBank",
-    "mexc": "MEXC",
-    "okex": "OKEX",
-    "okx": "OKX",
-}
 
 
 def market_of(symbol: str) -> Market | None:
@@ -107,12 +93,15 @@ def _get_or_create(symbols: Sequence[str]) -> list[Market]:
 def _new_market(symbol: str, listed: Pair | None) -> Market:
     """Return an unsaved market, in the provider's spelling if its list has the pair, else in the one we expect."""
     exchange, base, quote = parts_of(symbol)
+    provider = provider_of(exchange, settings.PROVIDERS)
+    spelling = provider.spelling_of(exchange)
     return Market(
         symbol=symbol,
         exchange=exchange,
         base=base,
         quote=quote,
-        provider_exchange=listed.provider_exchange if listed else SPELLINGS.get(exchange, exchange.capitalize()),
+        provider=provider.name,
+        provider_exchange=listed.provider_exchange if listed else spelling,
         provider_base=listed.provider_base if listed else base,
         provider_quote=listed.provider_quote if listed else quote,
     )

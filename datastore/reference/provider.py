@@ -1,22 +1,12 @@
-"""Whose data this database holds, one provider's for good, and what is peculiar to that provider's answers."""
+"""Whose data this database holds: the identity that its provider states, for good."""
 
 from __future__ import annotations
-
-from datetime import timedelta
-from decimal import Decimal
 
 from django.db import transaction
 
 from datastore.models import ProviderClock
 
 UNNAMED = ""
-# By resolution in seconds: the provider's answers may be this old, so a candle is final once it ended longer ago.
-CACHE_AGE = {60: timedelta(seconds=60), 3600: timedelta(seconds=660), 86400: timedelta(seconds=660)}
-
-# The provider's open is the previous close (CryptoCompare, in practice), and its volumes are sums of 64-bit floats.
-OPEN_IS_PRIOR_CLOSE = True
-VOLUME_TOLERANCE = Decimal("1e-6")  # relative to the greater of the two
-MINUTE_RETENTION = timedelta(days=7)  # how far back it has minutes; if less, its answer says so
 
 
 class OtherProvider(Exception):

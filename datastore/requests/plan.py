@@ -17,7 +17,7 @@ from datastore.backfill.fetch_queue import recent_failure
 from datastore.coverage.certificate import FINER, INCOMPLETE, NO_TIME
 from datastore.coverage.gaps import beyond_watermark
 from datastore.models import DatastoreRequest, FetchRequest, GapRepair, Market
-from datastore.reference.provider import CACHE_AGE
+from datastore.reference.traits import CandleTraits
 from datastore.series.reader import Series
 from datastore.timeframes.intervals import micros_of, moment, subtract, union
 from datastore.timeframes.timeframe import BASE, BEGINNING, TIMEFRAMES
@@ -85,19 +85,24 @@ def missing_spans(series: Series, reach: datetime | None = None) -> list[Missing
     return [
         span
         for start, stop in union(gaps)
-        for span in final_spans(frame.base, moment(start), moment(stop), series.server_time)
+        for span in final_spans(series.candle_traits, frame.base, moment(start), moment(stop), series.server_time)
     ]
 
 
-def final_spans(resolution: int, start: datetime, stop: datetime, now: datetime) -> Iterator[MissingSpan]:
-    """Yield the buckets whose answer is final at the provider's time `now`, and the finer ones of those after them."""
+def final_spans(
+    candles: CandleTraits, resolution: int, start: datetime, stop: datetime, now: datetime
+) -> Iterator[MissingSpan]:
+    """Yield the buckets whose answer is final at the provider's time `now`, and the finer ones of those after them.
+
+    candles: of the market's provider.
+    """
     frame = BASE[resolution]
-    final = frame.floor(now - CACHE_AGE[resolution])
+    final = frame.floor(candles.final_before(resolution, now))
     start = max(frame.floor(start), BEGINNING)  # the newest 10,000 weeks reach further back than a provider understands
     if start < min(stop, final):
         yield MissingSpan(resolution, start, min(frame.ceil(stop), final))
     if resolution in FINER and max(start, final) < min(stop, now):
-        yield from final_spans(FINER[resolution], max(start, final), min(stop, now), now)
+        yield from final_spans(candles, FINER[resolution], max(start, final), min(stop, now), now)
 
 
 def coordinator_runs() -> bool:

@@ -22,6 +22,7 @@ from datastore.coverage.segments import NO_ROWS, Rows, Segment, segments_of
 from datastore.db.queries import fetch_value, snapshot
 from datastore.db.sql_files import statement
 from datastore.models import Market
+from datastore.reference.traits import CandleTraits
 from datastore.series.fill import NONE, filled
 from datastore.series.row_format import EXACT, Shape, close_of
 from datastore.series.stored_rows import rows_of
@@ -53,6 +54,7 @@ class Series:
     series_id: str
     provider: str
     simulated: bool
+    candle_traits: CandleTraits  # of the market's provider
     segments: list[Segment]
     text: str  # the rows in the shape that was asked for
     count: int  # of rows that are not invented
@@ -171,6 +173,7 @@ def series_of(
         series_id=head.series_id,
         provider=head.provider,
         simulated=head.simulated,
+        candle_traits=head.candle_traits,
         segments=segments_of(runs, frame, rows, facts.evidence.live, facts.ended, facts.repairs),
         text=text,
         count=sum(held.count for _, held in shown),

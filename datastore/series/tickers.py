@@ -15,7 +15,7 @@ from typing import NamedTuple
 from datastore.coverage.certificate import FUTURE, MISSING, PROVIDER, Evidence, base_runs
 from datastore.db.queries import fetch_all, snapshot
 from datastore.db.sql_files import statement
-from datastore.reference.provider import CACHE_AGE
+from datastore.reference.provider_registry import traits_of
 from datastore.reference.staleness import stale_after
 from datastore.timeframes.intervals import SECOND_US, Interval, union
 from datastore.timeframes.timeframe import HOUR_S, MINUTE_S
@@ -36,6 +36,7 @@ class TickerHead(NamedTuple):
     behind: bool
     live_stop: Micros | None
     feed_open: bool
+    delivered_by: str
 
     @property
     def window(self) -> Interval:
@@ -129,7 +130,7 @@ def _evidence(head: TickerHead, spans: Sequence[tuple[int, Micros, Micros]]) -> 
         watermark=head.watermark,
         known=head.known,
         behind=head.behind,
-        cache_age=CACHE_AGE,
+        candles=traits_of(head.delivered_by).candles,
         live=union((start, stop) for resolution, start, stop in spans if not resolution),
         provider={MINUTE_S: union((start, stop) for resolution, start, stop in spans if resolution)},
     )

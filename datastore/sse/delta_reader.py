@@ -23,7 +23,7 @@ from datastore.coverage.segments import NO_ROWS, Segment, segments_of
 from datastore.db.queries import fetch_all, snapshot
 from datastore.db.sql_files import statement
 from datastore.models import CoverageChange, Market
-from datastore.reference.provider import CACHE_AGE
+from datastore.reference.traits import CandleTraits
 from datastore.series.reader import MONTH, read_series
 from datastore.series.row_format import EXACT
 from datastore.series.stored_rows import rows_of
@@ -78,11 +78,12 @@ def read_position(market: Market) -> tuple[Cursor, ReadTime]:
 def read_delta(market: Market, frame: Timeframe, since: Cursor) -> Delta | SeriesGone:
     """Return what changed since a cursor, or why that cannot be returned."""
     with snapshot():
-        head, read_at = read_position(market)
+        known = head_of(market)
+        head, read_at = position_of(known)
         if reason := refusal(since, head):
             return SeriesGone(reason, head, read_at)
         changed = _changed(market, frame, since)
-        tail = _tail(frame, since, read_at)
+        tail = _tail(frame, since, read_at, known.candle_traits)
         if changed is None or tail is None:
             return SeriesGone(TOO_FAR_BEHIND, head, read_at)
 
@@ -139,7 +140,7 @@ def _changed(market: Market, frame: Timeframe, since: Cursor) -> _Changed | None
     return _Changed(buckets, spans) if len(buckets) <= MAX_CHANGES_BEHIND else None
 
 
-def _tail(frame: Timeframe, since: Cursor, read_at: ReadTime) -> tuple[int, int] | None:
+def _tail(frame: Timeframe, since: Cursor, read_at: ReadTime, candles: CandleTraits) -> tuple[int, int] | None:
     """Return the span in ms of everything that was not closed at the cursor; None if that is too much.
 
     A bucket before the watermark is not closed while the provider's answer for it is not final.
@@ -147,7 +148,7 @@ def _tail(frame: Timeframe, since: Cursor, read_at: ReadTime) -> tuple[int, int]
     now = moment(read_at.now)
     marks = [] if since.watermark is None else [since.watermark * MICROS_PER_MS, read_at.watermark]
     known = moment(min(marks, default=read_at.now))
-    start, stop = frame.floor(known - CACHE_AGE[frame.base]), frame.after(frame.floor(now))
+    start, stop = frame.floor(candles.final_before(frame.base, known)), frame.after(frame.floor(now))
     return (_ms(start), _ms(stop)) if frame.between(start, stop) <= MAX_CHANGES_BEHIND else None
 
 

@@ -9,10 +9,11 @@ import structlog
 from actor_runtime.errors import RequestFault
 from datastore.backfill import fetch_queue
 from datastore.models import FetchRequest
+from datastore.reference.pairs import Listed
 from datastore.timeframes.intervals import micros_of, moment
 from ingestion.history import pages
 from ingestion.history.pages import PageOrigin, PageRequest
-from ingestion.providers.cryptocompare.rest import ProviderNames
+from ingestion.providers.table import PROVIDERS
 
 log = structlog.get_logger(__name__)
 
@@ -34,23 +35,26 @@ class Lease:
         self.start, self.stop = pages.whole_buckets(
             micros_of(request.start), micros_of(request.stop), request.resolution
         )
+        self.provider = PROVIDERS[request.market.provider]
+        self.candles = self.provider.traits.candles
         self.reached = micros_of(request.reached) if request.reached else self.stop
         self.pages_done = request.pages_done
 
     @property
-    def names(self) -> ProviderNames:
-        """Return the market as the provider spells it."""
+    def sub(self) -> str:
+        """Return the market's channel as the provider spells it."""
         market = self._row.market
-        return ProviderNames(market.provider_exchange, market.provider_base, market.provider_quote)
+        return self.provider.names.sub_of(Listed(market.provider_exchange, market.provider_base, market.provider_quote))
 
     def next_page(self) -> PageRequest | None:
         """Return the next page to ask for; None if all of them are acknowledged."""
-        return pages.next_page(self.start, self.reached, self.resolution)
+        return pages.next_page(self.candles, self.start, self.reached, self.resolution)
 
     def origin(self, asked: PageRequest) -> PageOrigin:
         """Return what the records of this page carry."""
         done = self.pages_done + 1
-        return PageOrigin(self.market, self.id, done, done + pages.pages_of(self.start, asked.start, self.resolution))
+        left = pages.pages_of(self.candles, self.start, asked.start, self.resolution)
+        return PageOrigin(self.market, self.id, done, done + left)
 
     def renew(self) -> None:
         """Keep the request; raise RequestLost."""

@@ -14,7 +14,6 @@ from functools import partial
 from threading import Event
 
 import structlog
-from django.conf import settings
 
 from actor_runtime.configured_broker import configured_broker
 from actor_runtime.errors import LastingFault, PlatformFault, RequestFault
@@ -25,26 +24,30 @@ from actor_runtime.reset_policy import backoff, reset_delay
 from actor_runtime.steady_time import SteadyNow
 from datastore.backfill import fetch_queue
 from datastore.models import FetchRequest
-from datastore.reference.provider import CACHE_AGE, other_provider
+from datastore.reference.provider import other_provider
 from datastore.reference.provider_clock import provider_now, provider_time_known
 from datastore.timeframes.intervals import SECOND_US, micros_of
 from ingestion.history import pages
 from ingestion.history.fetch_lease import Lease
 from ingestion.history.pages import PageOrigin, PageRequest
 from ingestion.history.pool import ROLE, blocking_error, ensure_pool
-from ingestion.history.provider_quota import ProviderQuota
+from ingestion.history.provider_quota import quota_of
 from ingestion.history.rate_pause import pause_calls
+from ingestion.history.rest_client import Found, RestClient, call_in_thread
 from ingestion.models import Producer, Target
-from ingestion.provider_access import note_refused
-from ingestion.providers.cryptocompare.client import Answer, RestClient, call_in_thread
-from ingestion.providers.cryptocompare.rest import (
-    Outcome,
-    Page,
+from ingestion.provider_access import REST, access_of, note_refused
+from ingestion.providers.port import (
+    Blocked,
+    CandlePage,
+    Provider,
     RateLimited,
     Refused,
+    Trouble,
     Unauthorized,
     Unavailable,
+    why,
 )
+from ingestion.providers.table import PROVIDERS
 from streaming.broker import Message, Publisher
 from streaming.errors import PublishFailed, StreamLost, StreamUnavailable
 from streaming.history_records import FetchDone, FetchFailed, HistoryRecord, encode_history
@@ -75,12 +78,16 @@ class Batch:
 def fetch(request_id: int, stop: Event) -> None:
     """Fetch a request's pages until it is published, has failed or waits in the queue again, or stop is set."""
     ensure_pool()
-    if reason := blocking_error():
+    found = FetchRequest.objects.filter(pk=request_id).values_list("market__provider", "market__symbol").first()
+    if found is None:
+        return
+    name, market = found
+    provider = PROVIDERS[name]
+    if reason := blocking_error(provider):
         queued = FetchRequest.objects.filter(pk=request_id, state=FetchRequest.State.QUEUED)
         queued.update(next_try=SteadyNow() + timedelta(seconds=KEY_REFUSED_WAIT_S), error=reason)
         return
-    job = HistoryProducer(request_id)
-    market = FetchRequest.objects.filter(pk=request_id).values_list("market__symbol", flat=True).first()
+    job = HistoryProducer(request_id, provider)
     with structlog.contextvars.bound_contextvars(request=request_id, market=market):
         run(job, stop)
         job.release()
@@ -94,15 +101,16 @@ class HistoryProducer:
     several = False  # the pool's rows are all there are: see ensure_pool
     pause = 0.0  # a turn waits itself
 
-    def __init__(self, request_id: int) -> None:
-        """Prepare the fetch of a FetchRequest; it begins once a row of the pool is owned."""
+    def __init__(self, request_id: int, provider: Provider) -> None:
+        """Prepare the fetch of a FetchRequest from its market's provider; it begins once a row of the pool is owned."""
         self._id = request_id
         self._session: ActorSession
         self._lease: Lease | None = None
         self._publisher: Publisher | None = None
         self._batch: Batch | None = None
-        self._quota = ProviderQuota()
-        self._client = RestClient(settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY)
+        self._access = access_of(provider, REST)
+        self._quota = quota_of(provider.traits)
+        self._client = RestClient(provider, self._access)
 
     def open(self, session: ActorSession) -> None:
         """Begin the request, and make the topic and a new connection to the broker."""
@@ -169,13 +177,13 @@ class HistoryProducer:
             return None
         self._begin_fetching()
         self._session.save()
-        ask = partial(self._client.candles, lease.names, asked.resolution, asked.last, asked.before)
-        outcome: Outcome = self._call_provider(lease, ask)
-        if not isinstance(outcome, Page):
+        ask = partial(self._client.candles, asked.of(lease.sub))
+        outcome: CandlePage | Trouble = self._call_provider(lease, ask)
+        if not isinstance(outcome, CandlePage):
             raise self._fault_of(lease, outcome)
         if known := other_provider(outcome.provider):
             lease.give_back(KEY_REFUSED_WAIT_S, "another provider answers")
-            note_refused(self._session, settings.CRYPTOCOMPARE_REST_URL)
+            note_refused(self._session, self._access)
             raise LastingFault(f"this database holds data of {known!r}, but {outcome.provider!r} answers")
         if outcome.warning:
             self._quota.pause(outcome.warning.slow_down, outcome.warning.reason)
@@ -186,7 +194,7 @@ class HistoryProducer:
         if not pages.answers(outcome, asked):
             raise self._platform_fault(lease, "none of the rows lies in the span that was asked for")
         origin = lease.origin(asked)
-        records = pages.records_of(outcome, asked, origin)
+        records = pages.records_of(lease.candles, outcome, asked, origin)
         if last := asked.start <= lease.start:
             records.append(FetchDone(market=lease.market, request=lease.id))
         return Batch(records, origin, asked.start, last)
@@ -208,7 +216,7 @@ class HistoryProducer:
         if self._session.actor.state == Producer.State.IDLE:
             self._session.actor.fetch_data()
 
-    def _call_provider(self, lease: Lease, ask: Callable[[], Answer]) -> Answer | Unavailable:
+    def _call_provider(self, lease: Lease, ask: Callable[[], Found]) -> Found | Unavailable:
         """Return the provider's answer; the row and the request are kept while it is awaited."""
         call = call_in_thread(ask)
         for _ in range(MAX_RENEWALS):
@@ -221,13 +229,13 @@ class HistoryProducer:
                 lease.renew()
         return Unavailable(f"no whole answer within {MAX_RENEWALS * RENEW_INTERVAL_S:.0f} s")
 
-    def _final_part(self, lease: Lease, page: Page, asked: PageRequest) -> PageRequest:
+    def _final_part(self, lease: Lease, page: CandlePage, asked: PageRequest) -> PageRequest:
         """Return the part of the page that is final, and shorten the request to it; raise if there is none."""
-        final = pages.final_stop(page.at, asked.resolution)
+        final = pages.final_stop(lease.candles, page.at, asked.resolution)
         if asked.stop <= final:
             return asked
         if final <= asked.start:
-            age = CACHE_AGE[asked.resolution].total_seconds()
+            age = lease.candles.resolutions[asked.resolution].cache_age.total_seconds()
             wait = (asked.stop - page.at) / SECOND_US + age
             raise self._returned(lease, wait, "the provider's answer is not final yet")
         lease.shorten(final)
@@ -235,17 +243,17 @@ class HistoryProducer:
 
     # --- what goes wrong ---
 
-    def _fault_of(self, lease: Lease, outcome: Unauthorized | RateLimited | Refused | Unavailable) -> Exception:
-        if isinstance(outcome, Unauthorized):
-            lease.give_back(KEY_REFUSED_WAIT_S, outcome.reason)
-            note_refused(self._session, settings.CRYPTOCOMPARE_REST_URL)
-            return LastingFault(outcome.reason)
+    def _fault_of(self, lease: Lease, outcome: Trouble) -> Exception:
+        if isinstance(outcome, Unauthorized | Blocked):
+            lease.give_back(KEY_REFUSED_WAIT_S, why(outcome))
+            note_refused(self._session, self._access)
+            return LastingFault(why(outcome))
         if isinstance(outcome, RateLimited):
-            wait = pause_calls(self._quota, outcome, lambda: self._call_provider(lease, self._client.rate))
-            return self._platform_fault(lease, outcome.reason, wait)
+            wait = pause_calls(self._quota, outcome, lambda: self._call_provider(lease, self._client.calls_left))
+            return self._platform_fault(lease, why(outcome), wait)
         if isinstance(outcome, Refused):
             return self._fail(lease, outcome)
-        return self._platform_fault(lease, outcome.reason)
+        return self._platform_fault(lease, why(outcome))
 
     def _fail(self, lease: Lease, outcome: Refused) -> Exception:
         """Publish that the rest will not come; the consumer that stores it ends the request."""
@@ -255,7 +263,7 @@ class HistoryProducer:
             resolution=lease.resolution,
             start=lease.start,
             stop=lease.reached,
-            reason=outcome.reason,
+            reason=why(outcome),
             final=outcome.is_final(lease.reached),
         )
         try:
@@ -263,7 +271,7 @@ class HistoryProducer:
         except (StreamUnavailable, StreamLost) as exc:
             return self._platform_fault(lease, str(exc))
         lease.publish()
-        return RequestFault(outcome.reason)
+        return RequestFault(why(outcome))
 
     def _platform_fault(self, lease: Lease, reason: str, wait: float = 0.0) -> Exception:
         """Return what keeps the producer in Error for a moment, or gives the request back if that would be too long."""

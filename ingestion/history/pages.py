@@ -1,9 +1,10 @@
 """Paging backwards through the provider's candles, and what an answer proves.
 
-Pure; times are microseconds, spans [start, stop). Rules: a bucket is proven by a final row of its own and by nothing
-else, so a row that is missing, torn, or sent twice with different values leaves a gap; a row is final once its end is
-older than the provider's cache may be; only a row without volume, quote volume and movement says that nothing was
-traded, and the Datastore believes it unless trades of that bucket are known.
+Pure; times are microseconds, spans [start, stop); `candles` says what is peculiar to the provider's candles. Rules: a
+bucket is proven by a final row of its own and by nothing else, so a row that is missing, torn, or sent twice with
+different values leaves a gap; a row is final once its end is older than the provider's cache may be; only a row without
+volume, quote volume and movement says that nothing was traded, and the Datastore believes it unless trades of that
+bucket are known.
 """
 
 from __future__ import annotations
@@ -13,13 +14,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
 
-from datastore.reference.provider import CACHE_AGE
+from datastore.reference.traits import CandleTraits, OpenPrice
 from datastore.timeframes.intervals import SECOND_US
-from ingestion.providers.cryptocompare.rest import Page, Row
+from ingestion.providers.port import CandlePage, CandleRow, CandlesAsked
 from streaming.bounds import MAX_STORED, MIN_STORED
 from streaming.history_records import HistoryRecord, ProviderCandle, ProviderSpan
-
-PAGE_BUCKETS = 2000  # one row more is asked for, since the provider may round the end of a page
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +29,9 @@ class PageRequest:
     start: int
     stop: int
 
-    @property
-    def last(self) -> int:
-        """Return the start of the newest bucket, in seconds."""
-        return self.stop // SECOND_US - self.resolution
-
-    @property
-    def before(self) -> int:
-        """Return the provider's `limit`: it brings one row more, so the bucket before the page comes too."""
-        return (self.stop - self.start) // (self.resolution * SECOND_US)
+    def of(self, sub: str) -> CandlesAsked:
+        """Return what to ask the provider for, of the market with this channel."""
+        return CandlesAsked(sub, self.resolution, self.start, self.stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,62 +50,63 @@ def whole_buckets(start: int, stop: int, resolution: int) -> tuple[int, int]:
     return start // step * step, -(-stop // step) * step
 
 
-def next_page(start: int, reached: int, resolution: int) -> PageRequest | None:
+def next_page(candles: CandleTraits, start: int, reached: int, resolution: int) -> PageRequest | None:
     """Return the page below `reached`; None if that is the start."""
     if reached <= start:
         return None
-    return PageRequest(resolution, max(start, reached - PAGE_BUCKETS * resolution * SECOND_US), reached)
+    return PageRequest(resolution, max(start, reached - candles.rows_per_page * resolution * SECOND_US), reached)
 
 
-def pages_of(start: int, stop: int, resolution: int) -> int:
+def pages_of(candles: CandleTraits, start: int, stop: int, resolution: int) -> int:
     """Return how many pages a span takes."""
-    return -(-max(0, stop - start) // (PAGE_BUCKETS * resolution * SECOND_US))
+    return -(-max(0, stop - start) // (candles.rows_per_page * resolution * SECOND_US))
 
 
-def final_stop(at: int, resolution: int) -> int:
+def final_stop(candles: CandleTraits, at: int, resolution: int) -> int:
     """Return the end of the newest bucket that is final in an answer of this provider time."""
-    step = resolution * SECOND_US
-    return (at - round(CACHE_AGE[resolution].total_seconds()) * SECOND_US) // step * step
+    step, age = resolution * SECOND_US, candles.resolutions[resolution].cache_age
+    return (at - round(age.total_seconds()) * SECOND_US) // step * step
 
 
-def records_of(page: Page, asked: PageRequest, origin: PageOrigin) -> list[HistoryRecord]:
+def records_of(candles: CandleTraits, page: CandlePage, asked: PageRequest, origin: PageOrigin) -> list[HistoryRecord]:
     """Return the page's candles, oldest first, each unbroken run of proven buckets followed by its span."""
-    proven = proven_rows(page, asked)
+    proven = proven_rows(candles, page, asked)
     found: list[HistoryRecord] = []
     # Within a run, a bucket's time minus its place is constant; where a bucket is missing, it changes.
     numbered = enumerate(sorted(proven))
     for _, run in groupby(numbered, lambda pair: pair[1] - pair[0] * asked.resolution):
         rows = [proven[time] for _, time in run]
-        candles = [_candle(row, asked, origin) for row in rows if not is_quiet(row)]
-        found += [*candles, _span(rows, len(candles), asked, origin)]
+        traded = [_candle(row, asked, origin) for row in rows if not is_quiet(row)]
+        found += [*traded, _span(rows, len(traded), asked, origin)]
     return found
 
 
-def proven_rows(page: Page, asked: PageRequest) -> dict[int, Row]:
+def proven_rows(candles: CandleTraits, page: CandlePage, asked: PageRequest) -> dict[int, CandleRow]:
     """Return the rows that prove a bucket of the page asked for, by their time in seconds."""
-    stop = min(asked.stop, final_stop(page.at, asked.resolution))
-    sent: defaultdict[int, set[Row]] = defaultdict(set)
+    stop = min(asked.stop, final_stop(candles, page.at, asked.resolution))
+    sent: defaultdict[int, set[CandleRow]] = defaultdict(set)
     for row in page.rows:
         if asked.start <= row.time * SECOND_US < stop and row.time % asked.resolution == 0:
             sent[row.time].add(row)
-    return {time: row for time, (row, *others) in sent.items() if not others and is_sound(row)}
+    return {time: row for time, (row, *others) in sent.items() if not others and is_sound(candles, row)}
 
 
-def answers(page: Page, asked: PageRequest) -> bool:
+def answers(page: CandlePage, asked: PageRequest) -> bool:
     """Return whether any row is of the page asked for; times of a broken cache are decades away."""
     return any(asked.start <= row.time * SECOND_US < asked.stop for row in page.rows)
 
 
-def is_sound(row: Row) -> bool:
-    """Return whether a row can be true; the open may lie outside low and high, being the close before."""
+def is_sound(candles: CandleTraits, row: CandleRow) -> bool:
+    """Return whether a row can be true and whole; an open that is the close before may lie outside low and high."""
     if is_quiet(row):
         return row.close == 0 or _is_plausible(row.close)
-    sizes = all(size == 0 or _is_plausible(size) for size in (row.volume, row.quote_volume))
+    sizes = all(size is not None and (size == 0 or _is_plausible(size)) for size in (row.volume, row.quote_volume))
     prices = all(map(_is_plausible, (row.open, row.high, row.low, row.close)))
-    return sizes and prices and row.low <= row.close <= row.high
+    opened = candles.opens_with is OpenPrice.PRIOR_CLOSE or row.low <= row.open <= row.high
+    return sizes and prices and opened and row.low <= row.close <= row.high
 
 
-def is_quiet(row: Row) -> bool:
+def is_quiet(row: CandleRow) -> bool:
     """Return whether a row says that nothing was traded: no volume in either currency, and no price moved."""
     return row.volume == row.quote_volume == 0 and row.open == row.high == row.low == row.close
 
@@ -121,7 +115,8 @@ def _is_plausible(value: Decimal) -> bool:
     return value.is_finite() and MIN_STORED < value < MAX_STORED
 
 
-def _candle(row: Row, asked: PageRequest, origin: PageOrigin) -> ProviderCandle:
+def _candle(row: CandleRow, asked: PageRequest, origin: PageOrigin) -> ProviderCandle:
+    assert row.quote_volume is not None  # noqa: S101 - it would not be sound
     return ProviderCandle(
         market=origin.market,
         request=origin.request,
@@ -136,7 +131,7 @@ def _candle(row: Row, asked: PageRequest, origin: PageOrigin) -> ProviderCandle:
     )
 
 
-def _span(rows: list[Row], candles: int, asked: PageRequest, origin: PageOrigin) -> ProviderSpan:
+def _span(rows: list[CandleRow], candles: int, asked: PageRequest, origin: PageOrigin) -> ProviderSpan:
     return ProviderSpan(
         market=origin.market,
         request=origin.request,

@@ -6,14 +6,15 @@ from contextlib import closing, suppress
 from threading import Event
 
 import structlog
-from django.conf import settings
 
 from datastore.reference import pairs
 from datastore.reference.provider import UNNAMED, current_provider
-from ingestion.history.provider_quota import ProviderQuota
+from ingestion.history.provider_quota import quota_of
 from ingestion.history.rate_pause import pause_calls
-from ingestion.providers.cryptocompare.client import RestClient, call_in_thread
-from ingestion.providers.cryptocompare.rest import PairList, RateLimited, Trouble, Unavailable
+from ingestion.history.rest_client import RestClient, call_in_thread
+from ingestion.provider_access import REST, access_of
+from ingestion.providers.port import PairList, RateLimited, Trouble, Unavailable, why
+from ingestion.providers.table import configured
 
 log = structlog.get_logger(__name__)
 
@@ -22,20 +23,21 @@ STOP_CHECK_INTERVAL_S = 0.5  # between two checks whether the answer is still wa
 
 
 def refresh_pairs(stop: Event) -> bool:
-    """Ask the provider for its pairs and store them; False if that failed: the stored list stays.
+    """Ask the first provider for its pairs and store them; False if that failed: the stored list stays.
 
     Gives up as soon as stop is set.
     """
-    quota = ProviderQuota()
+    provider = configured()[0]
+    quota = quota_of(provider.traits)
     if wait := quota.take():
         return _failed(f"the rate budget is used up for {wait:.0f} s")
-    with closing(RestClient(settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY)) as client:
+    with closing(RestClient(provider, access_of(provider, REST))) as client:
         outcome = _call_provider(client, stop)
         if isinstance(outcome, RateLimited):
-            pause_calls(quota, outcome, client.rate)
+            pause_calls(quota, outcome, client.calls_left)
     if isinstance(outcome, PairList) and outcome.warning:
         quota.pause(outcome.warning.slow_down, outcome.warning.reason)
-    return _store(outcome) if isinstance(outcome, PairList) else _failed(outcome.reason)
+    return _store(outcome) if isinstance(outcome, PairList) else _failed(why(outcome))
 
 
 def _call_provider(client: RestClient, stop: Event) -> PairList | Trouble:

@@ -10,7 +10,8 @@ from actor_runtime.errors import NotInError
 from actor_runtime.manual_reset import reset
 from actor_runtime.models import ERROR
 from ingestion.models import Producer
-from ingestion.provider_access import ACCESS_CHANGED, is_changed
+from ingestion.provider_access import ACCESS_CHANGED, REST, access_of, is_changed, is_of_another
+from ingestion.providers.port import Provider
 
 ROLE = "producer-history"
 
@@ -26,15 +27,18 @@ def ensure_pool() -> None:
     pool.exclude(retired_at=None).update(retired_at=None, owner="")
 
 
-def blocking_error() -> str | None:
-    """Return the error for which the pool waits for a person, and what to do about it; None if it may work.
+def blocking_error(provider: Provider) -> str | None:
+    """Return the error for which the provider's jobs wait for a person, and what to do about it; None if they may work.
 
     A key that was refused once is refused for all: the other rows need not try it too. A row that waits because of a
     key or address that has been changed since is reset.
     """
+    access = access_of(provider, REST)
     rows = Producer.objects.filter(role=ROLE, state=ERROR, reset_at=None, retired_at=None)
     for row in rows.order_by("name"):
-        if is_changed(row, settings.CRYPTOCOMPARE_REST_URL):
+        if is_of_another(row, provider):
+            continue
+        if is_changed(row, access):
             with suppress(NotInError):  # another process was quicker
                 reset(Producer, row.name, by=ACCESS_CHANGED)
             continue

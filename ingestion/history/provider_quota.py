@@ -15,6 +15,7 @@ from django.conf import settings
 from django_redis import get_redis_connection
 
 from datastore.access.lua_scripts import STEADY
+from datastore.reference.traits import Traits
 
 MAX_PAUSE_S = 86_400.0
 
@@ -89,22 +90,29 @@ class QuotaLeft:
     limit: int
 
 
-def configured_windows() -> tuple[Window, ...]:
-    """Return the limits of the settings PROVIDER_CALLS_PER_…"""
-    return (
-        Window("second", 1, settings.PROVIDER_CALLS_PER_SECOND),
-        Window("minute", 60, settings.PROVIDER_CALLS_PER_MINUTE),
-        Window("hour", 3600, settings.PROVIDER_CALLS_PER_HOUR),
-        Window("day", 86_400, settings.PROVIDER_CALLS_PER_DAY),
-    )
+WINDOW_NAMES = {1: "second", 60: "minute", 3600: "hour", 86_400: "day"}  # by length in seconds
+
+
+def configured_windows(provider: Traits) -> tuple[Window, ...]:
+    """Return the provider's limits, or what the settings PROVIDER_CALLS_PER_… have instead; the shortest first."""
+    limits = {window.seconds: window.limit for window in provider.limits.calls}
+    for seconds, name in WINDOW_NAMES.items():
+        if given := getattr(settings, f"PROVIDER_CALLS_PER_{name.upper()}"):
+            limits[seconds] = given
+    return tuple(Window(WINDOW_NAMES.get(length, f"{length} s"), length, limits[length]) for length in sorted(limits))
+
+
+def quota_of(provider: Traits) -> ProviderQuota:
+    """Return the quota that all processes share of this provider."""
+    return ProviderQuota(provider.limits.counted_as or provider.name, configured_windows(provider))
 
 
 class ProviderQuota:
     """The quota of one provider; every method may raise RedisError."""
 
-    def __init__(self, name: str = "history", windows: tuple[Window, ...] | None = None) -> None:
-        """Share the quota of this name; its windows are the configured ones unless given."""
-        self._windows = configured_windows() if windows is None else windows
+    def __init__(self, name: str, windows: tuple[Window, ...]) -> None:
+        """Share the quota of this name."""
+        self._windows = windows
         self._calls, self._pause = f"ck:budget:{name}:calls", f"ck:budget:{name}:pause"
 
     def take(self) -> float:

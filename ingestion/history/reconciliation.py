@@ -1,6 +1,6 @@
 """Ask the provider for closed minutes of our own feed, so that the Datastore can compare them with ours.
 
-One call of at most 2,000 minutes per market and run, and only while history leaves part of the quota unused: a
+One call of at most a page per market and run, and only while history leaves part of the quota unused: a
 comparison that waits an hour longer loses nothing.
 """
 
@@ -11,22 +11,25 @@ from dataclasses import replace
 from threading import Event
 
 import structlog
-from django.conf import settings
 from redis.exceptions import RedisError
 
 from datastore.models import Market
 from datastore.quality.reconciliation import CandleValues, compare, next_span
 from datastore.reference.markets import feed_markets
+from datastore.reference.pairs import Listed
 from datastore.reference.provider import other_provider
+from datastore.reference.provider_registry import traits_of
 from datastore.timeframes.intervals import SECOND_US, micros_of, moment
 from datastore.timeframes.timeframe import MINUTE_S
 from ingestion.history import pages
 from ingestion.history.pages import PageRequest
 from ingestion.history.pool import blocking_error
-from ingestion.history.provider_quota import ProviderQuota
+from ingestion.history.provider_quota import ProviderQuota, quota_of
 from ingestion.history.rate_pause import pause_calls
-from ingestion.providers.cryptocompare.client import RestClient
-from ingestion.providers.cryptocompare.rest import Outcome, Page, ProviderNames, RateLimited, Refused
+from ingestion.history.rest_client import RestClient
+from ingestion.provider_access import REST, access_of
+from ingestion.providers.port import CandlePage, Provider, RateLimited, Refused, Trouble, why
+from ingestion.providers.table import PROVIDERS
 
 log = structlog.get_logger(__name__)
 
@@ -35,37 +38,36 @@ MAX_CALL_WAIT_S = 2.0  # for a call of the quota
 
 
 def reconcile(stop: Event) -> None:
-    """Compare one stretch of every followed market; end early if the provider or its quota has nothing for us now."""
-    quota = ProviderQuota()
-    with closing(RestClient(settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY)) as client:
-        for market in feed_markets().order_by("id"):
-            with structlog.contextvars.bound_contextvars(market=market.symbol):
-                if reason := _reconcile(market, client, quota, stop):
-                    log.warning("reconciliation waits", reason=reason)
-                    return
+    """Compare one stretch of every followed market; a provider's are left if it or its quota has nothing for us now."""
+    for provider in PROVIDERS.values():
+        markets = feed_markets().filter(provider=provider.name).order_by("id")
+        with closing(RestClient(provider, access_of(provider, REST))) as client:
+            for market in markets:
+                with structlog.contextvars.bound_contextvars(market=market.symbol):
+                    if reason := _reconcile(market, provider, client, stop):
+                        log.warning("reconciliation waits", reason=reason)
+                        break
 
 
-def _reconcile(market: Market, client: RestClient, quota: ProviderQuota, stop: Event) -> str | None:
-    """Compare one stretch; return why no other market should be tried now either."""
-    span = next_span(market, pages.PAGE_BUCKETS)
+def _reconcile(market: Market, provider: Provider, client: RestClient, stop: Event) -> str | None:
+    """Compare one stretch; return why no other market of the provider should be tried now either."""
+    span, quota = next_span(market, provider.traits.candles.rows_per_page), quota_of(provider.traits)
     if span is None:
         return None
-    if reason := _take_call(quota, stop):
+    if reason := blocking_error(provider) or _take_call(quota, stop):
         return reason
     asked = PageRequest(MINUTE_S, micros_of(span[0]), micros_of(span[1]))
-    names = ProviderNames(market.provider_exchange, market.provider_base, market.provider_quote)
-    outcome = client.candles(names, MINUTE_S, asked.last, asked.before)
+    pair = Listed(market.provider_exchange, market.provider_base, market.provider_quote)
+    outcome = client.candles(asked.of(provider.names.sub_of(pair)))
     if isinstance(outcome, RateLimited):
-        pause_calls(quota, outcome, client.rate)
-    elif isinstance(outcome, Page) and outcome.warning:
+        pause_calls(quota, outcome, client.calls_left)
+    elif isinstance(outcome, CandlePage) and outcome.warning:
         quota.pause(outcome.warning.slow_down, outcome.warning.reason)
     return _handle(market, asked, outcome)
 
 
 def _take_call(quota: ProviderQuota, stop: Event) -> str | None:
     """Take a call of the quota, or return why there is none for us."""
-    if error := blocking_error():
-        return error
     try:
         windows = [window for name, window in quota.remaining().items() if name != "second"]
         if any(window.calls <= window.limit * RESERVED_SHARE for window in windows):
@@ -77,26 +79,28 @@ def _take_call(quota: ProviderQuota, stop: Event) -> str | None:
     return "the rate budget is used up" if wait else None
 
 
-def _handle(market: Market, asked: PageRequest, outcome: Outcome) -> str | None:
-    if isinstance(outcome, Page):
+def _handle(market: Market, asked: PageRequest, outcome: CandlePage | Trouble) -> str | None:
+    if isinstance(outcome, CandlePage):
         return _compare(market, asked, outcome)
     if isinstance(outcome, Refused) and outcome.is_final(asked.stop):
-        compare(market, moment(asked.start), moment(asked.stop), {}, note=outcome.reason)  # never asked again
+        compare(market, moment(asked.start), moment(asked.stop), {}, note=why(outcome))  # never asked again
         return None
     if isinstance(outcome, Refused):
-        log.warning("reconciliation refused", reason=outcome.reason)  # this concerns this market alone
+        log.warning("reconciliation refused", reason=why(outcome))  # this concerns this market alone
         return None
-    return outcome.reason
+    return why(outcome)
 
 
-def _compare(market: Market, asked: PageRequest, page: Page) -> str | None:
+def _compare(market: Market, asked: PageRequest, page: CandlePage) -> str | None:
     if known := other_provider(page.provider):
         return f"this database holds data of {known!r}, but {page.provider!r} answers"
-    final = replace(asked, stop=min(asked.stop, pages.final_stop(page.at, MINUTE_S)))
+    candles = traits_of(market.provider).candles
+    final = replace(asked, stop=min(asked.stop, pages.final_stop(candles, page.at, MINUTE_S)))
     if final.stop > final.start and pages.answers(page, final):
         theirs = {
             time * SECOND_US: CandleValues(row.open, row.high, row.low, row.close, row.volume, row.quote_volume)
-            for time, row in pages.proven_rows(page, final).items()
+            for time, row in pages.proven_rows(candles, page, final).items()
+            if row.quote_volume is not None
         }
         compare(market, moment(final.start), moment(final.stop), theirs)
     else:

@@ -4,35 +4,42 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from django.conf import settings
 from redis.exceptions import RedisError
 
-from ingestion.history.provider_quota import ProviderQuota
-from ingestion.providers.cryptocompare.client import RestClient
-from ingestion.providers.cryptocompare.rest import RateTold
+from ingestion.history.provider_quota import quota_of
+from ingestion.history.rest_client import RestClient
+from ingestion.provider_access import REST, access_of
+from ingestion.providers.port import CallsLeft, Provider, why
+from ingestion.providers.table import configured
 
 
 def describe_calls_left() -> list[str]:
-    """Return a line of each count, for people; asking the provider costs a call of the quota."""
+    """Return a line of each count, for people; asking a provider costs a call of its quota."""
+    return [line for provider in configured() for line in _lines(provider)]
+
+
+def _lines(provider: Provider) -> list[str]:
+    of = f" of {provider.name}" if len(configured()) > 1 else ""
     try:
-        windows = ProviderQuota().remaining()
+        windows = quota_of(provider.traits).remaining()
         ours = ", ".join(f"{name} {window.calls:,} of {window.limit:,}" for name, window in windows.items())
     except RedisError as exc:
         ours = f"not known, the cache does not answer ({exc})"
-    return [f"Calls left by our count: {ours}", f"Calls left by the provider's: {_providers_count()}"]
+    return [f"Calls{of} left by our count: {ours}", f"Calls{of} left by the provider's: {_providers_count(provider)}"]
 
 
-def _providers_count() -> str:
-    if not settings.CRYPTOCOMPARE_REST_URL:
+def _providers_count(provider: Provider) -> str:
+    access = access_of(provider, REST)
+    if not access.url:
         return "not known, there is no provider: start Candlekeep first"
     try:
-        wait = ProviderQuota().take()
+        wait = quota_of(provider.traits).take()
     except RedisError:
         wait = 0.0
     if wait:
         return f"not asked, the budget has its next call in {wait:.0f} s"
-    with closing(RestClient(settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY)) as client:
-        outcome = client.rate()
-    if not isinstance(outcome, RateTold):
-        return f"not known, {outcome.reason}"
+    with closing(RestClient(provider, access)) as client:
+        outcome = client.calls_left()
+    if not isinstance(outcome, CallsLeft):
+        return f"not known, {why(outcome)}"
     return ", ".join(f"{window} {calls:,}" for window, calls in outcome.left.items())

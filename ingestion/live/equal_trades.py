@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from ingestion.providers.cryptocompare.stream import TradeSeen
+from ingestion.providers.port import TradeSeen
 from streaming.records import numbered_id
 
 MAX_REMEMBERED_CONTENTS = 20_000  # equal trades share their time, so they come close together
@@ -33,7 +33,7 @@ class EqualTrades:
     def name_of(self, trade: TradeSeen) -> str:
         """Return the id under which a trade is stored; the same made-up id with the same content is a repeat."""
         if not trade.named_by_content:
-            return trade.id if trade.ccseq is None else self._by_number(trade, trade.ccseq)
+            return trade.id if trade.number is None else self._by_number(trade, trade.number)
         equal = self._seen.setdefault(trade.id, [])
         if trade.made_up_id is None or trade.made_up_id not in equal:
             equal.append(trade.made_up_id)

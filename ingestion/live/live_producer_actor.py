@@ -32,7 +32,8 @@ from ingestion.live.timekeeping import Timekeeper
 from ingestion.live.topic_acks import write_topic_acks
 from ingestion.live.topic_router import TopicRouter
 from ingestion.models import Producer, Target
-from ingestion.provider_access import ACCESS_CHANGED, is_changed, note_refused
+from ingestion.provider_access import ACCESS_CHANGED, STREAM, access_of, is_changed, note_refused
+from ingestion.providers.table import configured
 from streaming.broker import Publisher
 from streaming.ends import EndCode
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Watermark, encode
@@ -43,15 +44,14 @@ log = structlog.get_logger(__name__)
 FRAME_WAIT_S = 0.1  # that a turn waits for frames
 LINGER_S = 0.02  # that frames may gather, so that a busy feed costs per batch
 MAX_FRAMES_PER_TURN = 5_000
-# "Always wait at least 5 seconds to reconnect" (CryptoCompare's websocket documentation).
-RECONNECT_DELAY_S, MAX_RECONNECT_DELAY_S = 5.0, 60.0
+MAX_RECONNECT_DELAY_S = 60.0
 LASTING_STATUSES = (400, 401, 403)  # of HTTP: only a person can end these
 BROKER_AWAY_REASON = "the broker was away too long"
 REFRESH_INTERVAL_S = 0.5  # between two reads of what is followed and routed
 
 
 class LiveProducer:
-    """Own one connection: turn its frames into records and publish them, resending what was not acknowledged."""
+    """Own one connection to the first provider: turn its frames into records, and publish until acknowledged."""
 
     model: type[Actor] = Producer
     role = "producer-live"
@@ -59,6 +59,8 @@ class LiveProducer:
     pause = 0.0  # a turn waits for frames itself
 
     def __init__(self, monotonic: Callable[[], float] = boot_seconds) -> None:
+        self._provider = configured()[0]
+        self._least_delay = self._provider.traits.stream.reconnect_after.total_seconds()
         self._monotonic = monotonic
         self._session: ActorSession
         self._publisher: Publisher | None = None
@@ -70,7 +72,7 @@ class LiveProducer:
         self._refresh_at = 0.0
         self._acknowledged: dict[str, Acknowledged] = {}  # by feed, since the last beat
         self._connect_at = 0.0
-        self._reconnect_delay = RECONNECT_DELAY_S
+        self._reconnect_delay = self._least_delay
         self._waiting_for = ""  # why there is no connection
 
     def open(self, session: ActorSession) -> None:
@@ -109,7 +111,7 @@ class LiveProducer:
 
     def cause_is_gone(self, actor: Producer) -> str | None:
         """Return that the key or address that was refused has been changed, if so."""
-        return ACCESS_CHANGED if is_changed(actor, settings.CRYPTOCOMPARE_WS_URL) else None
+        return ACCESS_CHANGED if is_changed(actor, access_of(self._provider, STREAM)) else None
 
     def beat(self) -> None:
         """Save what readers need to know: the clock, and how far every feed is acknowledged."""
@@ -150,6 +152,7 @@ class LiveProducer:
         self._begin_fetching()
         self._session.save()
         self._connection = MarketConnection(
+            self._provider,
             self._subscriptions.channels,
             self._time,
             grace=round(settings.GRACE * SECOND_US),
@@ -161,7 +164,7 @@ class LiveProducer:
     def _lose(self, connection: MarketConnection, lost: SocketLost) -> None:
         """Drop the connection: wait if the feed had spoken; if it had not, the fetch has failed."""
         spoke = connection.has_records
-        self._reconnect_delay = RECONNECT_DELAY_S if spoke else min(self._reconnect_delay * 2, MAX_RECONNECT_DELAY_S)
+        self._reconnect_delay = self._least_delay if spoke else min(self._reconnect_delay * 2, MAX_RECONNECT_DELAY_S)
         self._connect_at = self._monotonic() + self._reconnect_delay
         reason = without_secrets(lost.reason)
         self._waiting_for = f"the provider: {reason}"
@@ -170,7 +173,7 @@ class LiveProducer:
         if self._session.actor.state == Producer.State.FETCHING_DATA:
             if lost.code not in LASTING_STATUSES:
                 raise FeedFault(lost.reason)
-            note_refused(self._session, settings.CRYPTOCOMPARE_WS_URL)
+            note_refused(self._session, access_of(self._provider, STREAM))
             raise LastingFault(lost.reason)
         self._session.waiting(self._waiting_for)
 
@@ -184,7 +187,7 @@ class LiveProducer:
     def _refresh(self) -> None:
         """Follow and route what the rows ask for, and write into them what has become of it."""
         self._refresh_at = self._monotonic() + REFRESH_INTERVAL_S
-        self._subscriptions = read_subscriptions(self._buffer.given_up)
+        self._subscriptions = read_subscriptions(self._provider, self._buffer.given_up)
         if self._connection is not None:
             if self._connection.is_open:
                 self._follow(self._connection)

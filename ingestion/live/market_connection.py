@@ -9,7 +9,7 @@ machine's boot (clock_estimate.py), as is `local`, in seconds.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 
 import structlog
 from django.conf import settings
@@ -21,8 +21,19 @@ from ingestion.live.clock_estimate import ClockEstimate, Source
 from ingestion.live.market_feed import MarketFeed, Rejected
 from ingestion.live.socket_reader import Arrival, Connected, Frame, SocketLost, SocketReader
 from ingestion.live.subscriptions import channel_change
-from ingestion.live.timekeeping import Timekeeper, micros_at
-from ingestion.providers.cryptocompare import stream as provider
+from ingestion.live.timekeeping import Timekeeper, micros_at, read_date
+from ingestion.provider_access import STREAM, access_of
+from ingestion.providers.port import (
+    Event,
+    FeedRefused,
+    Garbage,
+    Provider,
+    Stamped,
+    Subscribed,
+    TradeSeen,
+    Unsubscribed,
+    why,
+)
 from streaming.ends import EndCode
 from streaming.records import LiveRecord
 from streaming.refusals import Refusal, RefusalCode
@@ -33,7 +44,6 @@ log = structlog.get_logger(__name__)
 MINUTE = 60 * SECOND_US
 MAX_LEAD_US = 60 * SECOND_US  # how far a trade's time may lie ahead of our estimate of the provider's clock
 HICCUP_S = 10.0  # local seconds that a provider may pause, which a sped-up one counts many times over
-STALLED_AFTER_S = 70.0  # without any frame, locally or between two stamps: two heartbeats of 30 s were missed
 RETRY_REFUSED_AFTER_S = 300.0  # local seconds until a refused channel is asked for again
 REFUSED_REASON = "the provider refuses the subscription"
 TOO_OLD = Refusal(RefusalCode.TOO_OLD, "older than the trades we keep")
@@ -42,7 +52,9 @@ TOO_OLD = Refusal(RefusalCode.TOO_OLD, "older than the trades we keep")
 class MarketConnection:
     """One socket from opening to loss; `lost` says why it was lost."""
 
-    def __init__(self, channels: Mapping[str, str], time: Timekeeper, *, grace: int, retention: int) -> None:
+    def __init__(
+        self, provider: Provider, channels: Mapping[str, str], time: Timekeeper, *, grace: int, retention: int
+    ) -> None:
         """Prepare a connection to these channels (the provider's name -> our symbol).
 
         grace: how far claims stay behind the newest stamp. retention: trades older than this are not stored.
@@ -55,11 +67,11 @@ class MarketConnection:
         self.rejected: list[Rejected] = []  # for the caller to clear, as is the next one
         self.refused: list[tuple[str, str]] = []  # markets whose subscription was refused just now
         self.refusals: dict[str, str] = {}  # why markets are refused, until a subscription of theirs is complete
-        self.refusal: provider.Refused | None = None  # of the whole connection
+        self.refusal: FeedRefused | None = None  # of the whole connection
         self.too_old = 0  # replayed trades from before the retention, counted and dropped
         self.newest_stamp = 0  # of the provider, on this connection
         self.channels = dict(channels)  # asked for, the refused ones included
-        self._markets: dict[str, MarketFeed] = {}  # by provider.channel_key
+        self._markets: dict[str, MarketFeed] = {}  # by what a channel is found by
         self._leaving: set[str] = set()  # channels whose end the provider has not confirmed
         self._retry_at: dict[str, float] = {}  # local time, by market that was refused
         self._left: set[str] = set()  # channels that were ever left
@@ -71,9 +83,10 @@ class MarketConnection:
         self._claimed_at = 0.0  # local time of the last watermarks
         self._time = time
         self._connected_at: int | None = None  # when the socket opened
-        subscribe = provider.subscribe_message(sorted(self.channels))
-        url = settings.CRYPTOCOMPARE_WS_URL
-        self._reader = SocketReader(url, settings.CRYPTOCOMPARE_API_KEY, subscribe, settings.READER_QUEUE)
+        self._stream, self._key_of = provider.stream(), provider.channel_key
+        self._silent_after = provider.traits.stream.silent_after.total_seconds()
+        access, subscribe = access_of(provider, STREAM), self._stream.subscribe(sorted(self.channels))
+        self._reader = SocketReader(access.url, access.headers, subscribe, settings.READER_QUEUE)
 
     @property
     def _clock(self) -> ClockEstimate:
@@ -143,9 +156,9 @@ class MarketConnection:
             self.claim(local, micros_at(local))
         if self.refusal is not None:
             # The provider says why before it closes the socket: the reason counts, not the closing.
-            return SocketLost(local, self.refusal.reason, self.refusal.http_status, EndCode.SUBSCRIPTION)
-        if lost is None and local - self._reader.last_arrival >= STALLED_AFTER_S:
-            return SocketLost(local, f"no frame for {STALLED_AFTER_S:.0f} s", end=EndCode.SILENT)
+            return SocketLost(local, why(self.refusal), self.refusal.http_status, EndCode.SUBSCRIPTION)
+        if lost is None and local - self._reader.last_arrival >= self._silent_after:
+            return SocketLost(local, f"no frame for {self._silent_after:.0f} s", end=EndCode.SILENT)
         if lost is None and self._clock.is_doubtful(micros_at(local)):
             contradicted = "the provider's stamps contradict the time that it gave before"
             return SocketLost(local, contradicted, end=EndCode.WRONG_TIME)
@@ -154,7 +167,7 @@ class MarketConnection:
     def _connect(self, arrival: Connected) -> None:
         self._connected_at = micros_at(arrival.at)
         self._clock.connected()
-        if date := provider.read_date(arrival.date):
+        if date := read_date(arrival.date):
             self._clock.observe(date, self._connected_at, Source.HANDSHAKE)
 
     def abandon(self, reason: str, code: EndCode) -> None:
@@ -166,7 +179,7 @@ class MarketConnection:
         """Begin the feeds of all channels; connected: the provider's time when the socket opened."""
         self.is_open = True
         self._markets = {
-            provider.channel_key(sub): MarketFeed(symbol, self.feed, connected, self._grace)
+            self._key_of(sub): MarketFeed(symbol, self.feed, connected, self._grace)
             for sub, symbol in self.channels.items()
         }
 
@@ -175,43 +188,47 @@ class MarketConnection:
 
         Nothing has a place in time before the provider's first stamp, which its first frame carries.
         """
-        event = provider.read_frame(raw)
-        if isinstance(event, provider.TradeSeen) and (self._clock.offset is None or self._is_live(event.sub)):
+        for event in self._stream.read_frame(raw) or (None,):
+            self._place(event, raw, at)
+
+    def _place(self, event: Event | None, raw: bytes, at: int) -> None:
+        """Take an event at its place in time; None: the frame says nothing we need, but has come."""
+        if isinstance(event, TradeSeen) and (self._clock.offset is None or self._is_live(event.sub)):
             self._observe(event.stamp, at, Source.TRADE)
-        elif isinstance(event, provider.Stamped):
+        elif isinstance(event, Stamped):
             self._observe(event.stamp, at, Source.STREAMER)
             self._heartbeat_seen = True
         if not self.is_open and self._clock.offset is not None:
             self.open(self._clock.now(at if self._connected_at is None else self._connected_at))
         if self.is_open:
             self._take_event(event, raw, self._clock.now(at))
-        elif isinstance(event, provider.Refused):
+        elif isinstance(event, FeedRefused):
             self._take_refused(event, raw)
-        elif not isinstance(event, provider.Other):
-            self.refusal = provider.Refused("", "the provider sent data before its time")
+        elif event is not None:
+            self.refusal = FeedRefused("", "the provider sent data before its time")
 
     def _is_live(self, sub: str) -> bool:
         """Return whether a trade of this channel is new; the receipt of a replayed one says nothing about the time."""
-        market = self._markets.get(provider.channel_key(sub))
+        market = self._markets.get(self._key_of(sub))
         return market is not None and market.subscribed
 
-    def _take_event(self, event: provider.Event, raw: bytes, now: int) -> None:
-        if isinstance(event, provider.TradeSeen):
+    def _take_event(self, event: Event | None, raw: bytes, now: int) -> None:
+        if isinstance(event, TradeSeen):
             self._take_trade(event, raw, now)
-        elif isinstance(event, provider.Subscribed):
-            market = self._markets.get(provider.channel_key(event.sub))
+        elif isinstance(event, Subscribed):
+            market = self._markets.get(self._key_of(event.sub))
             if market is not None and not market.subscribed:
                 self.records.append(market.open(now + SECOND_US))
                 self.refusals.pop(market.market, None)
-        elif isinstance(event, provider.Unsubscribed):
-            key = provider.channel_key(event.sub) if event.sub else None
+        elif isinstance(event, Unsubscribed):
+            key = self._key_of(event.sub) if event.sub else None
             if key in self._leaving:
                 self._leaving.discard(key)
             elif key is not None or not self._left:  # we did not ask for it, and now lack its trades
-                self.refusal = provider.Refused("", f"the provider ended the subscription {event.sub or ''}".rstrip())
-        elif isinstance(event, provider.Garbage):
+                self.refusal = FeedRefused("", f"the provider ended the subscription {event.sub or ''}".rstrip())
+        elif isinstance(event, Garbage):
             self._take_garbage(event, raw, now)
-        elif isinstance(event, provider.Refused):
+        elif isinstance(event, FeedRefused):
             self._take_refused(event, raw)
 
     def _observe(self, stamp: int | None, at: int, source: Source) -> None:
@@ -220,7 +237,7 @@ class MarketConnection:
             return
         if self._clock.jumps == jumps:
             quiet = (stamp - self.newest_stamp) / SECOND_US if self.newest_stamp else 0.0
-            if quiet >= max(STALLED_AFTER_S, HICCUP_S * self._clock.speed):
+            if quiet >= max(self._silent_after, HICCUP_S * self._clock.speed):
                 self._silence = quiet
             self.newest_stamp = max(self.newest_stamp, stamp)
             return
@@ -231,10 +248,10 @@ class MarketConnection:
         for market in self._markets.values():
             self._end(market, WRONG_TIME, self._clock.now(at), EndCode.WRONG_TIME)
 
-    def _take_trade(self, seen: provider.TradeSeen, raw: bytes, now: int) -> None:
-        market = self._markets.get(provider.channel_key(seen.sub))
+    def _take_trade(self, seen: TradeSeen, raw: bytes, now: int) -> None:
+        market = self._markets.get(self._key_of(seen.sub))
         if market is None:
-            if provider.channel_key(seen.sub) not in self._leaving:
+            if self._key_of(seen.sub) not in self._leaving:
                 unknown = Refusal(RefusalCode.UNKNOWN_MARKET, f"unknown market {seen.sub}")
                 self.rejected.append(Rejected(None, unknown, raw))
             return
@@ -253,8 +270,8 @@ class MarketConnection:
             if market.start is not None and seen.ts >= (market.stop or market.start):
                 self._end(market, f"a trade was refused: {TOO_OLD.detail}", now, EndCode.REFUSED)
 
-    def _take_garbage(self, event: provider.Garbage, raw: bytes, now: int) -> None:
-        market = self._markets.get(provider.channel_key(event.sub)) if event.sub else None
+    def _take_garbage(self, event: Garbage, raw: bytes, now: int) -> None:
+        market = self._markets.get(self._key_of(event.sub)) if event.sub else None
         if market:
             market.note_number(event, self.newest_stamp)
             self._reject(market, Refusal(event.code, event.reason), raw, now)
@@ -264,11 +281,11 @@ class MarketConnection:
             for each in self._markets.values():
                 self._end(each, f"an unreadable frame: {event.reason}", now, EndCode.REFUSED)
 
-    def _take_refused(self, event: provider.Refused, raw: bytes) -> None:
-        key = provider.channel_key(event.sub) if event.sub else ""
+    def _take_refused(self, event: FeedRefused, raw: bytes) -> None:
+        key = self._key_of(event.sub) if event.sub else ""
         market = self._markets.pop(key, None)
         if market is not None:
-            symbol, reason = market.market, f"{REFUSED_REASON}: {event.reason}"
+            symbol, reason = market.market, f"{REFUSED_REASON}: {why(event)}"
             self._numbers[symbol] = market.n
             if self.refusals.get(symbol) != reason:  # one dead letter, however often it is tried again
                 self.rejected.append(Rejected(symbol, Refusal(RefusalCode.SUBSCRIPTION, reason), raw))
@@ -307,7 +324,7 @@ class MarketConnection:
 
         Nothing that came before lies after that time, whatever its own stamp says: it is not carried.
         """
-        market = self._markets.get(provider.channel_key(sub))
+        market = self._markets.get(self._key_of(sub))
         if market is None or not market.subscribed:
             return None
         return max(self._clock.now(at) + SECOND_US, market.youngest + 1, market.start or 0)
@@ -341,25 +358,28 @@ class MarketConnection:
         self.channels = {
             sub: symbol
             for sub, symbol in self.channels.items()
-            if symbol not in due or provider.channel_key(sub) in self._markets
+            if symbol not in due or self._key_of(sub) in self._markets
         }
-        change = channel_change(self.channels, wanted)
+        change = channel_change(self.channels, wanted, self._key_of)
         left = [self.channels.pop(sub) for sub in change.leave]
         to_leave = [sub for sub in change.leave if self.leave(sub)]
         now = self._time.local_now()
         joined = {sub: symbol for sub, symbol in change.join.items() if self.join(sub, symbol, now)}
         self.channels |= joined
-        sent = not to_leave or self._reader.send(provider.unsubscribe_message(to_leave))
-        sent &= not joined or self._reader.send(provider.subscribe_message(list(joined)))
+        sent = not to_leave or self._send(self._stream.unsubscribe(to_leave))
+        sent &= not joined or self._send(self._stream.subscribe(list(joined)))
         if not sent:
             self.lost = SocketLost(self._time.monotonic(), "a subscription could not be sent")
         if to_leave or joined:
             log.info("subscriptions changed", joined=list(joined), left=to_leave)
         return left, list(joined.values())
 
+    def _send(self, messages: Sequence[bytes]) -> bool:
+        return all(self._reader.send(message) for message in messages)
+
     def join(self, sub: str, symbol: str, at: int) -> bool:
         """Add a market about to be subscribed to; False if it is here, or its last subscription has not ended yet."""
-        key = provider.channel_key(sub)
+        key = self._key_of(sub)
         if key in self._markets or key in self._leaving:
             return False
         # A trade that was received before this moment came by an earlier subscription.
@@ -370,7 +390,7 @@ class MarketConnection:
 
     def leave(self, sub: str) -> bool:
         """Remove a market: its span ends, and what is still on its way is dropped. False if it is not here."""
-        key = provider.channel_key(sub)
+        key = self._key_of(sub)
         market = self._markets.pop(key, None)
         if market is None:
             return False

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datastore.timeframes.intervals import SECOND_US
 from ingestion.live.equal_trades import EqualTrades
 from ingestion.live.sequence_gaps import SequenceCheck
-from ingestion.providers.cryptocompare.stream import Garbage, TradeSeen
+from ingestion.providers.port import Garbage, TradeSeen
 from streaming.ends import EndCode
 from streaming.records import FeedClosed, FeedOpened, Replayed, Trade, Watermark
 from streaming.refusals import Refusal
@@ -42,8 +42,8 @@ class MarketFeed:
 
     def note_number(self, seen: TradeSeen | Garbage, newest_stamp: int) -> None:
         """Take the number of a trade that came, whether or not it can be stored; newest_stamp: of the connection."""
-        if seen.ccseq is not None:
-            self.sequence.note(seen.ccseq, newest_stamp, seen.stamp)
+        if seen.number is not None:
+            self.sequence.note(seen.number, newest_stamp, seen.stamp)
 
     def trade(self, seen: TradeSeen, received_at: int) -> Trade:
         """Return the record of a trade."""
@@ -71,7 +71,7 @@ class MarketFeed:
             # A second more, for stamps are often whole seconds.
             self.unsure_until = (seen.ts + self.grace if seen.stamp is None else seen.stamp) + SECOND_US
         if len(self.replayed) < MAX_REPLAYED_TRADES:
-            self.replayed.append(Replayed(seen.ts, name, seen.ccseq))
+            self.replayed.append(Replayed(seen.ts, name, seen.number))
             if seen.named_by_content and seen.ts <= self.unsure_until:
                 self.unsure_count = len(self.replayed)
         elif self.replayed[0].seq is not None:

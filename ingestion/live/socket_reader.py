@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections import deque
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -48,13 +49,10 @@ Arrival = Connected | Frame | SocketLost
 class SocketReader:
     """Read one connection; a new one needs a new reader."""
 
-    def __init__(self, url: str, key: str, subscribe: bytes, capacity: int) -> None:
-        """Prepare a reader that subscribes with this frame and holds at most `capacity` frames.
-
-        The key travels in a header, never in the URL, so that no error text can show it.
-        """
+    def __init__(self, url: str, headers: Mapping[str, str], subscribe: Sequence[bytes], capacity: int) -> None:
+        """Prepare a reader that subscribes with these frames and holds at most `capacity` frames."""
         self._url, self._subscribe, self._capacity = url, subscribe, capacity
-        self._header = [f"Authorization: Apikey {key}"] if key else []
+        self._headers = dict(headers)
         self._arrivals: deque[Arrival] = deque()
         self._ready = threading.Event()
         self._closing = threading.Event()
@@ -117,13 +115,14 @@ class SocketReader:
         self._socket = websocket.create_connection(
             self._url,
             timeout=CONNECT_TIMEOUT_S,
-            header=self._header,
+            header=self._headers,
             enable_multithread=True,
             skip_utf8_validation=True,
         )
         headers = self._socket.getheaders() or {}
         self._put(Connected(boot_seconds(), headers.get("date")))
-        self._socket.send(self._subscribe)
+        for message in self._subscribe:
+            self._socket.send(message)
         while not self._closing.is_set():
             try:
                 opcode, data = self._socket.recv_data()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from datastore.models import DynamicTopic, Market
-from ingestion.providers.cryptocompare.stream import channel_key, subscription
+from datastore.reference.pairs import Listed
+from ingestion.providers.port import Provider
 from streaming.topics import TICK_DATA
 
 State = DynamicTopic.State
@@ -52,22 +53,31 @@ class Subscriptions:
 NO_SUBSCRIPTIONS = Subscriptions({}, frozenset(), (), {})
 
 
-def read_subscriptions(given_up: Container[str] = ()) -> Subscriptions:
-    """Return what is wanted now; topics that were given up are no longer routed, whatever their rows say."""
-    rows = DynamicTopic.objects.filter(state__in=_SHOWN_STATES).order_by("id")
+def read_subscriptions(provider: Provider, given_up: Container[str] = ()) -> Subscriptions:
+    """Return what is wanted of a provider now; topics that were given up are not routed, whatever their rows say."""
+    rows = DynamicTopic.objects.filter(state__in=_SHOWN_STATES, market__provider=provider.name).order_by("id")
     fields = ("pk", "name", "state", "route_error", "routed_at", "route_ended_at", "market__symbol")
     channel_fields = (f"market__{name}" for name in _CHANNEL_FIELDS)
     topics = tuple(
         TopicRow(
-            pk, name, state, error is not None, routed is not None, ended is not None, symbol, subscription(*channel)
+            pk,
+            name,
+            state,
+            error is not None,
+            routed is not None,
+            ended is not None,
+            symbol,
+            provider.names.sub_of(Listed(*channel)),
         )
         for pk, name, state, error, routed, ended, symbol, *channel in rows.values_list(*fields, *channel_fields)
     )
-    markets = Market.objects.filter(followed=True).values_list("symbol", "refusal", *_CHANNEL_FIELDS)
+    markets = Market.objects.filter(followed=True, provider=provider.name).values_list(
+        "symbol", "refusal", *_CHANNEL_FIELDS
+    )
     refusals: dict[str, str | None] = {}
     followed: dict[str, str] = {}
     for symbol, refusal, *channel in markets:
-        followed[subscription(*channel)] = symbol
+        followed[provider.names.sub_of(Listed(*channel))] = symbol
         refusals[symbol] = refusal
     routed_rows = [row for row in topics if row.is_routed and row.name not in given_up]
     routes = {(symbol, TICK_DATA.name) for symbol in followed.values()}
@@ -84,12 +94,14 @@ class ChannelChange:
     join: dict[str, str]
 
 
-def channel_change(held: dict[str, str], wanted: dict[str, str]) -> ChannelChange:
-    """Return how to get from the channels that are held to those that are wanted (channel -> symbol)."""
-    # A channel whose exchange differs only by case from one that is held is the same one, unless that one was refused:
-    # then it is worth another try.
-    still_wanted = {channel_key(sub) for sub in wanted}
+def channel_change(held: dict[str, str], wanted: dict[str, str], key_of: Callable[[str], str]) -> ChannelChange:
+    """Return how to get from the channels that are held to those that are wanted (channel -> symbol).
+
+    key_of: returns what a channel is found by. One that is held in another spelling is the same one, unless that one
+    was refused: then it is worth another try.
+    """
+    still_wanted = {key_of(sub) for sub in wanted}
     return ChannelChange(
-        [sub for sub in held if channel_key(sub) not in still_wanted],
+        [sub for sub in held if key_of(sub) not in still_wanted],
         {sub: symbol for sub, symbol in wanted.items() if sub not in held},
     )

@@ -6,7 +6,8 @@ Times are microseconds; local moments are seconds of this machine's count since 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, timedelta
+from email.utils import parsedate_to_datetime
 
 from django.conf import settings
 
@@ -14,6 +15,7 @@ from datastore.coverage import wrong_claims
 from datastore.reference import provider_clock as stored_clock
 from datastore.timeframes.intervals import SECOND_US, micros_of, moment
 from ingestion.live.clock_estimate import ClockEstimate, boot_seconds
+from streaming.bounds import MAX_TIME_US, MIN_TIME_US
 
 MAX_JUMP_S = 10.0  # of a stamp that is followed at once; less than GRACE, by which claims stay behind
 
@@ -21,6 +23,16 @@ MAX_JUMP_S = 10.0  # of a stamp that is followed at once; less than GRACE, by wh
 def micros_at(local: float) -> int:
     """Return a local moment in microseconds."""
     return round(local * SECOND_US)
+
+
+def read_date(text: str | None) -> int | None:
+    """Return the time of an HTTP header Date in microseconds, None if there is none that can be read."""
+    try:
+        date = parsedate_to_datetime(text or "")
+        micros = round(date.replace(tzinfo=date.tzinfo or UTC).timestamp()) * SECOND_US
+    except (ValueError, OverflowError):
+        return None
+    return micros if MIN_TIME_US < micros < MAX_TIME_US else None
 
 
 class Timekeeper:

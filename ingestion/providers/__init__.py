@@ -1,5 +1,5 @@
-"""One folder per provider: its frames, its REST answers, its client and its limits.
+"""One folder per provider: its traits, frames, answers and names. `port` says what each of them is to the rest.
 
-A provider turns what it is sent into the stream's records and refuses what it cannot read, with a reason.
-Nothing here publishes, stores or waits. `live` and `history` import the one provider that there is by name.
+A provider turns what it is sent into typed events and outcomes, and refuses what it cannot read with a reason.
+Nothing here connects, publishes, stores or waits, and only `table` names a provider.
 """

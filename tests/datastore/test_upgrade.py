@@ -15,7 +15,7 @@ from django.core.management import call_command
 from actor_runtime.models import actor_models
 from actor_runtime.ownership.claims import claim, roles_of
 from datastore.db.queries import execute, fetch_value, run_script
-from datastore.models import DeadLetter
+from datastore.models import DeadLetter, Market
 from tests.support.database_server import DatabaseServer
 from tests.support.datastore.schema import schema
 from tests.support.upgrade import contents
@@ -78,6 +78,12 @@ def test_candles_and_certificates_are_answered_as_before(old: Dump) -> None:
     found = recorded()
     for asked, answer in old.answered().items():
         assert found[asked] == answer, asked
+
+
+def test_every_market_stays_with_the_provider_that_there_was(old: Dump) -> None:
+    for _ in range(2):  # what is repeated changes nothing
+        migrate()
+        assert set(Market.objects.values_list("provider", flat=True)) == {"cryptocompare"}
 
 
 def test_one_more_trade_is_stored(old: Dump) -> None:

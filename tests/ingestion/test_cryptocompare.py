@@ -8,17 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion.providers.cryptocompare.stream import (
-    Garbage,
-    Other,
-    Refused,
-    Stamped,
-    Subscribed,
-    TradeSeen,
-    read_frame,
-    subscribe_message,
-    subscription,
-)
+from ingestion.providers.cryptocompare.stream import Other, read_frame, subscribe_message, subscription
+from ingestion.providers.port import FeedRefused, Garbage, Stamped, Subscribed, TradeSeen
 
 FULL: dict[str, Any] = {
     "TYPE": "0",
@@ -47,7 +38,7 @@ def test_a_trade_with_all_fields_is_read_to_the_digit() -> None:
         sub="0~Coinbase~BTC~USD",
         ts=1753190418_654000,
         seq=852777369,
-        ccseq=852777369,
+        number=852777369,
         id="852793745",
         price=Decimal("119283.1"),
         amount=Decimal("0.34637342"),
@@ -124,7 +115,7 @@ def test_control_frames_become_what_they_say() -> None:
     assert isinstance(frame(TYPE="3", MESSAGE="LOADCOMPLETE"), Other)
     assert frame(TYPE="401", MESSAGE="UNAUTHORIZED", INFO="no").code == "401"
     refused = frame(TYPE="500", MESSAGE="INVALID_SUB", PARAMETER="0~No~A~B")
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, FeedRefused)
     assert refused.sub == "0~No~A~B"
     assert isinstance(frame(TYPE="500", MESSAGE="SUBSCRIPTION_ALREADY_ACTIVE", PARAMETER="0~No~A~B"), Other)
 

@@ -15,8 +15,9 @@ from datastore.models import FetchRequest
 from ingestion import tasks
 from ingestion.history import history_producer_actor
 from ingestion.history.history_producer_actor import HistoryProducer, fetch
-from ingestion.history.provider_quota import ProviderQuota
+from ingestion.history.provider_quota import quota_of
 from ingestion.models import Producer
+from ingestion.providers.cryptocompare.traits import TRAITS
 from streaming.history_records import ProviderSpan
 from tests.support.ingestion.history_bench import (
     DAY,
@@ -146,7 +147,7 @@ def test_the_task_fetches_and_a_worker_that_ends_stops_its_jobs(bench: Bench) ->
     request.refresh_from_db()
     assert request.state == State.PUBLISHED
     waiting = bench.ask(20)
-    ProviderQuota().pause(7)
+    quota_of(TRAITS).pause(7)
     thread = threading.Thread(target=run_task, args=[waiting.pk])
     thread.start()
     until("it waits", Producer.objects.filter(waiting_for="the rate budget").exists)

@@ -14,10 +14,12 @@ from datastore.models import FetchRequest, ProviderClock
 from datastore.timeframes.intervals import SECOND_US, micros_of
 from ingestion.history import history_producer_actor
 from ingestion.history.pool import ensure_pool
-from ingestion.history.provider_quota import ProviderQuota
+from ingestion.history.provider_quota import ProviderQuota, configured_windows, quota_of
 from ingestion.history.rate_pause import pause_calls
 from ingestion.models import Producer
-from ingestion.providers.cryptocompare.rest import RateLimited, RateTold, Unavailable
+from ingestion.providers.cryptocompare.rest import calls_left
+from ingestion.providers.cryptocompare.traits import TRAITS
+from ingestion.providers.port import RateLimited, Unavailable
 from simulator.rest import OVER_LIMIT
 from streaming.history_records import FetchDone, FetchFailed, ProviderCandle, ProviderSpan
 from tests.support.ingestion.history_bench import (
@@ -82,7 +84,7 @@ def test_a_rate_limit_in_the_body_holds_every_job(bench: Bench) -> None:
     request = fetched(bench.ask(10))
     assert request.state == State.QUEUED
     assert "rate limit" in (request.error or "")
-    assert 8 < ProviderQuota().take() <= 10
+    assert 8 < quota_of(TRAITS).take() <= 10
     other = fetched(bench.ask(20))
     assert other.state == State.QUEUED
     assert other.error == f"the rate budget is used up; the provider says: {OVER_LIMIT}"
@@ -93,22 +95,22 @@ def test_a_day_whose_calls_are_used_up_is_waited_for_to_its_end_in_utc(bench: Be
     bench.simulator.fault("ratelimit", seconds=3600, window="day")
     assert fetched(bench.ask(10)).state == State.QUEUED
     left = DAY - bench.simulator.now() % DAY
-    assert left - 1 <= ProviderQuota().take() <= left + 60
+    assert left - 1 <= quota_of(TRAITS).take() <= left + 60
 
 
 def test_a_used_up_window_that_the_providers_own_count_contradicts_holds_for_a_minute() -> None:
-    quota = ProviderQuota(uuid.uuid4().hex)
-    told = RateTold({"second": 1, "minute": 300, "day": 1, "month": 1}, at=0)
+    quota = ProviderQuota(uuid.uuid4().hex, configured_windows(TRAITS))
+    told = calls_left({"second": 1, "minute": 300, "day": 1, "month": 1}, at=0)
     assert pause_calls(quota, RateLimited(86_400, "over"), lambda: told) == 60
     assert 59 < quota.take() <= 60
     assert quota.pause_reason() == "over"
 
 
 def test_the_providers_own_count_shortens_a_wait_and_never_prolongs_it() -> None:
-    quota = ProviderQuota(uuid.uuid4().hex)
+    quota = ProviderQuota(uuid.uuid4().hex, configured_windows(TRAITS))
     at = 1_795_475_940 * SECOND_US  # 23:19:00
-    assert pause_calls(quota, RateLimited(86_400, "over"), lambda: RateTold({"day": 0}, at)) == 2460
-    assert pause_calls(quota, RateLimited(600, "over"), lambda: RateTold({"day": 0}, at)) == 600
+    assert pause_calls(quota, RateLimited(86_400, "over"), lambda: calls_left({"day": 0}, at)) == 2460
+    assert pause_calls(quota, RateLimited(600, "over"), lambda: calls_left({"day": 0}, at)) == 600
     assert pause_calls(quota, RateLimited(600, "over"), lambda: Unavailable("away")) == 600
 
 
@@ -116,8 +118,8 @@ def test_a_page_with_a_warning_is_published_and_slows_the_next_call(bench: Bench
     bench.simulator.fault("spoil", seconds=3600, kind="warning")
     assert fetched(bench.ask(10)).state == State.PUBLISHED
     assert len(bench.records(ProviderCandle)) == 10
-    assert 8 < ProviderQuota().take() <= 10
-    assert ProviderQuota().pause_reason() == OVER_LIMIT
+    assert 8 < quota_of(TRAITS).take() <= 10
+    assert quota_of(TRAITS).pause_reason() == OVER_LIMIT
 
 
 def test_times_that_are_not_written_as_whole_numbers_prove_their_minutes(bench: Bench) -> None:
@@ -138,7 +140,7 @@ def test_a_market_that_does_not_exist_for_a_moment_is_fetched_afterwards(bench: 
 
 
 def test_a_short_wait_for_the_budget_is_waited_for(bench: Bench) -> None:
-    ProviderQuota().pause(1)
+    quota_of(TRAITS).pause(1)
     assert fetched(bench.ask(10)).state == State.PUBLISHED
     assert "FETCH_FAILURE" not in events()
 

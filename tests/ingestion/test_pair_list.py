@@ -18,8 +18,10 @@ from datastore.models import Pair
 from datastore.reference.pairs import Listed, save_pair_list
 from datastore.reference.provider import remember_provider
 from ingestion.history.pair_list import refresh_pairs
-from ingestion.history.provider_quota import ProviderQuota
-from ingestion.providers.cryptocompare.rest import PairList, RateLimited, Unauthorized, Unavailable, read_pairs
+from ingestion.history.provider_quota import quota_of
+from ingestion.providers.cryptocompare.rest import read_pairs
+from ingestion.providers.cryptocompare.traits import TRAITS
+from ingestion.providers.port import PairList, RateLimited, Unauthorized, Unavailable
 from tests.support.simulator import Simulator, running
 
 pytestmark = pytest.mark.django_db
@@ -81,10 +83,10 @@ def spellings() -> dict[str, str]:
 
 
 def test_the_simulator_s_list_is_taken_and_costs_one_call_of_the_budget(simulator: Simulator) -> None:
-    left = ProviderQuota().remaining()["day"].calls
+    left = quota_of(TRAITS).remaining()["day"].calls
     assert refresh_pairs(Event())
     assert spellings() == {"coinbase:BTC-USD": "Coinbase", "okx:SOL-USDT": "OKX"}
-    assert ProviderQuota().remaining()["day"].calls == left - 1
+    assert quota_of(TRAITS).remaining()["day"].calls == left - 1
     assert simulator.get("/control/stats")["rest_calls"]["/data/v3/all/exchanges"] == 1
 
 

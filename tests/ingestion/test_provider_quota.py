@@ -7,6 +7,7 @@ import pytest
 from django_redis import get_redis_connection
 
 from ingestion.history.provider_quota import ProviderQuota, QuotaLeft, Window, configured_windows
+from ingestion.providers.cryptocompare.traits import TRAITS
 from tests.support.polling import until
 
 
@@ -33,11 +34,11 @@ def test_the_longest_wait_of_all_windows_counts_and_a_refused_call_is_not_counte
 
 
 def test_a_pause_holds_every_caller_and_a_shorter_one_does_not_end_it(name: str) -> None:
-    budget, other = ProviderQuota(name), ProviderQuota(name)
+    budget, other = (ProviderQuota(name, configured_windows(TRAITS)) for _ in range(2))
     budget.pause(30)
     budget.pause(1)
     assert 29 < other.take() <= 30
-    assert other.remaining()["day"].calls == configured_windows()[-1].limit
+    assert other.remaining()["day"].calls == configured_windows(TRAITS)[-1].limit
 
 
 def test_callers_at_once_share_one_budget(name: str) -> None:

@@ -24,9 +24,10 @@ from datastore.reference.markets import ensure_markets
 from datastore.reference.provider import remember_provider
 from datastore.reference.provider_clock import save_clock, steady_now
 from datastore.timeframes.intervals import moment
-from ingestion.history.provider_quota import ProviderQuota
+from ingestion.history.provider_quota import quota_of
 from ingestion.history.reconciliation import reconcile
 from ingestion.models import Producer
+from ingestion.providers.cryptocompare.traits import TRAITS
 from ingestion.tasks import reconcile as task
 from metering.table import DIFFERENCES, RECONCILED
 from simulator import pairs
@@ -208,7 +209,7 @@ def test_another_provider_is_not_compared_with(bench: Bench, caplog: pytest.LogC
 def test_history_goes_first_where_the_budget_is_short(bench: Bench, settings: Any) -> None:
     settings.PROVIDER_CALLS_PER_HOUR = 4
     for _ in range(3):
-        ProviderQuota().take()
+        quota_of(TRAITS).take()
     task()
     assert bench.calls() == 0 and not Reconciliation.objects.exists()
 
@@ -264,10 +265,10 @@ ONE = CandleValues(*map(Decimal, ("10", "12", "9", "11", "5", "55")))
 )
 def test_figures_are_the_same_by_the_providers_traits(field: str, value: str, prior: str | None, same: bool) -> None:
     theirs = CandleValues(**{name: getattr(ONE, name) for name in ONE.__slots__} | {field: Decimal(value)})
-    assert MinutePair(0, ONE, theirs, Decimal(prior) if prior else None).same is same
+    assert MinutePair(0, ONE, theirs, Decimal(prior) if prior else None, TRAITS.candles).same is same
 
 
 def test_nothing_traded_is_the_same_as_nothing_traded_only() -> None:
-    assert MinutePair(0, None, None, None).same
-    assert not MinutePair(0, ONE, None, None).same
-    assert not MinutePair(0, None, ONE, None).same
+    assert MinutePair(0, None, None, None, TRAITS.candles).same
+    assert not MinutePair(0, ONE, None, None, TRAITS.candles).same
+    assert not MinutePair(0, None, ONE, None, TRAITS.candles).same

@@ -9,18 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion.providers.cryptocompare.rest import (
-    Outcome,
-    Page,
-    ProviderNames,
-    RateLimited,
-    Refused,
-    Unauthorized,
-    Unavailable,
-    Warned,
-    candles_path,
-    read_answer,
-)
+from datastore.reference.pairs import Listed
+from ingestion.providers.cryptocompare.rest import Outcome, candles_path, read_answer
+from ingestion.providers.port import CandlePage as Page
+from ingestion.providers.port import RateLimited, Refused, Unauthorized, Unavailable, Warned
 
 DATE = {"Date": "Mon, 23 Nov 2026 12:00:41 GMT"}
 AT = 1_795_435_241_000_000
@@ -51,7 +43,7 @@ def v1(*rows: str) -> str:
 
 
 def test_a_page_is_asked_for_by_the_start_of_its_newest_bucket() -> None:
-    url = urlsplit(candles_path(ProviderNames("Coinbase", "BTC", "USD"), 3600, 1_795_435_200, 0))
+    url = urlsplit(candles_path(Listed("Coinbase", "BTC", "USD"), 3600, 1_795_435_200, 0))
     asked = {name: value for name, (value,) in parse_qs(url.query).items()}
     assert url.path == "/data/v2/histohour"
     assert asked == {

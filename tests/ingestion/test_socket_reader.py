@@ -36,7 +36,7 @@ def test_a_silent_peer_does_not_hold_the_end_of_a_connection() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         peer = threading.Thread(target=greet_and_fall_silent, args=(server, done))
         peer.start()
-        reader = SocketReader(f"ws://127.0.0.1:{server.getsockname()[1]}/", "", b"{}", 100)
+        reader = SocketReader(f"ws://127.0.0.1:{server.getsockname()[1]}/", {}, [b"{}"], 100)
         reader.start()
         (connected,) = reader.take(10, 1)
         began = time.monotonic()
@@ -53,7 +53,7 @@ def test_a_frame_is_sent_at_once_though_the_reader_waits_for_one() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         peer = threading.Thread(target=lambda: found.append(greet(server)))
         peer.start()
-        reader = SocketReader(f"ws://127.0.0.1:{server.getsockname()[1]}/", "", b"{}", 100)
+        reader = SocketReader(f"ws://127.0.0.1:{server.getsockname()[1]}/", {}, [b"{}"], 100)
         assert not reader.send(b"before it is open")
         reader.start()
         assert len(reader.take(10, 1)) == 1

@@ -26,6 +26,7 @@ from datastore.datastore_actor import end_answered, request_spans
 from datastore.models import DatastoreRequest, FetchRequest
 from datastore.reference.markets import market_of
 from datastore.reference.provider_clock import provider_now
+from datastore.reference.provider_registry import traits_of
 from datastore.requests.plan import NO_COORDINATOR, coordinator_runs, final_spans
 from datastore.series.reader import read_completeness
 from datastore.timeframes.timeframe import TIMEFRAMES
@@ -62,7 +63,8 @@ class Backfill(APIView):
         asked = backfill_question(posted(request, flags=("again",)))
         market, frame = find_market(asked.market), TIMEFRAMES[asked.timeframe]
         now = provider_now()
-        spans = list(final_spans(frame.base, frame.floor(asked.start), frame.ceil(asked.stop or now), now))
+        candles = traits_of(market.provider).candles
+        spans = list(final_spans(candles, frame.base, frame.floor(asked.start), frame.ceil(asked.stop or now), now))
         purpose, spend = FetchRequest.Purpose.BACKFILL, partial(spend_quota, request._request)
         made = request_spans(market, asked.timeframe, spans, purpose, spend, again=asked.again)
         there = completeness_json(read_completeness(market, asked.timeframe, asked.start, asked.stop or now))

@@ -16,6 +16,7 @@ from datastore.management.arguments import add_market, add_span, add_timeframe, 
 from datastore.management.progress import Progress
 from datastore.models import DatastoreRequest, FetchRequest, Market
 from datastore.reference.provider_clock import provider_now
+from datastore.reference.provider_registry import traits_of
 from datastore.requests.plan import NO_COORDINATOR, coordinator_runs, final_spans
 from datastore.series.reader import read_completeness
 from datastore.timeframes.timeframe import TIMEFRAMES
@@ -66,7 +67,8 @@ class Command(BaseCommand):
         check_order(start, stop)
         asked = Asked(market_named(market), timeframe, start, stop or provider_now())
         frame, purpose = TIMEFRAMES[timeframe], FetchRequest.Purpose.BACKFILL
-        spans = list(final_spans(frame.base, frame.floor(start), frame.ceil(asked.stop), provider_now()))
+        candles = traits_of(asked.market.provider).candles
+        spans = list(final_spans(candles, frame.base, frame.floor(start), frame.ceil(asked.stop), provider_now()))
         request = request_spans(asked.market, timeframe, spans, purpose, again=again)
         if request is None:
             self.stdout.write("There is nothing to fetch.")

@@ -1,14 +1,14 @@
 -- The market's side of an answer for many markets at once, without ids for all that are followed. The provider's clock
 -- and the backlog are looked at once: asked for market by market they cost more than all the rest.
 create or replace function market_heads(ids int[], stale interval)
-returns table (market_id int, symbol text, followed boolean, series text, version bigint, watermark bigint, now bigint, known boolean, behind boolean, live_stop bigint)
+returns table (market_id int, symbol text, followed boolean, series text, version bigint, watermark bigint, now bigint, known boolean, behind boolean, live_stop bigint, delivered_by text)
 language sql stable as $$
     with provider as materialized (
         select provider_now() as now, provider_time_known() as known,
                exists (select from feed where drained_at is null or drained_at < acknowledged_at) as is_behind
     )
     select m.id, m.symbol, m.followed, m.series::text, m.version, micros(x.watermark), micros(greatest(p.now, x.watermark)),
-           p.known, y.behind is not null, micros(m.live_stop)
+           p.known, y.behind is not null, micros(m.live_stop), m.provider
       from market m
      cross join provider p
      cross join lateral (

@@ -3,13 +3,13 @@
 -- The market's side of an answer, all times in microseconds. Where no stamp of the provider was ever seen, its own
 -- final answers are the only proof of how late it is.
 create or replace function series_head(mk int, stale interval)
-returns table (series text, version bigint, watermark bigint, now bigint, known boolean, behind boolean, provider text, simulated boolean)
+returns table (series text, version bigint, watermark bigint, now bigint, known boolean, behind boolean, provider text, simulated boolean, delivered_by text)
 language plpgsql stable as $$
 #variable_conflict use_column
 begin
     return query
         select k.series::text, k.version, micros(x.watermark), micros(greatest(provider_now(), x.watermark)), x.known,
-               x.behind is not null, coalesce(c.provider, ''), coalesce(c.simulated, false)
+               x.behind is not null, coalesce(c.provider, ''), coalesce(c.simulated, false), k.provider
           from market k
           left join (select provider, simulated from provider_clock order by provider desc limit 1) c on true
          cross join lateral (
@@ -42,7 +42,7 @@ end $$;
 -- JSON. Without t: all up to the end of time; without f: from `back` before t, or before the provider's time.
 create or replace function series_facts(mk int, stale interval, f timestamptz, t timestamptz, back interval, coarsest int)
 returns table (series text, version bigint, watermark bigint, now bigint, known boolean, behind boolean, provider text, simulated boolean,
-               resolutions int[], starts bigint[], stops bigint[], reasons text[], repairs text)
+               delivered_by text, resolutions int[], starts bigint[], stops bigint[], reasons text[], repairs text)
 language plpgsql stable as $$
 #variable_conflict use_column
 declare

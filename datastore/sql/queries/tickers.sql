@@ -1,7 +1,7 @@
 -- name: heads
 -- What is known of many markets, and whether a feed of theirs has an open span; times in microseconds.
 select h.market_id, h.symbol, h.followed, h.watermark, h.now, h.known, h.behind, h.live_stop,
-       exists (select from feed_position f where f.market_id = h.market_id and f.start is not null)
+       exists (select from feed_position f where f.market_id = h.market_id and f.start is not null), h.delivered_by
   from market_heads(%(ids)s::int[], %(stale)s) h
  order by h.symbol;
 

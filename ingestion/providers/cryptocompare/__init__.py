@@ -1,1 +1,4 @@
-"""CryptoCompare: frames of its socket (`stream`), pages of its REST history (`rest`), its HTTP client (`client`)."""
+"""CryptoCompare: what is peculiar to it (`traits`), frames of its socket (`stream`), answers of its REST API (`rest`).
+
+`provider` puts these behind the port.
+"""

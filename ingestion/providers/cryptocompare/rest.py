@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -26,6 +25,19 @@ from actor_runtime.redaction import without_secrets
 from datastore.reference.pairs import Listed
 from datastore.timeframes.intervals import SECOND_US
 from ingestion.providers.cryptocompare.call_windows import WINDOWS, seconds_left
+from ingestion.providers.port import (
+    CallsLeft,
+    CandlePage,
+    CandleRow,
+    ListedMarket,
+    PairList,
+    RateLimited,
+    Refused,
+    Trouble,
+    Unauthorized,
+    Unavailable,
+    Warned,
+)
 
 PAIRS_PATH = "/data/v3/all/exchanges"
 RATE_PATH = "/stats/rate/limit"
@@ -33,8 +45,6 @@ PATHS = {60: "/data/v2/histominute", 3600: "/data/v2/histohour", 86_400: "/data/
 MAX_LIMIT = 2000  # the greatest `limit`: more is an error, not cut down to it
 RATE_LIMITED, NO_SUCH_MARKET = "99", "2"  # Type
 KEY_WORDS, LIMIT_WORDS = ("api key", "auth key"), "rate limit"  # of bodies whose Type is not known to say it
-DAY_US = 86_400 * SECOND_US
-RETENTION_SLACK_US = 3600 * SECOND_US  # the provider may forget whole hours at a time
 DEFAULT_RETRY_S = 10.0  # if the provider does not say which limit it was
 MAX_SLOW_DOWN_S = 60.0  # after a page that came with a warning
 MAX_RETRY_S = 86_400.0  # of a Retry-After: one that is wrong must not stop everything for months
@@ -43,16 +53,7 @@ DAYS_KEPT = re.compile(r"only available for the last (\d{1,5}) days", re.IGNOREC
 UNKNOWN_FORMAT = "the answer is not in a format that the provider is known for"
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderNames:
-    """A market as the provider spells it; its symbols are case-sensitive."""
-
-    exchange: str
-    base: str
-    quote: str
-
-
-class Row(msgspec.Struct, frozen=True, gc=False):
+class _Row(msgspec.Struct, frozen=True, gc=False):
     """One candle as sent: `time` is its start in seconds, volumes are in base and quote units."""
 
     time: int
@@ -64,83 +65,8 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     quote_volume: Decimal = msgspec.field(name="volumeto")
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Rows in the provider's order; those that cannot be read are only counted."""
-
-    rows: tuple[Row, ...]
-    unreadable: int
-    at: int  # the provider's time of the answer, microseconds
-    provider: str = ""  # its name for itself (header X-Provider), empty if it gives none
-    warning: Warned | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Warned:
-    """What the provider warns of although it answers; the next call should wait slow_down seconds."""
-
-    reason: str
-    slow_down: float
-
-
-@dataclass(frozen=True, slots=True)
-class RateLimited:
-    """Too many calls; ask again after retry_after seconds."""
-
-    retry_after: float
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """This request is not answered now; days_kept: the provider says that it keeps no more than so many days."""
-
-    reason: str
-    at: int | None = None  # the provider's time of the answer, microseconds; None if it does not say
-    days_kept: int | None = None
-
-    def is_final(self, stop: int) -> bool:
-        """Return whether what ends at stop (microseconds) is too old for the provider: all else may pass."""
-        if self.at is None or self.days_kept is None:
-            return False
-        return stop <= self.at - self.days_kept * DAY_US + RETENTION_SLACK_US
-
-
-@dataclass(frozen=True, slots=True)
-class Unauthorized:
-    """The key is missing, wrong or not paid for."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unavailable:
-    """No usable answer: an error of the provider's own, or garbage."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class PairList:
-    """All pairs of the exchanges that the provider calls active; entries that cannot be read are only counted."""
-
-    pairs: tuple[Listed, ...]
-    unreadable: int
-    provider: str = ""  # as in Page
-    warning: Warned | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RateTold:  # as every outcome's, its name is a label of PROVIDER_CALLS
-    """The calls that the provider still allows this key, from anywhere, by window: second to month."""
-
-    left: dict[str, int]
-    at: int | None = None  # the provider's time of the answer, microseconds; None if it does not say
-
-
-Trouble = RateLimited | Refused | Unauthorized | Unavailable
-Outcome = Page | Trouble
-Found = TypeVar("Found", Page, PairList, RateTold)
+Outcome = CandlePage | Trouble
+Found = TypeVar("Found", CandlePage, PairList, CallsLeft)
 
 
 class _Err(msgspec.Struct):
@@ -180,11 +106,11 @@ _envelopes = msgspec.json.Decoder(_Envelope, strict=False)
 _exchanges = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _exchange = msgspec.json.Decoder(_Exchange)
 _rows = msgspec.json.Decoder(list[msgspec.Raw] | _Nested)
-_row = msgspec.json.Decoder(Row, strict=False)  # whole numbers also come as text and as 1795896000.0
+_row = msgspec.json.Decoder(_Row, strict=False)  # whole numbers also come as text and as 1795896000.0
 _rate = msgspec.json.Decoder(_Rate, strict=False)
 
 
-def candles_path(names: ProviderNames, resolution: int, last: int, before: int) -> str:
+def candles_path(names: Listed, resolution: int, last: int, before: int) -> str:
     """Return path and query for the candle that starts at `last` and the `before` ones before it (seconds)."""
     asked = {
         "fsym": names.base,
@@ -207,7 +133,7 @@ def read_pairs(status: int, headers: Mapping[str, str], body: bytes) -> PairList
     return _read(status, headers, body, _pair_list)
 
 
-def read_rate(status: int, headers: Mapping[str, str], body: bytes) -> RateTold | Trouble:
+def read_rate(status: int, headers: Mapping[str, str], body: bytes) -> CallsLeft | Trouble:
     """Return what an answer about the key's own rate says; never raises."""
     return _read(status, headers, body, _rate_told)
 
@@ -277,12 +203,17 @@ def _http_date(text: str) -> datetime | None:
         return None
 
 
-def _rate_told(headers: Mapping[str, str], envelope: _Envelope) -> RateTold | Unavailable:
+def _rate_told(headers: Mapping[str, str], envelope: _Envelope) -> CallsLeft | Unavailable:
     try:
         left = _rate.decode(envelope.data).left
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return Unavailable(UNKNOWN_FORMAT)
-    return RateTold({window: left[window] for window in WINDOWS if window in left}, _time_of(headers))
+    return calls_left({window: left[window] for window in WINDOWS if window in left}, _time_of(headers))
+
+
+def calls_left(left: Mapping[str, int], at: int | None) -> CallsLeft:
+    """Return the calls left by window, as of the provider's time in microseconds; None if it does not say."""
+    return CallsLeft(left, seconds_left([window for window, calls in left.items() if calls <= 0], at))
 
 
 def _envelope_of(body: bytes) -> _Envelope:
@@ -310,14 +241,14 @@ def _pair_list(headers: Mapping[str, str], envelope: _Envelope) -> PairList | Un
     warned = _warned(headers, envelope)
     if warned and not pairs:
         return Unavailable(warned.reason)
-    return PairList(tuple(pairs), unreadable, _provider(headers), warned)
+    return PairList(tuple(map(ListedMarket, pairs)), unreadable, _provider(headers), warned)
 
 
 def _provider(headers: Mapping[str, str]) -> str:
     return headers.get("X-Provider", "").partition(";")[0].strip()
 
 
-def _page(headers: Mapping[str, str], envelope: _Envelope) -> Page | Unavailable:
+def _page(headers: Mapping[str, str], envelope: _Envelope) -> CandlePage | Unavailable:
     at = _time_of(headers)
     if at is None:
         return Unavailable("the answer does not say its time (HTTP header Date)")
@@ -326,16 +257,17 @@ def _page(headers: Mapping[str, str], envelope: _Envelope) -> Page | Unavailable
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return Unavailable(UNKNOWN_FORMAT)
     sent = found.rows if isinstance(found, _Nested) else found
-    rows: list[Row] = []
+    rows: list[CandleRow] = []
     for raw in sent:
         try:
-            rows.append(_row.decode(raw))
+            row = _row.decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             continue  # counted below
+        rows.append(CandleRow(row.time, row.open, row.high, row.low, row.close, row.volume, row.quote_volume))
     warned = _warned(headers, envelope)
     if warned and not rows:
         return Unavailable(warned.reason)  # a warning instead of rows is no empty page
-    return Page(tuple(rows), len(sent) - len(rows), at, _provider(headers), warned)
+    return CandlePage(tuple(rows), len(sent) - len(rows), at, _provider(headers), warned)
 
 
 def _warned(headers: Mapping[str, str], envelope: _Envelope) -> Warned | None:

@@ -8,16 +8,16 @@ TS followed by 0 to 999) if the venue has none; CCSEQ counts in the order of dis
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
 import msgspec
 
 from datastore.timeframes.intervals import SECOND_US
+from ingestion.providers.port import Event, FeedRefused, Garbage, Stamped, Subscribed, TradeSeen, Unsubscribed
 from streaming.bounds import MAX_BIGINT, MAX_TIME_US, MIN_TIME_US, PROVIDER_EXPONENTS
 from streaming.refusals import RefusalCode
 
@@ -59,79 +59,39 @@ class _Market(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class TradeSeen:
-    """A trade of the market that the subscription `sub` names; `stamp` is when the provider received it."""
-
-    sub: str
-    ts: int
-    seq: int | None  # CCSEQ, else a wholly numeric venue id
-    ccseq: int | None
-    id: str
-    price: Decimal
-    amount: Decimal
-    side: int
-    stamp: int | None
-    made_up_id: str | None = None  # the provider's, on this connection only
-    named_by_content: bool = False  # `id` is that of every trade of this time, price, amount and side
-
-
-@dataclass(frozen=True, slots=True)
-class Subscribed:
-    """The provider has replayed its newest trades of `sub` and continues live."""
-
-    sub: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unsubscribed:
-    """The provider sends nothing more of `sub`; None: of all subscriptions that were to end."""
-
-    sub: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Stamped:
-    """A frame that only carries the provider's time."""
-
-    stamp: int
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The provider refuses the key (401), the socket (429), or one subscription (500 or 429 with `sub`)."""
-
-    code: str
-    reason: str
-    sub: str | None = None
-
-    @property
-    def http_status(self) -> int | None:
-        """Return the HTTP status that means the same; 500 is the streamer's word for a request it cannot read."""
-        return {UNAUTHORIZED: 401, LIMITED: 429, PROBLEM: 400}.get(self.code)
-
-
-@dataclass(frozen=True, slots=True)
-class Garbage:
-    """A frame that cannot be used, with the reason; the rest if it can be read, as in TradeSeen."""
-
-    reason: str
-    sub: str | None = None
-    ccseq: int | None = None
-    stamp: int | None = None
-    code: RefusalCode = RefusalCode.UNREADABLE
-
-
-@dataclass(frozen=True, slots=True)
 class Other:
     """A frame that says nothing we need."""
 
 
-Event = TradeSeen | Subscribed | Unsubscribed | Stamped | Refused | Garbage | Other
+Said = TradeSeen | Subscribed | Unsubscribed | Stamped | FeedRefused | Garbage | Other
+# The HTTP status that means the same; 500 is the streamer's word for a request that it cannot read.
+HTTP_STATUS = {UNAUTHORIZED: 401, LIMITED: 429, PROBLEM: 400}
 
 # Deeply nested brackets end in RecursionError.
 _DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 _frame = msgspec.json.Decoder(_Frame, strict=False)
 _market = msgspec.json.Decoder(_Market)
+
+
+class Streamer:
+    """The messages and frames of one connection; nothing needs to be remembered between them."""
+
+    def subscribe(self, subs: Sequence[str]) -> list[bytes]:
+        """Return the one frame that asks for all channels."""
+        return [subscribe_message(list(subs))]
+
+    def unsubscribe(self, subs: Sequence[str]) -> list[bytes]:
+        """Return the one frame that ends these channels."""
+        return [unsubscribe_message(list(subs))]
+
+    def keep_alive(self) -> bytes | None:
+        """Return None: the streamer itself sends heartbeats."""
+        return None
+
+    def read_frame(self, raw: bytes) -> tuple[Event, ...]:
+        """Return what a frame says; never raises."""
+        said = read_frame(raw)
+        return () if isinstance(said, Other) else (said,)
 
 
 def subscription(exchange: str, base: str, quote: str) -> str:
@@ -156,7 +116,7 @@ def unsubscribe_message(subs: list[str]) -> bytes:
     return msgspec.json.encode({"action": "SubRemove", "subs": subs})
 
 
-def read_frame(raw: bytes) -> Event:
+def read_frame(raw: bytes) -> Said:
     """Return what a frame says; never raises."""
     try:
         frame = _frame.decode(raw)
@@ -171,16 +131,7 @@ def read_frame(raw: bytes) -> Event:
     return _trade(frame) if kind == TRADE else _control(kind, frame)
 
 
-def read_date(text: str | None) -> int | None:
-    """Return the time of an HTTP header Date in microseconds, None if there is none that can be read."""
-    try:
-        date = parsedate_to_datetime(text or "")
-        return _plausible_stamp(round(date.replace(tzinfo=date.tzinfo or UTC).timestamp()) * SECOND_US)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _control(kind: str, frame: _Frame) -> Event:
+def _control(kind: str, frame: _Frame) -> Said:
     if kind == COMPLETE and frame.sub:
         return Subscribed(frame.sub)
     name = frame.message or ""  # the only field that tells the cases of one TYPE apart
@@ -189,7 +140,7 @@ def _control(kind: str, frame: _Frame) -> Event:
     if kind in (UNAUTHORIZED, LIMITED, PROBLEM):
         reason = " ".join(part for part in (frame.message, frame.parameter, frame.info) if part)
         of_one = kind == PROBLEM or name.startswith("TOO_MANY_SUBSCRIPTIONS")  # the others go on
-        return Refused(kind, reason[:300], frame.parameter if of_one else None)
+        return FeedRefused(kind, reason[:300], frame.parameter if of_one else None, HTTP_STATUS[kind])
     if kind in (UNSUBSCRIBED, UNSUBSCRIBED_ALL):
         return Unsubscribed(frame.sub if kind == UNSUBSCRIBED else None)
     millis = frame.millis if kind == HEARTBEAT else frame.server_millis if kind == WELCOME else None
@@ -220,7 +171,7 @@ def _trade(frame: _Frame) -> TradeSeen | Garbage:
         sub=sub,
         ts=ts,
         seq=_seq(frame.seq, venue_id),
-        ccseq=ccseq,
+        number=ccseq,
         id=venue_id or _own_id(frame.seq, ts, price, amount, side),
         price=price,
         amount=amount,

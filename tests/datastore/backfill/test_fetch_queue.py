@@ -11,6 +11,7 @@ from datastore.backfill import fetch_queue
 from datastore.backfill.fetch_queue import Purpose, State, enqueue, not_yet_requested
 from datastore.models import Coverage, FetchRequest, GapRepair, Market
 from datastore.reference.markets import ensure_markets
+from ingestion.providers.cryptocompare.traits import TRAITS
 from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import BTC, MINUTE, NOON, SECOND, micros, moment
 
@@ -115,9 +116,9 @@ def test_a_request_that_has_not_begun_grows_over_its_neighbours() -> None:
     first = asked(market, 0, 60)
     assert asked(market, -30, 90) == asked(market, 90, 100) == first
     assert spans_of_all() == [(-30, 100)]
-    assert len(asked(market, 100, 100 + fetch_queue.PAGE_BUCKETS)) == 1
+    assert len(asked(market, 100, 100 + TRAITS.candles.rows_per_page)) == 1
     assert len(asked(market, -40, -30, Purpose.BACKFILL)) == 1
-    assert spans_of_all() == [(-40, -30), (-30, 100), (100, 100 + fetch_queue.PAGE_BUCKETS)]
+    assert spans_of_all() == [(-40, -30), (-30, 100), (100, 100 + TRAITS.candles.rows_per_page)]
 
 
 def _ask_and_close(market: Market) -> list[int]:

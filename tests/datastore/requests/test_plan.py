@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datastore.coverage.segments import Segment
-from datastore.reference.provider import CACHE_AGE
 from datastore.requests.plan import MissingSpan, final_spans, missing_spans
 from datastore.series.reader import Series
 from datastore.timeframes.timeframe import BASE, DAY_S, HOUR_S, MINUTE_S
+from ingestion.providers.cryptocompare.traits import TRAITS
 
+CACHE_AGE = {resolution: one.cache_age for resolution, one in TRAITS.candles.resolutions.items()}
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
@@ -37,6 +38,7 @@ def series(timeframe: str, *segments: Segment, unfinished: Sequence[datetime] = 
         series_id="x",
         provider="p",
         simulated=True,
+        candle_traits=TRAITS.candles,
         segments=list(segments),
         text="",
         count=len(unfinished),
@@ -100,7 +102,7 @@ def test_an_open_bucket_that_lacks_nothing_of_what_is_over_is_not_asked_for() ->
 
 @pytest.mark.parametrize("resolution", [MINUTE_S, HOUR_S, DAY_S])
 def test_the_future_is_not_asked_for(resolution: int) -> None:
-    assert list(final_spans(resolution, NOON + hours(24), NOON + hours(72), NOON)) == []
+    assert list(final_spans(TRAITS.candles, resolution, NOON + hours(24), NOON + hours(72), NOON)) == []
 
 
 @given(
@@ -112,7 +114,7 @@ def test_the_future_is_not_asked_for(resolution: int) -> None:
 def test_the_parts_are_whole_final_buckets_side_by_side(resolution: int, back: int, length: int, second: int) -> None:
     now = NOON + timedelta(seconds=second)
     start = now - minutes(back)
-    parts = list(final_spans(resolution, start, start + minutes(length), now))
+    parts = list(final_spans(TRAITS.candles, resolution, start, start + minutes(length), now))
     for part in parts:
         frame = BASE[part.resolution]
         assert part.start < part.stop <= now - CACHE_AGE[part.resolution]

@@ -20,6 +20,7 @@ from ingestion import tasks
 from ingestion.history.history_producer_actor import HistoryProducer, fetch
 from ingestion.history.pool import ensure_pool
 from ingestion.models import Producer
+from ingestion.providers.table import PROVIDERS
 from streaming.history_records import ProviderSpan, decode_history
 from tests.support.polling import until
 from tests.support.simulator import Simulator
@@ -65,7 +66,7 @@ def fetched(request: FetchRequest) -> FetchRequest:
 def stepped(request: FetchRequest, done: Callable[[], Any], seconds: float = 20) -> Runner:
     """Step a job until done() or its end."""
     ensure_pool()
-    runner = Runner(HistoryProducer(request.pk), Event())
+    runner = Runner(HistoryProducer(request.pk, PROVIDERS[request.market.provider]), Event())
     until(Producer.objects.values, lambda: runner.stop.is_set() or done(), seconds, step=runner.step)
     return runner
 

@@ -9,6 +9,7 @@ from datastore.timeframes.intervals import SECOND_US
 from ingestion.live.clock_estimate import ClockEstimate
 from ingestion.live.market_connection import MarketConnection
 from ingestion.live.timekeeping import Timekeeper
+from ingestion.providers.cryptocompare.provider import PROVIDER as CRYPTOCOMPARE
 from streaming.records import LiveRecord
 
 T0 = 1_800_000_000
@@ -22,7 +23,7 @@ def opened_connection(channels: dict[str, str], clock: ClockEstimate, connected:
     """Return a connection as it is once its socket has opened at this time, microseconds; None: no stamp has come."""
     time = Timekeeper()
     time.provider = clock
-    connection = MarketConnection(channels, time, grace=5 * SECOND_US, retention=30 * DAY)
+    connection = MarketConnection(CRYPTOCOMPARE, channels, time, grace=5 * SECOND_US, retention=30 * DAY)
     if connected is not None:
         connection.open(connected)
     return connection

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -14,9 +15,11 @@ from django.conf import settings as django_settings
 
 from actor_runtime.loop.runner import Runner
 from datastore.reference.markets import ensure_markets
-from ingestion.live import live_producer_actor
 from ingestion.live.live_producer_actor import LiveProducer
 from ingestion.models import Producer
+from ingestion.providers.cryptocompare.provider import PROVIDER as CRYPTOCOMPARE
+from ingestion.providers.cryptocompare.traits import TRAITS
+from ingestion.providers.table import PROVIDERS
 from streaming.records import FeedOpened, LiveRecord, Watermark, decode
 from tests.support.polling import until
 from tests.support.simulator import Simulator, running
@@ -50,7 +53,8 @@ class Bench:
 
 @pytest.fixture
 def bench(transactional_db: None, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setattr(live_producer_actor, "RECONNECT_DELAY_S", 0.2)
+    quick = replace(CRYPTOCOMPARE.traits.stream, reconnect_after=timedelta(seconds=0.2))
+    monkeypatch.setitem(PROVIDERS, "cryptocompare", replace(CRYPTOCOMPARE, traits=replace(TRAITS, stream=quick)))
     ensure_markets([BTC, EUR])
     name = uuid.uuid4().hex
     with running(tmp_path, "--markets", f"{BTC},{EUR}", "--listed", SOL, "--speed", "20") as simulator:

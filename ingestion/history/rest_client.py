@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Thread
 from typing import TypeVar
@@ -11,20 +11,17 @@ import structlog
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from ingestion.providers.cryptocompare.rest import (
-    PAIRS_PATH,
-    RATE_PATH,
-    Outcome,
-    Page,
+from ingestion.provider_access import Access
+from ingestion.providers.port import (
+    Answer,
+    CallsLeft,
+    CandlePage,
+    CandlesAsked,
     PairList,
-    ProviderNames,
-    RateTold,
+    Provider,
+    Request,
     Trouble,
     Unavailable,
-    candles_path,
-    read_answer,
-    read_pairs,
-    read_rate,
 )
 from metering.table import PROVIDER_CALLS, PROVIDER_SECONDS, PROVIDER_WARNINGS
 
@@ -34,19 +31,21 @@ CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5.0, 20.0
 MAX_ANSWER_BYTES = 8 * 1024 * 1024  # a full page of candles has a twentieth of that
 MAX_PAIR_LIST_BYTES = 64 * 1024 * 1024  # a hundred thousand pairs have a tenth of that
 
-Answer = TypeVar("Answer")
-Reader = Callable[[int, Mapping[str, str], bytes], Answer]
+# Under which name outcomes are counted, where it is not the type's.
+COUNTED_AS: dict[type, str] = {CandlePage: "page", CallsLeft: "ratetold"}
+
+Found = TypeVar("Found")
 
 
 class RestClient:
-    """One connection to the provider; the key travels in a header, so that no URL and no error text can show it."""
+    """One connection to a provider; what is asked and what an answer says is the provider's business."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, provider: Provider, access: Access) -> None:
         """Prepare calls of this address; nothing is connected yet."""
         headers = urllib3.make_headers(accept_encoding="gzip", user_agent="candlekeep")
-        if key:
-            headers["Authorization"] = f"Apikey {key}"
-        self._url = url.rstrip("/")
+        headers.update(access.headers)
+        self._provider = provider
+        self._url = access.url.rstrip("/")
         self._pool = urllib3.PoolManager(
             num_pools=1,
             headers=headers,
@@ -54,28 +53,36 @@ class RestClient:
             retries=False,  # every call counts against the quota: the caller decides whether to try again
         )
 
-    def candles(self, names: ProviderNames, resolution: int, last: int, before: int) -> Outcome:
-        """Return the candle that starts at `last` and the `before` ones before it (seconds); never raises."""
-        return self._timed(candles_path(names, resolution, last, before), read_answer, MAX_ANSWER_BYTES)
+    def candles(self, asked: CandlesAsked) -> CandlePage | Trouble:
+        """Return a page of candles; never raises."""
+        history = self._provider.history
+        return self._timed(
+            history.candles_request(asked), lambda answer: history.read_candles(asked, answer), MAX_ANSWER_BYTES
+        )
 
     def pairs(self) -> PairList | Trouble:
         """Return the provider's list of pairs; never raises."""
-        return self._timed(PAIRS_PATH, read_pairs, MAX_PAIR_LIST_BYTES)
+        catalogue = self._provider.catalogue
+        return self._timed(catalogue.pairs_request(), catalogue.read_pairs, MAX_PAIR_LIST_BYTES)
 
-    def rate(self) -> RateTold | Trouble:
-        """Return how many calls the provider still allows the key; never raises."""
-        return self._timed(RATE_PATH, read_rate, MAX_ANSWER_BYTES)
+    def calls_left(self) -> CallsLeft | Trouble:
+        """Return how many calls the provider still allows us by its own count; never raises."""
+        allowance = self._provider.allowance
+        if allowance is None:
+            return Unavailable("the provider does not say")
+        return self._timed(allowance.left_request(), allowance.read_left, MAX_ANSWER_BYTES)
 
-    def _timed(self, path: str, read: Reader[Answer], max_bytes: int) -> Answer | Unavailable:
+    def _timed(self, request: Request, read: Callable[[Answer], Found], max_bytes: int) -> Found | Unavailable:
         with PROVIDER_SECONDS.time():
-            outcome = self._get(path, read, max_bytes)
-        PROVIDER_CALLS.labels(type(outcome).__name__.lower()).inc()
-        if isinstance(outcome, Page | PairList) and outcome.warning:
+            answer = self._get(request.path, max_bytes)
+            outcome = answer if isinstance(answer, Unavailable) else read(answer)
+        PROVIDER_CALLS.labels(COUNTED_AS.get(type(outcome), type(outcome).__name__.lower())).inc()
+        if isinstance(outcome, CandlePage | PairList) and outcome.warning:
             PROVIDER_WARNINGS.inc()
             log.warning("the provider warns", reason=outcome.warning.reason)
         return outcome
 
-    def _get(self, path: str, read: Reader[Answer], max_bytes: int) -> Answer | Unavailable:
+    def _get(self, path: str, max_bytes: int) -> Answer | Unavailable:
         try:
             response = self._pool.request("GET", self._url + path, preload_content=False, redirect=False)
             body = response.read(max_bytes + 1)
@@ -85,16 +92,16 @@ class RestClient:
             response.release_conn()
         except (HTTPError, OSError) as exc:
             return Unavailable(f"the provider does not answer: {type(exc).__name__}")
-        return read(response.status, response.headers, body)
+        return Answer(response.status, response.headers, body)
 
     def close(self) -> None:
         """Close the connection."""
         self._pool.clear()
 
 
-def call_in_thread(call: Callable[[], Answer]) -> Future[Answer]:
+def call_in_thread(call: Callable[[], Found]) -> Future[Found]:
     """Make a call that may take longer than a heartbeat may stay away; a process that ends does not wait for it."""
-    answer: Future[Answer] = Future()
+    answer: Future[Found] = Future()
 
     def run() -> None:
         try:

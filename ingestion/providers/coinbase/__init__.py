@@ -1,0 +1,1 @@
+"""Coinbase Exchange: its keyless socket, trades by id, candles, products."""

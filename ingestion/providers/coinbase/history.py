@@ -1,0 +1,138 @@
+"""Coinbase Exchange's REST: trades by id, candles.
+
+Trades come newest first; `after=N` brings those with ids below N. The cursor is a trade's id, and there is no asking by
+time. Rows of candles are [time, low, high, open, close, volume] as JSON numbers; buckets without trades have none.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from decimal import Decimal
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from datastore.timeframes.intervals import SECOND_US, moment
+from ingestion.providers.coinbase.stream import MatchRow, trade_of
+from ingestion.providers.coinbase.traits import MAX_TRADES
+from ingestion.providers.port import (
+    Answer,
+    CandlePage,
+    CandleRow,
+    CandlesAsked,
+    Garbage,
+    LastId,
+    Request,
+    TradePage,
+    TradesAsked,
+    TradeSeen,
+    Trouble,
+    Unavailable,
+)
+from ingestion.providers.reading import DECODE_ERRORS, STATEMENT_LAG_US, no_data, sound_of, time_of, trouble_of
+
+NO_PROGRESS = "the page does not continue the one before it"
+
+
+class _Message(msgspec.Struct):
+    message: str | None = None
+
+
+class _Candle(msgspec.Struct, array_like=True):
+    time: int
+    low: Decimal
+    high: Decimal
+    open: Decimal
+    close: Decimal
+    volume: Decimal
+
+
+_message = msgspec.json.Decoder(_Message)
+_rows = msgspec.json.Decoder(list[msgspec.Raw])
+_candle = msgspec.json.Decoder(_Candle)
+_match = msgspec.json.Decoder(MatchRow)
+
+
+class CoinbaseHistory:
+    """Candles and trades of a product."""
+
+    def candles_request(self, asked: CandlesAsked) -> Request:
+        """Return the call; both of its ends are starts of buckets."""
+        last = asked.stop - asked.resolution * SECOND_US
+        query = {
+            "granularity": asked.resolution,
+            "start": moment(asked.start).isoformat(),
+            "end": moment(last).isoformat(),
+        }
+        return Request(f"/products/{quote(asked.sub, safe='')}/candles?{urlencode(query)}")
+
+    def read_candles(self, asked: CandlesAsked, answer: Answer) -> CandlePage | Trouble:
+        """Return the candles; never raises."""
+        found = rows_of(answer)
+        at = time_of(answer.headers)
+        if not isinstance(found, list):
+            return found
+        if at is None:
+            return Unavailable("the answer does not say its time (HTTP header Date)")
+        rows: list[CandleRow] = []
+        for raw in found:
+            try:
+                row = _candle.decode(raw)
+            except DECODE_ERRORS:
+                continue  # counted below
+            rows.append(CandleRow(row.time, row.open, row.high, row.low, row.close, row.volume, None))
+        return CandlePage(tuple(rows), len(found) - len(rows), at)
+
+    def trades_request(self, asked: TradesAsked, cursor: str | None = None) -> Request:
+        """Return the call for the page below the cursor."""
+        below = _below(asked, cursor)
+        query = {"limit": MAX_TRADES} | ({} if below is None else {"after": below})
+        return Request(f"/products/{quote(asked.sub, safe='')}/trades?{urlencode(query)}")
+
+    def read_trades(self, asked: TradesAsked, cursor: str | None, answer: Answer) -> TradePage | Trouble:
+        """Return the page of trades below the cursor; never raises."""
+        found = rows_of(answer)
+        if not isinstance(found, list):
+            return found
+        sent, garbage = sound_of(_read(asked.sub, raw) for raw in found)
+        if garbage and not sent:
+            return no_data(answer)
+        below, known = _below(asked, cursor), asked.after.id if asked.after else 0
+        ids = sorted(id for id in sent if below is None or id < below)
+        if sent and not ids:
+            return Unavailable(NO_PROGRESS)
+        at = time_of(answer.headers)
+        says_newest = below is None and bool(ids) and at is not None and not garbage
+        lowest = ids[0] if ids else below or 1
+        return TradePage(
+            trades=tuple(sent[id] for id in ids if id > known),
+            garbage=garbage,
+            cursor=str(lowest) if ids and lowest > known + 1 else None,
+            at=at,
+            newest=LastId(asked.sub, ids[-1], (at or 0) - STATEMENT_LAG_US) if says_newest else None,
+            floor=not ids and lowest > known + 1,
+        )
+
+
+def rows_of(answer: Answer) -> list[msgspec.Raw] | Trouble:
+    """Return the rows of an answer's list, or what is wrong."""
+    said = None
+    with suppress(*DECODE_ERRORS):  # a list of rows, or no JSON at all
+        said = _message.decode(answer.body).message
+    if trouble := trouble_of(answer, said, {}):
+        return trouble
+    try:
+        return _rows.decode(answer.body)
+    except DECODE_ERRORS:
+        return no_data(answer, said)
+
+
+def _below(asked: TradesAsked, cursor: str | None) -> int | None:
+    return int(cursor) if cursor else asked.before.id if asked.before else None
+
+
+def _read(sub: str, raw: msgspec.Raw) -> TradeSeen | Garbage:
+    try:
+        return trade_of(sub, _match.decode(raw))
+    except DECODE_ERRORS as exc:
+        return Garbage(str(exc), sub)
