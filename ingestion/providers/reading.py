@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -14,6 +15,8 @@ from datastore.timeframes.intervals import SECOND_US, micros_of
 from ingestion.providers.port import (
     Answer,
     Blocked,
+    CandlePage,
+    CandleRow,
     Garbage,
     RateLimited,
     Refused,
@@ -105,13 +108,28 @@ def sound_of(read: Iterable[TradeSeen | Garbage]) -> tuple[dict[int, TradeSeen],
     return sent, tuple(garbage)
 
 
+def candle_page(
+    rows: Sequence[msgspec.Raw], answer: Answer, read: Callable[[msgspec.Raw], CandleRow | None]
+) -> CandlePage | Unavailable:
+    """Return the rows that `read` makes candles of, and how many it does not: None, or one of DECODE_ERRORS."""
+    at = time_of(answer.headers)
+    if at is None:
+        return Unavailable("the answer does not say its time (HTTP header Date)")
+    candles: list[CandleRow] = []
+    for raw in rows:
+        with suppress(*DECODE_ERRORS):
+            if (candle := read(raw)) is not None:
+                candles.append(candle)
+    return CandlePage(tuple(candles), len(rows) - len(candles), at)
+
+
 def batches(subs: Sequence[str], size: int) -> list[Sequence[str]]:
     """Return the names in order, in parts of at most this size."""
     return [subs[at : at + size] for at in range(0, len(subs), size)]
 
 
 def plausible_time(micros: int) -> int | None:
-    """Return the time; None if no clock could show it."""
+    """Return the time; None if no clock could show it: one far in the future would never be taken back."""
     return micros if MIN_TIME_US < micros < MAX_TIME_US else None
 
 
@@ -143,7 +161,7 @@ def documents_of(raw: bytes) -> list[bytes]:
 
 
 def printable(text: str) -> str:
-    """Return the text as one line that a record can hold."""
+    """Return the text as one line that a record can hold, without our key, which a refusal may repeat."""
     line = without_secrets(" ".join("".join(char if char.isprintable() else " " for char in text).split()))
     return line[:MAX_REASON_CHARS] or "?"
 

@@ -38,6 +38,7 @@ from ingestion.providers.reading import (
     MAX_RETRY_S,
     MS_US,
     STATEMENT_LAG_US,
+    candle_page,
     no_data,
     printable,
     retry_after,
@@ -102,20 +103,7 @@ class BinanceHistory:
         found = read_json(answer, _rows)
         if not isinstance(found, list):
             return found
-        at = time_of(answer.headers)
-        if at is None:
-            return Unavailable("the answer does not say its time (HTTP header Date)")
-        rows: list[CandleRow] = []
-        for raw in found:
-            try:
-                row = _candle.decode(raw)
-            except DECODE_ERRORS:
-                continue  # counted below
-            start, rest = divmod(row.start, 1000)
-            if rest == 0:
-                prices = (row.open, row.high, row.low, row.close)
-                rows.append(CandleRow(start, *prices, row.volume, row.quote_volume, row.trades))
-        return CandlePage(tuple(rows), len(found) - len(rows), at)
+        return candle_page(found, answer, _candle_of)
 
     def trades_request(self, asked: TradesAsked, cursor: str | None = None) -> Request:
         """Return the call for the page from the cursor on."""
@@ -145,6 +133,13 @@ class BinanceHistory:
             newest=LastId(asked.sub, last or 0, (at or 0) - STATEMENT_LAG_US) if says_newest else None,
             floor=bool(rows) and min(rows) > first and not garbage,
         )
+
+
+def _candle_of(raw: msgspec.Raw) -> CandleRow | None:
+    row = _candle.decode(raw)
+    start, rest = divmod(row.start, 1000)
+    prices = (row.open, row.high, row.low, row.close)
+    return None if rest else CandleRow(start, *prices, row.volume, row.quote_volume, row.trades)
 
 
 def read_json(answer: Answer, decoder: msgspec.json.Decoder[Found]) -> Found | Trouble:

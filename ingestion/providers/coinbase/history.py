@@ -29,7 +29,15 @@ from ingestion.providers.port import (
     Trouble,
     Unavailable,
 )
-from ingestion.providers.reading import DECODE_ERRORS, STATEMENT_LAG_US, no_data, sound_of, time_of, trouble_of
+from ingestion.providers.reading import (
+    DECODE_ERRORS,
+    STATEMENT_LAG_US,
+    candle_page,
+    no_data,
+    sound_of,
+    time_of,
+    trouble_of,
+)
 
 NO_PROGRESS = "the page does not continue the one before it"
 
@@ -69,19 +77,9 @@ class CoinbaseHistory:
     def read_candles(self, asked: CandlesAsked, answer: Answer) -> CandlePage | Trouble:
         """Return the candles; never raises."""
         found = rows_of(answer)
-        at = time_of(answer.headers)
         if not isinstance(found, list):
             return found
-        if at is None:
-            return Unavailable("the answer does not say its time (HTTP header Date)")
-        rows: list[CandleRow] = []
-        for raw in found:
-            try:
-                row = _candle.decode(raw)
-            except DECODE_ERRORS:
-                continue  # counted below
-            rows.append(CandleRow(row.time, row.open, row.high, row.low, row.close, row.volume, None))
-        return CandlePage(tuple(rows), len(found) - len(rows), at)
+        return candle_page(found, answer, _candle_of)
 
     def trades_request(self, asked: TradesAsked, cursor: str | None = None) -> Request:
         """Return the call for the page below the cursor."""
@@ -112,6 +110,11 @@ class CoinbaseHistory:
             newest=LastId(asked.sub, ids[-1], (at or 0) - STATEMENT_LAG_US) if says_newest else None,
             floor=not ids and lowest > known + 1,
         )
+
+
+def _candle_of(raw: msgspec.Raw) -> CandleRow:
+    row = _candle.decode(raw)
+    return CandleRow(row.time, row.open, row.high, row.low, row.close, row.volume, None)
 
 
 def rows_of(answer: Answer) -> list[msgspec.Raw] | Trouble:

@@ -21,7 +21,6 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from actor_runtime.redaction import without_secrets
 from datastore.reference.pairs import Listed
 from datastore.timeframes.intervals import SECOND_US
 from ingestion.providers.cryptocompare.call_windows import WINDOWS, seconds_left
@@ -38,6 +37,7 @@ from ingestion.providers.port import (
     Unavailable,
     Warned,
 )
+from ingestion.providers.reading import printable
 
 PAIRS_PATH = "/data/v3/all/exchanges"
 RATE_PATH = "/stats/rate/limit"
@@ -48,7 +48,6 @@ KEY_WORDS, LIMIT_WORDS = ("api key", "auth key"), "rate limit"  # of bodies whos
 DEFAULT_RETRY_S = 10.0  # if the provider does not say which limit it was
 MAX_SLOW_DOWN_S = 60.0  # after a page that came with a warning
 MAX_RETRY_S = 86_400.0  # of a Retry-After: one that is wrong must not stop everything for months
-MAX_REASON_CHARS = 200
 DAYS_KEPT = re.compile(r"only available for the last (\d{1,5}) days", re.IGNORECASE)
 UNKNOWN_FORMAT = "the answer is not in a format that the provider is known for"
 
@@ -148,7 +147,7 @@ def _read(
     envelope = _envelope_of(body)
     failed = envelope.err if envelope.err and (envelope.err.message or envelope.err.status) else None
     code = (failed and failed.status) or status
-    reason = _printable((failed and failed.message) or envelope.message or f"the provider answers HTTP {code}")
+    reason = printable((failed and failed.message) or envelope.message or f"the provider answers HTTP {code}")
     if code in (401, 403):
         return Unauthorized(reason)
     limited = RateLimited(_retry_after(headers, envelope.rate), reason)
@@ -181,12 +180,6 @@ def _refusal(headers: Mapping[str, str], envelope: _Envelope, limited: RateLimit
         return limited
     kept = DAYS_KEPT.search(reason)
     return Refused(reason, _time_of(headers), int(kept[1]) if kept else None)
-
-
-def _printable(text: str) -> str:
-    """Return the text as one line that a record can hold, without our key, which a refusal may repeat."""
-    line = without_secrets(" ".join("".join(char if char.isprintable() else " " for char in text).split()))
-    return line[:MAX_REASON_CHARS] or "?"
 
 
 def _time_of(headers: Mapping[str, str]) -> int | None:
@@ -274,7 +267,7 @@ def _warned(headers: Mapping[str, str], envelope: _Envelope) -> Warned | None:
     """Return the warning of an answer that has data; it slows calls down for a minute at most, since they succeed."""
     if not (envelope.warns or str(envelope.kind) == RATE_LIMITED):
         return None
-    reason = _printable(envelope.message or "the provider warns without a reason")
+    reason = printable(envelope.message or "the provider warns without a reason")
     return Warned(reason, min(_retry_after(headers, envelope.rate), MAX_SLOW_DOWN_S))
 
 

@@ -18,7 +18,8 @@ import msgspec
 
 from datastore.timeframes.intervals import SECOND_US
 from ingestion.providers.port import Event, FeedRefused, Garbage, Stamped, Subscribed, TradeSeen, Unsubscribed
-from streaming.bounds import MAX_BIGINT, MAX_TIME_US, MIN_TIME_US, PROVIDER_EXPONENTS
+from ingestion.providers.reading import implausible, plausible_time
+from streaming.bounds import MAX_BIGINT
 from streaming.refusals import RefusalCode
 
 TRADE, COMPLETE, WELCOME, HEARTBEAT, UNAUTHORIZED, LIMITED, PROBLEM = "0", "16", "20", "999", "401", "429", "500"
@@ -144,7 +145,7 @@ def _control(kind: str, frame: _Frame) -> Said:
     if kind in (UNSUBSCRIBED, UNSUBSCRIBED_ALL):
         return Unsubscribed(frame.sub if kind == UNSUBSCRIBED else None)
     millis = frame.millis if kind == HEARTBEAT else frame.server_millis if kind == WELCOME else None
-    stamp = _plausible_stamp((millis or 0) * 1000)
+    stamp = plausible_time((millis or 0) * 1000)
     return Stamped(stamp) if stamp else Other()
 
 
@@ -154,13 +155,13 @@ def _trade(frame: _Frame) -> TradeSeen | Garbage:
     sub = subscription(frame.exchange, frame.base, frame.quote)
     ccseq, stamp = _seq(frame.seq, None), None
     if frame.received_seconds is not None:
-        stamp = _plausible_stamp(frame.received_seconds * SECOND_US + frame.received_nanos // 1000)
+        stamp = plausible_time(frame.received_seconds * SECOND_US + frame.received_nanos // 1000)
     if frame.seconds is None or not 0 < frame.seconds < 10**11 or not 0 <= frame.nanos < 10**9:
         return Garbage("a trade without a time", sub, ccseq, stamp)
     price, amount = frame.price, frame.amount
     if price is None or amount is None:
         return Garbage("a trade without a price or an amount", sub, ccseq, stamp, RefusalCode.NUMBER)
-    if reason := _implausible(price, amount):
+    if reason := implausible(price, amount):
         return Garbage(reason, sub, ccseq, stamp, RefusalCode.NUMBER)
     ts = frame.seconds * SECOND_US + frame.nanos // 1000
     venue_id = _venue_id(frame)
@@ -180,17 +181,6 @@ def _trade(frame: _Frame) -> TradeSeen | Garbage:
         made_up_id=None if venue_id or frame.id is None or frame.id == "" else str(frame.id),
         named_by_content=venue_id is None and frame.seq is None,
     )
-
-
-def _implausible(price: Decimal, amount: Decimal) -> str | None:
-    for name, value in (("price", price), ("amount", amount)):
-        # adjusted() is the exponent of the first digit, the tuple's that of the last one.
-        last = value.as_tuple().exponent
-        if not isinstance(last, int) or value.adjusted() not in PROVIDER_EXPONENTS or last < PROVIDER_EXPONENTS.start:
-            return f"the {name} is not a plausible number"
-    if price <= 0:
-        return f"the price {price} is not above 0"
-    return f"the amount {amount} is below 0" if amount < 0 else None
 
 
 def _venue_id(frame: _Frame) -> str | None:
@@ -219,8 +209,3 @@ def _trimmed(value: Decimal) -> str:
     """Return the number's text without trailing zeros, so that 1.10 and 1.1 name the same trade."""
     text = format(value, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _plausible_stamp(micros: int) -> int | None:
-    """Return the stamp; None if no clock could show it: one far in the future would never be taken back."""
-    return micros if MIN_TIME_US < micros < MAX_TIME_US else None

@@ -36,6 +36,7 @@ from ingestion.providers.port import (
 from ingestion.providers.reading import (
     DECODE_ERRORS,
     STATEMENT_LAG_US,
+    candle_page,
     counted_trade,
     micros_of_seconds,
     no_data,
@@ -99,17 +100,7 @@ class KrakenHistory:
         found = _listed(answer)
         if not isinstance(found, tuple):
             return found
-        at = time_of(answer.headers)
-        if at is None:
-            return Unavailable("the answer does not say its time (HTTP header Date)")
-        rows: list[CandleRow] = []
-        for raw in found[0]:
-            try:
-                row = _candle.decode(raw)
-            except DECODE_ERRORS:
-                continue  # counted below
-            rows.append(CandleRow(row.time, row.open, row.high, row.low, row.close, row.volume, None, row.trades))
-        return CandlePage(tuple(rows), len(found[0]) - len(rows), at)
+        return candle_page(found[0], answer, _candle_of)
 
     def trades_request(self, asked: TradesAsked, cursor: str | None = None) -> Request:
         """Return the call for the page from the cursor's time on."""
@@ -140,6 +131,11 @@ class KrakenHistory:
             newest=LastId(asked.sub, newest, (at or 0) - STATEMENT_LAG_US) if says_newest else None,
             floor=cursor is None and bool(sent) and min(sent) > known + 1 and not garbage,
         )
+
+
+def _candle_of(raw: msgspec.Raw) -> CandleRow:
+    row = _candle.decode(raw)
+    return CandleRow(row.time, row.open, row.high, row.low, row.close, row.volume, None, row.trades)
 
 
 def _from(asked: TradesAsked, cursor: str | None) -> tuple[int, int]:
