@@ -108,7 +108,7 @@ _others_reach_us = not is_loopback(HOST) or (PUBLIC_URL and not is_loopback(PUBL
 REQUIRE_API_KEY = flag("REQUIRE_API_KEY", False) if REQUIRE_API_KEY_GIVEN else bool(_others_reach_us)
 # Where only this machine reaches us and others still do, its proxy brings them.
 _local_proxy = ["127.0.0.0/8", "::1"] if BEHIND_TLS and _others_reach_us and is_loopback(HOST) else []
-TRUSTED_PROXIES = networks("TRUSTED_PROXIES", env.list("TRUSTED_PROXIES", default=_local_proxy) or _local_proxy)
+TRUSTED_PROXIES = networks("TRUSTED_PROXIES", env.list("TRUSTED_PROXIES", default=[]) or _local_proxy)
 RATE_LIMIT_PER_ADDRESS = integer("RATE_LIMIT_PER_ADDRESS", 6_000, 0, 10_000_000)
 RATE_LIMIT_PER_KEY = integer("RATE_LIMIT_PER_KEY", 60_000, 0, 10_000_000)
 FETCH_BUDGET_PER_ADDRESS = integer("FETCH_BUDGET_PER_ADDRESS", 1_000, 0, 100_000_000)

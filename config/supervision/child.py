@@ -6,7 +6,6 @@ import os
 import pwd
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.supervision.errors import CrashLoop
-from config.supervision.forking import GUARD, ForkedProcess, ForkServer
+from config.supervision.forking import ForkedProcess, ForkServer, guarded
 from config.supervision.output import Output
 
 STEADY_AFTER_S = 10.0  # a process that lives longer has started well
@@ -73,9 +72,8 @@ class Child:
         if self.program.user:
             entry = pwd.getpwnam(self.program.user)
             account = f"{entry.pw_uid}:{entry.pw_gid}"
-        guard = [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), str(int(self.program.stop_signal)), account]
         self.process = process = subprocess.Popen(
-            [*guard, *self.program.argv],
+            guarded(self.program.argv, self.program.stop_signal, account),
             env=dict(self.program.env),
             cwd=self.program.cwd,
             stdin=subprocess.DEVNULL,

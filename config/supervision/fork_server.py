@@ -7,7 +7,6 @@ number.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import importlib
 import json
@@ -22,7 +21,8 @@ import django
 from django.core.management import get_commands, load_command_class
 from setproctitle import setproctitle
 
-PR_SET_PDEATHSIG = 1
+from config.supervision.guard import end_with
+
 MAX_REQUEST_BYTES = 65_536
 # What Celery's command line imports only when it knows what to run.
 CELERY = (
@@ -96,9 +96,7 @@ def fork(request: Request, output: int, starter: int, requests: socket.socket) -
 
 def become(request: Request, output: int, starter: int) -> None:
     """Be the program that was asked for, and end with the starter; raises SystemExit."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, request.stop_signal)
-    if os.getppid() != starter:
-        sys.exit("the starter is gone")
+    end_with(starter, request.stop_signal)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for number, file in enumerate((nothing, output, output)):
         os.dup2(file, number)

@@ -15,14 +15,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from django.conf import settings
+
 from config.supervision.output import Output
 
 PR_SET_CHILD_SUBREAPER = 36
 GUARD = Path(__file__).with_name("guard.py")
-BASE_DIR = Path(__file__).resolve().parents[2]
 # To import everything on a machine that is busy; a child that waits for longer gets a Python of its own.
 ANSWER_TIMEOUT_S = 30.0
 POLL_S = 0.02
+
+
+def guarded(argv: Sequence[str], stop_signal: signal.Signals, account: str = "-") -> list[str]:
+    """Return the command that becomes argv, under another account (`uid:gid`) if one is given, and ends with us."""
+    return [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), str(int(stop_signal)), account, *argv]
 
 
 class ForkedProcess:
@@ -72,21 +78,13 @@ class ForkServer:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._requests.settimeout(ANSWER_TIMEOUT_S)
-        me = str(os.getpid())
-        guard = [sys.executable, "-I", "-S", str(GUARD), me, str(int(signal.SIGTERM)), "-"]
+        arguments = [str(theirs.fileno()), str(os.getpid()), *self.commands]
+        server = [sys.executable, "-m", "config.supervision.fork_server", *arguments]
         with theirs:
             self._process = subprocess.Popen(
-                [
-                    *guard,
-                    sys.executable,
-                    "-m",
-                    "config.supervision.fork_server",
-                    str(theirs.fileno()),
-                    me,
-                    *self.commands,
-                ],
+                guarded(server, signal.SIGTERM),
                 env=dict(self.env),
-                cwd=BASE_DIR,
+                cwd=settings.BASE_DIR,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -12,6 +12,17 @@ import sys
 PR_SET_PDEATHSIG = 1
 
 
+def end_with(starter: int, signal: int) -> None:
+    """Ask for a signal when the starter, this process's parent, dies; raise SystemExit if it has.
+
+    Only Linux sends one. On other systems the next start stops what a killed one left.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal)
+    if os.getppid() != starter:
+        sys.exit("the starter is gone")
+
+
 def main(argv: list[str]) -> None:
     """Switch to the account, ask Linux for a signal when the starter dies, and become the program."""
     starter, signal, account, *program = argv
@@ -20,11 +31,7 @@ def main(argv: list[str]) -> None:
         os.setgroups([])
         os.setgid(gid)
         os.setuid(uid)
-    if sys.platform == "linux":
-        # After the change of account, which clears it. On other systems the next start stops what a killed one left.
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal))
-    if os.getppid() != int(starter):
-        sys.exit("the starter is gone")
+    end_with(int(starter), int(signal))  # after the change of account, which clears it
     os.execv(program[0], program)  # noqa: S606 - no shell is wanted
 
 
