@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand
 from actor_runtime.loop.actor_loop import Work
 from actor_runtime.loop.pool_loop import PoolWork
 from actor_runtime.loop.runner import run, run_many
+from actor_runtime.stop_event import StopEvent
 
 
 class ProcessCommand(BaseCommand, ABC):
@@ -23,7 +24,7 @@ class ProcessCommand(BaseCommand, ABC):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run."""
-        stop = Event()
+        stop = StopEvent()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         self.go(stop, **options)

@@ -36,6 +36,7 @@ class Program:
     kill_signal: signal.Signals = signal.SIGKILL  # sent first if it does not stop in time
     stop_seconds: float = 15
     cwd: Path = Path("/")
+    is_kept: bool = False  # by the guard, which stays and passes on no more than one stop signal
     forked: bool = False  # a Python program with the environment of the fork server, if there is one
 
 
@@ -73,7 +74,7 @@ class Child:
             entry = pwd.getpwnam(self.program.user)
             account = f"{entry.pw_uid}:{entry.pw_gid}"
         self.process = process = subprocess.Popen(
-            guarded(self.program.argv, self.program.stop_signal, account),
+            guarded(self.program.argv, self.program.stop_signal, account, is_kept=self.program.is_kept),
             env=dict(self.program.env),
             cwd=self.program.cwd,
             stdin=subprocess.DEVNULL,

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from threading import Event, Lock
+from threading import Lock
 from urllib.parse import quote
 
 from django.conf import settings
 
+from actor_runtime.stop_event import StopEvent
 from config.disk import DISK_ERRORS
 from config.supervision import embedded_servers, first_start, processes, servers
 from config.supervision.errors import StartCancelled, StartError
@@ -41,7 +42,7 @@ class Launch:
         self.home: Path = settings.CANDLEKEEP_HOME
         self._lock = Lock()
         self._print = say
-        self.supervisor = Supervisor(self.home, self.say, Event())
+        self.supervisor = Supervisor(self.home, self.say, StopEvent())
         self.addresses: dict[str, str] = {}
         self.valkey_port = self.simulator_port = 0
         self.began = time.monotonic()

@@ -116,7 +116,8 @@ def web_program(env: Mapping[str, str]) -> Program:
     if settings.LOG_FORMAT == "json":
         argv[-1:-1] = ["--log-config", str(GRANIAN_LOGS)]
     pooled = {**env, "DATABASE_POOL": str(settings.DATABASE_POOL or WEB_THREADS)}
-    return Program("web", (sys.executable, *argv), pooled, stage=WEB_STAGE, cwd=BASE_DIR)
+    # Its handler waits for itself for ever if a second signal interrupts it.
+    return Program("web", (sys.executable, *argv), pooled, stage=WEB_STAGE, cwd=BASE_DIR, is_kept=True)
 
 
 def sse_program(env: Mapping[str, str]) -> Program:

@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from threading import Event
 
+from actor_runtime.stop_event import StopEvent
 from config.supervision import leftovers
 from config.supervision.child import Child, Program
 from config.supervision.disk_watch import DiskWatch
@@ -29,7 +30,7 @@ class Supervisor:
         self.home = home
         self.say = say
         self.stop = stop
-        self.hurry = Event()  # set: kill at once while stopping
+        self.hurry = StopEvent()  # set: kill at once while stopping
         self.children: list[Child] = []
         self.fork_server: ForkServer | None = None
         self.disk = DiskWatch(home, say)

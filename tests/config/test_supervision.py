@@ -195,6 +195,36 @@ def test_children_die_with_a_starter_that_is_killed(tmp_path: Path) -> None:
     until("the child is gone", lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
+def test_a_kept_program_gets_one_stop_signal_however_many_are_sent_and_its_ending_is_said(
+    supervisor: Supervisor, said: list[str], tmp_path: Path
+) -> None:
+    code = (
+        "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: print('asked', flush=True))\n"
+        f"print('ready', flush=True)\nwhile not __import__('pathlib').Path({str(tmp_path / 'go')!r}).exists():\n"
+        "    time.sleep(0.05)\nsys.exit(7)"
+    )
+    child = supervisor.add(program(code, is_kept=True))
+    until("it runs", lambda: said)
+    for _ in range(20):
+        child.send(signal.SIGTERM, group=False)
+        time.sleep(0.01)
+    until("it is asked", lambda: len(said) > 1)
+    (tmp_path / "go").touch()
+    die(child)
+    supervisor.tick()
+    assert [line.split()[-1] for line in said[:2]] == ["ready", "asked"]
+    assert said[2:] == ["child exited with 7; starting it again in 1 s"]
+
+
+def test_a_kept_program_that_is_killed_takes_its_guard_along(supervisor: Supervisor) -> None:
+    child = supervisor.add(program(FOREVER, is_kept=True))
+    assert child.process
+    guard = psutil.Process(child.process.pid)
+    until("it runs", guard.children)
+    guard.children()[0].kill()
+    assert child.process.wait(20) == -signal.SIGKILL
+
+
 @pytest.fixture
 def forking(supervisor: Supervisor, tmp_path: Path) -> Supervisor:
     """A supervisor whose fork server knows nothing of the folder of this test run's servers."""
