@@ -44,7 +44,7 @@ class FirstLineFilter(logging.Filter):
 @setup_logging.connect
 def keep_django_logging(**kwargs: Any) -> None:
     """Keep Django's LOGGING: Celery sets up its own unless this signal has a receiver."""
-    for name in ("celery.beat", "celery.worker.consumer.consumer"):
+    for name in ("celery.beat", "celery.worker.consumer.consumer", "django_celery_beat.schedulers"):
         logging.getLogger(name).addFilter(FirstLineFilter())
     if settings.LOG_FORMAT == "json":
         # The worker prints its messages about its own shutdown without any logger.
