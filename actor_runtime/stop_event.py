@@ -30,7 +30,7 @@ class StopEvent(Event):
         self._wakes.put(None)
 
     def clear(self) -> None:
-        """Raise TypeError: what was told to stop stops."""
+        """Raise TypeError: a stop is for good."""
         raise TypeError("a StopEvent stays set")
 
     def wait(self, timeout: float | None = None) -> bool:
