@@ -40,9 +40,9 @@ def make_year(symbol: str, minutes: int = YEAR_MINUTES) -> Market:
     """Fill a market up to now: the provider's minutes, hours and days, and live ones in the last two days."""
     (market,) = ensure_markets([symbol])
     if not current_provider()[0]:
-        remember_provider("benchmark", True)
+        remember_provider("cryptocompare", "benchmark", True)
     now = datetime.now(UTC)
-    save_clock(timedelta(0), now - timedelta(minutes=1))
+    save_clock("cryptocompare", timedelta(0), now - timedelta(minutes=1))
     minute = now.replace(second=0, microsecond=0)
     start, live = minute - timedelta(minutes=minutes), minute - timedelta(minutes=LIVE_MINUTES)
     with connection.cursor() as cursor:

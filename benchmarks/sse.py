@@ -47,7 +47,7 @@ def run() -> list[str]:
     from datastore.reference.markets import ensure_markets
     from datastore.reference.provider_clock import save_clock
 
-    save_clock(timedelta(0), datetime.now(UTC) - timedelta(minutes=1))
+    save_clock("cryptocompare", timedelta(0), datetime.now(UTC) - timedelta(minutes=1))
     (market,) = ensure_markets([MARKET])
     writer = Writer(market)
     writer.fill()

@@ -1,10 +1,12 @@
-"""Has the provider's list of pairs read if none was read within a day, above all at the first start."""
+"""Has the providers' lists of pairs read if one was not read within a day, above all at the first start."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from django.conf import settings
 
 from actor_runtime.reset_policy import backoff
 from datastore.reference import pairs
@@ -27,7 +29,7 @@ class PairListRefresh:
         now = self.steady()
         if now < self._not_before:
             return
-        if not pairs.is_due():
+        if not pairs.providers_due(settings.PROVIDERS):
             self._attempts, self._not_before = 0, now + MAX_DELAY_S
             return
         self.enqueue()

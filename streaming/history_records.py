@@ -36,7 +36,7 @@ class ProviderCandle(_History, frozen=True, kw_only=True, gc=False, tag="provide
     low: Decimal
     close: Decimal
     volume: Decimal  # base units; 0 where the provider rounds it away, or gives prices without it
-    quote_volume: Decimal
+    quote_volume: Decimal | None  # None: the provider does not give it
 
 
 class ProviderSpan(_History, frozen=True, kw_only=True, gc=False, tag="provider_span"):

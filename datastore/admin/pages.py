@@ -12,7 +12,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db import transaction
-from django.db.models import DateTimeField, Model, QuerySet, Value
+from django.db.models import DateTimeField, F, Func, Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -41,7 +41,6 @@ from datastore.models import (
     Reconciliation,
     Tick,
 )
-from datastore.reference.provider_clock import provider_now
 from datastore.reference.staleness import stale_after
 from datastore.wording import counted
 from streaming.errors import StreamUnavailable
@@ -109,8 +108,8 @@ class MarketAdmin(ReadOnlyAdmin):
     search_fields = ["symbol"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Market]:
-        """Return the markets with the provider's time, read once."""
-        now = Value(provider_now(), output_field=DateTimeField())
+        """Return the markets with their provider's time."""
+        now = Func(F("provider"), function="provider_now", output_field=DateTimeField())
         markets: QuerySet[Market] = super().get_queryset(request).annotate(now=now)
         return markets
 

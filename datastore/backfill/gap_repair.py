@@ -28,7 +28,7 @@ from datastore.ingest import market_cache
 from datastore.ingest.live_write import MarketChange
 from datastore.models import CoverageChange, GapRepair, Market
 from datastore.reference.markets import feed_markets
-from datastore.reference.provider_clock import provider_time_known
+from datastore.reference.provider_clock import known_times
 from datastore.timeframes.intervals import Interval, clip, micros_of, moment, subtract, union
 from datastore.timeframes.timeframe import BASE
 
@@ -75,13 +75,13 @@ class Repair:
 def scan() -> list[MarketChange]:
     """Store, request and remove the gaps of markets with a feed, a transaction for each; return what changed.
 
-    Before the provider's first timestamp no gap can be known.
+    Before its provider's first timestamp no gap of a market can be known.
     """
-    if not provider_time_known():
+    if not (known := known_times()):
         return []
 
     taken_back = take_back_future()
-    ids = set(feed_markets().values_list("pk", flat=True))
+    ids = set(feed_markets().filter(provider__in=known).values_list("pk", flat=True))
     due = {one.market_id for one in survey(ids) if repair_of(one).is_needed}
     changes = _store_watermarks(ids - due)
     for market_id in sorted(due):

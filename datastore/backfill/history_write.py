@@ -22,7 +22,7 @@ from datastore.db.queries import fetch_all, fetch_while_running
 from datastore.ingest.live_batch import UNKNOWN_MARKET
 from datastore.ingest.live_write import SETTLE, MarketChange, StoreResult
 from datastore.models import FetchRequest, Market
-from datastore.reference.provider_clock import provider_now, provider_time_known
+from datastore.reference.provider_clock import known_times
 from datastore.reference.staleness import stale_after
 from datastore.timeframes.intervals import SECOND_US, micros_of, moment, whole
 from datastore.timeframes.timeframe import BASE
@@ -50,7 +50,7 @@ class _Batch:
     """A batch sorted by kind of record, and what it did."""
 
     markets: dict[str, Market]  # by symbol
-    now: Micros | None  # provider's time, if it is known
+    times: dict[str, Micros]  # of each provider, if it is known
     candles: list[ProviderCandle] = field(default_factory=list)
     others: list[tuple[int, ProviderSpan | FetchDone | FetchFailed]] = field(default_factory=list)
     refused: list[tuple[int, Refusal]] = field(default_factory=list)  # index and why
@@ -109,9 +109,11 @@ def _sort(records: Sequence[HistoryRecord]) -> _Batch:
     symbols = {record.market for record in records}
     locked = Market.objects.select_for_update(no_key=True).filter(symbol__in=symbols).order_by("pk")
     markets = {market.symbol: market for market in locked}
-    batch = _Batch(markets, micros_of(provider_now()) if provider_time_known() else None)
+    batch = _Batch(markets, {provider: micros_of(now) for provider, now in known_times().items()})
     for index, record in enumerate(records):
-        if reason := UNKNOWN_MARKET if record.market not in batch.markets else _fault(record, batch.now):
+        market = batch.markets.get(record.market)
+        now = None if market is None else batch.times.get(market.provider)
+        if reason := UNKNOWN_MARKET if market is None else _fault(record, now):
             batch.refused.append((index, reason))
         elif isinstance(record, ProviderCandle):
             batch.candles.append(record)
@@ -133,7 +135,7 @@ def _fault(record: HistoryRecord, now: Micros | None) -> Refusal | None:
     if isinstance(record, ProviderSpan):
         start, stop = record.start, record.stop
     else:
-        prices, sizes = (record.open, record.high, record.low, record.close), (record.volume, record.quote_volume)
+        prices, sizes = (record.open, record.high, record.low, record.close), (record.volume, record.quote_volume or 0)
         if not all(number.is_finite() for number in (*prices, *sizes)):
             return IMPOSSIBLE_NUMBER
         if not (min(prices) > MIN_WIRE and max(prices) < MAX_WIRE and min(sizes) >= 0 and max(sizes) < MAX_WIRE):
@@ -153,7 +155,8 @@ def _store_candles(batch: _Batch, meanwhile: Callable[[], None] | None) -> None:
             batch.markets[one.market].pk,
             one.resolution,
             one.open_time,
-            *map(str, (one.open, one.high, one.low, one.close, one.volume, one.quote_volume)),
+            *map(str, (one.open, one.high, one.low, one.close, one.volume)),
+            None if one.quote_volume is None else str(one.quote_volume),
         )
         for one in batch.candles
     ]

@@ -22,11 +22,13 @@ def request_newest(
     resolutions: seconds; all minutes come before all hours, all hours before all days. What is stored or under way is
     not requested again. If `spend` raises for the pages of a new request, the later ones are not made.
     """
-    now, all_markets = provider_now(), list(markets)
+    all_markets = list(markets)
+    times = {name: provider_now(name) for name in {market.provider for market in all_markets}}
     return [
         request
         for resolution in resolutions
         for market in all_markets
+        for now in [times[market.provider]]
         for request in enqueue(
             market, resolution, now - NEWEST_CANDLES * timedelta(seconds=resolution), now, Purpose.SCHEDULE, spend
         )

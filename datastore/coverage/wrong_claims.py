@@ -23,9 +23,12 @@ WRONG_TIME = "the provider's time was found to be wrong"
 log = structlog.get_logger(__name__)
 
 
-def take_back_since(certain: datetime | None) -> list[int]:
-    """Take back all live claims after an instant; None: those of the future. Return the ids of markets that changed."""
-    found = fetch_all(statement("wrong_claims", "false_claims"), {"certain": certain})
+def take_back_since(certain: datetime | None, provider: str | None = None) -> list[int]:
+    """Take back all live claims after an instant; None: those of the future. Return the ids of markets that changed.
+
+    provider: whose markets; None: of all.
+    """
+    found = fetch_all(statement("wrong_claims", "false_claims"), {"certain": certain, "provider": provider})
     return [pk for (pk,) in found if _take_back(pk, certain)]
 
 
@@ -36,12 +39,14 @@ def take_back_future() -> list[int]:
 
 def _take_back(market_id: int, certain: datetime | None) -> bool:
     with transaction.atomic():
-        symbol = Market.objects.select_for_update(no_key=True).get(pk=market_id).symbol
+        market = Market.objects.select_for_update(no_key=True).get(pk=market_id)
         # Where no feed claims too much, the watermark alone does: by waiting in a time that was wrong.
-        since = certain or fetch_value("select coalesce(false_since(%s), provider_now())", [market_id])
+        since = certain or fetch_value(
+            "select coalesce(false_since(%s), provider_now(%s))", [market_id, market.provider]
+        )
         why = [WRONG_TIME, EndCode.WRONG_TIME]
         taken = fetch_value("select take_back(%s, %s, %s, %s, %s)", [market_id, since, *why, stale_after()])
     if taken:
         CLAIMS_OF_WRONG_TIME.inc()
-        log.error("claims taken back", market=symbol, since=since.isoformat(), reason=WRONG_TIME)
+        log.error("claims taken back", market=market.symbol, since=since.isoformat(), reason=WRONG_TIME)
     return bool(taken)

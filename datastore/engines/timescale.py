@@ -21,7 +21,7 @@ from datastore.db.sql_files import statement
 from datastore.ingest.live_write import rebuild
 from datastore.models import Market
 from datastore.quality.verify import Difference, Verification, differences, verification
-from datastore.reference.provider_clock import provider_now, provider_time_known
+from datastore.reference.provider_clock import known_times, provider_now
 from datastore.reference.staleness import stale_after
 from datastore.timeframes.utc_days import DAY, ceil_day, days_of, floor_day, floor_to
 
@@ -117,7 +117,7 @@ class TimescaleEngine:
 
         An aggregate that holds an open bucket would miss its later trades until the next refresh.
         """
-        if not provider_time_known():
+        if not known_times():
             return None
         over = provider_now() - stale_after()
         return over if stop is None else min(over, stop)

@@ -49,7 +49,7 @@ class ProviderCandle(models.Model):
     low = ExactDecimalField()
     close = ExactDecimalField()
     volume = ExactDecimalField()
-    quote_volume = ExactDecimalField()
+    quote_volume = ExactDecimalField(null=True, help_text="NULL: the provider does not give it.")
     version = models.BigIntegerField(help_text="The market's version at the last change.")
     revision = models.IntegerField(default=0, db_default=0)
 

@@ -22,9 +22,12 @@ class DatabaseClock(models.Model):
 
 
 class ProviderClock(models.Model):
-    """The provider's identity and the offset of its clock from the database's steady time."""
+    """One provider's identity, and the offset of its clock from the database's steady time."""
 
-    provider = models.TextField(primary_key=True)
+    provider = models.TextField(primary_key=True, help_text="The name of ours for it.")
+    identity = models.TextField(
+        default="", db_default="", help_text="Its name for itself, for good; empty until it was asked."
+    )
     simulated = models.BooleanField(default=False)
     clock_offset = models.DurationField(
         null=True, blank=True, help_text="Provider's time - steady time; NULL: no stamp yet."

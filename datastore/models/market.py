@@ -59,7 +59,7 @@ class Market(models.Model):
 
 
 class Pair(models.Model):
-    """A pair in the provider's list: a market that may be asked for, whether or not it has a Market row."""
+    """A pair in a provider's list: a market that may be asked for, whether or not it has a Market row."""
 
     symbol = models.TextField(primary_key=True, help_text="exchange:BASE-QUOTE")
     exchange = models.TextField()
@@ -70,6 +70,9 @@ class Pair(models.Model):
     provider_exchange = models.TextField(help_text="As the provider spells it.")
     provider_base = models.TextField()
     provider_quote = models.TextField()
+    provider = models.TextField(
+        default=FIRST_PROVIDER, db_default=FIRST_PROVIDER, help_text="Whose list it is in: who would deliver its data."
+    )
     active = models.BooleanField(default=True, help_text="In the newest list.")
     seen_at = models.DateTimeField(help_text="The newest list that holds it; the database's clock.")
 

@@ -33,26 +33,27 @@ MAX_DIFFERENCES_LOGGED = 5  # of one span
 
 @dataclass(frozen=True, slots=True)
 class CandleValues:
-    """A candle's numbers, the feed's or the provider's."""
+    """A candle's numbers, the feed's or the provider's; None: the provider does not give that one."""
 
     open: Decimal
     high: Decimal
     low: Decimal
     close: Decimal
     volume: Decimal
-    quote_volume: Decimal
+    quote_volume: Decimal | None
+    trades: int | None = None
 
     @property
     def is_quiet(self) -> bool:
         """Return whether these are the provider's numbers of a minute in which nothing was traded."""
         flat = self.open == self.high == self.low == self.close
-        return flat and self.volume == self.quote_volume == 0
+        return flat and self.volume == 0 and not self.quote_volume
 
     @property
-    def text(self) -> list[str]:
-        """Return the numbers as exact text."""
+    def text(self) -> list[str | None]:
+        """Return the numbers but the trades as exact text."""
         numbers = (self.open, self.high, self.low, self.close, self.volume, self.quote_volume)
-        return [format(number, "f") for number in numbers]
+        return [None if number is None else format(number, "f") for number in numbers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +73,19 @@ class MinutePair:
             return self.ours is self.theirs
         ours, theirs = self.ours, self.theirs
         prices = (ours.high, ours.low, ours.close) == (theirs.high, theirs.low, theirs.close)
-        sizes = self._near(ours.volume, theirs.volume) and self._near(ours.quote_volume, theirs.quote_volume)
+        sizes = self._near(ours.volume, theirs.volume) and self._same_quotes(ours, theirs)
+        counts = None in (ours.trades, theirs.trades) or ours.trades == theirs.trades
         opened = self.prior if self.candles.opens_with is OpenPrice.PRIOR_CLOSE else ours.open
-        return prices and sizes and opened in (None, theirs.open)
+        return prices and sizes and counts and opened in (None, theirs.open)
 
-    def _near(self, ours: Decimal, theirs: Decimal) -> bool:
-        return abs(ours - theirs) <= self.candles.volume_tolerance * max(ours, theirs)
+    def _same_quotes(self, ours: CandleValues, theirs: CandleValues) -> bool:
+        if ours.quote_volume is None or theirs.quote_volume is None:
+            return True
+        cut_off = self.candles.quote_volume_step * (ours.trades or 0)
+        return self._near(ours.quote_volume, theirs.quote_volume, cut_off)
+
+    def _near(self, ours: Decimal, theirs: Decimal, more: Decimal = Decimal(0)) -> bool:
+        return abs(ours - theirs) <= self.candles.volume_tolerance * max(ours, theirs) + more
 
 
 def next_span(market: Market, max_minutes: int) -> tuple[datetime, datetime] | None:
@@ -164,11 +172,11 @@ def _pairs(market: Market, start: Micros, stop: Micros, theirs: Mapping[Micros, 
 def _candles(market: Market, start: datetime, stop: datetime) -> dict[Micros, CandleValues]:
     traded = Candle.objects.filter(market=market, resolution=MINUTE_S, trades__gt=0)
     rows = traded.filter(open_time__gte=start, open_time__lt=stop)
-    columns = ("open_time", "open", "high", "low", "close", "volume", "quote_volume")
+    columns = ("open_time", "open", "high", "low", "close", "volume", "quote_volume", "trades")
     return {micros_of(at): CandleValues(*numbers) for at, *numbers in rows.values_list(*columns)}
 
 
-def _text(values: CandleValues | None) -> list[str] | None:
+def _text(values: CandleValues | None) -> list[str | None] | None:
     return None if values is None else values.text
 
 

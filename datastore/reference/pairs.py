@@ -1,4 +1,4 @@
-"""The provider's list of pairs: which markets may be asked for, and how the provider spells them.
+"""The providers' lists of pairs: which markets may be asked for, and how their provider spells them.
 
 A list is saved whole or not at all. A pair that the newest list lacks becomes inactive; its row stays. A pair is what
 the provider spells: a market that has data never becomes another pair's, however alike their names are.
@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 
 from actor_runtime.steady_time import SteadyNow
 from datastore.db.queries import execute, fetch_all, fetch_value
 from datastore.db.sql_files import statement
 from datastore.models import Market, Pair
+from datastore.reference.provider_registry import UnknownProvider, provider_of
 from datastore.symbol import BadSymbol, parts_of
 
 # A day, plus an hour in which the daily schedule runs.
@@ -55,17 +57,20 @@ class PairListUpdate:
     refused: dict[Listed, str]
 
 
-def save_pair_list(listed: Iterable[Listed]) -> PairListUpdate:
-    """Save the provider's whole list; raise ImplausiblePairList, and change nothing, if it cannot be right."""
-    everything = list(dict.fromkeys(listed))
+def save_pair_list(provider: str, listed: Iterable[Listed]) -> PairListUpdate:
+    """Save a provider's whole list; raise ImplausiblePairList, and change nothing, if it cannot be right.
+
+    Pairs of venues whose markets another provider of the setting PROVIDERS would deliver are left to that one.
+    """
+    everything = [pair for pair in dict.fromkeys(listed) if _delivers(provider, pair.exchange.lower())]
     with transaction.atomic():
         execute(LOCK)  # two lists at once could deadlock on their rows
-        spelled = _spell_markets(everything)
-        pairs, refused = _named(everything)
-        known = Pair.objects.filter(active=True).count()
+        spelled = _spell_markets(provider, everything)
+        pairs, refused = _named(provider, everything)
+        known = Pair.objects.filter(active=True, provider=provider).count()
         if not pairs or 2 * len(pairs) < known:
             raise ImplausiblePairList(f"the provider lists {len(pairs)} pairs, {known} are known")
-        ((new, vanished),) = fetch_all(statement("pairs", "take"), _columns(pairs))
+        ((new, vanished),) = fetch_all(statement("pairs", "take"), _columns(pairs) | {"provider": provider})
     return PairListUpdate(len(pairs), new, vanished, spelled, refused)
 
 
@@ -74,9 +79,11 @@ def is_known() -> bool:
     return Pair.objects.exists()
 
 
-def is_due() -> bool:
-    """Return whether no list was saved within the last day."""
-    return not Pair.objects.filter(seen_at__gt=SteadyNow() - MAX_LIST_AGE).exists()
+def providers_due(providers: Sequence[str]) -> list[str]:
+    """Return those of these providers of which no list was saved within the last day."""
+    recent = Pair.objects.filter(seen_at__gt=SteadyNow() - MAX_LIST_AGE).values_list("provider", flat=True).distinct()
+    saved = set(recent.order_by())
+    return [provider for provider in providers if provider not in saved]
 
 
 def symbols_spelled(texts: Sequence[str]) -> dict[str, list[str]]:
@@ -114,15 +121,23 @@ def _like(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
 
 
-def _spell_markets(listed: list[Listed]) -> int:
-    """Give markets the provider's spelling if the list has them in another; return how many.
+def _delivers(provider: str, venue: str) -> bool:
+    """Return whether new markets of a venue would be this provider's."""
+    try:
+        return provider_of(venue, settings.PROVIDERS).name == provider
+    except UnknownProvider:
+        return False
+
+
+def _spell_markets(provider: str, listed: list[Listed]) -> int:
+    """Give the provider's markets its spelling if the list has them in another; return how many.
 
     It may be a market made before its pair was listed. One that has data keeps its base and quote.
     """
     exact, alike = {pair.symbol: pair for pair in listed}, defaultdict[str, list[Listed]](list)
     for pair in listed:
         alike[pair.symbol.upper()].append(pair)
-    symbols, due = _market_spellings(), dict[str, Listed]()
+    symbols, due = _market_spellings(provider), dict[str, Listed]()
     taken = set(symbols)
     for spelling, symbol in symbols.items():
         free = [pair for pair in alike[symbol.upper()] if pair not in taken]
@@ -135,9 +150,9 @@ def _spell_markets(listed: list[Listed]) -> int:
     return int(fetch_value(statement("pairs", "spell"), _columns(due)))
 
 
-def _named(listed: list[Listed]) -> tuple[dict[str, Listed], dict[Listed, str]]:
+def _named(provider: str, listed: list[Listed]) -> tuple[dict[str, Listed], dict[Listed, str]]:
     """Return the pairs by symbol, and why the others have none; a market's pair has the market's symbol."""
-    symbols = _market_spellings()
+    symbols = _market_spellings(provider)
     owners = {symbol: pair for pair, symbol in symbols.items()}
     found: dict[str, Listed] = {}
     refused: dict[Listed, str] = {}
@@ -156,9 +171,9 @@ def _named(listed: list[Listed]) -> tuple[dict[str, Listed], dict[Listed, str]]:
     return found, refused
 
 
-def _market_spellings() -> dict[Listed, str]:
-    """Return the symbols of all markets by the provider's spelling."""
-    rows = Market.objects.order_by("id").values_list("provider_exchange", "provider_base", "provider_quote", "symbol")
+def _market_spellings(provider: str) -> dict[Listed, str]:
+    """Return the symbols of all markets of a provider by its spelling."""
+    rows = Market.objects.filter(provider=provider).order_by("id").values_list("provider_exchange", "provider_base", "provider_quote", "symbol")
     return {Listed(exchange, base, quote): symbol for exchange, base, quote, symbol in rows}
 
 

@@ -46,14 +46,14 @@ class TickerHead(NamedTuple):
 
 
 class DayStatistics(NamedTuple):
-    """What the 24 hours add up to, decimals as text; None: nothing was traded, or the provider counts no trades."""
+    """What the 24 hours add up to, decimals as text; None: nothing was traded, or not given."""
 
     open: str | None = None
     high: str | None = None
     low: str | None = None
     close: str | None = None
     volume: str = "0"
-    quote_volume: str = "0"
+    quote_volume: str | None = "0"
     trades: int | None = None
     change: str | None = None
     change_percent: str | None = None

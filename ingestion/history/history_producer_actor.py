@@ -25,7 +25,7 @@ from actor_runtime.steady_time import SteadyNow
 from datastore.backfill import fetch_queue
 from datastore.models import FetchRequest
 from datastore.reference.provider import other_provider
-from datastore.reference.provider_clock import provider_now, provider_time_known
+from datastore.reference.provider_clock import known_times
 from datastore.timeframes.intervals import SECOND_US, micros_of
 from ingestion.history import pages
 from ingestion.history.fetch_lease import Lease
@@ -181,15 +181,16 @@ class HistoryProducer:
         outcome: CandlePage | Trouble = self._call_provider(lease, ask)
         if not isinstance(outcome, CandlePage):
             raise self._fault_of(lease, outcome)
-        if known := other_provider(outcome.provider):
+        if known := other_provider(lease.provider.name, outcome.provider):
             lease.give_back(KEY_REFUSED_WAIT_S, "another provider answers")
             note_refused(self._session, self._access)
             raise LastingFault(f"this database holds data of {known!r}, but {outcome.provider!r} answers")
         if outcome.warning:
             self._quota.pause(outcome.warning.slow_down, outcome.warning.reason)
 
-        if provider_time_known():  # the answer's own time is one server's: where it is ahead, rows are not final yet
-            outcome = replace(outcome, at=min(outcome.at, micros_of(provider_now())))
+        if (now := known_times().get(lease.provider.name)) is not None:
+            # The answer's own time is one server's: where it is ahead, rows are not final yet.
+            outcome = replace(outcome, at=min(outcome.at, micros_of(now)))
         asked = self._final_part(lease, outcome, asked)
         if not pages.answers(outcome, asked):
             raise self._platform_fault(lease, "none of the rows lies in the span that was asked for")

@@ -100,15 +100,16 @@ def is_sound(candles: CandleTraits, row: CandleRow) -> bool:
     """Return whether a row can be true and whole; an open that is the close before may lie outside low and high."""
     if is_quiet(row):
         return row.close == 0 or _is_plausible(row.close)
-    sizes = all(size is not None and (size == 0 or _is_plausible(size)) for size in (row.volume, row.quote_volume))
+    given = (row.volume, row.quote_volume) if candles.quote_volume else (row.volume,)
+    sizes = all(size is not None and (size == 0 or _is_plausible(size)) for size in given)
     prices = all(map(_is_plausible, (row.open, row.high, row.low, row.close)))
     opened = candles.opens_with is OpenPrice.PRIOR_CLOSE or row.low <= row.open <= row.high
     return sizes and prices and opened and row.low <= row.close <= row.high
 
 
 def is_quiet(row: CandleRow) -> bool:
-    """Return whether a row says that nothing was traded: no volume in either currency, and no price moved."""
-    return row.volume == row.quote_volume == 0 and row.open == row.high == row.low == row.close
+    """Return whether a row says that nothing was traded: no volume, as far as it is given, and no price moved."""
+    return row.volume == 0 and not row.quote_volume and row.open == row.high == row.low == row.close
 
 
 def _is_plausible(value: Decimal) -> bool:
@@ -116,7 +117,6 @@ def _is_plausible(value: Decimal) -> bool:
 
 
 def _candle(row: CandleRow, asked: PageRequest, origin: PageOrigin) -> ProviderCandle:
-    assert row.quote_volume is not None  # noqa: S101 - it would not be sound
     return ProviderCandle(
         market=origin.market,
         request=origin.request,

@@ -1,4 +1,4 @@
-"""The provider's list of pairs: asked for, and stored."""
+"""The providers' lists of pairs: asked for, and stored."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from threading import Event
 import structlog
 
 from datastore.reference import pairs
-from datastore.reference.provider import UNNAMED, current_provider
+from datastore.reference.provider import other_provider
 from ingestion.history.provider_quota import quota_of
 from ingestion.history.rate_pause import pause_calls
 from ingestion.history.rest_client import RestClient, call_in_thread
 from ingestion.provider_access import REST, access_of
-from ingestion.providers.port import PairList, RateLimited, Trouble, Unavailable, why
+from ingestion.providers.port import PairList, Provider, RateLimited, Trouble, Unavailable, why
 from ingestion.providers.table import configured
 
 log = structlog.get_logger(__name__)
@@ -23,11 +23,18 @@ STOP_CHECK_INTERVAL_S = 0.5  # between two checks whether the answer is still wa
 
 
 def refresh_pairs(stop: Event) -> bool:
-    """Ask the first provider for its pairs and store them; False if that failed: the stored list stays.
+    """Ask the providers for their pairs and store them; False if that failed for one: its stored list stays.
 
     Gives up as soon as stop is set.
     """
-    provider = configured()[0]
+    found = []
+    for provider in configured():
+        with structlog.contextvars.bound_contextvars(provider=provider.name):
+            found.append(_refresh(provider, stop))
+    return all(found)
+
+
+def _refresh(provider: Provider, stop: Event) -> bool:
     quota = quota_of(provider.traits)
     if wait := quota.take():
         return _failed(f"the rate budget is used up for {wait:.0f} s")
@@ -37,7 +44,7 @@ def refresh_pairs(stop: Event) -> bool:
             pause_calls(quota, outcome, client.calls_left)
     if isinstance(outcome, PairList) and outcome.warning:
         quota.pause(outcome.warning.slow_down, outcome.warning.reason)
-    return _store(outcome) if isinstance(outcome, PairList) else _failed(why(outcome))
+    return _store(provider.name, outcome) if isinstance(outcome, PairList) else _failed(why(outcome))
 
 
 def _call_provider(client: RestClient, stop: Event) -> PairList | Trouble:
@@ -48,12 +55,11 @@ def _call_provider(client: RestClient, stop: Event) -> PairList | Trouble:
     return Unavailable("the job was stopped")
 
 
-def _store(answer: PairList) -> bool:
-    known, _ = current_provider()
-    if answer.provider and known != UNNAMED and answer.provider != known:
+def _store(provider: str, answer: PairList) -> bool:
+    if known := other_provider(provider, answer.provider):
         return _failed(f"this database holds data of {known!r}, but {answer.provider!r} answers")
     try:
-        taken = pairs.save_pair_list(answer.pairs)
+        taken = pairs.save_pair_list(provider, answer.pairs)
     except pairs.ImplausiblePairList as exc:
         return _failed(str(exc))
     refused = len(taken.refused)

@@ -92,15 +92,16 @@ def _handle(market: Market, asked: PageRequest, outcome: CandlePage | Trouble) -
 
 
 def _compare(market: Market, asked: PageRequest, page: CandlePage) -> str | None:
-    if known := other_provider(page.provider):
+    if known := other_provider(market.provider, page.provider):
         return f"this database holds data of {known!r}, but {page.provider!r} answers"
     candles = traits_of(market.provider).candles
     final = replace(asked, stop=min(asked.stop, pages.final_stop(candles, page.at, MINUTE_S)))
     if final.stop > final.start and pages.answers(page, final):
         theirs = {
-            time * SECOND_US: CandleValues(row.open, row.high, row.low, row.close, row.volume, row.quote_volume)
+            time * SECOND_US: CandleValues(
+                row.open, row.high, row.low, row.close, row.volume, row.quote_volume, row.trades
+            )
             for time, row in pages.proven_rows(candles, page, final).items()
-            if row.quote_volume is not None
         }
         compare(market, moment(final.start), moment(final.stop), theirs)
     else:

@@ -36,10 +36,11 @@ def read_date(text: str | None) -> int | None:
 
 
 class Timekeeper:
-    """Keep the provider's clock, and save it as an offset from the database's steady time."""
+    """Keep one provider's clock, and save it as an offset from the database's steady time."""
 
-    def __init__(self, monotonic: Callable[[], float] = boot_seconds) -> None:
-        self.monotonic = monotonic
+    def __init__(self, provider: str, monotonic: Callable[[], float] = boot_seconds) -> None:
+        """Keep the clock of the provider of this name."""
+        self.name, self.monotonic = provider, monotonic
         speed = max(1.0, settings.STALE_AFTER / settings.USUAL_STALE_AFTER)
         self.provider = ClockEstimate(round(min(max(settings.GRACE * 0.9, 1.0), MAX_JUMP_S) * SECOND_US), speed)
         self._steady_lead = 0  # the database's steady time - local
@@ -58,7 +59,7 @@ class Timekeeper:
     def restore(self) -> None:
         """Continue from the saved offset at the first start; not if the database's clock may have been set since."""
         if self.provider.offset is None and stored_clock.is_steady():
-            saved = stored_clock.saved_clock()
+            saved = stored_clock.saved_clock(self.name)
             if saved is not None and saved.clock_offset is not None:
                 certain = None if saved.certain_until is None else micros_of(saved.certain_until)
                 self.provider.resume(saved.clock_offset // timedelta(microseconds=1) + self._steady_lead, certain)
@@ -68,7 +69,7 @@ class Timekeeper:
         if self.provider.confirmed and self.provider.offset is not None:
             self._saved_offset, certain = self.provider.offset, self.provider.certain_until
             offset = timedelta(microseconds=self.provider.offset - self._steady_lead)
-            stored_clock.save_clock(offset, None if certain is None else moment(certain))
+            stored_clock.save_clock(self.name, offset, None if certain is None else moment(certain))
 
     def save_if_moved(self) -> None:
         """Save the provider's clock if it is new, or has moved by more than a second since it was last saved.
@@ -80,6 +81,6 @@ class Timekeeper:
             self.save()
         if self.provider.went_back:
             certain = self.provider.certain_until
-            wrong_claims.take_back_since(None if certain is None else moment(certain))
+            wrong_claims.take_back_since(None if certain is None else moment(certain), self.name)
             self.provider.went_back, self.provider.certain_until = False, None
             self.save()

@@ -27,7 +27,7 @@ LISTED = [Listed("Kraken", "SOL", "EUR"), Listed("Coinbase", "SOL", "USD"), List
 
 @pytest.fixture
 def staff(db: None, market: Market) -> Client:
-    save_pair_list(LISTED)
+    save_pair_list("cryptocompare", LISTED)
     client = Client()
     client.force_login(User.objects.create_user("ada", is_staff=True))
     return client
@@ -65,7 +65,7 @@ def test_a_market_is_followed_once_and_its_history_asked_for(staff: Client) -> N
 def test_a_market_of_any_listed_name_is_followed_and_found_at_its_address(
     staff: Client, base: str, address: str
 ) -> None:
-    save_pair_list([*LISTED, Listed("MEXC", base, "USDT")])
+    save_pair_list("cryptocompare", [*LISTED, Listed("MEXC", base, "USDT")])
     body = post(staff, {"market": f"mexc:{base}-USDT"}, 201)
     assert body["Location"] == f"/api/v1/markets/mexc:{address}-USDT"
     assert body_of(staff, body["Location"])["market"] == body["market"] == f"mexc:{base}-USDT"

@@ -54,14 +54,14 @@ def test_without_names_all_followed_markets_are_told_by_symbol(client: Client, m
 
 
 def test_names_are_taken_in_any_spelling_and_told_once(client: Client, market: Market) -> None:
-    save_pair_list([Listed("Kraken", "SOL", "EUR")])
+    save_pair_list("cryptocompare", [Listed("Kraken", "SOL", "EUR")])
     found = body_of(client, f"/api/v1/tickers?markets=eth/usd,{SYMBOL},{SYMBOL},SOL-EUR")["tickers"]
     assert [ticker["market"] for ticker in found] == [SYMBOL, ETH, "kraken:SOL-EUR"]
     assert [ticker["followed"] for ticker in found] == [True, True, False]
 
 
 def test_names_in_other_spellings_cost_no_statements_of_their_own(client: Client, market: Market) -> None:
-    save_pair_list([Listed("Kraken", f"A{n}", "EUR") for n in range(60)])
+    save_pair_list("cryptocompare", [Listed("Kraken", f"A{n}", "EUR") for n in range(60)])
     counts = []
     for start, stop in ((0, 3), (10, 40)):
         names = ",".join(f"a{n}/eur" for n in range(start, stop))

@@ -20,7 +20,7 @@ from tests.support.api.keys import saved_key
 
 @pytest.mark.django_db
 def test_ready_names_the_provider_and_says_whether_its_prices_are_invented(client: Client) -> None:
-    remember_provider("simulator/seed=7", True)
+    remember_provider("cryptocompare", "simulator/seed=7", True)
     answer = client.get("/health/ready")
     assert answer.status_code == 200
     expected = {"data": "unknown", "failing": {}, "provider": "simulator/seed=7", "simulated": True}
@@ -138,7 +138,7 @@ def test_live_asks_nobody(client: Client) -> None:
 
 @pytest.mark.django_db
 def test_the_front_page_says_simulated_data_and_leads_on(client: Client) -> None:
-    remember_provider("simulator/seed=7", True)
+    remember_provider("cryptocompare", "simulator/seed=7", True)
     page = client.get("/").content.decode()
     assert "SIMULATED DATA" in page and "simulator/seed=7" in page
     assert "/api/v1/candles?market=coinbase%3ABTC-USD" in page
@@ -146,7 +146,7 @@ def test_the_front_page_says_simulated_data_and_leads_on(client: Client) -> None
 
 @pytest.mark.django_db
 def test_the_front_page_of_real_prices_says_nothing_of_the_kind(client: Client) -> None:
-    remember_provider("min-api.cryptocompare.com", False)
+    remember_provider("cryptocompare", "min-api.cryptocompare.com", False)
     page = client.get("/").content.decode()
     assert "SIMULATED" not in page and "min-api.cryptocompare.com" in page
 

@@ -114,7 +114,7 @@ def test_a_provider_that_is_still_computing_does_not_hold_a_worker_that_stops(se
 
 
 def test_the_list_of_another_provider_is_not_taken(simulator: Simulator) -> None:
-    remember_provider("someone else", False)
+    remember_provider("cryptocompare", "someone else", False)
     assert not refresh_pairs(Event())
     assert not Pair.objects.exists()
 
@@ -127,7 +127,7 @@ def test_a_list_is_asked_for_until_it_is_there_and_less_and_less_often() -> None
         now[0] = float(second)
         watch.refresh_if_due()
     assert asked == [0, 8, 24, 56]
-    save_pair_list([Listed("Coinbase", "BTC", "USD")])
+    save_pair_list("cryptocompare", [Listed("Coinbase", "BTC", "USD")])
     for second in range(100, 4000, 10):
         now[0] = float(second)
         watch.refresh_if_due()

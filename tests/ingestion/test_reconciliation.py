@@ -82,9 +82,9 @@ def bench(tmp_path: Path, settings: Any) -> Iterator[Bench]:
         forget_budget()
         (market,) = ensure_markets([BTC])
         now = round(simulator.now() * SECOND)
-        remember_provider(f"simulator/seed=1/rate={RATE:g}", True)
+        remember_provider("cryptocompare", f"simulator/seed=1/rate={RATE:g}", True)
         execute("delete from provider_clock where clock_offset is not null")
-        save_clock(timedelta(microseconds=now - micros(steady_now())))
+        save_clock("cryptocompare", timedelta(microseconds=now - micros(steady_now())))
         last = now // MINUTE - 3
         store_live(watched(last - 30, last))
         yield Bench(simulator, market, last - 30, last)

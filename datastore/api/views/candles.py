@@ -111,7 +111,7 @@ class CoverageView(CompressedView):
         """Answer the certificate with its totals."""
         question = coverage_question(query_of(request))
         market = find_market(question.market)
-        page = _page(request.path, market.symbol, question)
+        page = _page(request.path, market, question)
         series = read_series(market, question.timeframe, page.start, page.stop, limit=page.limit)
         tag = etag(series, question.timeframe, "coverage", page.following)
         return unless_known(request, tag) or json_answer(coverage_json(series, page.following), {"ETag": tag})
@@ -134,7 +134,7 @@ def _read_answer(
     request: Request, market: Market, question: SeriesQuestion, name: str | None, cached: CacheLookup | None
 ) -> HttpResponseBase:
     """Return the answer that the Datastore gives, and cache it under its name if it has one and is worth it."""
-    page = _page(request.path, market.symbol, question)
+    page = _page(request.path, market, question)
     read = partial(
         read_series,
         market,
@@ -168,15 +168,15 @@ def _read_answer(
     return ready_answer(body, {"ETag": tag})
 
 
-def _page(path: str, symbol: str, question: SeriesQuestion) -> Page:
+def _page(path: str, market: Market, question: SeriesQuestion) -> Page:
     if question.start is None:
         return Page(None, question.stop, question.limit or DEFAULT_ROWS)
     frame = TIMEFRAMES[question.timeframe]
-    span = window(frame, question.start, question.stop, question.limit or MAX_ROWS, provider_now())
+    span = window(frame, question.start, question.stop, question.limit or MAX_ROWS, provider_now(market.provider))
     if not span.has_more:
         return Page(span.start, span.stop)
     reach = min(span.end, span.start + MAX_FETCH_BUCKETS * timedelta(seconds=frame.base))
-    return Page(span.start, span.stop, None, reach, _following(path, symbol, question, span))
+    return Page(span.start, span.stop, None, reach, _following(path, market.symbol, question, span))
 
 
 def _following(path: str, symbol: str, question: SeriesQuestion, span: Window) -> str:

@@ -62,7 +62,7 @@ class Backfill(APIView):
         """
         asked = backfill_question(posted(request, flags=("again",)))
         market, frame = find_market(asked.market), TIMEFRAMES[asked.timeframe]
-        now = provider_now()
+        now = provider_now(market.provider)
         candles = traits_of(market.provider).candles
         spans = list(final_spans(candles, frame.base, frame.floor(asked.start), frame.ceil(asked.stop or now), now))
         purpose, spend = FetchRequest.Purpose.BACKFILL, partial(spend_quota, request._request)

@@ -65,10 +65,12 @@ class Command(BaseCommand):
     ) -> None:
         """Request the span, show its pages until the end, then how much is there; raise CommandError if not all is."""
         check_order(start, stop)
-        asked = Asked(market_named(market), timeframe, start, stop or provider_now())
+        named = market_named(market)
+        now = provider_now(named.provider)
+        asked = Asked(named, timeframe, start, stop or now)
         frame, purpose = TIMEFRAMES[timeframe], FetchRequest.Purpose.BACKFILL
         candles = traits_of(asked.market.provider).candles
-        spans = list(final_spans(candles, frame.base, frame.floor(start), frame.ceil(asked.stop), provider_now()))
+        spans = list(final_spans(candles, frame.base, frame.floor(start), frame.ceil(asked.stop), now))
         request = request_spans(asked.market, timeframe, spans, purpose, again=again)
         if request is None:
             self.stdout.write("There is nothing to fetch.")

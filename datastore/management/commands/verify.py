@@ -41,9 +41,9 @@ class Command(BaseCommand):
         self, *args: Any, market: str, start: datetime, stop: datetime | None, heal: bool, **options: Any
     ) -> None:
         """Print what was checked and each difference; raise CommandError if any is left or nothing was checked."""
-        stop = stop or provider_now()
-        check_order(start, stop)
         found = market_named(market)
+        stop = stop or provider_now(found.provider)
+        check_order(start, stop)
         engine = database_engine()
         verified = engine.verify(found, start, stop)
         compared = compared_minutes(found, start, stop)

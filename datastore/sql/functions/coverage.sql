@@ -10,11 +10,14 @@ language plpgsql as $$
 begin
     perform 1 from market k where k.symbol = any (markets) order by k.id for no key update;
     return query
-        select k.symbol, k.id,
-               micros(greatest(k.ticks_from, case when provider_time_known() then provider_now() - retention end)),
+        with clock as materialized (
+            select * from provider_times()
+        )
+        select k.symbol, k.id, micros(greatest(k.ticks_from, t.now - retention)),
                u.f, p.last_n, p.unbroken, micros(p.start), micros(p.stop), micros(p.bridge), p.reason
           from unnest(pair_market, pair_feed) u (m, f)
           join market k on k.symbol = u.m
+          left join clock t on t.provider = k.provider
           left join feed_position p on p.market_id = k.id and p.feed = u.f;
 end $$;
 
@@ -83,7 +86,6 @@ create or replace function settle(ids int[], touched int[], positions jsonb, los
 returns table (market_id int, version bigint, changed boolean, watermark timestamptz, lost_s float8) language plpgsql as $$
 #variable_conflict use_column
 declare
-    waited timestamptz := case when provider_time_known() then provider_now() - stale end;
     is_behind boolean := exists (select from feed where drained_at is null or drained_at < acknowledged_at);
     shown int[] := '{}';
     grown_market int[];
@@ -124,19 +126,22 @@ begin
     end if;
 
     if spans <> '[]' then
-        with span as (
+        with clock as materialized (
+            select t.provider, t.now - stale as waited from provider_times() t
+        ), span as (
             select u.m, u.f, instant(u.start) as start, instant(u.stop) as stop, u.reason, u.code
               from jsonb_to_recordset(spans) u (m int, f text, start bigint, stop bigint, reason text, code text)
         ), judged as (
             -- Where records are behind, readers saw less than `waited`: then a version too many, never one too few.
             select s.*, k.version + 1 as next_version, coalesce(c.stop, s.start) as gained_from,
                    c.start is null or s.reason is not null and c.reason is null
-                   or c.stop < least(s.stop, greatest(k.watermark, k.live_stop, waited)) and not exists (
+                   or c.stop < least(s.stop, greatest(k.watermark, k.live_stop, t.waited)) and not exists (
                        select from coverage o
                         where o.market_id = s.m and o.source = 'live' and o.resolution = 0 and o.start <= c.stop
-                          and o.stop >= least(s.stop, greatest(k.watermark, k.live_stop, waited))) as shows
+                          and o.stop >= least(s.stop, greatest(k.watermark, k.live_stop, t.waited))) as shows
               from span s
               join market k on k.id = s.m
+              left join clock t on t.provider = k.provider
               left join coverage c on c.market_id = s.m and c.source = 'live' and c.feed = s.f and c.resolution = 0 and c.start = s.start
         ), written as (
             insert into coverage as c (market_id, source, feed, resolution, start, stop, reason, code, version)
@@ -156,15 +161,18 @@ begin
     end if;
 
     return query
-        with grown as (
+        with clock as materialized (
+            select t.provider, t.now - stale as waited from provider_times() t
+        ), grown as (
             select u.m, max(u.stop) as stop from unnest(grown_market, grown_stop) u (m, stop) group by 1
         ), next as materialized (
             select k.id, k.version + x.changed::int as version, x.changed, x.live_stop, s.seconds,
-                   case when is_behind then market_watermark(x.known, x.live_stop, behind_since(k.id, k.symbol, x.live_stop), stale)
-                        else greatest(x.known, x.live_stop, waited) end as watermark
+                   case when is_behind then market_watermark(k.provider, x.known, x.live_stop, behind_since(k.id, k.symbol, x.live_stop), stale)
+                        else greatest(x.known, x.live_stop, t.waited) end as watermark
               from market k
               left join grown g on g.m = k.id
               left join unnest(shrunk, shrunk_s) s (m, seconds) on s.m = k.id
+              left join clock t on t.provider = k.provider
              cross join lateral (
                    select k.id = any (touched) or k.id = any (shown) or s.m is not null as changed,
                           case when s.m is null then k.watermark end as known,

@@ -1,18 +1,22 @@
--- The market's side of an answer for many markets at once, without ids for all that are followed. The provider's clock
+-- The market's side of an answer for many markets at once, without ids for all that are followed. The providers' clocks
 -- and the backlog are looked at once: asked for market by market they cost more than all the rest.
 create or replace function market_heads(ids int[], stale interval)
 returns table (market_id int, symbol text, followed boolean, series text, version bigint, watermark bigint, now bigint, known boolean, behind boolean, live_stop bigint, delivered_by text)
 language sql stable as $$
-    with provider as materialized (
-        select provider_now() as now, provider_time_known() as known,
-               exists (select from feed where drained_at is null or drained_at < acknowledged_at) as is_behind
+    with clock as materialized (
+        select * from provider_times()
+    ), backlog as materialized (
+        select exists (select from feed where drained_at is null or drained_at < acknowledged_at) as is_behind
     )
-    select m.id, m.symbol, m.followed, m.series::text, m.version, micros(x.watermark), micros(greatest(p.now, x.watermark)),
+    select m.id, m.symbol, m.followed, m.series::text, m.version, micros(x.watermark),
+           micros(greatest(coalesce(p.now, statement_timestamp()), x.watermark)),
            p.known, y.behind is not null, micros(m.live_stop), m.provider
       from market m
-     cross join provider p
+      left join clock c on c.provider = m.provider
+     cross join lateral (select c.now, c.now is not null as known) p
+     cross join backlog b
      cross join lateral (
-           select case when p.is_behind then behind_since(m.id, m.symbol, m.live_stop) end as behind) y
+           select case when b.is_behind then behind_since(m.id, m.symbol, m.live_stop) end as behind) y
      cross join lateral (
            select least(greatest(m.watermark, m.live_stop,
                                  case when p.known then least(p.now, y.behind) - stale

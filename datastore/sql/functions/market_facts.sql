@@ -8,14 +8,14 @@ language plpgsql stable as $$
 #variable_conflict use_column
 begin
     return query
-        select k.series::text, k.version, micros(x.watermark), micros(greatest(provider_now(), x.watermark)), x.known,
-               x.behind is not null, coalesce(c.provider, ''), coalesce(c.simulated, false), k.provider
+        select k.series::text, k.version, micros(x.watermark), micros(greatest(provider_now(k.provider), x.watermark)), x.known,
+               x.behind is not null, coalesce(c.identity, ''), coalesce(c.simulated, false), k.provider
           from market k
-          left join (select provider, simulated from provider_clock order by provider desc limit 1) c on true
+          left join provider_clock c on c.provider = k.provider
          cross join lateral (
-               select provider_time_known() as known, behind_since(k.id, k.symbol, k.live_stop) as behind) y
+               select provider_time_known(k.provider) as known, behind_since(k.id, k.symbol, k.live_stop) as behind) y
          cross join lateral (
-               select y.known, y.behind, case when y.known then market_watermark(k.watermark, k.live_stop, y.behind, stale)
+               select y.known, y.behind, case when y.known then market_watermark(k.provider, k.watermark, k.live_stop, y.behind, stale)
                       else greatest(k.watermark, k.live_stop, (select max(stop) from coverage where market_id = k.id and source = 'provider'))
                       end as watermark) x
          where k.id = mk;
@@ -46,7 +46,7 @@ returns table (series text, version bigint, watermark bigint, now bigint, known 
 language plpgsql stable as $$
 #variable_conflict use_column
 declare
-    since timestamptz := coalesce(f, coalesce(t, provider_now()) - back);
+    since timestamptz := coalesce(f, coalesce(t, (select provider_now(k.provider) from market k where k.id = mk)) - back);
     until timestamptz := coalesce(t, 'infinity');
 begin
     return query

@@ -1,13 +1,22 @@
 -- The provider's time, and up to where a market is known.
 
--- True once a stamp of the provider was believed in this boot of the database's machine; before, the database's clock is used.
-create or replace function provider_time_known() returns boolean language sql stable
-return exists (select from provider_clock where clock_offset is not null);
+-- Each provider's time now, as far as it is known: steady time and how far the provider is from it. A provider is here
+-- once a stamp of its was believed in this boot of the database's machine, and its time goes back if the Producer finds
+-- that it was wrong.
+create or replace function provider_times() returns table (provider text, now timestamptz, certain_until timestamptz) language sql stable as $$
+    select c.provider, steady_now() + c.clock_offset, c.certain_until from provider_clock c where c.clock_offset is not null;
+$$;
 
--- The provider's time now: steady time and how far the provider is from it. It goes back if the Producer finds that it
--- was wrong.
+-- Whether a provider's time is known; where it is not, the database's clock is used.
+create or replace function provider_time_known(by text) returns boolean language sql stable
+return exists (select from provider_clock where provider = by and clock_offset is not null);
+
+create or replace function provider_now(by text) returns timestamptz language sql stable
+return coalesce((select steady_now() + clock_offset from provider_clock where provider = by and clock_offset is not null), statement_timestamp());
+
+-- The time of what concerns no market alone, such as a day's quota: that of the provider that is furthest behind.
 create or replace function provider_now() returns timestamptz language sql stable
-return coalesce((select steady_now() + clock_offset from provider_clock where clock_offset is not null limit 1), statement_timestamp());
+return coalesce((select steady_now() + min(clock_offset) from provider_clock), statement_timestamp());
 
 -- Since when (provider's time) records of this market lie acknowledged in a topic that nobody has read to its end;
 -- null where nothing is behind. A feed that names no markets speaks for all that its topic ever brought.
@@ -20,8 +29,8 @@ return (select min(f.behind_since) from feed f
 
 -- Up to here the market is known: by its feeds, else by waiting long enough for them. While records are behind, the
 -- waiting counts up to the time at which they began to be. Never beyond the provider's time, whatever was stored.
-create or replace function market_watermark(stored timestamptz, live_stop timestamptz, behind timestamptz, stale interval)
+create or replace function market_watermark(by text, stored timestamptz, live_stop timestamptz, behind timestamptz, stale interval)
 returns timestamptz language sql stable
-return case when provider_time_known()
-            then least(greatest(stored, live_stop, least(provider_now(), behind) - stale), provider_now())
+return case when provider_time_known(by)
+            then least(greatest(stored, live_stop, least(provider_now(by), behind) - stale), provider_now(by))
             else greatest(stored, live_stop) end;

@@ -20,13 +20,15 @@ language sql stable as $$
 $$;
 
 -- One candle as text. The shape places (open time in seconds, open, high, low, close, volume, quote volume, trades,
--- source, closed, revision); buckets begin at whole seconds, so a shape makes milliseconds by three zeros.
+-- source, closed, revision); buckets begin at whole seconds, so a shape makes milliseconds by three zeros. What a provider
+-- does not give, trades or quote volume, is written as `absent`, without the quotation marks of a decimal.
 create or replace function candle_text(shape text, absent text, open_time timestamptz, open numeric, high numeric, low numeric, close numeric,
                             volume numeric, quote_volume numeric, trades int, source text, closed boolean, revision int)
 returns text language sql stable as $$
-    select format(shape, date_part('epoch', open_time)::bigint, trim_scale(open), trim_scale(high), trim_scale(low), trim_scale(close),
-                  trim_scale(volume), trim_scale(quote_volume), coalesce(trades::text, absent), source,
-                  case when closed then 'true' else 'false' end, revision)
+    select case when quote_volume is null then replace(x.row, '"' || absent || '"', absent) else x.row end
+      from (select format(shape, date_part('epoch', open_time)::bigint, trim_scale(open), trim_scale(high), trim_scale(low), trim_scale(close),
+                          trim_scale(volume), coalesce(trim_scale(quote_volume)::text, absent), coalesce(trades::text, absent), source,
+                          case when closed then 'true' else 'false' end, revision) as row) x
 $$;
 
 -- The rows of a plan as they are stored: one text per run, counted from 1, its rows joined by `between_them`. The open
@@ -43,8 +45,8 @@ begin
          group by x.run;
 end $$;
 
--- The same leaves aggregated into buckets of `seconds` (0: months). The provider counts no trades, so where one of its
--- rows takes part the count is unknown. The revision rises with every change and every new part. Memory enough that a
+-- The same leaves aggregated into buckets of `seconds` (0: months). The provider's rows have no count of trades, and
+-- some have no quote volume: where one takes part, that is unknown. The revision rises with every change and every new part. Memory enough that a
 -- page is sorted in it.
 create or replace function bucket_texts(mk int, seconds int, shape text, absent text, between_them text, all_opens boolean, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[], sources text[], are_closed boolean[])
 returns table (run int, rows bigint, opens bigint[], body text) language plpgsql stable
@@ -55,7 +57,7 @@ begin
         with made as (
             select bucket(seconds, r.open_time) as start, r.run, (array_agg(r.open order by r.open_time))[1] as open, max(r.high) as high,
                    min(r.low) as low, (array_agg(r.close order by r.open_time))[count(*)] as close, sum(r.volume) as volume,
-                   sum(r.quote_volume) as quote_volume, case when count(r.trades) = count(*) then sum(r.trades)::int end as trades,
+                   case when count(r.quote_volume) = count(*) then sum(r.quote_volume) end as quote_volume, case when count(r.trades) = count(*) then sum(r.trades)::int end as trades,
                    (sum(r.revision) + count(*) - 1)::int as revision
               from leaf_rows(mk, starts, stops, resolutions, from_provider, runs) r
              group by 1, 2

@@ -21,7 +21,7 @@ begin
      where p.market_id = mk and (p.stop > certain or p.start > certain);
 
     select max(c.stop) into left_stop from coverage c where c.market_id = mk and c.source = 'live' and c.resolution = 0;
-    select market_watermark(null, left_stop, behind_since(k.id, k.symbol, left_stop), stale) into known_until
+    select market_watermark(k.provider, null, left_stop, behind_since(k.id, k.symbol, left_stop), stale) into known_until
       from market k where k.id = mk;
     if high is null and not exists (select from market k where k.id = mk and k.watermark > known_until) then
         return false;
@@ -39,7 +39,8 @@ end $$;
 create or replace function false_since(mk int) returns timestamptz language sql stable
 return (select min(greatest(c.start, p.certain_until))
           from coverage c
-         cross join (select provider_now() as now, certain_until from provider_clock where clock_offset is not null limit 1) p
+          join market k on k.id = c.market_id
+          join provider_times() p on p.provider = k.provider
          where c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.stop > p.now + interval '1 second');
 
 -- Under the market's lock: a trade that came at this time contradicts the one that is stored. If live feeds prove that

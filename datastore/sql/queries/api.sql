@@ -2,9 +2,9 @@
 -- All markets, or the named one, with their oldest and newest data: a few index probes each, no scan.
 select m.symbol, m.exchange, m.base, m.quote, m.followed, m.version,
        floor(extract(epoch from market_watermark(
-           m.watermark, m.live_stop, behind_since(m.id, m.symbol, m.live_stop), %(stale)s)) * 1000)::bigint,
+           m.provider, m.watermark, m.live_stop, behind_since(m.id, m.symbol, m.live_stop), %(stale)s)) * 1000)::bigint,
        floor(extract(epoch from m.live_stop) * 1000)::bigint,
-       floor(extract(epoch from provider_now() - m.live_stop) * 1000)::bigint,
+       floor(extract(epoch from provider_now(m.provider) - m.live_stop) * 1000)::bigint,
        floor(extract(epoch from oldest.open_time) * 1000)::bigint,
        floor(extract(epoch from newest.open_time) * 1000)::bigint,
        newest.close::text,

@@ -1,6 +1,6 @@
 -- name: save_clock
-insert into provider_clock (provider, simulated, clock_offset, measured_at, certain_until)
-select coalesce((select provider from provider_clock limit 1), %(unnamed)s), false, %(offset)s, steady_now(), %(certain)s
+insert into provider_clock (provider, identity, simulated, clock_offset, measured_at, certain_until)
+select %(provider)s, '', false, %(offset)s, steady_now(), %(certain)s
 on conflict (provider) do update
    set clock_offset = excluded.clock_offset, measured_at = excluded.measured_at, certain_until = excluded.certain_until;
 
@@ -8,7 +8,9 @@ on conflict (provider) do update
 -- behind_since stays until a consumer has read the topic to its end: the watermark waits there. A producer reports a
 -- moment late: if the topic was deleted by then, nothing is on its way and no consumer will read it again.
 insert into feed as f (feed, topic, markets, connected, acknowledged_until, acknowledged_at, behind_since, drained_at)
-select %(feed)s, known.topic, to_jsonb(%(markets)s::text[]), %(connected)s, %(until)s, known.at, provider_now(),
+select %(feed)s, known.topic, to_jsonb(%(markets)s::text[]), %(connected)s, %(until)s, known.at, coalesce(
+           (select provider_now(k.provider) from market k where k.symbol = any (%(markets)s::text[]) limit 1), provider_now()),
+      
        case when exists (select from dynamic_topic t where t.name = known.topic and t.state = 'retired') then known.at end
   from (select split_part(%(feed)s, '/', 1) as topic, steady_now() as at offset 0) known -- one time, read once
 on conflict (feed) do update

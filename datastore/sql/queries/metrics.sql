@@ -2,22 +2,24 @@
 -- Each followed market: its id and symbol, up to when its feed has proven anything (NULL: never), how many seconds of the
 -- provider's time ago that was, whether a feed of it has an open span, and why and since when the provider refuses it.
 -- Waiting proves nothing, so this is not the watermark, which goes on without a feed.
-select m.id, m.symbol, m.live_stop, extract(epoch from provider_now() - m.live_stop)::float,
+select m.id, m.symbol, m.live_stop, extract(epoch from coalesce(p.now, statement_timestamp()) - m.live_stop)::float,
        exists (select from feed_position f where f.market_id = m.id and f.start is not null),
        m.refusal, m.refused_since
   from market m
+  left join provider_times() p on p.provider = m.provider
  where m.followed
  order by m.symbol;
 
 -- name: ages
 -- How far each followed market's newest proven instant and comparison with the provider are behind the provider's time,
 -- in seconds. A comparison that found nothing to compare does not count.
-select m.symbol,
-       extract(epoch from provider_now() - m.live_stop)::float,
-       extract(epoch from provider_now() - (select max(r.stop) from reconciliation r where r.market_id = m.id and r.compared > 0))::float
-  from market m
- where m.followed
- order by m.symbol;
+select p.symbol,
+       extract(epoch from p.now - p.live_stop)::float,
+       extract(epoch from p.now - (select max(r.stop) from reconciliation r where r.market_id = p.id and r.compared > 0))::float
+  from (select k.*, coalesce(t.now, statement_timestamp()) as now
+          from market k left join provider_times() t on t.provider = k.provider) p
+ where p.followed
+ order by p.symbol;
 
 -- name: gaps
 -- Gaps by market, resolution and whether they are final (the provider has nothing); 0 for a market without any.

@@ -1,23 +1,23 @@
 -- name: take
--- Save the provider's whole list (parallel arrays); pairs that it lacks become inactive. One statement, so that no reader
--- sees half a list.
+-- Save a provider's whole list (parallel arrays); its pairs that the list lacks become inactive. One statement, so that no
+-- reader sees half a list.
 with listed as (
     select * from unnest(%(symbols)s::text[], %(exchanges)s::text[], %(bases)s::text[], %(quotes)s::text[],
                          %(joined)s::text[],
                          %(provider_exchanges)s::text[], %(provider_bases)s::text[], %(provider_quotes)s::text[])
              as u (symbol, exchange, base, quote, joined, provider_exchange, provider_base, provider_quote)
 ), written as (
-    insert into pair as p (symbol, exchange, base, quote, joined, provider_exchange, provider_base, provider_quote, active, seen_at)
+    insert into pair as p (symbol, exchange, base, quote, joined, provider_exchange, provider_base, provider_quote, provider, active, seen_at)
     select l.symbol, l.exchange, l.base, l.quote, l.joined, l.provider_exchange, l.provider_base, l.provider_quote,
-           true, steady_now()
+           %(provider)s, true, steady_now()
       from listed l
     on conflict (symbol) do update
        set joined = excluded.joined, provider_exchange = excluded.provider_exchange, provider_base = excluded.provider_base,
-           provider_quote = excluded.provider_quote, active = true, seen_at = excluded.seen_at
+           provider_quote = excluded.provider_quote, provider = excluded.provider, active = true, seen_at = excluded.seen_at
     returning (xmax = 0) as is_new
 ), vanished as (
     update pair p set active = false
-     where p.active and not exists (select from listed l where l.symbol = p.symbol)
+     where p.active and p.provider = %(provider)s and not exists (select from listed l where l.symbol = p.symbol)
     returning 1
 )
 select (select count(*) filter (where is_new) from written), (select count(*) from vanished);

@@ -41,7 +41,8 @@ with part as (
                   (select c.close from provider_candle c
                     where c.market_id = p.market_id and c.resolution = p.resolution and c.open_time >= instant(p.start)
                       and c.open_time < instant(p.stop) order by c.open_time desc limit 1)
-             from (select max(c.high), min(c.low), sum(c.volume), sum(c.quote_volume), null::bigint, count(*)
+             from (select max(c.high), min(c.low), sum(c.volume),
+                          case when count(c.quote_volume) = count(*) then sum(c.quote_volume) end, null::bigint, count(*)
                      from provider_candle c
                     where c.market_id = p.market_id and c.resolution = p.resolution and c.open_time >= instant(p.start)
                       and c.open_time < instant(p.stop)) a
@@ -49,7 +50,8 @@ with part as (
      where x.n > 0
 ), whole as (
     select market_id, (array_agg(open order by start))[1] as open, max(high) as high, min(low) as low,
-           (array_agg(close order by start desc))[1] as close, sum(volume) as volume, sum(quote_volume) as quote_volume,
+           (array_agg(close order by start desc))[1] as close, sum(volume) as volume,
+           case when count(quote_volume) = count(*) then sum(quote_volume) end as quote_volume,
            case when count(trades) = count(*) then sum(trades)::int end as trades
       from part
      group by market_id

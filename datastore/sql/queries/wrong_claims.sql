@@ -1,7 +1,8 @@
 -- name: false_claims
--- The markets with live claims after an instant, by default after the provider's time.
+-- The markets of a provider, or of all, with live claims after an instant, by default after their provider's time.
 select m.id
   from market m
- cross join (select coalesce(%(certain)s::timestamptz, case when provider_time_known() then provider_now() + interval '1 second' end) as at) p
- where greatest(m.live_stop, m.watermark) > p.at
+  left join provider_times() p on p.provider = m.provider
+ where (%(provider)s::text is null or m.provider = %(provider)s::text)
+   and greatest(m.live_stop, m.watermark) > coalesce(%(certain)s::timestamptz, p.now + interval '1 second')
  order by m.id;

@@ -57,18 +57,18 @@ def database_now() -> datetime:
 
 
 def test_before_the_first_stamp_the_databases_clock_stands_for_the_providers() -> None:
-    remember_provider("simulator/1", simulated=True)
+    remember_provider("cryptocompare", "simulator/1", simulated=True)
     assert abs(database_now() - provider_now()) < A_MOMENT
 
 
 def test_the_providers_time_runs_at_its_offset() -> None:
-    save_clock(HOUR)
+    save_clock("cryptocompare", HOUR)
     assert abs(provider_now() - database_now() - HOUR) < A_MOMENT
 
 
 def test_an_offset_that_was_wrong_is_taken_back() -> None:
-    save_clock(HOUR)
-    save_clock(timedelta(0))
+    save_clock("cryptocompare", HOUR)
+    save_clock("cryptocompare", timedelta(0))
     assert abs(provider_now() - database_now()) < A_MOMENT
 
 
@@ -94,7 +94,7 @@ def set_database_clock(ahead: timedelta) -> None:
 @pytest.mark.parametrize("hours", [-26, -1, 1, 26])
 def test_a_clock_that_is_set_moves_neither_steady_time_nor_the_providers(hours: int) -> None:
     keep_steady_time()
-    save_clock(HOUR)
+    save_clock("cryptocompare", HOUR)
     before = steady_now(), provider_now()
     set_database_clock(timedelta(hours=hours))
     assert abs(steady_now() - before[0]) < A_MOMENT
@@ -115,11 +115,11 @@ def test_a_restarted_server_is_still_in_the_same_boot() -> None:
 
 def test_steady_time_goes_on_after_a_boot_and_the_providers_is_then_unknown_until_its_stamp() -> None:
     keep_steady_time()
-    save_clock(HOUR)
+    save_clock("cryptocompare", HOUR)
     later = database_now() + HOUR
     DatabaseClock.objects.update(boot="the one before", newest=later, server_start=moment(NOON))
     assert abs(keep_steady_time() - later) < A_MOMENT
-    assert not provider_time_known()
+    assert not provider_time_known("cryptocompare")
     assert DatabaseClock.objects.count() == 1
 
 
@@ -128,17 +128,17 @@ def test_steady_time_goes_on_after_a_boot_and_the_providers_is_then_unknown_unti
 
 def test_the_provider_is_remembered_for_good() -> None:
     assert current_provider() == ("", False)
-    remember_provider("simulator/1", simulated=True)
-    remember_provider("simulator/1", simulated=True)
+    remember_provider("cryptocompare", "simulator/1", simulated=True)
+    remember_provider("cryptocompare", "simulator/1", simulated=True)
     assert current_provider() == ("simulator/1", True)
     with pytest.raises(OtherProvider, match=r"'simulator/1'.*'min-api\.cryptocompare\.com'"):
-        remember_provider("min-api.cryptocompare.com", simulated=False)
+        remember_provider("cryptocompare", "min-api.cryptocompare.com", simulated=False)
 
 
 def test_a_clock_saved_before_the_provider_was_named_is_kept() -> None:
-    save_clock(HOUR)
-    remember_provider("simulator/1", simulated=True)
-    save_clock(2 * HOUR)
+    save_clock("cryptocompare", HOUR)
+    remember_provider("cryptocompare", "simulator/1", simulated=True)
+    save_clock("cryptocompare", 2 * HOUR)
     stored = ProviderClock.objects.get()
     assert (stored.provider, stored.simulated, stored.clock_offset) == ("simulator/1", True, 2 * HOUR)
 

@@ -47,8 +47,8 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def market() -> Market:
-    remember_provider("simulator/test", True)
-    save_clock(timedelta(0), timezone.now() - timedelta(minutes=1))
+    remember_provider("cryptocompare", "simulator/test", True)
+    save_clock("cryptocompare", timedelta(0), timezone.now() - timedelta(minutes=1))
     return ensure_markets([SYMBOL, "kraken:BTC-USD"])[0]
 
 
@@ -350,7 +350,7 @@ def test_an_added_market_is_followed_and_its_newest_history_asked_for_once(marke
 
 
 def test_a_market_that_the_provider_does_not_list_is_refused_with_near_names(market: Market) -> None:
-    save_pair_list([Listed("Kraken", "SOL", "EUR")])
+    save_pair_list("cryptocompare", [Listed("Kraken", "SOL", "EUR")])
     with pytest.raises(CommandError, match=r"no market 'kraken:SOL-USD'. Near names: kraken:SOL-EUR"):
         run("add_market", "kraken:SOL-USD")
     assert "kraken:SOL-EUR is followed" in run("add_market", "SOL/EUR")

@@ -52,8 +52,8 @@ class Feed:
 
 def provider_runs() -> None:
     """Name the provider and let its clock be the database's."""
-    remember_provider("simulator/test", True)
-    save_clock(timedelta(0))
+    remember_provider("cryptocompare", "simulator/test", True)
+    save_clock("cryptocompare", timedelta(0))
 
 
 def body_of(client: Client, address: str, status: int = 200, /, **headers: str) -> Any:

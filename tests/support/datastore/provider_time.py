@@ -19,7 +19,7 @@ class ProviderTime:
         """Let the provider's time be `now`; certain_until: its time before it last jumped ahead."""
         execute("delete from provider_clock")
         certain = None if certain_until is None else moment(certain_until)
-        save_clock(timedelta(microseconds=now - micros(steady_now())), certain)
+        save_clock("cryptocompare", timedelta(microseconds=now - micros(steady_now())), certain)
 
     def forget(self) -> None:
         """Let no stamp of the provider have been seen."""

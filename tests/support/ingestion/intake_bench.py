@@ -21,7 +21,7 @@ NAMES = {"btc": ("Coinbase", "BTC", "USD"), "eur": ("Kraken", "BTC", "EUR"), "et
 
 def opened_connection(channels: dict[str, str], clock: ClockEstimate, connected: int | None) -> MarketConnection:
     """Return a connection as it is once its socket has opened at this time, microseconds; None: no stamp has come."""
-    time = Timekeeper()
+    time = Timekeeper("cryptocompare")
     time.provider = clock
     connection = MarketConnection(CRYPTOCOMPARE, channels, time, grace=5 * SECOND_US, retention=30 * DAY)
     if connected is not None:

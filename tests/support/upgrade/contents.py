@@ -90,10 +90,10 @@ def stop_clock(at: int) -> None:
 @stopped_clock(BEGIN)
 def fill() -> None:
     """Write every kind of row, into a database that has none."""
-    remember_provider("simulator/dump", True)
+    remember_provider("cryptocompare", "simulator/dump", True)
     keep_steady_time()
-    save_clock(timedelta())
-    pairs.save_pair_list([pairs.Listed("Coinbase", base, "USD") for base in ("BTC", "ETH", "LTC", "DOGE")])
+    save_clock("cryptocompare", timedelta())
+    pairs.save_pair_list("cryptocompare", [pairs.Listed("Coinbase", base, "USD") for base in ("BTC", "ETH", "LTC", "DOGE")])
     btc, eth = ensure_markets([BTC, ETH])
     follow_live(btc, eth)
     fetch_history(btc, eth)
