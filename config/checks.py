@@ -12,25 +12,53 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
 from config.networks import is_loopback, is_public
+from config.provider_settings import host_settings
 from config.supervision import squashed_migrations
 from datastore.engines.edition import BROKEN, CONVERTIBLE, Case, TimescaleEdition, timescale_edition
+from datastore.reference.provider_registry import UnknownProvider, provider_of
 from streaming.broker_factory import ADAPTERS
 
 
 @register()
 def provider_urls(**kwargs: Any) -> list[CheckMessage]:
-    """Check that both addresses of a provider are set or neither: never mix history and trades of two providers."""
-    rest, websocket = settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_WS_URL
-    if bool(rest) == bool(websocket):
+    """Check that all addresses of the providers are set or none: real and simulated prices are never mixed."""
+    hosts = [(name, host_settings(provider)) for provider in settings.PROVIDERS for name in host_settings(provider)]
+    given = {name for name, _ in hosts if getattr(settings, name)}
+    # With LIVE a provider may be reached at its own addresses while another's are set.
+    missing = [
+        name
+        for name, pair in hosts
+        if given and name not in given and not (settings.LIVE and given.isdisjoint(pair))
+    ]
+    if not missing:
         return []
-    missing = "CRYPTOCOMPARE_WS_URL" if rest else "CRYPTOCOMPARE_REST_URL"
+    others = "reach the providers themselves" if settings.LIVE else "use the built-in simulator"
     return [
         Error(
-            f"Only one of the provider's two addresses is set: {missing} is missing.",
-            hint=f"Set {missing} as well, or unset both to use the built-in simulator.",
+            f"Only some of the addresses of {', '.join(settings.PROVIDERS)} are set: {', '.join(missing)} is missing.",
+            hint=f"Set {', '.join(missing)} as well, or unset the others to {others}.",
             id="candlekeep.E001",
         )
     ]
+
+
+@register()
+def markets_delivered(**kwargs: Any) -> list[CheckMessage]:
+    """Check that some provider delivers each market of MARKETS."""
+    found = []
+    for market in settings.MARKETS:
+        venue = market.partition(":")[0]
+        try:
+            provider_of(venue, settings.PROVIDERS)
+        except UnknownProvider as error:
+            found.append(
+                Error(
+                    f"MARKETS names {market}, but {error}.",
+                    hint=f"Take {market} out of MARKETS, or add a provider that has {venue} to PROVIDERS.",
+                    id="candlekeep.E007",
+                )
+            )
+    return found
 
 
 @register()
@@ -64,8 +92,9 @@ def simulator_args(**kwargs: Any) -> list[CheckMessage]:
         hint = "Close every quote: SIMULATOR_ARGS='--replay \"my trades.csv\" --speed 20'."
         return [Error(f"SIMULATOR_ARGS cannot be read: {error}.", hint=hint, id="candlekeep.E003")]
     if settings.SIMULATOR_ARGS and not settings.EMBEDDED_SIMULATOR:
-        hint = "Unset SIMULATOR_ARGS, or both CRYPTOCOMPARE_REST_URL and CRYPTOCOMPARE_WS_URL."
-        return [Warning("SIMULATOR_ARGS is set, but a provider's addresses are too.", hint=hint, id="candlekeep.W001")]
+        names = [name for provider in settings.PROVIDERS for name in host_settings(provider)]
+        hint = f"Unset SIMULATOR_ARGS, or LIVE and {', '.join(names)}."
+        return [Warning("SIMULATOR_ARGS is set, but no simulator runs here.", hint=hint, id="candlekeep.W001")]
     return []
 
 

@@ -5,6 +5,7 @@ Each returns the value or the default, and raises ImproperlyConfigured with the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 import environ
@@ -56,6 +57,16 @@ def choice(name: str, default: str, choices: tuple[str, ...]) -> str:
     if value not in choices:
         raise ImproperlyConfigured(f"{name}={value!r} is unknown. Set {name} to one of: {', '.join(choices)}.")
     return value
+
+
+def names(name: str, default: list[str], known: Sequence[str]) -> list[str]:
+    """Return a list of known names, at least one, each once."""
+    found: list[str] = [item.strip() for item in env.list(name, default=default) if item.strip()]
+    unknown = [item for item in found if item not in known]
+    if unknown or not found:
+        said = f"names {unknown[0]!r}, which is unknown" if unknown else "is empty"
+        raise ImproperlyConfigured(f"{name} {said}. Set {name} to one or more of: {', '.join(known)}.")
+    return list(dict.fromkeys(found))
 
 
 def url(name: str, default: str, schemes: tuple[str, ...]) -> str:

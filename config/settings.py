@@ -13,8 +13,16 @@ from django.core.exceptions import ImproperlyConfigured
 from actor_runtime.redaction import keep_secret, secrets_in
 from config import kafka_settings, logs
 from config.caches import caches
-from config.environment import choice, env, flag, given_integer, integer, markets, number, readable, url
+from config.environment import choice, env, flag, given_integer, integer, markets, names, number, readable, url
 from config.networks import ANY, host_of, is_loopback, networks, origin, origins
+from config.provider_settings import (
+    DEFAULT_MARKETS,
+    LIVE_PROVIDERS,
+    SIMULATED_PROVIDERS,
+    default_markets,
+    given_hosts,
+    hosts,
+)
 from config.secret_files import create_home, is_locked, read_or_create_secret
 from config.version import VERSION
 from metering.sharing import share_counters
@@ -67,16 +75,22 @@ SSE_URL = url("SSE_URL", "", ("http", "https")).rstrip("/") or PUBLIC_URL
 SIMULATOR_PORT = integer("SIMULATOR_PORT", 0, 0, 65535)  # 0: a free one, saved in the folder
 VALKEY_PORT = integer("VALKEY_PORT", 0, 0, 65535)
 SIMULATOR_ARGS = env.str("SIMULATOR_ARGS", default="")
-_rest_url = url("CRYPTOCOMPARE_REST_URL", "", ("http", "https"))
-_ws_url = url("CRYPTOCOMPARE_WS_URL", "", ("ws", "wss"))
-CRYPTOCOMPARE_REST_URL = _rest_url or _servers.get("rest_url", "")
-CRYPTOCOMPARE_WS_URL = _ws_url or _servers.get("ws_url", "")
+# Where the providers' addresses are not set: LIVE asks the providers themselves, else the simulator stands in for them.
+LIVE = flag("LIVE", "LIVE" in _servers)
+# Who delivers prices, in order: the first that has a venue gives a new market of it its data, for good.
+_providers = LIVE_PROVIDERS if LIVE else SIMULATED_PROVIDERS
+PROVIDERS = names("PROVIDERS", _servers.get("PROVIDERS", ",".join(_providers)).split(","), list(DEFAULT_MARKETS))
+CRYPTOCOMPARE_REST_URL, CRYPTOCOMPARE_WS_URL = hosts("cryptocompare", _servers)
+COINBASE_REST_URL, COINBASE_WS_URL = hosts("coinbase", _servers)
+BINANCE_REST_URL, BINANCE_WS_URL = hosts("binance", _servers)
+BINANCEUS_REST_URL, BINANCEUS_WS_URL = hosts("binanceus", _servers)
+KRAKEN_REST_URL, KRAKEN_WS_URL = hosts("kraken", _servers)
+PROVIDER_ADDRESSES_GIVEN = any(any(given_hosts(provider)) for provider in PROVIDERS)
 CRYPTOCOMPARE_API_KEY = env.str("CRYPTOCOMPARE_API_KEY", default="")
-MARKETS = markets("MARKETS", ["coinbase:BTC-USD", "coinbase:ETH-USD", "kraken:BTC-EUR"])
+MARKETS = markets("MARKETS", default_markets(PROVIDERS))
 GRACE = number("GRACE", 5, 0, 600)
 USUAL_STALE_AFTER = 90
 STALE_AFTER = number("STALE_AFTER", USUAL_STALE_AFTER, 5, 36000)
-PROVIDERS = ["cryptocompare"]  # the first that delivers a venue's markets gives a new market its data, for good
 READER_QUEUE = integer("READER_QUEUE", 200_000, 100, 10_000_000)
 PRODUCER_POOL = integer("PRODUCER_POOL", 4, 1, 64)  # history requests fetched at once
 # Calls of a provider's REST API within any second, minute, hour, day; None: what its traits say that it allows.
@@ -118,7 +132,7 @@ CORS_ORIGINS = origins("CORS_ORIGINS", env.list("CORS_ORIGINS", default=[]))
 EMBEDDED_DATABASE = not _database_url
 EMBEDDED_VALKEY = not _redis_url
 EMBEDDED_STREAM = not _stream_url  # in the same Valkey or Redis as the cache
-EMBEDDED_SIMULATOR = not (_rest_url or _ws_url)
+EMBEDDED_SIMULATOR = not (LIVE or PROVIDER_ADDRESSES_GIVEN)
 # The folder of shared counters, which `up` gives its children; other commands keep their counters to themselves.
 METRICS_DIR: str = env.str("METRICS_DIR", default="")
 METRICS_REFUSAL = share_counters(Path(METRICS_DIR)) if METRICS_DIR else None
@@ -283,6 +297,9 @@ LOG_FORMAT = choice("LOG_FORMAT", "text", ("text", "json"))
 LOG_LEVEL = choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 logs.configure()
 keep_secret([CRYPTOCOMPARE_API_KEY, ADMIN_PASSWORD, SECRET_KEY, KAFKA.sasl_password])
-for _address in (DATABASE_URL, REDIS_URL, STREAM_URL, CRYPTOCOMPARE_REST_URL, CRYPTOCOMPARE_WS_URL):
+for _address in (DATABASE_URL, REDIS_URL, STREAM_URL):
     keep_secret(secrets_in(_address))
+for _provider in DEFAULT_MARKETS:
+    for _address in hosts(_provider, _servers):
+        keep_secret(secrets_in(_address))
 LOGGING = logs.logging_settings(LOG_FORMAT, LOG_LEVEL)

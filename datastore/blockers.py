@@ -15,13 +15,14 @@ from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 from actor_runtime.ownership.description import active_rows, describe, describe_all, is_alive, needs_person
 from actor_runtime.steady_time import SteadyNow
 from datastore.models import FetchRequest
+from datastore.reference.provider_registry import live_role
 
 COORDINATOR, PRODUCER, CONSUMER = (
     ("coordination", "Coordinator"),
     ("ingestion", "Producer"),
     ("consumers", "FixedTopicConsumer"),
 )
-LIVE_ROLE, HISTORY_ROLE, CANDLE_ROLE = "producer-live", "producer-history", "fixed-candle"
+HISTORY_ROLE, CANDLE_ROLE = "producer-history", "fixed-candle"
 
 State = FetchRequest.State
 
@@ -55,11 +56,16 @@ class Blockers:
         again = f", tried again at {request.next_try:%H:%M:%S}" if request.next_try else ""
         return f"queued: {request.error or 'waits for a history Producer'}{again}"
 
-    @cached_property
-    def feed(self) -> str:
-        """Return what the live Producers say of themselves."""
-        rows = active_rows(PRODUCER, role=LIVE_ROLE)
-        return describe_all(rows, f"there is no {LIVE_ROLE}-… row: does run_producer run?")
+    def __init__(self) -> None:
+        self._feeds: dict[str, str] = {}
+
+    def feed_of(self, provider: str) -> str:
+        """Return what a provider's live Producers say of themselves."""
+        if provider not in self._feeds:
+            role = live_role(provider)
+            missing = f"there is no {role}-… row: does run_producer run?"
+            self._feeds[provider] = describe_all(active_rows(PRODUCER, role=role), missing)
+        return self._feeds[provider]
 
     @cached_property
     def consumers(self) -> str:

@@ -35,7 +35,8 @@ def access_of(provider: Provider, serves: str) -> Access:
     """Return how the provider's REST or STREAM host is reached, by the settings."""
     host = next(host for host in provider.traits.hosts if host.serves == serves)
     key = getattr(settings, provider.key_setting) if provider.key_setting else ""
-    return Access(getattr(settings, host.setting, host.url), key, provider.headers(key))
+    url = getattr(settings, host.setting) or (host.url if settings.LIVE else "")
+    return Access(url, key, provider.headers(key))
 
 
 def note_refused(session: Any, access: Access) -> None:

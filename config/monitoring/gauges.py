@@ -93,10 +93,11 @@ def dynamic_topics() -> Iterator[Sample]:
 
 
 def budget() -> Iterator[Sample]:
-    """Yield how many calls of the first provider each window still allows, and its limit."""
-    for window, left in quota_of(configured()[0].traits).remaining().items():
-        yield table.BUDGET_LEFT, (window,), left.calls
-        yield table.BUDGET_LIMIT, (window,), left.limit
+    """Yield how many calls of each provider each window still allows, and its limit."""
+    for provider in configured():
+        for window, left in quota_of(provider.traits).remaining().items():
+            yield table.BUDGET_LEFT, (provider.name, window), left.calls
+            yield table.BUDGET_LIMIT, (provider.name, window), left.limit
 
 
 def followers() -> Iterator[Sample]:

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
 
 from config.secret_files import create_home, replace_text
 from config.supervision import squashed_migrations
 from config.supervision.errors import StartError
-from config.supervision.provider import Identity
 
 if TYPE_CHECKING:
+    from config.supervision.provider import Contact
     from datastore.engines.edition import TimescaleEdition
 
 PASSWORD_FILE = Path("run") / "admin.password"
@@ -46,9 +47,17 @@ def refuse_broken(found: TimescaleEdition) -> None:
 
 
 def seed_markets(symbols: Sequence[str]) -> None:
-    """Create and follow the always-on markets."""
+    """Create and follow the always-on markets; raise StartError if one's data is of a provider that is not configured."""
+    from datastore.models import Market
     from datastore.reference.markets import ensure_markets
 
+    foreign = Market.objects.filter(symbol__in=symbols).exclude(provider__in=settings.PROVIDERS).first()
+    if foreign is not None:
+        raise StartError(
+            f"The data of {foreign.symbol} here is {foreign.provider}'s, for good, and PROVIDERS={','.join(settings.PROVIDERS)} "
+            f"leaves that out. Add {foreign.provider} to PROVIDERS, take {foreign.symbol} out of MARKETS, or set "
+            "CANDLEKEEP_HOME to another folder (or DATABASE_URL to another database)."
+        )
     ensure_markets(symbols)
 
 
@@ -60,18 +69,39 @@ def request_newest_candles(symbols: Sequence[str]) -> int:
     return len(request_newest(ensure_markets(symbols)))
 
 
-def remember_provider_identity(provider: Identity) -> None:
-    """Bind this database to its provider; raise StartError if it holds another one's data."""
-    from datastore.reference.provider import OtherProvider, remember_provider
+def are_known(found: Sequence[Contact]) -> bool:
+    """Return whether this database holds data of any of these providers."""
+    from datastore.reference.provider import current_provider
 
-    try:
-        remember_provider(provider.name, provider.simulated)
-    except OtherProvider as error:
-        raise StartError(
-            f"This database holds data of {error.stored!r}, but the provider is {error.found!r}; prices of two are "
-            "never mixed. Set CANDLEKEEP_HOME to another folder (or DATABASE_URL to another database), or go back to "
-            f"{error.stored!r}."
-        ) from None
+    return bool(current_provider([contact.provider for contact in found])[0])
+
+
+def remember_providers(found: Sequence[Contact]) -> list[str]:
+    """Bind this database to its providers and return what to print of each; raise StartError if it has others' data."""
+    from datastore.reference.provider import OtherProvider, remember_provider
+    from datastore.reference.provider_registry import traits_of
+
+    lines = []
+    for contact in found:
+        identity = contact.identity
+        if not contact.answered and are_known([contact]):  # its host's name is not what it calls itself
+            lines.append(f"provider {contact.provider}: {contact.trouble}")
+            continue
+        try:
+            remember_provider(contact.provider, identity.name, identity.simulated)
+        except OtherProvider as error:
+            raise StartError(
+                f"This database holds data of {error.stored!r}, but the provider is {error.found!r}; prices of two are "
+                "never mixed. Set CANDLEKEEP_HOME to another folder (or DATABASE_URL to another database), or go back "
+                f"to {error.stored!r}."
+            ) from None
+        name = identity.name if len(found) == 1 else f"{contact.provider} at {identity.name}"
+        lines.append(f"provider {name}{', SIMULATED DATA' if identity.simulated else ''}")
+        if contact.trouble:
+            lines.append(f"  {contact.trouble}")
+        elif not identity.simulated:
+            lines.append(f"  {traits_of(contact.provider).terms}")
+    return lines
 
 
 def make_admin(given: str, home: Path, on_terminal: bool) -> str | None:

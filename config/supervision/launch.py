@@ -23,7 +23,7 @@ from config.supervision.home import claim_home
 from config.supervision.leftovers import stop_leftovers
 from config.supervision.output import Say
 from config.supervision.ports import LOOPBACK, check_free, choose_port
-from config.supervision.provider import Identity, ask_identity, host_identity
+from config.supervision.provider import Contact, contact_all, nobody_answers
 from config.supervision.supervisor import Supervisor
 from datastore.wording import counted
 from metering.sharing import reset_counters
@@ -89,6 +89,9 @@ class Launch:
         check_free("SSE_PORT", settings.HOST, settings.SSE_PORT)
 
         self.addresses = {**processes.given_addresses(), **settings.KAFKA_ENVIRONMENT}
+        self.addresses["PROVIDERS"] = ",".join(settings.PROVIDERS)
+        if settings.LIVE:
+            self.addresses["LIVE"] = "1"
         if settings.EMBEDDED_DATABASE:
             self.addresses["database_url"] = embedded_servers.postgres_url(self.home)
         if settings.EMBEDDED_VALKEY:
@@ -98,8 +101,7 @@ class Launch:
             self.addresses["stream_url"] = self.addresses["redis_url"]
         if settings.EMBEDDED_SIMULATOR:
             self.simulator_port = choose_port(self.home, "SIMULATOR_PORT", settings.SIMULATOR_PORT)
-            self.addresses["rest_url"] = f"http://{LOOPBACK}:{self.simulator_port}"
-            self.addresses["ws_url"] = f"ws://{LOOPBACK}:{self.simulator_port}/v2"
+            self.addresses |= processes.simulated_addresses(self.simulator_port)
 
     def _start(self) -> None:
         env = processes.environment(self.addresses)
@@ -112,9 +114,9 @@ class Launch:
         if line := first_start.make_admin(settings.ADMIN_PASSWORD, self.home, self._on_terminal):
             self.step(line)
 
-        provider = self._find_provider()
-        self.step(f"provider {provider.name}{', SIMULATED DATA' if provider.simulated else ''}")
-        first_start.remember_provider_identity(provider)
+        found = self._find_providers()
+        for line in first_start.remember_providers(found):
+            self.step(line)
         first_start.seed_markets(settings.MARKETS)
         self.step(f"{counted(len(settings.MARKETS), 'market')}: {', '.join(settings.MARKETS)}")
         self.step(f"{counted(first_start.request_newest_candles(settings.MARKETS), 'span')} of history asked for")
@@ -122,7 +124,7 @@ class Launch:
         for program in processes.service_programs(env).values():
             self.supervisor.add(program)
         self._await_web()
-        for line in banner(provider, self.home):
+        for line in banner(found, self.home):
             self.say(line)
 
     def _start_servers(self) -> None:
@@ -161,23 +163,29 @@ class Launch:
         if policy:
             self.say(f"{fix}: it may forget how often the provider was called.")
 
-    def _find_provider(self) -> Identity:
-        """Ask the provider for its identity. A simulator must answer; a real one that is down is known by its host."""
-        url = self.addresses["rest_url"]
-        found: list[Identity] = []
+    def _find_providers(self) -> list[Contact]:
+        """Ask the providers who they are. A simulator must answer; a real one that is down is known by its host.
+
+        Raise StartError if none of the real ones answers at the first start: there is nothing to show yet.
+        """
+        for name in processes.provider_addresses():  # of the simulator, which this process was not started with
+            setattr(settings, name, self.addresses[name])
+        found: list[Contact] = []
 
         def answered() -> bool:
-            found.extend(filter(None, [ask_identity(url)]))
-            return bool(found)
+            found[:] = contact_all()
+            return all(contact.answered for contact in found)
 
         if not settings.EMBEDDED_SIMULATOR:
             self.supervisor.wait_for(answered, PROVIDER_TIMEOUT_S)
-            return found[0] if found else host_identity(url)
+            if not any(contact.answered for contact in found) and not first_start.are_known(found):
+                raise StartError(nobody_answers(found))
+            return found
         for _ in range(round(SIMULATOR_TIMEOUT_S / servers.PROGRESS_EVERY_S)):
             if self.supervisor.wait_for(answered, servers.PROGRESS_EVERY_S):
-                return found[0]
+                return found
             self.say("waiting for the simulator")
-        raise StartError(f"The simulator does not answer at {url}.")
+        raise StartError(f"The simulator does not answer: {'; '.join(contact.trouble for contact in found)}.")
 
     def _await_web(self) -> None:
         """Wait, for ever if need be, until the web and the stream process answer."""
@@ -239,7 +247,7 @@ def sse_failures(host: str, port: int) -> list[str]:
     return []
 
 
-def banner(provider: Identity, home: Path) -> list[str]:
+def banner(providers: list[Contact], home: Path) -> list[str]:
     """Return the lines that say what runs and where."""
     base = settings.PUBLIC_URL or f"http://{reachable(settings.HOST)}:{settings.PORT}"
     series = f"market={quote(settings.MARKETS[0], safe=':')}&timeframe=1m"
@@ -250,9 +258,9 @@ def banner(provider: Identity, home: Path) -> list[str]:
         f"  candles   curl '{base}/api/v1/candles?{series}'",
         f"  live      curl -NL '{base}/api/v1/candles/stream?{series}'",
         f"  admin     {base}/admin/ (user admin)",
-        f"  provider  {provider.name}",
+        f"  provider  {', '.join(dict.fromkeys(provider.identity.name for provider in providers))}",
         f"  data      {home}",
-        *(simulated if provider.simulated else []),
+        *(simulated if any(provider.identity.simulated for provider in providers) else []),
         "",
         "Ctrl-C stops everything and keeps the data.",
         "",

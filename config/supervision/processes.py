@@ -11,6 +11,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from config.provider_settings import host_settings
 from config.supervision.child import Program
 from config.supervision.ports import LOOPBACK
 
@@ -40,13 +41,21 @@ class ActorProcess:
 
 
 ACTOR_PROCESSES = (
-    ActorProcess("producer", ("run_producer",)),
     ActorProcess("fixed-consumer", ("run_fixed_consumer", "--topic", "tick-data")),
     ActorProcess("candle-consumer", ("run_fixed_consumer", "--topic", "candle-data")),
     ActorProcess("dynamic-consumer", ("run_dynamic_consumer",)),
     ActorProcess("coordinator", ("run_coordinator",)),
 )
-COMMANDS = ("run_sse", *sorted({actor.arguments[0] for actor in ACTOR_PROCESSES}))
+COMMANDS = ("run_sse", "run_producer", *sorted({actor.arguments[0] for actor in ACTOR_PROCESSES}))
+
+
+def producer_processes() -> list[ActorProcess]:
+    """Return the live Producers, one for each provider; a single one needs no name of its own."""
+    providers: list[str] = settings.PROVIDERS
+    return [
+        ActorProcess(f"producer-{name}" if len(providers) > 1 else "producer", ("run_producer", "--provider", name))
+        for name in providers
+    ]
 
 
 def metrics_folder() -> Path:
@@ -64,12 +73,20 @@ def environment(addresses: Mapping[str, str]) -> dict[str, str]:
         "DATABASE_URL": addresses["database_url"],
         "REDIS_URL": addresses["redis_url"],
         "STREAM_URL": addresses["stream_url"],
-        "CRYPTOCOMPARE_REST_URL": addresses["rest_url"],
-        "CRYPTOCOMPARE_WS_URL": addresses["ws_url"],
+        **{name: addresses[name] for name in provider_addresses()},
+        "PROVIDERS": ",".join(settings.PROVIDERS),
         "SIMULATOR_ARGS": "",  # the simulator gets them as arguments; with the addresses set, a check would warn
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
         "PYTHONUNBUFFERED": "1",
         "SPT_NOENV": "1",  # a title that is set leaves the environment readable, by which one tells whose a process is
+    }
+
+
+def simulated_addresses(port: int) -> dict[str, str]:
+    """Return the addresses at which the simulator stands in for the providers."""
+    return {
+        "CRYPTOCOMPARE_REST_URL": f"http://{LOOPBACK}:{port}",
+        "CRYPTOCOMPARE_WS_URL": f"ws://{LOOPBACK}:{port}/v2",
     }
 
 
@@ -79,9 +96,14 @@ def given_addresses() -> dict[str, str]:
         "database_url": settings.DATABASE_URL,
         "redis_url": settings.REDIS_URL,
         "stream_url": settings.STREAM_URL,
-        "rest_url": settings.CRYPTOCOMPARE_REST_URL,
-        "ws_url": settings.CRYPTOCOMPARE_WS_URL,
+        **provider_addresses(),
     }
+
+
+def provider_addresses() -> dict[str, str]:
+    """Return the addresses of the providers by the names of their settings, "" for one that is not set."""
+    names = [name for provider in settings.PROVIDERS for name in host_settings(provider)]
+    return {name: getattr(settings, name) for name in names}
 
 
 def service_programs(env: Mapping[str, str]) -> dict[str, Program]:
@@ -133,7 +155,7 @@ def actor_programs(env: Mapping[str, str]) -> list[Program]:
         Program(
             actor.name, (sys.executable, manage, *actor.arguments), env, stage=ACTOR_STAGE, cwd=BASE_DIR, forked=True
         )
-        for actor in ACTOR_PROCESSES
+        for actor in (*producer_processes(), *ACTOR_PROCESSES)
     ]
 
 

@@ -1,10 +1,19 @@
-"""The provider's identity, as its own server states it."""
+"""The first contact with the providers: who they say that they are, and whether they serve us at all."""
 
 from __future__ import annotations
 
 import http.client
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from ingestion.provider_access import REST, access_of
+from ingestion.providers.port import Answer, Blocked, Provider, why
+from ingestion.providers.table import configured
+
+MAX_ANSWER_BYTES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +22,16 @@ class Identity:
 
     name: str
     simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """What came of asking a provider; trouble: why it does not answer, or answers nobody here, "" if it serves us."""
+
+    provider: str
+    identity: Identity
+    answered: bool
+    trouble: str = ""
 
 
 def parse_identity(header: str) -> Identity:
@@ -26,16 +45,40 @@ def host_identity(rest_url: str) -> Identity:
     return Identity(urlsplit(rest_url).hostname or rest_url, simulated=False)
 
 
-def ask_identity(rest_url: str, seconds: float = 2) -> Identity | None:
-    """Return the identity of the provider at this REST address, None if it does not answer in this time."""
-    url = urlsplit(rest_url)
+def contact_all(seconds: float = 2) -> list[Contact]:
+    """Ask every provider of the setting PROVIDERS at once, each for at most so many seconds."""
+    providers = configured()
+    with ThreadPoolExecutor(len(providers)) as pool:
+        return list(pool.map(lambda provider: contact(provider, seconds), providers))
+
+
+def contact(provider: Provider, seconds: float) -> Contact:
+    """Ask a provider for its clock, or for anything if it has none."""
+    access = access_of(provider, REST)
+    url, asked = urlsplit(access.url), provider.catalogue.time_request()
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     connection = kind(url.hostname or "", url.port, timeout=seconds)
     try:
-        connection.request("GET", url.path or "/")
-        header = connection.getresponse().getheader("X-Provider")
-    except (OSError, http.client.HTTPException):
-        return None
+        headers = {"User-Agent": "candlekeep", **access.headers}
+        connection.request("GET", url.path.rstrip("/") + (asked.path if asked else "/"), headers=headers)
+        response = connection.getresponse()
+        answer = Answer(response.status, dict(response.getheaders()), response.read(MAX_ANSWER_BYTES))
+        header = response.getheader("X-Provider")
+    except (OSError, http.client.HTTPException) as error:
+        return Contact(provider.name, host_identity(access.url), False, f"{url.hostname} does not answer ({error})")
     finally:
         connection.close()
-    return parse_identity(header) if header else host_identity(rest_url)
+    identity = parse_identity(header) if header else host_identity(access.url)
+    said = provider.catalogue.read_time(answer) if asked else None
+    # Anything else that a provider complains of may be over when the actors ask.
+    blocked = said if isinstance(said, Blocked) else None
+    return Contact(provider.name, identity, True, f"{url.hostname}: {why(blocked)}" if blocked else "")
+
+
+def nobody_answers(contacts: list[Contact]) -> str:
+    """Return what to say where no provider can be reached."""
+    reasons = "; ".join(contact.trouble for contact in contacts)
+    if settings.LIVE:
+        return f"No provider can be reached: {reasons}. Real prices need a network; `make run` shows simulated ones."
+    return f"No provider can be reached: {reasons}."
+

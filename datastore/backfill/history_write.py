@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
@@ -135,7 +136,7 @@ def _fault(record: HistoryRecord, now: Micros | None) -> Refusal | None:
     if isinstance(record, ProviderSpan):
         start, stop = record.start, record.stop
     else:
-        prices, sizes = (record.open, record.high, record.low, record.close), (record.volume, record.quote_volume or 0)
+        prices, sizes = (record.open, record.high, record.low, record.close), (record.volume, record.quote_volume or Decimal(0))
         if not all(number.is_finite() for number in (*prices, *sizes)):
             return IMPOSSIBLE_NUMBER
         if not (min(prices) > MIN_WIRE and max(prices) < MAX_WIRE and min(sizes) >= 0 and max(sizes) < MAX_WIRE):

@@ -38,6 +38,7 @@ class ProvenMarket(NamedTuple):
     feed_open: bool
     refusal: str | None  # why the provider refuses its subscription
     refused_since: datetime | None
+    provider: str
 
     @property
     def state(self) -> str:
@@ -84,7 +85,7 @@ def freshness_problems() -> dict[str, list[str]]:
 def _feed_problems(market: ProvenMarket, blockers: Blockers) -> list[str]:
     problems = [f"{market.refusal}, since {market.refused_since:%Y-%m-%d %H:%M:%S}"] if market.refusal else []
     # A refused market's feed waits for nothing else.
-    blocker = "" if problems else f": {blockers.feed}"
+    blocker = "" if problems else f": {blockers.feed_of(market.provider)}"
     if market.age is None:
         problems.append(f"its feed has proven nothing yet{blocker}")
     elif timedelta(seconds=market.age) > stale_after():

@@ -74,7 +74,8 @@ class MinutePair:
         ours, theirs = self.ours, self.theirs
         prices = (ours.high, ours.low, ours.close) == (theirs.high, theirs.low, theirs.close)
         sizes = self._near(ours.volume, theirs.volume) and self._same_quotes(ours, theirs)
-        counts = None in (ours.trades, theirs.trades) or ours.trades == theirs.trades
+        counted = self.candles.trade_counts and theirs.trades is not None
+        counts = not counted or ours.trades == theirs.trades
         opened = self.prior if self.candles.opens_with is OpenPrice.PRIOR_CLOSE else ours.open
         return prices and sizes and counts and opened in (None, theirs.open)
 

@@ -14,7 +14,14 @@ class UnknownProvider(LookupError):
     """No provider of this name is there, or none that delivers a venue."""
 
 
+LIVE_ROLE = "producer-live"  # of the Producers that take live feeds
+FIRST_PROVIDER = "cryptocompare"  # older than the others, so that its role is the bare one
 _registered: dict[str, Traits] = {}
+
+
+def live_role(provider: str) -> str:
+    """Return the role of the Producers that take this provider's live feeds."""
+    return LIVE_ROLE if provider == FIRST_PROVIDER else f"{LIVE_ROLE}-{provider}"
 
 
 def register(providers: Iterable[Traits]) -> None:

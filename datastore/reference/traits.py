@@ -72,7 +72,8 @@ class CandleTraits:
     quote_volume: bool = True  # the rows have one
     # What each trade may be short of price times amount in a quote volume (Binance cuts each product off).
     quote_volume_step: Decimal = Decimal(0)
-    trade_counts: bool = False  # the rows have the number of trades
+    # The rows have the number of trades, each of which is one of ours (Binance sends several as one).
+    trade_counts: bool = False
 
     def final_before(self, resolution: int, now: datetime) -> datetime:
         """Return the time by which a candle must have ended so that answers are final at the provider's time `now`."""

@@ -20,6 +20,7 @@ from datastore import dead_letters
 from datastore.coverage import feed_progress
 from datastore.coverage.feed_progress import Acknowledged
 from datastore.dead_letters import DeadLetterRecord
+from datastore.reference.provider_registry import live_role
 from datastore.timeframes.intervals import SECOND_US, moment
 from ingestion.live.clock_estimate import boot_seconds
 from ingestion.live.market_connection import MarketConnection
@@ -33,7 +34,7 @@ from ingestion.live.topic_acks import write_topic_acks
 from ingestion.live.topic_router import TopicRouter
 from ingestion.models import Producer, Target
 from ingestion.provider_access import ACCESS_CHANGED, STREAM, access_of, is_changed, note_refused
-from ingestion.providers.table import configured
+from ingestion.providers.port import Provider
 from streaming.broker import Publisher
 from streaming.ends import EndCode
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Watermark, encode
@@ -51,15 +52,16 @@ REFRESH_INTERVAL_S = 0.5  # between two reads of what is followed and routed
 
 
 class LiveProducer:
-    """Own one connection to the first provider: turn its frames into records, and publish until acknowledged."""
+    """Own one connection to a provider: turn its frames into records, and publish until acknowledged."""
 
     model: type[Actor] = Producer
-    role = "producer-live"
     several = False
     pause = 0.0  # a turn waits for frames itself
 
-    def __init__(self, monotonic: Callable[[], float] = boot_seconds) -> None:
-        self._provider = configured()[0]
+    def __init__(self, provider: Provider, monotonic: Callable[[], float] = boot_seconds) -> None:
+        """Take the markets of this provider."""
+        self._provider = provider
+        self.role = live_role(provider.name)
         self._least_delay = self._provider.traits.stream.reconnect_after.total_seconds()
         self._monotonic = monotonic
         self._session: ActorSession
@@ -67,7 +69,7 @@ class LiveProducer:
         self._connection: MarketConnection | None = None
         self._router = TopicRouter()
         self._buffer = PublishBuffer()
-        self._time = Timekeeper(monotonic)
+        self._time = Timekeeper(provider.name, monotonic)
         self._subscriptions = NO_SUBSCRIPTIONS
         self._refresh_at = 0.0
         self._acknowledged: dict[str, Acknowledged] = {}  # by feed, since the last beat

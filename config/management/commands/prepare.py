@@ -9,9 +9,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from config.supervision import first_start
+from config.supervision import first_start, processes
 from config.supervision.errors import StartError
-from config.supervision.provider import ask_identity, host_identity
+from config.supervision.provider import contact_all
 from config.supervision.servers import SERVER_TIMEOUT_S, database_refusal, stream_refusal, valkey_refusal
 from datastore.wording import counted
 
@@ -28,8 +28,9 @@ class Command(BaseCommand):
         """Set up what the processes need."""
         if settings.EMBEDDED_DATABASE or settings.EMBEDDED_VALKEY or settings.EMBEDDED_SIMULATOR:
             raise CommandError(
-                "prepare needs servers that already run: set DATABASE_URL, REDIS_URL, CRYPTOCOMPARE_REST_URL and "
-                "CRYPTOCOMPARE_WS_URL. On one machine `manage.py up` does all of this by itself."
+                "prepare needs servers that already run: set DATABASE_URL, REDIS_URL, and LIVE=1 or "
+                f"{' and '.join(processes.provider_addresses())}. On one machine `manage.py up` does all of this by "
+                "itself."
             )
         self._await("DATABASE_URL", lambda: database_refusal(settings.DATABASE_URL))
         self._await("REDIS_URL", lambda: valkey_refusal(settings.REDIS_URL))
@@ -46,10 +47,8 @@ class Command(BaseCommand):
         if line := first_start.make_admin(settings.ADMIN_PASSWORD, home, on_terminal):
             self.stdout.write(line)
 
-        url = settings.CRYPTOCOMPARE_REST_URL
-        provider = ask_identity(url, PROVIDER_TIMEOUT_S) or host_identity(url)
-        self.stdout.write(f"provider {provider.name}{', SIMULATED DATA' if provider.simulated else ''}")
-        first_start.remember_provider_identity(provider)
+        for line in first_start.remember_providers(contact_all(PROVIDER_TIMEOUT_S)):
+            self.stdout.write(line)
 
         first_start.seed_markets(settings.MARKETS)
         asked = first_start.request_newest_candles(settings.MARKETS)

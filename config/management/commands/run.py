@@ -25,8 +25,8 @@ class Command(BaseCommand):
         """Replace this process by the named one, so that signals and exit status are its own."""
         if settings.EMBEDDED_DATABASE or settings.EMBEDDED_VALKEY or settings.EMBEDDED_SIMULATOR:
             raise CommandError(
-                "run needs servers that already run: set DATABASE_URL, REDIS_URL, CRYPTOCOMPARE_REST_URL and "
-                "CRYPTOCOMPARE_WS_URL. On one machine `manage.py up` runs everything."
+                "run needs servers that already run: set DATABASE_URL, REDIS_URL, and LIVE=1 or "
+                f"{' and '.join(processes.provider_addresses())}. On one machine `manage.py up` runs everything."
             )
         program = processes.service_programs(processes.environment(processes.given_addresses()))[name]
         os.chdir(program.cwd)

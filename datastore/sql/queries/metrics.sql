@@ -4,7 +4,7 @@
 -- Waiting proves nothing, so this is not the watermark, which goes on without a feed.
 select m.id, m.symbol, m.live_stop, extract(epoch from coalesce(p.now, statement_timestamp()) - m.live_stop)::float,
        exists (select from feed_position f where f.market_id = m.id and f.start is not null),
-       m.refusal, m.refused_since
+       m.refusal, m.refused_since, m.provider
   from market m
   left join provider_times() p on p.provider = m.provider
  where m.followed

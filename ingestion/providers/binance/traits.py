@@ -47,7 +47,6 @@ TRAITS = Traits(
         empties=Empties.FILLED,
         opens_with=OpenPrice.FIRST_TRADE,
         quote_volume_step=Decimal("1e-8"),
-        trade_counts=True,
     ),
     trades=TradeTraits(rows_per_page=MAX_TRADES, page_by=PageBy.ID, oldest_first=True),
     limits=Limits(
