@@ -24,6 +24,7 @@ MAX_TEXT_LENGTH = 200
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT_LENGTH)]
 Number = Annotated[int, msgspec.Meta(ge=1, le=MAX_BIGINT)]
 Sequential = Annotated[int, msgspec.Meta(ge=0, le=MAX_BIGINT)]
+ODD_IDS = "a trade covers the ids from `first` to `last`: both or neither, in this order"
 NUL = "a text holds the character NUL, which PostgreSQL cannot store"
 MAX_TRADE_BYTES = 4096  # bytes of JSON; bounds the digits too
 
@@ -36,7 +37,10 @@ class _Live(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type
 
 
 class Trade(_Live, frozen=True, kw_only=True, gc=False, tag="trade"):
-    """One trade as the venue reported it; identity (market, ts, id), order (ts, seq nulls last, id)."""
+    """One trade as the venue reported it; order (ts, seq nulls last, id).
+
+    Identity is (market, ts, id); where the venue counts its trades one by one, it is the ids from `first` to `last`.
+    """
 
     ts: Micros  # exchange time
     seq: Sequential | None = None  # CCSEQ, else a wholly numeric venue id, else absent
@@ -45,6 +49,10 @@ class Trade(_Live, frozen=True, kw_only=True, gc=False, tag="trade"):
     amount: Decimal  # base units
     side: Annotated[int, msgspec.Meta(ge=-1, le=1)] = 0  # taker: 1 buy, -1 sell, 0 unknown
     received_at: Micros  # provider time at receipt
+    # The venue's consecutive ids that it covers, both ends included: its own, or those of an aggregate. Absent where
+    # the venue does not count.
+    first: Sequential | None = None
+    last: Sequential | None = None
 
 
 def numbered_id(trade_id: str, number: int) -> str:
@@ -91,7 +99,18 @@ class FeedClosed(_Live, frozen=True, kw_only=True, gc=False, tag="feed_closed"):
     certain: Micros | None = None
 
 
-LiveRecord = Trade | FeedOpened | Watermark | FeedClosed
+class LastTrade(_Live, frozen=True, kw_only=True, gc=False, tag="last_trade"):
+    """The venue says that no trade before `at` has a greater id than `last_id`; 0: it does not know.
+
+    It may be ahead of trades that are still on their way, and late itself. It proves something only beside the trade
+    that it names.
+    """
+
+    last_id: Sequential
+    at: Micros  # the venue's time
+
+
+LiveRecord = Trade | FeedOpened | Watermark | FeedClosed | LastTrade
 
 _encoder = msgspec.json.Encoder()
 _decode = msgspec.json.Decoder(LiveRecord).decode
@@ -139,6 +158,8 @@ def _all_sound(records: Sequence[LiveRecord | BadRecord], values: Sequence[bytes
     trades = [record for record in records if type(record) is Trade]
     if not trades:
         return True
+    if not all(map(_ids_are_sound, trades)):
+        return False
     prices, amounts = [trade.price for trade in trades], [trade.amount for trade in trades]
     try:
         # The extremes of the batch are enough; an amount of 0 is rare enough for the closer look.
@@ -146,6 +167,11 @@ def _all_sound(records: Sequence[LiveRecord | BadRecord], values: Sequence[bytes
         return in_range and min(amounts) >= MIN_WIRE and max(amounts) <= MAX_WIRE
     except ArithmeticError:  # NaN has no order
         return False
+
+
+def _ids_are_sound(trade: Trade) -> bool:
+    first, last = trade.first, trade.last
+    return first is last is None or (first is not None and last is not None and first <= last)
 
 
 def _refusal(record: LiveRecord, size: int) -> Refusal | None:
@@ -158,6 +184,8 @@ def _refusal(record: LiveRecord, size: int) -> Refusal | None:
             possible = False
         if not possible:
             return Refusal(RefusalCode.NUMBER, f"price {price:.40g} or amount {amount:.40g} is not possible")
+        if not _ids_are_sound(record):
+            return Refusal(RefusalCode.NUMBER, ODD_IDS)
         if size > MAX_TRADE_BYTES:
             return Refusal(
                 RefusalCode.UNREADABLE, f"a trade of {size:,} bytes, at most {MAX_TRADE_BYTES:,} are possible"

@@ -13,6 +13,7 @@ from streaming.errors import BadRecord
 from streaming.records import (
     FeedClosed,
     FeedOpened,
+    LastTrade,
     LiveRecord,
     Replayed,
     Trade,
@@ -53,6 +54,14 @@ records: st.SearchStrategy[LiveRecord] = st.one_of(
         side=st.integers(-1, 1),
         received_at=times,
     ),
+    st.builds(
+        lambda ids, **more: Trade(id="7", price=Decimal(1), amount=Decimal(2), first=ids[0], last=ids[1], **more),
+        st.tuples(st.integers(0, MAX_BIGINT), st.integers(0, MAX_BIGINT)).map(sorted),
+        **common,
+        ts=times,
+        received_at=times,
+    ),
+    st.builds(LastTrade, **common, last_id=st.integers(0, MAX_BIGINT), at=times),
     st.builds(
         FeedOpened,
         **common,
@@ -109,6 +118,21 @@ def test_an_amount_of_nothing_is_a_trade_and_a_negative_one_is_none() -> None:
     first, second = decode_all([encode(nothing), encode(negative)])
     assert first == nothing
     assert isinstance(second, BadRecord)
+
+
+@pytest.mark.parametrize(("first", "last"), [(5, None), (None, 5), (6, 5)])
+def test_a_range_of_ids_without_an_end_or_in_disorder_is_refused_alone(first: int | None, last: int | None) -> None:
+    odd = msgspec.structs.replace(TRADE, first=first, last=last)
+    before, bad, after = decode_all([encode(TRADE), encode(odd), encode(TRADE)])
+    assert before == after == TRADE
+    assert isinstance(bad, BadRecord)
+    assert "`first` to `last`" in str(bad)
+
+
+def test_trades_from_before_they_carried_ids_are_read_as_trades_that_are_not_counted() -> None:
+    value = encode(TRADE).replace(b',"first":null,"last":null', b"")
+    assert b"first" not in value
+    assert decode(value) == TRADE
 
 
 @pytest.mark.parametrize(
