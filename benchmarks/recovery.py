@@ -24,7 +24,7 @@ def run() -> list[str]:
     with temporary_home() as home, running(home, [MARKET]) as client:
         before = (time.time() // MINUTE_S + 1) * MINUTE_S
         until("a live feed", lambda: _known_to(client) > before, TIMEOUT_S)
-        provider = json.loads((home / "run" / "servers.json").read_text())["rest_url"]
+        provider = json.loads((home / "run" / "servers.json").read_text())["CRYPTOCOMPARE_REST_URL"]
         dropped = time.time()
         httpx.post(f"{provider}/control/drop", json={"seconds": OUTAGE_S}).raise_for_status()
         back = until("a new connection", lambda: _subscribed_since(home, dropped), OUTAGE_S + TIMEOUT_S)

@@ -78,7 +78,10 @@ def _limit(market: Market) -> float:
 def _web() -> Iterator[int]:
     """Start only the web process of the platform."""
     port = free_port()
-    servers = {"rest_url": "http://127.0.0.1:1", "ws_url": "ws://127.0.0.1:1"}  # nothing is fetched here
+    servers = {
+        "CRYPTOCOMPARE_REST_URL": "http://127.0.0.1:1",
+        "CRYPTOCOMPARE_WS_URL": "ws://127.0.0.1:1",
+    }  # nothing is fetched here
     addresses = {"database_url": settings.DATABASE_URL, "redis_url": settings.REDIS_URL, **servers}
     program = web_program(environment({**addresses, "stream_url": settings.REDIS_URL}))
     argv = [str(port) if one == str(settings.PORT) else one for one in program.argv]

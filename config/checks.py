@@ -26,9 +26,7 @@ def provider_urls(**kwargs: Any) -> list[CheckMessage]:
     given = {name for name, _ in hosts if getattr(settings, name)}
     # With LIVE a provider may be reached at its own addresses while another's are set.
     missing = [
-        name
-        for name, pair in hosts
-        if given and name not in given and not (settings.LIVE and given.isdisjoint(pair))
+        name for name, pair in hosts if given and name not in given and not (settings.LIVE and given.isdisjoint(pair))
     ]
     if not missing:
         return []
@@ -45,7 +43,7 @@ def provider_urls(**kwargs: Any) -> list[CheckMessage]:
 @register()
 def markets_delivered(**kwargs: Any) -> list[CheckMessage]:
     """Check that some provider delivers each market of MARKETS."""
-    found = []
+    found: list[CheckMessage] = []
     for market in settings.MARKETS:
         venue = market.partition(":")[0]
         try:

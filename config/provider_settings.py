@@ -38,7 +38,6 @@ def given_hosts(provider: str) -> tuple[str, str]:
 def hosts(provider: str, saved: Mapping[str, str]) -> tuple[str, str]:
     """Return a provider's two addresses, in place of one that is not set what a running `up` saved, or ""."""
     rest, stream = (
-        given or saved.get(name, "")
-        for name, given in zip(host_settings(provider), given_hosts(provider), strict=True)
+        given or saved.get(name, "") for name, given in zip(host_settings(provider), given_hosts(provider), strict=True)
     )
     return rest, stream

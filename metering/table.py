@@ -122,8 +122,8 @@ DYNAMIC_TOPICS = _gauge("dynamic_topics", "Dynamic topics that are not retired."
 SCHEDULE_AGE = _gauge("schedule_age_seconds", "Since beat last sent the task.", "schedule")
 RECONCILED_AGE = _gauge("reconciled_age_seconds", "Provider's time since the newest minute compared.", "market")
 LAG = _gauge("consumer_lag_records", "Records that wait for their consumer.", "topic")
-BUDGET_LEFT = _gauge("provider_budget_left", "Calls that the window still allows.", "window")
-BUDGET_LIMIT = _gauge("provider_budget_limit", "Calls that the window allows in all.", "window")
+BUDGET_LEFT = _gauge("provider_budget_left", "Calls that the window still allows.", "provider", "window")
+BUDGET_LIMIT = _gauge("provider_budget_limit", "Calls that the window allows in all.", "provider", "window")
 SSE_FOLLOWERS = _gauge("sse_followers", "Connections that follow a series.", "process")
 MISSING_PART = _gauge("scrape_failed", "1 where a part of this page could not be read.", "part")
 

@@ -47,15 +47,15 @@ def refuse_broken(found: TimescaleEdition) -> None:
 
 
 def seed_markets(symbols: Sequence[str]) -> None:
-    """Create and follow the always-on markets; raise StartError if one's data is of a provider that is not configured."""
+    """Create and follow the always-on markets; raise StartError if PROVIDERS lacks the one that has a market's data."""
     from datastore.models import Market
     from datastore.reference.markets import ensure_markets
 
     foreign = Market.objects.filter(symbol__in=symbols).exclude(provider__in=settings.PROVIDERS).first()
     if foreign is not None:
         raise StartError(
-            f"The data of {foreign.symbol} here is {foreign.provider}'s, for good, and PROVIDERS={','.join(settings.PROVIDERS)} "
-            f"leaves that out. Add {foreign.provider} to PROVIDERS, take {foreign.symbol} out of MARKETS, or set "
+            f"The data of {foreign.symbol} here is {foreign.provider}'s, for good, and PROVIDERS="
+            f"{','.join(settings.PROVIDERS)} leaves that out. Add {foreign.provider} to PROVIDERS, take {foreign.symbol} out of MARKETS, or set "
             "CANDLEKEEP_HOME to another folder (or DATABASE_URL to another database)."
         )
     ensure_markets(symbols)

@@ -81,4 +81,3 @@ def nobody_answers(contacts: list[Contact]) -> str:
     if settings.LIVE:
         return f"No provider can be reached: {reasons}. Real prices need a network; `make run` shows simulated ones."
     return f"No provider can be reached: {reasons}."
-

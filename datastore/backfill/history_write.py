@@ -136,7 +136,10 @@ def _fault(record: HistoryRecord, now: Micros | None) -> Refusal | None:
     if isinstance(record, ProviderSpan):
         start, stop = record.start, record.stop
     else:
-        prices, sizes = (record.open, record.high, record.low, record.close), (record.volume, record.quote_volume or Decimal(0))
+        prices, sizes = (
+            (record.open, record.high, record.low, record.close),
+            (record.volume, record.quote_volume or Decimal(0)),
+        )
         if not all(number.is_finite() for number in (*prices, *sizes)):
             return IMPOSSIBLE_NUMBER
         if not (min(prices) > MIN_WIRE and max(prices) < MAX_WIRE and min(sizes) >= 0 and max(sizes) < MAX_WIRE):

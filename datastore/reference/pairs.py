@@ -173,7 +173,11 @@ def _named(provider: str, listed: list[Listed]) -> tuple[dict[str, Listed], dict
 
 def _market_spellings(provider: str) -> dict[Listed, str]:
     """Return the symbols of all markets of a provider by its spelling."""
-    rows = Market.objects.filter(provider=provider).order_by("id").values_list("provider_exchange", "provider_base", "provider_quote", "symbol")
+    rows = (
+        Market.objects.filter(provider=provider)
+        .order_by("id")
+        .values_list("provider_exchange", "provider_base", "provider_quote", "symbol")
+    )
     return {Listed(exchange, base, quote): symbol for exchange, base, quote, symbol in rows}
 
 

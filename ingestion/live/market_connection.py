@@ -8,6 +8,7 @@ machine's boot (clock_estimate.py), as is `local`, in seconds.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Mapping, Sequence, Set
 
@@ -15,6 +16,7 @@ import structlog
 from django.conf import settings
 
 from datastore.coverage.wrong_claims import WRONG_TIME
+from datastore.reference.traits import Proof
 from datastore.timeframes.intervals import SECOND_US
 from datastore.wording import counted
 from ingestion.live.clock_estimate import ClockEstimate, Source
@@ -24,14 +26,18 @@ from ingestion.live.subscriptions import channel_change
 from ingestion.live.timekeeping import Timekeeper, micros_at, read_date
 from ingestion.provider_access import STREAM, access_of
 from ingestion.providers.port import (
+    CandleSeen,
     Event,
     FeedRefused,
     Garbage,
+    LastId,
     Provider,
+    ReconnectSoon,
     Stamped,
     Subscribed,
     TradeSeen,
     Unsubscribed,
+    VenueStatus,
     why,
 )
 from streaming.ends import EndCode
@@ -42,6 +48,7 @@ from streaming.topics import TICK_DATA
 log = structlog.get_logger(__name__)
 
 MINUTE = 60 * SECOND_US
+MAX_EARLY_EVENTS = 10_000  # before the provider's first stamp
 MAX_LEAD_US = 60 * SECOND_US  # how far a trade's time may lie ahead of our estimate of the provider's clock
 HICCUP_S = 10.0  # local seconds that a provider may pause, which a sped-up one counts many times over
 RETRY_REFUSED_AFTER_S = 300.0  # local seconds until a refused channel is asked for again
@@ -81,12 +88,23 @@ class MarketConnection:
         self._silence = 0.0  # seconds between two stamps in which heartbeats were due and none came
         self._claimed_until = 0  # newest `until` given to all markets
         self._claimed_at = 0.0  # local time of the last watermarks
+        self._told_at = 0.0  # local time of the last records of the newest trades
         self._time = time
         self._connected_at: int | None = None  # when the socket opened
         self._stream, self._key_of = provider.stream(), provider.channel_key
-        self._silent_after = provider.traits.stream.silent_after.total_seconds()
+        traits = provider.traits
+        self._silent_after = traits.stream.silent_after.total_seconds()
+        keep_alive = traits.stream.keep_alive
+        self._keep_alive = keep_alive.total_seconds() if keep_alive else None
+        self._keep_alive_at = 0.0  # local time of the next one
+        # Where ids prove, a silence hides nothing; and not every provider stamps its time while nothing is traded.
+        self._silence_hides = Proof.IDS not in traits.proofs
+        self._early: list[tuple[Event, bytes, int]] = []  # what came before the first stamp: event, frame, received at
+        self.ends_soon: str | None = None  # why the provider is about to end this connection
         access, subscribe = access_of(provider, STREAM), self._stream.subscribe(sorted(self.channels))
-        self._reader = SocketReader(access.url, access.headers, subscribe, settings.READER_QUEUE)
+        self._reader = SocketReader(
+            access.url, access.headers, subscribe, settings.READER_QUEUE, traits.limits.messages
+        )
 
     @property
     def _clock(self) -> ClockEstimate:
@@ -149,6 +167,10 @@ class MarketConnection:
             else:
                 lost = arrival
         local = self._time.monotonic()
+        if self.is_open and self._keep_alive is not None and local >= self._keep_alive_at:
+            self._keep_alive_at = local + self._keep_alive
+            if (ping := self._stream.keep_alive()) is not None and not self._reader.send(ping):
+                return SocketLost(local, "a sign of life could not be sent")
         if self._silence:
             # Nothing is claimed of it: the socket is ordered, so what would have come within it was lost.
             return SocketLost(local, f"no frame for {self._silence:.0f} s of the provider's time", end=EndCode.SILENT)
@@ -186,7 +208,7 @@ class MarketConnection:
     def take_frame(self, raw: bytes, at: int) -> None:
         """Make records of one frame; at: when it was received.
 
-        Nothing has a place in time before the provider's first stamp, which its first frame carries.
+        Nothing has a place in time before the provider's first stamp: what comes earlier waits for it.
         """
         for event in self._stream.read_frame(raw) or (None,):
             self._place(event, raw, at)
@@ -195,17 +217,22 @@ class MarketConnection:
         """Take an event at its place in time; None: the frame says nothing we need, but has come."""
         if isinstance(event, TradeSeen) and (self._clock.offset is None or self._is_live(event.sub)):
             self._observe(event.stamp, at, Source.TRADE)
-        elif isinstance(event, Stamped):
-            self._observe(event.stamp, at, Source.STREAMER)
+        elif isinstance(event, Stamped | CandleSeen):
+            self._observe(event.stamp if isinstance(event, Stamped) else event.at, at, Source.STREAMER)
             self._heartbeat_seen = True
         if not self.is_open and self._clock.offset is not None:
             self.open(self._clock.now(at if self._connected_at is None else self._connected_at))
+            early, self._early = self._early, []
+            for before in early:
+                self._take_event(before[0], before[1], self._clock.now(before[2]))
         if self.is_open:
             self._take_event(event, raw, self._clock.now(at))
         elif isinstance(event, FeedRefused):
             self._take_refused(event, raw)
+        elif event is not None and len(self._early) < MAX_EARLY_EVENTS:
+            self._early.append((event, raw, at))
         elif event is not None:
-            self.refusal = FeedRefused("", "the provider sent data before its time")
+            self.refusal = FeedRefused("", "the provider sends data, but not its time")
 
     def _is_live(self, sub: str) -> bool:
         """Return whether a trade of this channel is new; the receipt of a replayed one says nothing about the time."""
@@ -226,6 +253,13 @@ class MarketConnection:
                 self._leaving.discard(key)
             elif key is not None or not self._left:  # we did not ask for it, and now lack its trades
                 self.refusal = FeedRefused("", f"the provider ended the subscription {event.sub or ''}".rstrip())
+        elif isinstance(event, LastId):
+            if (market := self._markets.get(self._key_of(event.sub))) is not None:
+                market.note_last_id(event)
+        elif isinstance(event, ReconnectSoon):
+            self.ends_soon = event.reason
+        elif isinstance(event, VenueStatus):
+            log.log(logging.INFO if event.trading else logging.WARNING, "venue status", word=event.word)
         elif isinstance(event, Garbage):
             self._take_garbage(event, raw, now)
         elif isinstance(event, FeedRefused):
@@ -237,7 +271,7 @@ class MarketConnection:
             return
         if self._clock.jumps == jumps:
             quiet = (stamp - self.newest_stamp) / SECOND_US if self.newest_stamp else 0.0
-            if quiet >= max(self._silent_after, HICCUP_S * self._clock.speed):
+            if self._silence_hides and quiet >= max(self._silent_after, HICCUP_S * self._clock.speed):
                 self._silence = quiet
             self.newest_stamp = max(self.newest_stamp, stamp)
             return
@@ -300,8 +334,12 @@ class MarketConnection:
     def claim(self, local: float, at: int) -> None:
         """Claim what the frames so far prove: with each heartbeat, at each minute, every second for a busy market.
 
-        Nothing while the provider's time is no more than one stamp.
+        Nothing while the provider's time is no more than one stamp. What the provider said of the newest trades goes
+        along, once a second.
         """
+        if local - self._told_at >= 1:
+            self._told_at = local
+            self.records += [said for market in self._markets.values() if (said := market.last_trade())]
         now = self._clock.now(at)
         if not self._clock.confirmed:
             return

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datastore.timeframes.intervals import SECOND_US
 from ingestion.live.equal_trades import EqualTrades
 from ingestion.live.sequence_gaps import SequenceCheck
-from ingestion.providers.port import Garbage, TradeSeen
+from ingestion.providers.port import Garbage, LastId, TradeSeen
 from streaming.ends import EndCode
-from streaming.records import FeedClosed, FeedOpened, Replayed, Trade, Watermark
+from streaming.records import FeedClosed, FeedOpened, LastTrade, Replayed, Trade, Watermark
 from streaming.refusals import Refusal
 
 # The provider replays 20 trades; the identities of very many would not fit into one record. The oldest are enough:
@@ -39,6 +39,7 @@ class MarketFeed:
     unsure_count: int = 0  # replayed trades up to the last such one
     equal: EqualTrades = field(default_factory=EqualTrades)
     sequence: SequenceCheck = field(default_factory=SequenceCheck)
+    last_id: LastId | None = None  # the newest that the provider said and that is not told yet
 
     def note_number(self, seen: TradeSeen | Garbage, newest_stamp: int) -> None:
         """Take the number of a trade that came, whether or not it can be stored; newest_stamp: of the connection."""
@@ -64,7 +65,22 @@ class MarketFeed:
             amount=seen.amount,
             side=seen.side,
             received_at=received_at,
+            first=seen.first,
+            last=seen.last,
         )
+
+    def note_last_id(self, said: LastId) -> None:
+        """Take what the provider says of the market's newest trade."""
+        if self.last_id is None or said.at >= self.last_id.at:
+            self.last_id = said
+
+    def last_trade(self) -> LastTrade | None:
+        """Return the record of what was said since the last call, None if nothing was."""
+        said, self.last_id = self.last_id, None
+        if said is None:
+            return None
+        self.n += 1
+        return LastTrade(market=self.market, feed=self.feed, n=self.n, last_id=said.id, at=said.at)
 
     def _note_replayed(self, seen: TradeSeen, name: str) -> None:
         if not self.replayed:

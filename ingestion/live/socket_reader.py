@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import websocket
 
+from datastore.reference.traits import CallWindow
 from ingestion.live.clock_estimate import boot_seconds
 from streaming.ends import EndCode
 
@@ -49,9 +50,21 @@ Arrival = Connected | Frame | SocketLost
 class SocketReader:
     """Read one connection; a new one needs a new reader."""
 
-    def __init__(self, url: str, headers: Mapping[str, str], subscribe: Sequence[bytes], capacity: int) -> None:
-        """Prepare a reader that subscribes with these frames and holds at most `capacity` frames."""
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        subscribe: Sequence[bytes],
+        capacity: int,
+        messages: CallWindow | None = None,
+    ) -> None:
+        """Prepare a reader that subscribes with these frames and holds at most `capacity` frames.
+
+        messages: how many frames the provider takes of us.
+        """
         self._url, self._subscribe, self._capacity = url, subscribe, capacity
+        # Half of what is allowed: pongs, and what is sent later, count too.
+        self._send_gap = 0.0 if messages is None else 2 * messages.seconds / messages.limit
         self._headers = dict(headers)
         self._arrivals: deque[Arrival] = deque()
         self._ready = threading.Event()
@@ -123,14 +136,19 @@ class SocketReader:
         self._put(Connected(boot_seconds(), headers.get("date")))
         for message in self._subscribe:
             self._socket.send(message)
+            if len(self._subscribe) > 1 and self._closing.wait(self._send_gap):
+                return
         while not self._closing.is_set():
             try:
-                opcode, data = self._socket.recv_data()
+                opcode, data = self._socket.recv_data(control_frame=True)  # a ping is answered before it is returned
             except websocket.WebSocketTimeoutException:
                 continue  # a quiet feed; the connection judges whether it has stalled
             if opcode == websocket.ABNF.OPCODE_CLOSE:
                 self._put(SocketLost(boot_seconds(), "the provider closed the socket"))
                 return
+            if opcode in (websocket.ABNF.OPCODE_PING, websocket.ABNF.OPCODE_PONG):
+                self.last_arrival = boot_seconds()
+                continue
             if not self._put(Frame(boot_seconds(), data)):
                 return
 

@@ -43,7 +43,10 @@ def coordinator(db: None) -> Iterator[None]:
 @pytest.fixture
 def listed(market: Market) -> Market:
     """A provider whose list has more pairs than there are markets."""
-    save_pair_list("cryptocompare", [Listed("Kraken", "SOL", "EUR"), Listed("Coinbase", "SOL", "USD"), Listed("Coinbase", "BTC", "USD")])
+    save_pair_list(
+        "cryptocompare",
+        [Listed("Kraken", "SOL", "EUR"), Listed("Coinbase", "SOL", "USD"), Listed("Coinbase", "BTC", "USD")],
+    )
     return market
 
 
@@ -173,7 +176,10 @@ def test_two_at_once_get_one_stream(listed: Market, write_key: str) -> None:
 )
 def test_a_bad_body_names_what_is_bad_and_makes_nothing(writer: Writer, listed: Market, body: Any, field: str) -> None:
     Market.objects.update(followed=False)
-    save_pair_list("cryptocompare", [Listed("Coinbase", "BTC", "USD"), Listed("Kraken", "BTC", "USD"), Listed("Kraken", "SOL", "EUR")])
+    save_pair_list(
+        "cryptocompare",
+        [Listed("Coinbase", "BTC", "USD"), Listed("Kraken", "BTC", "USD"), Listed("Kraken", "SOL", "EUR")],
+    )
     assert field in writer.post(body, 400)["errors"]
     assert not Stream.objects.exists()
 

@@ -124,8 +124,8 @@ def test_what_waits_is_told_by_topic_state_and_schedule(client: Client, market: 
     assert value(found, "consumer_lag_records", topic="tick-data") == 3
     assert value(found, "consumer_lag_records", topic="candle-data") == 0
     assert value(found, "fetch_requests", state="queued") == 1
-    assert value(found, "provider_budget_left", window="second") == value(
-        found, "provider_budget_limit", window="second"
+    assert value(found, "provider_budget_left", provider="cryptocompare", window="second") == value(
+        found, "provider_budget_limit", provider="cryptocompare", window="second"
     )
     assert value(found, "schedule_age_seconds", schedule="Gap scan") is not None
     assert value(found, "schedule_age_seconds", schedule="Nightly verify") is None, "it has never run"

@@ -8,6 +8,7 @@ import pytest
 
 from datastore.coverage.wrong_claims import WRONG_TIME
 from datastore.timeframes.intervals import SECOND_US
+from ingestion.live import market_connection
 from ingestion.live.clock_estimate import ClockEstimate
 from ingestion.live.market_feed import MAX_REPLAYED_TRADES
 from streaming.broker import MAX_RECORD_BYTES
@@ -125,12 +126,26 @@ def test_a_feed_begins_with_the_providers_first_stamp() -> None:
     assert connection.is_open and connection.refusal is None
 
 
-def test_what_comes_before_the_providers_time_ends_the_connection() -> None:
+def test_what_comes_before_the_providers_time_waits_for_it() -> None:
+    connection = opened_connection(SUBS, ClockEstimate(), None)
+    sub, symbol = next(iter(SUBS.items()))
+    connection.take_frame(json.dumps({"TYPE": "16", "MESSAGE": "SUBSCRIBECOMPLETE", "SUB": sub}).encode(), SECOND_US)
+    assert not connection.is_open and connection.drain() == []
+    connection.take_frame(json.dumps({"TYPE": "20", "SERVER_TIME_MS": T0 * 1000}).encode(), 5 * SECOND_US)
+    (opened,) = connection.drain()
+    assert isinstance(opened, FeedOpened)
+    assert (opened.market, after(opened.start)) == (symbol, -3), "a second after the moment at which it came"
+
+
+def test_data_without_a_time_ends_the_connection_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(market_connection, "MAX_EARLY_EVENTS", 1)
     connection = opened_connection(SUBS, ClockEstimate(), None)
     sub = next(iter(SUBS))
-    connection.take_frame(json.dumps({"TYPE": "16", "MESSAGE": "SUBSCRIBECOMPLETE", "SUB": sub}).encode(), SECOND_US)
-    assert not connection.is_open
-    assert connection.refusal is not None and connection.refusal.reason == "the provider sent data before its time"
+    frame = json.dumps({"TYPE": "16", "MESSAGE": "SUBSCRIBECOMPLETE", "SUB": sub}).encode()
+    connection.take_frame(frame, SECOND_US)
+    assert connection.refusal is None
+    connection.take_frame(frame, SECOND_US)
+    assert connection.refusal is not None and connection.refusal.reason == "the provider sends data, but not its time"
 
 
 def test_four_wrong_heartbeats_in_a_row_claim_nothing_and_a_cut_is_found_where_it_was() -> None:

@@ -17,6 +17,7 @@ from ingestion.live.live_producer_actor import LiveProducer
 from ingestion.live.market_connection import MarketConnection
 from ingestion.live.socket_reader import SocketReader
 from ingestion.models import Producer
+from ingestion.providers.table import PROVIDERS
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark
 from tests.support.ingestion.live_bench import BTC, EUR, SOL, Bench, State, bench, live, numbers
 
@@ -116,7 +117,7 @@ def test_the_next_process_tries_its_key_where_the_one_before_was_refused(bench: 
     bench.runner.end()
     bench.simulator.fault("reset")
     settings.CRYPTOCOMPARE_API_KEY = "another"
-    bench.runner = Runner(LiveProducer(), Event())
+    bench.runner = Runner(LiveProducer(PROVIDERS["cryptocompare"]), Event())
     live(bench)
     bench.runner.end()
 

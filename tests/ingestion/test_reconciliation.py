@@ -244,7 +244,7 @@ def test_what_the_provider_no_longer_keeps_is_noted_and_not_asked_for_again(benc
     assert bench.calls() == 2
 
 
-ONE = CandleValues(*map(Decimal, ("10", "12", "9", "11", "5", "55")))
+ONE = CandleValues(Decimal(10), Decimal(12), Decimal(9), Decimal(11), Decimal(5), Decimal(55))
 
 
 @pytest.mark.parametrize(

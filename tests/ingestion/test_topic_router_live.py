@@ -19,6 +19,7 @@ from datastore.reference.markets import ensure_markets, get_or_create_market, ma
 from datastore.streams.topics import topic_name
 from ingestion.live.live_producer_actor import LiveProducer
 from ingestion.models import Producer
+from ingestion.providers.table import PROVIDERS
 from metering.table import REFUSED
 from streaming.broker import Message
 from streaming.broker_factory import connect
@@ -144,7 +145,7 @@ def test_a_topic_that_is_live_already_is_routed_again_by_the_next_producer(bench
     DynamicTopic.objects.update(state=Topic.LIVE)
     bench.runner.end()
     assert told(bench, topic)[-1].reason == "the producer was stopped"
-    bench.runner = Runner(LiveProducer(), Event())
+    bench.runner = Runner(LiveProducer(PROVIDERS["cryptocompare"]), Event())
     bench.step_until(lambda: len(told(bench, topic, FeedOpened)) == 2)
     assert whole(told(bench, topic))
     assert DynamicTopic.objects.get().routed_at == topic.routed_at
@@ -333,7 +334,8 @@ def test_a_route_lives_and_ends_on_valkey(transactional_db: None, tmp_path: Path
     with running(tmp_path, *options) as simulator, private_valkey() as server:
         settings.STREAM_URL, settings.CRYPTOCOMPARE_WS_URL = server.url, simulator.ws_url
         settings.STALE_AFTER = 900
-        bench = Bench(simulator, connect(server.url, 100_000), Runner(LiveProducer(), Event()))  # type: ignore[arg-type]
+        runner = Runner(LiveProducer(PROVIDERS["cryptocompare"]), Event())
+        bench = Bench(simulator, connect(server.url, 100_000), runner)  # type: ignore[arg-type]
         topic = routed(bench, listed)
         missing = topic_of(bench, BTC, made=False)
         bench.step_until(DynamicTopic.objects.filter(pk=missing.pk).exclude(route_error=None).exists)

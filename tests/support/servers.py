@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from config import kafka_settings
+from config.provider_settings import DEFAULT_MARKETS, host_settings
 from config.supervision import embedded_servers
 from config.supervision.child import Child, Program
 from config.supervision.output import Output
@@ -34,8 +35,9 @@ PRODUCT_SETTINGS = (
     "SIMULATOR_PORT",
     "VALKEY_PORT",
     "DATABASE_POOL",
-    "CRYPTOCOMPARE_REST_URL",
-    "CRYPTOCOMPARE_WS_URL",
+    "LIVE",
+    "PROVIDERS",
+    *(name for provider in DEFAULT_MARKETS for name in host_settings(provider)),
     "CRYPTOCOMPARE_API_KEY",
     "ADMIN_PASSWORD",
     "DEBUG",

@@ -86,7 +86,9 @@ def counts(symbol: str, found: Verification, compared: int) -> list[str]:
 
 def provider_difference_line(one: CandleDifference) -> str:
     """Return both sides of a difference from the provider as one line."""
-    ours, theirs = (" ".join(number or "-" for number in side) if side else "no trades" for side in (one.ours, one.theirs))
+    ours, theirs = (
+        " ".join(number or "-" for number in side) if side else "no trades" for side in (one.ours, one.theirs)
+    )
     return f"{one.open_time:%Y-%m-%d %H:%M} 60 s: stored {ours}; the provider {theirs}"
 
 

@@ -20,7 +20,7 @@ class Command(ActorCommand):
             "--provider", default=None, help="Whose trades; by default those of the first in the setting PROVIDERS."
         )
 
-    def work(self, *, provider: str | None, **options: Any) -> LiveProducer:
+    def work(self, *, provider: str | None = None, **options: Any) -> LiveProducer:
         """Return the producer's work; raise CommandError if the provider is not one of PROVIDERS."""
         names = [one.name for one in configured()]
         name = provider or names[0]

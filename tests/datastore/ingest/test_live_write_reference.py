@@ -20,7 +20,7 @@ from datastore.models import Candle, Coverage, Market
 from datastore.quality.verify import differences
 from datastore.reference.markets import ensure_markets
 from datastore.series.reader import read_series
-from streaming.records import LiveRecord, Trade
+from streaming.records import LastTrade, LiveRecord, Trade
 from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import MINUTE, NOON, SECOND, closed, micros, moment, opened, trade, watermark
 from tests.support.datastore.reference import LENGTH, SECONDS, holds, of_trades, proven_by, text
@@ -141,7 +141,14 @@ def connections(draw: Any) -> list[list[LiveRecord]]:
 
 def time_of(batch: list[LiveRecord]) -> int:
     """Return the provider's time at which a batch cannot have been earlier."""
-    return max(one.received_at if isinstance(one, Trade) else getattr(one, "seen", None) or one.start for one in batch)
+    return max(
+        one.received_at
+        if isinstance(one, Trade)
+        else one.at
+        if isinstance(one, LastTrade)
+        else getattr(one, "seen", None) or one.start
+        for one in batch
+    )
 
 
 @pytest.mark.django_db

@@ -62,7 +62,7 @@ def bench(transactional_db: None, tmp_path: Path, settings: Any, monkeypatch: py
         settings.CRYPTOCOMPARE_WS_URL = simulator.ws_url
         settings.CRYPTOCOMPARE_REST_URL = simulator.rest_url
         broker = MemoryBroker.named(name, django_settings.STREAM_MAXLEN)
-        runner = Runner(LiveProducer(), Event())
+        runner = Runner(LiveProducer(PROVIDERS["cryptocompare"]), Event())
         yield Bench(simulator, broker, runner)
         runner.end()
         MemoryBroker.forget(name)

@@ -93,7 +93,9 @@ def fill() -> None:
     remember_provider("cryptocompare", "simulator/dump", True)
     keep_steady_time()
     save_clock("cryptocompare", timedelta())
-    pairs.save_pair_list("cryptocompare", [pairs.Listed("Coinbase", base, "USD") for base in ("BTC", "ETH", "LTC", "DOGE")])
+    pairs.save_pair_list(
+        "cryptocompare", [pairs.Listed("Coinbase", base, "USD") for base in ("BTC", "ETH", "LTC", "DOGE")]
+    )
     btc, eth = ensure_markets([BTC, ETH])
     follow_live(btc, eth)
     fetch_history(btc, eth)
