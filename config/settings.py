@@ -75,7 +75,7 @@ SSE_URL = url("SSE_URL", "", ("http", "https")).rstrip("/") or PUBLIC_URL
 SIMULATOR_PORT = integer("SIMULATOR_PORT", 0, 0, 65535)  # 0: a free one, saved in the folder
 VALKEY_PORT = integer("VALKEY_PORT", 0, 0, 65535)
 SIMULATOR_ARGS = env.str("SIMULATOR_ARGS", default="")
-# Where the providers' addresses are not set: LIVE asks the providers themselves, else the simulator stands in for them.
+# Where the providers' addresses are not set: LIVE asks the providers themselves, else the simulator plays their part.
 LIVE = flag("LIVE", "LIVE" in _servers)
 # Who delivers prices, in order: the first that has a venue gives a new market of it its data, for good.
 _providers = LIVE_PROVIDERS if LIVE else SIMULATED_PROVIDERS

@@ -55,8 +55,8 @@ def seed_markets(symbols: Sequence[str]) -> None:
     if foreign is not None:
         raise StartError(
             f"The data of {foreign.symbol} here is {foreign.provider}'s, for good, and PROVIDERS="
-            f"{','.join(settings.PROVIDERS)} leaves that out. Add {foreign.provider} to PROVIDERS, take {foreign.symbol} out of MARKETS, or set "
-            "CANDLEKEEP_HOME to another folder (or DATABASE_URL to another database)."
+            f"{','.join(settings.PROVIDERS)} leaves that out. Add {foreign.provider} to PROVIDERS, take "
+            f"{foreign.symbol} out of MARKETS, or set CANDLEKEEP_HOME to another folder (or DATABASE_URL to another database)."
         )
     ensure_markets(symbols)
 

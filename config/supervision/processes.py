@@ -83,7 +83,7 @@ def environment(addresses: Mapping[str, str]) -> dict[str, str]:
 
 
 def simulated_addresses(port: int) -> dict[str, str]:
-    """Return the addresses at which the simulator stands in for the providers."""
+    """Return the addresses at which the simulator plays the providers' part."""
     return {
         "CRYPTOCOMPARE_REST_URL": f"http://{LOOPBACK}:{port}",
         "CRYPTOCOMPARE_WS_URL": f"ws://{LOOPBACK}:{port}/v2",

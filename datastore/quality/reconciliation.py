@@ -65,6 +65,7 @@ class MinutePair:
     theirs: CandleValues | None
     prior: Decimal | None  # the close before it in our feed, if the feed proves the time between
     candles: CandleTraits  # of the provider
+    counted: bool = False  # both sides count the same trades
 
     @property
     def same(self) -> bool:
@@ -74,8 +75,7 @@ class MinutePair:
         ours, theirs = self.ours, self.theirs
         prices = (ours.high, ours.low, ours.close) == (theirs.high, theirs.low, theirs.close)
         sizes = self._near(ours.volume, theirs.volume) and self._same_quotes(ours, theirs)
-        counted = self.candles.trade_counts and theirs.trades is not None
-        counts = not counted or ours.trades == theirs.trades
+        counts = not self.counted or theirs.trades is None or ours.trades == theirs.trades
         opened = self.prior if self.candles.opens_with is OpenPrice.PRIOR_CLOSE else ours.open
         return prices and sizes and counts and opened in (None, theirs.open)
 
@@ -160,13 +160,14 @@ def _live(market: Market, start: Micros, stop: Micros) -> list[Interval]:
 
 
 def _pairs(market: Market, start: Micros, stop: Micros, theirs: Mapping[Micros, CandleValues]) -> Iterator[MinutePair]:
-    ours, candles = _candles(market, moment(start), moment(stop)), traits_of(market.provider).candles
+    ours, traits = _candles(market, moment(start), moment(stop)), traits_of(market.provider)
+    candles, counted = traits.candles, traits.candles.trade_counts and not traits.stream.aggregates
     for low, high in _live(market, start, stop):
         prior: Decimal | None = None
         for at in range(low, high, MINUTE_MICROS):
             candle = ours.get(at)
             if (given := theirs.get(at)) is not None:
-                yield MinutePair(at, candle, None if given.is_quiet else given, prior, candles)
+                yield MinutePair(at, candle, None if given.is_quiet else given, prior, candles, counted)
             prior = candle.close if candle else prior
 
 

@@ -72,8 +72,7 @@ class CandleTraits:
     quote_volume: bool = True  # the rows have one
     # What each trade may be short of price times amount in a quote volume (Binance cuts each product off).
     quote_volume_step: Decimal = Decimal(0)
-    # The rows have the number of trades, each of which is one of ours (Binance sends several as one).
-    trade_counts: bool = False
+    trade_counts: bool = False  # the rows have the number of trades
 
     def final_before(self, resolution: int, now: datetime) -> datetime:
         """Return the time by which a candle must have ended so that answers are final at the provider's time `now`."""
@@ -122,6 +121,7 @@ class StreamTraits:
     reconnect_after: timedelta = timedelta(seconds=5)  # no sooner, however the connection ended
     keep_alive: timedelta | None = None  # how often Stream.keep_alive() is to be sent; None: never
     refuses_silently: bool = False  # an unknown market is accepted and stays quiet: check the catalogue before
+    aggregates: bool = False  # trades of one taker at one price come as one, so that counts of trades differ
     may_omit: bool = False  # trades are known to be left out: close each minute by a page of trades
 
 

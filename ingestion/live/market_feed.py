@@ -39,7 +39,7 @@ class MarketFeed:
     unsure_count: int = 0  # replayed trades up to the last such one
     equal: EqualTrades = field(default_factory=EqualTrades)
     sequence: SequenceCheck = field(default_factory=SequenceCheck)
-    last_id: LastId | None = None  # the newest that the provider said and that is not told yet
+    last_id: LastId | None = None  # the newest that the provider said and no record carries yet
 
     def note_number(self, seen: TradeSeen | Garbage, newest_stamp: int) -> None:
         """Take the number of a trade that came, whether or not it can be stored; newest_stamp: of the connection."""

@@ -14,8 +14,9 @@ from django.core.management import call_command
 
 from actor_runtime.models import actor_models
 from actor_runtime.ownership.claims import claim, roles_of
-from datastore.db.queries import execute, fetch_value, run_script
-from datastore.models import DeadLetter, Market
+from datastore.db.queries import execute, fetch_all, fetch_value, run_script
+from datastore.models import DeadLetter, Market, ProviderClock
+from datastore.reference.provider_clock import saved_clock
 from tests.support.database_server import DatabaseServer
 from tests.support.datastore.schema import schema
 from tests.support.upgrade import contents
@@ -84,6 +85,14 @@ def test_every_market_stays_with_the_provider_that_there_was(old: Dump) -> None:
     for _ in range(2):  # what is repeated changes nothing
         migrate()
         assert set(Market.objects.values_list("provider", flat=True)) == {"cryptocompare"}
+
+
+def test_the_only_provider_of_before_keeps_its_identity_and_its_clock(old: Dump) -> None:
+    (identity,) = [provider for (provider,) in fetch_all("select provider from provider_clock")]
+    migrate()
+    (clock,) = ProviderClock.objects.all()
+    assert (clock.provider, clock.identity, clock.simulated) == ("cryptocompare", identity, True)
+    assert saved_clock("cryptocompare") == clock
 
 
 def test_one_more_trade_is_stored(old: Dump) -> None:

@@ -193,7 +193,7 @@ def test_a_provider_that_does_not_answer_is_an_error_that_is_tried_again(bench: 
 
 
 def test_history_of_another_provider_is_not_taken(bench: Bench) -> None:
-    ProviderClock.objects.create(provider="another")
+    ProviderClock.objects.create(provider="cryptocompare", identity="another")
     request = fetched(bench.ask(10))
     assert (request.state, request.error) == (State.QUEUED, "another provider answers")
     assert (states() & {Actor.ERROR}, bench.broker.admin().topics()) == ({Actor.ERROR}, {"candle-data"})

@@ -40,10 +40,12 @@ OTHER = replace(
 
 
 @pytest.fixture
-def other(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+def other(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Provider]:
     monkeypatch.setitem(PROVIDERS, OTHER.name, OTHER)
     monkeypatch.setattr(provider_registry, "_registered", {})
     register(provider.traits for provider in PROVIDERS.values())
+    for host in OTHER_HOSTS:
+        setattr(settings, host.setting, "")
     yield OTHER
 
 
@@ -53,11 +55,16 @@ def test_the_datastore_knows_every_provider_of_the_table() -> None:
     assert [provider.name for provider in configured()] == ["cryptocompare"]
 
 
-def test_a_host_is_what_its_setting_says_else_the_providers_own(other: Provider, settings: Any) -> None:
+def test_a_host_is_what_its_setting_says_or_the_providers_own_where_prices_are_live(
+    other: Provider, settings: Any
+) -> None:
+    settings.LIVE = True
     settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY = "http://here:1", "sesame"
     access = access_of(CRYPTOCOMPARE, REST)
     assert (access.url, access.key, access.headers) == ("http://here:1", "sesame", {"Authorization": "Apikey sesame"})
     assert access_of(other, STREAM).url == "wss://ws.example"
+    settings.LIVE = False
+    assert access_of(other, STREAM).url == "", "without an address that is set, nothing but a simulator may be asked"
     assert access_of(other, REST).key == ""
 
 

@@ -200,7 +200,7 @@ def test_a_provider_that_does_not_answer_at_all_stops_the_run(bench: Bench) -> N
 
 
 def test_another_provider_is_not_compared_with(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
-    ProviderClock.objects.update(provider="simulator/seed=99")
+    ProviderClock.objects.update(identity="simulator/seed=99")
     task()
     assert not Reconciliation.objects.exists()
     assert "holds data of 'simulator/seed=99'" in caplog.text

@@ -1,11 +1,15 @@
--- The same functions as they are now: those of the version before are made by its own `migrate`. It knows one provider.
-drop function if exists series_facts(int, interval, timestamptz, timestamptz, interval, int);
-drop function if exists series_head(int, interval);
-drop function if exists market_heads(int[], interval);
-drop function if exists market_watermark(text, timestamptz, timestamptz, timestamptz, interval);
-drop function if exists provider_now();
-drop function if exists provider_now(text);
-drop function if exists provider_time_known(text);
-drop function if exists provider_times();
+-- All functions go, since they call each other: those of the version before are made by its own `migrate`. It knows one
+-- provider.
+do $$
+declare
+    ours text := (select string_agg(p.oid::regprocedure::text, ', ')
+                    from pg_proc p
+                   where p.pronamespace = current_schema()::regnamespace
+                     and obj_description(p.oid, 'pg_proc') like 'datastore/sql/functions %');
+begin
+    if ours is not null then
+        execute 'drop function ' || ours;
+    end if;
+end $$;
 delete from provider_clock where provider <> 'cryptocompare';
 update provider_clock set provider = identity;

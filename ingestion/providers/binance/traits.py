@@ -40,6 +40,7 @@ TRAITS = Traits(
         heartbeat_proves_quiet=False,
         silent_after=timedelta(seconds=60),  # a market that does not trade sends nothing; the venue pings every 20 s
         refuses_silently=True,
+        aggregates=True,
     ),
     candles=CandleTraits(
         resolutions={seconds: Resolution(timedelta(seconds=60)) for seconds in (60, 3600, 86_400)},
@@ -47,6 +48,7 @@ TRAITS = Traits(
         empties=Empties.FILLED,
         opens_with=OpenPrice.FIRST_TRADE,
         quote_volume_step=Decimal("1e-8"),
+        trade_counts=True,
     ),
     trades=TradeTraits(rows_per_page=MAX_TRADES, page_by=PageBy.ID, oldest_first=True),
     limits=Limits(

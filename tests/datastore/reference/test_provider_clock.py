@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 import pytest
 from django.db.models.functions import Now
 
+from datastore.coverage.facts import head_of
 from datastore.coverage.feed_progress import note_acknowledged, note_read
 from datastore.db.queries import execute, fetch_value
 from datastore.engines.retention import forget_old_feeds
 from datastore.models import DatabaseClock, DynamicTopic, Feed, Market, ProviderClock
 from datastore.reference import provider_clock
 from datastore.reference.markets import ensure_markets
-from datastore.reference.provider import OtherProvider, current_provider, remember_provider
+from datastore.reference.provider import OtherProvider, current_provider, other_provider, remember_provider
 from datastore.reference.provider_clock import (
     keep_steady_time,
     provider_now,
@@ -135,12 +136,35 @@ def test_the_provider_is_remembered_for_good() -> None:
         remember_provider("cryptocompare", "min-api.cryptocompare.com", simulated=False)
 
 
+def test_each_provider_has_an_identity_of_its_own_and_none_is_simulated_where_another_is_not() -> None:
+    remember_provider("coinbase", "simulator/1", simulated=True)
+    remember_provider("kraken", "simulator/1", simulated=True)
+    remember_provider("binance", "simulator/2", simulated=True)
+    assert current_provider() == ("simulator/2, simulator/1", True)
+    assert current_provider(["kraken", "coinbase"]) == ("simulator/1", True)
+    assert other_provider("kraken", "simulator/2") == "simulator/1"
+    assert other_provider("kraken", "simulator/1") is other_provider("okx", "www.okx.com") is None
+    with pytest.raises(OtherProvider, match="holds data of 'simulator/2'"):
+        remember_provider("okx", "www.okx.com", simulated=False)
+
+
+def test_each_market_has_the_time_of_its_own_provider() -> None:
+    before = steady_now()
+    save_clock("cryptocompare", HOUR)
+    save_clock("kraken", 3 * HOUR)
+    assert [round((provider_now(name) - before) / HOUR) for name in ("cryptocompare", "kraken", None)] == [1, 3, 1]
+    assert not provider_time_known("coinbase")
+    btc, eur = ensure_markets([BTC, "kraken:BTC-EUR"])
+    Market.objects.filter(pk=eur.pk).update(provider="kraken")
+    assert [round((moment(head_of(market).now) - before) / HOUR) for market in (btc, eur)] == [1, 3]
+
+
 def test_a_clock_saved_before_the_provider_was_named_is_kept() -> None:
     save_clock("cryptocompare", HOUR)
     remember_provider("cryptocompare", "simulator/1", simulated=True)
     save_clock("cryptocompare", 2 * HOUR)
     stored = ProviderClock.objects.get()
-    assert (stored.provider, stored.simulated, stored.clock_offset) == ("simulator/1", True, 2 * HOUR)
+    assert (stored.identity, stored.simulated, stored.clock_offset) == ("simulator/1", True, 2 * HOUR)
 
 
 # --- what waits in a topic ---

@@ -12,6 +12,7 @@ import pytest
 from datastore.models import Market
 from datastore.reference import provider_registry
 from datastore.reference.markets import ensure_markets
+from datastore.reference.provider_clock import save_clock, saved_clock
 from datastore.reference.provider_registry import UnknownProvider, provider_of, register, traits_of
 from datastore.reference.traits import Resolution, Traits
 from datastore.series.reader import read_series
@@ -59,6 +60,7 @@ def test_a_minute_is_pending_for_as_long_as_its_own_providers_answers_may_be_old
 ) -> None:
     """Twelve minutes after noon: one provider's answers are a minute old at most, the other's ten."""
     provider_time.set(NOON + 12 * MINUTE)
+    save_clock(slow.name, saved_clock("cryptocompare").clock_offset)  # type: ignore[union-attr,arg-type]
     quick, late = ensure_markets([BTC, "kraken:BTC-EUR"])
     Market.objects.filter(pk=late.pk).update(provider=slow.name)
     Market.objects.update(watermark=moment(NOON + 12 * MINUTE))

@@ -83,8 +83,13 @@ def stopped_clock(at: int) -> Iterator[None]:
 
 def stop_clock(at: int) -> None:
     """Let the provider's time be this and stay so."""
-    body = f"create or replace function provider_now() returns timestamptz language sql stable return instant({at})"
-    run_script(body)
+    made = "create or replace function"
+    run_script(f"""
+        {made} provider_now() returns timestamptz language sql stable return instant({at});
+        {made} provider_now(by text) returns timestamptz language sql stable return instant({at});
+        {made} provider_times() returns table (provider text, now timestamptz, certain_until timestamptz) language sql stable
+        as $$ select c.provider, instant({at}), c.certain_until from provider_clock c where c.clock_offset is not null $$;
+    """)
 
 
 @stopped_clock(BEGIN)
