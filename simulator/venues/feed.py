@@ -104,6 +104,10 @@ class Feed(ABC):
         """Answer a message over the limit."""
         self.disconnect(socket, code=1008)
 
+    def begin(self, socket: Socket) -> None:
+        """Do what the address of a new connection asks for."""
+        return None
+
     def welcome(self) -> object | None:
         """Return what a new connection is sent first."""
         return None
@@ -171,16 +175,17 @@ class Feed(ABC):
         """Write a line to the log."""
         self.venue.provider.log.note(event, venue=self.venue.name, **fields)
 
-    def open(self, web: WebSocket, wrapped: bool = False) -> Socket:
+    def open(self, web: WebSocket) -> Socket:
         """Register a new connection and welcome it."""
         now = self.venue.now()
         self._numbers += 1
         number = now // SECOND_NS * 1000 + self._numbers % 1000
-        socket = Socket(number, web, now, self.venue.wall(), self.new_messages_limit(), wrapped)
+        socket = Socket(number, web, now, self.venue.wall(), self.new_messages_limit())
         self.sockets[number] = socket
         self.note("opened", socket=number, at=now)
         if (welcome := self.welcome()) is not None:
             self.say(socket, welcome)
+        self.begin(socket)
         return socket
 
     def forget(self, socket: Socket) -> None:

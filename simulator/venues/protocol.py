@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
@@ -22,10 +22,7 @@ from simulator.venues.venue import Market, Venue
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """One venue's protocol. stream_path: what the address of its stream ends with; wrapped: combined streams of it.
-
-    more_streams: further paths of streams, with a part `{stream}` that is subscribed to at once.
-    """
+    """One venue's protocol. stream_path: what the address of its stream ends with; more_streams: its other paths."""
 
     name: str
     stream_path: str
@@ -34,9 +31,7 @@ class Protocol:
     limits: Callable[[], Mapping[str, Limit]]
     feed: Callable[[Venue], Feed]
     rest: Callable[[Venue], VenueRest]
-    wrapped: bool = False
-    more_streams: tuple[str, ...] = field(default=())
-    first_message: Callable[[WebSocket], str] = lambda web: ""
+    more_streams: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +44,7 @@ class Served:
 
 
 def serve_venue(protocol: Protocol, provider: Provider, limited: bool) -> Served:
-    """Return a venue with the provider's markets of its name; raise ValueError if a recording's ids do not rise."""
+    """Return a venue with the provider's markets of its name."""
     found = {}
     for pair, source in provider.sources.items():
         if pair.exchange == protocol.name:
@@ -58,17 +53,9 @@ def serve_venue(protocol: Protocol, provider: Provider, limited: bool) -> Served
     venue = Venue(protocol.name, provider, found, protocol.limits(), limited)
     feed, rest = protocol.feed(venue), protocol.rest(venue)
 
-    def stream(wrapped: bool) -> Callable[[WebSocket], object]:
-        async def endpoint(web: WebSocket) -> None:
-            await serve(web, feed, rest, wrapped, protocol.first_message(web))
+    async def stream(web: WebSocket) -> None:
+        await serve(web, feed, rest)
 
-        return endpoint
-
-    app = Starlette(
-        routes=[
-            *rest.routes(),
-            WebSocketRoute(protocol.stream_path, stream(protocol.wrapped)),
-            *(WebSocketRoute(path, stream(False)) for path in protocol.more_streams),
-        ]
-    )
+    streams = [WebSocketRoute(path, stream) for path in (protocol.stream_path, *protocol.more_streams)]
+    app = Starlette(routes=[*rest.routes(), *streams])
     return Served(venue, feed, app)

@@ -12,16 +12,14 @@ from simulator.venues.feed import Feed, Socket
 from simulator.venues.rest import VenueRest
 
 
-async def serve(web: WebSocket, feed: Feed, rest: VenueRest, wrapped: bool = False, first: str = "") -> None:
-    """Serve one connection; `first` is handled as if the client had sent it."""
+async def serve(web: WebSocket, feed: Feed, rest: VenueRest) -> None:
+    """Serve one connection."""
     refusal = _refusal(feed, rest)
     if refusal is not None:
         await web.send_denial_response(refusal)
         return
     await web.accept()
-    socket = feed.open(web, wrapped)
-    if first:
-        feed.receive(socket, first)
+    socket = feed.open(web)
     tasks = [asyncio.create_task(_read(feed, socket)), asyncio.create_task(feed.write(socket))]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
