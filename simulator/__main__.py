@@ -1,4 +1,11 @@
-"""`python -m simulator`: run a provider on one port until SIGTERM or SIGINT."""
+"""`python -m simulator`: run a provider on one port, and venues on others, until SIGTERM or SIGINT.
+
+The first line names the provider's address, each further one a venue's:
+
+    simulator: coinbase on http://127.0.0.1:8101 and ws://127.0.0.1:8101
+
+`GET /control/venues` on the provider's port has the same addresses as JSON.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +23,11 @@ from typing import TypeVar
 
 import uvicorn
 
-from simulator.app import create_app
+from simulator.app import ByPort, create_app
 from simulator.config import Config
 from simulator.pairs import Pair
 from simulator.provider import HomeInUse
+from simulator.venues.table import VENUES
 
 Number = TypeVar("Number", int, float)
 SWITCH_S = 0.0005
@@ -31,6 +39,14 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="simulator", description="A simulated CryptoCompare: REST and streamer.")
     options.add_argument("--host", default="127.0.0.1")
     options.add_argument("--port", type=_number(int, 0, 65_535), default=8100, help="0 takes a free port and prints it")
+    options.add_argument(
+        "--venues",
+        type=_venues,
+        default={},
+        metavar="NAME[=PORT],…",
+        help=f"serve them in their own protocols, too: {', '.join(VENUES)}; without a port each takes a free one",
+    )
+    options.add_argument("--no-limits", action="store_true", help="venues count, but never refuse, what is too much")
     options.add_argument("--home", type=Path, required=True, help="folder for clock, replay shift and log")
     options.add_argument("--seed", type=_number(int, 0, 2**63), default=1)
     options.add_argument("--markets", type=_markets, default=DEFAULT_MARKETS, help="exchange:BASE-QUOTE,…")
@@ -83,6 +99,19 @@ def _markets(text: str) -> tuple[Pair, ...]:
     return pairs
 
 
+def _venues(text: str) -> dict[str, int]:
+    """Return the port of each venue, 0 where it does not matter."""
+    found: dict[str, int] = {}
+    for part in text.split(","):
+        name, _, port = part.strip().partition("=")
+        if name not in VENUES:
+            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(VENUES)}")
+        if name in found:
+            raise argparse.ArgumentTypeError(f"{name} is named twice")
+        found[name] = _number(int, 0, 65_535)(port or "0")
+    return found
+
+
 def read_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the options of the command line; exit with 2 if they do not fit together."""
     options = parser()
@@ -111,6 +140,8 @@ def configure(options: argparse.Namespace) -> Config:
         retention_days=options.retention_days,
         key=options.key,
         days_ahead=options.days_ahead,
+        venues=tuple(options.venues),
+        limited=not options.no_limits,
     )
 
 
@@ -134,19 +165,36 @@ def _is_expected(record: logging.LogRecord) -> bool:
     return cancelled or str(record.msg).startswith(EXPECTED_MESSAGES)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a simulator; return the exit status."""
-    options = read_options(argv)
+def _listener(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound; raise OSError that names the port."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((options.host, options.port))
-        app = create_app(configure(options))
+        listener.bind((host, port))
+    except OSError as exc:
+        listener.close()
+        raise OSError(exc.errno, f"port {port}: {exc.strerror}") from exc
+    return listener
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a simulator; return the exit status."""
+    options = read_options(argv)
+    try:
+        listeners = [_listener(options.host, port) for port in (options.port, *options.venues.values())]
+        app = ByPort(create_app(configure(options)))
     except (HomeInUse, OSError, ValueError) as exc:
         print(f"simulator: {options.host}:{options.port}, {options.home}: {exc}", file=sys.stderr)
         return 1
-    host, port = listener.getsockname()
-    print(f"simulator: {app.state.provider.identity} on http://{host}:{port} and ws://{host}:{port}/v2", flush=True)
+    host, port = listeners[0].getsockname()
+    app.serve_venues(
+        host, {name: listener.getsockname()[1] for name, listener in zip(options.venues, listeners[1:], strict=True)}
+    )
+    state = app.main.state
+    print(f"simulator: {state.provider.identity} on http://{host}:{port} and ws://{host}:{port}/v2")
+    for name, served in state.venues.items():
+        print(f"simulator: {name} on {served.venue.rest_url} and {served.venue.ws_url}")
+    sys.stdout.flush()
     # The feed's loop gives way to threads that compute histories at each of its many short waits for the network, and
     # gets its turn back after so long.
     sys.setswitchinterval(SWITCH_S)
@@ -164,7 +212,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             timeout_graceful_shutdown=1,
         )
     )
-    server.run(sockets=[listener])
+    server.run(sockets=listeners)
     return 0
 
 

@@ -15,6 +15,7 @@ class Config:
     rate: trades per second and market, None for each market's default.
     days_ahead: newest daily candles of each market that are computed before anybody asks.
     listed: more pairs that clients may request like the markets, as with the provider itself.
+    venues: those that are served in their own protocols, too; limited: they refuse what is over their limits.
     """
 
     home: Path
@@ -29,3 +30,5 @@ class Config:
     retention_days: int = 400
     key: str | None = None
     days_ahead: int = 0
+    venues: tuple[str, ...] = ()
+    limited: bool = True

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from operator import add, mul
 from random import Random
 from typing import NamedTuple
 
+from simulator.numbering import HourlyNumbering, Numbering
 from simulator.numerals import as_sent
 from simulator.pairs import VENUES, Pair
 from simulator.shapes import PATH_UNIT, PLAN_COUNT, Plan, PlanSums, Shape, add_up, draw_plan, draw_shape, trade_counts
@@ -68,7 +69,11 @@ class Market:
         )
         self._plans = [draw_plan(Random(f"{self._name}/plan/{i}"), self._shapes) for i in range(PLAN_COUNT)]
         self._sums = [add_up(plan, self._shapes) for plan in self._plans]
-        self._per_hour = self._plans[0].before[60]
+        first = self._plans[0]
+        self.numbers: Numbering = HourlyNumbering(listed, first.before[60], lambda hour: self._hour(hour).plan.before)
+        self.aggregate_numbers: Numbering = HourlyNumbering(
+            listed, first.aggregates_before[60], lambda hour: self._hour(hour).plan.aggregates_before
+        )
         self._first_id, self._first_ccseq = 10**8 + self._draw("id") % 10**9, 10**8 + self._draw("ccseq") % 10**9
         self._lattice = lru_cache(maxsize=100_000)(self._draw_lattice)
         self._hour_price = lru_cache(maxsize=512)(self._draw_hour_price)
@@ -133,6 +138,33 @@ class Market:
         """Return the last minute with a trade before this one; None before the market's first."""
         return next((at for at in range(minute - 1, self.listed * 60 - 1, -1) if self.bar(at)), None)
 
+    def stamps(self, minute: int) -> Sequence[int]:
+        """Return the exchange times of a minute's trades, in order, in nanoseconds from its start."""
+        return self._shape(minute).stamps
+
+    def starts(self, minute: int) -> Sequence[int]:
+        """Return the places in a minute at which an aggregate begins."""
+        return self._shape(minute).starts
+
+    def part(self, minute: int, start: int, stop: int) -> list[Trade]:
+        """Return a minute's trades at the places [start, stop) without their CCSEQ, in the exchange's order."""
+        return [self._trade(minute, i, None) for i in range(start, min(stop, len(self._shape(minute).stamps)))]
+
+    def number_of(self, id: int) -> int:
+        """Return how many trades have a lower id."""
+        return max(0, id - self._first_id)
+
+    def id_at(self, number: int) -> int:
+        """Return the id of the trade of this number."""
+        return self._first_id + number
+
+    def cut_quote_volume(self, minute: int, places: int) -> int:
+        """Return the sum of price times amount of a minute's trades, each cut to so many places."""
+        shape, unit = self._shape(minute), 10 ** (self.price_places + self.amount_places - places)
+        hour = self._hour(minute // 60)
+        base, factor = hour.bases[minute % 60], hour.plan.factors[minute % 60]
+        return sum((base + step) * factor * size // unit for step, size in zip(shape.steps, shape.sizes, strict=True))
+
     def _roll_up_hour(self, hour: int) -> Bar | None:
         """Return what join() makes of the hour's minutes, from its plan's sums: years of days ask for many of these."""
         if hour < self.listed:
@@ -154,19 +186,19 @@ class Market:
     def _roll_up_day(self, day: int) -> Bar | None:
         return join(self._roll_up_hour(hour) for hour in range(day * 24, day * 24 + 24))
 
-    def _trade(self, minute: int, i: int, number: int) -> Trade:
-        """Return one trade; `i` is its place in the minute, `number` its place among all discovered."""
+    def _trade(self, minute: int, i: int, number: int | None) -> Trade:
+        """Return one trade; `i` is its place in the minute, `number` its place among all discovered, for CCSEQ."""
         at = minute % 60
         plan, _, bases = self._hour(minute // 60)
         shape, start = self._shapes[plan.shapes[at]], minute * MINUTE_NS
         price, amount = bases[at] + shape.steps[i], plan.factors[at] * shape.sizes[i]
         ts = start + shape.stamps[i]
-        own_id = self._first_id + self._count_before(minute) + i
+        own_id = self.id_at(self.numbers.before(minute) + i)
         return Trade(
             ts=ts,
             rts=start + shape.arrivals[i],
             id=str(own_id) if self.pair.venue.has_ids else f"{ts // SECOND_NS}{i % 1000}",
-            ccseq=self._first_ccseq + number if self.pair.venue.has_ccseq else None,
+            ccseq=self._first_ccseq + number if number is not None and self.pair.venue.has_ccseq else None,
             sell=shape.sells[i],
             price=price,
             amount=amount,
@@ -183,16 +215,11 @@ class Market:
             (minute * MINUTE_NS + own.arrivals[i], minute, i) for i in own.discovery[: len(own.discovery) - own.late]
         ]
         found.sort()
-        first = self._count_before(minute) - len(late)
+        first = self.numbers.before(minute) - len(late)
         return DiscoveryOrder(first, [arrival for arrival, *_ in found], [(at, i) for _, at, i in found])
 
     def _shape(self, minute: int) -> Shape:
         return self._shapes[self._hour(minute // 60).plan.shapes[minute % 60]] if minute >= self.listed * 60 else EMPTY
-
-    def _count_before(self, minute: int) -> int:
-        """Return the number of all trades before a minute, by exchange time."""
-        hour, at = divmod(minute, 60)
-        return (hour - self.listed) * self._per_hour + self._hour(hour).plan.before[at]
 
     def _planned_hour(self, hour: int) -> Hour:
         """Return an hour's plan, applied between the prices at its two ends."""

@@ -12,6 +12,13 @@ def plain(value: int, places: int) -> str:
     return f"{whole}.{part}" if part else whole
 
 
+def fixed(value: int, places: int, least: int) -> str:
+    """Return it with at least so many decimals, more only where its digits need them."""
+    text = plain(value, places)
+    have = len(text.partition(".")[2])
+    return text if have >= least else f"{text}{'' if have else '.'}{'0' * (least - have)}"
+
+
 def as_sent(value: int, places: int) -> str:
     """Return it as the real feed writes it: below a millionth with an exponent (1.2e-7), else plain."""
     text = plain(value, places)

@@ -20,6 +20,7 @@ class Venue:
 
 VENUES = {
     "binance": Venue("Binance"),
+    "binanceus": Venue("BinanceUS"),
     "bitfinex": Venue("Bitfinex", step=1_000_000_000, has_ids=False),
     "bitstamp": Venue("Bitstamp", step=1_000_000_000),
     "coinbase": Venue("Coinbase"),

@@ -6,12 +6,14 @@ import csv
 import re
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
+from simulator.numbering import ListedNumbering, Numbering
 from simulator.numerals import places_of, scaled
 from simulator.pairs import Pair
-from simulator.trades import MAX_DISCOVERY_DELAY_NS, MINUTE_NS, SECOND_NS, Bar, Trade, join, roll_up
+from simulator.trades import MAX_DISCOVERY_DELAY_NS, MINUTE_NS, SECOND_NS, Bar, Trade, aggregate_starts, join, roll_up
 
 COLUMNS = ("time_ns", "trade_id", "price", "amount", "side")
 FIRST_CCSEQ = 1_000_001
@@ -75,6 +77,15 @@ class Replay:
             self._minutes[trade.ts // MINUTE_NS].append(trade)
         self._bars = {minute: roll_up(inside) for minute, inside in self._minutes.items()}
         self._traded = sorted(self._minutes)
+        self._starts = {
+            minute: aggregate_starts([(trade.ts, trade.sell, trade.price) for trade in inside])
+            for minute, inside in self._minutes.items()
+        }
+        self._ids = [int(trade.id) for trade in trades]
+        self.numbers: Numbering = ListedNumbering((minute, len(self._minutes[minute])) for minute in self._traded)
+        self.aggregate_numbers: Numbering = ListedNumbering(
+            (minute, len(self._starts[minute])) for minute in self._traded
+        )
 
     def between(self, after: int, until: int) -> list[Trade]:
         """Return the trades discovered in (after, until], in the order of their discovery."""
@@ -105,6 +116,35 @@ class Replay:
         """Return the last minute with a trade before this one; None before the market's first."""
         at = bisect_left(self._traded, minute)
         return self._traded[at - 1] if at else None
+
+    def stamps(self, minute: int) -> Sequence[int]:
+        """Return the exchange times of a minute's trades, in order, in nanoseconds from its start."""
+        return [trade.ts - minute * MINUTE_NS for trade in self._minutes.get(minute, [])]
+
+    def starts(self, minute: int) -> Sequence[int]:
+        """Return the places in a minute at which an aggregate begins."""
+        return self._starts.get(minute, [])
+
+    def part(self, minute: int, start: int, stop: int) -> list[Trade]:
+        """Return a minute's trades at the places [start, stop), in the exchange's order."""
+        return self._minutes.get(minute, [])[start:stop]
+
+    def number_of(self, id: int) -> int:
+        """Return how many trades have a lower id."""
+        return bisect_left(self._ids, id)
+
+    def id_at(self, number: int) -> int:
+        """Return the id of the trade of this number, which must exist."""
+        return self._ids[number]
+
+    def cut_quote_volume(self, minute: int, places: int) -> int:
+        """Return the sum of price times amount of a minute's trades, each cut to so many places."""
+        unit, scale = 10 ** max(0, self._places - places), 10 ** max(0, places - self._places)
+        return sum(trade.price * trade.amount // unit * scale for trade in self._minutes.get(minute, []))
+
+    @property
+    def _places(self) -> int:
+        return self.price_places + self.amount_places
 
     def _span(self, start: int, stop: int) -> Bar | None:
         inside = self._traded[bisect_left(self._traded, start) : bisect_left(self._traded, stop)]

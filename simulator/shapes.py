@@ -15,7 +15,7 @@ from random import Random
 from statistics import NormalDist
 
 from simulator.pairs import Venue
-from simulator.trades import MAX_DISCOVERY_DELAY_NS, MINUTE_NS, SECOND_NS
+from simulator.trades import MAX_DISCOVERY_DELAY_NS, MINUTE_NS, SECOND_NS, aggregate_starts
 
 PATH_UNIT = 10**7  # an hour's path is in ten-millionths of the price
 PLAN_COUNT = 32
@@ -37,16 +37,18 @@ class Shape:
     weighted: int  # sum of size * step
     high: int
     low: int
+    starts: list[int]  # where a run of trades of one time, side and price begins
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One hour: for each minute the pattern, its size and its distance from the hour's line; trades before it."""
+    """One hour: for each minute the pattern, its size and its distance from the hour's line; what is before it."""
 
     shapes: list[int]
     factors: list[int]
     path: list[int]
-    before: list[int]
+    before: list[int]  # trades
+    aggregates_before: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ def draw_shape(random: Random, venue: Venue, count: int, step: int, size: int) -
         weighted=sum(row[1] * row[2] for row in rows),
         high=max((row[1] for row in rows), default=0),
         low=min((row[1] for row in rows), default=0),
+        starts=aggregate_starts([(stamp, sell, step) for stamp, step, _, sell in rows]),
     )
 
 
@@ -115,7 +118,7 @@ def _rows(random: Random, venue: Venue, count: int, step: int, size: int) -> Ite
         sell = random.random() < 0.5
         level = 0.95 * level + random.gauss(0, step)
         for part in range(length):
-            swept = part * max(1, step // 4)
+            swept = part // 2 * max(1, step // 4)  # each price fills two makers: venues report these as one aggregate
             amount = max(1, int(size * random.lognormvariate(0, 1.2)))
             yield stamp, round(level) + (-swept if sell else swept), amount, sell
 
@@ -166,4 +169,6 @@ def draw_plan(random: Random, shapes: list[Shape]) -> Plan:
     walk = list(accumulate((random.gauss(0, 4000) for _ in range(60)), initial=0.0))
     path = [round(at - walk[60] * minute / 60) for minute, at in enumerate(walk[:60])]
     before = list(accumulate((len(shapes[i].sizes) for i in order), initial=0))
-    return Plan(shapes=order, factors=[random.randint(1, 6) for _ in order], path=path, before=before)
+    aggregates = list(accumulate((len(shapes[i].starts) for i in order), initial=0))
+    factors = [random.randint(1, 6) for _ in order]
+    return Plan(shapes=order, factors=factors, path=path, before=before, aggregates_before=aggregates)

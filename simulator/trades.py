@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
 
+from simulator.numbering import Numbering
 from simulator.pairs import Pair
 
 SECOND_NS = 1_000_000_000
@@ -41,11 +42,16 @@ class Bar(NamedTuple):
 
 
 class Source(Protocol):
-    """Trades of one market, for any time. Minutes are counted from 1970; `between` and `newest` go by discovery."""
+    """Trades of one market, for any time. Minutes are counted from 1970; `between` and `newest` go by discovery.
+
+    numbers, aggregate_numbers: of its trades, and of the runs of trades of one time, side and price.
+    """
 
     pair: Pair
     price_places: int
     amount_places: int
+    numbers: Numbering
+    aggregate_numbers: Numbering
 
     def between(self, after: int, until: int) -> list[Trade]:
         """Return the trades discovered in (after, until], in the order of their discovery."""
@@ -67,6 +73,29 @@ class Source(Protocol):
 
     def traded_before(self, minute: int) -> int | None:
         """Return the last minute with a trade before this one; None before the market's first."""
+
+    def stamps(self, minute: int) -> Sequence[int]:
+        """Return the exchange times of a minute's trades, in order, in nanoseconds from its start."""
+
+    def starts(self, minute: int) -> Sequence[int]:
+        """Return the places in a minute at which an aggregate begins."""
+
+    def part(self, minute: int, start: int, stop: int) -> list[Trade]:
+        """Return a minute's trades at the places [start, stop) without their CCSEQ, in the exchange's order."""
+
+    def number_of(self, id: int) -> int:
+        """Return how many trades have a lower id; ids rise by one with each trade."""
+
+    def id_at(self, number: int) -> int:
+        """Return the id of the trade of this number, which must exist."""
+
+    def cut_quote_volume(self, minute: int, places: int) -> int:
+        """Return the sum of price times amount of a minute's trades, each cut to so many places."""
+
+
+def aggregate_starts(rows: Sequence[tuple[int, bool, int]]) -> list[int]:
+    """Return where the runs of equal rows (time, side, price) begin."""
+    return [place for place, row in enumerate(rows) if not place or row != rows[place - 1]]
 
 
 def roll_up(trades: Iterable[Trade]) -> Bar | None:

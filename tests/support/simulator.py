@@ -24,6 +24,15 @@ ROOT = Path(__file__).parents[2]
 START_TIMEOUT = 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class VenueAddress:
+    """What <NAME>_REST_URL and <NAME>_WS_URL take."""
+
+    name: str
+    rest_url: str
+    ws_url: str
+
+
 @dataclass
 class Simulator:
     """A running simulator; `home` holds its log, `output` the lines that it printed."""
@@ -59,8 +68,13 @@ class Simulator:
             with exc:
                 return exc.code, _read(exc), exc.headers
 
+    def venue(self, name: str) -> VenueAddress:
+        """Give the addresses of a venue that was started with --venues."""
+        found = self.get("/control/venues")[name]
+        return VenueAddress(name, found["rest_url"], found["ws_url"])
+
     def fault(self, name: str, **fields: Any) -> Any:
-        """Ask for a fault (see simulator/control.py); raises where it is refused."""
+        """Ask for a fault (simulator/control.py; "venues/<name>/<fault>"); raises where it is refused."""
         status, answer, _ = self.exchange(f"/control/{name}", fields)
         assert status == 200, answer
         return answer

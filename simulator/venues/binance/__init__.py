@@ -1,0 +1,1 @@
+"""Binance and Binance.US: aggregated trades, one-minute candles, REST with weights."""

@@ -1,0 +1,1 @@
+"""Coinbase Exchange: channels matches and heartbeat, products, trades by id, candles."""
