@@ -54,9 +54,9 @@ def seed_markets(symbols: Sequence[str]) -> None:
     foreign = Market.objects.filter(symbol__in=symbols).exclude(provider__in=settings.PROVIDERS).first()
     if foreign is not None:
         raise StartError(
-            f"The data of {foreign.symbol} here is {foreign.provider}'s, for good, and PROVIDERS="
-            f"{','.join(settings.PROVIDERS)} leaves that out. Add {foreign.provider} to PROVIDERS, take "
-            f"{foreign.symbol} out of MARKETS, or set CANDLEKEEP_HOME to another folder (or DATABASE_URL to another database)."
+            f"The data of {foreign.symbol} here is {foreign.provider}'s, for good, and PROVIDERS lacks that one. Add "
+            f"{foreign.provider} to PROVIDERS, take {foreign.symbol} out of MARKETS, or set CANDLEKEEP_HOME to another "
+            "folder (or DATABASE_URL to another database)."
         )
     ensure_markets(symbols)
 

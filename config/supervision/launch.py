@@ -45,6 +45,7 @@ class Launch:
         self.supervisor = Supervisor(self.home, self.say, StopEvent())
         self.addresses: dict[str, str] = {}
         self.valkey_port = self.simulator_port = 0
+        self.venue_ports: dict[str, int] = {}  # of venues that the simulator plays, by provider
         self.began = time.monotonic()
 
     def say(self, line: str) -> None:
@@ -101,13 +102,17 @@ class Launch:
             self.addresses["stream_url"] = self.addresses["redis_url"]
         if settings.EMBEDDED_SIMULATOR:
             self.simulator_port = choose_port(self.home, "SIMULATOR_PORT", settings.SIMULATOR_PORT)
-            self.addresses |= processes.simulated_addresses(self.simulator_port)
+            for name in settings.PROVIDERS:
+                if name != processes.SIMULATORS_OWN:
+                    self.venue_ports[name] = choose_port(self.home, f"simulated {name}", 0)
+            ports = {processes.SIMULATORS_OWN: self.simulator_port, **self.venue_ports}
+            self.addresses |= processes.simulated_addresses(ports)
 
     def _start(self) -> None:
         env = processes.environment(self.addresses)
         self.supervisor.fork_from(env, processes.COMMANDS)
         if settings.EMBEDDED_SIMULATOR:  # first: it needs no server, and computes what is about to be asked for
-            self.supervisor.add(processes.simulator_program(self.simulator_port, env))
+            self.supervisor.add(processes.simulator_program(self.simulator_port, self.venue_ports, env))
         self._start_servers()
         servers.write_addresses(self.home, self.addresses)
         self.step(f"schema up to date: {first_start.migrate()}")

@@ -8,12 +8,15 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.conf import settings
 
 from config.provider_settings import host_settings
 from config.supervision.child import Program
 from config.supervision.ports import LOOPBACK
+from ingestion.provider_access import REST
+from ingestion.providers.table import configured
 
 BASE_DIR = Path(settings.BASE_DIR)
 WEB_THREADS = 8
@@ -27,6 +30,7 @@ EXTRA_LISTED_MARKETS = (
     "bitstamp:BTC-USD",
     "binance:BTC-USDT",
 )
+SIMULATORS_OWN = "cryptocompare"  # the provider whose protocol the simulator speaks on its own port
 DAYS_AHEAD = 1500  # each followed market is asked for so many at the first start
 # Stages start in this order and stop in reverse; the database servers are stages 0 and 1.
 SIMULATOR_STAGE, WEB_STAGE, ACTOR_STAGE = 2, 3, 4
@@ -82,12 +86,15 @@ def environment(addresses: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def simulated_addresses(port: int) -> dict[str, str]:
-    """Return the addresses at which the simulator plays the providers' part."""
-    return {
-        "CRYPTOCOMPARE_REST_URL": f"http://{LOOPBACK}:{port}",
-        "CRYPTOCOMPARE_WS_URL": f"ws://{LOOPBACK}:{port}/v2",
-    }
+def simulated_addresses(ports: Mapping[str, int]) -> dict[str, str]:
+    """Return the addresses at which the simulator plays the providers' part, each on its port."""
+    found = {}
+    for provider in configured():
+        for host in provider.traits.hosts:
+            scheme = "http" if host.serves == REST else "ws"
+            path = urlsplit(host.url).path.rstrip("/")
+            found[host.setting] = f"{scheme}://{LOOPBACK}:{ports[provider.name]}{path}"
+    return found
 
 
 def given_addresses() -> dict[str, str]:
@@ -114,8 +121,11 @@ def service_programs(env: Mapping[str, str]) -> dict[str, Program]:
     }
 
 
-def simulator_program(port: int, env: Mapping[str, str]) -> Program:
-    """Return the simulated provider; it runs in our folder, to which paths in SIMULATOR_ARGS are relative."""
+def simulator_program(port: int, venue_ports: Mapping[str, int], env: Mapping[str, str]) -> Program:
+    """Return the simulated provider; it runs in our folder, to which paths in SIMULATOR_ARGS are relative.
+
+    It speaks CryptoCompare's protocol on its own port, and those of venues on theirs.
+    """
     home = settings.CANDLEKEEP_HOME / "simulator"
     argv = ["-m", "simulator", "--host", LOOPBACK, "--port", str(port), "--home", str(home)]
     argv += [
@@ -125,6 +135,7 @@ def simulator_program(port: int, env: Mapping[str, str]) -> Program:
         ",".join(EXTRA_LISTED_MARKETS),
         "--days-ahead",
         str(DAYS_AHEAD),
+        *(["--venues", ",".join(f"{name}={port}" for name, port in venue_ports.items())] if venue_ports else []),
         *shlex.split(settings.SIMULATOR_ARGS),
     ]
     return Program("simulator", (sys.executable, *argv), env, stage=SIMULATOR_STAGE, cwd=Path.cwd())

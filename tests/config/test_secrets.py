@@ -107,7 +107,7 @@ def test_no_process_has_a_secret_among_its_arguments(settings: Any, tmp_path: Pa
     settings.DATABASE_URL = settings.REDIS_URL = settings.STREAM_URL = URL
     settings.CRYPTOCOMPARE_WS_URL = settings.CRYPTOCOMPARE_REST_URL = URL
     env = processes.environment(processes.given_addresses())
-    programs = [*processes.service_programs(env).values(), processes.simulator_program(1, env)]
+    programs = [*processes.service_programs(env).values(), processes.simulator_program(1, {}, env)]
     programs.append(servers.valkey_program(tmp_path, 1))
     secrets = (PASSWORD, (tmp_path / "run" / "valkey.password").read_text().strip())
     assert not [word for program in programs for word in program.argv if any(secret in word for secret in secrets)]

@@ -87,9 +87,11 @@ def stop_clock(at: int) -> None:
     run_script(f"""
         {made} provider_now() returns timestamptz language sql stable return instant({at});
         {made} provider_now(by text) returns timestamptz language sql stable return instant({at});
-        {made} provider_times() returns table (provider text, now timestamptz, certain_until timestamptz) language sql stable
-        as $$ select c.provider, instant({at}), c.certain_until from provider_clock c where c.clock_offset is not null $$;
-    """)
+        {made} provider_times() returns table (provider text, now timestamptz, certain_until timestamptz)
+            language sql stable as $$
+            select c.provider, instant({at}), c.certain_until from provider_clock c where c.clock_offset is not null
+        $$;
+    """)  # noqa: S608 - a number of a test
 
 
 @stopped_clock(BEGIN)
