@@ -1,5 +1,6 @@
 # Candlekeep: every target sets up what it needs by itself.
-#   make run         start everything (Ctrl-C stops it, the data stays)
+#   make run         start everything on simulated prices (Ctrl-C stops it, the data stays)
+#   make live        the same on real prices of Coinbase, Binance and Kraken, which need no key
 #   make test        all tests but the minutes-long ones    make chaos    those
 #   make test-quick  the tests that need no process but a database, in little more than a minute
 #   make coverage    all tests, and what none reaches       make check    style, types, imports, wording
@@ -27,13 +28,16 @@ $(shell [ -e $(BIN)/python ] || rm -f $(VENV)/.usable $(VENV)/.installed $(VENV)
 PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-quick coverage check chaos bench measure clean
+.PHONY: help run live test test-quick coverage check chaos bench measure clean
 
 help:
-	@sed -n '2,7s/^# *//p' Makefile
+	@sed -n '2,8s/^# *//p' Makefile
 
 run: $(VENV)/.installed
 	@$(BIN)/python manage.py up
+
+live: $(VENV)/.installed
+	@LIVE=1 CANDLEKEEP_HOME="$${CANDLEKEEP_HOME:-$(CURDIR)/.candlekeep-live}" $(BIN)/python manage.py up
 
 test: $(VENV)/.installed-dev
 	@$(PYTEST) -m "not chaos" --durations=30 $(ARGS)

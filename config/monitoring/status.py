@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from django.conf import settings
 from django.db.models import DurationField, ExpressionWrapper, F, QuerySet
 
 from actor_runtime.admin import error_story, span
@@ -18,6 +19,7 @@ from datastore.engines.edition import timescale_edition
 from datastore.models import DeadLetter, FetchRequest, Market, Stream
 from datastore.quality.freshness import proven_markets
 from datastore.reference.provider import current_provider
+from datastore.reference.provider_registry import traits_of
 from datastore.streams import lifecycle
 from datastore.wording import counted
 from ingestion.history.rest_calls import describe_calls_left
@@ -39,6 +41,7 @@ def overview(width: int | None = None) -> str:
         f"Database: {timescale_edition().sentence}",
         *(_cut(f"Disk: {refusal}", width) for refusal in filter(None, [disk_refusal()])),
         *(_cut(line, width) for line in describe_calls_left()),
+        *([] if simulated else (_cut(f"Terms: {traits_of(one).terms}", width) for one in settings.PROVIDERS)),
         *(_cut(line, width) for line in history_lines()),
         "",
         *table(ACTOR_COLUMNS, [row for model in actor_models() for row in actor_rows(model)], width),

@@ -109,6 +109,11 @@ def free_port(host: str = "127.0.0.1") -> int:
         return int(sock.getsockname()[1])
 
 
+def is_made(home: Path) -> bool:
+    """Return whether a database was ever made below home."""
+    return (home / "postgres" / "data").exists()
+
+
 def prepare_postgres(home: Path) -> None:
     """Create PostgreSQL's data folder below home, if it does not exist, and close it to other accounts.
 
@@ -122,7 +127,7 @@ def prepare_postgres(home: Path) -> None:
     if user:
         _open_for(user, folder)
     _write_access_rules(folder, user)
-    if not (folder / "data").exists():
+    if not is_made(home):
         _initdb(folder, user)
 
     _drop_stale_lock(folder / "data")

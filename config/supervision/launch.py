@@ -89,6 +89,11 @@ class Launch:
         check_free("PORT", settings.HOST, settings.PORT)
         check_free("SSE_PORT", settings.HOST, settings.SSE_PORT)
 
+        if settings.LIVE and settings.EMBEDDED_DATABASE and not embedded_servers.is_made(self.home):
+            # Without a network there is nothing to show yet, and no reason to start servers first.
+            found = contact_all()
+            if not any(contact.answered for contact in found):
+                raise StartError(nobody_answers(found))
         self.addresses = {**processes.given_addresses(), **settings.KAFKA_ENVIRONMENT}
         self.addresses["PROVIDERS"] = ",".join(settings.PROVIDERS)
         if settings.LIVE:

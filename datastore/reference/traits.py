@@ -73,6 +73,7 @@ class CandleTraits:
     # What each trade may be short of price times amount in a quote volume (Binance cuts each product off).
     quote_volume_step: Decimal = Decimal(0)
     trade_counts: bool = False  # the rows have the number of trades
+    newest_rows: int | None = None  # whatever is asked for, it has only so many of the newest rows of each length
 
     def final_before(self, resolution: int, now: datetime) -> datetime:
         """Return the time by which a candle must have ended so that answers are final at the provider's time `now`."""

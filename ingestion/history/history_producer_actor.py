@@ -25,7 +25,7 @@ from actor_runtime.steady_time import SteadyNow
 from datastore.backfill import fetch_queue
 from datastore.models import FetchRequest
 from datastore.reference.provider import other_provider
-from datastore.reference.provider_clock import known_times
+from datastore.reference.provider_clock import known_times, provider_now
 from datastore.timeframes.intervals import SECOND_US, micros_of
 from ingestion.history import pages
 from ingestion.history.fetch_lease import Lease
@@ -173,6 +173,10 @@ class HistoryProducer:
         if asked is None:
             origin = PageOrigin(lease.market, lease.id, lease.pages_done, lease.pages_done)
             return Batch([FetchDone(market=lease.market, request=lease.id)], origin, lease.start, last=True)
+        oldest = pages.oldest_bucket(lease.candles, micros_of(provider_now(lease.provider.name)), asked.resolution)
+        if asked.stop <= oldest:
+            raise self._fail(lease, f"{lease.provider.name} has no older candles of this length", final=True)
+        asked = replace(asked, start=max(asked.start, oldest))
         if not self._take_call(lease):
             return None
         self._begin_fetching()
@@ -253,10 +257,10 @@ class HistoryProducer:
             wait = pause_calls(self._quota, outcome, lambda: self._call_provider(lease, self._client.calls_left))
             return self._platform_fault(lease, why(outcome), wait)
         if isinstance(outcome, Refused):
-            return self._fail(lease, outcome)
+            return self._fail(lease, why(outcome), outcome.is_final(lease.reached))
         return self._platform_fault(lease, why(outcome))
 
-    def _fail(self, lease: Lease, outcome: Refused) -> Exception:
+    def _fail(self, lease: Lease, reason: str, final: bool) -> Exception:
         """Publish that the rest will not come; the consumer that stores it ends the request."""
         failed = FetchFailed(
             market=lease.market,
@@ -264,15 +268,15 @@ class HistoryProducer:
             resolution=lease.resolution,
             start=lease.start,
             stop=lease.reached,
-            reason=why(outcome),
-            final=outcome.is_final(lease.reached),
+            reason=reason,
+            final=final,
         )
         try:
             self._send([failed])
         except (StreamUnavailable, StreamLost) as exc:
             return self._platform_fault(lease, str(exc))
         lease.publish()
-        return RequestFault(why(outcome))
+        return RequestFault(reason)
 
     def _platform_fault(self, lease: Lease, reason: str, wait: float = 0.0) -> Exception:
         """Return what keeps the producer in Error for a moment, or gives the request back if that would be too long."""

@@ -25,7 +25,10 @@ def _lines(provider: Provider) -> list[str]:
         ours = ", ".join(f"{name} {window.calls:,} of {window.limit:,}" for name, window in windows.items())
     except RedisError as exc:
         ours = f"not known, the cache does not answer ({exc})"
-    return [f"Calls{of} left by our count: {ours}", f"Calls{of} left by the provider's: {_providers_count(provider)}"]
+    lines = [f"Calls{of} left by our count: {ours}"]
+    if provider.allowance is not None:
+        lines.append(f"Calls{of} left by the provider's: {_providers_count(provider)}")
+    return lines
 
 
 def _providers_count(provider: Provider) -> str:

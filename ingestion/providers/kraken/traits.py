@@ -51,6 +51,7 @@ TRAITS = Traits(
         opens_with=OpenPrice.FIRST_TRADE,
         quote_volume=False,
         trade_counts=True,
+        newest_rows=MAX_CANDLES,
     ),
     trades=TradeTraits(rows_per_page=MAX_TRADES, page_by=PageBy.TIME, oldest_first=True),
     limits=Limits(calls=(CallWindow(1, 1),), connections=CallWindow(600, 150)),
