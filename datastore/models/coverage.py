@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import CompositePrimaryKey, F
 
 from datastore.models.market import Market
+from streaming.ends import EndCode
 
 CHANGE_RETENTION_VERSIONS = 10_000  # a cursor that is further behind starts again from a snapshot
 
@@ -137,6 +138,11 @@ class GapRepair(models.Model):
     start = models.DateTimeField()
     stop = models.DateTimeField()
     reason = models.TextField()
+    code = models.TextField(
+        default=EndCode.OTHER.value,
+        db_default=EndCode.OTHER.value,
+        help_text="The kind of reason, one of datastore.coverage.reasons.ANY_CODE.",
+    )
     version = models.BigIntegerField(default=0)
     attempts = models.IntegerField(default=0)
     next_try = models.DateTimeField(null=True, blank=True)
