@@ -142,7 +142,7 @@ def connections(draw: Any) -> list[list[LiveRecord]]:
 def time_of(batch: list[LiveRecord]) -> int:
     """Return the provider's time at which a batch cannot have been earlier."""
     return max(
-        one.received_at if isinstance(one, Trade) else int(getattr(one, "seen", None) or getattr(one, "start", 0))
+        one.received_at if isinstance(one, Trade) else int(getattr(one, "seen", 0) or getattr(one, "start", 0))
         for one in batch
     )
 
