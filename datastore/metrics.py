@@ -22,6 +22,11 @@ def gaps() -> list[Gaps]:
     return fetch_all(statement("metrics", "gaps"))
 
 
+def gap_reasons() -> list[tuple[str, int]]:
+    """Return (code, number of gaps), of all markets and resolutions; nothing of no gaps."""
+    return fetch_all(statement("metrics", "gap_reasons"))
+
+
 def dead_letters() -> list[tuple[str, int]]:
     """Return (topic, dead letters)."""
     return fetch_all(statement("metrics", "dead_letters"))

@@ -111,6 +111,7 @@ WATERMARK_AGE = _gauge("watermark_age_seconds", "Provider's time since the newes
 FEED_AGE = _gauge("feed_age_seconds", "Provider's time since the newest proven time of the feed.", "market")
 GAPS = _gauge("gaps", "Holes known to the gap scan.", "market", "resolution", "final")
 GAP_SECONDS = _gauge("gap_seconds", "Time that these holes cover.", "market", "resolution", "final")
+GAP_REASONS = _gauge("gaps_by_reason", "These holes by the kind of their reason.", "code")
 DEAD_LETTERS = _gauge("dead_letters", "Records in quarantine.", "topic")
 FETCH_REQUESTS = _gauge("fetch_requests", "Requests for history.", "state")
 OLDEST_FETCH = _gauge("fetch_request_age_seconds", "Age of the oldest request for history under way.")
@@ -132,6 +133,7 @@ METRICS: tuple[MetricDefinition, ...] = (
     FEED_AGE,
     GAPS,
     GAP_SECONDS,
+    GAP_REASONS,
     DEAD_LETTERS,
     FETCH_REQUESTS,
     OLDEST_FETCH,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from typing import Any
@@ -15,6 +16,7 @@ from consumers.fixed_consumer_actor import GROUP
 from consumers.topic_acks import open_topics
 from datastore import metrics
 from datastore.backfill import fetch_queue
+from datastore.coverage.reasons import ANY_CODE
 from datastore.models import DatastoreRequest
 from datastore.sse.follower_counts import followers_by_process
 from datastore.streams import lifecycle, topics
@@ -22,6 +24,7 @@ from ingestion.history.provider_quota import quota_of
 from ingestion.providers.table import configured
 from metering import table
 from metering.table import MetricDefinition
+from streaming.ends import EndCode
 from streaming.topics import CANDLE_DATA, DYNAMIC_LABEL, TICK_DATA
 
 Sample = tuple[MetricDefinition, tuple[str, ...], float]
@@ -38,11 +41,16 @@ def markets() -> Iterator[Sample]:
 
 
 def gaps() -> Iterator[Sample]:
-    """Yield the number and the seconds of gaps, final ones separately."""
+    """Yield the number and the seconds of gaps, final ones separately, and their number by the kind of reason."""
     for symbol, resolution, final, count, seconds in metrics.gaps():
         labels = (symbol, str(resolution), "yes" if final else "no")
         yield table.GAPS, labels, count
         yield table.GAP_SECONDS, labels, seconds
+    of_code: Counter[str] = Counter()
+    for code, count in metrics.gap_reasons():
+        of_code[code if code in ANY_CODE else EndCode.OTHER.value] += count  # labels are bounded, whatever a row says
+    for code in ANY_CODE:
+        yield table.GAP_REASONS, (code,), of_code[code]
 
 
 def queues() -> Iterator[Sample]:

@@ -89,7 +89,11 @@ TABLES = (
         {},
     ),
     NewestRows(
-        "Coverage", Coverage, ("-start",), ("source", "feed", "resolution", "start", "stop", "reason", "version"), {}
+        "Coverage",
+        Coverage,
+        ("-start",),
+        ("source", "feed", "resolution", "start", "stop", "code", "reason", "version"),
+        {},
     ),
     NewestRows("Feeds", FeedPosition, ("feed",), ("feed", "last_n", "unbroken", "start", "stop", "reason"), {}),
 )
@@ -147,8 +151,18 @@ class PairAdmin(ReadOnlyAdmin):
 class GapRepairAdmin(ReadOnlyAdmin):
     """Gaps and what is done about them."""
 
-    list_display = ["market", "resolution", exact("start"), exact("stop"), "reason", "attempts", "next_try", "final"]
-    list_filter = ["final", "resolution", "market"]
+    list_display = [
+        "market",
+        "resolution",
+        exact("start"),
+        exact("stop"),
+        "code",
+        "reason",
+        "attempts",
+        "next_try",
+        "final",
+    ]
+    list_filter = ["final", "code", "resolution", "market"]
     list_select_related = ["market"]
     actions = ["ask_again"]
 

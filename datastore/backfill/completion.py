@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 
 from actor_runtime.steady_time import SteadyNow
 from datastore.coverage.gaps import final_gaps, unfilled
+from datastore.coverage.reasons import ReasonCode
 from datastore.models import CoverageChange, FetchRequest, GapRepair, Market
 from datastore.timeframes.intervals import SECOND_US, micros_of, moment, subtract
 from datastore.wording import counted
@@ -69,6 +70,7 @@ def add_final_gap(market: Market, resolution: int, start: datetime, stop: dateti
         start=start,
         stop=stop,
         reason=reason,
+        code=ReasonCode.FINAL,
         final=True,
         version=market.version + 1,
     )
@@ -92,7 +94,7 @@ def _cut_out(gaps: QuerySet[GapRepair], start: datetime, stop: datetime) -> None
     """Remove [start, stop) from these gaps; what is left of one keeps its reason and attempts."""
     removed = micros_of(start), micros_of(stop)
     for gap in list(gaps):
-        columns = ("market", "resolution", "reason", "version", "attempts", "next_try", "final")
+        columns = ("market", "resolution", "reason", "code", "version", "attempts", "next_try", "final")
         values = {name: getattr(gap, name) for name in columns}
         gap.delete()
         for low, high in subtract([(micros_of(gap.start), micros_of(gap.stop))], [removed]):

@@ -23,6 +23,7 @@ from datastore.backfill import fetch_queue
 from datastore.backfill.completion import drop_final_gaps
 from datastore.backfill.gap_survey import Survey, bounds_of, intervals_of, survey
 from datastore.backfill.history_write import update_versions
+from datastore.coverage.reasons import Reason, ReasonCode
 from datastore.coverage.wrong_claims import take_back_future
 from datastore.ingest import market_cache
 from datastore.ingest.live_write import MarketChange
@@ -31,6 +32,7 @@ from datastore.reference.markets import feed_markets
 from datastore.reference.provider_clock import known_times
 from datastore.timeframes.intervals import Interval, clip, micros_of, moment, subtract, union
 from datastore.timeframes.timeframe import BASE
+from streaming.ends import EndCode
 
 FIRST_REPAIR_DELAY, MAX_REPAIR_DELAY = timedelta(seconds=30), timedelta(hours=1)
 
@@ -43,7 +45,7 @@ class OpenGap:
 
     start: datetime
     stop: datetime
-    reason: str
+    reason: Reason
     attempts: int = 0
     next_try: datetime | None = None
 
@@ -53,7 +55,7 @@ class OpenGap:
         return micros_of(self.start), micros_of(self.stop)
 
     @property
-    def values(self) -> tuple[str, int, datetime | None]:
+    def values(self) -> tuple[Reason, int, datetime | None]:
         """Return what its row holds beside its time."""
         return self.reason, self.attempts, self.next_try
 
@@ -153,7 +155,8 @@ def _carry_out(market: Market, resolution: int, repair: Repair) -> bool:
         fetch_queue.enqueue(market, resolution, start, stop, fetch_queue.Purpose.GAP)
     for row, gap in repair.written:
         row = row or GapRepair(market=market, resolution=resolution, start=gap.start, stop=gap.stop)
-        row.reason, row.attempts, row.next_try = gap.values
+        row.reason, row.code = gap.reason.detail, gap.reason.code
+        row.attempts, row.next_try = gap.attempts, gap.next_try
         row.version = market.version + 1
         row.save()
         CoverageChange.note_gap(market, resolution, gap.start, gap.stop)
@@ -180,7 +183,8 @@ def _find_gaps(one: Survey) -> Iterator[OpenGap]:
     """Yield the gaps as they are now, cut where the rows of the last scan begin and end."""
     old = union((micros_of(row.start), micros_of(row.stop)) for row in one.rows)
     for segment in one.gaps:
-        gap = OpenGap(segment.start, segment.stop, segment.reason or "")
+        why = Reason(segment.code or EndCode.OTHER, segment.reason or "")
+        gap = OpenGap(segment.start, segment.stop, why)
         left = subtract([gap.interval], one.final)
         for row in one.rows:
             for low, high in clip(left, micros_of(row.start), micros_of(row.stop)):
@@ -234,11 +238,11 @@ def _join(gaps: Iterable[OpenGap]) -> list[OpenGap]:
     return joined
 
 
-def _values_of(row: GapRepair) -> tuple[str, int, datetime | None]:
-    return row.reason, row.attempts, row.next_try
+def _values_of(row: GapRepair) -> tuple[Reason, int, datetime | None]:
+    return Reason(row.code, row.reason), row.attempts, row.next_try
 
 
-def _reason(gap: OpenGap, errors: Sequence[Any]) -> str:
+def _reason(gap: OpenGap, errors: Sequence[Any]) -> Reason:
     """Return why the gap is still there: what kept it from being fetched, else how it came about."""
     own = (one.error for one in errors if one.start < gap.stop and one.stop > gap.start)
-    return next((error for error in own if error), gap.reason)
+    return next((Reason(ReasonCode.FETCH, error) for error in own if error), gap.reason)

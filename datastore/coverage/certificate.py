@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import NamedTuple
 
+from datastore.coverage.reasons import BACKLOG, NO_TIME, NOT_BEGUN, NOT_FINAL, Reason
 from datastore.reference.traits import CandleTraits
 from datastore.timeframes.intervals import SECOND_US, Interval, clip, micros_of, moment, subtract, union, whole
 from datastore.timeframes.timeframe import BASE, DAY_S, HOUR_S, MINUTE_S, Timeframe
@@ -27,8 +28,6 @@ MISSING, FUTURE = "missing", "future"
 PROVEN = frozenset({LIVE, PROVIDER, MERGED})
 INCOMPLETE = frozenset({PARTIAL, GAP})
 FINER = {HOUR_S: MINUTE_S, DAY_S: HOUR_S}
-
-NOT_FINAL, NO_TIME, BACKLOG, NOT_BEGUN = "provider not final", "no provider time yet", "backlog", "not begun yet"
 
 
 class Proof(NamedTuple):
@@ -80,7 +79,7 @@ class Run:
     state: str
     source: str
     closed: bool
-    why: str | None = None
+    why: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from datastore.coverage.certificate import NO_TIME, NOT_BEGUN, PROVEN
+from datastore.coverage.certificate import PROVEN
+from datastore.coverage.reasons import ReasonCode
 from datastore.coverage.segments import Segment
 from datastore.timeframes.timeframe import Timeframe
 
@@ -40,6 +41,7 @@ class MissingPart:
     """All that is missing for one reason, from the first such bucket to the last; final: it will never come."""
 
     reason: str
+    code: str  # the kind of reason
     final: bool
     amount: Amount
     start: datetime
@@ -61,18 +63,19 @@ def completeness_of(segments: Iterable[Segment], frame: Timeframe) -> Completene
     asked = proven = pending = Amount()
     missing: dict[tuple[str, bool], MissingPart] = {}
     for segment in segments:
-        if segment.reason == NOT_BEGUN:
+        if segment.code == ReasonCode.NOT_BEGUN:
             continue
         amount = Amount(frame.between(segment.start, segment.stop), segment.stop - segment.start)
         asked += amount
         if segment.state in PROVEN:
             proven += amount
-        elif segment.incomplete or segment.reason == NO_TIME:
+        elif segment.incomplete or segment.code == ReasonCode.NO_TIME:
             final = bool(segment.repair and segment.repair["final"])
-            reason = str(segment.repair["reason"] if segment.repair and final else segment.reason)
+            told = segment.repair if segment.repair and final else {"reason": segment.reason, "code": segment.code}
+            reason, code = str(told["reason"]), str(told["code"])
             known = missing.get((reason, final))
             start, so_far = (known.start, known.amount) if known else (segment.start, Amount())
-            missing[reason, final] = MissingPart(reason, final, so_far + amount, start, segment.stop)
+            missing[reason, final] = MissingPart(reason, code, final, so_far + amount, start, segment.stop)
         else:
             pending += amount
     parts = sorted(missing.values(), key=lambda part: part.amount.buckets, reverse=True)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from datastore.coverage.certificate import Evidence
+from datastore.coverage.reasons import Reason
 from datastore.coverage.segments import Ended, Repair
 from datastore.db.queries import fetch_all
 from datastore.models import Market
@@ -18,8 +19,10 @@ from datastore.reference.staleness import stale_after
 from datastore.reference.traits import CandleTraits
 from datastore.timeframes.intervals import Interval, union
 from datastore.timeframes.timeframe import BASE
+from streaming.ends import EndCode
 from streaming.records import Micros
 
+REPAIR_FIELDS = ("reason", "code", "attempts", "next_try", "final")
 HEAD = "select * from series_head(%s, %s)"
 FACTS = "select * from series_facts(%s, %s, %s, %s, %s, %s)"
 MANY_FACTS = (
@@ -106,9 +109,9 @@ def facts_of_many(stretches: Sequence[Stretch]) -> list[Facts]:
 
 
 def _facts(row: Sequence[Any]) -> Facts:
-    head, columns, repairs = MarketHead(*row[:9]), row[9:13], row[13]
+    head, columns, repairs = MarketHead(*row[:9]), row[9:14], row[14]
 
-    # One span: its resolution (0: live), start, stop, and how it ended.
+    # One span: its resolution (0: live), start, stop, and how it ended, with the kind of end.
     spans = list(zip(*(column or () for column in columns), strict=True))
     evidence = Evidence(
         now=head.now,
@@ -116,16 +119,17 @@ def _facts(row: Sequence[Any]) -> Facts:
         known=head.known,
         behind=head.behind,
         candles=head.candle_traits,
-        live=union((low, high) for of, low, high, _ in spans if not of),
-        provider={wanted: union((low, high) for of, low, high, _ in spans if of == wanted) for wanted in BASE},
+        live=union((low, high) for of, low, high, *_ in spans if not of),
+        provider={wanted: union((low, high) for of, low, high, *_ in spans if of == wanted) for wanted in BASE},
     )
     rows: list[Any] = msgspec.json.decode(repairs) if repairs else []
     return Facts(
         head,
         evidence,
-        [Ended(high, reason) for of, _, high, reason in spans if not of],
         [
-            (low, high, {"reason": reason, "attempts": attempts, "next_try": next_try, "final": final})
-            for low, high, reason, attempts, next_try, final in rows
+            Ended(high, None if reason is None else Reason(code or EndCode.OTHER, reason))
+            for of, _, high, reason, code in spans
+            if not of
         ],
+        [(low, high, dict(zip(REPAIR_FIELDS, repair, strict=True))) for low, high, *repair in rows],
     )

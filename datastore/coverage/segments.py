@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from datastore.coverage.certificate import FUTURE, GAP, INCOMPLETE, MISSING, PARTIAL, PENDING, PROVEN, Run
+from datastore.coverage.reasons import NEVER_BEGAN, STALE, Reason
 from datastore.timeframes.intervals import Interval, end_of, micros_of, moment
 from datastore.timeframes.timeframe import Timeframe
 from streaming.records import Micros
 
-NEVER_BEGAN, STALE = "before the feed began", "feed stale"
 MICROS_PER_MS = 1000  # microseconds
 
 Repair = tuple[Micros, Micros, dict[str, Any]]
@@ -21,7 +21,10 @@ Repair = tuple[Micros, Micros, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Buckets of one state; quiet: those in which provably nothing was traded; reason: why they are not proven."""
+    """Buckets of one state; quiet: those in which provably nothing was traded.
+
+    reason: why they are not proven, for people; code: the kind of reason, one of reasons.ANY_CODE.
+    """
 
     start: datetime
     stop: datetime
@@ -29,6 +32,7 @@ class Segment:
     quiet: int = 0
     reason: str | None = None
     repair: dict[str, Any] | None = None
+    code: str | None = None
 
     @property
     def incomplete(self) -> bool:
@@ -41,7 +45,7 @@ class Ended:
     """How far a live span is proven, and how it ended; None: its end was never recorded."""
 
     stop: Micros
-    reason: str | None
+    reason: Reason | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ class _Stretch:
     start: Micros
     stop: Micros
     state: str
-    why: str | None
+    why: Reason | None
     rows: int = 0
 
 
@@ -90,11 +94,12 @@ def segments_of(
             why = NEVER_BEGAN if last < 0 else spans[last].reason or STALE
             for start, stop, refusal in _cut_at_final(part, frame, final):
                 repair = refusal or next((what for low, high, what in others if low < stop and high > start), None)
-                segments.append(Segment(moment(start), moment(stop), part.state, 0, why, repair))
+                segments.append(Segment(moment(start), moment(stop), part.state, 0, why.detail, repair, why.code))
         else:
             buckets = frame.between(moment(part.start), moment(part.stop))
             quiet = buckets - part.rows if part.state in PROVEN else 0
-            segments.append(Segment(moment(part.start), moment(part.stop), part.state, quiet, part.why))
+            detail, code = (part.why.detail, part.why.code) if part.why else (None, None)
+            segments.append(Segment(moment(part.start), moment(part.stop), part.state, quiet, detail, None, code))
     return segments
 
 

@@ -32,6 +32,7 @@ FILES = (  # in order
     "candles",
     "trades",
     "coverage",
+    "stored_ids",
     "wrong_claims",
     "history",
     "market_facts",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from datastore.ingest.feed_sequence import RefusedTrade
+from datastore.ingest.stored_ids import CountedTrade
 from datastore.ingest.trade_columns import all_valid, columns_of, fault_of
 from streaming.ends import EndCode
-from streaming.records import LiveRecord, Micros, Trade
+from streaming.records import LastTrade, LiveRecord, Micros, Trade
 from streaming.refusals import Refusal, RefusalCode
 
 UNKNOWN_MARKET = Refusal(RefusalCode.UNKNOWN_MARKET, "unknown market")
@@ -29,11 +30,21 @@ class LiveBatch:
     feeds: defaultdict[FeedKey, list[LiveRecord | RefusedTrade]] = field(default_factory=lambda: defaultdict(list))
     refused: list[tuple[int, Refusal]] = field(default_factory=list)  # (index in records, why)
     earliest: dict[str, Micros] = field(default_factory=dict)  # time of each market's oldest trade
+    counted: defaultdict[str, list[CountedTrade]] = field(default_factory=lambda: defaultdict(list))  # by market
+    # By market what the venue said of its newest trade: its id, and the newest time at which it was said.
+    said: defaultdict[str, dict[int, Micros]] = field(default_factory=lambda: defaultdict(dict))
 
     def matches(self, oldest: Mapping[str, Micros]) -> bool:
         """Return whether every market is in `oldest` and none of its trades is before the time given there."""
         known = all(symbol in oldest for symbol, _ in self.feeds)
         return known and all(earliest >= oldest[symbol] for symbol, earliest in self.earliest.items())
+
+    def leave_out(self, known: Collection[int]) -> None:
+        """Do not store these trades (index in records): they are stored already, or refused."""
+        self.stored = {index: trade for index, trade in self.stored.items() if index not in known}
+        numbers: dict[str, str] = {}
+        markets = [numbers.setdefault(trade.market, str(len(numbers) + 1)) for trade in self.stored.values()]
+        self.symbols, self.columns = list(numbers), columns_of(markets, list(self.stored.values()))
 
     def refuse(self, refusals: Mapping[int, Refusal]) -> set[FeedKey]:
         """Refuse trades that the write found wrong (index in records -> why); return the feeds they came by.
@@ -42,7 +53,8 @@ class LiveBatch:
         """
         by_number: dict[tuple[str, str, int], RefusedTrade] = {}
         for index, refusal in refusals.items():
-            trade, reason = self.stored[index], f"trade refused: {refusal.detail}"
+            trade, reason = self.records[index], f"trade refused: {refusal.detail}"
+            assert isinstance(trade, Trade)  # noqa: S101 - nothing else is refused here
             by_number[trade.market, trade.feed, trade.n] = RefusedTrade(
                 trade.n, reason, EndCode.CONFLICT, certain=trade.ts
             )
@@ -78,7 +90,12 @@ def split_batch(records: Sequence[LiveRecord], oldest: Mapping[str, Micros] | No
             else:
                 trades.append(record)
                 batch.stored[index] = record
+                if record.first is not None and record.last is not None:
+                    batch.counted[record.market].append(CountedTrade(record.first, record.last, index, record))
                 markets.append(numbers.get(record.market) or numbers.setdefault(record.market, str(len(numbers) + 1)))
+        elif type(record) is LastTrade:
+            said = batch.said[record.market]
+            said[record.last_id] = max(record.at, said.get(record.last_id, 0))
         batch.feeds[record.market, record.feed].append(step)
 
     batch.symbols, batch.columns = list(numbers), columns_of(markets, trades)

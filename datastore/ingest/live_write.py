@@ -1,9 +1,11 @@
 """The write: one batch of live records, in the caller's transaction.
 
-1. Lock the markets in the order of their ids, and read the positions of their feeds.
+1. Lock the markets in the order of their ids, and read the positions of their feeds. Where the venue counts its trades,
+   leave out those whose ids are stored already (id_write.py).
 2. Insert the trades and recompute the candles they touch; look at those whose id was known (trade_conflicts.py).
 3. Ask whether the replay of a new subscription bridges the time before it.
-4. Write positions and spans; raise the version of every market whose answers changed.
+4. Where the venue counts, store the ids and derive from them alone what is proven.
+5. Write positions and, elsewhere, the spans of the feeds; raise the version of every market whose answers changed.
 """
 
 from __future__ import annotations
@@ -18,10 +20,13 @@ from django.conf import settings
 
 from datastore.db.queries import fetch_all, fetch_value, fetch_while_running
 from datastore.ingest.feed_sequence import Applied, FeedSequence, FeedSpan, apply
+from datastore.ingest.id_write import note_ends, sort_counted, store_counted
 from datastore.ingest.live_batch import FeedKey, LiveBatch, split_batch
 from datastore.ingest.trade_conflicts import GivenTrade, arguments_of, find_conflicts
 from datastore.models import Market
+from datastore.reference.provider_registry import traits_of
 from datastore.reference.staleness import stale_after
+from datastore.reference.traits import Proof
 from datastore.timeframes.utc_days import split_by_day
 from streaming.bounds import MIN_TIME_US
 from streaming.ends import EndCode
@@ -31,7 +36,7 @@ from streaming.refusals import Refusal
 LOCK = "select * from lock_markets(%s::text[], %s::text[], %s::text[], %s)"
 INGEST = (
     "select * from ingest(%s::int[], %s::int[], %s::bigint[], %s::bigint[], %s::smallint[], %s::text[], %s::numeric[],"
-    " %s::numeric[], %s::bigint[])"
+    " %s::numeric[], %s::bigint[], %s::bigint[], %s::bigint[])"
 )
 TAKE_BACK_AT = "select take_back_at(%s, instant(%s), %s, %s, %s)"
 BRIDGE = "select bridge_start(%s, instant(%s), instant(%s), %s::jsonb)"
@@ -88,6 +93,7 @@ class _LockedMarket:
 
     market_id: int
     oldest: Micros  # earlier trades could not be made into whole minutes any more
+    counts_ids: bool  # its provider's ids alone prove anything live
 
 
 def store_live(batch: Sequence[LiveRecord] | LiveBatch, work: Callable[[], None] | None = None) -> StoreResult:
@@ -100,6 +106,8 @@ def store_live(batch: Sequence[LiveRecord] | LiveBatch, work: Callable[[], None]
     oldest = {symbol: market.oldest for symbol, market in markets.items()}
     if not ready.matches(oldest):
         ready = split_batch(ready.records, oldest)
+    counting = {symbol: market.market_id for symbol, market in markets.items() if market.counts_ids}
+    counted = sort_counted(ready, counting)
 
     steps: dict[FeedKey, Applied] = {}
 
@@ -119,14 +127,20 @@ def store_live(batch: Sequence[LiveRecord] | LiveBatch, work: Callable[[], None]
     else:
         apply_feeds()
 
-    bridges = {key: _bridges(markets[key[0]].market_id, step.openings) for key, step in steps.items()}
+    if counting:
+        for market_id, proven in store_counted(counted, {index for index, _ in ready.refused}).items():
+            more = _Ingested(changed=proven.shows, taken_back_s=proven.lost_s)
+            ingested[market_id] = ingested.get(market_id, NOTHING_INGESTED) + more
+        note_ends(steps, counting)
+    feeds = {key: step for key, step in steps.items() if key[0] not in counting}
+    bridges = {key: _bridges(markets[key[0]].market_id, step.openings) for key, step in feeds.items()}
     changes = _settle(markets, positions, steps, bridges, ingested)
     return StoreResult(changes, ready.refused)
 
 
 def cancel(market: Market, ts: datetime, trade_id: str) -> bool:
     """Remove a trade and recompute its minute, hour and day; False if it is not stored."""
-    return bool(fetch_value("select cancel(%s, %s, %s)", [market.pk, ts, trade_id]))
+    return bool(fetch_value("select cancel(%s, %s, %s, %s)", [market.pk, ts, trade_id, stale_after()]))
 
 
 def rebuild(market: Market, start: datetime, stop: datetime) -> bool:
@@ -153,8 +167,9 @@ def _lock(keys: set[FeedKey]) -> tuple[dict[str, _LockedMarket], dict[FeedKey, F
     positions: dict[FeedKey, FeedSequence] = {}
     retention = timedelta(days=settings.TICK_RETENTION_DAYS)
     rows = fetch_all(LOCK, [sorted(set(symbols)), list(symbols), list(feeds), retention])
-    for symbol, market_id, oldest, feed, last_n, *rest in rows:
-        markets[symbol] = _LockedMarket(market_id, MIN_TIME_US if oldest is None else oldest)
+    for symbol, market_id, oldest, feed, last_n, *rest, provider in rows:
+        counts_ids = Proof.IDS in traits_of(provider).proofs
+        markets[symbol] = _LockedMarket(market_id, MIN_TIME_US if oldest is None else oldest, counts_ids)
         positions[symbol, feed] = FeedSequence() if last_n is None else FeedSequence(last_n, *rest)
     return markets, positions
 
@@ -205,9 +220,11 @@ def _settle(
     spans: list[dict[str, Any]] = []
     taken_back: list[dict[str, Any]] = []
     for (symbol, feed), step in steps.items():
-        before, bridged = positions[symbol, feed], bridges[symbol, feed]
+        before, bridged = positions[symbol, feed], bridges.get((symbol, feed), {})
         row = {"m": markets[symbol].market_id, "f": feed}
         moved.append(row | _position_row(step.position, before, bridged))
+        if markets[symbol].counts_ids:
+            continue  # a connection may have dropped a trade without a word: only the ids tell
         for span in _with_bridges(step.spans, before, bridged):
             spans.append(row | {"start": span.start, "stop": span.stop, "reason": span.reason, "code": span.code})
         if step.taken_back is not None:

@@ -57,13 +57,19 @@ def columns_of(markets: Sequence[str], trades: Sequence[Trade]) -> list[str]:
     return [
         _array(markets),
         _array([str(trade.ts) for trade in trades]),
-        _array(["NULL" if trade.seq is None else str(trade.seq) for trade in trades]),
+        _numbers([trade.seq for trade in trades]),
         _array([str(trade.side) for trade in trades]),
         _quoted_array([trade.id for trade in trades]),
         _array([str(trade.price) for trade in trades]),
         _array([str(trade.amount) for trade in trades]),
         _array([str(trade.received_at) for trade in trades]),
+        _numbers([trade.first for trade in trades]),
+        _numbers([trade.last for trade in trades]),
     ]
+
+
+def _numbers(numbers: Iterable[int | None]) -> str:
+    return _array(["NULL" if number is None else str(number) for number in numbers])
 
 
 def _array(texts: Iterable[str]) -> str:

@@ -45,7 +45,7 @@ def find_conflicts(given: Sequence[GivenTrade]) -> Conflicts:
     renamed: list[GivenTrade] = []
     refused: dict[int, Refusal] = {}
     ids, *columns = arguments_of(given)
-    for place, seq, *content in fetch_all(CONTRADICTED, [ids, *columns[:-1]]):
+    for place, seq, *content in fetch_all(CONTRADICTED, [ids, *columns[:7]]):
         one = given[place - 1]
         number = one.trade.seq
         if number is not None and seq is not None and number != seq:

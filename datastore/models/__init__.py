@@ -16,6 +16,7 @@ from datastore.models.market import Market, Pair
 from datastore.models.reconciliation import CandleDifference, Reconciliation
 from datastore.models.request import DatastoreRequest
 from datastore.models.spending import FetchSpending
+from datastore.models.stored_ids import IdRange, LastTradeStatement
 from datastore.models.stream import DynamicTopic, Stream
 from datastore.models.trade import Tick
 
@@ -34,6 +35,8 @@ __all__ = [
     "FetchRequest",
     "FetchSpending",
     "GapRepair",
+    "IdRange",
+    "LastTradeStatement",
     "Market",
     "Pair",
     "ProviderCandle",

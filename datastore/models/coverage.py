@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import CompositePrimaryKey, F
 
 from datastore.models.market import Market
+from streaming.ends import EndCode
 
 CHANGE_RETENTION_VERSIONS = 10_000  # a cursor that is further behind starts again from a snapshot
 
@@ -24,12 +25,20 @@ class Coverage(models.Model):
     pk = CompositePrimaryKey("market", "source", "feed", "resolution", "start")
     market = models.ForeignKey(Market, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
     source = models.TextField(choices=Source.choices)
-    feed = models.TextField(default="", help_text="Topic and connection; empty for the provider's answers.")
+    feed = models.TextField(
+        default="",
+        help_text="Topic and connection, or `ids/` and the first stored id; empty for the provider's answers.",
+    )
     resolution = models.IntegerField(default=0, help_text="Seconds of the provider's answer, 0 for live.")
     start = models.DateTimeField()
     stop = models.DateTimeField()
     reason = models.TextField(null=True, help_text="How it ended; NULL: not known to have ended.")
     code = models.TextField(null=True, help_text="The kind of reason, one of streaming.ends.EndCode; NULL as there.")
+    proof = models.TextField(
+        default="connection",
+        db_default="connection",
+        help_text="What it rests on, one of datastore.reference.traits.Proof.",
+    )
     version = models.BigIntegerField(default=0, db_default=0, help_text="When it last began, ended or joined another.")
 
     class Meta:
@@ -137,6 +146,11 @@ class GapRepair(models.Model):
     start = models.DateTimeField()
     stop = models.DateTimeField()
     reason = models.TextField()
+    code = models.TextField(
+        default=EndCode.OTHER.value,
+        db_default=EndCode.OTHER.value,
+        help_text="The kind of reason, one of datastore.coverage.reasons.ANY_CODE.",
+    )
     version = models.BigIntegerField(default=0)
     attempts = models.IntegerField(default=0)
     next_try = models.DateTimeField(null=True, blank=True)

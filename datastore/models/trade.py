@@ -23,6 +23,9 @@ class Tick(models.Model):
     price = ExactDecimalField()
     amount = ExactDecimalField(help_text="In units of the base.")
 
+    first_id = models.BigIntegerField(null=True, help_text="Of the venue's consecutive ids that it covers; NULL: none.")
+    last_id = models.BigIntegerField(null=True)
+
     class Meta:
         db_table = "tick"
         constraints = [

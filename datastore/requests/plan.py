@@ -14,8 +14,9 @@ from actor_runtime.models import with_silence
 from actor_runtime.ownership.claims import HEARTBEAT_TIMEOUT
 from actor_runtime.steady_time import SteadyNow
 from datastore.backfill.fetch_queue import recent_failure
-from datastore.coverage.certificate import FINER, INCOMPLETE, NO_TIME
+from datastore.coverage.certificate import FINER, INCOMPLETE
 from datastore.coverage.gaps import beyond_watermark
+from datastore.coverage.reasons import ReasonCode
 from datastore.models import DatastoreRequest, FetchRequest, GapRepair, Market
 from datastore.reference.traits import CandleTraits
 from datastore.series.reader import Series
@@ -75,7 +76,7 @@ def missing_spans(series: Series, reach: datetime | None = None) -> list[Missing
         (micros_of(part.start), micros_of(part.stop))
         for part in series.segments
         # Before the provider's first stamp nothing is known to be a gap; its answer will say.
-        if part.state in INCOMPLETE or part.reason == NO_TIME
+        if part.state in INCOMPLETE or part.code == ReasonCode.NO_TIME
     ]
     for open_ms in series.unfinished:
         start = moment(open_ms * 1000)

@@ -99,7 +99,9 @@ def configured_windows(provider: Traits) -> tuple[Window, ...]:
     for seconds, name in WINDOW_NAMES.items():
         if given := getattr(settings, f"PROVIDER_CALLS_PER_{name.upper()}"):
             limits[seconds] = given
-    return tuple(Window(WINDOW_NAMES.get(length, f"{length // 60} minutes"), length, limits[length]) for length in sorted(limits))
+    return tuple(
+        Window(WINDOW_NAMES.get(length, f"{length // 60} minutes"), length, limits[length]) for length in sorted(limits)
+    )
 
 
 def quota_of(provider: Traits) -> ProviderQuota:

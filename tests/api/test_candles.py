@@ -95,7 +95,7 @@ def test_the_certificate_covers_the_range_and_counts_quiet_minutes(
     client: Client, five_minutes: Market, span: str
 ) -> None:
     assert body_of(client, ADDRESS + span)["coverage"] == [
-        {"from": ms(0), "to": ms(300), "state": "live", "quiet": 2, "reason": None, "repair": None}
+        {"from": ms(0), "to": ms(300), "state": "live", "quiet": 2, "reason": None, "code": None, "repair": None}
     ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -54,6 +55,15 @@ def loaded(dump: Dump) -> Iterator[None]:
             yield
 
 
+def as_answered(now: Any, before: Any) -> Any:
+    """Return what is answered now without the fields that there were not before."""
+    if isinstance(now, dict) and isinstance(before, dict):
+        return {name: as_answered(now[name], before[name]) for name in now.keys() & before.keys()}
+    if isinstance(now, list) and isinstance(before, list) and len(now) == len(before):
+        return [as_answered(one, other) for one, other in zip(now, before, strict=True)]
+    return now
+
+
 def migrate() -> None:
     call_command("migrate", verbosity=0, interactive=False, skip_checks=False)
 
@@ -78,7 +88,7 @@ def test_candles_and_certificates_are_answered_as_before(old: Dump) -> None:
     migrate()
     found = recorded()
     for asked, answer in old.answered().items():
-        assert found[asked] == answer, asked
+        assert as_answered(found[asked], answer) == answer, asked
 
 
 def test_every_market_stays_with_the_provider_that_there_was(old: Dump) -> None:
@@ -112,7 +122,8 @@ def test_a_database_of_a_development_version_is_taken_over(fresh: list[str]) -> 
         migrate()
         assert_kept(there, before)
         assert schema() == fresh
-        assert recorded() == Dump("first_release").answered()
+        answered = Dump("first_release").answered()
+        assert as_answered(recorded(), answered) == answered
         store_one_more_trade()
 
 

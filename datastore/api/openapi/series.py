@@ -24,6 +24,7 @@ from datastore.api.openapi.basics import (
 from datastore.api.responses.series_body import COLUMNS
 from datastore.coverage.certificate import GAP, LIVE, MERGED, OPEN, PARTIAL, PENDING
 from datastore.coverage.certificate import PROVIDER as BY_PROVIDER
+from datastore.coverage.reasons import ANY_CODE
 from datastore.series.row_format import FILL
 
 STATES = (LIVE, BY_PROVIDER, MERGED, PARTIAL, GAP, PENDING, OPEN)
@@ -56,6 +57,7 @@ AMOUNT: dict[str, Schema] = {
     "days": {"type": "number", "minimum": 0},
     "percent": {"type": "number", "minimum": 0, "maximum": 100, "description": "Of the buckets that were asked for."},
 }
+CODE: Schema = {**TEXT, "examples": list(ANY_CODE), "description": "The kind of reason; more may be added."}
 SCHEMAS: dict[str, Schema] = {
     "Amount": record(AMOUNT, description="Some of a range's buckets."),
     "MissingPart": record(
@@ -65,6 +67,7 @@ SCHEMAS: dict[str, Schema] = {
             "to": {**TIME, "description": "End of the last one."},
             "final": {**YES_OR_NO, "description": "Whether the provider said that it will never have it."},
             "reason": TEXT,
+            "code": CODE,
         },
         description="What is missing for one reason.",
     ),
@@ -80,6 +83,7 @@ SCHEMAS: dict[str, Schema] = {
     "Repair": record(
         {
             "reason": or_null(TEXT),
+            "code": or_null(CODE),
             "attempts": COUNT,
             "next_try": or_null(TIME),
             "final": {**YES_OR_NO, "description": "Whether it is given up."},
@@ -92,6 +96,7 @@ SCHEMAS: dict[str, Schema] = {
             "state": choice(STATES),
             "quiet": {**COUNT, "description": "Buckets in which provably nothing was traded."},
             "reason": or_null({**TEXT, "description": "Why these buckets are not proven."}),
+            "code": or_null(CODE),
             "repair": or_null(named("Repair")),
         },
         description="Buckets of one state.",

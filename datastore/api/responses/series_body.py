@@ -95,6 +95,7 @@ def completeness_json(found: Completeness) -> dict[str, Any]:
                 "to": to_ms(part.stop),
                 "final": part.final,
                 "reason": part.reason,
+                "code": part.code,
             }
             for part in found.missing
         ],
@@ -128,7 +129,7 @@ def stream_url(symbol: str, timeframe: str) -> str:
 def segment_json(segment: Segment) -> dict[str, Any]:
     """Return one line of the certificate; quiet counts the buckets in which nothing was traded.
 
-    repair: what is done about a gap: reason, attempts, the time of the next one, whether it is given up.
+    repair: what is done about a gap: reason and its code, attempts, the time of the next one, whether it is given up.
     """
     repair = segment.repair
     if repair:
@@ -140,6 +141,7 @@ def segment_json(segment: Segment) -> dict[str, Any]:
         "state": segment.state,
         "quiet": segment.quiet,
         "reason": segment.reason,
+        "code": segment.code,
         "repair": repair,
     }
 

@@ -4,7 +4,7 @@
 -- return what is known of each (market, feed). The positions are read by a statement of their own after the lock:
 -- one statement would show them as they were before it waited. `oldest`: trades before are refused.
 create or replace function lock_markets(markets text[], pair_market text[], pair_feed text[], retention interval)
-returns table (symbol text, market_id int, oldest bigint, feed text, last_n bigint, unbroken boolean, start bigint, stop bigint, bridge bigint, reason text)
+returns table (symbol text, market_id int, oldest bigint, feed text, last_n bigint, unbroken boolean, start bigint, stop bigint, bridge bigint, reason text, delivered_by text)
 language plpgsql as $$
 #variable_conflict use_column
 begin
@@ -14,7 +14,7 @@ begin
             select * from provider_times()
         )
         select k.symbol, k.id, micros(greatest(k.ticks_from, t.now - retention)),
-               u.f, p.last_n, p.unbroken, micros(p.start), micros(p.stop), micros(p.bridge), p.reason
+               u.f, p.last_n, p.unbroken, micros(p.start), micros(p.stop), micros(p.bridge), p.reason, k.provider
           from unnest(pair_market, pair_feed) u (m, f)
           join market k on k.symbol = u.m
           left join clock t on t.provider = k.provider

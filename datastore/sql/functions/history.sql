@@ -41,8 +41,8 @@ begin
         returning c.start, c.stop
     )
     select least(f, min(j.start)), greatest(t, max(j.stop)) into low, high from joined j;
-    insert into coverage (market_id, source, feed, resolution, start, stop, version)
-    select k.id, 'provider', '', res, low, high, k.version + 1 from market k where k.id = mk;
+    insert into coverage (market_id, source, feed, resolution, start, stop, proof, version)
+    select k.id, 'provider', '', res, low, high, 'candle', k.version + 1 from market k where k.id = mk;
     insert into coverage_change (market_id, version, what, resolution, start, stop)
     select k.id, k.version + 1, 'provider', res, f, t from market k where k.id = mk;
     return true;
@@ -76,8 +76,8 @@ begin
         delete from coverage c
          where c.market_id = b.m and c.source = 'provider' and c.resolution = b.res and c.feed = '' and c.start <= b.at and c.stop > b.at
         returning c.start, c.stop into low, high;
-        insert into coverage (market_id, source, feed, resolution, start, stop, version)
-        select b.m, 'provider', '', b.res, x.start, x.stop, b.next_version
+        insert into coverage (market_id, source, feed, resolution, start, stop, proof, version)
+        select b.m, 'provider', '', b.res, x.start, x.stop, 'candle', b.next_version
           from (values (low, b.at), (b.until, high)) x (start, stop) where x.start < x.stop;
         insert into coverage_change (market_id, version, what, resolution, start, stop)
         values (b.m, b.next_version, 'provider', b.res, b.at, b.until);

@@ -23,16 +23,16 @@ end $$;
 
 -- Proven spans that reach into [f, t), live ones and the provider's up to a resolution, and the last live one before.
 create or replace function series_coverage(mk int, f timestamptz, t timestamptz, coarsest int)
-returns table (resolution int, start bigint, stop bigint, reason text) language plpgsql stable as $$
+returns table (resolution int, start bigint, stop bigint, reason text, code text) language plpgsql stable as $$
 #variable_conflict use_column
 begin
     return query
-        select c.resolution, micros(c.start), micros(c.stop), c.reason
+        select c.resolution, micros(c.start), micros(c.stop), c.reason, c.code
           from coverage c
          where c.market_id = mk and (c.source = 'live' and c.resolution = 0 or c.source = 'provider' and c.resolution <= coarsest)
            and c.start < t and c.stop > f
         union all
-        (select 0, micros(c.start), micros(c.stop), c.reason
+        (select 0, micros(c.start), micros(c.stop), c.reason, c.code
            from coverage c
           where c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.start < f and c.stop <= f
           order by c.stop desc limit 1);
@@ -42,7 +42,7 @@ end $$;
 -- JSON. Without t: all up to the end of time; without f: from `back` before t, or before the provider's time.
 create or replace function series_facts(mk int, stale interval, f timestamptz, t timestamptz, back interval, coarsest int)
 returns table (series text, version bigint, watermark bigint, now bigint, known boolean, behind boolean, provider text, simulated boolean,
-               delivered_by text, resolutions int[], starts bigint[], stops bigint[], reasons text[], repairs text)
+               delivered_by text, resolutions int[], starts bigint[], stops bigint[], reasons text[], codes text[], repairs text)
 language plpgsql stable as $$
 #variable_conflict use_column
 declare
@@ -53,10 +53,10 @@ begin
         select h.*, c.*, r.*
           from series_head(mk, stale) h
          cross join lateral (
-               select array_agg(s.resolution), array_agg(s.start), array_agg(s.stop), array_agg(s.reason)
+               select array_agg(s.resolution), array_agg(s.start), array_agg(s.stop), array_agg(s.reason), array_agg(s.code)
                  from series_coverage(mk, since, until, coarsest) s) c
          cross join lateral (
-               select json_agg(json_build_array(micros(g.start), micros(g.stop), g.reason, g.attempts, g.next_try, g.final) order by g.start)::text
+               select json_agg(json_build_array(micros(g.start), micros(g.stop), g.reason, g.code, g.attempts, g.next_try, g.final) order by g.start)::text
                  from gap_repair g
                 where g.market_id = mk and g.resolution = coarsest and g.start < until and g.stop > since) r;
 end $$;

@@ -4,7 +4,7 @@
 -- Store trades (parallel arrays; times in microseconds; mk: each one's place in `ids`) and make their candles; return
 -- per market how many were new, whether an answer changed, and how many seconds the provider had called quiet where they
 -- are. A trade already stored keeps its first time of receipt.
-create or replace function ingest(ids int[], mk int[], at bigint[], seqs bigint[], sides smallint[], names text[], prices numeric[], amounts numeric[], received bigint[])
+create or replace function ingest(ids int[], mk int[], at bigint[], seqs bigint[], sides smallint[], names text[], prices numeric[], amounts numeric[], received bigint[], firsts bigint[], lasts bigint[])
 returns table (market_id int, added bigint, changed boolean, lost_s float8) language plpgsql as $$
 #variable_conflict use_column
 declare
@@ -18,9 +18,10 @@ declare
     touched int[];
 begin
     with new as (
-        insert into tick (market_id, ts, trade_id, seq, side, price, amount, received_at)
-        select ids[u.mk], instant(u.at), u.id, u.seq, u.side, trim_scale(u.price), trim_scale(u.amount), instant(u.received)
-          from unnest(mk, at, seqs, sides, names, prices, amounts, received) u (mk, at, seq, side, id, price, amount, received)
+        insert into tick (market_id, ts, trade_id, seq, side, price, amount, received_at, first_id, last_id)
+        select ids[u.mk], instant(u.at), u.id, u.seq, u.side, trim_scale(u.price), trim_scale(u.amount), instant(u.received),
+               u.first, u.last
+          from unnest(mk, at, seqs, sides, names, prices, amounts, received, firsts, lasts) u (mk, at, seq, side, id, price, amount, received, first, last)
         on conflict do nothing
         returning market_id, ts, price, amount
     ), gain as (
@@ -45,10 +46,25 @@ begin
          group by 1;
 end $$;
 
--- Take one trade back; its minute, hour and day are made again. False where it is not stored.
-create or replace function cancel(mk int, at timestamptz, id text) returns boolean language plpgsql as $$
+-- Take one trade back; its minute, hour and day are made again, and its ids are not stored any more. False where it is
+-- not stored.
+create or replace function cancel(mk int, at timestamptz, id text, stale interval) returns boolean language plpgsql as $$
+#variable_conflict use_column
+declare
+    first bigint;
+    last bigint;
+    keys bigint[];
+    proven boolean;
+    changed boolean;
 begin
     perform lock_market(mk);
-    delete from tick where market_id = mk and ts = at and trade_id = id;
-    return found and renew(mk, array[bucket(60, at)]);
+    delete from tick t where t.market_id = mk and t.ts = at and t.trade_id = cancel.id returning t.first_id, t.last_id into first, last;
+    if not found then
+        return false;
+    end if;
+    keys := take_out_ids(mk, first, last, at, at, false);
+    select bool_or(p.shows) into proven from prove_ids(array_fill(mk, array[cardinality(keys)]), keys, stale) p;
+    changed := renew(mk, array[bucket(60, at)]);
+    update market set version = version + 1 where id = mk and proven and not changed;
+    return changed or coalesce(proven, false);
 end $$;

@@ -32,6 +32,10 @@ select m.symbol, r.resolution, f.final, count(g.id), coalesce(extract(epoch from
  group by m.symbol, r.resolution, f.final
  order by m.symbol, r.resolution, f.final;
 
+-- name: gap_reasons
+-- Gaps of all markets by the kind of their reason.
+select code, count(*) from gap_repair group by 1 order by 1;
+
 -- name: dead_letters
 -- Topics made at run time count as one (streaming.topics.label).
 select case when starts_with(topic, 'dyn-') then 'dynamic' else topic end, count(*) from dead_letter group by 1 order by 1;

@@ -7,12 +7,14 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from datastore import metrics
 from datastore.backfill import fetch_queue
 from datastore.backfill.fetch_queue import Purpose, State, enqueue
 from datastore.backfill.gap_repair import MAX_REPAIR_DELAY, open_gaps, reopen, scan
 from datastore.coverage.feed_progress import note_acknowledged
+from datastore.coverage.reasons import ReasonCode
 from datastore.ingest.live_write import store_live
-from datastore.models import FetchRequest, GapRepair, Market
+from datastore.models import Coverage, FetchRequest, GapRepair, Market
 from datastore.reference.markets import ensure_markets
 from datastore.series.reader import read_series
 from streaming.records import LiveRecord
@@ -80,6 +82,27 @@ def test_a_hole_becomes_a_row_and_a_request_at_once(btc: Market) -> None:
     assert GapRepair.objects.get().version == version_of(btc) == version + 1
     gap = read_series(btc, "1m", moment(NOON), moment(NOON + 20 * MINUTE)).segments[1]
     assert (gap.state, gap.repair and gap.repair["attempts"]) == ("gap", 1)
+
+
+def test_a_gap_has_the_code_of_its_reason_in_its_row_and_wherever_it_is_shown(btc: Market) -> None:
+    Coverage.objects.filter(reason="socket lost").update(code="socket")
+    scan()
+    codes = {(row.code, row.reason) for row in GapRepair.objects.filter(resolution=60)}
+    assert codes == {("socket", "socket lost")}
+    gap = read_series(btc, "1m", moment(NOON), moment(NOON + 20 * MINUTE)).segments[1]
+    assert (gap.code, gap.repair and gap.repair["code"]) == ("socket", "socket")
+    (part,) = read_series(btc, "1m", moment(NOON), moment(NOON + 20 * MINUTE)).completeness.missing
+    assert (part.code, part.reason) == ("socket", "socket lost")
+
+
+def test_what_keeps_a_gap_from_being_fetched_is_a_kind_of_its_own_and_so_is_what_will_never_come(btc: Market) -> None:
+    scan()
+    FetchRequest.objects.update(error="no answer")
+    scan()
+    assert set(GapRepair.objects.values_list("code", "reason")) == {(ReasonCode.FETCH, "no answer")}
+    store(failed(FetchRequest.objects.get().pk, NOON + 10 * MINUTE, NOON + 16 * MINUTE))
+    assert set(GapRepair.objects.values_list("code", "reason")) == {(ReasonCode.FINAL, "older than kept")}
+    assert dict(metrics.gap_reasons()) == {"final": 1}
 
 
 def test_a_scan_that_finds_nothing_new_changes_nothing(btc: Market) -> None:

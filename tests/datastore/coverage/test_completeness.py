@@ -19,7 +19,7 @@ TOO_OLD = "Minute data is only available for the last 7 days."
 
 
 def repair(reason: str, final: bool) -> dict[str, Any]:
-    return {"reason": reason, "attempts": 0, "next_try": None, "final": final}
+    return {"reason": reason, "code": "final" if final else "socket", "attempts": 0, "next_try": None, "final": final}
 
 
 def test_a_year_of_which_the_provider_keeps_a_week_is_not_there() -> None:
@@ -28,17 +28,17 @@ def test_a_year_of_which_the_provider_keeps_a_week_is_not_there() -> None:
         [
             Segment(START, border, "gap", 0, "before the feed began", repair(TOO_OLD, True)),
             Segment(border, stop - 2 * MINUTE, "provider", 7),
-            Segment(stop - 2 * MINUTE, stop - MINUTE, "pending", 0, "provider not final"),
-            Segment(stop - MINUTE, stop, "gap", 0, "socket lost"),
-            Segment(stop, stop + DAY, "pending", 0, "not begun yet"),
+            Segment(stop - 2 * MINUTE, stop - MINUTE, "pending", 0, "provider not final", code="not_final"),
+            Segment(stop - MINUTE, stop, "gap", 0, "socket lost", code="socket"),
+            Segment(stop, stop + DAY, "pending", 0, "not begun yet", code="not_begun"),
         ],
         TIMEFRAMES["1m"],
     )
     assert (found.asked, found.pending) == (Amount(525_600, 365 * DAY), Amount(1, MINUTE))
     assert found.proven.buckets == 7 * 1440 - 2
     assert found.missing == (
-        MissingPart(TOO_OLD, True, Amount(358 * 1440, 358 * DAY), START, border),
-        MissingPart("socket lost", False, Amount(1, MINUTE), stop - MINUTE, stop),
+        MissingPart(TOO_OLD, "final", True, Amount(358 * 1440, 358 * DAY), START, border),
+        MissingPart("socket lost", "socket", False, Amount(1, MINUTE), stop - MINUTE, stop),
     )
     assert described(found) == (
         "10,078 of 525,600 candles are there (1.92 %, 7 d of 365 d); 1 not known finally yet; "
@@ -48,7 +48,9 @@ def test_a_year_of_which_the_provider_keeps_a_week_is_not_there() -> None:
 
 
 def test_what_is_missing_before_the_provider_s_time_is_known_is_not_pending() -> None:
-    found = completeness_of([Segment(START, START + DAY, "pending", 0, "no provider time yet")], TIMEFRAMES["1m"])
+    found = completeness_of(
+        [Segment(START, START + DAY, "pending", 0, "no provider time yet", code="no_time")], TIMEFRAMES["1m"]
+    )
     assert [(part.final, part.amount.buckets) for part in found.missing] == [(False, 1440)]
     assert described(completeness_of([], TIMEFRAMES["1m"])) == "nothing of it has begun yet"
 

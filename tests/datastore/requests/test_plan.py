@@ -65,8 +65,8 @@ def test_neighbouring_gaps_and_partial_buckets_are_one_lack() -> None:
 
 
 def test_before_the_providers_first_stamp_what_is_not_proven_is_lacking() -> None:
-    unknown = Segment(NOON - hours(2), NOON, "pending", reason="no provider time yet")
-    coming = Segment(NOON - hours(2), NOON, "pending", reason="backlog")
+    unknown = Segment(NOON - hours(2), NOON, "pending", reason="no provider time yet", code="no_time")
+    coming = Segment(NOON - hours(2), NOON, "pending", reason="backlog", code="backlog")
     assert missing_spans(series("1m", unknown)) == [MissingSpan(MINUTE_S, NOON - hours(2), NOON - CACHE_AGE[60])]
     assert missing_spans(series("1m", coming)) == []
 

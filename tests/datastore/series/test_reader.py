@@ -173,7 +173,7 @@ def test_a_hole_says_what_is_done_about_it(btc: Market, provider_time: ProviderT
         market=btc, resolution=60, start=moment(NOON), stop=moment(NOON + MINUTE), reason="too old", final=True
     )
     first, second = read_series(btc, "1m", moment(NOON), moment(NOON + 2 * MINUTE)).segments
-    assert first.repair == {"reason": "too old", "attempts": 0, "next_try": None, "final": True}
+    assert first.repair == {"reason": "too old", "code": "other", "attempts": 0, "next_try": None, "final": True}
     assert (first.stop, second.repair) == (moment(NOON + MINUTE), None)
 
 

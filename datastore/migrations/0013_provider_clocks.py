@@ -8,9 +8,9 @@ from datastore.db.sql_files import script
 
 
 class Migration(migrations.Migration):
-    dependencies = [("datastore", "0010_market_provider")]
+    dependencies = [("datastore", "0012_proof")]
     operations = [
-        migrations.RunSQL(script("migrations/0011_provider_clocks"), migrations.RunSQL.noop),
+        migrations.RunSQL(script("migrations/0013_provider_clocks"), migrations.RunSQL.noop),
         migrations.AddField(
             model_name="providerclock",
             name="identity",
@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
                 db_default="", default="", help_text="Its name for itself, for good; empty until it was asked."
             ),
         ),
-        migrations.RunSQL(script("migrations/0011_one_provider"), script("migrations/0011_provider_clocks_undo")),
+        migrations.RunSQL(script("migrations/0013_one_provider"), script("migrations/0013_provider_clocks_undo")),
         migrations.AlterField(
             model_name="providerclock",
             name="provider",
