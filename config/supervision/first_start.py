@@ -78,13 +78,13 @@ def are_known(found: Sequence[Contact]) -> bool:
 
 def remember_providers(found: Sequence[Contact]) -> list[str]:
     """Bind this database to its providers and return what to print of each; raise StartError if it has others' data."""
-    from datastore.reference.provider import OtherProvider, remember_provider
+    from datastore.reference.provider import OtherProvider, current_provider, remember_provider
     from datastore.reference.provider_registry import traits_of
 
     lines = []
     for contact in found:
         identity = contact.identity
-        if not contact.answered and are_known([contact]):  # its host's name is not what it calls itself
+        if not contact.answered and current_provider([contact.provider])[1]:  # a simulator has no name of its host's
             lines.append(f"provider {contact.provider}: {contact.trouble}")
             continue
         try:

@@ -99,9 +99,11 @@ def configured_windows(provider: Traits) -> tuple[Window, ...]:
     for seconds, name in WINDOW_NAMES.items():
         if given := getattr(settings, f"PROVIDER_CALLS_PER_{name.upper()}"):
             limits[seconds] = given
-    return tuple(
-        Window(WINDOW_NAMES.get(length, f"{length // 60} minutes"), length, limits[length]) for length in sorted(limits)
-    )
+    return tuple(Window(_window_name(length), length, limits[length]) for length in sorted(limits))
+
+
+def _window_name(seconds: int) -> str:
+    return WINDOW_NAMES.get(seconds, f"{seconds // 60} minutes" if seconds > 60 else f"{seconds} s")
 
 
 def quota_of(provider: Traits) -> ProviderQuota:

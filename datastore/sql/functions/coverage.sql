@@ -185,5 +185,5 @@ begin
               from next n
              where k.id = n.id and (k.version, k.live_stop, k.watermark) is distinct from (n.version, n.live_stop, n.watermark)
         )
-        select n.id, n.version, n.changed, n.watermark, coalesce(n.seconds, 0)::float8 from next n;
+        select n.id, n.version, n.changed, n.watermark, coalesce(n.seconds, 0)::float8 from next n order by n.id;
 end $$;
