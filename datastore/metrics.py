@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from django.db.models import Count
 
+from datastore.coverage.missing_ids import missing_ids
 from datastore.db.queries import fetch_all, fetch_value
 from datastore.db.sql_files import statement
-from datastore.models import DatastoreRequest
+from datastore.models import DatastoreRequest, Market
 
 Ages = tuple[str, float | None, float | None]
 Gaps = tuple[str, int, bool, int, float]
@@ -20,6 +23,20 @@ def ages() -> list[Ages]:
 def gaps() -> list[Gaps]:
     """Return (market, resolution in seconds, final, number of gaps, seconds that they cover)."""
     return fetch_all(statement("metrics", "gaps"))
+
+
+def proofs() -> list[tuple[str, str | None]]:
+    """Return per followed market what its newest proven instant rests on, None if nothing was ever proven."""
+    return fetch_all(statement("metrics", "proofs"))
+
+
+def missing_trades() -> dict[str, int]:
+    """Return how many trades are missing by their ids, of each market that lacks any."""
+    missing: Counter[int] = Counter()
+    for one in missing_ids():
+        missing[one.market_id] += one.count
+    symbols = Market.objects.filter(pk__in=missing).values_list("pk", "symbol")
+    return {symbol: missing[market_id] for market_id, symbol in symbols}
 
 
 def gap_reasons() -> list[tuple[str, int]]:

@@ -112,6 +112,8 @@ FEED_AGE = _gauge("feed_age_seconds", "Provider's time since the newest proven t
 GAPS = _gauge("gaps", "Holes known to the gap scan.", "market", "resolution", "final")
 GAP_SECONDS = _gauge("gap_seconds", "Time that these holes cover.", "market", "resolution", "final")
 GAP_REASONS = _gauge("gaps_by_reason", "These holes by the kind of their reason.", "code")
+LIVE_PROOF = _gauge("live_proof", "1 for what the market's newest proven time rests on.", "market", "proof")
+MISSING_TRADES = _gauge("missing_trades", "Trades that are missing by the venue's ids.", "market")
 DEAD_LETTERS = _gauge("dead_letters", "Records in quarantine.", "topic")
 FETCH_REQUESTS = _gauge("fetch_requests", "Requests for history.", "state")
 OLDEST_FETCH = _gauge("fetch_request_age_seconds", "Age of the oldest request for history under way.")
@@ -134,6 +136,8 @@ METRICS: tuple[MetricDefinition, ...] = (
     GAPS,
     GAP_SECONDS,
     GAP_REASONS,
+    LIVE_PROOF,
+    MISSING_TRADES,
     DEAD_LETTERS,
     FETCH_REQUESTS,
     OLDEST_FETCH,

@@ -18,6 +18,7 @@ from datastore import metrics
 from datastore.backfill import fetch_queue
 from datastore.coverage.reasons import ANY_CODE
 from datastore.models import DatastoreRequest
+from datastore.reference.traits import Proof
 from datastore.sse.follower_counts import followers_by_process
 from datastore.streams import lifecycle, topics
 from ingestion.history.provider_quota import quota_of
@@ -38,6 +39,15 @@ def markets() -> Iterator[Sample]:
         for metric, age in ages:
             if age is not None:
                 yield metric, (symbol,), age
+
+
+def proofs() -> Iterator[Sample]:
+    """Yield what the live end of each market rests on, and how many of its trades are known to be missing."""
+    for symbol, found in metrics.proofs():
+        for proof in Proof:
+            yield table.LIVE_PROOF, (symbol, proof), float(proof == found)
+    for symbol, count in metrics.missing_trades().items():
+        yield table.MISSING_TRADES, (symbol,), count
 
 
 def gaps() -> Iterator[Sample]:
@@ -117,6 +127,7 @@ def followers() -> Iterator[Sample]:
 GAUGE_READERS: dict[str, Callable[[], Iterable[Sample]]] = {
     "markets": markets,
     "gaps": gaps,
+    "proofs": proofs,
     "queues": queues,
     "actors": actors,
     "schedules": schedules,

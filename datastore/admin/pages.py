@@ -12,7 +12,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db import transaction
-from django.db.models import DateTimeField, F, Func, Model, QuerySet
+from django.db.models import DateTimeField, F, Func, Model, QuerySet, TextField
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -34,6 +34,7 @@ from datastore.models import (
     FeedPosition,
     FetchRequest,
     GapRepair,
+    IdRange,
     Market,
     Pair,
     ProviderCandle,
@@ -85,14 +86,15 @@ TABLES = (
         "Trades",
         Tick,
         ("-ts", "-trade_id"),
-        ("ts", "seq", "trade_id", "price", "amount", "side", "received_at"),
+        ("ts", "seq", "trade_id", "first_id", "last_id", "price", "amount", "side", "received_at"),
         {},
     ),
+    NewestRows("Stored ids", IdRange, ("-first",), ("first", "last", "since", "until", "doubted"), {}),
     NewestRows(
         "Coverage",
         Coverage,
         ("-start",),
-        ("source", "feed", "resolution", "start", "stop", "code", "reason", "version"),
+        ("proof", "source", "feed", "resolution", "start", "stop", "code", "reason", "version"),
         {},
     ),
     NewestRows("Feeds", FeedPosition, ("feed",), ("feed", "last_n", "unbroken", "start", "stop", "reason"), {}),
@@ -106,15 +108,16 @@ _MARKET_TIMES = [exact(name) for name in ("refused_since", "watermark", "live_st
 class MarketAdmin(ReadOnlyAdmin):
     """Markets, each with its newest rows."""
 
-    list_display = ["symbol", "followed", "proven", "refusal", "version", *_MARKET_TIMES]
-    readonly_fields = ["followed", "proven", "refusal", "series", "version", *_MARKET_TIMES]
+    list_display = ["symbol", "followed", "proven", "proof", "refusal", "version", *_MARKET_TIMES]
+    readonly_fields = ["followed", "proven", "proof", "refusal", "series", "version", *_MARKET_TIMES]
     list_filter = ["followed", ("refusal", admin.EmptyFieldListFilter), "exchange"]
     search_fields = ["symbol"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Market]:
-        """Return the markets with their provider's time."""
+        """Return the markets with their proof and their provider's time."""
         now = Func(F("provider"), function="provider_now", output_field=DateTimeField())
-        markets: QuerySet[Market] = super().get_queryset(request).annotate(now=now)
+        proof = Func("id", "live_stop", function="live_proof", output_field=TextField())
+        markets: QuerySet[Market] = super().get_queryset(request).annotate(now=now, live_proof=proof)
         return markets
 
     @admin.display(description="Proven until", ordering="live_stop")
@@ -125,6 +128,11 @@ class MarketAdmin(ReadOnlyAdmin):
         age = market.now - market.live_stop  # type: ignore[attr-defined]
         pulse = "free" if not market.followed else "stale" if age > stale_after() else "fresh"
         return format_html('<span class="actor-pulse {}">{}</span>', pulse, span(age.total_seconds()))
+
+    @admin.display(description="Proof", ordering="live_proof")
+    def proof(self, market: Market) -> str:
+        """Return what the newest proven instant rests on."""
+        return market.live_proof or ""  # type: ignore[attr-defined]
 
     class Media:
         css = {"all": ["actor_runtime/admin.css"]}

@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from datastore.coverage.reasons import BACKLOG, NO_TIME, NOT_BEGUN, NOT_FINAL, Reason
-from datastore.reference.traits import CandleTraits
+from datastore.reference.traits import CandleTraits, Proof
 from datastore.timeframes.intervals import SECOND_US, Interval, clip, micros_of, moment, subtract, union, whole
 from datastore.timeframes.timeframe import BASE, DAY_S, HOUR_S, MINUTE_S, Timeframe
 from streaming.records import Micros
@@ -30,7 +30,7 @@ INCOMPLETE = frozenset({PARTIAL, GAP})
 FINER = {HOUR_S: MINUTE_S, DAY_S: HOUR_S}
 
 
-class Proof(NamedTuple):
+class ProvenBuckets(NamedTuple):
     """Buckets that live coverage holds, those that only the provider answered for, and all that are proven."""
 
     live: list[Interval]
@@ -49,8 +49,10 @@ class Evidence:
     candles: CandleTraits  # of the market's provider
     live: Sequence[Interval] = ()
     provider: Mapping[int, Sequence[Interval]] = field(default_factory=dict)
+    # What of `live` rests on a proof or on a stronger one, the strongest first; the rest of it on the connection.
+    graded: Sequence[tuple[Proof, Sequence[Interval]]] = ()
 
-    def proof(self, resolution: int, start: Micros, stop: Micros) -> Proof:
+    def proof(self, resolution: int, start: Micros, stop: Micros) -> ProvenBuckets:
         """Return what is proven of [start, stop), both starts of buckets; hours and days also by finer buckets."""
         length = resolution * SECOND_US
         live = whole(clip(self.live, start, stop), length)
@@ -59,7 +61,7 @@ class Evidence:
         proven = live + provider
         if resolution in FINER:
             proven += whole(self.proof(FINER[resolution], start, stop).proven, length)
-        return Proof(live, provider, union(proven))
+        return ProvenBuckets(live, provider, union(proven))
 
     def only_ours(self, resolution: int, start: Micros, stop: Micros) -> bool:
         """Return whether the finer buckets of [start, stop) come from our trades alone and have all begun."""
@@ -72,7 +74,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Buckets of one state, [start, stop); source is what a row in it is called."""
+    """Buckets of one state, [start, stop); source is what a row in it is called.
+
+    proof: the weakest of what each of them rests on, None if they are not proven.
+    """
 
     start: Micros
     stop: Micros
@@ -80,6 +85,7 @@ class Run:
     source: str
     closed: bool
     why: Reason | None = None
+    proof: Proof | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,10 @@ def runs_of(evidence: Evidence, frame: Timeframe, start: Micros, stop: Micros) -
     if frame.seconds != frame.base:
         runs = fold(runs, frame, start, stop)
 
+    return _joined(runs)
+
+
+def _joined(runs: Sequence[Run]) -> list[Run]:
     joined: list[Run] = []
     for run in runs:
         last = joined[-1] if joined else None
@@ -170,10 +180,13 @@ def _before_watermark(evidence: Evidence, resolution: int, start: Micros, stop: 
     if start == stop:
         return []
     live, provider, proven = evidence.proof(resolution, start, stop)
-    runs = [Run(*part, LIVE, LIVE, True) for part in live]
-    runs += [Run(*part, PROVIDER, PROVIDER, True) for part in provider]
+    runs = _live_runs(evidence, live, resolution)
+    runs += [Run(*part, PROVIDER, PROVIDER, True, proof=Proof.CANDLE) for part in provider]
     if resolution in FINER:
-        runs += [Run(*part, MERGED, MERGED, True) for part in subtract(subtract(proven, live), provider)]
+        for part in subtract(subtract(proven, live), provider):
+            finer = fold(base_runs(evidence, FINER[resolution], *part), BASE[resolution], *part)
+            merged = [Run(run.start, run.stop, MERGED, MERGED, True, proof=run.proof) for run in finer]
+            runs += _joined(merged)
 
     if rest := subtract([(start, stop)], proven):
         missing = clip(rest, start, first_not_final(evidence, resolution))
@@ -186,6 +199,17 @@ def _before_watermark(evidence: Evidence, resolution: int, start: Micros, stop: 
             finer = fold(base_runs(evidence, FINER[resolution], *part), BASE[resolution], *part)
             runs += [Run(run.start, run.stop, PENDING, run.source, False, why) for run in finer]
     return sorted(runs, key=lambda run: run.start)
+
+
+def _live_runs(evidence: Evidence, live: Sequence[Interval], resolution: int) -> list[Run]:
+    """Return the runs of these whole buckets, each with the strongest proof that holds it, stronger ones helping."""
+    runs: list[Run] = []
+    left = list(live)
+    for proof, spans in evidence.graded:
+        held = [part for start, stop in left for part in whole(clip(spans, start, stop), resolution * SECOND_US)]
+        runs += [Run(*part, LIVE, LIVE, True, proof=proof) for part in held]
+        left = subtract(left, held)
+    return runs + [Run(*part, LIVE, LIVE, True, proof=Proof.CONNECTION) for part in left]
 
 
 def _minutes_after_watermark(evidence: Evidence, start: Micros, stop: Micros) -> list[Run]:
@@ -230,4 +254,9 @@ def _bucket_of(parts: Sequence[Run], start: Micros, stop: Micros) -> Run:
     closed = len(begun) == len(parts) and all(part.closed for part in begun)
     if state is None:
         state = states.pop() if len(states) == 1 else MERGED
-    return Run(start, stop, state, source, closed, why)
+    return Run(start, stop, state, source, closed, why, _weakest(begun) if state in PROVEN else None)
+
+
+def _weakest(parts: Sequence[Run]) -> Proof | None:
+    order = list(Proof)  # the strongest first
+    return max((part.proof for part in parts if part.proof), key=order.index, default=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from datastore.coverage.certificate import Evidence
-from datastore.coverage.reasons import Reason
+from datastore.coverage.reasons import NO_HOLES, Hole, Holes, Reason
 from datastore.coverage.segments import Ended, Repair
 from datastore.db.queries import fetch_all
 from datastore.models import Market
 from datastore.reference.provider_registry import traits_of
 from datastore.reference.staleness import stale_after
-from datastore.reference.traits import CandleTraits
+from datastore.reference.traits import CandleTraits, Proof
 from datastore.timeframes.intervals import Interval, union
 from datastore.timeframes.timeframe import BASE
 from streaming.ends import EndCode
@@ -62,6 +62,7 @@ class Facts:
     evidence: Evidence
     ended: list[Ended]
     repairs: list[Repair]
+    holes: Holes  # ids that are known to be missing, or in doubt
 
     @property
     def final_gaps(self) -> list[Interval]:
@@ -109,9 +110,9 @@ def facts_of_many(stretches: Sequence[Stretch]) -> list[Facts]:
 
 
 def _facts(row: Sequence[Any]) -> Facts:
-    head, columns, repairs = MarketHead(*row[:9]), row[9:14], row[14]
+    head, columns, (repairs, holes) = MarketHead(*row[:9]), row[9:15], row[15:17]
 
-    # One span: its resolution (0: live), start, stop, and how it ended, with the kind of end.
+    # One span: its resolution (0: live), start, stop, and how it ended, with the kind of end, and its proof.
     spans = list(zip(*(column or () for column in columns), strict=True))
     evidence = Evidence(
         now=head.now,
@@ -120,6 +121,7 @@ def _facts(row: Sequence[Any]) -> Facts:
         behind=head.behind,
         candles=head.candle_traits,
         live=union((low, high) for of, low, high, *_ in spans if not of),
+        graded=_graded((proof, (low, high)) for of, low, high, *_, proof in spans if not of),
         provider={wanted: union((low, high) for of, low, high, *_ in spans if of == wanted) for wanted in BASE},
     )
     rows: list[Any] = msgspec.json.decode(repairs) if repairs else []
@@ -128,8 +130,21 @@ def _facts(row: Sequence[Any]) -> Facts:
         evidence,
         [
             Ended(high, None if reason is None else Reason(code or EndCode.OTHER, reason))
-            for of, _, high, reason, code in spans
+            for of, _, high, reason, code, _ in spans
             if not of
         ],
         [(low, high, dict(zip(REPAIR_FIELDS, repair, strict=True))) for low, high, *repair in rows],
+        Holes([Hole(*hole) for hole in msgspec.json.decode(holes)]) if holes else NO_HOLES,
     )
+
+
+def _graded(spans: Iterable[tuple[str, Interval]]) -> list[tuple[Proof, list[Interval]]]:
+    """Return for each proof stronger than the connection, the strongest first, what rests on it or a stronger one."""
+    found = [(proof, span) for proof, span in spans if proof != Proof.CONNECTION]
+    graded: list[tuple[Proof, list[Interval]]] = []
+    held: list[Interval] = []
+    for proof in (Proof.IDS, Proof.SEQUENCE):
+        if own := [span for text, span in found if text == proof]:
+            held = union([*held, *own])
+            graded.append((proof, held))
+    return graded

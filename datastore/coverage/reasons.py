@@ -1,11 +1,19 @@
-"""Why buckets are not proven: a code for those who count and filter, and a detail for people. Pure."""
+"""Why buckets are not proven: a code for those who count and filter, and a detail for people. Pure.
+
+Times are microseconds.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from itertools import accumulate
 from typing import NamedTuple
 
+from datastore.wording import counted
 from streaming.ends import EndCode
+from streaming.records import Micros
 
 
 class ReasonCode(StrEnum):
@@ -19,6 +27,7 @@ class ReasonCode(StrEnum):
     # Missing.
     NEVER_BEGAN = "never_began"  # before any feed of the market
     STALE = "stale"  # the feed said nothing more
+    IDS = "ids"  # trades are missing between ids that are stored
     FETCH = "fetch"  # what keeps it from being fetched
     FINAL = "final"  # the provider will never have it
 
@@ -39,3 +48,51 @@ BACKLOG = Reason(ReasonCode.BACKLOG, "backlog")
 NOT_FINAL = Reason(ReasonCode.NOT_FINAL, "provider not final")
 NEVER_BEGAN = Reason(ReasonCode.NEVER_BEGAN, "before the feed began")
 STALE = Reason(ReasonCode.STALE, "feed stale")
+
+
+class Hole(NamedTuple):
+    """Ids first..last that are not stored although ids around them are; doubted: two different trades came under them.
+
+    They were traded within [low, high).
+    """
+
+    first: int
+    last: int
+    low: Micros
+    high: Micros
+    doubted: bool = False
+
+
+class Holes:
+    """The holes of a stretch, found by time."""
+
+    def __init__(self, holes: Sequence[Hole] = ()) -> None:
+        self._holes = sorted(holes, key=lambda hole: hole.low)
+        self._lows = [hole.low for hole in self._holes]
+        self._highs = list(accumulate((hole.high for hole in self._holes), max))  # ascending
+
+    def reason(self, start: Micros, stop: Micros) -> Reason | None:
+        """Return which trades of [start, stop) are missing, or else in doubt; None if none is known to be."""
+        found = list(self._within(start, stop))
+        missing = [hole for hole in found if not hole.doubted]
+        if missing:
+            return Reason(ReasonCode.IDS, f"{_told(missing)} missing, {_ids(missing)}")
+        if found:
+            return Reason(EndCode.CONFLICT, f"{_told(found)} in doubt, {_ids(found)}: two came under one id")
+        return None
+
+    def _within(self, start: Micros, stop: Micros) -> Iterator[Hole]:
+        places = range(bisect_right(self._highs, start), bisect_left(self._lows, stop))
+        return (self._holes[place] for place in places if self._holes[place].high > start)
+
+
+NO_HOLES = Holes()
+
+
+def _told(holes: Sequence[Hole]) -> str:
+    return counted(sum(hole.last - hole.first + 1 for hole in holes), "trade")
+
+
+def _ids(holes: Sequence[Hole]) -> str:
+    first, last = min(hole.first for hole in holes), max(hole.last for hole in holes)
+    return f"id {first}" if first == last else f"ids {first} to {last}"

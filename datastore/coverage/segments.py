@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from datastore.coverage.certificate import FUTURE, GAP, INCOMPLETE, MISSING, PARTIAL, PENDING, PROVEN, Run
-from datastore.coverage.reasons import NEVER_BEGAN, STALE, Reason
+from datastore.coverage.reasons import NEVER_BEGAN, NO_HOLES, STALE, Holes, Reason
+from datastore.reference.traits import Proof
 from datastore.timeframes.intervals import Interval, end_of, micros_of, moment
 from datastore.timeframes.timeframe import Timeframe
 from streaming.records import Micros
@@ -23,7 +24,8 @@ Repair = tuple[Micros, Micros, dict[str, Any]]
 class Segment:
     """Buckets of one state; quiet: those in which provably nothing was traded.
 
-    reason: why they are not proven, for people; code: the kind of reason, one of reasons.ANY_CODE.
+    reason: why they are not proven, for people; code: the kind of reason, one of reasons.ANY_CODE. proof: the weakest
+    of what they rest on, None if they are not proven.
     """
 
     start: datetime
@@ -33,6 +35,7 @@ class Segment:
     reason: str | None = None
     repair: dict[str, Any] | None = None
     code: str | None = None
+    proof: Proof | None = None
 
     @property
     def incomplete(self) -> bool:
@@ -68,6 +71,7 @@ class _Stretch:
     stop: Micros
     state: str
     why: Reason | None
+    proof: Proof | None = None
     rows: int = 0
 
 
@@ -78,10 +82,12 @@ def segments_of(
     live: Sequence[Interval],
     ended: Sequence[Ended],
     repairs: Sequence[Repair],
+    holes: Holes = NO_HOLES,
 ) -> list[Segment]:
     """Return the segments of contiguous runs, each with its rows; those of missing buckets name their open times.
 
-    What is missing is cut where the provider's final refusals begin and end: a segment is final as a whole or not.
+    What is missing is cut where the provider's final refusals begin and end: a segment is final as a whole or not. Why
+    it is missing is told by the ids that are known to be, else by how the feed before it ended.
     """
     spans = sorted(ended, key=lambda span: (span.stop, span.reason is not None))
     stops = [span.stop for span in spans]
@@ -93,13 +99,16 @@ def segments_of(
             last = bisect_right(stops, end_of(live, part.start)) - 1
             why = NEVER_BEGAN if last < 0 else spans[last].reason or STALE
             for start, stop, refusal in _cut_at_final(part, frame, final):
+                told = holes.reason(start, stop) or why
                 repair = refusal or next((what for low, high, what in others if low < stop and high > start), None)
-                segments.append(Segment(moment(start), moment(stop), part.state, 0, why.detail, repair, why.code))
+                segments.append(Segment(moment(start), moment(stop), part.state, 0, told.detail, repair, told.code))
         else:
             buckets = frame.between(moment(part.start), moment(part.stop))
             quiet = buckets - part.rows if part.state in PROVEN else 0
             detail, code = (part.why.detail, part.why.code) if part.why else (None, None)
-            segments.append(Segment(moment(part.start), moment(part.stop), part.state, quiet, detail, None, code))
+            segments.append(
+                Segment(moment(part.start), moment(part.stop), part.state, quiet, detail, None, code, part.proof)
+            )
     return segments
 
 
@@ -108,10 +117,10 @@ def _stretches(runs: Sequence[Run], frame: Timeframe, rows: Sequence[Rows]) -> l
     joined: list[_Stretch] = []
     for run, held in zip(runs, rows, strict=True):
         state = PENDING if run.state == FUTURE else run.state
-        whole = _Stretch(run.start, run.stop, state, run.why, held.count)
+        whole = _Stretch(run.start, run.stop, state, run.why, run.proof, held.count)
         for part in _split(run, frame, held.opens) if run.state == MISSING else [whole]:
             last = joined[-1] if joined else None
-            if last and (last.state, last.why) == (part.state, part.why):
+            if last and (last.state, last.why, last.proof) == (part.state, part.why, part.proof):
                 last.stop, last.rows = part.stop, last.rows + part.rows
             else:
                 joined.append(part)
@@ -125,7 +134,7 @@ def _split(run: Run, frame: Timeframe, opens: Sequence[int]) -> Iterator[_Stretc
         if at < row:
             yield _Stretch(at, row, GAP, None)
         at = micros_of(frame.after(moment(row)))
-        yield _Stretch(row, at, PARTIAL, None, 1)
+        yield _Stretch(row, at, PARTIAL, None, rows=1)
     if at < run.stop:
         yield _Stretch(at, run.stop, GAP, None)
 

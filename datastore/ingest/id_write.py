@@ -28,7 +28,7 @@ UNLIKE = (
 )
 STORE = (
     "select * from store_ids(%s::int[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],"
-    " %s::int[], %s::bigint[], %s::bigint[], %s)"
+    " %s::int[], %s::bigint[], %s::bigint[], %s::bigint[], %s)"
 )
 DOUBT = "select * from doubt_ids(%s, %s, %s, instant(%s), %s)"
 # The feed that ended is the best word on why nothing more is known; it goes when the span grows.
@@ -51,7 +51,7 @@ class CountedBatch:
     """The counted trades of a batch, by the id of their market."""
 
     sorted: dict[int, SortedIds] = field(default_factory=dict)
-    said: dict[int, dict[int, int]] = field(default_factory=dict)  # id -> the newest time at which it was said
+    said: dict[int, dict[int, tuple[int, int]]] = field(default_factory=dict)  # id -> when first and last said
     doubted: list[tuple[int, CountedTrade]] = field(default_factory=list)  # market's id, the trade that is refused
 
 
@@ -88,8 +88,8 @@ def store_counted(found: CountedBatch, refused: Collection[int]) -> dict[int, Pr
         for market_id, one in found.sorted.items()
         for run in runs_of(each for each in one.new if each.at not in refused)
     ]
-    said = [(market_id, *each) for market_id, of_market in found.said.items() for each in of_market.items()]
-    rows = fetch_all(STORE, [*_columns(runs, 5), *_columns(said, 3), stale_after()])
+    said = [(market_id, last_id, *times) for market_id, of in found.said.items() for last_id, times in of.items()]
+    rows = fetch_all(STORE, [*_columns(runs, 5), *_columns(said, 4), stale_after()])
     for market_id, trade in found.doubted:
         rows += fetch_all(DOUBT, [market_id, trade.first, trade.last, trade.trade.ts, stale_after()])
     proven: dict[int, Proven] = {}

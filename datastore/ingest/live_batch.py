@@ -31,8 +31,8 @@ class LiveBatch:
     refused: list[tuple[int, Refusal]] = field(default_factory=list)  # (index in records, why)
     earliest: dict[str, Micros] = field(default_factory=dict)  # time of each market's oldest trade
     counted: defaultdict[str, list[CountedTrade]] = field(default_factory=lambda: defaultdict(list))  # by market
-    # By market what the venue said of its newest trade: its id, and the newest time at which it was said.
-    said: defaultdict[str, dict[int, Micros]] = field(default_factory=lambda: defaultdict(dict))
+    # By market what the venue said of its newest trade: its id, and when this was first and last said.
+    said: defaultdict[str, dict[int, tuple[Micros, Micros]]] = field(default_factory=lambda: defaultdict(dict))
 
     def matches(self, oldest: Mapping[str, Micros]) -> bool:
         """Return whether every market is in `oldest` and none of its trades is before the time given there."""
@@ -95,7 +95,8 @@ def split_batch(records: Sequence[LiveRecord], oldest: Mapping[str, Micros] | No
                 markets.append(numbers.get(record.market) or numbers.setdefault(record.market, str(len(numbers) + 1)))
         elif type(record) is LastTrade:
             said = batch.said[record.market]
-            said[record.last_id] = max(record.at, said.get(record.last_id, 0))
+            since, until = said.get(record.last_id, (record.at, record.at))
+            said[record.last_id] = min(since, record.at), max(until, record.at)
         batch.feeds[record.market, record.feed].append(step)
 
     batch.symbols, batch.columns = list(numbers), columns_of(markets, trades)

@@ -39,7 +39,8 @@ class Migration(migrations.Migration):
             fields=[
                 ('pk', models.CompositePrimaryKey('market', 'last_id', blank=True, editable=False, primary_key=True, serialize=False)),
                 ('last_id', models.BigIntegerField()),
-                ('at', models.DateTimeField(help_text="The venue's time.")),
+                ('since', models.DateTimeField(help_text="The venue's time when it first said so.")),
+                ('at', models.DateTimeField(help_text='When it last said so.')),
                 ('market', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='datastore.market')),
             ],
             options={

@@ -39,7 +39,8 @@ class LastTradeStatement(models.Model):
     pk = CompositePrimaryKey("market", "last_id")
     market = models.ForeignKey(Market, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
     last_id = models.BigIntegerField()
-    at = models.DateTimeField(help_text="The venue's time.")
+    since = models.DateTimeField(help_text="The venue's time when it first said so.")
+    at = models.DateTimeField(help_text="When it last said so.")
 
     class Meta:
         db_table = "last_trade"

@@ -95,7 +95,16 @@ def test_the_certificate_covers_the_range_and_counts_quiet_minutes(
     client: Client, five_minutes: Market, span: str
 ) -> None:
     assert body_of(client, ADDRESS + span)["coverage"] == [
-        {"from": ms(0), "to": ms(300), "state": "live", "quiet": 2, "reason": None, "code": None, "repair": None}
+        {
+            "from": ms(0),
+            "to": ms(300),
+            "state": "live",
+            "proof": "connection",
+            "quiet": 2,
+            "reason": None,
+            "code": None,
+            "repair": None,
+        }
     ]
 
 
@@ -281,6 +290,11 @@ def test_coverage_is_the_certificate_alone_with_totals(client: Client, five_minu
     start = ms(0) - 120_000
     body = body_of(client, f"/api/v1/coverage?market={SYMBOL}&timeframe=1m&from={start}&to={ms(300)}")
     assert [part["state"] for part in body["coverage"]] == ["gap", "live"]
-    assert body["totals"] == {"milliseconds": {"gap": 120_000, "live": 300_000}, "gaps": 1, "quiet": 2}
+    assert body["totals"] == {
+        "milliseconds": {"gap": 120_000, "live": 300_000},
+        "proven": {"connection": 300_000},
+        "gaps": 1,
+        "quiet": 2,
+    }
     assert "candles" not in body
     assert body["complete"] is False

@@ -21,6 +21,7 @@ from datastore.api.openapi.basics import (
     row,
 )
 from datastore.api.views.trades import COLUMNS
+from datastore.reference.traits import Proof
 
 FEED: dict[str, Schema] = {
     "feed": {**choice(("live", "stale", "none")), "description": "none: nothing was ever proven."},
@@ -41,6 +42,7 @@ OF_MARKET: dict[str, Schema] = {
     "newest": or_null({**TIME, "description": "The newest minute that traded."}),
     "last_price": or_null(DECIMAL),
     **FEED,
+    "proof": or_null({**choice(Proof), "description": "What the newest proven time rests on."}),
     "refusal": or_null({**TEXT, "description": "Why the provider refuses its feed, which is tried again."}),
     "refused_since": or_null(TIME),
 }

@@ -25,6 +25,7 @@ from datastore.api.responses.series_body import COLUMNS
 from datastore.coverage.certificate import GAP, LIVE, MERGED, OPEN, PARTIAL, PENDING
 from datastore.coverage.certificate import PROVIDER as BY_PROVIDER
 from datastore.coverage.reasons import ANY_CODE
+from datastore.reference.traits import Proof
 from datastore.series.row_format import FILL
 
 STATES = (LIVE, BY_PROVIDER, MERGED, PARTIAL, GAP, PENDING, OPEN)
@@ -58,6 +59,11 @@ AMOUNT: dict[str, Schema] = {
     "percent": {"type": "number", "minimum": 0, "maximum": 100, "description": "Of the buckets that were asked for."},
 }
 CODE: Schema = {**TEXT, "examples": list(ANY_CODE), "description": "The kind of reason; more may be added."}
+PROOF = (
+    "What these buckets rest on, the weakest of it: `ids`: every id of the venue is stored; `sequence`: the provider's "
+    "numbering has no hole; `connection`: one unbroken subscription; `candle`: the provider's candle. null if they are "
+    "not proven."
+)
 SCHEMAS: dict[str, Schema] = {
     "Amount": record(AMOUNT, description="Some of a range's buckets."),
     "MissingPart": record(
@@ -94,6 +100,7 @@ SCHEMAS: dict[str, Schema] = {
             "from": TIME,
             "to": TIME,
             "state": choice(STATES),
+            "proof": or_null({**choice(Proof), "description": PROOF}),
             "quiet": {**COUNT, "description": "Buckets in which provably nothing was traded."},
             "reason": or_null({**TEXT, "description": "Why these buckets are not proven."}),
             "code": or_null(CODE),
@@ -122,6 +129,12 @@ SCHEMAS: dict[str, Schema] = {
                         "properties": dict.fromkeys(STATES, COUNT),
                         "additionalProperties": False,
                         "description": "Of each state that occurs.",
+                    },
+                    "proven": {
+                        "type": "object",
+                        "properties": dict.fromkeys(map(str, Proof), COUNT),
+                        "additionalProperties": False,
+                        "description": "Milliseconds of each proof that occurs.",
                     },
                     "gaps": COUNT,
                     "quiet": COUNT,

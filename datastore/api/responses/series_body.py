@@ -59,17 +59,22 @@ def candles_parts(series: Series, following: str | None = None, request: Any = N
 def coverage_json(series: Series, following: str | None) -> dict[str, Any]:
     """Return the answer of GET coverage: the certificate alone, with totals.
 
-    Totals are the milliseconds of each state that occurs, the number of gaps and of quiet buckets. Completeness says
-    how much of the range is there.
+    Totals are the milliseconds of each state that occurs and of each proof, the number of gaps and of quiet buckets.
+    Completeness says how much of the range is there.
     """
     spans: dict[str, int] = {}
+    proven: dict[str, int] = {}
     for segment in series.segments:
-        spans[segment.state] = spans.get(segment.state, 0) + to_ms(segment.stop) - to_ms(segment.start)
+        length = to_ms(segment.stop) - to_ms(segment.start)
+        spans[segment.state] = spans.get(segment.state, 0) + length
+        if segment.proof is not None:
+            proven[segment.proof] = proven.get(segment.proof, 0) + length
     return {
         **head_json(series),
         "coverage": [segment_json(segment) for segment in series.segments],
         "totals": {
             "milliseconds": spans,
+            "proven": proven,
             "gaps": sum(segment.state == "gap" for segment in series.segments),
             "quiet": sum(segment.quiet for segment in series.segments),
         },
@@ -139,6 +144,7 @@ def segment_json(segment: Segment) -> dict[str, Any]:
         "from": to_ms(segment.start),
         "to": to_ms(segment.stop),
         "state": segment.state,
+        "proof": segment.proof,
         "quiet": segment.quiet,
         "reason": segment.reason,
         "code": segment.code,

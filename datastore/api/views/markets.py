@@ -73,7 +73,7 @@ def _rows(symbol: str | None) -> list[Row]:
 def market_json(row: Row) -> dict[str, Any]:
     """Return one market; times in milliseconds, freshness = provider's time - newest proven time of its feed."""
     symbol, exchange, base, quote, followed, version, watermark, live_stop, freshness, *more = row
-    first, newest, price, is_open, refusal, refused_since = more
+    first, newest, price, is_open, refusal, refused_since, proof = more
     return {
         "market": symbol,
         "exchange": exchange,
@@ -88,6 +88,7 @@ def market_json(row: Row) -> dict[str, Any]:
         "feed": feed_state(is_open, freshness),
         "live_until": live_stop,
         "freshness": freshness,
+        "proof": proof,
         "refusal": refusal,
         "refused_since": refused_since,
     }

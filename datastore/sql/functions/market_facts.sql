@@ -23,26 +23,26 @@ end $$;
 
 -- Proven spans that reach into [f, t), live ones and the provider's up to a resolution, and the last live one before.
 create or replace function series_coverage(mk int, f timestamptz, t timestamptz, coarsest int)
-returns table (resolution int, start bigint, stop bigint, reason text, code text) language plpgsql stable as $$
+returns table (resolution int, start bigint, stop bigint, reason text, code text, proof text) language plpgsql stable as $$
 #variable_conflict use_column
 begin
     return query
-        select c.resolution, micros(c.start), micros(c.stop), c.reason, c.code
+        select c.resolution, micros(c.start), micros(c.stop), c.reason, c.code, c.proof
           from coverage c
          where c.market_id = mk and (c.source = 'live' and c.resolution = 0 or c.source = 'provider' and c.resolution <= coarsest)
            and c.start < t and c.stop > f
         union all
-        (select 0, micros(c.start), micros(c.stop), c.reason, c.code
+        (select 0, micros(c.start), micros(c.stop), c.reason, c.code, c.proof
            from coverage c
           where c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.start < f and c.stop <= f
           order by c.stop desc limit 1);
 end $$;
 
--- All that a certificate is made of: series_head, the spans of series_coverage as columns, and the repairs of holes as
--- JSON. Without t: all up to the end of time; without f: from `back` before t, or before the provider's time.
+-- All that a certificate is made of: series_head, the spans of series_coverage as columns, and the repairs of
+-- gaps and the ids that are known to be missing as JSON. Without t: all up to the end of time; without f: from `back` before t, or before the provider's time.
 create or replace function series_facts(mk int, stale interval, f timestamptz, t timestamptz, back interval, coarsest int)
 returns table (series text, version bigint, watermark bigint, now bigint, known boolean, behind boolean, provider text, simulated boolean,
-               delivered_by text, resolutions int[], starts bigint[], stops bigint[], reasons text[], codes text[], repairs text)
+               delivered_by text, resolutions int[], starts bigint[], stops bigint[], reasons text[], codes text[], proofs text[], repairs text, holes text)
 language plpgsql stable as $$
 #variable_conflict use_column
 declare
@@ -50,13 +50,16 @@ declare
     until timestamptz := coalesce(t, 'infinity');
 begin
     return query
-        select h.*, c.*, r.*
+        select h.*, c.*, r.*, i.*
           from series_head(mk, stale) h
          cross join lateral (
-               select array_agg(s.resolution), array_agg(s.start), array_agg(s.stop), array_agg(s.reason), array_agg(s.code)
+               select array_agg(s.resolution), array_agg(s.start), array_agg(s.stop), array_agg(s.reason), array_agg(s.code), array_agg(s.proof)
                  from series_coverage(mk, since, until, coarsest) s) c
          cross join lateral (
                select json_agg(json_build_array(micros(g.start), micros(g.stop), g.reason, g.code, g.attempts, g.next_try, g.final) order by g.start)::text
                  from gap_repair g
-                where g.market_id = mk and g.resolution = coarsest and g.start < until and g.stop > since) r;
+                where g.market_id = mk and g.resolution = coarsest and g.start < until and g.stop > since) r
+         cross join lateral (
+               select json_agg(json_build_array(x.first, x.last, micros(x.low), micros(x.high), x.doubted))::text
+                 from id_holes(mk, since, until) x) i;
 end $$;

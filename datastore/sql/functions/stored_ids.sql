@@ -45,7 +45,7 @@ end $$;
 -- the venue said of its newest trade; then prove what follows. Ranges that touch become one. A statement is kept while
 -- it can mean anything: until trades after the one that it names are stored.
 create or replace function store_ids(mk int[], firsts bigint[], lasts bigint[], sinces bigint[], untils bigint[],
-                                     said_of int[], said_ids bigint[], said_at bigint[], stale interval)
+                                     said_of int[], said_ids bigint[], said_since bigint[], said_at bigint[], stale interval)
 returns table (market_id int, shows boolean, lost_s float8) language plpgsql as $$
 #variable_conflict use_column
 declare
@@ -96,9 +96,11 @@ begin
            (select array_agg(s.market_id) from swallowed s), (select array_agg(s.first) from swallowed s)
       into touched, touched_first, gone, gone_first;
 
-    insert into last_trade as l (market_id, last_id, at)
-    select u.m, u.id, max(instant(u.at)) from unnest(said_of, said_ids, said_at) u (m, id, at) where u.id > 0 group by 1, 2
-    on conflict (market_id, last_id) do update set at = excluded.at where excluded.at > l.at;
+    insert into last_trade as l (market_id, last_id, since, at)
+    select u.m, u.id, min(instant(u.since)), max(instant(u.at)) from unnest(said_of, said_ids, said_since, said_at) u (m, id, since, at)
+     where u.id > 0 group by 1, 2
+    on conflict (market_id, last_id) do update set since = least(l.since, excluded.since), at = greatest(l.at, excluded.at)
+     where excluded.at > l.at or excluded.since < l.since;
     delete from last_trade l
      where l.market_id = any (touched || said_of)
        and ((select r.last from id_range r where r.market_id = l.market_id and r.first <= l.last_id order by r.first desc limit 1) > l.last_id
@@ -285,8 +287,8 @@ begin
     return query select * from prove_ids(array_fill(mk, array[cardinality(keys)]), keys, stale);
 end $$;
 
--- The ids of [f, t) that are missing between stored ones, and between which times they were traded; and those in doubt,
--- for which two different trades came.
+-- The ids of [f, t) that are missing between stored ones, or behind the newest as the venue said more than once, and
+-- between which times they were traded; and those in doubt, for which two different trades came.
 create or replace function id_holes(mk int, f timestamptz, t timestamptz)
 returns table (first bigint, last bigint, low timestamptz, high timestamptz, doubted boolean) language sql stable as $$
     with held as (
@@ -302,6 +304,15 @@ returns table (first bigint, last bigint, low timestamptz, high timestamptz, dou
           from held h where h.next_first > h.last + 1
         union all
         select h.first, h.last, h.since - id_slack(), h.until + id_slack(), true from held h where h.doubted
+        union all
+        -- One that is said once may be ahead of trades that are on their way.
+        select n.last + 1, s.last_id, n.until - id_slack(), s.since + id_slack(), false
+          from (select r.last, r.until from id_range r where r.market_id = mk order by r.first desc limit 1) n
+         cross join lateral (
+               select l.last_id, l.since from last_trade l
+                where l.market_id = mk and l.last_id > n.last
+                  and (l.at > l.since or l.at < (select max(o.at) from last_trade o where o.market_id = mk))
+                order by l.last_id desc limit 1) s
     )
     select * from hole h where h.low < t and h.high > f order by h.first
 $$;

@@ -22,7 +22,7 @@ begin
 
     -- What ids prove does not rest on our time, but for statements that may have been made after it; and nothing is proven
     -- of the future.
-    update last_trade l set at = certain where l.market_id = mk and l.at > certain;
+    update last_trade l set at = certain, since = least(l.since, certain) where l.market_id = mk and l.at > certain;
     perform prove_ids(array_agg(mk), array_agg(r.first), stale)
        from (select r.first from id_range r where r.market_id = mk and r.until >= certain
              union

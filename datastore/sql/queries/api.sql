@@ -9,7 +9,7 @@ select m.symbol, m.exchange, m.base, m.quote, m.followed, m.version,
        floor(extract(epoch from newest.open_time) * 1000)::bigint,
        newest.close::text,
        exists (select from feed_position f where f.market_id = m.id and f.start is not null),
-       m.refusal, floor(extract(epoch from m.refused_since) * 1000)::bigint
+       m.refusal, floor(extract(epoch from m.refused_since) * 1000)::bigint, live_proof(m.id, m.live_stop)
   from market m
   left join lateral (
        select min(o.open_time) as open_time

@@ -32,6 +32,10 @@ select m.symbol, r.resolution, f.final, count(g.id), coalesce(extract(epoch from
  group by m.symbol, r.resolution, f.final
  order by m.symbol, r.resolution, f.final;
 
+-- name: proofs
+-- What the newest proven instant of each followed market rests on; NULL: nothing was ever proven.
+select symbol, live_proof(id, live_stop) from market where followed order by symbol;
+
 -- name: gap_reasons
 -- Gaps of all markets by the kind of their reason.
 select code, count(*) from gap_repair group by 1 order by 1;

@@ -75,7 +75,7 @@ def test_the_readmes_curl_answers_with_candles_and_their_certificate(platform: P
     assert body["simulated"] is True
     assert body["provider"].startswith("simulator/")
     assert body["columns"][:2] == ["time", "open"]
-    assert {"from", "to", "state", "quiet", "reason", "code", "repair"} == set(body["coverage"][0])
+    assert {"from", "to", "state", "proof", "quiet", "reason", "code", "repair"} == set(body["coverage"][0])
 
 
 @pytest.mark.parametrize("market", [BTC, ETH])
