@@ -1,4 +1,4 @@
-"""Drive a provider of ours against a simulated venue: its stream over a real socket, its calls over HTTP."""
+"""Drive one of our providers against a simulated venue: its stream over a real socket, its calls over HTTP."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ class VenueClient:
 
     def subscribe(self, *subs: str) -> None:
         """Ask for channels and read until each is confirmed."""
-        for frame in self.stream.subscribe(subs):
-            self.web.send(frame)
-        for sub in subs:
-            self.until(Subscribed, lambda event, sub=sub: event.sub == sub)
+        self._ask(self.stream.subscribe(subs), Subscribed, subs)
 
     def unsubscribe(self, *subs: str) -> None:
         """End channels and read until each has ended."""
-        for frame in self.stream.unsubscribe(subs):
+        self._ask(self.stream.unsubscribe(subs), Unsubscribed, subs)
+
+    def _ask(self, frames: Sequence[bytes], kind: type[Subscribed | Unsubscribed], subs: Sequence[str]) -> None:
+        before = sum(isinstance(event, kind) and event.sub in subs for event in self.events)
+        for frame in frames:
             self.web.send(frame)
-        for sub in subs:
-            self.until(Unsubscribed, lambda event, sub=sub: event.sub in (sub, None))
+        self.until(kind, lambda event: event.sub in subs, before + len(subs))
 
     def read(self) -> tuple[Event, ...]:
         """Read one frame; empty when it says nothing, or when the venue has closed the connection."""

@@ -1,4 +1,4 @@
-"""A venue's limits: counted, enforced in the venue's own words unless they are switched off, and told."""
+"""A venue's limits: counted, enforced in the venue's own words unless they are switched off, and reported."""
 
 from __future__ import annotations
 

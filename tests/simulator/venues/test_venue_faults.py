@@ -1,4 +1,4 @@
-"""Faults of one venue on demand: each does what it says, as a provider of ours reads it, and no longer."""
+"""Faults of one venue on demand: each does what it says, as our provider reads it, and no longer."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_lost_trades_leave_a_hole_of_ids_that_the_pages_fill(
     paged = trades_of(trade_pages(PROVIDERS[name], venue, asked))
     assert set(hole) <= {int(trade.id) for trade in paged}
     lost = [line for line in simulator.sent() if line["event"] == "lost" and line["venue"] == name]
-    assert [int(id) for line in lost for id in line["ids"]] == hole
+    assert set(hole) <= {int(id) for line in lost for id in line["ids"]}
 
 
 @pytest.mark.parametrize("name", ["kraken"])
@@ -201,6 +201,7 @@ def _is_ahead(client: VenueClient, by: int) -> Any:
 def test_binances_candles_can_lie_about_their_last_id(simulator: Simulator) -> None:
     with connected(BINANCE, simulator.venue("binance")) as client:
         client.subscribe("BTCUSDT")
+        client.until(TradeSeen)
         simulator.fault("venues/binance/statements", seconds=86_400, kind="ahead", by=9000)
         client.until(LastId, lambda said: said.id > max(trade.last or 0 for trade in client.trades("BTCUSDT")) + 8000)
         simulator.fault("venues/binance/statements", seconds=86_400, kind="zero")
