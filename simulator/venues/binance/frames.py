@@ -11,6 +11,7 @@ from simulator.venues.ledger import Fill
 from simulator.venues.venue import Market
 
 PLACES = 8
+MAX_CUT_TRADES = 2000  # of a minute whose quote volume is worked out trade by trade
 MILLISECOND_NS = SECOND_NS // 1000
 
 
@@ -133,12 +134,12 @@ def cut_sum(source: Source, trades: list[Trade]) -> int:
 def quote_volume(market: Market, candle: Candle, seconds: int, now: int) -> int:
     """Return price times amount, cut to eight decimals for each trade, as known at `now` (ns).
 
-    Years of hours and days are not worked out trade by trade: there each lost half a unit.
+    Longer candles, and very busy minutes, are not worked out trade by trade: there each lost half a unit.
     """
     source, bar = market.source, candle.bar
     if bar is None:
         return 0
-    if seconds == 60:
+    if seconds == 60 and bar.trades <= MAX_CUT_TRADES:
         minute = candle.start // 60
         if (minute + 1) * MINUTE_NS <= now + 1:
             return source.cut_quote_volume(minute, PLACES)
