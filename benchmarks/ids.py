@@ -85,9 +85,7 @@ def _numbered(records: Iterator[LiveRecord]) -> list[LiveRecord]:
     for record in records:
         if isinstance(record, Trade):
             number = counts[record.market] = counts.get(record.market, 0) + 1
-            record = replace(
-                record, id=str(number), seq=number, first=number, last=number, ts=record.received_at
-            )
+            record = replace(record, id=str(number), seq=number, first=number, last=number, ts=record.received_at)
         found.append(record)
     return found
 

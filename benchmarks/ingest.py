@@ -51,7 +51,8 @@ def empty_database() -> None:
     """Delete everything: trades, candles, coverage."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "truncate tick, candle, coverage, feed_position, id_range, last_trade, dead_letter, market restart identity cascade"
+            "truncate tick, candle, coverage, feed_position, id_range, last_trade, dead_letter, market"
+            " restart identity cascade"
         )
         cursor.execute("drop table if exists plain_tick, ordinary_tick, ordinary_candle")
     from datastore.reference.markets import ensure_markets

@@ -74,9 +74,8 @@ select max(x.open_time)
 -- The missing ids of the named markets, without names of all, as far as their trades would still be taken.
 select k.id, h.first, h.last, h.low, h.high
   from market k
- cross join lateral (
-       select coalesce(greatest(k.ticks_from, case when provider_time_known() then provider_now() - %(retention)s::interval end),
-                       '-infinity') as since) o
+  left join provider_times() t on t.provider = k.provider
+ cross join lateral (select coalesce(greatest(k.ticks_from, t.now - %(retention)s::interval), '-infinity') as since) o
  cross join lateral id_holes(k.id, o.since, 'infinity') h
  where (%(ids)s::int[] is null or k.id = any (%(ids)s::int[])) and not h.doubted
  order by k.id, h.first;
