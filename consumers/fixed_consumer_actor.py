@@ -140,6 +140,7 @@ class FixedTopicWork:
         assert self._subscription is not None  # noqa: S101
         self._subscription.commit(records)
         self._metrics.stored(len(records), changes, self.handler.received(batch.ready))
+        self.handler.stored(changes)
 
         with self._metrics.time_step("cache"):
             self._update_cache(changes)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any
 
+from consumers.missing_trades import MissingTrades
 from consumers.record_batch import Batch, read_batch
 from datastore.backfill.history_write import settle_published, store_history
+from datastore.backfill.trade_fill import settle_fills
 from datastore.coverage.feed_progress import note_read
 from datastore.ingest.live_batch import LiveBatch, split_batch
-from datastore.ingest.live_write import StoreResult, store_live
+from datastore.ingest.live_write import MarketChange, StoreResult, store_live
 from streaming.broker import Record
 from streaming.history_records import HistoryRecord, decode_history
 from streaming.records import Micros, Trade, decode_all
@@ -26,12 +27,14 @@ class TopicHandler:
     store(records, while_waiting): stores a batch, and calls while_waiting, if given, while the database works.
     drained(at): called with the database time up to which everything in the topic is stored.
     received(records): returns when the oldest trade of a batch arrived from the provider, None if it has no trade.
+    stored(changes): called once a batch is committed.
     """
 
     read: Callable[[Sequence[Record]], Batch[Any]]
     store: Callable[[Any, Callable[[], None] | None], StoreResult]
     drained: Callable[[datetime], object]
     received: Callable[[Any], Micros | None]
+    stored: Callable[[Sequence[MarketChange]], object]
 
 
 def read_live(records: Sequence[Record]) -> Batch[LiveBatch]:
@@ -49,8 +52,18 @@ def oldest_receipt(batch: LiveBatch) -> Micros | None:
     return min((record.received_at for record in batch.records if type(record) is Trade), default=None)
 
 
+def live_drained(at: datetime) -> None:
+    """Note how far the topic of trades is stored, and end the fills whose trades are."""
+    note_read(TICK_DATA.name, at)
+    settle_fills(at)
+
+
+def nothing_more(changes: Sequence[MarketChange]) -> None:
+    """Do nothing about a stored batch."""
+
+
 TOPIC_HANDLERS = {
-    TICK_DATA.name: TopicHandler(read_live, store_live, partial(note_read, TICK_DATA.name), oldest_receipt),
+    TICK_DATA.name: TopicHandler(read_live, store_live, live_drained, oldest_receipt, MissingTrades().look),
     # A request whose last record was lost with the stream is noticed once nothing more can come.
-    CANDLE_DATA.name: TopicHandler(read_history, store_history, settle_published, lambda _: None),
+    CANDLE_DATA.name: TopicHandler(read_history, store_history, settle_published, lambda _: None, nothing_more),
 }

@@ -105,5 +105,5 @@ def with_lease(requests: QuerySet[FetchRequest]) -> QuerySet[Any]:
 
 
 def touching(requests: Iterable[Any], resolution: int, start: datetime, stop: datetime) -> list[Any]:
-    """Return the requests of one resolution (seconds) that overlap [start, stop)."""
-    return [one for one in requests if one.resolution == resolution and one.start < stop and one.stop > start]
+    """Return the requests for candles of one resolution (seconds), or for trades, that overlap [start, stop)."""
+    return [one for one in requests if one.resolution in (resolution, 0) and one.start < stop and one.stop > start]

@@ -110,6 +110,7 @@ class Launch:
             for name in settings.PROVIDERS:
                 if name != processes.SIMULATORS_OWN:
                     self.venue_ports[name] = choose_port(self.home, f"simulated {name}", 0)
+            self.addresses["SIMULATOR_URL"] = f"http://{LOOPBACK}:{self.simulator_port}"
             ports = {processes.SIMULATORS_OWN: self.simulator_port, **self.venue_ports}
             self.addresses |= processes.simulated_addresses(ports)
 

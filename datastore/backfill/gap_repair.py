@@ -23,6 +23,7 @@ from datastore.backfill import fetch_queue
 from datastore.backfill.completion import drop_final_gaps
 from datastore.backfill.gap_survey import Survey, bounds_of, intervals_of, survey
 from datastore.backfill.history_write import update_versions
+from datastore.backfill.trade_fill import request_fills, request_newest_trades
 from datastore.coverage.reasons import Reason, ReasonCode
 from datastore.coverage.wrong_claims import take_back_future
 from datastore.ingest import market_cache
@@ -83,6 +84,8 @@ def scan() -> list[MarketChange]:
         return []
 
     taken_back = take_back_future()
+    request_newest_trades()
+    request_fills()
     ids = set(feed_markets().filter(provider__in=known).values_list("pk", flat=True))
     due = {one.market_id for one in survey(ids) if repair_of(one).is_needed}
     changes = _store_watermarks(ids - due)

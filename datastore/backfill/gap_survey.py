@@ -13,6 +13,7 @@ from django.db.models.functions import RowNumber
 
 from actor_runtime.steady_time import SteadyNow
 from datastore.backfill.fetch_queue import RETRY_FAILED_AFTER
+from datastore.backfill.trade_fill import TRADES
 from datastore.coverage.facts import Facts, Stretch, facts_of_many
 from datastore.coverage.gaps import gap_segments_of, unproven_beyond
 from datastore.coverage.segments import Segment
@@ -26,6 +27,7 @@ from datastore.timeframes.timeframe import BASE
 MAX_ERRORS_READ = 50  # newest failures of a market and resolution that may explain its gaps
 
 State = FetchRequest.State
+Purpose = FetchRequest.Purpose
 
 
 @dataclass(slots=True)
@@ -80,7 +82,14 @@ def _add_rows_and_requests(ids: Sequence[int], found: dict[tuple[int, int], Surv
     for row in GapRepair.objects.filter(market__in=ids, final=False).order_by("start"):
         found[row.market_id, row.resolution].rows.append(row)
     for request in FetchRequest.objects.filter(market__in=ids, state__in=FetchRequest.ACTIVE).order_by("id"):
-        found[request.market_id, request.resolution].requests.append(request)
+        if request.resolution != TRADES:
+            found[request.market_id, request.resolution].requests.append(request)
+        elif request.last_id is not None:  # what its trades will prove need not be asked for as candles
+            for resolution, frame in BASE.items():
+                copy = FetchRequest(
+                    start=frame.floor(request.start), stop=frame.ceil(request.stop), purpose=Purpose.GAP
+                )
+                found[request.market_id, resolution].requests.append(copy)
     # Only what is missing has to be explained, and at rest nothing is.
     if lacking := {one.market_id for one in found.values() if one.gaps or one.beyond}:
         for key, errors in _errors(lacking).items():
@@ -91,7 +100,8 @@ def _errors(market_ids: Collection[int]) -> dict[tuple[int, int], list[Any]]:
     """Return by market and resolution the newest requests that failed or are held up."""
     recent = Q(state=State.FAILED, finished_at__gt=SteadyNow() - RETRY_FAILED_AFTER)
     place = Window(RowNumber(), partition_by=[F("market"), F("resolution")], order_by=F("id").desc())
-    failed = FetchRequest.objects.filter(Q(error__isnull=False) | recent, market__in=market_ids)
+    candles = FetchRequest.objects.filter(market__in=market_ids).exclude(resolution=TRADES)
+    failed = candles.filter(Q(error__isnull=False) | recent)
     newest = failed.exclude(state=State.DONE).annotate(
         is_recent=ExpressionWrapper(recent, output_field=BooleanField()), place=place
     )

@@ -53,7 +53,7 @@ STALE = Reason(ReasonCode.STALE, "feed stale")
 class Hole(NamedTuple):
     """Ids first..last that are not stored although ids around them are; doubted: two different trades came under them.
 
-    They were traded within [low, high).
+    They were traded within [low, high). filling: they are being asked for by their ids.
     """
 
     first: int
@@ -61,6 +61,7 @@ class Hole(NamedTuple):
     low: Micros
     high: Micros
     doubted: bool = False
+    filling: bool = False
 
 
 class Holes:
@@ -76,7 +77,8 @@ class Holes:
         found = list(self._within(start, stop))
         missing = [hole for hole in found if not hole.doubted]
         if missing:
-            return Reason(ReasonCode.IDS, f"{_told(missing)} missing, {_ids(missing)}")
+            being_filled = "filling: " if any(hole.filling for hole in missing) else ""
+            return Reason(ReasonCode.IDS, f"{being_filled}{_told(missing)} missing, {_ids(missing)}")
         if found:
             return Reason(EndCode.CONFLICT, f"{_told(found)} in doubt, {_ids(found)}: two came under one id")
         return None

@@ -8,7 +8,10 @@ from datastore.models.market import Market
 
 
 class FetchRequest(models.Model):
-    """A span [start, stop) of one market's candles to fetch; pages go backwards from its stop."""
+    """A span [start, stop) of one market's candles to fetch, or the trades of some ids, traded in that time.
+
+    Pages of candles go backwards from its stop.
+    """
 
     class State(models.TextChoices):
         """From the queue to the database."""
@@ -30,7 +33,9 @@ class FetchRequest(models.Model):
     ACTIVE = (State.QUEUED, State.FETCHING, State.PUBLISHED)
 
     market = models.ForeignKey(Market, models.CASCADE, related_name="+")
-    resolution = models.IntegerField(help_text="Seconds: 60, 3600 or 86400.")
+    resolution = models.IntegerField(help_text="Seconds: 60, 3600 or 86400; 0: trades.")
+    first_id = models.BigIntegerField(null=True, blank=True, help_text="Of the missing trades; NULL: candles.")
+    last_id = models.BigIntegerField(null=True, blank=True, help_text="NULL: up to the newest trade there is.")
     start = models.DateTimeField()
     stop = models.DateTimeField()
     purpose = models.IntegerField(choices=Purpose.choices)

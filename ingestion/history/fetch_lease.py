@@ -1,4 +1,4 @@
-"""A request that a job holds: its span, how far it is, and every write of its row."""
+"""A request that a job holds: what it asks for, how far it is, and every write of its row."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from datetime import timedelta
 import structlog
 
 from actor_runtime.errors import RequestFault
-from datastore.backfill import fetch_queue
+from datastore.backfill import fetch_queue, trade_fill
+from datastore.backfill.trade_fill import FillBounds, StoredTrade
 from datastore.models import FetchRequest
 from datastore.reference.pairs import Listed
 from datastore.timeframes.intervals import micros_of, moment
 from ingestion.history import pages
 from ingestion.history.pages import PageOrigin, PageRequest
+from ingestion.providers.port import TradeMark, TradesAsked
 from ingestion.providers.table import PROVIDERS
 
 log = structlog.get_logger(__name__)
@@ -22,8 +24,8 @@ class RequestLost(RequestFault):
     """The request has ended, or another job has it."""
 
 
-class Lease:
-    """One request in one worker's hands; times are microseconds. `over`: nothing is left to do for this job."""
+class HeldRequest:
+    """One request in one worker's hands; `over`: nothing is left to do for this job."""
 
     def __init__(self, request: FetchRequest, worker: str) -> None:
         """Hold a request that fetch_queue.start gave to this worker."""
@@ -31,13 +33,7 @@ class Lease:
         self.over = False
         self.id = request.pk
         self.market = request.market.symbol
-        self.resolution = request.resolution
-        self.start, self.stop = pages.whole_buckets(
-            micros_of(request.start), micros_of(request.stop), request.resolution
-        )
         self.provider = PROVIDERS[request.market.provider]
-        self.candles = self.provider.traits.candles
-        self.reached = micros_of(request.reached) if request.reached else self.stop
         self.pages_done = request.pages_done
 
     @property
@@ -46,33 +42,11 @@ class Lease:
         market = self._row.market
         return self.provider.names.sub_of(Listed(market.provider_exchange, market.provider_base, market.provider_quote))
 
-    def next_page(self) -> PageRequest | None:
-        """Return the next page to ask for; None if all of them are acknowledged."""
-        return pages.next_page(self.candles, self.start, self.reached, self.resolution)
-
-    def origin(self, asked: PageRequest) -> PageOrigin:
-        """Return what the records of this page carry."""
-        done = self.pages_done + 1
-        left = pages.pages_of(self.candles, self.start, asked.start, self.resolution)
-        return PageOrigin(self.market, self.id, done, done + left)
-
     def renew(self) -> None:
         """Keep the request; raise RequestLost."""
         if not fetch_queue.renew(self.id, self._worker):
             self.over = True
             raise RequestLost
-
-    def shorten(self, stop: int) -> None:
-        """Leave out what cannot be answered yet: whatever needs it asks again once it is final."""
-        held = FetchRequest.objects.filter(pk=self.id, worker=self._worker, state=FetchRequest.State.FETCHING)
-        held.update(stop=moment(stop))
-        self.stop = self.reached = stop
-
-    def advance(self, origin: PageOrigin, reached: int) -> None:
-        """Note that all of [reached, stop) is acknowledged; a consumer may have ended the request already."""
-        self.reached, self.pages_done = reached, origin.page
-        if not fetch_queue.note_progress(self.id, self._worker, moment(reached), origin.page, origin.pages):
-            self.over = True
 
     def publish(self) -> None:
         """Note that the request's last record is acknowledged: the consumer that stores it ends the request."""
@@ -88,3 +62,72 @@ class Lease:
         self.over = True
         if fetch_queue.requeue(self.id, self._worker, reason, timedelta(seconds=max(0.0, seconds))):
             log.warning("fetch given back", reason=reason, wait=round(seconds))
+
+
+class CandleLease(HeldRequest):
+    """A request for candles; times are microseconds."""
+
+    def __init__(self, request: FetchRequest, worker: str) -> None:
+        super().__init__(request, worker)
+        self.resolution = request.resolution
+        self.start, self.stop = pages.whole_buckets(
+            micros_of(request.start), micros_of(request.stop), request.resolution
+        )
+        self.candles = self.provider.traits.candles
+        self.reached = micros_of(request.reached) if request.reached else self.stop
+
+    def next_page(self) -> PageRequest | None:
+        """Return the next page to ask for; None if all of them are acknowledged."""
+        return pages.next_page(self.candles, self.start, self.reached, self.resolution)
+
+    def origin(self, asked: PageRequest) -> PageOrigin:
+        """Return what the records of this page carry."""
+        done = self.pages_done + 1
+        left = pages.pages_of(self.candles, self.start, asked.start, self.resolution)
+        return PageOrigin(self.market, self.id, done, done + left)
+
+    def shorten(self, stop: int) -> None:
+        """Leave out what cannot be answered yet: whatever needs it asks again once it is final."""
+        held = FetchRequest.objects.filter(pk=self.id, worker=self._worker, state=FetchRequest.State.FETCHING)
+        held.update(stop=moment(stop))
+        self.stop = self.reached = stop
+
+    def advance(self, origin: PageOrigin, reached: int) -> None:
+        """Note that all of [reached, stop) is acknowledged; a consumer may have ended the request already."""
+        self.reached, self.pages_done = reached, origin.page
+        if not fetch_queue.note_progress(self.id, self._worker, moment(reached), origin.page, origin.pages):
+            self.over = True
+
+
+class FillLease(HeldRequest):
+    """A request for trades by their ids."""
+
+    def __init__(self, request: FetchRequest, worker: str) -> None:
+        super().__init__(request, worker)
+        self.bounds: FillBounds | None = trade_fill.bounds_of_fill(request)  # None: nothing is missing any more
+        self.pages_done = 0  # what earlier jobs brought is stored, or asked for again
+
+    def asked(self, bounds: FillBounds) -> TradesAsked:
+        """Return what to ask the provider for."""
+        return TradesAsked(self.sub, _mark(bounds.after), _mark(bounds.before))
+
+    def advance(self, pages_left: int) -> None:
+        """Note that one more page is acknowledged; a consumer may have ended the request already."""
+        self.pages_done += 1
+        if not trade_fill.note_pages(self.id, self._worker, self.pages_done, self.pages_done + pages_left):
+            self.over = True
+
+    def fail(self, reason: str) -> None:
+        """End the request: the venue does not have these trades any more."""
+        trade_fill.fail_fill(self.id, self._worker, reason)
+        self.over = True
+
+
+def lease_of(request: FetchRequest, worker: str) -> CandleLease | FillLease:
+    """Hold a request of either kind."""
+    kind = FillLease if request.resolution == trade_fill.TRADES else CandleLease
+    return kind(request, worker)
+
+
+def _mark(trade: StoredTrade | None) -> TradeMark | None:
+    return None if trade is None else TradeMark(int(trade.id), micros_of(trade.ts), trade.last)

@@ -28,7 +28,8 @@ from datastore.reference.provider import other_provider
 from datastore.reference.provider_clock import known_times, provider_now
 from datastore.timeframes.intervals import SECOND_US, micros_of
 from ingestion.history import pages
-from ingestion.history.fetch_lease import Lease
+from ingestion.history.fetch_lease import CandleLease, FillLease, HeldRequest, lease_of
+from ingestion.history.fill_pages import FillPages
 from ingestion.history.pages import PageOrigin, PageRequest
 from ingestion.history.pool import ROLE, blocking_error, ensure_pool
 from ingestion.history.provider_quota import quota_of
@@ -42,6 +43,7 @@ from ingestion.providers.port import (
     Provider,
     RateLimited,
     Refused,
+    TradePage,
     Trouble,
     Unauthorized,
     Unavailable,
@@ -51,7 +53,8 @@ from ingestion.providers.table import PROVIDERS
 from streaming.broker import Message, Publisher
 from streaming.errors import PublishFailed, StreamLost, StreamUnavailable
 from streaming.history_records import FetchDone, FetchFailed, HistoryRecord, encode_history
-from streaming.topics import CANDLE_DATA
+from streaming.records import encode
+from streaming.topics import CANDLE_DATA, TICK_DATA
 
 log = structlog.get_logger(__name__)
 
@@ -67,11 +70,11 @@ class RequestReturned(RequestFault):
 
 @dataclass(slots=True)
 class Batch:
-    """What is to be published next, and how far the request is once it is acknowledged."""
+    """What is to be published next, and what is noted once it is acknowledged; last: the request is then whole."""
 
-    records: list[HistoryRecord]
-    origin: PageOrigin
-    reached: int
+    topic: str
+    messages: list[Message]
+    advance: Callable[[], None]
     last: bool
 
 
@@ -105,7 +108,8 @@ class HistoryProducer:
         """Prepare the fetch of a FetchRequest from its market's provider; it begins once a row of the pool is owned."""
         self._id = request_id
         self._session: ActorSession
-        self._lease: Lease | None = None
+        self._lease: CandleLease | FillLease | None = None
+        self._fill: FillPages | None = None
         self._publisher: Publisher | None = None
         self._batch: Batch | None = None
         self._access = access_of(provider, REST)
@@ -117,13 +121,14 @@ class HistoryProducer:
         self._session = session
         if self._lease is None:
             request = fetch_queue.start(self._id, session.claim)
-            self._lease = Lease(request, session.claim) if request else None
+            self._lease = lease_of(request, session.claim) if request else None
         if self._lease is None or self._lease.over:
             return
         self._disconnect()
         broker = configured_broker()
         with closing(broker.admin()) as admin:
-            admin.create_topic(CANDLE_DATA.name, CANDLE_DATA.partitions)
+            for topic in (CANDLE_DATA, TICK_DATA):
+                admin.create_topic(topic.name, topic.partitions)
         self._publisher = broker.publisher()
 
     def turn(self) -> bool:
@@ -132,7 +137,9 @@ class HistoryProducer:
             if (lease := self._lease) and not lease.over:
                 lease.renew()
                 if self._batch is None:
-                    self._batch = self._next_batch(lease)
+                    self._batch = (
+                        self._next_trades(lease) if isinstance(lease, FillLease) else self._next_candles(lease)
+                    )
                 if self._batch is not None:
                     self._publish(lease, self._batch)
         except Exception as exc:
@@ -167,12 +174,13 @@ class HistoryProducer:
 
     # --- one page ---
 
-    def _next_batch(self, lease: Lease) -> Batch | None:
+    def _next_candles(self, lease: CandleLease) -> Batch | None:
         """Return the next page's records; None while the quota has no call for us."""
         asked = lease.next_page()
         if asked is None:
             origin = PageOrigin(lease.market, lease.id, lease.pages_done, lease.pages_done)
-            return Batch([FetchDone(market=lease.market, request=lease.id)], origin, lease.start, last=True)
+            done: list[HistoryRecord] = [FetchDone(market=lease.market, request=lease.id)]
+            return _history_batch(done, lambda: lease.advance(origin, lease.start), last=True)
         oldest = pages.oldest_bucket(lease.candles, micros_of(provider_now(lease.provider.name)), asked.resolution)
         if asked.stop <= oldest:
             raise self._fail(lease, f"{lease.provider.name} has no older candles of this length", final=True)
@@ -202,9 +210,32 @@ class HistoryProducer:
         records = pages.records_of(lease.candles, outcome, asked, origin)
         if last := asked.start <= lease.start:
             records.append(FetchDone(market=lease.market, request=lease.id))
-        return Batch(records, origin, asked.start, last)
+        return _history_batch(records, lambda: lease.advance(origin, asked.start), last)
 
-    def _take_call(self, lease: Lease) -> bool:
+    def _next_trades(self, lease: FillLease) -> Batch | None:
+        """Return the next page's trades; None while the quota has no call for us, or if none is missing any more."""
+        bounds, trades = lease.bounds, lease.provider.traits.trades
+        if bounds is None or trades is None:
+            lease.publish()  # whoever brought them, they are stored
+            return None
+        if self._fill is None:
+            self._fill = FillPages(lease.provider.history, trades, lease.market, lease.asked(bounds), bounds)
+        fill = self._fill
+        if not self._take_call(lease):
+            return None
+        self._begin_fetching()
+        self._session.save()
+        outcome: TradePage | Trouble = self._call_provider(lease, partial(self._client.trades, fill))
+        if not isinstance(outcome, TradePage):
+            raise self._fault_of(lease, outcome)
+        if outcome.garbage:
+            raise self._platform_fault(lease, f"trades that cannot be read: {outcome.garbage[0].reason}")
+        records = fill.records_of(outcome, micros_of(provider_now(lease.provider.name)))
+        messages = [Message(record.market, encode(record)) for record in records]
+        left = fill.pages_left
+        return Batch(TICK_DATA.name, messages, lambda: lease.advance(left), fill.is_last)
+
+    def _take_call(self, lease: HeldRequest) -> bool:
         """Take a call of the quota; False if there is none, after a short wait or with the request given back."""
         wait = self._quota.take()
         if wait > MAX_JOB_WAIT_S:
@@ -221,7 +252,7 @@ class HistoryProducer:
         if self._session.actor.state == Producer.State.IDLE:
             self._session.actor.fetch_data()
 
-    def _call_provider(self, lease: Lease, ask: Callable[[], Found]) -> Found | Unavailable:
+    def _call_provider(self, lease: HeldRequest, ask: Callable[[], Found]) -> Found | Unavailable:
         """Return the provider's answer; the row and the request are kept while it is awaited."""
         call = call_in_thread(ask)
         for _ in range(MAX_RENEWALS):
@@ -234,7 +265,7 @@ class HistoryProducer:
                 lease.renew()
         return Unavailable(f"no whole answer within {MAX_RENEWALS * RENEW_INTERVAL_S:.0f} s")
 
-    def _final_part(self, lease: Lease, page: CandlePage, asked: PageRequest) -> PageRequest:
+    def _final_part(self, lease: CandleLease, page: CandlePage, asked: PageRequest) -> PageRequest:
         """Return the part of the page that is final, and shorten the request to it; raise if there is none."""
         final = pages.final_stop(lease.candles, page.at, asked.resolution)
         if asked.stop <= final:
@@ -248,7 +279,7 @@ class HistoryProducer:
 
     # --- what goes wrong ---
 
-    def _fault_of(self, lease: Lease, outcome: Trouble) -> Exception:
+    def _fault_of(self, lease: HeldRequest, outcome: Trouble) -> Exception:
         if isinstance(outcome, Unauthorized | Blocked):
             lease.give_back(KEY_REFUSED_WAIT_S, why(outcome))
             note_refused(self._session, self._access)
@@ -257,11 +288,15 @@ class HistoryProducer:
             wait = pause_calls(self._quota, outcome, lambda: self._call_provider(lease, self._client.calls_left))
             return self._platform_fault(lease, why(outcome), wait)
         if isinstance(outcome, Refused):
-            return self._fail(lease, why(outcome), outcome.is_final(lease.reached))
+            return self._fail(lease, why(outcome), isinstance(lease, CandleLease) and outcome.is_final(lease.reached))
         return self._platform_fault(lease, why(outcome))
 
-    def _fail(self, lease: Lease, reason: str, final: bool) -> Exception:
-        """Publish that the rest will not come; the consumer that stores it ends the request."""
+    def _fail(self, lease: HeldRequest, reason: str, final: bool) -> Exception:
+        """Publish that the rest will not come; the consumer that stores it ends the request. A fill just ends."""
+        if isinstance(lease, FillLease):
+            lease.fail(reason)
+        if not isinstance(lease, CandleLease):
+            return RequestFault(reason)
         failed = FetchFailed(
             market=lease.market,
             request=lease.id,
@@ -272,13 +307,13 @@ class HistoryProducer:
             final=final,
         )
         try:
-            self._send([failed])
+            self._send(CANDLE_DATA.name, [_message(failed)])
         except (StreamUnavailable, StreamLost) as exc:
             return self._platform_fault(lease, str(exc))
         lease.publish()
         return RequestFault(reason)
 
-    def _platform_fault(self, lease: Lease, reason: str, wait: float = 0.0) -> Exception:
+    def _platform_fault(self, lease: HeldRequest, reason: str, wait: float = 0.0) -> Exception:
         """Return what keeps the producer in Error for a moment, or gives the request back if that would be too long."""
         wait = max(wait, min(backoff(self._session.actor.error_count + 1), MAX_QUEUED_WAIT_S))
         if wait > MAX_JOB_WAIT_S:
@@ -286,20 +321,20 @@ class HistoryProducer:
         lease.complain(reason)
         return PlatformFault(reason)
 
-    def _returned(self, lease: Lease, wait: float, reason: str) -> RequestReturned:
+    def _returned(self, lease: HeldRequest, wait: float, reason: str) -> RequestReturned:
         lease.give_back(wait, reason)
         return RequestReturned(f"{reason}; asked again in {wait:.0f} s")
 
     # --- the topic ---
 
-    def _publish(self, lease: Lease, batch: Batch) -> None:
+    def _publish(self, lease: HeldRequest, batch: Batch) -> None:
         self._begin_fetching()
         self._session.actor.data_ready(Target.FIXED)
         self._session.save()
         try:
-            self._send(batch.records)
+            self._send(batch.topic, batch.messages)
         except PublishFailed as exc:
-            batch.records = [batch.records[index] for index in exc.failed]
+            batch.messages = [batch.messages[index] for index in exc.failed]
             raise self._platform_fault(lease, str(exc)) from exc
         except (StreamUnavailable, StreamLost) as exc:
             raise self._platform_fault(lease, str(exc)) from exc
@@ -307,12 +342,21 @@ class HistoryProducer:
         self._session.save()
         self._batch = None
 
-        lease.advance(batch.origin, batch.reached)
+        batch.advance()
+        if batch.last and self._fill is not None and self._fill.is_cut_off:
+            raise self._fail(lease, f"{lease.provider.name} no longer has the trades before these", final=True)
         if batch.last:
             lease.publish()
-        log.info("page published", page=batch.origin.page, pages=batch.origin.pages, records=len(batch.records))
+        log.info("page published", topic=batch.topic, page=lease.pages_done, records=len(batch.messages))
 
-    def _send(self, records: list[HistoryRecord]) -> None:
-        if self._publisher is not None:
-            messages = [Message(record.market, encode_history(record)) for record in records]
-            self._publisher.publish(CANDLE_DATA.name, messages)
+    def _send(self, topic: str, messages: list[Message]) -> None:
+        if self._publisher is not None and messages:
+            self._publisher.publish(topic, messages)
+
+
+def _message(record: HistoryRecord) -> Message:
+    return Message(record.market, encode_history(record))
+
+
+def _history_batch(records: list[HistoryRecord], advance: Callable[[], None], last: bool) -> Batch:
+    return Batch(CANDLE_DATA.name, [_message(record) for record in records], advance, last)

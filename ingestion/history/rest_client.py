@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Thread
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 import urllib3
@@ -20,6 +20,7 @@ from ingestion.providers.port import (
     PairList,
     Provider,
     Request,
+    TradePage,
     Trouble,
     Unavailable,
 )
@@ -32,9 +33,19 @@ MAX_ANSWER_BYTES = 8 * 1024 * 1024  # a full page of candles has a twentieth of 
 MAX_PAIR_LIST_BYTES = 64 * 1024 * 1024  # a hundred thousand pairs have a tenth of that
 
 # Under which name outcomes are counted, where it is not the type's.
-COUNTED_AS: dict[type, str] = {CandlePage: "page", CallsLeft: "ratetold"}
+COUNTED_AS: dict[type, str] = {CandlePage: "page", TradePage: "trades", CallsLeft: "ratetold"}
 
 Found = TypeVar("Found")
+
+
+class TradesCall(Protocol):
+    """A call for a page of trades, and what its answer says."""
+
+    def request(self) -> Request:
+        """Return the call."""
+
+    def read(self, answer: Answer) -> TradePage | Trouble:
+        """Return what it brought."""
 
 
 class RestClient:
@@ -59,6 +70,10 @@ class RestClient:
         return self._timed(
             history.candles_request(asked), lambda answer: history.read_candles(asked, answer), MAX_ANSWER_BYTES
         )
+
+    def trades(self, asked: TradesCall) -> TradePage | Trouble:
+        """Return a page of trades; never raises."""
+        return self._timed(asked.request(), asked.read, MAX_ANSWER_BYTES)
 
     def pairs(self) -> PairList | Trouble:
         """Return the provider's list of pairs; never raises."""

@@ -60,6 +60,9 @@ begin
                  from gap_repair g
                 where g.market_id = mk and g.resolution = coarsest and g.start < until and g.stop > since) r
          cross join lateral (
-               select json_agg(json_build_array(x.first, x.last, micros(x.low), micros(x.high), x.doubted))::text
+               select json_agg(json_build_array(x.first, x.last, micros(x.low), micros(x.high), x.doubted,
+                               exists (select from fetch_request q
+                                        where q.market_id = mk and q.resolution = 0 and q.state in ('queued', 'fetching', 'published')
+                                          and q.first_id <= x.last and q.last_id >= x.first)))::text
                  from id_holes(mk, since, until) x) i;
 end $$;

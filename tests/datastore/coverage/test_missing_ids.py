@@ -34,7 +34,7 @@ def listed() -> list[tuple[int, int, int, int]]:
         (
             one.first,
             one.last,
-            ((one.low - moment(NOON)).total_seconds() * SECOND + SLACK) // SECOND,  # type: ignore[misc]
+            ((one.low - moment(NOON)).total_seconds() * SECOND + SLACK) // SECOND,
             ((one.high - moment(NOON)).total_seconds() * SECOND - SLACK) // SECOND,
         )
         for one in found
@@ -168,7 +168,12 @@ def test_proof_and_missing_trades_are_metrics_and_are_shown_of_each_market(with_
     assert (table.LIVE_PROOF, (BTC, "connection"), 0.0) in samples
     assert (table.MISSING_TRADES, (BTC,), 12) in samples
     assert client.get(f"/api/v1/markets/{BTC}").json()["proof"] == "ids"
-    asked = {"market": BTC, "timeframe": "1m", "from": NOON // 1000, "to": NOON // 1000 + 1_200_000}
+    asked: dict[str, str | int] = {
+        "market": BTC,
+        "timeframe": "1m",
+        "from": NOON // 1000,
+        "to": NOON // 1000 + 1_200_000,
+    }
     body = client.get("/api/v1/coverage", asked).json()
     assert body["totals"]["proven"] == {"ids": body["totals"]["milliseconds"]["live"]}
     assert {part["code"] for part in body["coverage"] if part["proof"] is None} == {"ids"}

@@ -76,7 +76,9 @@ class Platform:
             self._destroy()
             raise
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
-        self.provider = httpx.Client(base_url=self.addresses["CRYPTOCOMPARE_REST_URL"], timeout=10)
+        self.provider = httpx.Client(
+            base_url=self.addresses.get("SIMULATOR_URL") or self.addresses["CRYPTOCOMPARE_REST_URL"], timeout=10
+        )
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
