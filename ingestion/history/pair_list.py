@@ -19,6 +19,7 @@ from ingestion.providers.table import configured
 log = structlog.get_logger(__name__)
 
 MAX_REASONS_LOGGED = 10
+MAX_CALL_WAIT_S = 5.0  # for a call of the quota
 STOP_CHECK_INTERVAL_S = 0.5  # between two checks whether the answer is still wanted
 
 
@@ -36,7 +37,9 @@ def refresh_pairs(stop: Event) -> bool:
 
 def _refresh(provider: Provider, stop: Event) -> bool:
     quota = quota_of(provider.traits)
-    if wait := quota.take():
+    if (wait := quota.take()) and wait <= MAX_CALL_WAIT_S and not stop.wait(wait):
+        wait = quota.take()
+    if wait:
         return _failed(f"the rate budget is used up for {wait:.0f} s")
     with closing(RestClient(provider, access_of(provider, REST))) as client:
         outcome = _call_provider(client, stop)

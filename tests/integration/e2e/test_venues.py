@@ -1,0 +1,112 @@
+"""One `up` on three venues' own protocols: holes are named to the trade and filled trade by trade.
+
+A minute of the venues takes 10 s here. What is served is compared with the venues' own lists of trades.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.e2e.platform import Platform
+from tests.support.polling import until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+SPEED, RATE = 6, 3
+COINBASE, BINANCE, KRAKEN = "coinbase:BTC-USD", "binance:BTC-USDT", "kraken:BTC-EUR"
+MARKETS = (COINBASE, BINANCE, KRAKEN)
+MINUTE_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def platform(home: Path) -> Iterator[Platform]:
+    env = {
+        "PROVIDERS": "coinbase,binance,kraken",
+        "SIMULATOR_ARGS": f"--speed {SPEED} --rate {RATE}",
+        "STALE_AFTER": str(90 * SPEED),
+        "MARKETS": ",".join(MARKETS),
+    }
+    with Platform(home, env) as running:
+        yield running
+
+
+def venue(platform: Platform, name: str, fault: str, **body: object) -> None:
+    platform.control(f"venues/{name}/{fault}", **body)
+
+
+def now_ms(platform: Platform) -> int:
+    return int(platform.provider_now() * 1000)
+
+
+def true_candles(platform: Platform, market: str, start: int, stop: int) -> dict[int, list[Any]]:
+    """Return open, high, low, close, volume and quote volume by minute (ms), of the venue's own list of trades."""
+    asked: dict[str, str | int] = {"market": market, "from": start * 1_000_000, "to": stop * 1_000_000}
+    minutes: dict[int, list[Any]] = {}
+    for _, _, _, ns, price, amount, _ in sorted(
+        platform.provider.get("/control/trades", params=asked).json()["trades"]
+    ):
+        minutes.setdefault(ns // 1_000_000 // MINUTE_MS * MINUTE_MS, []).append((Decimal(price), Decimal(amount)))
+    return {
+        at: [
+            of[0][0],
+            max(price for price, _ in of),
+            min(price for price, _ in of),
+            of[-1][0],
+            sum(amount for _, amount in of),
+            sum(price * amount for price, amount in of),
+        ]
+        for at, of in minutes.items()
+    }
+
+
+def live_from(platform: Platform, market: str) -> int | None:
+    """Return the first minute (ms) of the market that ids prove, None if there is none yet."""
+    body = platform.candles(market, limit=100)
+    return next((part["from"] for part in body["coverage"] if part["proof"] == "ids"), None)
+
+
+def unproven(platform: Platform, market: str, start: int, stop: int) -> list[tuple[Any, ...]]:
+    """Return the parts of [start, stop) that ids do not prove."""
+    body = platform.candles(market, **{"from": start, "to": stop, "wait": 0})
+    parts = [(part["state"], part["proof"], part["reason"]) for part in body["coverage"] if part["proof"] != "ids"]
+    return parts or ([] if body["complete_until"] >= stop else [("open", None, None)])
+
+
+def expect_true(platform: Platform, market: str, start: int, stop: int) -> None:
+    rows = platform.candles(market, **{"from": start, "to": stop})["candles"]
+    found = {row[0]: [Decimal(cell) for cell in row[1:7]] for row in rows}
+    truth = true_candles(platform, market, start, stop)
+    assert found == truth, market
+    assert {row[8] for row in rows} == {"live"}
+
+
+def test_every_minute_is_proven_by_ids_and_holes_are_filled_trade_by_trade(platform: Platform) -> None:
+    starts = {
+        market: until(f"{market} proven by ids", lambda market=market: live_from(platform, market), 60)  # type: ignore[misc]
+        for market in MARKETS
+    }
+    venue(platform, "coinbase", "cut", seconds=30)
+    venue(platform, "binance", "lose", market=BINANCE, count=5)
+    venue(platform, "kraken", "omit", market=KRAKEN, seconds=60, share=0.2)
+    stop = (now_ms(platform) // MINUTE_MS + 2) * MINUTE_MS
+    until("the minutes with the holes are over", lambda: now_ms(platform) > stop, 40)
+    for market, start in starts.items():
+        until(f"{market} whole again", lambda m=market, s=start: not unproven(platform, m, s, stop), 40)  # type: ignore[misc]
+        expect_true(platform, market, start, stop)
+    missing = platform.rows("select first_id, last_id from fetch_request where resolution = 0 and last_id is not null")
+    assert sum(last - first + 1 for first, last in missing) >= 5, "the holes were asked for by their ids"
+
+
+def test_no_venue_was_asked_more_than_it_allows(platform: Platform) -> None:
+    report = platform.provider.get("/control/venues").json()
+    exceeded = {name: [limit for limit in told["limits"] if limit["exceeded"]] for name, told in report.items()}
+    assert exceeded == {"coinbase": [], "binance": [], "kraken": []}
+
+
+def test_what_a_venue_does_not_list_is_refused_with_its_reason(platform: Platform) -> None:
+    answer = platform.api("candles", market="okx:BTC-USDT", timeframe="1m")
+    assert answer.status_code == 404
