@@ -216,7 +216,7 @@ class HistoryProducer:
         """Return the next page's trades; None while the quota has no call for us, or if none is missing any more."""
         bounds, trades = lease.bounds, lease.provider.traits.trades
         if bounds is None or trades is None:
-            lease.publish()  # whoever brought them, they are stored
+            lease.publish()  # another producer has brought them
             return None
         if self._fill is None:
             self._fill = FillPages(lease.provider.history, trades, lease.market, lease.asked(bounds), bounds)

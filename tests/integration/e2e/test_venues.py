@@ -86,7 +86,7 @@ def expect_true(platform: Platform, market: str, start: int, stop: int) -> None:
 
 def test_every_minute_is_proven_by_ids_and_holes_are_filled_trade_by_trade(platform: Platform) -> None:
     starts = {
-        market: until(f"{market} proven by ids", lambda market=market: live_from(platform, market), 60)  # type: ignore[misc]
+        market: until(f"{market} proven by ids", lambda market=market: live_from(platform, market), 60)
         for market in MARKETS
     }
     venue(platform, "coinbase", "cut", seconds=30)
@@ -95,7 +95,7 @@ def test_every_minute_is_proven_by_ids_and_holes_are_filled_trade_by_trade(platf
     stop = (now_ms(platform) // MINUTE_MS + 2) * MINUTE_MS
     until("the minutes with the holes are over", lambda: now_ms(platform) > stop, 40)
     for market, start in starts.items():
-        until(f"{market} whole again", lambda m=market, s=start: not unproven(platform, m, s, stop), 40)  # type: ignore[misc]
+        until(f"{market} whole again", lambda m=market, s=start: not unproven(platform, m, s, stop), 40)
         expect_true(platform, market, start, stop)
     missing = platform.rows("select first_id, last_id from fetch_request where resolution = 0 and last_id is not null")
     assert sum(last - first + 1 for first, last in missing) >= 5, "the holes were asked for by their ids"
