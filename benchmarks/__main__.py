@@ -10,6 +10,7 @@ from benchmarks.servers import servers
 # Whether the part runs in this process, on private servers; the others start the whole platform themselves.
 PARTS = {
     "ingest": True,
+    "ids": True,
     "dynamic": True,
     "latency": False,
     "api": False,

@@ -64,7 +64,7 @@ def test_a_bucket_shows_the_weakest_of_what_its_minutes_need(
             if run.state in PROVEN:
                 assert None not in minutes
                 order = list(Proof)
-                weakest = max(minutes, key=lambda proof: order.index(proof) if proof else -1)
+                weakest = max((proof for proof in minutes if proof), key=order.index)
                 # An hour that one kind of span holds is not asked minute by minute, and may rest on less than each.
                 assert run.proof is not None and order.index(run.proof) >= order.index(weakest)
                 if frame.base == 60:

@@ -18,6 +18,7 @@ from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.db import transaction
 from django.test import Client
+from msgspec.structs import replace
 
 from actor_runtime.configured_broker import configured_broker
 from actor_runtime.models import Actor
@@ -42,7 +43,7 @@ from datastore.reference.provider_clock import keep_steady_time, save_clock, ste
 from datastore.streams import lifecycle, topics
 from ingestion.models import Producer
 from streaming.broker import Record
-from streaming.records import LiveRecord
+from streaming.records import LastTrade, LiveRecord
 from streaming.refusals import Refusal, RefusalCode
 from tests.support.datastore import answers
 from tests.support.datastore.records import (
@@ -59,7 +60,7 @@ from tests.support.datastore.records import (
 )
 from tests.support.timescale.feed import BEGIN, DAY, HOUR, Feed
 
-LTC, DOGE = "coinbase:LTC-USD", "coinbase:DOGE-USD"
+LTC, DOGE, XMR = "coinbase:LTC-USD", "coinbase:DOGE-USD", "kraken:XMR-EUR"
 BATCHES = 10  # the opening, and some 27 hours
 SOCKET_LOST = BEGIN + 28 * HOUR
 BACK = SOCKET_LOST + 10 * MINUTE
@@ -97,6 +98,7 @@ def fill() -> None:
     btc, eth = ensure_markets([BTC, ETH])
     follow_live(btc, eth)
     fetch_history(btc, eth)
+    count_trades()
     make_streams()
     keep_dead_letters()
     reconcile(btc)
@@ -166,6 +168,18 @@ def ask(market: Market, resolution: int, start: int, stop: int, purpose: int) ->
     (request, *_) = fetch_queue.enqueue(market, resolution, moment(start), moment(stop), purpose)
     fetch_queue.start(request.pk, "history-2@1")
     return request.pk
+
+
+def count_trades() -> None:
+    """Store trades of a venue that counts them, of which some are missing, and what it says of its newest."""
+    market = get_or_create_market(XMR)
+    Market.objects.filter(pk=market.pk).update(provider="kraken")
+    where: dict[str, Any] = {"market": XMR, "feed": "tick-data/four"}
+    dealt = [
+        replace(trade(n, BACK + n * SECOND, f"{150 + n}.5", "2", id=str(n), seq=n, **where), first=n, last=n)
+        for n in (1, 2, 3, 7, 8)
+    ]
+    store(*dealt, LastTrade(n=9, last_id=8, at=BACK + MINUTE, **where))
 
 
 def make_streams() -> None:
