@@ -288,7 +288,7 @@ end $$;
 
 -- The ids of [f, t) that are missing between stored ones, or behind the newest as the venue said more than once, and
 -- between which times they were traded; and those in doubt, for which two different trades came.
-create or replace function id_holes(mk int, f timestamptz, t timestamptz)
+create or replace function id_gaps(mk int, f timestamptz, t timestamptz)
 returns table (first bigint, last bigint, low timestamptz, high timestamptz, doubted boolean) language sql stable as $$
     with held as (
         select r.*, lead(r.first) over w as next_first, lead(r.since) over w as next_since
@@ -297,7 +297,7 @@ returns table (first bigint, last bigint, low timestamptz, high timestamptz, dou
            and r.first >= coalesce((select o.first from id_range o where o.market_id = mk and o.since <= f order by o.since desc limit 1), 0)
            and r.first <= coalesce((select o.first from id_range o where o.market_id = mk and o.since >= t order by o.since limit 1), 9223372036854775807)
         window w as (order by r.first)
-    ), hole as (
+    ), gap as (
         select h.last + 1 as first, h.next_first - 1 as last, least(h.until, h.next_since) - id_slack() as low,
                greatest(h.until, h.next_since) + id_slack() as high, false as doubted
           from held h where h.next_first > h.last + 1
@@ -313,5 +313,5 @@ returns table (first bigint, last bigint, low timestamptz, high timestamptz, dou
                   and (l.at > l.since or l.at < (select max(o.at) from last_trade o where o.market_id = mk))
                 order by l.last_id desc limit 1) s
     )
-    select * from hole h where h.low < t and h.high > f order by h.first
+    select * from gap g where g.low < t and g.high > f order by g.first
 $$;

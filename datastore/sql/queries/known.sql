@@ -75,6 +75,6 @@ select k.id, h.first, h.last, h.low, h.high
  cross join lateral (
        select coalesce(greatest(k.ticks_from, case when provider_time_known() then provider_now() - %(retention)s::interval end),
                        '-infinity') as since) o
- cross join lateral id_holes(k.id, o.since, 'infinity') h
+ cross join lateral id_gaps(k.id, o.since, 'infinity') h
  where (%(ids)s::int[] is null or k.id = any (%(ids)s::int[])) and not h.doubted
  order by k.id, h.first;
