@@ -21,6 +21,7 @@ MARKETS = 20
 BATCH = 5_000
 ROUNDS = 3
 ORDINARY_BATCH = 500
+TABLES = "tick, candle, coverage, feed_position, id_range, last_trade, dead_letter, market"
 
 
 @dataclass(slots=True)
@@ -50,10 +51,7 @@ class TimeByPart:
 def empty_database() -> None:
     """Delete everything: trades, candles, coverage."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "truncate tick, candle, coverage, feed_position, id_range, last_trade, dead_letter, market"
-            " restart identity cascade"
-        )
+        cursor.execute(f"truncate {TABLES} restart identity cascade")
         cursor.execute("drop table if exists plain_tick, ordinary_tick, ordinary_candle")
     from datastore.reference.markets import ensure_markets
 

@@ -24,7 +24,8 @@ MAX_TEXT_LENGTH = 200
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT_LENGTH)]
 Number = Annotated[int, msgspec.Meta(ge=1, le=MAX_BIGINT)]
 Sequential = Annotated[int, msgspec.Meta(ge=0, le=MAX_BIGINT)]
-ODD_IDS = "a trade covers the ids from `first` to `last`: both or neither, in this order"
+MAX_IDS = 100_000  # that one trade covers: a longer range would hold what nobody sent
+ODD_IDS = f"a trade covers the ids from `first` to `last`: both or neither, in this order, {MAX_IDS:,} at most"
 NUL = "a text holds the character NUL, which PostgreSQL cannot store"
 MAX_TRADE_BYTES = 4096  # bytes of JSON; bounds the digits too
 
@@ -171,7 +172,9 @@ def _all_sound(records: Sequence[LiveRecord | BadRecord], values: Sequence[bytes
 
 def _ids_are_sound(trade: Trade) -> bool:
     first, last = trade.first, trade.last
-    return first is last is None or (first is not None and last is not None and first <= last)
+    if first is None or last is None:
+        return first is last
+    return 0 <= last - first < MAX_IDS and last < MAX_BIGINT  # the next id must be possible too
 
 
 def _refusal(record: LiveRecord, size: int) -> Refusal | None:

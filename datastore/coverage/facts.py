@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from datastore.coverage.certificate import Evidence
-from datastore.coverage.reasons import NO_HOLES, Hole, Holes, Reason
+from datastore.coverage.reasons import NO_ID_GAPS, IdGap, IdGaps, Reason
 from datastore.coverage.segments import Ended, Repair
 from datastore.db.queries import fetch_all
 from datastore.models import Market
@@ -62,7 +62,7 @@ class Facts:
     evidence: Evidence
     ended: list[Ended]
     repairs: list[Repair]
-    holes: Holes  # ids that are known to be missing, or in doubt
+    id_gaps: IdGaps  # ids that are known to be missing, or in doubt
 
     @property
     def final_gaps(self) -> list[Interval]:
@@ -110,7 +110,7 @@ def facts_of_many(stretches: Sequence[Stretch]) -> list[Facts]:
 
 
 def _facts(row: Sequence[Any]) -> Facts:
-    head, columns, (repairs, holes) = MarketHead(*row[:9]), row[9:15], row[15:17]
+    head, columns, (repairs, id_gaps) = MarketHead(*row[:9]), row[9:15], row[15:17]
 
     # One span: its resolution (0: live), start, stop, and how it ended, with the kind of end, and its proof.
     spans = list(zip(*(column or () for column in columns), strict=True))
@@ -134,7 +134,7 @@ def _facts(row: Sequence[Any]) -> Facts:
             if not of
         ],
         [(low, high, dict(zip(REPAIR_FIELDS, repair, strict=True))) for low, high, *repair in rows],
-        Holes([Hole(*hole) for hole in msgspec.json.decode(holes)]) if holes else NO_HOLES,
+        IdGaps([IdGap(*gap) for gap in msgspec.json.decode(id_gaps)]) if id_gaps else NO_ID_GAPS,
     )
 
 

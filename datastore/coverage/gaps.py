@@ -51,7 +51,7 @@ def gap_segments_of(facts: Facts, resolution: int, start: datetime, stop: dateti
     return [
         segment
         for run in runs
-        for segment in segments_of([run], BASE[resolution], [NO_ROWS], evidence.live, facts.ended, [], facts.holes)
+        for segment in segments_of([run], BASE[resolution], [NO_ROWS], evidence.live, facts.ended, [], facts.id_gaps)
     ]
 
 

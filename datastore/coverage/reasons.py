@@ -50,7 +50,7 @@ NEVER_BEGAN = Reason(ReasonCode.NEVER_BEGAN, "before the feed began")
 STALE = Reason(ReasonCode.STALE, "feed stale")
 
 
-class Hole(NamedTuple):
+class IdGap(NamedTuple):
     """Ids first..last that are not stored although ids around them are; doubted: two different trades came under them.
 
     They were traded within [low, high). filling: they are being asked for by their ids.
@@ -64,18 +64,18 @@ class Hole(NamedTuple):
     filling: bool = False
 
 
-class Holes:
-    """The holes of a stretch, found by time."""
+class IdGaps:
+    """The id gaps of a stretch, found by time."""
 
-    def __init__(self, holes: Sequence[Hole] = ()) -> None:
-        self._holes = sorted(holes, key=lambda hole: hole.low)
-        self._lows = [hole.low for hole in self._holes]
-        self._highs = list(accumulate((hole.high for hole in self._holes), max))  # ascending
+    def __init__(self, id_gaps: Sequence[IdGap] = ()) -> None:
+        self._gaps = sorted(id_gaps, key=lambda gap: gap.low)
+        self._lows = [gap.low for gap in self._gaps]
+        self._highs = list(accumulate((gap.high for gap in self._gaps), max))  # ascending
 
     def reason(self, start: Micros, stop: Micros) -> Reason | None:
         """Return which trades of [start, stop) are missing, or else in doubt; None if none is known to be."""
         found = list(self._within(start, stop))
-        missing = [hole for hole in found if not hole.doubted]
+        missing = [gap for gap in found if not gap.doubted]
         if missing:
             being_filled = "filling: " if any(hole.filling for hole in missing) else ""
             return Reason(ReasonCode.IDS, f"{being_filled}{_told(missing)} missing, {_ids(missing)}")
@@ -83,18 +83,18 @@ class Holes:
             return Reason(EndCode.CONFLICT, f"{_told(found)} in doubt, {_ids(found)}: two came under one id")
         return None
 
-    def _within(self, start: Micros, stop: Micros) -> Iterator[Hole]:
+    def _within(self, start: Micros, stop: Micros) -> Iterator[IdGap]:
         places = range(bisect_right(self._highs, start), bisect_left(self._lows, stop))
-        return (self._holes[place] for place in places if self._holes[place].high > start)
+        return (self._gaps[place] for place in places if self._gaps[place].high > start)
 
 
-NO_HOLES = Holes()
+NO_ID_GAPS = IdGaps()
 
 
-def _told(holes: Sequence[Hole]) -> str:
-    return counted(sum(hole.last - hole.first + 1 for hole in holes), "trade")
+def _told(id_gaps: Sequence[IdGap]) -> str:
+    return counted(sum(gap.last - gap.first + 1 for gap in id_gaps), "trade")
 
 
-def _ids(holes: Sequence[Hole]) -> str:
-    first, last = min(hole.first for hole in holes), max(hole.last for hole in holes)
+def _ids(id_gaps: Sequence[IdGap]) -> str:
+    first, last = min(gap.first for gap in id_gaps), max(gap.last for gap in id_gaps)
     return f"id {first}" if first == last else f"ids {first} to {last}"

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from datastore.coverage.certificate import FUTURE, GAP, INCOMPLETE, MISSING, PARTIAL, PENDING, PROVEN, Run
-from datastore.coverage.reasons import NEVER_BEGAN, NO_HOLES, STALE, Holes, Reason
+from datastore.coverage.reasons import NEVER_BEGAN, NO_ID_GAPS, STALE, IdGaps, Reason
 from datastore.reference.traits import Proof
 from datastore.timeframes.intervals import Interval, end_of, micros_of, moment
 from datastore.timeframes.timeframe import Timeframe
@@ -82,7 +82,7 @@ def segments_of(
     live: Sequence[Interval],
     ended: Sequence[Ended],
     repairs: Sequence[Repair],
-    holes: Holes = NO_HOLES,
+    id_gaps: IdGaps = NO_ID_GAPS,
 ) -> list[Segment]:
     """Return the segments of contiguous runs, each with its rows; those of missing buckets name their open times.
 
@@ -99,7 +99,7 @@ def segments_of(
             last = bisect_right(stops, end_of(live, part.start)) - 1
             why = NEVER_BEGAN if last < 0 else spans[last].reason or STALE
             for start, stop, refusal in _cut_at_final(part, frame, final):
-                told = holes.reason(start, stop) or why
+                told = id_gaps.reason(start, stop) or why
                 repair = refusal or next((what for low, high, what in others if low < stop and high > start), None)
                 segments.append(Segment(moment(start), moment(stop), part.state, 0, told.detail, repair, told.code))
         else:

@@ -108,7 +108,7 @@ def completeness_of_runs(frame: Timeframe, facts: Facts, runs: Sequence[Run]) ->
     """Return how much of these runs is there; no row is needed to know."""
     no_rows = [NO_ROWS] * len(runs)
     return completeness_of(
-        segments_of(runs, frame, no_rows, facts.evidence.live, facts.ended, facts.repairs, facts.holes), frame
+        segments_of(runs, frame, no_rows, facts.evidence.live, facts.ended, facts.repairs, facts.id_gaps), frame
     )
 
 
@@ -176,7 +176,7 @@ def series_of(
         provider=head.provider,
         simulated=head.simulated,
         candle_traits=head.candle_traits,
-        segments=segments_of(runs, frame, rows, facts.evidence.live, facts.ended, facts.repairs, facts.holes),
+        segments=segments_of(runs, frame, rows, facts.evidence.live, facts.ended, facts.repairs, facts.id_gaps),
         text=text,
         count=sum(held.count for _, held in shown),
         unfinished=[at for run, held in shown if not run.closed and run.source == PARTIAL for at in held.opens],

@@ -200,7 +200,7 @@ def _segments(market: Market, frame: Timeframe, facts: Facts, start: datetime, s
     for run in runs_of(evidence, frame, micros_of(start), micros_of(stop)):
         # Only the rows of a gap are needed: what has been proven may be a year of them.
         (rows,) = rows_of(market, frame, [run], evidence, EXACT) if run.state == MISSING else [NO_ROWS]
-        found += segments_of([run], frame, [rows], evidence.live, facts.ended, facts.repairs, facts.holes)
+        found += segments_of([run], frame, [rows], evidence.live, facts.ended, facts.repairs, facts.id_gaps)
     return found
 
 

@@ -6,7 +6,7 @@
 |---|---|
 | snapshot | as GET candles, with `reason`: why it is sent, null for a reader without a cursor |
 | candle | a row of GET candles: time, open, high, low, close, …; if its trades are 0, the candle is gone |
-| gap | from, to, state, reason, code, repair: a span that is or was a gap, as the certificate shows it now |
+| gap | from, to, state, proof, reason, code, repair: a span that is or was a gap, as the certificate shows it now |
 | watermark | watermark, version: every closed candle before it was sent |
 
 `id:` is the cursor to continue from. After a lost connection a reader asks the API again, or comes back here with the

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from streaming.bounds import MAX_BIGINT
 from streaming.errors import BadRecord
 from streaming.records import (
+    MAX_IDS,
     FeedClosed,
     FeedOpened,
     LastTrade,
@@ -56,7 +57,9 @@ records: st.SearchStrategy[LiveRecord] = st.one_of(
     ),
     st.builds(
         lambda ids, **more: Trade(id="7", price=Decimal(1), amount=Decimal(2), first=ids[0], last=ids[1], **more),
-        st.tuples(st.integers(0, MAX_BIGINT), st.integers(0, MAX_BIGINT)).map(sorted),
+        st.builds(
+            lambda first, more: (first, first + more), st.integers(0, MAX_BIGINT - MAX_IDS), st.integers(0, MAX_IDS - 1)
+        ),
         **common,
         ts=times,
         received_at=times,
@@ -120,7 +123,7 @@ def test_an_amount_of_nothing_is_a_trade_and_a_negative_one_is_none() -> None:
     assert isinstance(second, BadRecord)
 
 
-@pytest.mark.parametrize(("first", "last"), [(5, None), (None, 5), (6, 5)])
+@pytest.mark.parametrize(("first", "last"), [(5, None), (None, 5), (6, 5), (1, MAX_IDS + 1), (MAX_BIGINT, MAX_BIGINT)])
 def test_a_range_of_ids_without_an_end_or_in_disorder_is_refused_alone(first: int | None, last: int | None) -> None:
     odd = msgspec.structs.replace(TRADE, first=first, last=last)
     before, bad, after = decode_all([encode(TRADE), encode(odd), encode(TRADE)])

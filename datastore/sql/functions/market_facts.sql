@@ -42,7 +42,7 @@ end $$;
 -- gaps and the ids that are known to be missing as JSON. Without t: all up to the end of time; without f: from `back` before t, or before the provider's time.
 create or replace function series_facts(mk int, stale interval, f timestamptz, t timestamptz, back interval, coarsest int)
 returns table (series text, version bigint, watermark bigint, now bigint, known boolean, behind boolean, provider text, simulated boolean,
-               delivered_by text, resolutions int[], starts bigint[], stops bigint[], reasons text[], codes text[], proofs text[], repairs text, holes text)
+               delivered_by text, resolutions int[], starts bigint[], stops bigint[], reasons text[], codes text[], proofs text[], repairs text, id_gaps text)
 language plpgsql stable as $$
 #variable_conflict use_column
 declare
@@ -64,5 +64,5 @@ begin
                                exists (select from fetch_request q
                                         where q.market_id = mk and q.resolution = 0 and q.state in ('queued', 'fetching', 'published')
                                           and q.first_id <= x.last and q.last_id >= x.first)))::text
-                 from id_holes(mk, since, until) x) i;
+                 from id_gaps(mk, since, until) x) i;
 end $$;

@@ -1,4 +1,5 @@
--- Which of a venue's consecutive trade ids are stored, and what that proves. A row of id_range is one unbroken range: no
+-- Which of a venue's consecutive trade ids are stored, and what that proves. Plans are made once per connection: they do
+-- not depend on the values, and making one costs more than its work. A row of id_range is one unbroken range: no
 -- two of a market overlap, and none touches another but around ids in doubt. Every function here works under the lock of
 -- its markets.
 
@@ -8,20 +9,23 @@ create or replace function id_slack() returns interval language sql immutable pa
 
 -- Which ranges (doubted ones too) hold any id of these, given as ranges themselves.
 create or replace function held_ids(mk int[], firsts bigint[], lasts bigint[])
-returns table (market_id int, first bigint, last bigint) language sql stable as $$
-    select distinct u.m, x.first, x.last
-      from unnest(mk, firsts, lasts) u (m, first, last)
-     cross join lateral (
-           (select r.first, r.last from id_range r where r.market_id = u.m and r.first <= u.first order by r.first desc limit 1)
-           union all
-           select r.first, r.last from id_range r where r.market_id = u.m and r.first > u.first and r.first <= u.last) x
-     where x.last >= u.first
-$$;
+returns table (market_id int, first bigint, last bigint) language plpgsql stable set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+begin
+    return query
+        select distinct u.m, x.first, x.last
+          from unnest(mk, firsts, lasts) u (m, first, last)
+         cross join lateral (
+               (select r.first, r.last from id_range r where r.market_id = u.m and r.first <= u.first order by r.first desc limit 1)
+               union all
+               select r.first, r.last from id_range r where r.market_id = u.m and r.first > u.first and r.first <= u.last) x
+         where x.last >= u.first;
+end $$;
 
 -- Which of these trades, all of whose ids are held, are not the ones that are stored, by their place from 1. A venue may
 -- give a trade's time in more than one precision. Of what retention has deleted nothing can be said.
 create or replace function unlike_stored(ids int[], mk int[], at bigint[], sides smallint[], names text[], prices numeric[], amounts numeric[])
-returns table (place bigint) language plpgsql stable as $$
+returns table (place bigint) language plpgsql stable set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
     since timestamptz := (select instant(min(x)) from unnest(at) x) - id_slack(); -- where trades lie in chunks, only these are searched
@@ -46,7 +50,7 @@ end $$;
 -- it can mean anything: until trades after the one that it names are stored.
 create or replace function store_ids(mk int[], firsts bigint[], lasts bigint[], sinces bigint[], untils bigint[],
                                      said_of int[], said_ids bigint[], said_since bigint[], said_at bigint[], stale interval)
-returns table (market_id int, shows boolean, lost_s float8) language plpgsql as $$
+returns table (market_id int, shows boolean, lost_s float8) language plpgsql set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
     kept_statements constant int := 100; -- of a market: of more the newest are enough
@@ -69,7 +73,7 @@ begin
                 where r.market_id = u.m and r.first > u.first and r.first <= u.last + 1) x
          where not x.doubted and x.last >= u.first - 1
     ), piece as (
-        select m, first, last, since, until from run union all select m, first, last, since, until from near
+        select m, first, last, since, until, false as held from run union all select m, first, last, since, until, true from near
     ), edge as (
         select p.*, coalesce(p.first > max(p.last) over (partition by p.m order by p.first, p.last desc
                                                          rows between unbounded preceding and 1 preceding) + 1, true) as begins
@@ -79,7 +83,7 @@ begin
                                                            rows between unbounded preceding and current row) as place
           from edge e
     ), joined as (
-        select m, min(first) as first, max(last) as last, (array_agg(since order by first, last desc))[1] as since,
+        select m, place, min(first) as first, max(last) as last, (array_agg(since order by first, last desc))[1] as since,
                (array_agg(until order by last desc, first))[1] as until
           from island group by m, place
     ), written as (
@@ -88,8 +92,8 @@ begin
         on conflict (market_id, first) do update set last = excluded.last, since = excluded.since, until = excluded.until
         returning r.market_id, r.first
     ), swallowed as (
-        delete from id_range r using joined j
-         where r.market_id = j.m and r.first > j.first and r.first <= j.last
+        delete from id_range r using island i, joined j
+         where i.held and r.market_id = i.m and r.first = i.first and j.m = i.m and j.place = i.place and j.first <> i.first
         returning r.market_id, r.first
     )
     select (select array_agg(w.market_id) from written w), (select array_agg(w.first) from written w),
@@ -122,7 +126,7 @@ end $$;
 -- ranges that are gone go. What is gained where readers saw a gap, or lost, shows, and is noted for those who follow the
 -- market; a watermark that went further than what is left goes back.
 create or replace function prove_ids(mk int[], keys bigint[], stale interval)
-returns table (market_id int, shows boolean, lost_s float8) language plpgsql as $$
+returns table (market_id int, shows boolean, lost_s float8) language plpgsql set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
     markets int[];
@@ -289,7 +293,7 @@ end $$;
 
 -- The ids of [f, t) that are missing between stored ones, or behind the newest as the venue said more than once, and
 -- between which times they were traded; and those in doubt, for which two different trades came.
-create or replace function id_holes(mk int, f timestamptz, t timestamptz)
+create or replace function id_gaps(mk int, f timestamptz, t timestamptz)
 returns table (first bigint, last bigint, low timestamptz, high timestamptz, doubted boolean) language sql stable as $$
     with held as (
         select r.*, lead(r.first) over w as next_first, lead(r.since) over w as next_since
@@ -298,7 +302,7 @@ returns table (first bigint, last bigint, low timestamptz, high timestamptz, dou
            and r.first >= coalesce((select o.first from id_range o where o.market_id = mk and o.since <= f order by o.since desc limit 1), 0)
            and r.first <= coalesce((select o.first from id_range o where o.market_id = mk and o.since >= t order by o.since limit 1), 9223372036854775807)
         window w as (order by r.first)
-    ), hole as (
+    ), gap as (
         select h.last + 1 as first, h.next_first - 1 as last, least(h.until, h.next_since) - id_slack() as low,
                greatest(h.until, h.next_since) + id_slack() as high, false as doubted
           from held h where h.next_first > h.last + 1
@@ -314,5 +318,5 @@ returns table (first bigint, last bigint, low timestamptz, high timestamptz, dou
                   and (l.at > l.since or l.at < (select max(o.at) from last_trade o where o.market_id = mk))
                 order by l.last_id desc limit 1) s
     )
-    select * from hole h where h.low < t and h.high > f order by h.first
+    select * from gap g where g.low < t and g.high > f order by g.first
 $$;

@@ -23,10 +23,12 @@ begin
     -- What ids prove does not rest on our time, but for statements that may have been made after it; and nothing is proven
     -- of the future.
     update last_trade l set at = certain, since = least(l.since, certain) where l.market_id = mk and l.at > certain;
-    perform prove_ids(array_agg(mk), array_agg(r.first), stale)
-       from (select r.first from id_range r where r.market_id = mk and r.until >= certain
-             union
-             (select r.first from id_range r where r.market_id = mk order by r.first desc limit 1)) r;
+    if high is not null then
+        perform prove_ids(array_agg(mk), array_agg(r.first), stale)
+           from (select r.first from id_range r where r.market_id = mk and r.until >= certain
+                 union
+                 (select r.first from id_range r where r.market_id = mk order by r.first desc limit 1)) r;
+    end if;
 
     select max(c.stop) into left_stop from coverage c where c.market_id = mk and c.source = 'live' and c.resolution = 0;
     select market_watermark(k.provider, null, left_stop, behind_since(k.id, k.symbol, left_stop), stale) into known_until

@@ -76,6 +76,6 @@ select k.id, h.first, h.last, h.low, h.high
   from market k
   left join provider_times() t on t.provider = k.provider
  cross join lateral (select coalesce(greatest(k.ticks_from, t.now - %(retention)s::interval), '-infinity') as since) o
- cross join lateral id_holes(k.id, o.since, 'infinity') h
+ cross join lateral id_gaps(k.id, o.since, 'infinity') h
  where (%(ids)s::int[] is null or k.id = any (%(ids)s::int[])) and not h.doubted
  order by k.id, h.first;

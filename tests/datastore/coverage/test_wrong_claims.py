@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from datastore.coverage.wrong_claims import WRONG_TIME, take_back_future, take_b
 from datastore.models import Coverage, CoverageChange, FeedPosition, Market
 from datastore.reference.markets import ensure_markets
 from datastore.series.reader import read_series
+from tests.support.datastore.counted import SLACK, dealt, proven_by_ids, said
 from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import BTC, MINUTE, NOON, SECOND, closed, micros, moment, opened, store, watermark
 
@@ -99,3 +101,20 @@ def test_claims_within_the_providers_time_stay(btc: Market, provider_time: Provi
     assert take_back_future() == []
     assert spans() == [(0, 40, None)]
     assert take_back_since(moment(NOON + 50 * MINUTE)) == []
+
+
+def test_what_ids_prove_outlasts_a_wrong_clock_and_a_statement_of_that_time_does_not(
+    provider_time: ProviderTime,
+) -> None:
+    """The provider's time was half an hour ahead: trades say when they were made, the venue's word came too early."""
+    market = ensure_markets(["kraken:BTC-EUR"])[0]
+    Market.objects.update(provider="kraken")
+    provider_time.set(NOON + 30 * MINUTE)
+    where: dict[str, Any] = {"market": market.symbol}
+    store(dealt(1, **where), dealt(2, NOON + 5 * MINUTE, n=2, **where), said(2, NOON + 29 * MINUTE, 3, **where))
+    provider_time.set(NOON + 8 * MINUTE, certain_until=NOON + 7 * MINUTE)
+    assert take_back_future() == [market.pk]
+    assert proven_by_ids(market) == [(SECOND + SLACK, 7 * MINUTE - 2 * SLACK)]
+    after = Market.objects.get()
+    assert after.live_stop == moment(NOON + 7 * MINUTE - 2 * SLACK)
+    assert take_back_future() == []

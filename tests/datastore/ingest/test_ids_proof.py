@@ -153,7 +153,7 @@ def test_another_trade_under_an_id_breaks_the_proof_there_for_good(counting: Mar
     assert stored_ranges(counting) == [(1, 2), (4, 5)]
     assert proven_by_ids(counting) == seconds((1, 3), (3, 5))
     assert Candle.objects.get(resolution=60).low == 100
-    store(*[structs.replace(one, feed="tick-data/three") for one in first])  # from any producer that brings it again
+    store(*[structs.replace(one, feed="tick-data/three") for one in first])  # another Producer brings them again
     assert stored_ranges(counting) == [(1, 2), (4, 5)]
     assert details(store(structs.replace(other, feed="tick-data/four")))
     assert Tick.objects.count() == 5
