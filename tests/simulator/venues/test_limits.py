@@ -13,16 +13,15 @@ from ingestion.providers.coinbase.provider import PROVIDER as COINBASE
 from ingestion.providers.kraken.provider import PROVIDER as KRAKEN
 from ingestion.providers.port import Provider, RateLimited, TradePage, TradesAsked, Trouble
 from simulator.venues.limits import Bucket, Window
-from tests.support.simulator import Simulator, running
+from tests.support.simulator import Simulator, running_venues
 from tests.support.venue_client import call, connected, read_trades
 
 MARKETS = "coinbase:BTC-USD,binance:BTC-USDT,binanceus:BTC-USD,kraken:BTC-USD"
-VENUES = "coinbase,binance,binanceus,kraken"
 
 
 @pytest.fixture(scope="module")
 def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    with running(tmp_path_factory.mktemp("limits"), "--venues", VENUES, "--markets", MARKETS) as simulator:
+    with running_venues(tmp_path_factory.mktemp("limits"), MARKETS) as simulator:
         yield simulator
 
 
@@ -116,7 +115,7 @@ def test_connections_are_counted_and_refused(simulator: Simulator) -> None:
 
 
 def test_without_limits_all_is_counted_and_nothing_refused(simulator: Simulator) -> None:
-    with running(simulator.home / "unlimited", "--venues", VENUES, "--markets", MARKETS, "--no-limits") as free:
+    with running_venues(simulator.home / "unlimited", MARKETS, "--no-limits") as free:
         for provider, sub in ((COINBASE, "BTC-USD"), (BINANCE, "BTCUSDT"), (KRAKEN, "BTC/USD")):
             assert all(isinstance(each, TradePage) for each in ask(free, provider, sub, 40))
         assert limit(free, "kraken", "calls")["exceeded"] > 30
