@@ -14,7 +14,7 @@ from typing import NamedTuple
 from simulator.numbering import HourlyNumbering, Numbering
 from simulator.numerals import as_sent
 from simulator.pairs import VENUES, Pair
-from simulator.shapes import PATH_UNIT, PLAN_COUNT, Plan, PlanSums, Shape, add_up, draw_plan, draw_shape, trade_counts
+from simulator.shapes import PLAN_COUNT, Plan, PlanSums, Shape, add_up, draw_plan, draw_shape, draw_shapes, trade_counts
 from simulator.trades import MINUTE_NS, SECOND_NS, Bar, Trade, join
 
 AMOUNT_PLACES = 8
@@ -226,7 +226,7 @@ class Market:
         number = self._draw("hour", hour) % PLAN_COUNT
         plan = self._plans[number]
         start, end = self._hour_price(hour), self._hour_price(hour + 1)
-        bases = [start + (end - start) * at // 60 + start * plan.path[at] // PATH_UNIT for at in range(60)]
+        bases = [start + (end - start) * at // 60 + plan.path[at] for at in range(60)]
         return Hour(plan, self._sums[number], bases)
 
     def _draw_hour_price(self, hour: int) -> int:
@@ -252,7 +252,4 @@ class Market:
 
     def _draw_shapes(self, dollars: float, per_minute: float) -> list[Shape]:
         step, size = max(1, round(self._price * 4e-5)), max(1, int(10**AMOUNT_PLACES * 20 / dollars))
-        return [
-            draw_shape(Random(f"{self._name}/shape/{kind}"), self.pair.venue, count, step, size)
-            for kind, count in enumerate(trade_counts(per_minute))
-        ]
+        return draw_shapes(f"{self._name}/shape", self.pair.venue, trade_counts(per_minute), step, size)

@@ -1,8 +1,9 @@
 """Patterns that minutes and hours are built from.
 
 A minute is one of a few patterns of trades, moved to that minute's price and multiplied by its size. An hour is one of
-a few plans: the same patterns in another order, along another path. So any minute and its sums can be computed
-directly, and every hour of a market has the same number of trades, which makes CCSEQ computable too.
+a few plans: the same patterns in another order, each of which goes on near where the one before it ended. So any minute
+and its sums can be computed directly, and every hour of a market has the same number of trades, which makes ids and
+CCSEQ computable too.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from statistics import NormalDist
 from simulator.pairs import Venue
 from simulator.trades import MAX_DISCOVERY_DELAY_NS, MINUTE_NS, SECOND_NS, aggregate_starts
 
-PATH_UNIT = 10**7  # an hour's path is in ten-millionths of the price
+MINUTE_STEPS = 10  # how far a minute moves the price, in steps
 PLAN_COUNT = 32
 MILLISECOND_NS = SECOND_NS // 1000
 
@@ -37,12 +38,13 @@ class Shape:
     weighted: int  # sum of size * step
     high: int
     low: int
+    end: int  # the price step of the last order
     starts: list[int]  # where a run of trades of one time, side and price begins
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One hour: for each minute the pattern, its size and its distance from the hour's line; what is before it."""
+    """One hour: for each minute the pattern, its size and its ticks from the hour's line; what is before it."""
 
     shapes: list[int]
     factors: list[int]
@@ -84,8 +86,21 @@ def add_up(plan: Plan, shapes: list[Shape]) -> PlanSums | None:
     )
 
 
+def draw_shapes(name: str, venue: Venue, counts: list[int], step: int, size: int) -> list[Shape]:
+    """Return a pattern for each count of trades: as many rise as fall, so that an hour of all ends near its start."""
+    found: list[Shape] = []
+    for kind, count in enumerate(counts):
+        seed, reached = f"{name}/{kind}", sum(shape.end for shape in found)
+        shape = draw_shape(Random(seed), venue, count, step, size)
+        found.append(shape if shape.end * reached <= 0 else draw_shape(Random(seed), venue, count, -step, size))
+    return found
+
+
 def draw_shape(random: Random, venue: Venue, count: int, step: int, size: int) -> Shape:
-    """Return `count` random trades with price steps of about `step` ticks and sizes of about `size` units."""
+    """Return `count` random trades that walk from 0, together about ten steps (of ticks) far; sizes about `size` units.
+
+    With -step the walk goes where it goes with step, but in the other direction.
+    """
     rows = sorted(_rows(random, venue, count, step, size), key=lambda row: row[0])
     delays: dict[int, int] = {}
     for stamp, *_ in rows:
@@ -104,23 +119,26 @@ def draw_shape(random: Random, venue: Venue, count: int, step: int, size: int) -
         weighted=sum(row[1] * row[2] for row in rows),
         high=max((row[1] for row in rows), default=0),
         low=min((row[1] for row in rows), default=0),
-        starts=aggregate_starts([(stamp, sell, step) for stamp, step, _, sell in rows]),
+        end=rows[-1][4] if rows else 0,
+        starts=aggregate_starts([(stamp, sell, step) for stamp, step, _, sell, _ in rows]),
     )
 
 
-def _rows(random: Random, venue: Venue, count: int, step: int, size: int) -> Iterator[tuple[int, int, int, bool]]:
-    """Yield (time, price step, size, sell) of random orders, each of which makes one or more trades at once."""
+def _rows(random: Random, venue: Venue, count: int, step: int, size: int) -> Iterator[tuple[int, int, int, bool, int]]:
+    """Yield (time, price step, size, sell, level) of random orders, each of which makes one or more trades at once."""
     orders = _order_lengths(random, count)
     burst, level = random.random() * 60, 0.0
     times = sorted(_order_time(random, burst) for _ in orders)
     for at, length in zip(times, orders, strict=True):
         stamp = _rounded(random, int(at * SECOND_NS), venue.step)
         sell = random.random() < 0.5
-        level = 0.95 * level + random.gauss(0, step)
+        level += random.gauss(0, 1) * step * MINUTE_STEPS / math.sqrt(len(orders))
         for part in range(length):
-            swept = part // 2 * max(1, step // 4)  # each price fills two makers: venues report these as one aggregate
+            swept = (
+                part // 2 * max(1, abs(step) // 4)
+            )  # each price fills two makers: venues report these as one aggregate
             amount = max(1, int(size * random.lognormvariate(0, 1.2)))
-            yield stamp, round(level) + (-swept if sell else swept), amount, sell
+            yield stamp, round(level) + (-swept if sell else swept), amount, sell, round(level)
 
 
 def _order_lengths(random: Random, count: int) -> list[int]:
@@ -163,11 +181,14 @@ def trade_counts(mean: float) -> list[int]:
 
 
 def draw_plan(random: Random, shapes: list[Shape]) -> Plan:
-    """Return a random hour: every pattern equally often, in random order, on a path that ends where it started."""
+    """Return a random hour: every pattern equally often, in random order, on a path that ends where it started.
+
+    A minute begins where the one before it ended; what they all lack or have too much is spread over them.
+    """
     order = list(range(len(shapes))) * (60 // len(shapes))
     random.shuffle(order)
-    walk = list(accumulate((random.gauss(0, 4000) for _ in range(60)), initial=0.0))
-    path = [round(at - walk[60] * minute / 60) for minute, at in enumerate(walk[:60])]
+    walk = list(accumulate((shapes[i].end for i in order), initial=0))
+    path = [at - walk[60] * minute // 60 for minute, at in enumerate(walk[:60])]
     before = list(accumulate((len(shapes[i].sizes) for i in order), initial=0))
     aggregates = list(accumulate((len(shapes[i].starts) for i in order), initial=0))
     factors = [random.randint(1, 6) for _ in order]

@@ -107,6 +107,22 @@ def test_busy_markets_burst_and_thin_ones_have_empty_minutes() -> None:
     assert 2.5 < sum(thin) / 1440 < 3.5 and thin.count(0) > 200
 
 
+def test_a_minute_opens_near_the_close_before_it_and_moves_from_there() -> None:
+    start = LISTED_SINCE_HOUR * 60 + 3_000_000
+    for market in (MARKETS[BUSY], MARKETS[SECONDS]):
+        bars = [bar for minute in range(start, start + 1440) if (bar := market.bar(minute))]
+        jumps = [abs(bar.first - before.close) for before, bar in itertools.pairwise(bars)]
+        ranges = [bar.high - bar.low for bar in bars]
+        assert sum(jump > reach for jump, reach in zip(jumps, ranges[1:], strict=True)) == 0
+        assert sum(jumps) < sum(ranges) / 4
+
+
+def test_as_many_patterns_rise_as_fall_so_that_an_hour_is_no_saw() -> None:
+    for market in MARKETS.values():
+        ends = [shape.end for shape in market._shapes]
+        assert abs(sum(ends)) <= max(map(abs, ends))
+
+
 def test_trades_are_spread_over_the_whole_minute_and_often_share_a_time() -> None:
     trades = MARKETS[BUSY].trades(LISTED_SINCE_HOUR * 60 + 77)
     assert {trade.ts % MINUTE_NS // (10 * SECOND_NS) for trade in trades} == set(range(6))

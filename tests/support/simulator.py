@@ -32,6 +32,12 @@ class VenueAddress:
     rest_url: str
     ws_url: str
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """Give the settings that point its provider at it."""
+        name = self.name.upper()
+        return {f"{name}_REST_URL": self.rest_url, f"{name}_WS_URL": self.ws_url}
+
 
 @dataclass
 class Simulator:
@@ -220,3 +226,11 @@ def running(home: Path, *options: str) -> Iterator[Simulator]:
     finally:
         if simulator.process.poll() is None:
             simulator.stop(signal.SIGKILL)
+
+
+@contextmanager
+def running_venues(home: Path, markets: str, *options: str) -> Iterator[Simulator]:
+    """Run a simulator of these markets, like coinbase:BTC-USD,…, that serves each of their venues, too."""
+    venues = dict.fromkeys(market.partition(":")[0] for market in markets.split(","))
+    with running(home, "--markets", markets, "--venues", ",".join(venues), *options) as simulator:
+        yield simulator

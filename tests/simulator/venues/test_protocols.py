@@ -34,7 +34,7 @@ from ingestion.providers.port import (
     TradeSeen,
     Unsubscribed,
 )
-from tests.support.simulator import Simulator, VenueAddress, running
+from tests.support.simulator import Simulator, VenueAddress, running_venues
 from tests.support.venue_client import call, connected, read_candles, trade_pages, trades_of
 
 MINUTE_US = 60 * SECOND_US
@@ -75,9 +75,7 @@ each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 @pytest.fixture(scope="module")
 def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    venues = ",".join(case.name for case in CASES)
-    options = ("--venues", venues, "--markets", MARKETS, "--speed", "20", "--no-limits")
-    with running(tmp_path_factory.mktemp("venues"), *options) as simulator:
+    with running_venues(tmp_path_factory.mktemp("venues"), MARKETS, "--speed", "20", "--no-limits") as simulator:
         yield simulator
 
 

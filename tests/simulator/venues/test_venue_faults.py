@@ -35,7 +35,7 @@ from ingestion.providers.port import (
     VenueStatus,
 )
 from tests.support.polling import until
-from tests.support.simulator import Simulator, VenueAddress, running
+from tests.support.simulator import Simulator, VenueAddress, running_venues
 from tests.support.venue_client import VenueClient, call, connected, read_trades, trade_pages, trades_of
 
 MARKETS = {"coinbase": "coinbase:BTC-USD", "binance": "binance:BTC-USDT", "kraken": "kraken:BTC-USD"}
@@ -46,8 +46,8 @@ each_venue = pytest.mark.parametrize("name", MARKETS)
 
 @pytest.fixture(scope="module")
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    options = ("--venues", ",".join(MARKETS), "--markets", ",".join(MARKETS.values()), "--speed", "20", "--no-limits")
-    with running(tmp_path_factory.mktemp("faults"), *options) as simulator:
+    options = (",".join(MARKETS.values()), "--speed", "20", "--no-limits")
+    with running_venues(tmp_path_factory.mktemp("faults"), *options) as simulator:
         yield simulator
 
 

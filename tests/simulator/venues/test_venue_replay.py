@@ -23,7 +23,7 @@ from ingestion.providers.port import (
     TradesAsked,
     TradeSeen,
 )
-from tests.support.simulator import Simulator, running
+from tests.support.simulator import Simulator, running_venues
 from tests.support.venue_client import connected, read_candles, trade_pages, trades_of
 
 START = 1_762_795_440_000_000_000
@@ -58,8 +58,8 @@ def replay(simulator: Simulator, provider: Provider, sub: str, last: int) -> tup
 
 @pytest.mark.parametrize(("provider", "market", "sub"), VENUES, ids=["coinbase", "binance", "kraken"])
 def test_a_recording_is_sent_and_paged_to_the_digit(tmp_path: Path, provider: Provider, market: str, sub: str) -> None:
-    options = ("--venues", provider.name, "--markets", market, "--speed", "20", "--no-limits")
-    with running(tmp_path / "home", *options, "--replay", str(made(tmp_path)), "--replay-lead", "10") as simulator:
+    options = (market, "--speed", "20", "--no-limits", "--replay", str(made(tmp_path)), "--replay-lead", "10")
+    with running_venues(tmp_path / "home", *options) as simulator:
         sent, paged = replay(simulator, provider, sub, MADE[-1][1])
         shift = sent[0].ts - START // 1000
         assert shift % (60 * SECOND_US) == 0
@@ -82,8 +82,8 @@ def test_a_recording_is_sent_and_paged_to_the_digit(tmp_path: Path, provider: Pr
 def test_real_trades_of_binance_are_sent_and_paged_to_the_digit(tmp_path: Path) -> None:
     path = RECORDINGS / "binance-BTCUSDT-trades.csv"
     rows = list(csv.DictReader(path.read_text().splitlines()))
-    options = ("--venues", "binance", "--markets", "binance:BTC-USDT", "--no-limits", "--speed", "20")
-    with running(tmp_path, *options, "--replay", str(path), "--replay-lead", "60") as simulator:
+    options = ("binance:BTC-USDT", "--no-limits", "--speed", "20", "--replay", str(path), "--replay-lead", "60")
+    with running_venues(tmp_path, *options) as simulator:
         sent, paged = replay(simulator, BINANCE, "BTCUSDT", int(rows[-1]["trade_id"]))
     assert [(t.id, t.first, t.last, t.price, t.amount, t.ts, t.side) for t in sent] == [
         (t.id, t.first, t.last, t.price, t.amount, t.ts, t.side) for t in paged
@@ -95,15 +95,15 @@ def test_real_trades_of_binance_are_sent_and_paged_to_the_digit(tmp_path: Path) 
 @pytest.mark.skipif(not RECORDINGS.is_dir(), reason="set RECORDINGS to a folder of real recordings")
 def test_candles_of_krakens_real_trades_are_krakens_own(tmp_path: Path) -> None:
     path = RECORDINGS / "kraken-XBTUSDT-trades.csv"
-    options = ("--venues", "kraken", "--markets", "kraken:XBT-USDT", "--no-limits", "--replay", str(path))
-    with running(tmp_path, *options):
+    options = ("kraken:XBT-USDT", "--no-limits", "--replay", str(path))
+    with running_venues(tmp_path, *options):
         state = json.loads((tmp_path / "state.json").read_text())
     state["clock"]["sim_ns"] += 8 * 3600 * 10**9  # when all of it has been traded
     (tmp_path / "state.json").write_text(json.dumps(state))
     shift = state["replay"]["shift_minutes"] * 60
     theirs = json.loads((RECORDINGS / "kraken-XBTUSDT-rest-ohlc.json").read_text())["result"]["XBTUSDT"]
     recorded = list(csv.DictReader(path.read_text().splitlines()))
-    with running(tmp_path, *options) as simulator:
+    with running_venues(tmp_path, *options) as simulator:
         start = (int(recorded[0]["time_ns"]) // 60_000_000_000 * 60 + shift) * SECOND_US
         page = read_candles(KRAKEN, simulator.venue("kraken"), CandlesAsked("BTC/USDT", 60, start, start + 1))
         paged = trades_of(
