@@ -14,9 +14,10 @@ from config.monitoring import cached_answer
 from tests.support.database import empty_tables
 from tests.support.datastore.provider_time import provider_time
 from tests.support.kafka.fixtures import kafka, kafka_of_this_run
+from tests.support.prepared_home import prepared_home
 
 # A fixture of the whole session is made once only if one conftest has it.
-__all__ = ["kafka", "kafka_of_this_run", "provider_time"]
+__all__ = ["kafka", "kafka_of_this_run", "prepared_home", "provider_time"]
 
 # One database for all examples of a test: each makes markets of its own, so nothing is left over that another sees.
 settings.register_profile(
