@@ -16,6 +16,8 @@ from config.supervision.servers import eviction_policy
 from tests.support.config.up import PATIENCE, Up, gone
 from tests.support.valkey import private_valkey
 
+pytestmark = pytest.mark.e2e
+
 
 def test_one_command_starts_everything_and_ctrl_c_leaves_no_process(start: Callable[..., Up], home: Path) -> None:
     up = start()

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.1
+PATIENT_S = 0.4  # the longest pause for what takes many seconds, where a look costs a platform more than it is worth
 
 
 def until(
@@ -21,7 +22,7 @@ def until(
     """Look until there is something truthy and return it; fail with `what` and the last look after so many seconds.
 
     `step` runs after each look that found nothing, and returns how many seconds the next one may wait. Where a look
-    costs much, a `longest_pause` of a second or so keeps it from slowing what is waited for.
+    costs much, a `longest_pause` such as PATIENT_S keeps it from slowing what is waited for.
     """
     deadline, pause = time.monotonic() + seconds, FIRST_PAUSE_S
     while not (found := look()):

@@ -12,7 +12,7 @@ from tests.support.e2e.http_client import KEPT, LONG_MEMORY, SECOND, THIRD, Hist
 from tests.support.e2e.platform import Platform
 from tests.support.e2e.provider import repeated, theirs
 from tests.support.e2e.series import expect_same
-from tests.support.polling import until
+from tests.support.polling import PATIENT_S, until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(7200)]
 VICTIMS = ("worker", "coordinator", "candle-consumer", "web")
@@ -34,7 +34,7 @@ def test_kills_in_the_middle_of_a_backfill_cost_a_page_each_at_the_most_and_it_e
         until("some pages", lambda n=number: client.pages_done() >= (n + 1) * client.page_count // 6, 120)
         dead = platform.kill(victim)
         until(f"{victim} again", lambda name=victim, pid=dead: platform.back(name, pid) and platform.ready(), 60)
-    until("the year", client.is_over, 180, longest_pause=1)
+    until("the year", client.is_over, 180, longest_pause=PATIENT_S)
     made = client.pages()
     assert client.page_count <= len(made) <= client.page_count + len(VICTIMS), repeated(made)
     assert all(times <= 1 for times in repeated(made).values())
@@ -76,7 +76,7 @@ def test_a_valkey_that_forgets_everything_and_stays_away_costs_time_and_nothing_
         outage.join(1)
     until("all is well", platform.ready, 90)
     until("queues and streams are there", lambda: groups(platform) == STREAMS, 90)
-    until("the year", client.is_over, 300, longest_pause=1)
+    until("the year", client.is_over, 300, longest_pause=PATIENT_S)
     client.expect_whole()
     until("live minutes again", lambda: whole_since(platform, since), 240)
     rows = closed_rows(platform, since)

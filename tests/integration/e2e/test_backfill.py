@@ -10,7 +10,7 @@ import pytest
 from tests.support.e2e.http_client import FIRST, LONG_MEMORY, SECOND, YEAR_DAYS, HistoryClient
 from tests.support.e2e.platform import Platform
 from tests.support.e2e.provider import repeated
-from tests.support.polling import until
+from tests.support.polling import PATIENT_S, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -37,7 +37,7 @@ def test_months_of_minutes_are_202_then_progress_then_whole_and_each_page_is_ask
     until("the newest hour", lambda: client.ask(**newest)[0] == 200, 30)
     until("a part of the first page", lambda: client.ask()[0] == 200, 180)
     # An answer of ten thousand candles: asked for at every moment, it would cost as much as the history itself.
-    until("all of it", client.is_over, 60, longest_pause=0.5)
+    until("all of it", client.is_over, 60, longest_pause=PATIENT_S)
     done = [pages for _, _, pages in client.seen if pages is not None]
     assert done == sorted(done)
     assert all(pages is not None for _, complete, pages in client.seen if not complete), (
