@@ -9,6 +9,7 @@ RUN useradd --system --uid 10001 --home-dir /var/lib/candlekeep --create-home ca
  && install -d -o candlekeep -g candlekeep /var/lib/candlekeep/metrics
 COPY --from=build /opt/venv /opt/venv
 COPY . /opt/candlekeep
+RUN python -m compileall -q /opt/candlekeep
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

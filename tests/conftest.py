@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import TransactionTestCase, override_settings
 from hypothesis import HealthCheck, settings
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from config.monitoring import cached_answer
 from tests.support.database import empty_tables
 from tests.support.datastore.provider_time import provider_time
 from tests.support.kafka.fixtures import kafka, kafka_of_this_run
+from tests.support.prepared_home import prepared_home
 
 # A fixture of the whole session is made once only if one conftest has it.
-__all__ = ["kafka", "kafka_of_this_run", "provider_time"]
+__all__ = ["kafka", "kafka_of_this_run", "prepared_home", "provider_time"]
 
 # One database for all examples of a test: each makes markets of its own, so nothing is left over that another sees.
 settings.register_profile(
@@ -59,4 +62,20 @@ def new_answers() -> Iterator[None]:
 def quick_passwords() -> Iterator[None]:
     """Hash passwords once and not a million times: what makes guessing slow makes each signed-in test slow too."""
     with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_static_files() -> Iterator[None]:
+    """Find the static files once, not for each client of a test: each makes a middleware of its own."""
+    find, found = WhiteNoiseMiddleware.add_files_from_finders, dict[str, Any]()
+
+    def add(middleware: WhiteNoiseMiddleware) -> None:
+        if not found:
+            find(middleware)
+            found.update(middleware.files)
+        middleware.files.update(found)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", add)
         yield

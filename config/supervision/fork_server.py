@@ -7,6 +7,7 @@ number.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import json
@@ -14,10 +15,12 @@ import os
 import runpy
 import socket
 import sys
+import threading
 import time
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import django
+from django.core.checks import run_checks
 from django.core.management import get_commands, load_command_class
 from setproctitle import setproctitle
 
@@ -60,15 +63,19 @@ def main(argv: list[str]) -> None:
 
 def load(commands: list[str]) -> None:
     """Import what the commands and Celery need; none of it may start a thread or connect to a server."""
+    gc.disable()  # nothing of what is made here is garbage
     django.setup()
     apps = get_commands()
     for name in commands:
         load_command_class(apps[name], name)
     for name in CELERY:
         importlib.import_module(name)
+    # Every command and the worker check before they run, which imports all views; what is found, they report.
+    run_checks()
     # Objects that no collection looks at again stay on pages that all forks share.
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def fork(request: Request, output: int, starter: int, requests: socket.socket) -> int:
@@ -95,7 +102,7 @@ def fork(request: Request, output: int, starter: int, requests: socket.socket) -
 
 
 def become(request: Request, output: int, starter: int) -> None:
-    """Be the program that was asked for, and end with the starter; raises SystemExit."""
+    """Be the program that was asked for, and end with it, or with the starter."""
     end_with(starter, request.stop_signal)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for number, file in enumerate((nothing, output, output)):
@@ -105,13 +112,27 @@ def become(request: Request, output: int, starter: int) -> None:
     os.chdir(request.cwd)
     setproctitle(f"candlekeep {request.name}")
 
-    if request.arguments[0] == "-m":
-        sys.argv = request.arguments[1:]
-        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-    else:
-        sys.argv = request.arguments
-        runpy.run_path(sys.argv[0], run_name="__main__")
-    sys.exit()
+    try:
+        if request.arguments[0] == "-m":
+            sys.argv = request.arguments[1:]
+            runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+        else:
+            sys.argv = request.arguments
+            runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as ending:
+        if not isinstance(ending.code, int | None):
+            raise
+        leave(ending.code or 0)
+    leave(0)
+
+
+def leave(code: int) -> NoReturn:
+    """End as an interpreter ends, but leave the objects: to destroy them is to copy the memory that all forks share."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.config.up import Up
+from tests.support.prepared_home import copy_home
 
 
 @pytest.fixture
@@ -17,6 +18,12 @@ def home() -> Iterator[Path]:
     made.chmod(0o755)
     yield made
     shutil.rmtree(made, ignore_errors=True)
+
+
+@pytest.fixture
+def prepared(home: Path, prepared_home: Path) -> None:
+    """Let the folder be as a first start leaves it."""
+    copy_home(prepared_home, home)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
+import pytest
 
 from tests.support.config.up import Up, gone
 
@@ -29,6 +30,7 @@ select worker, dispatched, pages_done from fetch_request
 """
 
 
+@pytest.mark.usefixtures("prepared")
 def test_a_schedule_brings_history_all_the_way_and_worker_and_beat_outlive_their_broker(
     start: Callable[..., Up],
 ) -> None:

@@ -255,6 +255,23 @@ def test_a_forked_child_has_its_arguments_folder_title_output_and_ending(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives us the children of a process that ended")
+@pytest.mark.parametrize(
+    ("ending", "status", "words"),
+    [("", 0, "at exit"), ("sys.exit(3)", 3, "at exit"), ("sys.exit('no disk')", 1, "no disk"), ("1 / 0", 1, "at exit")],
+)
+def test_a_forked_child_ends_as_any_other_with_its_threads_its_last_words_and_its_status(
+    forking: Supervisor, said: list[str], tmp_path: Path, ending: str, status: int, words: str
+) -> None:
+    code = (
+        "import atexit, sys, threading, time\natexit.register(print, 'at exit')\n"
+        "threading.Thread(target=lambda: (time.sleep(0.3), print('a thread'))).start()\n"
+    )
+    child = forking.add(forked(tmp_path, code + ending))
+    assert child.process and child.process.wait(20) == status
+    until("all is said", lambda: {"a thread", "at exit", words} <= {line.partition(" | ")[2] for line in said})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives us the children of a process that ended")
 def test_without_its_fork_server_a_child_is_started_by_itself_and_the_next_one_is_forked(
     forking: Supervisor, tmp_path: Path
 ) -> None:

@@ -16,6 +16,8 @@ from config.supervision.servers import eviction_policy
 from tests.support.config.up import PATIENCE, Up, gone
 from tests.support.valkey import private_valkey
 
+pytestmark = pytest.mark.e2e
+
 
 def test_one_command_starts_everything_and_ctrl_c_leaves_no_process(start: Callable[..., Up], home: Path) -> None:
     up = start()
@@ -64,6 +66,7 @@ def test_one_command_starts_everything_and_ctrl_c_leaves_no_process(start: Calla
     assert again.end(signal.SIGTERM) == 0
 
 
+@pytest.mark.usefixtures("prepared")
 def test_servers_and_actors_that_are_killed_come_back(start: Callable[..., Up]) -> None:
     up = start()
     up.until_ready()
@@ -96,6 +99,7 @@ def _ready(up: Up) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its starter died")
+@pytest.mark.usefixtures("prepared")
 def test_a_killed_start_takes_its_children_along_and_the_next_one_goes_on(start: Callable[..., Up]) -> None:
     up = start()
     up.until_ready()
@@ -108,6 +112,7 @@ def test_a_killed_start_takes_its_children_along_and_the_next_one_goes_on(start:
     assert again.end() == 0
 
 
+@pytest.mark.usefixtures("prepared")
 def test_data_of_one_provider_is_not_continued_with_another(start: Callable[..., Up]) -> None:
     up = start(SIMULATOR_ARGS="--seed 5")
     up.until_ready()
@@ -126,6 +131,7 @@ def test_a_taken_port_is_named_before_anything_starts(home: Path, start: Callabl
     assert not (home / "postgres").exists()
 
 
+@pytest.mark.usefixtures("prepared")
 def test_a_simulator_that_cannot_start_ends_the_start_with_its_last_words(start: Callable[..., Up]) -> None:
     up = start(SIMULATOR_ARGS="--speed 99")
     assert up.process.wait(PATIENCE) == 1
@@ -133,6 +139,7 @@ def test_a_simulator_that_cannot_start_ends_the_start_with_its_last_words(start:
     assert "--speed" in up.text().rpartition("Its last lines:")[2]
 
 
+@pytest.mark.usefixtures("prepared")
 def test_a_stream_that_does_not_answer_is_named_while_it_is_waited_for(start: Callable[..., Up]) -> None:
     up = start(STREAM_URL="kafka://127.0.0.1:1")
     up.until(lambda: "waiting for STREAM_URL: kafka://127.0.0.1:1 does not answer" in up.text())
@@ -141,6 +148,7 @@ def test_a_stream_that_does_not_answer_is_named_while_it_is_waited_for(start: Ca
     assert gone(family)
 
 
+@pytest.mark.usefixtures("prepared")
 def test_a_server_that_throws_records_away_when_it_is_full_is_refused_with_the_fix(start: Callable[..., Up]) -> None:
     with private_valkey() as valkey:
         valkey.configure(maxmemory="100mb", maxmemory_policy="allkeys-lru")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -119,6 +120,9 @@ def _start_servers() -> list[Child]:
     return [*postgres, valkey]
 
 
+# Many containers forbid it; then each of the hundred processes that tests start would compile all modules again.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 memory.register()
 _children = _start_servers()
 

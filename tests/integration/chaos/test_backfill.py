@@ -8,11 +8,11 @@ from threading import Thread
 
 import pytest
 
-from tests.support.e2e.http_client import KEPT, LONG_MEMORY, PAGES, SECOND, THIRD, HistoryClient
+from tests.support.e2e.http_client import KEPT, LONG_MEMORY, SECOND, THIRD, HistoryClient
 from tests.support.e2e.platform import Platform
 from tests.support.e2e.provider import repeated, theirs
 from tests.support.e2e.series import expect_same
-from tests.support.polling import until
+from tests.support.polling import PATIENT_S, until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(7200)]
 VICTIMS = ("worker", "coordinator", "candle-consumer", "web")
@@ -31,12 +31,12 @@ def test_kills_in_the_middle_of_a_backfill_cost_a_page_each_at_the_most_and_it_e
     client = HistoryClient(platform, SECOND)
     client.ask()
     for number, victim in enumerate(VICTIMS):
-        until("some pages", lambda n=number: client.pages_done() >= (n + 1) * PAGES // 6, 120)
+        until("some pages", lambda n=number: client.pages_done() >= (n + 1) * client.page_count // 6, 120)
         dead = platform.kill(victim)
         until(f"{victim} again", lambda name=victim, pid=dead: platform.back(name, pid) and platform.ready(), 60)
-    until("the year", client.is_over, 180)
+    until("the year", client.is_over, 180, longest_pause=PATIENT_S)
     made = client.pages()
-    assert PAGES <= len(made) <= PAGES + len(VICTIMS), repeated(made)
+    assert client.page_count <= len(made) <= client.page_count + len(VICTIMS), repeated(made)
     assert all(times <= 1 for times in repeated(made).values())
     client.expect_whole()
 
@@ -59,7 +59,7 @@ def test_a_valkey_that_forgets_everything_and_stays_away_costs_time_and_nothing_
     until("a closed minute, to be seen unharmed", lambda: closed_rows(platform, since), 200)
     client = HistoryClient(platform, THIRD)
     client.ask()
-    until("some pages", lambda: client.pages_done() >= PAGES // 5, 120)
+    until("some pages", lambda: client.pages_done() >= client.page_count // 5, 120)
     with platform.valkey() as valkey:
         valkey.flushall()
     until("queues and streams are made again", lambda: groups(platform) == STREAMS, 60)
@@ -76,7 +76,7 @@ def test_a_valkey_that_forgets_everything_and_stays_away_costs_time_and_nothing_
         outage.join(1)
     until("all is well", platform.ready, 90)
     until("queues and streams are there", lambda: groups(platform) == STREAMS, 90)
-    until("the year", client.is_over, 300)
+    until("the year", client.is_over, 300, longest_pause=PATIENT_S)
     client.expect_whole()
     until("live minutes again", lambda: whole_since(platform, since), 240)
     rows = closed_rows(platform, since)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.e2e.platform import Platform
-from tests.support.polling import until
+from tests.support.polling import PATIENT_S, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 SPEED = 20
@@ -67,7 +67,7 @@ def test_a_market_never_seen_is_answered_within_the_wait_and_stays_the_reader_s_
     asked = fetches_of(platform, XRP)
     newest = answer["complete_until"]
     # Scans and refreshes pass, and time with them: nobody but a reader asks for more.
-    until("time passes", lambda: platform.provider_now() * 1000 > newest + LATER, 200)
+    until("time passes", lambda: platform.provider_now() * 1000 > newest + LATER, 200, longest_pause=PATIENT_S)
     assert fetches_of(platform, XRP) == asked
     assert whole(platform)["complete_until"] > newest
     assert fetches_of(platform, XRP) > asked
@@ -87,7 +87,9 @@ def test_a_market_that_is_added_joins_the_feed_cuts_no_other_and_equals_the_prov
     first = feeds_of(platform, SOL)[0][0]
     minutes = -(-int(first.timestamp()) // 60) * 60  # the first whole one
     last = minutes + 3 * 60
-    platform_at = until("three minutes are live", lambda: live_until(platform, SOL, last + 60), 60)
+    platform_at = until(
+        "three minutes are live", lambda: live_until(platform, SOL, last + 60), 60, longest_pause=PATIENT_S
+    )
     assert platform_at
     ours = {row[0] // 1000: row for row in platform.candles(SOL, limit=200)["candles"] if row[8] == "live" and row[9]}
     # On a busy machine a number that was missed takes the beginning of the span back after it was read above.

@@ -14,7 +14,8 @@ from tests.support.chaos.verify import MINUTE, faults, live_buckets
 from tests.support.e2e.live_minutes import BTC, SPEED, known_for, now, watermark
 from tests.support.e2e.platform import Platform
 from tests.support.full_disk import full, small_disk
-from tests.support.polling import until
+from tests.support.polling import PATIENT_S, until
+from tests.support.prepared_home import copy_home
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 DISK_MB = 420  # the platform needs 65 of them
@@ -23,7 +24,7 @@ REFUSED, AGAIN = "cannot be written: No space left on device", "can be written a
 
 
 @pytest.fixture
-def platform() -> Iterator[Platform]:
+def platform(prepared_home: Path) -> Iterator[Platform]:
     """Run Candlekeep on a small disk; the provider's own log of what it sent, our evidence, is on another."""
     env = {"SIMULATOR_ARGS": f"--speed {SPEED}", "STALE_AFTER": str(90 * SPEED), "MARKETS": BTC}
     with tempfile.TemporaryDirectory(prefix="ck-run-", ignore_cleanup_errors=True) as folder:
@@ -32,7 +33,7 @@ def platform() -> Iterator[Platform]:
         provider.mkdir()
         with small_disk(Path(folder) / "disk", DISK_MB) as disk:
             home = disk / "home"
-            home.mkdir(0o711)
+            copy_home(prepared_home, home)
             (home / "simulator").symlink_to(provider)
             with Platform(home, env) as running:
                 yield running
@@ -73,8 +74,8 @@ def expect_healed_after_a_full_disk(platform: Platform, seconds: float) -> None:
     until("ready again", lambda: platform.runs() and platform.ready(), RECOVERY_S)
     until("all processes run", lambda: platform.children() == children, RECOVERY_S)
     back = now(platform)
-    until("the feed goes on", lambda: watermark(platform) >= back + 4 * MINUTE, RECOVERY_S)
-    until("the hole is filled", lambda: stored_whole(platform, began, back), RECOVERY_S)
+    until("the feed goes on", lambda: watermark(platform) >= back + 4 * MINUTE, RECOVERY_S, longest_pause=PATIENT_S)
+    until("the hole is filled", lambda: stored_whole(platform, began, back), RECOVERY_S, longest_pause=PATIENT_S)
 
     said = [line for line in platform.lines[lines:] if line.startswith(str(platform.home))]
     assert [REFUSED in line or AGAIN in line for line in said] == [True, True], said

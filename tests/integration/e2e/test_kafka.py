@@ -24,7 +24,7 @@ from tests.support.e2e.platform import Platform
 from tests.support.e2e.series import expect_same as expect_providers
 from tests.support.e2e.series import provided, whole
 from tests.support.kafka.server import PrivateKafka
-from tests.support.polling import until
+from tests.support.polling import PATIENT_S, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -43,7 +43,7 @@ def test_live_minutes_and_history_are_the_providers_own_candles(platform: Platfo
         until("its topics", lambda: set(FIXED_TOPICS) <= admin.topics(), 30)
     assert any("stream ready" in line for line in platform.lines)
     first = until("a subscription", lambda: subscriptions(platform, BTC), 30)[0]
-    evidence, live = until("two live minutes", lambda: settled(platform, BTC, first), 90)
+    evidence, live = until("two live minutes", lambda: settled(platform, BTC, first), 90, longest_pause=PATIENT_S)
     theirs = platform.provider_candles(BTC, live[-1] // SECOND, (live[-1] - first) // MINUTE + 2)
     for at in live:
         expect_same(evidence, at, theirs[at // SECOND], theirs[at // SECOND - 60])

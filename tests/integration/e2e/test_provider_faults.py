@@ -16,7 +16,7 @@ import pytest
 from tests.support.e2e.platform import Platform
 from tests.support.e2e.provider import calls, theirs
 from tests.support.e2e.series import expect_same, whole
-from tests.support.polling import until
+from tests.support.polling import PATIENT_S, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 SPEED = 10
@@ -93,7 +93,7 @@ class Question:
 
     def expect_answered(self, seconds: float) -> None:
         """Wait for the answer; every hour is the provider's own."""
-        until("the answer", self.is_answered, seconds)
+        until("the answer", self.is_answered, seconds, longest_pause=PATIENT_S)
         expected = theirs(self.platform, BTC, "hour", self.start, self.stop - HOUR)
         _, body = self.ask()
         assert {row[0] // 1000 for row in body["candles"]} == set(expected)
@@ -140,14 +140,19 @@ def test_a_refused_key_holds_history_until_a_person_resets_it(platform: Platform
 
 def test_zeros_in_place_of_a_known_candle_are_refused_and_the_candle_stays(platform: Platform) -> None:
     begun = until("trades are known", lambda: platform.candles(BTC, limit=1)["watermark"], 60)
-    until("some more", lambda: (platform.candles(BTC, limit=1)["watermark"] or 0) > begun + 60_000, 60)
+    until(
+        "some more",
+        lambda: (platform.candles(BTC, limit=1)["watermark"] or 0) > begun + 60_000,
+        60,
+        longest_pause=PATIENT_S,
+    )
     platform.control("spoil", seconds=LONG, kind="zeros", period="minute")
     platform.control("drop", seconds=90, replay=0)
     letters = "select reason from dead_letter where reason like 'zeros instead of %%'"
     assert until("a dead letter", lambda: platform.rows(letters), 60)
     doubted = until("a partial minute", lambda: partial(platform, begun), 30)
     platform.control("reset")
-    until("the provider's own", lambda: source_of(platform, doubted[0]) == "provider", 90)
+    until("the provider's own", lambda: source_of(platform, doubted[0]) == "provider", 90, longest_pause=PATIENT_S)
     stored = (
         "select high, low from candle c join market m on m.id = c.market_id"
         " where m.symbol = %s and resolution = 60 and open_time = to_timestamp(%s)"
@@ -181,7 +186,7 @@ def test_trades_that_all_have_one_id_are_kept_apart_or_refused_and_no_candle_is_
             final = platform.provider_now() * 1000 >= asked["to"] + FINAL_AFTER_S * 1000
             return bool(final and body["complete"] and body["watermark"] >= asked["to"])
 
-        until(f"{market} is whole", is_whole, 90)
+        until(f"{market} is whole", is_whole, 90, longest_pause=PATIENT_S)
         body = platform.candles(market, **asked)
         expected = theirs(platform, market, "minute", began, began + 2 * MINUTE)
         for row in body["candles"]:

@@ -40,7 +40,7 @@ from tests.support.e2e.live_minutes import (
     subscriptions,
 )
 from tests.support.e2e.platform import ROOT, Platform
-from tests.support.polling import until
+from tests.support.polling import PATIENT_S, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 REPLAY = os.environ.get("CANDLEKEEP_REPLAY", "")
@@ -81,7 +81,7 @@ def test_the_readmes_curl_answers_with_candles_and_their_certificate(platform: P
 @pytest.mark.parametrize("market", [BTC, ETH])
 def test_closed_live_minutes_are_the_providers_own_candles_and_the_logs_count(platform: Platform, market: str) -> None:
     first = until("a subscription", lambda: subscriptions(platform, market), 30)[0]
-    evidence, live = until("two live minutes", lambda: settled(platform, market, first), 60)
+    evidence, live = until("two live minutes", lambda: settled(platform, market, first), 60, longest_pause=PATIENT_S)
     theirs = platform.provider_candles(market, live[-1] // SECOND, (live[-1] - first) // MINUTE + 2)
     for at in live:
         expect_same(evidence, at, theirs[at // SECOND], theirs[at // SECOND - 60])

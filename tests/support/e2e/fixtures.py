@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 
 from tests.support.e2e.platform import Platform
+from tests.support.prepared_home import copy_home
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # a line per request hides what a failing test has to say
 
 
 @pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    """Make a folder with a path short enough for a socket, and with no parent that only we may enter."""
+def home(prepared_home: Path) -> Iterator[Path]:
+    """Make a prepared folder with a path short enough for a socket, and with no parent that only we may enter."""
     with tempfile.TemporaryDirectory(prefix="ck-run-", ignore_cleanup_errors=True) as folder:
+        copy_home(prepared_home, Path(folder) / "home")
         yield Path(folder) / "home"
 
 

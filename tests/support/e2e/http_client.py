@@ -1,4 +1,4 @@
-"""One who wants a year of minutes that nobody has asked for before."""
+"""One who wants many days of minutes that nobody has asked for before."""
 
 from __future__ import annotations
 
@@ -9,29 +9,31 @@ from tests.support.e2e.provider import PAGE, Call, calls, theirs
 from tests.support.e2e.series import expect_contiguous, expect_same, keep
 
 KEPT, FIRST, SECOND, THIRD = "coinbase:BTC-USD", "coinbase:SOL-USD", "kraken:LTC-USD", "gemini:XRP-USD"
-MINUTE, YEAR = 60, 364 * 86_400
-PAGES = -(-YEAR // (PAGE * MINUTE))
+MINUTE, DAY = 60, 86_400
+YEAR_DAYS = 364
 # A provider that keeps a year of minutes and lets itself be asked often.
 LONG_MEMORY = {
     "MARKETS": KEPT,
-    "SIMULATOR_ARGS": f"--retention-days 365 --markets {KEPT},{FIRST},{SECOND},{THIRD}",
+    "SIMULATOR_ARGS": f"--retention-days 365 --listed {FIRST},{SECOND},{THIRD}",
     "PROVIDER_CALLS_PER_SECOND": "12",
     "PROVIDER_CALLS_PER_MINUTE": "720",
 }
 
 
 class HistoryClient:
-    """One who wants a year of minutes and asks again and again."""
+    """One who wants the minutes of so many days, by default a year, and asks again and again."""
 
-    def __init__(self, platform: Platform, market: str) -> None:
-        """Choose a year that ended a while ago, so that all of it is final."""
+    def __init__(self, platform: Platform, market: str, days: int = YEAR_DAYS) -> None:
+        """Choose days that ended a while ago, so that all of them is final."""
         keep(platform, market)
         stop = int(platform.provider_now() - 3600) // MINUTE * MINUTE
-        self.platform, self.market, self.start, self.stop = platform, market, stop - YEAR, stop
+        self.platform, self.market, self.start, self.stop = platform, market, stop - days * DAY, stop
+        self.minutes = days * DAY // MINUTE
+        self.page_count = -(-self.minutes // PAGE)
         self.seen: list[tuple[int, bool | None, int | None]] = []  # status, complete, pages done
 
     def ask(self, **span: int) -> tuple[int, dict[str, Any]]:
-        """Ask for the whole year, or the part of it that is named."""
+        """Ask for all of it, or the part that is named."""
         asked = {"from": self.start * 1000, "to": self.stop * 1000, **span}
         answer = self.platform.api("candles", market=self.market, timeframe="1m", **asked, wait=0, limit=10_000)
         body = dict(answer.json())
@@ -43,12 +45,12 @@ class HistoryClient:
         return int(self.ask()[1]["request"]["pages_done"])
 
     def is_over(self) -> bool:
-        """Return whether the year's first page of candles is whole, which comes last."""
+        """Return whether the first page of candles is whole, which comes last."""
         status, body = self.ask()
         return status == 200 and body["complete"] and body["request"] is None
 
     def pages(self) -> list[Call]:
-        """Return the calls that asked for a part of the year."""
+        """Return the calls that asked for a part of it."""
         return [call for call in calls(self.platform, self.market) if self.start <= int(call.last) < self.stop]
 
     def expect_whole(self) -> None:
@@ -61,8 +63,8 @@ class HistoryClient:
             assert {part["state"] for part in body["coverage"]} == {"provider"}
             rows += len(body["candles"]) + sum(part["quiet"] for part in body["coverage"])
             span = {"from": body["coverage"][-1]["to"]}
-        assert rows == YEAR // MINUTE
-        self.expect_same_as_provider(self.start + YEAR // 3)
+        assert rows == self.minutes
+        self.expect_same_as_provider(self.start + self.minutes // 3 * MINUTE)
 
     def expect_same_as_provider(self, first: int) -> None:
         """Compare an hour with the provider's."""

@@ -15,7 +15,7 @@ from tests.support.chaos.verify import (
     roll_up,
 )
 from tests.support.e2e.platform import Platform
-from tests.support.polling import until
+from tests.support.polling import PATIENT_S, until
 
 SPEED = 20
 BTC, ETH, REPLAYED = "coinbase:BTC-USD", "coinbase:ETH-USD", "kraken:XBT-USDT"
@@ -40,7 +40,7 @@ def subscriptions(platform: Platform, market: str = BTC) -> list[int]:
 def known_for(platform: Platform, minutes: int, since: int) -> int:
     """Wait until the watermark is so many minutes past `since`; return it."""
     wanted = since + minutes * MINUTE
-    return until("the feed goes on", lambda: (at := watermark(platform)) >= wanted and at, 60)
+    return until("the feed goes on", lambda: (at := watermark(platform)) >= wanted and at, 60, longest_pause=PATIENT_S)
 
 
 def judged(platform: Platform, market: str, since: int) -> Evidence:
