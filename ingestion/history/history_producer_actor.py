@@ -185,7 +185,7 @@ class HistoryProducer:
         if asked.stop <= oldest:
             raise self._fail(lease, f"{lease.provider.name} has no older candles of this length", final=True)
         asked = replace(asked, start=max(asked.start, oldest))
-        if not self._take_call(lease):
+        if not self._take_call(lease, self._client.candles_weight(asked.of(lease.sub))):
             return None
         self._begin_fetching()
         self._session.save()
@@ -221,7 +221,7 @@ class HistoryProducer:
         if self._fill is None:
             self._fill = FillPages(lease.provider.history, trades, lease.market, lease.asked(bounds), bounds)
         fill = self._fill
-        if not self._take_call(lease):
+        if not self._take_call(lease, fill.request().weight):
             return None
         self._begin_fetching()
         self._session.save()
@@ -235,9 +235,9 @@ class HistoryProducer:
         left = fill.pages_left
         return Batch(TICK_DATA.name, messages, lambda: lease.advance(left), fill.is_last)
 
-    def _take_call(self, lease: HeldRequest) -> bool:
+    def _take_call(self, lease: HeldRequest, weight: int) -> bool:
         """Take a call of the quota; False if there is none, after a short wait or with the request given back."""
-        wait = self._quota.take()
+        wait = self._quota.take(weight)
         if wait > MAX_JOB_WAIT_S:
             said = self._quota.pause_reason()
             lease.give_back(wait, "the rate budget is used up" + (f"; the provider says: {said}" if said else ""))

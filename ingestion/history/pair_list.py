@@ -9,6 +9,7 @@ import structlog
 
 from datastore.reference import pairs
 from datastore.reference.provider import other_provider
+from ingestion.history.pool import blocking_error
 from ingestion.history.provider_quota import quota_of
 from ingestion.history.rate_pause import pause_calls
 from ingestion.history.rest_client import RestClient, call_in_thread
@@ -37,11 +38,14 @@ def refresh_pairs(stop: Event) -> bool:
 
 def _refresh(provider: Provider, stop: Event) -> bool:
     quota = quota_of(provider.traits)
-    if (wait := quota.take()) and wait <= MAX_CALL_WAIT_S and not stop.wait(wait):
-        wait = quota.take()
-    if wait:
-        return _failed(f"the rate budget is used up for {wait:.0f} s")
     with closing(RestClient(provider, access_of(provider, REST))) as client:
+        if reason := blocking_error(provider):
+            return _failed(reason)
+        if (wait := quota.take(client.pairs_weight)) and wait <= MAX_CALL_WAIT_S and not stop.wait(wait):
+            wait = quota.take(client.pairs_weight)
+        if wait:
+            said = quota.pause_reason()
+            return _failed(f"the rate budget is used up for {wait:.0f} s" + (f": {said}" if said else ""))
         outcome = _call_provider(client, stop)
         if isinstance(outcome, RateLimited):
             pause_calls(quota, outcome, client.calls_left)

@@ -1,9 +1,9 @@
 """How often the provider may be called, shared between all processes through Valkey.
 
 Sliding windows over the calls themselves, by Valkey's steady time: whenever the provider's own windows begin, none of
-them ever holds more calls than its limit. Keys `ck:budget:<name>:calls` (time of each call, microseconds) and
-`ck:budget:<name>:pause`. A Valkey that lost them begins with a full quota; then the
-provider's own answers count.
+them ever holds more calls, or more weight, than its limit. Keys `ck:budget:<name>:calls` (time of each call,
+microseconds), `ck:budget:<name>:weights` (time of each unit of weight) and `ck:budget:<name>:pause`. A Valkey that lost
+them begins with a full quota; then the provider's own answers count.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from datastore.access.lua_scripts import STEADY
 from datastore.reference.traits import Traits
 
 MAX_PAUSE_S = 86_400.0
+MAX_BAN_S = 259_200.0  # a call before its end makes a ban longer, so it is waited for to its end
+# A call reaches the provider some time after it was counted: one full minute here could be two halves of its own.
+WEIGHT_SLACK_S = 2
 
 # Microseconds for which a key pauses all calls: it holds when the pause began, how long it is, and why.
 PAUSED = """
@@ -27,27 +30,61 @@ local function paused(key, now)
   return math.min(math.max(began + length - now, 0), tonumber(length))
 end
 """
-# A call is allowed once the limit-th newest one is a whole window old; in every window. Calls of the future are of
-# another server's time: they count as made now, so that no one waits longer than a window.
+# Stamps of the future are of another server's time: they count as made now, so that no one waits longer than a window.
+REBASE = """
+local function rebase(key, now)
+  for _, one in ipairs(redis.call('ZRANGEBYSCORE', key, string.format('(%.0f', now), '+inf')) do
+    redis.call('ZADD', key, string.format('%.0f', now), one)
+  end
+end
+local function add(key, now, id, count)
+  for unit = 1, count do redis.call('ZADD', key, string.format('%.0f', now), id .. ':' .. unit) end
+end
+local function forget(key, now, length)
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('%.0f', now - length))
+  redis.call('PEXPIRE', key, string.format('%.0f', length / 1000))
+end
+"""
+# KEYS: calls, weights, pause. ARGV: an id, the call's weight, then of each window its key's place, length and limit. A
+# call of weight w is allowed once the (limit - w + 1)-th newest unit is a whole window old; in every window.
 _TAKE_LUA = (
     STEADY
     + PAUSED
+    + REBASE
     + """
-local now = steady()
-for _, call in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], string.format('(%.0f', now), '+inf')) do
-  redis.call('ZADD', KEYS[1], string.format('%.0f', now), call)
-end
-local wait, longest = paused(KEYS[2], now), 0
-for i = 2, #ARGV, 2 do
-  local length, limit = tonumber(ARGV[i]) * 1000000, tonumber(ARGV[i + 1])
-  local oldest = redis.call('ZREVRANGE', KEYS[1], limit - 1, limit - 1, 'WITHSCORES')[2]
-  wait, longest = math.max(wait, oldest and oldest + length - now or 0), math.max(longest, length)
+local now, weight = steady(), tonumber(ARGV[2])
+local wait, costs, longest = paused(KEYS[3], now), {1, weight}, {0, 0}
+for place = 1, 2 do rebase(KEYS[place], now) end
+for i = 3, #ARGV, 3 do
+  local place, length, limit = tonumber(ARGV[i]), tonumber(ARGV[i + 1]) * 1000000, tonumber(ARGV[i + 2])
+  local last = math.max(limit - costs[place], 0)
+  local oldest = redis.call('ZREVRANGE', KEYS[place], last, last, 'WITHSCORES')[2]
+  wait = math.max(wait, oldest and oldest + length - now or 0)
+  longest[place] = math.max(longest[place], length)
 end
 if wait > 0 then return wait end
-redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - longest))
-redis.call('PEXPIRE', KEYS[1], string.format('%.0f', longest / 1000))
+for place = 1, 2 do
+  if longest[place] > 0 then
+    add(KEYS[place], now, ARGV[1], costs[place])
+    forget(KEYS[place], now, longest[place])
+  end
+end
 return 0
+"""
+)
+# KEYS: weights. ARGV: an id, the weight that the provider counts, and the length of its window and of the longest one.
+_BELIEVE_LUA = (
+    STEADY
+    + REBASE
+    + """
+local now = steady()
+rebase(KEYS[1], now)
+local since = string.format('(%.0f', now - tonumber(ARGV[3]) * 1000000)
+local others = tonumber(ARGV[2]) - redis.call('ZCOUNT', KEYS[1], since, '+inf')
+if others <= 0 then return 0 end
+add(KEYS[1], now, ARGV[1], others)
+forget(KEYS[1], now, tonumber(ARGV[4]) * 1000000)
+return others
 """
 )
 _PAUSE_LUA = (
@@ -64,9 +101,9 @@ _COUNT_LUA = (
     STEADY
     + """
 local now, found = steady(), {}
-for i = 1, #ARGV do
-  local since = string.format('(%.0f', now - tonumber(ARGV[i]) * 1000000)
-  found[i] = redis.call('ZCOUNT', KEYS[1], since, '+inf')
+for i = 1, #ARGV, 2 do
+  local since = string.format('(%.0f', now - tonumber(ARGV[i + 1]) * 1000000)
+  found[#found + 1] = redis.call('ZCOUNT', KEYS[tonumber(ARGV[i])], since, '+inf')
 end
 return found
 """
@@ -75,11 +112,22 @@ return found
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """At most `limit` calls within any so many seconds."""
+    """At most `limit` within any so many seconds: calls, or if `weighs`, their weights."""
 
     name: str
     seconds: int
     limit: int
+    weighs: bool = False
+
+    @property
+    def kept(self) -> int:
+        """Return the seconds for which what is taken counts."""
+        return self.seconds + WEIGHT_SLACK_S * self.weighs
+
+    @property
+    def place(self) -> int:
+        """Return which of the scripts' keys counts it."""
+        return 2 if self.weighs else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +142,19 @@ WINDOW_NAMES = {1: "second", 60: "minute", 3600: "hour", 86_400: "day"}  # by le
 
 
 def configured_windows(provider: Traits) -> tuple[Window, ...]:
-    """Return the provider's limits, or what the settings PROVIDER_CALLS_PER_… have instead; the shortest first."""
+    """Return the provider's limits, or what the settings PROVIDER_CALLS_PER_… have instead; the shortest first.
+
+    Those of weights come last.
+    """
     limits = {window.seconds: window.limit for window in provider.limits.calls}
     for seconds, name in WINDOW_NAMES.items():
         if given := getattr(settings, f"PROVIDER_CALLS_PER_{name.upper()}"):
             limits[seconds] = given
-    return tuple(Window(_window_name(length), length, limits[length]) for length in sorted(limits))
+    weights = sorted(provider.limits.weights, key=lambda window: window.seconds)
+    return (
+        *(Window(_window_name(length), length, limits[length]) for length in sorted(limits)),
+        *(Window(f"{_window_name(one.seconds)} (weight)", one.seconds, one.limit, weighs=True) for one in weights),
+    )
 
 
 def _window_name(seconds: int) -> str:
@@ -117,17 +172,31 @@ class ProviderQuota:
     def __init__(self, name: str, windows: tuple[Window, ...]) -> None:
         """Share the quota of this name."""
         self._windows = windows
-        self._calls, self._pause = f"ck:budget:{name}:calls", f"ck:budget:{name}:pause"
+        self._weighing = [window for window in windows if window.weighs]
+        self._counted = [f"ck:budget:{name}:calls", f"ck:budget:{name}:weights"]
+        self._pause = f"ck:budget:{name}:pause"
 
-    def take(self) -> float:
-        """Take one call and return 0, or take none and return the seconds until one may be free."""
-        limits = [str(part) for window in self._windows for part in (window.seconds, window.limit)]
+    def take(self, weight: int = 1) -> float:
+        """Take one call of this weight and return 0, or take none and return the seconds until one may be free."""
+        limits = [str(part) for window in self._windows for part in (window.place, window.kept, window.limit)]
+        keys = [*self._counted, self._pause]
         client = get_redis_connection("default")
-        return int(client.eval(_TAKE_LUA, 2, self._calls, self._pause, uuid.uuid4().hex, *limits)) / 1_000_000
+        return int(client.eval(_TAKE_LUA, len(keys), *keys, uuid.uuid4().hex, weight, *limits)) / 1_000_000
 
-    def pause(self, seconds: float, reason: str = "rate limited") -> None:
-        """Allow no call for so many seconds, a day at most: by then a call shows whether the plan was changed."""
-        millis = max(1, round(min(seconds, MAX_PAUSE_S) * 1000))
+    def believe(self, used: int) -> int:
+        """Take what the provider says is used of its shortest window of weights; return how much of it is new to us.
+
+        It is more than ours if other programs call from the same address, or if Valkey lost our count.
+        """
+        if not self._weighing:
+            return 0
+        shortest, longest = self._weighing[0], self._weighing[-1]
+        values = (uuid.uuid4().hex, min(used, shortest.limit), shortest.kept, longest.kept)
+        return int(get_redis_connection("default").eval(_BELIEVE_LUA, 1, self._counted[1], *values))
+
+    def pause(self, seconds: float, reason: str = "rate limited", most: float = MAX_PAUSE_S) -> None:
+        """Allow no call for so many seconds, a day at most by default: then a call shows whether the plan changed."""
+        millis = max(1, round(min(seconds, most) * 1000))
         get_redis_connection("default").eval(_PAUSE_LUA, 1, self._pause, millis, reason)
 
     def pause_reason(self) -> str | None:
@@ -137,8 +206,8 @@ class ProviderQuota:
 
     def remaining(self) -> dict[str, QuotaLeft]:
         """Return what each window still allows, by its name."""
-        spans = [str(window.seconds) for window in self._windows]
-        counts = get_redis_connection("default").eval(_COUNT_LUA, 1, self._calls, *spans)
+        spans = [str(part) for window in self._windows for part in (window.place, window.kept)]
+        counts = get_redis_connection("default").eval(_COUNT_LUA, 2, *self._counted, *spans)
         return {
             window.name: QuotaLeft(max(0, window.limit - calls), window.limit)
             for window, calls in zip(self._windows, counts, strict=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
-from ingestion.history.provider_quota import ProviderQuota
+from ingestion.history.provider_quota import MAX_BAN_S, MAX_PAUSE_S, ProviderQuota
 from ingestion.providers.port import CallsLeft, RateLimited, Trouble, why
 
 log = structlog.get_logger(__name__)
@@ -18,11 +18,12 @@ def pause_calls(quota: ProviderQuota, limited: RateLimited, ask_left: Callable[[
     """Pause the calls of all processes; return the seconds.
 
     One wrong answer should not stop history for hours, so the provider's own count is believed where it says less. It
-    is asked past the quota, which has no call left. Raises RedisError, and what ask_left raises.
+    is asked past the quota, which has no call left; not during a ban, which every call makes longer. Raises RedisError,
+    and what ask_left raises.
     """
     seconds = limited.retry_after
-    if seconds > MAX_UNCHECKED_PAUSE_S and isinstance(found := ask_left(), CallsLeft):
+    if seconds > MAX_UNCHECKED_PAUSE_S and not limited.banned and isinstance(found := ask_left(), CallsLeft):
         seconds = min(seconds, max(found.wait, MAX_UNCHECKED_PAUSE_S))
-    quota.pause(seconds, why(limited))
+    quota.pause(seconds, why(limited), MAX_BAN_S if limited.banned else MAX_PAUSE_S)
     log.warning("calls of the provider paused", reason=why(limited), seconds=round(seconds))
     return seconds

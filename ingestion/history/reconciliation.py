@@ -54,11 +54,12 @@ def _reconcile(market: Market, provider: Provider, client: RestClient, stop: Eve
     span, quota = next_span(market, provider.traits.candles.rows_per_page), quota_of(provider.traits)
     if span is None:
         return None
-    if reason := blocking_error(provider) or _take_call(quota, stop):
-        return reason
     asked = PageRequest(MINUTE_S, micros_of(span[0]), micros_of(span[1]))
     pair = Listed(market.provider_exchange, market.provider_base, market.provider_quote)
-    outcome = client.candles(asked.of(provider.names.sub_of(pair)))
+    candles = asked.of(provider.names.sub_of(pair))
+    if reason := blocking_error(provider) or _take_call(quota, client.candles_weight(candles), stop):
+        return reason
+    outcome = client.candles(candles)
     if isinstance(outcome, RateLimited):
         pause_calls(quota, outcome, client.calls_left)
     elif isinstance(outcome, CandlePage) and outcome.warning:
@@ -66,14 +67,14 @@ def _reconcile(market: Market, provider: Provider, client: RestClient, stop: Eve
     return _handle(market, asked, outcome)
 
 
-def _take_call(quota: ProviderQuota, stop: Event) -> str | None:
+def _take_call(quota: ProviderQuota, weight: int, stop: Event) -> str | None:
     """Take a call of the quota, or return why there is none for us."""
     try:
         windows = [window for name, window in quota.remaining().items() if name != "second"]
         if any(window.calls <= window.limit * RESERVED_SHARE for window in windows):
             return "the rate budget is for history now"
-        if (wait := quota.take()) and wait <= MAX_CALL_WAIT_S and not stop.wait(wait):
-            wait = quota.take()
+        if (wait := quota.take(weight)) and wait <= MAX_CALL_WAIT_S and not stop.wait(wait):
+            wait = quota.take(weight)
     except RedisError as exc:
         return f"the cache does not answer: {exc}"
     return "the rate budget is used up" if wait else None

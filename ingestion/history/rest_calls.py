@@ -20,12 +20,15 @@ def describe_calls_left() -> list[str]:
 
 def _lines(provider: Provider) -> list[str]:
     of = f" of {provider.name}" if len(configured()) > 1 else ""
+    paused = None
     try:
-        windows = quota_of(provider.traits).remaining()
+        quota = quota_of(provider.traits)
+        windows, paused = quota.remaining(), quota.pause_reason()
         ours = ", ".join(f"{name} {window.calls:,} of {window.limit:,}" for name, window in windows.items())
     except RedisError as exc:
         ours = f"not known, the cache does not answer ({exc})"
     lines = [f"Calls{of} left by our count: {ours}"]
+    lines += [f"Calls{of} are paused: {paused}"] if paused else []
     if provider.allowance is not None:
         lines.append(f"Calls{of} left by the provider's: {_providers_count(provider)}")
     return lines
@@ -36,7 +39,7 @@ def _providers_count(provider: Provider) -> str:
     if not access.url:
         return "not known, there is no provider: start Candlekeep first"
     try:
-        wait = quota_of(provider.traits).take()
+        wait = quota_of(provider.traits).take(provider.allowance.left_request().weight if provider.allowance else 1)
     except RedisError:
         wait = 0.0
     if wait:

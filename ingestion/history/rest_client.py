@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from threading import Thread
 from typing import Protocol, TypeVar
 
 import structlog
 import urllib3
+from redis.exceptions import RedisError
 from urllib3.exceptions import HTTPError
 
+from ingestion.history.provider_quota import quota_of
 from ingestion.provider_access import Access
 from ingestion.providers.port import (
     Answer,
@@ -31,6 +34,7 @@ log = structlog.get_logger(__name__)
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5.0, 20.0
 MAX_ANSWER_BYTES = 8 * 1024 * 1024  # a full page of candles has a twentieth of that
 MAX_PAIR_LIST_BYTES = 64 * 1024 * 1024  # a hundred thousand pairs have a tenth of that
+MAX_WEIGHT_DIGITS = 10  # of a header that says it
 
 # Under which name outcomes are counted, where it is not the type's.
 COUNTED_AS: dict[type, str] = {CandlePage: "page", TradePage: "trades", CallsLeft: "ratetold"}
@@ -63,6 +67,15 @@ class RestClient:
             timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S),
             retries=False,  # every call counts against the quota: the caller decides whether to try again
         )
+
+    def candles_weight(self, asked: CandlesAsked) -> int:
+        """Return what the call for a page of candles counts against the quota."""
+        return self._provider.history.candles_request(asked).weight
+
+    @property
+    def pairs_weight(self) -> int:
+        """Return what the call for the list of pairs counts against the quota."""
+        return self._provider.catalogue.pairs_request().weight
 
     def candles(self, asked: CandlesAsked) -> CandlePage | Trouble:
         """Return a page of candles; never raises."""
@@ -107,7 +120,17 @@ class RestClient:
             response.release_conn()
         except (HTTPError, OSError) as exc:
             return Unavailable(f"the provider does not answer: {type(exc).__name__}")
+        self._believe(response.headers)
         return Answer(response.status, response.headers, body)
+
+    def _believe(self, headers: Mapping[str, str]) -> None:
+        """Count what the provider says that this address has used, where that is more than we know of."""
+        used = headers.get(self._provider.traits.limits.used_weight_header or "", "")
+        if not (used.isascii() and used.isdecimal() and len(used) < MAX_WEIGHT_DIGITS):
+            return
+        with suppress(RedisError):  # the next answer says it again
+            if others := quota_of(self._provider.traits).believe(int(used)):
+                log.info("weight used by others", provider=self._provider.name, weight=others)
 
     def close(self) -> None:
         """Close the connection."""
