@@ -84,10 +84,10 @@ def _add_rows_and_requests(ids: Sequence[int], found: dict[tuple[int, int], Surv
     for request in FetchRequest.objects.filter(market__in=ids, state__in=FetchRequest.ACTIVE).order_by("id"):
         if request.resolution != TRADES:
             found[request.market_id, request.resolution].requests.append(request)
-        elif request.last_id is not None:  # what its trades will prove need not be asked for as candles
+        elif request.last_id is not None:  # its trades will prove that: no candles, and no attempt of the gap
             for resolution, frame in BASE.items():
                 copy = FetchRequest(
-                    start=frame.floor(request.start), stop=frame.ceil(request.stop), purpose=Purpose.GAP
+                    start=frame.floor(request.start), stop=frame.ceil(request.stop), purpose=Purpose.SCHEDULE
                 )
                 found[request.market_id, resolution].requests.append(copy)
     # Only what is missing has to be explained, and at rest nothing is.
