@@ -84,5 +84,5 @@ def test_a_clock_that_is_set_makes_no_answer_false_and_delays_nothing(
                 took = time.monotonic() - began
                 print(f"\n{hours:+g} h: {watcher.answers} answers in {took:.0f} s, {watcher.faults[:5]}")
             assert watcher.faults == []
-            assert watcher.false_claims(Truth(RATE)) == []
+            assert watcher.claims.false(Truth(RATE)) == []
             assert whole(platform, simulator, first + 120, simulator.now() - 180)

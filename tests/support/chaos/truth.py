@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from simulator.market import Market
 from simulator.pairs import Pair
-from simulator.trades import join
+from simulator.trades import Trade, join, roll_up
 
 MINUTE_MS = 60_000
 LENGTHS_MS = {"1m": MINUTE_MS, "5m": 5 * MINUTE_MS, "15m": 15 * MINUTE_MS, "1h": 60 * MINUTE_MS}
@@ -45,13 +45,16 @@ class Truth:
     seed: int = 1
     _markets: dict[str, Market] = field(default_factory=dict)
 
-    def made(self, market: str, timeframe: str, start: int) -> Made | None:
-        """Return what the simulator made of a bucket that starts then (milliseconds); None without trades."""
-        source = self._markets.get(market)
-        if source is None:
-            source = self._markets[market] = Market(Pair.parse(market), self.seed, self.rate)
-        first, length = start // MINUTE_MS, LENGTHS_MS[timeframe] // MINUTE_MS
-        bar = join(source.bar(minute) for minute in range(first, first + length))
+    def made(self, market: str, timeframe: str, start: int, lacking: Collection[str] = ()) -> Made | None:
+        """Return what the simulator made of a bucket that starts then (milliseconds); None without trades.
+
+        lacking: ids of trades to leave out.
+        """
+        source = self._source(market)
+        if lacking:
+            bar = roll_up(trade for trade in self.trades(market, timeframe, start) if trade.id not in lacking)
+        else:
+            bar = join(source.bar(minute) for minute in minutes_of(timeframe, start))
         if bar is None:
             return None
         prices, amounts = source.price_places, source.amount_places
@@ -59,17 +62,36 @@ class Truth:
         quote = Decimal(bar.quote_volume).scaleb(-prices - amounts)
         return Made(high, low, close, Decimal(bar.volume).scaleb(-amounts), quote)
 
+    def trades(self, market: str, timeframe: str, start: int) -> list[Trade]:
+        """Return the trades of a bucket that starts then (milliseconds), in the exchange's order."""
+        source = self._source(market)
+        return [trade for minute in minutes_of(timeframe, start) for trade in source.trades(minute)]
+
+    def _source(self, market: str) -> Market:
+        if market not in self._markets:
+            self._markets[market] = Market(Pair.parse(market), self.seed, self.rate)
+        return self._markets[market]
+
+    def agrees(self, claim: Claim, lacking: Collection[str] = ()) -> bool:
+        """Return whether a claim says what the simulator made of its bucket; lacking: ids of trades to leave out."""
+        made = self.made(claim.market, claim.timeframe, claim.start, lacking)
+        if claim.made is None or made is None:
+            return claim.made is made
+        return claim.made[:3] == made[:3] and all(
+            abs(ours - theirs) <= abs(theirs) * TOLERANCE for ours, theirs in zip(claim.made[3:], made[3:], strict=True)
+        )
+
     def denies(self, claim: Claim) -> str | None:
         """Return what is false in a claim, None if it is true."""
-        made = self.made(claim.market, claim.timeframe, claim.start)
-        if claim.made is None or made is None:
-            same = claim.made is made
-        else:
-            same = claim.made[:3] == made[:3] and all(
-                abs(ours - theirs) <= abs(theirs) * TOLERANCE
-                for ours, theirs in zip(claim.made[3:], made[3:], strict=True)
-            )
-        return None if same else f"{claim} but the simulator made {made}"
+        if self.agrees(claim):
+            return None
+        return f"{claim} but the simulator made {self.made(claim.market, claim.timeframe, claim.start)}"
+
+
+def minutes_of(timeframe: str, start: int) -> range:
+    """Return the minutes, counted from 1970, of a bucket that starts then (milliseconds)."""
+    first = start // MINUTE_MS
+    return range(first, first + LENGTHS_MS[timeframe] // MINUTE_MS)
 
 
 def claims_of(market: str, timeframe: str, body: dict[str, Any]) -> Iterable[Claim]:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.chaos.truth import LENGTHS_MS, PROVEN, Claim, Truth, claims_of
+from tests.support.chaos.judge import Claims
+from tests.support.chaos.truth import LENGTHS_MS, PROVEN
 from tests.support.e2e.platform import Platform
 
 MAX_ERROR_S = 3.0  # of server_time: two requests lie between it and the truth
@@ -36,7 +37,7 @@ class Watcher:
     faults: list[str] = field(default_factory=list)
     answers: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
-    claims: dict[Claim, float] = field(default_factory=dict)  # and when it was made first, in seconds
+    claims: Claims = field(default_factory=Claims)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -72,18 +73,12 @@ class Watcher:
             return
         self.faults += faults_of(answer, timeframe, before, after, self.max_error_s)
         if answer.status_code in (200, 202):
-            for claim in claims_of(market, timeframe, answer.json()):
-                self.claims.setdefault(claim, after)
+            self.claims.note(market, timeframe, answer.json(), after)
         if self.kept is not None:
             with self.kept.open("a") as file:
                 file.write(
                     json.dumps({"at": after, "market": market, "timeframe": timeframe, "body": answer.text}) + "\n"
                 )
-
-    def false_claims(self, truth: Truth) -> list[str]:
-        """Return every claim of any answer that the truth denies."""
-        denied = ((at, truth.denies(claim)) for claim, at in self.claims.items())
-        return [f"at {at:.1f}: {why}" for at, why in denied if why]
 
 
 def faults_of(
