@@ -76,7 +76,7 @@ class Platform:
             self._destroy()
             raise
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
-        self.provider = httpx.Client(base_url=self.addresses["rest_url"], timeout=10)
+        self.provider = httpx.Client(base_url=self.addresses["rest_url"], timeout=30)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
