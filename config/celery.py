@@ -15,6 +15,7 @@ from django.conf import settings
 from kombu.transport.redis import Transport
 from redis.exceptions import ResponseError
 
+from actor_runtime.reset_policy import TRANSIENT_ERRORS
 from config.logs import formatter
 
 # Celery warns when it runs as root, as in a container, because of pickle; our messages are JSON, which runs no code.
@@ -41,11 +42,21 @@ class FirstLineFilter(logging.Filter):
         return True
 
 
+class AwayFilter(FirstLineFilter):
+    """Cuts what a task raised because a server is away; any other fault keeps its traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Shorten the record, if it is of such a task, and let it through."""
+        raised = record.exc_info[1] if record.exc_info else None
+        return super().filter(record) if isinstance(raised, TRANSIENT_ERRORS) else True
+
+
 @setup_logging.connect
 def keep_django_logging(**kwargs: Any) -> None:
     """Keep Django's LOGGING: Celery sets up its own unless this signal has a receiver."""
     for name in ("celery.beat", "celery.worker.consumer.consumer", "django_celery_beat.schedulers"):
         logging.getLogger(name).addFilter(FirstLineFilter())
+    logging.getLogger("celery.app.trace").addFilter(AwayFilter())
     if settings.LOG_FORMAT == "json":
         # The worker prints its messages about its own shutdown without any logger.
         worker.safe_say = write_line  # type: ignore[attr-defined]  # its stubs do not know it

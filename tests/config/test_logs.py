@@ -17,10 +17,11 @@ from urllib.request import urlopen
 import pytest
 from celery import current_app
 from django.conf import settings
-from django.db import connection
+from django.db import OperationalError, connection
 
 from actor_runtime.models import TransitionLog
 from actor_runtime.redaction import keep_secret, without_secrets
+from config.celery import AwayFilter
 from config.logs import formatter
 from config.supervision.embedded_servers import free_port
 from config.supervision.processes import CELERY, web_program
@@ -57,6 +58,14 @@ def test_a_librarys_line_with_a_traceback_is_one_object_on_one_line() -> None:
     line = json.loads(text)
     assert (line["event"], line["level"], line["logger"]) == ("two\nlines of it", "error", "a.library")
     assert "ValueError: no" in line["exception"] and "test_logs.py" in line["exception"]
+
+
+def test_a_task_whose_database_is_away_needs_no_traceback_and_any_other_fault_does() -> None:
+    away = record("raised unexpected: %s\nmore", "it", exc=OperationalError("no space left on device"))
+    fault = record("raised unexpected: %s", "it", exc=raised("no"))
+    assert all(AwayFilter().filter(each) for each in (away, fault))
+    assert (away.getMessage(), away.exc_info) == ("raised unexpected: it", None)
+    assert fault.exc_info
 
 
 @pytest.mark.parametrize("log_format", ["json", "text"])

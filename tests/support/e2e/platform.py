@@ -77,7 +77,7 @@ class Platform:
             raise
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
         self.provider = httpx.Client(
-            base_url=self.addresses.get("SIMULATOR_URL") or self.addresses["CRYPTOCOMPARE_REST_URL"], timeout=10
+            base_url=self.addresses.get("SIMULATOR_URL") or self.addresses["CRYPTOCOMPARE_REST_URL"], timeout=30
         )
         return self
 
