@@ -8,6 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 
 from simulator.numbering import ListedNumbering, Numbering
@@ -141,6 +142,11 @@ class Replay:
         """Return the sum of price times amount of a minute's trades, each cut to so many places."""
         unit, scale = 10 ** max(0, self._places - places), 10 ** max(0, places - self._places)
         return sum(trade.price * trade.amount // unit * scale for trade in self._minutes.get(minute, []))
+
+    @property
+    def ids_rise(self) -> bool:
+        """Return whether each trade has a greater id than the one before it."""
+        return all(before < after for before, after in pairwise(self._ids))
 
     @property
     def _places(self) -> int:

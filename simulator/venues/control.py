@@ -18,7 +18,7 @@ from simulator.numerals import plain
 from simulator.pairs import Pair
 from simulator.provider import Provider
 from simulator.trades import SECOND_NS
-from simulator.venues.faults import ALL, HeartbeatKind, Omission, RestTrouble, Statements, TroubleKind
+from simulator.venues.faults import ALL, Faults, HeartbeatKind, Omission, RestTrouble, Statements, TroubleKind
 from simulator.venues.protocol import Served
 
 T = TypeVar("T")
@@ -247,7 +247,7 @@ class VenueControl:
         return {"sent": len(at.feed.sockets), "frame": GARBAGE[fault.kind]}
 
     def _reset(self, at: Served, fault: Reset) -> dict[str, object]:
-        at.venue.faults.clear()
+        at.venue.faults = Faults(held=at.venue.faults.held)  # those that wait for others are sent
         for socket in at.feed.sockets.values():
             socket.silent_until = 0
         return {}

@@ -107,9 +107,3 @@ class Faults:
     def is_refused(self, market: str, now: int) -> bool:
         """Return whether a subscription of this market is refused."""
         return now < max(self.refused.get(market, 0), self.refused.get(ALL, 0))
-
-    def clear(self) -> None:
-        """Turn every fault off; trades that wait for others are sent."""
-        held = self.held
-        self.__init__()  # type: ignore[misc]
-        self.held = held

@@ -29,7 +29,7 @@ class Socket:
     number: int
     web: WebSocket
     opened: int  # ns
-    opened_wall: float
+    idle_since: float  # of the wall clock, in seconds
     messages: Limit
     wrapped: bool = False  # Binance's combined streams
     subscriptions: dict[tuple[str, str], None] = field(default_factory=dict)
@@ -39,6 +39,7 @@ class Socket:
     last_frame: int = 0
     ends_at: int | None = None  # ns: announced
     code: int = GOING_AWAY
+    is_closing: bool = False
 
     def put(self, *frames: Frame) -> None:
         """Queue frames in their order."""
@@ -47,7 +48,7 @@ class Socket:
 
     def hang_up(self, code: int = GOING_AWAY) -> None:
         """Close the connection after the waiting frames."""
-        self.code = code
+        self.code, self.is_closing = code, True
         self.put(Frame(CLOSE_FRAME))
 
 
@@ -226,12 +227,13 @@ class Feed(ABC):
         return None if self.lifetime_s is None else int(self.lifetime_s * SECOND_NS)
 
     def _end_if_due(self, socket: Socket, now: int) -> None:
-        lifetime = self.lifetime_ns()
-        if lifetime is not None and socket.ends_at is None and now >= socket.opened + lifetime:
-            socket.ends_at = now
-        idle = not socket.subscriptions and self.venue.wall() > socket.opened_wall + self.idle_s
-        if (socket.ends_at is not None and now >= socket.ends_at) or idle:
-            socket.opened_wall, socket.opened, socket.ends_at = float("inf"), 2**62, None
+        """Close a connection that has lived long enough, whose end was announced, or that asks for nothing."""
+        lifetime, wall = self.lifetime_ns(), self.venue.wall()
+        if socket.subscriptions:
+            socket.idle_since = max(socket.idle_since, wall)
+        is_old = lifetime is not None and now >= socket.opened + lifetime
+        is_announced = socket.ends_at is not None and now >= socket.ends_at
+        if not socket.is_closing and (is_old or is_announced or wall > socket.idle_since + self.idle_s):
             self.disconnect(socket)
 
     async def write(self, socket: Socket) -> None:

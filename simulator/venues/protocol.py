@@ -11,6 +11,7 @@ from starlette.websockets import WebSocket
 
 from simulator.pairs import Pair
 from simulator.provider import Provider
+from simulator.replay import Replay
 from simulator.trades import Source
 from simulator.venues.feed import Feed
 from simulator.venues.ledger import Ledger
@@ -44,10 +45,12 @@ class Served:
 
 
 def serve_venue(protocol: Protocol, provider: Provider, limited: bool) -> Served:
-    """Return a venue with the provider's markets of its name."""
+    """Return a venue with the provider's markets of its name; raise ValueError if a recording's ids do not rise."""
     found = {}
     for pair, source in provider.sources.items():
         if pair.exchange == protocol.name:
+            if isinstance(source, Replay) and not source.ids_rise:
+                raise ValueError(f"the recording's ids do not rise with its times: {pair} cannot be served as a venue")
             name = protocol.name_of(pair)
             found[name] = Market(name, pair, source, protocol.ledger(source))
     venue = Venue(protocol.name, provider, found, protocol.limits(), limited)

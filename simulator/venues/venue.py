@@ -25,19 +25,6 @@ class Market:
     source: Source
     ledger: Ledger
 
-    def number_of(self, row_id: int) -> int:
-        """Return how many rows of the ledger have a lower id."""
-        return self.ledger.number_of(row_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Allowed:
-    """A venue's limits: REST calls, connections, and messages of one connection (made anew for each)."""
-
-    calls: tuple[Limit, ...]
-    connections: Limit
-    messages: Limit
-
 
 @dataclass
 class Venue:

@@ -13,6 +13,7 @@ import pytest
 
 from simulator.market import Market
 from simulator.pairs import Pair
+from tests.support.polling import until
 from tests.support.simulator import ROOT, Simulator, read_log, running
 
 BTC = "0~Coinbase~BTC~USD"
@@ -39,6 +40,9 @@ def _run(*options: str) -> subprocess.CompletedProcess[str]:
         ("--replay-market", "coinbase:BTC-USD"),
         ("--replay-lead", "5"),
         ("--retention-days", "0"),
+        ("--venues", "mtgox"),
+        ("--venues", "kraken=70000"),
+        ("--venues", "kraken,kraken=8101"),
     ],
 )
 def test_a_bad_option_is_named_and_exits_with_two(tmp_path: Path, option: str, value: str) -> None:
@@ -61,6 +65,22 @@ def test_a_taken_port_and_a_taken_home_are_one_clear_line(tmp_path: Path) -> Non
             assert done.returncode == 1
             assert len(done.stderr.splitlines()) == 1 and str(home) in done.stderr
             assert "in use" in done.stderr
+
+
+def test_each_venue_has_a_port_and_a_line_that_names_it(tmp_path: Path) -> None:
+    with running(tmp_path / "first", "--venues", "coinbase,kraken") as simulator:
+        coinbase, kraken = simulator.venue("coinbase"), simulator.venue("kraken")
+        until("both lines", lambda: len(simulator.output) == 2)
+        assert simulator.output == [
+            f"simulator: coinbase on {coinbase.rest_url} and {coinbase.ws_url}\n",
+            f"simulator: kraken on {kraken.rest_url} and {kraken.ws_url}\n",
+        ]
+        assert kraken.ws_url.endswith("/v2") and kraken.rest_url != coinbase.rest_url != simulator.rest_url
+        taken = kraken.rest_url.rpartition(":")[2]
+        done = _run("--home", str(tmp_path / "second"), "--port", "0", "--venues", f"coinbase={taken}")
+        assert done.returncode == 1
+        assert len(done.stderr.splitlines()) == 1 and f"port {taken}: Address already in use" in done.stderr
+        assert simulator.stop() == 0
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])

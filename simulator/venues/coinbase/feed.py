@@ -62,6 +62,8 @@ class CoinbaseFeed(Feed):
             return
         self.turn()
         wanted, is_new = asked
+        if is_new:
+            socket.idle_since = float("inf")  # the first one had to come in time; after it, none has to
         fresh = [each for each in wanted if each not in socket.subscriptions]
         for each in wanted:
             if is_new:
@@ -76,7 +78,9 @@ class CoinbaseFeed(Feed):
         """Return the channels of a message and whether they are to begin, or what is wrong."""
         try:
             asked = json.loads(text)
-            kind, products = asked["type"], asked.get("product_ids", [])
+            kind, products = asked["type"], asked.get("product_ids") or []
+            if asked["type"] == "unsubscribe" and not products:
+                products = list(self.venue.markets)
             channels = [(each, products) if isinstance(each, str) else (each["name"], each.get("product_ids", products))
                         for each in asked["channels"]]  # fmt: skip
             wanted = [(str(channel), str(product)) for channel, found in channels for product in found]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 
 from starlette.requests import Request
@@ -103,9 +102,9 @@ class CoinbaseRest(VenueRest):
         if not 0 < limit <= MAX_TRADES:
             raise Refused({"message": f"limit must be between 1 and {MAX_TRADES}"})
         first, known = self.venue.known(market)
-        stop = known if after is None else min(known, max(first, self.venue.shifted(market.number_of(after))))
+        stop = known if after is None else min(known, max(first, self.venue.shifted(market.ledger.number_of(after))))
         if before is not None:
-            first = max(first, market.number_of(before + 1))
+            first = max(first, market.ledger.number_of(before + 1))
         rows = market.ledger.rows(max(first, stop - limit), stop)[::-1]
         ends = {"CB-BEFORE": str(rows[0].id), "CB-AFTER": str(rows[-1].id)} if rows else {}
         return Answered(f"[{','.join(trade_row(market, row) for row in rows)}]", headers=ends)
@@ -147,4 +146,4 @@ def _seconds(text: str) -> int:
         time = datetime.fromisoformat(text.replace(" ", "+"))
         return int(time.replace(tzinfo=time.tzinfo or UTC).timestamp())
     except (ValueError, OverflowError) as exc:
-        raise Refused(json.dumps({"message": f"invalid time {text}"})) from exc
+        raise Refused({"message": f"invalid time {text}"}) from exc

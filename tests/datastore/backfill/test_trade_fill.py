@@ -8,7 +8,8 @@ import pytest
 from django.db.models import F
 
 from actor_runtime.steady_time import SteadyNow
-from datastore.backfill import fetch_queue, gap_repair, trade_fill
+from datastore.backfill import fetch_queue, gap_repair
+from datastore.backfill.completion import MAX_SHORT_ANSWERS
 from datastore.backfill.trade_fill import (
     RETRY_FAILED_FILL_AFTER,
     TRADES,
@@ -100,7 +101,7 @@ def test_a_fill_ends_when_its_trades_are_stored_and_not_before(hole: Market) -> 
 
 def test_an_answer_that_leaves_out_the_same_trades_again_and_again_fails(hole: Market) -> None:
     (request,) = request_fills()
-    for _ in range(trade_fill.MAX_SHORT_ANSWERS):
+    for _ in range(MAX_SHORT_ANSWERS):
         published(request)
         settle_fills(steady_now())
     request.refresh_from_db()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 import pytest
+import websocket
 
 from datastore.reference.pairs import Listed
 from datastore.reference.traits import Empties
@@ -28,6 +31,8 @@ from ingestion.providers.port import (
     PairList,
     Provider,
     ProviderTime,
+    Refused,
+    Request,
     Subscribed,
     TradeMark,
     TradesAsked,
@@ -281,3 +286,78 @@ def test_the_simulators_own_list_of_trades_is_what_a_venue_answers(simulator: Si
         [id, first, last, ns // 1000] for id, first, last, ns, *_ in told
     ]
     assert [(trade.price, trade.amount) for trade in paged] == [(Decimal(row[4]), Decimal(row[5])) for row in told]
+
+
+def test_binances_addresses_can_name_their_streams(simulator: Simulator) -> None:
+    root = simulator.venue("binance").ws_url.removesuffix("/stream")
+    wrapped = websocket.create_connection(f"{root}/stream?streams=btcusdt@aggTrade/adabtc@aggTrade", timeout=20)
+    plain = websocket.create_connection(f"{root}/ws/btcusdt@aggTrade", timeout=20)
+    try:
+        frame = json.loads(wrapped.recv())
+        assert frame["stream"].endswith("@aggTrade") and frame["data"]["e"] == "aggTrade"
+        assert json.loads(plain.recv())["s"] == "BTCUSDT"
+        plain.send('{"method":"LIST_SUBSCRIPTIONS","id":5}')
+        while "result" not in (answer := json.loads(plain.recv())):
+            pass
+        assert answer == {"result": ["btcusdt@aggTrade"], "id": 5}
+    finally:
+        for web in (wrapped, plain):
+            web.close()
+            web.shutdown()
+
+
+def test_binance_accepts_a_stream_that_nobody_has(simulator: Simulator) -> None:
+    with connected(BINANCE, simulator.venue("binance")) as client:
+        client.subscribe("NOBODYUSDT")
+        client.web.send('{"method":"SUBSCRIBE","params":["BTCUSDT@aggTrade"],"id":9}')  # streams are in lower case
+        client.subscribe("BTCUSDT")
+        client.until(TradeSeen)
+        assert client.trades("NOBODYUSDT") == []
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("coinbase/products/BTC-USD/trades?limit=1001", 400),
+        ("coinbase/products/BTC-USD/candles?granularity=61", 400),
+        ("coinbase/products/BTC-USD/candles?granularity=60&start=2026-01-01T00:00:00Z&end=2026-01-02T00:00:00Z", 400),
+        ("coinbase/products/BTC-USD/candles?granularity=60&start=soon&end=later", 400),
+        ("coinbase/products/XYZ-USD/trades", 404),
+        ("binance/api/v3/aggTrades?symbol=BTCUSDT&fromId=1&startTime=5", 400),
+        ("binance/api/v3/klines?symbol=BTCUSDT&interval=1y", 400),
+        ("binance/api/v3/klines?symbol=BTCUSDT&interval=1m&startTime=soon", 400),
+        ("binance/api/v3/aggTrades", 400),
+        ("binance/api/v3/exchangeInfo?symbol=XYZ", 400),
+        ("kraken/0/public/Trades?pair=BTCUSD", 200),
+        ("kraken/0/public/OHLC?pair=XBTUSD&interval=7", 200),
+        ("kraken/0/public/Trades?pair=XBTUSD&count=1001", 200),
+    ],
+)
+def test_a_bad_call_is_refused_as_the_venue_does(simulator: Simulator, path: str, status: int) -> None:
+    name, _, rest = path.partition("/")
+    answer = call(simulator.venue(name), Request(f"/{rest}"))
+    assert answer.status == status
+    said = json.loads(answer.body)
+    assert said["error"][0].startswith("E") if name == "kraken" else said.get("message") or said["code"] < 0
+    case = next(case for case in CASES if case.name == name)
+    asked = TradesAsked(case.sub, None)
+    assert isinstance(case.provider.history.read_trades(asked, None, answer), Refused)
+
+
+def test_pages_of_binance_can_be_of_a_time_and_of_single_trades(simulator: Simulator) -> None:
+    venue = simulator.venue("binance")
+    now = int(simulator.now()) * 1000
+    start = now - 120_000
+
+    def page(path: str) -> list[dict[str, Any]]:
+        return list(json.loads(call(venue, Request(path)).body))
+
+    rows = page(f"/api/v3/aggTrades?symbol=BTCUSDT&startTime={start}&endTime={start + 30_000}&limit=1000")
+    assert rows and all(start <= row["T"] <= start + 30_000 for row in rows)
+    single = page(f"/api/v3/historicalTrades?symbol=BTCUSDT&fromId={rows[0]['f']}&limit=1000")
+    assert [row["id"] for row in single] == list(range(rows[0]["f"], rows[0]["f"] + len(single)))
+    merged = [row for row in single if row["id"] <= rows[-1]["l"]]
+    assert sum(Decimal(row["qty"]) for row in merged) == sum(Decimal(row["q"]) for row in rows)
+    assert len(page("/api/v3/trades?symbol=BTCUSDT&limit=7")) == 7
+    weeks = page("/api/v3/klines?symbol=BTCUSDT&interval=1w&limit=3")
+    assert [row[0] // 86_400_000 % 7 for row in weeks] == [4, 4, 4]  # type: ignore[index]  # Mondays

@@ -78,6 +78,14 @@ def test_a_recording_is_sent_and_paged_to_the_digit(tmp_path: Path, provider: Pr
     assert volumes.get(start // SECOND_US + 120, 0) == 0
 
 
+def test_a_recording_whose_ids_do_not_rise_is_no_venues(tmp_path: Path) -> None:
+    path = made(tmp_path)
+    path.write_text(path.read_text().replace("900000000007", "7"))
+    refusal = pytest.raises(RuntimeError, match="ids do not rise with its times: coinbase:BTC-USD")
+    with refusal, running_venues(tmp_path / "home", "coinbase:BTC-USD", "--replay", str(path)):
+        pass
+
+
 @pytest.mark.skipif(not RECORDINGS.is_dir(), reason="set RECORDINGS to a folder of real recordings")
 def test_real_trades_of_binance_are_sent_and_paged_to_the_digit(tmp_path: Path) -> None:
     path = RECORDINGS / "binance-BTCUSDT-trades.csv"
