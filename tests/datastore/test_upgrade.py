@@ -16,7 +16,7 @@ from django.core.management import call_command
 from actor_runtime.models import actor_models
 from actor_runtime.ownership.claims import claim, roles_of
 from datastore.db.queries import execute, fetch_value, run_script
-from datastore.models import DeadLetter, Market
+from datastore.models import Coverage, DeadLetter, Market
 from tests.support.database_server import DatabaseServer
 from tests.support.datastore.schema import schema
 from tests.support.upgrade import contents
@@ -94,6 +94,11 @@ def test_every_market_stays_with_the_provider_that_there_was(old: Dump) -> None:
     for _ in range(2):  # what is repeated changes nothing
         migrate()
         assert set(Market.objects.values_list("provider", flat=True)) == {"cryptocompare"}
+
+
+def test_what_was_proven_rests_on_connections_and_on_the_provider_s_candles(old: Dump) -> None:
+    migrate()
+    assert set(Coverage.objects.values_list("source", "proof")) == {("live", "connection"), ("provider", "candle")}
 
 
 def test_one_more_trade_is_stored(old: Dump) -> None:
