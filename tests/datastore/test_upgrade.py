@@ -16,7 +16,7 @@ from django.core.management import call_command
 from actor_runtime.models import actor_models
 from actor_runtime.ownership.claims import claim, roles_of
 from datastore.db.queries import execute, fetch_all, fetch_value, run_script
-from datastore.models import DeadLetter, Market, ProviderClock
+from datastore.models import Coverage, DeadLetter, Market, ProviderClock
 from datastore.reference.provider_clock import saved_clock
 from tests.support.database_server import DatabaseServer
 from tests.support.datastore.schema import schema
@@ -103,6 +103,11 @@ def test_the_only_provider_of_before_keeps_its_identity_and_its_clock(old: Dump)
     (clock,) = ProviderClock.objects.all()
     assert (clock.provider, clock.identity, clock.simulated) == ("cryptocompare", identity, True)
     assert saved_clock("cryptocompare") == clock
+
+
+def test_what_was_proven_rests_on_connections_and_on_the_provider_s_candles(old: Dump) -> None:
+    migrate()
+    assert set(Coverage.objects.values_list("source", "proof")) == {("live", "connection"), ("provider", "candle")}
 
 
 def test_one_more_trade_is_stored(old: Dump) -> None:

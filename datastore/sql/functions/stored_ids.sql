@@ -272,8 +272,9 @@ declare
     high timestamptz;
     keys bigint[];
 begin
+    -- Times that do not follow the ids by far lie beyond those of the range's ends, though hardly by an hour.
     select min(x.ts), max(x.ts) into low, high
-      from (select min(r.since) - id_slack() as since, max(r.until) + id_slack() as until
+      from (select min(least(r.since, r.until)) - interval '1 hour' as since, max(greatest(r.since, r.until)) + interval '1 hour' as until
               from id_range r
              where r.market_id = mk and r.last >= f
                and r.first between coalesce((select o.first from id_range o where o.market_id = mk and o.first <= f order by o.first desc limit 1), f) and l) h
@@ -282,7 +283,7 @@ begin
             where t.market_id = mk and t.ts >= h.since and t.ts <= h.until and t.last_id >= f and t.first_id <= l
             order by t.ts desc limit l - f + 1) x;
     if low is null then -- deleted by retention, or never stored: no bounds of its time are known but those of its range
-        select min(r.since), max(r.until) into low, high from id_range r where r.market_id = mk and r.last >= f and r.first <= l;
+        select min(least(r.since, r.until)), max(greatest(r.since, r.until)) into low, high from id_range r where r.market_id = mk and r.last >= f and r.first <= l;
     end if;
     keys := take_out_ids(mk, f, l, least(low, at), greatest(high, at), true);
     select keys || array_agg(r.first) into keys

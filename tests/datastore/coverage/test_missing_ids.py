@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -17,6 +18,9 @@ from datastore.engines.retention import delete_old_trades
 from datastore.models import GapRepair, Market
 from datastore.reference.markets import ensure_markets
 from datastore.series.reader import read_series
+from datastore.sse.delta import Delta
+from datastore.sse.delta_reader import read_delta, read_position
+from datastore.timeframes.timeframe import TIMEFRAMES
 from metering import table
 from tests.support.datastore.counted import SLACK, counting, dealt, said
 from tests.support.datastore.provider_time import ProviderTime
@@ -138,6 +142,19 @@ def test_a_filled_hole_is_live_and_what_its_feed_s_end_said_is_forgotten(with_a_
     scan()
     assert not GapRepair.objects.filter(start__gte=moment(NOON)).exists()
     assert missing_ids() == []
+
+
+def test_followers_learn_that_a_gap_between_ids_was_filled(with_a_hole: Market) -> None:
+    cursor, _ = read_position(with_a_hole)
+    store(*[dealt(each, NOON + 11 * MINUTE + each * SECOND, feed="tick-data/fill", n=each) for each in range(100, 112)])
+    found = read_delta(with_a_hole, TIMEFRAMES["1m"], cursor)
+    assert isinstance(found, Delta)
+    told = [json.loads(gap.text) for gap in found.gaps]
+    assert {(one["state"], one["proof"], one["code"]) for one in told} == {("live", "ids", None)}
+    assert (told[0]["from"], told[-1]["to"]) == ((NOON + 10 * MINUTE) // 1000, (NOON + 16 * MINUTE) // 1000)
+    rows = [json.loads(row.text) for row in found.rows]
+    of_hole = [row for row in rows if (NOON + 10 * MINUTE) // 1000 <= row[0] < (NOON + 16 * MINUTE) // 1000]
+    assert of_hole and all(row[8:10] == ["live", True] for row in of_hole)
 
 
 def test_ids_in_doubt_explain_a_gap(with_a_hole: Market) -> None:

@@ -122,6 +122,15 @@ def test_a_statement_of_the_future_proves_no_more_than_what_has_been(
     assert stop < 80 * SECOND
 
 
+def test_a_span_that_merely_grows_raises_no_version(counting: Market, provider_time: ProviderTime) -> None:
+    provider_time.set(NOON + 10 * SECOND)
+    store(dealt(1), dealt(2, n=2))
+    version = Market.objects.get().version
+    (change,) = store(said(2, NOON + 9 * SECOND, 3)).changes
+    assert (change.changed, Market.objects.get().version) == (False, version)
+    assert proven_by_ids(counting) == [(SECOND + SLACK, 9 * SECOND - 2 * SLACK)]
+
+
 def test_two_producers_and_a_replayed_batch_change_nothing(counting: Market) -> None:
     batch = [dealt(each, n=each) for each in range(1, 6)]
     store(*batch)
