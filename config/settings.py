@@ -92,6 +92,7 @@ GRACE = number("GRACE", 5, 0, 600)
 USUAL_STALE_AFTER = 90
 STALE_AFTER = number("STALE_AFTER", USUAL_STALE_AFTER, 5, 36000)
 READER_QUEUE = integer("READER_QUEUE", 200_000, 100, 10_000_000)
+LIVE_COPIES = integer("LIVE_COPIES", 1, 1, 4)  # live Producers that carry the same markets at once
 PRODUCER_POOL = integer("PRODUCER_POOL", 4, 1, 64)  # history requests fetched at once
 # Calls of a provider's REST API within any second, minute, hour, day; None: what its traits say that it allows.
 PROVIDER_CALLS_PER_SECOND = given_integer("PROVIDER_CALLS_PER_SECOND", 1, 100_000)

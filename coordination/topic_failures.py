@@ -8,11 +8,12 @@ from typing import Any
 
 from actor_runtime.ownership.description import active_rows, describe_all, is_alive
 from datastore.models import DynamicTopic
+from datastore.reference.provider_registry import live_role
 from datastore.streams.topics import CREATE_WITHIN, NOTIFY_WITHIN
 
 # Actors instruct each other through rows, so these models are named, not imported.
 PRODUCER, CONSUMER = ("ingestion", "Producer"), ("consumers", "DynamicTopicConsumer")
-TOPIC_PRODUCER_ROLE, LIVE_PRODUCER_ROLE = "producer-topic", "producer-live"
+TOPIC_PRODUCER_ROLE = "producer-topic"
 ROUTE_REFUSED = "route"  # the live Producer cannot publish to this one topic; its others go on
 
 
@@ -41,8 +42,9 @@ def not_acknowledged(topic: DynamicTopic) -> TopicFailure:
     silent: list[str] = []
     excused: list[bool] = []
     if topic.routed_at is None:
-        rows = active_rows(PRODUCER, role=LIVE_PRODUCER_ROLE)
-        actors = describe_all(rows, f"there is no {LIVE_PRODUCER_ROLE}-… row: does run_producer run?")
+        role = live_role(topic.market.provider)
+        rows = active_rows(PRODUCER, role=role)
+        actors = describe_all(rows, f"there is no {role}-… row: does run_producer run?")
         silent.append(f"no Producer published to {topic.name} {within}: {actors}")
         excused.append(any(map(_is_waiting, rows)))
     if topic.subscribed_at is None:

@@ -26,9 +26,10 @@ MAX_RETRY_DELAY_S = 30.0
 class Work(Protocol):
     """What an actor does; no call may block for more than 5 s.
 
-    It may also have `pause`, the seconds between turns that found nothing, and two methods that are called about once
-    a second while the actor is in Error: `turn_in_error()`, and `cause_is_gone(actor)`, which returns why an Error that
-    waits for a person may end without one, None if it may not.
+    It may also have `pause`, the seconds between turns that found nothing; `copies`, how many processes do the same
+    work at once, each with a row of its own; and two methods that are called about once a second while the actor is in
+    Error: `turn_in_error()`, and `cause_is_gone(actor)`, which returns why an Error that waits for a person may end
+    without one, None if it may not.
     """
 
     model: type[Actor]

@@ -76,12 +76,12 @@ class Runner:
             self.loop.end()
 
     def _seek(self) -> float:
-        """Claim a row; make one if the role has none, or if it may have several and none became free in time."""
+        """Claim a row; make one if the role lacks one, or if it may have several and none became free in time."""
         model, role = self.work.model, self.work.role
         may_add = self.work.several and self.clock.steady() - self.since >= NEXT_ROW_AFTER_S
         try:
             actor = claim(model, role, self.me)
-            if actor is None and (may_add or all(row.retired_at for row in rows_of(model, role))):
+            if actor is None and (may_add or self._lacks_a_row()):
                 actor = add_row(model, role, self.me)
         except DATABASE_AWAY as exc:
             connection.close()
@@ -96,3 +96,8 @@ class Runner:
         log.info("actor claimed", epoch=actor.epoch, state=str(actor.state))
         self.loop = ActorLoop(self.work, ActorSession(actor, self.stop), self.clock)
         return 0.0
+
+    def _lacks_a_row(self) -> bool:
+        """Return whether the role has fewer rows than processes that are to work at once."""
+        rows = [row for row in rows_of(self.work.model, self.work.role) if row.retired_at is None]
+        return len(rows) < getattr(self.work, "copies", 1)

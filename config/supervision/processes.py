@@ -54,11 +54,13 @@ COMMANDS = ("run_sse", "run_producer", *sorted({actor.arguments[0] for actor in 
 
 
 def producer_processes() -> list[ActorProcess]:
-    """Return the live Producers, one for each provider; a single one needs no name of its own."""
+    """Return the live Producers, LIVE_COPIES for each provider; a single one needs no name of its own."""
     providers: list[str] = settings.PROVIDERS
+    names = {name: f"producer-{name}" if len(providers) > 1 else "producer" for name in providers}
     return [
-        ActorProcess(f"producer-{name}" if len(providers) > 1 else "producer", ("run_producer", "--provider", name))
+        ActorProcess(f"{names[name]}-{copy}" if copy > 1 else names[name], ("run_producer", "--provider", name))
         for name in providers
+        for copy in range(1, settings.LIVE_COPIES + 1)
     ]
 
 

@@ -195,7 +195,7 @@ class ProviderQuota:
         return int(get_redis_connection("default").eval(_BELIEVE_LUA, 1, self._counted[1], *values))
 
     def pause(self, seconds: float, reason: str = "rate limited", most: float = MAX_PAUSE_S) -> None:
-        """Allow no call for so many seconds, a day at most by default: then a call shows whether the plan changed."""
+        """Allow no call for so many seconds, a day at most by default: a call then shows if the plan changed."""
         millis = max(1, round(min(seconds, most) * 1000))
         get_redis_connection("default").eval(_PAUSE_LUA, 1, self._pause, millis, reason)
 

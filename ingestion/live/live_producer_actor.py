@@ -1,6 +1,7 @@
 """The live Producer: from the provider's socket to the fixed topic and the dynamic ones, acknowledged.
 
-One turn: frames -> MarketConnection -> records -> TopicRouter -> PublishBuffer -> the broker.
+One turn: frames -> MarketConnection -> records -> TopicRouter -> PublishBuffer -> the broker. Which connections there
+are, and when one follows another, is in lines.py.
 """
 
 from __future__ import annotations
@@ -21,17 +22,16 @@ from datastore.coverage import feed_progress
 from datastore.coverage.feed_progress import Acknowledged
 from datastore.dead_letters import DeadLetterRecord
 from datastore.reference.provider_registry import live_role
-from datastore.timeframes.intervals import SECOND_US, moment
+from datastore.timeframes.intervals import moment
 from ingestion.live.clock_estimate import boot_seconds
-from ingestion.live.market_connection import MarketConnection
+from ingestion.live.copies import Copies
+from ingestion.live.lines import LineLost, Lines
 from ingestion.live.metrics import count_trades
 from ingestion.live.publish_buffer import PublishBuffer
 from ingestion.live.refusals import write_refusals
-from ingestion.live.socket_reader import SocketLost
-from ingestion.live.subscriptions import NO_SUBSCRIPTIONS, read_subscriptions
+from ingestion.live.subscriptions import read_subscriptions
 from ingestion.live.timekeeping import Timekeeper
 from ingestion.live.topic_acks import write_topic_acks
-from ingestion.live.topic_router import TopicRouter
 from ingestion.models import Producer, Target
 from ingestion.provider_access import ACCESS_CHANGED, STREAM, access_of, is_changed, note_refused
 from ingestion.providers.port import Provider
@@ -45,14 +45,14 @@ log = structlog.get_logger(__name__)
 FRAME_WAIT_S = 0.1  # that a turn waits for frames
 LINGER_S = 0.02  # that frames may gather, so that a busy feed costs per batch
 MAX_FRAMES_PER_TURN = 5_000
-MAX_RECONNECT_DELAY_S = 60.0
-LASTING_STATUSES = (400, 401, 403)  # of HTTP: only a person can end these
+LASTING_STATUSES = (400, 401, 403, 451)  # of HTTP: only a person can end these
+NO_MARKET = "a market to follow: set MARKETS or add one"
 BROKER_AWAY_REASON = "the broker was away too long"
 REFRESH_INTERVAL_S = 0.5  # between two reads of what is followed and routed
 
 
 class LiveProducer:
-    """Own one connection to a provider: turn its frames into records, and publish until acknowledged."""
+    """Own the connections to a provider: turn their frames into records, and publish until acknowledged."""
 
     model: type[Actor] = Producer
     several = False
@@ -62,20 +62,16 @@ class LiveProducer:
         """Take the markets of this provider."""
         self._provider = provider
         self.role = live_role(provider.name)
-        self._least_delay = self._provider.traits.stream.reconnect_after.total_seconds()
+        self.copies: int = settings.LIVE_COPIES
         self._monotonic = monotonic
         self._session: ActorSession
         self._publisher: Publisher | None = None
-        self._connection: MarketConnection | None = None
-        self._router = TopicRouter()
         self._buffer = PublishBuffer()
         self._time = Timekeeper(provider.name, monotonic)
-        self._subscriptions = NO_SUBSCRIPTIONS
+        self._lines = Lines(provider, self._time, monotonic)
+        self._copies = Copies(self.role)
         self._refresh_at = 0.0
         self._acknowledged: dict[str, Acknowledged] = {}  # by feed, since the last beat
-        self._connect_at = 0.0
-        self._reconnect_delay = self._least_delay
-        self._waiting_for = ""  # why there is no connection
 
     def open(self, session: ActorSession) -> None:
         """Make the topic and a new connection to the broker; a live socket stays open."""
@@ -93,23 +89,35 @@ class LiveProducer:
         """Read what has arrived and publish it; return whether more may wait."""
         if self._monotonic() >= self._refresh_at:
             self._refresh()
-        connection = self._connection
-        if connection is None:
+        if not self._lines.are_there:
             return self._connect_when_due()
 
-        if self._buffer.is_full and connection.lost is None:
+        self._lines.connect_due()
+        if self._buffer.is_full:
             # What has been received will be published, and the spans end behind it; later ones are fetched as history.
-            connection.abandon(BROKER_AWAY_REASON, EndCode.STREAM)
-        arrivals = connection.wait(FRAME_WAIT_S if self._buffer.is_empty else 0, MAX_FRAMES_PER_TURN)
-        if 0 < len(arrivals) < MAX_FRAMES_PER_TURN:
-            self._session.stop.wait(LINGER_S)
-            arrivals += connection.wait(0, MAX_FRAMES_PER_TURN - len(arrivals))
-        connection.read(arrivals)
-        self._publish(connection)
+            for line in self._lines:
+                if line.connection.lost is None:
+                    line.connection.abandon(BROKER_AWAY_REASON, EndCode.STREAM)
+        has_read = self._read()
+        self._publish()
         self._time.save_if_moved()
-        if connection.lost and not self._buffer.has_unsent():  # its last records may be many turns' work
-            self._lose(connection, connection.lost)
-        return bool(arrivals) or not self._buffer.is_empty
+        self._lines.hand_over()
+        if not self._buffer.has_unsent():  # the last records of a lost one may be many turns' work
+            for lost in self._lines.drop_lost():
+                self._lose(lost)
+        return has_read or not self._buffer.is_empty
+
+    def _read(self) -> bool:
+        """Make records of what has arrived; return whether anything has."""
+        arrived = self._lines.wait(FRAME_WAIT_S if self._buffer.is_empty else 0, MAX_FRAMES_PER_TURN)
+        count = sum(len(arrivals) for _, arrivals in arrived)
+        if 0 < count < MAX_FRAMES_PER_TURN:
+            self._session.stop.wait(LINGER_S)
+            more = self._lines.wait(0, MAX_FRAMES_PER_TURN - count)
+            arrived = [(line, first + then) for (line, first), (_, then) in zip(arrived, more, strict=True)]
+        for line, arrivals in arrived:
+            line.connection.read(arrivals)
+        return count > 0
 
     def cause_is_gone(self, actor: Producer) -> str | None:
         """Return that the key or address that was refused has been changed, if so."""
@@ -125,151 +133,86 @@ class LiveProducer:
     def close(self) -> None:
         """End the connection, and every span on the topics."""
         try:
-            if self._connection is not None:
-                self._connection.finish(MAX_FRAMES_PER_TURN, "the producer was stopped", EndCode.STOPPED)
+            for line in self._lines:
+                line.connection.finish(MAX_FRAMES_PER_TURN, "the producer was stopped", EndCode.STOPPED)
+            if self._lines.are_there:
                 # Saves first: if another process took the actor over, that raises and nothing is published.
-                self._publish(self._connection)
+                self._publish()
                 while self._publisher is not None and not self._buffer.is_empty:
-                    self._publish(self._connection)
+                    self._publish()
         finally:
-            self._drop()
+            self._lines.close()
             if self._publisher is not None:
                 self._publisher.close()
             self._publisher = None
 
-    # --- the connection ---
+    # --- the connections ---
 
     def _connect_when_due(self) -> bool:
-        if self._waiting_for:  # said again, since an Error may have been left in between
-            self._session.waiting(self._waiting_for)
-        due = self._connect_at - self._monotonic()
-        if due > 0:
-            self._session.stop.wait(min(due, FRAME_WAIT_S))
-            return False
-        if not self._subscriptions.channels:
-            self._waiting_for = "a market to follow: set MARKETS or add one"
-            self._session.waiting(self._waiting_for)
-            self._connect_at = self._refresh_at
+        trouble, due = self._lines.trouble, self._lines.due_in()
+        if due is None:
+            refused = next(iter(self._lines.refusals.values()), None)
+            trouble = f"a market that the provider accepts: {refused}" if refused else NO_MARKET
+        if trouble:  # said again, since an Error may have been left in between
+            self._session.waiting(trouble)
+        if due is None or due > 0:
+            self._session.stop.wait(min(FRAME_WAIT_S if due is None else due, FRAME_WAIT_S))
             return False
         self._begin_fetching()
         self._session.save()
-        self._connection = MarketConnection(
-            self._provider,
-            self._subscriptions.channels,
-            self._time,
-            grace=round(settings.GRACE * SECOND_US),
-            retention=settings.TICK_RETENTION_DAYS * 86_400 * SECOND_US,
-        )
-        self._connection.start()
+        self._lines.connect_due()
         return True
 
-    def _lose(self, connection: MarketConnection, lost: SocketLost) -> None:
-        """Drop the connection: wait if the feed had spoken; if it had not, the fetch has failed."""
-        spoke = connection.has_records
-        self._reconnect_delay = self._least_delay if spoke else min(self._reconnect_delay * 2, MAX_RECONNECT_DELAY_S)
-        self._connect_at = self._monotonic() + self._reconnect_delay
-        reason = without_secrets(lost.reason)
-        self._waiting_for = f"the provider: {reason}"
-        self._drop()
-        log.warning("feed lost", reason=reason, reconnect_in=self._reconnect_delay)
-        if self._session.actor.state == Producer.State.FETCHING_DATA:
-            if lost.code not in LASTING_STATUSES:
-                raise FeedFault(lost.reason)
+    def _lose(self, dropped: LineLost) -> None:
+        """Wait if the feed had spoken, or others go on; if it had not, the fetch has failed."""
+        reason = dropped.lost.reason
+        log.warning("feed lost", reason=without_secrets(reason), reconnect_in=dropped.delay)
+        if self._session.actor.state == Producer.State.FETCHING_DATA and not self._lines.are_there:
+            if dropped.lost.code not in LASTING_STATUSES:
+                raise FeedFault(reason)
             note_refused(self._session, access_of(self._provider, STREAM))
-            raise LastingFault(lost.reason)
-        self._session.waiting(self._waiting_for)
-
-    def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._connection, self._router = None, TopicRouter()
+            raise LastingFault(reason)
+        self._session.waiting(self._lines.trouble)
 
     # --- what is followed and routed ---
 
     def _refresh(self) -> None:
         """Follow and route what the rows ask for, and write into them what has become of it."""
         self._refresh_at = self._monotonic() + REFRESH_INTERVAL_S
-        self._subscriptions = read_subscriptions(self._provider, self._buffer.given_up)
-        if self._connection is not None:
-            if self._connection.is_open:
-                self._follow(self._connection)
-            self._gather(self._connection)
-            write_refusals(self._subscriptions.refusals, self._connection, self._session)
-        write_topic_acks(self._subscriptions.topics, self._buffer, self._router.topics, self._session)
+        self._copies.look(self._session.name)
+        wanted = read_subscriptions(self._provider, self._buffer.given_up, self._copies.is_ours)
+        self._lines.want(wanted)
+        for line in self._lines:
+            if line.connection.is_open:
+                line.follow(self._lines.wanted_of(line), self._buffer, self._time.local_now())
+        for row in wanted.topics:
+            if row.is_routed and row.symbol in wanted.unlisted:
+                self._buffer.give_up_when_sent(row.name, wanted.unlisted[row.symbol])
+        self._gather()
+        if self._copies.is_first:
+            write_refusals(wanted.refusals, self._lines.refusals, self._lines.subscribed, self._session)
+        write_topic_acks(wanted.topics, self._buffer, self._lines.topics, self._session)
 
-    def _follow(self, connection: MarketConnection) -> None:
-        """Join and leave channels and routes; the connection stays, and so do the other spans."""
-        self._route(connection)  # what was received before goes along the routes of that time
-        router, wanted = self._router, self._subscriptions
-        for market, topic in router.route_keys - wanted.routes:
-            reason = "no longer followed" if topic == TICK_DATA.name else "the stream has ended"
-            router.end(market, topic, reason, EndCode.LEFT)
-        if connection.lost is not None:
-            return
-
-        asked_by_streams = {market for market, topic in wanted.routes - router.route_keys if topic != TICK_DATA.name}
-        left, joined = connection.change_channels(wanted.channels, retry=asked_by_streams)
-        for market in left:  # if it is still wanted, its channel has another name now, and its routes begin again
-            for topic in router.topics_of(market):
-                router.end(market, topic, "the market's channel changed", EndCode.RESUBSCRIBED)
-        for market, topic in wanted.routes:
-            if market in joined:
-                router.begin(market, topic)
-
-        # What is left are new routes of markets that are subscribed to; the others' turn comes when they are.
-        now = self._time.local_now()
-        channels = {symbol: channel for channel, symbol in wanted.channels.items()}
-        for market, topic in sorted(wanted.routes - router.route_keys):
-            start = connection.claim_start(channels[market], now)
-            if start is not None:
-                router.begin(market, topic, start)
-
-    def _route(self, connection: MarketConnection) -> None:
-        """Send the connection's records along their routes into the buffer; refused markets' routes end.
-
-        The routes begin when the connection opens.
-        """
-        router = self._router
-        if connection.is_open and router.connection != connection.name:
-            router = self._router = TopicRouter(connection.name)
-            markets = set(connection.channels.values())
-            for market, topic in self._subscriptions.routes:
-                if market in markets:
-                    router.begin(market, topic)
-            routes = len(router.route_keys)
-            log.info("feed connected", feed=connection.feed, markets=len(connection.channels), routes=routes)
-        router.send(connection.drain())
-        for market, reason in connection.refused:
-            topics = router.topics_of(market)
-            for topic in topics:
-                router.end(market, topic, reason, EndCode.SUBSCRIPTION)
-            self._buffer.put(router.drain())  # before they are given up: a topic has to hear of its end
-            for topic in topics:
-                if topic != TICK_DATA.name:
-                    self._buffer.give_up_when_sent(topic, reason)
-            if not connection.has_markets:
-                self._session.waiting(f"a market that the provider accepts: {reason}")
-        connection.refused.clear()
-        self._buffer.put(router.drain())
-
-    def _gather(self, connection: MarketConnection) -> None:
-        """Move what the connection made into the buffer, and what it rejected to the dead letters."""
-        self._route(connection)
-        rejected = connection.rejected
-        if rejected:
-            log.warning("frames refused", count=len(rejected), reason=rejected[0].refusal.detail)
-            # One statement: thousands in a row would hold the turn for longer than a heartbeat may stay away.
-            dead_letters.store_dead_letters(
-                DeadLetterRecord(self._subscriptions.topic_of(item.market), item.market, item.refusal, item.raw)
-                for item in rejected
-            )
-            rejected.clear()  # only now: they stay in memory while the database is away
+    def _gather(self) -> None:
+        """Move what the connections made into the buffer, and what they rejected to the dead letters."""
+        for line in self._lines.with_records:
+            if refused := line.route(self._lines.wanted_of(line), self._buffer):
+                self._session.waiting(f"a market that the provider accepts: {refused}")
+            rejected = line.connection.rejected
+            if rejected:
+                log.warning("frames refused", count=len(rejected), reason=rejected[0].refusal.detail)
+                # One statement: thousands in a row would hold the turn for longer than a heartbeat may stay away.
+                dead_letters.store_dead_letters(
+                    DeadLetterRecord(self._lines.wanted.topic_of(item.market), item.market, item.refusal, item.raw)
+                    for item in rejected
+                )
+                rejected.clear()  # only now: they stay in memory while the database is away
 
     # --- the topics ---
 
-    def _publish(self, connection: MarketConnection) -> None:
+    def _publish(self) -> None:
         """Publish what waits, the fixed topic first, each kind of topic in a cycle of its own."""
-        self._gather(connection)
+        self._gather()
         buffer, publisher = self._buffer, self._publisher
         if publisher is None:
             return
@@ -302,7 +245,7 @@ class LiveProducer:
             self._note_acknowledged()
         self._session.actor.publish_success()
         self._session.save()
-        self._session.waiting(None)
+        self._session.waiting(self._lines.trouble)
 
     def _begin_fetching(self) -> None:
         if self._session.actor.state == Producer.State.IDLE:
@@ -310,20 +253,23 @@ class LiveProducer:
 
     def _note_acknowledged(self) -> None:
         for topic, records in self._buffer.take_acknowledged():
+            self._note_watermarks(topic, records)
             if topic == TICK_DATA.name:
-                self._note_watermarks(records, self._router.markets_of(topic))
                 count_trades(records)
                 continue
-            market = records[0].market  # a dynamic topic has one
-            self._note_watermarks(records, [market])
-            if not self._router.carries(market, TICK_DATA.name):  # else its trades are counted there
+            if not self._lines.carry(records[0].market, TICK_DATA.name):  # else its trades are counted there
                 count_trades(records)
             if any(type(record) in (FeedOpened, FeedClosed) for record in records):
                 self._refresh_at = 0.0  # the Coordinator waits for just that
 
-    def _note_watermarks(self, records: list[LiveRecord], markets: list[str]) -> None:
+    def _note_watermarks(self, topic: str, records: list[LiveRecord]) -> None:
         for record in records:
             if type(record) is Watermark:
                 known = self._acknowledged.get(record.feed)
                 if known is None or moment(record.until) > known.until:
+                    markets = known.markets if known else self._markets_of(record.feed, topic, record.market)
                     self._acknowledged[record.feed] = Acknowledged(record.feed, moment(record.until), markets)
+
+    def _markets_of(self, feed: str, topic: str, market: str) -> list[str]:
+        """Return the markets of a feed; a dynamic topic has one."""
+        return self._lines.markets_of(feed, topic) if topic == TICK_DATA.name else [market]

@@ -1,4 +1,7 @@
-"""The socket reader: a thread that answers pings and puts what arrives into a bounded queue."""
+"""The socket reader: a thread that answers pings and puts what arrives into a bounded queue.
+
+A second one sends what we say, at the pace that the provider allows: who says it never waits.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 import websocket
 
@@ -42,6 +46,7 @@ class SocketLost:
     reason: str
     code: int | None = None
     end: EndCode = EndCode.SOCKET
+    retry_after: float | None = None  # seconds that the provider wants us to wait
 
 
 Arrival = Connected | Frame | SocketLost
@@ -57,17 +62,21 @@ class SocketReader:
         subscribe: Sequence[bytes],
         capacity: int,
         messages: CallWindow | None = None,
+        ready: threading.Event | None = None,
     ) -> None:
         """Prepare a reader that subscribes with these frames and holds at most `capacity` frames.
 
-        messages: how many frames the provider takes of us.
+        messages: how many frames the provider takes of us. ready: is set when something arrives.
         """
-        self._url, self._subscribe, self._capacity = url, subscribe, capacity
+        self._url, self._capacity = url, capacity
+        self._outgoing: SimpleQueue[bytes | None] = SimpleQueue()  # None: nothing more is sent
+        for message in subscribe:
+            self._outgoing.put(message)
         # Half of what is allowed: pongs, and what is sent later, count too.
         self._send_gap = 0.0 if messages is None else 2 * messages.seconds / messages.limit
         self._headers = dict(headers)
         self._arrivals: deque[Arrival] = deque()
-        self._ready = threading.Event()
+        self._ready = ready or threading.Event()
         self._closing = threading.Event()
         self._socket: websocket.WebSocket | None = None
         self.last_arrival = boot_seconds()
@@ -76,6 +85,11 @@ class SocketReader:
     def start(self) -> None:
         """Connect in the background."""
         self._thread.start()
+
+    @property
+    def has_arrivals(self) -> bool:
+        """Return whether something waits to be taken."""
+        return bool(self._arrivals)
 
     def take(self, timeout: float, limit: int) -> list[Arrival]:
         """Return up to `limit` arrivals in order, waiting at most `timeout` seconds for the first."""
@@ -86,21 +100,19 @@ class SocketReader:
         return [self._arrivals.popleft() for _ in range(min(limit, len(self._arrivals)))]
 
     def send(self, message: bytes) -> bool:
-        """Send a frame on the open socket; False if that failed, then the connection is of no more use.
+        """Send a frame on the open socket, behind those that wait; False if it is not open.
 
-        May be called while the thread waits for a frame: writing and reading have locks of their own.
+        Where sending fails, the connection is lost.
         """
-        if self._socket is None:
+        if self._socket is None or self._closing.is_set():
             return False
-        try:
-            self._socket.send(message)
-        except (OSError, AttributeError, websocket.WebSocketException):
-            return False
+        self._outgoing.put(message)
         return True
 
     def close(self) -> None:
         """Close the socket and end the thread."""
         self._closing.set()
+        self._outgoing.put(None)
         if (connection := self._socket) is not None:
             # Not connection.close(): it waits for the lock that the thread holds while it waits for a frame, and a peer
             # that is gone sends none.
@@ -117,7 +129,7 @@ class SocketReader:
         try:
             self._read()
         except websocket.WebSocketBadStatusException as exc:
-            self._put(SocketLost(boot_seconds(), f"the provider answers HTTP {exc.status_code}", exc.status_code))
+            self._put(_refused(exc))
         except (OSError, ValueError, AttributeError, websocket.WebSocketException) as exc:
             self._put(SocketLost(boot_seconds(), f"socket lost: {type(exc).__name__}: {exc}"[:200]))
         finally:
@@ -134,10 +146,7 @@ class SocketReader:
         )
         headers = self._socket.getheaders() or {}
         self._put(Connected(boot_seconds(), headers.get("date")))
-        for message in self._subscribe:
-            self._socket.send(message)
-            if len(self._subscribe) > 1 and self._closing.wait(self._send_gap):
-                return
+        threading.Thread(target=self._write, args=[self._socket], name="feed-writer", daemon=True).start()
         while not self._closing.is_set():
             try:
                 opcode, data = self._socket.recv_data(control_frame=True)  # a ping is answered before it is returned
@@ -152,9 +161,29 @@ class SocketReader:
             if not self._put(Frame(boot_seconds(), data)):
                 return
 
+    def _write(self, connection: websocket.WebSocket) -> None:
+        """Send what waits, one frame after another; writing and reading have locks of their own."""
+        while (message := self._outgoing.get()) is not None and not self._closing.is_set():
+            try:
+                connection.send(message)
+            except (OSError, AttributeError, websocket.WebSocketException) as exc:
+                if not self._closing.is_set():
+                    self._put(SocketLost(boot_seconds(), f"a frame could not be sent: {type(exc).__name__}"))
+                return
+            if self._closing.wait(self._send_gap):
+                return
+
     def _put(self, arrival: Arrival) -> bool:
         self.last_arrival = arrival.at
         full = len(self._arrivals) >= self._capacity and isinstance(arrival, Frame)
         self._arrivals.append(SocketLost(arrival.at, "reader queue full") if full else arrival)
         self._ready.set()
         return not full
+
+
+def _refused(exc: websocket.WebSocketBadStatusException) -> SocketLost:
+    asked = (exc.resp_headers or {}).get("retry-after", "")
+    retry_after = float(asked) if asked.isascii() and asked.isdecimal() else None
+    return SocketLost(
+        boot_seconds(), f"the provider answers HTTP {exc.status_code}", exc.status_code, retry_after=retry_after
+    )

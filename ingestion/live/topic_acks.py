@@ -24,7 +24,7 @@ def write_topic_acks(
 ) -> None:
     """Write which topics were given up, which are published to, and which routes have ended; raise Fenced if lost.
 
-    rows: as they were read just now; routed: the topics that have a route.
+    rows: those that we carry, as they were read just now; routed: the topics that have a route.
     """
     ended = buffer.ended
     for row in rows:
@@ -32,6 +32,8 @@ def write_topic_acks(
             _write(row, session, DynamicTopic.ROUTED, route_error=reason)
         elif row.state == State.NOTIFYING and not row.routed and row.name in buffer.opened:
             _write(row, session, [State.NOTIFYING], routed_at=SteadyNow(), producer=session.name)
+        elif row.is_routed and row.producer != session.name and row.name in buffer.opened:  # another carried it before
+            _write(row, session, DynamicTopic.ROUTED, producer=session.name)
         elif (
             row.state == State.RETIRING and not row.ended and row.name not in routed and not buffer.has_unsent(row.name)
         ):
@@ -44,6 +46,7 @@ def write_topic_acks(
 def _write(row: TopicRow, session: ActorSession, states: Sequence[str], **answers: Any) -> None:
     session.beat()  # if another process took over, the topic is its own to answer for
     first = next(iter(answers))
-    if DynamicTopic.objects.filter(pk=row.id, state__in=states, **{first: None}).update(**answers):
+    before = {first: row.producer if first == "producer" else None}
+    if DynamicTopic.objects.filter(pk=row.id, state__in=states, **before).update(**answers):
         details = {"reason": answers[first]} if first == "route_error" else {}
         log.info("topic answered for", topic=row.name, market=row.symbol, answer=first, **details)

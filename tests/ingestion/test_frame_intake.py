@@ -8,7 +8,7 @@ import pytest
 
 from datastore.coverage.wrong_claims import WRONG_TIME
 from datastore.timeframes.intervals import SECOND_US
-from ingestion.live import market_connection
+from ingestion.live import frame_intake
 from ingestion.live.clock_estimate import ClockEstimate
 from ingestion.live.market_feed import MAX_REPLAYED_TRADES
 from streaming.broker import MAX_RECORD_BYTES
@@ -138,7 +138,7 @@ def test_what_comes_before_the_providers_time_waits_for_it() -> None:
 
 
 def test_data_without_a_time_ends_the_connection_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(market_connection, "MAX_EARLY_EVENTS", 1)
+    monkeypatch.setattr(frame_intake, "MAX_EARLY_EVENTS", 1)
     connection = opened_connection(SUBS, ClockEstimate(), None)
     sub = next(iter(SUBS))
     frame = json.dumps({"TYPE": "16", "MESSAGE": "SUBSCRIBECOMPLETE", "SUB": sub}).encode()

@@ -12,7 +12,7 @@ from actor_runtime.models import TransitionLog
 from datastore.models import DeadLetter, Feed, Market, ProviderClock
 from datastore.reference.markets import ensure_markets, market_of, unfollow
 from datastore.timeframes.intervals import moment
-from ingestion.live import market_connection, publish_buffer
+from ingestion.live import connection_channels, publish_buffer
 from ingestion.live.live_producer_actor import LiveProducer
 from ingestion.live.market_connection import MarketConnection
 from ingestion.live.socket_reader import SocketReader
@@ -242,8 +242,9 @@ def test_a_refused_market_says_so_and_is_tried_again_while_the_socket_stays(
     bench.step_until(lambda: Market.objects.filter(symbol=EUR).exclude(refusal=None).exists())
     refused = Market.objects.get(symbol=EUR)
     assert "INVALID_SUB" in (refused.refusal or "") and refused.refused_since is not None
-    monkeypatch.setattr(market_connection, "RETRY_REFUSED_AFTER_S", 0.2)  # from its next refusal on
-    monkeypatch.setattr(bench.runner.work._connection, "_retry_at", {EUR: 0.0})  # type: ignore[attr-defined]
+    monkeypatch.setattr(connection_channels, "RETRY_REFUSED_AFTER_S", 0.2)  # from its next refusal on
+    (line,) = bench.runner.work._lines  # type: ignore[attr-defined]
+    monkeypatch.setattr(line.connection.channels, "_retry_at", {EUR: 0.0})
     asked = []
     send = SocketReader.send
     monkeypatch.setattr(SocketReader, "send", lambda reader, raw: asked.append(raw) or send(reader, raw))
@@ -260,7 +261,7 @@ def test_a_refused_market_says_so_and_is_tried_again_while_the_socket_stays(
 def test_a_producer_whose_only_market_is_refused_waits_for_it_without_an_error(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(market_connection, "RETRY_REFUSED_AFTER_S", 0.2)
+    monkeypatch.setattr(connection_channels, "RETRY_REFUSED_AFTER_S", 0.2)
     unfollow(market_of(EUR))  # type: ignore[arg-type]
     bench.simulator.fault("unlist", market=BTC, seconds=86_400)
     bench.step_until(lambda: Market.objects.filter(symbol=BTC).exclude(refusal=None).exists())

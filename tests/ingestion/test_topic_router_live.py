@@ -299,9 +299,10 @@ def test_the_end_of_a_span_reaches_its_topic_though_the_provider_refuses_what_fo
     DynamicTopic.objects.update(state=Topic.LIVE)
     Market.objects.filter(symbol=SOL).update(provider_base="NOPE")
     producer = bench.runner.work
-    assert isinstance(producer, LiveProducer) and producer._connection is not None
+    assert isinstance(producer, LiveProducer)
+    (line,) = producer._lines
     producer._refresh()  # the old feed's end is made, and published by the turn that also reads the refusal
-    arrivals = producer._connection._reader._arrivals
+    arrivals = line.connection._reader._arrivals
     until("the refusal has come", lambda: any(b"NOPE" in getattr(arrival, "raw", b"") for arrival in list(arrivals)))
     bench.step_until(DynamicTopic.objects.exclude(route_error=None).exists)
     assert [record.reason for record in told(bench, topic, FeedClosed)] == ["the market's channel changed"]

@@ -70,7 +70,7 @@ class RouterScenario:
         self.lines = {market: Line() for market in CHANNELS}
         self.routes = TopicRouter(name)
         self.connection = opened_connection({}, self.clock, micros(self.now))
-        self.connection.feed = f"{FIXED}/{name}"
+        self.connection.channels.feed = f"{FIXED}/{name}"
         self.left: set[str] = set()
         self.follow()
 
