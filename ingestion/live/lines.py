@@ -175,7 +175,7 @@ class Lines:
     # --- ending ---
 
     def hand_over(self) -> None:
-        """End the connections whose next one stands."""
+        """End the connections whose next one is ready."""
         for shard in self.shards:
             old, new = shard.line, shard.next
             if old is None or new is None:
