@@ -1,1 +1,1 @@
-"""A provider to test against: generated or recorded trades in CryptoCompare's formats, over HTTP and WebSocket."""
+"""A provider to test against: generated or recorded trades in the formats of CryptoCompare and of venues."""

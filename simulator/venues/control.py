@@ -18,7 +18,7 @@ from simulator.numerals import plain
 from simulator.pairs import Pair
 from simulator.provider import Provider
 from simulator.trades import SECOND_NS
-from simulator.venues.faults import ALL, Faults, HeartbeatKind, Omission, RestTrouble, Statements, TroubleKind
+from simulator.venues.faults import ALL, Disorder, Faults, HeartbeatKind, Omission, RestTrouble, Statements, TroubleKind
 from simulator.venues.protocol import Served
 
 T = TypeVar("T")
@@ -63,6 +63,13 @@ class Omit(Timed):
     market: str = ALL
     share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
     splits: bool = False
+
+
+class Muddle(Timed):
+    """Send a share of a market's trades twice, and as many before the one that they should follow."""
+
+    market: str = ALL
+    share: Annotated[float, msgspec.Meta(ge=0, le=0.5)] = 0.01
 
 
 class Statement(Timed):
@@ -145,6 +152,7 @@ class VenueControl:
             self._post("repeat", Counted, lambda at, fault: self._counted(at, at.venue.faults.repeat, fault)),
             self._post("reorder", Counted, lambda at, fault: self._counted(at, at.venue.faults.reorder, fault)),
             self._post("omit", Omit, self._omit),
+            self._post("disorder", Muddle, self._disorder),
             self._post("statements", Statement, self._statements),
             self._post("refuse", Refuse, self._refuse),
             self._post("trouble", Trouble, self._trouble),
@@ -202,6 +210,10 @@ class VenueControl:
     def _omit(self, at: Served, fault: Omit) -> dict[str, object]:
         omission = Omission(self._until(fault.seconds), fault.share, fault.splits)
         at.venue.faults.omissions[_market(at, fault.market)] = omission
+        return {}
+
+    def _disorder(self, at: Served, fault: Muddle) -> dict[str, object]:
+        at.venue.faults.disorders[_market(at, fault.market)] = Disorder(self._until(fault.seconds), fault.share)
         return {}
 
     def _statements(self, at: Served, fault: Statement) -> dict[str, object]:

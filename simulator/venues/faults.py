@@ -49,7 +49,31 @@ class Omission:
         """Return whether it leaves out this row, always the same ones."""
         if self.splits and (before is None or before.ts != row.ts):
             return False
-        return (row.id * 2654435761 >> 7) % 10_000 < self.share * 10_000
+        return _draw(row) < self.share
+
+
+@dataclass(frozen=True, slots=True)
+class Disorder:
+    """Which share of the trades comes twice, and as many before the one that they should follow, until a time (ns)."""
+
+    until: int
+    share: float
+
+    def of(self, rows: list[Fill]) -> list[Fill]:
+        """Return the rows as they are sent, always the same way."""
+        sent: list[Fill] = []
+        for row in rows:
+            drawn = _draw(row)
+            if self.share <= drawn < 2 * self.share and sent:
+                sent.insert(len(sent) - 1, row)
+            else:
+                sent += [row, row] if drawn < self.share else [row]
+        return sent
+
+
+def _draw(row: Fill) -> float:
+    """Return a number from 0 to 1 that only depends on the id."""
+    return (row.id * 2654435761 >> 7) % 10_000 / 10_000
 
 
 @dataclass(slots=True)
@@ -67,6 +91,7 @@ class Faults:
     refused: dict[str, int] = field(default_factory=dict)
     kept: dict[str, int] = field(default_factory=dict)  # how many of its newest trades REST has
     omissions: dict[str, Omission] = field(default_factory=dict)
+    disorders: dict[str, Disorder] = field(default_factory=dict)
     lose: dict[str, int] = field(default_factory=dict)
     repeat: dict[str, int] = field(default_factory=dict)
     reorder: dict[str, int] = field(default_factory=dict)
@@ -82,6 +107,9 @@ class Faults:
             omitted = [row for row, last in zip(sent, before, strict=False) if omission.leaves_out(row, last)]
             lost, gone = lost + omitted, set(omitted)
             sent = [row for row in sent if row not in gone]
+        disorder = self.disorders.get(market) or self.disorders.get(ALL)
+        if disorder and now < disorder.until:
+            sent = disorder.of(sent)
         sent = sent[: self._take(self.repeat, market, len(sent))] + sent
         return self._reordered(market, sent), lost
 

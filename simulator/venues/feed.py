@@ -76,6 +76,7 @@ class Feed(ABC):
     def turn(self) -> int:
         """Queue what is due, trades before anything that speaks of them; return the time up to which that is."""
         now = self.venue.now()
+        self.say_first(now)
         for market in self.venue.markets.values():
             if readers := self.readers(self.trade_channel, market.name, now):
                 self._send_trades(market, readers, now)
@@ -104,6 +105,10 @@ class Feed(ABC):
     def too_many_messages(self, socket: Socket) -> None:
         """Answer a message over the limit."""
         self.disconnect(socket, code=1008)
+
+    def say_first(self, now: int) -> None:
+        """Queue what is due before the trades."""
+        return None
 
     def begin(self, socket: Socket) -> None:
         """Do what the address of a new connection asks for."""
@@ -148,7 +153,7 @@ class Feed(ABC):
         rows, lost = faults.what_is_sent(name, market.ledger.between(self.sent_until, now), now)
         if lost:
             self.note("lost", market=name, ids=[str(row.id) for row in lost])
-        if self.venue.in_maintenance():
+        if self.venue.in_maintenance(now):
             return
         frames = [
             (text, "\n".join(self.line_of(market, row) for row in inside))

@@ -89,7 +89,7 @@ class VenueRest(ABC):
         fault = self.venue.faults.trouble
         if self.venue.now() < fault.until:
             return self.trouble(fault)
-        if self.venue.in_maintenance():
+        if self.venue.in_maintenance(self.venue.now()):
             return self.trouble(RestTrouble(kind="maintenance"))
         return over
 

@@ -60,9 +60,9 @@ class Venue:
         """Count against a limit; return False if it is exceeded and the venue enforces its limits."""
         return self.limits[limit].take(self.wall(), weight) or not self.limited
 
-    def in_maintenance(self) -> bool:
-        """Return whether the venue does not trade now."""
-        return self.now() < self.faults.maintenance_until
+    def in_maintenance(self, now: int) -> bool:
+        """Return whether the venue does not trade at a time (ns)."""
+        return now < self.faults.maintenance_until
 
     def known(self, market: Market) -> tuple[int, int]:
         """Return the numbers [first, stop) of the rows that REST has now."""

@@ -37,7 +37,7 @@ class KrakenFeed(Feed):
     def welcome(self) -> object:
         """Return the status of the venue."""
         self._opened += 1
-        return self._status("maintenance" if self.venue.in_maintenance() else "online")
+        return self._status("maintenance" if self.venue.in_maintenance(self.venue.now()) else "online")
 
     def notice(self) -> object:
         """Return what announces a restart of the engine."""
@@ -55,13 +55,16 @@ class KrakenFeed(Feed):
         """Return one frame of all."""
         return [(trade_frame(market, rows), rows)]
 
-    def say_more(self, now: int) -> None:
-        """Queue a change of the status, and every second a heartbeat for those who were sent nothing."""
-        maintenance = self.venue.in_maintenance()
+    def say_first(self, now: int) -> None:
+        """Queue a change of the status."""
+        maintenance = self.venue.in_maintenance(now)
         if maintenance != self._was_in_maintenance:
             self._was_in_maintenance = maintenance
             for socket in self.sockets.values():
                 self.say(socket, self._status("maintenance" if maintenance else "online"))
+
+    def say_more(self, now: int) -> None:
+        """Queue every second a heartbeat for those who were sent nothing."""
         if now < self._next_heartbeat:
             return
         self._next_heartbeat += SECOND_NS * (1 + (now - self._next_heartbeat) // SECOND_NS)

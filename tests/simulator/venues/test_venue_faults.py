@@ -138,6 +138,14 @@ def test_trades_can_come_twice_and_in_another_order(simulator: Simulator, client
 
 
 @each_venue
+def test_a_share_of_trades_can_come_twice_or_too_early(simulator: Simulator, client: VenueClient, name: str) -> None:
+    simulator.fault(f"venues/{name}/disorder", seconds=86_400, share=0.3)
+    ids = new_ids(client, 150)[5:]
+    assert len(set(ids)) < len(ids) and ids != sorted(ids)
+    assert set(range(min(ids) + 3, max(ids) - 3)) <= set(ids)
+
+
+@each_venue
 def test_a_cut_ends_connections_and_refuses_new_ones_for_a_while(
     simulator: Simulator, provider: Provider, venue: VenueAddress, client: VenueClient, name: str
 ) -> None:
