@@ -45,10 +45,12 @@ def with_holes(records: list[LiveRecord]) -> Iterator[LiveRecord]:
 
 
 def twice(records: list[LiveRecord]) -> Iterator[LiveRecord]:
-    """Yield everything twice, by two feeds, as two live Producers bring it."""
-    for record in counted(records):
-        yield record
-        yield replace(record, feed="tick-data/second")
+    """Yield everything twice, by two feeds, as two live Producers bring it: the second a batch later."""
+    once = list(counted(records))
+    for index in range(0, len(once), BATCH):
+        batch = once[index : index + BATCH]
+        yield from batch
+        yield from (replace(record, feed="tick-data/second") for record in batch)
 
 
 VARIANTS: dict[str, tuple[str, Variant]] = {

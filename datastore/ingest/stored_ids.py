@@ -57,12 +57,18 @@ class SortedIds:
 def runs_of(trades: Iterable[CountedTrade]) -> list[IdRun]:
     """Return the runs of consecutive ids that these trades cover, given in the order of their ids."""
     runs: list[IdRun] = []
+    begun: IdRun | None = None
+    reach = until = 0
     for first, last, _, trade in trades:
-        if runs and first <= runs[-1].last + 1:
-            if last > runs[-1].last:
-                runs[-1] = IdRun(runs[-1].first, last, runs[-1].since, trade.ts)
-        else:
-            runs.append(IdRun(first, last, trade.ts, trade.ts))
+        if begun is not None and first <= reach + 1:
+            if last > reach:
+                reach, until = last, trade.ts
+            continue
+        if begun is not None:
+            runs.append(IdRun(begun.first, reach, begun.since, until))
+        begun, reach, until = IdRun(first, last, trade.ts, trade.ts), last, trade.ts
+    if begun is not None:
+        runs.append(IdRun(begun.first, reach, begun.since, until))
     return runs
 
 

@@ -37,11 +37,16 @@ begin
           join market k on k.id = ids[u.mk]
          cross join lateral (select instant(u.at) as ts) x
          where (k.ticks_from is null or x.ts - id_slack() >= k.ticks_from)
-           and not exists (
-               select from tick t
-                where t.market_id = k.id and t.ts >= x.ts - id_slack() and t.ts <= x.ts + id_slack() and t.ts >= since and t.ts <= until
-                  and t.trade_id = u.id and t.price = u.price and t.amount = u.amount
-                  and (t.side = u.side or t.side = 0 or u.side = 0)) -- 0: not known
+           and case when exists (
+                        select from tick t
+                         where t.market_id = k.id and t.ts = x.ts and t.trade_id = u.id and t.ts >= since and t.ts <= until
+                           and t.price = u.price and t.amount = u.amount and (t.side = u.side or t.side = 0 or u.side = 0)) -- 0: not known
+                    then false -- most come with the same time: the others are looked for
+                    else not exists (
+                        select from tick t
+                         where t.market_id = k.id and t.ts >= x.ts - id_slack() and t.ts <= x.ts + id_slack() and t.ts >= since and t.ts <= until
+                           and t.trade_id = u.id and t.price = u.price and t.amount = u.amount
+                           and (t.side = u.side or t.side = 0 or u.side = 0)) end
          order by 1;
 end $$;
 
