@@ -28,6 +28,7 @@ UNSEEN, DAYLESS, OLD, NOWHERE = "coinbase:ETH-USD", "bitstamp:LTC-USD", "coinbas
 FINAL = {"1m": 120, "5m": 120, "1h": 720, "1d": 720, "1w": 720}
 COUNTS = {"1m": 120, "5m": 120, "1h": 120, "1d": 120, "1w": 20}
 DAY_MS = 86_400_000
+GIVEN_UP = "select coalesce(sum(count), 0) from transition_log where reason like '%%the provider does not answer%%'"
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +83,9 @@ def test_no_page_was_asked_for_twice(platform: Platform) -> None:
     first = {(call.path, call.market): call for call in reversed(made)}
     assert len(first) == 6, "minutes, hours and days of two markets"
     assert {int(call.limit) for call in first.values()} <= set(range(1480, 1502))
-    # The simulator's first answer for days takes long: on a busy machine we may give it up and ask again.
-    assert repeated(call for call in made if not call.path.endswith("day")) == {}
+    # On a busy machine the simulator may answer when we have given it up; only then we ask again.
+    ((given_up,),) = platform.rows(GIVEN_UP)
+    assert sum(repeated(made).values()) <= given_up, repeated(made)
 
 
 def test_a_market_never_seen_is_answered_whole_while_its_reader_waits(platform: Platform) -> None:

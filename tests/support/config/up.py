@@ -14,6 +14,7 @@ import httpx
 import psutil
 
 from config.supervision.embedded_servers import free_port
+from config.supervision.forking import guarded
 from tests.support.polling import until
 from tests.support.servers import PRODUCT_SETTINGS
 
@@ -41,9 +42,9 @@ class Up:
         }
         self.output = home / "up.txt"
         with self.output.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "manage.py"), "up"], env=self.env, stdout=output, stderr=subprocess.STDOUT
-            )
+            # A run of tests that is killed leaves none behind.
+            command = guarded([sys.executable, str(ROOT / "manage.py"), "up"], signal.SIGINT)
+            self.process = subprocess.Popen(command, env=self.env, stdout=output, stderr=subprocess.STDOUT)
 
     def text(self) -> str:
         return self.output.read_text()

@@ -20,6 +20,7 @@ import psycopg
 import redis
 
 from config.supervision.embedded_servers import free_port
+from config.supervision.forking import guarded
 from tests.support.polling import until
 from tests.support.servers import PRODUCT_SETTINGS
 
@@ -59,7 +60,7 @@ class Platform:
         self.home.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, str(ROOT / "manage.py"), "up"]
         self._up = subprocess.Popen(
-            command,
+            guarded(command, signal.SIGINT),  # a run of tests that is killed leaves none behind
             env=self.env,
             cwd=ROOT,
             text=True,
