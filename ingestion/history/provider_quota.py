@@ -19,7 +19,7 @@ from datastore.reference.traits import Traits
 
 MAX_PAUSE_S = 86_400.0
 MAX_BAN_S = 259_200.0  # a call before its end makes a ban longer, so it is waited for to its end
-# A call reaches the provider some time after it was counted: a full minute of ours could be two halves of its own.
+# A call reaches the provider some time after it was counted: one full minute here could be two halves of its own.
 WEIGHT_SLACK_S = 2
 
 # Microseconds for which a key pauses all calls: it holds when the pause began, how long it is, and why.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 
 import structlog
@@ -27,6 +27,7 @@ from ingestion.live.socket_reader import Arrival, SocketLost
 from ingestion.live.subscriptions import NO_SUBSCRIPTIONS, Subscriptions, spread
 from ingestion.live.timekeeping import Timekeeper
 from ingestion.providers.port import Provider
+from ingestion.providers.reading import handshake_remedy
 from streaming.ends import EndCode
 
 log = structlog.get_logger(__name__)
@@ -175,7 +176,7 @@ class Lines:
     # --- ending ---
 
     def hand_over(self) -> None:
-        """End the connections whose next one stands."""
+        """End the connections whose next one has all that they have."""
         for shard in self.shards:
             old, new = shard.line, shard.next
             if old is None or new is None:
@@ -191,7 +192,7 @@ class Lines:
                 shard.line, shard.next = new, None
                 self._end(old, REPLACED_REASON, EndCode.RESUBSCRIBED)
             elif is_late:
-                self._drop_next(shard, new, SocketLost(self._monotonic(), "it did not stand in time"))
+                self._drop_next(shard, new, SocketLost(self._monotonic(), "it had not all markets in time"))
 
     def _drop_next(self, shard: Shard, new: Line, lost: SocketLost) -> None:
         shard.next = None
@@ -213,6 +214,8 @@ class Lines:
             line = shard.line
             if line is None or shard.next is not None or (lost := line.connection.lost) is None:
                 continue
+            if remedy := handshake_remedy(lost.code):
+                lost = replace(lost, reason=f"{lost.reason}; {remedy}")
             spoke = line.connection.has_records
             self._delay(shard, lost, spoke)
             shard.waiting_for = f"the provider: {without_secrets(lost.reason)}"

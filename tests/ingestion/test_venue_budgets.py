@@ -1,4 +1,4 @@
-"""Calls of venues that count weights: never over a limit, shared with other programs, paused for all when told so."""
+"""Calls of venues that count weights: never over a limit, shared with other programs, paused for all when it says so."""
 
 from __future__ import annotations
 
