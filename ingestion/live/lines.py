@@ -74,6 +74,7 @@ class Lines:
         name = f"{limits.counted_as or provider.name}:connections"
         self._attempts = ProviderQuota(name, (window,)) if window else None
         self._arrived = Event()
+        self._may_overlap = limits.connections_at_once is None or limits.connections_at_once > 1
         self._life = limits.forced_disconnect.total_seconds() if limits.forced_disconnect else None
         self._ended: list[Line] = []  # closed, but the broker may not have taken all of their records
         self.shards = [Shard({}, self._least_delay)]
@@ -131,6 +132,8 @@ class Lines:
                 shard.next = self._connect(shard)
 
     def _is_ending(self, line: Line, now: float) -> str | None:
+        if not self._may_overlap:
+            return None
         if line.connection.is_open and now >= line.replace_at:
             return "the provider cuts connections of this age"
         return line.is_ending

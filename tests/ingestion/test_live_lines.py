@@ -101,7 +101,7 @@ def test_a_next_connection_that_fails_costs_nothing_and_is_tried_again(
 ) -> None:
     bench = made("binance", BINANCE)
     bench.until_live(BINANCE)
-    bench.fault("trouble", kind="busy", seconds=20, sockets=True)  # a second of ours
+    bench.fault("trouble", kind="busy", seconds=20, sockets=True)  # a second here
     (line,) = bench.work._lines
     line.connection.ends_soon = "a test says so"
     bench.step_until(lambda: len(bench.feeds()) == 2 and len(closings(bench)) == 2, 60)
