@@ -15,7 +15,7 @@ from config.networks import is_loopback, is_public
 from config.provider_settings import host_settings
 from config.supervision import squashed_migrations
 from datastore.engines.edition import BROKEN, CONVERTIBLE, Case, TimescaleEdition, timescale_edition
-from datastore.reference.provider_registry import UnknownProvider, provider_of
+from datastore.reference.provider_registry import UnknownProvider, provider_of, traits_of
 from streaming.broker_factory import ADAPTERS
 
 
@@ -57,6 +57,21 @@ def markets_delivered(**kwargs: Any) -> list[CheckMessage]:
                 )
             )
     return found
+
+
+@register()
+def live_copies(**kwargs: Any) -> list[CheckMessage]:
+    """Check that each provider lets as many live Producers connect as LIVE_COPIES asks for."""
+    providers = [traits_of(name) for name in settings.PROVIDERS]
+    few = {one.name: most for one in providers if (most := one.limits.connections_at_once or 99) < settings.LIVE_COPIES}
+    return [
+        Warning(
+            f"LIVE_COPIES is {settings.LIVE_COPIES}, but {name} lets only {most} connect at once: it gets no more.",
+            hint=f"Its markets are not carried twice: set LIVE_COPIES={most}, or another provider.",
+            id="candlekeep.W011",
+        )
+        for name, most in few.items()
+    ]
 
 
 @register()

@@ -15,6 +15,7 @@ from django.conf import settings
 from config.provider_settings import host_settings
 from config.supervision.child import Program
 from config.supervision.ports import LOOPBACK
+from ingestion.live.copies import copies_of
 from ingestion.provider_access import REST
 from ingestion.providers.table import configured
 
@@ -54,13 +55,14 @@ COMMANDS = ("run_sse", "run_producer", *sorted({actor.arguments[0] for actor in 
 
 
 def producer_processes() -> list[ActorProcess]:
-    """Return the live Producers, LIVE_COPIES for each provider; a single one needs no name of its own."""
-    providers: list[str] = settings.PROVIDERS
-    names = {name: f"producer-{name}" if len(providers) > 1 else "producer" for name in providers}
+    """Return the live Producers, for each provider as many copies as it is to have; a single one needs no name."""
+    providers = configured()
+    names = {one.name: f"producer-{one.name}" if len(providers) > 1 else "producer" for one in providers}
     return [
-        ActorProcess(f"{names[name]}-{copy}" if copy > 1 else names[name], ("run_producer", "--provider", name))
-        for name in providers
-        for copy in range(1, settings.LIVE_COPIES + 1)
+        ActorProcess(f"{name}-{copy}" if copy > 1 else name, ("run_producer", "--provider", one.name))
+        for one in providers
+        for name in (names[one.name],)
+        for copy in range(1, copies_of(one.traits) + 1)
     ]
 
 

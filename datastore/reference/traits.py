@@ -109,6 +109,7 @@ class Limits:
     channels_per_market: int = 1
     messages: CallWindow | None = None  # that we send on one connection
     connections: CallWindow | None = None  # attempts
+    connections_at_once: int | None = None  # open ones; None: no limit is known
     forced_disconnect: timedelta | None = None  # a connection lives no longer
     counted_as: str = ""  # under which name our calls are counted, if not the provider's
 

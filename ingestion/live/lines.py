@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 
 import structlog
@@ -27,6 +27,7 @@ from ingestion.live.socket_reader import Arrival, SocketLost
 from ingestion.live.subscriptions import NO_SUBSCRIPTIONS, Subscriptions, spread
 from ingestion.live.timekeeping import Timekeeper
 from ingestion.providers.port import Provider
+from ingestion.providers.reading import handshake_remedy
 from streaming.ends import EndCode
 
 log = structlog.get_logger(__name__)
@@ -73,6 +74,7 @@ class Lines:
         name = f"{limits.counted_as or provider.name}:connections"
         self._attempts = ProviderQuota(name, (window,)) if window else None
         self._arrived = Event()
+        self._may_overlap = limits.connections_at_once is None or limits.connections_at_once > 1
         self._life = limits.forced_disconnect.total_seconds() if limits.forced_disconnect else None
         self._ended: list[Line] = []  # closed, but the broker may not have taken all of their records
         self.shards = [Shard({}, self._least_delay)]
@@ -130,6 +132,8 @@ class Lines:
                 shard.next = self._connect(shard)
 
     def _is_ending(self, line: Line, now: float) -> str | None:
+        if not self._may_overlap:
+            return None
         if line.connection.is_open and now >= line.replace_at:
             return "the provider cuts connections of this age"
         return line.is_ending
@@ -175,7 +179,7 @@ class Lines:
     # --- ending ---
 
     def hand_over(self) -> None:
-        """End the connections whose next one is ready."""
+        """End the connections whose next one has all that they have."""
         for shard in self.shards:
             old, new = shard.line, shard.next
             if old is None or new is None:
@@ -191,7 +195,7 @@ class Lines:
                 shard.line, shard.next = new, None
                 self._end(old, REPLACED_REASON, EndCode.RESUBSCRIBED)
             elif is_late:
-                self._drop_next(shard, new, SocketLost(self._monotonic(), "it did not stand in time"))
+                self._drop_next(shard, new, SocketLost(self._monotonic(), "it had not all markets in time"))
 
     def _drop_next(self, shard: Shard, new: Line, lost: SocketLost) -> None:
         shard.next = None
@@ -213,6 +217,8 @@ class Lines:
             line = shard.line
             if line is None or shard.next is not None or (lost := line.connection.lost) is None:
                 continue
+            if remedy := handshake_remedy(lost.code):
+                lost = replace(lost, reason=f"{lost.reason}; {remedy}")
             spoke = line.connection.has_records
             self._delay(shard, lost, spoke)
             shard.waiting_for = f"the provider: {without_secrets(lost.reason)}"

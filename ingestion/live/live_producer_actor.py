@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 import structlog
-from django.conf import settings
 
 from actor_runtime.configured_broker import configured_broker
 from actor_runtime.errors import FeedFault, LastingFault, RouteFault
@@ -24,7 +23,7 @@ from datastore.dead_letters import DeadLetterRecord
 from datastore.reference.provider_registry import live_role
 from datastore.timeframes.intervals import moment
 from ingestion.live.clock_estimate import boot_seconds
-from ingestion.live.copies import Copies
+from ingestion.live.copies import Copies, copies_of
 from ingestion.live.lines import LineLost, Lines
 from ingestion.live.metrics import count_trades
 from ingestion.live.publish_buffer import PublishBuffer
@@ -62,14 +61,14 @@ class LiveProducer:
         """Take the markets of this provider."""
         self._provider = provider
         self.role = live_role(provider.name)
-        self.copies: int = settings.LIVE_COPIES
+        self.copies = copies_of(provider.traits)
         self._monotonic = monotonic
         self._session: ActorSession
         self._publisher: Publisher | None = None
         self._buffer = PublishBuffer()
         self._time = Timekeeper(provider.name, monotonic)
         self._lines = Lines(provider, self._time, monotonic)
-        self._copies = Copies(self.role)
+        self._copies = Copies(self.role, self.copies)
         self._refresh_at = 0.0
         self._acknowledged: dict[str, Acknowledged] = {}  # by feed, since the last beat
 

@@ -36,7 +36,7 @@ class MarketConnection(FrameIntake):
         retention: int,
         ready: Event | None = None,
     ) -> None:
-        """Prepare a connection to these channels; ready: is set when something arrives. The rest is as in the class."""
+        """Prepare a connection to these channels; ready: is set when something arrives. The rest: see FrameIntake."""
         super().__init__(provider, channels, time, grace=grace, retention=retention)
         self.lost: SocketLost | None = None
         keep_alive = provider.traits.stream.keep_alive

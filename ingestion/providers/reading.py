@@ -206,6 +206,11 @@ def trouble_of(answer: Answer, message: str | None, remedies: Mapping[int, str])
     return Unavailable(reason, remedy)
 
 
+def handshake_remedy(status: int | None) -> str:
+    """Return what to do about a socket that is refused with this HTTP status, "" if only the provider knows."""
+    return _REMEDIES[status] if status in (418, 429, 451) else ""
+
+
 def no_data(answer: Answer, message: str | None = None) -> Unavailable:
     """Return what to say of an answer with HTTP 200 whose body is not what was asked for."""
     if is_html(answer):

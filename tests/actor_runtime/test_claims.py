@@ -177,6 +177,19 @@ def test_a_second_row_is_made_where_several_may_work_but_not_before_fifteen_seco
     ]
 
 
+def test_copies_make_their_rows_at_once_and_no_more_of_them_than_there_are_to_be() -> None:
+    hands = Hands()
+    runners = [Runner(Scripted(), Event(), hands.clock, me=f"host{n}:1:1") for n in (1, 2, 3)]
+    for runner in runners:
+        runner.work.copies = 2  # type: ignore[attr-defined]
+        runner.step()
+    assert [runner.loop is not None for runner in runners] == [True, True, False]
+    assert list(FixedTopicConsumer.objects.order_by("name").values_list("name", "owner")) == [
+        ("fixed-tick-1", "host1:1:1"),
+        ("fixed-tick-2", "host2:1:1"),
+    ]
+
+
 def test_a_fenced_runner_closes_its_work_and_stands_by() -> None:
     hands = Hands()
     work = Scripted(one_batch, one_batch)

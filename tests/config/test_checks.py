@@ -9,6 +9,7 @@ import pytest
 
 from config import checks
 from config.networks import host_of
+from config.supervision import processes
 from tests.support.config.system_checks import ids
 
 
@@ -34,6 +35,16 @@ def test_both_addresses_of_a_provider_are_set_or_neither(
 def test_a_stream_of_an_unknown_kind_is_an_error(settings: Any, url: str, found: list[str]) -> None:
     settings.STREAM_URL = url
     assert ids(checks.stream_url()) == found
+
+
+def test_more_copies_than_a_provider_lets_connect_are_a_warning(settings: Any) -> None:
+    settings.PROVIDERS, settings.LIVE_COPIES = ["coinbase", "cryptocompare"], 2
+    assert ids(checks.live_copies()) == ["candlekeep.W011"]
+    names = [one.name for one in processes.producer_processes()]
+    assert names == ["producer-coinbase", "producer-coinbase-2", "producer-cryptocompare"]
+    settings.PROVIDERS, settings.LIVE_COPIES = ["cryptocompare"], 1
+    assert ids(checks.live_copies()) == []
+    assert [one.name for one in processes.producer_processes()] == ["producer"]
 
 
 def test_api_and_streams_at_one_port_are_an_error(settings: Any) -> None:

@@ -1,4 +1,4 @@
-"""Calls of venues that count weights: never over a limit, shared with other programs, paused for all on demand."""
+"""Calls of venues that count weights: over no limit, shared with other programs, paused for all when they say so."""
 
 from __future__ import annotations
 

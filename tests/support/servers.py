@@ -38,6 +38,7 @@ PRODUCT_SETTINGS = (
     "DATABASE_POOL",
     "LIVE",
     "PROVIDERS",
+    "LIVE_COPIES",
     *(name for provider in DEFAULT_MARKETS for name in host_settings(provider)),
     "CRYPTOCOMPARE_API_KEY",
     "ADMIN_PASSWORD",

@@ -47,6 +47,7 @@ TRAITS = Traits(
     trades=None,
     limits=Limits(  # a little below those of its plans
         calls=(CallWindow(1, 15), CallWindow(60, 280), CallWindow(3600, 2_900), CallWindow(86_400, 7_000)),
+        connections_at_once=1,  # of one key
         counted_as="history",  # as since the first release
     ),
     terms="Needs a paid subscription; what its data may be used for is in the terms of that.",
