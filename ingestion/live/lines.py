@@ -20,10 +20,10 @@ from redis.exceptions import RedisError
 
 from actor_runtime.redaction import without_secrets
 from datastore.timeframes.intervals import SECOND_US
-from ingestion.history.provider_quota import ProviderQuota, Window
+from ingestion.history.provider_quota import MAX_BAN_S, ProviderQuota, Window, quota_of
 from ingestion.live.line import Line
 from ingestion.live.market_connection import MarketConnection
-from ingestion.live.socket_reader import Arrival, SocketLost
+from ingestion.live.socket_reader import SocketLost
 from ingestion.live.subscriptions import NO_SUBSCRIPTIONS, Subscriptions, spread
 from ingestion.live.timekeeping import Timekeeper
 from ingestion.providers.port import Provider
@@ -36,6 +36,7 @@ MAX_RECONNECT_DELAY_S = 60.0
 HANDOVER_S = 60.0  # that a connection goes on beside the next one
 EARLY_S = (300.0, 900.0)  # before a forced cut the next connection is begun: at random, so that not all do it at once
 MAX_EARLY_SHARE = 0.5  # of a short life
+BANNED = 418  # HTTP status
 REPLACED_REASON = "the next connection has taken over"
 
 
@@ -168,13 +169,28 @@ class Lines:
 
     # --- reading ---
 
-    def wait(self, timeout: float, limit: int) -> list[tuple[Line, list[Arrival]]]:
-        """Return what has arrived on each line, about `limit` together; wait `timeout` seconds at most for it."""
-        lines = list(self)
+    def wait(self, timeout: float) -> int:
+        """Return how many arrivals wait on all lines; if there are none, after `timeout` seconds at most."""
         self._arrived.clear()
-        if not any(line.connection.has_arrivals for line in lines):
+        if not (count := self._waiting()) and timeout:
             self._arrived.wait(timeout)
-        return [(line, line.connection.wait(0, max(1, limit // len(lines)))) for line in lines]
+            count = self._waiting()
+        return count
+
+    def _waiting(self) -> int:
+        return sum(line.connection.waiting for line in self)
+
+    def read(self, limit: int) -> int:
+        """Make records of about `limit` arrivals, and judge each connection; return how many there were.
+
+        Each line's are taken only when the line before has been read: what a fault of ours leaves behind is not lost.
+        """
+        lines, count = list(self), 0
+        for line in lines:
+            arrivals = line.connection.wait(0, max(1, limit // len(lines)))
+            count += len(arrivals)
+            line.connection.read(arrivals)
+        return count
 
     # --- ending ---
 
@@ -232,9 +248,13 @@ class Lines:
         shard.delay = self._least_delay if spoke else min(shard.delay * 2, MAX_RECONNECT_DELAY_S)
         wait = max(shard.delay, lost.retry_after or 0.0)
         shard.connect_at = self._monotonic() + wait
-        if lost.retry_after and self._attempts:
-            with suppress(RedisError):
-                self._attempts.pause(wait, lost.reason)
+        if lost.retry_after is None:
+            return
+        with suppress(RedisError):
+            if self._attempts:
+                self._attempts.pause(wait, lost.reason, MAX_BAN_S)
+            if lost.code == BANNED:  # the address, whatever it asks for
+                quota_of(self._provider.traits).pause(wait, lost.reason, MAX_BAN_S)
 
     def close(self) -> None:
         """Close every socket, and forget all connections."""

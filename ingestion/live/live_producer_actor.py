@@ -97,26 +97,16 @@ class LiveProducer:
             for line in self._lines:
                 if line.connection.lost is None:
                     line.connection.abandon(BROKER_AWAY_REASON, EndCode.STREAM)
-        has_read = self._read()
+        if 0 < self._lines.wait(FRAME_WAIT_S if self._buffer.is_empty else 0) < MAX_FRAMES_PER_TURN:
+            self._session.stop.wait(LINGER_S)
+        count = self._lines.read(MAX_FRAMES_PER_TURN)
         self._publish()
         self._time.save_if_moved()
         self._lines.hand_over()
         if not self._buffer.has_unsent():  # the last records of a lost one may be many turns' work
             for lost in self._lines.drop_lost():
                 self._lose(lost)
-        return has_read or not self._buffer.is_empty
-
-    def _read(self) -> bool:
-        """Make records of what has arrived; return whether anything has."""
-        arrived = self._lines.wait(FRAME_WAIT_S if self._buffer.is_empty else 0, MAX_FRAMES_PER_TURN)
-        count = sum(len(arrivals) for _, arrivals in arrived)
-        if 0 < count < MAX_FRAMES_PER_TURN:
-            self._session.stop.wait(LINGER_S)
-            more = self._lines.wait(0, MAX_FRAMES_PER_TURN - count)
-            arrived = [(line, first + then) for (line, first), (_, then) in zip(arrived, more, strict=True)]
-        for line, arrivals in arrived:
-            line.connection.read(arrivals)
-        return count > 0
+        return count > 0 or not self._buffer.is_empty
 
     def cause_is_gone(self, actor: Producer) -> str | None:
         """Return that the key or address that was refused has been changed, if so."""
@@ -134,7 +124,7 @@ class LiveProducer:
         try:
             for line in self._lines:
                 line.connection.finish(MAX_FRAMES_PER_TURN, "the producer was stopped", EndCode.STOPPED)
-            if self._lines.are_there:
+            if self._lines.with_records:
                 # Saves first: if another process took the actor over, that raises and nothing is published.
                 self._publish()
                 while self._publisher is not None and not self._buffer.is_empty:

@@ -47,9 +47,9 @@ class MarketConnection(FrameIntake):
         self._reader = SocketReader(access.url, access.headers, subscribe, settings.READER_QUEUE, messages, ready)
 
     @property
-    def has_arrivals(self) -> bool:
-        """Return whether something waits to be read."""
-        return self._reader.has_arrivals
+    def waiting(self) -> int:
+        """Return how many arrivals wait to be read."""
+        return self._reader.waiting
 
     def start(self) -> None:
         """Connect and subscribe in the background."""

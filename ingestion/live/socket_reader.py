@@ -87,9 +87,9 @@ class SocketReader:
         self._thread.start()
 
     @property
-    def has_arrivals(self) -> bool:
-        """Return whether something waits to be taken."""
-        return bool(self._arrivals)
+    def waiting(self) -> int:
+        """Return how many arrivals wait to be taken."""
+        return len(self._arrivals)
 
     def take(self, timeout: float, limit: int) -> list[Arrival]:
         """Return up to `limit` arrivals in order, waiting at most `timeout` seconds for the first."""

@@ -15,9 +15,12 @@ from datastore.models import DynamicTopic, Market
 from datastore.reference.markets import ensure_markets, market_of, unfollow
 from datastore.reference.pairs import Listed, save_pair_list
 from datastore.reference.traits import CallWindow
+from ingestion.history.provider_quota import quota_of
 from ingestion.live import lines
+from ingestion.live.market_connection import MarketConnection
 from ingestion.live.subscriptions import spread
 from ingestion.models import Producer
+from ingestion.providers.table import PROVIDERS
 from streaming.ends import EndCode
 from streaming.records import FeedClosed, FeedOpened, Trade, Watermark
 from tests.ingestion.test_topic_router_live import topic_of
@@ -200,4 +203,28 @@ def test_a_socket_that_is_refused_for_a_while_is_not_asked_for_until_then_by_any
     assert words in (Producer.objects.get().last_error or "")
     attempts = bench.work._lines._attempts
     assert attempts is not None and 280 < attempts.take() <= 300
+    assert (quota_of(PROVIDERS["binance"].traits).take() > 280) == (kind == "ban"), "a ban is of the whole address"
     bench.step_until(lambda: words in (Producer.objects.get().waiting_for or ""))
+
+
+def test_frames_of_one_connection_wait_while_those_of_another_are_lost_to_a_fault(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = made("coinbase", COINBASE[:2], channels_per_connection=2)
+    bench.until_live(COINBASE[:2])
+    first, second = bench.work._lines
+    take = MarketConnection.take_frame
+
+    def fail(connection: MarketConnection, raw: bytes, at: int) -> None:
+        if connection is first.connection:
+            raise ArithmeticError("a frame nobody thought of")
+        take(connection, raw, at)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MarketConnection, "take_frame", fail)
+        bench.step_until(lambda: len(closings(bench)) == 1)
+    (market,) = second.connection.channels.asked.values()
+    held = len(bench.of(market, Trade))
+    bench.step_until(lambda: len(bench.of(market, Trade)) > held + 20)
+    assert bench.missing(market) == set()
+    assert [(one.feed, one.code) for one in closings(bench)] == [(first.connection.feed, EndCode.INTERNAL)]
