@@ -141,8 +141,7 @@ class Lines:
 
     def _connect(self, shard: Shard) -> Line | None:
         """Begin a connection, unless the provider takes no more of them now."""
-        now = self._monotonic()
-        wait = 0.0
+        now, wait = self._monotonic(), 0.0
         with suppress(RedisError):  # our own pace is below what any provider allows
             wait = self._attempts.take() if self._attempts else 0.0
         shard.connect_at = now + (wait or self._least_delay)
@@ -284,7 +283,7 @@ class Lines:
     @property
     def refusals(self) -> dict[str, str]:
         """Return why markets are refused that no line has."""
-        found: dict[str, str] = dict(self.wanted.unlisted)
+        found = dict(self.wanted.unlisted)
         for line in self:
             found |= line.connection.channels.refusals
         complete = self.subscribed
