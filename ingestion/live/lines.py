@@ -182,7 +182,7 @@ class Lines:
     def read(self, limit: int) -> int:
         """Make records of about `limit` arrivals, and judge each connection; return how many there were.
 
-        Each line's are taken only when the line before has been read: what a fault of ours leaves behind is not lost.
+        Each line's are taken only when the line before has been read: what a fault in one leaves behind is not lost.
         """
         lines, count = list(self), 0
         for line in lines:
