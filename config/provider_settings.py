@@ -14,6 +14,7 @@ DEFAULT_MARKETS: dict[str, list[str]] = {
     "binance": ["binance:BTC-USDT", "binance:ETH-USDT"],
     "binanceus": ["binanceus:BTC-USDT"],
     "kraken": ["kraken:BTC-EUR", "kraken:ETH-EUR"],
+    "okx": ["okx:BTC-USDT", "okx:ETH-USDT"],
 }
 SIMULATED_PROVIDERS = ["cryptocompare"]  # by default
 LIVE_PROVIDERS = ["coinbase", "binance", "kraken"]  # none of them needs a key

@@ -85,6 +85,8 @@ COINBASE_REST_URL, COINBASE_WS_URL = hosts("coinbase", _servers)
 BINANCE_REST_URL, BINANCE_WS_URL = hosts("binance", _servers)
 BINANCEUS_REST_URL, BINANCEUS_WS_URL = hosts("binanceus", _servers)
 KRAKEN_REST_URL, KRAKEN_WS_URL = hosts("kraken", _servers)
+OKX_REST_URL, OKX_WS_URL = hosts("okx", _servers)
+OKX_IDS_PROVE = flag("OKX_IDS_PROVE", False)  # nobody has confirmed on its live feed that they have no holes
 PROVIDER_ADDRESSES_GIVEN = any(any(given_hosts(provider)) for provider in PROVIDERS)
 CRYPTOCOMPARE_API_KEY = env.str("CRYPTOCOMPARE_API_KEY", default="")
 MARKETS = markets("MARKETS", default_markets(PROVIDERS))

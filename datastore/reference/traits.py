@@ -122,6 +122,8 @@ class StreamTraits:
     silent_after: timedelta  # without any frame for so long, the connection is dead
     reconnect_after: timedelta = timedelta(seconds=5)  # no sooner, however the connection ended
     keep_alive: timedelta | None = None  # how often Stream.keep_alive() is to be sent; None: never
+    # Its time comes while nothing is traded, too: where it jumps further than silent_after, frames were lost.
+    stamps_quiet: bool = True
     refuses_silently: bool = False  # an unknown market is accepted and stays quiet: check the catalogue before
     aggregates: bool = False  # trades of one taker at one price come as one, so that counts of trades differ
     may_omit: bool = False  # trades are known to be left out: close each minute by a page of trades

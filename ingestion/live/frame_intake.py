@@ -78,8 +78,8 @@ class FrameIntake:
         self._claimed_at = 0.0  # local time of the last watermarks
         self._told_at = 0.0  # local time of the last records of the newest trades
         self._silent_after = provider.traits.stream.silent_after.total_seconds()
-        # Where ids prove, a silence hides nothing; and not every provider stamps its time while nothing is traded.
-        self._silence_hides = Proof.IDS not in provider.traits.proofs
+        # Where ids prove, a silence hides nothing.
+        self._silence_hides = provider.traits.stream.stamps_quiet and Proof.IDS not in provider.traits.proofs
 
     @property
     def feed(self) -> str:

@@ -93,7 +93,9 @@ class MarketConnection(FrameIntake):
             else:
                 lost = arrival
         local = self._time.monotonic()
-        if self.is_open and self._keep_alive is not None and local >= self._keep_alive_at:
+        # Not only once it is open: a market may be quiet for longer than the provider waits for a sign of life.
+        is_up = self._connected_at is not None and lost is None
+        if is_up and self._keep_alive is not None and local >= self._keep_alive_at:
             self._keep_alive_at = local + self._keep_alive
             if (ping := self._stream.keep_alive()) is not None and not self._reader.send(ping):
                 return SocketLost(local, "a sign of life could not be sent")

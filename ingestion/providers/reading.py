@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,6 +12,7 @@ from email.utils import parsedate_to_datetime
 import msgspec
 
 from actor_runtime.redaction import without_secrets
+from datastore.reference.pairs import Listed
 from datastore.timeframes.intervals import SECOND_US, micros_of
 from ingestion.providers.port import (
     Answer,
@@ -18,8 +20,11 @@ from ingestion.providers.port import (
     CandlePage,
     CandleRow,
     Garbage,
+    LastId,
     RateLimited,
     Refused,
+    TradePage,
+    TradesAsked,
     TradeSeen,
     Trouble,
     Unauthorized,
@@ -37,6 +42,7 @@ DEFAULT_RETRY_S, DEFAULT_BAN_S, MAX_RETRY_S = 10.0, 120.0, 259_200.0  # a ban la
 # An answer may have been made from a copy that lags behind the market: what it says of the newest trade is believed of
 # a time so much earlier.
 STATEMENT_LAG_US = 2 * SECOND_US
+NO_PROGRESS = "the page does not continue the one before it"
 _document = msgspec.json.Decoder(msgspec.Raw)
 MAX_AGGREGATED = 100_000  # trades in one: a range that is longer would cover ids that nobody sent
 
@@ -108,6 +114,43 @@ def sound_of(read: Iterable[TradeSeen | Garbage]) -> tuple[dict[int, TradeSeen],
     return sent, tuple(garbage)
 
 
+def id_below(asked: TradesAsked, cursor: str | None) -> int | None:
+    """Return the id below which a page lies of a venue that goes from the newest trade down; None: the newest page."""
+    return int(cursor) if cursor else asked.before.id if asked.before else None
+
+
+def page_below(
+    asked: TradesAsked,
+    cursor: str | None,
+    answer: Answer,
+    read: Iterable[TradeSeen | Garbage],
+    *,
+    tells_newest: bool = True,
+) -> TradePage | Unavailable:
+    """Return the page below id_below(), whose lowest id is the next page's cursor.
+
+    tells_newest: the newest page is as new as its time. False: it may come from an older copy.
+    """
+    sent, garbage = sound_of(read)
+    if garbage and not sent:
+        return no_data(answer)
+    below, known = id_below(asked, cursor), asked.after.id if asked.after else 0
+    ids = sorted(id for id in sent if below is None or id < below)
+    if sent and not ids:
+        return Unavailable(NO_PROGRESS)
+    at = time_of(answer.headers)
+    says_newest = tells_newest and below is None and bool(ids) and at is not None and not garbage
+    lowest = ids[0] if ids else below or 1
+    return TradePage(
+        trades=tuple(sent[id] for id in ids if id > known),
+        garbage=garbage,
+        cursor=str(lowest) if ids and lowest > known + 1 else None,
+        at=at,
+        newest=LastId(asked.sub, ids[-1], (at or 0) - STATEMENT_LAG_US) if says_newest else None,
+        floor=not ids and lowest > known + 1,
+    )
+
+
 def candle_page(
     rows: Sequence[msgspec.Raw], answer: Answer, read: Callable[[msgspec.Raw], CandleRow | None]
 ) -> CandlePage | Unavailable:
@@ -121,6 +164,29 @@ def candle_page(
             if (candle := read(raw)) is not None:
                 candles.append(candle)
     return CandlePage(tuple(candles), len(rows) - len(candles), at)
+
+
+class DashedNames:
+    """The names of a venue that spells its pairs base-quote."""
+
+    def __init__(self, venue: str) -> None:
+        """Name the venue."""
+        self._venue = venue
+
+    def sub_of(self, pair: Listed) -> str:
+        """Return the name of a pair."""
+        return f"{pair.base}-{pair.quote}"
+
+    def pair_of(self, sub: str) -> Listed | None:
+        """Return the pair of a name; None if it is none."""
+        base, dash, quote = sub.partition("-")
+        return Listed(self._venue, base, quote) if base and dash and quote and "-" not in quote else None
+
+
+def named_in(text: str, names: Collection[str]) -> str | None:
+    """Return the first of these names in the words of an error that has no field for it."""
+    words = (word.strip(".") for word in re.split(r"[\s\"',:;]+", text))
+    return next((word for word in words if word in names), None)
 
 
 def batches(subs: Sequence[str], size: int) -> list[Sequence[str]]:

@@ -9,10 +9,13 @@ from ingestion.providers.binance.provider import US_PROVIDER as BINANCE_US
 from ingestion.providers.coinbase.provider import PROVIDER as COINBASE
 from ingestion.providers.cryptocompare.provider import PROVIDER as CRYPTOCOMPARE
 from ingestion.providers.kraken.provider import PROVIDER as KRAKEN
+from ingestion.providers.okx.provider import PROVIDER as OKX
+from ingestion.providers.okx.provider import PROVIDER_BY_IDS as OKX_BY_IDS
 from ingestion.providers.port import Provider
 
+_okx = OKX_BY_IDS if settings.OKX_IDS_PROVE else OKX
 PROVIDERS: dict[str, Provider] = {
-    provider.name: provider for provider in (BINANCE, BINANCE_US, COINBASE, CRYPTOCOMPARE, KRAKEN)
+    provider.name: provider for provider in (BINANCE, BINANCE_US, COINBASE, CRYPTOCOMPARE, KRAKEN, _okx)
 }
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from ingestion.providers.coinbase.history import rows_of
-from ingestion.providers.coinbase.names import CoinbaseNames
+from ingestion.providers.coinbase.names import NAMES
 from ingestion.providers.port import Answer, ListedMarket, MarketState, PairList, ProviderTime, Request, Trouble
 from ingestion.providers.reading import DECODE_ERRORS, micros_of_text, no_data, trouble_of
 
@@ -30,7 +30,6 @@ class _Time(msgspec.Struct):
 
 
 HALTS = ("trading_disabled", "cancel_only", "post_only", "auction_mode")  # limit orders trade under `limit_only`
-_names = CoinbaseNames()
 _product = msgspec.json.Decoder(_Product)
 _time = msgspec.json.Decoder(_Time)
 
@@ -70,7 +69,7 @@ def _market(raw: msgspec.Raw) -> ListedMarket | None:
         product = _product.decode(raw)
     except DECODE_ERRORS:
         return None
-    pair = _names.pair_of(product.id)
+    pair = NAMES.pair_of(product.id)
     if pair is None or (pair.base, pair.quote) != (product.base, product.quote):
         return None
     halts = [name for name in HALTS if getattr(product, name)]

@@ -21,25 +21,20 @@ from ingestion.providers.port import (
     CandleRow,
     CandlesAsked,
     Garbage,
-    LastId,
     Request,
     TradePage,
     TradesAsked,
     TradeSeen,
     Trouble,
-    Unavailable,
 )
 from ingestion.providers.reading import (
     DECODE_ERRORS,
-    STATEMENT_LAG_US,
     candle_page,
+    id_below,
     no_data,
-    sound_of,
-    time_of,
+    page_below,
     trouble_of,
 )
-
-NO_PROGRESS = "the page does not continue the one before it"
 
 
 class _Message(msgspec.Struct):
@@ -83,7 +78,7 @@ class CoinbaseHistory:
 
     def trades_request(self, asked: TradesAsked, cursor: str | None = None) -> Request:
         """Return the call for the page below the cursor."""
-        below = _below(asked, cursor)
+        below = id_below(asked, cursor)
         query = {"limit": MAX_TRADES} | ({} if below is None else {"after": below})
         return Request(f"/products/{quote(asked.sub, safe='')}/trades?{urlencode(query)}")
 
@@ -92,24 +87,7 @@ class CoinbaseHistory:
         found = rows_of(answer)
         if not isinstance(found, list):
             return found
-        sent, garbage = sound_of(_read(asked.sub, raw) for raw in found)
-        if garbage and not sent:
-            return no_data(answer)
-        below, known = _below(asked, cursor), asked.after.id if asked.after else 0
-        ids = sorted(id for id in sent if below is None or id < below)
-        if sent and not ids:
-            return Unavailable(NO_PROGRESS)
-        at = time_of(answer.headers)
-        says_newest = below is None and bool(ids) and at is not None and not garbage
-        lowest = ids[0] if ids else below or 1
-        return TradePage(
-            trades=tuple(sent[id] for id in ids if id > known),
-            garbage=garbage,
-            cursor=str(lowest) if ids and lowest > known + 1 else None,
-            at=at,
-            newest=LastId(asked.sub, ids[-1], (at or 0) - STATEMENT_LAG_US) if says_newest else None,
-            floor=not ids and lowest > known + 1,
-        )
+        return page_below(asked, cursor, answer, (_read(asked.sub, raw) for raw in found))
 
 
 def _candle_of(raw: msgspec.Raw) -> CandleRow:
@@ -128,10 +106,6 @@ def rows_of(answer: Answer) -> list[msgspec.Raw] | Trouble:
         return _rows.decode(answer.body)
     except DECODE_ERRORS:
         return no_data(answer, said)
-
-
-def _below(asked: TradesAsked, cursor: str | None) -> int | None:
-    return int(cursor) if cursor else asked.before.id if asked.before else None
 
 
 def _read(sub: str, raw: msgspec.Raw) -> TradeSeen | Garbage:

@@ -18,6 +18,7 @@ from ingestion.providers.reading import (
     counted_trade,
     documents_of,
     micros_of_text,
+    named_in,
     printable,
 )
 from streaming.bounds import MAX_BIGINT
@@ -120,8 +121,7 @@ class CoinbaseStream:
     def _refused(self, error: _Error) -> FeedRefused:
         reason = printable(": ".join(part for part in (error.message, error.reason) if part))
         # The error has no field for the product that it speaks of.
-        words = error.reason.replace('"', " ").replace("'", " ").replace(",", " ").split()
-        sub = next((word for word in words if word in self._asked), None)
+        sub = named_in(error.reason, self._asked)
         if sub is not None:
             return FeedRefused("error", reason, sub, 400, "See the list of pairs for what Coinbase trades.")
         if any(word in reason for word in SLOW):
