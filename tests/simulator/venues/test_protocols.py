@@ -20,6 +20,7 @@ from ingestion.providers.binance.provider import US_PROVIDER as BINANCE_US
 from ingestion.providers.coinbase.provider import PROVIDER as COINBASE
 from ingestion.providers.cryptocompare.provider import PROVIDER as CRYPTOCOMPARE
 from ingestion.providers.kraken.provider import PROVIDER as KRAKEN
+from ingestion.providers.okx.provider import PROVIDER as OKX
 from ingestion.providers.port import (
     CandlePage,
     CandleRow,
@@ -73,6 +74,7 @@ CASES = [
     Case(BINANCE, Listed("binance", "BTC", "USDT"), Listed("binance", "ADA", "BTC")),
     Case(BINANCE_US, Listed("binanceus", "ETH", "USD"), Listed("binanceus", "LTC", "USD")),
     Case(KRAKEN, Listed("kraken", "BTC", "USD"), Listed("kraken", "DOGE", "USDT")),
+    Case(OKX, Listed("okx", "BTC", "USDT"), Listed("okx", "LTC", "USDT")),
 ]
 MARKETS = ",".join(f"{pair.exchange}:{pair.base}-{pair.quote}" for case in CASES for pair in (case.busy, case.thin))
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -157,7 +159,7 @@ def test_statements_of_the_last_id_are_true(simulator: Simulator, venue: VenueAd
     thin = case.provider.names.sub_of(case.thin)
     with connected(case.provider, venue) as client:
         client.subscribe(case.sub, thin)
-        if case.name == "kraken":  # its socket makes none
+        if case.name in ("kraken", "okx"):  # their sockets make none
             client.until(TradeSeen, lambda trade: not trade.replayed)
         elif case.name == "coinbase":
             client.until(LastId, lambda said: said.sub == thin, 3)

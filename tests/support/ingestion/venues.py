@@ -16,6 +16,7 @@ from ingestion.providers.binance.provider import PROVIDER as BINANCE
 from ingestion.providers.binance.provider import US_PROVIDER as BINANCE_US
 from ingestion.providers.coinbase.provider import PROVIDER as COINBASE
 from ingestion.providers.kraken.provider import PROVIDER as KRAKEN
+from ingestion.providers.okx.provider import PROVIDER as OKX
 from ingestion.providers.port import Answer, Provider, TradeMark
 
 RECORDED = Path(__file__).parents[2] / "ingestion" / "providers" / "recordings"
@@ -66,6 +67,7 @@ class Venue:
     recording: str | None = None
     steps: int = 1  # microseconds between the times that it can tell apart
     aggregates: bool = False
+    tells_newest: bool = True  # its newest page says what the newest trade is
     pairs: str = ""
     time: str = ""
     refusals: tuple[tuple[int, str], ...] = field(default=())  # status and body: no such market
@@ -151,6 +153,21 @@ def _kraken_frame(trade: Made) -> dict[str, Any]:
         "qty": float(trade.amount), "ord_type": "limit", "trade_id": trade.id, "timestamp": _iso(trade.ts),
     }  # fmt: skip
     return {"channel": "trade", "type": "update", "data": [row]}
+
+
+def _okx_row(trade: Made) -> dict[str, Any]:
+    return {
+        "instId": "BTC-USDT", "tradeId": str(trade.id), "px": trade.price, "sz": trade.amount,
+        "side": "buy" if trade.side == 1 else "sell", "ts": str(trade.ts // 1000), "source": "0",
+    }  # fmt: skip
+
+
+def _okx_frame(trade: Made) -> dict[str, Any]:
+    return {"arg": {"channel": "trades-all", "instId": "BTC-USDT"}, "data": [_okx_row(trade)]}
+
+
+def _okx_answers(frame: dict[str, Any]) -> list[str]:
+    return [json.dumps({"event": frame["op"], "arg": arg, "connId": "a4d3ae55"}) for arg in frame["args"]]
 
 
 def _coinbase_listing(frame: dict[str, Any], active: list[str]) -> list[str]:
@@ -239,6 +256,37 @@ KRAKEN_VENUE = Venue(
 )
 
 
+OKX_VENUE = Venue(
+    provider=OKX,
+    pair=Listed("okx", "BTC", "USDT"),
+    sub="BTC-USDT",
+    frame_of=_okx_frame,
+    row_of=_okx_row,
+    page_of=_pages_by_id_down,
+    body_of=lambda rows, _: json.dumps({"code": "0", "msg": "", "data": rows}),
+    confirmed=_okx_answers,
+    ended=_okx_answers,
+    refused=lambda frame: json.dumps(
+        {
+            "event": "error",
+            "code": "60018",
+            "msg": f"Wrong URL or channel:trades-all,instId:{frame['args'][0]['instId']} doesn't exist. Please use the "
+            "correct URL, channel and parameters referring to API document.",
+            "connId": "a4d3ae55",
+        }
+    ),
+    recording="okx-frames.txt",
+    candles='{"code":"0","msg":"","data":['
+    '["1787626740000","73243.33","73402.47","73241.5","73370.65","1.56794406","1.5","115000.1","1"],'
+    '["1787626680000","1e-08","2","1e-08","2","0.1","0.1","0.15","1"]]}',
+    steps=1000,
+    tells_newest=False,
+    pairs=(RECORDED / "okx-instruments.json").read_text(),
+    time='{"code":"0","data":[{"ts":"1597026383085"}],"msg":""}',
+    refusals=((200, '{"code":"51001","msg":"Instrument ID does not exist","data":[]}'),),
+)
+
+
 def _us() -> Venue:
     made = {name: getattr(BINANCE_VENUE, name) for name in BINANCE_VENUE.__dataclass_fields__}
     return Venue(**made | {
@@ -246,4 +294,4 @@ def _us() -> Venue:
     })  # fmt: skip
 
 
-VENUES = [COINBASE_VENUE, BINANCE_VENUE, _us(), KRAKEN_VENUE]
+VENUES = [COINBASE_VENUE, BINANCE_VENUE, _us(), KRAKEN_VENUE, OKX_VENUE]

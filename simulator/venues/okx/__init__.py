@@ -1,0 +1,1 @@
+"""OKX's protocol: its socket of every trade, its REST."""
