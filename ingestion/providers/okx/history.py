@@ -115,7 +115,7 @@ def read_data(answer: Answer, decoder: msgspec.json.Decoder[Found]) -> Found | T
     except DECODE_ERRORS:
         return trouble_of(answer, None, REMEDIES) or no_data(answer)
     reason = printable(f"{envelope.msg or 'no reason given'} ({envelope.code})")
-    if envelope.code == LIMITED:
+    if envelope.code == LIMITED and answer.status in (200, 429):
         return RateLimited(retry_after(answer.headers, LIMITED_RETRY_S), reason)
     if trouble := trouble_of(answer, reason, REMEDIES):
         return trouble

@@ -13,6 +13,7 @@ from datastore.timeframes.intervals import SECOND_US
 from ingestion.providers.binance.provider import PROVIDER as BINANCE
 from ingestion.providers.coinbase.provider import PROVIDER as COINBASE
 from ingestion.providers.kraken.provider import PROVIDER as KRAKEN
+from ingestion.providers.okx.provider import PROVIDER as OKX
 from ingestion.providers.port import (
     Blocked,
     CandleSeen,
@@ -38,9 +39,14 @@ from tests.support.polling import until
 from tests.support.simulator import Simulator, VenueAddress, running_venues
 from tests.support.venue_client import VenueClient, call, connected, read_trades, trade_pages, trades_of
 
-MARKETS = {"coinbase": "coinbase:BTC-USD", "binance": "binance:BTC-USDT", "kraken": "kraken:BTC-USD"}
-SUBS = {"coinbase": "BTC-USD", "binance": "BTCUSDT", "kraken": "BTC/USD"}
-PROVIDERS = {"coinbase": COINBASE, "binance": BINANCE, "kraken": KRAKEN}
+MARKETS = {
+    "coinbase": "coinbase:BTC-USD",
+    "binance": "binance:BTC-USDT",
+    "kraken": "kraken:BTC-USD",
+    "okx": "okx:BTC-USDT",
+}
+SUBS = {"coinbase": "BTC-USD", "binance": "BTCUSDT", "kraken": "BTC/USD", "okx": "BTC-USDT"}
+PROVIDERS = {"coinbase": COINBASE, "binance": BINANCE, "kraken": KRAKEN, "okx": OKX}
 each_venue = pytest.mark.parametrize("name", MARKETS)
 
 
@@ -169,7 +175,7 @@ def _try(provider: Provider, venue: VenueAddress) -> Any:
 
 
 def test_a_cut_is_announced_where_the_venue_announces_it(simulator: Simulator) -> None:
-    for name, kind in (("binance", ReconnectSoon), ("kraken", VenueStatus)):
+    for name, kind in (("binance", ReconnectSoon), ("kraken", VenueStatus), ("okx", ReconnectSoon)):
         with connected(PROVIDERS[name], simulator.venue(name)) as client:
             client.subscribe(SUBS[name])
             simulator.fault(f"venues/{name}/cut", notice=20)
@@ -234,7 +240,7 @@ KINDS: dict[str, dict[str, type[Any]]] = {
     "ratelimit": dict.fromkeys(MARKETS, RateLimited),
     "ban": dict.fromkeys(MARKETS, RateLimited),
     "region": dict.fromkeys(MARKETS, Blocked),
-    "firewall": {"coinbase": Blocked, "binance": Blocked, "kraken": Blocked},
+    "firewall": dict.fromkeys(MARKETS, Blocked),
     "maintenance": dict.fromkeys(MARKETS, Unavailable),
     "busy": dict.fromkeys(MARKETS, Unavailable),
     "html": dict.fromkeys(MARKETS, Unavailable),
@@ -290,7 +296,7 @@ def test_pages_can_begin_elsewhere_than_they_were_asked_to(
     asked = asked_after(client, name)
     new_ids(client, 30)
     request = provider.history.trades_request(asked)
-    if name == "coinbase":  # pages go down from what is asked for
+    if name in ("coinbase", "okx"):  # pages go down from what is asked for
         request = provider.history.trades_request(TradesAsked(SUBS[name], None, asked.after))
     sound = call(venue, request).body
     simulator.fault(f"venues/{name}/shift", seconds=86_400, by=3)
@@ -303,6 +309,8 @@ def _first_id(name: str, body: bytes) -> int:
     found = json.loads(body)
     if name == "kraken":
         return int(found["result"]["XXBTZUSD"][0][6])
+    if name == "okx":
+        return int(found["data"][0]["tradeId"])
     return int(found[0]["trade_id" if name == "coinbase" else "a"])
 
 
