@@ -11,12 +11,13 @@ import websocket
 from ingestion.providers.binance.provider import PROVIDER as BINANCE
 from ingestion.providers.coinbase.provider import PROVIDER as COINBASE
 from ingestion.providers.kraken.provider import PROVIDER as KRAKEN
+from ingestion.providers.okx.provider import PROVIDER as OKX
 from ingestion.providers.port import Provider, RateLimited, TradePage, TradesAsked, Trouble
 from simulator.venues.limits import Bucket, Window
 from tests.support.simulator import Simulator, running_venues
 from tests.support.venue_client import call, connected, read_trades
 
-MARKETS = "coinbase:BTC-USD,binance:BTC-USDT,binanceus:BTC-USD,kraken:BTC-USD"
+MARKETS = "coinbase:BTC-USD,binance:BTC-USDT,binanceus:BTC-USD,kraken:BTC-USD,okx:BTC-USDT"
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,12 @@ def test_kraken_refuses_more_than_a_call_a_second_with_http_200(simulator: Simul
     answered, refusal = ask_until_refused(simulator, KRAKEN)
     assert answered >= 2 and refusal.reason == "EGeneral:Too many requests"
     assert limit(simulator, "kraken", "calls")["exceeded"] == 1
+
+
+def test_okx_refuses_more_than_twenty_calls_in_two_seconds(simulator: Simulator) -> None:
+    answered, refusal = ask_until_refused(simulator, OKX)
+    assert answered >= 20 and not refusal.banned and refusal.reason == "Too Many Requests (50011)"
+    assert limit(simulator, "okx", "calls")["exceeded"] == 1
 
 
 def test_binance_counts_weights_says_them_and_bans_who_goes_on(simulator: Simulator) -> None:

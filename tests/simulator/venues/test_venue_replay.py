@@ -14,6 +14,7 @@ from datastore.timeframes.intervals import SECOND_US
 from ingestion.providers.binance.provider import PROVIDER as BINANCE
 from ingestion.providers.coinbase.provider import PROVIDER as COINBASE
 from ingestion.providers.kraken.provider import PROVIDER as KRAKEN
+from ingestion.providers.okx.provider import PROVIDER as OKX
 from ingestion.providers.port import (
     CandlePage,
     CandlesAsked,
@@ -34,6 +35,7 @@ VENUES = [
     (COINBASE, "coinbase:BTC-USD", "BTC-USD"),
     (BINANCE, "binance:BTC-USDT", "BTCUSDT"),
     (KRAKEN, "kraken:XBT-USDT", "BTC/USDT"),
+    (OKX, "okx:BTC-USDT", "BTC-USDT"),
 ]
 
 
@@ -56,7 +58,7 @@ def replay(simulator: Simulator, provider: Provider, sub: str, last: int) -> tup
     return sent, trades_of(trade_pages(provider, venue, TradesAsked(sub, mark)))
 
 
-@pytest.mark.parametrize(("provider", "market", "sub"), VENUES, ids=["coinbase", "binance", "kraken"])
+@pytest.mark.parametrize(("provider", "market", "sub"), VENUES, ids=["coinbase", "binance", "kraken", "okx"])
 def test_a_recording_is_sent_and_paged_to_the_digit(tmp_path: Path, provider: Provider, market: str, sub: str) -> None:
     options = (market, "--speed", "20", "--no-limits", "--replay", str(made(tmp_path)), "--replay-lead", "10")
     with running_venues(tmp_path / "home", *options) as simulator:
