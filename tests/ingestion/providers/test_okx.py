@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 
@@ -37,7 +38,7 @@ ROOT = Path(__file__).parents[3]
 START = 1_787_626_680_000_000
 
 
-def read(frame: dict[str, object] | str, stream: OkxStream | None = None) -> tuple[Event, ...]:
+def read(frame: Mapping[str, object] | str, stream: OkxStream | None = None) -> tuple[Event, ...]:
     raw = frame if isinstance(frame, str) else json.dumps(frame)
     return (stream or OkxStream()).read_frame(raw.encode())
 
@@ -159,7 +160,8 @@ def test_a_candle_that_is_not_confirmed_is_none() -> None:
 def test_errors_come_by_their_code_whatever_the_status(status: int, code: str, expected: type) -> None:
     body = json.dumps({"code": code, "msg": "so it is", "data": []})
     found = PROVIDER.history.read_trades(TradesAsked("BTC-USDT", None), None, answer(body, status))
-    assert isinstance(found, expected) and found.reason == f"so it is ({code})"  # type: ignore[attr-defined]
+    assert isinstance(found, expected) and not isinstance(found, TradePage)
+    assert found.reason == f"so it is ({code})"
 
 
 def test_a_blocked_region_is_told_of_the_hosts_of_its_own() -> None:
