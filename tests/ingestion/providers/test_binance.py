@@ -30,13 +30,22 @@ from ingestion.providers.port import (
     TradeSeen,
     Unavailable,
 )
-from tests.support.ingestion.venues import AT, BINANCE_VENUE, RECORDED, Made, answer, query_of
+from tests.support.ingestion.venues import (
+    AT,
+    BINANCE_US_VENUE,
+    BINANCE_VENUE,
+    Made,
+    answer,
+    needs_real,
+    query_of,
+    session,
+)
 
 VENUE = BINANCE_VENUE
 START = 1_787_626_680_000_000
 KLINE = {
-    "t": 1633998240000, "T": 1633998299999, "s": "OMGBUSD", "i": "1m", "f": 439572, "L": 439577, "o": "13.7",
-    "c": "13.8", "h": "13.8", "l": "13.7", "v": "183.49", "n": 6, "x": False, "q": "2519.856283",
+    "t": 1715678760000, "T": 1715678819999, "s": "ETHBTC", "i": "1m", "f": 9021333, "L": 9021338, "o": "0.05213",
+    "c": "0.05216", "h": "0.05216", "l": "0.05207", "v": "9.2251", "n": 6, "x": False, "q": "0.48093462",
 }  # fmt: skip
 
 
@@ -46,21 +55,20 @@ def read(frame: dict[str, Any] | str, stream: BinanceStream | None = None) -> tu
 
 
 def kline(**changes: Any) -> tuple[Event, ...]:
-    return read({"e": "kline", "E": 1633998288469, "s": "OMGBUSD", "k": KLINE | changes})
+    return read({"e": "kline", "E": 1715678793619, "s": "ETHBTC", "k": KLINE | changes})
 
 
 def rows(trades: Sequence[Made]) -> str:
     return json.dumps([VENUE.row_of(trade) for trade in trades])
 
 
-def recorded() -> list[Event]:
-    frames = (RECORDED / "binance-us-frames.txt").read_bytes().splitlines()
+def read_all(frames: Sequence[bytes]) -> list[Event]:
     stream = BinanceStream()
     return [event for raw in frames for event in stream.read_frame(raw)]
 
 
-def test_the_recorded_candles_are_the_recorded_trades_by_ids_count_and_sums() -> None:
-    events = recorded()
+def assert_candles_are_the_trades(events: Sequence[Event]) -> None:
+    """Compare a session's candles, of one minute and the beginning of the next, with its trades."""
     trades = [event for event in events if isinstance(event, TradeSeen)]
     candles = [event for event in events if isinstance(event, CandleSeen)]
     assert (len(trades), len(candles)) == (11, 5)
@@ -68,21 +76,33 @@ def test_the_recorded_candles_are_the_recorded_trades_by_ids_count_and_sums() ->
         assert candle.first and candle.last and candle.trades == candle.last - candle.first + 1
     *_, closed, after = candles
     opened = candles[0]
-    assert closed.closed and (closed.first, closed.last, after.first) == (439572, 439585, 439586)
+    assert closed.closed and closed.first == opened.first and after.first == (closed.last or 0) + 1
     # From the first frame of the minute to its last, volumes grow by exactly the trades between.
     between = [trade for trade in trades if (opened.last or 0) < (trade.first or 0) <= (closed.last or 0)]
     assert closed.volume - opened.volume == sum(trade.amount for trade in between)
     quotes = [trade.price * trade.amount for trade in between]
-    assert 0 <= sum(quotes) - (closed.quote_volume - opened.quote_volume) <= len(quotes) * Decimal("1e-8")
+    fills = (closed.trades or 0) - (opened.trades or 0)
+    assert fills == sum((trade.last or 0) - (trade.first or 0) + 1 for trade in between)
+    # The venue cuts off each trade's quote volume.
+    assert 0 <= sum(quotes) - (closed.quote_volume - opened.quote_volume) <= fills * Decimal("1e-8")
     assert closed.close == between[-1].price
     whole = [trade for trade in trades if (trade.first or 0) >= (after.first or 0)]
     assert (after.open, after.volume, after.trades) == (whole[0].price, sum(each.amount for each in whole), 2)
 
 
+def test_candles_are_the_trades_by_ids_count_and_sums() -> None:
+    assert_candles_are_the_trades(read_all(BINANCE_US_VENUE.frames()))
+
+
+@needs_real
+def test_candles_of_a_real_session_are_its_trades() -> None:
+    assert_candles_are_the_trades(read_all(session("binance-us-frames.txt", "@aggTrade", "@kline_1m")))
+
+
 def test_a_closed_candle_speaks_for_its_whole_minute_and_an_open_one_for_no_time_of_its_own() -> None:
-    said = [event for event in recorded() if isinstance(event, LastId)]
-    assert LastId("OMGBUSD", 439585, 1_633_998_300_000_000) in said
-    assert said[0] == LastId("OMGBUSD", 439577, 1_633_998_287_469_000)
+    said = [event for event in read_all(BINANCE_US_VENUE.frames()) if isinstance(event, LastId)]
+    assert LastId("ETHBTC", 9_021_348, 1_715_678_820_000_000) in said
+    assert said[0] == LastId("ETHBTC", 9_021_337, 1_715_678_792_619_000)
 
 
 def test_a_quiet_candle_names_no_trade() -> None:
@@ -93,7 +113,7 @@ def test_a_quiet_candle_names_no_trade() -> None:
 
 def test_a_candle_that_contradicts_itself_says_nothing_of_the_newest_trade() -> None:
     assert [type(event) for event in kline(n=5)] == [CandleSeen]
-    for changes in ({"f": 9, "L": 8}, {"f": -1}, {"n": 0}, {"o": "NaN"}, {"T": 1633998239998}, {"v": "-1"}):
+    for changes in ({"f": 9, "L": 8}, {"f": -1}, {"n": 0}, {"o": "NaN"}, {"T": 1715678759998}, {"v": "-1"}):
         assert [type(event) for event in kline(**changes)] == [Garbage], changes
 
 

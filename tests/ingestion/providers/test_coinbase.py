@@ -48,7 +48,7 @@ def test_a_session_states_the_hole_before_it_the_trades_and_the_quiet_after_them
         ("5000000001", True), ("5000000002", False), ("5000000003", False),
     ]  # fmt: skip
     assert [trade.side for trade in trades] == [1, -1, -1]  # the maker sold, then bought
-    assert trades[0].amount == Decimal("0.00000001") and trades[0].ts == 1_787_628_957_096_368
+    assert trades[0].amount == Decimal("0.00000001") and trades[0].ts == 1_787_628_957_081_254
     assert events[0] == Subscribed("BTC-USD")
     said = [event.id for event in events if isinstance(event, LastId)]
     assert said == [5_000_000_001, 5_000_000_003]  # the one that does not know says nothing

@@ -1,12 +1,10 @@
-"""What is peculiar to Kraken, and that its recorded trades are its recorded candles."""
+"""What is peculiar to Kraken, and that its trades are its candles."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections import defaultdict
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,12 +33,11 @@ from ingestion.providers.port import (
     Unavailable,
     VenueStatus,
 )
-from tests.support.ingestion.venues import AT, KRAKEN_VENUE, RECORDED, Made, answer, query_of
+from tests.support.ingestion.venues import AT, KRAKEN_VENUE, REAL, SAMPLES, Made, answer, needs_real, query_of
 
 VENUE, SUB = KRAKEN_VENUE, "BTC/USDT"
 START = 1_787_626_680_000_000
 ALL = TradesAsked(SUB, None)
-REAL = Path(os.environ.get("RECORDINGS", "recordings"))
 
 
 def read(frame: dict[str, Any] | str) -> tuple[Event, ...]:
@@ -89,19 +86,19 @@ def compared(trades: bytes, candles: bytes) -> tuple[int, int]:
     return len(whole), sum(candle == ours[candle.time] if candle.trades else candle.volume == 0 for candle in whole)
 
 
-def test_recorded_trades_roll_up_to_the_recorded_candles_to_the_digit() -> None:
-    files = (RECORDED / "kraken-rest-trades.json", RECORDED / "kraken-rest-ohlc.json")
+def test_trades_roll_up_to_the_candles_to_the_digit() -> None:
+    files = (SAMPLES / "kraken-rest-trades.json", SAMPLES / "kraken-rest-ohlc.json")
     assert compared(*(file.read_bytes() for file in files)) == (14, 14)
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="set RECORDINGS to a folder of real recordings")
+@needs_real
 def test_all_recorded_minutes_equal_the_trades() -> None:
     files = (REAL / "kraken-XBTUSDT-rest-trades.json", REAL / "kraken-XBTUSDT-rest-ohlc.json")
     whole, equal = compared(*(file.read_bytes() for file in files))
     assert (whole, equal) == (409, 409)
 
 
-def test_the_recorded_frames_say_what_they_are() -> None:
+def test_the_frames_say_what_they_are() -> None:
     stream = KrakenStream()
     status, ack, refusal, empty, heartbeat, trade, pong = (stream.read_frame(raw) for raw in VENUE.frames())
     assert status == (VenueStatus("online", True),)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import defaultdict
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -37,6 +39,7 @@ from ingestion.providers.port import (
 )
 from tests.support.ingestion.venues import (
     AT,
+    BINANCE_US_VENUE,
     BINANCE_VENUE,
     COINBASE_VENUE,
     HTML,
@@ -45,7 +48,9 @@ from tests.support.ingestion.venues import (
     Made,
     Venue,
     answer,
+    needs_real,
     query_of,
+    session,
 )
 
 START = 1_787_626_680_000_000
@@ -126,19 +131,40 @@ def test_a_trade_is_read_to_the_digit_with_its_taker_its_ids_and_its_time(venue:
     assert isinstance(other, TradeSeen) and other.side == 1
 
 
-@each_venue
-def test_the_recorded_frames_are_all_read_and_their_ids_have_no_hole(venue: Venue) -> None:
-    stream = venue.provider.stream()
-    events = [event for raw in venue.frames() for event in stream.read_frame(raw)]
+def trades_without_a_hole(venue: Venue, frames: Sequence[bytes]) -> dict[str, int]:
+    """Return how many trades of each market are in a session's frames, which all have to be read."""
+    stream, markets = venue.provider.stream(), defaultdict[str, list[TradeSeen]](list)
+    events = [event for raw in frames for event in stream.read_frame(raw)]
     assert not any(isinstance(event, Garbage) for event in events)
-    trades = [event for event in events if isinstance(event, TradeSeen)]
-    assert bool(trades) == (venue.recording is not None)
-    for before, after in itertools.pairwise(trades):
-        assert (after.sub, after.first, int(after.id)) == (before.sub, (before.last or 0) + 1, int(before.id) + 1)
+    for event in events:
+        if isinstance(event, TradeSeen):
+            markets[event.sub].append(event)
+    for before, after in itertools.chain.from_iterable(map(itertools.pairwise, markets.values())):
+        assert (after.first, int(after.id)) == ((before.last or 0) + 1, int(before.id) + 1)
         assert after.ts >= before.ts
     for said in events:
         if isinstance(said, LastId):  # nothing that was traded by then has a later id, whenever it came
-            assert all((trade.last or 0) <= said.id for trade in trades if trade.ts < said.at)
+            assert all((trade.last or 0) <= said.id for trade in markets[said.sub] if trade.ts < said.at)
+    return {sub: len(trades) for sub, trades in markets.items()}
+
+
+@each_venue
+def test_the_frames_of_a_session_are_all_read_and_their_ids_have_no_hole(venue: Venue) -> None:
+    found = trades_without_a_hole(venue, venue.frames())
+    assert len(found) == (venue.recording is not None)
+
+
+@needs_real
+@pytest.mark.parametrize(
+    ("venue", "name", "channels", "counts"),
+    [(BINANCE_US_VENUE, "binance-us-frames.txt", ("@aggTrade", "@kline_1m"), [11]),
+     (OKX_VENUE, "okx-frames.txt", ('"channel":"trades"',), [1, 4, 69])],
+    ids=["binanceus", "okx"],
+)  # fmt: skip
+def test_real_sessions_are_read_and_their_ids_have_no_hole(
+    venue: Venue, name: str, channels: tuple[str, ...], counts: list[int]
+) -> None:
+    assert sorted(trades_without_a_hole(venue, session(name, *channels)).values()) == counts
 
 
 @each_venue

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+import pytest
 
 from datastore.reference.pairs import Listed
 from datastore.timeframes.intervals import moment
@@ -19,7 +22,9 @@ from ingestion.providers.kraken.provider import PROVIDER as KRAKEN
 from ingestion.providers.okx.provider import PROVIDER as OKX
 from ingestion.providers.port import Answer, Provider, TradeMark
 
-RECORDED = Path(__file__).parents[2] / "ingestion" / "providers" / "recordings"
+SAMPLES = Path(__file__).parents[2] / "ingestion" / "providers" / "recordings"
+REAL = Path(os.environ.get("RECORDINGS", "recordings"))
+needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="set RECORDINGS to a folder of real recordings")
 DATE = {"Date": "Tue, 25 Aug 2026 03:36:00 GMT"}
 AT = 1_787_628_960_000_000
 HTML = b"<!DOCTYPE html><html><title>502 Bad Gateway</title></html>"
@@ -77,7 +82,7 @@ class Venue:
         return self.provider.traits.name
 
     def frames(self) -> list[bytes]:
-        return (RECORDED / self.recording).read_bytes().splitlines() if self.recording else []
+        return (SAMPLES / self.recording).read_bytes().splitlines() if self.recording else []
 
     def answer(self, trades: Sequence[Made], path: str) -> Answer:
         """Return what the venue answers if these are all its trades, oldest first."""
@@ -88,6 +93,13 @@ class Venue:
 def answer(body: str | bytes, status: int = 200, **headers: str) -> Answer:
     """Return an answer that is dated."""
     return Answer(status, DATE | headers, body.encode() if isinstance(body, str) else body)
+
+
+def session(name: str, *channels: str) -> list[bytes]:
+    """Return what some channels sent in a real session: its file says the address, then `time: received` a line."""
+    _, *lines = (REAL / name).read_bytes().splitlines()
+    received = [frame for when, _, frame in (line.partition(b": ") for line in lines) if b"<-" not in when]
+    return [frame for frame in received if any(channel.encode() in frame for channel in channels)]
 
 
 def query_of(path: str) -> dict[str, str]:
@@ -204,7 +216,7 @@ COINBASE_VENUE = Venue(
     ),
     recording="coinbase-frames.txt",
     candles="[[1787626740,73241.5,73402.47,73243.33,73370.65,1.56794406],[1787626680,1e-08,2,1,2,0.1]]",
-    pairs=(RECORDED / "coinbase-products.json").read_text(),
+    pairs=(SAMPLES / "coinbase-products.json").read_text(),
     time='{"iso":"2020-05-12T08:00:51.504Z","epoch":1589270451.504}',
     refusals=((404, '{"message":"NotFound"}'), (400, '{"message":"granularity too small"}')),
 )
@@ -224,7 +236,7 @@ BINANCE_VENUE = Venue(
     '[1787626740000,"73243.33","73402.47","73241.5","73370.65","1.56794406",1787626799999,"115000.1",41,"0","0","0"]]',
     steps=1000,
     aggregates=True,
-    pairs=(RECORDED / "binance-exchange-info.json").read_text(),
+    pairs=(SAMPLES / "binance-exchange-info.json").read_text(),
     time='{"serverTime":1499827319559}',
     refusals=((400, '{"code":-1121,"msg":"Invalid symbol."}'),),
 )
@@ -250,7 +262,7 @@ KRAKEN_VENUE = Venue(
     recording="kraken-frames.txt",
     candles='{"error":[],"result":{"XXBTZUSD":[[1787626680,"1e-08","2","1e-08","2","1.5","0.1",3],'
     '[1787626740,"73243.33","73402.47","73241.5","73370.65","73300.1","1.56794406",41]],"last":1787626680}}',
-    pairs=(RECORDED / "kraken-asset-pairs.json").read_text(),
+    pairs=(SAMPLES / "kraken-asset-pairs.json").read_text(),
     time='{"error":[],"result":{"unixtime":1762820224,"rfc1123":"Tue, 11 Nov 25 00:17:04 +0000"}}',
     refusals=((200, '{"error":["EQuery:Unknown asset pair"]}'),),
 )
@@ -281,7 +293,7 @@ OKX_VENUE = Venue(
     '["1787626680000","1e-08","2","1e-08","2","0.1","0.1","0.15","1"]]}',
     steps=1000,
     tells_newest=False,
-    pairs=(RECORDED / "okx-instruments.json").read_text(),
+    pairs=(SAMPLES / "okx-instruments.json").read_text(),
     time='{"code":"0","data":[{"ts":"1597026383085"}],"msg":""}',
     refusals=((200, '{"code":"51001","msg":"Instrument ID does not exist","data":[]}'),),
 )
@@ -294,4 +306,5 @@ def _us() -> Venue:
     })  # fmt: skip
 
 
-VENUES = [COINBASE_VENUE, BINANCE_VENUE, _us(), KRAKEN_VENUE, OKX_VENUE]
+BINANCE_US_VENUE = _us()
+VENUES = [COINBASE_VENUE, BINANCE_VENUE, BINANCE_US_VENUE, KRAKEN_VENUE, OKX_VENUE]
