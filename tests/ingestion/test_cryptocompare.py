@@ -48,10 +48,10 @@ def test_a_trade_with_all_fields_is_read_to_the_digit() -> None:
 
 
 def test_prices_keep_every_digit_and_never_pass_through_binary_fractions() -> None:
-    raw = b'{"TYPE":"0","M":"X","FSYM":"A","TSYM":"B","TS":5,"P":0.00031099999999999997,"Q":105433.60000}'
+    raw = b'{"TYPE":"0","M":"X","FSYM":"A","TSYM":"B","TS":5,"P":0.00027499999999999997,"Q":98433.70000}'
     seen = read_frame(raw)
     assert isinstance(seen, TradeSeen)
-    assert (str(seen.price), str(seen.amount)) == ("0.00031099999999999997", "105433.60000")
+    assert (str(seen.price), str(seen.amount)) == ("0.00027499999999999997", "98433.70000")
 
 
 def test_scientific_notation_and_numeric_strings_are_understood() -> None:

@@ -32,8 +32,8 @@ def test_text_is_read_back_to_the_same_units(value: int, places: int) -> None:
 
 
 def test_the_finest_digit_counts() -> None:
-    assert places_of("0.00031099999999999997") == 20
-    assert places_of("105433.60000") == 5
+    assert places_of("0.00027499999999999997") == 20
+    assert places_of("98433.70000") == 5
     assert places_of("1e-7") == 7
     assert places_of("12") == 0
 

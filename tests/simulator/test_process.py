@@ -134,11 +134,11 @@ def test_another_speed_after_a_restart_does_not_jump(tmp_path: Path) -> None:
 
 def test_a_replay_keeps_its_times_over_a_restart(tmp_path: Path) -> None:
     file = tmp_path / "trades.csv"
-    file.write_text("time_ns,trade_id,price,amount,side\n1762795440000000000,1,100.10,2,buy\n")
+    file.write_text("time_ns,trade_id,price,amount,side\n1772511840000000000,1,100.10,2,buy\n")
     shifts = []
     for _ in range(2):
         with running(tmp_path / "home", "--replay", str(file)):
             shifts.append(json.loads((tmp_path / "home" / "state.json").read_text())["replay"])
     assert shifts[0] == shifts[1]
-    first_minute = shifts[0]["shift_minutes"] + 1762795440 // 60
+    first_minute = shifts[0]["shift_minutes"] + 1772511840 // 60
     assert 5 < first_minute * 60 - time.time() + 5 < 80

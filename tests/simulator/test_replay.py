@@ -16,12 +16,12 @@ from simulator.trades import MINUTE_NS, SECOND_NS
 from tests.support.simulator import running
 
 HEADER = "time_ns,trade_id,price,amount,side\n"
-START = 1_762_795_440_000_000_000
+START = 1_772_511_840_000_000_000
 ROWS = [
-    (START + 5 * SECOND_NS, 7, "105433.60000", "0.00031099999999999997", "buy"),
-    (START + 5 * SECOND_NS + 300, 8, "105410.10000", "0.00005", "sell"),
-    (START + 61 * SECOND_NS, 9, "105383.80000", "0.00012460", "buy"),
-    (START + 190 * SECOND_NS, 10, "105390", "1", "sell"),
+    (START + 5 * SECOND_NS, 7, "98433.70000", "0.00027499999999999997", "buy"),
+    (START + 5 * SECOND_NS + 300, 8, "98410.20000", "0.00005", "sell"),
+    (START + 61 * SECOND_NS, 9, "98383.90000", "0.00013570", "buy"),
+    (START + 190 * SECOND_NS, 10, "98390", "1", "sell"),
 ]
 BINANCE, KRAKEN = Pair.parse("binance:BTC-USDT"), Pair.parse("kraken:BTC-USDT")
 
@@ -46,8 +46,8 @@ def test_its_candles_are_exact_sums_and_empty_minutes_are_none(file: Path) -> No
     bar = replay.bar(START // MINUTE_NS)
     assert bar is not None and bar.trades == 2
     scale = Decimal(1).scaleb(-replay.amount_places)
-    assert bar.volume * scale == Decimal("0.00036099999999999997")
-    exact = 105433_60000 * 31099999999999997 * 10**0 + 105410_10000 * 5000000000000000
+    assert bar.volume * scale == Decimal("0.00032499999999999997")
+    exact = 98433_70000 * 27499999999999997 * 10**0 + 98410_20000 * 5000000000000000
     assert bar.quote_volume == exact
     assert replay.bar(START // MINUTE_NS + 2) is None
     assert replay.traded_before(START // MINUTE_NS + 3) == START // MINUTE_NS + 1
@@ -93,11 +93,11 @@ def test_a_replayed_market_sends_the_file_and_rolls_it_up(file: Path, tmp_path: 
     assert headers["X-Provider"] == f"simulator/replay/{sha256(file.read_bytes()).hexdigest()}; simulated"
     assert [(row["time"] - start, float(row["close"]), float(row["volumefrom"])) for row in rows] == [
         (-60, 0, 0),
-        (0, 105410.1, 0.00036099999999999997),
-        (60, 105383.8, 0.0001246),
-        (120, 105383.8, 0),
-        (180, 105390, 1),
-        (240, 105390, 0),
+        (0, 98410.2, 0.00032499999999999997),
+        (60, 98383.9, 0.0001357),
+        (120, 98383.9, 0),
+        (180, 98390, 1),
+        (240, 98390, 0),
     ]
 
 
