@@ -21,6 +21,7 @@ from actor_runtime.reset_policy import DATABASE_AWAY
 from datastore.backfill import fetch_queue
 from datastore.backfill.gap_repair import reopen
 from datastore.backfill.quota import BudgetSpent, Spend
+from datastore.backfill.trade_backfill import request_trades
 from datastore.db.queries import fetch_value
 from datastore.models import DatastoreRequest, FetchRequest, Market
 from datastore.reference.provider_clock import steady_now
@@ -112,6 +113,19 @@ def request_spans(
     request.request_data()
     request.start_db_query()
     return _ask(request, market, spans, purpose, spend, again)
+
+
+def request_trade_history(market: Market, start: datetime, stop: datetime) -> DatastoreRequest | None:
+    """Ask for the trades of [start, stop), as a backfill of trades does; return the request that waits.
+
+    None if nothing is missing. Raises CannotBackfill, DatabaseError.
+    """
+    request = DatastoreRequest(market=market.symbol, timeframe="1m", start=start, stop=stop)
+    request.request_data()
+    request.start_db_query()
+    with transaction.atomic():
+        waiting = _waiting(request, [fetch.pk for fetch in request_trades(market, start, stop)])
+    return _begun(waiting)
 
 
 def end_requests(fetch_ids: Collection[int] | None = None) -> int:
@@ -213,25 +227,36 @@ def _ask(
                 found.update(fetch.pk for fetch in fetch_queue.enqueue(*bounds, purpose, spend))
             else:
                 found.update(fetches.values_list("pk", flat=True))
-        if not found:
-            return None
-        request.fetches = sorted(found)
-        same = DatastoreRequest.objects.filter(
-            state=State.WAITING_FOR_DATA,
-            market=request.market,
-            timeframe=request.timeframe,
-            fetches__contains=request.fetches,
-        ).first()
-        if same is not None:
-            return same
-        _name(request)
-        request.db_query_empty()
-        request.ask_for_what_is_missing()
-        request.fetch_instructions_sent()
-        _insert(request)
-    if not active_fetches(request):
-        end_requests(request.fetches)  # they ended before the row could be seen by the Coordinator
+        waiting = _waiting(request, found)
+    return _begun(waiting)
+
+
+def _waiting(request: DatastoreRequest, found: Collection[int]) -> DatastoreRequest | None:
+    """Let the request wait for these fetches, and return it, or the one that does already; None without any."""
+    if not found:
+        return None
+    request.fetches = sorted(found)
+    same = DatastoreRequest.objects.filter(
+        state=State.WAITING_FOR_DATA,
+        market=request.market,
+        timeframe=request.timeframe,
+        fetches__contains=request.fetches,
+    ).first()
+    if same is not None:
+        return same
+    _name(request)
+    request.db_query_empty()
+    request.ask_for_what_is_missing()
+    request.fetch_instructions_sent()
+    _insert(request)
     return request
+
+
+def _begun(waiting: DatastoreRequest | None) -> DatastoreRequest | None:
+    """Return what was made; end it if its fetches ended before the Coordinator could see it."""
+    if waiting is not None and not active_fetches(waiting):
+        end_requests(waiting.fetches)
+    return waiting
 
 
 def _wait_for(

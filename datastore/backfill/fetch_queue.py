@@ -98,6 +98,12 @@ def due(limit: int) -> list[FetchRequest]:
     return list(_due().select_related("market").order_by("purpose", "id")[:limit])
 
 
+def is_busy(provider: str, purpose: int) -> bool:
+    """Return whether more urgent requests of a provider are due or being fetched."""
+    urgent = Q(state=State.FETCHING) | Q(state=State.QUEUED) & (Q(next_try=None) | Q(next_try__lte=SteadyNow()))
+    return FetchRequest.objects.filter(urgent, market__provider=provider, purpose__lt=purpose).exists()
+
+
 def hand_out(request_id: int) -> bool:
     """Note that a due request is sent to a worker; return False if another process did so first."""
     return bool(_due().filter(pk=request_id).update(next_try=SteadyNow() + REDISPATCH_AFTER))

@@ -4,6 +4,9 @@ A fill is a FetchRequest of the resolution TRADES, with the ids that it asks for
 candles do, by the same Producers, and its trades come back on the topic of the live ones: one write path stores both,
 and the stored ids say what is still missing. So a fill that is repeated, cut off or overtaken by the feed changes
 nothing. Where the venue no longer has the trades, the fill fails and the gap is filled with candles as any other.
+
+A backfill (trade_backfill.py) is a fill whose first id is not known yet: all that was traded between a time and the
+oldest stored trade. Once the venue's answer names the first one it is a fill by ids as any other.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
@@ -23,8 +27,9 @@ from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.models import FetchRequest, Market
 from datastore.reference.markets import feed_markets
-from datastore.reference.provider_clock import known_times
+from datastore.reference.provider_clock import known_times, provider_now
 from datastore.reference.provider_registry import traits_of
+from datastore.reference.traits import TradeTraits
 from datastore.wording import counted
 
 TRADES = 0  # the resolution of a request for trades
@@ -48,11 +53,27 @@ class StoredTrade:
 
 @dataclass(frozen=True, slots=True)
 class FillBounds:
-    """What a fill asks for: all trades between two stored ones; without `before`, up to the newest."""
+    """What a fill asks for: all trades between two stored ones; without `before`, up to the newest.
 
-    missing: int  # trades that are known to be missing
+    since: from when on, where no trade before is stored.
+    """
+
+    missing: int  # trades, about as many where it is not known
     after: StoredTrade | None
     before: StoredTrade | None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many trades a market makes a second, and how many rows one of them takes: fewer than one if aggregated."""
+
+    per_second: float
+    rows_per_trade: float
+
+    def trades_in(self, time: timedelta) -> int:
+        """Return about how many trades are made in so much time."""
+        return max(0, round(self.per_second * time.total_seconds()))
 
 
 def request_fills(market_ids: Collection[int] | None = None) -> list[FetchRequest]:
@@ -80,18 +101,34 @@ def request_newest_trades() -> list[FetchRequest]:
 
 def bounds_of_fill(request: FetchRequest) -> FillBounds | None:
     """Return what is left to fill of a request, None if nothing is."""
-    if request.first_id is None:
-        return None
     if request.last_id is None:
-        after = _stored(request.market_id, last=request.first_id - 1)
+        after = None if request.first_id is None else _stored(request.market_id, last=request.first_id - 1)
         return None if after is None else FillBounds(0, after, None)
-    holes = [one for one in missing_ids([request.market_id]) if _overlaps(one, request.first_id, request.last_id)]
-    if not holes:
+    missing = _missing(request)
+    if not missing:
         return None
-    first, last = max(holes[0].first, request.first_id), min(holes[-1].last, request.last_id)
-    after = _stored(request.market_id, last=first - 1)
-    before = _stored(request.market_id, first=last + 1)
-    return FillBounds(sum(one.count for one in holes), after, before)
+    after = _stored(request.market_id, last=missing[0][0] - 1)
+    before = _stored(request.market_id, first=missing[-1][1] + 1)
+    if after is not None:
+        return FillBounds(_count(missing), after, before)
+    since = max(request.start, kept_since(request.market, provider_now(request.market.provider)))
+    if before is not None and before.ts <= since:
+        return None  # what is older would be refused
+    if request.first_id is not None or before is None:
+        return FillBounds(_count(missing), None, before, since)
+    return FillBounds(pace_of(request.market).trades_in(before.ts - since), None, before, since)
+
+
+def kept_since(market: Market, now: datetime) -> datetime:
+    """Return before when a market's trades are refused, or deleted already, at the provider's time `now`."""
+    oldest = now - timedelta(days=settings.TICK_RETENTION_DAYS)
+    return oldest if market.ticks_from is None else max(oldest, market.ticks_from)
+
+
+def pace_of(market: Market) -> Pace:
+    """Return how fast a market trades, as far as its stored trades tell."""
+    ((per_second, rows_per_trade),) = fetch_all(statement("fills", "pace"), {"market": market.pk})
+    return Pace(per_second or 0.0, rows_per_trade or 1.0)
 
 
 def settle_fills(at: datetime) -> int:
@@ -121,10 +158,14 @@ def fail_fill(request_id: int, worker: str, reason: str) -> bool:
     return bool(held.update(**ended))
 
 
-def note_pages(request_id: int, worker: str, done: int, total: int) -> bool:
-    """Note how many pages of a fill are acknowledged; return False if the job has lost its request and must stop."""
+def note_pages(request_id: int, worker: str, done: int, total: int, first_id: int | None = None) -> bool:
+    """Note how many pages of a fill are acknowledged; return False if the job has lost its request and must stop.
+
+    first_id: with which id the trades begin that were asked for by time; from then on they are known by their ids.
+    """
     held = FetchRequest.objects.filter(pk=request_id, worker=worker, state=State.FETCHING)
-    return bool(held.update(pages_done=done, pages_total=total, error=None))
+    begins = {} if first_id is None else {"first_id": first_id}
+    return bool(held.update(pages_done=done, pages_total=total, error=None, **begins))
 
 
 def active_fills(market_ids: Collection[int]) -> QuerySet[FetchRequest]:
@@ -144,7 +185,6 @@ def _request(market_id: int, holes: Sequence[MissingIds]) -> list[FetchRequest]:
             Q(state__in=FetchRequest.ACTIVE) | recent, market=market, resolution=TRADES, last_id__isnull=False
         )
         taken = [(one.first_id or 0, one.last_id or 0) for one in known]
-        most = PAGES_PER_JOIN * traits.trades.rows_per_page
         delay = OMITTED_FILL_DELAY if traits.stream.may_omit else FILL_DELAY
         return [
             FetchRequest.objects.create(
@@ -157,7 +197,7 @@ def _request(market_id: int, holes: Sequence[MissingIds]) -> list[FetchRequest]:
                 purpose=FetchRequest.Purpose.GAP,
                 next_try=SteadyNow() + delay,
             )
-            for first, last, low, high in _joined(_without(holes, taken), most)
+            for first, last, low, high in joined_holes(_without(holes, taken), traits.trades)
         ]
 
 
@@ -180,12 +220,28 @@ def _request_newest(market_id: int, over: datetime) -> list[FetchRequest]:
         ]
 
 
+def _missing(request: FetchRequest) -> list[tuple[int, int]]:
+    """Return the missing ids of a request as ranges, in ascending order."""
+    last = request.last_id or 0
+    if request.purpose == FetchRequest.Purpose.BACKFILL:  # which may begin below all that is stored
+        values = {"market": request.market_id, "first": request.first_id, "last": last, "since": request.start}
+        return [(low, high) for low, high in fetch_all(statement("fills", "not_stored"), values)]
+    first = request.first_id or 0
+    holes = missing_ids([request.market_id])
+    return [(max(one.first, first), min(one.last, last)) for one in holes if _overlaps(one, first, last)]
+
+
+def _count(missing: Sequence[tuple[int, int]]) -> int:
+    return sum(last - first + 1 for first, last in missing)
+
+
 def _without(holes: Iterable[MissingIds], taken: Sequence[tuple[int, int]]) -> Iterator[MissingIds]:
     return (hole for hole in holes if not any(_overlaps(hole, first, last) for first, last in taken))
 
 
-def _joined(holes: Iterable[MissingIds], most: int) -> list[tuple[int, int, datetime, datetime]]:
+def joined_holes(holes: Iterable[MissingIds], history: TradeTraits) -> list[tuple[int, int, datetime, datetime]]:
     """Return (first, last, low, high) of holes, those together that few pages bring."""
+    most = PAGES_PER_JOIN * history.rows_per_page
     found: list[tuple[int, int, datetime, datetime]] = []
     for hole in holes:
         if found and hole.last - found[-1][0] < most:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -18,6 +18,7 @@ from ingestion.providers.port import TradeMark, TradesAsked
 from ingestion.providers.table import PROVIDERS
 
 log = structlog.get_logger(__name__)
+REFUSAL_MARGIN = timedelta(minutes=1)  # between the answer and the write
 
 
 class RequestLost(RequestFault):
@@ -105,16 +106,30 @@ class FillLease(HeldRequest):
     def __init__(self, request: FetchRequest, worker: str) -> None:
         super().__init__(request, worker)
         self.bounds: FillBounds | None = trade_fill.bounds_of_fill(request)  # None: nothing is missing any more
-        self.pages_done = 0  # what earlier jobs brought is stored, or asked for again
 
     def asked(self, bounds: FillBounds) -> TradesAsked:
         """Return what to ask the provider for."""
-        return TradesAsked(self.sub, _mark(bounds.after), _mark(bounds.before))
+        since = None if bounds.since is None else micros_of(bounds.since)
+        return TradesAsked(self.sub, _mark(bounds.after), _mark(bounds.before), since)
 
-    def advance(self, pages_left: int) -> None:
-        """Note that one more page is acknowledged; a consumer may have ended the request already."""
+    def kept_since(self, now: datetime) -> int:
+        """Return before when trades would be refused soon, at the provider's time `now`."""
+        return micros_of(trade_fill.kept_since(self._row.market, now + REFUSAL_MARGIN))
+
+    def gives_way(self) -> bool:
+        """Return whether others of the provider's requests go first: a backfill of trades takes hours of calls."""
+        return self._row.purpose == FetchRequest.Purpose.BACKFILL and fetch_queue.is_busy(
+            self.provider.name, self._row.purpose
+        )
+
+    def advance(self, pages_left: int, begins: int | None = None) -> None:
+        """Note that one more page is acknowledged; a consumer may have ended the request already.
+
+        begins: the first of the ids asked for, once it is known.
+        """
         self.pages_done += 1
-        if not trade_fill.note_pages(self.id, self._worker, self.pages_done, self.pages_done + pages_left):
+        pages = self.pages_done, self.pages_done + pages_left
+        if not trade_fill.note_pages(self.id, self._worker, *pages, begins if self._row.first_id is None else None):
             self.over = True
 
     def fail(self, reason: str) -> None:

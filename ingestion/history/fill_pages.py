@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 
 from datastore.backfill.trade_fill import FillBounds
-from datastore.reference.traits import TradeTraits
-from ingestion.providers.port import Answer, History, Request, TradePage, TradesAsked, Trouble
+from datastore.reference.traits import PageBy, TradeTraits
+from ingestion.providers.port import Answer, History, Request, TradePage, TradesAsked, TradeSeen, Trouble
 from streaming.records import LastTrade, LiveRecord, Micros, Trade
 from streaming.topics import TICK_DATA
 
@@ -22,14 +23,16 @@ class FillPages:
         self._feed = f"{TICK_DATA.name}/{uuid.uuid4().hex[:16]}"
         self._cursor: str | None = None
         self._n = 0
-        self._left, self._rows_per_page = bounds.missing, traits.rows_per_page
+        self._bounds, self._left, self._traits = bounds, bounds.missing, traits
+        self._lowest: TradeSeen | None = None
         self.is_last = False
         self.is_cut_off = False  # the venue no longer has the rest
+        self.begins: int | None = None  # the first id of what was asked for back to a time, once that is known
 
     @property
     def pages_left(self) -> int:
         """Return about how many pages are still to come."""
-        return 0 if self.is_last else max(1, -(-self._left // self._rows_per_page))
+        return 0 if self.is_last else max(1, -(-self._left // self._traits.rows_per_page))
 
     def request(self) -> Request:
         """Return the next call."""
@@ -39,10 +42,14 @@ class FillPages:
         """Return what it brought."""
         return self._history.read_trades(self._asked, self._cursor, answer)
 
-    def records_of(self, page: TradePage, now: Micros) -> list[LiveRecord]:
-        """Return the records of the page that read() returned, and go on to the next; now: the provider's time."""
+    def records_of(self, page: TradePage, now: Micros, kept: Micros) -> list[LiveRecord]:
+        """Return the records of the page that read() returned, and go on to the next; now: the provider's time.
+
+        kept: what was traded before would be refused, and is left out.
+        """
         records: list[LiveRecord] = []
-        for seen in page.trades:
+        trades = [seen for seen in page.trades if seen.ts >= kept]
+        for seen in trades:
             self._n += 1
             records.append(
                 Trade(
@@ -65,7 +72,33 @@ class FillPages:
             records.append(
                 LastTrade(market=self._market, feed=self._feed, n=self._n, last_id=page.newest.id, at=page.newest.at)
             )
-        self._left = max(0, self._left - len(page.trades))
-        self._cursor, self.is_cut_off = page.cursor, page.floor
+        self._cursor = page.cursor
         self.is_last = page.cursor is None or page.floor
+        self.is_cut_off = page.floor
+        if self._asked.reaches_back:
+            if len(trades) < len(page.trades) and self._traits.page_by is PageBy.ID:
+                self.is_last, self.is_cut_off = True, False  # further down all is too old
+            self._note_beginning(trades)
+        self._left = self._trades_left(page)
         return records
+
+    def _note_beginning(self, trades: Sequence[TradeSeen]) -> None:
+        """Note where trades begin that were asked for back to a time: pages by time begin there, those by id end."""
+        if trades and (self._lowest is None or int(trades[0].id) < int(self._lowest.id)):
+            self._lowest = trades[0]
+        if self.is_cut_off or not (self.is_last or self._traits.page_by is PageBy.TIME):
+            return
+        if self._lowest is not None:
+            self.begins = self._lowest.first
+        elif self.is_last and self._bounds.before is not None:
+            self.begins = self._bounds.before.first  # nothing lies between
+
+    def _trades_left(self, page: TradePage) -> int:
+        """Return about how many trades are still to come."""
+        before, since, lowest = self._asked.before, self._asked.since, self._lowest
+        if not self._asked.reaches_back or before is None or since is None or lowest is None:
+            return max(0, self._left - len(page.trades))
+        if self._traits.page_by is PageBy.TIME:
+            return max(0, before.id - 1 - int(page.trades[-1].id)) if page.trades else 0
+        # As many in a second as so far.
+        return round(self._n * max(0, lowest.ts - since) / max(1, before.ts - lowest.ts))

@@ -61,6 +61,7 @@ log = structlog.get_logger(__name__)
 RENEW_INTERVAL_S, MAX_RENEWALS = 3.0, 8  # of the request, while an answer is awaited
 MAX_JOB_WAIT_S = 8.0  # that a job waits for anything; for longer its request goes back to the queue
 MAX_QUEUED_WAIT_S = 60.0  # a provider that is back should not be kept waiting
+GIVEN_WAY_S = 2.0  # for which a backfill leaves its calls to others; what it published is stored by then
 KEY_REFUSED_WAIT_S = 10.0  # between two checks whether a person has reset the pool; they cost the provider no call
 
 
@@ -221,6 +222,9 @@ class HistoryProducer:
         if self._fill is None:
             self._fill = FillPages(lease.provider.history, trades, lease.market, lease.asked(bounds), bounds)
         fill = self._fill
+        if lease.gives_way():
+            lease.give_back(GIVEN_WAY_S, "more urgent requests go first")
+            return None
         if not self._take_call(lease, fill.request().weight):
             return None
         self._begin_fetching()
@@ -230,10 +234,11 @@ class HistoryProducer:
             raise self._fault_of(lease, outcome)
         if outcome.garbage:
             raise self._platform_fault(lease, f"trades that cannot be read: {outcome.garbage[0].reason}")
-        records = fill.records_of(outcome, micros_of(provider_now(lease.provider.name)))
+        now = provider_now(lease.provider.name)
+        records = fill.records_of(outcome, micros_of(now), lease.kept_since(now))
         messages = [Message(record.market, encode(record)) for record in records]
-        left = fill.pages_left
-        return Batch(TICK_DATA.name, messages, lambda: lease.advance(left), fill.is_last)
+        left, begins = fill.pages_left, fill.begins
+        return Batch(TICK_DATA.name, messages, lambda: lease.advance(left, begins), fill.is_last)
 
     def _take_call(self, lease: HeldRequest, weight: int) -> bool:
         """Take a call of the quota; False if there is none, after a short wait or with the request given back."""

@@ -243,11 +243,21 @@ class TradeMark:
 
 @dataclass(frozen=True, slots=True)
 class TradesAsked:
-    """The trades between two known ones, which are not asked for; without `before`: up to the newest."""
+    """The trades between two known ones, which are not asked for; without `before`: up to the newest.
+
+    since: in place of `after` where no trade before is known. Pages by id then go down from `before`, or the newest, to
+    the first page that has an older trade; pages by time begin there. Some older trades may come, too.
+    """
 
     sub: str
     after: TradeMark | None
     before: TradeMark | None = None
+    since: int | None = None
+
+    @property
+    def reaches_back(self) -> bool:
+        """Return whether trades are asked for back to a time."""
+        return self.after is None and self.since is not None
 
 
 @dataclass(frozen=True, slots=True)

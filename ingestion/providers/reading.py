@@ -141,10 +141,11 @@ def page_below(
     at = time_of(answer.headers)
     says_newest = tells_newest and below is None and bool(ids) and at is not None and not garbage
     lowest = ids[0] if ids else below or 1
+    reached = asked.reaches_back and any(sent[id].ts < (asked.since or 0) for id in ids)
     return TradePage(
         trades=tuple(sent[id] for id in ids if id > known),
         garbage=garbage,
-        cursor=str(lowest) if ids and lowest > known + 1 else None,
+        cursor=str(lowest) if ids and lowest > known + 1 and not reached else None,
         at=at,
         newest=LastId(asked.sub, ids[-1], (at or 0) - STATEMENT_LAG_US) if says_newest else None,
         floor=not ids and lowest > known + 1,

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from threading import Event
 from typing import Any
 
@@ -10,8 +12,16 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from datastore.api.views.requests import eta_of, pages_of
+from datastore.backfill.trade_backfill import (
+    CannotBackfill,
+    Estimate,
+    Part,
+    estimate,
+    missing_parts,
+    proven_minutes,
+)
 from datastore.coverage.completeness import described
-from datastore.datastore_actor import end_answered, request_spans
+from datastore.datastore_actor import end_answered, request_spans, request_trade_history
 from datastore.management.arguments import add_market, add_span, add_timeframe, check_order, market_named
 from datastore.management.progress import Progress
 from datastore.models import DatastoreRequest, FetchRequest, Market
@@ -51,6 +61,10 @@ class Command(BaseCommand):
         add_span(parser, required=True, default="where to start")
         parser.add_argument("--no-wait", action="store_true", help="request it and do not wait")
         parser.add_argument("--again", action="store_true", help="also ask for what the provider has refused for good")
+        parser.add_argument(
+            "--trades", action="store_true", help="fetch trades, of which the candles are made, in place of candles"
+        )
+        parser.add_argument("--yes", action="store_true", help="with --trades: do not ask whether that is too much")
 
     def handle(
         self,
@@ -61,34 +75,77 @@ class Command(BaseCommand):
         stop: datetime | None,
         no_wait: bool,
         again: bool,
+        trades: bool,
+        yes: bool,
         **options: Any,
     ) -> None:
         """Request the span, show its pages until the end, then how much is there; raise CommandError if not all is."""
-        check_order(start, stop)
         named = market_named(market)
         now = provider_now(named.provider)
+        check_order(start, stop or now)
         asked = Asked(named, timeframe, start, stop or now)
-        frame, purpose = TIMEFRAMES[timeframe], FetchRequest.Purpose.BACKFILL
+        if trades:
+            if again:
+                raise CommandError("--again is about candles: leave it out, or --trades.")
+            self._bring_trades(asked, no_wait, yes)
+        else:
+            self._bring_candles(asked, now, no_wait, again)
+
+    def _bring_candles(self, asked: Asked, now: datetime, no_wait: bool, again: bool) -> None:
+        frame, purpose = TIMEFRAMES[asked.timeframe], FetchRequest.Purpose.BACKFILL
         candles = traits_of(asked.market.provider).candles
-        spans = list(final_spans(candles, frame.base, frame.floor(start), frame.ceil(asked.stop), now))
-        request = request_spans(asked.market, timeframe, spans, purpose, again=again)
+        spans = list(final_spans(candles, frame.base, frame.floor(asked.start), frame.ceil(asked.stop), now))
+        request = request_spans(asked.market, asked.timeframe, spans, purpose, again=again)
         if request is None:
             self.stdout.write("There is nothing to fetch.")
             self._report(asked)
             return
         self.stdout.write(
-            f"{request.name}: {counted(len(request.fetches), 'span')} of {request.market} {timeframe} requested."
+            f"{request.name}: {counted(len(request.fetches), 'span')} of {request.market} {asked.timeframe} requested."
         )
-        if no_wait:
-            return
+        if not no_wait and (failure := self._wait(request)) is not None:
+            self._report(asked, failure)
+
+    def _bring_trades(self, asked: Asked, no_wait: bool, yes: bool) -> None:
+        """Say what it takes, ask whether to go on, request the trades, and say what is proven by them in the end."""
+        asked = replace(asked, start=TIMEFRAMES["1m"].floor(asked.start))
+        try:
+            if parts := missing_parts(asked.market, asked.start, asked.stop):
+                self.stdout.write(_estimated(estimate(asked.market, parts), parts, asked.market))
+                if not yes and sys.stdin.isatty() and input("Go on? [y/N] ").strip().lower() not in ("y", "yes"):
+                    raise CommandError("Nothing was requested.")
+            request = request_trade_history(asked.market, asked.start, asked.stop)
+        except CannotBackfill as exc:
+            raise CommandError(str(exc)) from None
+        failure: str | None = ""
+        if request is None:
+            self.stdout.write("There is nothing to fetch.")
+        else:
+            self.stdout.write(f"{request.name}: trades of {request.market} requested.")
+            failure = None if no_wait else self._wait(request)
+        if failure is not None:
+            self._report_trades(asked, failure)
+
+    def _report_trades(self, asked: Asked, failure: str) -> None:
+        """Print how many minutes the trades prove; raise CommandError if they do not prove all that are over."""
+        asked.market.refresh_from_db()
+        stop = TIMEFRAMES["1m"].floor(min(asked.stop, asked.market.live_stop or asked.start))
+        whole = max(0, (stop - asked.start) // timedelta(minutes=1))
+        proven = proven_minutes(asked.market, asked.start, stop) if whole else 0
+        line = f"{asked.market.symbol}: the venue's ids prove {proven:,} of {counted(whole, 'minute')}."
+        if failure or proven < whole:
+            raise CommandError(f"{failure}{line}" + (" See manage.py gaps." if proven < whole else ""))
+        self.stdout.write(line)
+
+    def _wait(self, request: DatastoreRequest) -> str | None:
+        """Show the pages until the end; return why the request failed, an empty text if not, None if interrupted."""
         if not coordinator_runs():
             raise CommandError(f"{NO_COORDINATOR}. The request is kept until one runs (manage.py up).")
         try:
-            failure = self._follow(request)
+            return self._follow(request)
         except KeyboardInterrupt:
             self.stdout.write(f"\nIt goes on in the background: GET /api/v1/requests/{request.pk} shows its progress.")
-        else:
-            self._report(asked, failure)
+            return None
 
     def _follow(self, request: DatastoreRequest) -> str:
         """Show the pages until the end; return why the request failed, an empty text if it did not."""
@@ -116,3 +173,18 @@ class Command(BaseCommand):
         eta = eta_of(fetches, timezone.now())
         note = errors[0] if errors else f"done about {eta:%H:%M} UTC" if eta else ""
         progress.show(*pages_of(fetches), note=note)
+
+
+def _estimated(found: Estimate, parts: Sequence[Part], market: Market) -> str:
+    """Return in words what a backfill of trades takes."""
+    reach = f" back to {parts[0].start:%Y-%m-%d %H:%M} UTC" if parts[0].first is None else ""
+    return (
+        f"About {counted(found.trades, 'trade')} of {market.symbol}{reach}: {counted(found.calls, 'call')} of "
+        f"{market.provider}, {_length(found.seconds)} if nothing more urgent comes, {found.size / 1e6:,.1f} MB of disk."
+    )
+
+
+def _length(seconds: float) -> str:
+    if seconds < 90:
+        return counted(max(1, round(seconds)), "second")
+    return counted(round(seconds / 60), "minute") if seconds < 5400 else f"{seconds / 3600:,.1f} hours"

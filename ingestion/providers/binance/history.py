@@ -1,8 +1,9 @@
 """Binance's REST: aggregated trades from an id on, candles with their number of trades.
 
 A page that begins below what the venue keeps brings later trades instead, without a word: the first id tells. Pages go
-on by the last id plus one, never by time: many trades share a millisecond. Rows of candles are
-[start, open, high, low, close, volume, end, quote volume, trades, …]; a quiet bucket has a flat row, a halt has none.
+on by the last id plus one, never by time: many trades share a millisecond. Ids have no gap, so pages can also go down
+from a known trade until one has an older one. Rows of candles are [start, open, high, low, close, volume, end, quote
+volume, trades, …]; a quiet bucket has a flat row, a halt has none.
 """
 
 from __future__ import annotations
@@ -107,7 +108,9 @@ class BinanceHistory:
 
     def trades_request(self, asked: TradesAsked, cursor: str | None = None) -> Request:
         """Return the call for the page from the cursor on."""
-        query = {"symbol": asked.sub, "fromId": _first(asked, cursor), "limit": MAX_TRADES}
+        first, _ = _page(asked, cursor)
+        begin = {} if first is None else {"fromId": first}
+        query = {"symbol": asked.sub, **begin, "limit": MAX_TRADES}
         return Request(f"/api/v3/aggTrades?{urlencode(query)}", TRADES_WEIGHT)
 
     def read_trades(self, asked: TradesAsked, cursor: str | None, answer: Answer) -> TradePage | Trouble:
@@ -116,7 +119,8 @@ class BinanceHistory:
         if not isinstance(found, list):
             return found
         read = [_read(asked.sub, raw) for raw in found]
-        first, upto = _first(asked, cursor), asked.before.id if asked.before else None
+        begin, upto = _page(asked, cursor)
+        first = min((row.id for row in read if isinstance(row, AggregateRow)), default=0) if begin is None else begin
         rows = {row.id: row for row in read if isinstance(row, AggregateRow) and row.id >= first}
         trades = [row if isinstance(row, Garbage) else trade_of(asked.sub, row) for row in read if not _is_marker(row)]
         sent, garbage = sound_of(trades)
@@ -124,14 +128,22 @@ class BinanceHistory:
             return no_data(answer) if garbage else Unavailable("the page does not begin where it was asked to")
         at, is_last, end = time_of(answer.headers), len(found) < MAX_TRADES, max(rows, default=first - 1)
         last = _last_id(rows[end] if rows else None, asked, cursor)
-        says_newest = is_last and at is not None and last and not garbage
+        says_newest = is_last and at is not None and last and not garbage and not asked.reaches_back
+        wanted = tuple(sent[id] for id in sorted(sent) if first <= id and (upto is None or id < upto))
+        floor = bool(rows) and min(rows) > first
+        if asked.reaches_back:
+            reached = any(trade.ts < (asked.since or 0) for trade in wanted)
+            floor = not reached and (floor or not read) and not (first == 0 and wanted)
+            following = None if reached or floor or first == 0 else str(first)
+        else:
+            following = None if is_last or (upto is not None and end >= upto - 1) else str(end + 1)
         return TradePage(
-            trades=tuple(sent[id] for id in sorted(sent) if first <= id and (upto is None or id < upto)),
+            trades=wanted,
             garbage=garbage,
-            cursor=None if is_last or (upto is not None and end >= upto - 1) else str(end + 1),
+            cursor=following,
             at=at,
             newest=LastId(asked.sub, last or 0, (at or 0) - STATEMENT_LAG_US) if says_newest else None,
-            floor=bool(rows) and min(rows) > first and not garbage,
+            floor=floor and not garbage,
         )
 
 
@@ -175,8 +187,13 @@ def _error(answer: Answer, code: int, message: str) -> Trouble:
     return Refused(reason, time_of(answer.headers))
 
 
-def _first(asked: TradesAsked, cursor: str | None) -> int:
-    return int(cursor) if cursor else asked.after.id + 1 if asked.after else 0
+def _page(asked: TradesAsked, cursor: str | None) -> tuple[int | None, int | None]:
+    """Return the first id of a page, and the first after the wanted ones; None: of the newest page, and no end."""
+    upto = asked.before.id if asked.before else None
+    if asked.reaches_back:
+        upto = int(cursor) if cursor else upto
+        return None if upto is None else max(0, upto - MAX_TRADES), upto
+    return int(cursor) if cursor else asked.after.id + 1 if asked.after else 0, upto
 
 
 def _last_id(newest: AggregateRow | None, asked: TradesAsked, cursor: str | None) -> int | None:

@@ -1,7 +1,8 @@
 """Coinbase Exchange's REST: trades by id, candles.
 
 Trades come newest first; `after=N` brings those with ids below N. The cursor is a trade's id, and there is no asking by
-time. Rows of candles are [time, low, high, open, close, volume] as JSON numbers; buckets without trades have none.
+time: pages go down until one has an older trade. Rows of candles are [time, low, high, open, close, volume] as JSON
+numbers; buckets without trades have none.
 """
 
 from __future__ import annotations

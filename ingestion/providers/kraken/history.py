@@ -129,7 +129,7 @@ class KrakenHistory:
             cursor=None if is_last or reached else f"{_next_since(since, newest > known, sent, found[1])}:{newest}",
             at=at,
             newest=LastId(asked.sub, newest, (at or 0) - STATEMENT_LAG_US) if says_newest else None,
-            floor=cursor is None and bool(sent) and min(sent) > known + 1 and not garbage,
+            floor=cursor is None and not asked.reaches_back and bool(sent) and min(sent) > known + 1 and not garbage,
         )
 
 
@@ -141,10 +141,11 @@ def _candle_of(raw: msgspec.Raw) -> CandleRow:
 def _from(asked: TradesAsked, cursor: str | None) -> tuple[int, int]:
     """Return the nanoseconds that a page begins with, and the last id that is known by then."""
     if cursor:
-        since, _, known = cursor.partition(":")
-        return int(since), int(known)
+        begin, _, newest = cursor.partition(":")
+        return int(begin), int(newest)
     # Our time of the trade may be its exact one rounded up.
-    return (max(asked.after.ts - 1, 0) * US_NS, asked.after.id) if asked.after else (0, 0)
+    begun, known = (asked.after.ts, asked.after.id) if asked.after else (asked.since or 0, 0)
+    return max(begun - 1, 0) * US_NS, known
 
 
 def _next_since(since: int, went_on: bool, sent: dict[int, TradeSeen], last: str | int | None) -> int:

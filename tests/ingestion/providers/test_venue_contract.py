@@ -292,6 +292,39 @@ def test_pages_reach_back_to_the_first_trade(venue: Venue) -> None:
 
 
 @each_venue
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_pages_bring_all_that_was_traded_before_a_known_trade_back_to_a_time(venue: Venue, data: st.DataObject) -> None:
+    trades = market(venue, data.draw(st.integers(2, 3500)))
+    high = data.draw(st.integers(1, len(trades) - 1))
+    since = trades[data.draw(st.integers(0, high))].ts
+    pages, _ = walk(venue, trades, TradesAsked(venue.sub, None, trades[high].mark, since))
+    found = sorted(int(trade.id) for page in pages for trade in page.trades)
+    wanted = [trade.id for trade in trades[:high] if trade.ts >= since]
+    assert found == list(range(found[0], trades[high].id)) if found else not wanted
+    assert set(wanted) <= set(found)
+    assert len(found) - len(wanted) <= 1000
+    assert not any(page.garbage for page in pages)
+    short = len(found) == high and not (since > trades[0].ts)  # all there is, and older ones were asked for
+    assert not any(page.floor for page in pages) or short
+
+
+@each_venue
+def test_pages_by_id_go_down_without_a_hole_at_any_moment(venue: Venue) -> None:
+    trades = market(venue, 3200)
+    pages, _ = walk(venue, trades, TradesAsked(venue.sub, None, trades[3100].mark, trades[900].ts))
+    assert venue.provider.traits.trades is not None
+    if venue.provider.traits.trades.page_by is PageBy.TIME:
+        assert int(pages[0].trades[0].id) == min(each.id for each in trades if each.ts == trades[900].ts)
+        return
+    lowest = trades[3100].id
+    for page in pages:
+        assert int(page.trades[-1].id) == lowest - 1
+        lowest = int(page.trades[0].id)
+    assert len(pages) == 3
+
+
+@each_venue
 def test_trades_that_the_venue_no_longer_has_are_said_to_lie_below_its_floor(venue: Venue) -> None:
     trades = market(venue, 30)
     pages, _ = walk(venue, trades[10:], TradesAsked(venue.sub, trades[2].mark, trades[20].mark))
