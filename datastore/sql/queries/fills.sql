@@ -35,7 +35,7 @@ select r.first, r.since from id_range r
 
 -- name: pace
 -- How many trades a second were made while ids are stored, and how many rows hold one trade.
-select (select sum(r.last - r.first + 1)::float8 / nullif(extract(epoch from sum(r.until - r.since)), 0)::float8
+select (select sum(r.last - r.first)::float8 / nullif(extract(epoch from sum(r.until - r.since)), 0)::float8
           from (select * from id_range i where i.market_id = %(market)s and not i.doubted order by i.first desc limit 1000) r),
        (select count(*)::float8 / nullif(sum(t.last_id - t.first_id + 1), 0)::float8
           from (select * from tick x where x.market_id = %(market)s order by x.ts desc limit 1000) t);
