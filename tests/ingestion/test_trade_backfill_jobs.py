@@ -22,12 +22,13 @@ from datastore.models import FetchRequest, IdRange, Market, Tick
 from datastore.reference.markets import ensure_markets
 from datastore.reference.provider_clock import save_clock, steady_now
 from datastore.timeframes.intervals import micros_of, moment
-from streaming.records import Trade, decode_all
+from streaming.records import LastTrade, Trade, decode_all
 from tests.support.ingestion.history_bench import Bench, State, fetched, stepped
 from tests.support.simulator import running
 from tests.support.streaming.memory import MemoryBroker
 
 SYMBOLS = {"coinbase": "coinbase:BTC-USD", "binance": "binance:BTC-USDT", "kraken": "kraken:BTC-USD"}
+SIDES = {"buy": 1, "sell": -1}
 RATE = 20  # trades a second
 each_venue = pytest.mark.parametrize("name", SYMBOLS)
 
@@ -63,7 +64,8 @@ class Followed:
         self.bench, self.symbol = bench, SYMBOLS[name]
         (self.market,) = ensure_markets([self.symbol])
         assert self.market.provider == name
-        self.now = round(bench.simulator.now()) * 1_000_000
+        self.now = int(bench.simulator.now()) * 1_000_000
+        bench.broker.admin().create_topic("tick-data", 1)
         self._reader = bench.broker.subscribe(uuid.uuid4().hex, ["tick-data"])
         newest = [self.trade(row, place) for place, row in enumerate(self.truth(self.now - 5_000_000, self.now), 1)]
         with transaction.atomic():
@@ -78,7 +80,7 @@ class Followed:
         ts = ns // 1000
         return Trade(
             market=self.symbol, feed="tick-data/live", n=n, ts=ts, seq=id, id=str(id), price=Decimal(price),
-            amount=Decimal(amount), side=side, received_at=ts, first=first, last=last,
+            amount=Decimal(amount), side=SIDES[side], received_at=ts, first=first, last=last,
         )  # fmt: skip
 
     def ask(self, minutes: int) -> FetchRequest:
@@ -88,7 +90,9 @@ class Followed:
 
     def consume(self) -> int:
         """Store what was published, and end what is whole; return how many trades were published."""
-        records = decode_all([record.value for record in self._reader.poll(0, 1_000_000)])
+        found = decode_all([record.value for record in self._reader.poll(0, 1_000_000)])
+        records = [record for record in found if isinstance(record, Trade | LastTrade)]
+        assert len(records) == len(found)
         with transaction.atomic():
             stored = store_live(records)
         assert stored.refused == []

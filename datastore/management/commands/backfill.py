@@ -82,7 +82,7 @@ class Command(BaseCommand):
         """Request the span, show its pages until the end, then how much is there; raise CommandError if not all is."""
         named = market_named(market)
         now = provider_now(named.provider)
-        check_order(start, stop or now)
+        check_order(start, stop or (now if trades else None))
         asked = Asked(named, timeframe, start, stop or now)
         if trades:
             if again:

@@ -101,6 +101,20 @@ def test_every_minute_is_proven_by_ids_and_holes_are_filled_trade_by_trade(platf
     assert sum(last - first + 1 for first, last in missing) >= 5, "the holes were asked for by their ids"
 
 
+@pytest.mark.parametrize("market", MARKETS)
+def test_what_was_traded_before_the_first_stored_trade_is_brought_by_a_command(platform: Platform, market: str) -> None:
+    first = until(f"{market} proven by ids", lambda: live_from(platform, market), 60)
+    start = first // MINUTE_MS * MINUTE_MS - 20 * MINUTE_MS
+    done = platform.manage("backfill", market, "--trades", "--from", str(start), "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "About " in done.stdout and "the venue's ids prove" in done.stdout
+    stop = first // MINUTE_MS * MINUTE_MS + MINUTE_MS
+    assert unproven(platform, market, start, stop) == []
+    expect_true(platform, market, start, stop)
+    again = platform.manage("backfill", market, "--trades", "--from", str(start), "--yes")
+    assert (again.returncode, "nothing to fetch" in again.stdout) == (0, True), again.stdout + again.stderr
+
+
 def test_no_venue_was_asked_more_than_it_allows(platform: Platform) -> None:
     report = platform.provider.get("/control/venues").json()
     exceeded = {name: [limit for limit in told["limits"] if limit["exceeded"]] for name, told in report.items()}
