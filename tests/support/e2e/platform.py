@@ -264,7 +264,8 @@ class Platform:
 def _is(process: psutil.Process, name: str) -> bool:
     if name in BINARIES:
         return Path(process.exe()).name == BINARIES[name]
-    return ARGUMENTS[name] in " ".join(process.cmdline())
+    # One of several, such as producer-kraken, is named as a whole.
+    return ARGUMENTS.get(name, f"candlekeep {name}") in " ".join(process.cmdline())
 
 
 def _told(process: psutil.Process) -> str:
