@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from django.db import InternalError
 from django.test import Client
 
 from coordination.models import Coordinator
+from datastore.backfill.trade_fill import TRADES
 from datastore.models import DatastoreRequest, FetchRequest, Market
+from datastore.reference.provider_clock import provider_now
 from tests.support.api.fetching import ADDRESS, AT_ONCE, STATES, bring, events_of, finish, request_of
 from tests.support.api.rows import body_of
 
@@ -81,3 +84,16 @@ def test_a_failed_request_keeps_its_error_after_its_reset(
 def test_an_unknown_request_is_404(client: Client, market: Market, number: str) -> None:
     body_of(client, f"/api/v1/requests/{number}", 404)
     body_of(client, f"/api/v1/requests/{number}?a=1", 400)
+
+
+def test_a_backfill_of_trades_is_shown_as_any_other(client: Client, market: Market) -> None:
+    now = provider_now(market.provider)
+    fetch = FetchRequest.objects.create(
+        market=market, resolution=TRADES, last_id=99, start=now - timedelta(hours=1), stop=now, purpose=3, pages_done=2
+    )
+    request = DatastoreRequest.objects.create(
+        name="request-1", market=market.symbol, timeframe="1m", start=fetch.start, stop=now, fetches=[fetch.pk],
+        state=STATES.WAITING_FOR_DATA,
+    )  # fmt: skip
+    body = body_of(client, f"/api/v1/requests/{request.pk}")
+    assert [(one["resolution"], one["pages_done"]) for one in body["fetches"]] == [(0, 2)]

@@ -15,6 +15,7 @@ from datastore.api.openapi.basics import (
     or_null,
     record,
 )
+from datastore.backfill.trade_fill import TRADES
 from datastore.models import DatastoreRequest, FetchRequest
 from datastore.timeframes.timeframe import BASE_SECONDS
 
@@ -39,7 +40,7 @@ REQUEST: dict[str, Schema] = {
 SCHEMAS: dict[str, Schema] = {
     "Fetch": record(
         {
-            "resolution": {"type": "integer", "enum": list(BASE_SECONDS), "description": "Seconds."},
+            "resolution": {"type": "integer", "enum": [TRADES, *BASE_SECONDS], "description": "Seconds; 0: trades."},
             "from": TIME,
             "to": TIME,
             "state": choice(FetchRequest.State.values),
