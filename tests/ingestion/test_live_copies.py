@@ -18,7 +18,7 @@ from ingestion.live.live_producer_actor import LiveProducer
 from ingestion.models import Producer
 from ingestion.providers.table import PROVIDERS
 from streaming.records import FeedClosed, FeedOpened, Trade, Watermark
-from tests.ingestion.test_topic_router_live import Topic, told, topic_of
+from tests.support.ingestion.topics import Topic, told, topic_of
 from tests.support.ingestion.venue_bench import VenueBench, venue_bench
 
 BTC, ETH = "coinbase:BTC-USD", "coinbase:ETH-USD"

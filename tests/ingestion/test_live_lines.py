@@ -23,7 +23,7 @@ from ingestion.models import Producer
 from ingestion.providers.table import PROVIDERS
 from streaming.ends import EndCode
 from streaming.records import FeedClosed, FeedOpened, Trade, Watermark
-from tests.ingestion.test_topic_router_live import topic_of
+from tests.support.ingestion.topics import topic_of
 from tests.support.ingestion.venue_bench import SPEED, VenueBench, venue_bench
 
 Made = Callable[..., VenueBench]

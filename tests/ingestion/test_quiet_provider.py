@@ -18,7 +18,7 @@ from ingestion.live.timekeeping import Timekeeper
 from ingestion.providers.okx.provider import PROVIDER as OKX
 from ingestion.providers.port import Provider
 from streaming.records import FeedClosed, Watermark
-from tests.ingestion.test_socket_reader import greet
+from tests.support.ingestion.sockets import greet
 from tests.support.ingestion.venues import OKX_VENUE, Made
 
 T0 = 1_800_000_000 * SECOND_US

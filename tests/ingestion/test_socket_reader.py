@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-import base64
-import hashlib
 import socket
 import threading
 import time
 
 from ingestion.live.socket_reader import Connected, SocketReader
-
-GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+from tests.support.ingestion.sockets import greet
 
 
 def greet_and_fall_silent(server: socket.socket, done: threading.Event) -> None:
@@ -16,19 +13,6 @@ def greet_and_fall_silent(server: socket.socket, done: threading.Event) -> None:
     peer = greet(server)
     done.wait(30)
     peer.close()
-
-
-def greet(server: socket.socket) -> socket.socket:
-    """Open one websocket."""
-    peer, _ = server.accept()
-    request = peer.recv(65_536)
-    (key,) = [line.split(b": ")[1] for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key")]
-    accept = base64.b64encode(hashlib.sha1(key + GUID).digest())  # noqa: S324 - the protocol's own
-    peer.sendall(
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
-    )
-    return peer
 
 
 def test_a_silent_peer_does_not_hold_the_end_of_a_connection() -> None:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
-from django.utils import timezone
 
 from actor_runtime.errors import Fenced
 from actor_runtime.loop.runner import Runner
 from actor_runtime.models import TransitionLog
 from datastore.models import DeadLetter, DynamicTopic, Feed, Market
-from datastore.reference.markets import ensure_markets, get_or_create_market, market_of, unfollow
-from datastore.streams.topics import topic_name
+from datastore.reference.markets import ensure_markets, market_of, unfollow
 from ingestion.live.live_producer_actor import LiveProducer
 from ingestion.models import Producer
 from ingestion.providers.table import PROVIDERS
@@ -24,25 +21,15 @@ from metering.table import REFUSED
 from streaming.broker import Message
 from streaming.broker_factory import connect
 from streaming.errors import BadRecord
-from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, decode
+from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark
 from tests.support.ingestion.live_bench import BTC, EUR, SOL, Bench, State, bench, live, numbers
+from tests.support.ingestion.topics import Topic, told, topic_of
 from tests.support.polling import until
 from tests.support.simulator import running
 from tests.support.streaming.memory import MemoryPublisher
 from tests.support.valkey import private_valkey
 
 __all__ = ["bench"]
-Topic = DynamicTopic.State
-
-
-def topic_of(bench: Bench, symbol: str, state: Topic = Topic.NOTIFYING, *, made: bool = True) -> DynamicTopic:
-    """Make a topic as Coordinator and creator do."""
-    number = DynamicTopic.objects.count() + 1
-    market = get_or_create_market(symbol)
-    name = topic_name(market, number)
-    if made:
-        bench.broker.admin().create_topic(name)
-    return DynamicTopic.objects.create(market=market, name=name, state=state, requested_at=timezone.now())
 
 
 def routed(bench: Bench, symbol: str) -> DynamicTopic:
@@ -52,12 +39,6 @@ def routed(bench: Bench, symbol: str) -> DynamicTopic:
     bench.step_until(lambda: len(told(bench, topic, Watermark)) > 1)
     topic.refresh_from_db()
     return topic
-
-
-def told(bench: Bench, topic: DynamicTopic, kind: type = object) -> list[Any]:
-    reader = bench.broker.subscribe(uuid.uuid4().hex, [topic.name])
-    found = [decode(record.value) for record in reader.poll(0, 1_000_000)]
-    return [record for record in found if isinstance(record, kind)]
 
 
 def on_tick_data(bench: Bench, market: str, kind: type = object) -> list[Any]:

@@ -369,5 +369,5 @@ def test_silence_loses_what_was_traded_meanwhile(simulator: Simulator, client: V
 def test_a_bad_fault_is_refused_and_says_why(simulator: Simulator, fault: str, body: dict[str, Any]) -> None:
     status, answer, _ = simulator.exchange(f"/control/venues/coinbase/{fault}", body)
     assert status in (400, 404) and answer
-    status, answer, _ = simulator.exchange("/control/venues/okx/reset", {})
-    assert (status, answer["error"]) == (404, "the venues served are coinbase, binance, kraken")
+    status, answer, _ = simulator.exchange("/control/venues/bitmex/reset", {})
+    assert (status, answer["error"]) == (404, "the venues served are coinbase, binance, kraken, okx")
