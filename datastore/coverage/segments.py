@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from datastore.coverage.certificate import FUTURE, GAP, INCOMPLETE, MISSING, PARTIAL, PENDING, PROVEN, Run
-from datastore.coverage.reasons import NEVER_BEGAN, NO_ID_GAPS, STALE, IdGaps, Reason
+from datastore.coverage.reasons import NEVER_BEGAN, NO_ID_GAPS, NO_TIME, NOT_BEGUN, STALE, IdGaps, Reason
 from datastore.reference.traits import Proof
 from datastore.timeframes.intervals import Interval, end_of, micros_of, moment
 from datastore.timeframes.timeframe import Timeframe
@@ -87,7 +87,7 @@ def segments_of(
     """Return the segments of contiguous runs, each with its rows; those of missing buckets name their open times.
 
     What is missing is cut where the provider's final refusals begin and end: a segment is final as a whole or not. Why
-    it is missing is told by the ids that are known to be, else by how the feed before it ended.
+    it is missing, or not known finally yet, is told by the ids that are known to be; else by how the feed before ended.
     """
     spans = sorted(ended, key=lambda span: (span.stop, span.reason is not None))
     stops = [span.stop for span in spans]
@@ -105,7 +105,10 @@ def segments_of(
         else:
             buckets = frame.between(moment(part.start), moment(part.stop))
             quiet = buckets - part.rows if part.state in PROVEN else 0
-            detail, code = (part.why.detail, part.why.code) if part.why else (None, None)
+            why = part.why
+            if part.state not in PROVEN and why not in (NOT_BEGUN, NO_TIME):
+                why = id_gaps.reason(part.start, part.stop) or why  # known before anything else is
+            detail, code = (why.detail, why.code) if why else (None, None)
             segments.append(
                 Segment(moment(part.start), moment(part.stop), part.state, quiet, detail, None, code, part.proof)
             )

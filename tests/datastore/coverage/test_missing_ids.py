@@ -196,3 +196,15 @@ def test_proof_and_missing_trades_are_metrics_and_are_shown_of_each_market(with_
     body = client.get("/api/v1/coverage", asked).json()
     assert body["totals"]["proven"] == {"ids": body["totals"]["milliseconds"]["live"]}
     assert {part["code"] for part in body["coverage"] if part["proof"] is None} == {"ids"}
+
+
+@pytest.mark.parametrize("past_s", [30, 90], ids=["in the running minute", "in one that is over"])
+def test_missing_ids_are_named_at_once_and_not_when_the_provider_is_final(
+    counting: Market, provider_time: ProviderTime, past_s: int
+) -> None:
+    provider_time.set(NOON + past_s * SECOND)
+    store(dealt(10), dealt(11), dealt(24), dealt(25))
+    series = read_series(counting, "1m", moment(NOON), moment(NOON + 3 * MINUTE))
+    first, *_, last = series.segments
+    assert (first.state in ("open", "pending"), first.reason) == (True, "12 trades missing, ids 12 to 23")
+    assert (last.state, last.code) == ("pending", "not_begun")

@@ -68,7 +68,12 @@ def test_a_cut_is_named_to_the_trade_and_leaves_the_candles_as_they_would_have_b
         until("the minutes are over", lambda: platform.provider_now() * 1000 > stop, 90)
         over = time.monotonic()
         for of in markets:
-            until(f"{of.market} whole", lambda of=of: not of.unproven(stop), PATIENCE_S, longest_pause=PATIENT_S)
+            until(
+                lambda of=of: f"{of.market} whole: {of.unproven(stop)}",
+                lambda of=of: not of.unproven(stop),
+                PATIENCE_S,
+                longest_pause=PATIENT_S,
+            )
         with capsys.disabled():
             print(f"\ncut for {CUT_S:g} s at {RATE} trades/s")
             for of, hole in zip(markets, found, strict=True):
