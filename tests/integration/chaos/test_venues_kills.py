@@ -41,9 +41,9 @@ RECOVERY_S, REPAIR_S = 90, 300
 
 def confuse(platform: Platform, draw: random.Random) -> None:
     """Let each venue send some trades twice, and some in another order."""
-    for name in VENUES:
-        platform.control(f"venues/{name}/repeat", count=draw.randint(1, 20))
-        platform.control(f"venues/{name}/reorder", count=draw.randint(2, 10))
+    for name, market in zip(VENUES, MARKETS, strict=True):
+        platform.control(f"venues/{name}/repeat", market=market, count=draw.randint(1, 20))
+        platform.control(f"venues/{name}/reorder", market=market, count=draw.randint(2, 10))
 
 
 def test_kills_and_silent_losses_make_no_answer_false_and_leave_every_candle_exact(
