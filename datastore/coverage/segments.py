@@ -105,10 +105,10 @@ def segments_of(
         else:
             buckets = frame.between(moment(part.start), moment(part.stop))
             quiet = buckets - part.rows if part.state in PROVEN else 0
-            why = part.why
-            if part.state not in PROVEN and why not in (NOT_BEGUN, NO_TIME):
-                why = id_gaps.reason(part.start, part.stop) or why  # known before anything else is
-            detail, code = (why.detail, why.code) if why else (None, None)
+            pending = part.why
+            if part.state not in PROVEN and pending not in (NOT_BEGUN, NO_TIME):
+                pending = id_gaps.reason(part.start, part.stop) or pending  # known before anything else is
+            detail, code = (pending.detail, pending.code) if pending else (None, None)
             segments.append(
                 Segment(moment(part.start), moment(part.stop), part.state, quiet, detail, None, code, part.proof)
             )
