@@ -177,7 +177,7 @@ def test_a_market_that_the_venue_refuses_is_refused_alone_and_says_so(
     bench.step_until(lambda: Market.objects.filter(symbol=unknown).exclude(refusal=None).exists())
     assert "refuses the subscription" in (Market.objects.get(symbol=unknown).refusal or "")
     held = len(bench.of(markets[0], Trade))
-    bench.step_until(lambda: len(bench.of(markets[0], Trade)) > held + 10)
+    bench.step_until(lambda: len(bench.of(markets[0], Trade)) > held + 3, 90)
     assert not closings(bench)
 
 
