@@ -30,6 +30,9 @@ State = FetchRequest.State
 class Blockers:
     """What requests for history and feeds wait for, as of the first question about each kind of actor."""
 
+    def __init__(self) -> None:
+        self._feeds: dict[str, str] = {}
+
     def of_gap(self, requests: Sequence[Any]) -> str | None:
         """Return what is done about a gap by the first of its requests (of active_requests), None if there is none."""
         held = [request for request in requests if self.is_fetching(request)]
@@ -55,9 +58,6 @@ class Blockers:
             return f"waits to be handed out again: {worker} gave no sign of life"
         again = f", tried again at {request.next_try:%H:%M:%S}" if request.next_try else ""
         return f"queued: {request.error or 'waits for a history Producer'}{again}"
-
-    def __init__(self) -> None:
-        self._feeds: dict[str, str] = {}
 
     def feed_of(self, provider: str) -> str:
         """Return what a provider's live Producers say of themselves."""
@@ -106,4 +106,8 @@ def with_lease(requests: QuerySet[FetchRequest]) -> QuerySet[Any]:
 
 def touching(requests: Iterable[Any], resolution: int, start: datetime, stop: datetime) -> list[Any]:
     """Return the requests for candles of one resolution (seconds), or for trades, that overlap [start, stop)."""
-    return [one for one in requests if one.resolution in (resolution, 0) and one.start < stop and one.stop > start]
+    return [
+        one
+        for one in requests
+        if one.resolution in (resolution, FetchRequest.TRADES) and one.start < stop and one.stop > start
+    ]

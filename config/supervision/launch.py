@@ -179,12 +179,10 @@ class Launch:
 
         Raise StartError if none of the real ones answers at the first start: there is nothing to show yet.
         """
-        for name in processes.provider_addresses():  # of the simulator, which this process was not started with
-            setattr(settings, name, self.addresses[name])
         found: list[Contact] = []
 
         def answered() -> bool:
-            found[:] = contact_all()
+            found[:] = contact_all(addresses=self.addresses)
             return all(contact.answered for contact in found)
 
         if not settings.EMBEDDED_SIMULATOR:

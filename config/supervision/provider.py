@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import http.client
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from config.provider_settings import host_settings
 from ingestion.provider_access import REST, access_of
 from ingestion.providers.port import Answer, Blocked, Provider, why
 from ingestion.providers.table import configured
@@ -45,16 +47,21 @@ def host_identity(rest_url: str) -> Identity:
     return Identity(urlsplit(rest_url).hostname or rest_url, simulated=False)
 
 
-def contact_all(seconds: float = 2) -> list[Contact]:
-    """Ask every provider of the setting PROVIDERS at once, each for at most so many seconds."""
+def contact_all(seconds: float = 2, addresses: Mapping[str, str] | None = None) -> list[Contact]:
+    """Ask every provider of the setting PROVIDERS at once, each for at most so many seconds.
+
+    addresses: of a simulator that this process was not started with, by the names of their settings.
+    """
     providers = configured()
     with ThreadPoolExecutor(len(providers)) as pool:
-        return list(pool.map(lambda provider: contact(provider, seconds), providers))
+        return list(pool.map(lambda provider: contact(provider, seconds, addresses or {}), providers))
 
 
-def contact(provider: Provider, seconds: float) -> Contact:
+def contact(provider: Provider, seconds: float, addresses: Mapping[str, str]) -> Contact:
     """Ask a provider for its clock, or for anything if it has none."""
     access = access_of(provider, REST)
+    rest_setting, _ = host_settings(provider.name)
+    access = replace(access, url=addresses.get(rest_setting) or access.url)
     url, asked = urlsplit(access.url), provider.catalogue.time_request()
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     connection = kind(url.hostname or "", url.port, timeout=seconds)

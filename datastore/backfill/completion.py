@@ -24,26 +24,41 @@ def finish(request: FetchRequest) -> None:
     """End the request if all it asked for is stored or can never be fetched; else queue it for what is missing."""
     missing = unfilled(request)
     if not missing:
-        _end(request, State.DONE, None)
+        end(request)
         return
 
     buckets = sum(stop - start for start, stop in missing) // (request.resolution * SECOND_US)
-    error = f"the answer left out {counted(buckets, 'bucket')}"
+    left = moment(missing[0][0]), moment(missing[-1][1])
+    fall_short(request, f"the answer left out {counted(buckets, 'bucket')}", left)
+
+
+def fall_short(request: FetchRequest, error: str, left: tuple[datetime, datetime] | None = None) -> None:
+    """Queue the request again, each time later, for what its answer left out; after the last time it has failed.
+
+    left: the first and the last time of what is asked for next; None: as before.
+    """
     request.fell_short += 1
     if request.fell_short >= MAX_SHORT_ANSWERS:
-        _end(request, State.FAILED, error)
+        fail(request, error)
         return
-
-    stop = moment(missing[-1][1])
+    if left is not None:
+        start, stop = left
+        request.start, request.reached = start, stop if stop < request.stop else None
     request.state, request.error, request.lease_until, request.published_at = State.QUEUED, error, None, None
-    request.start, request.reached = moment(missing[0][0]), stop if stop < request.stop else None
     request.next_try = SteadyNow() + FIRST_RETRY_DELAY * RETRY_FACTOR ** (request.fell_short - 1)
     request.save()
 
 
 def fail(request: FetchRequest, reason: str) -> None:
     """End the request without its answer."""
-    _end(request, State.FAILED, reason)
+    end(request, State.FAILED, reason)
+
+
+def end(request: FetchRequest, state: str = State.DONE, error: str | None = None) -> None:
+    """End the request."""
+    request.state, request.error, request.lease_until, request.next_try = state, error, None, None
+    request.finished_at = SteadyNow()
+    request.save()
 
 
 def add_final_gap(market: Market, resolution: int, start: datetime, stop: datetime, reason: str) -> bool:
@@ -99,9 +114,3 @@ def _cut_out(gaps: QuerySet[GapRepair], start: datetime, stop: datetime) -> None
         gap.delete()
         for low, high in subtract([(micros_of(gap.start), micros_of(gap.stop))], [removed]):
             GapRepair.objects.create(start=moment(low), stop=moment(high), **values)
-
-
-def _end(request: FetchRequest, state: str, error: str | None) -> None:
-    request.state, request.error, request.lease_until, request.next_try = state, error, None, None
-    request.finished_at = SteadyNow()
-    request.save()

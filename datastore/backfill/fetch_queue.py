@@ -1,7 +1,8 @@
 """Requests for the provider's history: one row per span, from the queue to the database.
 
 Adding a request locks the market, so nothing is fetched twice; a job holds its row by a lease that it renews. All times
-in a row are the database's. Only the consumer that stores the answer ends a request (history_write.py).
+in a row are the database's. The consumer that stores the answer ends a request (history_write.py, trade_fill.py); a job
+only one for trades that the venue does not have.
 """
 
 from __future__ import annotations
@@ -100,8 +101,8 @@ def due(limit: int) -> list[FetchRequest]:
 
 def is_busy(provider: str, purpose: int) -> bool:
     """Return whether more urgent requests of a provider are due or being fetched."""
-    urgent = Q(state=State.FETCHING) | Q(state=State.QUEUED) & (Q(next_try=None) | Q(next_try__lte=SteadyNow()))
-    return FetchRequest.objects.filter(urgent, market__provider=provider, purpose__lt=purpose).exists()
+    urgent = _due() | FetchRequest.objects.filter(state=State.FETCHING)
+    return urgent.filter(market__provider=provider, purpose__lt=purpose).exists()
 
 
 def hand_out(request_id: int) -> bool:
@@ -136,6 +137,20 @@ def note_progress(request_id: int, worker: str, reached: datetime, pages_done: i
     return bool(_held(request_id, worker).update(lease_until=SteadyNow() + LEASE, error=None, **progress))
 
 
+def note_pages(request_id: int, worker: str, done: int, total: int, first_id: int | None = None) -> bool:
+    """Note how many pages of a fill are acknowledged; return False if the job has lost its request and must stop.
+
+    first_id: with which id the trades begin that were asked for by time; from then on they are known by their ids.
+    """
+    begins = {} if first_id is None else {"first_id": first_id}
+    return bool(_held(request_id, worker).update(pages_done=done, pages_total=total, error=None, **begins))
+
+
+def shorten(request_id: int, worker: str, stop: datetime) -> bool:
+    """Leave out what lies at or behind `stop`; return False if the job has lost its request."""
+    return bool(_held(request_id, worker).update(stop=stop))
+
+
 def mark_published(request_id: int, worker: str) -> bool:
     """Note that the request's last record is acknowledged; return False if it has ended or another job has it."""
     return bool(_held(request_id, worker).update(state=State.PUBLISHED, published_at=SteadyNow(), lease_until=None))
@@ -144,6 +159,12 @@ def mark_published(request_id: int, worker: str) -> bool:
 def note_error(request_id: int, worker: str, error: str) -> bool:
     """Note what holds a job up, until its next progress; return False if the job has lost its request."""
     return bool(_held(request_id, worker).update(error=without_secrets(error)))
+
+
+def fail_fill(request_id: int, worker: str, reason: str) -> bool:
+    """End a fill that the venue cannot answer; its candles are asked for instead. False if the job has lost it."""
+    held = _held(request_id, worker)
+    return bool(held.update(state=State.FAILED, error=reason, lease_until=None, finished_at=SteadyNow()))
 
 
 def requeue(request_id: int, worker: str, error: str, wait: timedelta) -> bool:

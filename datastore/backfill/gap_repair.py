@@ -200,7 +200,7 @@ def _find_gaps(one: Survey) -> Iterator[OpenGap]:
 
 def _with_requests(one: Survey, gaps: list[OpenGap]) -> tuple[list[OpenGap], list[Span]]:
     """Return the gaps with the attempts that this scan adds, and what it requests, neighbours together."""
-    requested = union(intervals_of(one.requests))
+    requested = union([*intervals_of(one.requests), *one.filling])
     own = union(intervals_of([request for request in one.requests if request.purpose == fetch_queue.Purpose.GAP]))
 
     # Cut each gap where requests under way begin and end: the rest of it is requested by itself.

@@ -13,7 +13,6 @@ from django.db.models.functions import RowNumber
 
 from actor_runtime.steady_time import SteadyNow
 from datastore.backfill.fetch_queue import RETRY_FAILED_AFTER
-from datastore.backfill.trade_fill import TRADES
 from datastore.coverage.facts import Facts, Stretch, facts_of_many
 from datastore.coverage.gaps import gap_segments_of, unproven_beyond
 from datastore.coverage.segments import Segment
@@ -27,7 +26,6 @@ from datastore.timeframes.timeframe import BASE
 MAX_ERRORS_READ = 50  # newest failures of a market and resolution that may explain its gaps
 
 State = FetchRequest.State
-Purpose = FetchRequest.Purpose
 
 
 @dataclass(slots=True)
@@ -45,7 +43,8 @@ class Survey:
     beyond: Sequence[Interval] = ()
     final: Sequence[Interval] = ()
     rows: list[GapRepair] = field(default_factory=list)  # gaps under repair as the last scan stored them
-    requests: list[FetchRequest] = field(default_factory=list)  # those that have not ended
+    requests: list[FetchRequest] = field(default_factory=list)  # for candles, those that have not ended
+    filling: list[Interval] = field(default_factory=list)  # buckets that requests for trades under way will prove
     errors: list[Any] = field(default_factory=list)  # ended or held up by an error, newest first; `is_recent`
 
 
@@ -82,14 +81,12 @@ def _add_rows_and_requests(ids: Sequence[int], found: dict[tuple[int, int], Surv
     for row in GapRepair.objects.filter(market__in=ids, final=False).order_by("start"):
         found[row.market_id, row.resolution].rows.append(row)
     for request in FetchRequest.objects.filter(market__in=ids, state__in=FetchRequest.ACTIVE).order_by("id"):
-        if request.resolution != TRADES:
+        if request.resolution != FetchRequest.TRADES:
             found[request.market_id, request.resolution].requests.append(request)
-        elif request.last_id is not None:  # its trades will prove that: no candles, and no attempt of the gap
+        elif request.last_id is not None:
             for resolution, frame in BASE.items():
-                copy = FetchRequest(
-                    start=frame.floor(request.start), stop=frame.ceil(request.stop), purpose=Purpose.SCHEDULE
-                )
-                found[request.market_id, resolution].requests.append(copy)
+                span = micros_of(frame.floor(request.start)), micros_of(frame.ceil(request.stop))
+                found[request.market_id, resolution].filling.append(span)
     # Only what is missing has to be explained, and at rest nothing is.
     if lacking := {one.market_id for one in found.values() if one.gaps or one.beyond}:
         for key, errors in _errors(lacking).items():
@@ -100,7 +97,7 @@ def _errors(market_ids: Collection[int]) -> dict[tuple[int, int], list[Any]]:
     """Return by market and resolution the newest requests that failed or are held up."""
     recent = Q(state=State.FAILED, finished_at__gt=SteadyNow() - RETRY_FAILED_AFTER)
     place = Window(RowNumber(), partition_by=[F("market"), F("resolution")], order_by=F("id").desc())
-    candles = FetchRequest.objects.filter(market__in=market_ids).exclude(resolution=TRADES)
+    candles = FetchRequest.objects.filter(market__in=market_ids).exclude(resolution=FetchRequest.TRADES)
     failed = candles.filter(Q(error__isnull=False) | recent)
     newest = failed.exclude(state=State.DONE).annotate(
         is_recent=ExpressionWrapper(recent, output_field=BooleanField()), place=place

@@ -19,7 +19,6 @@ from typing import Any
 from django.db import transaction
 
 from datastore.backfill.completion import add_final_gap, fail, finish
-from datastore.backfill.trade_fill import TRADES
 from datastore.db.queries import fetch_all, fetch_while_running
 from datastore.ingest.live_batch import UNKNOWN_MARKET
 from datastore.ingest.live_write import SETTLE, MarketChange, StoreResult
@@ -99,7 +98,7 @@ def settle_published(at: datetime) -> int:
     For a consumer that has stored everything that was in the topic at that time: their last record was lost.
     """
     waiting = FetchRequest.objects.filter(state=FetchRequest.State.PUBLISHED, published_at__lt=at).exclude(
-        resolution=TRADES
+        resolution=FetchRequest.TRADES
     )
     found = list(waiting.values_list("pk", "market_id").order_by("market_id"))
     for request_id, market_id in found:

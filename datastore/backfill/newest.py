@@ -24,12 +24,10 @@ def request_newest(
     """
     all_markets = list(markets)
     times = {name: provider_now(name) for name in {market.provider for market in all_markets}}
-    return [
-        request
-        for resolution in resolutions
-        for market in all_markets
-        for now in [times[market.provider]]
-        for request in enqueue(
-            market, resolution, now - NEWEST_CANDLES * timedelta(seconds=resolution), now, Purpose.SCHEDULE, spend
-        )
-    ]
+    requests = []
+    for resolution in resolutions:
+        length = NEWEST_CANDLES * timedelta(seconds=resolution)
+        for market in all_markets:
+            now = times[market.provider]
+            requests += enqueue(market, resolution, now - length, now, Purpose.SCHEDULE, spend)
+    return requests

@@ -16,11 +16,12 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from datastore.backfill.trade_fill import TRADES, active_fills, joined_holes, kept_since, pace_of
+from datastore.backfill.trade_fill import active_fills, add_fill, joined_holes, kept_since, pace_of
 from datastore.coverage.missing_ids import missing_ids
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.models import FetchRequest, Market
+from datastore.reference.call_limits import calls_allowed
 from datastore.reference.provider_clock import provider_now
 from datastore.reference.provider_registry import traits_of
 from datastore.reference.traits import PageBy, TradeTraits, Traits
@@ -30,7 +31,6 @@ TRADES_BEFORE = 100  # about so many trades before the time asked for come too: 
 MAX_BEFORE = timedelta(hours=1)
 SECONDS_PER_PAGE = 0.25  # that a page takes at least, however many calls are allowed
 BYTES_PER_TRADE = 160  # in the table of trades, with its index: measured
-CALLS_PER = {1: "SECOND", 60: "MINUTE", 3600: "HOUR", 86_400: "DAY"}  # the settings' names by the window's length
 MINUTE_US = 60 * SECOND_US
 
 
@@ -102,7 +102,10 @@ def request_trades(market: Market, start: datetime, stop: datetime) -> list[Fetc
                 raise CannotBackfill(
                     f"Trades back to {reach:%Y-%m-%d %H:%M} UTC are being fetched: ask for older ones afterwards."
                 )
-            found.update({one.pk: one for one in known or [_create(locked, part)]})
+            if not known:
+                ids = part.first, part.last
+                known = [add_fill(locked, ids, part.start, part.stop, FetchRequest.Purpose.BACKFILL)]
+            found.update({one.pk: one for one in known})
         return list(found.values())
 
 
@@ -150,22 +153,6 @@ def _check_kept(market: Market, start: datetime) -> None:
     )
 
 
-def _create(market: Market, part: Part) -> FetchRequest:
-    return FetchRequest.objects.create(
-        market=market,
-        resolution=TRADES,
-        first_id=part.first,
-        last_id=part.last,
-        start=part.start,
-        stop=max(part.stop, part.start + timedelta(microseconds=1)),
-        purpose=FetchRequest.Purpose.BACKFILL,
-    )
-
-
 def _seconds_per_call(traits: Traits) -> float:
     """Return how long a call takes at the pace that provider and settings allow."""
-    limits = {window.seconds: window.limit for window in traits.limits.calls}
-    for seconds, name in CALLS_PER.items():
-        if given := getattr(settings, f"PROVIDER_CALLS_PER_{name}"):
-            limits[seconds] = given
-    return max([SECONDS_PER_PAGE, *(seconds / limit for seconds, limit in limits.items())])
+    return max([SECONDS_PER_PAGE, *(seconds / limit for seconds, limit in calls_allowed(traits).items())])

@@ -11,7 +11,7 @@ oldest stored trade. Once the venue's answer names the first one it is a fill by
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,7 +21,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from actor_runtime.steady_time import SteadyNow
-from datastore.backfill.completion import FIRST_RETRY_DELAY, MAX_SHORT_ANSWERS, RETRY_FACTOR
+from datastore.backfill.completion import end, fall_short
 from datastore.coverage.missing_ids import MissingIds, missing_ids
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
@@ -32,11 +32,11 @@ from datastore.reference.provider_registry import traits_of
 from datastore.reference.traits import TradeTraits
 from datastore.wording import counted
 
-TRADES = 0  # the resolution of a request for trades
 PAGES_PER_JOIN = 5  # of the provider's: holes that so many bring together are one fill
 # Trades may overtake each other on their way; a venue that leaves trades out leaves out many, which one call brings.
 FILL_DELAY, OMITTED_FILL_DELAY = timedelta(seconds=1), timedelta(seconds=8)
 RETRY_FAILED_FILL_AFTER = timedelta(hours=1)
+SHORTEST = timedelta(microseconds=1)  # no request is empty, also where all its trades have one time
 
 State = FetchRequest.State
 
@@ -81,8 +81,12 @@ def request_fills(market_ids: Collection[int] | None = None) -> list[FetchReques
     by_market: dict[int, list[MissingIds]] = {}
     for one in missing_ids(market_ids):
         by_market.setdefault(one.market_id, []).append(one)
-    fed = feed_markets().filter(pk__in=by_market).values_list("pk", flat=True) if by_market else ()
-    return [request for market_id in sorted(fed) for request in _request(market_id, by_market[market_id])]
+    if not by_market:
+        return []
+    taken = _taken(by_market)
+    lacking = [market_id for market_id, holes in by_market.items() if _without(holes, taken[market_id])]
+    fed = sorted(feed_markets().filter(pk__in=lacking).values_list("pk", flat=True))
+    return [request for market_id in fed for request in _request(market_id, by_market[market_id])]
 
 
 def request_newest_trades() -> list[FetchRequest]:
@@ -91,8 +95,10 @@ def request_newest_trades() -> list[FetchRequest]:
     For markets of providers whose stream may leave trades out, once in each minute of theirs; return the new requests.
     """
     times = {name: now for name, now in known_times().items() if traits_of(name).stream.may_omit}
+    asked = _open_ended().values("market")
     made = []
-    for market in feed_markets().filter(provider__in=times, live_stop__isnull=False).order_by("pk"):
+    streamed = feed_markets().filter(provider__in=times, live_stop__isnull=False)
+    for market in streamed.exclude(pk__in=asked).order_by("pk"):
         over = times[market.provider].replace(second=0, microsecond=0)
         if market.live_stop is not None and market.live_stop < over:
             made += _request_newest(market.pk, over)
@@ -137,7 +143,7 @@ def settle_fills(at: datetime) -> int:
     For a consumer that has stored everything that was in the topic at that time. What is still missing is asked for
     again, less and less soon.
     """
-    waiting = FetchRequest.objects.filter(resolution=TRADES, state=State.PUBLISHED, published_at__lt=at)
+    waiting = FetchRequest.objects.filter(resolution=FetchRequest.TRADES, state=State.PUBLISHED, published_at__lt=at)
     found = list(waiting.values_list("pk", "market_id").order_by("market_id"))
     for request_id, market_id in found:
         with transaction.atomic():
@@ -145,32 +151,52 @@ def settle_fills(at: datetime) -> int:
             request = FetchRequest.objects.select_for_update().get(pk=request_id)
             left = None if request.last_id is None else bounds_of_fill(request)
             if left is None:
-                _end(request, State.DONE, None)
+                end(request)
             else:
-                _fall_short(request, f"the answer left out {counted(left.missing, 'trade')}")
+                fall_short(request, f"the answer left out {counted(left.missing, 'trade')}")
     return len(found)
-
-
-def fail_fill(request_id: int, worker: str, reason: str) -> bool:
-    """End a fill that the venue cannot answer; its candles are asked for instead. False if the job has lost it."""
-    held = FetchRequest.objects.filter(pk=request_id, worker=worker, state=State.FETCHING)
-    ended = {"state": State.FAILED, "error": reason, "lease_until": None, "finished_at": SteadyNow()}
-    return bool(held.update(**ended))
-
-
-def note_pages(request_id: int, worker: str, done: int, total: int, first_id: int | None = None) -> bool:
-    """Note how many pages of a fill are acknowledged; return False if the job has lost its request and must stop.
-
-    first_id: with which id the trades begin that were asked for by time; from then on they are known by their ids.
-    """
-    held = FetchRequest.objects.filter(pk=request_id, worker=worker, state=State.FETCHING)
-    begins = {} if first_id is None else {"first_id": first_id}
-    return bool(held.update(pages_done=done, pages_total=total, error=None, **begins))
 
 
 def active_fills(market_ids: Collection[int]) -> QuerySet[FetchRequest]:
     """Return the fills of these markets that have not ended."""
-    return FetchRequest.objects.filter(market__in=market_ids, resolution=TRADES, state__in=FetchRequest.ACTIVE)
+    return _active().filter(market__in=market_ids)
+
+
+def add_fill(
+    market: Market,
+    ids: tuple[int | None, int | None],
+    start: datetime,
+    stop: datetime,
+    purpose: int = FetchRequest.Purpose.GAP,
+    delay: timedelta | None = None,
+) -> FetchRequest:
+    """Request the trades of these ids, the first and the last, which were traded in [start, stop].
+
+    The market is locked. delay: for which no job begins it.
+    """
+    return FetchRequest.objects.create(
+        market=market,
+        resolution=FetchRequest.TRADES,
+        first_id=ids[0],
+        last_id=ids[1],
+        start=start,
+        stop=max(stop, start + SHORTEST),
+        purpose=purpose,
+        next_try=None if delay is None else SteadyNow() + delay,
+    )
+
+
+def joined_holes(holes: Iterable[MissingIds], history: TradeTraits) -> list[tuple[int, int, datetime, datetime]]:
+    """Return (first, last, low, high) of holes, those together that few pages bring."""
+    most = PAGES_PER_JOIN * history.rows_per_page
+    found: list[tuple[int, int, datetime, datetime]] = []
+    for hole in holes:
+        if found and hole.last - found[-1][0] < most:
+            first, _, low, high = found.pop()
+            found.append((first, hole.last, min(low, hole.low), max(high, hole.high)))
+        else:
+            found.append((hole.first, hole.last, hole.low, hole.high))
+    return found
 
 
 def _request(market_id: int, holes: Sequence[MissingIds]) -> list[FetchRequest]:
@@ -180,24 +206,11 @@ def _request(market_id: int, holes: Sequence[MissingIds]) -> list[FetchRequest]:
         traits = traits_of(market.provider)
         if traits.trades is None:
             return []
-        recent = Q(state=State.FAILED, finished_at__gt=SteadyNow() - RETRY_FAILED_FILL_AFTER)
-        known = FetchRequest.objects.filter(
-            Q(state__in=FetchRequest.ACTIVE) | recent, market=market, resolution=TRADES, last_id__isnull=False
-        )
-        taken = [(one.first_id or 0, one.last_id or 0) for one in known]
+        lacking = _without(holes, _taken([market_id])[market_id])
         delay = OMITTED_FILL_DELAY if traits.stream.may_omit else FILL_DELAY
         return [
-            FetchRequest.objects.create(
-                market=market,
-                resolution=TRADES,
-                start=low,
-                stop=max(high, low + timedelta(microseconds=1)),
-                first_id=first,
-                last_id=last,
-                purpose=FetchRequest.Purpose.GAP,
-                next_try=SteadyNow() + delay,
-            )
-            for first, last, low, high in joined_holes(_without(holes, taken), traits.trades)
+            add_fill(market, (first, last), low, high, delay=delay)
+            for first, last, low, high in joined_holes(lacking, traits.trades)
         ]
 
 
@@ -205,19 +218,34 @@ def _request_newest(market_id: int, over: datetime) -> list[FetchRequest]:
     with transaction.atomic():
         market = Market.objects.select_for_update(no_key=True).get(pk=market_id)
         newest = fetch_all(statement("fills", "newest"), {"market": market_id})
-        if not newest or active_fills([market_id]).filter(last_id=None).exists():
+        if not newest or _open_ended().filter(market=market).exists():
             return []
         ((last, until),) = newest
-        return [
-            FetchRequest.objects.create(
-                market=market,
-                resolution=TRADES,
-                start=until,
-                stop=max(over, until + timedelta(microseconds=1)),
-                first_id=last + 1,
-                purpose=FetchRequest.Purpose.GAP,
-            )
-        ]
+        return [add_fill(market, (last + 1, None), until, over)]
+
+
+def _active() -> QuerySet[FetchRequest]:
+    return FetchRequest.objects.filter(resolution=FetchRequest.TRADES, state__in=FetchRequest.ACTIVE)
+
+
+def _open_ended() -> QuerySet[FetchRequest]:
+    """Return what is under way up to the newest trade there is."""
+    return _active().filter(last_id=None)
+
+
+def _taken(market_ids: Collection[int]) -> dict[int, list[tuple[int, int]]]:
+    """Return by market the ids that are not to be asked for: a fill is under way, or failed lately."""
+    recent = Q(state=State.FAILED, finished_at__gt=SteadyNow() - RETRY_FAILED_FILL_AFTER)
+    known = FetchRequest.objects.filter(
+        Q(state__in=FetchRequest.ACTIVE) | recent,
+        market__in=market_ids,
+        resolution=FetchRequest.TRADES,
+        last_id__isnull=False,
+    )
+    taken: dict[int, list[tuple[int, int]]] = {market_id: [] for market_id in market_ids}
+    for market_id, first, last in known.values_list("market_id", "first_id", "last_id"):
+        taken[market_id].append((first or 0, last or 0))
+    return taken
 
 
 def _missing(request: FetchRequest) -> list[tuple[int, int]]:
@@ -235,21 +263,8 @@ def _count(missing: Sequence[tuple[int, int]]) -> int:
     return sum(last - first + 1 for first, last in missing)
 
 
-def _without(holes: Iterable[MissingIds], taken: Sequence[tuple[int, int]]) -> Iterator[MissingIds]:
-    return (hole for hole in holes if not any(_overlaps(hole, first, last) for first, last in taken))
-
-
-def joined_holes(holes: Iterable[MissingIds], history: TradeTraits) -> list[tuple[int, int, datetime, datetime]]:
-    """Return (first, last, low, high) of holes, those together that few pages bring."""
-    most = PAGES_PER_JOIN * history.rows_per_page
-    found: list[tuple[int, int, datetime, datetime]] = []
-    for hole in holes:
-        if found and hole.last - found[-1][0] < most:
-            first, _, low, high = found.pop()
-            found.append((first, hole.last, min(low, hole.low), max(high, hole.high)))
-        else:
-            found.append((hole.first, hole.last, hole.low, hole.high))
-    return found
+def _without(holes: Iterable[MissingIds], taken: Sequence[tuple[int, int]]) -> list[MissingIds]:
+    return [hole for hole in holes if not any(_overlaps(hole, first, last) for first, last in taken)]
 
 
 def _overlaps(hole: MissingIds, first: int, last: int) -> bool:
@@ -260,20 +275,3 @@ def _stored(market_id: int, *, first: int | None = None, last: int | None = None
     """Return the stored trade whose ids begin with `first`, or end with `last`; None if there is none."""
     rows: list[Any] = fetch_all(statement("fills", "stored"), {"market": market_id, "first": first, "last": last})
     return StoredTrade(*rows[0]) if rows else None
-
-
-def _fall_short(request: FetchRequest, error: str) -> None:
-    request.fell_short += 1
-    if request.fell_short >= MAX_SHORT_ANSWERS:
-        _end(request, State.FAILED, error)
-        return
-    wait = FIRST_RETRY_DELAY * RETRY_FACTOR ** (request.fell_short - 1)
-    request.state, request.error, request.next_try = State.QUEUED, error, SteadyNow() + wait
-    request.published_at = request.lease_until = None
-    request.save()
-
-
-def _end(request: FetchRequest, state: str, error: str | None) -> None:
-    request.state, request.error, request.lease_until, request.next_try = state, error, None, None
-    request.finished_at = SteadyNow()
-    request.save()

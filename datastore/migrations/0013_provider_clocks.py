@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name="providerclock",
             name="provider",
-            field=models.TextField(help_text="The name of ours for it.", primary_key=True, serialize=False),
+            field=models.TextField(help_text="Our name for it.", primary_key=True, serialize=False),
         ),
         migrations.AlterField(
             model_name="providercandle",

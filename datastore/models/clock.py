@@ -24,7 +24,7 @@ class DatabaseClock(models.Model):
 class ProviderClock(models.Model):
     """One provider's identity, and the offset of its clock from the database's steady time."""
 
-    provider = models.TextField(primary_key=True, help_text="The name of ours for it.")
+    provider = models.TextField(primary_key=True, help_text="Our name for it.")
     identity = models.TextField(
         default="", db_default="", help_text="Its name for itself, for good; empty until it was asked."
     )

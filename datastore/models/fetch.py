@@ -30,6 +30,7 @@ class FetchRequest(models.Model):
         SCHEDULE = 2
         BACKFILL = 3
 
+    TRADES = 0  # the resolution of a request for trades
     ACTIVE = (State.QUEUED, State.FETCHING, State.PUBLISHED)
 
     market = models.ForeignKey(Market, models.CASCADE, related_name="+")

@@ -11,11 +11,13 @@ from datastore.backfill import fetch_queue, trade_fill
 from datastore.backfill.trade_fill import FillBounds, StoredTrade
 from datastore.models import FetchRequest
 from datastore.reference.pairs import Listed
+from datastore.reference.provider_clock import provider_now
 from datastore.timeframes.intervals import micros_of, moment
 from ingestion.history import pages
 from ingestion.history.pages import PageOrigin, PageRequest
 from ingestion.providers.port import TradeMark, TradesAsked
 from ingestion.providers.table import PROVIDERS
+from streaming.topics import CANDLE_DATA, TICK_DATA, Topic
 
 log = structlog.get_logger(__name__)
 REFUSAL_MARGIN = timedelta(minutes=1)  # between the answer and the write
@@ -27,6 +29,8 @@ class RequestLost(RequestFault):
 
 class HeldRequest:
     """One request in one worker's hands; `over`: nothing is left to do for this job."""
+
+    topic: Topic  # where its records go
 
     def __init__(self, request: FetchRequest, worker: str) -> None:
         """Hold a request that fetch_queue.start gave to this worker."""
@@ -68,6 +72,8 @@ class HeldRequest:
 class CandleLease(HeldRequest):
     """A request for candles; times are microseconds."""
 
+    topic = CANDLE_DATA
+
     def __init__(self, request: FetchRequest, worker: str) -> None:
         super().__init__(request, worker)
         self.resolution = request.resolution
@@ -81,6 +87,13 @@ class CandleLease(HeldRequest):
         """Return the next page to ask for; None if all of them are acknowledged."""
         return pages.next_page(self.candles, self.start, self.reached, self.resolution)
 
+    def oldest_bucket(self) -> int:
+        """Return the start of the oldest bucket that the provider still has; 0: it has all."""
+        rows = self.candles.newest_rows
+        if rows is None:
+            return 0
+        return pages.oldest_bucket(rows, micros_of(provider_now(self.provider.name)), self.resolution)
+
     def origin(self, asked: PageRequest) -> PageOrigin:
         """Return what the records of this page carry."""
         done = self.pages_done + 1
@@ -89,8 +102,7 @@ class CandleLease(HeldRequest):
 
     def shorten(self, stop: int) -> None:
         """Leave out what cannot be answered yet: whatever needs it asks again once it is final."""
-        held = FetchRequest.objects.filter(pk=self.id, worker=self._worker, state=FetchRequest.State.FETCHING)
-        held.update(stop=moment(stop))
+        fetch_queue.shorten(self.id, self._worker, moment(stop))
         self.stop = self.reached = stop
 
     def advance(self, origin: PageOrigin, reached: int) -> None:
@@ -102,6 +114,8 @@ class CandleLease(HeldRequest):
 
 class FillLease(HeldRequest):
     """A request for trades by their ids."""
+
+    topic = TICK_DATA
 
     def __init__(self, request: FetchRequest, worker: str) -> None:
         super().__init__(request, worker)
@@ -129,18 +143,21 @@ class FillLease(HeldRequest):
         """
         self.pages_done += 1
         pages = self.pages_done, self.pages_done + pages_left
-        if not trade_fill.note_pages(self.id, self._worker, *pages, begins if self._row.first_id is None else None):
+        if not fetch_queue.note_pages(self.id, self._worker, *pages, begins if self._row.first_id is None else None):
             self.over = True
 
     def fail(self, reason: str) -> None:
         """End the request: the venue does not have these trades any more."""
-        trade_fill.fail_fill(self.id, self._worker, reason)
+        fetch_queue.fail_fill(self.id, self._worker, reason)
         self.over = True
 
 
-def lease_of(request: FetchRequest, worker: str) -> CandleLease | FillLease:
+Lease = CandleLease | FillLease
+
+
+def lease_of(request: FetchRequest, worker: str) -> Lease:
     """Hold a request of either kind."""
-    kind = FillLease if request.resolution == trade_fill.TRADES else CandleLease
+    kind = FillLease if request.resolution == FetchRequest.TRADES else CandleLease
     return kind(request, worker)
 
 

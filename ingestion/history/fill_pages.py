@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from datastore.backfill.trade_fill import FillBounds
 from datastore.reference.traits import PageBy, TradeTraits
 from ingestion.providers.port import Answer, History, Request, TradePage, TradesAsked, TradeSeen, Trouble
-from streaming.records import LastTrade, LiveRecord, Micros, Trade
+from ingestion.trade_records import last_trade_record, trade_record
+from streaming.records import LiveRecord, Micros
 from streaming.topics import TICK_DATA
 
 
@@ -51,27 +52,10 @@ class FillPages:
         trades = [seen for seen in page.trades if seen.ts >= kept]
         for seen in trades:
             self._n += 1
-            records.append(
-                Trade(
-                    market=self._market,
-                    feed=self._feed,
-                    n=self._n,
-                    ts=seen.ts,
-                    seq=seen.seq,
-                    id=seen.id,
-                    price=seen.price,
-                    amount=seen.amount,
-                    side=seen.side,
-                    received_at=max(now, seen.ts),
-                    first=seen.first,
-                    last=seen.last,
-                )
-            )
+            records.append(trade_record(seen, self._market, self._feed, self._n, max(now, seen.ts)))
         if page.newest is not None:
             self._n += 1
-            records.append(
-                LastTrade(market=self._market, feed=self._feed, n=self._n, last_id=page.newest.id, at=page.newest.at)
-            )
+            records.append(last_trade_record(page.newest, self._market, self._feed, self._n))
         self._cursor = page.cursor
         self.is_last = page.cursor is None or page.floor
         self.is_cut_off = page.floor

@@ -28,7 +28,7 @@ from datastore.reference.provider import other_provider
 from datastore.reference.provider_clock import known_times, provider_now
 from datastore.timeframes.intervals import SECOND_US, micros_of
 from ingestion.history import pages
-from ingestion.history.fetch_lease import CandleLease, FillLease, HeldRequest, lease_of
+from ingestion.history.fetch_lease import CandleLease, FillLease, Lease, lease_of
 from ingestion.history.fill_pages import FillPages
 from ingestion.history.pages import PageOrigin, PageRequest
 from ingestion.history.pool import ROLE, blocking_error, ensure_pool
@@ -54,7 +54,6 @@ from streaming.broker import Message, Publisher
 from streaming.errors import PublishFailed, StreamLost, StreamUnavailable
 from streaming.history_records import FetchDone, FetchFailed, HistoryRecord, encode_history
 from streaming.records import encode
-from streaming.topics import CANDLE_DATA, TICK_DATA
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +72,6 @@ class RequestReturned(RequestFault):
 class Batch:
     """What is to be published next, and what is noted once it is acknowledged; last: the request is then whole."""
 
-    topic: str
     messages: list[Message]
     advance: Callable[[], None]
     last: bool
@@ -109,7 +107,7 @@ class HistoryProducer:
         """Prepare the fetch of a FetchRequest from its market's provider; it begins once a row of the pool is owned."""
         self._id = request_id
         self._session: ActorSession
-        self._lease: CandleLease | FillLease | None = None
+        self._lease: Lease | None = None
         self._fill: FillPages | None = None
         self._publisher: Publisher | None = None
         self._batch: Batch | None = None
@@ -128,8 +126,7 @@ class HistoryProducer:
         self._disconnect()
         broker = configured_broker()
         with closing(broker.admin()) as admin:
-            for topic in (CANDLE_DATA, TICK_DATA):
-                admin.create_topic(topic.name, topic.partitions)
+            admin.create_topic(self._lease.topic.name, self._lease.topic.partitions)
         self._publisher = broker.publisher()
 
     def turn(self) -> bool:
@@ -182,7 +179,7 @@ class HistoryProducer:
             origin = PageOrigin(lease.market, lease.id, lease.pages_done, lease.pages_done)
             done: list[HistoryRecord] = [FetchDone(market=lease.market, request=lease.id)]
             return _history_batch(done, lambda: lease.advance(origin, lease.start), last=True)
-        oldest = pages.oldest_bucket(lease.candles, micros_of(provider_now(lease.provider.name)), asked.resolution)
+        oldest = lease.oldest_bucket()
         if asked.stop <= oldest:
             raise self._fail(lease, f"{lease.provider.name} has no older candles of this length", final=True)
         asked = replace(asked, start=max(asked.start, oldest))
@@ -238,9 +235,9 @@ class HistoryProducer:
         records = fill.records_of(outcome, micros_of(now), lease.kept_since(now))
         messages = [Message(record.market, encode(record)) for record in records]
         left, begins = fill.pages_left, fill.begins
-        return Batch(TICK_DATA.name, messages, lambda: lease.advance(left, begins), fill.is_last)
+        return Batch(messages, lambda: lease.advance(left, begins), fill.is_last)
 
-    def _take_call(self, lease: HeldRequest, weight: int) -> bool:
+    def _take_call(self, lease: Lease, weight: int) -> bool:
         """Take a call of the quota; False if there is none, after a short wait or with the request given back."""
         wait = self._quota.take(weight)
         if wait > MAX_JOB_WAIT_S:
@@ -257,7 +254,7 @@ class HistoryProducer:
         if self._session.actor.state == Producer.State.IDLE:
             self._session.actor.fetch_data()
 
-    def _call_provider(self, lease: HeldRequest, ask: Callable[[], Found]) -> Found | Unavailable:
+    def _call_provider(self, lease: Lease, ask: Callable[[], Found]) -> Found | Unavailable:
         """Return the provider's answer; the row and the request are kept while it is awaited."""
         call = call_in_thread(ask)
         for _ in range(MAX_RENEWALS):
@@ -284,7 +281,7 @@ class HistoryProducer:
 
     # --- what goes wrong ---
 
-    def _fault_of(self, lease: HeldRequest, outcome: Trouble) -> Exception:
+    def _fault_of(self, lease: Lease, outcome: Trouble) -> Exception:
         if isinstance(outcome, Unauthorized | Blocked):
             lease.give_back(KEY_REFUSED_WAIT_S, why(outcome))
             note_refused(self._session, self._access)
@@ -296,11 +293,10 @@ class HistoryProducer:
             return self._fail(lease, why(outcome), isinstance(lease, CandleLease) and outcome.is_final(lease.reached))
         return self._platform_fault(lease, why(outcome))
 
-    def _fail(self, lease: HeldRequest, reason: str, final: bool) -> Exception:
+    def _fail(self, lease: Lease, reason: str, final: bool) -> Exception:
         """Publish that the rest will not come; the consumer that stores it ends the request. A fill just ends."""
         if isinstance(lease, FillLease):
             lease.fail(reason)
-        if not isinstance(lease, CandleLease):
             return RequestFault(reason)
         failed = FetchFailed(
             market=lease.market,
@@ -312,13 +308,13 @@ class HistoryProducer:
             final=final,
         )
         try:
-            self._send(CANDLE_DATA.name, [_message(failed)])
+            self._send(lease, [_message(failed)])
         except (StreamUnavailable, StreamLost) as exc:
             return self._platform_fault(lease, str(exc))
         lease.publish()
         return RequestFault(reason)
 
-    def _platform_fault(self, lease: HeldRequest, reason: str, wait: float = 0.0) -> Exception:
+    def _platform_fault(self, lease: Lease, reason: str, wait: float = 0.0) -> Exception:
         """Return what keeps the producer in Error for a moment, or gives the request back if that would be too long."""
         wait = max(wait, min(backoff(self._session.actor.error_count + 1), MAX_QUEUED_WAIT_S))
         if wait > MAX_JOB_WAIT_S:
@@ -326,18 +322,18 @@ class HistoryProducer:
         lease.complain(reason)
         return PlatformFault(reason)
 
-    def _returned(self, lease: HeldRequest, wait: float, reason: str) -> RequestReturned:
+    def _returned(self, lease: Lease, wait: float, reason: str) -> RequestReturned:
         lease.give_back(wait, reason)
         return RequestReturned(f"{reason}; asked again in {wait:.0f} s")
 
     # --- the topic ---
 
-    def _publish(self, lease: HeldRequest, batch: Batch) -> None:
+    def _publish(self, lease: Lease, batch: Batch) -> None:
         self._begin_fetching()
         self._session.actor.data_ready(Target.FIXED)
         self._session.save()
         try:
-            self._send(batch.topic, batch.messages)
+            self._send(lease, batch.messages)
         except PublishFailed as exc:
             batch.messages = [batch.messages[index] for index in exc.failed]
             raise self._platform_fault(lease, str(exc)) from exc
@@ -352,11 +348,11 @@ class HistoryProducer:
             raise self._fail(lease, f"{lease.provider.name} no longer has the trades before these", final=True)
         if batch.last:
             lease.publish()
-        log.info("page published", topic=batch.topic, page=lease.pages_done, records=len(batch.messages))
+        log.info("page published", topic=lease.topic.name, page=lease.pages_done, records=len(batch.messages))
 
-    def _send(self, topic: str, messages: list[Message]) -> None:
+    def _send(self, lease: Lease, messages: list[Message]) -> None:
         if self._publisher is not None and messages:
-            self._publisher.publish(topic, messages)
+            self._publisher.publish(lease.topic.name, messages)
 
 
 def _message(record: HistoryRecord) -> Message:
@@ -364,4 +360,4 @@ def _message(record: HistoryRecord) -> Message:
 
 
 def _history_batch(records: list[HistoryRecord], advance: Callable[[], None], last: bool) -> Batch:
-    return Batch(CANDLE_DATA.name, [_message(record) for record in records], advance, last)
+    return Batch([_message(record) for record in records], advance, last)

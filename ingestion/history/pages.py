@@ -62,12 +62,10 @@ def pages_of(candles: CandleTraits, start: int, stop: int, resolution: int) -> i
     return -(-max(0, stop - start) // (candles.rows_per_page * resolution * SECOND_US))
 
 
-def oldest_bucket(candles: CandleTraits, now: int, resolution: int) -> int:
-    """Return the start of the oldest bucket that the provider still has at its time `now`; 0: it has all."""
-    if candles.newest_rows is None:
-        return 0
+def oldest_bucket(newest_rows: int, now: int, resolution: int) -> int:
+    """Return the start of the oldest bucket that a provider with only its newest rows has at its time `now`."""
     step = resolution * SECOND_US
-    return (now // step - candles.newest_rows + 1) * step  # the running bucket is one of them
+    return (now // step - newest_rows + 1) * step  # the running bucket is one of them
 
 
 def final_stop(candles: CandleTraits, at: int, resolution: int) -> int:

@@ -11,10 +11,10 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-from django.conf import settings
 from django_redis import get_redis_connection
 
 from datastore.access.lua_scripts import STEADY
+from datastore.reference.call_limits import WINDOW_NAMES, calls_allowed
 from datastore.reference.traits import Traits
 
 MAX_PAUSE_S = 86_400.0
@@ -138,21 +138,14 @@ class QuotaLeft:
     limit: int
 
 
-WINDOW_NAMES = {1: "second", 60: "minute", 3600: "hour", 86_400: "day"}  # by length in seconds
-
-
 def configured_windows(provider: Traits) -> tuple[Window, ...]:
     """Return the provider's limits, or what the settings PROVIDER_CALLS_PER_… have instead; the shortest first.
 
     Those of weights come last.
     """
-    limits = {window.seconds: window.limit for window in provider.limits.calls}
-    for seconds, name in WINDOW_NAMES.items():
-        if given := getattr(settings, f"PROVIDER_CALLS_PER_{name.upper()}"):
-            limits[seconds] = given
     weights = sorted(provider.limits.weights, key=lambda window: window.seconds)
     return (
-        *(Window(_window_name(length), length, limits[length]) for length in sorted(limits)),
+        *(Window(_window_name(length), length, limit) for length, limit in calls_allowed(provider).items()),
         *(Window(f"{_window_name(one.seconds)} (weight)", one.seconds, one.limit, weighs=True) for one in weights),
     )
 

@@ -8,6 +8,7 @@ from datastore.timeframes.intervals import SECOND_US
 from ingestion.live.equal_trades import EqualTrades
 from ingestion.live.sequence_gaps import SequenceCheck
 from ingestion.providers.port import Garbage, LastId, TradeSeen
+from ingestion.trade_records import last_trade_record, trade_record
 from streaming.ends import EndCode
 from streaming.records import FeedClosed, FeedOpened, LastTrade, Replayed, Trade, Watermark
 from streaming.refusals import Refusal
@@ -54,20 +55,7 @@ class MarketFeed:
         name = self.equal.name_of(seen)
         if not self.subscribed:
             self._note_replayed(seen, name)
-        return Trade(
-            market=self.market,
-            feed=self.feed,
-            n=self.n,
-            ts=seen.ts,
-            seq=seen.seq,
-            id=name,
-            price=seen.price,
-            amount=seen.amount,
-            side=seen.side,
-            received_at=received_at,
-            first=seen.first,
-            last=seen.last,
-        )
+        return trade_record(seen, self.market, self.feed, self.n, received_at, name)
 
     def note_last_id(self, said: LastId) -> None:
         """Take what the provider says of the market's newest trade."""
@@ -80,7 +68,7 @@ class MarketFeed:
         if said is None:
             return None
         self.n += 1
-        return LastTrade(market=self.market, feed=self.feed, n=self.n, last_id=said.id, at=said.at)
+        return last_trade_record(said, self.market, self.feed, self.n)
 
     def _note_replayed(self, seen: TradeSeen, name: str) -> None:
         if not self.replayed:

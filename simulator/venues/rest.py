@@ -14,10 +14,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulator.venues.faults import RestTrouble
+from simulator.venues.faults import RestTrouble, TroubleKind
 from simulator.venues.venue import Venue
 
 HTML_PAGE = "<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body>cloudflare</body></html>"
+Troubles = dict[TroubleKind, tuple[int, object]]  # HTTP status and body of each
 
 
 @dataclass
@@ -46,6 +47,8 @@ class Refused(Exception):
 class VenueRest(ABC):
     """The REST side of one venue."""
 
+    troubles: Troubles
+
     def __init__(self, venue: Venue) -> None:
         self.venue = venue
 
@@ -53,13 +56,14 @@ class VenueRest(ABC):
     def routes(self) -> list[Route]:
         """Return the addresses."""
 
-    @abstractmethod
     def trouble(self, fault: RestTrouble) -> Answered:
         """Return how the venue says that something is wrong."""
+        status, body = self.troubles[fault.kind]
+        return Answered(body, status, {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)})
 
-    @abstractmethod
     def count(self, weight: int) -> Answered | None:
         """Count a call; return the refusal if it is over a limit."""
+        return None if self.venue.take("calls", weight) else self.trouble(RestTrouble(kind="ratelimit"))
 
     def headers(self) -> dict[str, str]:
         """Return what every answer carries."""

@@ -10,7 +10,6 @@ from django.db import InternalError
 from django.test import Client
 
 from coordination.models import Coordinator
-from datastore.backfill.trade_fill import TRADES
 from datastore.models import DatastoreRequest, FetchRequest, Market
 from datastore.reference.provider_clock import provider_now
 from tests.support.api.fetching import ADDRESS, AT_ONCE, STATES, bring, events_of, finish, request_of
@@ -89,7 +88,13 @@ def test_an_unknown_request_is_404(client: Client, market: Market, number: str) 
 def test_a_backfill_of_trades_is_shown_as_any_other(client: Client, market: Market) -> None:
     now = provider_now(market.provider)
     fetch = FetchRequest.objects.create(
-        market=market, resolution=TRADES, last_id=99, start=now - timedelta(hours=1), stop=now, purpose=3, pages_done=2
+        market=market,
+        resolution=FetchRequest.TRADES,
+        last_id=99,
+        start=now - timedelta(hours=1),
+        stop=now,
+        purpose=3,
+        pages_done=2,
     )
     request = DatastoreRequest.objects.create(
         name="request-1", market=market.symbol, timeframe="1m", start=fetch.start, stop=now, fetches=[fetch.pk],

@@ -196,5 +196,5 @@ def test_history_of_another_provider_is_not_taken(bench: Bench) -> None:
     ProviderClock.objects.create(provider="cryptocompare", identity="another")
     request = fetched(bench.ask(10))
     assert (request.state, request.error) == (State.QUEUED, "another provider answers")
-    assert (states() & {Actor.ERROR}, bench.broker.admin().topics()) == ({Actor.ERROR}, {"candle-data", "tick-data"})
+    assert (states() & {Actor.ERROR}, bench.broker.admin().topics()) == ({Actor.ERROR}, {"candle-data"})
     assert bench.records() == []

@@ -15,7 +15,6 @@ from datastore.api.openapi.basics import (
     or_null,
     record,
 )
-from datastore.backfill.trade_fill import TRADES
 from datastore.models import DatastoreRequest, FetchRequest
 from datastore.timeframes.timeframe import BASE_SECONDS
 
@@ -40,7 +39,11 @@ REQUEST: dict[str, Schema] = {
 SCHEMAS: dict[str, Schema] = {
     "Fetch": record(
         {
-            "resolution": {"type": "integer", "enum": [TRADES, *BASE_SECONDS], "description": "Seconds; 0: trades."},
+            "resolution": {
+                "type": "integer",
+                "enum": [FetchRequest.TRADES, *BASE_SECONDS],
+                "description": "Seconds; 0: trades.",
+            },
             "from": TIME,
             "to": TIME,
             "state": choice(FetchRequest.State.values),

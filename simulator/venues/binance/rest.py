@@ -19,10 +19,10 @@ from simulator.venues.binance.frames import (
     trade_row,
 )
 from simulator.venues.candles import bucket_start, candles
-from simulator.venues.faults import RestTrouble, TroubleKind
+from simulator.venues.faults import RestTrouble
 from simulator.venues.ledger import Ledger
 from simulator.venues.limits import Window
-from simulator.venues.rest import HTML_PAGE, Answered, Refused, VenueRest, whole
+from simulator.venues.rest import HTML_PAGE, Answered, Refused, Troubles, VenueRest, whole
 from simulator.venues.venue import Market, Venue
 
 MAX_ROWS, DEFAULT_ROWS = 1000, 500
@@ -39,7 +39,7 @@ RESTRICTED = (
 )
 BAN_S = 120
 PATIENCE = 10  # so many calls over the limit are answered with 429, then the address is banned
-TROUBLES: dict[TroubleKind, tuple[int, object]] = {
+TROUBLES: Troubles = {
     "region": (451, {"code": 0, "msg": RESTRICTED}),
     "firewall": (403, HTML_PAGE.replace("502 Bad Gateway", "403 Forbidden")),
     "maintenance": (503, {"code": -1016, "msg": "This service is no longer available."}),
@@ -51,6 +51,8 @@ TROUBLES: dict[TroubleKind, tuple[int, object]] = {
 
 class BinanceRest(VenueRest):
     """The addresses of Binance, or of Binance.US."""
+
+    troubles = TROUBLES
 
     def __init__(self, venue: Venue) -> None:
         super().__init__(venue)
@@ -81,8 +83,7 @@ class BinanceRest(VenueRest):
             most = f"current limit is {self._window.most} request weight per 1 MINUTE."
             words = f"Way too much request weight used; IP banned until {until}." if is_ban else f"Too many; {most}"
             return Answered({"code": -1003, "msg": words}, 418 if is_ban else 429, {"Retry-After": str(wait)})
-        status, body = TROUBLES[fault.kind]
-        return Answered(body, status, {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)})
+        return super().trouble(fault)
 
     def count(self, weight: int) -> Answered | None:
         """Count a call and its weight; those who go on after HTTP 429 are banned."""

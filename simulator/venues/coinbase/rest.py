@@ -11,13 +11,12 @@ from simulator.numerals import as_float, fixed, plain
 from simulator.trades import SECOND_NS
 from simulator.venues.candles import bucket_start, candles
 from simulator.venues.coinbase.frames import trade_row
-from simulator.venues.faults import RestTrouble, TroubleKind
-from simulator.venues.rest import HTML_PAGE, Answered, Refused, VenueRest, whole
+from simulator.venues.rest import HTML_PAGE, Answered, Refused, Troubles, VenueRest, whole
 from simulator.venues.venue import Market, iso
 
 MAX_TRADES, MAX_CANDLES = 1000, 300
 GRANULARITIES = (60, 300, 900, 3600, 21600, 86400)
-TROUBLES: dict[TroubleKind, tuple[int, object]] = {
+TROUBLES: Troubles = {
     "ratelimit": (429, {"message": "Public rate limit exceeded"}),
     "ban": (418, {"message": "Public rate limit exceeded, your address is banned"}),
     "region": (451, {"message": "Unavailable For Legal Reasons"}),
@@ -30,7 +29,9 @@ TROUBLES: dict[TroubleKind, tuple[int, object]] = {
 
 
 class CoinbaseRest(VenueRest):
-    """Coinbase's addresses."""
+    """Coinbase's addresses, as often as it allows: 10 calls a second, bursts of 15."""
+
+    troubles = TROUBLES
 
     def routes(self) -> list[Route]:
         """Return the addresses."""
@@ -41,15 +42,6 @@ class CoinbaseRest(VenueRest):
             self.route("/products/{product}/trades", self._trades),
             self.route("/products/{product}/candles", self._candles),
         ]
-
-    def trouble(self, fault: RestTrouble) -> Answered:
-        """Return an error as Coinbase words it."""
-        status, body = TROUBLES[fault.kind]
-        return Answered(body, status, {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)})
-
-    def count(self, weight: int) -> Answered | None:
-        """Count a call: 10 a second, bursts of 15."""
-        return None if self.venue.take("calls", weight) else self.trouble(RestTrouble(kind="ratelimit"))
 
     def _time(self, request: Request) -> Answered:
         now = self.venue.shown()

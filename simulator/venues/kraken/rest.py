@@ -10,16 +10,15 @@ from starlette.routing import Route
 from simulator.numerals import fixed
 from simulator.trades import SECOND_NS
 from simulator.venues.candles import bucket_start, candles
-from simulator.venues.faults import RestTrouble, TroubleKind
 from simulator.venues.kraken.frames import candle_row, trade_row
 from simulator.venues.kraken.names import answer_name, asset_name, list_name, short_name
-from simulator.venues.rest import HTML_PAGE, Answered, Refused, VenueRest, whole
+from simulator.venues.rest import HTML_PAGE, Answered, Refused, Troubles, VenueRest, whole
 from simulator.venues.venue import Market, Venue, iso
 
 MAX_TRADES, MAX_CANDLES = 1000, 720
 INTERVALS = (1, 5, 15, 30, 60, 240, 1440, 10_080, 21_600)
 MOST_SECONDS = 10**12  # a greater `since` is in nanoseconds
-TROUBLES: dict[TroubleKind, tuple[int, object]] = {
+TROUBLES: Troubles = {
     "ratelimit": (200, {"error": ["EGeneral:Too many requests"]}),
     "ban": (200, {"error": ["EGeneral:Temporary lockout"]}),
     "region": (200, {"error": ["EGeneral:Permission denied"]}),
@@ -32,7 +31,9 @@ TROUBLES: dict[TroubleKind, tuple[int, object]] = {
 
 
 class KrakenRest(VenueRest):
-    """Kraken's addresses."""
+    """Kraken's addresses, as often as it allows: about one call a second."""
+
+    troubles = TROUBLES
 
     def __init__(self, venue: Venue) -> None:
         super().__init__(venue)
@@ -51,15 +52,6 @@ class KrakenRest(VenueRest):
             self.route("/0/public/Trades", self._trades),
             self.route("/0/public/OHLC", self._candles),
         ]
-
-    def trouble(self, fault: RestTrouble) -> Answered:
-        """Return an error as Kraken words it."""
-        status, body = TROUBLES[fault.kind]
-        return Answered(body, status, {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)})
-
-    def count(self, weight: int) -> Answered | None:
-        """Count a call: about one a second."""
-        return None if self.venue.take("calls", weight) else self.trouble(RestTrouble(kind="ratelimit"))
 
     def _time(self, request: Request) -> Answered:
         seconds = self.venue.shown() // SECOND_NS

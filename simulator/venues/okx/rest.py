@@ -8,9 +8,8 @@ from starlette.routing import Route
 from simulator.numerals import fixed
 from simulator.trades import SECOND_NS
 from simulator.venues.candles import bucket_start, candles
-from simulator.venues.faults import RestTrouble, TroubleKind
 from simulator.venues.okx.frames import MILLISECOND_NS, candle_row, trade_row
-from simulator.venues.rest import HTML_PAGE, Answered, Refused, VenueRest, whole
+from simulator.venues.rest import HTML_PAGE, Answered, Refused, Troubles, VenueRest, whole
 from simulator.venues.venue import Market
 
 MAX_TRADES, MAX_CANDLES, USUAL_ROWS = 100, 300, 100
@@ -22,7 +21,7 @@ def _error(code: str, message: str) -> dict[str, object]:
     return {"code": code, "msg": message, "data": []}
 
 
-TROUBLES: dict[TroubleKind, tuple[int, object]] = {
+TROUBLES: Troubles = {
     "ratelimit": (429, _error("50011", "Too Many Requests")),
     "ban": (418, _error("50011", "Too Many Requests")),
     "region": (451, _error("50125", "Not available in your region")),
@@ -35,7 +34,9 @@ TROUBLES: dict[TroubleKind, tuple[int, object]] = {
 
 
 class OkxRest(VenueRest):
-    """OKX's addresses."""
+    """OKX's addresses, as often as it allows: 20 calls in two seconds, of all addresses together."""
+
+    troubles = TROUBLES
 
     def routes(self) -> list[Route]:
         """Return the addresses."""
@@ -45,15 +46,6 @@ class OkxRest(VenueRest):
             self.route("/api/v5/market/history-trades", self._trades),
             self.route("/api/v5/market/history-candles", self._candles),
         ]
-
-    def trouble(self, fault: RestTrouble) -> Answered:
-        """Return an error as OKX words it."""
-        status, body = TROUBLES[fault.kind]
-        return Answered(body, status, {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)})
-
-    def count(self, weight: int) -> Answered | None:
-        """Count a call: 20 in two seconds, of all addresses together."""
-        return None if self.venue.take("calls", weight) else self.trouble(RestTrouble(kind="ratelimit"))
 
     def _time(self, request: Request) -> Answered:
         return Answered({"code": "0", "data": [{"ts": str(self.venue.shown() // MILLISECOND_NS)}], "msg": ""})

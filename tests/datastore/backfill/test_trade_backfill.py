@@ -17,10 +17,8 @@ from datastore.backfill.trade_backfill import (
     request_trades,
 )
 from datastore.backfill.trade_fill import (
-    TRADES,
     active_fills,
     bounds_of_fill,
-    note_pages,
     request_fills,
     settle_fills,
 )
@@ -47,7 +45,7 @@ def published(request: FetchRequest, first: int | None = None) -> None:
     """Let a job bring the request to its end, and learn with which id it begins."""
     FetchRequest.objects.filter(pk=request.pk).update(next_try=None)
     assert fetch_queue.start(request.pk, WORKER)
-    assert note_pages(request.pk, WORKER, 1, 1, first)
+    assert fetch_queue.note_pages(request.pk, WORKER, 1, 1, first)
     assert fetch_queue.mark_published(request.pk, WORKER)
 
 
@@ -159,7 +157,13 @@ def test_a_venue_that_is_asked_by_time_is_asked_a_little_before_it(provider_time
 def test_a_fill_whose_lower_end_was_deleted_does_not_reach_back_for_ever(market: Market, settings: Any) -> None:
     """What lies before the kept trades would be refused, whatever the ids say is missing."""
     request = FetchRequest.objects.create(
-        market=market, resolution=TRADES, first_id=104, last_id=106, start=at(103), stop=at(107), purpose=Purpose.GAP
+        market=market,
+        resolution=FetchRequest.TRADES,
+        first_id=104,
+        last_id=106,
+        start=at(103),
+        stop=at(107),
+        purpose=Purpose.GAP,
     )
     Market.objects.filter(pk=market.pk).update(ticks_from=at(105))
     Tick.objects.filter(market=market, ts__lt=at(105)).delete()

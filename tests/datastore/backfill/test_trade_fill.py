@@ -12,9 +12,7 @@ from datastore.backfill import fetch_queue, gap_repair
 from datastore.backfill.completion import MAX_SHORT_ANSWERS
 from datastore.backfill.trade_fill import (
     RETRY_FAILED_FILL_AFTER,
-    TRADES,
     bounds_of_fill,
-    fail_fill,
     request_fills,
     request_newest_trades,
     settle_fills,
@@ -34,7 +32,9 @@ WORKER = "producer-history-1@here"
 
 
 def asked() -> list[tuple[int | None, int | None]]:
-    return list(FetchRequest.objects.filter(resolution=TRADES).order_by("id").values_list("first_id", "last_id"))
+    return list(
+        FetchRequest.objects.filter(resolution=FetchRequest.TRADES).order_by("id").values_list("first_id", "last_id")
+    )
 
 
 def begun(request: FetchRequest) -> FetchRequest:
@@ -110,14 +110,14 @@ def test_an_answer_that_leaves_out_the_same_trades_again_and_again_fails(hole: M
 
 def test_while_trades_are_asked_for_no_candles_are_and_afterwards_they_are(hole: Market) -> None:
     gap_repair.scan()
-    (request,) = FetchRequest.objects.filter(resolution=TRADES)
+    (request,) = FetchRequest.objects.filter(resolution=FetchRequest.TRADES)
     covered = FetchRequest.objects.filter(resolution=60, start__lte=moment(NOON + 3 * SECOND), stop__gt=moment(NOON))
     assert not covered.exists()
     series = read_series(hole, "1m", moment(NOON), moment(NOON + MINUTE))
     assert [segment.reason for segment in series.segments] == ["filling: 3 trades missing, ids 3 to 5"]
 
     begun(request)
-    assert fail_fill(request.pk, WORKER, "the venue no longer has them")
+    assert fetch_queue.fail_fill(request.pk, WORKER, "the venue no longer has them")
     gap_repair.scan()
     assert covered.exists()
     assert request_fills() == [], "what failed is not asked for again soon"

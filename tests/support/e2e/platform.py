@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -27,7 +26,6 @@ from tests.support.servers import PRODUCT_SETTINGS
 
 ROOT = Path(__file__).resolve().parents[3]
 ME = os.getpid()
-SIMULATOR_LINE = re.compile(r"simulator: simulator/\S+ on (http://\S+)")
 READY = 90.0  # seconds that a start may take
 # How each supervised process is found: our own by a word of its command line or title, the servers by their binary.
 ARGUMENTS = {
@@ -79,7 +77,7 @@ class Platform:
             self._destroy()
             raise
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
-        self.provider = httpx.Client(base_url=self._simulator_url, timeout=10)
+        self.provider = httpx.Client(base_url=self.addresses["SIMULATOR_URL"], timeout=10)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -127,12 +125,6 @@ class Platform:
     def addresses(self) -> dict[str, str]:
         """Return what `up` leaves for commands in a second shell."""
         return dict(json.loads((self.home / "run" / "servers.json").read_text()))
-
-    @property
-    def _simulator_url(self) -> str:
-        """Return where the simulator is controlled, also where it plays venues alone."""
-        given = self.addresses.get("CRYPTOCOMPARE_REST_URL")
-        return given or next(found[1] for line in self.lines if (found := SIMULATOR_LINE.search(line)))
 
     def api(self, path: str, **parameters: object) -> httpx.Response:
         """GET below /api/v1/."""
