@@ -167,6 +167,8 @@ INSTALLED_APPS = [
     "ingestion",
     "consumers",
     "config",
+    "django_htmx",  # serves htmx
+    "dashboard",
 ]
 MIDDLEWARE = [
     "datastore.api.auth.forwarded_scheme.forwarded_scheme",  # before all that ask by which scheme the request came
@@ -180,6 +182,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
     "datastore.api.auth.audit_log.AuditLog",
 ]
 ROOT_URLCONF = "config.urls"
@@ -219,7 +222,28 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "dashboard.wheel_files.WheelFinder",
+]
 WHITENOISE_USE_FINDERS = True  # serves files from where they are installed: no collectstatic
+# What a page may load: nothing from another host, no script or style written into it. Pages that follow a stream add
+# its server; the API's documentation says its own.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "connect-src": ["'self'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+    },
+    "EXCLUDE_URL_PREFIXES": ["/api/", "/health/", "/metrics"],
+}
+LOGIN_URL = "/sign-in"
 REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
     # Every view is guarded unless it says otherwise: see docs/api.md, "Keys and limits".

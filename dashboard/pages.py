@@ -1,0 +1,90 @@
+"""What every page has: who may see it, what its frame shows, and which streams its browser may follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from django.conf import settings
+from django.db import DatabaseError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.middleware.csrf import get_token
+from django.shortcuts import render
+
+from actor_runtime.reset_policy import reason_of
+from config.monitoring.health import provider_identity
+from dashboard.problems import open_problems
+from datastore.access.stream_tickets import stream_server
+from datastore.api.auth.permissions import is_staff, may_read
+
+# The pages of the menu, in order: address, word, and the key that opens it after `g`.
+MENU = (
+    ("/", "Markets", "m"),
+    ("/actors", "Actors", "a"),
+    ("/streams", "Streams", "s"),
+    ("/gaps", "Gaps", "g"),
+    ("/requests", "Requests", "r"),
+    ("/dead-letters", "Dead letters", "d"),
+    ("/system", "System", "y"),
+    ("/alerts", "Alerts", "l"),
+)
+
+View = Callable[..., HttpResponse]
+
+
+def readable(view: View) -> View:
+    """Let only those see a page who may read the API; others sign in first. Without a database say so in words."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            if may_read(request):
+                return view(request, *args, **kwargs)
+        except DatabaseError as exc:
+            return render(request, "dashboard/unavailable.html", {"reason": reason_of(exc)}, status=503)
+        if request.headers.get("HX-Request"):
+            return HttpResponse(status=403, headers={"HX-Refresh": "true"})
+        return HttpResponseRedirect(f"/sign-in?{urlencode({'next': request.get_full_path()})}")
+
+    return guarded
+
+
+def page(request: HttpRequest, template: str, context: Mapping[str, Any], status: int = 200) -> HttpResponse:
+    """Return a page in its frame. Its browser may follow our streams, wherever they are served."""
+    shown = frame(request)
+    if shown["is_staff"]:
+        get_token(request)  # sets the cookie that scripts send back where they write
+    response = render(request, f"dashboard/{template}", {**shown, **context}, status=status)
+    streams = urlsplit(stream_server(str(request.scheme), request.get_host()))
+    response._csp_update = {"connect-src": [f"{streams.scheme}://{streams.netloc}"]}  # type: ignore[attr-defined]
+    response.headers["Cache-Control"] = "no-cache"
+    return response
+
+
+def part(request: HttpRequest, template: str, context: Mapping[str, Any]) -> HttpResponse:
+    """Return a part of a page that refreshes itself."""
+    response = render(request, f"dashboard/{template}", {"is_staff": is_staff(request), **context})
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def frame(request: HttpRequest) -> dict[str, Any]:
+    """Return what the frame around each page shows."""
+    here = request.path
+    menu = [
+        {"url": url, "word": word, "key": key, "here": here == url or (url != "/" and here.startswith(f"{url}/"))}
+        for url, word, key in MENU
+    ]
+    problems = open_problems()
+    return {
+        "menu": menu,
+        "version": settings.VERSION,
+        "debug": settings.DEBUG,
+        "is_staff": is_staff(request),
+        "user_name": request.user.get_username() if request.user.is_authenticated else "",
+        "problems": problems,
+        "worst": max((problem.level for problem in problems), default=""),
+        **provider_identity(),
+    }

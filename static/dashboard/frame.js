@@ -1,0 +1,95 @@
+// What every page does: theme, zone, keys, times that stay true, and short messages.
+
+import { chooseZone, chosenZone, refreshTimes } from "./times.js";
+
+/** Say something briefly; kind: good, error or notice. */
+export function toast(words, kind = "notice") {
+  const box = document.createElement("div");
+  box.className = `toast ${kind}`;
+  box.textContent = words;
+  document.getElementById("toasts")?.append(box);
+  setTimeout(() => box.remove(), kind === "error" ? 9000 : 4500);
+}
+
+/** Ask our API as the reader who is signed in; return its JSON, or throw an Error with what it says. */
+export async function ask(url, method = "GET", body = undefined) {
+  const headers = { Accept: "application/json" };
+  if (method !== "GET") headers["X-CSRFToken"] = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  const answer = await fetch(url, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  const text = await answer.text();
+  let found = {};
+  try { found = text ? JSON.parse(text) : {}; } catch { found = { detail: text.slice(0, 200) }; }
+  if (!answer.ok) {
+    const fields = Object.entries(found.errors ?? {}).map(([name, words]) => `${name}: ${[words].flat().join(" ")}`);
+    throw new Error(fields.join("\n") || found.detail || `${answer.status} ${answer.statusText}`);
+  }
+  return found;
+}
+
+function isDark() {
+  const chosen = document.documentElement.dataset.theme;
+  return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+function switchTheme() {
+  const next = isDark() ? "light" : "dark";
+  document.documentElement.dataset.theme = next;
+  localStorage.setItem("theme", next);
+  document.dispatchEvent(new CustomEvent("theme"));
+}
+
+function showZone() {
+  const button = document.getElementById("zone");
+  if (button) button.textContent = chosenZone() === "local" ? "local time" : "UTC";
+  refreshTimes();
+}
+
+let afterG = 0;
+
+function onKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest?.("input, textarea, select, dialog")) return;
+  if (Date.now() - afterG < 1200) {
+    const link = document.querySelector(`.menu a[data-key="${CSS.escape(event.key)}"]`);
+    afterG = 0;
+    if (link) { event.preventDefault(); link.click(); return; }
+  }
+  if (event.key === "g") afterG = Date.now();
+  else if (event.key === "?") document.getElementById("keys")?.showModal();
+  else if (event.key === "t") switchTheme();
+  else if (event.key === "/") {
+    const search = document.querySelector("[data-search]");
+    if (search) { event.preventDefault(); search.focus(); search.select?.(); }
+  }
+}
+
+/** Buttons that ask the API for something: data-post, with data-method, data-body and data-done (words for success). */
+async function onClick(event) {
+  const button = event.target.closest("[data-post]");
+  if (!button) return;
+  const question = button.dataset.sure;
+  if (question && !confirm(question)) return;
+  button.disabled = true;
+  try {
+    const body = button.dataset.body ? JSON.parse(button.dataset.body) : undefined;
+    const found = await ask(button.dataset.post, button.dataset.method ?? "POST", body);
+    toast(button.dataset.done ?? "Done.", "good");
+    document.dispatchEvent(new CustomEvent("done", { detail: found }));
+    for (const part of document.querySelectorAll("[hx-get]")) htmx.trigger(part, "refresh");
+  } catch (error) {
+    toast(error.message, "error");
+  } finally {
+    button.disabled = false;
+  }
+}
+
+document.getElementById("theme")?.addEventListener("click", switchTheme);
+document.getElementById("zone")?.addEventListener("click", () => chooseZone(chosenZone() === "local" ? "UTC" : "local"));
+document.addEventListener("zone", showZone);
+document.addEventListener("keydown", onKey);
+document.addEventListener("click", onClick);
+for (const name of ["htmx:after:swap", "htmx:after:process"]) document.addEventListener(name, () => refreshTimes());
+setInterval(refreshTimes, 1000);
+showZone();
+document.querySelector('.menu a[aria-current]')?.scrollIntoView({ block: "nearest", inline: "center" });
