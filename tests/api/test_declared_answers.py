@@ -114,6 +114,7 @@ def series_answers(asker: Asker) -> None:
     asker.get(f"coverage?{SERIES}", 304, **{"If-None-Match": tag})
     asker.get(f"coverage?{SERIES}&from={at(-600) // 1000}&limit=5")
     asker.get(f"candles/stream?{SERIES}", 307)
+    asker.get("tickers/stream", 307)
     assert json.loads(asker.get(f"trades?market={SYMBOL}&from={at(0) // 1000}&limit=1").content)["next"]
     asker.get("trades?market=kraken:BTC-USD")
     assert json.loads(asker.get(f"tickers?markets={SYMBOL},kraken:BTC-USD").content)["tickers"]

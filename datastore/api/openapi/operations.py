@@ -151,6 +151,14 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         query=query_params.TICKERS,
         refusals=(404,),
     ),
+    ("tickers/stream", "GET"): Operation(
+        "followTickers",
+        "Markets",
+        "Follow the tickers of all followed markets by Server-Sent Events",
+        {307: Answer("The stream is at `Location`, for a minute.", None, ("Location",))},
+        details="Event `tickers`: a list of tickers, first of all followed markets, then of those that changed, at most "
+        "once a second. Of a market that is not followed any more, `market` and `followed` alone. `curl -NL`, or EventSource.",
+    ),
     ("streams", "GET"): Operation(
         "streams",
         "Streams",
