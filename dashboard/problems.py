@@ -63,7 +63,7 @@ def _servers() -> Iterator[Problem]:
 
 def _actors() -> Iterator[Problem]:
     for model in actor_models():
-        if model is DatastoreRequest:  # one that failed has told its reader
+        if model is DatastoreRequest:  # its reader got the error
             continue
         errors: QuerySet[Any] = model._default_manager.filter(retired_at=None, state=ERROR).order_by("name")  # type: ignore[misc]
         for actor in errors:

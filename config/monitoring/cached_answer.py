@@ -1,4 +1,4 @@
-"""One computed answer for all who ask within a second, so that asking often costs no more than asking once."""
+"""One computed answer for all who ask within a second or so: asking often costs no more than asking once."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ TTL_S = 1.0
 
 
 class CachedAnswer(Generic[T]):
-    """What compute() returned at most TTL_S ago.
+    """What compute() returned at most `ttl` seconds ago.
 
     One thread at a time computes it; the others are given the last one, so that a server that does not
     answer for seconds holds one thread and not all.
     """
 
-    def __init__(self, compute: Callable[[], T], clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, compute: Callable[[], T], clock: Callable[[], float] = monotonic, ttl: float = TTL_S) -> None:
         self._compute = compute
-        self._clock = clock
+        self._clock, self._ttl = clock, ttl
         self._computing = threading.Lock()
         self._known: tuple[float, T] | None = None  # until when, and what
 
@@ -36,7 +36,7 @@ class CachedAnswer(Generic[T]):
             if self._known is not known and self._known is not None:
                 return self._known[1]  # computed while this thread waited
             found = self._compute()
-            self._known = (self._clock() + TTL_S, found)
+            self._known = (self._clock() + self._ttl, found)
             return found
         finally:
             self._computing.release()

@@ -62,7 +62,7 @@ class Hub:
         self._renew = min(MAX_RENEW_INTERVAL_S, settings.STREAM_LEASE / 3) if renew is None else renew
         self._channels: dict[SeriesKey, Channel] = {}
         self._runs: dict[SeriesKey, asyncio.Task[None]] = {}
-        self._tickers: tuple[TickerChannel, asyncio.Task[None]] | None = None  # while somebody follows them
+        self._tickers: tuple[TickerChannel, asyncio.Task[None]] | None = None  # while any client follows them
         self._followers: dict[Follower, Callable[[], None]] = {}  # with what cuts the connection
         self._readers = [ReaderThread(f"reader-{number}") for number in range(READER_THREADS)]
         self._poller = ReaderThread("poller")

@@ -9,8 +9,8 @@
 | gap | from, to, state, proof, reason, code, repair: a span that is or was a gap, as the certificate shows it now |
 | watermark | watermark, version: every closed candle before it was sent |
 
-`GET /stream/tickers?ticket=…` has one event, `tickers`: a list of tickers as in GET tickers, first of all followed markets,
-then of those that changed; of a market that is not followed any more, `market` and `followed` alone.
+`GET /stream/tickers?ticket=…` has one event, `tickers`: a list of tickers as in GET tickers, first of all followed
+markets, then of those that changed; of a market that is not followed any more, `market` and `followed` alone.
 
 `id:` is the cursor to continue from. After a lost connection a reader asks the API again, or comes back here with the
 same ticket and Last-Event-ID (access/stream_tickets.py); an expired ticket is redirected to the API. SIGTERM ends all

@@ -34,6 +34,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("tickers/stream", "GET"): "tickers/stream",
     ("dead-letters", "GET"): "dead-letters",
     ("markets/<path:asked>", "GET"): f"markets/{SYMBOL}",
+    ("markets/<path:asked>", "DELETE"): f"markets/{SYMBOL}",
     ("^requests/(?P<number>[0-9]{1,18})$", "GET"): "requests/1",
     ("backfill", "POST"): "backfill",
     ("streams", "GET"): "streams",

@@ -154,6 +154,8 @@ def other_answers(asker: Asker, letter: DeadLetter, errored: str) -> None:
     assert json.loads(asker.get("tickers").content)["tickers"]
     asker.get("markets")
     asker.get(f"markets/{SYMBOL}")
+    asker.delete(f"markets/{SYMBOL}", 200)
+    asker.post("markets", {"market": SYMBOL}, 201)
     asker.get("dead-letters")
     asker.get("dead-letters?limit=1&topic=tick-data")
     asker.post(f"dead-letters/{letter.pk}/replay", status=202)

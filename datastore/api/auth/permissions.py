@@ -34,7 +34,10 @@ TO_WRITE = (
     f"Writing needs an API key with the write scope, {SENT_AS} (`manage.py create_api_key NAME --write` makes one), or "
     "the session of a staff user with its CSRF token (/admin/)."
 )
-NOT_STAFF = "The user of this session is not staff and may only read. An API key will do: `manage.py create_api_key NAME` makes one."
+NOT_STAFF = (
+    "The user of this session is not staff and may only read. An API key with the write scope will do: "
+    "`manage.py create_api_key NAME --write` makes one."
+)
 
 
 class ApiKeyAuthentication(BaseAuthentication):

@@ -143,6 +143,13 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         refusals=(404,),
     ),
     ("markets/{asked}", "GET"): Operation("market", "Markets", "One market", {200: _ok("OneMarket")}, refusals=(404,)),
+    ("markets/{asked}", "DELETE"): Operation(
+        "unfollowMarket",
+        "Markets",
+        "Follow a market no longer; its data stays",
+        {200: _ok("OneMarket")},
+        refusals=(404,),
+    ),
     ("tickers", "GET"): Operation(
         "tickers",
         "Markets",
@@ -156,8 +163,9 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "Markets",
         "Follow the tickers of all followed markets by Server-Sent Events",
         {307: Answer("The stream is at `Location`, for a minute.", None, ("Location",))},
-        details="Event `tickers`: a list of tickers, first of all followed markets, then of those that changed, at most "
-        "once a second. Of a market that is not followed any more, `market` and `followed` alone. `curl -NL`, or EventSource.",
+        details="Event `tickers`: a list of tickers, first of all followed markets, then of those that changed, at "
+        "most once a second. Of a market that is not followed any more, `market` and `followed` alone. `curl -NL`, or "
+        "EventSource.",
     ),
     ("streams", "GET"): Operation(
         "streams",

@@ -56,7 +56,12 @@ def to_stream(
     the cursor: a browser that reconnects repeats the address that it was given first.
     """
     ticket = replace(
-        _ticket(request, again, cursor), market=market.pk, symbol=market.symbol, timeframe=timeframe, limit=limit, stream=stream
+        _ticket(request, again, cursor),
+        market=market.pk,
+        symbol=market.symbol,
+        timeframe=timeframe,
+        limit=limit,
+        stream=stream,
     )
     return _redirect(request, STREAM_PATH, ticket)
 
