@@ -27,7 +27,7 @@ CELL_US = 10 * MINUTE_US  # of the bar of 24 hours
 # What a cell shows of the minutes in it: the first of these that occurs, so that a hole of one minute is seen.
 WORST_FIRST = (GAP, "pending", "provider", "merged", "live", QUIET, "open")
 SPARK_WIDTH, SPARK_HEIGHT = 120, 28  # pixels
-FRESH_FOR_S = 10.0  # the page is asked again and again by everybody who looks at it
+FRESH_FOR = 10.0  # times as long as other cached answers: the stream tells what moves
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def _read() -> Board:
     return Board(rows, rate, gaps, max(ages, default=None), tightest_budget())
 
 
-_known = CachedAnswer(_read, ttl=FRESH_FOR_S)
+_known = CachedAnswer(_read, times=FRESH_FOR)
 
 
 def _runs(heads: Sequence[TickerHead], days: Sequence[tuple[datetime, datetime]]) -> list[list[Run]]:

@@ -12,15 +12,16 @@ TTL_S = 1.0
 
 
 class CachedAnswer(Generic[T]):
-    """What compute() returned at most `ttl` seconds ago.
+    """What compute() returned at most TTL_S ago.
 
     One thread at a time computes it; the others are given the last one, so that a server that does not
     answer for seconds holds one thread and not all.
     """
 
-    def __init__(self, compute: Callable[[], T], clock: Callable[[], float] = monotonic, ttl: float = TTL_S) -> None:
+    def __init__(self, compute: Callable[[], T], clock: Callable[[], float] = monotonic, times: float = 1.0) -> None:
+        """Compute at the first question; times: how many times as long as TTL_S an answer lasts."""
         self._compute = compute
-        self._clock, self._ttl = clock, ttl
+        self._clock, self._times = clock, times
         self._computing = threading.Lock()
         self._known: tuple[float, T] | None = None  # until when, and what
 
@@ -36,7 +37,7 @@ class CachedAnswer(Generic[T]):
             if self._known is not known and self._known is not None:
                 return self._known[1]  # computed while this thread waited
             found = self._compute()
-            self._known = (self._clock() + self._ttl, found)
+            self._known = (self._clock() + self._times * TTL_S, found)
             return found
         finally:
             self._computing.release()

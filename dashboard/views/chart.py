@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils.cache import patch_vary_headers
 
 from config.monitoring.health import provider_identity
 from dashboard.market_facts import market_facts
@@ -14,7 +13,6 @@ from dashboard.pages import page, part, readable
 from datastore.api.errors import BadParameters, UnknownMarket
 from datastore.api.params.market_lookup import find_market
 from datastore.api.params.symbols import market_text
-from datastore.models import Market
 from datastore.timeframes.timeframe import TIMEFRAMES
 
 DEFAULT_TIMEFRAME = "1m"
@@ -32,12 +30,10 @@ def chart(request: HttpRequest, symbol: str) -> HttpResponse:
         return HttpResponseRedirect(f"/markets/{quote(market.symbol, safe=':')}{rest}")
     if request.GET.get("part") == "side":
         return part(request, "chart_side.html", market_facts(market))
-    answer = page(request, "chart.html", {**market_facts(market), **setup(request, market)})
-    patch_vary_headers(answer, ["HX-Request"])
-    return answer
+    return page(request, "chart.html", {**market_facts(market), **setup(request)})
 
 
-def setup(request: HttpRequest, market: Market) -> dict[str, Any]:
+def setup(request: HttpRequest) -> dict[str, Any]:
     """Return what the chart begins with: the timeframes, and the one that the address names."""
     asked = request.GET.get("timeframe", DEFAULT_TIMEFRAME)
     lengths = {name: frame.seconds for name, frame in TIMEFRAMES.items()}
