@@ -17,7 +17,7 @@ export class CandleChart {
   constructor(box, { onRange, onHover }) {
     this.box = box;
     this.hovering = false;
-    this.outdated = false; // an older bucket has changed that is not drawn anew yet
+    this.outdated = false; // an older bucket has changed that is not drawn yet
     this.chart = LightweightCharts.createChart(box, {
       autoSize: true,
       // Its logo would write a style into the page; the page names TradingView itself.
@@ -39,7 +39,7 @@ export class CandleChart {
     this.paint();
   }
 
-  /** Take the colours of the page's theme, and write the axis anew in the chosen zone. */
+  /** Take the colours of the page's theme, and write the axis again in the chosen zone. */
   paint() {
     const style = getComputedStyle(document.documentElement);
     const colour = (name) => style.getPropertyValue(`--${name}`).trim();
@@ -78,7 +78,7 @@ export class CandleChart {
     else this.recent(series);
   }
 
-  /** Show as many of the newest bars as can be told apart. */
+  /** Show as many of the newest bars as one can tell from each other. */
   recent(series) {
     const most = Math.max(Math.min(Math.floor(this.box.clientWidth / 7), 200), 30);
     const count = series.times.length;
@@ -97,7 +97,7 @@ export class CandleChart {
     if (range) this.chart.timeScale().setVisibleLogicalRange({ from: range.from + count, to: range.to + count });
   }
 
-  /** Draw one bucket anew: the newest at once, older ones together, with the next flush. */
+  /** Draw one bucket again: the newest at once, older ones together, with the next flush. */
   update(series, time) {
     if (time < series.times.at(-1)) { this.outdated = true; return; }
     const [candle, volume] = this.bar(series.rows.get(time));
