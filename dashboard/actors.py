@@ -13,7 +13,7 @@ from django.db.models import Case, Count, Q, QuerySet, Sum, When
 from django.http import HttpRequest
 from django.utils import timezone
 
-from actor_runtime.admin import LATE_AFTER_S, badge_class, error_story
+from actor_runtime.admin import LATE_AFTER_S, error_story
 from actor_runtime.charts import Edge, label
 from actor_runtime.configured_broker import configured_broker
 from actor_runtime.drawing import SMALL, WITH_RATES, Rates, svg
@@ -83,7 +83,7 @@ class Shown:
 
     @property
     def has_process(self) -> bool:
-        """Return whether rows of its kind belong to processes: a request is moved by whoever answers it."""
+        """Return whether rows of its kind belong to processes: a request is moved by the process that answers it."""
         return not isinstance(self.actor, DatastoreRequest)
 
     @property
@@ -234,8 +234,7 @@ def _level(actor: Any) -> tuple[str, str]:
             return ("", "Free") if actor.role in POOL_ROLES else ("error", "No process")
         if not is_alive(actor):
             return "error", "Silent"
-    found = badge_class(actor, actor.waiting_for)
-    return {"waiting": ("waiting", "Waiting"), "working": ("working", "At work")}.get(found, ("", "Resting"))
+    return ("waiting", "Waiting") if actor.waiting_for else ("good", "OK")
 
 
 def with_lags(kind: str, actors: Iterable[Any], fixed: Mapping[str, int]) -> list[Shown]:
@@ -290,7 +289,7 @@ def find(kind: str, name: str) -> Shown | None:
 
 
 def may_reset(request: HttpRequest, kind: str) -> bool:
-    """Return whether the API would take a reset of this kind from whoever asks."""
+    """Return whether the API would take a reset of this kind from this user."""
     model = kinds()[kind]
     permission = f"{model._meta.app_label}.reset_{model._meta.model_name}"
     return is_staff(request) and request.user.has_perm(permission)

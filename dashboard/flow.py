@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from redis.exceptions import RedisError
 
+from actor_runtime.charts import label
 from actor_runtime.models import ERROR
 from config.monitoring.cached_answer import CachedAnswer
 from config.monitoring.gauges import unread_dynamic_records
@@ -24,9 +25,10 @@ from datastore.streams import lifecycle
 from datastore.wording import counted
 from ingestion.history.pool import ROLE as HISTORY_ROLE
 
-WIDTH, HEIGHT = 1336, 410  # of the whole picture, in pixels
-BOX_WIDTH, BOX_HEIGHT = 152, 58
-LABEL_CHAR, LABEL_HEIGHT = 6.3, 15  # of the words on an arrow
+LABEL_CHAR, LABEL_HEIGHT = 6.3, 15  # of the words on an arrow, in pixels
+MAX_TITLE_CHARS = 18
+RESTING = ("idle", "active", "consuming")  # states in which an actor waits for work
+BESIDE = 11  # from a level arrow to the words above and below it
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ class Part:
 
     x: float  # of its middle
     y: float
+    width: float
+    height: float
     title: str
     line: str
     url: str
@@ -95,12 +99,12 @@ class Part:
     @property
     def left(self) -> float:
         """Return the x of the left edge."""
-        return self.x - BOX_WIDTH / 2
+        return self.x - self.width / 2
 
     @property
     def top(self) -> float:
         """Return the y of the upper edge."""
-        return self.y - BOX_HEIGHT / 2
+        return self.y - self.height / 2
 
     @property
     def rows(self) -> list[tuple[str, str, float]]:
@@ -110,75 +114,161 @@ class Part:
 
 
 class Flow(NamedTuple):
-    """An arrow: its course, where its words stand, what they say, and whether something flows now."""
+    """An arrow: its course, where its words are, what they say, and whether something flows now."""
 
     path: str
     x: float
     y: float
     lines: tuple[str, ...]
     busy: bool
-    late: bool = False  # records wait in front of it
     dashed: bool = False  # instructions, not data
+    step: float = LABEL_HEIGHT  # from line to line
 
     @property
     def rows(self) -> list[tuple[str, float, float, float, float]]:
         """Return each line of words: text, the y of its middle, and left, top and width of its plate."""
-        top = self.y - LABEL_HEIGHT * (len(self.lines) - 1) / 2
         return [
             (text, y, self.x - len(text) * LABEL_CHAR / 2, y - LABEL_HEIGHT / 2, len(text) * LABEL_CHAR)
             for number, text in enumerate(self.lines)
-            for y in [top + LABEL_HEIGHT * number]
+            for y in [self.y + self.step * number]
         ]
 
 
-def picture(provider: str) -> dict[str, object]:
-    """Return the boxes and arrows for flow.svg; provider: what to call who delivers prices. Raises DatabaseError."""
-    now = figures()
-    return {"parts": parts(now, all_kinds(), provider), "flows": flows(now), "width": WIDTH, "height": HEIGHT}
+class Shape(NamedTuple):
+    """Where everything is, in pixels: the middles of the boxes; the courses of the instructions and their words."""
+
+    name: str
+    width: float
+    height: float
+    box_width: float
+    box_height: float
+    level: bool  # the data goes from left to right, else downwards
+    at_api: float  # where the words are between cache and API, 0 to 1: beside those of other arrows
+    places: Mapping[str, tuple[float, float]]
+    told: Mapping[str, tuple[str, float, float]]
 
 
-# The middle of each column and row of boxes, in pixels.
-OUTSIDE, PRODUCERS, TOPICS, CONSUMERS, STORES, READERS = 80, 314, 548, 782, 1016, 1246
-TOP, MIDDLE, LOW, BOTTOM = 46, 150, 254, 366
-UPPER, LOWER = 84, 216  # of the last two columns
+WIDE = Shape(
+    name="wide",
+    width=1336,
+    height=410,
+    box_width=152,
+    box_height=58,
+    level=True,
+    at_api=0.42,
+    places={
+        "provider": (80, 150),
+        "live": (314, 46),
+        "history": (314, 150),
+        "topics": (314, 254),
+        TICK: (548, 46),
+        CANDLE: (548, 150),
+        DYNAMIC: (548, 254),
+        "trades": (782, 46),
+        "candles": (782, 150),
+        "copies": (782, 254),
+        "database": (1016, 84),
+        "cache": (1016, 216),
+        "api": (1246, 84),
+        "streams": (1246, 216),
+        "coordinator": (548, 366),
+        "requests": (1016, 366),
+    },
+    told={
+        "ask": ("M1323 84H1330V366H1096", 1246, 366),
+        "fetch": ("M939 366H628", 782, 366),
+        "instruct": ("M471 366H206V166H234", 314, 366),
+        "create": ("M508 336L344 287", 424, 310),
+        "subscribe": ("M588 336L752 287", 676, 310),
+    },
+)
+TALL = Shape(
+    name="tall",
+    width=380,
+    height=806,
+    box_width=116,
+    box_height=50,
+    level=False,
+    at_api=0.5,
+    places={
+        "provider": (120, 30),
+        "live": (62, 136),
+        "history": (188, 136),
+        "topics": (314, 136),
+        TICK: (62, 252),
+        CANDLE: (188, 252),
+        DYNAMIC: (314, 252),
+        "trades": (62, 372),
+        "candles": (188, 372),
+        "copies": (314, 372),
+        "database": (100, 492),
+        "cache": (260, 492),
+        "api": (100, 606),
+        "streams": (260, 606),
+        "requests": (100, 742),
+        "coordinator": (280, 742),
+    },
+    told={
+        "ask": ("M100 632V713", 100, 668),
+        "fetch": ("M159 742H218", 188, 718),
+        "instruct": ("M222 724V692H376V190H188V165", 300, 692),
+        "create": ("M338 742H376V190H314V165", 300, 774),
+        "subscribe": ("M338 742H376V425H314V401", 300, 790),
+    },
+)
 
 
-def parts(now: Figures, kinds: list[Kind], provider: str) -> list[Part]:
-    """Return all boxes."""
-    by_kind = {kind.name: kind for kind in kinds}
-    live, followed = now.feeds
-    feed_level, feed_word = ("error", f"{live} of {followed} feeds live") if live < followed else ("", "")
-
-    def actor(x: float, y: float, title: str, kind: str, role: str = "") -> Part:
-        group = [each for each in by_kind[kind].groups if each["role"].startswith(role)]
-        return Part(x, y, title, _all_well(group), _address(by_kind[kind], role), "actor", *_trouble(group))
-
-    def topic(y: float, title: str, name: str) -> Part:
-        return _server(TOPICS, y, title, _lag(now, name), "stream", now, "topic")
-
+def pictures(provider: str) -> list[dict[str, object]]:
+    """Return boxes and arrows for flow.svg, wide and tall; provider: what to call who delivers prices."""
+    now, kinds = figures(), all_kinds()
     return [
-        Part(OUTSIDE, MIDDLE, provider, f"{live} of {followed} feeds live", "/", "outside", feed_level, feed_word),
-        actor(PRODUCERS, TOP, "Producer, live", "producer", LIVE_ROLE),
-        actor(PRODUCERS, MIDDLE, "Producer, history", "producer", HISTORY_ROLE),
-        actor(PRODUCERS, LOW, "Producer, topics", "producer", "producer-topic"),
-        topic(TOP, "tick-data", TICK),
-        topic(MIDDLE, "candle-data", CANDLE),
-        topic(LOW, "dynamic topics", DYNAMIC),
-        actor(CONSUMERS, TOP, "Consumer, trades", "fixedtopicconsumer", "fixed-tick"),
-        actor(CONSUMERS, MIDDLE, "Consumer, candles", "fixedtopicconsumer", "fixed-candle"),
-        actor(CONSUMERS, LOW, "Consumer, dynamic", "dynamictopicconsumer"),
-        _server(STORES, UPPER, "Database", _rate(now, "trades stored", "trades/s"), "database", now),
-        _server(STORES, LOWER, "Cache", _rate(now, "batches", "updates/s"), "cache", now),
-        Part(READERS, UPPER, "API", _rate(now, "requests", "calls/s"), "/api/v1/docs", "outside"),
-        Part(READERS, LOWER, "Streams", counted(now.followers or 0, "follower"), "/streams", "outside"),
-        actor(TOPICS, BOTTOM, "Coordinator", "coordinator"),
-        actor(STORES, BOTTOM, "Datastore requests", "datastorerequest"),
+        {"shape": shape, "parts": parts(now, kinds, provider, shape), "flows": flows(now, shape)}
+        for shape in (WIDE, TALL)
     ]
 
 
-def _server(x: float, y: float, title: str, line: str, server: str, now: Figures, kind: str = "store") -> Part:
-    trouble = ("error", "does not answer") if server in now.failing else ("", "")
-    return Part(x, y, title, line, "/system", kind, *trouble)
+def parts(now: Figures, kinds: list[Kind], provider: str, shape: Shape = WIDE) -> list[Part]:
+    """Return all boxes."""
+    by_kind = {kind.name: kind for kind in kinds}
+    live, followed = now.feeds
+    feed_trouble = ("error", f"{live} of {followed} live") if live < followed else ("", "")
+
+    def box(place: str, *words: str) -> Part:
+        x, y = shape.places[place]
+        return Part(x, y, shape.box_width, shape.box_height, *words)
+
+    def actor(place: str, title: str, kind: str, role: str = "") -> Part:
+        group = [each for each in by_kind[kind].groups if each["role"].startswith(role)]
+        return box(
+            place, title, _all_well(by_kind[kind], group), _address(by_kind[kind], role), "actor", *_trouble(group)
+        )
+
+    def server(place: str, title: str, line: str, name: str, kind: str = "store") -> Part:
+        trouble = ("error", "does not answer") if name in now.failing else ("", "")
+        return box(place, title, line, "/system", kind, *trouble)
+
+    return [
+        box("provider", provider[:MAX_TITLE_CHARS], f"{live} of {followed} feeds live", "/", "outside", *feed_trouble),
+        actor("live", "Producer, live", "producer", LIVE_ROLE),
+        actor("history", "Producer, history", "producer", HISTORY_ROLE),
+        actor("topics", "Producer, topics", "producer", "producer-topic"),
+        server(TICK, "tick-data", "topic", "stream", "topic"),
+        server(CANDLE, "candle-data", "topic", "stream", "topic"),
+        server(DYNAMIC, "dynamic topics", counted(now.streams, "stream"), "stream", "topic"),
+        actor("trades", "Consumer, trades", "fixedtopicconsumer", "fixed-tick"),
+        actor("candles", "Consumer, candles", "fixedtopicconsumer", "fixed-candle"),
+        actor("copies", "Consumer, dynamic", "dynamictopicconsumer"),
+        server("database", "Database", _rate(now, "trades stored", "trades/s"), "database"),
+        server("cache", "Cache", _rate(now, "batches", "updates/s"), "cache"),
+        box("api", "API", _rate(now, "requests", "calls/s"), "/api/v1/docs", "outside"),
+        box("streams", "Streams", _followers(now), "/streams", "outside"),
+        actor("coordinator", "Coordinator", "coordinator"),
+        actor("requests", "Datastore requests", "datastorerequest"),
+    ]
+
+
+def _followers(now: Figures) -> str:
+    return "followers unknown" if now.followers is None else counted(now.followers, "follower")
 
 
 def _trouble(group: Iterable[Mapping[str, int | str]]) -> tuple[str, str]:
@@ -197,12 +287,13 @@ def _trouble(group: Iterable[Mapping[str, int | str]]) -> tuple[str, str]:
     return "", ""
 
 
-def _all_well(group: Iterable[Mapping[str, int | str]]) -> str:
+def _all_well(kind: Kind, group: Iterable[Mapping[str, int | str]]) -> str:
+    """Return the state of the only actor of a box, or how many of several are at work."""
     rows = list(group)
     total = _sum(rows)
-    resting = _sum(row for row in rows if row["state"] in ("idle", "active", "consuming"))
     if total <= 1:
-        return ("Resting" if resting else "At work") if total else "None"
+        return label(kind.model, str(rows[0]["state"])) if rows else "none now"
+    resting = _sum(row for row in rows if row["state"] in RESTING)
     return f"{total - resting} of {total} at work"
 
 
@@ -217,63 +308,66 @@ def _address(kind: Kind, role: str) -> str:
     return rows[0].url if alone and rows else f"/actors/{kind.name}"
 
 
-def flows(now: Figures) -> list[Flow]:
+def flows(now: Figures, shape: Shape = WIDE) -> list[Flow]:
     """Return all arrows: data first, then instructions."""
-    right, left = BOX_WIDTH / 2 + 1, BOX_WIDTH / 2 + 4
 
-    def across(x: float, y: float, to_x: float, to_y: float, *lines: str, at: float = 0.5, late: bool = False) -> Flow:
-        start, stop = x + right, to_x - left
-        bend = (stop - start) / 2
-        path = f"M{start:g} {y:g}C{start + bend:g} {y:g} {stop - bend:g} {to_y:g} {stop:g} {to_y:g}"
-        words = tuple(line for line in lines if line)
-        where = (start + (stop - start) * at, y + (to_y - y) * at - (11 if y == to_y else 0))
-        return Flow(path, *where, words, any(not line.startswith(("0", "-", "lag")) for line in words), late)
+    def link(source: str, target: str, *lines: str, at: float = 0.5, shift: tuple[float, float] = (0, 0)) -> Flow:
+        busy = any(line[0] not in "0-l" for line in lines)  # neither nothing, nor unknown, nor a lag
+        return _link(shape, source, target, lines, busy, at, shift)
 
-    def read(y: float, topic: str) -> Flow:
-        late = bool(now.lags.get(topic))
-        return across(TOPICS, y, CONSUMERS, y, _rate(now, f"records {topic}", "rec/s"), at=0.5, late=late)
+    def read(topic: str, consumer: str) -> Flow:
+        return link(topic, consumer, _rate(now, f"records {topic}", "rec/s"), _lag(now, topic))
 
-    data = [
-        across(OUTSIDE, MIDDLE - 8, PRODUCERS, TOP, _rate(now, "trades received", "trades/s")),
-        across(OUTSIDE, MIDDLE, PRODUCERS, MIDDLE, _rate(now, "calls", "calls/s")),
-        across(PRODUCERS, TOP, TOPICS, TOP, _rate(now, "trades received", "trades/s")),
-        across(PRODUCERS, MIDDLE, TOPICS, MIDDLE, ""),
-        across(PRODUCERS, TOP + 8, TOPICS, LOW - 8, "copies" if now.streams else "", at=0.62),
-        across(PRODUCERS, LOW, TOPICS, LOW, ""),
-        read(TOP, TICK),
-        read(MIDDLE, CANDLE),
-        read(LOW, DYNAMIC),
-        *(across(CONSUMERS, y, STORES, UPPER) for y in (TOP, MIDDLE - 4, LOW - 4)),
-        *(across(CONSUMERS, y + 6, STORES, LOWER) for y in (TOP, MIDDLE, LOW)),
-        across(STORES, UPPER, READERS, UPPER, _rate(now, "answers database", "answers/s")),
-        across(STORES, LOWER, READERS, UPPER + 10, _rate(now, "answers ready", "from cache/s"), at=0.42),
-        across(STORES, LOWER + 8, READERS, LOWER + 8, _rate(now, "events", "events/s")),
+    received = _rate(now, "trades received", "trades/s")
+    stores = [
+        link(consumer, store, shift=shift)
+        for consumer in ("trades", "candles", "copies")
+        for store, shift in (("database", (-4, -4)), ("cache", (4, 4)))
     ]
-    up, down = LOW + BOX_HEIGHT / 2 + 4, BOTTOM - BOX_HEIGHT / 2 - 1
-    ask = f"M{READERS + right:g} {UPPER}H1330V{BOTTOM}H{STORES + left:g}"
-    fetch = f"M{TOPICS - right:g} {BOTTOM}H206V{MIDDLE + 16}H{PRODUCERS - left:g}"
-    told = [
-        Flow(ask, READERS, BOTTOM, (counted(now.requests, "question"),), bool(now.requests), dashed=True),
-        Flow(
-            f"M{STORES - right:g} {BOTTOM}H{TOPICS + left:g}",
-            CONSUMERS,
-            BOTTOM,
-            (f"{now.fetches:,} under way",),
-            bool(now.fetches),
-            dashed=True,
-        ),
-        Flow(fetch, PRODUCERS, BOTTOM, ("instructs to fetch",), bool(now.fetches), dashed=True),
-        Flow(f"M{TOPICS - 40} {down}L{PRODUCERS + 30} {up}", 424, 310, ("create topic",), False, dashed=True),
-        Flow(
-            f"M{TOPICS + 40} {down}L{CONSUMERS - 30} {up}",
-            676,
-            310,
-            (counted(now.streams, "stream"),),
-            bool(now.streams),
-            dashed=True,
-        ),
+    told = {
+        "ask": (counted(now.requests, "question"), now.requests),
+        "fetch": (f"{now.fetches:,} under way" if shape.level else counted(now.fetches, "job"), now.fetches),
+        "instruct": ("instructs to fetch", now.fetches),
+        "create": ("create topic", 0),
+        "subscribe": (f"subscribe, {counted(now.streams, 'stream')}", now.streams),
+    }
+    return [
+        link("provider", "live", received, shift=(-8, 0)),
+        link("provider", "history", _rate(now, "calls", "calls/s")),
+        link("live", TICK, received),
+        link("history", CANDLE),
+        link("live", DYNAMIC, *(["copies"] if now.streams else []), at=0.62, shift=(8, -8)),
+        link("topics", DYNAMIC),
+        read(TICK, "trades"),
+        read(CANDLE, "candles"),
+        read(DYNAMIC, "copies"),
+        *stores,
+        link("database", "api", _rate(now, "answers database", "answers/s")),
+        link("cache", "api", _rate(now, "answers ready", "from cache/s"), at=shape.at_api, shift=(0, 10)),
+        link("cache", "streams", _rate(now, "events", "events/s"), shift=(8, 8)),
+        *(Flow(*shape.told[name], (text,), bool(count), dashed=True) for name, (text, count) in told.items()),
     ]
-    return [*data, *told]
+
+
+def _link(
+    shape: Shape, source: str, target: str, lines: tuple[str, ...], busy: bool, at: float, shift: tuple[float, float]
+) -> Flow:
+    """Return an arrow between two boxes; shift: how far its ends are beside the middles of their sides."""
+    (x, y), (to_x, to_y) = shape.places[source], shape.places[target]
+    if shape.level:
+        start, stop = (x + shape.box_width / 2 + 1, y + shift[0]), (to_x - shape.box_width / 2 - 4, to_y + shift[1])
+        bend = ((stop[0] - start[0]) / 2, 0.0)
+    else:
+        start, stop = (x + shift[0], y + shape.box_height / 2 + 1), (to_x + shift[1], to_y - shape.box_height / 2 - 4)
+        bend = (0.0, (stop[1] - start[1]) / 2)
+    path = (
+        f"M{start[0]:g} {start[1]:g}C{start[0] + bend[0]:g} {start[1] + bend[1]:g} "
+        f"{stop[0] - bend[0]:g} {stop[1] - bend[1]:g} {stop[0]:g} {stop[1]:g}"
+    )
+    words_x, words_y = (begin + (end - begin) * at for begin, end in zip(start, stop, strict=True))
+    if start[1] == stop[1]:
+        return Flow(path, words_x, words_y - BESIDE, lines, busy, step=2 * BESIDE)
+    return Flow(path, words_x, words_y - LABEL_HEIGHT * (len(lines) - 1) / 2, lines, busy)
 
 
 def _rate(now: Figures, name: str, unit: str) -> str:

@@ -21,7 +21,7 @@ from dashboard.actors import (
     rates_by_kind,
     with_lags,
 )
-from dashboard.flow import picture
+from dashboard.flow import pictures
 from dashboard.log_page import read_log
 from dashboard.pages import page, part, readable
 from dashboard.resets import recent_outcomes
@@ -41,7 +41,7 @@ def actors(request: HttpRequest) -> HttpResponse:
         "errors": [row for kind in found for row in kind.rows if row.level == "error"],
         "may_reset": {kind.name for kind in found if may_reset(request, kind.name)},
         "outcomes": recent_outcomes(),
-        **picture(str(provider_identity()["provider"] or "Provider")),
+        "pictures": pictures(str(provider_identity()["provider"] or "Provider")),
     }
     return _shown(request, "actors.html", "actors/all.html", context)
 

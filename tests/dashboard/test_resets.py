@@ -1,4 +1,4 @@
-"""What became of a reset, told from the log."""
+"""What became of a reset, as the log shows it."""
 
 from __future__ import annotations
 
