@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path, re_path
 
 from datastore.api.openapi.view import Docs, SchemaView
-from datastore.api.views.actors import ActorDetail, ActorList, ActorReset
+from datastore.api.views.actors import ActorDetail, ActorList, ActorLog, ActorReset
 from datastore.api.views.candles import Candles, CoverageView
 from datastore.api.views.dead_letters import DeadLetters, OneDeadLetter, Replay
 from datastore.api.views.follow import CandleStream, TickerStream
@@ -36,6 +36,7 @@ urlpatterns = [
     re_path(r"^dead-letters/(?P<number>[0-9]{1,18})$", OneDeadLetter.as_view()),
     re_path(r"^dead-letters/(?P<number>[0-9]{1,18})/replay$", Replay.as_view()),
     path("actors", ActorList.as_view()),
+    path("actors/log", ActorLog.as_view()),
     path("actors/<str:kind>/<str:name>", ActorDetail.as_view()),
     path("actors/<str:kind>/<str:name>/reset", ActorReset.as_view()),
     path("schema", SchemaView.as_view()),

@@ -46,6 +46,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("^dead-letters/(?P<number>[0-9]{1,18})$", "GET"): "dead-letters/1",
     ("^dead-letters/(?P<number>[0-9]{1,18})/replay$", "POST"): "dead-letters/1/replay",
     ("actors", "GET"): "actors",
+    ("actors/log", "GET"): "actors/log",
     ("actors/<str:kind>/<str:name>", "GET"): "actors/producer/nobody",
     ("actors/<str:kind>/<str:name>/reset", "POST"): "actors/producer/nobody/reset",
     ("schema", "GET"): "schema",

@@ -161,6 +161,8 @@ def other_answers(asker: Asker, letter: DeadLetter, errored: str) -> None:
     asker.post(f"dead-letters/{letter.pk}/replay", status=202)
     asker.get(f"dead-letters/{letter.pk}")
     asker.get("actors")
+    asker.get("actors/log")
+    asker.get("actors/log?limit=1&event=reset&from=2026-01-01")
     asker.get(errored)
     asker.post(f"{errored}/reset")
     asker.get("")

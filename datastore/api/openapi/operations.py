@@ -228,6 +228,17 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         refusals=(404, 409),
     ),
     ("actors", "GET"): Operation("actors", "Operations", "The states of all actors", {200: _ok("Actors")}),
+    ("actors/log", "GET"): Operation(
+        "actorLog",
+        "Operations",
+        "The log of all actors, the newest first",
+        {200: _ok("ActorLog")},
+        query=query_params.ACTOR_LOG,
+        details=(
+            "Transitions and takeovers. Equal transitions of a busy actor are one line a minute with their `count`; a "
+            "failure, a reset and a takeover have a line of their own, with `reason` and `by`."
+        ),
+    ),
     (ACTOR, "GET"): Operation(
         "actor", "Operations", "One actor and its newest transitions", {200: _ok("OneActor")}, refusals=(404,)
     ),
