@@ -107,6 +107,7 @@ class Ledger:
     found: Page[GapRow]
     filters: Filters
     counts: Mapping[str, int]
+    unknown: int  # markets with a feed of which no gap can be known before their provider's first stamp
 
 
 def ledger(query: QueryDict) -> Ledger:
@@ -115,8 +116,8 @@ def ledger(query: QueryDict) -> Ledger:
     page = page_of(_stored(filters).order_by("-start", "-id"), query)
     rows = _rows(page.rows)
     if page.number == 1 and filters.state in ("", FOUND):
-        rows = [*(row for row in unstored() if _matches(row, filters)), *rows]
-    return Ledger(replace(page, rows=rows), filters, _counts())
+        rows = [*(row for row in _unstored.get()[0] if _matches(row, filters)), *rows]
+    return Ledger(replace(page, rows=rows), filters, _counts(), _unstored.get()[1])
 
 
 def one_gap(number: int) -> tuple[GapRepair, GapRow] | None:
@@ -125,16 +126,13 @@ def one_gap(number: int) -> tuple[GapRepair, GapRow] | None:
     return None if gap is None else (gap, _rows([gap])[0])
 
 
-def unstored() -> list[GapRow]:
-    """Return the gaps of markets with a feed that the certificate shows and the next scan will store."""
-    return _unstored.get()
-
-
-def _survey() -> list[GapRow]:
+def _survey() -> tuple[list[GapRow], int]:
+    """Return the gaps of markets with a feed that the next scan will store, and how many of these cannot be judged."""
     known = known_times()
-    symbols = dict(feed_markets().filter(provider__in=known).values_list("pk", "symbol"))
+    with_feed = list(feed_markets().values_list("pk", "symbol", "provider"))
+    symbols = {pk: symbol for pk, symbol, provider in with_feed if provider in known}
     rows = [row for one in survey(symbols) for row in _not_in_rows(one, symbols[one.market_id])] if symbols else []
-    return sorted(rows, key=lambda row: row.start, reverse=True)
+    return sorted(rows, key=lambda row: row.start, reverse=True), len(with_feed) - len(symbols)
 
 
 _unstored = CachedAnswer(_survey)

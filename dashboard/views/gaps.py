@@ -20,6 +20,7 @@ def gaps(request: HttpRequest) -> HttpResponse:
         "found": shown.found,
         "filters": shown.filters,
         "counts": shown.counts,
+        "unknown": shown.unknown,
         "states": gap_ledger.STATES.items(),
         "reasons": gap_ledger.REASONS.items(),
     }
