@@ -37,6 +37,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("markets/<path:asked>", "DELETE"): f"markets/{SYMBOL}",
     ("^requests/(?P<number>[0-9]{1,18})$", "GET"): "requests/1",
     ("backfill", "POST"): "backfill",
+    ("^gaps/(?P<number>[0-9]{1,18})/retry$", "POST"): "gaps/1/retry",
     ("streams", "GET"): "streams",
     ("streams", "POST"): "streams",
     ("^streams/(?P<number>[0-9]{1,18})$", "GET"): "streams/1",

@@ -131,6 +131,11 @@ def fetched_answers(asker: Asker) -> None:
     span = {"market": SYMBOL, "timeframe": "1h", "from": "2026-11-01", "to": "2026-11-02"}
     asker.post("backfill", span, 202)
     asker.post("backfill", {**span, "timeframe": "1m", "from": at(-900) // 1000, "to": at(-600) // 1000})
+    hole = GapRepair.objects.get()
+    asker.post(f"gaps/{hole.pk}/retry", status=202)
+    hole.start, hole.stop = BEGAN - 2 * MINUTE, BEGAN - MINUTE  # which the provider has answered for
+    hole.save()
+    asker.post(f"gaps/{hole.pk}/retry")
 
 
 def stream_answers(asker: Asker) -> None:
@@ -221,6 +226,7 @@ def test_every_problem_is_given_as_it_is_declared(
     asker.post("markets", UNKNOWN, 404)
     asker.post("backfill", {**UNKNOWN, "timeframe": "1d", "from": "2026-11-01"}, 404)
     stream_problems(asker, settings)
+    asker.post("gaps/999/retry", status=404)
     asker.post("dead-letters/999/replay", status=404)
     asker.post("actors/producer/nobody/reset", status=404)
     asker.post(f"{errored}/reset")

@@ -121,6 +121,17 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         refusals=(404,),
         details="`again`: true also asks for what the provider has refused for good.",
     ),
+    ("gaps/{number}/retry", "POST"): Operation(
+        "retryGap",
+        "Series",
+        "Fetch a gap now",
+        {
+            200: _ok("NothingToFetch", "Nothing of it is missing any more."),
+            202: _ok("Backfill", "It is being fetched; `Location` shows how far.", ("Location", "Retry-After")),
+        },
+        refusals=(404,),
+        details="Whenever its next try would be; also what the provider has refused for good. The page /gaps names it.",
+    ),
     ("requests/{number}", "GET"): Operation(
         "request",
         "Series",
