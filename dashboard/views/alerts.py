@@ -1,13 +1,17 @@
-"""The page of alerts."""
+"""The page of alerts: what is wrong now, what to do about it, and what was looked at."""
 
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 
-from dashboard.pages import page, readable
+from dashboard.pages import readable
+from dashboard.problems import looked, open_problems
+from dashboard.refreshing import refreshing
 
 
 @readable
 def alerts(request: HttpRequest) -> HttpResponse:
-    """Show alerts."""
-    return page(request, "alerts.html", {})
+    """Show problems, the worst first."""
+    made = looked()
+    checked = sum(not one.unchecked for one in made)
+    return refreshing(request, "alerts", {"found": open_problems(), "looked": made, "checked": checked})

@@ -1,13 +1,39 @@
-"""The page of gaps."""
+"""The pages of gaps: the ledger, and one gap with its story."""
 
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 
+from dashboard import gap_ledger
+from dashboard.gap_story import story_of
 from dashboard.pages import page, readable
+from dashboard.refreshing import refreshing
+
+GONE = "It was filled, or it grew or shrank and is listed under another number."
 
 
 @readable
 def gaps(request: HttpRequest) -> HttpResponse:
-    """Show gaps."""
-    return page(request, "gaps.html", {})
+    """Show the ledger of gaps."""
+    shown = gap_ledger.ledger(request.GET)
+    context = {
+        "found": shown.found,
+        "filters": shown.filters,
+        "counts": shown.counts,
+        "unknown": shown.unknown,
+        "states": gap_ledger.STATES.items(),
+        "reasons": gap_ledger.REASONS.items(),
+    }
+    if "part" not in request.GET:
+        context["markets"] = gap_ledger.market_names()
+    return refreshing(request, "gaps", context)
+
+
+@readable
+def gap(request: HttpRequest, number: int) -> HttpResponse:
+    """Show one gap."""
+    found = gap_ledger.one_gap(number)
+    if found is None:
+        return page(request, "absent.html", {"what": f"gap {number}", "why": GONE, "back": "/gaps"}, status=404)
+    row, shown = found
+    return refreshing(request, "gap", {"gap": shown, "events": story_of(row)})

@@ -1,13 +1,25 @@
-"""The page of requests."""
+"""The page of requests: what is fetched from the providers, and which questions wait for it."""
 
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 
-from dashboard.pages import page, readable
+from dashboard import fetch_list
+from dashboard.pages import readable
+from dashboard.refreshing import refreshing
+from datastore.backfill.fetch_queue import count_by_state
 
 
 @readable
 def requests(request: HttpRequest) -> HttpResponse:
-    """Show requests."""
-    return page(request, "requests.html", {})
+    """Show requests to the providers."""
+    found, filters = fetch_list.ended(request.GET)
+    context = {
+        "running": fetch_list.running(),
+        "found": found,
+        "filters": filters,
+        "counts": count_by_state().items(),
+        "questions": fetch_list.questions(),
+        "budgets": fetch_list.budgets(),
+    }
+    return refreshing(request, "requests", context)

@@ -1,13 +1,47 @@
-"""The page of streams."""
+"""The pages of streams: all of them, and one with the timeline of its steps."""
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from dashboard.pages import page, readable
+from dashboard import stream_list
+from dashboard.pages import page, part, readable
+from dashboard.refreshing import refreshing
+from datastore.models import Stream
+from datastore.streams.lifecycle import count_by_state
+from datastore.timeframes.timeframe import TIMEFRAMES
 
 
 @readable
 def streams(request: HttpRequest) -> HttpResponse:
-    """Show streams."""
-    return page(request, "streams.html", {})
+    """Show streams and the topics made for them."""
+    found, filters = stream_list.streams_asked(request.GET)
+    counts = count_by_state()
+    context = {
+        "found": found,
+        "filters": filters,
+        "states": [(state.value, counts[state.value]) for state in Stream.State],
+        "topics": stream_list.open_topics(),
+        "followers": stream_list.followers(),
+        "max_streams": settings.MAX_STREAMS,
+        "lease": settings.STREAM_LEASE,
+        "timeframes": list(TIMEFRAMES),
+    }
+    return refreshing(request, "streams", context)
+
+
+@readable
+def stream(request: HttpRequest, number: int) -> HttpResponse:
+    """Show one stream."""
+    row = stream_list.one_stream(number)
+    if row is None:
+        why = "One that ended is kept for 30 days."
+        return page(request, "absent.html", {"what": f"stream {number}", "why": why, "back": "/streams"}, status=404)
+    return refreshing(request, "stream", {"row": row})
+
+
+@readable
+def suggestions(request: HttpRequest) -> HttpResponse:
+    """Return the options of the market field."""
+    return part(request, "options.html", {"options": stream_list.suggested(request.GET.get("market", ""))})

@@ -8,7 +8,8 @@ from datastore.api.openapi.view import Docs, SchemaView
 from datastore.api.views.actors import ActorDetail, ActorList, ActorLog, ActorReset
 from datastore.api.views.candles import Candles, CoverageView
 from datastore.api.views.dead_letters import DeadLetters, OneDeadLetter, Replay
-from datastore.api.views.follow import CandleStream
+from datastore.api.views.follow import CandleStream, TickerStream
+from datastore.api.views.gaps import GapRetry
 from datastore.api.views.markets import Markets, OneMarket
 from datastore.api.views.not_found import NotFoundView
 from datastore.api.views.requests import Backfill, OneRequest
@@ -24,10 +25,12 @@ urlpatterns = [
     path("coverage", CoverageView.as_view()),
     path("trades", Trades.as_view()),
     path("tickers", Tickers.as_view()),
+    path("tickers/stream", TickerStream.as_view()),
     path("markets", Markets.as_view()),
     path("markets/<path:asked>", OneMarket.as_view()),
     re_path(r"^requests/(?P<number>[0-9]{1,18})$", OneRequest.as_view()),  # what fits into the table's key
     path("backfill", Backfill.as_view()),
+    re_path(r"^gaps/(?P<number>[0-9]{1,18})/retry$", GapRetry.as_view()),
     path("streams", Streams.as_view()),
     re_path(r"^streams/(?P<number>[0-9]{1,18})$", OneStream.as_view()),
     re_path(r"^streams/(?P<number>[0-9]{1,18})/events$", StreamEvents.as_view()),

@@ -174,6 +174,12 @@ def requeue(request_id: int, worker: str, error: str, wait: timedelta) -> bool:
     return bool(held.update(state=State.QUEUED, error=shown, next_try=SteadyNow() + wait, lease_until=None))
 
 
+def hurry(request_ids: Sequence[int]) -> int:
+    """Let queued requests be handed out at once, whatever they wait for; return how many."""
+    waiting = FetchRequest.objects.filter(pk__in=request_ids, state=State.QUEUED).exclude(next_try=None)
+    return waiting.update(next_try=None)
+
+
 def expire_leases() -> int:
     """Queue the requests of jobs that stopped renewing or whose process is gone; return how many."""
     fetching = FetchRequest.objects.filter(state=State.FETCHING)

@@ -114,6 +114,7 @@ def series_answers(asker: Asker) -> None:
     asker.get(f"coverage?{SERIES}", 304, **{"If-None-Match": tag})
     asker.get(f"coverage?{SERIES}&from={at(-600) // 1000}&limit=5")
     asker.get(f"candles/stream?{SERIES}", 307)
+    asker.get("tickers/stream", 307)
     assert json.loads(asker.get(f"trades?market={SYMBOL}&from={at(0) // 1000}&limit=1").content)["next"]
     asker.get("trades?market=kraken:BTC-USD")
     assert json.loads(asker.get(f"tickers?markets={SYMBOL},kraken:BTC-USD").content)["tickers"]
@@ -130,6 +131,11 @@ def fetched_answers(asker: Asker) -> None:
     span = {"market": SYMBOL, "timeframe": "1h", "from": "2026-11-01", "to": "2026-11-02"}
     asker.post("backfill", span, 202)
     asker.post("backfill", {**span, "timeframe": "1m", "from": at(-900) // 1000, "to": at(-600) // 1000})
+    hole = GapRepair.objects.get()
+    asker.post(f"gaps/{hole.pk}/retry", status=202)
+    hole.start, hole.stop = BEGAN - 2 * MINUTE, BEGAN - MINUTE  # which the provider has answered for
+    hole.save()
+    asker.post(f"gaps/{hole.pk}/retry")
 
 
 def stream_answers(asker: Asker) -> None:
@@ -153,6 +159,8 @@ def other_answers(asker: Asker, letter: DeadLetter, errored: str) -> None:
     assert json.loads(asker.get("tickers").content)["tickers"]
     asker.get("markets")
     asker.get(f"markets/{SYMBOL}")
+    asker.delete(f"markets/{SYMBOL}", 200)
+    asker.post("markets", {"market": SYMBOL}, 201)
     asker.get("dead-letters")
     asker.get("dead-letters?limit=1&topic=tick-data")
     asker.post(f"dead-letters/{letter.pk}/replay", status=202)
@@ -218,6 +226,7 @@ def test_every_problem_is_given_as_it_is_declared(
     asker.post("markets", UNKNOWN, 404)
     asker.post("backfill", {**UNKNOWN, "timeframe": "1d", "from": "2026-11-01"}, 404)
     stream_problems(asker, settings)
+    asker.post("gaps/999/retry", status=404)
     asker.post("dead-letters/999/replay", status=404)
     asker.post("actors/producer/nobody/reset", status=404)
     asker.post(f"{errored}/reset")

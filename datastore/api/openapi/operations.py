@@ -121,6 +121,17 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         refusals=(404,),
         details="`again`: true also asks for what the provider has refused for good.",
     ),
+    ("gaps/{number}/retry", "POST"): Operation(
+        "retryGap",
+        "Series",
+        "Fetch a gap now",
+        {
+            200: _ok("NothingToFetch", "Nothing of it is missing any more."),
+            202: _ok("Backfill", "It is being fetched; `Location` shows how far.", ("Location", "Retry-After")),
+        },
+        refusals=(404,),
+        details="Whenever its next try would be; also what the provider has refused for good. The page /gaps names it.",
+    ),
     ("requests/{number}", "GET"): Operation(
         "request",
         "Series",
@@ -143,6 +154,13 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         refusals=(404,),
     ),
     ("markets/{asked}", "GET"): Operation("market", "Markets", "One market", {200: _ok("OneMarket")}, refusals=(404,)),
+    ("markets/{asked}", "DELETE"): Operation(
+        "unfollowMarket",
+        "Markets",
+        "Follow a market no longer; its data stays",
+        {200: _ok("OneMarket")},
+        refusals=(404,),
+    ),
     ("tickers", "GET"): Operation(
         "tickers",
         "Markets",
@@ -150,6 +168,15 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         {200: _ok("Tickers")},
         query=query_params.TICKERS,
         refusals=(404,),
+    ),
+    ("tickers/stream", "GET"): Operation(
+        "followTickers",
+        "Markets",
+        "Follow the tickers of all followed markets by Server-Sent Events",
+        {307: Answer("The stream is at `Location`, for a minute.", None, ("Location",))},
+        details="Event `tickers`: a list of tickers, first of all followed markets, then of those that changed, at "
+        "most once a second. Of a market that is not followed any more, `market` and `followed` alone. `curl -NL`, or "
+        "EventSource.",
     ),
     ("streams", "GET"): Operation(
         "streams",

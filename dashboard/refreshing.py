@@ -1,0 +1,18 @@
+"""Pages whose main part refreshes itself: the same view answers the page, and with `part` in its address the part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+
+from dashboard.pages import page, part
+from dashboard.paging import question
+
+
+def refreshing(request: HttpRequest, name: str, context: Mapping[str, Any], status: int = 200) -> HttpResponse:
+    """Return <name>_part.html, or the whole <name>.html that includes it and asks for it again at `part_url`."""
+    if "part" in request.GET:
+        return part(request, f"{name}_part.html", context)
+    return page(request, f"{name}.html", {"part_url": request.path + question(request.GET, part=1), **context}, status)

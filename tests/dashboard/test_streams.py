@@ -1,0 +1,106 @@
+"""The pages of streams: what they show, and who may make and end one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from coordination.models import Coordinator
+from datastore.models import DynamicTopic, Market, Stream
+from datastore.reference.pairs import Listed, save_pair_list
+from datastore.streams import lifecycle, topics
+from tests.support.api.rows import SYMBOL
+from tests.support.dashboard.reading import XSS, XSS_SHOWN, shown, written
+
+pytestmark = pytest.mark.django_db
+
+
+def live(market: Market, timeframe: str = "1m") -> Stream:
+    stream, _ = lifecycle.create(market, timeframe, "key test")
+    topics.attach()
+    if not Stream.objects.filter(pk=stream.pk, state="live").exists():
+        topic = topics.create_for(stream.pk)
+        assert topic is not None
+        topics.notify(topic)
+        topics.go_live(topic)
+    return Stream.objects.get(pk=stream.pk)
+
+
+def test_without_streams_the_page_says_how_to_get_one(client: Client, market: Market) -> None:
+    assert "Nobody has asked for a stream yet" in shown(client, "/streams")
+
+
+def test_a_stream_is_shown_with_its_topic_and_its_steps(client: Client, market: Market) -> None:
+    stream = live(market)
+    page = shown(client, "/streams")
+    assert f'href="/streams/{stream.pk}"' in page
+    assert SYMBOL in page
+    assert DynamicTopic.objects.get().name in page
+    steps = shown(client, f"/streams/{stream.pk}")
+    for words in ("Requested", "by key test", "Topic asked for", "Producer and consumer notified", "not yet"):
+        assert words in steps
+
+
+def test_a_stream_that_is_not_there_is_a_page_with_a_way_back(client: Client, market: Market) -> None:
+    assert 'href="/streams"' in shown(client, "/streams/999", 404)
+
+
+def test_a_part_refreshes_itself_with_the_filter_of_its_page(client: Client, market: Market) -> None:
+    live(market)
+    assert 'hx-get="/streams?state=failed&amp;part=1"' in shown(client, "/streams?state=failed")
+    part = shown(client, "/streams?state=failed&part=1")
+    assert "No stream is like that" in part
+    assert "<html" not in part
+
+
+def test_only_staff_see_the_form_and_may_write(client: Client, staff: Client, market: Market) -> None:
+    stream = live(market)
+    assert "data-send" not in shown(client, "/streams")
+    assert "data-post" not in shown(client, f"/streams/{stream.pk}")
+    assert "data-send" in shown(staff, "/streams")
+    body = json.dumps({"market": SYMBOL, "timeframe": "5m"})
+    written(client, "/api/v1/streams", 401, body=body)
+    written(client, f"/api/v1/streams/{stream.pk}", 401, "DELETE")
+    written(staff, "/api/v1/streams", 202, body=body)
+    written(staff, f"/api/v1/streams/{stream.pk}", 202, "DELETE")
+    assert "Ended" in shown(client, f"/streams/{stream.pk}")
+
+
+def test_markets_are_suggested_those_with_data_first(client: Client, market: Market) -> None:
+    save_pair_list("cryptocompare", [Listed("Coinbase", "SOL", "USD"), Listed("Coinbase", "BTC", "USD")])
+    options = shown(client, "/streams/markets?market=coinbase")
+    assert options.index(SYMBOL) < options.index("coinbase:SOL-USD")
+
+
+def test_a_text_of_others_stays_text(client: Client, market: Market) -> None:
+    stream = live(market)
+    Stream.objects.filter(pk=stream.pk).update(asked_by=XSS, error=XSS)
+    for address in ("/streams", f"/streams/{stream.pk}"):
+        page = shown(client, address)
+        assert XSS not in page
+        assert XSS_SHOWN in page
+
+
+def test_a_hundred_streams_are_a_page(client: Client, market: Market) -> None:
+    one = live(market)
+    values = {"market": market, "timeframe": "1h", "lease_until": one.lease_until, "created_at": one.created_at}
+    Stream.objects.bulk_create(Stream(**values, state=Stream.State.ENDED) for _ in range(100))
+    first = shown(client, "/streams")
+    assert first.count('<tr id="stream-') == 100
+    assert 'href="?page=2"' in first
+    assert shown(client, "/streams?page=2").count('<tr id="stream-') == 1
+    assert "No stream" not in shown(client, "/streams?page=nonsense")
+
+
+def test_the_statements_are_as_many_for_many_streams(
+    client: Client, market: Market, coordinator: Coordinator, statements: Any
+) -> None:
+    live(market)
+    few = statements(client, "/streams")
+    for other in Market.objects.exclude(pk=market.pk):
+        for timeframe in ("1m", "5m"):
+            live(other, timeframe)
+    assert statements(client, "/streams") == few
