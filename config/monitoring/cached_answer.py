@@ -12,14 +12,15 @@ TTL_S = 1.0
 
 
 class CachedAnswer(Generic[T]):
-    """What compute() returned at most TTL_S ago.
+    """What compute() returned at most TTL_S ago, or `keep` times as long.
 
     One thread at a time computes it; the others are given the last one, so that a server that does not
     answer for seconds holds one thread and not all.
     """
 
-    def __init__(self, compute: Callable[[], T], clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, compute: Callable[[], T], clock: Callable[[], float] = monotonic, keep: float = 1) -> None:
         self._compute = compute
+        self._keep = keep
         self._clock = clock
         self._computing = threading.Lock()
         self._known: tuple[float, T] | None = None  # until when, and what
@@ -36,7 +37,7 @@ class CachedAnswer(Generic[T]):
             if self._known is not known and self._known is not None:
                 return self._known[1]  # computed while this thread waited
             found = self._compute()
-            self._known = (self._clock() + TTL_S, found)
+            self._known = (self._clock() + TTL_S * self._keep, found)
             return found
         finally:
             self._computing.release()

@@ -187,11 +187,11 @@ def test_a_text_of_the_provider_stays_text(client: Client, well: Market) -> None
     assert XSS_SHOWN in page
 
 
-def test_the_statements_are_as_many_for_many_problems(client: Client, well: Market, statements: Any) -> None:
-    few = statements(client, "/alerts")
+def test_the_statements_are_as_many_for_many_problems(client: Client, well: Market, count_statements: Any) -> None:
+    few = count_statements(client, "/alerts")
     Market.objects.update(followed=True, refusal="no")
     for number in range(5):
         Producer.objects.create(name=f"history-{number}", state="error", last_error="x", last_error_at=timezone.now())
         span = {"start": BEGAN - number * MINUTE, "stop": BEGAN - (number - 1) * MINUTE}
         GapRepair.objects.create(market=well, resolution=60, code="socket", reason="lost", **span)
-    assert statements(client, "/alerts") == few
+    assert count_statements(client, "/alerts") == few

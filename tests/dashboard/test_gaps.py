@@ -123,12 +123,12 @@ def test_a_text_of_others_stays_text(client: Client, market: Market) -> None:
 
 
 def test_the_statements_are_as_many_for_many_gaps_and_a_page_has_a_hundred(
-    client: Client, market: Market, statements: Any
+    client: Client, market: Market, count_statements: Any
 ) -> None:
     gap(market)
-    few = statements(client, "/gaps")
+    few = count_statements(client, "/gaps")
     for minute in range(110):
         gap(market, start=BEGAN - (2 * minute + 2) * MINUTE, stop=BEGAN - (2 * minute + 1) * MINUTE)
-    assert statements(client, "/gaps") == few
+    assert count_statements(client, "/gaps") == few
     assert shown(client, "/gaps").count('<tr id="gap-') == 100
     assert shown(client, "/gaps?page=2").count('<tr id="gap-') == 11
