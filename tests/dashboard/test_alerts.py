@@ -92,8 +92,8 @@ def test_actors_in_error_and_silent_ones_say_what_happens_next(client: Client, w
 
 def test_a_role_that_nobody_has_is_named_with_the_command_for_it(client: Client, well: Market) -> None:
     Coordinator.objects.all().delete()
-    assert titles() == {"No coordinator is running": Level.ERROR}
-    assert "manage.py run_coordinator" in shown(client, "/alerts")
+    assert titles() == {"No Coordinator is running": Level.ERROR}
+    assert "<code>manage.py run_coordinator</code>" in shown(client, "/alerts")
 
 
 def test_a_clock_that_disagrees_is_named(well: Market) -> None:

@@ -40,7 +40,7 @@ def test_the_page_shows_servers_queues_tables_and_links(client: Client, market: 
 def test_what_cannot_be_known_is_said_to_be_unknown(client: Client, staff: Client, market: Market) -> None:
     page = shown(staff, "/system")
     assert "Less than a quarter of an hour of trades" in page  # no forecast
-    assert "No `manage.py up` runs in this folder" in page  # no memory
+    assert "runs in this folder" in page  # no memory
     assert "pg_stat_statements is not in this database" in page
 
 
