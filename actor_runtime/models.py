@@ -153,7 +153,11 @@ class TransitionLog(models.Model):
             )
         ]
         # last_at is in no index, so that counting up a run stays a heap-only update.
-        indexes = [models.Index(fields=["kind", "name", "-first_at"], name="transition_log_newest")]
+        indexes = [
+            models.Index(fields=["kind", "name", "-first_at"], name="transition_log_newest"),
+            models.Index(fields=["-first_at", "-id"], name="transition_log_by_time"),
+            models.Index(fields=["event", "-first_at"], name="transition_log_by_event"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} {self.event} {self.source} -> {self.target}"

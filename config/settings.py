@@ -150,7 +150,7 @@ ALLOWED_HOSTS = _allowed_hosts or ["127.0.0.1", "localhost", "[::1]", HOST]
 ALLOWED_HOSTS += [PUBLIC_HOST] if PUBLIC_HOST and PUBLIC_HOST not in ALLOWED_HOSTS else []
 ALLOWED_HOSTS_GIVEN = bool(_allowed_hosts or PUBLIC_URL)
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "dashboard.apps.AdminConfig",  # Django's admin with our index
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -7,8 +7,8 @@ from django.utils.safestring import SafeString
 
 from actor_runtime.admin import ActorAdmin
 from actor_runtime.models import Actor
+from actor_runtime.read_only_admin import exact_time, rows_table
 from coordination.models import Coordinator
-from datastore.admin.streams import rows_table
 from datastore.models import DynamicTopic, Stream
 
 MAX_WAITING_STREAMS = 50
@@ -32,9 +32,9 @@ class CoordinatorAdmin(ActorAdmin):
         streams = Stream.objects.filter(state=Stream.State.REQUESTED).exclude(topic__state__in=DynamicTopic.ALIVE)
         for stream in streams.select_related("market").order_by("id")[:MAX_WAITING_STREAMS]:
             name = f"stream {stream.pk}: {stream.market.symbol} {stream.timeframe}"
-            due = f", not before {stream.next_try:%H:%M:%S}" if stream.next_try else ""
+            due = f", not before {exact_time(stream.next_try)}" if stream.next_try else ""
             state = f"waiting after {stream.attempts} tries{due}" if stream.attempts else f"waiting{due}"
-            waiting.append((name, state, f"{stream.created_at:%Y-%m-%d %H:%M:%S}", stream.error or ""))
+            waiting.append((name, state, exact_time(stream.created_at), stream.error or ""))
 
         rows = [*_topics(DynamicTopic.BEING_MADE), *waiting, *_topics((DynamicTopic.State.RETIRING,))]
         return rows_table(("What", "State", "Since, UTC", "Trouble"), rows) if rows else "Nothing."
@@ -43,4 +43,4 @@ class CoordinatorAdmin(ActorAdmin):
 def _topics(states: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     for topic in DynamicTopic.objects.filter(state__in=states).order_by("id"):
         since = topic.retiring_at or topic.notified_at or topic.requested_at
-        yield topic.name, topic.state, f"{since:%Y-%m-%d %H:%M:%S}", topic.error or ""
+        yield topic.name, topic.state, exact_time(since), topic.error or ""

@@ -28,7 +28,7 @@ class WheelFinder(BaseFinder):
     """Finds the files of FILES, and nothing else of their packages."""
 
     def find(self, path: str, find_all: bool = False, **_more: Any) -> Any:
-        """Return the file's path, or a list of it if all are asked for; [] if it is not one of ours."""
+        """Return the file's path, or a list of it if all are asked for; [] if it is not in FILES."""
         prefix, _, name = path.partition("/")
         if prefix != PREFIX or name not in FILES:
             return []

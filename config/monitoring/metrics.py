@@ -45,7 +45,7 @@ class MetricsPage(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the counters, then the gauges, one of which says what parts are missing."""
         failed: dict[str, bool] = {}
-        yield from _read("processes", failed, _counters)
+        yield from _read("processes", failed, counters)
         samples = [sample for part, read in GAUGE_READERS.items() for sample in _read(part, failed, read)]
         samples += [(table.MISSING_PART, (part,), float(missing)) for part, missing in failed.items()]
 
@@ -67,7 +67,7 @@ def _compute_page() -> bytes:
 _page = CachedAnswer(_compute_page)
 
 
-def _counters() -> Iterable[Metric]:
+def counters() -> Iterable[Metric]:
     """Return the counters of all processes that share a folder, or of this one."""
     if settings.METRICS_DIR:
         return collect_counters(Path(settings.METRICS_DIR))

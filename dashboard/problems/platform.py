@@ -140,7 +140,7 @@ def configuration() -> Iterator[Problem]:
     kinds = set(ProviderClock.objects.exclude(identity="").values_list("simulated", flat=True))
     if len(kinds) > 1:
         detail = "This database holds prices of a real provider and invented ones."
-        remedy = "Start again with another CANDLEKEEP_HOME: nothing separates the two afterwards."
+        remedy = "Start again with another CANDLEKEEP_HOME: nothing says afterwards which price is which."
         yield Problem(Level.ERROR, "Simulated data beside real data", detail, remedy, "/system")
     elif kinds == {True} and settings.LIVE:
         detail = "LIVE asks for the provider itself, but the database holds invented prices."

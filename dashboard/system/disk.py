@@ -113,7 +113,7 @@ def _look() -> Folder:
     return Folder(str(home), parts, usage.free, usage.total, postgres_url(home) == settings.DATABASE_URL)
 
 
-_folder = CachedAnswer(_look, keep=30)
+_folder = CachedAnswer(_look, times=30)
 
 
 def _sizes(path: Path) -> Iterator[int]:

@@ -79,7 +79,7 @@ def _look() -> Memory:
     return Memory(sorted(shares, key=lambda share: -share.size))
 
 
-_memory = CachedAnswer(_look, keep=10)
+_memory = CachedAnswer(_look, times=10)
 
 
 def _share(process: psutil.Process) -> Iterator[tuple[str, int]]:

@@ -85,7 +85,7 @@ def _look() -> list[Queue]:
     ]
 
 
-_queues = CachedAnswer(_look, keep=4)
+_queues = CachedAnswer(_look, times=4)
 
 
 def _queue(name: str, what: str, depth: Callable[[], int]) -> Queue:

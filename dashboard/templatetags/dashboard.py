@@ -67,6 +67,15 @@ def worded(text: str) -> SafeString:
 
 
 @register.filter
+def exact(value: Decimal | None) -> str:
+    """Return a decimal with all of its digits and no zeros behind them."""
+    if value is None:
+        return NOTHING
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+@register.filter
 def in_bytes(size: float | None) -> str:
     """Return a number of bytes in the unit that suits it."""
     if size is None:

@@ -1,13 +1,45 @@
-"""The page of one market."""
+"""The page of one market: its chart, the ribbon of its coverage, and beside it what it rests on."""
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from typing import Any
+from urllib.parse import quote
 
-from dashboard.pages import page, readable
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
+from config.monitoring.health import provider_identity
+from dashboard.market_facts import market_facts
+from dashboard.pages import page, part, readable
+from datastore.api.errors import BadParameters, UnknownMarket
+from datastore.api.params.market_lookup import find_market
+from datastore.api.params.symbols import market_text
+from datastore.timeframes.timeframe import TIMEFRAMES
+
+DEFAULT_TIMEFRAME = "1m"
 
 
 @readable
 def chart(request: HttpRequest, symbol: str) -> HttpResponse:
-    """Show one market."""
-    return page(request, "chart.html", {"symbol": symbol})
+    """Show one market, found by any spelling; the part beside the chart alone if it is asked for."""
+    try:
+        market = find_market(market_text(symbol))
+    except (UnknownMarket, BadParameters, ValueError) as exc:
+        return page(request, "chart_unknown.html", {"asked": symbol, "reason": str(exc)}, status=404)
+    if market.symbol != symbol:
+        rest = f"?{request.GET.urlencode()}" if request.GET else ""
+        return HttpResponseRedirect(f"/markets/{quote(market.symbol, safe=':')}{rest}")
+    if request.GET.get("part") == "side":
+        return part(request, "chart_side.html", market_facts(market))
+    return page(request, "chart.html", {**market_facts(market), **setup(request)})
+
+
+def setup(request: HttpRequest) -> dict[str, Any]:
+    """Return what the chart begins with: the timeframes, and the one that the address names."""
+    asked = request.GET.get("timeframe", DEFAULT_TIMEFRAME)
+    lengths = {name: frame.seconds for name, frame in TIMEFRAMES.items()}
+    return {
+        "timeframes": lengths,
+        "timeframe": asked if asked in lengths else DEFAULT_TIMEFRAME,
+        "base_url": request.build_absolute_uri("/").rstrip("/"),
+        **provider_identity(),
+    }

@@ -1,13 +1,59 @@
-"""The page of the markets."""
+"""The page of the markets: one row each, and the card above them."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 
-from dashboard.pages import page, readable
+from config.monitoring.health import provider_identity
+from dashboard.board import SPARK_HEIGHT, SPARK_WIDTH, board
+from dashboard.pages import page, part, readable
+from dashboard.problems import Level, open_problems
+from datastore.models import Market, Pair
+
+MAX_PAIRS = 30
+MIN_SEARCH = 2  # characters
 
 
 @readable
 def markets(request: HttpRequest) -> HttpResponse:
-    """Show the markets."""
-    return page(request, "markets.html", {})
+    """Show the followed markets; a part alone if it is asked for: the card, the rows, or the pairs of a search."""
+    wanted = request.GET.get("part")
+    if wanted == "pairs":
+        return part(request, "markets_pairs.html", pairs(request.GET.get("q", "")))
+    shown = {
+        "board": board(),
+        "spark_width": SPARK_WIDTH,
+        "spark_height": SPARK_HEIGHT,
+        "providers": ", ".join(settings.PROVIDERS),
+        **in_error(),
+        **provider_identity(),
+    }
+    if wanted == "summary":
+        return part(request, "markets_summary.html", shown)
+    if wanted == "rows":
+        return part(request, "markets_rows.html", shown)
+    return page(request, "markets.html", shown)
+
+
+def in_error() -> dict[str, int]:
+    """Return how many problems need a person, and how many are worth a look."""
+    found = open_problems()
+    return {
+        "errors": sum(problem.level == Level.ERROR for problem in found),
+        "warnings": sum(problem.level == Level.WARNING for problem in found),
+    }
+
+
+def pairs(text: str) -> dict[str, Any]:
+    """Return the pairs in the providers' lists whose names hold the text in any spelling, those not followed yet."""
+    joined = "".join(letter for letter in text.upper() if letter.isalnum())[:40]
+    if len(joined) < MIN_SEARCH:
+        return {"pairs": [], "more": 0, "text": text}
+    followed = Market.objects.filter(followed=True).values("symbol")
+    named = Q(joined__contains=joined) | Q(symbol__icontains=text.strip()[:40])
+    found = Pair.objects.filter(named, active=True).exclude(symbol__in=followed).order_by("symbol")
+    return {"pairs": found[:MAX_PAIRS], "more": max(found.count() - MAX_PAIRS, 0), "text": text}

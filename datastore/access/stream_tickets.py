@@ -19,7 +19,8 @@ from django.core import signing
 from datastore.db.steady_clock import steady_clock
 from datastore.models import ApiKey
 
-STREAM_PATH = "/stream/candles"  # where the stream process accepts tickets
+STREAM_PATH = "/stream/candles"  # where the stream process accepts tickets of a series
+TICKERS_PATH = "/stream/tickers"  # and those of all followed markets
 TICKET_TTL_S = 60
 RESUME_TTL_S = 86_400
 SIGNING_SALT = "candlekeep.stream"
@@ -39,15 +40,18 @@ class BadTicket(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What may be followed, by whom, and from which cursor on."""
+    """What may be followed, by whom, and from which cursor on.
 
-    market: int
+    Without a market it is for the tickers of all that are followed.
+    """
+
+    market: int | None
     symbol: str
     timeframe: str
     limit: int  # buckets of a snapshot
     cursor: str | None
     key: str | None  # prefix of the API key that was sent
-    user: int | None  # staff user of the session
+    user: int | None  # who is signed in
     stream: int | None  # the Stream that is followed
     again: str  # the address that gave out the ticket and gives out another
     page: str  # the API's own origin, as the caller spells it
@@ -90,11 +94,11 @@ def read_ticket(text: str) -> tuple[Ticket, TicketAge]:
 
 
 def no_longer_allowed(keys: list[str], users: list[int]) -> set[str | int]:
-    """Return which of these key prefixes were revoked, and which of these user ids are no longer active staff."""
+    """Return which of these key prefixes were revoked, and which of these user ids are no longer active."""
     valid = ApiKey.objects.filter(prefix__in=keys, revoked_at=None).values_list("prefix", flat=True)
-    staff = get_user_model()._default_manager.filter(pk__in=users, is_active=True, is_staff=True)
+    active = get_user_model()._default_manager.filter(pk__in=users, is_active=True)
     asked: set[str | int] = {*keys, *users}
-    return asked.difference(valid if keys else (), staff.values_list("pk", flat=True) if users else ())
+    return asked.difference(valid if keys else (), active.values_list("pk", flat=True) if users else ())
 
 
 def may_still_read(ticket: Ticket) -> bool:

@@ -1,11 +1,11 @@
 """The admin site: every row of the datastore can be read there, none edited by hand.
 
-Most pages are in `pages`; API keys and streams, which have actions, have files of their own.
+A module for each subject; what their pages share is in `columns` and in `actor_runtime.read_only_admin`.
 Importing this package registers all of them.
 """
 
 from __future__ import annotations
 
-from datastore.admin import api_keys, pages, streams
+from datastore.admin import api_keys, backfill, coverage, dead_letters, markets, streams
 
-__all__ = ["api_keys", "pages", "streams"]
+__all__ = ["api_keys", "backfill", "coverage", "dead_letters", "markets", "streams"]

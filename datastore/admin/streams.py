@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.utils.html import format_html, format_html_join
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
-from datastore.admin.read_only import ReadOnlyAdmin, cell, exact
+from actor_runtime.read_only_admin import ReadOnlyAdmin, cell, exact, rows_table, shortened
+from datastore.admin.columns import by_whom, confirmation, market_page
 from datastore.models import DynamicTopic, Stream
 from datastore.streams import lifecycle
 from datastore.streams.steps import Step, steps_of, topic_steps
@@ -20,15 +20,6 @@ def steps_table(steps: Sequence[Step]) -> SafeString:
     """Return the steps as a table; one that was not taken yet has no time."""
     rows = ((step.name.replace("_", " "), cell(step.at) or "-", step.by) for step in steps)
     return rows_table(("Step", "UTC", "By"), rows)
-
-
-def rows_table(heads: Iterable[str], rows: Iterable[Sequence[str]]) -> SafeString:
-    """Return a table in the style of the actors' log."""
-    head = format_html_join("", "<th>{}</th>", ((name,) for name in heads))
-    cells = (format_html_join("", "<td>{}</td>", ((value,) for value in row)) for row in rows)
-    body = format_html_join("", "<tr>{}</tr>", ((row,) for row in cells))
-    table = '<div class="actor-log"><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>'
-    return format_html(table, head, body)
 
 
 def _newest(steps: Sequence[Step]) -> str:
@@ -41,30 +32,41 @@ class StreamAdmin(ReadOnlyAdmin):
     """What applications follow, and until when."""
 
     list_display = ["id", "market", "timeframe", "state", "newest_step", "topic", exact("lease_until"), "attempts"]
-    list_display += [exact("next_try"), "error", "asked_by"]
+    list_display += [exact("next_try"), shortened("error", length=60), "asked_by"]
     list_filter = ["state", "timeframe", ("market", admin.RelatedOnlyFieldListFilter)]
     list_select_related = ["market", "topic"]
     search_fields = ["market__symbol", "topic__name", "asked_by", "error"]
     readonly_fields = ["steps"]
-    fields = ["market", "timeframe", "state", "topic", "attempts", "error", "asked_by", "ended_by", "steps"]
+    fields = ["market", "timeframe", "state", "topic", "lease_until", "attempts", "next_try", "error", "asked_by"]
+    fields += ["ended_by", "steps"]
     actions = ["end_streams"]
+    page_url = "/streams"
 
-    class Media:
-        css = {"all": ["actor_runtime/admin.css"]}
+    def title_of(self, row: Stream) -> str:
+        """Return the stream's number, market and timeframe."""
+        return f"Stream {row.pk}: {row.market} {row.timeframe}, {row.state}"
+
+    def view_on_site(self, row: Stream) -> str:
+        """Return the market's page."""
+        return market_page(row.market.symbol)
 
     def has_end_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may end streams."""
         return request.user.has_perm("datastore.end_stream")
 
     @admin.action(description="End streams", permissions=["end"])
-    def end_streams(self, request: HttpRequest, queryset: QuerySet[Stream]) -> None:
-        """End the selected streams that are alive; say how many of the others had ended before."""
-        by = f"{request.user.get_username()} (admin)"
+    def end_streams(self, request: HttpRequest, queryset: QuerySet[Stream]) -> HttpResponse | None:
+        """Ask first; then end the selected streams that are alive, and say how many of the others had ended before."""
+        question = "End these streams? Those who follow them have to ask for new ones."
+        if page := confirmation(self, request, queryset, question, "End them"):
+            return page
+        by = by_whom(request)
         ended = [stream.pk for stream in queryset if lifecycle.end(stream.pk, by)]
         if ended:
             messages.success(request, f"{len(ended)} ended; a topic that no other stream needs retires by itself.")
         if left := len(queryset) - len(ended):
             messages.warning(request, f"{left} had ended before.")
+        return None
 
     @admin.display(description="Newest step")
     def newest_step(self, stream: Stream) -> str:
@@ -81,16 +83,30 @@ class StreamAdmin(ReadOnlyAdmin):
 class DynamicTopicAdmin(ReadOnlyAdmin):
     """Topics made at run time, the newest first, and which actor took which step."""
 
-    list_display = ["name", "market", "state", "newest_step", exact("requested_at"), exact("live_at"), "error"]
+    list_display = [
+        "name",
+        "market",
+        "state",
+        "newest_step",
+        exact("requested_at"),
+        exact("live_at"),
+        shortened("error"),
+    ]
     list_filter = ["state", ("market", admin.RelatedOnlyFieldListFilter)]
     list_select_related = ["market"]
     search_fields = ["name", "market__symbol", "error"]
     readonly_fields = ["served_streams", "steps"]
     fields = ["name", "market", "state", "error", "create_error", "route_error", "subscribe_error"]
     fields += ["served_streams", "steps"]
+    page_url = "/streams"
 
-    class Media:
-        css = {"all": ["actor_runtime/admin.css"]}
+    def title_of(self, row: DynamicTopic) -> str:
+        """Return the topic's name and market."""
+        return f"{row.name}: {row.market}, {row.state}"
+
+    def view_on_site(self, row: DynamicTopic) -> str:
+        """Return the market's page."""
+        return market_page(row.market.symbol)
 
     @admin.display(description="Newest step")
     def newest_step(self, topic: DynamicTopic) -> str:

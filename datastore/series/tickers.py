@@ -80,12 +80,16 @@ class Ticker:
     last_trade: Micros | None
 
 
+def ticker_heads(ids: Collection[int] | None = None) -> list[TickerHead]:
+    """Return what is known of these markets, or of all that are followed, by symbol, in one statement."""
+    asked = {"ids": None if ids is None else list(ids), "stale": stale_after()}
+    return [TickerHead(*row) for row in fetch_all(statement("tickers", "heads"), asked)]
+
+
 def read_tickers(ids: Collection[int] | None = None) -> list[Ticker]:
     """Return these markets, or all that are followed, by symbol: a handful of statements, whatever their number."""
     with snapshot():
-        stale = stale_after()
-        asked = {"ids": None if ids is None else list(ids), "stale": stale}
-        heads = [TickerHead(*row) for row in fetch_all(statement("tickers", "heads"), asked)]
+        heads = ticker_heads(ids)
         if not heads:
             return []
         spans = _spans(heads)

@@ -17,7 +17,7 @@ from datastore.models import Market
 from datastore.sse.cursor import Cursor, ReadTime
 from datastore.sse.delta import Delta
 from datastore.sse.delta_reader import read_delta, read_position, read_snapshot
-from datastore.sse.follower import Follower
+from datastore.sse.follower import SeriesFollower
 from datastore.sse.messages import Block, block_of
 from datastore.sse.reader_pool import DatabaseAway, ReaderThread
 from datastore.timeframes.timeframe import Timeframe
@@ -35,7 +35,7 @@ class Channel:
     def __init__(self, market: Market, frame: Timeframe, reader: ReaderThread) -> None:
         """Do nothing until run()."""
         self.market, self.frame = market, frame
-        self.followers: set[Follower] = set()
+        self.followers: set[SeriesFollower] = set()
         self.position: tuple[Cursor, ReadTime] | None = None  # everything up to here is published
         self.woken_at: float | None = None  # when the oldest unpublished change was committed (monotonic)
         self._reader = reader
@@ -49,12 +49,12 @@ class Channel:
         self.woken_at = self.woken_at or at
         self._due.set()
 
-    def join(self, follower: Follower) -> None:
+    def join(self, follower: SeriesFollower) -> None:
         """Add a follower."""
         self.followers.add(follower)
         self._show_first(follower, follower.cursor, follower.refusal)
 
-    def leave(self, follower: Follower) -> None:
+    def leave(self, follower: SeriesFollower) -> None:
         """Forget a follower."""
         self.followers.discard(follower)
         if follower.catching_up is not None:
@@ -116,13 +116,13 @@ class Channel:
         if at is not None:
             SSE_DELAY.observe(max(monotonic() - at, 0))
 
-    def _show_first(self, follower: Follower, cursor: Cursor | None, reason: str | None) -> None:
+    def _show_first(self, follower: SeriesFollower, cursor: Cursor | None, reason: str | None) -> None:
         if follower.catching_up is not None:
             follower.catching_up.cancel()
         follower.forget()
         follower.catching_up = asyncio.create_task(self._catch_up(follower, (cursor, follower.ticket.limit, reason)))
 
-    async def _catch_up(self, follower: Follower, key: FirstBlockKey) -> None:
+    async def _catch_up(self, follower: SeriesFollower, key: FirstBlockKey) -> None:
         """Give a follower its first block; followers that need the same one share one read."""
         try:
             await self._open.wait()

@@ -1,28 +1,24 @@
-"""One reader of one series: what it was shown, what waits for it, and when something was last sent to it."""
+"""One reader of a stream: what it was shown, what waits for it, and when something was last sent to it."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from time import monotonic
 
 from datastore.access.stream_tickets import Ticket
 from datastore.sse.backlog import Backlog, Overflow
 from datastore.sse.cursor import Cursor, ReadTime
-from datastore.sse.messages import HEARTBEAT, Block
+from datastore.sse.messages import HEARTBEAT, Block, tickers_event
 
 
 class Follower:
-    """Belongs to the event loop. The channel puts blocks in, the connection takes bytes out."""
+    """Belongs to the event loop. A channel puts something in, the connection takes bytes out."""
 
-    def __init__(self, ticket: Ticket, cursor: Cursor | None, refusal: str | None = None) -> None:
-        """Begin at a cursor, or with a snapshot; refusal: why the cursor that the reader sent cannot be used."""
-        self.ticket, self.cursor, self.refusal = ticket, cursor, refusal
-        self.backlog = Backlog()
-        self.catching_up: asyncio.Task[None] | None = None
+    def __init__(self, ticket: Ticket) -> None:
+        self.ticket = ticket
         self.sent_at = monotonic()
         self.sending_since: float | None = None
-        self._first: Block | None = None
-        self._known: ReadTime | None = None  # what the reader was shown; None until its first block
         self._closed = self._heartbeat_due = False
         self._wake_up = asyncio.Event()
 
@@ -37,6 +33,67 @@ class Follower:
             self._wake_up.clear()
             await self._wake_up.wait()
         return None
+
+    def beat(self) -> None:
+        """Send a heartbeat comment so that proxies keep the connection open."""
+        self._heartbeat_due = True
+        self._wake_up.set()
+
+    def close(self) -> None:
+        """End the stream."""
+        self._closed = True
+        self._wake_up.set()
+
+    @property
+    def merged(self) -> int:
+        """Return how many changes went out as part of newer ones."""
+        raise NotImplementedError
+
+    def _take(self) -> bytes | None:
+        """Return what waits; None if nothing does."""
+        raise NotImplementedError
+
+
+class TickerFollower(Follower):
+    """Reads the tickers of all followed markets."""
+
+    def __init__(self, ticket: Ticket) -> None:
+        super().__init__(ticket)
+        self._merged = 0
+        self._waiting: dict[str, bytes] = {}  # the newest of each market
+
+    @property
+    def merged(self) -> int:
+        """Return how many changes went out as part of newer ones."""
+        return self._merged
+
+    def put(self, tickers: Mapping[str, bytes]) -> None:
+        """Add what changed, by market, as JSON."""
+        self._merged += len(self._waiting.keys() & tickers.keys())
+        self._waiting |= tickers
+        self._wake_up.set()
+
+    def _take(self) -> bytes | None:
+        waiting, self._waiting = self._waiting, {}
+        return tickers_event(waiting.values()) if waiting else None
+
+
+class SeriesFollower(Follower):
+    """Reads the candles of one series."""
+
+    def __init__(self, ticket: Ticket, cursor: Cursor | None, refusal: str | None = None) -> None:
+        """Begin at a cursor, or with a snapshot; refusal: why the cursor that the reader sent cannot be used."""
+        super().__init__(ticket)
+        self.cursor, self.refusal = cursor, refusal
+        self.catching_up: asyncio.Task[None] | None = None
+        self.backlog = Backlog()
+        self._first: Block | None = None
+        self._known: ReadTime | None = None  # what the reader was shown; None until its first block
+
+    @property
+    def merged(self) -> int:
+        """Return how many changes went out as part of newer ones."""
+        return self.backlog.merged
 
     def begin(self, block: Block) -> None:
         """Show this block before anything that waits."""
@@ -56,16 +113,6 @@ class Follower:
             return False
         self._wake_up.set()
         return True
-
-    def beat(self) -> None:
-        """Send a heartbeat comment so that proxies keep the connection open."""
-        self._heartbeat_due = True
-        self._wake_up.set()
-
-    def close(self) -> None:
-        """End the stream."""
-        self._closed = True
-        self._wake_up.set()
 
     def _take(self) -> bytes | None:
         """Return the first block, then what waits and is newer than what was shown; None if there is nothing."""

@@ -26,9 +26,10 @@ from datastore.ingest.market_cache import CHANGES_CHANNEL, market_key
 from datastore.models import Market
 from datastore.reference.staleness import stale_after
 from datastore.sse.channel import Channel
-from datastore.sse.follower import Follower
+from datastore.sse.follower import Follower, SeriesFollower, TickerFollower
 from datastore.sse.follower_counts import publish_follower_count
 from datastore.sse.reader_pool import DatabaseAway, ReaderThread
+from datastore.sse.ticker_channel import TickerChannel
 from datastore.streams.lifecycle import renew_all
 from datastore.timeframes.timeframe import TIMEFRAMES
 from metering.table import SSE_CUT, SSE_EVENTS, SSE_MERGED
@@ -61,7 +62,8 @@ class Hub:
         self._renew = min(MAX_RENEW_INTERVAL_S, settings.STREAM_LEASE / 3) if renew is None else renew
         self._channels: dict[SeriesKey, Channel] = {}
         self._runs: dict[SeriesKey, asyncio.Task[None]] = {}
-        self._followers: dict[Follower, tuple[SeriesKey, Callable[[], None]]] = {}  # with what cuts the connection
+        self._tickers: tuple[TickerChannel, asyncio.Task[None]] | None = None  # while any client follows them
+        self._followers: dict[Follower, Callable[[], None]] = {}  # with what cuts the connection
         self._readers = [ReaderThread(f"reader-{number}") for number in range(READER_THREADS)]
         self._poller = ReaderThread("poller")
         self._tasks: list[asyncio.Task[None]] = []
@@ -82,7 +84,8 @@ class Hub:
 
     async def close(self) -> None:
         """End all streams and the threads."""
-        for task in [*self._tasks, *self._runs.values()]:
+        tickers = [self._tickers[1]] if self._tickers else []
+        for task in [*self._tasks, *self._runs.values(), *tickers]:
             task.cancel()
         for follower in list(self._followers):
             follower.close()
@@ -111,24 +114,41 @@ class Hub:
                 await asyncio.sleep(POLL_INTERVAL_S)
 
     def join(self, follower: Follower, cut: Callable[[], None]) -> None:
-        """Add a follower to its series' channel; cut() ends its connection at once."""
-        ticket = follower.ticket
-        key = ticket.market, ticket.timeframe
+        """Add a follower to its channel; cut() ends its connection at once."""
+        self._followers[follower] = cut
+        if isinstance(follower, TickerFollower):
+            if self._tickers is None:
+                channel = TickerChannel(self._readers[0])
+                self._tickers = channel, asyncio.create_task(_run(channel))
+            self._tickers[0].join(follower)
+        elif isinstance(follower, SeriesFollower):
+            self._series_of(follower.ticket).join(follower)
+
+    def _series_of(self, ticket: Ticket) -> Channel:
+        """Return the channel of a ticket's series; make it if nobody follows it yet."""
+        key = _key(ticket)
         channel = self._channels.get(key)
         if channel is None:
             reader = self._readers[hash(key) % READER_THREADS]
-            channel = Channel(Market(pk=ticket.market, symbol=ticket.symbol), TIMEFRAMES[ticket.timeframe], reader)
+            channel = Channel(Market(pk=key[0], symbol=ticket.symbol), TIMEFRAMES[ticket.timeframe], reader)
             self._channels[key] = channel
             self._runs[key] = asyncio.create_task(_run(channel))
-        self._followers[follower] = key, cut
-        channel.join(follower)
+        return channel
 
     def leave(self, follower: Follower) -> None:
         """Forget a follower; close its channel if nothing else follows it."""
-        key, _ = self._followers.pop(follower)
-        SSE_MERGED.inc(follower.backlog.merged)
+        del self._followers[follower]
+        SSE_MERGED.inc(follower.merged)
+        if isinstance(follower, TickerFollower) and self._tickers:
+            tickers, run = self._tickers
+            tickers.leave(follower)
+            if not tickers.followers:
+                self._tickers = None
+                run.cancel()
+            return
+        key = _key(follower.ticket)
         channel = self._channels.get(key)
-        if channel is None:
+        if channel is None or not isinstance(follower, SeriesFollower):
             return
         channel.leave(follower)
         if not channel.followers:
@@ -171,7 +191,7 @@ class Hub:
     async def _sweep(self) -> None:
         """Cut connections that take nothing, send heartbeats to silent ones, and publish the metrics."""
         now = monotonic()
-        for follower, (_, cut) in list(self._followers.items()):
+        for follower, cut in list(self._followers.items()):
             if follower.sending_since is not None and now - follower.sending_since > self._stuck:
                 log.warning("a connection takes nothing: it is cut", seconds=self._stuck)
                 SSE_CUT.inc()
@@ -199,12 +219,17 @@ class Hub:
                 follower.close()
 
 
-async def _run(channel: Channel) -> None:
+def _key(ticket: Ticket) -> SeriesKey:
+    return ticket.market or 0, ticket.timeframe
+
+
+async def _run(channel: Channel | TickerChannel) -> None:
     """Run a channel; if it fails, end its streams: the readers reconnect, to a new channel."""
     try:
         await channel.run()
     except Exception as exc:
-        log.error("a series cannot be followed", market=channel.market.symbol, exc_info=exc)
+        market = channel.market.symbol if isinstance(channel, Channel) else "all"
+        log.error("a series cannot be followed", market=market, exc_info=exc)
         for follower in list(channel.followers):
             follower.close()
 

@@ -58,6 +58,11 @@ def greeting(retry_ms: int) -> bytes:
     return b"retry: %d\n\n" % retry_ms
 
 
+def tickers_event(tickers: Iterable[bytes]) -> bytes:
+    """Return tickers, each as JSON, as one event."""
+    return _event("tickers", b"[%b]" % b",".join(tickers))
+
+
 def tombstone(open_ms: int, source: str, closed: bool, revision: int) -> str:
     """Return the JSON row of a bucket that no longer holds a trade."""
     flag = "true" if closed else "false"

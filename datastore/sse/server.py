@@ -9,6 +9,9 @@
 | gap | from, to, state, proof, reason, code, repair: a span that is or was a gap, as the certificate shows it now |
 | watermark | watermark, version: every closed candle before it was sent |
 
+`GET /stream/tickers?ticket=…` has one event, `tickers`: a list of tickers as in GET tickers, first of all followed
+markets, then of those that changed; of a market that is not followed any more, `market` and `followed` alone.
+
 `id:` is the cursor to continue from. After a lost connection a reader asks the API again, or comes back here with the
 same ticket and Last-Event-ID (access/stream_tickets.py); an expired ticket is redirected to the API. SIGTERM ends all
 streams, and their readers reconnect.
@@ -37,10 +40,10 @@ from starlette.types import Receive, Scope, Send
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from datastore.access.stream_tickets import STREAM_PATH, BadTicket, Ticket, TicketAge, read_ticket
+from datastore.access.stream_tickets import STREAM_PATH, TICKERS_PATH, BadTicket, Ticket, TicketAge, read_ticket
 from datastore.api.responses.problem import problem_response
 from datastore.sse.cursor import UNREADABLE_CURSOR, read_cursor
-from datastore.sse.follower import Follower
+from datastore.sse.follower import SeriesFollower, TickerFollower
 from datastore.sse.hub import Hub
 from datastore.sse.messages import greeting
 
@@ -126,7 +129,8 @@ class StreamEndpoint:
 
         if request.method != "HEAD":
             place = read_cursor(cursor) if cursor else None
-            follower = Follower(ticket, place, UNREADABLE_CURSOR if cursor and place is None else None)
+            refusal = UNREADABLE_CURSOR if cursor and place is None else None
+            follower = TickerFollower(ticket) if ticket.market is None else SeriesFollower(ticket, place, refusal)
             disconnect = asyncio.create_task(_wait_for_disconnect(receive))
             disconnect.add_done_callback(lambda _: follower.close())
             self._hub.join(follower, partial(AbortableConnection.cut, request.scope["client"]))
@@ -168,7 +172,7 @@ class NotFound:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 404."""
-        answer = problem_response(404, f"Only {STREAM_PATH} is served here.", kind="not-found")
+        answer = problem_response(404, f"Only {STREAM_PATH} and {TICKERS_PATH} are served here.", kind="not-found")
         await starlette_response(answer)(scope, receive, send)
 
 
@@ -182,6 +186,7 @@ def application(hub: Hub) -> Starlette:
     return Starlette(
         routes=[
             Route(STREAM_PATH, StreamEndpoint(hub)),
+            Route(TICKERS_PATH, StreamEndpoint(hub)),
             Route("/health/live", health_live),
             Route("/{rest:path}", NotFound()),
         ]
@@ -226,7 +231,7 @@ def serve() -> None:
 
 def redirect_for_ticket(request: Request, ticket: Ticket, cursor: str | None) -> Response:
     """Redirect a reader with an expired ticket to the API, which gives it a new one."""
-    where = ticket.again + (f"&cursor={quote(cursor)}" if cursor else "")
+    where = ticket.again + (f"&cursor={quote(cursor)}" if cursor and ticket.market is not None else "")
     return Response(None, 307, {"Location": where, "Cache-Control": "no-store", **cors_headers(request, ticket)})
 
 

@@ -63,7 +63,8 @@ export function refreshTimes(root = document) {
   for (const element of root.querySelectorAll("time[data-form]")) {
     const at = Date.parse(element.dateTime);
     const age = (now - at) / 1000;
-    const words = element.dataset.form === "exact" ? exact(at) : age < 0 ? `in ${span(-age)}` : `${span(age)} ago`;
+    const form = element.dataset.form;
+    const words = form === "exact" ? exact(at) : form === "time" ? exact(at).slice(11) : age < 0 ? `in ${span(-age)}` : `${span(age)} ago`;
     if (element.textContent !== words) element.textContent = words;
     element.title = `${exact(at)} ${zone === "local" ? "local time" : "UTC"}`;
   }

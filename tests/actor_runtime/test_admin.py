@@ -8,11 +8,12 @@ from django.contrib.auth.models import Permission, User
 from django.db.models.functions import Now
 from django.test import Client
 
-from actor_runtime.charts import edges
-from actor_runtime.drawing import drawing, svg
+from actor_runtime.charts import Edge, edges
+from actor_runtime.drawing import SMALL, WITH_EVENTS, WITH_RATES, Layout, drawing, rate_text, svg
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import TransitionLog, actor_models
 from consumers.models import FixedTopicConsumer
+from datastore.models import DatastoreRequest
 from tests.support.actor_runtime.work import one_batch, owned, to_writing
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -114,12 +115,36 @@ def test_every_chart_is_drawn_whole(admin_client: Client) -> None:
         assert 'class="state lit"' in svg(model, str(model().state))
 
 
-def test_no_words_of_a_chart_cover_a_state_or_other_words() -> None:
+@pytest.mark.parametrize("layout", [WITH_EVENTS, WITH_RATES, SMALL])
+def test_no_words_of_a_chart_cover_a_state_or_other_words(layout: Layout) -> None:
     for model in actor_models():
-        words = [arrow.words for arrow in drawing(model).arrows]
+        words = [arrow.words for arrow in drawing(model, layout).arrows]
         for one in words:
-            others = [box for box in (*words, *drawing(model).boxes) if box is not one]
+            others = [box for box in (*words, *drawing(model, layout).boxes) if box is not one]
             assert [box.lines for box in others if one.touches(box)] == [], one.lines
+
+
+def test_a_chart_shows_how_often_its_arrows_are_taken_and_how_many_actors_are_in_a_state() -> None:
+    rates = {Edge("MESSAGE_RECEIVED", "idle", "processing_message"): 1234.0}
+    drawn = svg(FixedTopicConsumer, {"idle": 2, "error": 1}, rates, WITH_RATES)
+    assert drawn.count("1,234/min") == drawn.count(" moving") == 1
+    assert re.findall(r'class="state lit[^"]*" data-state="(\w+)"', drawn) == ["idle", "error"]
+    assert ", 2 in Idle, 1 in Error" in drawn
+    assert "MESSAGE_RECEIVED</text>" not in svg(FixedTopicConsumer, {"idle": 2}, rates, SMALL)
+
+
+def test_arrows_that_no_event_triggers_have_the_rate_of_their_ends() -> None:
+    rates = {Edge("RETURN_WHAT_WAS_FOUND", "data_found", "returning_data"): 30.0}
+    assert "30/min" in svg(DatastoreRequest, {}, rates, WITH_RATES)
+
+
+@pytest.mark.parametrize(("rate", "words"), [(0.0, ""), (0.04, ""), (0.2, "0.2/min"), (12.4, "12/min")])
+def test_a_rate_is_written_as_precisely_as_it_matters(rate: float, words: str) -> None:
+    assert rate_text(rate) == words
+
+
+def test_a_chart_has_no_style_of_its_own_which_the_pages_would_not_show() -> None:
+    assert "style" not in svg(FixedTopicConsumer, "idle")
 
 
 def test_the_log_is_a_page_of_its_own(admin_client: Client) -> None:

@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.db.models.functions import Now
 from django.test import Client
 
+from actor_runtime.models import TransitionLog
 from datastore.api.views.actors import kinds
 from datastore.models import DatastoreRequest
 from tests.support.api.rows import body_of
 
 pytestmark = pytest.mark.django_db
 KIND = "datastorerequest"
+FIXED = dict.fromkeys(("first_at", "last_at"), datetime(2025, 11, 3, 10, tzinfo=UTC))
 ADDRESS = f"/api/v1/actors/{KIND}/request-1"
 
 
@@ -71,6 +74,72 @@ def test_an_actor_is_shown_with_its_log_newest_first(client: Client, errored: Da
     failure = next(row for row in log if row["event"] == "DB_QUERY_FAILURE")
     assert (failure["count"], failure["reason"]) == (1, "the disk is full")
     assert [row["first"] for row in log] == sorted((row["first"] for row in log), reverse=True)
+
+
+LOG = "/api/v1/actors/log"
+
+
+def test_the_log_of_all_actors_is_read_page_by_page(client: Client, errored: DatastoreRequest) -> None:
+    TransitionLog.objects.create(kind="producer", name="live-1", event="RESET", source="error", target="idle", **FIXED)
+    whole = body_of(client, LOG)
+    assert (len(whole["log"]), whole["next"]) == (4, None)
+    address, seen = f"{LOG}?limit=3", []
+    while address:
+        page = body_of(client, address)
+        seen += page["log"]
+        address = page["next"]
+    assert seen == whole["log"]
+    assert seen[-1]["name"] == "live-1"
+
+
+@pytest.mark.parametrize(
+    ("question", "count"),
+    [
+        (f"kind={KIND}", 3),
+        ("kind=producer", 0),
+        ("name=request-1", 3),
+        ("name=nobody", 0),
+        ("event=DB_QUERY_FAILURE", 1),
+        ("event=db_query_failure&kind=" + KIND, 1),
+        ("event=TAKEOVER", 0),
+        ("from=2026-01-01", 3),
+        ("to=2026-01-01", 0),
+        ("from=2026-01-01&event=START_DB_QUERY&name=request-1", 1),
+    ],
+)
+def test_the_log_is_filtered(client: Client, errored: DatastoreRequest, question: str, count: int) -> None:
+    assert len(body_of(client, f"{LOG}?{question}")["log"]) == count
+
+
+def test_a_page_of_the_log_keeps_its_filter(client: Client, errored: DatastoreRequest) -> None:
+    following = body_of(client, f"{LOG}?limit=1&kind={KIND}&name=request-1&from=2026-01-01")["next"]
+    assert len(body_of(client, following)["log"]) == 1
+    assert f"kind={KIND}&name=request-1&from=1767225600000&limit=1&cursor=" in following
+
+
+def test_a_line_of_many_transitions_counts_with_the_whole_of_its_minute(client: Client) -> None:
+    last = FIXED["first_at"] + timedelta(seconds=40)
+    TransitionLog.objects.create(
+        kind="producer",
+        name="live-1",
+        event="FETCH_DATA",
+        source="idle",
+        target="fetching_data",
+        count=9,
+        minute=FIXED["first_at"],
+        first_at=FIXED["first_at"],
+        last_at=last,
+    )
+    assert len(body_of(client, f"{LOG}?from=2025-11-03T10:00:40Z")["log"]) == 1
+    assert len(body_of(client, f"{LOG}?from=2025-11-03T10:00:41Z")["log"]) == 0
+    assert len(body_of(client, f"{LOG}?to=2025-11-03T10:00:00Z")["log"]) == 0
+
+
+@pytest.mark.parametrize(
+    "question", ["kind=nothing", "event=NOTHING", "name=%00", "from=2026-02-01&to=2026-01-01", "cursor=x", "limit=1001"]
+)
+def test_a_bad_question_of_the_log_is_400(client: Client, question: str) -> None:
+    body_of(client, f"{LOG}?{question}", 400)
 
 
 @pytest.mark.parametrize("path", ["nothing/request-1", f"{KIND}/nobody", f"{KIND}/%00"])

@@ -58,7 +58,7 @@ def test_a_market_s_page_shows_its_newest_rows_to_the_digit(root: Client, stored
     assert "tick-data/one" in html
     assert "Minute candles: the newest 1" in html
     assert 'name="_save"' not in html
-    assert (BEGAN + MINUTE).isoformat(sep=" ") in html  # how far the feed is proven, with its seconds
+    assert f"{BEGAN + MINUTE:%Y-%m-%d %H:%M:%S}.000" in html  # how far the feed is proven, to the millisecond
     assert str(stored.series) in html
 
 

@@ -114,6 +114,7 @@ def series_answers(asker: Asker) -> None:
     asker.get(f"coverage?{SERIES}", 304, **{"If-None-Match": tag})
     asker.get(f"coverage?{SERIES}&from={at(-600) // 1000}&limit=5")
     asker.get(f"candles/stream?{SERIES}", 307)
+    asker.get("tickers/stream", 307)
     assert json.loads(asker.get(f"trades?market={SYMBOL}&from={at(0) // 1000}&limit=1").content)["next"]
     asker.get("trades?market=kraken:BTC-USD")
     assert json.loads(asker.get(f"tickers?markets={SYMBOL},kraken:BTC-USD").content)["tickers"]
@@ -158,11 +159,15 @@ def other_answers(asker: Asker, letter: DeadLetter, errored: str) -> None:
     assert json.loads(asker.get("tickers").content)["tickers"]
     asker.get("markets")
     asker.get(f"markets/{SYMBOL}")
+    asker.delete(f"markets/{SYMBOL}", 200)
+    asker.post("markets", {"market": SYMBOL}, 201)
     asker.get("dead-letters")
     asker.get("dead-letters?limit=1&topic=tick-data")
     asker.post(f"dead-letters/{letter.pk}/replay", status=202)
     asker.get(f"dead-letters/{letter.pk}")
     asker.get("actors")
+    asker.get("actors/log")
+    asker.get("actors/log?limit=1&event=reset&from=2026-01-01")
     asker.get(errored)
     asker.post(f"{errored}/reset")
     asker.get("")

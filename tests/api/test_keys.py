@@ -97,6 +97,9 @@ def test_the_admin_revokes(root: Client) -> None:
     text = saved_key("grafana", ApiKey.Scope.READ)
     assert asked(text)
     chosen = {"action": "revoke", "_selected_action": [ApiKey.objects.get().pk]}
+    question = root.post(reverse("admin:datastore_apikey_changelist"), chosen)
+    assert "for good" in question.content.decode() and asked(text)
+    chosen["confirmed"] = "yes"
     page = root.post(reverse("admin:datastore_apikey_changelist"), chosen, follow=True)
     assert "Revoked: grafana" in page.content.decode()
     assert asked(text) is None

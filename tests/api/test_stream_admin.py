@@ -35,7 +35,7 @@ def stream(market: Market) -> Stream:
 
 
 def end(client: Client, *numbers: int) -> Any:
-    chosen = {"action": "end_streams", "_selected_action": list(numbers)}
+    chosen = {"action": "end_streams", "_selected_action": list(numbers), "confirmed": "yes"}
     return client.post(LIST, chosen, follow=True)
 
 

@@ -48,10 +48,11 @@ def test_ready_says_that_the_data_is_stale(market: Market, client: Client) -> No
     assert (answer.status_code, answer.json()["data"]) == (200, "stale"), "it can still answer"
 
 
-def test_the_home_page_says_so_for_the_market_and_for_all(market: Market, client: Client) -> None:
+def test_the_page_of_the_markets_says_so_for_the_market_and_for_all(market: Market, client: Client) -> None:
     page = client.get("/").content.decode()
-    assert "The data is not fresh" in page
-    assert re.search(rf'<li class="stale"><a [^>]*>{BTC}</a> <small>proven until 24 h ago', page)
+    assert re.search(rf'<tr data-market="{BTC}" data-feed="stale"', page)
+    assert re.search(r"<dt>Furthest behind</dt><dd>24 h</dd>", page)
+    assert re.search(r'<dt>Problems</dt><dd class="[a-z]+"><a href="/alerts">', page)
 
 
 def test_the_api_shows_the_same_age_in_markets_and_tickers(market: Market, client: Client) -> None:

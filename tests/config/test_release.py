@@ -10,6 +10,8 @@ import yaml
 from django.conf import settings
 from django.contrib.staticfiles.finders import AppDirectoriesFinder
 
+from dashboard.wheel_files import FILES, PREFIX
+
 BASE = Path(settings.BASE_DIR)
 THIRD_PARTY = (BASE / "THIRD_PARTY.md").read_text()
 NAMED = dict(re.findall(r"^## (\S+) (\S+) \(", THIRD_PARTY, re.MULTILINE))
@@ -23,8 +25,9 @@ def test_the_third_party_list_names_the_pinned_versions() -> None:
 def test_every_app_whose_static_files_are_served_is_in_the_third_party_list() -> None:
     served = {path.partition("/")[0] for path, _ in AppDirectoriesFinder().list([])}
     foreign = {folder for folder in served if not (BASE / folder).exists()}
-    assert foreign == {"admin", "rest_framework", "drf_spectacular_sidecar"}
+    assert foreign == {"admin", "rest_framework", "drf_spectacular_sidecar", "django_htmx"}
     assert all(f"| `{folder}/" in THIRD_PARTY for folder in foreign)
+    assert all(f"| `{PREFIX}/{name}`" in THIRD_PARTY and package in NAMED for name, (package, _) in FILES.items())
 
 
 def test_ci_runs_on_every_python_that_is_supported() -> None:

@@ -20,6 +20,7 @@ from datastore.models import Market
 from datastore.sse.backlog import MAX_WAITING_ITEMS
 from datastore.sse.channel import TOO_SLOW
 from datastore.sse.cursor import OTHER_HISTORY, UNREADABLE_CURSOR
+from datastore.sse.follower import SeriesFollower
 from datastore.sse.follower_counts import followers_by_process
 from datastore.sse.server import StreamServer
 from tests.support.polling import until
@@ -157,6 +158,7 @@ def test_of_what_a_slow_reader_did_not_take_the_newest_state_of_each_candle_is_k
     with streaming(settings, stuck=1_000) as server, connected(live_server.url, scenario, 4_096) as raw:
         until("it follows", lambda: len(server.hub), SOON)
         (follower,) = server.hub._followers
+        assert isinstance(follower, SeriesFollower)
         for price in range(1, 9):
             scenario.answer(60, 3, 3_000, list(range(3_000)), price)
             until("it is read", partial(is_read, server.hub), SOON)
@@ -174,6 +176,7 @@ def test_a_reader_who_is_too_slow_for_even_that_is_told_so_and_shown_all_anew(
     with streaming(settings, stuck=1_000) as server, connected(live_server.url, scenario, 4_096) as raw:
         until("it follows", lambda: len(server.hub), SOON)
         (follower,) = server.hub._followers
+        assert isinstance(follower, SeriesFollower)
         for part in range(4):
             scenario.answer(60, 3 + part * 3_000, 3_000, list(range(3_000)), 7)
             until("it is read", partial(is_read, server.hub), SOON)

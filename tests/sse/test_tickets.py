@@ -97,12 +97,12 @@ def test_an_old_ticket_goes_on_with_its_stream_as_long_as_its_owner_may_read(
     live_server: Any, server: StreamServer, settings: Any, scenario: MarketScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = saved_key("reader", ApiKey.Scope.READ)
-    staff = User.objects.create_user("ada", is_staff=True)
+    reader = User.objects.create_user("ada")
     place = {"Last-Event-ID": shown(scenario.market, "1m")["cursor"]}
     anybody = led(live_server.url, scenario).headers["Location"]
     holder = led(live_server.url, scenario, **{"X-API-Key": text}).headers["Location"]
     ticket, _ = read_ticket(httpx.URL(anybody).params["ticket"])
-    user = anybody.partition("?")[0] + f"?ticket={stream_tickets.sign_ticket(replace(ticket, user=staff.pk))}"
+    user = anybody.partition("?")[0] + f"?ticket={stream_tickets.sign_ticket(replace(ticket, user=reader.pk))}"
     monkeypatch.setattr(stream_tickets, "TICKET_TTL_S", -1)
 
     def statuses() -> list[int]:
@@ -112,7 +112,7 @@ def test_an_old_ticket_goes_on_with_its_stream_as_long_as_its_owner_may_read(
     settings.REQUIRE_API_KEY = True
     assert statuses() == [307, 200, 200]
     revoke_key(ApiKey.objects.get())
-    User.objects.update(is_staff=False)
+    User.objects.update(is_active=False)
     assert statuses() == [307, 307, 307]
 
 

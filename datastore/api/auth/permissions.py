@@ -1,7 +1,7 @@
 """Who asks, and what they may do. Defaults of every view (settings.REST_FRAMEWORK): a new one is guarded at once.
 
-Safe methods follow the reading rule: open, or with REQUIRE_API_KEY for keys and staff. All others follow the writing
-rule: for keys with the write scope and staff, whose sessions need their CSRF token.
+Safe methods follow the reading rule: open, or with REQUIRE_API_KEY for keys and users who are signed in. All others
+follow the writing rule: for keys with the write scope and staff, whose sessions need their CSRF token.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib.auth import get_user
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import APIException, AuthenticationFailed, NotAuthenticated, PermissionDenied, Throttled
@@ -33,7 +34,10 @@ TO_WRITE = (
     f"Writing needs an API key with the write scope, {SENT_AS} (`manage.py create_api_key NAME --write` makes one), or "
     "the session of a staff user with its CSRF token (/admin/)."
 )
-NOT_STAFF = "The user of this session is not staff. An API key will do: `manage.py create_api_key NAME` makes one."
+NOT_STAFF = (
+    "The user of this session is not staff and may only read. An API key with the write scope will do: "
+    "`manage.py create_api_key NAME --write` makes one."
+)
 
 
 class ApiKeyAuthentication(BaseAuthentication):
@@ -90,7 +94,7 @@ def _refusal(request: Request) -> APIException | None:
         return None if may else PermissionDenied(f"The key {holder.name!r} may only read. {TO_WRITE}")
     if user is None:
         return NotAuthenticated(TO_READ if reading else TO_WRITE)
-    return None if user.is_staff else PermissionDenied(NOT_STAFF)
+    return None if reading or user.is_staff else PermissionDenied(NOT_STAFF)
 
 
 def may_read(request: HttpRequest) -> bool:
@@ -99,7 +103,7 @@ def may_read(request: HttpRequest) -> bool:
         holder = key_of(request)
     except (AuthenticationFailed, Throttled):
         return False
-    return not settings.REQUIRE_API_KEY or holder is not None or is_staff(request)
+    return not settings.REQUIRE_API_KEY or holder is not None or _user_of(request) is not None
 
 
 def has_key(request: HttpRequest) -> bool:
@@ -112,9 +116,14 @@ def has_key(request: HttpRequest) -> bool:
 
 def is_staff(request: HttpRequest) -> bool:
     """Return whether the request comes with the session of an active staff user."""
+    return bool(getattr(_user_of(request), "is_staff", False))
+
+
+def _user_of(request: HttpRequest) -> AbstractBaseUser | None:
+    """Return the active user of the request's session."""
     # Not request.user: that is None once Django REST framework has looked at a request without needing its session.
     user = get_user(request) if hasattr(request, "session") else None
-    return user is not None and user.is_active and bool(getattr(user, "is_staff", False))
+    return user if isinstance(user, AbstractBaseUser) and user.is_active else None
 
 
 def requester(request: Request) -> str:

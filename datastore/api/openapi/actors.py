@@ -39,7 +39,9 @@ def schemas() -> dict[str, Schema]:
         "Actor": record(actor),
         "Actors": record({"actors": list_of(named("Actor"))}),
         "OneActor": record({**actor, "log": list_of(named("Transition"))}),
-        "Transition": TRANSITION,
+        "Transition": record(TRANSITION),
+        "LogLine": record({"kind": choice(kinds()), "name": TEXT, **TRANSITION}),
+        "ActorLog": record({"log": list_of(named("LogLine")), "next": NEXT}),
         "DeadLetter": DEAD_LETTER,
         "DeadLetters": record({"dead_letters": list_of(named("DeadLetter")), "next": NEXT}),
         "Root": ROOT,
@@ -54,18 +56,16 @@ ROOT = record(
         "links": record({"docs": ADDRESS, "schema": ADDRESS, "markets": ADDRESS}),
     }
 )
-TRANSITION = record(
-    {
-        "event": TEXT,
-        "from": TEXT,
-        "to": TEXT,
-        "count": {"type": "integer", "minimum": 1, "description": "Equal transitions between first and last."},
-        "first": TIME,
-        "last": TIME,
-        "reason": or_null(TEXT),
-        "by": or_null(TEXT),
-    }
-)
+TRANSITION: dict[str, Schema] = {
+    "event": TEXT,
+    "from": TEXT,
+    "to": TEXT,
+    "count": {"type": "integer", "minimum": 1, "description": "Equal transitions between first and last."},
+    "first": TIME,
+    "last": TIME,
+    "reason": or_null(TEXT),
+    "by": or_null(TEXT),
+}
 DEAD_LETTER = record(
     {
         "id": COUNT,

@@ -154,6 +154,13 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         refusals=(404,),
     ),
     ("markets/{asked}", "GET"): Operation("market", "Markets", "One market", {200: _ok("OneMarket")}, refusals=(404,)),
+    ("markets/{asked}", "DELETE"): Operation(
+        "unfollowMarket",
+        "Markets",
+        "Follow a market no longer; its data stays",
+        {200: _ok("OneMarket")},
+        refusals=(404,),
+    ),
     ("tickers", "GET"): Operation(
         "tickers",
         "Markets",
@@ -161,6 +168,15 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         {200: _ok("Tickers")},
         query=query_params.TICKERS,
         refusals=(404,),
+    ),
+    ("tickers/stream", "GET"): Operation(
+        "followTickers",
+        "Markets",
+        "Follow the tickers of all followed markets by Server-Sent Events",
+        {307: Answer("The stream is at `Location`, for a minute.", None, ("Location",))},
+        details="Event `tickers`: a list of tickers, first of all followed markets, then of those that changed, at "
+        "most once a second. Of a market that is not followed any more, `market` and `followed` alone. `curl -NL`, or "
+        "EventSource.",
     ),
     ("streams", "GET"): Operation(
         "streams",
@@ -223,6 +239,17 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         refusals=(404, 409),
     ),
     ("actors", "GET"): Operation("actors", "Operations", "The states of all actors", {200: _ok("Actors")}),
+    ("actors/log", "GET"): Operation(
+        "actorLog",
+        "Operations",
+        "The log of all actors, the newest first",
+        {200: _ok("ActorLog")},
+        query=query_params.ACTOR_LOG,
+        details=(
+            "Transitions and takeovers. Equal transitions of a busy actor are one line a minute with their `count`; a "
+            "failure, a reset and a takeover have a line of their own, with `reason` and `by`."
+        ),
+    ),
     (ACTOR, "GET"): Operation(
         "actor", "Operations", "One actor and its newest transitions", {200: _ok("OneActor")}, refusals=(404,)
     ),

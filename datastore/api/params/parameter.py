@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from actor_runtime.log_reading import event_names, kind_names
 from datastore.api.params.symbols import market_text
 from datastore.api.params.times import ACCEPTED, EARLIEST, LATEST, parse_instant, to_ms
 from datastore.symbol import MAX_SYMBOL_LENGTH
@@ -18,6 +19,7 @@ MAX_ROWS = 10_000  # of one json answer
 DEFAULT_WAIT_S = 10.0
 MAX_WAIT_S = 30
 MAX_MARKETS = 500  # of one call
+MAX_NAME_LENGTH = 120  # of an actor
 FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
@@ -60,6 +62,23 @@ def parse_topic(text: str) -> str:
         return checked_name(text)
     except ValueError:
         raise ValueError("is not a topic's name, such as tick-data.") from None
+
+
+def parse_kind(text: str) -> str:
+    """Return a kind of actor; raise ValueError with all of them."""
+    return OneOf(tuple(kind_names()))(text)
+
+
+def parse_event(text: str) -> str:
+    """Return an event in upper case; raise ValueError with all of them."""
+    return OneOf(tuple(event_names()))(text.upper())
+
+
+def parse_actor(text: str) -> str:
+    """Return an actor's name; raise ValueError if none could have it."""
+    if len(text) > MAX_NAME_LENGTH or not text.isprintable():
+        raise ValueError(f"is not an actor's name: up to {MAX_NAME_LENGTH} printable characters.")
+    return text
 
 
 def parse_flag(text: str) -> bool:
@@ -151,6 +170,16 @@ TOPIC = Parameter(
     "The topic that the records were read from.",
     {"type": "string", "pattern": f"^{LEGAL_NAME.pattern}$"},
 )
+# What they take is known only when all apps are loaded, so the schemas say how it is written.
+KIND = Parameter(parse_kind, "Only actors of this kind.", {"type": "string", "pattern": "^[a-z]+$"})
+EVENT = Parameter(parse_event, "Only this event, such as RESET.", {"type": "string", "pattern": "^[A-Za-z_]+$"})
+ACTOR_NAME = Parameter(
+    parse_actor,
+    "Only the actor of this name.",
+    {"type": "string", "minLength": 1, "maxLength": MAX_NAME_LENGTH},
+)
+LOG_FROM = _instant(f"Only what happened since then: {ACCEPTED}.")
+LOG_TO = _instant(f"Only what began before then: {ACCEPTED}.")
 CURSOR = Parameter(
     str,
     "Continue after this position, which an earlier answer named.",

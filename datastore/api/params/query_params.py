@@ -12,6 +12,7 @@ from typing import Any
 
 from rest_framework.request import Request
 
+from actor_runtime.log_reading import LogFilter
 from datastore.api.errors import BadParameters, shown
 from datastore.api.params import parameter
 from datastore.api.params.parameter import DEFAULT_WAIT_S, Parameter, choice
@@ -19,6 +20,7 @@ from datastore.series.fill import FILLS, NONE
 
 DEFAULT_ROWS = 500
 DEFAULT_DEAD_LETTERS, MAX_DEAD_LETTERS = 50, 500
+DEFAULT_LOG_LINES, MAX_LOG_LINES = 100, 1000
 STRING = "string"
 
 Query = Mapping[str, Sequence[str]]
@@ -56,6 +58,15 @@ DEAD_LETTERS: Accepted = {
     "topic": parameter.TOPIC,
     "market": parameter.MARKET,
     "limit": parameter.limit(MAX_DEAD_LETTERS),
+    "cursor": parameter.CURSOR,
+}
+ACTOR_LOG: Accepted = {
+    "kind": parameter.KIND,
+    "name": parameter.ACTOR_NAME,
+    "event": parameter.EVENT,
+    "from": parameter.LOG_FROM,
+    "to": parameter.LOG_TO,
+    "limit": parameter.limit(MAX_LOG_LINES),
     "cursor": parameter.CURSOR,
 }
 TRADES: Accepted = {"market": parameter.MARKET, **RANGE, "cursor": parameter.CURSOR}
@@ -122,6 +133,15 @@ class DeadLettersQuestion:
     cursor: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class LogQuestion:
+    """Lines of the actors' log, the newest first; the cursor names the last one already read."""
+
+    wanted: LogFilter
+    limit: int
+    cursor: str | None
+
+
 def candles_question(query: Query) -> SeriesQuestion:
     """Return what GET candles asks for. Raises BadParameters, like all functions below."""
     values = read(query, CANDLES, required=ONE_SERIES)
@@ -174,6 +194,15 @@ def dead_letters_question(query: Query) -> DeadLettersQuestion:
     values = read(query, DEAD_LETTERS)
     limit = values.get("limit", DEFAULT_DEAD_LETTERS)
     return DeadLettersQuestion(values.get("topic"), values.get("market"), limit, values.get("cursor"))
+
+
+def log_question(query: Query) -> LogQuestion:
+    """Return what GET actors/log asks for."""
+    values = read(query, ACTOR_LOG)
+    wanted = LogFilter(
+        values.get("kind"), values.get("name"), values.get("event"), values.get("from"), values.get("to")
+    )
+    return LogQuestion(wanted, values.get("limit", DEFAULT_LOG_LINES), values.get("cursor"))
 
 
 def market_question(query: Query) -> str:

@@ -41,7 +41,10 @@ def next_page(path: str, found: Sequence[Row], limit: int, **asked: Any) -> str 
 
     asked: the rest of the question; what is None in it was not asked for.
     """
-    if len(found) <= limit:
-        return None
-    parts = {**asked, "limit": limit, "cursor": pack(found[limit - 1].pk)}
+    return page_address(path, limit, pack(found[limit - 1].pk), **asked) if len(found) > limit else None
+
+
+def page_address(path: str, limit: int, cursor: str, **asked: Any) -> str:
+    """Return the address of the page behind a cursor; asked: as in next_page()."""
+    parts = {**asked, "limit": limit, "cursor": cursor}
     return f"{path}?{urlencode({name: value for name, value in parts.items() if value is not None}, safe=':')}"

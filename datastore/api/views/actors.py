@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any, NamedTuple
 
+import msgspec
 from django.http import HttpResponse
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from actor_runtime.errors import NotInError
+from actor_runtime.log_reading import LogFilter, log_lines
 from actor_runtime.manual_reset import reset
 from actor_runtime.models import Actor, TransitionLog, actor_models
 from datastore.api.auth.permissions import requester
 from datastore.api.errors import Conflict, NotFound, shown
-from datastore.api.params.query_params import no_question, query_of
-from datastore.api.params.times import to_ms
-from datastore.api.responses.json_response import json_answer
+from datastore.api.params.query_params import LogQuestion, log_question, no_question, query_of
+from datastore.api.params.times import LATEST, to_ms
+from datastore.api.responses.compression import CompressedView
+from datastore.api.responses.json_response import json_answer, pack
+from datastore.api.responses.paging import page_address, position_of
+from datastore.timeframes.intervals import micros_of, moment
 
 LOG_ROWS = 100
+MAX_MICROS = micros_of(LATEST)
 
 
 class ActorList(APIView):
@@ -43,8 +50,49 @@ class ActorDetail(APIView):
         """Answer the actor's state and its log, newest first."""
         no_question(query_of(request))
         actor = find(kind, name)
-        log = TransitionLog.objects.filter(kind=kind, name=name)[:LOG_ROWS]
+        log = log_lines(LogFilter(kind, name))[:LOG_ROWS]
         return json_answer({**actor_json(kind, actor), "log": [log_json(row) for row in log]})
+
+
+class LogPosition(NamedTuple):
+    """A position in the log: after the line with this beginning (microseconds since 1970) and id."""
+
+    at: Annotated[int, msgspec.Meta(ge=0, le=MAX_MICROS)]
+    id: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+class ActorLog(CompressedView):
+    """GET actors/log: the transitions of all actors."""
+
+    def get(self, request: Request) -> HttpResponse:
+        """Answer one page of the log, the newest first."""
+        asked = log_question(query_of(request))
+        found = log_page(asked)
+        lines, more = found[: asked.limit], None
+        if len(found) > asked.limit:
+            more = page_address(request.path, asked.limit, cursor_after(lines[-1]), **filter_params(asked.wanted))
+        shown = [{"kind": row.kind, "name": row.name, **log_json(row)} for row in lines]
+        return json_answer({"log": shown, "next": more})
+
+
+def log_page(asked: LogQuestion) -> list[TransitionLog]:
+    """Return a page of the log and, if there is one, the next line. Raises BadParameters."""
+    after: tuple[datetime, int] | None = None
+    if asked.cursor is not None:
+        position = position_of(asked.cursor, LogPosition)
+        after = moment(position.at), position.id
+    return list(log_lines(asked.wanted, after)[: asked.limit + 1])
+
+
+def cursor_after(row: TransitionLog) -> str:
+    """Return the cursor of the page that begins behind this line."""
+    return pack(micros_of(row.first_at), row.pk)
+
+
+def filter_params(wanted: LogFilter) -> dict[str, Any]:
+    """Return the filter as it is written in a query."""
+    times = {"from": to_ms(wanted.start), "to": to_ms(wanted.stop)}
+    return {"kind": wanted.kind, "name": wanted.name, "event": wanted.event, **times}
 
 
 class ActorReset(APIView):

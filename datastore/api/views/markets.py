@@ -1,4 +1,4 @@
-"""GET markets and markets/{m}: what is stored, since when, and how fresh it is. POST markets: follow another one."""
+"""GET markets and markets/{m}: what is stored, since when, and how fresh it is. POST and DELETE: follow it or not."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from datastore.api.responses.json_response import json_answer
 from datastore.backfill.newest import request_newest
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
+from datastore.models import Market
 from datastore.quality.freshness import feed_state
-from datastore.reference.markets import follow
+from datastore.reference.markets import follow, unfollow
 from datastore.reference.staleness import stale_after
 
 Row = tuple[Any, ...]
@@ -53,16 +54,31 @@ class Markets(APIView):
 
 
 class OneMarket(APIView):
-    """GET markets/{m}."""
+    """GET and DELETE markets/{m}."""
 
     def get(self, request: Request, asked: str) -> HttpResponse:
         """Answer one market, found by any spelling."""
         no_question(query_of(request))
-        try:
-            symbol = find_market(market_text(asked)).symbol
-        except ValueError:
-            raise UnknownMarket(asked) from None
-        return json_answer({**provider_json(), **market_json(_rows(symbol)[0])})
+        return _one(_found(asked).symbol)
+
+    def delete(self, request: Request, asked: str) -> HttpResponse:
+        """Follow a market no longer; what is stored of it stays. Safe to repeat."""
+        no_question(query_of(request))
+        market = _found(asked)
+        unfollow(market)
+        return _one(market.symbol)
+
+
+def _found(asked: str) -> Market:
+    """Return the market in any spelling; raise UnknownMarket."""
+    try:
+        return find_market(market_text(asked))
+    except ValueError:
+        raise UnknownMarket(asked) from None
+
+
+def _one(symbol: str) -> HttpResponse:
+    return json_answer({**provider_json(), **market_json(_rows(symbol)[0])})
 
 
 def _rows(symbol: str | None) -> list[Row]:

@@ -48,4 +48,11 @@ select case when starts_with(topic, 'dyn-') then 'dynamic' else topic end, count
 -- Age of the oldest active request for history in seconds; 0 if there is none.
 select coalesce(extract(epoch from statement_timestamp() - min(created_at)), 0)::float
   from fetch_request
- where state in ('queued', 'fetching', 'published')
+ where state in ('queued', 'fetching', 'published');
+
+-- name: rows
+-- About how many rows a table has, as the planner believes; of a hypertable the rows of its chunks.
+select coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint
+  from pg_class c
+ where c.oid = to_regclass(%(table)s)
+    or c.oid in (select i.inhrelid from pg_inherits i where i.inhparent = to_regclass(%(table)s));

@@ -1,0 +1,77 @@
+"""What is known of one market beside its candles: its feed, its newest trades, how it compares with the provider."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db.models import Sum
+
+from datastore.db.queries import fetch_all
+from datastore.db.sql_files import statement
+from datastore.models import CandleDifference, GapRepair, Market, Reconciliation, Tick
+from datastore.quality.freshness import feed_state
+from datastore.reference.provider_clock import provider_now
+from datastore.reference.provider_registry import traits_of
+from datastore.reference.staleness import stale_after
+
+NEWEST_TRADES = 18
+COMPARED_FOR = timedelta(days=1)
+LATENCY_OF = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How long after a trade it was received, over the trades of the last minute, in milliseconds."""
+
+    trades: int
+    median: float
+    slowest: float
+
+
+def market_facts(market: Market) -> dict[str, Any]:
+    """Return the facts by the names that the page uses. Raises DatabaseError."""
+    (row,) = fetch_all(statement("api", "markets"), {"symbol": market.symbol, "stale": stale_after()})
+    watermark, live_stop, freshness, first, newest, price, is_open, refusal, refused_since, proof = row[6:16]
+    now = provider_now(market.provider)
+    compared = Reconciliation.objects.filter(market=market, stop__gt=now - COMPARED_FOR)
+    sums = compared.aggregate(compared=Sum("compared"), different=Sum("different"))
+    gaps = GapRepair.objects.filter(market=market)
+    return {
+        "market": market,
+        "price": price,
+        "feed": feed_state(is_open, freshness),
+        "freshness_s": None if freshness is None else freshness / 1000,
+        "watermark": _moment(watermark),
+        "live_until": _moment(live_stop),
+        "first": _moment(first),
+        "newest": _moment(newest),
+        "proof": proof,
+        "refusal": refusal,
+        "refused_since": _moment(refused_since),
+        "terms": traits_of(market.provider).terms,
+        "trades": Tick.objects.filter(market=market).order_by("-ts", "-seq", "-trade_id")[:NEWEST_TRADES],
+        "compared": sums["compared"] or 0,
+        "different": sums["different"] or 0,
+        "difference": _newest_difference(market, now),
+        "open_gaps": gaps.filter(final=False).count(),
+        "final_gaps": gaps.filter(final=True).count(),
+        "latency": latency_of(market, now),
+    }
+
+
+def latency_of(market: Market, now: datetime) -> Latency | None:
+    """Return how late the trades of the last minute were received; None if there was none."""
+    times = Tick.objects.filter(market=market, ts__gt=now - LATENCY_OF).values_list("ts", "received_at")
+    late = sorted((received - at) / timedelta(milliseconds=1) for at, received in times)
+    return Latency(len(late), late[len(late) // 2], late[-1]) if late else None
+
+
+def _newest_difference(market: Market, now: datetime) -> CandleDifference | None:
+    found = CandleDifference.objects.filter(reconciliation__market=market, open_time__gt=now - COMPARED_FOR)
+    return found.order_by("-open_time").first()
+
+
+def _moment(ms: int | None) -> datetime | None:
+    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)

@@ -1,0 +1,65 @@
+// The certificate of what is in sight, in words.
+
+import { minute, span } from "./times.js";
+
+const PROVEN = ["live", "provider", "merged"];
+
+/** The parts of the segments within the buckets from first to last. */
+function within(series, first, last) {
+  if (last < first || series.times.length === 0) return [];
+  const [from, to] = [series.times[first], series.endOf(last)];
+  return series.segments
+    .filter((one) => one.to > from && one.from < to)
+    .map((one) => ({ ...one, from: Math.max(one.from, from), to: Math.min(one.to, to) }));
+}
+
+function line(words, kind) {
+  const row = document.createElement(kind ?? "p");
+  row.textContent = words;
+  return row;
+}
+
+export function completeOf(tag, series, first, last) {
+  const parts = within(series, first, last);
+  const holes = parts.filter((one) => one.state === "gap" || one.state === "partial");
+  const known = parts.length > 0;
+  tag.textContent = !known ? "unknown" : holes.length ? `${holes.length} hole${holes.length > 1 ? "s" : ""}` : "complete";
+  tag.className = `tag ${!known ? "" : holes.length ? "error" : "good"}`;
+}
+
+export function certificateOf(place, series, first, last) {
+  const parts = within(series, first, last);
+  if (parts.length === 0) { place.replaceChildren(line("Nothing is known of what is shown.", "p")); return; }
+  const length = (list) => list.reduce((sum, one) => sum + one.to - one.from, 0);
+  const whole = length(parts);
+  const share = (list) => {
+    const percent = (100 * length(list)) / whole;
+    return percent > 0 && percent < 0.1 ? "under 0.1 %" : percent < 100 && percent > 99.9 ? "over 99.9 %" : `${percent.toFixed(1)} %`;
+  };
+  const of = (...states) => parts.filter((one) => states.includes(one.state));
+  const holes = of("gap", "partial");
+  const lines = [line(`From ${minute(parts[0].from)} to ${minute(parts.at(-1).to)}:`)];
+
+  const proven = of(...PROVEN);
+  const strong = holes.length === 0 ? "nothing is missing." : `${holes.length} hole${holes.length > 1 ? "s" : ""}, ${span(length(holes) / 1000)} in all.`;
+  const verdict = document.createElement("p");
+  const bold = document.createElement("strong");
+  bold.textContent = holes.length === 0 ? `Complete: ${strong}` : `Not complete: ${strong}`;
+  bold.className = holes.length === 0 ? "up" : "down";
+  verdict.append(bold);
+  lines.push(verdict);
+
+  const list = document.createElement("ul");
+  const item = (words) => list.append(line(words, "li"));
+  for (const [proof, words] of [["ids", "proven by every trade id of the venue"], ["sequence", "proven by the provider's numbering"], ["connection", "proven by one unbroken connection"], ["candle", "proven by the provider's candles"]]) {
+    const found = proven.filter((one) => one.proof === proof);
+    if (found.length) item(`${share(found)} ${words}`);
+  }
+  const quiet = proven.reduce((sum, one) => sum + (one.quiet ?? 0), 0);
+  if (quiet) item(`up to ${quiet} buckets in which provably nothing was traded`);
+  const waiting = of("pending", "open");
+  if (waiting.length) item(`${share(waiting)} not final yet${waiting[0].reason ? `: ${waiting[0].reason}` : ""}`);
+  for (const hole of holes.slice(0, 3)) item(`missing ${minute(hole.from)} to ${minute(hole.to)}: ${hole.reason ?? "unknown"}`);
+  if (holes.length > 3) item(`and ${holes.length - 3} more`);
+  place.replaceChildren(...lines, list);
+}

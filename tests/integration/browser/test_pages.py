@@ -1,0 +1,182 @@
+"""The pages in a real browser on a running platform, at ten times the speed: a minute takes six seconds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.support.e2e.fixtures import home
+from tests.support.e2e.platform import Platform
+from tests.support.pages import PASSWORD, Visitor, chromium, visitor
+from tests.support.polling import until
+
+__all__ = ["home"]
+pytestmark = [pytest.mark.browser, pytest.mark.e2e, pytest.mark.timeout(400)]
+SPEED = 10
+BTC, ETH = "coinbase:BTC-USD", "coinbase:ETH-USD"
+PAGES = (
+    "/",
+    f"/markets/{BTC}",
+    "/actors",
+    "/streams",
+    "/gaps",
+    "/requests",
+    "/dead-letters",
+    "/system",
+    "/alerts",
+    "/sign-in",
+)
+# The colours of the ribbon, from the left to the right edge of what it shows.
+RIBBON = """
+canvas => {
+  const pen = canvas.getContext("2d");
+  const y = Math.floor(canvas.height * 9 / 26);
+  const seen = new Set();
+  for (let x = 0; x < canvas.width; x += 1) seen.add([...pen.getImageData(x, y, 1, 1).data].slice(0, 3).join());
+  return [...seen];
+}
+"""
+COLOUR = """
+name => {
+  const probe = document.createElement("i");
+  document.body.append(probe);
+  probe.className = `key ${name}`;
+  probe.style.color = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`);
+  const colour = getComputedStyle(probe).color.match(/\\d+/g).slice(0, 3).join();
+  probe.remove();
+  return colour;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def platform(home: Path) -> Iterator[Platform]:
+    """Run Candlekeep once for all tests of this module."""
+    settings = {
+        "MARKETS": f"{BTC},{ETH}",
+        "STALE_AFTER": str(20 * SPEED),
+        "SIMULATOR_ARGS": f"--speed {SPEED}",
+        "ADMIN_PASSWORD": PASSWORD,
+    }
+    with Platform(home, settings) as running:
+        until("trades", lambda: running.candles(BTC, limit=2)["candles"], 60)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chrome() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def reader(platform: Platform, chrome: Browser) -> Iterator[Visitor]:
+    """A reader who is not signed in; no page may complain."""
+    with visitor(chrome, f"http://127.0.0.1:{platform.port}") as found:
+        yield found
+        assert found.complaints == []
+
+
+@pytest.fixture
+def keeper(reader: Visitor) -> Visitor:
+    """The same, signed in as the administrator."""
+    reader.sign_in()
+    return reader
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_fits_the_screen_can_be_read_and_loads_nothing_from_elsewhere(
+    platform: Platform, chrome: Browser, width: int, scheme: str
+) -> None:
+    base = f"http://127.0.0.1:{platform.port}"
+    with visitor(chrome, base, width, "dark" if scheme == "dark" else "light") as found:
+        foreign: list[str] = []
+        found.page.on(
+            "request", lambda one: foreign.append(one.url) if not one.url.startswith("http://127.0.0.1:") else None
+        )
+        found.sign_in()
+        for path in PAGES:
+            found.open(path)
+            found.page.wait_for_timeout(300)
+            assert found.overflow() <= 0, path
+            assert found.barriers() == [], path
+        assert (foreign, found.complaints) == ([], [])
+
+
+def test_prices_move_on_the_page_of_the_markets(reader: Visitor) -> None:
+    page = reader.open("/")
+    price = page.locator(f'tr[data-market="{BTC}"] .last')
+    before = price.inner_text()
+    reader.until("another price", lambda: price.inner_text() != before, 20)
+    assert page.locator("#rows tr").count() == 2
+    page.fill("#search", "eth")
+    assert page.locator("#rows tr:visible").count() == 1
+    page.click('[data-sort="last"]')
+    assert page.url.endswith("?q=eth&sort=last&down=1")
+
+
+def test_the_last_bar_moves_within_two_seconds_of_a_trade(platform: Platform, reader: Visitor) -> None:
+    page = reader.open(f"/markets/{BTC}")
+    reader.until("a price", lambda: page.locator("#legend b").count() > 4)
+    # Every price that the page shows from now on: trades go on while it is looked at.
+    page.evaluate("""() => {
+      window.seen = [];
+      const price = document.getElementById("price");
+      new MutationObserver(() => seen.push(price.dataset.value)).observe(price, {childList: true, subtree: true});
+    }""")
+    stored = platform.candles(BTC, limit=1)["candles"][-1][4]
+    shown = page.evaluate("document.getElementById('price').dataset.value")
+    reader.until("the stored price, or a newer one", lambda: stored == shown or page.evaluate("seen.length"), 2)
+
+
+def test_panning_loads_older_candles_and_the_address_can_be_shared(reader: Visitor) -> None:
+    page = reader.open(f"/markets/{BTC}")
+    reader.until("candles", lambda: page.locator("#legend b").count() > 4)
+    page.focus("#chart")
+    with page.expect_response(lambda answer: "/api/v1/candles?" in answer.url and "&to=" in answer.url, timeout=20_000):
+        page.keyboard.press("Home")
+    reader.until("the address names what is shown", lambda: "from=" in page.url and "to=" in page.url)
+    words = page.inner_text("#certificate")
+    again = page.context.new_page()
+    again.goto(page.url)
+    first_line = words.partition("\n")[0][:25]
+    reader.until("the same stretch", lambda: again.inner_text("#certificate").startswith(first_line))
+    page.keyboard.press("End")
+    reader.until("the newest", lambda: "from=" not in page.url)
+
+
+def test_a_timeframe_is_switched_by_button_and_by_key(reader: Visitor) -> None:
+    page = reader.open(f"/markets/{BTC}")
+    page.click('[data-timeframe="1h"]')
+    assert page.get_attribute('[data-timeframe="1h"]', "aria-pressed") == "true"
+    page.keyboard.press("3")
+    assert page.get_attribute('[data-timeframe="5m"]', "aria-pressed") == "true"
+    assert "timeframe=5m" in page.url
+
+
+def test_code_to_copy_asks_for_what_is_shown(platform: Platform, reader: Visitor) -> None:
+    page = reader.open(f"/markets/{BTC}")
+    reader.until("candles", lambda: page.locator("#legend b").count() > 4)
+    page.click("#copy")
+    url = page.inner_text("#code").split("'")[1]
+    assert json.loads(platform.http.get(url).content)["market"] == BTC
+    page.keyboard.press("Escape")
+    assert not page.locator("#copy-box").is_visible()
+
+
+def test_a_cut_feed_shows_a_gap_in_the_ribbon_that_heals_before_ones_eyes(platform: Platform, keeper: Visitor) -> None:
+    page = keeper.open(f"/markets/{BTC}")
+    keeper.until("candles", lambda: page.locator("#legend b").count() > 4)
+    ribbon, gap = page.locator("#ribbon"), page.evaluate(COLOUR, "gap")
+    until("a live minute", lambda: platform.candles(BTC, limit=20)["coverage"][0]["state"] != "open", 30)
+    platform.control("error", seconds=40 * SPEED, period="minute")  # else it were filled before it is drawn
+    platform.control("drop", seconds=20 * SPEED, replay=0)
+    keeper.until("a gap", lambda: gap in ribbon.evaluate(RIBBON), 90)
+    platform.control("reset")
+    keeper.until("no gap", lambda: gap not in ribbon.evaluate(RIBBON), 120)
+    keeper.until("complete", lambda: page.inner_text("#complete") == "complete", 60)
