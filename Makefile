@@ -5,6 +5,7 @@
 #   make test-quick  the tests that need no process but a database, in little more than a minute
 #   make coverage    all tests, and what none reaches       make check    style, types, imports, wording
 #   make bench       figures of this machine                make measure  how the code reads
+#   make screenshots pictures of every page, light and dark, desk and phone (into screenshots/)
 #   make clean       remove .venv and caches, never the data folder
 
 SHELL := /bin/sh
@@ -28,10 +29,10 @@ $(shell [ -e $(BIN)/python ] || rm -f $(VENV)/.usable $(VENV)/.installed $(VENV)
 PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run live test test-quick coverage check chaos bench measure clean
+.PHONY: help run live test test-quick coverage check chaos bench measure screenshots clean
 
 help:
-	@sed -n '2,8s/^# *//p' Makefile
+	@sed -n '2,9s/^# *//p' Makefile
 
 run: $(VENV)/.installed
 	@$(BIN)/python manage.py up
@@ -60,6 +61,9 @@ bench: $(VENV)/.installed-dev
 
 measure: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks.measure $(ARGS)
+
+screenshots: $(VENV)/.installed-dev
+	@$(BIN)/python -m tools.screenshots $(or $(ARGS),screenshots)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -89,7 +89,16 @@ document.getElementById("zone")?.addEventListener("click", () => chooseZone(chos
 document.addEventListener("zone", showZone);
 document.addEventListener("keydown", onKey);
 document.addEventListener("click", onClick);
-for (const name of ["htmx:after:swap", "htmx:after:process"]) document.addEventListener(name, () => refreshTimes());
+/** What scrolls can be scrolled by keyboard. */
+function letScroll() {
+  for (const box of document.querySelectorAll(".scroll")) {
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0; else box.removeAttribute("tabindex");
+  }
+}
+
+for (const name of ["htmx:after:swap", "htmx:after:process"]) document.addEventListener(name, () => { refreshTimes(); letScroll(); });
+addEventListener("resize", letScroll);
+letScroll();
 setInterval(refreshTimes, 1000);
 showZone();
 document.querySelector('.menu a[aria-current]')?.scrollIntoView({ block: "nearest", inline: "center" });

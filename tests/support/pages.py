@@ -21,12 +21,13 @@ class Visitor:
     def __init__(self, page: Page, base: str) -> None:
         self.page, self.base = page, base
         self.complaints: list[str] = []
+        self._examines = False  # axe-core writes styles into the page, which it may not
         page.on("console", self._note)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def _note(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            self.complaints.append(f"{message.text} at {self.page.url}")
+        if message.type in ("error", "warning") and not self._examines:
+            self.complaints.append(f"{message.text} ({message.location.get('url')}) at {self.page.url}")
 
     def open(self, path: str) -> Page:
         """Go to a page; it must answer with 200."""
@@ -56,7 +57,10 @@ class Visitor:
 
     def barriers(self) -> list[str]:
         """Return what keeps people with a screen reader or weak eyes from using the page, as axe-core finds it."""
+        self._examines = True
         found = Axe().run(self.page).response["violations"]
+        self.page.wait_for_timeout(50)  # what it said has arrived by then
+        self._examines = False
         return [
             f"{one['id']} ({one['impact']}): {one['nodes'][0]['html'][:200]}"
             for one in found

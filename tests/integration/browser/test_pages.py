@@ -146,6 +146,7 @@ def test_panning_loads_older_candles_and_the_address_can_be_shared(reader: Visit
     again.goto(page.url)
     first_line = words.partition("\n")[0][:25]
     reader.until("the same stretch", lambda: again.inner_text("#certificate").startswith(first_line))
+    again.close()  # a page in the background is not drawn
     page.keyboard.press("End")
     reader.until("the newest", lambda: "from=" not in page.url)
 
@@ -180,3 +181,97 @@ def test_a_cut_feed_shows_a_gap_in_the_ribbon_that_heals_before_ones_eyes(platfo
     platform.control("reset")
     keeper.until("no gap", lambda: gap not in ribbon.evaluate(RIBBON), 120)
     keeper.until("complete", lambda: page.inner_text("#complete") == "complete", 60)
+
+
+def test_a_killed_consumer_is_seen_to_be_gone_and_to_come_back(platform: Platform, reader: Visitor) -> None:
+    page = reader.open("/actors")
+    card = page.locator("#kind-fixedtopicconsumer")
+    reader.until("it is well", lambda: "fixed-tick-1" in card.inner_text() and not card.locator("tr.bad").count())
+    with platform.frozen("fixed-consumer"):
+        reader.until("it is silent", lambda: "Silent" in card.locator("tr.bad").all_inner_texts().__str__(), 60)
+        assert page.locator(".alarm", has_text="fixed-tick-1").is_visible()
+    reader.until("it is well again", lambda: not card.locator("tr.bad").count(), 60)
+    platform.kill("fixed-consumer")
+    reader.until("it has another process", lambda: not card.locator("tr.bad").count(), 60)
+
+
+def test_an_actor_in_error_is_reset_by_a_click_and_what_stays_wrong_is_said(
+    platform: Platform, keeper: Visitor
+) -> None:
+    platform.control("unauthorized", seconds=100_000)
+    platform.control("drop", seconds=1, replay=0)
+    page = keeper.open("/actors")
+    alarm = page.locator(".alarm", has_text="is in Error").first
+    keeper.until("an alarm", lambda: alarm.count() and alarm.is_visible(), 90)
+    assert "It waits for a person" in alarm.inner_text()
+    alarm.locator("button").click()
+    outcomes = page.locator("main")
+    keeper.until("it went back to Error", lambda: "back to Error" in outcomes.inner_text(), 60)
+
+    platform.control("reset")
+
+    def reset_all() -> bool:
+        for button in page.locator(".alarm button").all():
+            button.click()
+            page.wait_for_timeout(500)
+        return page.locator(".alarm").count() == 0
+
+    keeper.until("nothing is in Error", reset_all, 90)
+
+
+def test_a_stream_is_made_and_ended(platform: Platform, keeper: Visitor) -> None:
+    page = keeper.open("/streams")
+    page.fill("form[data-send] [name=market]", ETH)
+    page.select_option("form[data-send] [name=timeframe]", "5m")
+    page.click("form[data-send] button.primary")
+    row = page.locator("tr[id^=stream-]", has_text=ETH).first
+    keeper.until("it is live", lambda: row.count() and "live" in row.inner_text(), 60)
+    page.on("dialog", lambda dialog: dialog.accept())
+    row.locator("button").click()
+    keeper.until("it has ended", lambda: "ended" in row.inner_text(), 30)
+
+
+def test_a_dead_letter_is_read_and_replayed(platform: Platform, keeper: Visitor) -> None:
+    words = '<img src=x onerror="document.title=1">'
+    with platform.valkey() as valkey:
+        valkey.xadd("tick-data", {"key": BTC, "value": json.dumps({"v": 1, "type": words})})
+    page = keeper.open("/dead-letters")
+    rows = page.locator("tr[id^=letter-]")
+    keeper.until("a letter", lambda: keeper.open("/dead-letters") and rows.count(), 60)
+    assert words in page.locator("main").inner_text() and page.locator("main img").count() == 0
+    rows.first.locator("a").first.click()
+    assert words in page.locator("main").inner_text()
+    keeper.open("/dead-letters")
+    before = rows.first.locator("button")
+    if before.count():
+        before.click()
+        keeper.until("it is published again", lambda: "published again" in page.inner_text("#toasts"), 30)
+
+
+def test_everything_is_reached_by_keyboard_alone(reader: Visitor) -> None:
+    page = reader.open("/")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("g")
+    page.keyboard.press("a")
+    page.wait_for_url("**/actors")
+    page.keyboard.press("?")
+    assert page.locator("#keys").is_visible()
+    page.keyboard.press("Escape")
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.keyboard.press("t")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
+    reader.open("/")
+    page.keyboard.press("/")
+    page.keyboard.type("ETH")
+    page.keyboard.press("Tab")
+    assert page.locator("#rows tr:visible").count() == 1
+
+
+def test_a_database_that_is_away_is_said_in_words(platform: Platform, chrome: Browser) -> None:
+    with visitor(chrome, f"http://127.0.0.1:{platform.port}") as found:
+        with platform.frozen("postgres"):
+            answer = found.page.goto(f"{found.base}/gaps")
+            assert answer is not None and answer.status == 503
+            assert "The database does not answer" in found.page.inner_text("h1")
+        found.until("the page comes back by itself", lambda: "Gaps" in found.page.inner_text("h1"), 60)
