@@ -77,6 +77,8 @@ def test_a_gap_tells_when_the_feed_was_lost_what_was_tried_and_what_comes_next(c
     page = shown(client, f"/gaps/{one.pk}")
     for words in ("The feed is proven up to here", "socket lost", "The feed is proven again from here"):
         assert words in page
+    first = micros_of(one.start - 40 * MINUTE) // 1000
+    assert f'href="/markets/{SYMBOL}?timeframe=1m&amp;from={first}&amp;to=' in page
     for words in ("503 of the provider", "failed", "in 5 min", "2 tries so far"):
         assert words in page
 
