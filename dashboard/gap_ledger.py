@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import QueryDict
@@ -18,7 +19,7 @@ from datastore.models import FetchRequest, GapRepair, Market
 from datastore.reference.markets import feed_markets
 from datastore.reference.provider_clock import known_times
 from datastore.timeframes.intervals import micros_of, moment, subtract, union
-from datastore.timeframes.timeframe import BASE
+from datastore.timeframes.timeframe import BASE, TIMEFRAMES
 
 FETCHING, WAITING, FOUND, FINAL = "fetching", "waiting", "found", "final"
 STATES = {
@@ -47,6 +48,7 @@ REASONS = {
     "fetch": "cannot be fetched",
     "final": "provider will never have it",
 }
+BESIDE_BUCKETS = 40  # of a gap that is shown on a chart
 MAX_MS = 253_402_300_799_000  # the end of the year 9999
 
 
@@ -82,9 +84,14 @@ class GapRow:
         return REASONS.get(self.code, self.code)
 
     @property
-    def middle_ms(self) -> int:
-        """Return the middle of it, at which a chart is opened."""
-        return round((self.start.timestamp() + self.stop.timestamp()) * 500)
+    def chart_url(self) -> str:
+        """Return where a chart shows it, with some candles on either side."""
+        frame = TIMEFRAMES[self.timeframe]
+        beside = timedelta(seconds=frame.seconds) * BESIDE_BUCKETS
+        newest = frame.floor(datetime.now(UTC)) - timedelta(seconds=frame.seconds)
+        first, last = self.start - beside, max(min(self.stop + beside, newest), self.start)
+        span = {"from": round(first.timestamp() * 1000), "to": round(last.timestamp() * 1000)}
+        return f"/markets/{quote(self.symbol, safe=':')}?{urlencode({'timeframe': self.timeframe, **span})}"
 
 
 @dataclass(frozen=True, slots=True)

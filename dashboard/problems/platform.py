@@ -60,12 +60,20 @@ def actors() -> Iterator[Problem]:
         for actor in rows:
             alive |= {actor.role, str(model._meta.model_name)} if is_alive(actor) else set()
             yield from _actor(actor)
-    needed = {"coordinator": "run_coordinator", TICK_ROLE: "run_fixed_consumer", CANDLE_ROLE: "run_fixed_consumer"}
-    needed |= {live_role(provider): f"run_producer --provider {provider}" for provider in settings.PROVIDERS}
-    for role, command in needed.items():
+    for role, (what, command) in _needed().items():
         if role not in alive:
             remedy = f"`manage.py up` restarts it by itself; without that, run `manage.py {command}`."
-            yield Problem(Level.ERROR, f"No {role} is running", "Its work waits.", remedy, "/actors")
+            yield Problem(Level.ERROR, f"No {what} is running", "Its work waits.", remedy, "/actors")
+
+
+def _needed() -> dict[str, tuple[str, str]]:
+    """Return the roles that a living process must have, each with its words and the command that runs it."""
+    return {
+        "coordinator": ("Coordinator", "run_coordinator"),
+        TICK_ROLE: ("consumer of tick-data", "run_fixed_consumer --topic tick-data"),
+        CANDLE_ROLE: ("consumer of candle-data", "run_fixed_consumer --topic candle-data"),
+        **{live_role(one): (f"live Producer of {one}", f"run_producer --provider {one}") for one in settings.PROVIDERS},
+    }
 
 
 def _actor(actor: Actor) -> Iterator[Problem]:
@@ -74,8 +82,7 @@ def _actor(actor: Actor) -> Iterator[Problem]:
     if actor.in_error:
         mended = "It waits for a person: mend the cause, then reset it."
         remedy = f"Resets itself at {actor.reset_at:%H:%M:%S} UTC." if actor.reset_at else mended
-        title = f"{actor.name} is in Error"
-        yield Problem(Level.ERROR, title, error_story(actor), remedy, url, actor.last_error_at)
+        yield Problem(Level.ERROR, f"{actor.name} is in Error", error_story(actor), remedy, url)
     elif actor.owner and not is_alive(actor) and silence is not None:
         detail = f"Its process {actor.owner} has given no sign of life for {span(silence.total_seconds())}."
         remedy = "Another process takes it over by itself; the sweep frees it within a minute."

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from django import template
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from actor_runtime.admin import span
@@ -55,6 +55,15 @@ def grouped(value: Any) -> str:
         return f"{Decimal(str(value)):,f}"
     except ArithmeticError:
         return str(value)
+
+
+@register.filter
+def worded(text: str) -> SafeString:
+    """Return a text whose parts between backticks are code."""
+    parts = str(text).split("`")
+    return format_html_join(
+        "", "{}", ((format_html("<code>{}</code>", part) if n % 2 else part,) for n, part in enumerate(parts))
+    )
 
 
 @register.filter

@@ -226,6 +226,7 @@ def test_every_problem_is_given_as_it_is_declared(
     asker.post("markets", UNKNOWN, 404)
     asker.post("backfill", {**UNKNOWN, "timeframe": "1d", "from": "2026-11-01"}, 404)
     stream_problems(asker, settings)
+    asker.delete(f"markets/{UNKNOWN['market']}", 404)
     asker.post("gaps/999/retry", status=404)
     asker.post("dead-letters/999/replay", status=404)
     asker.post("actors/producer/nobody/reset", status=404)

@@ -57,7 +57,7 @@ def staff(db: None) -> Client:
 
 
 @pytest.fixture
-def statements() -> Any:
+def count_statements() -> Any:
     """Return a function that counts the statements of a page."""
 
     def count(client: Client, address: str) -> int:

@@ -92,8 +92,8 @@ def test_actors_in_error_and_silent_ones_say_what_happens_next(client: Client, w
 
 def test_a_role_that_nobody_has_is_named_with_the_command_for_it(client: Client, well: Market) -> None:
     Coordinator.objects.all().delete()
-    assert titles() == {"No coordinator is running": Level.ERROR}
-    assert "manage.py run_coordinator" in shown(client, "/alerts")
+    assert titles() == {"No Coordinator is running": Level.ERROR}
+    assert "<code>manage.py run_coordinator</code>" in shown(client, "/alerts")
 
 
 def test_a_clock_that_disagrees_is_named(well: Market) -> None:
@@ -187,11 +187,11 @@ def test_a_text_of_the_provider_stays_text(client: Client, well: Market) -> None
     assert XSS_SHOWN in page
 
 
-def test_the_statements_are_as_many_for_many_problems(client: Client, well: Market, statements: Any) -> None:
-    few = statements(client, "/alerts")
+def test_the_statements_are_as_many_for_many_problems(client: Client, well: Market, count_statements: Any) -> None:
+    few = count_statements(client, "/alerts")
     Market.objects.update(followed=True, refusal="no")
     for number in range(5):
         Producer.objects.create(name=f"history-{number}", state="error", last_error="x", last_error_at=timezone.now())
         span = {"start": BEGAN - number * MINUTE, "stop": BEGAN - (number - 1) * MINUTE}
         GapRepair.objects.create(market=well, resolution=60, code="socket", reason="lost", **span)
-    assert statements(client, "/alerts") == few
+    assert count_statements(client, "/alerts") == few

@@ -104,12 +104,12 @@ def test_a_text_of_others_stays_text(client: Client, market: Market) -> None:
 
 
 def test_the_statements_are_as_many_for_many_and_a_page_has_a_hundred(
-    client: Client, market: Market, statements: Any
+    client: Client, market: Market, count_statements: Any
 ) -> None:
     letter()
-    few = statements(client, "/dead-letters?reason=unknown_market")
+    few = count_statements(client, "/dead-letters?reason=unknown_market")
     for number in range(2, 112):
         letter(number)
-    assert statements(client, "/dead-letters?reason=unknown_market") == few
+    assert count_statements(client, "/dead-letters?reason=unknown_market") == few
     assert shown(client, "/dead-letters").count('<tr id="letter-') == 100
     assert shown(client, "/dead-letters?page=2").count('<tr id="letter-') == 11

@@ -77,6 +77,8 @@ def test_a_gap_tells_when_the_feed_was_lost_what_was_tried_and_what_comes_next(c
     page = shown(client, f"/gaps/{one.pk}")
     for words in ("The feed is proven up to here", "socket lost", "The feed is proven again from here"):
         assert words in page
+    first = micros_of(one.start - 40 * MINUTE) // 1000
+    assert f'href="/markets/{SYMBOL}?timeframe=1m&amp;from={first}&amp;to=' in page
     for words in ("503 of the provider", "failed", "in 5 min", "2 tries so far"):
         assert words in page
 
@@ -123,12 +125,12 @@ def test_a_text_of_others_stays_text(client: Client, market: Market) -> None:
 
 
 def test_the_statements_are_as_many_for_many_gaps_and_a_page_has_a_hundred(
-    client: Client, market: Market, statements: Any
+    client: Client, market: Market, count_statements: Any
 ) -> None:
     gap(market)
-    few = statements(client, "/gaps")
+    few = count_statements(client, "/gaps")
     for minute in range(110):
         gap(market, start=BEGAN - (2 * minute + 2) * MINUTE, stop=BEGAN - (2 * minute + 1) * MINUTE)
-    assert statements(client, "/gaps") == few
+    assert count_statements(client, "/gaps") == few
     assert shown(client, "/gaps").count('<tr id="gap-') == 100
     assert shown(client, "/gaps?page=2").count('<tr id="gap-') == 11

@@ -86,14 +86,14 @@ def test_a_text_of_the_provider_stays_text(client: Client, market: Market) -> No
 
 
 def test_the_statements_are_as_many_for_many_requests_and_a_page_has_a_hundred(
-    client: Client, market: Market, coordinator: Coordinator, statements: Any
+    client: Client, market: Market, coordinator: Coordinator, count_statements: Any
 ) -> None:
     ended = {"state": "done", "finished_at": timezone.now()}
     fetch(market)
     fetch(market, **ended)
-    few = statements(client, "/requests")
+    few = count_statements(client, "/requests")
     span = {"market": market, "resolution": 60, "start": BEGAN, "stop": BEGAN + MINUTE, "purpose": 1}
     FetchRequest.objects.bulk_create([FetchRequest(**span), *(FetchRequest(**span, **ended) for _ in range(120))])
-    assert statements(client, "/requests") == few
+    assert count_statements(client, "/requests") == few
     assert shown(client, "/requests").count('<tr id="ended-') == 100
     assert shown(client, "/requests?page=2").count('<tr id="ended-') == 21

@@ -96,11 +96,11 @@ def test_a_hundred_streams_are_a_page(client: Client, market: Market) -> None:
 
 
 def test_the_statements_are_as_many_for_many_streams(
-    client: Client, market: Market, coordinator: Coordinator, statements: Any
+    client: Client, market: Market, coordinator: Coordinator, count_statements: Any
 ) -> None:
     live(market)
-    few = statements(client, "/streams")
+    few = count_statements(client, "/streams")
     for other in Market.objects.exclude(pk=market.pk):
         for timeframe in ("1m", "5m"):
             live(other, timeframe)
-    assert statements(client, "/streams") == few
+    assert count_statements(client, "/streams") == few
