@@ -8,9 +8,12 @@ import pytest
 from django.core.management.base import CommandError
 from django.db import transaction
 
+from datastore.backfill.completion import add_final_gap
 from datastore.backfill.history_write import store_history
 from datastore.models import Coverage, Market, ProviderCandle
 from datastore.reference.markets import ensure_markets
+from datastore.series.reader import read_completeness
+from datastore.timeframes.intervals import moment
 from ingestion.history.pages import PageOrigin, PageRequest, records_of
 from ingestion.providers.binance.provider import PROVIDER
 from ingestion.providers.port import Answer, CandlePage, CandlesAsked
@@ -151,3 +154,12 @@ def test_a_bad_file_among_good_ones_leaves_the_newer_ones_imported(market: Marke
     with pytest.raises(CommandError, match=r"2024-01-04\.zip, line 1: its time is not in the period"):
         run("import_candles", SYMBOL, bad, good)
     assert ProviderCandle.objects.count() == 8
+
+
+def test_what_the_venue_would_never_answer_is_proven_by_a_file(market: Market, tmp_path: Path) -> None:
+    start, stop = moment(DAY_MS * 1000), moment((DAY_MS + 6 * MINUTE_MS) * 1000)
+    with transaction.atomic():
+        add_final_gap(market, 60, start, stop, "older than the venue keeps")
+    assert read_completeness(market, "1m", start, stop).missing
+    run("import_candles", SYMBOL, zipped(tmp_path, NAME, lines()))
+    assert not read_completeness(market, "1m", start, stop).missing
