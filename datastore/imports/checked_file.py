@@ -83,32 +83,38 @@ def check_file(path: Path, form: Format[Row], progress: Progress) -> CheckedFile
 
 
 def _check(found: CheckedFile[Row], lines: Iterator[bytes], progress: Callable[[int], None]) -> None:
-    form, (start, stop), before = found.form, found.form.period, None
+    """Copy the rows that differ to the checked file; raise BadFile."""
+    form, before = found.form, None
     for number, raw in enumerate(lines, start=1):
+        if number == 1 and form.header and raw.startswith(form.header.encode()):
+            continue
         try:
-            if not raw.isascii() or len(raw) > MAX_LINE_BYTES:
-                raise BadLine("it is not text of the usual length")
-            line = raw.decode("ascii").rstrip("\r\n")
-            if number == 1 and form.header and line.startswith(form.header):
-                continue
-            row = form.read(line)
-            if row is None:
-                found.markers += 1
-                continue
-            if not start <= row.start < stop:
-                raise BadLine("its time is not in the period that the file's name gives")
-            if before is not None and not form.follows(row, before):
-                found.repeated += 1
-                continue
+            row = _read(form, raw)
+            is_repeated = row is not None and before is not None and not form.follows(row, before)
         except BadLine as exc:
             raise BadFile(found.name, str(exc), number) from None
+        if row is None or is_repeated:
+            found.markers += row is None
+            found.repeated += is_repeated
+            continue
         if found.rows % BATCH_ROWS == 0:
             found.batches.append(found.size)
             progress(found.size)
         found.first, found.last, before = found.first or row, row, row
         found.rows += 1
-        found.size += found.copy.write(line.encode() + b"\n")
+        found.size += found.copy.write(raw.rstrip(b"\r\n") + b"\n")
     progress(found.size)
+
+
+def _read(form: Format[Row], raw: bytes) -> Row | None:
+    """Return a line's row, None if it says nothing; raise BadLine."""
+    if not raw.isascii() or len(raw) > MAX_LINE_BYTES:
+        raise BadLine("it is not text of the usual length")
+    row = form.read(raw.decode("ascii").rstrip("\r\n"))
+    start, stop = form.period
+    if row is not None and not start <= row.start < stop:
+        raise BadLine("its time is not in the period that the file's name gives")
+    return row
 
 
 @contextmanager
