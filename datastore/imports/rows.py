@@ -50,8 +50,8 @@ Row = TypeVar("Row", CandleRow, TradeRow)
 class Format(Generic[Row]):
     """How the lines of one file are read.
 
-    read: returns a line's row, None if it says nothing; raises BadLine. follows: raises BadLine if a row cannot stand
-    behind the one before it; returns False if it is the same again. period: every row starts in it.
+    read: returns a line's row, None if it says nothing; raises BadLine. follows: raises BadLine if a row cannot
+    follow the one before it; returns False if it is the same again. period: every row starts in it.
     """
 
     read: Callable[[str], Row | None]
@@ -61,7 +61,7 @@ class Format(Generic[Row]):
 
 
 def follows_in_time(row: CandleRow, before: CandleRow) -> bool:
-    """Say how a candle stands behind another one (Format.follows)."""
+    """Return whether a candle is another one than that before it; raise BadLine if it cannot follow it."""
     if row == before:
         return False
     if row.start <= before.start:
@@ -70,7 +70,7 @@ def follows_in_time(row: CandleRow, before: CandleRow) -> bool:
 
 
 def follows_by_id(row: TradeRow, before: TradeRow) -> bool:
-    """Say how a trade stands behind another one (Format.follows)."""
+    """Return whether a trade is another one than that before it; raise BadLine if it cannot follow it."""
     if row == before:
         return False
     if row.id <= before.id or row.first <= before.last:
