@@ -16,6 +16,7 @@ from pathlib import Path
 from datastore.imports.checked_file import BadFile
 from datastore.imports.rows import BadLine, CandleRow, Format, TradeRow, follows_by_id, follows_in_time
 from datastore.timeframes.intervals import SECOND_US, micros_of
+from datastore.wording import counted
 from streaming.bounds import MAX_BIGINT, MAX_STORED, MIN_STORED
 from streaming.records import MAX_IDS, Micros
 
@@ -87,7 +88,7 @@ def _named(path: Path, symbol: str) -> FileName:
 def _fields(line: str, columns: tuple[int, ...]) -> list[str]:
     fields = line.split(",")
     if len(fields) not in columns:
-        raise BadLine(f"it has {len(fields)} columns, not {' or '.join(map(str, columns))}")
+        raise BadLine(f"it has {counted(len(fields), 'column')}, not {' or '.join(map(str, columns))}")
     return fields
 
 

@@ -21,7 +21,6 @@ from datastore.imports.rows import BadLine, Format, Row
 
 MAX_LINE_BYTES = 1000
 BATCH_ROWS = 5_000
-READ_BYTES = 1 << 20
 CHECKSUM = re.compile(r"([0-9a-fA-F]{64})\b")
 Progress = Callable[[int, int], None]  # bytes done, of how many
 

@@ -62,8 +62,10 @@ def refusals() -> Iterator[None]:
 def shown(stdout: Any, unit: str) -> Iterator[Done]:
     """Show progress in this unit while it is under way."""
     progress = Progress(stdout, unit)
-    yield progress.show
-    progress.end()
+    try:
+        yield progress.show
+    finally:
+        progress.end()  # what is wrong is said on a line of its own
 
 
 def in_megabytes(show: Done) -> Done:

@@ -18,7 +18,16 @@ from ingestion.providers.binance.stream import BinanceStream
 from ingestion.providers.port import TradeSeen
 from ingestion.trade_records import trade_record
 from tests.support.datastore.provider_time import ProviderTime
-from tests.support.datastore.public_files import DAY_MS, MINUTE_MS, SYMBOL, Aggregate, made_trades, run, zipped
+from tests.support.datastore.public_files import (
+    DAY_MS,
+    MINUTE_MS,
+    SYMBOL,
+    Aggregate,
+    Terminal,
+    made_trades,
+    run,
+    zipped,
+)
 
 pytestmark = pytest.mark.django_db
 NAME = "BTCUSDT-aggTrades-2024-01-05.zip"
@@ -265,3 +274,13 @@ def test_markers_headings_and_repeated_lines_are_no_trades(market: Market, tmp_p
     marker = f"620,0.00000000,0.00000000,-1,-1,{DAY_MS + 3 * MINUTE_MS},False,True"
     out = run("import_trades", SYMBOL, zipped(tmp_path, NAME, [header, text[0], *text, marker]))
     assert "120 rows, 120 new, 1 line twice, 1 marker; no checksum beside it." in out
+
+
+def test_progress_is_drawn_on_a_terminal_and_what_is_wrong_is_said_below_it(market: Market, tmp_path: Path) -> None:
+    terminal, text = Terminal(), lines(made_trades())
+    run("import_trades", SYMBOL, zipped(tmp_path, NAME, text), to=terminal)
+    assert f"[{'#' * 30}] 1 of 1 batches stored" in terminal.getvalue()
+    text[0], bad = "", Terminal()
+    with pytest.raises(CommandError, match=f"{NAME}, line 1: it has 1 column, not 7 or 8"):
+        run("import_trades", SYMBOL, zipped(tmp_path, NAME, text), to=bad)
+    assert bad.getvalue() == "\n"

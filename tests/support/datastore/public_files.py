@@ -78,8 +78,16 @@ def zipped(folder: Path, name: str, lines: Iterable[str], *, checksum: bool = Fa
     return path
 
 
-def run(name: str, *arguments: object) -> str:
+class Terminal(io.StringIO):
+    """An output that redraws."""
+
+    def isatty(self) -> bool:
+        """Return True."""
+        return True
+
+
+def run(name: str, *arguments: object, to: io.StringIO | None = None) -> str:
     """Run a command, and return what it prints."""
-    out = io.StringIO()
+    out = to or io.StringIO()
     call_command(name, *map(str, arguments), stdout=out)
     return out.getvalue()
