@@ -65,9 +65,9 @@ class Market:
         price = dollars / PRICES_USD.get(pair.quote, 1.0)
         self.price_places = max(2, 5 - math.floor(math.log10(price)))
         self._price: float = price * 10**self.price_places
-        self._shapes = self._draw_shapes(
-            dollars, TRADES_PER_MINUTE.get(pair.base, DEFAULT_TRADES_PER_MINUTE) if rate is None else rate * 60
-        )
+        per_minute = TRADES_PER_MINUTE.get(pair.base, DEFAULT_TRADES_PER_MINUTE) if rate is None else rate * 60
+        step, size = max(1, round(self._price * 4e-5)), max(1, int(10**AMOUNT_PLACES * 20 / dollars))
+        self._shapes = draw_shapes(f"{self._name}/shape", self.pair.venue, trade_counts(per_minute), step, size)
         self._plans = [draw_plan(Random(f"{self._name}/plan/{i}"), self._shapes) for i in range(PLAN_COUNT)]
         self._sums = [add_up(plan, self._shapes) for plan in self._plans]
         first = self._plans[0]
@@ -272,7 +272,3 @@ class Market:
     def _draw(self, *what: str | int) -> int:
         """Return 64 random bits that depend only on seed, market and question."""
         return int.from_bytes(blake2b(f"{self._name}/{what}".encode(), digest_size=8).digest(), "big")
-
-    def _draw_shapes(self, dollars: float, per_minute: float) -> list[Shape]:
-        step, size = max(1, round(self._price * 4e-5)), max(1, int(10**AMOUNT_PLACES * 20 / dollars))
-        return draw_shapes(f"{self._name}/shape", self.pair.venue, trade_counts(per_minute), step, size)

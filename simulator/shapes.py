@@ -161,7 +161,9 @@ def _rows(random: Random, venue: Venue, count: int, step: int, size: int) -> Ite
     burst, level = random.random() * 60, 0.0
     times = sorted(_order_time(random, burst) for _ in orders)
     for at, length in zip(times, orders, strict=True):
-        stamp = _rounded(random, int(at * SECOND_NS), venue.step)
+        # Rounded down to the exchange's step, every fifth to the whole second, which makes ties.
+        rounding = SECOND_NS if random.random() < 0.2 else venue.step
+        stamp = int(at * SECOND_NS) // rounding * rounding
         sell = random.random() < 0.5
         level += random.gauss(0, 1) * step * MINUTE_STEPS / math.sqrt(len(orders))
         for part in range(length):
@@ -186,12 +188,6 @@ def _order_time(random: Random, burst: float) -> float:
     if random.random() < 0.25:
         return min(59.999, burst + random.expovariate(1.0))
     return random.random() * 59.999
-
-
-def _rounded(random: Random, stamp: int, step: int) -> int:
-    """Return a time rounded down to the exchange's step, every fifth to the whole second, which makes ties."""
-    step = SECOND_NS if random.random() < 0.2 else step
-    return stamp // step * step
 
 
 def _delay(random: Random) -> int:

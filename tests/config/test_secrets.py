@@ -28,8 +28,8 @@ from config.supervision.output import Output
 from datastore.backfill import fetch_queue
 from datastore.models import DatastoreRequest, FetchRequest
 from datastore.reference.markets import ensure_markets
+from ingestion.providers.answers import Unauthorized
 from ingestion.providers.cryptocompare.rest import read_rate
-from ingestion.providers.port import Unauthorized
 from streaming.errors import StreamError
 from streaming.kafka_settings import kafka_servers
 

@@ -9,9 +9,9 @@ import pytest
 from datastore.timeframes.intervals import SECOND_US
 from ingestion.history.rest_client import RestClient
 from ingestion.provider_access import Access
+from ingestion.providers.answers import CandlePage as Page
+from ingestion.providers.answers import CandlesAsked, Trouble, Unauthorized, Unavailable
 from ingestion.providers.cryptocompare.provider import PROVIDER as CRYPTOCOMPARE
-from ingestion.providers.port import CandlePage as Page
-from ingestion.providers.port import CandlesAsked, Trouble, Unauthorized, Unavailable
 from tests.support.simulator import running
 
 HOUR, LAST = 3600, 1_577_836_800

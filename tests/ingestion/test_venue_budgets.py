@@ -21,7 +21,7 @@ from ingestion.history.rest_calls import describe_calls_left
 from ingestion.history.rest_client import RestClient
 from ingestion.models import Producer
 from ingestion.provider_access import REST, access_of
-from ingestion.providers.port import PairList
+from ingestion.providers.answers import PairList
 from ingestion.providers.table import PROVIDERS
 from tests.support.ingestion.history_bench import Bench, fetched
 from tests.support.simulator import Simulator, running

@@ -11,25 +11,21 @@ from pathlib import Path
 import pytest
 
 from datastore.reference.traits import Proof
-from ingestion.providers.okx.provider import PROVIDER, PROVIDER_BY_IDS
-from ingestion.providers.okx.stream import OkxStream
-from ingestion.providers.port import (
+from ingestion.providers.answers import (
     Blocked,
     CandlePage,
     CandlesAsked,
-    Event,
-    FeedRefused,
-    Garbage,
     ListedMarket,
     PairList,
     RateLimited,
-    ReconnectSoon,
     Refused,
     TradePage,
     TradesAsked,
-    TradeSeen,
     Unavailable,
 )
+from ingestion.providers.events import Event, FeedRefused, Garbage, ReconnectSoon, TradeSeen
+from ingestion.providers.okx.provider import PROVIDER, PROVIDER_BY_IDS
+from ingestion.providers.okx.stream import OkxStream
 from tests.support import forked_python
 from tests.support.ingestion.venues import HTML, OKX_VENUE, Made, answer, query_of
 

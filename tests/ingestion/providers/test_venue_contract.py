@@ -15,28 +15,23 @@ from hypothesis import strategies as st
 
 from datastore.reference.pairs import Listed
 from datastore.reference.traits import PageBy, Proof
-from ingestion.providers.port import (
+from ingestion.providers.answers import (
     Answer,
     Blocked,
     CandlePage,
     CandlesAsked,
-    FeedRefused,
-    Garbage,
-    LastId,
     MarketState,
     PairList,
     ProviderTime,
     RateLimited,
     Refused,
-    Subscribed,
     TradePage,
     TradesAsked,
-    TradeSeen,
     Trouble,
     Unauthorized,
     Unavailable,
-    Unsubscribed,
 )
+from ingestion.providers.events import FeedRefused, Garbage, LastId, Subscribed, TradeSeen, Unsubscribed
 from tests.support.examples import examples
 from tests.support.ingestion.venues import (
     AT,
