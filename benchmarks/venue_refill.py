@@ -134,7 +134,7 @@ def _refill(venue: str) -> tuple[float, int]:
 
 def _allowed_s(traits: Traits, calls: int) -> tuple[float, str]:
     """Return how long so many calls for trades take at the pace that the venue allows, and by which of its limits."""
-    from ingestion.providers.port import TradesAsked
+    from ingestion.providers.answers import TradesAsked
 
     weight = PROVIDERS[traits.name].history.trades_request(TradesAsked("BTC", None)).weight
     paces = [

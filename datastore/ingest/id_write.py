@@ -65,12 +65,7 @@ def sort_counted(batch: LiveBatch, counting: Mapping[str, int]) -> CountedBatch:
     counted = {counting[symbol]: trades for symbol, trades in batch.counted.items() if symbol in counting}
     if not counted:
         return found
-
-    runs = [(market_id, *run[:2]) for market_id, trades in counted.items() for run in runs_of(sorted(trades))]
-    held: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
-    for market_id, first, last in fetch_all(HELD, _columns(runs, 3)):
-        held[market_id].append((first, last))
-
+    held = _held(counted)
     for market_id, trades in counted.items():
         found.sorted[market_id] = sort_ids(trades, held[market_id])
     if all(one.is_all_new for one in found.sorted.values()):
@@ -126,6 +121,15 @@ def note_ends(steps: Mapping[FeedKey, Applied], counting: Mapping[str, int]) -> 
     }
     if ends:
         execute(NOTE_ENDS, _columns([(market_id, *why) for market_id, why in ends.items()], 3))
+
+
+def _held(counted: Mapping[int, Sequence[CountedTrade]]) -> defaultdict[int, list[tuple[int, int]]]:
+    """Return the stored ranges that hold any of these trades' ids, by market."""
+    runs = [(market_id, *run[:2]) for market_id, trades in counted.items() for run in runs_of(sorted(trades))]
+    held: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+    for market_id, first, last in fetch_all(HELD, _columns(runs, 3)):
+        held[market_id].append((first, last))
+    return held
 
 
 def _unlike(held: Sequence[tuple[int, CountedTrade]]) -> list[tuple[int, CountedTrade]]:

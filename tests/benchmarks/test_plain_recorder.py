@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.plain_recorder import rows_of
 from benchmarks.venue_feed import QUOTES
-from ingestion.providers.port import TradeSeen
+from ingestion.providers.events import TradeSeen
 from tests.support.ingestion.venues import VENUES, Made, Venue
 
 

@@ -15,8 +15,8 @@ from datastore.reference.markets import ensure_markets
 from datastore.series.reader import read_completeness
 from datastore.timeframes.intervals import moment
 from ingestion.history.pages import PageOrigin, PageRequest, records_of
+from ingestion.providers.answers import Answer, CandlePage, CandlesAsked
 from ingestion.providers.binance.provider import PROVIDER
-from ingestion.providers.port import Answer, CandlePage, CandlesAsked
 from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.public_files import DAY_MS, MINUTE_MS, SYMBOL, kline, run, zipped
 

@@ -15,7 +15,7 @@ from datastore.models import IdRange, Market, ProviderClock, Tick
 from datastore.reference.markets import ensure_markets
 from datastore.reference.provider import remember_provider
 from ingestion.providers.binance.stream import BinanceStream
-from ingestion.providers.port import TradeSeen
+from ingestion.providers.events import TradeSeen
 from ingestion.trade_records import trade_record
 from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.public_files import (
