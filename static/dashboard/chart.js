@@ -12,7 +12,8 @@ import { grouped, minute } from "./times.js";
 const PAGE = 1000; // buckets of older candles at once
 const FIRST = 500;
 const MOST = 10000; // buckets of an answer
-const COVERAGE_MS = 2000;
+const REPAIR_MS = 4000; // between looks at what is being repaired
+const SIDE_MS = 5000; // at least, between refreshes of what is beside the chart
 const box = document.getElementById("chart");
 const market = box.dataset.market;
 const buttons = [...document.querySelectorAll("#timeframes button")];
@@ -108,11 +109,28 @@ function handlers(mine) {
     candle: only((row) => {
       for (const time of series.put(row)) view.update(series, time);
       settle();
+      refreshSide();
     }),
     gap: only((segment) => { series.take({ candles: [], coverage: [segment] }, false); settle(); refreshCoverage(); }),
-    watermark: only((found) => { series.watermark = found.watermark; settle(); }),
+    watermark: only((found) => {
+      const before = series.indexOf(series.watermark ?? 0);
+      series.watermark = found.watermark;
+      settle();
+      if (series.indexOf(found.watermark ?? 0) !== before) refreshCoverage(); // a bucket is over
+    }),
     state: (connected) => document.body.classList.toggle("offline", !connected),
   };
+}
+
+let sideDue = null;
+
+/** What is beside the chart changes with trades: a quiet market asks for nothing. */
+function refreshSide() {
+  sideDue ??= setTimeout(() => { sideDue = null; htmx.trigger(document.getElementById("side"), "refresh"); }, SIDE_MS);
+}
+
+function isBeingRepaired() {
+  return series?.segments.some((one) => (one.state === "gap" || one.state === "partial" || one.code === "not_final") && !one.repair?.final);
 }
 
 /** The stream tells candles and gaps; what became proven meanwhile is asked for, from the first bucket that was not. */
@@ -249,6 +267,6 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { vi
 addEventListener("resize", () => ribbon.draw());
 document.addEventListener("done", refreshCoverage);
 setUpDialogs(() => ({ series, ...view.visible(series) }), box.dataset.base);
-setInterval(refreshCoverage, COVERAGE_MS);
+setInterval(() => { if (isBeingRepaired()) refreshCoverage(); }, REPAIR_MS);
 if (address.searchParams.has("log")) switchLog(true);
 open(box.dataset.timeframe);

@@ -97,6 +97,11 @@ function letScroll() {
 }
 
 for (const name of ["htmx:after:swap", "htmx:after:process"]) document.addEventListener(name, () => { refreshTimes(); letScroll(); });
+// A page in the background costs nothing; it is brought up to date when it is looked at again.
+document.addEventListener("htmx:config:request", (event) => { if (document.hidden) event.preventDefault(); });
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) for (const part of document.querySelectorAll("[hx-get]")) htmx.trigger(part, "refresh");
+});
 addEventListener("resize", letScroll);
 letScroll();
 setInterval(refreshTimes, 1000);

@@ -9,7 +9,8 @@ const only = document.getElementById("only");
 const heads = [...document.querySelectorAll("#markets thead [data-sort]")];
 const address = new URL(location.href);
 const sorting = { by: address.searchParams.get("sort") ?? "market", down: address.searchParams.has("down") };
-const REFRESH_MS = 15000;
+const REFRESH_MS = 60000; // of sparklines and coverage
+const SUMMARY_MS = 10000; // at least, between refreshes of the card
 let ahead = 0; // the server's clock - ours, ms
 
 const rowOf = (market) => body.querySelector(`tr[data-market="${CSS.escape(market)}"]`);
@@ -49,6 +50,13 @@ function show(ticker) {
   tag.textContent = ticker.feed;
   tag.className = `tag ${ticker.feed}`;
   if (ticker.freshness !== null) ahead = ticker.live_until + ticker.freshness - Date.now();
+}
+
+let summaryDue = null;
+
+/** The card changes with the markets: while they are quiet it asks for nothing. */
+function refreshSummary() {
+  summaryDue ??= setTimeout(() => { summaryDue = null; htmx.trigger(document.getElementById("summary"), "refresh"); }, SUMMARY_MS);
 }
 
 function showAges() {
@@ -151,7 +159,7 @@ for (const head of heads) {
 document.addEventListener("done", () => { refresh(); searchPairs(); });
 
 follow("/api/v1/tickers/stream", {
-  tickers: (tickers) => { tickers.forEach(show); arrange(); },
+  tickers: (tickers) => { tickers.forEach(show); arrange(); refreshSummary(); },
   state: (connected) => document.body.classList.toggle("offline", !connected),
 });
 setInterval(showAges, 1000);
