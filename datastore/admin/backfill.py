@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from actor_runtime.admin import ActorAdmin
 from actor_runtime.read_only_admin import exact, exact_time, shortened
 from datastore.admin.columns import OfMarket, TimeframeFilter, timeframe, timeframe_words
+from datastore.backfill.fetch_queue import hurry
 from datastore.backfill.trade_backfill import CannotBackfill
 from datastore.datastore_actor import request_spans, request_trade_history
 from datastore.models import DatastoreRequest, FetchRequest
@@ -60,7 +61,9 @@ class FetchRequestAdmin(OfMarket):
         asked = 0
         for one in failed:
             try:
-                asked += self._ask(one) is not None
+                if (made := self._ask(one)) is not None:
+                    hurry(made.fetches)
+                    asked += 1
             except CannotBackfill as exc:
                 messages.warning(request, f"{self.title_of(one)}: {exc}")
         messages.success(request, f"Asked for again: {counted(asked, 'span')}.")
@@ -69,7 +72,7 @@ class FetchRequestAdmin(OfMarket):
         if idle := len(failed) - asked:
             messages.warning(request, f"Nothing is missing any more of {counted(idle, 'request')}.")
 
-    def _ask(self, one: FetchRequest) -> Any:
+    def _ask(self, one: FetchRequest) -> DatastoreRequest | None:
         if one.resolution == FetchRequest.TRADES:
             return request_trade_history(one.market, one.start, one.stop)
         missing = [MissingSpan(one.resolution, one.start, one.stop)]

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from actor_runtime.read_only_admin import ReadOnlyAdmin, exact, exact_time, rows_table, shortened
 from datastore.admin.columns import OfMarket, TimeframeFilter, market_page, timeframe, timeframe_words
-from datastore.backfill.fetch_queue import enqueue
+from datastore.backfill.fetch_queue import enqueue, hurry
 from datastore.backfill.gap_repair import reopen
 from datastore.datastore_actor import request_spans
 from datastore.models import (
@@ -53,7 +53,9 @@ class GapRepairAdmin(OfMarket):
         for gap in queryset.filter(final=False):
             missing = [MissingSpan(gap.resolution, gap.start, gap.stop)]
             made = request_spans(gap.market, timeframe_words(gap.resolution), missing, FetchRequest.Purpose.GAP)
-            asked += made is not None
+            if made is not None:
+                hurry(made.fetches)
+                asked += 1
         messages.success(request, f"Asked for now: {counted(asked, 'gap')}.")
         if left := len(queryset) - asked:
             messages.warning(request, f"Nothing to ask for in {counted(left, 'gap')}: final, or already proven.")

@@ -86,6 +86,9 @@ def test_an_open_gap_is_repaired_now_by_those_who_may(market: Market, root: Clie
     (fetch,) = FetchRequest.objects.all()
     assert (fetch.start, fetch.stop, fetch.purpose) == (BEGAN, BEGAN + MINUTE, FetchRequest.Purpose.GAP)
     assert DatastoreRequest.objects.get().fetches == [fetch.pk]
+    FetchRequest.objects.update(next_try=BEGAN + 999 * MINUTE)
+    act(root, GapRepair, "repair_now", gap.pk)
+    assert FetchRequest.objects.get().next_try is None, "a person does not wait for the next try"
 
 
 def test_a_failed_request_is_asked_for_again_by_those_who_may(market: Market, root: Client) -> None:

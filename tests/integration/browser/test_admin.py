@@ -8,7 +8,7 @@ from playwright.sync_api import Page
 
 from actor_runtime.models import TransitionLog
 from consumers.models import FixedTopicConsumer
-from datastore.models import Stream
+from datastore.models import DeadLetter, Market, Stream
 from datastore.reference.markets import ensure_markets
 from ingestion.models import Producer
 from tests.support.api.admin_rows import MAKERS
@@ -97,8 +97,7 @@ def test_every_list_fits_and_nothing_is_refused_by_the_policy(
     errored: FixedTopicConsumer, live_server: Any, width: int
 ) -> None:
     told: list[str] = []
-    for number, make in enumerate(MAKERS.values()):
-        make(number)
+    made = {model: make(number).pk for number, (model, make) in enumerate(MAKERS.items())}
     with browser(width=width) as page:
         page.on("console", lambda message: told.append(f"{page.url}: {message.text}"))
         sign_in(page, live_server.url, "/admin/")
@@ -107,6 +106,10 @@ def test_every_list_fits_and_nothing_is_refused_by_the_policy(
             assert page.evaluate(OVERFLOW) <= 0, page.url
             inside = page.evaluate(CUT)
             assert width < 1280 or inside <= 0, page.url
+        for model in (FixedTopicConsumer, Stream, DeadLetter, Market):  # a chart, steps, bytes, figures
+            address = f"{live_server.url}/admin/{model._meta.app_label}/{model._meta.model_name}"
+            page.goto(f"{address}/{made[model]}/change/")
+            assert page.evaluate(OVERFLOW) <= 0, page.url
     assert told == []
 
 
