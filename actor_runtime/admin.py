@@ -101,6 +101,7 @@ class ActorAdmin(ReadOnlyAdmin):
         """Show the actor, with a button to reset it if it is in Error and the user may."""
         actor = context.get("original")
         context["can_reset"] = actor is not None and actor.in_error and self.has_reset_permission(request)
+        context["resets_at"] = exact_time(actor.reset_at) if actor is not None and actor.reset_at else ""
         return super().render_change_form(request, context, *args, **kwargs)
 
     def has_reset_permission(self, request: HttpRequest) -> bool:

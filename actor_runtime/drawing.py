@@ -227,7 +227,15 @@ def drawing(model: type[Actor], layout: Layout = WITH_EVENTS) -> Drawing:
     for (source, target), shared in between.items():
         candidates = _candidates(boxes[source], boxes[target], tuple(shared), layout)
         arrows.append(min(candidates, key=lambda arrow: _cost(arrow, list(boxes.values()), arrows, (source, target))))
-    return Drawing(tuple(boxes.values()), tuple(arrows), *_view(list(boxes.values()), arrows))
+
+    everything = list(boxes.values()) + [arrow.words for arrow in arrows]
+    points = [point for arrow in arrows for point in arrow.course]
+    left = min([box.left for box in everything] + [x for x, _ in points]) - 12
+    right = max([box.x + box.width / 2 for box in everything] + [x for x, _ in points]) + 12
+    top = min([box.top for box in everything] + [y for _, y in points]) - 12
+    bottom = max([box.y + box.height / 2 for box in everything] + [y for _, y in points]) + 12
+    view_box = f"{left:.0f} {top:.0f} {right - left:.0f} {bottom - top:.0f}"
+    return Drawing(tuple(boxes.values()), tuple(arrows), view_box, round(right - left))
 
 
 def _candidates(source: Box, target: Box, shared: tuple[Edge, ...], layout: Layout) -> Iterator[Arrow]:
@@ -259,14 +267,3 @@ def _cost(arrow: Arrow, boxes: list[Box], others: list[Arrow], ends: tuple[str, 
     close = sum(math.dist(point, other.course[len(CURVE_STEPS) // 2]) < 30 for other in others for point in course)
     bend = math.dist(arrow.control, ((arrow.start[0] + arrow.stop[0]) / 2, (arrow.start[1] + arrow.stop[1]) / 2))
     return 1000 * through + 800 * covered + 120 * struck + 10 * close + bend
-
-
-def _view(boxes: list[Box], arrows: list[Arrow]) -> tuple[str, float]:
-    """Return the SVG viewBox around everything, and its width."""
-    everything = boxes + [arrow.words for arrow in arrows]
-    points = [point for arrow in arrows for point in arrow.course]
-    left = min([box.left for box in everything] + [x for x, _ in points]) - 12
-    right = max([box.x + box.width / 2 for box in everything] + [x for x, _ in points]) + 12
-    top = min([box.top for box in everything] + [y for _, y in points]) - 12
-    bottom = max([box.y + box.height / 2 for box in everything] + [y for _, y in points]) + 12
-    return f"{left:.0f} {top:.0f} {right - left:.0f} {bottom - top:.0f}", round(right - left)

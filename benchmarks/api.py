@@ -94,7 +94,7 @@ def _measure(port: int, key: str, closes: Closes) -> list[str]:
     hits = _answers(port) - before
     again, cold, alone = load("/empty"), load(COLD), load(COLD, connections=1)
     plain = (empty.rate + again.rate) / 2
-    right = sum(closes.was_newest(_close(body), at) for at, body in hot.samples)
+    right = sum(closes.was_newest(str(json.loads(body)["candles"][-1][4]), at) for at, body in hot.samples)
     return [
         f"newest 500 candles of 1m, {8} connections, while 20 trades/s reach the market",
         f"  empty view, plain Django   {empty}; again {again.rate:,.0f}",
@@ -114,10 +114,6 @@ def _answers(port: int) -> Counter[str]:
     page = httpx.get(f"http://127.0.0.1:{port}/metrics").raise_for_status().text
     found = re.findall(r'^candlekeep_answers_total{source="(\w+)"} ([0-9.e+]+)$', page, re.MULTILINE)
     return Counter({source: int(float(count)) for source, count in found})
-
-
-def _close(body: str) -> str:
-    return str(json.loads(body)["candles"][-1][4])
 
 
 @contextmanager

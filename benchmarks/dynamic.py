@@ -60,7 +60,17 @@ def run() -> list[str]:
 
 def measure(first: int, count: int) -> Usage:
     """Let one process consume this many topics, busy and then idle."""
-    topics = _topics(first, count)
+
+    symbols = [f"coinbase:Y{number:03}-USD" for number in range(first, first + count)]
+    admin = configured_broker().admin()
+    rows = []
+    for market in ensure_markets(symbols):
+        name = f"dyn-coinbase-{market.base}-{market.quote}-g{market.pk}"
+        admin.create_topic(name)
+        state = DynamicTopic.State.NOTIFYING
+        rows.append(DynamicTopic(name=name, market=market, state=state, requested_at=Now(), created_at=Now()))
+    topics = DynamicTopic.objects.bulk_create(rows)
+
     with _process() as process:
         names = [topic.name for topic in topics]
         mine = DynamicTopic.objects.filter(name__in=names)
@@ -81,18 +91,6 @@ def measure(first: int, count: int) -> Usage:
         idle = (_cpu(process) - used) / (time.monotonic() - began)
     mine.update(state=DynamicTopic.State.RETIRED)
     return Usage(busy, idle, memory)
-
-
-def _topics(first: int, count: int) -> list[DynamicTopic]:
-    symbols = [f"coinbase:Y{number:03}-USD" for number in range(first, first + count)]
-    admin = configured_broker().admin()
-    rows = []
-    for market in ensure_markets(symbols):
-        name = f"dyn-coinbase-{market.base}-{market.quote}-g{market.pk}"
-        admin.create_topic(name)
-        state = DynamicTopic.State.NOTIFYING
-        rows.append(DynamicTopic(name=name, market=market, state=state, requested_at=Now(), created_at=Now()))
-    return DynamicTopic.objects.bulk_create(rows)
 
 
 @contextmanager

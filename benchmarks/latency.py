@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from pathlib import Path
 
 import httpx
 
@@ -24,7 +23,13 @@ def run() -> list[str]:
         with running(home, MARKETS, f"--rate {RATE}") as client:
             time.sleep(WARM_UP_S)
             seen = _watch(client)
-        delays = _delays(home, seen)
+
+        sent: dict[str, int] = {}
+        for line in (home / "simulator" / "sent.jsonl").read_text().splitlines():
+            row = json.loads(line)
+            if row["event"] == "trade" and row["market"] == MARKETS[0] and not row.get("replayed"):
+                sent[row["id"]] = row["at"]
+        delays = [(at - sent[trade]) / 1e9 for trade, at in seen.items() if trade in sent]
     p99 = statistics.quantiles(delays, n=100)[98]
     return [
         f"trade sent -> visible through the API: {len(MARKETS) * RATE:,} trades/s, {len(delays):,} of one market timed",
@@ -47,12 +52,3 @@ def _watch(client: httpx.Client) -> dict[str, int]:
         known = False
         time.sleep(POLL_INTERVAL_S)
     return {trade: at for trade, at in first.items() if at}
-
-
-def _delays(home: Path, seen: dict[str, int]) -> list[float]:
-    sent: dict[str, int] = {}
-    for line in (home / "simulator" / "sent.jsonl").read_text().splitlines():
-        row = json.loads(line)
-        if row["event"] == "trade" and row["market"] == MARKETS[0] and not row.get("replayed"):
-            sent[row["id"]] = row["at"]
-    return [(at - sent[trade]) / 1e9 for trade, at in seen.items() if trade in sent]

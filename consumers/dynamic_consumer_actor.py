@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 
 import structlog
@@ -71,8 +71,24 @@ class DynamicTopicsWork:
             with suppress(market_cache.CacheUnavailable):
                 market_cache.confirm()
 
-        self._retire_drained(actors)
-        self._subscribe(actors)
+        # Retire the actors whose route ended before `_topics` was read, and whose topic is read to its end now.
+        topics = self._topics
+        names = [name for name in self._subscription.topics if name in topics and topics[name].route_ended_at]
+        if names:
+            lags = self._lags()
+            self._retire(actors, [one for one in actors.members_of(names) if lags.get(one.name) == 0], FULLY_READ)
+
+        # Read the topics of the actors in Consuming, after those in Idle have begun to subscribe.
+        due = [member for member in actors if member.name in self._topics and actors.is_due(member)]
+        begun = [member for member in due if member.state == State.IDLE]
+        for member in begun:
+            member.actor.subscribe_to_topic()
+        fenced = actors.save(begun)
+        due = [member for member in due if member.name not in fenced]
+        # By claim, not by name: a topic that was lost and came back has been read by another process in between.
+        if _claims_of(due) != self._claims:
+            self._assign(actors, due)
+
         if not self._subscription.topics:
             return False
         if records := self._poll(actors):
@@ -97,38 +113,31 @@ class DynamicTopicsWork:
 
     # Which topics are read.
 
-    def _retire_drained(self, actors: ActorGroup) -> None:
-        """Retire the actors whose route ended before `_topics` was read, and whose topic is read to its end now."""
-        topics = self._topics
-        names = [name for name in self._subscription.topics if name in topics and topics[name].route_ended_at]
-        if names:
-            lags = self._lags()
-            self._retire(actors, [one for one in actors.members_of(names) if lags.get(one.name) == 0], FULLY_READ)
-
-    def _subscribe(self, actors: ActorGroup) -> None:
-        """Read the topics of the actors in Consuming, after those in Idle have begun to subscribe."""
-        due = [member for member in actors if member.name in self._topics and actors.is_due(member)]
-        begun = [member for member in due if member.state == State.IDLE]
-        for member in begun:
-            member.actor.subscribe_to_topic()
-        fenced = actors.save(begun)
-        due = [member for member in due if member.name not in fenced]
-        # By claim, not by name: a topic that was lost and came back has been read by another process in between.
-        if _claims_of(due) != self._claims:
-            self._assign(actors, due)
-
     def _assign(self, actors: ActorGroup, members: Sequence[OwnedActor]) -> None:
         """Read just the topics of these actors, and fail those whose topic cannot be read."""
         before, self._claims = self._claims, frozenset()
         lost = self._subscription.assign([member.name for member in members])
-        self._refuse(actors, lost)
+        for member in actors.members_of(lost):
+            topic, exc = self._topics[member.name], lost[member.name]
+            actors.fail([member], exc)
+            if topic.retiring:
+                self._retire(actors, [member], reason_of(exc))
+            else:
+                topic_acks.note_refused(topic, reason_of(exc))
 
         reading = actors.members_of(self._subscription.topics)
         with transaction.atomic():
             for member in reading:
                 if member.state == State.SUBSCRIBING:
                     member.actor.subscribe_success()
-            self._acknowledge(actors, reading)
+
+            # Save the actors that have just begun, and acknowledge the topics whose row does not name this process.
+            unacknowledged = {name for name, topic in self._topics.items() if topic.lacks_ack_of(actors.me)}
+            # Those without a new state are saved too: that checks the epoch, so a lost topic is never acknowledged.
+            actors.save([member for member in reading if member.name in unacknowledged or member.actor.journal.pending])
+            ours = actors.members_of(member.name for member in reading)
+            if topics := [self._topics[member.name] for member in ours if member.name in unacknowledged]:
+                topic_acks.note_subscribed(topics, actors.me)
         actors.resumed(reading)
         self._claims = _claims_of(reading)
 
@@ -137,25 +146,6 @@ class DynamicTopicsWork:
         # A cache that is away never holds trades back: the next batch that reaches it writes these markets.
         with suppress(CacheFault):
             self._update_cache([])
-
-    def _acknowledge(self, actors: ActorGroup, members: Sequence[OwnedActor]) -> None:
-        """Save the actors that have just begun, and acknowledge the topics whose row does not name this process."""
-        unacknowledged = {name for name, topic in self._topics.items() if topic.lacks_ack_of(actors.me)}
-        # Those without a new state are saved too: that checks the epoch, so a lost topic is never acknowledged.
-        actors.save([member for member in members if member.name in unacknowledged or member.actor.journal.pending])
-        ours = actors.members_of(member.name for member in members)
-        if topics := [self._topics[member.name] for member in ours if member.name in unacknowledged]:
-            topic_acks.note_subscribed(topics, actors.me)
-
-    def _refuse(self, actors: ActorGroup, lost: Mapping[str, StreamLost]) -> None:
-        """Fail the actors of lost topics, and note the reason; one whose topic is retiring is done instead."""
-        for member in actors.members_of(lost):
-            topic, exc = self._topics[member.name], lost[member.name]
-            actors.fail([member], exc)
-            if topic.retiring:
-                self._retire(actors, [member], reason_of(exc))
-            else:
-                topic_acks.note_refused(topic, reason_of(exc))
 
     def _retire(self, actors: ActorGroup, members: Sequence[OwnedActor], why: str) -> None:
         if not members:
@@ -184,7 +174,17 @@ class DynamicTopicsWork:
             records = subscription.poll(POLL_TIMEOUT_S, MAX_BATCH_RECORDS)
             if 0 < len(records) < MAX_BATCH_RECORDS:
                 actors.stop.wait(LINGER_S)
-                records += self._read_chunks(MAX_BATCH_RECORDS - len(records))
+                # Take what came in the pause, by several polls if one topic has more than its share of a poll.
+                room = MAX_BATCH_RECORDS - len(records)
+                found: list[Record] = []
+                for _ in self._subscription.topics:
+                    left = room - len(found)
+                    chunk = self._subscription.subscription.poll(0, left)
+                    found += chunk
+                    fullest = max(Counter(record.topic for record in chunk).values(), default=0)
+                    if len(found) >= room or fullest < max(1, left // len(self._subscription.topics)):
+                        break
+                records += found
         except StreamLost:
             self.close()  # the next turn subscribes again, which finds the topic that is gone
             actors.beat()  # and this finds one that another process took
@@ -197,18 +197,6 @@ class DynamicTopicsWork:
         if records:
             self._metrics.polled(time.monotonic() - began)
         return records
-
-    def _read_chunks(self, room: int) -> list[Record]:
-        """Return what came in the pause, by several polls if one topic has more than its share of a poll."""
-        found: list[Record] = []
-        for _ in self._subscription.topics:
-            left = room - len(found)
-            chunk = self._subscription.subscription.poll(0, left)
-            found += chunk
-            fullest = max(Counter(record.topic for record in chunk).values(), default=0)
-            if len(found) >= room or fullest < max(1, left // len(self._subscription.topics)):
-                break
-        return found
 
     def _handle(self, actors: ActorGroup, records: Sequence[Record]) -> None:
         batches = batches_by_topic(actors, records)

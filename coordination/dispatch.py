@@ -19,8 +19,8 @@ import structlog
 
 from actor_runtime.errors import PlatformFault
 from datastore.backfill import fetch_queue
-from datastore.datastore_actor import end_requests
 from datastore.models import FetchRequest
+from datastore.requests.endings import end_requests
 from datastore.requests.wake import wake_readers
 
 log = structlog.get_logger(__name__)
@@ -61,9 +61,7 @@ class Dispatcher:
         if (ended is None or ended) and end_requests(ended):
             wake_readers()
         self._under_way = frozenset(states)
-        return self._dispatch_due(states, now)
 
-    def _dispatch_due(self, states: dict[int, str], now: float) -> bool:
         queued = {pk for pk, state in states.items() if state == State.QUEUED}
         patience = fetch_queue.REDISPATCH_AFTER.total_seconds()
         self._enqueued_at = {pk: at for pk, at in self._enqueued_at.items() if pk in queued and now - at < patience}

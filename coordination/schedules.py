@@ -58,15 +58,14 @@ def ensure_schedules() -> None:
         # Seconds in the queue after which a run is pointless: the next one is due, or the hour is over.
         expiry = int(schedule.due.total_seconds()) if isinstance(schedule.due, timedelta) else 3600
         values = {"task": schedule.task, "description": schedule.why, "expire_seconds": expiry}
-        PeriodicTask.objects.get_or_create(name=schedule.name, defaults={**values, **_when(schedule.due)})
-
-
-def _when(due: timedelta | Hourly | Nightly) -> dict[str, Any]:
-    if isinstance(due, timedelta):
-        every, _ = IntervalSchedule.objects.get_or_create(every=int(due.total_seconds()), period="seconds")
-        return {"interval": every}
-    hour = str(due.hour) if isinstance(due, Nightly) else "*"
-    crontab, _ = CrontabSchedule.objects.get_or_create(
-        minute=str(due.minute), hour=hour, day_of_week="*", day_of_month="*", month_of_year="*", timezone="UTC"
-    )
-    return {"crontab": crontab}
+        due, when = schedule.due, dict[str, Any]()
+        if isinstance(due, timedelta):
+            when["interval"], _ = IntervalSchedule.objects.get_or_create(
+                every=int(due.total_seconds()), period="seconds"
+            )
+        else:
+            hour = str(due.hour) if isinstance(due, Nightly) else "*"
+            when["crontab"], _ = CrontabSchedule.objects.get_or_create(
+                minute=str(due.minute), hour=hour, day_of_week="*", day_of_month="*", month_of_year="*", timezone="UTC"
+            )
+        PeriodicTask.objects.get_or_create(name=schedule.name, defaults={**values, **when})

@@ -12,10 +12,10 @@ from actor_runtime.ownership.claims import free_abandoned, retire_surplus, roles
 from actor_runtime.ownership.process_identity import this_process
 from actor_runtime.transition_log import trim
 from datastore.backfill.newest import request_newest
-from datastore.datastore_actor import expire_requests
 from datastore.models import FetchRequest
 from datastore.reference.markets import feed_markets
 from datastore.reference.provider_clock import steady_now
+from datastore.requests.endings import expire_requests
 from datastore.streams import lifecycle, topics
 
 log = structlog.get_logger(__name__)

@@ -68,8 +68,22 @@ class TopicCreation:
             more = True
         elif session.actor.state == State.PROCESSING_CREATE_TOPIC:
             more = self._check_creation(session, topic)
+        elif failure := topic_failures.refusal(topic):
+            self._fail(session, topic, failure)
+            more = True
+        elif topic.routed_at is not None and topic.subscribed_at is not None:
+            with transaction.atomic():
+                topics.go_live(topic)
+                session.actor.notify_success()
+                session.actor.waiting_for = None
+                session.save()
+            _observe("live", topic)
+            more = True
+        elif _overdue(topic):
+            self._fail(session, topic, topic_failures.not_acknowledged(topic))
+            more = True
         else:
-            more = self._check_acknowledgements(session, topic)
+            more = False
         return more or changed
 
     def turn_in_error(self) -> None:
@@ -142,23 +156,6 @@ class TopicCreation:
             return False
         if _overdue(topic):
             self._fail(session, topic, topic_failures.not_created(topic))
-            return True
-        return False
-
-    def _check_acknowledgements(self, session: ActorSession, topic: DynamicTopic) -> bool:
-        if failure := topic_failures.refusal(topic):
-            self._fail(session, topic, failure)
-            return True
-        if topic.routed_at is not None and topic.subscribed_at is not None:
-            with transaction.atomic():
-                topics.go_live(topic)
-                session.actor.notify_success()
-                session.actor.waiting_for = None
-                session.save()
-            _observe("live", topic)
-            return True
-        if _overdue(topic):
-            self._fail(session, topic, topic_failures.not_acknowledged(topic))
             return True
         return False
 

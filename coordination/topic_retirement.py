@@ -49,7 +49,13 @@ class TopicRetirement:
             log.info("streams ended", streams=lifecycle.expire(), reason=lifecycle.LEASE_OVER)
         changed = found.waiting or found.detached or found.expired
         for topic_id in found.broken:
-            changed = _give_up(topic_id) or changed
+            # A live topic that can no longer be used retires; its streams get another one.
+            topic = topics.find(topic_id)
+            failure = topic_failures.refusal(topic) if topic else None
+            if failure is not None and topics.fail(topic_id, failure.reason):
+                TOPIC_FAILURES.labels(failure.kind).inc()
+                log.error("topic lost", topic=topic_id, reason=failure.reason)
+                changed = True
         for topic_id in found.unused:
             if topics.retire(topic_id):
                 log.info("topic retires", topic=topic_id, reason="no stream needs it")
@@ -63,38 +69,25 @@ class TopicRetirement:
         if not over or self.steady() < self._not_before:
             return False
         try:
-            return _delete_all(over)
+            admin = configured_broker().admin()
+            try:
+                for topic in DynamicTopic.objects.filter(pk__in=over).order_by("pk"):
+                    was_there = admin.delete_topic(topic.name)
+                    # After the broker: if the process dies in between, the topic is deleted again, which is fine.
+                    topics.note_deleted(topic.pk)
+                    # What was not read is gone: it is a gap now, and no longer on its way.
+                    feed_progress.note_read(topic.name, steady_now())
+                    parts = (
+                        {"Producer": topic.route_ended_at, "consumer": topic.drained_at} if topic.notified_at else {}
+                    )
+                    unfinished = ", ".join(who for who, ended_at in parts.items() if ended_at is None)
+                    log.info("topic deleted", topic=topic.name, was_there=was_there, not_waited_for=unfinished or None)
+            finally:
+                admin.close()
+            return True
         except StreamError as exc:
             self._tries += 1
             self._not_before = self.steady() + backoff(self._tries, MAX_RETRY_DELAY_S)
             self.trouble = f"the broker to delete {counted(len(over), 'topic')}: {reason_of(exc)}"
             log.warning("topics not deleted", topics=len(over), reason=reason_of(exc))
             return False
-
-
-def _delete_all(over: Sequence[int]) -> bool:
-    admin = configured_broker().admin()
-    try:
-        for topic in DynamicTopic.objects.filter(pk__in=over).order_by("pk"):
-            was_there = admin.delete_topic(topic.name)
-            # After the broker: if the process dies in between, the topic is deleted again, which is fine.
-            topics.note_deleted(topic.pk)
-            # What was not read is gone: it is a gap now, and no longer on its way.
-            feed_progress.note_read(topic.name, steady_now())
-            parts = {"Producer": topic.route_ended_at, "consumer": topic.drained_at} if topic.notified_at else {}
-            unfinished = ", ".join(who for who, ended_at in parts.items() if ended_at is None)
-            log.info("topic deleted", topic=topic.name, was_there=was_there, not_waited_for=unfinished or None)
-    finally:
-        admin.close()
-    return True
-
-
-def _give_up(topic_id: int) -> bool:
-    """Retire a live topic that can no longer be used; its streams get another one."""
-    topic = topics.find(topic_id)
-    failure = topic_failures.refusal(topic) if topic else None
-    if failure is None or not topics.fail(topic_id, failure.reason):
-        return False
-    TOPIC_FAILURES.labels(failure.kind).inc()
-    log.error("topic lost", topic=topic_id, reason=failure.reason)
-    return True

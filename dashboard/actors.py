@@ -44,6 +44,7 @@ TITLES = {
 }
 
 
+_SILENT = ~Q(owner="") & Q(heartbeat_at__lt=SteadyNow() - HEARTBEAT_TIMEOUT)
 EMPTY = {
     "dynamictopicconsumer": "One comes with each topic of a stream: make one at /streams.",
     "datastorerequest": "Only a question that has to fetch, or fails, is listed; the others are answered and counted.",
@@ -106,18 +107,16 @@ class Shown:
         return error_story(self.actor)
 
     @property
-    def person_needed_for(self) -> str:
-        """Return what a person must do about its Error; empty if it resets itself."""
-        if not self.actor.in_error or self.actor.reset_at is not None:
-            return ""
+    def next_step(self) -> str:
+        """Return what ends its Error, where no time is set for that."""
         if isinstance(self.actor, Producer) and self.actor.refused_access:
             return (
-                "give it a key and address that the provider accepts (it tries again by itself when they change), or "
-                "reset it to try the same ones once more."
+                "It waits for a person: give it a key and address that the provider accepts (it tries again by itself "
+                "when they change), or reset it to try the same ones once more."
             )
         if isinstance(self.actor, DatastoreRequest):
-            return "nobody: it is reset when its reader has been answered, after an hour at the latest."
-        return "mend the cause that it names, then reset it."
+            return "It is reset when its reader has been answered, after an hour at the latest."
+        return "It waits for a person: mend the cause that it names, then reset it."
 
 
 @dataclass(slots=True)
@@ -199,21 +198,26 @@ _known = CachedAnswer(_look)
 
 
 def active(model: type[Actor]) -> QuerySet[Any]:
-    """Return the actors of a kind that are not retired: those in Error, then those that wait, then by name."""
+    """Return the actors of a kind that are not retired: in Error, without living process, waiting, then by name."""
     rows = with_silence(model._default_manager.filter(retired_at=None))
-    urgency = Case(When(state=ERROR, then=0), When(waiting_for__isnull=False, then=1), default=2)
+    unowned = Q(owner="") & ~Q(role__in=POOL_ROLES)
+    urgency = Case(
+        When(state=ERROR, then=0),
+        When(unowned | _SILENT, then=1),
+        When(waiting_for__isnull=False, then=2),
+        default=3,
+    )
     return rows.order_by(urgency, "name")
 
 
 def groups(model: type[Actor]) -> list[dict[str, Any]]:
     """Return per role and state how many actors there are, how many of them are silent, free, or wait."""
     rows: QuerySet[Any] = model._default_manager.filter(retired_at=None).order_by()
-    owned = ~Q(owner="")
     return list(
         rows.values("role", "state").annotate(
             n=Count("pk"),
-            silent=Count("pk", filter=owned & Q(heartbeat_at__lt=SteadyNow() - HEARTBEAT_TIMEOUT)),
-            free=Count("pk", filter=~owned),
+            silent=Count("pk", filter=_SILENT),
+            free=Count("pk", filter=Q(owner="")),
             waiting=Count("pk", filter=Q(waiting_for__isnull=False)),
         )
     )
@@ -249,8 +253,8 @@ def with_lags(kind: str, actors: Iterable[Any], fixed: Mapping[str, int]) -> lis
 
 
 def fixed_lags() -> dict[str, int]:
-    """Return by fixed topic how many records are not stored yet; nothing while the stream is away."""
-    return unread(list(FIXED_TOPICS), shared=True)
+    """Return by fixed topic how many records are not stored yet, asked at most once a second."""
+    return _fixed_lags.get()
 
 
 def unread(topics: list[str], *, shared: bool) -> dict[str, int]:
@@ -262,6 +266,9 @@ def unread(topics: list[str], *, shared: bool) -> dict[str, int]:
             return admin.unread(GROUP, topics, shared=shared)
     except StreamError:
         return {}
+
+
+_fixed_lags = CachedAnswer(lambda: unread(list(FIXED_TOPICS), shared=True))
 
 
 def rates_by_kind(**only: str) -> dict[str, dict[Edge, float]]:

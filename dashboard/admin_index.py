@@ -18,6 +18,7 @@ from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 
 MAX_COUNTED_ROWS = 10_000  # a table with more is estimated
+MAX_PROBLEMS = 12  # shown here; the page of alerts shows all
 KEYED_BY_SEVERAL = "datastore"  # the app whose rows of several keys are on their market's page
 
 
@@ -33,7 +34,9 @@ class StateCount:
 
 def overview(request: HttpRequest) -> dict[str, object]:
     """Return what the index shows beside the lists that Django knows."""
-    return {"problems": open_problems(), "actors": actor_states(request), "unlisted": unlisted()}
+    problems = open_problems()
+    shown, more = problems[:MAX_PROBLEMS], len(problems) - MAX_PROBLEMS
+    return {"problems": shown, "more_problems": more, "actors": actor_states(request), "unlisted": unlisted()}
 
 
 def pages() -> list[dict[str, str]]:

@@ -53,7 +53,20 @@ def store_dead_letters(records: Iterable[DeadLetterRecord]) -> None:
         )
         for record in found
     ]
-    _set_apart(rows)
+
+    # Where a place is that of a stored one with other content, the position names the content too.
+    placed = [row for row in rows if row.position]
+    if placed:
+        stored = DeadLetter.objects.filter(
+            topic__in={row.topic for row in placed}, position__in={row.position for row in placed}
+        )
+        known = {
+            (topic, position): bytes(raw) for topic, position, raw in stored.values_list("topic", "position", "raw")
+        }
+        for row in placed:
+            if known.get((row.topic, row.position), row.raw) != row.raw:
+                row.position = f"{row.position} {sha256(row.raw).hexdigest()[:16]}"
+
     DeadLetter.objects.bulk_create(rows, ignore_conflicts=True)
 
     def count() -> None:
@@ -62,20 +75,6 @@ def store_dead_letters(records: Iterable[DeadLetterRecord]) -> None:
             REFUSED.labels(*labels).inc(number)
 
     transaction.on_commit(count)
-
-
-def _set_apart(rows: Iterable[DeadLetter]) -> None:
-    """Name the content in the position of a dead letter whose place is that of a stored one with other content."""
-    placed = [row for row in rows if row.position]
-    if not placed:
-        return
-    stored = DeadLetter.objects.filter(
-        topic__in={row.topic for row in placed}, position__in={row.position for row in placed}
-    )
-    known = {(topic, position): bytes(raw) for topic, position, raw in stored.values_list("topic", "position", "raw")}
-    for row in placed:
-        if known.get((row.topic, row.position), row.raw) != row.raw:
-            row.position = f"{row.position} {sha256(row.raw).hexdigest()[:16]}"
 
 
 class NotReplayable(Exception):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ingestion.providers.port import LastId, TradeSeen
+from ingestion.providers.events import LastId, TradeSeen
 from streaming.records import LastTrade, Micros, Trade
 
 

@@ -34,7 +34,12 @@ class History:
         close = self._close_before(first // 60)
         found = []
         for start in range(first, last + 1, period.seconds):
-            bar = self._bar(start, period)
+            if (start + period.seconds) * SECOND_NS + MAX_DISCOVERY_DELAY_NS <= self._cut:
+                whole = {60: self._source.bar, 3600: self._source.hour, 86400: self._source.day}[period.seconds]
+                bar = whole(start // period.seconds)
+            else:
+                bar = join(self._known(minute) for minute in range(start // 60, (start + period.seconds) // 60))
+
             found.append(self._row(start, bar, close))
             close = bar.close if bar else close
         return found
@@ -52,12 +57,6 @@ class History:
             f'"volumeto":{as_float(bar.quote_volume, price + self._source.amount_places) if bar else 0},'
             f'"close":{as_sent(close, price)},"conversionType":"direct","conversionSymbol":""}}'
         )
-
-    def _bar(self, start: int, period: Period) -> Bar | None:
-        if (start + period.seconds) * SECOND_NS + MAX_DISCOVERY_DELAY_NS <= self._cut:
-            whole = {60: self._source.bar, 3600: self._source.hour, 86400: self._source.day}[period.seconds]
-            return whole(start // period.seconds)
-        return join(self._known(minute) for minute in range(start // 60, (start + period.seconds) // 60))
 
     def _known(self, minute: int) -> Bar | None:
         """Return the bar of the trades known of one minute."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 from operator import add, mul
 from random import Random
 from typing import NamedTuple
 
+from simulator.days import join_plans, rests, sum_of_rounding
 from simulator.numbering import HourlyNumbering, Numbering
 from simulator.numerals import as_sent
 from simulator.pairs import VENUES, Pair
@@ -64,9 +65,9 @@ class Market:
         price = dollars / PRICES_USD.get(pair.quote, 1.0)
         self.price_places = max(2, 5 - math.floor(math.log10(price)))
         self._price: float = price * 10**self.price_places
-        self._shapes = self._draw_shapes(
-            dollars, TRADES_PER_MINUTE.get(pair.base, DEFAULT_TRADES_PER_MINUTE) if rate is None else rate * 60
-        )
+        per_minute = TRADES_PER_MINUTE.get(pair.base, DEFAULT_TRADES_PER_MINUTE) if rate is None else rate * 60
+        step, size = max(1, round(self._price * 4e-5)), max(1, int(10**AMOUNT_PLACES * 20 / dollars))
+        self._shapes = draw_shapes(f"{self._name}/shape", self.pair.venue, trade_counts(per_minute), step, size)
         self._plans = [draw_plan(Random(f"{self._name}/plan/{i}"), self._shapes) for i in range(PLAN_COUNT)]
         self._sums = [add_up(plan, self._shapes) for plan in self._plans]
         first = self._plans[0]
@@ -78,6 +79,7 @@ class Market:
         self._lattice = lru_cache(maxsize=100_000)(self._draw_lattice)
         self._hour_price = lru_cache(maxsize=512)(self._draw_hour_price)
         self._hour = lru_cache(maxsize=512)(self._planned_hour)
+        self._rounding = cache(lambda number, rest: sum_of_rounding(self._sums[number], rest))
         self._order = lru_cache(maxsize=8)(self._discovery_order)
         self._rolled_hour = lru_cache(maxsize=50_000)(self._roll_up_hour)
         self._rolled_day = lru_cache(maxsize=5_000)(self._roll_up_day)
@@ -184,7 +186,28 @@ class Market:
         )
 
     def _roll_up_day(self, day: int) -> Bar | None:
-        return join(self._roll_up_hour(hour) for hour in range(day * 24, day * 24 + 24))
+        """Return what join() makes of the day's hours, without a look at most of their minutes."""
+        first = day * 24
+        numbers = [self._draw("hour", hour) % PLAN_COUNT for hour in range(first, first + 24)]
+        hours = [sums for number in numbers if (sums := self._sums[number])]
+        if first < self.listed or len(hours) < 24:
+            return join(self._roll_up_hour(hour) for hour in range(first, first + 24))
+        prices = self._day_prices(first)
+        return join_plans(hours, prices, [self._rounding(*of) for of in zip(numbers, rests(prices), strict=True)])
+
+    def _day_prices(self, first: int) -> list[int]:
+        """Return the prices at 25 full hours; the numbers of _draw_hour_price() to the last bit, wave by wave."""
+        waves = [list(self._day_wave(first, *octave)) for octave in WAVES]
+        return [round(self._price * math.exp(sum(heights))) for heights in zip(*waves, strict=True)]
+
+    def _day_wave(self, first: int, octave: int, length: int, height: float) -> Iterator[float]:
+        """Yield _wave() of 25 hours."""
+        for cell in range(first // length, (first + 24) // length + 1):
+            left, start = self._lattice(octave, cell), cell * length
+            rise = self._lattice(octave, cell + 1) - left
+            for within in range(max(first - start, 0), min(first + 25 - start, length)):
+                part = within / length
+                yield height * (left + rise * part * part * (3 - 2 * part))
 
     def _trade(self, minute: int, i: int, number: int | None) -> Trade:
         """Return one trade; `i` is its place in the minute, `number` its place among all discovered, for CCSEQ."""
@@ -249,7 +272,3 @@ class Market:
     def _draw(self, *what: str | int) -> int:
         """Return 64 random bits that depend only on seed, market and question."""
         return int.from_bytes(blake2b(f"{self._name}/{what}".encode(), digest_size=8).digest(), "big")
-
-    def _draw_shapes(self, dollars: float, per_minute: float) -> list[Shape]:
-        step, size = max(1, round(self._price * 4e-5)), max(1, int(10**AMOUNT_PLACES * 20 / dollars))
-        return draw_shapes(f"{self._name}/shape", self.pair.venue, trade_counts(per_minute), step, size)

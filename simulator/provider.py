@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 from collections import Counter, defaultdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from simulator import clock
 from simulator.config import Config
@@ -37,7 +37,18 @@ class Provider:
         pairs = dict.fromkeys((*config.markets, *config.listed))
         self.sources: dict[Pair, Source] = {pair: Market(pair, config.seed, config.rate) for pair in pairs}
         if config.replay is not None:
-            self._replay(config.replay, state)
+            # Replace one market with a recording; its shift is stored, so the times stay the same after a restart.
+            recording = Recording(config.replay)
+            pair = self.config.replay_market or self.config.markets[0]
+            kept = state.get("replay")
+            if not isinstance(kept, dict) or kept.get("sha256") != recording.sha256:
+                # A new replay starts in the first full minute after the lead.
+                lead = 10 * self.config.speed if self.config.replay_lead is None else self.config.replay_lead
+                start = -(-(self.now() + int(lead * SECOND_NS)) // MINUTE_NS)
+                kept = {"sha256": recording.sha256, "shift_minutes": start - recording.first_minute}
+                state["replay"] = kept
+            self.sources[pair] = Replay(pair, recording, int(kept["shift_minutes"]))
+            self.identity = f"simulator/replay/{recording.sha256}"
         clock.save(config.home, state)
         self.started = self.clock.now()
         self.faults = Faults()
@@ -63,20 +74,6 @@ class Provider:
         """Close the log and unlock the home folder."""
         self.log.close()
         self._lock.close()
-
-    def _replay(self, path: Path, state: dict[str, Any]) -> None:
-        """Replace one market with a recording; its shift is stored, so the times stay the same after a restart."""
-        recording = Recording(path)
-        pair = self.config.replay_market or self.config.markets[0]
-        kept = state.get("replay")
-        if not isinstance(kept, dict) or kept.get("sha256") != recording.sha256:
-            # A new replay starts in the first full minute after the lead.
-            lead = 10 * self.config.speed if self.config.replay_lead is None else self.config.replay_lead
-            start = -(-(self.now() + int(lead * SECOND_NS)) // MINUTE_NS)
-            kept = {"sha256": recording.sha256, "shift_minutes": start - recording.first_minute}
-            state["replay"] = kept
-        self.sources[pair] = Replay(pair, recording, int(kept["shift_minutes"]))
-        self.identity = f"simulator/replay/{recording.sha256}"
 
 
 def _lock(home: Path) -> TextIO:

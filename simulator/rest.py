@@ -86,7 +86,12 @@ class Rest:
         if not self._provider.accepts(key):
             error = {"type": 2, "message": NO_KEY, "http_status_code": 401}
             return _json(json.dumps({"Data": {}, "Err": error}), 401)
-        self._count(key, now // SECOND_NS)
+        counts, second = self._made[key], now // SECOND_NS
+        counts["total_calls"] += 1
+        for period, length in PERIOD_SECONDS.items():
+            if counts[f"{period} is"] != second // length:
+                counts[f"{period} is"], counts[period.lower()] = second // length, 0
+            counts[period.lower()] += 1
         if now < faults.rate_limited_until:
             made = self._calls(key)
             if window := faults.used_up:
@@ -94,14 +99,6 @@ class Rest:
             rate = {"calls_made": made, "max_calls": MAX_CALLS}
             return _json(_error(Refused(OVER_LIMIT, 99), rate))
         return None
-
-    def _count(self, key: str, second: int) -> None:
-        made = self._made[key]
-        made["total_calls"] += 1
-        for period, length in PERIOD_SECONDS.items():
-            if made[f"{period} is"] != second // length:
-                made[f"{period} is"], made[period.lower()] = second // length, 0
-            made[period.lower()] += 1
 
     def _calls(self, key: str) -> dict[str, int]:
         return {period: self._made[key][period] for period in (*MAX_CALLS, "total_calls")}

@@ -39,7 +39,20 @@ class SentLog:
             missed = self._missing
             note = [f'{{"event":"unlogged","lines":{missed}}}'] if missed else []
             try:
-                self._append("".join(f"{line}\n" for line in (*note, *found)).encode())
+                data = "".join(f"{line}\n" for line in (*note, *found)).encode()
+                if self._size >= self._limit:
+                    os.replace(self._path, self._path.with_suffix(".jsonl.1"))
+                    os.close(self._file)
+                    self._open()
+                left = data
+                try:
+                    while left:
+                        left = left[os.write(self._file, left) :]
+                except OSError:
+                    with suppress(OSError):
+                        os.ftruncate(self._file, self._size)  # no part of a line stays
+                    raise
+                self._size += len(data)
             except OSError as error:
                 self._missing += len(found)
                 if not missed:
@@ -48,21 +61,6 @@ class SentLog:
             self._missing = 0
         if missed:
             print(f"{self._path} is written again; {missed} lines are missing", file=sys.stderr, flush=True)
-
-    def _append(self, data: bytes) -> None:
-        if self._size >= self._limit:
-            os.replace(self._path, self._path.with_suffix(".jsonl.1"))
-            os.close(self._file)
-            self._open()
-        left = data
-        try:
-            while left:
-                left = left[os.write(self._file, left) :]
-        except OSError:
-            with suppress(OSError):
-                os.ftruncate(self._file, self._size)  # no part of a line stays
-            raise
-        self._size += len(data)
 
     def note(self, event: str, **fields: object) -> None:
         """Write one line about an event that is not a trade."""

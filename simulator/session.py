@@ -48,32 +48,9 @@ async def serve(web: WebSocket, streamer: Streamer) -> None:
             await web.send_text(refusal)
             await web.close(code=1008)
         return
-    await _talk(streamer, streamer.open(web, key))
 
-
-def _refusal(streamer: Streamer, key: str) -> str | None:
-    """Return why a connection is refused, None if it is accepted; every attempt counts."""
-    if not streamer.provider.accepts(key):
-        return UNAUTHORIZED
-    if not _within_limits(streamer, key):
-        return error_frame(429, "RATE_LIMIT_OPENING_SOCKETS_TOO_FAST", "api_key", "You open sockets too fast.")
-    if any(socket.key == key for socket in streamer.sockets.values()):
-        return error_frame(429, "TOO_MANY_SOCKETS_MAX_1_PER_CLIENT", "api_key", "One socket at a time.")
-    return None
-
-
-def _within_limits(streamer: Streamer, key: str) -> bool:
-    """Count a new socket in its second, minute, hour … of simulator time; return False if one of them is full."""
-    opened, second = streamer.opened[key], streamer.provider.now() // SECOND_NS
-    for period, length in PERIOD_SECONDS.items():
-        if opened[f"{period} is"] != second // length:
-            opened[f"{period} is"], opened[period] = second // length, 0
-        opened[period] += 1
-    return all(opened[period] <= most for period, most in SOCKET_LIMITS.items())
-
-
-async def _talk(streamer: Streamer, socket: Socket) -> None:
-    """Read requests and send frames until one side closes the connection."""
+    # Read requests and send frames until one side closes the connection.
+    socket = streamer.open(web, key)
     tasks = [asyncio.create_task(_read(streamer, socket)), asyncio.create_task(streamer.write(socket))]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -84,6 +61,25 @@ async def _talk(streamer: Streamer, socket: Socket) -> None:
     for ending in await asyncio.gather(*tasks, return_exceptions=True):
         if isinstance(ending, BaseException) and not isinstance(ending, WebSocketDisconnect | asyncio.CancelledError):
             raise ending
+
+
+def _refusal(streamer: Streamer, key: str) -> str | None:
+    """Return why a connection is refused, None if it is accepted; every attempt counts."""
+    if not streamer.provider.accepts(key):
+        return UNAUTHORIZED
+
+    # The new socket counts in its second, minute, hour … of simulator time, even if one of these is full.
+    opened, second = streamer.opened[key], streamer.provider.now() // SECOND_NS
+    for period, length in PERIOD_SECONDS.items():
+        if opened[f"{period} is"] != second // length:
+            opened[f"{period} is"], opened[period] = second // length, 0
+        opened[period] += 1
+    if not all(opened[period] <= most for period, most in SOCKET_LIMITS.items()):
+        return error_frame(429, "RATE_LIMIT_OPENING_SOCKETS_TOO_FAST", "api_key", "You open sockets too fast.")
+
+    if any(socket.key == key for socket in streamer.sockets.values()):
+        return error_frame(429, "TOO_MANY_SOCKETS_MAX_1_PER_CLIENT", "api_key", "One socket at a time.")
+    return None
 
 
 async def _read(streamer: Streamer, socket: Socket) -> None:
@@ -113,7 +109,23 @@ def _handle(streamer: Streamer, socket: Socket, text: str | None) -> None:
     if action == "SubAdd":
         _add(streamer, socket, subs)
     else:
-        _remove(streamer, socket, subs)
+        # Unsubscribe from each, then answer how many were and were not subscribed.
+        removed = 0
+        for sub in subs:
+            try:
+                pair = _pair(streamer.provider, sub)
+                if pair not in socket.pairs:
+                    raise BadRequest("SUBSCRIPTION_UNRECOGNIZED", sub, "You are not subscribed to it.")
+                socket.pairs.remove(pair)
+                line = f'"event":"unsubscribed","market":"{pair}"'
+                streamer.answer(socket, control_frame(17, "UNSUBSCRIBECOMPLETE", SUB=sub), line)
+                removed += 1
+            except BadRequest as exc:
+                streamer.answer(socket, exc.frame)
+        counts = {"valid": removed, "invalid": len(subs) - removed}
+        streamer.answer(
+            socket, control_frame(18, "UNSUBSCRIBEALLCOMPLETE", INFO=f"Removed {removed} subs.", INFO_OBJ=counts)
+        )
 
 
 def _add(streamer: Streamer, socket: Socket, subs: list[str]) -> None:
@@ -141,23 +153,3 @@ def _pair(provider: Provider, sub: str) -> Pair:
     if source is None or provider.now() < provider.faults.unlisted_until.get(str(source.pair), 0):
         raise BadRequest("INVALID_SUB", sub, "There is no such market.")
     return source.pair
-
-
-def _remove(streamer: Streamer, socket: Socket, subs: list[str]) -> None:
-    """Unsubscribe from each, then answer how many were and were not subscribed."""
-    removed = 0
-    for sub in subs:
-        try:
-            pair = _pair(streamer.provider, sub)
-            if pair not in socket.pairs:
-                raise BadRequest("SUBSCRIPTION_UNRECOGNIZED", sub, "You are not subscribed to it.")
-            socket.pairs.remove(pair)
-            line = f'"event":"unsubscribed","market":"{pair}"'
-            streamer.answer(socket, control_frame(17, "UNSUBSCRIBECOMPLETE", SUB=sub), line)
-            removed += 1
-        except BadRequest as exc:
-            streamer.answer(socket, exc.frame)
-    counts = {"valid": removed, "invalid": len(subs) - removed}
-    streamer.answer(
-        socket, control_frame(18, "UNSUBSCRIBEALLCOMPLETE", INFO=f"Removed {removed} subs.", INFO_OBJ=counts)
-    )

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
+from operator import mul
 from random import Random
 from statistics import NormalDist
 
@@ -66,6 +67,29 @@ class PlanSums:
     volume: int
     weighted: int
     trades: int
+    path: list[int]  # of those minutes
+    top: int  # the highest price above the hour's line, and the lowest
+    bottom: int
+    volume_by_minute: int  # sum of volume * minute, and of volume * path
+    volume_by_path: int
+
+    def at(self, place: int, start: int, end: int) -> int:
+        """Return the price of the minute at this place, in an hour between two prices."""
+        return start + (end - start) * self.minutes[place] // 60 + self.path[place]
+
+    def high(self, start: int, end: int) -> int:
+        """Return the high of an hour between two prices."""
+        rise = end - start
+        return start + max(
+            rise * at // 60 + step + high for at, step, high in zip(self.minutes, self.path, self.highs, strict=True)
+        )
+
+    def low(self, start: int, end: int) -> int:
+        """Return the low of an hour between two prices."""
+        rise = end - start
+        return start + min(
+            rise * at // 60 + step + low for at, step, low in zip(self.minutes, self.path, self.lows, strict=True)
+        )
 
 
 def add_up(plan: Plan, shapes: list[Shape]) -> PlanSums | None:
@@ -73,9 +97,11 @@ def add_up(plan: Plan, shapes: list[Shape]) -> PlanSums | None:
     traded = [(at, shapes[kind], plan.factors[at]) for at, kind in enumerate(plan.shapes) if shapes[kind].steps]
     if not traded:
         return None
+    path = [plan.path[at] for at, *_ in traded]
+    volumes = [factor * shape.volume for _, shape, factor in traded]
     return PlanSums(
         minutes=[at for at, *_ in traded],
-        volumes=[factor * shape.volume for _, shape, factor in traded],
+        volumes=volumes,
         highs=[shape.high for _, shape, _ in traded],
         lows=[shape.low for _, shape, _ in traded],
         first=traded[0][1].steps[0],
@@ -83,6 +109,11 @@ def add_up(plan: Plan, shapes: list[Shape]) -> PlanSums | None:
         volume=sum(factor * shape.volume for _, shape, factor in traded),
         weighted=sum(factor * shape.weighted for _, shape, factor in traded),
         trades=sum(len(shape.steps) for _, shape, _ in traded),
+        path=path,
+        top=max(step + shape.high for step, (_, shape, _) in zip(path, traded, strict=True)),
+        bottom=min(step + shape.low for step, (_, shape, _) in zip(path, traded, strict=True)),
+        volume_by_minute=sum(volume * at for volume, (at, *_) in zip(volumes, traded, strict=True)),
+        volume_by_path=sum(map(mul, volumes, path)),
     )
 
 
@@ -130,7 +161,9 @@ def _rows(random: Random, venue: Venue, count: int, step: int, size: int) -> Ite
     burst, level = random.random() * 60, 0.0
     times = sorted(_order_time(random, burst) for _ in orders)
     for at, length in zip(times, orders, strict=True):
-        stamp = _rounded(random, int(at * SECOND_NS), venue.step)
+        # Rounded down to the exchange's step, every fifth to the whole second, which makes ties.
+        rounding = SECOND_NS if random.random() < 0.2 else venue.step
+        stamp = int(at * SECOND_NS) // rounding * rounding
         sell = random.random() < 0.5
         level += random.gauss(0, 1) * step * MINUTE_STEPS / math.sqrt(len(orders))
         for part in range(length):
@@ -155,12 +188,6 @@ def _order_time(random: Random, burst: float) -> float:
     if random.random() < 0.25:
         return min(59.999, burst + random.expovariate(1.0))
     return random.random() * 59.999
-
-
-def _rounded(random: Random, stamp: int, step: int) -> int:
-    """Return a time rounded down to the exchange's step, every fifth to the whole second, which makes ties."""
-    step = SECOND_NS if random.random() < 0.2 else step
-    return stamp // step * step
 
 
 def _delay(random: Random) -> int:

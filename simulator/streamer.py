@@ -91,7 +91,12 @@ class Streamer:
         readers = [socket for socket in self.sockets.values() if pair in socket.pairs and self._receives(socket, now)]
         if not readers:
             return
-        trades = self._without_lost(pair, source.between(self.sent_until, now))
+        trades = source.between(self.sent_until, now)
+        if lost := min(self.provider.faults.lose.get(str(pair), 0), len(trades)):
+            self.provider.faults.lose[str(pair)] -= lost
+            self.provider.log.note("lost", market=str(pair), ids=[trade.id for trade in trades[:lost]])
+            trades = trades[lost:]
+
         found = self._frames(source, trades)
         for socket in readers:
             if len(socket.waiting) > MAX_WAITING_FRAMES:
@@ -113,14 +118,6 @@ class Streamer:
             Frame(frames.trade_frame(source.pair, trade, places), frames.trade_line(source.pair, trade))
             for trade in sent
         ]
-
-    def _without_lost(self, pair: Pair, trades: list[Trade]) -> list[Trade]:
-        """Return the trades without those that are lost on purpose; a line of the log names each."""
-        lost = min(self.provider.faults.lose.get(str(pair), 0), len(trades))
-        if lost:
-            self.provider.faults.lose[str(pair)] -= lost
-            self.provider.log.note("lost", market=str(pair), ids=[trade.id for trade in trades[:lost]])
-        return trades[lost:]
 
     def _receives(self, socket: Socket, now: int) -> bool:
         return now >= max(socket.silent_until, self.provider.faults.silent_until)
@@ -165,7 +162,10 @@ class Streamer:
         """Replay the newest trades, confirm the subscription and continue live, without losing or repeating a trade."""
         now = self.turn()
         source = self.provider.sources[pair]
-        trades = source.newest(self._replayed(pair, source, now), now)
+        replayed = self.provider.faults.replay
+        if replayed == "bridge":  # what no socket was sent, and some more
+            replayed = DEFAULT_REPLAY + len(source.between(self._last_sent.get(pair, now), now))
+        trades = source.newest(replayed, now)
         for frame in self._frames(source, trades):
             self.answer(socket, frame.text, f'{frame.line},"replayed":true')
         if trades:
@@ -174,13 +174,6 @@ class Streamer:
         line = f'"event":"subscribed","market":"{pair}","until":{now}'
         self.answer(socket, frames.control_frame(16, "SUBSCRIBECOMPLETE", SUB=sub), line)
         socket.pairs.add(pair)
-
-    def _replayed(self, pair: Pair, source: Source, now: int) -> int:
-        """Return how many trades a new subscription starts with; a bridge covers what no socket was sent, plus 20."""
-        wanted = self.provider.faults.replay
-        if wanted != "bridge":
-            return wanted
-        return DEFAULT_REPLAY + len(source.between(self._last_sent.get(pair, now), now))
 
     async def write(self, socket: Socket) -> None:
         """Send a socket's waiting frames until it is closed; each line is logged before its frame is sent."""

@@ -14,7 +14,7 @@ from typing import Literal
 from playwright.sync_api import Browser
 
 from tests.support.e2e.platform import Platform
-from tests.support.pages import PASSWORD, chromium, visitor
+from tests.support.pages import chromium, make_administrator, visitor
 from tests.support.polling import until
 
 MARKETS = "coinbase:BTC-USD,coinbase:ETH-USD,binance:BTC-USDT,kraken:BTC-USD"
@@ -70,10 +70,11 @@ def main() -> int:
         return 2
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    settings = {"MARKETS": MARKETS, "ADMIN_PASSWORD": PASSWORD, "SIMULATOR_ARGS": f"--speed {SPEED}"}
+    settings = {"MARKETS": MARKETS, "SIMULATOR_ARGS": f"--speed {SPEED}"}
     with tempfile.TemporaryDirectory(prefix="ck-shots-", ignore_cleanup_errors=True) as home:
         print("Starting Candlekeep …", flush=True)
         with Platform(Path(home) / "home", settings) as platform, chromium() as browser:
+            make_administrator(platform)
             print(f"Waiting for {LIVE_MINUTES} live minutes …", flush=True)
             until("live minutes", lambda: has_live_minutes(platform), 180)
             complaints = take_all(platform, browser, folder)

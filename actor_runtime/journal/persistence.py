@@ -92,8 +92,24 @@ def beat(actor: ActorRow) -> None:
 def _store(actors: Sequence[ActorRow], epochs: Sequence[int], beats: bool) -> set[str]:
     joins = connection.in_atomic_block
     renewed = [beats or actor.epoch != epoch for actor, epoch in zip(actors, epochs, strict=True)]
+    entries: list[tuple[str, BufferedTransition]] = [
+        (actor.name, entry) for actor in actors for entry in actor.journal.rows()
+    ]
     values = (
-        _row_values(actors) | _log_values(actors) | {"epochs": list(epochs), "beats": renewed, "relaxed": not joins}
+        _row_values(actors)
+        | {
+            "actors": [name for name, _ in entries],
+            "events": [entry.event for _, entry in entries],
+            "sources": [entry.source for _, entry in entries],
+            "targets": [entry.target for _, entry in entries],
+            "minutes": [entry.minute for _, entry in entries],
+            "counts": [entry.count for _, entry in entries],
+            "firsts": [entry.first_at for _, entry in entries],
+            "lasts": [entry.last_at for _, entry in entries],
+            "reasons": [entry.reason for _, entry in entries],
+            "bys": [entry.by for _, entry in entries],
+        }
+        | {"epochs": list(epochs), "beats": renewed, "relaxed": not joins}
     )
     with connection.cursor() as cursor:
         cursor.execute(_statement("store", actors[0]._meta.db_table), values)
@@ -120,22 +136,4 @@ def _row_values(actors: Sequence[ActorRow]) -> dict[str, Any]:
         "error_counts": [actor.error_count for actor in actors],
         "reset_ats": [actor.reset_at for actor in actors],
         "retired_ats": [actor.retired_at for actor in actors],
-    }
-
-
-def _log_values(actors: Sequence[ActorRow]) -> dict[str, list[Any]]:
-    entries: list[tuple[str, BufferedTransition]] = [
-        (actor.name, entry) for actor in actors for entry in actor.journal.rows()
-    ]
-    return {
-        "actors": [name for name, _ in entries],
-        "events": [entry.event for _, entry in entries],
-        "sources": [entry.source for _, entry in entries],
-        "targets": [entry.target for _, entry in entries],
-        "minutes": [entry.minute for _, entry in entries],
-        "counts": [entry.count for _, entry in entries],
-        "firsts": [entry.first_at for _, entry in entries],
-        "lasts": [entry.last_at for _, entry in entries],
-        "reasons": [entry.reason for _, entry in entries],
-        "bys": [entry.by for _, entry in entries],
     }

@@ -127,19 +127,16 @@ class ActorGroup:
         A check is due every second, and sooner if an automatic reset is.
         """
         if errored := [member for member in self if member.actor.in_error]:
-            self._adopt_resets(errored)
+            self.save([member for member in errored if member.actor.journal.pending])
+            rows = self.model._default_manager.filter(name__in=[member.name for member in errored])
+            found = {row.name: row for row in rows}
+            self._drop({one.name for one in errored if one.name not in found or found[one.name].epoch != one.epoch})
+            for member in self.members_of(found):
+                if not found[member.name].in_error:
+                    member.actor = found[member.name]
         self.reset([member for member in self if (left := member.reset_in(self.clock)) is not None and left <= 0])
         waits = [left for member in self if (left := member.reset_in(self.clock)) is not None]
         return max(0.0, min([RESET_CHECK_EVERY_S, *waits]))
-
-    def _adopt_resets(self, errored: Sequence[OwnedActor]) -> None:
-        self.save([member for member in errored if member.actor.journal.pending])
-        rows = self.model._default_manager.filter(name__in=[member.name for member in errored])
-        found = {row.name: row for row in rows}
-        self._drop({one.name for one in errored if one.name not in found or found[one.name].epoch != one.epoch})
-        for member in self.members_of(found):
-            if not found[member.name].in_error:
-                member.actor = found[member.name]
 
     def reset(self, members: Sequence[OwnedActor], by: str = "") -> None:
         """Bring members out of Error; by: what the log names as the cause, by default what their failure set."""

@@ -124,21 +124,19 @@ class ActorLoop(DatabaseWait):
                 self.session.save()
                 return 0.0
             if not actor.in_error:
-                return self._retry_later(reason_of(exc))
+                reason = reason_of(exc)
+                self.tries += 1
+                delay = backoff(self.tries, MAX_RETRY_DELAY_S)
+                self.not_before = self.clock.steady() + delay
+                if reason != self.session.actor.waiting_for:
+                    log.warning("actor waits", reason=reason)
+                self.session.waiting(reason)
+                return min(delay, HEARTBEAT_EVERY_S)
             if actor.journal.pending:
                 self.session.save()
             return RESET_CHECK_EVERY_S
         except DATABASE_AWAY as again:
             return self._wait_for_database(again)
-
-    def _retry_later(self, reason: str) -> float:
-        self.tries += 1
-        delay = backoff(self.tries, MAX_RETRY_DELAY_S)
-        self.not_before = self.clock.steady() + delay
-        if reason != self.session.actor.waiting_for:
-            log.warning("actor waits", reason=reason)
-        self.session.waiting(reason)
-        return min(delay, HEARTBEAT_EVERY_S)
 
     def _wait_for_reset(self) -> float:
         """Wait in Error until a person resets the actor or its automatic reset is due."""

@@ -62,7 +62,17 @@ class ActorPool(DatabaseWait):
         try:
             return self._probe_database() if self.away else self._step()
         except Exception as exc:
-            return self._failed(exc)
+            # Fire each actor's failure event; an actor in a state without one stays there and retries.
+            if isinstance(exc, DATABASE_AWAY):
+                connection.close()
+            self._close()
+            try:
+                self.actors.fail([member for member in self.actors if not member.actor.in_error], exc)
+            except DATABASE_AWAY as again:
+                return self._wait_for_database(again)
+            if not self.actors:
+                log.warning("no actors yet", reason=reason_of(exc))
+            return RESET_CHECK_EVERY_S
 
     def end(self) -> None:
         """Close the work and release the rows."""
@@ -81,40 +91,25 @@ class ActorPool(DatabaseWait):
             self.work.beat(self.actors)
         if now >= self.next_claim:
             self.next_claim = now + CLAIM_EVERY_S
-            self._claim_and_retire()
+
+            # Claim this process's share of the rows with work, and retire rows without any, its own or abandoned ones.
+            # The rows first: one that is made after both questions is not mistaken for one without work.
+            rows = active_rows(self.work.model)
+            names = set(self.work.actor_names())
+            if missing := names.difference(row.name for row in rows):
+                make_rows(self.work.model, missing)
+                rows = active_rows(self.work.model)
+
+            self.actors.drop_fenced({row.name: row.epoch for row in rows})
+            self.actors.retire([member for member in self.actors if member.name not in names], NO_WORK_LEFT)
+
+            mine = {member.name for member in self.actors}
+            choices = choose_rows(self.work.model, [row for row in rows if row.name in names], self.me, mine)
+            choices += unowned_rows([row for row in rows if row.name not in names], self.me, mine)  # retired next time
+            self.actors.add(claim_all(self.work.model, choices, self.me))
         if now >= self.next_reset_check:
             self.next_reset_check = now + self.actors.check_resets()
         return 0.0 if self.work.turn(self.actors) else self.work.pause
-
-    def _claim_and_retire(self) -> None:
-        """Claim this process's share of the rows with work, and retire rows without any, its own or abandoned ones."""
-        # The rows first: one that is made after both questions is not mistaken for one without work.
-        rows = active_rows(self.work.model)
-        names = set(self.work.actor_names())
-        if missing := names.difference(row.name for row in rows):
-            make_rows(self.work.model, missing)
-            rows = active_rows(self.work.model)
-
-        self.actors.drop_fenced({row.name: row.epoch for row in rows})
-        self.actors.retire([member for member in self.actors if member.name not in names], NO_WORK_LEFT)
-
-        mine = {member.name for member in self.actors}
-        choices = choose_rows(self.work.model, [row for row in rows if row.name in names], self.me, mine)
-        choices += unowned_rows([row for row in rows if row.name not in names], self.me, mine)  # retired next time
-        self.actors.add(claim_all(self.work.model, choices, self.me))
-
-    def _failed(self, exc: Exception) -> float:
-        """Fire each actor's failure event; an actor in a state without one stays there and retries."""
-        if isinstance(exc, DATABASE_AWAY):
-            connection.close()
-        self._close()
-        try:
-            self.actors.fail([member for member in self.actors if not member.actor.in_error], exc)
-        except DATABASE_AWAY as again:
-            return self._wait_for_database(again)
-        if not self.actors:
-            log.warning("no actors yet", reason=reason_of(exc))
-        return RESET_CHECK_EVERY_S
 
     def _close(self) -> None:
         try:

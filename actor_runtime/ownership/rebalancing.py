@@ -75,25 +75,21 @@ def choose_rows(
     loads = Counter({me: 0}) + Counter(row.owner for row in rows if row.name not in lost)
     owners = len({me, *loads})
     if not free:
-        return _surplus(model, rows, me, loads, len(rows) // owners)
+        # Idle rows of processes that have more than their share, chosen at random for the same reason as below.
+        share = len(rows) // owners
+        found: list[ClaimCandidate] = []
+        left = loads.copy()
+        for row in random.sample(rows, len(rows)):
+            if len(found) >= min(MAX_CLAIMS, share - loads[me]):
+                break
+            if row.owner != me and left[row.owner] > share and is_idle_state(model, row.state):
+                left[row.owner] -= 1
+                reason = f"{row.owner} had {loads[row.owner]} of {len(rows)}, the share is {share}"
+                found.append(ClaimCandidate(row, reason, alive=True))
+        return found
     room = -(-len(rows) // owners) - loads[me]
     # At random, so that two processes that look at the same moment don't compete for the same rows.
     return random.sample(free, max(0, min(room, len(free), max(MAX_CLAIMS, len(free) // 4))))
-
-
-def _surplus(
-    model: type[Actor], rows: Sequence[ActorSnapshot], me: str, loads: Counter[str], share: int
-) -> list[ClaimCandidate]:
-    found: list[ClaimCandidate] = []
-    left = loads.copy()
-    for row in random.sample(rows, len(rows)):
-        if len(found) >= min(MAX_CLAIMS, share - loads[me]):
-            break
-        if row.owner != me and left[row.owner] > share and is_idle_state(model, row.state):
-            left[row.owner] -= 1
-            reason = f"{row.owner} had {loads[row.owner]} of {len(rows)}, the share is {share}"
-            found.append(ClaimCandidate(row, reason, alive=True))
-    return found
 
 
 def claim_all(model: type[Actor], choices: Sequence[ClaimCandidate], me: str) -> list[Actor]:

@@ -66,24 +66,21 @@ class Child:
             self.process, pipe = forked
             self.output.follow(pipe)
         else:
-            self._execute()
-
-    def _execute(self) -> None:
-        account = "-"
-        if self.program.user:
-            entry = pwd.getpwnam(self.program.user)
-            account = f"{entry.pw_uid}:{entry.pw_gid}"
-        self.process = process = subprocess.Popen(
-            guarded(self.program.argv, self.program.stop_signal, account, is_kept=self.program.is_kept),
-            env=dict(self.program.env),
-            cwd=self.program.cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        assert process.stdout  # noqa: S101 - a pipe was asked for
-        self.output.follow(process.stdout)
+            account = "-"
+            if program.user:
+                entry = pwd.getpwnam(program.user)
+                account = f"{entry.pw_uid}:{entry.pw_gid}"
+            self.process = process = subprocess.Popen(
+                guarded(program.argv, program.stop_signal, account, is_kept=program.is_kept),
+                env=dict(program.env),
+                cwd=program.cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            assert process.stdout  # noqa: S101 - a pipe was asked for
+            self.output.follow(process.stdout)
 
     @property
     def alive(self) -> bool:

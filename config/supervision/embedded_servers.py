@@ -126,7 +126,16 @@ def prepare_postgres(home: Path) -> None:
     user = postgres_user(folder)
     if user:
         _open_for(user, folder)
-    _write_access_rules(folder, user)
+
+    # Write who may log in: our account, the server's own, and root, which could become either.
+    names = {user, *(entry.pw_name for entry in map(pwd.getpwuid, {0, os.geteuid()}))} - {None}
+    identities = "".join(f'{IDENTITY_MAP} "{name}" all\n' for name in sorted(names, key=str))
+    for name, text in (("hba.conf", HOST_ACCESS), ("ident.conf", identities)):
+        replace_text(folder / name, text)
+        if user:
+            entry = pwd.getpwnam(user)
+            os.chown(folder / name, entry.pw_uid, entry.pw_gid)
+
     if not is_made(home):
         _initdb(folder, user)
 
@@ -163,17 +172,6 @@ def _open_for(user: str, folder: Path) -> None:
             parent.chmod(mode | stat.S_IXOTH)
     entry = pwd.getpwnam(user)
     os.chown(folder, entry.pw_uid, entry.pw_gid)
-
-
-def _write_access_rules(folder: Path, user: str | None) -> None:
-    """Write who may log in: our account, the server's own, and root, which could become either."""
-    names = {user, *(entry.pw_name for entry in map(pwd.getpwuid, {0, os.geteuid()}))} - {None}
-    identities = "".join(f'{IDENTITY_MAP} "{name}" all\n' for name in sorted(names, key=str))
-    for name, text in (("hba.conf", HOST_ACCESS), ("ident.conf", identities)):
-        replace_text(folder / name, text)
-        if user:
-            entry = pwd.getpwnam(user)
-            os.chown(folder / name, entry.pw_uid, entry.pw_gid)
 
 
 def _initdb(folder: Path, user: str | None) -> None:

@@ -119,22 +119,18 @@ def make_admin(given: str, home: Path, on_terminal: bool) -> str | None:
         password = secrets.token_urlsafe(12)
         where = f"password {password} (shown only this once)"
         if not on_terminal:
-            where = f"password in {_save_password(home, password)}; delete that file once you know it"
+            path = home / PASSWORD_FILE
+            try:
+                create_home(home)
+                replace_text(path, f"{password}\n")
+            except OSError as error:
+                raise StartError(
+                    f"The password of admin cannot be saved in {path}: {error.strerror}. Set ADMIN_PASSWORD, or "
+                    "CANDLEKEEP_HOME to a folder that can be written."
+                ) from None
+            where = f"password in {path}; delete that file once you know it"
     User.objects.create_superuser("admin", password=password)
     return f"admin user made: admin, {where}"
-
-
-def _save_password(home: Path, password: str) -> Path:
-    path = home / PASSWORD_FILE
-    try:
-        create_home(home)
-        replace_text(path, f"{password}\n")
-    except OSError as error:
-        raise StartError(
-            f"The password of admin cannot be saved in {path}: {error.strerror}. Set ADMIN_PASSWORD, or "
-            "CANDLEKEEP_HOME to a folder that can be written."
-        ) from None
-    return path
 
 
 def disconnect() -> None:

@@ -35,7 +35,19 @@ def claim_home(home: Path) -> int:
         check_format(home / "postgres" / "data")
     except EmbeddedError as error:
         raise StartError(str(error)) from None
-    return _lock(home / "run" / "lock")
+
+    path = home / "run" / "lock"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    if not _try_lock(handle):
+        holder = os.read(handle, 20).decode().strip()
+        os.close(handle)
+        raise StartError(
+            f"Candlekeep already runs in {path.parent.parent} (process {holder or 'unknown'}). "
+            "Stop that one, or set CANDLEKEEP_HOME and PORT to start another beside it."
+        )
+    os.truncate(handle, 0)
+    os.write(handle, str(os.getpid()).encode())
+    return handle
 
 
 def check_writable(home: Path) -> None:
@@ -76,20 +88,6 @@ def check_file_system(home: Path, kind: str) -> None:
             f"{home} is on a network file system ({kind}), where a database loses data. {HOME_HINT} on a local disk, "
             "or DATABASE_URL and REDIS_URL to servers of your own."
         )
-
-
-def _lock(path: Path) -> int:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    if not _try_lock(handle):
-        holder = os.read(handle, 20).decode().strip()
-        os.close(handle)
-        raise StartError(
-            f"Candlekeep already runs in {path.parent.parent} (process {holder or 'unknown'}). "
-            "Stop that one, or set CANDLEKEEP_HOME and PORT to start another beside it."
-        )
-    os.truncate(handle, 0)
-    os.write(handle, str(os.getpid()).encode())
-    return handle
 
 
 def _try_lock(handle: int) -> bool:

@@ -134,7 +134,17 @@ class Launch:
 
         for program in processes.service_programs(env).values():
             self.supervisor.add(program)
-        self._await_web()
+
+        # Wait, for ever if need be, until the web and the stream process answer.
+        failures: list[str] = []
+
+        def ready() -> bool:
+            failures[:] = web_failures(settings.HOST, settings.PORT) or sse_failures(settings.HOST, settings.SSE_PORT)
+            return not failures
+
+        while not self.supervisor.wait_for(ready, WEB_PROGRESS_EVERY_S):
+            self.say(f"not ready yet: {'; '.join(failures)}")
+
         for line in banner(found, self.home):
             self.say(line)
 
@@ -195,17 +205,6 @@ class Launch:
                 return found
             self.say("waiting for the simulator")
         raise StartError(f"The simulator does not answer: {'; '.join(contact.trouble for contact in found)}.")
-
-    def _await_web(self) -> None:
-        """Wait, for ever if need be, until the web and the stream process answer."""
-        failures: list[str] = []
-
-        def ready() -> bool:
-            failures[:] = web_failures(settings.HOST, settings.PORT) or sse_failures(settings.HOST, settings.SSE_PORT)
-            return not failures
-
-        while not self.supervisor.wait_for(ready, WEB_PROGRESS_EVERY_S):
-            self.say(f"not ready yet: {'; '.join(failures)}")
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

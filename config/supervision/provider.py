@@ -12,7 +12,8 @@ from django.conf import settings
 
 from config.provider_settings import host_settings
 from ingestion.provider_access import REST, access_of
-from ingestion.providers.port import Answer, Blocked, Provider, why
+from ingestion.providers.answers import Answer, Blocked, why
+from ingestion.providers.port import Provider
 from ingestion.providers.table import configured
 
 MAX_ANSWER_BYTES = 100_000

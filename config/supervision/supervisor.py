@@ -64,7 +64,13 @@ class Supervisor:
                 self.say(death)
         if not self._is_noted or before != [child.process for child in self.children]:
             self._note()
-        self._bury_orphans()
+
+        # Take the exit status of processes whose parent died first: with a fork server they become our children.
+        own = {child.process.pid for child in self.children if child.process}
+        own |= {self.fork_server.pid} if self.fork_server and self.fork_server.pid else set()
+        with suppress(ChildProcessError):
+            while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and ended.si_pid not in own:
+                os.waitpid(ended.si_pid, 0)
 
     def wait_for(self, ready: Callable[[], bool], seconds: float) -> bool:
         """Watch until ready() is true; False after this time. Raises StartCancelled if the user stops the start."""
@@ -85,8 +91,23 @@ class Supervisor:
     def shut_down(self) -> None:
         """Stop every child, the last stage first; kill a stage that does not stop in time."""
         by_stage = sorted(self.children, key=lambda child: -child.program.stage)
-        for _, stage in groupby(by_stage, key=lambda child: child.program.stage):
-            self._stop_stage(list(stage))
+        for _, children in groupby(by_stage, key=lambda child: child.program.stage):
+            stage = list(children)
+            for child in stage:
+                # To the process only: it stops its own workers.
+                child.send(child.program.stop_signal, group=False)
+            deadline = time.monotonic() + max(child.program.stop_seconds for child in stage)
+            self._await_end(stage, deadline, patient=True)
+            for child in stage:
+                if child.alive:
+                    self.say(f"{child.program.name} does not stop: killing it")
+                    child.send(child.program.kill_signal)
+            self._await_end(stage, time.monotonic() + 3, patient=False)
+            for child in stage:
+                child.sweep()
+                if child.process:
+                    child.process.wait()
+
         if self.fork_server:
             self.fork_server.stop()
             self.fork_server.output.close()
@@ -95,35 +116,11 @@ class Supervisor:
         with self.disk.attempt():
             leftovers.forget(self.home)
 
-    def _stop_stage(self, stage: list[Child]) -> None:
-        for child in stage:
-            # To the process only: it stops its own workers.
-            child.send(child.program.stop_signal, group=False)
-        deadline = time.monotonic() + max(child.program.stop_seconds for child in stage)
-        self._await_end(stage, deadline, patient=True)
-        for child in stage:
-            if child.alive:
-                self.say(f"{child.program.name} does not stop: killing it")
-                child.send(child.program.kill_signal)
-        self._await_end(stage, time.monotonic() + 3, patient=False)
-        for child in stage:
-            child.sweep()
-            if child.process:
-                child.process.wait()
-
     def _await_end(self, stage: list[Child], deadline: float, *, patient: bool) -> None:
         while any(child.alive for child in stage) and time.monotonic() < deadline:
             if patient and self.hurry.is_set():
                 return
             time.sleep(0.05)  # not Event.wait: the signal handler that sets the event must be able to interrupt us
-
-    def _bury_orphans(self) -> None:
-        """Take the exit status of processes whose parent died first: with a fork server they become our children."""
-        own = {child.process.pid for child in self.children if child.process}
-        own |= {self.fork_server.pid} if self.fork_server and self.fork_server.pid else set()
-        with suppress(ChildProcessError):
-            while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and ended.si_pid not in own:
-                os.waitpid(ended.si_pid, 0)
 
     def _note(self) -> None:
         running = [child.process.pid for child in self.children if child.process]

@@ -70,7 +70,8 @@ class Bucket:
         self._lock = Lock()
         self._leased = self._remaining = 0  # requests taken in advance, and those left in Valkey's bucket
         self._leased_until = self._window_began = 0.0
-        self._count = self._count_before = 0  # requests in this window and in the one before
+        self._count = 0  # requests in this window
+        self.many = 1  # requests that `take` should take at once, by those of the window before
 
     def take_leased(self) -> RateLimitResult | None:
         """Count a request, and take one that was leased before, without a round trip; None if none is left."""
@@ -78,17 +79,13 @@ class Bucket:
         with self._lock:
             age = now - self._window_began
             if age >= LEASE_S:
-                self._count_before = self._count if age < 2 * LEASE_S else 0
+                self.many = max(1, min(self._count // 4, MAX_LEASED)) if age < 2 * LEASE_S else 1
                 self._window_began, self._count = now, 0
             self._count += 1
             if self._leased < 1 or now >= self._leased_until:
                 return None
             self._leased -= 1
             return RateLimitResult(True, self._remaining + self._leased, 0.0)
-
-    def script_arguments(self) -> tuple[int, float, int]:
-        """Return the arguments of the script's `take` after the key."""
-        return self.capacity, self.per_second, max(1, min(self._count_before // 4, MAX_LEASED))
 
     def result_of(self, taken: list[int]) -> RateLimitResult:
         """Return the result of the script's `take`, and keep the requests that it gave beyond the first."""
@@ -108,6 +105,6 @@ def take(bucket: Bucket) -> RateLimitResult | None:
     if leased := bucket.take_leased():
         return leased
     try:
-        return bucket.result_of(_TAKE((bucket.key,), *bucket.script_arguments()))
+        return bucket.result_of(_TAKE((bucket.key,), bucket.capacity, bucket.per_second, bucket.many))
     except RedisError:
         return None

@@ -7,9 +7,11 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from actor_runtime.admin import ActorAdmin
-from actor_runtime.read_only_admin import exact, shortened
+from actor_runtime.read_only_admin import exact, exact_time, shortened
 from datastore.admin.columns import OfMarket, TimeframeFilter, timeframe, timeframe_words
 from datastore.backfill.trade_backfill import CannotBackfill
 from datastore.datastore_actor import request_spans, request_trade_history
@@ -22,12 +24,20 @@ from datastore.wording import counted
 class FetchRequestAdmin(OfMarket):
     """What the provider is asked for, from the queue to the database."""
 
-    list_display = ["id", "market", timeframe, exact("start"), exact("stop"), "purpose", "state", "pages", "held_by"]
-    list_display += [shortened("error", length=60), exact("next_try", "not before")]
+    list_display = ["id", "market", timeframe, exact("start"), exact("stop"), "purpose", "progress", "pages"]
+    list_display += [shortened("error", length=80), "held_by"]
     list_filter = ["state", "purpose", TimeframeFilter, "market"]
     search_fields = ["market__symbol", "worker", "error"]
     actions = ["fetch_again"]
     page_url = "/requests"
+
+    @admin.display(description="State", ordering="state")
+    def progress(self, row: FetchRequest) -> SafeString | str:
+        """Return its state, and before when it is not tried again."""
+        state = FetchRequest.State(row.state).label
+        if row.next_try is None or row.state not in FetchRequest.ACTIVE:
+            return state
+        return format_html('{}<br><span class="exact quiet">not before {}</span>', state, exact_time(row.next_try))
 
     @admin.display(description="Pages", ordering="pages_total")
     def pages(self, row: FetchRequest) -> str:

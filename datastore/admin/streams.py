@@ -32,7 +32,7 @@ class StreamAdmin(ReadOnlyAdmin):
     """What applications follow, and until when."""
 
     list_display = ["id", "market", "timeframe", "state", "newest_step", "topic", exact("lease_until"), "attempts"]
-    list_display += [exact("next_try"), shortened("error", length=60), "asked_by"]
+    list_display += [shortened("error", length=60), "asked_by"]
     list_filter = ["state", "timeframe", ("market", admin.RelatedOnlyFieldListFilter)]
     list_select_related = ["market", "topic"]
     search_fields = ["market__symbol", "topic__name", "asked_by", "error"]

@@ -88,9 +88,17 @@ def scan() -> list[MarketChange]:
     request_fills()
     ids = set(feed_markets().filter(provider__in=known).values_list("pk", flat=True))
     due = {one.market_id for one in survey(ids) if repair_of(one).is_needed}
-    changes = _store_watermarks(ids - due)
+    with transaction.atomic():
+        # Time itself moves the watermarks of the others. A locked market is left out: its writer stores its watermark.
+        rest = Market.objects.select_for_update(no_key=True, skip_locked=True).filter(pk__in=ids - due)
+        changes = update_versions(list(rest.order_by("pk")), [])
     for market_id in sorted(due):
-        changes += _repair(market_id)
+        with transaction.atomic():
+            market = Market.objects.select_for_update(no_key=True).get(pk=market_id)
+            # Checked under the lock: when a market loses its feed, its gaps are deleted for good.
+            surveys = survey([market_id]) if feed_markets().filter(pk=market_id).exists() else []
+            changed = [_carry_out(market, one.resolution, repair_of(one)) for one in surveys]
+            changes += update_versions([market], [market_id] if any(changed) else [])
 
     _show(changes)
     with suppress(market_cache.CacheUnavailable):
@@ -128,28 +136,12 @@ def repair_of(one: Survey) -> Repair:
     gaps, requests = _with_requests(one, sorted(_find_gaps(one), key=lambda gap: gap.start))
     known = {(row.start, row.stop): row for row in one.rows}
     joined = [(known.pop((gap.start, gap.stop), None), gap) for gap in _join(gaps)]
-    written = [(row, gap) for row, gap in joined if row is None or _values_of(row) != gap.values]
+    written = [
+        (row, gap)
+        for row, gap in joined
+        if row is None or (Reason(row.code, row.reason), row.attempts, row.next_try) != gap.values
+    ]
     return Repair([*_ahead(one), *requests], written, list(known.values()))
-
-
-def _store_watermarks(market_ids: set[int]) -> list[MarketChange]:
-    """Store how far time itself has brought the watermarks of markets in which nothing else changes.
-
-    A market that is locked just now is left out: its writer stores the watermark too.
-    """
-    with transaction.atomic():
-        markets = Market.objects.select_for_update(no_key=True, skip_locked=True).filter(pk__in=market_ids)
-        return update_versions(list(markets.order_by("pk")), [])
-
-
-def _repair(market_id: int) -> list[MarketChange]:
-    """Do what is due for one market, as it is under its lock."""
-    with transaction.atomic():
-        market = Market.objects.select_for_update(no_key=True).get(pk=market_id)
-        # Checked under the lock: when a market loses its feed, its gaps are deleted for good.
-        surveys = survey([market_id]) if feed_markets().filter(pk=market_id).exists() else []
-        changed = [_carry_out(market, one.resolution, repair_of(one)) for one in surveys]
-        return update_versions([market], [market_id] if any(changed) else [])
 
 
 def _carry_out(market: Market, resolution: int, repair: Repair) -> bool:
@@ -239,10 +231,6 @@ def _join(gaps: Iterable[OpenGap]) -> list[OpenGap]:
         else:
             joined.append(gap)
     return joined
-
-
-def _values_of(row: GapRepair) -> tuple[Reason, int, datetime | None]:
-    return Reason(row.code, row.reason), row.attempts, row.next_try
 
 
 def _reason(gap: OpenGap, errors: Sequence[Any]) -> Reason:

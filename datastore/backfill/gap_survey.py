@@ -13,7 +13,7 @@ from django.db.models.functions import RowNumber
 
 from actor_runtime.steady_time import SteadyNow
 from datastore.backfill.fetch_queue import RETRY_FAILED_AFTER
-from datastore.coverage.facts import Facts, Stretch, facts_of_many
+from datastore.coverage.facts import Stretch, facts_of_many
 from datastore.coverage.gaps import gap_segments_of, unproven_beyond
 from datastore.coverage.segments import Segment
 from datastore.db.queries import fetch_all
@@ -66,18 +66,9 @@ def survey(market_ids: Collection[int]) -> list[Survey]:
         one = found[stretch.market_id, stretch.resolution]
         one.gaps = gap_segments_of(facts, stretch.resolution, stretch.start, stretch.stop)
         one.final = facts.final_gaps
-        one.beyond = _beyond(facts, stretch, on_its_way[stretch.market_id])
-    _add_rows_and_requests(ids, found)
-    return list(found.values())
+        if facts.head.known:
+            one.beyond = unproven_beyond(facts.evidence, stretch.resolution, on_its_way[stretch.market_id])
 
-
-def _beyond(facts: Facts, stretch: Stretch, on_its_way: datetime | None) -> list[Interval]:
-    if not facts.head.known:
-        return []
-    return unproven_beyond(facts.evidence, stretch.resolution, on_its_way)
-
-
-def _add_rows_and_requests(ids: Sequence[int], found: dict[tuple[int, int], Survey]) -> None:
     for row in GapRepair.objects.filter(market__in=ids, final=False).order_by("start"):
         found[row.market_id, row.resolution].rows.append(row)
     for request in FetchRequest.objects.filter(market__in=ids, state__in=FetchRequest.ACTIVE).order_by("id"):
@@ -91,6 +82,8 @@ def _add_rows_and_requests(ids: Sequence[int], found: dict[tuple[int, int], Surv
     if lacking := {one.market_id for one in found.values() if one.gaps or one.beyond}:
         for key, errors in _errors(lacking).items():
             found[key].errors = errors
+
+    return list(found.values())
 
 
 def _errors(market_ids: Collection[int]) -> dict[tuple[int, int], list[Any]]:

@@ -70,11 +70,29 @@ def store_history(records: Sequence[HistoryRecord], meanwhile: Callable[[], None
     for index, record in batch.others:
         market = batch.markets[record.market]
         if isinstance(record, ProviderSpan):
-            _take_span(batch, index, record, market)
+            # Prove the span's buckets, and note what is missing or contradicts a known candle.
+            parameters = [market.pk, record.resolution, record.start, record.stop, list(record.zeros), record.candles]
+            ((changed, doubted, lost),) = fetch_all(TAKE_SPAN, parameters)
+            if changed:
+                batch.touched.add(market.pk)
+            if lost:
+                batch.refused.append(
+                    (index, Refusal(RefusalCode.LOST, f"stream lost {lost} of {record.candles} candles"))
+                )
+            if doubted:
+                batch.refused.append(
+                    (index, Refusal(RefusalCode.ZEROS, f"zeros instead of {counted(doubted, 'known candle')}"))
+                )
         elif isinstance(record, FetchDone):
             _finish(record.request, market)
         else:
-            _fail(batch, record, market)
+            if record.final:
+                for start, stop in whole([(record.start, record.stop)], record.resolution * SECOND_US):
+                    if add_final_gap(market, record.resolution, moment(start), moment(stop), record.reason):
+                        batch.touched.add(market.pk)
+            request = _request(record.request, market)
+            if request is not None:
+                fail(request, record.reason)
     changes = update_versions(batch.markets.values(), batch.touched)
     changes = [replace(change, taken_back_s=batch.taken_back_s[change.market_id]) for change in changes]
     return StoreResult(changes, sorted(batch.refused))
@@ -172,31 +190,6 @@ def _store_candles(batch: _Batch, meanwhile: Callable[[], None] | None) -> None:
     for market_id, seconds in fetch_all(UNCOVER_TRADED, columns[:3]):
         batch.touched.add(market_id)
         batch.taken_back_s[market_id] += seconds
-
-
-def _take_span(batch: _Batch, index: int, span: ProviderSpan, market: Market) -> None:
-    """Prove the span's buckets, and note what is missing or contradicts a known candle."""
-    parameters = [market.pk, span.resolution, span.start, span.stop, list(span.zeros), span.candles]
-    ((changed, doubted, lost),) = fetch_all(TAKE_SPAN, parameters)
-    if changed:
-        batch.touched.add(market.pk)
-    if lost:
-        batch.refused.append((index, Refusal(RefusalCode.LOST, f"stream lost {lost} of {span.candles} candles")))
-    if doubted:
-        batch.refused.append(
-            (index, Refusal(RefusalCode.ZEROS, f"zeros instead of {counted(doubted, 'known candle')}"))
-        )
-
-
-def _fail(batch: _Batch, record: FetchFailed, market: Market) -> None:
-    """End the request; if it failed for good, store its whole buckets as a final gap."""
-    if record.final:
-        for start, stop in whole([(record.start, record.stop)], record.resolution * SECOND_US):
-            if add_final_gap(market, record.resolution, moment(start), moment(stop), record.reason):
-                batch.touched.add(market.pk)
-    request = _request(record.request, market)
-    if request is not None:
-        fail(request, record.reason)
 
 
 def _finish(request_id: int, market: Market) -> None:

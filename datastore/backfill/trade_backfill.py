@@ -24,7 +24,7 @@ from datastore.models import FetchRequest, Market
 from datastore.reference.call_limits import calls_allowed
 from datastore.reference.provider_clock import provider_now
 from datastore.reference.provider_registry import traits_of
-from datastore.reference.traits import PageBy, TradeTraits, Traits
+from datastore.reference.traits import PageBy, TradeTraits
 from datastore.timeframes.intervals import SECOND_US, union, whole
 
 TRADES_BEFORE = 100  # about so many trades before the time asked for come too: the last of them proves the first minute
@@ -115,7 +115,12 @@ def estimate(market: Market, parts: Sequence[Part]) -> Estimate:
     trades = [pace.trades_in(one.stop - one.start) if one.first is None else one.last - one.first + 1 for one in parts]
     rows = [round(count * pace.rows_per_trade) for count in trades]
     calls = sum(max(1, -(-count // page)) for count in rows)
-    return Estimate(sum(trades), calls, calls * _seconds_per_call(traits), sum(rows) * BYTES_PER_TRADE)
+    return Estimate(
+        sum(trades),
+        calls,
+        calls * max([SECONDS_PER_PAGE, *(seconds / limit for seconds, limit in calls_allowed(traits).items())]),
+        sum(rows) * BYTES_PER_TRADE,
+    )
 
 
 def proven_minutes(market: Market, start: datetime, stop: datetime) -> int:
@@ -151,8 +156,3 @@ def _check_kept(market: Market, start: datetime) -> None:
         f"--from is before {limit}: trades are kept for {days} days (TICK_RETENTION_DAYS), and older ones are refused. "
         "Take a later --from, or start Candlekeep with a greater TICK_RETENTION_DAYS."
     )
-
-
-def _seconds_per_call(traits: Traits) -> float:
-    """Return how long a call takes at the pace that provider and settings allow."""
-    return max([SECONDS_PER_PAGE, *(seconds / limit for seconds, limit in calls_allowed(traits).items())])

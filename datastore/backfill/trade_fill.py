@@ -101,7 +101,12 @@ def request_newest_trades() -> list[FetchRequest]:
     for market in streamed.exclude(pk__in=asked).order_by("pk"):
         over = times[market.provider].replace(second=0, microsecond=0)
         if market.live_stop is not None and market.live_stop < over:
-            made += _request_newest(market.pk, over)
+            with transaction.atomic():
+                locked = Market.objects.select_for_update(no_key=True).get(pk=market.pk)
+                newest = fetch_all(statement("fills", "newest"), {"market": market.pk})
+                if newest and not _open_ended().filter(market=locked).exists():
+                    ((last, until),) = newest
+                    made.append(add_fill(locked, (last + 1, None), until, over))
     return made
 
 
@@ -110,7 +115,15 @@ def bounds_of_fill(request: FetchRequest) -> FillBounds | None:
     if request.last_id is None:
         after = None if request.first_id is None else _stored(request.market_id, last=request.first_id - 1)
         return None if after is None else FillBounds(0, after, None)
-    missing = _missing(request)
+
+    last = request.last_id
+    if request.purpose == FetchRequest.Purpose.BACKFILL:  # which may begin below all that is stored
+        values = {"market": request.market_id, "first": request.first_id, "last": last, "since": request.start}
+        missing = [(low, high) for low, high in fetch_all(statement("fills", "not_stored"), values)]
+    else:
+        first = request.first_id or 0
+        holes = missing_ids([request.market_id])
+        missing = [(max(one.first, first), min(one.last, last)) for one in holes if _overlaps(one, first, last)]
     if not missing:
         return None
     after = _stored(request.market_id, last=missing[0][0] - 1)
@@ -214,16 +227,6 @@ def _request(market_id: int, holes: Sequence[MissingIds]) -> list[FetchRequest]:
         ]
 
 
-def _request_newest(market_id: int, over: datetime) -> list[FetchRequest]:
-    with transaction.atomic():
-        market = Market.objects.select_for_update(no_key=True).get(pk=market_id)
-        newest = fetch_all(statement("fills", "newest"), {"market": market_id})
-        if not newest or _open_ended().filter(market=market).exists():
-            return []
-        ((last, until),) = newest
-        return [add_fill(market, (last + 1, None), until, over)]
-
-
 def _active() -> QuerySet[FetchRequest]:
     return FetchRequest.objects.filter(resolution=FetchRequest.TRADES, state__in=FetchRequest.ACTIVE)
 
@@ -246,17 +249,6 @@ def _taken(market_ids: Collection[int]) -> dict[int, list[tuple[int, int]]]:
     for market_id, first, last in known.values_list("market_id", "first_id", "last_id"):
         taken[market_id].append((first or 0, last or 0))
     return taken
-
-
-def _missing(request: FetchRequest) -> list[tuple[int, int]]:
-    """Return the missing ids of a request as ranges, in ascending order."""
-    last = request.last_id or 0
-    if request.purpose == FetchRequest.Purpose.BACKFILL:  # which may begin below all that is stored
-        values = {"market": request.market_id, "first": request.first_id, "last": last, "since": request.start}
-        return [(low, high) for low, high in fetch_all(statement("fills", "not_stored"), values)]
-    first = request.first_id or 0
-    holes = missing_ids([request.market_id])
-    return [(max(one.first, first), min(one.last, last)) for one in holes if _overlaps(one, first, last)]
 
 
 def _count(missing: Sequence[tuple[int, int]]) -> int:

@@ -180,8 +180,15 @@ def _before_watermark(evidence: Evidence, resolution: int, start: Micros, stop: 
     if start == stop:
         return []
     live, provider, proven = evidence.proof(resolution, start, stop)
-    runs = _live_runs(evidence, live, resolution)
-    runs += [Run(*part, PROVIDER, PROVIDER, True, proof=Proof.CANDLE) for part in provider]
+    runs = [Run(*part, PROVIDER, PROVIDER, True, proof=Proof.CANDLE) for part in provider]
+    # Each live bucket rests on the strongest proof that holds it whole, stronger ones helping.
+    left = live
+    for proof, spans in evidence.graded:
+        held = [part for each in left for part in whole(clip(spans, *each), resolution * SECOND_US)]
+        runs += [Run(*part, LIVE, LIVE, True, proof=proof) for part in held]
+        left = subtract(left, held)
+    runs += [Run(*part, LIVE, LIVE, True, proof=Proof.CONNECTION) for part in left]
+
     if resolution in FINER:
         for part in subtract(subtract(proven, live), provider):
             finer = fold(base_runs(evidence, FINER[resolution], *part), BASE[resolution], *part)
@@ -199,17 +206,6 @@ def _before_watermark(evidence: Evidence, resolution: int, start: Micros, stop: 
             finer = fold(base_runs(evidence, FINER[resolution], *part), BASE[resolution], *part)
             runs += [Run(run.start, run.stop, PENDING, run.source, False, why) for run in finer]
     return sorted(runs, key=lambda run: run.start)
-
-
-def _live_runs(evidence: Evidence, live: Sequence[Interval], resolution: int) -> list[Run]:
-    """Return the runs of these whole buckets, each with the strongest proof that holds it, stronger ones helping."""
-    runs: list[Run] = []
-    left = list(live)
-    for proof, spans in evidence.graded:
-        held = [part for start, stop in left for part in whole(clip(spans, start, stop), resolution * SECOND_US)]
-        runs += [Run(*part, LIVE, LIVE, True, proof=proof) for part in held]
-        left = subtract(left, held)
-    return runs + [Run(*part, LIVE, LIVE, True, proof=Proof.CONNECTION) for part in left]
 
 
 def _minutes_after_watermark(evidence: Evidence, start: Micros, stop: Micros) -> list[Run]:
@@ -254,9 +250,8 @@ def _bucket_of(parts: Sequence[Run], start: Micros, stop: Micros) -> Run:
     closed = len(begun) == len(parts) and all(part.closed for part in begun)
     if state is None:
         state = states.pop() if len(states) == 1 else MERGED
-    return Run(start, stop, state, source, closed, why, _weakest(begun) if state in PROVEN else None)
-
-
-def _weakest(parts: Sequence[Run]) -> Proof | None:
-    order = list(Proof)  # the strongest first
-    return max((part.proof for part in parts if part.proof), key=order.index, default=None)
+    weakest = None
+    if state in PROVEN:
+        order = list(Proof)  # the strongest first
+        weakest = max((part.proof for part in begun if part.proof), key=order.index, default=None)
+    return Run(start, stop, state, source, closed, why, weakest)

@@ -6,7 +6,7 @@ Times are microseconds.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from itertools import accumulate
 from typing import NamedTuple
@@ -74,7 +74,8 @@ class IdGaps:
 
     def reason(self, start: Micros, stop: Micros) -> Reason | None:
         """Return which trades of [start, stop) are missing, or else in doubt; None if none is known to be."""
-        found = list(self._within(start, stop))
+        places = range(bisect_right(self._highs, start), bisect_left(self._lows, stop))
+        found = [self._gaps[place] for place in places if self._gaps[place].high > start]
         missing = [gap for gap in found if not gap.doubted]
         if missing:
             being_filled = "filling: " if any(hole.filling for hole in missing) else ""
@@ -82,10 +83,6 @@ class IdGaps:
         if found:
             return Reason(EndCode.CONFLICT, f"{_told(found)} in doubt, {_ids(found)}: two came under one id")
         return None
-
-    def _within(self, start: Micros, stop: Micros) -> Iterator[IdGap]:
-        places = range(bisect_right(self._highs, start), bisect_left(self._lows, stop))
-        return (self._gaps[place] for place in places if self._gaps[place].high > start)
 
 
 NO_ID_GAPS = IdGaps()

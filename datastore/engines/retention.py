@@ -23,7 +23,12 @@ def delete_old_trades(market: Market, now: datetime, days: int) -> int:
         return 0
     deleted, stop = 0, _midnight(oldest) + DAY
     while stop <= bound:
-        deleted += _delete_before(market, stop)
+        with transaction.atomic():
+            # The writers' lock: a process that computes a minute again sees either its trades or that they are gone.
+            locked = Market.objects.select_for_update(no_key=True).get(pk=market.pk)
+            if locked.ticks_from is None or locked.ticks_from < stop:
+                Market.objects.filter(pk=market.pk).update(ticks_from=stop)
+                deleted += Tick.objects.filter(market=market, ts__lt=stop).delete()[0]
         stop += DAY
     return deleted
 
@@ -39,17 +44,6 @@ def forget_old_feeds(now: datetime, days: int) -> int:
         names = list(ended.values_list("feed", flat=True))
         FeedPosition.objects.filter(feed__in=names).delete()
         return Feed.objects.filter(feed__in=names).delete()[0]
-
-
-def _delete_before(market: Market, stop: datetime) -> int:
-    """Delete a market's trades before a midnight, and record in the same transaction that they are gone."""
-    with transaction.atomic():
-        # The writers' lock: a process that computes a minute again sees either its trades or that they are not kept.
-        locked = Market.objects.select_for_update(no_key=True).get(pk=market.pk)
-        if locked.ticks_from is not None and locked.ticks_from >= stop:
-            return 0
-        Market.objects.filter(pk=market.pk).update(ticks_from=stop)
-        return Tick.objects.filter(market=market, ts__lt=stop).delete()[0]
 
 
 def _midnight(time: datetime) -> datetime:

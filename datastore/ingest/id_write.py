@@ -19,6 +19,7 @@ from datastore.ingest.live_batch import FeedKey, LiveBatch
 from datastore.ingest.stored_ids import CountedTrade, SortedIds, runs_of, sort_ids
 from datastore.ingest.trade_columns import columns_of
 from datastore.reference.staleness import stale_after
+from streaming.records import Trade
 from streaming.refusals import Refusal, RefusalCode
 
 HELD = "select * from held_ids(%s::int[], %s::bigint[], %s::bigint[])"
@@ -77,6 +78,18 @@ def sort_counted(batch: LiveBatch, counting: Mapping[str, int]) -> CountedBatch:
     batch.leave_out(known)
     batch.refuse({trade.at: Refusal(RefusalCode.CONFLICT, _told(trade)) for _, trade in found.doubted})
     return found
+
+
+def compare_counted(market_id: int, trades: Sequence[Trade]) -> tuple[int, list[Trade]]:
+    """Return how many of a market's counted trades are stored already, and those that contradict it; only reads."""
+    counted = [
+        CountedTrade(one.first, one.last, at, one)
+        for at, one in enumerate(trades)
+        if one.first is not None and one.last is not None
+    ]
+    found = sort_ids(counted, _held({market_id: counted})[market_id])
+    unlike = [one for _, one in _unlike([(market_id, one) for one in found.held])]
+    return len(found.held), [one.trade for one in (*unlike, *found.clashing)]
 
 
 def store_counted(found: CountedBatch, refused: Collection[int]) -> dict[int, Proven]:

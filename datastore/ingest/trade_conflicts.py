@@ -51,7 +51,13 @@ def find_conflicts(given: Sequence[GivenTrade]) -> Conflicts:
         if number is not None and seq is not None and number != seq:
             renamed.append(one._replace(trade=replace(one.trade, id=numbered_id(one.trade.id, number))))
         else:
-            refused[one.at] = Refusal(RefusalCode.CONFLICT, _told(one.trade, seq, content))
+            side, price, amount = content
+            known = f"{price:f} x {amount:f} {_SIDES[side]}, number {seq}"
+            came = f"{one.trade.price:f} x {one.trade.amount:f} {_SIDES[one.trade.side]}, number {one.trade.seq}"
+            refused[one.at] = Refusal(
+                RefusalCode.CONFLICT,
+                f"the id {one.trade.id[:60]!r} is that of another trade: known {known}; came {came}",
+            )
     return Conflicts(renamed, refused)
 
 
@@ -60,10 +66,3 @@ def arguments_of(given: Sequence[GivenTrade]) -> list[Any]:
     ids = sorted({one.market_id for one in given})
     places = {market_id: str(place) for place, market_id in enumerate(ids, start=1)}
     return [ids, *columns_of([places[one.market_id] for one in given], [one.trade for one in given])]
-
-
-def _told(trade: Trade, seq: int | None, content: Sequence[Any]) -> str:
-    side, price, amount = content
-    known = f"{price:f} x {amount:f} {_SIDES[side]}, number {seq}"
-    came = f"{trade.price:f} x {trade.amount:f} {_SIDES[trade.side]}, number {trade.seq}"
-    return f"the id {trade.id[:60]!r} is that of another trade: known {known}; came {came}"

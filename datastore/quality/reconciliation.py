@@ -74,16 +74,13 @@ class MinutePair:
             return self.ours is self.theirs
         ours, theirs = self.ours, self.theirs
         prices = (ours.high, ours.low, ours.close) == (theirs.high, theirs.low, theirs.close)
-        sizes = self._near(ours.volume, theirs.volume) and self._same_quotes(ours, theirs)
+        sizes = self._near(ours.volume, theirs.volume)
+        if ours.quote_volume is not None and theirs.quote_volume is not None:
+            cut_off = self.candles.quote_volume_step * (ours.trades or 0)
+            sizes = sizes and self._near(ours.quote_volume, theirs.quote_volume, cut_off)
         counts = not self.counted or theirs.trades is None or ours.trades == theirs.trades
         opened = self.prior if self.candles.opens_with is OpenPrice.PRIOR_CLOSE else ours.open
         return prices and sizes and counts and opened in (None, theirs.open)
-
-    def _same_quotes(self, ours: CandleValues, theirs: CandleValues) -> bool:
-        if ours.quote_volume is None or theirs.quote_volume is None:
-            return True
-        cut_off = self.candles.quote_volume_step * (ours.trades or 0)
-        return self._near(ours.quote_volume, theirs.quote_volume, cut_off)
 
     def _near(self, ours: Decimal, theirs: Decimal, more: Decimal = Decimal(0)) -> bool:
         return abs(ours - theirs) <= self.candles.volume_tolerance * max(ours, theirs) + more

@@ -31,7 +31,20 @@ def rows_of(
     market: Market, frame: Timeframe, runs: Sequence[Run], evidence: Evidence, shape: Shape, all_opens: bool = False
 ) -> list[Rows]:
     """Return the rows of each run; of partial ones with their open times, with all_opens of all."""
-    pieces = _pieces(frame, runs, evidence)
+    # Cut the stored rows at the bounds of the runs, and gather neighbours of one run and one way of reading.
+    pieces: list[_Piece] = []
+    run = 0
+    for leaf in leaves_of(evidence, frame.base, runs[0].start, runs[-1].stop):
+        at, stored = leaf.start, leaf.resolution == frame.seconds
+        while at < leaf.stop:
+            while runs[run].stop <= at:
+                run += 1
+            until = min(leaf.stop, runs[run].stop)
+            if not pieces or (pieces[-1].run, pieces[-1].stored) != (run, stored):
+                pieces.append(_Piece(run, stored, []))
+            pieces[-1].leaves.append(Leaf(at, until, leaf.resolution, leaf.from_provider))
+            at = until
+
     writing = [shape.row, shape.absent, shape.between, all_opens]
     found: list[Any] = []
     if any(piece.stored for piece in pieces):
@@ -48,23 +61,6 @@ def rows_of(
             body = before.body + shape.between + body
         rows[run] = Rows(count, opens or (), body)
     return rows
-
-
-def _pieces(frame: Timeframe, runs: Sequence[Run], evidence: Evidence) -> list[_Piece]:
-    """Cut the stored rows at the bounds of the runs, and gather neighbours of one run and one way of reading."""
-    pieces: list[_Piece] = []
-    run = 0
-    for leaf in leaves_of(evidence, frame.base, runs[0].start, runs[-1].stop):
-        at, stored = leaf.start, leaf.resolution == frame.seconds
-        while at < leaf.stop:
-            while runs[run].stop <= at:
-                run += 1
-            until = min(leaf.stop, runs[run].stop)
-            if not pieces or (pieces[-1].run, pieces[-1].stored) != (run, stored):
-                pieces.append(_Piece(run, stored, []))
-            pieces[-1].leaves.append(Leaf(at, until, leaf.resolution, leaf.from_provider))
-            at = until
-    return pieces
 
 
 def _plan(pieces: Sequence[_Piece], runs: Sequence[Run], stored: bool) -> list[str]:

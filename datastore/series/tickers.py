@@ -102,7 +102,17 @@ def read_tickers(ids: Collection[int] | None = None) -> list[Ticker]:
             provided = union((run.start, run.stop) for run in runs if run.source == PROVIDER)
             parts += [part for span in own for part in _hours_and_minutes(head.market_id, span)]
             parts += [Part(head.market_id, *span, MINUTE_S, True) for span in provided]
-        statistics = _statistics(parts)
+
+        values = {
+            "markets": [part.market_id for part in parts],
+            "starts": [part.start for part in parts],
+            "stops": [part.stop for part in parts],
+            "resolutions": [part.resolution for part in parts],
+            "provider": [part.provider for part in parts],
+        }
+        rows = fetch_all(statement("tickers", "figures"), values)
+        statistics = {market_id: DayStatistics(*numbers) for market_id, *numbers in rows}
+
         newest = fetch_all(statement("tickers", "last"), {"ids": [head.market_id for head in heads]})
 
     tickers = []
@@ -150,15 +160,3 @@ def _hours_and_minutes(market_id: int, span: Interval) -> Iterator[Part]:
         return
     edges = (start, first, MINUTE_S), (first, last, HOUR_S), (last, stop, MINUTE_S)
     yield from (Part(market_id, low, high, resolution, False) for low, high, resolution in edges if low < high)
-
-
-def _statistics(parts: Sequence[Part]) -> dict[int, DayStatistics]:
-    values = {
-        "markets": [part.market_id for part in parts],
-        "starts": [part.start for part in parts],
-        "stops": [part.stop for part in parts],
-        "resolutions": [part.resolution for part in parts],
-        "provider": [part.provider for part in parts],
-    }
-    rows = fetch_all(statement("tickers", "figures"), values)
-    return {market_id: DayStatistics(*numbers) for market_id, *numbers in rows}

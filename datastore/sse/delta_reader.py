@@ -19,7 +19,7 @@ from datastore.api.params.times import to_ms
 from datastore.api.responses.series_body import COLUMNS, head_json, segment_json
 from datastore.coverage.certificate import MISSING, runs_of
 from datastore.coverage.facts import Facts, MarketHead, facts_of, head_of
-from datastore.coverage.segments import NO_ROWS, Segment, segments_of
+from datastore.coverage.segments import NO_ROWS, segments_of
 from datastore.db.queries import fetch_all, snapshot
 from datastore.db.sql_files import statement
 from datastore.models import CoverageChange, Market
@@ -187,21 +187,18 @@ def _gaps(market: Market, frame: Timeframe, facts: Facts, spans: Sequence[_Span]
         start, stop = _floor(frame, span.start), min(_ceil(frame, span.stop), frame.floor(moment(edge or 0)))
         if start >= stop:
             continue
-        for segment in _segments(market, frame, facts, start, stop):
+
+        evidence = facts.evidence
+        found = []
+        for run in runs_of(evidence, frame, micros_of(start), micros_of(stop)):
+            # Only the rows of a gap are needed: what has been proven may be a year of them.
+            (rows,) = rows_of(market, frame, [run], evidence, EXACT) if run.state == MISSING else [NO_ROWS]
+            found += segments_of([run], frame, [rows], evidence.live, facts.ended, facts.repairs, facts.id_gaps)
+        for segment in found:
             key = _ms(segment.start), _ms(segment.stop)
             shown = {name: value for name, value in segment_json(segment).items() if name != "quiet"}
             gaps[key] = Gap(*key, msgspec.json.encode(shown).decode(), span.version)
     return list(gaps.values())
-
-
-def _segments(market: Market, frame: Timeframe, facts: Facts, start: datetime, stop: datetime) -> list[Segment]:
-    evidence = facts.evidence
-    found = []
-    for run in runs_of(evidence, frame, micros_of(start), micros_of(stop)):
-        # Only the rows of a gap are needed: what has been proven may be a year of them.
-        (rows,) = rows_of(market, frame, [run], evidence, EXACT) if run.state == MISSING else [NO_ROWS]
-        found += segments_of([run], frame, [rows], evidence.live, facts.ended, facts.repairs, facts.id_gaps)
-    return found
 
 
 def _floor(frame: Timeframe, at_ms: int) -> datetime:

@@ -164,17 +164,13 @@ class Hub:
                     await pubsub.subscribe(CHANGES_CHANNEL)
                     lead = int(await client.eval(STEADY_NOW, 0)) / 1e6 - monotonic()
                     async for message in pubsub.listen():
-                        self._on_message(message["data"], lead)
+                        key, _, at = message["data"].decode().split(" ")
+                        for channel in self._channels.values():
+                            if market_key(channel.market.symbol) == key:
+                                channel.wake(int(at) / 1e6 - lead)
             except (RedisError, OSError) as exc:
                 log.warning("no wake-ups: the cache is away", reason=str(exc).partition("\n")[0])
                 await asyncio.sleep(POLL_INTERVAL_S)
-
-    def _on_message(self, message: bytes, lead: float) -> None:
-        """Wake the channels that `key version microseconds` is about; lead: Valkey's steady time - ours, seconds."""
-        key, _, at = message.decode().split(" ")
-        for channel in self._channels.values():
-            if market_key(channel.market.symbol) == key:
-                channel.wake(int(at) / 1e6 - lead)
 
     async def _poll(self) -> None:
         """Wake the channels whose market has moved on."""

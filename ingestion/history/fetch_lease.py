@@ -15,7 +15,7 @@ from datastore.reference.provider_clock import provider_now
 from datastore.timeframes.intervals import micros_of, moment
 from ingestion.history import pages
 from ingestion.history.pages import PageOrigin, PageRequest
-from ingestion.providers.port import TradeMark, TradesAsked
+from ingestion.providers.answers import TradeMark, TradesAsked
 from ingestion.providers.table import PROVIDERS
 from streaming.topics import CANDLE_DATA, TICK_DATA, Topic
 

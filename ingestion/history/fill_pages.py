@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 
 from datastore.backfill.trade_fill import FillBounds
 from datastore.reference.traits import PageBy, TradeTraits
-from ingestion.providers.port import Answer, History, Request, TradePage, TradesAsked, TradeSeen, Trouble
+from ingestion.providers.answers import Answer, Request, TradePage, TradesAsked, Trouble
+from ingestion.providers.events import TradeSeen
+from ingestion.providers.port import History
 from ingestion.trade_records import last_trade_record, trade_record
 from streaming.records import LiveRecord, Micros
 from streaming.topics import TICK_DATA
@@ -62,20 +63,17 @@ class FillPages:
         if self._asked.reaches_back:
             if len(trades) < len(page.trades) and self._traits.page_by is PageBy.ID:
                 self.is_last, self.is_cut_off = True, False  # further down all is too old
-            self._note_beginning(trades)
+
+            # Note where trades begin that were asked for back to a time: pages by time begin there, those by id end.
+            if trades and (self._lowest is None or int(trades[0].id) < int(self._lowest.id)):
+                self._lowest = trades[0]
+            if not self.is_cut_off and (self.is_last or self._traits.page_by is PageBy.TIME):
+                if self._lowest is not None:
+                    self.begins = self._lowest.first
+                elif self.is_last and self._bounds.before is not None:
+                    self.begins = self._bounds.before.first  # nothing lies between
         self._left = self._trades_left(page)
         return records
-
-    def _note_beginning(self, trades: Sequence[TradeSeen]) -> None:
-        """Note where trades begin that were asked for back to a time: pages by time begin there, those by id end."""
-        if trades and (self._lowest is None or int(trades[0].id) < int(self._lowest.id)):
-            self._lowest = trades[0]
-        if self.is_cut_off or not (self.is_last or self._traits.page_by is PageBy.TIME):
-            return
-        if self._lowest is not None:
-            self.begins = self._lowest.first
-        elif self.is_last and self._bounds.before is not None:
-            self.begins = self._bounds.before.first  # nothing lies between
 
     def _trades_left(self, page: TradePage) -> int:
         """Return about how many trades are still to come."""

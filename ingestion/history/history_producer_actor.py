@@ -6,9 +6,8 @@ acknowledged stays in memory and goes first; after a kill the next job continues
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from threading import Event
@@ -16,11 +15,11 @@ from threading import Event
 import structlog
 
 from actor_runtime.configured_broker import configured_broker
-from actor_runtime.errors import LastingFault, PlatformFault, RequestFault
+from actor_runtime.errors import LastingFault, RequestFault
 from actor_runtime.loop.runner import run
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import Actor
-from actor_runtime.reset_policy import backoff, reset_delay
+from actor_runtime.reset_policy import reset_delay
 from actor_runtime.steady_time import SteadyNow
 from datastore.backfill import fetch_queue
 from datastore.models import FetchRequest
@@ -30,51 +29,34 @@ from datastore.timeframes.intervals import SECOND_US, micros_of
 from ingestion.history import pages
 from ingestion.history.fetch_lease import CandleLease, FillLease, Lease, lease_of
 from ingestion.history.fill_pages import FillPages
+from ingestion.history.job_calls import JobCalls
+from ingestion.history.page_batch import Batch, history_batch, message_of
 from ingestion.history.pages import PageOrigin, PageRequest
 from ingestion.history.pool import ROLE, blocking_error, ensure_pool
-from ingestion.history.provider_quota import quota_of
 from ingestion.history.rate_pause import pause_calls
-from ingestion.history.rest_client import Found, RestClient, call_in_thread
 from ingestion.models import Producer, Target
-from ingestion.provider_access import REST, access_of, note_refused
-from ingestion.providers.port import (
+from ingestion.provider_access import note_refused
+from ingestion.providers.answers import (
     Blocked,
     CandlePage,
-    Provider,
     RateLimited,
     Refused,
     TradePage,
     Trouble,
     Unauthorized,
-    Unavailable,
     why,
 )
+from ingestion.providers.port import Provider
 from ingestion.providers.table import PROVIDERS
 from streaming.broker import Message, Publisher
 from streaming.errors import PublishFailed, StreamLost, StreamUnavailable
-from streaming.history_records import FetchDone, FetchFailed, HistoryRecord, encode_history
+from streaming.history_records import FetchDone, FetchFailed, HistoryRecord
 from streaming.records import encode
 
 log = structlog.get_logger(__name__)
 
-RENEW_INTERVAL_S, MAX_RENEWALS = 3.0, 8  # of the request, while an answer is awaited
-MAX_JOB_WAIT_S = 8.0  # that a job waits for anything; for longer its request goes back to the queue
-MAX_QUEUED_WAIT_S = 60.0  # a provider that is back should not be kept waiting
 GIVEN_WAY_S = 2.0  # for which a backfill leaves its calls to others; what it published is stored by then
 KEY_REFUSED_WAIT_S = 10.0  # between two checks whether a person has reset the pool; they cost the provider no call
-
-
-class RequestReturned(RequestFault):
-    """The request waits in the queue; the producer is free for another one."""
-
-
-@dataclass(slots=True)
-class Batch:
-    """What is to be published next, and what is noted once it is acknowledged; last: the request is then whole."""
-
-    messages: list[Message]
-    advance: Callable[[], None]
-    last: bool
 
 
 def fetch(request_id: int, stop: Event) -> None:
@@ -111,13 +93,11 @@ class HistoryProducer:
         self._fill: FillPages | None = None
         self._publisher: Publisher | None = None
         self._batch: Batch | None = None
-        self._access = access_of(provider, REST)
-        self._quota = quota_of(provider.traits)
-        self._client = RestClient(provider, self._access)
+        self._calls = JobCalls(provider)
 
     def open(self, session: ActorSession) -> None:
         """Begin the request, and make the topic and a new connection to the broker."""
-        self._session = session
+        self._session = self._calls.session = session
         if self._lease is None:
             request = fetch_queue.start(self._id, session.claim)
             self._lease = lease_of(request, session.claim) if request else None
@@ -156,7 +136,7 @@ class HistoryProducer:
     def close(self) -> None:
         """Close the connections and end the job, also if another process took the row over."""
         self._session.stop.set()
-        self._client.close()
+        self._calls.client.close()
         self._disconnect()
 
     def release(self) -> None:
@@ -178,37 +158,37 @@ class HistoryProducer:
         if asked is None:
             origin = PageOrigin(lease.market, lease.id, lease.pages_done, lease.pages_done)
             done: list[HistoryRecord] = [FetchDone(market=lease.market, request=lease.id)]
-            return _history_batch(done, lambda: lease.advance(origin, lease.start), last=True)
+            return history_batch(done, lambda: lease.advance(origin, lease.start), last=True)
         oldest = lease.oldest_bucket()
         if asked.stop <= oldest:
             raise self._fail(lease, f"{lease.provider.name} has no older candles of this length", final=True)
         asked = replace(asked, start=max(asked.start, oldest))
-        if not self._take_call(lease, self._client.candles_weight(asked.of(lease.sub))):
+        if not self._calls.take(lease, self._calls.client.candles_weight(asked.of(lease.sub))):
             return None
         self._begin_fetching()
         self._session.save()
-        ask = partial(self._client.candles, asked.of(lease.sub))
-        outcome: CandlePage | Trouble = self._call_provider(lease, ask)
+        ask = partial(self._calls.client.candles, asked.of(lease.sub))
+        outcome: CandlePage | Trouble = self._calls.ask(lease, ask)
         if not isinstance(outcome, CandlePage):
             raise self._fault_of(lease, outcome)
         if known := other_provider(lease.provider.name, outcome.provider):
             lease.give_back(KEY_REFUSED_WAIT_S, "another provider answers")
-            note_refused(self._session, self._access)
+            note_refused(self._session, self._calls.access)
             raise LastingFault(f"this database holds data of {known!r}, but {outcome.provider!r} answers")
         if outcome.warning:
-            self._quota.pause(outcome.warning.slow_down, outcome.warning.reason)
+            self._calls.quota.pause(outcome.warning.slow_down, outcome.warning.reason)
 
         if (now := known_times().get(lease.provider.name)) is not None:
             # The answer's own time is one server's: where it is ahead, rows are not final yet.
             outcome = replace(outcome, at=min(outcome.at, micros_of(now)))
         asked = self._final_part(lease, outcome, asked)
         if not pages.answers(outcome, asked):
-            raise self._platform_fault(lease, "none of the rows lies in the span that was asked for")
+            raise self._calls.platform_fault(lease, "none of the rows lies in the span that was asked for")
         origin = lease.origin(asked)
         records = pages.records_of(lease.candles, outcome, asked, origin)
         if last := asked.start <= lease.start:
             records.append(FetchDone(market=lease.market, request=lease.id))
-        return _history_batch(records, lambda: lease.advance(origin, asked.start), last)
+        return history_batch(records, lambda: lease.advance(origin, asked.start), last)
 
     def _next_trades(self, lease: FillLease) -> Batch | None:
         """Return the next page's trades; None while the quota has no call for us, or if none is missing any more."""
@@ -222,50 +202,24 @@ class HistoryProducer:
         if lease.gives_way():
             lease.give_back(GIVEN_WAY_S, "more urgent requests go first")
             return None
-        if not self._take_call(lease, fill.request().weight):
+        if not self._calls.take(lease, fill.request().weight):
             return None
         self._begin_fetching()
         self._session.save()
-        outcome: TradePage | Trouble = self._call_provider(lease, partial(self._client.trades, fill))
+        outcome: TradePage | Trouble = self._calls.ask(lease, partial(self._calls.client.trades, fill))
         if not isinstance(outcome, TradePage):
             raise self._fault_of(lease, outcome)
         if outcome.garbage:
-            raise self._platform_fault(lease, f"trades that cannot be read: {outcome.garbage[0].reason}")
+            raise self._calls.platform_fault(lease, f"trades that cannot be read: {outcome.garbage[0].reason}")
         now = provider_now(lease.provider.name)
         records = fill.records_of(outcome, micros_of(now), lease.kept_since(now))
         messages = [Message(record.market, encode(record)) for record in records]
         left, begins = fill.pages_left, fill.begins
         return Batch(messages, lambda: lease.advance(left, begins), fill.is_last)
 
-    def _take_call(self, lease: Lease, weight: int) -> bool:
-        """Take a call of the quota; False if there is none, after a short wait or with the request given back."""
-        wait = self._quota.take(weight)
-        if wait > MAX_JOB_WAIT_S:
-            said = self._quota.pause_reason()
-            lease.give_back(wait, "the rate budget is used up" + (f"; the provider says: {said}" if said else ""))
-        elif wait:
-            self._session.waiting("the rate budget")
-            self._session.stop.wait(min(wait, 1.0))
-        else:
-            self._session.waiting(None)
-        return not wait
-
     def _begin_fetching(self) -> None:
         if self._session.actor.state == Producer.State.IDLE:
             self._session.actor.fetch_data()
-
-    def _call_provider(self, lease: Lease, ask: Callable[[], Found]) -> Found | Unavailable:
-        """Return the provider's answer; the row and the request are kept while it is awaited."""
-        call = call_in_thread(ask)
-        for _ in range(MAX_RENEWALS):
-            try:
-                return call.result(timeout=RENEW_INTERVAL_S)
-            except TimeoutError:
-                if self._session.stop.is_set():
-                    raise self._returned(lease, 0, "the job was stopped") from None
-                self._session.beat()
-                lease.renew()
-        return Unavailable(f"no whole answer within {MAX_RENEWALS * RENEW_INTERVAL_S:.0f} s")
 
     def _final_part(self, lease: CandleLease, page: CandlePage, asked: PageRequest) -> PageRequest:
         """Return the part of the page that is final, and shorten the request to it; raise if there is none."""
@@ -275,7 +229,7 @@ class HistoryProducer:
         if final <= asked.start:
             age = lease.candles.resolutions[asked.resolution].cache_age.total_seconds()
             wait = (asked.stop - page.at) / SECOND_US + age
-            raise self._returned(lease, wait, "the provider's answer is not final yet")
+            raise self._calls.returned(lease, wait, "the provider's answer is not final yet")
         lease.shorten(final)
         return replace(asked, stop=final)
 
@@ -284,14 +238,16 @@ class HistoryProducer:
     def _fault_of(self, lease: Lease, outcome: Trouble) -> Exception:
         if isinstance(outcome, Unauthorized | Blocked):
             lease.give_back(KEY_REFUSED_WAIT_S, why(outcome))
-            note_refused(self._session, self._access)
+            note_refused(self._session, self._calls.access)
             return LastingFault(why(outcome))
         if isinstance(outcome, RateLimited):
-            wait = pause_calls(self._quota, outcome, lambda: self._call_provider(lease, self._client.calls_left))
-            return self._platform_fault(lease, why(outcome), wait)
+            wait = pause_calls(
+                self._calls.quota, outcome, lambda: self._calls.ask(lease, self._calls.client.calls_left)
+            )
+            return self._calls.platform_fault(lease, why(outcome), wait)
         if isinstance(outcome, Refused):
             return self._fail(lease, why(outcome), isinstance(lease, CandleLease) and outcome.is_final(lease.reached))
-        return self._platform_fault(lease, why(outcome))
+        return self._calls.platform_fault(lease, why(outcome))
 
     def _fail(self, lease: Lease, reason: str, final: bool) -> Exception:
         """Publish that the rest will not come; the consumer that stores it ends the request. A fill just ends."""
@@ -308,23 +264,11 @@ class HistoryProducer:
             final=final,
         )
         try:
-            self._send(lease, [_message(failed)])
+            self._send(lease, [message_of(failed)])
         except (StreamUnavailable, StreamLost) as exc:
-            return self._platform_fault(lease, str(exc))
+            return self._calls.platform_fault(lease, str(exc))
         lease.publish()
         return RequestFault(reason)
-
-    def _platform_fault(self, lease: Lease, reason: str, wait: float = 0.0) -> Exception:
-        """Return what keeps the producer in Error for a moment, or gives the request back if that would be too long."""
-        wait = max(wait, min(backoff(self._session.actor.error_count + 1), MAX_QUEUED_WAIT_S))
-        if wait > MAX_JOB_WAIT_S:
-            return self._returned(lease, wait, reason)
-        lease.complain(reason)
-        return PlatformFault(reason)
-
-    def _returned(self, lease: Lease, wait: float, reason: str) -> RequestReturned:
-        lease.give_back(wait, reason)
-        return RequestReturned(f"{reason}; asked again in {wait:.0f} s")
 
     # --- the topic ---
 
@@ -336,9 +280,9 @@ class HistoryProducer:
             self._send(lease, batch.messages)
         except PublishFailed as exc:
             batch.messages = [batch.messages[index] for index in exc.failed]
-            raise self._platform_fault(lease, str(exc)) from exc
+            raise self._calls.platform_fault(lease, str(exc)) from exc
         except (StreamUnavailable, StreamLost) as exc:
-            raise self._platform_fault(lease, str(exc)) from exc
+            raise self._calls.platform_fault(lease, str(exc)) from exc
         self._session.actor.publish_success()
         self._session.save()
         self._batch = None
@@ -353,11 +297,3 @@ class HistoryProducer:
     def _send(self, lease: Lease, messages: list[Message]) -> None:
         if self._publisher is not None and messages:
             self._publisher.publish(lease.topic.name, messages)
-
-
-def _message(record: HistoryRecord) -> Message:
-    return Message(record.market, encode_history(record))
-
-
-def _history_batch(records: list[HistoryRecord], advance: Callable[[], None], last: bool) -> Batch:
-    return Batch([_message(record) for record in records], advance, last)

@@ -16,7 +16,7 @@ from itertools import groupby
 
 from datastore.reference.traits import CandleTraits, OpenPrice
 from datastore.timeframes.intervals import SECOND_US
-from ingestion.providers.port import CandlePage, CandleRow, CandlesAsked
+from ingestion.providers.answers import CandlePage, CandleRow, CandlesAsked
 from streaming.bounds import MAX_STORED, MIN_STORED
 from streaming.history_records import HistoryRecord, ProviderCandle, ProviderSpan
 
@@ -83,7 +83,20 @@ def records_of(candles: CandleTraits, page: CandlePage, asked: PageRequest, orig
     for _, run in groupby(numbered, lambda pair: pair[1] - pair[0] * asked.resolution):
         rows = [proven[time] for _, time in run]
         traded = [_candle(row, asked, origin) for row in rows if not is_quiet(row)]
-        found += [*traded, _span(rows, len(traded), asked, origin)]
+        found += [
+            *traded,
+            ProviderSpan(
+                market=origin.market,
+                request=origin.request,
+                resolution=asked.resolution,
+                start=rows[0].time * SECOND_US,
+                stop=(rows[-1].time + asked.resolution) * SECOND_US,
+                page=origin.page,
+                pages=origin.pages,
+                zeros=tuple(row.time * SECOND_US for row in rows if is_quiet(row) and not row.close),
+                candles=len(traded),
+            ),
+        ]
     return found
 
 
@@ -134,18 +147,4 @@ def _candle(row: CandleRow, asked: PageRequest, origin: PageOrigin) -> ProviderC
         close=row.close,
         volume=row.volume,
         quote_volume=row.quote_volume,
-    )
-
-
-def _span(rows: list[CandleRow], candles: int, asked: PageRequest, origin: PageOrigin) -> ProviderSpan:
-    return ProviderSpan(
-        market=origin.market,
-        request=origin.request,
-        resolution=asked.resolution,
-        start=rows[0].time * SECOND_US,
-        stop=(rows[-1].time + asked.resolution) * SECOND_US,
-        page=origin.page,
-        pages=origin.pages,
-        zeros=tuple(row.time * SECOND_US for row in rows if is_quiet(row) and not row.close),
-        candles=candles,
     )

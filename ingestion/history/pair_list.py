@@ -14,7 +14,8 @@ from ingestion.history.provider_quota import quota_of
 from ingestion.history.rate_pause import pause_calls
 from ingestion.history.rest_client import RestClient, call_in_thread
 from ingestion.provider_access import REST, access_of
-from ingestion.providers.port import PairList, Provider, RateLimited, Trouble, Unavailable, why
+from ingestion.providers.answers import PairList, RateLimited, Trouble, Unavailable, why
+from ingestion.providers.port import Provider
 from ingestion.providers.table import configured
 
 log = structlog.get_logger(__name__)

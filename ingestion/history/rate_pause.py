@@ -7,7 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from ingestion.history.provider_quota import MAX_BAN_S, MAX_PAUSE_S, ProviderQuota
-from ingestion.providers.port import CallsLeft, RateLimited, Trouble, why
+from ingestion.providers.answers import CallsLeft, RateLimited, Trouble, why
 
 log = structlog.get_logger(__name__)
 

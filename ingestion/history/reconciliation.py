@@ -28,7 +28,8 @@ from ingestion.history.provider_quota import ProviderQuota, quota_of
 from ingestion.history.rate_pause import pause_calls
 from ingestion.history.rest_client import RestClient
 from ingestion.provider_access import REST, access_of
-from ingestion.providers.port import CandlePage, Provider, RateLimited, Refused, Trouble, why
+from ingestion.providers.answers import CandlePage, RateLimited, Refused, why
+from ingestion.providers.port import Provider
 from ingestion.providers.table import PROVIDERS
 
 log = structlog.get_logger(__name__)
@@ -64,7 +65,16 @@ def _reconcile(market: Market, provider: Provider, client: RestClient, stop: Eve
         pause_calls(quota, outcome, client.calls_left)
     elif isinstance(outcome, CandlePage) and outcome.warning:
         quota.pause(outcome.warning.slow_down, outcome.warning.reason)
-    return _handle(market, asked, outcome)
+
+    if isinstance(outcome, CandlePage):
+        return _compare(market, asked, outcome)
+    if isinstance(outcome, Refused) and outcome.is_final(asked.stop):
+        compare(market, moment(asked.start), moment(asked.stop), {}, note=why(outcome))  # never asked again
+        return None
+    if isinstance(outcome, Refused):
+        log.warning("reconciliation refused", reason=why(outcome))  # this concerns this market alone
+        return None
+    return why(outcome)
 
 
 def _take_call(quota: ProviderQuota, weight: int, stop: Event) -> str | None:
@@ -78,18 +88,6 @@ def _take_call(quota: ProviderQuota, weight: int, stop: Event) -> str | None:
     except RedisError as exc:
         return f"the cache does not answer: {exc}"
     return "the rate budget is used up" if wait else None
-
-
-def _handle(market: Market, asked: PageRequest, outcome: CandlePage | Trouble) -> str | None:
-    if isinstance(outcome, CandlePage):
-        return _compare(market, asked, outcome)
-    if isinstance(outcome, Refused) and outcome.is_final(asked.stop):
-        compare(market, moment(asked.start), moment(asked.stop), {}, note=why(outcome))  # never asked again
-        return None
-    if isinstance(outcome, Refused):
-        log.warning("reconciliation refused", reason=why(outcome))  # this concerns this market alone
-        return None
-    return why(outcome)
 
 
 def _compare(market: Market, asked: PageRequest, page: CandlePage) -> str | None:

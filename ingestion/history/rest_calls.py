@@ -9,7 +9,8 @@ from redis.exceptions import RedisError
 from ingestion.history.provider_quota import quota_of
 from ingestion.history.rest_client import RestClient
 from ingestion.provider_access import REST, access_of
-from ingestion.providers.port import CallsLeft, Provider, why
+from ingestion.providers.answers import CallsLeft, why
+from ingestion.providers.port import Provider
 from ingestion.providers.table import configured
 
 

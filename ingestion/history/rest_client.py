@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from threading import Thread
@@ -15,18 +15,18 @@ from urllib3.exceptions import HTTPError
 
 from ingestion.history.provider_quota import quota_of
 from ingestion.provider_access import Access
-from ingestion.providers.port import (
+from ingestion.providers.answers import (
     Answer,
     CallsLeft,
     CandlePage,
     CandlesAsked,
     PairList,
-    Provider,
     Request,
     TradePage,
     Trouble,
     Unavailable,
 )
+from ingestion.providers.port import Provider
 from metering.table import PROVIDER_CALLS, PROVIDER_SECONDS, PROVIDER_WARNINGS
 
 log = structlog.get_logger(__name__)
@@ -120,17 +120,15 @@ class RestClient:
             response.release_conn()
         except (HTTPError, OSError) as exc:
             return Unavailable(f"the provider does not answer: {type(exc).__name__}")
-        self._believe(response.headers)
-        return Answer(response.status, response.headers, body)
 
-    def _believe(self, headers: Mapping[str, str]) -> None:
-        """Count what the provider says that this address has used, where that is more than we know of."""
-        used = headers.get(self._provider.traits.limits.used_weight_header or "", "")
-        if not (used.isascii() and used.isdecimal() and len(used) < MAX_WEIGHT_DIGITS):
-            return
-        with suppress(RedisError):  # the next answer says it again
-            if others := quota_of(self._provider.traits).believe(int(used)):
-                log.info("weight used by others", provider=self._provider.name, weight=others)
+        # Count what the provider says that this address has used, where that is more than we know of.
+        used = response.headers.get(self._provider.traits.limits.used_weight_header or "", "")
+        if used.isascii() and used.isdecimal() and len(used) < MAX_WEIGHT_DIGITS:
+            with suppress(RedisError):  # the next answer says it again
+                if others := quota_of(self._provider.traits).believe(int(used)):
+                    log.info("weight used by others", provider=self._provider.name, weight=others)
+
+        return Answer(response.status, response.headers, body)
 
     def close(self) -> None:
         """Close the connection."""

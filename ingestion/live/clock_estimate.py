@@ -102,7 +102,13 @@ class ClockEstimate:
         """Take a stamp received at this count; return whether it proves something: False while it is doubted."""
         found = stamp - at
         if self.offset is None:
-            return self._begin(at, found, source)
+            # A header of whole seconds, maybe of a proxy's, is too little to begin with.
+            if source is Source.HANDSHAKE:
+                self._handshake = found
+                return False
+            self.confirmed = self._handshake is not None and abs(found - self._handshake) <= self._max_jump
+            self._follow(at, found)
+            return True
         close = self._may_differ(at)
         if abs(found - self.offset) <= close:
             self.confirmed, self._fresh, self._doubts_since = True, False, None
@@ -117,28 +123,9 @@ class ClockEstimate:
             if self._doubts_since is None:
                 self._doubts_since = at
             return found < self.offset
-        self._jump(self.now(at), ahead=found > self.offset)
-        return True
 
-    def _begin(self, at: int, found: int, source: Source) -> bool:
-        # A header of whole seconds, maybe of a proxy's, is too little to begin with.
-        if source is Source.HANDSHAKE:
-            self._handshake = found
-            return False
-        self.confirmed = self._handshake is not None and abs(found - self._handshake) <= self._max_jump
-        self._follow(at, found)
-        return True
-
-    def _is_believable(self) -> bool:
-        first, last = self._doubted[0], self._doubted[-1]
-        lasted = last.at - first.at
-        if not self.confirmed:
-            return len(self._doubted) > 1
-        if len({one.source for one in self._doubted}) > 1:
-            return last.found > (self.offset or 0) or lasted >= HELD_UP_US
-        return self._fresh and lasted >= PERSISTENCE_US
-
-    def _jump(self, now: int, *, ahead: bool) -> None:
+        now = self.now(at)
+        ahead = found > self.offset
         certain = self.certain_until
         if ahead and self.confirmed and (certain is None or certain < now - MAX_CERTAIN_AGE_US):
             self.certain_until = now
@@ -149,6 +136,16 @@ class ClockEstimate:
         self._doubted.clear()
         self.confirmed, self._fresh, self._doubts_since = True, False, None
         self.jumps += 1
+        return True
+
+    def _is_believable(self) -> bool:
+        first, last = self._doubted[0], self._doubted[-1]
+        lasted = last.at - first.at
+        if not self.confirmed:
+            return len(self._doubted) > 1
+        if len({one.source for one in self._doubted}) > 1:
+            return last.found > (self.offset or 0) or lasted >= HELD_UP_US
+        return self._fresh and lasted >= PERSISTENCE_US
 
     def _follow(self, at: int, found: int) -> None:
         while self._recent and self._recent[-1][1] <= found:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Set
 
 from ingestion.live.market_feed import MarketFeed
 from ingestion.live.subscriptions import ChannelChange, channel_change
-from ingestion.providers.port import FeedRefused, Unsubscribed, why
+from ingestion.providers.answers import why
+from ingestion.providers.events import FeedRefused, Unsubscribed
 
 RETRY_REFUSED_AFTER_S = 300.0  # local seconds until a refused channel is asked for again
 REFUSED_REASON = "the provider refuses the subscription"

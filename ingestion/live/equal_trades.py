@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from ingestion.providers.port import TradeSeen
+from ingestion.providers.events import TradeSeen
 from streaming.records import numbered_id
 
 MAX_REMEMBERED_CONTENTS = 20_000  # equal trades share their time, so they come close together
@@ -33,7 +33,14 @@ class EqualTrades:
     def name_of(self, trade: TradeSeen) -> str:
         """Return the id under which a trade is stored; the same made-up id with the same content is a repeat."""
         if not trade.named_by_content:
-            return trade.id if trade.number is None else self._by_number(trade, trade.number)
+            if trade.number is None:
+                return trade.id
+            content = (trade.price, trade.amount, trade.side)
+            first, known = self._numbered.setdefault((trade.ts, trade.id), (trade.number, content))
+            if len(self._numbered) > MAX_REMEMBERED_IDS:
+                del self._numbered[next(iter(self._numbered))]
+            return trade.id if first == trade.number or known != content else numbered_id(trade.id, trade.number)
+
         equal = self._seen.setdefault(trade.id, [])
         if trade.made_up_id is None or trade.made_up_id not in equal:
             equal.append(trade.made_up_id)
@@ -43,10 +50,3 @@ class EqualTrades:
         if len(self._seen) > MAX_REMEMBERED_CONTENTS:
             del self._seen[next(iter(self._seen))]
         return trade.id if place == 1 else f"{trade.id}#{place}"
-
-    def _by_number(self, trade: TradeSeen, number: int) -> str:
-        content = (trade.price, trade.amount, trade.side)
-        first, known = self._numbered.setdefault((trade.ts, trade.id), (number, content))
-        if len(self._numbered) > MAX_REMEMBERED_IDS:
-            del self._numbered[next(iter(self._numbered))]
-        return trade.id if first == number or known != content else numbered_id(trade.id, number)

@@ -21,13 +21,12 @@ from ingestion.live.clock_estimate import ClockEstimate, Source
 from ingestion.live.connection_channels import ConnectionChannels
 from ingestion.live.market_feed import MarketFeed, Rejected
 from ingestion.live.timekeeping import Timekeeper
-from ingestion.providers.port import (
+from ingestion.providers.events import (
     CandleSeen,
     Event,
     FeedRefused,
     Garbage,
     LastId,
-    Provider,
     ReconnectSoon,
     Stamped,
     Subscribed,
@@ -35,6 +34,7 @@ from ingestion.providers.port import (
     Unsubscribed,
     VenueStatus,
 )
+from ingestion.providers.port import Provider
 from streaming.ends import EndCode
 from streaming.records import LiveRecord
 from streaming.refusals import Refusal, RefusalCode
@@ -106,28 +106,25 @@ class FrameIntake:
         Nothing has a place in time before the provider's first stamp: what comes earlier waits for it.
         """
         for event in self._stream.read_frame(raw) or (None,):
-            self._place(event, raw, at)
-
-    def _place(self, event: Event | None, raw: bytes, at: int) -> None:
-        """Take an event at its place in time; None: the frame says nothing we need, but has come."""
-        if isinstance(event, TradeSeen) and (self._clock.offset is None or self._is_live(event.sub)):
-            self._observe(event.stamp, at, Source.TRADE)
-        elif isinstance(event, Stamped | CandleSeen):
-            self._observe(event.stamp if isinstance(event, Stamped) else event.at, at, Source.STREAMER)
-            self._heartbeat_seen = True
-        if not self.is_open and self._clock.offset is not None:
-            self.open(self._clock.now(at if self._connected_at is None else self._connected_at))
-            early, self._early = self._early, []
-            for before in early:
-                self._take_event(before[0], before[1], self._clock.now(before[2]))
-        if self.is_open:
-            self._take_event(event, raw, self._clock.now(at))
-        elif isinstance(event, FeedRefused):
-            self._take_refused(event, raw)
-        elif event is not None and len(self._early) < MAX_EARLY_EVENTS:
-            self._early.append((event, raw, at))
-        elif event is not None:
-            self.refusal = FeedRefused("", "the provider sends data, but not its time")
+            # None: the frame says nothing we need, but has come.
+            if isinstance(event, TradeSeen) and (self._clock.offset is None or self._is_live(event.sub)):
+                self._observe(event.stamp, at, Source.TRADE)
+            elif isinstance(event, Stamped | CandleSeen):
+                self._observe(event.stamp if isinstance(event, Stamped) else event.at, at, Source.STREAMER)
+                self._heartbeat_seen = True
+            if not self.is_open and self._clock.offset is not None:
+                self.open(self._clock.now(at if self._connected_at is None else self._connected_at))
+                early, self._early = self._early, []
+                for before in early:
+                    self._take_event(before[0], before[1], self._clock.now(before[2]))
+            if self.is_open:
+                self._take_event(event, raw, self._clock.now(at))
+            elif isinstance(event, FeedRefused):
+                self._take_refused(event, raw)
+            elif event is not None and len(self._early) < MAX_EARLY_EVENTS:
+                self._early.append((event, raw, at))
+            elif event is not None:
+                self.refusal = FeedRefused("", "the provider sends data, but not its time")
 
     def _is_live(self, sub: str) -> bool:
         """Return whether a trade of this channel is new; the receipt of a replayed one says nothing about the time."""

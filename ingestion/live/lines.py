@@ -157,14 +157,11 @@ class Lines:
             ready=self._arrived,
         )
         connection.start()
-        return Line(connection, now, self._replace_at(now))
-
-    def _replace_at(self, now: float) -> float:
-        if self._life is None:
-            return float("inf")
-        early = random.uniform(*EARLY_S)
-        most = self._life * MAX_EARLY_SHARE * early / EARLY_S[1]
-        return now + self._life - min(early, most)
+        replace_at = float("inf")
+        if self._life is not None:
+            early = random.uniform(*EARLY_S)
+            replace_at = now + self._life - min(early, self._life * MAX_EARLY_SHARE * early / EARLY_S[1])
+        return Line(connection, now, replace_at)
 
     # --- reading ---
 

@@ -24,7 +24,7 @@ from datastore.reference.provider_registry import live_role
 from datastore.timeframes.intervals import moment
 from ingestion.live.clock_estimate import boot_seconds
 from ingestion.live.copies import Copies, copies_of
-from ingestion.live.lines import LineLost, Lines
+from ingestion.live.lines import Lines
 from ingestion.live.metrics import count_trades
 from ingestion.live.publish_buffer import PublishBuffer
 from ingestion.live.refusals import write_refusals
@@ -36,7 +36,7 @@ from ingestion.provider_access import ACCESS_CHANGED, STREAM, access_of, is_chan
 from ingestion.providers.port import Provider
 from streaming.broker import Publisher
 from streaming.ends import EndCode
-from streaming.records import FeedClosed, FeedOpened, LiveRecord, Watermark, encode
+from streaming.records import FeedClosed, FeedOpened, Watermark, encode
 from streaming.topics import TICK_DATA
 
 log = structlog.get_logger(__name__)
@@ -105,7 +105,15 @@ class LiveProducer:
         self._lines.hand_over()
         if not self._buffer.has_unsent():  # the last records of a lost one may be many turns' work
             for lost in self._lines.drop_lost():
-                self._lose(lost)
+                # Wait if the feed had spoken, or others go on; if it had not, the fetch has failed.
+                reason = lost.lost.reason
+                log.warning("feed lost", reason=without_secrets(reason), reconnect_in=lost.delay)
+                if self._session.actor.state == Producer.State.FETCHING_DATA and not self._lines.are_there:
+                    if lost.lost.code not in LASTING_STATUSES:
+                        raise FeedFault(reason)
+                    note_refused(self._session, access_of(self._provider, STREAM))
+                    raise LastingFault(reason)
+                self._session.waiting(self._lines.trouble)
         return count > 0 or not self._buffer.is_empty
 
     def cause_is_gone(self, actor: Producer) -> str | None:
@@ -151,17 +159,6 @@ class LiveProducer:
         self._session.save()
         self._lines.connect_due()
         return True
-
-    def _lose(self, dropped: LineLost) -> None:
-        """Wait if the feed had spoken, or others go on; if it had not, the fetch has failed."""
-        reason = dropped.lost.reason
-        log.warning("feed lost", reason=without_secrets(reason), reconnect_in=dropped.delay)
-        if self._session.actor.state == Producer.State.FETCHING_DATA and not self._lines.are_there:
-            if dropped.lost.code not in LASTING_STATUSES:
-                raise FeedFault(reason)
-            note_refused(self._session, access_of(self._provider, STREAM))
-            raise LastingFault(reason)
-        self._session.waiting(self._lines.trouble)
 
     # --- what is followed and routed ---
 
@@ -242,7 +239,15 @@ class LiveProducer:
 
     def _note_acknowledged(self) -> None:
         for topic, records in self._buffer.take_acknowledged():
-            self._note_watermarks(topic, records)
+            for record in records:
+                if type(record) is Watermark:
+                    known = self._acknowledged.get(record.feed)
+                    if known is None or moment(record.until) > known.until:
+                        markets = known.markets if known else [record.market]  # a dynamic topic has one
+                        if known is None and topic == TICK_DATA.name:
+                            markets = self._lines.markets_of(record.feed, topic)
+                        self._acknowledged[record.feed] = Acknowledged(record.feed, moment(record.until), markets)
+
             if topic == TICK_DATA.name:
                 count_trades(records)
                 continue
@@ -250,15 +255,3 @@ class LiveProducer:
                 count_trades(records)
             if any(type(record) in (FeedOpened, FeedClosed) for record in records):
                 self._refresh_at = 0.0  # the Coordinator waits for just that
-
-    def _note_watermarks(self, topic: str, records: list[LiveRecord]) -> None:
-        for record in records:
-            if type(record) is Watermark:
-                known = self._acknowledged.get(record.feed)
-                if known is None or moment(record.until) > known.until:
-                    markets = known.markets if known else self._markets_of(record.feed, topic, record.market)
-                    self._acknowledged[record.feed] = Acknowledged(record.feed, moment(record.until), markets)
-
-    def _markets_of(self, feed: str, topic: str, market: str) -> list[str]:
-        """Return the markets of a feed; a dynamic topic has one."""
-        return self._lines.markets_of(feed, topic) if topic == TICK_DATA.name else [market]

@@ -17,7 +17,8 @@ from ingestion.live.frame_intake import FrameIntake
 from ingestion.live.socket_reader import Arrival, Connected, Frame, SocketLost, SocketReader
 from ingestion.live.timekeeping import Timekeeper, micros_at, read_date
 from ingestion.provider_access import STREAM, access_of
-from ingestion.providers.port import Provider, why
+from ingestion.providers.answers import why
+from ingestion.providers.port import Provider
 from streaming.ends import EndCode
 
 log = structlog.get_logger(__name__)
@@ -89,7 +90,10 @@ class MarketConnection(FrameIntake):
             if isinstance(arrival, Frame):
                 self.take_frame(arrival.raw, micros_at(arrival.at))
             elif isinstance(arrival, Connected):
-                self._connect(arrival)
+                self._connected_at = micros_at(arrival.at)
+                self._clock.connected()
+                if date := read_date(arrival.date):
+                    self._clock.observe(date, self._connected_at, Source.HANDSHAKE)
             else:
                 lost = arrival
         local = self._time.monotonic()
@@ -113,12 +117,6 @@ class MarketConnection(FrameIntake):
             contradicted = "the provider's stamps contradict the time that it gave before"
             return SocketLost(local, contradicted, end=EndCode.WRONG_TIME)
         return lost
-
-    def _connect(self, arrival: Connected) -> None:
-        self._connected_at = micros_at(arrival.at)
-        self._clock.connected()
-        if date := read_date(arrival.date):
-            self._clock.observe(date, self._connected_at, Source.HANDSHAKE)
 
     def abandon(self, reason: str, code: EndCode) -> None:
         """Lose the connection on purpose: nothing more is read, and the next read() ends its spans for this reason."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datastore.timeframes.intervals import SECOND_US
 from ingestion.live.equal_trades import EqualTrades
 from ingestion.live.sequence_gaps import SequenceCheck
-from ingestion.providers.port import Garbage, LastId, TradeSeen
+from ingestion.providers.events import Garbage, LastId, TradeSeen
 from ingestion.trade_records import last_trade_record, trade_record
 from streaming.ends import EndCode
 from streaming.records import FeedClosed, FeedOpened, LastTrade, Replayed, Trade, Watermark
@@ -54,7 +54,16 @@ class MarketFeed:
         self.youngest = max(self.youngest, seen.ts)
         name = self.equal.name_of(seen)
         if not self.subscribed:
-            self._note_replayed(seen, name)
+            if not self.replayed:
+                # A second more, for stamps are often whole seconds.
+                self.unsure_until = (seen.ts + self.grace if seen.stamp is None else seen.stamp) + SECOND_US
+            if len(self.replayed) < MAX_REPLAYED_TRADES:
+                self.replayed.append(Replayed(seen.ts, name, seen.number))
+                if seen.named_by_content and seen.ts <= self.unsure_until:
+                    self.unsure_count = len(self.replayed)
+            elif self.replayed[0].seq is not None:
+                # Numbers that do not reach the replay's end prove nothing; the ids still do.
+                self.replayed = [Replayed(trade.ts, trade.id) for trade in self.replayed]
         return trade_record(seen, self.market, self.feed, self.n, received_at, name)
 
     def note_last_id(self, said: LastId) -> None:
@@ -69,18 +78,6 @@ class MarketFeed:
             return None
         self.n += 1
         return last_trade_record(said, self.market, self.feed, self.n)
-
-    def _note_replayed(self, seen: TradeSeen, name: str) -> None:
-        if not self.replayed:
-            # A second more, for stamps are often whole seconds.
-            self.unsure_until = (seen.ts + self.grace if seen.stamp is None else seen.stamp) + SECOND_US
-        if len(self.replayed) < MAX_REPLAYED_TRADES:
-            self.replayed.append(Replayed(seen.ts, name, seen.number))
-            if seen.named_by_content and seen.ts <= self.unsure_until:
-                self.unsure_count = len(self.replayed)
-        elif self.replayed[0].seq is not None:
-            # Numbers that do not reach the replay's end prove nothing; the ids still do.
-            self.replayed = [Replayed(trade.ts, trade.id) for trade in self.replayed]
 
     def open(self, start: int) -> FeedOpened:
         """Begin the span: the subscription is complete, and later than every trade of the replay before it.

@@ -129,7 +129,16 @@ class SocketReader:
         try:
             self._read()
         except websocket.WebSocketBadStatusException as exc:
-            self._put(_refused(exc))
+            asked = (exc.resp_headers or {}).get("retry-after", "")
+            retry_after = float(asked) if asked.isascii() and asked.isdecimal() else None
+            self._put(
+                SocketLost(
+                    boot_seconds(),
+                    f"the provider answers HTTP {exc.status_code}",
+                    exc.status_code,
+                    retry_after=retry_after,
+                )
+            )
         except (OSError, ValueError, AttributeError, websocket.WebSocketException) as exc:
             self._put(SocketLost(boot_seconds(), f"socket lost: {type(exc).__name__}: {exc}"[:200]))
         finally:
@@ -179,11 +188,3 @@ class SocketReader:
         self._arrivals.append(SocketLost(arrival.at, "reader queue full") if full else arrival)
         self._ready.set()
         return not full
-
-
-def _refused(exc: websocket.WebSocketBadStatusException) -> SocketLost:
-    asked = (exc.resp_headers or {}).get("retry-after", "")
-    retry_after = float(asked) if asked.isascii() and asked.isdecimal() else None
-    return SocketLost(
-        boot_seconds(), f"the provider answers HTTP {exc.status_code}", exc.status_code, retry_after=retry_after
-    )

@@ -37,7 +37,14 @@ class Route:
     def carry(self, record: LiveRecord) -> LiveRecord | None:
         """Return the record as this topic gets it; None if it says nothing here."""
         if type(record) is Watermark:
-            return self._claim(record)
+            start = max(record.start, self.floor)
+            if self.start is None or start > self.start:
+                self.start, self.stop = start, None  # a new span begins after an end
+            elif record.until <= (self.stop or self.start):
+                return None
+            else:
+                self.stop = record.until
+            return self._numbered(record if record.start == start else replace(record, start=start))
         if type(record) is FeedClosed:
             return self.close(record.market, record.reason, record.certain, record.code)
         if type(record) is FeedOpened:
@@ -64,16 +71,6 @@ class Route:
             code=code,
             certain=certain,
         )
-
-    def _claim(self, mark: Watermark) -> LiveRecord | None:
-        start = max(mark.start, self.floor)
-        if self.start is None or start > self.start:
-            self.start, self.stop = start, None  # a new span begins after an end
-        elif mark.until <= (self.stop or self.start):
-            return None
-        else:
-            self.stop = mark.until
-        return self._numbered(mark if mark.start == start else replace(mark, start=start))
 
     def _numbered(self, record: LiveRecord) -> LiveRecord:
         self.n += 1

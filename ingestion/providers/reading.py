@@ -14,22 +14,20 @@ import msgspec
 from actor_runtime.redaction import without_secrets
 from datastore.reference.pairs import Listed
 from datastore.timeframes.intervals import SECOND_US, micros_of
-from ingestion.providers.port import (
+from ingestion.providers.answers import (
     Answer,
     Blocked,
     CandlePage,
     CandleRow,
-    Garbage,
-    LastId,
     RateLimited,
     Refused,
     TradePage,
     TradesAsked,
-    TradeSeen,
     Trouble,
     Unauthorized,
     Unavailable,
 )
+from ingestion.providers.events import Garbage, LastId, TradeSeen
 from streaming.bounds import MAX_BIGINT, MAX_TIME_US, MIN_TIME_US, PROVIDER_EXPONENTS
 from streaming.refusals import RefusalCode
 

@@ -28,7 +28,9 @@ def candles(source: Source, seconds: int, starts: range, now: int) -> list[Candl
     if not starts:
         return []
     found: list[Candle] = []
-    close = _close_before(source, starts[0] // 60)
+    traded = source.traded_before(starts[0] // 60)
+    before = None if traded is None else source.bar(traded)
+    close = before.close if before else None
     for start in starts:
         bar = bar_of(source, start, seconds, now)
         found.append(Candle(start, bar, close))
@@ -64,12 +66,6 @@ def _whole(source: Source, minute: int, stop: int) -> Bar | None:
             bars.append(source.bar(minute))
             minute += 1
     return join(bars)
-
-
-def _close_before(source: Source, minute: int) -> int | None:
-    at = source.traded_before(minute)
-    bar = None if at is None else source.bar(at)
-    return bar.close if bar else None
 
 
 def bucket_start(at: int, seconds: int, offset: int = 0) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -83,7 +82,14 @@ class Feed(ABC):
         self.sent_until = now
         self.say_more(now)
         for socket in list(self.sockets.values()):
-            self._end_if_due(socket, now)
+            # Close a connection that has lived long enough, whose end was announced, or that asks for nothing.
+            lifetime, wall = self.lifetime_ns(), self.venue.wall()
+            if socket.subscriptions:
+                socket.idle_since = max(socket.idle_since, wall)
+            is_old = lifetime is not None and now >= socket.opened + lifetime
+            is_announced = socket.ends_at is not None and now >= socket.ends_at
+            if not socket.is_closing and (is_old or is_announced or wall > socket.idle_since + self.idle_s):
+                self.disconnect(socket)
         return now
 
     @abstractmethod
@@ -231,16 +237,6 @@ class Feed(ABC):
             return self.venue.faults.lifetime_ns
         return None if self.lifetime_s is None else int(self.lifetime_s * SECOND_NS)
 
-    def _end_if_due(self, socket: Socket, now: int) -> None:
-        """Close a connection that has lived long enough, whose end was announced, or that asks for nothing."""
-        lifetime, wall = self.lifetime_ns(), self.venue.wall()
-        if socket.subscriptions:
-            socket.idle_since = max(socket.idle_since, wall)
-        is_old = lifetime is not None and now >= socket.opened + lifetime
-        is_announced = socket.ends_at is not None and now >= socket.ends_at
-        if not socket.is_closing and (is_old or is_announced or wall > socket.idle_since + self.idle_s):
-            self.disconnect(socket)
-
     async def write(self, socket: Socket) -> None:
         """Send a connection's waiting frames until it is closed; each line is logged before its frame is sent."""
         while True:
@@ -248,7 +244,10 @@ class Feed(ABC):
             socket.wake.clear()
             batch, socket.waiting = socket.waiting, []
             now = self.venue.now()
-            self.venue.provider.log.write(_lines(batch, f'"socket":{socket.number},"at":{now}'))
+            ending = f'"socket":{socket.number},"at":{now}'
+            self.venue.provider.log.write(
+                f"{{{line},{ending}}}" for frame in batch if frame.line for line in frame.line.split("\n")
+            )
             for frame in batch:
                 if frame.text == CLOSE_FRAME:
                     await socket.web.close(code=socket.code)
@@ -263,7 +262,3 @@ def _with(figures: dict[str, int], limit: Limit) -> dict[str, int]:
         "peak": max(figures["peak"], limit.peak),
         "exceeded": figures["exceeded"] + limit.exceeded,
     }
-
-
-def _lines(batch: list[Frame], ending: str) -> Iterable[str]:
-    return (f"{{{line},{ending}}}" for frame in batch if frame.line for line in frame.line.split("\n"))

@@ -14,7 +14,15 @@ from simulator.venues.rest import VenueRest
 
 async def serve(web: WebSocket, feed: Feed, rest: VenueRest) -> None:
     """Serve one connection."""
-    refusal = _refusal(feed, rest)
+    venue = feed.venue
+    is_within, refusal = venue.take("connections"), None
+    trouble = venue.faults.trouble
+    if trouble.sockets and venue.now() < trouble.until:
+        refusal = rest.trouble(trouble).response()
+    elif venue.now() < venue.faults.refusing_until:
+        refusal = Response("Service Unavailable", 503)
+    elif not is_within:
+        refusal = Response("Too Many Requests", 429)
     if refusal is not None:
         await web.send_denial_response(refusal)
         return
@@ -30,18 +38,6 @@ async def serve(web: WebSocket, feed: Feed, rest: VenueRest) -> None:
     for ending in await asyncio.gather(*tasks, return_exceptions=True):
         if isinstance(ending, BaseException) and not isinstance(ending, WebSocketDisconnect | asyncio.CancelledError):
             raise ending
-
-
-def _refusal(feed: Feed, rest: VenueRest) -> Response | None:
-    """Return why a connection is refused, None if it is accepted; every attempt counts."""
-    venue = feed.venue
-    is_within = venue.take("connections")
-    trouble = venue.faults.trouble
-    if trouble.sockets and venue.now() < trouble.until:
-        return rest.trouble(trouble).response()
-    if venue.now() < venue.faults.refusing_until:
-        return Response("Service Unavailable", 503)
-    return None if is_within else Response("Too Many Requests", 429)
 
 
 async def _read(feed: Feed, socket: Socket) -> None:

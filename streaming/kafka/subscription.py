@@ -97,7 +97,20 @@ class KafkaSubscription:
             if offset > self._delivered.get(part, 0):
                 raise ValueError(f"{offset - 1} of {part} was not delivered by this subscription")
         held = {part: offset for part, offset in asked.items() if part in self._positions}
-        self._commit({part: offset for part, offset in held.items() if offset > self._positions[part].done})
+
+        offsets = {part: offset for part, offset in held.items() if offset > self._positions[part].done}
+        if self._shares and offsets:
+            # The library would commit for others too: what the group gave to another member is not ours to commit.
+            ours = self._consumer.assignment()
+            offsets = {part: offset for part, offset in offsets.items() if part in ours}
+        if offsets:
+            if not self._shares:
+                self._check_owned(self._group.committed())
+            for part, offset in offsets.items():
+                self._positions[part].asked = offset  # from here on the cluster may have it, whatever it answers
+            (self._commit_as_member if self._shares else self._group.commit)(offsets)
+            for part, offset in offsets.items():
+                self._positions[part].done = offset
 
     def lag(self) -> int:
         """Return how many records of its topics this group has not committed, counting those that are still there."""
@@ -141,9 +154,24 @@ class KafkaSubscription:
             consumer = self._reader()
             with translated_errors():
                 found = consumer.poll(timeout_ms=int(timeout * 1000), max_records=max(1, limit))
+
+            # Set the positions of the partitions that have come, and forget those that have gone.
+            fresh: set[TopicPartition] = set()
+            while self._rebalances.noted:
+                came, parts = self._rebalances.noted.popleft()
+                self._is_member = came  # in between, the partitions are being handed out
+                fresh = fresh | parts if came else fresh - parts
+                for part in parts:
+                    self._positions.pop(part, None)
+            if fresh:
+                # The library itself may continue where it was, though other members have read on since.
+                offsets = self._group.starts_of(fresh, self._commit_as_member)
+                for part, offset in offsets.items():
+                    self._consumer.seek(part, offset)
+                self._positions |= self._positions_at(offsets)
+
             # Records of a partition that we lost while they were on their way come to its new member. A partition that
             # has just come is read again from the position that we set.
-            fresh = self._adopt()
             records: list[Record] = []
             for part, batch in found.items():
                 position = self._positions.get(part)
@@ -164,7 +192,16 @@ class KafkaSubscription:
             ends, _ = self._ends_and_committed()
             behind = [part for part, position in self._positions.items() if position.next < ends[part]]
             if not behind and (self._is_member or not self._shares):
-                self._log_if_idle()
+                if self._positions:
+                    self._idle_logged = False
+                elif not self._idle_logged:
+                    self._idle_logged = True
+                    log.warning(
+                        "this consumer has no partition to read",
+                        topics=list(self._names.values()),
+                        partitions=len(self._group.partitions),
+                        hint="run at most as many consumers as the topic has partitions; this one stands by",
+                    )
                 return []
             if records := self._take(0.1, limit):
                 return records
@@ -200,39 +237,10 @@ class KafkaSubscription:
 
     # --- partitions that come and go ---
 
-    def _adopt(self) -> set[TopicPartition]:
-        """Set the positions of the partitions that have come, and return these; forget those that have gone."""
-        fresh: set[TopicPartition] = set()
-        while self._rebalances.noted:
-            came, parts = self._rebalances.noted.popleft()
-            self._is_member = came  # in between, the partitions are being handed out
-            fresh = fresh | parts if came else fresh - parts
-            for part in parts:
-                self._positions.pop(part, None)
-        if fresh:
-            # The library itself may continue where it was, though other members have read on since.
-            offsets = self._group.starts_of(fresh, self._commit_as_member)
-            for part, offset in offsets.items():
-                self._consumer.seek(part, offset)
-            self._positions |= self._positions_at(offsets)
-        return fresh
-
     def _positions_at(self, offsets: Offsets) -> dict[TopicPartition, PartitionPosition]:
         return {
             part: PartitionPosition(self._names[part.topic], part.partition, offset) for part, offset in offsets.items()
         }
-
-    def _log_if_idle(self) -> None:
-        if self._positions:
-            self._idle_logged = False
-        elif not self._idle_logged:
-            self._idle_logged = True
-            log.warning(
-                "this consumer has no partition to read",
-                topics=list(self._names.values()),
-                partitions=len(self._group.partitions),
-                hint="run at most as many consumers as the topic has partitions; this one stands by",
-            )
 
     # --- committing ---
 
@@ -247,21 +255,6 @@ class KafkaSubscription:
         for part, position in self._positions.items():
             if not self._shares and not position.done <= committed[part] <= position.asked:
                 raise GroupLost(f"another reader moved the group's position in {position.topic}")
-
-    def _commit(self, offsets: Offsets) -> None:
-        if self._shares and offsets:
-            # The library would commit for others too: what the group gave to another member is not ours to commit.
-            ours = self._consumer.assignment()
-            offsets = {part: offset for part, offset in offsets.items() if part in ours}
-        if not offsets:
-            return
-        if not self._shares:
-            self._check_owned(self._group.committed())
-        for part, offset in offsets.items():
-            self._positions[part].asked = offset  # from here on the cluster may have it, whatever it answers
-        (self._commit_as_member if self._shares else self._group.commit)(offsets)
-        for part, offset in offsets.items():
-            self._positions[part].done = offset
 
     def _commit_as_member(self, offsets: Mapping[TopicPartition, int]) -> None:
         wanted = {part: committable(offset) for part, offset in offsets.items()}

@@ -10,11 +10,11 @@ from django.test import Client
 from django_redis import get_redis_connection
 
 from coordination.models import Coordinator
-from datastore import datastore_actor
 from datastore.access.api_keys import clear_key_cache
 from datastore.access.lua_scripts import reset_backoff
 from datastore.models import ApiKey, Market
 from datastore.reference.markets import ensure_markets
+from datastore.requests import endings
 from tests.support.api import declared, rows
 from tests.support.api.keys import saved_key
 
@@ -64,7 +64,7 @@ def coordinator(db: None) -> Coordinator:
 @pytest.fixture(autouse=True)
 def nothing_unanswered() -> Iterator[None]:
     yield
-    datastore_actor.unanswered.clear()
+    endings.unanswered.clear()
 
 
 @pytest.fixture

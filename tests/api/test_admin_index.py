@@ -86,3 +86,8 @@ def test_who_may_see_one_kind_sees_one_kind(staff: Client) -> None:
     User.objects.get(username="ada").user_permissions.add(Permission.objects.get(codename="view_producer"))
     html = index(staff)
     assert "Idle <b>1</b>" in html and ">Coordinators<" not in html
+
+
+def test_the_page_of_one_app_claims_nothing_about_what_is_wrong(root: Client) -> None:
+    html = root.get("/admin/datastore/").content.decode()
+    assert "Gap repairs" in html and "What is wrong" not in html and "all servers answer" not in html

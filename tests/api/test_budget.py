@@ -14,9 +14,9 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from coordination.models import Coordinator
-from datastore import datastore_actor
 from datastore.backfill import quota
 from datastore.models import ApiKey, DatastoreRequest, FetchRequest, FetchSpending, Market
+from datastore.requests import endings
 from tests.support.api.keys import saved_key
 from tests.support.api.rows import SYMBOL, body_of
 
@@ -29,7 +29,7 @@ MINUTES = f"/api/v1/candles?market={SYMBOL}&timeframe=1m&wait=0&"
 def coordinator(db: None) -> Iterator[None]:
     Coordinator.objects.create(name="coordinator-1", owner="here:1:1", heartbeat_at=Now())
     yield
-    datastore_actor.unanswered.clear()
+    endings.unanswered.clear()
 
 
 def spent() -> dict[str, int]:

@@ -11,9 +11,9 @@ from django.test import Client
 from django.utils import timezone
 
 from coordination.models import Coordinator
-from datastore import datastore_actor
 from datastore.dead_letters import DeadLetterRecord, store_dead_letters
 from datastore.models import Coverage, DatastoreRequest, DeadLetter, FetchRequest, GapRepair, Market, ProviderCandle
+from datastore.requests import endings
 from datastore.streams import topics
 from streaming.broker_factory import connect
 from streaming.refusals import Refusal, RefusalCode
@@ -60,7 +60,7 @@ class Asker:
 @pytest.fixture
 def asker(write_key: str) -> Any:
     yield Asker(write_key)
-    datastore_actor.unanswered.clear()
+    endings.unanswered.clear()
 
 
 @pytest.fixture

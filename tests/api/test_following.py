@@ -14,11 +14,11 @@ from django.test import Client
 from django.utils import timezone
 
 from coordination.models import Coordinator
-from datastore import datastore_actor
 from datastore.backfill import gap_repair
 from datastore.models import Coverage, FetchRequest, GapRepair, Market, ProviderCandle
 from datastore.reference.markets import follow
 from datastore.reference.pairs import Listed, save_pair_list
+from datastore.requests import endings
 from tests.support.api.rows import BEGAN, MINUTE, body_of
 
 SOL = "kraken:SOL-EUR"
@@ -36,7 +36,7 @@ def staff(db: None, market: Market) -> Client:
 @pytest.fixture(autouse=True)
 def nothing_unanswered() -> Iterator[None]:
     yield
-    datastore_actor.unanswered.clear()
+    endings.unanswered.clear()
 
 
 def post(client: Client, body: Any, status: int) -> Any:
@@ -139,4 +139,4 @@ def answer_until(market: Market, stop: datetime) -> None:
     ProviderCandle.objects.filter(market=market).delete()
     ProviderCandle.objects.create(market=market, resolution=60, open_time=stop - 9 * MINUTE, version=1, **price)
     FetchRequest.objects.update(state="done", finished_at=timezone.now())
-    datastore_actor.end_requests()
+    endings.end_requests()

@@ -17,13 +17,13 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from coordination.models import Coordinator
-from datastore import datastore_actor
 from datastore.access.stream_tickets import read_ticket
 from datastore.coverage.feed_progress import note_acknowledged, note_read
 from datastore.models import DynamicTopic, FetchRequest, FetchSpending, Market, Stream
 from datastore.reference import provider_clock
 from datastore.reference.markets import ensure_markets
 from datastore.reference.pairs import Listed, save_pair_list
+from datastore.requests import endings
 from datastore.streams import lifecycle, topics
 from tests.support.api import rows
 from tests.support.api.rows import BEGAN, MINUTE, SYMBOL, Feed, at
@@ -37,7 +37,7 @@ ADDRESS = "/api/v1/streams"
 def coordinator(db: None) -> Iterator[None]:
     Coordinator.objects.create(name="coordinator-1", owner="here:1:1", heartbeat_at=Now())
     yield
-    datastore_actor.unanswered.clear()
+    endings.unanswered.clear()
 
 
 @pytest.fixture

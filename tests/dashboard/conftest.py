@@ -13,11 +13,11 @@ from django_redis import get_redis_connection
 
 from config.monitoring import cached_answer
 from coordination.models import Coordinator
-from datastore import datastore_actor
 from datastore.access.api_keys import clear_key_cache
 from datastore.access.lua_scripts import reset_backoff
 from datastore.models import Market
 from datastore.reference.markets import ensure_markets
+from datastore.requests import endings
 from tests.support.api import rows
 from tests.support.dashboard.reading import shown
 
@@ -31,7 +31,7 @@ def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     reset_backoff()
     clear_key_cache()
-    datastore_actor.unanswered.clear()
+    endings.unanswered.clear()
     get_redis_connection("default").flushdb()
 
 

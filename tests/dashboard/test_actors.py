@@ -101,6 +101,24 @@ def test_one_whose_key_is_refused_says_that_it_waits_for_another(client: Client)
     assert "give it a key and address that the provider accepts" in page_of(client)
 
 
+def test_a_request_in_error_needs_nobody(client: Client) -> None:
+    DatastoreRequest.objects.create(name="request-1", state="error")
+    page = page_of(client)
+    assert "It is reset when its reader has been answered" in page
+    assert "waits for a person" not in page
+
+
+def test_trouble_comes_first_however_many_actors_there_are(client: Client) -> None:
+    DynamicTopicConsumer.objects.bulk_create(
+        DynamicTopicConsumer(name=f"dyn-{n}", role="dynamic-consumer", owner="here:1:1") for n in range(20)
+    )
+    DynamicTopicConsumer.objects.update(heartbeat_at=SteadyNow())
+    DynamicTopicConsumer.objects.filter(name="dyn-9").update(heartbeat_at=SteadyNow() - timedelta(minutes=1))
+    page = page_of(client)
+    assert "dyn-9</a> gives no sign of life" in page
+    assert "1 silent" in page
+
+
 def test_one_whose_process_is_silent_or_gone_is_marked_in_words(client: Client) -> None:
     owned("fixed-tick-1", "fixed-tick")
     FixedTopicConsumer.objects.update(heartbeat_at=SteadyNow() - timedelta(seconds=44))

@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings as django_settings
 from django_redis import get_redis_connection
 
-from ingestion.history import history_producer_actor
+from ingestion.history import job_calls
 from tests.support.ingestion.history_bench import BTC, Bench
 from tests.support.simulator import running
 from tests.support.streaming.memory import MemoryBroker
@@ -33,7 +33,7 @@ def bench(transactional_db: None, tmp_path: Path, settings: Any) -> Iterator[Ben
 @pytest.fixture
 def silent_provider(bench: Bench, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A provider that takes calls and does not answer them."""
-    monkeypatch.setattr(history_producer_actor, "RENEW_INTERVAL_S", 0.1)
+    monkeypatch.setattr(job_calls, "RENEW_INTERVAL_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         settings.CRYPTOCOMPARE_REST_URL = f"http://127.0.0.1:{server.getsockname()[1]}"
         yield

@@ -4,12 +4,14 @@ import socket
 import threading
 from pathlib import Path
 
+import pytest
+
 from datastore.timeframes.intervals import SECOND_US
 from ingestion.history.rest_client import RestClient
 from ingestion.provider_access import Access
+from ingestion.providers.answers import CandlePage as Page
+from ingestion.providers.answers import CandlesAsked, Trouble, Unauthorized, Unavailable
 from ingestion.providers.cryptocompare.provider import PROVIDER as CRYPTOCOMPARE
-from ingestion.providers.port import CandlePage as Page
-from ingestion.providers.port import CandlesAsked, Trouble, Unauthorized, Unavailable
 from tests.support.simulator import running
 
 HOUR, LAST = 3600, 1_577_836_800
@@ -27,6 +29,7 @@ def ask(client: RestClient) -> Page | Trouble:
         client.close()
 
 
+@pytest.mark.slow
 def test_a_page_brings_one_row_more_and_the_providers_time_and_name(tmp_path: Path) -> None:
     with running(tmp_path, "--markets", "coinbase:BTC-USD", "--key", "sesame") as simulator:
         page = ask(client_of(simulator.rest_url + "/", "sesame"))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion.providers.cryptocompare.stream import Other, read_frame, subscribe_message, subscription
-from ingestion.providers.port import FeedRefused, Garbage, Stamped, Subscribed, TradeSeen
+from ingestion.providers.events import FeedRefused, Garbage, Stamped, Subscribed, TradeSeen
 
 FULL: dict[str, Any] = {
     "TYPE": "0",

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 
 from datastore.models import FetchRequest
 from ingestion import tasks
-from ingestion.history import history_producer_actor
+from ingestion.history import job_calls
 from ingestion.history.history_producer_actor import HistoryProducer, fetch
 from ingestion.history.provider_quota import quota_of
 from ingestion.models import Producer
@@ -102,7 +102,7 @@ def test_a_job_whose_row_was_taken_over_ends_and_queues_its_request(bench: Bench
 def test_what_is_taken_away_while_an_answer_is_awaited_ends_the_job(
     bench: Bench, silent_provider: None, monkeypatch: pytest.MonkeyPatch, take_away: Callable[[], int]
 ) -> None:
-    monkeypatch.setattr(history_producer_actor, "MAX_RENEWALS", 600)
+    monkeypatch.setattr(job_calls, "MAX_RENEWALS", 600)
     request = bench.ask(10)
     thread = threading.Thread(target=run_task, args=[request.pk])
     thread.start()
@@ -115,7 +115,7 @@ def test_what_is_taken_away_while_an_answer_is_awaited_ends_the_job(
 def test_a_job_that_is_stopped_does_not_wait_for_the_answer(
     bench: Bench, silent_provider: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history_producer_actor, "MAX_RENEWALS", 600)
+    monkeypatch.setattr(job_calls, "MAX_RENEWALS", 600)
     request = bench.ask(10)
     thread = threading.Thread(target=run_task, args=[request.pk])
     thread.start()

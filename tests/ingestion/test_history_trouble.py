@@ -12,14 +12,14 @@ from actor_runtime.manual_reset import reset
 from actor_runtime.models import TransitionLog
 from datastore.models import FetchRequest, ProviderClock
 from datastore.timeframes.intervals import SECOND_US, micros_of
-from ingestion.history import history_producer_actor
+from ingestion.history import job_calls
 from ingestion.history.pool import ensure_pool
 from ingestion.history.provider_quota import ProviderQuota, configured_windows, quota_of
 from ingestion.history.rate_pause import pause_calls
 from ingestion.models import Producer
+from ingestion.providers.answers import RateLimited, Unavailable
 from ingestion.providers.cryptocompare.rest import calls_left
 from ingestion.providers.cryptocompare.traits import TRAITS
-from ingestion.providers.port import RateLimited, Unavailable
 from simulator.rest import OVER_LIMIT
 from streaming.history_records import FetchDone, FetchFailed, ProviderCandle, ProviderSpan
 from tests.support.ingestion.history_bench import (
@@ -68,7 +68,7 @@ def test_an_error_of_the_providers_is_tried_again_and_passes(bench: Bench) -> No
 def test_an_error_that_lasts_sends_the_request_back_and_frees_the_row(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history_producer_actor, "MAX_JOB_WAIT_S", 1.5)
+    monkeypatch.setattr(job_calls, "MAX_JOB_WAIT_S", 1.5)
     bench.simulator.fault("error", seconds=3600)
     request = fetched(bench.ask(10))
     assert (request.state, request.error) == (State.QUEUED, "the provider answers HTTP 503")

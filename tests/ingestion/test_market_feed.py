@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion.live.market_feed import MarketFeed
-from ingestion.providers.port import TradeSeen
+from ingestion.providers.events import TradeSeen
 from tests.support.datastore.records import BTC, FEED, NOON, SECOND
 
 

@@ -20,10 +20,10 @@ from ingestion.history.pages import (
     records_of,
     whole_buckets,
 )
+from ingestion.providers.answers import CandlePage as Page
+from ingestion.providers.answers import CandleRow as Row
 from ingestion.providers.cryptocompare.provider import last_and_before
 from ingestion.providers.cryptocompare.traits import TRAITS
-from ingestion.providers.port import CandlePage as Page
-from ingestion.providers.port import CandleRow as Row
 from streaming.history_records import HistoryRecord, ProviderCandle, ProviderSpan
 
 CANDLES = TRAITS.candles

@@ -19,9 +19,9 @@ from datastore.reference.pairs import Listed, save_pair_list
 from datastore.reference.provider import remember_provider
 from ingestion.history.pair_list import refresh_pairs
 from ingestion.history.provider_quota import quota_of
+from ingestion.providers.answers import PairList, RateLimited, Unauthorized, Unavailable
 from ingestion.providers.cryptocompare.rest import read_pairs
 from ingestion.providers.cryptocompare.traits import TRAITS
-from ingestion.providers.port import PairList, RateLimited, Unauthorized, Unavailable
 from tests.support.simulator import Simulator, running
 
 pytestmark = pytest.mark.django_db

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datastore.reference.pairs import Listed
+from ingestion.providers.answers import CandlePage as Page
+from ingestion.providers.answers import RateLimited, Refused, Unauthorized, Unavailable, Warned
 from ingestion.providers.cryptocompare.rest import Outcome, candles_path, read_answer
-from ingestion.providers.port import CandlePage as Page
-from ingestion.providers.port import RateLimited, Refused, Unauthorized, Unavailable, Warned
 
 DATE = {"Date": "Mon, 23 Nov 2026 12:00:41 GMT"}
 AT = 1_795_435_241_000_000

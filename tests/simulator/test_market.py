@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.app import compute_days
@@ -16,10 +16,11 @@ from simulator.market import LISTED_SINCE_HOUR, Market
 from simulator.pairs import Pair
 from simulator.provider import Provider
 from simulator.trades import MAX_DISCOVERY_DELAY_NS, MINUTE_NS, SECOND_NS, Bar, Trade, join, roll_up
+from tests.support.examples import examples
 
 BUSY, THIN, SECONDS = (Pair.parse(m) for m in ("coinbase:BTC-USD", "kraken:LTC-USD", "bitfinex:ETH-BTC"))
 MARKETS = {pair: Market(pair, seed=1) for pair in (BUSY, THIN, SECONDS)}
-patient = settings(deadline=None, max_examples=50)
+patient = examples(50)
 minutes = st.integers(LISTED_SINCE_HOUR * 60, LISTED_SINCE_HOUR * 60 + 10_000_000)
 markets = st.sampled_from(sorted(MARKETS, key=str)).map(MARKETS.__getitem__)
 
@@ -94,9 +95,10 @@ def test_the_newest_trades_are_the_last_discovered(market: Market, minute: int, 
 
 def test_hours_and_days_are_roll_ups_of_their_minutes() -> None:
     for market in MARKETS.values():
-        day = LISTED_SINCE_HOUR // 24 + 100
-        assert market.day(day) == join(market.bar(minute) for minute in range(day * 1440, day * 1440 + 1440))
-        assert market.hour(day * 24 + 5) == join(market.bar(day * 1440 + 300 + at) for at in range(60))
+        for since in (-1, 0, 1, 100, 101, 1000, 2500):
+            day = LISTED_SINCE_HOUR // 24 + since
+            assert market.day(day) == join(market.bar(minute) for minute in range(day * 1440, day * 1440 + 1440))
+            assert market.hour(day * 24 + 5) == join(market.bar(day * 1440 + 300 + at) for at in range(60))
 
 
 def test_busy_markets_burst_and_thin_ones_have_empty_minutes() -> None:

@@ -10,9 +10,17 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from tests.support.browser import CHROMIUM, FLAGS, OVERFLOW
+from tests.support.e2e.platform import Platform
 
-ADMIN, PASSWORD = "admin", "only for tests"
+ADMIN, PASSWORD = "keeper", "only for tests"
 SERIOUS = ("serious", "critical")
+
+
+def make_administrator(platform: Platform) -> None:
+    """Make the user who signs in; `admin` was made when the folder was prepared."""
+    platform.env["DJANGO_SUPERUSER_PASSWORD"] = PASSWORD
+    made = platform.manage("createsuperuser", "--noinput", "--username", ADMIN, "--email", "keeper@example.com")
+    assert made.returncode == 0, made.stderr
 
 
 class Visitor:

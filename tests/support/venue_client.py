@@ -10,21 +10,9 @@ from typing import TypeVar, cast
 
 import websocket
 
-from ingestion.providers.port import (
-    Answer,
-    CandlePage,
-    CandlesAsked,
-    Event,
-    Provider,
-    Request,
-    Stream,
-    Subscribed,
-    TradePage,
-    TradesAsked,
-    TradeSeen,
-    Trouble,
-    Unsubscribed,
-)
+from ingestion.providers.answers import Answer, CandlePage, CandlesAsked, Request, TradePage, TradesAsked, Trouble
+from ingestion.providers.events import Event, Subscribed, TradeSeen, Unsubscribed
+from ingestion.providers.port import Provider, Stream
 from tests.support.simulator import VenueAddress
 
 Kind = TypeVar("Kind")

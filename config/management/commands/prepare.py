@@ -36,25 +36,19 @@ class Command(BaseCommand):
         self._await("REDIS_URL", lambda: valkey_refusal(settings.REDIS_URL))
         self._await("STREAM_URL", lambda: stream_refusal(settings.STREAM_URL))
         try:
-            self._set_up()
+            self.stdout.write(f"schema up to date: {first_start.migrate()}")
+            home, on_terminal = settings.CANDLEKEEP_HOME, self.stdout.isatty()
+            if line := first_start.make_admin(settings.ADMIN_PASSWORD, home, on_terminal):
+                self.stdout.write(line)
+            for line in first_start.remember_providers(contact_all(PROVIDER_TIMEOUT_S)):
+                self.stdout.write(line)
+            first_start.seed_markets(settings.MARKETS)
+            asked = first_start.request_newest_candles(settings.MARKETS)
+            self.stdout.write(
+                f"{counted(len(settings.MARKETS), 'market')} followed, {counted(asked, 'span')} of history asked for"
+            )
         except StartError as error:
             raise CommandError(str(error)) from None
-
-    def _set_up(self) -> None:
-        """Bring the database up to date; raise StartError."""
-        self.stdout.write(f"schema up to date: {first_start.migrate()}")
-        home, on_terminal = settings.CANDLEKEEP_HOME, self.stdout.isatty()
-        if line := first_start.make_admin(settings.ADMIN_PASSWORD, home, on_terminal):
-            self.stdout.write(line)
-
-        for line in first_start.remember_providers(contact_all(PROVIDER_TIMEOUT_S)):
-            self.stdout.write(line)
-
-        first_start.seed_markets(settings.MARKETS)
-        asked = first_start.request_newest_candles(settings.MARKETS)
-        self.stdout.write(
-            f"{counted(len(settings.MARKETS), 'market')} followed, {counted(asked, 'span')} of history asked for"
-        )
 
     def _await(self, name: str, refusal: Callable[[], str | None]) -> None:
         deadline = time.monotonic() + SERVER_TIMEOUT_S

@@ -78,23 +78,22 @@ class ReadOrWritePermission(BasePermission):
         name = str(request.method).lower()
         if name not in view.http_method_names or not hasattr(view, name):
             return True  # nothing can be done by it: 405 says more than 401
-        refusal = _refusal(request)
+        reading, holder, user = request.method in SAFE_METHODS, request.auth, request.user
+        if reading and not settings.REQUIRE_API_KEY:
+            return True
+
+        refusal: APIException | None = None
+        if isinstance(holder, KeyHolder):
+            if not (reading or holder.writes):
+                refusal = PermissionDenied(f"The key {holder.name!r} may only read. {TO_WRITE}")
+        elif user is None:
+            refusal = NotAuthenticated(TO_READ if reading else TO_WRITE)
+        elif not (reading or user.is_staff):
+            refusal = PermissionDenied(NOT_STAFF)
         if refusal is not None:
             take_turn(request, view)  # being refused counts too
             raise refusal
         return True
-
-
-def _refusal(request: Request) -> APIException | None:
-    reading, holder, user = request.method in SAFE_METHODS, request.auth, request.user
-    if reading and not settings.REQUIRE_API_KEY:
-        return None
-    if isinstance(holder, KeyHolder):
-        may = reading or holder.writes
-        return None if may else PermissionDenied(f"The key {holder.name!r} may only read. {TO_WRITE}")
-    if user is None:
-        return NotAuthenticated(TO_READ if reading else TO_WRITE)
-    return None if reading or user.is_staff else PermissionDenied(NOT_STAFF)
 
 
 def may_read(request: HttpRequest) -> bool:

@@ -60,18 +60,16 @@ def reference(status: int) -> Schema:
 
 def responses() -> dict[str, Schema]:
     """Return all problems as responses of the document."""
-    return {row[0]: _response(status) for status, row in RESPONSES.items()}
-
-
-def _response(status: int) -> Schema:
-    _, kind, detail, field, own = RESPONSES[status]
-    title = HTTPStatus(status).phrase
-    example = {
-        "type": PREFIX + kind,
-        "title": title,
-        "status": status,
-        "detail": f"{field}: {detail}" if status == 400 else detail,
-        "errors": {field: [detail]} if field else {},
-    }
-    content = {CONTENT_TYPE: {"schema": named("Problem"), "example": example}}
-    return {"description": f"{title}.", "headers": headers((*RATES, *own)), "content": content}
+    found: dict[str, Schema] = {}
+    for status, (name, kind, detail, field, own) in RESPONSES.items():
+        title = HTTPStatus(status).phrase
+        example = {
+            "type": PREFIX + kind,
+            "title": title,
+            "status": status,
+            "detail": f"{field}: {detail}" if status == 400 else detail,
+            "errors": {field: [detail]} if field else {},
+        }
+        content = {CONTENT_TYPE: {"schema": named("Problem"), "example": example}}
+        found[name] = {"description": f"{title}.", "headers": headers((*RATES, *own)), "content": content}
+    return found

@@ -117,14 +117,12 @@ def server_error(request: HttpRequest) -> HttpResponse:
     exc = sys.exception()
     if isinstance(exc, DATABASE_AWAY):
         answer = unavailable("database", "database", exc)
-        return answer if request.path_info.startswith("/api/") else _plain(answer)
+        if request.path_info.startswith("/api/"):
+            return answer
+        # A person gets the problem as a sentence, with its status and when to ask again.
+        detail = msgspec.json.decode(answer.content)["detail"]
+        head = {name: answer[name] for name in ("Cache-Control", "Retry-After")}
+        return HttpResponse(detail, status=answer.status_code, content_type="text/plain; charset=utf-8", headers=head)
     if request.path_info.startswith("/api/"):
         return problem_response(500, "Candlekeep made a mistake; its log says which.")
     return defaults.server_error(request)
-
-
-def _plain(answer: HttpResponse) -> HttpResponse:
-    """Return a problem as a sentence for a person, with its status and when to ask again."""
-    detail = msgspec.json.decode(answer.content)["detail"]
-    head = {name: answer[name] for name in ("Cache-Control", "Retry-After")}
-    return HttpResponse(detail, status=answer.status_code, content_type="text/plain; charset=utf-8", headers=head)

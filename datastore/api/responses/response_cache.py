@@ -155,14 +155,30 @@ def lookup(
     values: list[Any] = [CONFIRMATION_LIFETIME_US, REFRESH_LOCK_MS, MAX_LAG_US, seen.name if seen else b""]
     if bucket and turn is None:
         keys.append(bucket.key)
-        values += bucket.script_arguments()
+        values += bucket.capacity, bucket.per_second, bucket.many
     try:
         taken, *found = _LOOKUP(keys, *values)
     except RedisError:
         return None, turn
     if bucket and taken:
         turn = bucket.result_of(taken)
-    return (_found(found, symbol, question, seen) if found else None), turn
+    if not found:
+        return None, turn
+
+    clock, *rest = found
+    if not rest:
+        return CacheLookup(clock), turn  # to be made
+    state, watermark, now, name, *new = rest
+    if new:  # to this process
+        seen = _answer_of(name, new)
+        _seen.put((symbol, question), seen)
+    if seen is None:
+        return CacheLookup(clock), turn
+    if state == UNCONFIRMED:
+        return CacheLookup(clock, unconfirmed=seen), turn
+    hit = CacheHit(seen, int(watermark) if watermark else None, int(now))
+    _given.put((symbol, question), (monotonic(), hit))
+    return CacheLookup(clock, hit), turn
 
 
 def forget_recent() -> None:
@@ -183,31 +199,18 @@ def keep(lookup: CacheLookup, question: str, series: Series, etag: str, parts: S
         return
 
 
-def _found(found: Sequence[Any], symbol: str, question: str, kept: CachedAnswer | None) -> CacheLookup:
-    """Return what the script found; keep parts that are new to this process."""
-    clock, *rest = found
-    if not rest:
-        return CacheLookup(clock)  # to be made
-    state, watermark, now, name, *new = rest
-    if new:
-        series, version, its_watermark, its_now, etag, *parts = new
-        kept = CachedAnswer(
-            series=series.decode(),
-            version=int(version),
-            watermark=int(its_watermark) if its_watermark else None,
-            now=int(its_now),
-            name=name,
-            etag=etag.decode(),
-            parts=BodyParts(*parts),
-        )
-        _seen.put((symbol, question), kept)
-    if kept is None:
-        return CacheLookup(clock)
-    if state == UNCONFIRMED:
-        return CacheLookup(clock, unconfirmed=kept)
-    hit = CacheHit(kept, int(watermark) if watermark else None, int(now))
-    _given.put((symbol, question), (monotonic(), hit))
-    return CacheLookup(clock, hit)
+def _answer_of(name: bytes, fields: Sequence[Any]) -> CachedAnswer:
+    """Return an answer from the fields that the script sends of one that is new to this process."""
+    series, version, watermark, now, etag, *parts = fields
+    return CachedAnswer(
+        series=series.decode(),
+        version=int(version),
+        watermark=int(watermark) if watermark else None,
+        now=int(now),
+        name=name,
+        etag=etag.decode(),
+        parts=BodyParts(*parts),
+    )
 
 
 def _minute(ms: int | None) -> int | None:

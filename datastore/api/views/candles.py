@@ -25,15 +25,16 @@ from datastore.api.params.query_params import (
     query_of,
 )
 from datastore.api.params.times import clamped_ms, to_ms
-from datastore.api.params.window import Window, window
+from datastore.api.params.window import window
 from datastore.api.responses.compression import CompressedView
 from datastore.api.responses.json_response import json_answer, ready_answer, unless_known
 from datastore.api.responses.response_cache import CacheLookup, keep, lookup
 from datastore.api.responses.series_body import NUMBER_SHAPES, candles_parts, coverage_json, etag
 from datastore.api.views.requests import accepted, request_json
-from datastore.datastore_actor import answer, unanswered
+from datastore.datastore_actor import answer
 from datastore.models import Market
 from datastore.reference.provider_clock import provider_now
+from datastore.requests.endings import unanswered
 from datastore.series.fill import NONE
 from datastore.series.reader import read_series
 from datastore.timeframes.timeframe import TIMEFRAMES
@@ -67,8 +68,22 @@ class Candles(CompressedView):
 
         A gap that has not been fetched before is fetched; 202 if it does not come in time and there is nothing else.
         """
+        try:
+            question, name = _parsed(request.META["QUERY_STRING"])
+        except BadParameters:
+            take_turn(request, self)  # a bad question counts too
+            raise
+
         # Counting the request and looking for its cached answer take one round trip to Valkey together, often none.
-        question, name, cached = self._count_and_look_up(request)
+        bucket, cached, turn = bucket_of(request._request), None, None
+        # An answer that ends a waiting request must come from the database, for the request's row must end too.
+        if name and (question.market, question.timeframe) not in unanswered:
+            cached, turn = lookup(question.market, name, bucket)
+        elif bucket:
+            turn = take(bucket)
+        if bucket:
+            enforce(self, bucket, turn)
+
         hit = cached.hit if cached else None
         if hit is None:
             market = find_market(question.market)
@@ -82,26 +97,6 @@ class Candles(CompressedView):
         if "HTTP_IF_NONE_MATCH" in request.META and (known := unless_known(request, kept.etag)):
             return known
         return ready_answer(kept.parts.joined(kept.series, kept.version, hit.now, hit.watermark), {"ETag": kept.etag})
-
-    def _count_and_look_up(self, request: Request) -> tuple[SeriesQuestion, str | None, CacheLookup | None]:
-        """Count the request; return its question, the name under which its answer may be cached, and what is cached.
-
-        The name is None if the question is not a common one. Raises Throttled, BadParameters.
-        """
-        try:
-            question, name = _parsed(request.META["QUERY_STRING"])
-        except BadParameters:
-            take_turn(request, self)  # a bad question counts too
-            raise
-        bucket, cached, turn = bucket_of(request._request), None, None
-        # An answer that ends a waiting request must come from the database, for the request's row must end too.
-        if name and (question.market, question.timeframe) not in unanswered:
-            cached, turn = lookup(question.market, name, bucket)
-        elif bucket:
-            turn = take(bucket)
-        if bucket:
-            enforce(self, bucket, turn)
-        return question, name, cached
 
 
 class CoverageView(CompressedView):
@@ -176,13 +171,9 @@ def _page(path: str, market: Market, question: SeriesQuestion) -> Page:
     if not span.has_more:
         return Page(span.start, span.stop)
     reach = min(span.end, span.start + MAX_FETCH_BUCKETS * timedelta(seconds=frame.base))
-    return Page(span.start, span.stop, None, reach, _following(path, market.symbol, question, span))
 
-
-def _following(path: str, symbol: str, question: SeriesQuestion, span: Window) -> str:
-    """Return the address of the next page: the rest of the range, and whatever else was asked for."""
     parts: dict[str, str | int] = {
-        "market": symbol,
+        "market": market.symbol,
         "timeframe": question.timeframe,
         "from": clamped_ms(span.stop),
         "to": clamped_ms(span.end),
@@ -197,4 +188,4 @@ def _following(path: str, symbol: str, question: SeriesQuestion, span: Window) -
         parts["fill"] = question.fill
     if question.wait != DEFAULT_WAIT_S:
         parts["wait"] = f"{question.wait:g}"
-    return f"{path}?{urlencode(parts, safe=':')}"
+    return Page(span.start, span.stop, None, reach, f"{path}?{urlencode(parts, safe=':')}")

@@ -22,11 +22,12 @@ from datastore.api.params.times import clamped_ms, to_ms
 from datastore.api.responses.json_response import json_answer
 from datastore.api.responses.series_body import completeness_json
 from datastore.blockers import Blockers, with_lease
-from datastore.datastore_actor import end_answered, request_spans
+from datastore.datastore_actor import request_spans
 from datastore.models import DatastoreRequest, FetchRequest
 from datastore.reference.markets import market_of
 from datastore.reference.provider_clock import provider_now
 from datastore.reference.provider_registry import traits_of
+from datastore.requests.endings import end_answered
 from datastore.requests.plan import NO_COORDINATOR, coordinator_runs, final_spans
 from datastore.series.reader import read_completeness
 from datastore.timeframes.timeframe import TIMEFRAMES
@@ -45,7 +46,10 @@ class OneRequest(APIView):
         if found is None:
             raise NotFound(f"There is no request {number}. One that ended is kept for a day.")
         body = request_json(found, None if coordinator_runs() else NO_COORDINATOR)
-        body["completeness"] = _completeness(found)
+        market, body["completeness"] = market_of(found.market), None
+        if market is not None and found.start is not None and found.stop is not None:
+            there = read_completeness(market, found.timeframe, found.start, found.stop)
+            body["completeness"] = completeness_json(there)
         end_answered([found.name], by="its reader was notified")
         return json_answer(body)
 
@@ -80,14 +84,6 @@ def accepted(request: DatastoreRequest, **more: Any) -> HttpResponse:
 def address_of(request: DatastoreRequest) -> str:
     """Return where the request is shown."""
     return f"/api/v1/requests/{request.pk}"
-
-
-def _completeness(request: DatastoreRequest) -> dict[str, Any] | None:
-    """Return how much of what a request is for is there, None if its range is not known."""
-    market = market_of(request.market)
-    if market is None or request.start is None or request.stop is None:
-        return None
-    return completeness_json(read_completeness(market, request.timeframe, request.start, request.stop))
 
 
 def request_json(request: DatastoreRequest, refusal: str | None = None) -> dict[str, Any]:

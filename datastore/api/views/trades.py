@@ -11,14 +11,13 @@ from rest_framework.request import Request
 
 from datastore.api.errors import BadParameters
 from datastore.api.params.market_lookup import find_market, provider_json
-from datastore.api.params.query_params import TradesQuestion, query_of, trades_question
+from datastore.api.params.query_params import query_of, trades_question
 from datastore.api.params.times import LATEST, to_ms
 from datastore.api.responses.compression import CompressedView
 from datastore.api.responses.json_response import json_answer, pack
 from datastore.api.responses.paging import position_of
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
-from datastore.models import Market
 from datastore.timeframes.intervals import micros_of, moment
 
 # time_us beside time: many venues trade several times a millisecond, and the order must survive.
@@ -48,7 +47,17 @@ class Trades(CompressedView):
         if position and position.symbol != market.symbol:
             raise BadParameters({"cursor": [f"belongs to {position.symbol}, not to {market.symbol}."]})
 
-        rows = _rows(market, question, position)
+        start = moment(position.ts) if position else question.start
+        values: dict[str, Any] = {
+            "market": market.pk,
+            "start": start,
+            "stop": question.stop or LATEST,
+            "seq": position and position.seq,
+            "id": position and position.trade_id,
+            "limit": question.limit + (start is not None),
+        }
+        rows = fetch_all(statement("api", "trades_onward" if start else "trades_newest"), values)
+
         page, cursor, following = rows[: question.limit], question.cursor, None
         if page:
             _, time_us, trade_id, seq, *_ = page[-1]
@@ -69,17 +78,3 @@ class Trades(CompressedView):
                 "next": following and f"{request.path}?{following}",
             }
         )
-
-
-def _rows(market: Market, question: TradesQuestion, position: TradePosition | None) -> list[Row]:
-    """Return the page, and one trade more if there is one. Without from or cursor: the newest, none more."""
-    start = moment(position.ts) if position else question.start
-    values: dict[str, Any] = {
-        "market": market.pk,
-        "start": start,
-        "stop": question.stop or LATEST,
-        "seq": position and position.seq,
-        "id": position and position.trade_id,
-        "limit": question.limit + (start is not None),
-    }
-    return fetch_all(statement("api", "trades_onward" if start else "trades_newest"), values)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Event
@@ -14,19 +13,18 @@ from django.utils import timezone
 from datastore.api.views.requests import eta_of, pages_of
 from datastore.backfill.trade_backfill import (
     CannotBackfill,
-    Estimate,
-    Part,
     estimate,
     missing_parts,
     proven_minutes,
 )
 from datastore.coverage.completeness import described
-from datastore.datastore_actor import end_answered, request_spans, request_trade_history
+from datastore.datastore_actor import request_spans, request_trade_history
 from datastore.management.arguments import add_market, add_span, add_timeframe, check_order, market_named
 from datastore.management.progress import Progress
 from datastore.models import DatastoreRequest, FetchRequest, Market
 from datastore.reference.provider_clock import provider_now
 from datastore.reference.provider_registry import traits_of
+from datastore.requests.endings import end_answered
 from datastore.requests.plan import NO_COORDINATOR, coordinator_runs, final_spans
 from datastore.series.reader import read_completeness
 from datastore.timeframes.timeframe import TIMEFRAMES
@@ -111,7 +109,13 @@ class Command(BaseCommand):
         asked = replace(asked, start=TIMEFRAMES["1m"].floor(asked.start))
         try:
             if parts := missing_parts(asked.market, asked.start, asked.stop):
-                self.stdout.write(_estimated(estimate(asked.market, parts), parts, asked.market))
+                found = estimate(asked.market, parts)
+                reach = f" back to {parts[0].start:%Y-%m-%d %H:%M} UTC" if parts[0].first is None else ""
+                self.stdout.write(
+                    f"About {counted(found.trades, 'trade')} of {asked.market.symbol}{reach}: "
+                    f"{counted(found.calls, 'call')} of {asked.market.provider}, {_length(found.seconds)} if nothing "
+                    f"more urgent comes, {found.size / 1e6:,.1f} MB of disk."
+                )
                 if not yes and sys.stdin.isatty() and input("Go on? [y/N] ").strip().lower() not in ("y", "yes"):
                     raise CommandError("Nothing was requested.")
             request = request_trade_history(asked.market, asked.start, asked.stop)
@@ -124,39 +128,31 @@ class Command(BaseCommand):
             self.stdout.write(f"{request.name}: trades of {request.market} requested.")
             failure = None if no_wait else self._wait(request)
         if failure is not None:
-            self._report_trades(asked, failure)
-
-    def _report_trades(self, asked: Asked, failure: str) -> None:
-        """Print how many minutes the trades prove; raise CommandError if they do not prove all that are over."""
-        asked.market.refresh_from_db()
-        stop = TIMEFRAMES["1m"].floor(min(asked.stop, asked.market.live_stop or asked.start))
-        whole = max(0, (stop - asked.start) // timedelta(minutes=1))
-        proven = proven_minutes(asked.market, asked.start, stop) if whole else 0
-        line = f"{asked.market.symbol}: the venue's ids prove {proven:,} of {counted(whole, 'minute')}."
-        if failure or proven < whole:
-            raise CommandError(f"{failure}{line}" + (" See manage.py gaps." if proven < whole else ""))
-        self.stdout.write(line)
+            asked.market.refresh_from_db()
+            stop = TIMEFRAMES["1m"].floor(min(asked.stop, asked.market.live_stop or asked.start))
+            whole = max(0, (stop - asked.start) // timedelta(minutes=1))
+            proven = proven_minutes(asked.market, asked.start, stop) if whole else 0
+            line = f"{asked.market.symbol}: the venue's ids prove {proven:,} of {counted(whole, 'minute')}."
+            if failure or proven < whole:
+                raise CommandError(f"{failure}{line}" + (" See manage.py gaps." if proven < whole else ""))
+            self.stdout.write(line)
 
     def _wait(self, request: DatastoreRequest) -> str | None:
         """Show the pages until the end; return why the request failed, an empty text if not, None if interrupted."""
         if not coordinator_runs():
             raise CommandError(f"{NO_COORDINATOR}. The request is kept until one runs (manage.py up).")
         try:
-            return self._follow(request)
+            progress = Progress(self.stdout)
+            while (found := DatastoreRequest.objects.get(pk=request.pk)).state == State.WAITING_FOR_DATA:
+                self._show(progress, found)
+                Event().wait(POLL_INTERVAL_S)
+            self._show(progress, found)
+            progress.end()
+            end_answered([found.name], by="manage.py backfill")
+            return f"{found.name} failed: {found.last_error}. " if found.state == State.ERROR else ""
         except KeyboardInterrupt:
             self.stdout.write(f"\nIt goes on in the background: GET /api/v1/requests/{request.pk} shows its progress.")
             return None
-
-    def _follow(self, request: DatastoreRequest) -> str:
-        """Show the pages until the end; return why the request failed, an empty text if it did not."""
-        progress = Progress(self.stdout)
-        while (found := DatastoreRequest.objects.get(pk=request.pk)).state == State.WAITING_FOR_DATA:
-            self._show(progress, found)
-            Event().wait(POLL_INTERVAL_S)
-        self._show(progress, found)
-        progress.end()
-        end_answered([found.name], by="manage.py backfill")
-        return f"{found.name} failed: {found.last_error}. " if found.state == State.ERROR else ""
 
     def _report(self, asked: Asked, failure: str = "") -> None:
         """Print how much of the span is there; raise CommandError if a part of it is missing."""
@@ -173,15 +169,6 @@ class Command(BaseCommand):
         eta = eta_of(fetches, timezone.now())
         note = errors[0] if errors else f"done about {eta:%H:%M} UTC" if eta else ""
         progress.show(*pages_of(fetches), note=note)
-
-
-def _estimated(found: Estimate, parts: Sequence[Part], market: Market) -> str:
-    """Return in words what a backfill of trades takes."""
-    reach = f" back to {parts[0].start:%Y-%m-%d %H:%M} UTC" if parts[0].first is None else ""
-    return (
-        f"About {counted(found.trades, 'trade')} of {market.symbol}{reach}: {counted(found.calls, 'call')} of "
-        f"{market.provider}, {_length(found.seconds)} if nothing more urgent comes, {found.size / 1e6:,.1f} MB of disk."
-    )
 
 
 def _length(seconds: float) -> str:

@@ -13,12 +13,11 @@ from django.core.management.base import BaseCommand, CommandError
 from datastore.api.params.parameter import OneOf
 from datastore.api.params.times import to_ms
 from datastore.api.responses.series_body import COLUMNS, coverage_json
-from datastore.coverage.completeness import Completeness, described
+from datastore.coverage.completeness import described
 from datastore.management.arguments import add_market, add_span, add_timeframe, argument_type, check_order, market_named
 from datastore.management.progress import Progress
 from datastore.series.export import Export, Question
 from datastore.series.fill import FILLS, NONE
-from datastore.series.reader import Series
 from datastore.series.row_format import CSV
 
 STDOUT = "-"
@@ -46,7 +45,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, output: str, certificate: str | None, **options: Any) -> None:
         """Write the rows, then the certificate, then report whether anything is missing."""
         check_order(options["start"], options["stop"])
-        _check_ending(output)
+
+        ending = Path(output).suffix.removeprefix(".").lower()
+        if output != STDOUT and ending and ending not in FORMATS:
+            known = ", ".join(f".{name}" for name in FORMATS)
+            raise CommandError(f"--output {output}: there is no format for .{ending}. The file may end in {known}.")
+
         question = Question(
             market_named(options["market"]),
             options["timeframe"],
@@ -62,7 +66,14 @@ class Command(BaseCommand):
             certificate = certificate or f"{output}.coverage.json"
         if certificate:
             with _whole_file(certificate) as file:
-                file.write(_certificate(series, rows, options["fill"], options["closed_only"]))
+                about = {
+                    "from": to_ms(series.start),
+                    "to": to_ms(series.stop),
+                    "fill": options["fill"],
+                    "closed_only": options["closed_only"],
+                }
+                body = {**about, "candles": rows, **coverage_json(series, None)}
+                file.write(msgspec.json.format(msgspec.json.encode(body), indent=2).decode() + "\n")
         if output != STDOUT:
             self.stdout.write(f"{series.market} {series.timeframe}: {rows:,} candles in {output}.")
 
@@ -77,20 +88,17 @@ class Command(BaseCommand):
             file.write(",".join(COLUMNS) + "\n")
             for part in export.parts():
                 if part.number == 1:
-                    self._say_how_much(question, export.completeness, output)
+                    line = f"{question.market.symbol} {question.timeframe}: {described(export.completeness)}."
+                    if export.completeness.missing:
+                        self.stderr.write(f"Not complete. {line}")
+                    elif output != STDOUT:
+                        self.stdout.write(line)
                 if part.text:
                     file.write(part.text + "\n")
                     rows += part.text.count("\n") + 1
                 progress.show(part.number, part.of)
         progress.end()
         return export, rows
-
-    def _say_how_much(self, question: Question, found: Completeness, output: str) -> None:
-        line = f"{question.market.symbol} {question.timeframe}: {described(found)}."
-        if found.missing:
-            self.stderr.write(f"Not complete. {line}")
-        elif output != STDOUT:
-            self.stdout.write(line)
 
     @contextmanager
     def _opened(self, output: str) -> Iterator[Any]:
@@ -106,21 +114,6 @@ class Command(BaseCommand):
             raise CommandError("Standard output was closed before the end.") from None
         except OSError as exc:
             raise CommandError(f"Standard output cannot be written: {exc.strerror}.") from None
-
-
-def _check_ending(output: str) -> None:
-    """Raise CommandError if the file's name ends in a format that is not written, such as x.parquet."""
-    ending = Path(output).suffix.removeprefix(".").lower()
-    if output != STDOUT and ending and ending not in FORMATS:
-        known = ", ".join(f".{name}" for name in FORMATS)
-        raise CommandError(f"--output {output}: there is no format for .{ending}. The file may end in {known}.")
-
-
-def _certificate(series: Series, rows: int, fill: str, closed_only: bool) -> str:
-    """Return what GET coverage answers about the range, and what the file holds of it, as JSON."""
-    about = {"from": to_ms(series.start), "to": to_ms(series.stop), "fill": fill, "closed_only": closed_only}
-    body = {**about, "candles": rows, **coverage_json(series, None)}
-    return msgspec.json.format(msgspec.json.encode(body), indent=2).decode() + "\n"
 
 
 @contextmanager

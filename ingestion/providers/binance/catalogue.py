@@ -8,9 +8,9 @@ from decimal import Decimal
 import msgspec
 
 from datastore.reference.pairs import Listed
+from ingestion.providers.answers import Answer, ListedMarket, MarketState, PairList, ProviderTime, Request, Trouble
 from ingestion.providers.binance.history import read_json
 from ingestion.providers.binance.names import BinanceNames
-from ingestion.providers.port import Answer, ListedMarket, MarketState, PairList, ProviderTime, Request, Trouble
 from ingestion.providers.reading import DECODE_ERRORS, MS_US, no_data, plausible_time
 
 INFO_WEIGHT = 20

@@ -16,15 +16,11 @@ from urllib.parse import urlencode
 import msgspec
 
 from datastore.timeframes.intervals import SECOND_US
-from ingestion.providers.binance.stream import AggregateRow, trade_of
-from ingestion.providers.binance.traits import MAX_CANDLES, MAX_TRADES
-from ingestion.providers.port import (
+from ingestion.providers.answers import (
     Answer,
     CandlePage,
     CandleRow,
     CandlesAsked,
-    Garbage,
-    LastId,
     RateLimited,
     Refused,
     Request,
@@ -33,6 +29,9 @@ from ingestion.providers.port import (
     Trouble,
     Unavailable,
 )
+from ingestion.providers.binance.stream import AggregateRow, trade_of
+from ingestion.providers.binance.traits import MAX_CANDLES, MAX_TRADES
+from ingestion.providers.events import Garbage, LastId
 from ingestion.providers.reading import (
     DECODE_ERRORS,
     DEFAULT_BAN_S,
@@ -122,12 +121,21 @@ class BinanceHistory:
         begin, upto = _page(asked, cursor)
         first = min((row.id for row in read if isinstance(row, AggregateRow)), default=0) if begin is None else begin
         rows = {row.id: row for row in read if isinstance(row, AggregateRow) and row.id >= first}
-        trades = [row if isinstance(row, Garbage) else trade_of(asked.sub, row) for row in read if not _is_marker(row)]
+        trades = [
+            row if isinstance(row, Garbage) else trade_of(asked.sub, row)
+            for row in read
+            if not (isinstance(row, AggregateRow) and row.is_marker)
+        ]
         sent, garbage = sound_of(trades)
         if read and not rows:
             return no_data(answer) if garbage else Unavailable("the page does not begin where it was asked to")
         at, is_last, end = time_of(answer.headers), len(found) < MAX_TRADES, max(rows, default=first - 1)
-        last = _last_id(rows[end] if rows else None, asked, cursor)
+
+        # The last trade that the venue has if this page ends its list, as far as the page shows it.
+        if rows:
+            last = None if rows[end].is_marker else rows[end].last
+        else:
+            last = asked.after.last if asked.after and cursor is None else None
         says_newest = is_last and at is not None and last and not garbage and not asked.reaches_back
         wanted = tuple(sent[id] for id in sorted(sent) if first <= id and (upto is None or id < upto))
         floor = bool(rows) and min(rows) > first
@@ -194,17 +202,6 @@ def _page(asked: TradesAsked, cursor: str | None) -> tuple[int | None, int | Non
         upto = int(cursor) if cursor else upto
         return None if upto is None else max(0, upto - MAX_TRADES), upto
     return int(cursor) if cursor else asked.after.id + 1 if asked.after else 0, upto
-
-
-def _last_id(newest: AggregateRow | None, asked: TradesAsked, cursor: str | None) -> int | None:
-    """Return the last trade that the venue has if this page ends its list; None if the page does not tell."""
-    if newest is not None:
-        return newest.last if not newest.is_marker else None
-    return asked.after.last if asked.after and cursor is None else None
-
-
-def _is_marker(row: AggregateRow | Garbage) -> bool:
-    return isinstance(row, AggregateRow) and row.is_marker
 
 
 def _read(sub: str, raw: msgspec.Raw) -> AggregateRow | Garbage:

@@ -13,7 +13,7 @@ from decimal import Decimal
 import msgspec
 
 from datastore.timeframes.intervals import SECOND_US
-from ingestion.providers.port import (
+from ingestion.providers.events import (
     CandleSeen,
     Event,
     FeedRefused,
@@ -141,7 +141,10 @@ class BinanceStream:
                 frame = _frame.decode(raw)
             sub = frame.symbol
             if frame.event == "aggTrade":
-                return _trade(sub, _aggregate.decode(raw))
+                row = _aggregate.decode(raw)
+                if not sub:
+                    return [Garbage("a trade without a symbol")]
+                return [] if row.is_marker else [trade_of(sub, row)]
             if frame.event == "kline":
                 return _candle_events(sub, _candle.decode(raw))
         except DECODE_ERRORS as exc:
@@ -161,12 +164,6 @@ class BinanceStream:
             return [Subscribed(sub) if method == "SUBSCRIBE" else Unsubscribed(sub) for sub in subs]
         kind = printable(frame.event) if frame.event else "none"
         return [Garbage(f"a frame of the unknown type {kind}", frame.symbol)]
-
-
-def _trade(sub: str | None, row: AggregateRow) -> list[Event]:
-    if not sub:
-        return [Garbage("a trade without a symbol")]
-    return [] if row.is_marker else [trade_of(sub, row)]
 
 
 def trade_of(sub: str, row: AggregateRow) -> TradeSeen | Garbage:

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import msgspec
 
+from ingestion.providers.answers import Answer, ListedMarket, MarketState, PairList, ProviderTime, Request, Trouble
 from ingestion.providers.coinbase.history import rows_of
 from ingestion.providers.coinbase.names import NAMES
-from ingestion.providers.port import Answer, ListedMarket, MarketState, PairList, ProviderTime, Request, Trouble
 from ingestion.providers.reading import DECODE_ERRORS, micros_of_text, no_data, trouble_of
 
 

@@ -14,20 +14,19 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from datastore.timeframes.intervals import SECOND_US, moment
-from ingestion.providers.coinbase.stream import MatchRow, trade_of
-from ingestion.providers.coinbase.traits import MAX_TRADES
-from ingestion.providers.port import (
+from ingestion.providers.answers import (
     Answer,
     CandlePage,
     CandleRow,
     CandlesAsked,
-    Garbage,
     Request,
     TradePage,
     TradesAsked,
-    TradeSeen,
     Trouble,
 )
+from ingestion.providers.coinbase.stream import MatchRow, trade_of
+from ingestion.providers.coinbase.traits import MAX_TRADES
+from ingestion.providers.events import Garbage, TradeSeen
 from ingestion.providers.reading import (
     DECODE_ERRORS,
     candle_page,

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import msgspec
 
-from ingestion.providers.port import Event, FeedRefused, Garbage, LastId, Stamped, Subscribed, TradeSeen, Unsubscribed
+from ingestion.providers.events import Event, FeedRefused, Garbage, LastId, Stamped, Subscribed, TradeSeen, Unsubscribed
 from ingestion.providers.reading import (
     DECODE_ERRORS,
     counted_trade,
@@ -100,23 +100,29 @@ class CoinbaseStream:
             kind = _kind.decode(raw)
             sub = kind.product_id
             if kind.type in ("match", "last_match"):
-                return [_trade(sub, _match.decode(raw), replayed=kind.type == "last_match")]
+                if not sub:
+                    return [Garbage("a trade without a product_id")]
+                return [trade_of(sub, _match.decode(raw), kind.type == "last_match")]
             if kind.type == "heartbeat":
-                return _last_id(_heartbeat.decode(raw))
+                frame = _heartbeat.decode(raw)
+                at = micros_of_text(frame.time)
+                if at is None:
+                    return [Garbage("a heartbeat without a time", frame.product_id)]
+                if not 0 < frame.last_trade_id <= MAX_BIGINT:
+                    return [Stamped(at)]
+                return [Stamped(at), LastId(frame.product_id, frame.last_trade_id, at)]
             if kind.type == "subscriptions":
-                return self._changes(_subscriptions.decode(raw))
+                # The list always names everything: what is different from the last one has changed.
+                channels = _subscriptions.decode(raw).channels
+                active = {sub for channel in channels if channel.name == TRADES for sub in channel.product_ids}
+                began, ended = sorted(active - self._active), sorted(self._active - active)
+                self._active = active
+                return [*map(Subscribed, began), *map(Unsubscribed, ended)]
             if kind.type == "error":
                 return [self._refused(_error.decode(raw))]
         except DECODE_ERRORS as exc:
             return [Garbage(str(exc), sub)]
         return [Garbage(f"a frame of the unknown type {printable(kind.type)}", sub)]
-
-    def _changes(self, frame: _Subscriptions) -> list[Event]:
-        """Return what is different from the last list, which always names everything."""
-        active = {sub for channel in frame.channels if channel.name == TRADES for sub in channel.product_ids}
-        began, ended = sorted(active - self._active), sorted(self._active - active)
-        self._active = active
-        return [*map(Subscribed, began), *map(Unsubscribed, ended)]
 
     def _refused(self, error: _Error) -> FeedRefused:
         reason = printable(": ".join(part for part in (error.message, error.reason) if part))
@@ -134,20 +140,7 @@ def _message(kind: str, sub: str) -> bytes:
     return msgspec.json.encode({"type": kind, "product_ids": [sub], "channels": CHANNELS})
 
 
-def _trade(sub: str | None, row: MatchRow, replayed: bool) -> TradeSeen | Garbage:
-    return trade_of(sub, row, replayed) if sub else Garbage("a trade without a product_id")
-
-
 def trade_of(sub: str, row: MatchRow, replayed: bool = False) -> TradeSeen | Garbage:
     """Return the trade of a row."""
     ts, side = micros_of_text(row.time), TAKER.get(row.side)
     return counted_trade(sub, row.trade_id, ts, row.price, row.size, side, replayed=replayed)
-
-
-def _last_id(frame: _Heartbeat) -> list[Event]:
-    at = micros_of_text(frame.time)
-    if at is None:
-        return [Garbage("a heartbeat without a time", frame.product_id)]
-    stamped: list[Event] = [Stamped(at)]
-    known = 0 < frame.last_trade_id <= MAX_BIGINT
-    return [*stamped, LastId(frame.product_id, frame.last_trade_id, at)] if known else stamped

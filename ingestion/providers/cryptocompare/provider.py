@@ -6,6 +6,18 @@ from collections.abc import Mapping
 
 from datastore.reference.pairs import Listed
 from datastore.timeframes.intervals import SECOND_US
+from ingestion.providers.answers import (
+    Answer,
+    CallsLeft,
+    CandlePage,
+    CandlesAsked,
+    PairList,
+    ProviderTime,
+    Request,
+    TradePage,
+    TradesAsked,
+    Trouble,
+)
 from ingestion.providers.cryptocompare.rest import (
     PAIRS_PATH,
     RATE_PATH,
@@ -16,19 +28,7 @@ from ingestion.providers.cryptocompare.rest import (
 )
 from ingestion.providers.cryptocompare.stream import Streamer, channel_key, subscription
 from ingestion.providers.cryptocompare.traits import TRAITS
-from ingestion.providers.port import (
-    Answer,
-    CallsLeft,
-    CandlePage,
-    CandlesAsked,
-    PairList,
-    Provider,
-    ProviderTime,
-    Request,
-    TradePage,
-    TradesAsked,
-    Trouble,
-)
+from ingestion.providers.port import Provider
 
 NO_TRADES = "CryptoCompare has no history of trades"
 

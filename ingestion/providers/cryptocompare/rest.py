@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -23,8 +22,7 @@ import msgspec
 
 from datastore.reference.pairs import Listed
 from datastore.timeframes.intervals import SECOND_US
-from ingestion.providers.cryptocompare.call_windows import WINDOWS, seconds_left
-from ingestion.providers.port import (
+from ingestion.providers.answers import (
     CallsLeft,
     CandlePage,
     CandleRow,
@@ -37,6 +35,7 @@ from ingestion.providers.port import (
     Unavailable,
     Warned,
 )
+from ingestion.providers.cryptocompare.call_windows import WINDOWS, seconds_left, used_up
 from ingestion.providers.reading import printable
 
 PAIRS_PATH = "/data/v3/all/exchanges"
@@ -144,7 +143,10 @@ def _read(
     data_of: Callable[[Mapping[str, str], _Envelope], Found | Unavailable],
 ) -> Found | Trouble:
     """Return what the status says, else what the envelope says, else the data."""
-    envelope = _envelope_of(body)
+    try:
+        envelope = _envelopes.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        envelope = _Envelope()
     failed = envelope.err if envelope.err and (envelope.err.message or envelope.err.status) else None
     code = (failed and failed.status) or status
     reason = printable((failed and failed.message) or envelope.message or f"the provider answers HTTP {code}")
@@ -207,13 +209,6 @@ def _rate_told(headers: Mapping[str, str], envelope: _Envelope) -> CallsLeft | U
 def calls_left(left: Mapping[str, int], at: int | None) -> CallsLeft:
     """Return the calls left by window, as of the provider's time in microseconds; None if it does not say."""
     return CallsLeft(left, seconds_left([window for window, calls in left.items() if calls <= 0], at))
-
-
-def _envelope_of(body: bytes) -> _Envelope:
-    try:
-        return _envelopes.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _Envelope()
 
 
 def _pair_list(headers: Mapping[str, str], envelope: _Envelope) -> PairList | Unavailable:
@@ -282,24 +277,4 @@ def _retry_after(headers: Mapping[str, str], rate: Any) -> float:
         return min(float(sent), MAX_RETRY_S)
     if (until := _http_date(sent)) and at is not None:
         return min(max(until.timestamp() - at / SECOND_US, 1.0), MAX_RETRY_S)
-    return seconds_left(_used_up(rate), at) or DEFAULT_RETRY_S
-
-
-def _used_up(rate: object) -> list[str]:
-    """Return the windows that have no call left, from calls made and allowed, or from the older calls left."""
-    made, limits, left = (_counts(rate, name) for name in ("calls_made", "max_calls", "calls_left"))
-    return [
-        window
-        for window in WINDOWS
-        if (window in made and window in limits and made[window] >= limits[window]) or left.get(window, 1) <= 0
-    ]
-
-
-def _counts(rate: object, name: str) -> dict[str, int]:
-    """Return the counts that can be read, by window."""
-    found = rate.get(name) if isinstance(rate, dict) else None
-    counts: dict[str, int] = {}
-    for window, count in found.items() if isinstance(found, dict) else ():
-        with suppress(msgspec.ValidationError):
-            counts[window] = msgspec.convert(count, int, strict=False)
-    return counts
+    return seconds_left(used_up(rate), at) or DEFAULT_RETRY_S

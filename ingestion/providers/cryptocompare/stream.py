@@ -17,7 +17,7 @@ from functools import lru_cache
 import msgspec
 
 from datastore.timeframes.intervals import SECOND_US
-from ingestion.providers.port import Event, FeedRefused, Garbage, Stamped, Subscribed, TradeSeen, Unsubscribed
+from ingestion.providers.events import Event, FeedRefused, Garbage, Stamped, Subscribed, TradeSeen, Unsubscribed
 from ingestion.providers.reading import implausible, plausible_time
 from streaming.bounds import MAX_BIGINT
 from streaming.refusals import RefusalCode
@@ -164,7 +164,13 @@ def _trade(frame: _Frame) -> TradeSeen | Garbage:
     if reason := implausible(price, amount):
         return Garbage(reason, sub, ccseq, stamp, RefusalCode.NUMBER)
     ts = frame.seconds * SECOND_US + frame.nanos // 1000
-    venue_id = _venue_id(frame)
+
+    # The venue's own id, unless the provider made it up of the trade's time.
+    venue_id = None
+    if frame.id is not None and frame.id != "":
+        text, second = str(frame.id), str(frame.seconds)
+        made_up = text.isdecimal() and text.startswith(second) and len(text) <= len(second) + 3
+        venue_id = None if made_up else text[:200]
     if venue_id and not venue_id.isprintable():
         return Garbage("the trade's id holds control characters", sub, ccseq, stamp)
     side = -1 if frame.flags & SELL else 1 if frame.flags & BUY else 0
@@ -181,15 +187,6 @@ def _trade(frame: _Frame) -> TradeSeen | Garbage:
         made_up_id=None if venue_id or frame.id is None or frame.id == "" else str(frame.id),
         named_by_content=venue_id is None and frame.seq is None,
     )
-
-
-def _venue_id(frame: _Frame) -> str | None:
-    """Return the venue's own id of the trade; None if the provider made it up."""
-    if frame.id is None or frame.id == "":
-        return None
-    text, second = str(frame.id), str(frame.seconds)
-    made_up = text.isdecimal() and text.startswith(second) and len(text) <= len(second) + 3
-    return None if made_up else text[:200]
 
 
 def _seq(ccseq: int | None, venue_id: str | None) -> int | None:

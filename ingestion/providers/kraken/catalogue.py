@@ -7,9 +7,9 @@ from decimal import Decimal
 import msgspec
 
 from datastore.timeframes.intervals import SECOND_US
+from ingestion.providers.answers import Answer, ListedMarket, MarketState, PairList, ProviderTime, Request, Trouble
 from ingestion.providers.kraken.history import read_result
 from ingestion.providers.kraken.names import KrakenNames, rest_name
-from ingestion.providers.port import Answer, ListedMarket, MarketState, PairList, ProviderTime, Request, Trouble
 from ingestion.providers.reading import DECODE_ERRORS, no_data, plausible_time
 
 TRADING = ("online", "limit_only", "reduce_only")  # of status; also cancel_only, post_only, work_in_progress, …

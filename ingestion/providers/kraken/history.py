@@ -14,25 +14,23 @@ from urllib.parse import urlencode
 import msgspec
 
 from datastore.timeframes.intervals import SECOND_US
-from ingestion.providers.kraken.names import rest_name
-from ingestion.providers.kraken.traits import MAX_TRADES
-from ingestion.providers.port import (
+from ingestion.providers.answers import (
     Answer,
     Blocked,
     CandlePage,
     CandleRow,
     CandlesAsked,
-    Garbage,
-    LastId,
     RateLimited,
     Refused,
     Request,
     TradePage,
     TradesAsked,
-    TradeSeen,
     Trouble,
     Unavailable,
 )
+from ingestion.providers.events import Garbage, LastId, TradeSeen
+from ingestion.providers.kraken.names import rest_name
+from ingestion.providers.kraken.traits import MAX_TRADES
 from ingestion.providers.reading import (
     DECODE_ERRORS,
     STATEMENT_LAG_US,

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import msgspec
 
-from ingestion.providers.port import (
+from ingestion.providers.events import (
     Event,
     FeedRefused,
     Garbage,

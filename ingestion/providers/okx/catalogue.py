@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import msgspec
 
+from ingestion.providers.answers import Answer, ListedMarket, MarketState, PairList, ProviderTime, Request, Trouble
 from ingestion.providers.okx.history import ROWS, read_data
 from ingestion.providers.okx.names import NAMES
-from ingestion.providers.port import Answer, ListedMarket, MarketState, PairList, ProviderTime, Request, Trouble
 from ingestion.providers.reading import DECODE_ERRORS, MS_US, no_data, plausible_time
 
 

@@ -13,9 +13,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from ingestion.providers.okx.stream import trade_of
-from ingestion.providers.okx.traits import MAX_CANDLES, MAX_TRADES
-from ingestion.providers.port import (
+from ingestion.providers.answers import (
     Answer,
     CandlePage,
     CandleRow,
@@ -28,6 +26,8 @@ from ingestion.providers.port import (
     Trouble,
     Unavailable,
 )
+from ingestion.providers.okx.stream import trade_of
+from ingestion.providers.okx.traits import MAX_CANDLES, MAX_TRADES
 from ingestion.providers.reading import (
     DECODE_ERRORS,
     MS_US,

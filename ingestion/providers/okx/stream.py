@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import msgspec
 
-from ingestion.providers.port import Event, FeedRefused, Garbage, ReconnectSoon, Subscribed, TradeSeen, Unsubscribed
+from ingestion.providers.events import Event, FeedRefused, Garbage, ReconnectSoon, Subscribed, TradeSeen, Unsubscribed
 from ingestion.providers.reading import (
     DECODE_ERRORS,
     MS_US,
@@ -99,15 +99,14 @@ class OkxStream:
         if frame.event == "notice" and frame.code == UPGRADE:
             return [ReconnectSoon(printable(frame.msg), NOTICE_S)]
         if frame.event == "error":
-            return [self._refused(frame)]
+            reason = printable(f"{frame.msg or 'no reason given'} ({frame.code})")
+            if frame.code == TOO_MANY:
+                return [FeedRefused(frame.code, reason, None, 429)]
+            remedy = (
+                "See the list of pairs for what OKX trades at this host: those of other regions have other markets."
+            )
+            return [FeedRefused(frame.code, reason, named_in(frame.msg, self._asked), 400, remedy)]
         return [Garbage(f"a frame of the unknown kind {printable(frame.event or 'none')}", sub or None)]
-
-    def _refused(self, frame: _Frame) -> FeedRefused:
-        reason = printable(f"{frame.msg or 'no reason given'} ({frame.code})")
-        if frame.code == TOO_MANY:
-            return FeedRefused(frame.code, reason, None, 429)
-        remedy = "See the list of pairs for what OKX trades at this host: those of other regions have other markets."
-        return FeedRefused(frame.code, reason, named_in(frame.msg, self._asked), 400, remedy)
 
 
 def _messages(op: str, subs: Sequence[str]) -> list[bytes]:

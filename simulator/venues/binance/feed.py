@@ -88,19 +88,18 @@ class BinanceFeed(Feed):
         closed, self._minute = range(self._minute, minute), minute
         for market in self.venue.markets.values():
             if readers := self.readers(KLINE, market.name, now):
-                self._send_klines(market, readers, closed, now)
-
-    def _send_klines(self, market: Market, readers: list[Socket], closed: range, now: int) -> None:
-        for start in range(closed.start * MINUTE_S, closed.stop * MINUTE_S, MINUTE_S):
-            (candle,) = candles(market.source, MINUTE_S, range(start, start + 1), now)
-            kline = kline_of(market, candle, MINUTE_S, quote_volume(market, candle, MINUTE_S, now))
-            self._send_kline(market, readers, kline, True)
-        running = self._open.get(market.name)
-        if running is None or running.minute != closed.stop:
-            (candle,) = candles(market.source, MINUTE_S, range(closed.stop * MINUTE_S, closed.stop * MINUTE_S + 1), 0)
-            running = self._open[market.name] = OpenCandle(market, closed.stop, candle.before)
-        if running.advance(now):
-            self._send_kline(market, readers, running.kline(), False)
+                for start in range(closed.start * MINUTE_S, closed.stop * MINUTE_S, MINUTE_S):
+                    (candle,) = candles(market.source, MINUTE_S, range(start, start + 1), now)
+                    kline = kline_of(market, candle, MINUTE_S, quote_volume(market, candle, MINUTE_S, now))
+                    self._send_kline(market, readers, kline, True)
+                running = self._open.get(market.name)
+                if running is None or running.minute != closed.stop:
+                    (candle,) = candles(
+                        market.source, MINUTE_S, range(closed.stop * MINUTE_S, closed.stop * MINUTE_S + 1), 0
+                    )
+                    running = self._open[market.name] = OpenCandle(market, closed.stop, candle.before)
+                if running.advance(now):
+                    self._send_kline(market, readers, running.kline(), False)
 
     def _send_kline(self, market: Market, readers: list[Socket], kline: Kline | None, closed: bool) -> None:
         if (told := self._told_as(kline, self.venue.now())) is not None:

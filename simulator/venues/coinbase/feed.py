@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import ClassVar
 
 from simulator.trades import SECOND_NS
@@ -42,16 +41,13 @@ class CoinbaseFeed(Feed):
         self._next_heartbeat += SECOND_NS * (1 + (now - self._next_heartbeat) // SECOND_NS)
         for market in self.venue.markets.values():
             if readers := self.readers("heartbeat", market.name, now):
-                self._beat(market, readers, now)
-
-    def _beat(self, market: Market, readers: Iterable[Socket], now: int) -> None:
-        stop = market.ledger.count(now)
-        newest = market.source.id_at(stop - 1) if stop else 0
-        said = self.venue.faults.statements.last_id(now, newest)
-        if said is not None:
-            text = heartbeat_frame(market, said, self.venue.shown())
-            for socket in readers:
-                self.say(socket, text)
+                stop = market.ledger.count(now)
+                newest = market.source.id_at(stop - 1) if stop else 0
+                said = self.venue.faults.statements.last_id(now, newest)
+                if said is not None:
+                    text = heartbeat_frame(market, said, self.venue.shown())
+                    for socket in readers:
+                        self.say(socket, text)
 
     def receive(self, socket: Socket, text: str) -> None:
         """Handle subscribe or unsubscribe; one bad product refuses the whole message."""
@@ -70,9 +66,22 @@ class CoinbaseFeed(Feed):
                 socket.subscriptions[each] = None
             else:
                 socket.subscriptions.pop(each, None)
-        self.say(socket, _listing(socket))
+
+        channels = [
+            {"name": channel, "product_ids": products}
+            for channel in CHANNELS
+            if (products := [product for name, product in socket.subscriptions if name == channel])
+        ]
+        self.say(socket, {"type": "subscriptions", "channels": channels})
+
         if is_new:
-            self._send_last_matches(socket, fresh)
+            for channel, product in fresh:
+                market = self.venue.markets[product]
+                stop = market.ledger.count(self.sent_until)
+                if channel == self.trade_channel and stop:
+                    (row,) = market.ledger.rows(stop - 1, stop)
+                    line = f'{self.line_of(market, row)},"replayed":true'
+                    self.say(socket, match_frame(market, row, "last_match"), line)
 
     def _read(self, text: str) -> Error | tuple[list[tuple[str, str]], bool]:
         """Return the channels of a message and whether they are to begin, or what is wrong."""
@@ -96,16 +105,6 @@ class CoinbaseFeed(Feed):
                 return "Failed to subscribe", f"{product} is not a valid product"
         return (wanted, kind == "subscribe") if wanted else ("Failed to subscribe", "No channels provided")
 
-    def _send_last_matches(self, socket: Socket, fresh: list[tuple[str, str]]) -> None:
-        """Queue the last trade before each new subscription."""
-        for channel, product in fresh:
-            market = self.venue.markets[product]
-            stop = market.ledger.count(self.sent_until)
-            if channel == self.trade_channel and stop:
-                (row,) = market.ledger.rows(stop - 1, stop)
-                line = f'{self.line_of(market, row)},"replayed":true'
-                self.say(socket, match_frame(market, row, "last_match"), line)
-
     def too_many_messages(self, socket: Socket) -> None:
         """Refuse the message."""
         self.say(socket, {"type": "error", "message": "rate limit exceeded"})
@@ -113,13 +112,3 @@ class CoinbaseFeed(Feed):
     def too_slow(self, socket: Socket) -> None:
         """Name the reason, and disconnect."""
         self.disconnect(socket, {"type": "error", "message": "ErrSlowConsume"})
-
-
-def _listing(socket: Socket) -> dict[str, object]:
-    """Return what lists every subscription of a connection."""
-    channels = [
-        {"name": channel, "product_ids": products}
-        for channel in CHANNELS
-        if (products := [product for name, product in socket.subscriptions if name == channel])
-    ]
-    return {"type": "subscriptions", "channels": channels}

@@ -10,8 +10,10 @@ from simulator.venues.venue import Market, iso
 def match_frame(market: Market, row: Fill, kind: str = "match") -> str:
     """Return a trade's frame."""
     source = market.source
+    maker, taker = f"{row.id * 2:012x}", f"{row.ts // 1000 & (1 << 48) - 1:012x}"
     return (
-        f'{{"type":"{kind}","trade_id":{row.id},{_orders(row)}"side":"{maker_side(row)}",'
+        f'{{"type":"{kind}","trade_id":{row.id},"maker_order_id":"f07e510f-4edf-469d-b844-{maker}",'
+        f'"taker_order_id":"e6f50944-3e2a-439e-ae49-{taker}","side":"{maker_side(row)}",'
         f'"size":"{plain(row.amount, source.amount_places)}","price":"{plain(row.price, source.price_places)}",'
         f'"product_id":"{market.name}","sequence":{sequence(row.id)},"time":"{iso(row.ts)}"}}'
     )
@@ -42,8 +44,3 @@ def maker_side(row: Fill) -> str:
 def sequence(id: int) -> int:
     """Return the number of a trade's message in the product's full feed, which we do not have: it rises in jumps."""
     return id * 117 + id * id % 89
-
-
-def _orders(row: Fill) -> str:
-    maker, taker = f"{row.id * 2:012x}", f"{row.ts // 1000 & (1 << 48) - 1:012x}"
-    return f'"maker_order_id":"f07e510f-4edf-469d-b844-{maker}","taker_order_id":"e6f50944-3e2a-439e-ae49-{taker}",'

@@ -96,23 +96,21 @@ class KrakenFeed(Feed):
         self.turn()
         for symbol in map(str, symbols):
             answer = {"method": method, **request}
-            refusal = self._refusal(socket, method, params, symbol)
+            is_subscribed = (self.trade_channel, symbol) in socket.subscriptions
+            market = self.venue.markets.get(symbol)
+            if params.get("channel") != self.trade_channel:
+                refusal = f"Channel {params.get('channel')} is not simulated"
+            elif market is None or self.venue.faults.is_refused(str(market.pair), self.venue.now()):
+                refusal = f"Currency pair not supported {symbol}"
+            elif method == "subscribe":
+                refusal = "Already subscribed to one or more requested symbols" if is_subscribed else ""
+            else:
+                refusal = "" if is_subscribed else "Subscription Not Found"
+
             if refusal:
                 self._answer(socket, began, {"error": refusal, "success": False, "symbol": symbol, **answer})
             else:
                 self._change(socket, began, answer, params, symbol)
-
-    def _refusal(self, socket: Socket, method: str, params: dict[str, Any], symbol: str) -> str:
-        """Return why one pair is refused, empty if it is not."""
-        market = self.venue.markets.get(symbol)
-        if params.get("channel") != self.trade_channel:
-            return f"Channel {params.get('channel')} is not simulated"
-        if market is None or self.venue.faults.is_refused(str(market.pair), self.venue.now()):
-            return f"Currency pair not supported {symbol}"
-        is_subscribed = (self.trade_channel, symbol) in socket.subscriptions
-        if method == "subscribe" and is_subscribed:
-            return "Already subscribed to one or more requested symbols"
-        return "" if method == "subscribe" or is_subscribed else "Subscription Not Found"
 
     def _change(self, socket: Socket, began: str, answer: dict[str, Any], params: dict[str, Any], symbol: str) -> None:
         """Begin or end one subscription; a new one starts with the newest trades."""

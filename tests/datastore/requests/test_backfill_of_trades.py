@@ -11,9 +11,9 @@ from django.core.management.base import CommandError
 from django.db.models.functions import Now
 
 from coordination.models import Coordinator
-from datastore import datastore_actor
 from datastore.management.commands import backfill as backfill_command
 from datastore.models import DatastoreRequest, FetchRequest, Market
+from datastore.requests import endings
 from tests.support.datastore.counted import counting, dealt
 from tests.support.datastore.records import BTC, moment, store
 
@@ -50,7 +50,7 @@ class Platform:
     def wait(self, seconds: float) -> None:
         store(*[dealt(id, n=id, feed="tick-data/two") for id in self._ids])
         FetchRequest.objects.update(state="done", pages_done=1, pages_total=1)
-        datastore_actor.end_requests()
+        endings.end_requests()
 
 
 def test_it_says_what_it_takes_and_what_it_brought(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,6 @@ from structlog.testing import capture_logs
 
 from config.monitoring.status import overview
 from coordination.models import Coordinator
-from datastore import datastore_actor
 from datastore.api.views.requests import request_json
 from datastore.backfill.completion import add_final_gap
 from datastore.engines.retention import delete_old_trades
@@ -29,6 +28,7 @@ from datastore.reference.markets import ensure_markets
 from datastore.reference.pairs import Listed, save_pair_list
 from datastore.reference.provider import remember_provider
 from datastore.reference.provider_clock import save_clock
+from datastore.requests import endings
 from datastore.tasks import verify
 from ingestion.models import Producer
 from metering.table import VERIFIED
@@ -76,7 +76,7 @@ class Steps:
 def update(**values: Any) -> Callable[[], None]:
     def step() -> None:
         FetchRequest.objects.update(**values)
-        datastore_actor.end_requests()
+        endings.end_requests()
 
     return step
 

@@ -8,9 +8,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from actor_runtime.models import TransitionLog
-from datastore import datastore_actor
 from datastore.models import DatastoreRequest, FetchRequest, Market
 from datastore.reference.markets import ensure_markets
+from datastore.requests import endings
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
@@ -52,25 +52,25 @@ def test_a_request_waits_until_all_its_fetches_have_ended(market: Market) -> Non
     one, two = fetch(market), fetch(market)
     name = waiting("r-1", one, two)
     end(one, "done")
-    assert datastore_actor.end_requests([one.pk]) == 0
+    assert endings.end_requests([one.pk]) == 0
     assert state_of(name) == STATES.WAITING_FOR_DATA
     end(two, "done")
-    assert datastore_actor.end_requests([two.pk]) == 1
+    assert endings.end_requests([two.pk]) == 1
     assert state_of(name) == STATES.RETURNING_DATA
-    assert datastore_actor.end_requests([two.pk]) == 0
+    assert endings.end_requests([two.pk]) == 0
 
 
 def test_every_request_of_a_fetch_is_ended_and_no_other(market: Market) -> None:
     one, other = fetch(market, "done"), fetch(market, "done")
     names = [waiting("r-1", one), waiting("r-2", one), waiting("r-3", other)]
-    assert datastore_actor.end_requests([one.pk]) == 2
+    assert endings.end_requests([one.pk]) == 2
     assert [state_of(name) for name in names] == ["returning_data", "returning_data", "waiting_for_data"]
-    assert datastore_actor.end_requests() == 1
+    assert endings.end_requests() == 1
 
 
 def test_a_failed_fetch_fails_its_request_with_the_reason(market: Market) -> None:
     name = waiting("r-1", fetch(market, "done"), fetch(market, "failed", "older than the provider keeps"))
-    datastore_actor.end_requests()
+    endings.end_requests()
     request = DatastoreRequest.objects.get(name=name)
     assert (request.state, request.last_error) == (STATES.ERROR, "older than the provider keeps")
 
@@ -81,8 +81,8 @@ def test_the_request_ends_when_its_answer_was_given(market: Market) -> None:
         waiting("r-2", fetch(market, "failed")),
         waiting("r-3", fetch(market)),
     )
-    datastore_actor.end_requests()
-    datastore_actor.end_answered([good, bad, still], by="its reader")
+    endings.end_requests()
+    endings.end_answered([good, bad, still], by="its reader")
     assert [state_of(name) for name in (good, bad, still)] == ["idle", "idle", "waiting_for_data"]
     assert DatastoreRequest.objects.filter(retired_at=None).get().name == still
     assert TransitionLog.objects.get(name=good, event="RETURN_DATA_SUCCESS").target == "idle"
@@ -91,21 +91,21 @@ def test_the_request_ends_when_its_answer_was_given(market: Market) -> None:
 
 def test_an_answer_that_nobody_came_for_ends_after_an_hour(market: Market) -> None:
     good, bad = waiting("r-1", fetch(market, "done")), waiting("r-2", fetch(market, "failed"))
-    datastore_actor.end_requests()
-    assert datastore_actor.expire_requests() == 0
+    endings.end_requests()
+    assert endings.expire_requests() == 0
     DatastoreRequest.objects.filter(name=good).update(returning_since=timezone.now() - HOUR)
     DatastoreRequest.objects.filter(name=bad).update(reset_at=timezone.now())
-    assert datastore_actor.expire_requests() == 2
+    assert endings.expire_requests() == 2
     assert (state_of(good), state_of(bad)) == ("idle", "idle")
     assert "nobody came" in TransitionLog.objects.get(name=good, event="RETURN_DATA_FAILURE").reason
 
 
 def test_an_ended_request_is_forgotten_after_a_day_and_a_waiting_one_never(market: Market) -> None:
     ended, still = waiting("r-1", fetch(market, "done")), waiting("r-2", fetch(market))
-    datastore_actor.end_requests()
-    datastore_actor.end_answered([ended], by="its reader")
+    endings.end_requests()
+    endings.end_answered([ended], by="its reader")
     DatastoreRequest.objects.update(created_at=timezone.now() - 25 * HOUR)
-    datastore_actor.expire_requests()
+    endings.expire_requests()
     assert list(DatastoreRequest.objects.values_list("name", flat=True)) == [still]
 
 
@@ -114,11 +114,11 @@ def test_ending_and_expiring_many_requests_costs_as_many_statements_as_two(marke
     for count in (2, 20):
         names = [waiting(f"r-{count}-{n}", fetch(market, ("done", "failed")[n % 2])) for n in range(count)]
         with CaptureQueriesContext(connection) as ending:
-            assert datastore_actor.end_requests() == count
+            assert endings.end_requests() == count
         rows = DatastoreRequest.objects.filter(name__in=names)
         rows.update(returning_since=timezone.now() - HOUR, reset_at=timezone.now())
         with CaptureQueriesContext(connection) as expiring:
-            assert datastore_actor.expire_requests() == count
+            assert endings.expire_requests() == count
         assert {state_of(name) for name in names} == {"idle"}
         counts.append((len(ending), len(expiring)))
     print(f"\nending and expiring 2 and 20 requests: {counts} statements")

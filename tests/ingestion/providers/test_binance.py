@@ -9,26 +9,28 @@ from typing import Any
 
 import pytest
 
-from ingestion.providers.binance.provider import PROVIDER, US_PROVIDER
-from ingestion.providers.binance.stream import BinanceStream
-from ingestion.providers.port import (
+from ingestion.providers.answers import (
     Blocked,
     CandlesAsked,
+    MarketState,
+    PairList,
+    RateLimited,
+    Refused,
+    TradePage,
+    TradesAsked,
+    Unavailable,
+)
+from ingestion.providers.binance.provider import PROVIDER, US_PROVIDER
+from ingestion.providers.binance.stream import BinanceStream
+from ingestion.providers.events import (
     CandleSeen,
     Event,
     FeedRefused,
     Garbage,
     LastId,
-    MarketState,
-    PairList,
-    RateLimited,
     ReconnectSoon,
-    Refused,
     Subscribed,
-    TradePage,
-    TradesAsked,
     TradeSeen,
-    Unavailable,
 )
 from tests.support.ingestion.venues import (
     AT,

@@ -7,25 +7,18 @@ from decimal import Decimal
 
 import pytest
 
-from ingestion.providers.coinbase.provider import PROVIDER
-from ingestion.providers.coinbase.stream import CoinbaseStream
-from ingestion.providers.port import (
+from ingestion.providers.answers import (
     CandlesAsked,
-    Event,
-    FeedRefused,
-    Garbage,
-    LastId,
     ListedMarket,
     MarketState,
     PairList,
-    Stamped,
-    Subscribed,
     TradePage,
     TradesAsked,
-    TradeSeen,
     Unavailable,
-    Unsubscribed,
 )
+from ingestion.providers.coinbase.provider import PROVIDER
+from ingestion.providers.coinbase.stream import CoinbaseStream
+from ingestion.providers.events import Event, FeedRefused, Garbage, LastId, Stamped, Subscribed, TradeSeen, Unsubscribed
 from tests.support.ingestion.venues import COINBASE_VENUE, Made, answer, query_of
 
 VENUE = COINBASE_VENUE

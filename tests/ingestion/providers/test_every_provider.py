@@ -11,17 +11,9 @@ from hypothesis import strategies as st
 
 from datastore.reference.pairs import Listed
 from datastore.timeframes.timeframe import BASE, MINUTE_S
-from ingestion.providers.port import (
-    Answer,
-    Blocked,
-    CandlesAsked,
-    FeedRefused,
-    Provider,
-    RateLimited,
-    Trouble,
-    Unauthorized,
-    why,
-)
+from ingestion.providers.answers import Answer, Blocked, CandlesAsked, RateLimited, Trouble, Unauthorized, why
+from ingestion.providers.events import FeedRefused
+from ingestion.providers.port import Provider
 from ingestion.providers.table import PROVIDERS
 
 NOON = 1_795_435_200_000_000

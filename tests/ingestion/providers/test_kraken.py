@@ -10,29 +10,22 @@ from typing import Any
 import pytest
 
 from datastore.reference.pairs import Listed
-from ingestion.providers.kraken.names import rest_name
-from ingestion.providers.kraken.provider import PROVIDER
-from ingestion.providers.kraken.stream import KrakenStream
-from ingestion.providers.port import (
+from ingestion.providers.answers import (
     Answer,
     CandlePage,
     CandleRow,
     CandlesAsked,
-    Event,
-    FeedRefused,
-    Garbage,
-    LastId,
     PairList,
     RateLimited,
     Refused,
-    Stamped,
-    Subscribed,
     TradePage,
     TradesAsked,
-    TradeSeen,
     Unavailable,
-    VenueStatus,
 )
+from ingestion.providers.events import Event, FeedRefused, Garbage, LastId, Stamped, Subscribed, TradeSeen, VenueStatus
+from ingestion.providers.kraken.names import rest_name
+from ingestion.providers.kraken.provider import PROVIDER
+from ingestion.providers.kraken.stream import KrakenStream
 from tests.support.ingestion.venues import AT, KRAKEN_VENUE, REAL, SAMPLES, Made, answer, needs_real, query_of
 
 VENUE, SUB = KRAKEN_VENUE, "BTC/USDT"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -13,25 +11,22 @@ from pathlib import Path
 import pytest
 
 from datastore.reference.traits import Proof
-from ingestion.providers.okx.provider import PROVIDER, PROVIDER_BY_IDS
-from ingestion.providers.okx.stream import OkxStream
-from ingestion.providers.port import (
+from ingestion.providers.answers import (
     Blocked,
     CandlePage,
     CandlesAsked,
-    Event,
-    FeedRefused,
-    Garbage,
     ListedMarket,
     PairList,
     RateLimited,
-    ReconnectSoon,
     Refused,
     TradePage,
     TradesAsked,
-    TradeSeen,
     Unavailable,
 )
+from ingestion.providers.events import Event, FeedRefused, Garbage, ReconnectSoon, TradeSeen
+from ingestion.providers.okx.provider import PROVIDER, PROVIDER_BY_IDS
+from ingestion.providers.okx.stream import OkxStream
+from tests.support import forked_python
 from tests.support.ingestion.venues import HTML, OKX_VENUE, Made, answer, query_of
 
 ROOT = Path(__file__).parents[3]
@@ -178,6 +173,7 @@ def test_only_pairs_of_the_spot_market_are_listed() -> None:
     assert [market.word for market in found.markets] == ["live", "suspend", "preopen"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("given", "proves"), [("", False), ("0", False), ("1", True)])
 def test_ids_prove_only_where_the_setting_says_so(given: str, proves: bool, tmp_path: Path) -> None:
     code = (
@@ -187,7 +183,8 @@ def test_ids_prove_only_where_the_setting_says_so(given: str, proves: bool, tmp_
     env = os.environ | {
         "DJANGO_SETTINGS_MODULE": "config.settings", "CANDLEKEEP_HOME": str(tmp_path), "OKX_IDS_PROVE": given,
     }  # fmt: skip
-    said = subprocess.run([sys.executable, "-c", code], env=env, cwd=ROOT, capture_output=True, text=True, check=True)
+    said = forked_python.run("-c", code, env=env)
+    assert said.returncode == 0, said.stderr
     assert said.stdout.split() == (["ids"] if proves else []) + ["connection", "candle"]
 
 

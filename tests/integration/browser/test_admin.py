@@ -8,10 +8,13 @@ from playwright.sync_api import Page
 
 from actor_runtime.models import TransitionLog
 from consumers.models import FixedTopicConsumer
+from datastore.models import Stream
 from datastore.reference.markets import ensure_markets
 from ingestion.models import Producer
+from tests.support.api.admin_rows import MAKERS
 from tests.support.browser import OVERFLOW, browser
 
+CUT = "(() => { const box = document.querySelector('.results'); return box.scrollWidth - box.clientWidth })()"
 pytestmark = pytest.mark.browser
 
 
@@ -64,6 +67,61 @@ def test_lists_fit_a_phone(errored: FixedTopicConsumer, live_server: Any, path: 
     with browser(width=390) as page:
         sign_in(page, live_server.url, f"/admin/{path}")
         assert page.evaluate(OVERFLOW) <= 0
+
+
+def test_an_actor_is_reset_on_its_own_page(errored: FixedTopicConsumer, live_server: Any) -> None:
+    with browser() as page:
+        sign_in(page, live_server.url, f"/admin/consumers/fixedtopicconsumer/{errored.pk}/change/")
+        page.click("text=Reset fixed-tick-1")
+        page.wait_for_selector(".messagelist")
+        assert "fixed-tick-1 is reset." in page.inner_text(".messagelist")
+        assert page.locator("svg.chart g.lit").get_attribute("data-state") == "idle"
+
+
+def test_ending_a_stream_asks_first(errored: FixedTopicConsumer, live_server: Any) -> None:
+    stream = MAKERS[Stream](1)
+    with browser() as page:
+        sign_in(page, live_server.url, "/admin/datastore/stream/")
+        page.check("input.action-select")
+        page.select_option("select[name=action]", label="End streams")
+        page.click("button[name=index]")
+        page.wait_for_selector("form.answer")
+        assert f"Stream {stream.pk}: kraken:A1-EUR 1m, requested" in page.inner_text(".chosen-rows")
+        page.click("text=End them")
+        page.wait_for_selector(".messagelist")
+    assert Stream.objects.get(pk=stream.pk).state == "ended"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_list_fits_and_nothing_is_refused_by_the_policy(
+    errored: FixedTopicConsumer, live_server: Any, width: int
+) -> None:
+    told: list[str] = []
+    for number, make in enumerate(MAKERS.values()):
+        make(number)
+    with browser(width=width) as page:
+        page.on("console", lambda message: told.append(f"{page.url}: {message.text}"))
+        sign_in(page, live_server.url, "/admin/")
+        for model in MAKERS:
+            page.goto(f"{live_server.url}/admin/{model._meta.app_label}/{model._meta.model_name}/")  # type: ignore[attr-defined]
+            assert page.evaluate(OVERFLOW) <= 0, page.url
+            inside = page.evaluate(CUT)
+            assert width < 1280 or inside <= 0, page.url
+    assert told == []
+
+
+def test_the_admin_and_the_pages_share_the_choice_of_dark_or_light(
+    errored: FixedTopicConsumer, live_server: Any
+) -> None:
+    colour = "getComputedStyle(document.body).backgroundColor"
+    with browser() as page:
+        sign_in(page, live_server.url, "/admin/")
+        light = page.evaluate(colour)
+        page.evaluate("localStorage.setItem('theme', 'dark')")
+        page.reload()
+        dark = page.evaluate(colour)
+        page.goto(f"{live_server.url}/sign-in")
+        assert page.evaluate(colour) == dark != light
 
 
 def test_no_page_asks_for_anything_outside(errored: FixedTopicConsumer, live_server: Any) -> None:

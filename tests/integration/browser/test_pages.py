@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 
 from tests.support.e2e.fixtures import home
 from tests.support.e2e.platform import Platform
-from tests.support.pages import PASSWORD, Visitor, chromium, visitor
+from tests.support.pages import Visitor, chromium, make_administrator, visitor
 from tests.support.polling import until
 
 __all__ = ["home"]
@@ -60,9 +60,9 @@ def platform(home: Path) -> Iterator[Platform]:
         "MARKETS": f"{BTC},{ETH}",
         "STALE_AFTER": str(20 * SPEED),
         "SIMULATOR_ARGS": f"--speed {SPEED}",
-        "ADMIN_PASSWORD": PASSWORD,
     }
     with Platform(home, settings) as running:
+        make_administrator(running)
         until("trades", lambda: running.candles(BTC, limit=2)["candles"], 60)
         yield running
 

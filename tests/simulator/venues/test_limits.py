@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import websocket
 
+from ingestion.providers.answers import RateLimited, TradePage, TradesAsked, Trouble
 from ingestion.providers.binance.provider import PROVIDER as BINANCE
 from ingestion.providers.coinbase.provider import PROVIDER as COINBASE
 from ingestion.providers.kraken.provider import PROVIDER as KRAKEN
 from ingestion.providers.okx.provider import PROVIDER as OKX
-from ingestion.providers.port import Provider, RateLimited, TradePage, TradesAsked, Trouble
+from ingestion.providers.port import Provider
 from simulator.venues.limits import Bucket, Window
 from tests.support.simulator import Simulator, running_venues
 from tests.support.venue_client import call, connected, read_trades

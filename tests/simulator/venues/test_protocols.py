@@ -15,31 +15,25 @@ import websocket
 from datastore.reference.pairs import Listed
 from datastore.reference.traits import Empties
 from datastore.timeframes.intervals import SECOND_US
+from ingestion.providers.answers import (
+    CandlePage,
+    CandleRow,
+    CandlesAsked,
+    PairList,
+    ProviderTime,
+    Refused,
+    Request,
+    TradeMark,
+    TradesAsked,
+)
 from ingestion.providers.binance.provider import PROVIDER as BINANCE
 from ingestion.providers.binance.provider import US_PROVIDER as BINANCE_US
 from ingestion.providers.coinbase.provider import PROVIDER as COINBASE
 from ingestion.providers.cryptocompare.provider import PROVIDER as CRYPTOCOMPARE
+from ingestion.providers.events import CandleSeen, FeedRefused, Garbage, LastId, Subscribed, TradeSeen, Unsubscribed
 from ingestion.providers.kraken.provider import PROVIDER as KRAKEN
 from ingestion.providers.okx.provider import PROVIDER as OKX
-from ingestion.providers.port import (
-    CandlePage,
-    CandleRow,
-    CandlesAsked,
-    CandleSeen,
-    FeedRefused,
-    Garbage,
-    LastId,
-    PairList,
-    Provider,
-    ProviderTime,
-    Refused,
-    Request,
-    Subscribed,
-    TradeMark,
-    TradesAsked,
-    TradeSeen,
-    Unsubscribed,
-)
+from ingestion.providers.port import Provider
 from tests.support.simulator import Simulator, VenueAddress, running_venues
 from tests.support.venue_client import call, connected, read_candles, trade_pages, trades_of
 

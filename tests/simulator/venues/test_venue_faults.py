@@ -10,31 +10,33 @@ import pytest
 import websocket
 
 from datastore.timeframes.intervals import SECOND_US
+from ingestion.providers.answers import (
+    Blocked,
+    MarketState,
+    PairList,
+    ProviderTime,
+    RateLimited,
+    TradeMark,
+    TradePage,
+    TradesAsked,
+    Trouble,
+    Unavailable,
+)
 from ingestion.providers.binance.provider import PROVIDER as BINANCE
 from ingestion.providers.coinbase.provider import PROVIDER as COINBASE
-from ingestion.providers.kraken.provider import PROVIDER as KRAKEN
-from ingestion.providers.okx.provider import PROVIDER as OKX
-from ingestion.providers.port import (
-    Blocked,
+from ingestion.providers.events import (
     CandleSeen,
     FeedRefused,
     Garbage,
     LastId,
-    MarketState,
-    PairList,
-    Provider,
-    ProviderTime,
-    RateLimited,
     ReconnectSoon,
     Stamped,
-    TradeMark,
-    TradePage,
-    TradesAsked,
     TradeSeen,
-    Trouble,
-    Unavailable,
     VenueStatus,
 )
+from ingestion.providers.kraken.provider import PROVIDER as KRAKEN
+from ingestion.providers.okx.provider import PROVIDER as OKX
+from ingestion.providers.port import Provider
 from tests.support.polling import until
 from tests.support.simulator import Simulator, VenueAddress, running_venues
 from tests.support.venue_client import VenueClient, call, connected, read_trades, trade_pages, trades_of

@@ -11,21 +11,17 @@ from pathlib import Path
 import pytest
 
 from datastore.timeframes.intervals import SECOND_US
+from ingestion.providers.answers import CandlePage, CandlesAsked, TradeMark, TradesAsked
 from ingestion.providers.binance.provider import PROVIDER as BINANCE
 from ingestion.providers.coinbase.provider import PROVIDER as COINBASE
+from ingestion.providers.events import Garbage, TradeSeen
 from ingestion.providers.kraken.provider import PROVIDER as KRAKEN
 from ingestion.providers.okx.provider import PROVIDER as OKX
-from ingestion.providers.port import (
-    CandlePage,
-    CandlesAsked,
-    Garbage,
-    Provider,
-    TradeMark,
-    TradesAsked,
-    TradeSeen,
-)
+from ingestion.providers.port import Provider
 from tests.support.simulator import Simulator, running_venues
 from tests.support.venue_client import connected, read_candles, trade_pages, trades_of
+
+pytestmark = pytest.mark.slow
 
 START = 1_762_795_440_000_000_000
 MADE = [(START + at * 10**6, 900_000_000_001 + number, f"{100 + number % 3}.50", f"0.0{number + 1}0", number % 2 == 0)

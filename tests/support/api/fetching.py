@@ -7,8 +7,8 @@ from typing import Any
 from django.utils import timezone
 
 from actor_runtime.models import TransitionLog
-from datastore import datastore_actor
 from datastore.models import Coverage, DatastoreRequest, FetchRequest, Market, ProviderCandle
+from datastore.requests import endings
 from tests.support.api.rows import BEGAN, MINUTE, SYMBOL, at
 
 START, STOP = BEGAN - 60 * MINUTE, BEGAN
@@ -28,7 +28,7 @@ def bring(market: Market) -> None:
 
 def finish(state: str, error: str | None = None) -> None:
     FetchRequest.objects.update(state=state, error=error, finished_at=timezone.now())
-    datastore_actor.end_requests()
+    endings.end_requests()
 
 
 def request_of(body: Any) -> DatastoreRequest:

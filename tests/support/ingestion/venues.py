@@ -15,12 +15,13 @@ import pytest
 
 from datastore.reference.pairs import Listed
 from datastore.timeframes.intervals import moment
+from ingestion.providers.answers import Answer, TradeMark
 from ingestion.providers.binance.provider import PROVIDER as BINANCE
 from ingestion.providers.binance.provider import US_PROVIDER as BINANCE_US
 from ingestion.providers.coinbase.provider import PROVIDER as COINBASE
 from ingestion.providers.kraken.provider import PROVIDER as KRAKEN
 from ingestion.providers.okx.provider import PROVIDER as OKX
-from ingestion.providers.port import Answer, Provider, TradeMark
+from ingestion.providers.port import Provider
 
 SAMPLES = Path(__file__).parents[2] / "ingestion" / "providers" / "recordings"
 REAL = Path(os.environ.get("RECORDINGS", "recordings"))

@@ -67,12 +67,19 @@ class ClientSeries:
     def take(self, told: StreamEvent) -> None:
         """Follow one event."""
         if told.name == "candle":
-            self._candle(told.data)
+            if told.data[TRADES] == 0:
+                self.rows.pop(told.data[0], None)
+            elif told.data[0] >= self.since:
+                self.rows[told.data[0]] = told.data
         elif told.name == "snapshot":
             self.snapshots.append(told.data["reason"])
             self._show(told.data)
         elif told.name == "watermark":
-            self._pass(told.data["watermark"])
+            watermark = told.data["watermark"]
+            assert self.watermark is None or (watermark is not None and watermark >= self.watermark), (
+                "a watermark went back"
+            )
+            self.watermark = watermark
         else:
             assert told.name == "gap", told.name
             self.gaps.append(told.data)
@@ -82,15 +89,3 @@ class ClientSeries:
         self.rows = {row[0]: row for row in answer["candles"]}
         self.since = answer["coverage"][0]["from"]
         self.watermark = answer["watermark"]
-
-    def _candle(self, row: list[Any]) -> None:
-        if row[TRADES] == 0:
-            self.rows.pop(row[0], None)
-        elif row[0] >= self.since:
-            self.rows[row[0]] = row
-
-    def _pass(self, watermark: int | None) -> None:
-        assert self.watermark is None or (watermark is not None and watermark >= self.watermark), (
-            "a watermark went back"
-        )
-        self.watermark = watermark

@@ -168,7 +168,9 @@ def check_retention(backend: Backend) -> None:
         assert len(losses) == 1, losses
         (loss,) = losses
         # A reader may have had some on their way already: what it was given ends just before the loss.
-        before, after = _parted([*read, *rest], loss.position)
+        records = [*read, *rest]
+        place = [record.position for record in records].index(loss.position) + 1
+        before, after = records[:place], records[place:]
         assert loss.topic == TOPIC
         assert numbers(before) == list(range(1, len(before) + 1))
         assert numbers(after) == list(range(len(before) + loss.count + 1, 1501))
@@ -177,11 +179,6 @@ def check_retention(backend: Backend) -> None:
         assert subscription.take_losses() == []
         subscription.commit(rest)
         assert subscription.lag() == 0
-
-
-def _parted(records: Sequence[Record], position: str) -> tuple[Sequence[Record], Sequence[Record]]:
-    place = [record.position for record in records].index(position) + 1
-    return records[:place], records[place:]
 
 
 def check_loss_is_an_error(backend: Backend) -> None:

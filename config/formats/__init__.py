@@ -1,0 +1,1 @@
+"""How Django writes times where none of our columns does."""
