@@ -37,10 +37,12 @@ def _feed(gap: GapRepair) -> Iterator[Event]:
     live = Coverage.objects.filter(market=gap.market, source=Coverage.Source.LIVE, resolution=0)
     near = live.filter(stop__gte=gap.start - AROUND, start__lte=gap.stop + AROUND).order_by("-start")
     for span in near[:MAX_OF_A_KIND]:
-        if gap.start - AROUND <= span.stop <= gap.stop and span.reason:
-            yield Event(span.stop, "The feed is proven up to here", span.reason, bad=True)
+        topic = span.feed.partition("/")[0]
+        if gap.start - AROUND <= span.stop <= gap.stop:
+            why = span.reason or "It said nothing more, and its end was not recorded."
+            yield Event(span.stop, "The feed is proven up to here", why, topic, bad=True)
         if gap.start <= span.start <= gap.stop + AROUND:
-            yield Event(span.start, "The feed is proven again from here")
+            yield Event(span.start, "The feed is proven again from here", by=topic)
 
 
 def _fetches(gap: GapRepair) -> Iterator[Event]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 
 from dashboard import letter_list
-from dashboard.pages import page, readable
-from dashboard.refreshing import refreshing
+from dashboard.pages import readable
+from dashboard.refreshing import absent, refreshing
 
 
 @readable
@@ -22,7 +22,6 @@ def dead_letter(request: HttpRequest, number: int) -> HttpResponse:
     """Show one record with all its bytes."""
     found = letter_list.one_letter(number)
     if found is None:
-        what = {"what": f"dead letter {number}", "why": "It may have been deleted.", "back": "/dead-letters"}
-        return page(request, "absent.html", what, status=404)
+        return absent(request, f"dead letter {number}", "It may have been deleted.", "/dead-letters")
     row, raw = found
     return refreshing(request, "dead_letter", {"row": row, "raw": raw})

@@ -6,8 +6,8 @@ from django.http import HttpRequest, HttpResponse
 
 from dashboard import gap_ledger
 from dashboard.gap_story import story_of
-from dashboard.pages import page, readable
-from dashboard.refreshing import refreshing
+from dashboard.pages import readable
+from dashboard.refreshing import absent, refreshing
 
 GONE = "It was filled, or it grew or shrank and is listed under another number."
 
@@ -34,6 +34,6 @@ def gap(request: HttpRequest, number: int) -> HttpResponse:
     """Show one gap."""
     found = gap_ledger.one_gap(number)
     if found is None:
-        return page(request, "absent.html", {"what": f"gap {number}", "why": GONE, "back": "/gaps"}, status=404)
+        return absent(request, f"gap {number}", GONE, "/gaps")
     row, shown = found
     return refreshing(request, "gap", {"gap": shown, "events": story_of(row)})

@@ -6,8 +6,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from dashboard import stream_list
-from dashboard.pages import page, part, readable
-from dashboard.refreshing import refreshing
+from dashboard.pages import part, readable
+from dashboard.refreshing import absent, refreshing
 from datastore.models import Stream
 from datastore.streams.lifecycle import count_by_state
 from datastore.timeframes.timeframe import TIMEFRAMES
@@ -36,8 +36,7 @@ def stream(request: HttpRequest, number: int) -> HttpResponse:
     """Show one stream."""
     row = stream_list.one_stream(number)
     if row is None:
-        why = "One that ended is kept for 30 days."
-        return page(request, "absent.html", {"what": f"stream {number}", "why": why, "back": "/streams"}, status=404)
+        return absent(request, f"stream {number}", "One that ended is kept for 30 days.", "/streams")
     return refreshing(request, "stream", {"row": row})
 
 

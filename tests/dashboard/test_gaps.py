@@ -85,6 +85,9 @@ def test_a_gap_tells_when_the_feed_was_lost_what_was_tried_and_what_comes_next(c
 
 def test_a_gap_that_is_filled_is_a_page_with_a_way_back(client: Client, market: Market) -> None:
     assert "It was filled" in shown(client, "/gaps/999", 404)
+    part = shown(client, "/gaps/999?part=1")  # in place of what was shown until it was filled
+    assert "It was filled" in part
+    assert "<html" not in part
 
 
 def test_who_fetches_a_gap_is_named(client: Client, market: Market, coordinator: Coordinator) -> None:
