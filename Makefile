@@ -2,7 +2,7 @@
 #   make run         start everything on simulated prices (Ctrl-C stops it, the data stays)
 #   make live        the same on real prices of Coinbase, Binance and Kraken, which need no key
 #   make test        all tests but the minutes-long ones    make chaos    those
-#   make test-quick  the tests that need no process but a database, in little more than a minute
+#   make test-quick  the tests that need no process but a database, with fewer examples: little more than a minute
 #   make coverage    all tests, and what none reaches       make check    style, types, imports, wording
 #   make bench       figures of this machine                make measure  how the code reads
 #   make clean       remove .venv and caches, never the data folder
@@ -43,7 +43,7 @@ test: $(VENV)/.installed-dev
 	@$(PYTEST) -m "not chaos" --durations=30 $(ARGS)
 
 test-quick: $(VENV)/.installed-dev
-	@$(PYTEST) -m "not chaos and not slow" --durations=10 $(ARGS)
+	@QUICK_EXAMPLES=1 $(PYTEST) -m "not chaos and not slow" --durations=10 $(ARGS)
 
 # Fails below fail_under of pyproject.toml. One process, watched from its beginning: pytest-cov would begin too late, since
 # the plugin that starts the servers is loaded first.

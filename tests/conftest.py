@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,17 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 from config.monitoring import cached_answer
 from tests.support.database import empty_tables
 from tests.support.datastore.provider_time import provider_time
+from tests.support.examples import USUAL_COUNT
 from tests.support.kafka.fixtures import kafka, kafka_of_this_run
 from tests.support.prepared_home import prepared_home
 
 # A fixture of the whole session is made once only if one conftest has it.
 __all__ = ["kafka", "kafka_of_this_run", "prepared_home", "provider_time"]
 
-# One database for all examples of a test: each makes markets of its own, so nothing is left over that another sees.
+# All examples of a test share its database: each makes markets of its own, or takes back what it wrote.
 settings.register_profile(
     "candlekeep",
+    max_examples=USUAL_COUNT,
     deadline=None,
     derandomize="CI" in os.environ,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -32,7 +35,7 @@ settings.load_profile("candlekeep")
 
 INTEGRATION = Path(__file__).parent / "integration"
 # Who asks for one of these waits for a process that is started for it.
-STARTED = {"bench", "simulator", "start", "server", "kafka", "kafka_of_this_run"}
+STARTED = {"bench", "simulator", "start", "server", "valkey_of_this_run", "kafka", "kafka_of_this_run"}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -40,6 +43,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(INTEGRATION) or STARTED & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
+
+
+_started: list[str] = []  # what the test under way has started
+
+
+def _note_process(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in ("subprocess.Popen", "os.fork", "os.posix_spawn"):
+        _started.append(f"{event} {arguments[1:2]}")
+
+
+sys.addaudithook(_note_process)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    _started.clear()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """Fail a test that is not marked slow and started a process: `make test-quick` would no longer be quick."""
+    yield
+    assert "slow" in item.keywords or not _started, f"is not marked slow, and starts a process: {_started}"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,11 +7,14 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from tests.support.clock import stepped_clock
 
 READ = "import time, sys\nfor _ in sys.stdin: print(time.time(), time.monotonic(), flush=True)"
 
 
+@pytest.mark.slow
 def test_a_step_is_seen_at_once_and_by_the_time_of_day_alone() -> None:
     with stepped_clock() as clock:
         reader = subprocess.Popen(

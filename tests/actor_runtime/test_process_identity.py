@@ -18,7 +18,7 @@ from consumers.models import FixedTopicConsumer
 from tests.support.actor_runtime.work import logged
 from tests.support.polling import until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 Start = Callable[..., subprocess.Popen[str]]
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from actor_runtime.stop_event import StopEvent
 
+pytestmark = pytest.mark.slow
+
 # A signal every 300 microseconds, the handler of which sets the event that the program sets and waits for.
 INTERRUPTED = """
 import signal

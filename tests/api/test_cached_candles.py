@@ -230,6 +230,7 @@ def own_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateValk
     server.stop()
 
 
+@pytest.mark.slow
 def test_a_cache_that_hangs_is_left_alone_and_the_database_answers(
     client: Client, live: Live, own_valkey: PrivateValkey, settings: Any
 ) -> None:

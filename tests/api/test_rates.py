@@ -43,6 +43,7 @@ def valkey() -> Iterator[redis.Redis]:
         yield client
 
 
+@pytest.mark.slow
 def test_two_processes_and_their_threads_share_a_bucket_to_the_last_request(valkey: redis.Redis) -> None:
     shared = bucket()
     code = (
@@ -154,6 +155,7 @@ def test_a_valkey_that_forgot_its_scripts_is_told_again(valkey: redis.Redis) -> 
     assert turn and turn.allowed
 
 
+@pytest.mark.slow
 def test_a_connection_that_the_server_closed_is_made_anew(settings: Any) -> None:
     with private_valkey() as valkey:
         hot = {**settings.CACHES["hot"], "LOCATION": f"{valkey.url}?socket_timeout=0.25"}
@@ -252,6 +254,7 @@ def test_without_valkey_nobody_is_held_back_and_the_log_says_so_once_a_minute(
     assert caplog.text.count("cache is left alone") == 2
 
 
+@pytest.mark.slow
 def test_a_valkey_that_hangs_holds_up_one_request_and_briefly(settings: Any) -> None:
     with private_valkey() as valkey:
         hot = {**settings.CACHES["hot"], "LOCATION": f"{valkey.url}?socket_timeout=0.25"}

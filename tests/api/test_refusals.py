@@ -6,13 +6,14 @@ from urllib.parse import quote, urlencode
 import pytest
 from django.db import OperationalError
 from django.test import Client
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datastore.api.params import query_params
 from datastore.models import Market
 from datastore.timeframes.timeframe import TIMEFRAMES
 from tests.support.api.rows import SYMBOL, body_of
+from tests.support.examples import examples
 
 CANDLES = f"/api/v1/candles?market={SYMBOL}&timeframe=1m"
 TEMPTING = f"""{SYMBOL} BTC/USD {" ".join(TIMEFRAMES)} 0 -1 500 10000 1795435200 1795435200000 {"9" * 30} 2026-11-23
@@ -104,7 +105,7 @@ def test_a_database_that_is_away_is_503(client: Client, monkeypatch: pytest.Monk
     assert response["Retry-After"] == "5"
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150)
 @given(address=st.sampled_from(["candles", "coverage", "trades", "markets", "actors"]), query=queries.map(urlencode))
 def test_any_query_is_answered_or_refused_by_name(client: Client, market: Market, address: str, query: str) -> None:
     response = client.get(f"/api/v1/{address}?{query}")
@@ -113,7 +114,7 @@ def test_any_query_is_answered_or_refused_by_name(client: Client, market: Market
     assert (response.status_code == 200) == ("errors" not in body)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(100)
 @given(address=st.sampled_from(["candles?", "trades?", "markets/", "actors/", "actors/producer/", ""]), rest=noise)
 def test_any_noise_in_an_address_is_refused_in_one_shape(
     client: Client, market: Market, address: str, rest: str

@@ -93,6 +93,7 @@ def test_a_checkout_is_measured_without_its_migrations_and_tests(tmp_path: Path)
     assert text.endswith("streaming/book.py:14 _once (5 lines)\nstreaming/book.py:24 _given (1 line)")
 
 
+@pytest.mark.slow
 def test_the_static_part_needs_no_servers() -> None:
     command = [sys.executable, "-m", "benchmarks.measure", "--static"]
     done = subprocess.run(command, cwd=ROOT, env={}, capture_output=True, text=True, check=True)
@@ -100,6 +101,7 @@ def test_the_static_part_needs_no_servers() -> None:
     assert "GET candles" not in done.stdout
 
 
+@pytest.mark.slow
 def test_a_folder_without_the_product_is_refused(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.measure", "--repo", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -28,7 +28,7 @@ from tests.support.config.children import FOREVER, program
 from tests.support.full_disk import full, remount, small_disk
 from tests.support.polling import until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
 
 
 @pytest.fixture

@@ -63,6 +63,7 @@ def test_the_lock_file_of_a_killed_postgresql_is_removed_where_its_number_is_ano
     assert not pid.exists()
 
 
+@pytest.mark.slow
 def test_the_lock_file_of_a_running_postgresql_stays(tmp_path: Path) -> None:
     serving = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()", str(tmp_path)], stdin=-1)
     pid = tmp_path / "postmaster.pid"

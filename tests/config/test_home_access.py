@@ -20,6 +20,8 @@ from config.supervision.home import check_writable
 from config.supervision.servers import database_refusal
 from tests.support.polling import until
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 OWNER, STRANGER = "nobody", "daemon"
 PSQL = str(embedded_servers.POSTGRES_BIN / "psql")

@@ -282,6 +282,7 @@ def test_metrics_follow_the_rule_of_reading(client: Client, db: None, monkeypatc
     assert client.get("/metrics", headers={"Authorization": f"Bearer {text}"}).status_code == 200
 
 
+@pytest.mark.slow
 def test_the_page_adds_up_what_other_processes_have_counted_also_dead_ones(
     client: Client, market: Market, tmp_path: Path, settings: Any
 ) -> None:

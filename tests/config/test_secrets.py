@@ -127,6 +127,7 @@ def test_an_error_page_shows_no_password_of_an_address(settings: Any, accept: st
     assert "ValueError" in text and (accept == "text/plain" or "cache:6379" in text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_a_fault_that_nobody_caught_is_printed_without_secrets(log_format: str) -> None:
     code = (

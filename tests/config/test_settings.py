@@ -13,6 +13,8 @@ import pytest
 from config.supervision.home import claim_home
 from tests.support.config.warm_python import WarmPython
 
+pytestmark = pytest.mark.slow
+
 CLEAN = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL", "SECRET_KEY"}}
 
 

@@ -23,6 +23,8 @@ from config.supervision.supervisor import Supervisor
 from tests.support.config.children import FOREVER, STUBBORN, program
 from tests.support.polling import until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def said() -> list[str]:

@@ -158,6 +158,7 @@ def test_a_server_that_throws_records_away_when_it_is_full_is_refused_with_the_f
     assert "Traceback" not in up.text() and valkey.url not in up.text()
 
 
+@pytest.mark.slow
 def test_only_a_policy_that_will_be_used_is_an_eviction() -> None:
     with private_valkey() as valkey:
         valkey.configure(maxmemory="100mb", maxmemory_policy="volatile-lru")

@@ -41,6 +41,7 @@ def test_every_command_names_our_version_not_djangos(argv: list[str], capsys: py
     assert capsys.readouterr().out.startswith(f"Candlekeep {VERSION} (Django ")
 
 
+@pytest.mark.slow
 def test_the_version_needs_no_settings_that_work(tmp_path: Path) -> None:
     command = [sys.executable, str(BASE / "manage.py"), "--version"]
     done = subprocess.run(command, cwd=tmp_path, env={"PORT": "nonsense"}, capture_output=True, text=True, check=False)

@@ -100,6 +100,7 @@ def test_an_outage_while_consuming_is_waited_out_and_who_was_replaced_in_it_stop
     assert rows().get(pk=replaced.pk).owner == "other:1:1"
 
 
+@pytest.mark.slow
 def test_a_broker_that_is_away_is_waited_for_in_consuming(settings) -> None:  # type: ignore[no-untyped-def]
     with private_valkey() as valkey:
         settings.STREAM_URL = valkey.url

@@ -211,6 +211,7 @@ def test_any_dance_of_two_processes_stores_what_one_would_have() -> None:
     second.end()
 
 
+@pytest.mark.slow
 def test_a_killed_process_s_topics_are_taken_over_by_the_others_and_nothing_is_lost(tmp_path: Path) -> None:
     make_topics(20)
     with ExitStack() as stack:
@@ -235,6 +236,7 @@ def test_a_killed_process_s_topics_are_taken_over_by_the_others_and_nothing_is_l
     print(f"taken over after {took:.1f} s")
 
 
+@pytest.mark.slow
 def test_a_frozen_process_s_topics_are_taken_over_and_it_stores_nothing_when_it_wakes(tmp_path: Path) -> None:
     make_topics(4)
     with ExitStack() as stack:

@@ -148,6 +148,7 @@ def test_a_topic_that_is_never_empty_counts_as_read(broker: Broker) -> None:
     assert FixedTopicConsumer.objects.get().error_count == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
 def test_a_consumer_killed_at_any_step_loses_and_doubles_nothing(broker: Broker, step: str, tmp_path: Any) -> None:
     publish(broker, session_records())

@@ -32,7 +32,7 @@ from tests.support.coordination.topic_actors import (
 from tests.support.database import database_url
 from tests.support.polling import until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 Start = Callable[[], subprocess.Popen[bytes]]
 PATIENCE = 60.0  # seconds, on a busy machine

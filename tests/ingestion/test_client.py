@@ -4,6 +4,8 @@ import socket
 import threading
 from pathlib import Path
 
+import pytest
+
 from datastore.timeframes.intervals import SECOND_US
 from ingestion.history.rest_client import RestClient
 from ingestion.provider_access import Access
@@ -27,6 +29,7 @@ def ask(client: RestClient) -> Page | Trouble:
         client.close()
 
 
+@pytest.mark.slow
 def test_a_page_brings_one_row_more_and_the_providers_time_and_name(tmp_path: Path) -> None:
     with running(tmp_path, "--markets", "coinbase:BTC-USD", "--key", "sesame") as simulator:
         page = ask(client_of(simulator.rest_url + "/", "sesame"))

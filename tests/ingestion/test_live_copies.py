@@ -21,6 +21,8 @@ from streaming.records import FeedClosed, FeedOpened, Trade, Watermark
 from tests.support.ingestion.topics import Topic, told, topic_of
 from tests.support.ingestion.venue_bench import VenueBench, venue_bench
 
+pytestmark = pytest.mark.slow
+
 BTC, ETH = "coinbase:BTC-USD", "coinbase:ETH-USD"
 FIRST, SECOND = "producer-live-coinbase-1", "producer-live-coinbase-2"
 

@@ -26,6 +26,8 @@ from streaming.records import FeedClosed, FeedOpened, Trade, Watermark
 from tests.support.ingestion.topics import topic_of
 from tests.support.ingestion.venue_bench import SPEED, VenueBench, venue_bench
 
+pytestmark = pytest.mark.slow
+
 Made = Callable[..., VenueBench]
 COINBASE = ["coinbase:BTC-USD", "coinbase:ETH-USD", "coinbase:SOL-USD", "coinbase:LTC-USD"]
 BINANCE = ["binance:BTC-USDT", "binance:ETH-USDT"]

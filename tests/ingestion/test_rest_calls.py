@@ -21,6 +21,7 @@ def full_budget(settings: Any) -> Iterator[None]:
     get_redis_connection("default").flushdb()
 
 
+@pytest.mark.slow
 def test_both_counts_are_told_and_asking_is_one_call_of_each(tmp_path: Path, settings: Any) -> None:
     with running(tmp_path, "--markets", "coinbase:BTC-USD", "--key", "sesame") as simulator:
         settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY = simulator.rest_url, "sesame"
@@ -30,6 +31,7 @@ def test_both_counts_are_told_and_asking_is_one_call_of_each(tmp_path: Path, set
     assert "day 9,998" in theirs and "month 74,998" in theirs
 
 
+@pytest.mark.slow
 def test_a_refused_key_and_a_provider_that_is_away_are_told_as_such(tmp_path: Path, settings: Any) -> None:
     with running(tmp_path, "--markets", "coinbase:BTC-USD", "--key", "sesame") as simulator:
         settings.CRYPTOCOMPARE_REST_URL, settings.CRYPTOCOMPARE_API_KEY = simulator.rest_url, "open"

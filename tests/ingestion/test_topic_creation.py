@@ -70,6 +70,7 @@ def test_a_topic_is_made_and_its_row_says_by_whom(broker: MemoryBroker) -> None:
     assert (actor.name, actor.state, actor.owner) == ("producer-topic-1", Producer.State.IDLE, "")
 
 
+@pytest.mark.slow
 def test_a_topic_is_made_on_valkey_too(settings: Any) -> None:
     with private_valkey() as server:
         settings.STREAM_URL = server.url
@@ -99,6 +100,7 @@ def test_a_broker_that_is_away_is_the_topics_error_and_the_actor_is_free_at_once
     assert made(asked(ETH, "dyn-coinbase-ETH-USD-g2")).created_at
 
 
+@pytest.mark.slow
 def test_a_valkey_that_is_dead_is_the_topics_error(settings: Any) -> None:
     with private_valkey() as server:
         settings.STREAM_URL = server.url

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datastore.timeframes.intervals import SECOND_US
 from ingestion.live.topic_router import TopicRouter
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark, decode, encode
+from tests.support.examples import examples
 from tests.support.ingestion.router_scenario import CHANNELS, FIXED, SYMBOLS, RouterScenario, micros, spans_of
 
 BTC = SYMBOLS["BTC"]
@@ -43,7 +44,7 @@ def lived(story: list[tuple[tuple, int]]) -> RouterScenario:  # type: ignore[typ
     return scenario
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(st.tuples(steps, passing), min_size=20, max_size=60))
 def test_each_topic_claims_only_what_it_carried_in_a_feed_without_a_hole(story) -> None:  # type: ignore[no-untyped-def]
     scenario = lived(BEGUN + story)
@@ -52,7 +53,7 @@ def test_each_topic_claims_only_what_it_carried_in_a_feed_without_a_hole(story) 
     scenario.check()
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(st.tuples(steps.filter(lambda step: step[0] != "want"), passing), min_size=5, max_size=60))
 def test_the_fixed_topic_gets_the_intakes_own_records_where_all_is_followed(story) -> None:  # type: ignore[no-untyped-def]
     scenario = lived([(("want", market, FIXED), 0) for market in CHANNELS] + story)

@@ -309,6 +309,7 @@ def test_each_kind_of_topic_has_cycles_of_its_own(bench: Bench) -> None:
     assert set(TransitionLog.objects.filter(event="PUBLISH_SUCCESS").values_list("source", flat=True)) == edges
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("listed", [SOL, "mexc:币安人生-USDT"])
 def test_a_route_lives_and_ends_on_valkey(transactional_db: None, tmp_path: Path, settings: Any, listed: str) -> None:
     ensure_markets([BTC])

@@ -94,6 +94,7 @@ def test_the_windows_of_a_venue_are_named_with_what_they_count() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_many_markets_at_once_exceed_no_limit_of_their_venues(venues: Simulator) -> None:
     """Each thread is a job of its own: what it takes of the quota is all that they share."""
     refused: list[object] = []
@@ -125,6 +126,7 @@ def test_many_markets_at_once_exceed_no_limit_of_their_venues(venues: Simulator)
     assert limits(venues, "coinbase")["calls"]["taken"] > 20
 
 
+@pytest.mark.slow
 def test_weight_that_another_program_used_is_seen_in_the_next_answer(venues: Simulator) -> None:
     traits = PROVIDERS["binanceus"].traits
     quota, request = quota_of(traits), PROVIDERS["binanceus"].catalogue.pairs_request()

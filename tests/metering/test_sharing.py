@@ -10,6 +10,8 @@ import pytest
 from metering.sharing import FILE_BYTES, collect_counters, reset_counters
 from tests.support.counting_process import COUNT, finish, process, said
 
+pytestmark = pytest.mark.slow
+
 
 def sample(folder: Path, name: str) -> float:
     return sum(one.value for metric in collect_counters(folder) for one in metric.samples if one.name == name)

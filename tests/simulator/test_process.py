@@ -16,6 +16,8 @@ from simulator.pairs import Pair
 from tests.support.polling import until
 from tests.support.simulator import ROOT, Simulator, read_log, running
 
+pytestmark = pytest.mark.slow
+
 BTC = "0~Coinbase~BTC~USD"
 
 

@@ -74,6 +74,7 @@ def test_what_is_no_recording_is_refused(tmp_path: Path, content: str) -> None:
         Recording(path)
 
 
+@pytest.mark.slow
 def test_a_replayed_market_sends_the_file_and_rolls_it_up(file: Path, tmp_path: Path) -> None:
     options = ("--markets", "coinbase:ETH-USD,kraken:BTC-USDT", "--replay", str(file), "--speed", "20")
     replayed = ("--replay-market", "kraken:BTC-USDT", "--replay-lead", "50")

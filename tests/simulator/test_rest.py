@@ -117,6 +117,7 @@ def test_a_bad_question_is_refused_with_status_200(simulator: Simulator, query: 
     assert answer["Data"] == {}
 
 
+@pytest.mark.slow
 def test_a_year_of_minutes_is_kept_without_an_option(tmp_path: Path) -> None:
     with running(tmp_path, "--markets", "coinbase:BTC-USD") as simulator:
         now = int(simulator.now())
@@ -133,6 +134,7 @@ def test_exchanges_are_found_in_any_case_and_listed_with_their_pairs(simulator: 
     assert list(simulator.get("/data/v3/all/exchanges?e=Kraken")["Data"]) == ["Kraken"]
 
 
+@pytest.mark.slow
 def test_a_listed_pair_is_no_market_yet_has_history_and_can_be_subscribed(tmp_path: Path) -> None:
     with running(tmp_path, "--markets", "coinbase:BTC-USD", "--listed", "kraken:ETH-EUR,coinbase:BTC-USD") as simulator:
         assert simulator.get("/data/v3/all/exchanges")["Data"]["Kraken"]["pairs"] == {"ETH": ["EUR"]}

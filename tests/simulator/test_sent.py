@@ -38,6 +38,7 @@ def test_a_full_log_is_put_aside_whole(tmp_path: Path) -> None:
     assert numbers == list(range(numbers[0], 10)) and len(newer) <= 130
 
 
+@pytest.mark.slow
 def test_lines_for_which_there_is_no_room_are_left_out_whole_and_counted(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

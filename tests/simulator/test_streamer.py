@@ -207,6 +207,7 @@ def test_the_log_has_every_frame_with_its_socket(simulator: Simulator) -> None:
     assert all(line["at"] >= line["rts"] for line in lines if line["event"] == "trade")
 
 
+@pytest.mark.slow
 def test_only_the_configured_key_is_taken(tmp_path: Path) -> None:
     with running(tmp_path, "--key", "right") as simulator:
         with simulator.connect("wrong") as client:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datastore.sse.backlog import MAX_WAITING_ITEMS, Backlog, Overflow
@@ -23,6 +23,7 @@ from datastore.sse.cursor import (
 )
 from datastore.sse.delta import Delta, Gap, Row, events_of, merge_near
 from datastore.sse.messages import block_of, open_times, text_of, tombstone
+from tests.support.examples import examples
 from tests.support.sse.event_log import ClientSeries, Reader, StreamEvent
 
 SERIES = "s"
@@ -134,7 +135,7 @@ class Following:
             self.series.take(told)
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(steps)
 def test_slow_and_interrupted_readers_end_with_what_the_history_shows(drawn: list[Any]) -> None:
     following = Following()

@@ -16,6 +16,8 @@ import pytest
 
 from tests.support.polling import until
 
+pytestmark = pytest.mark.slow
+
 CLIENT = Path(__file__).resolve().parents[2] / "docs" / "follow.py"
 
 

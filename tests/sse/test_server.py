@@ -292,6 +292,7 @@ def test_who_follows_is_told_to_whoever_asks_for_metrics(
         until("it is counted", lambda: 1 in followers_by_process().values(), SOON)
 
 
+@pytest.mark.slow
 def test_the_documented_client_keeps_its_place_when_the_process_goes_and_comes(
     live_server: Any, settings: Any, scenario: MarketScenario, tmp_path: Path
 ) -> None:

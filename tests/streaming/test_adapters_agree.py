@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.broker import Broker, Record
 from streaming.redis.broker import RedisBroker
+from tests.support.examples import examples
 from tests.support.streaming.contract import TOPIC, messages, numbers, publish
 from tests.support.streaming.memory import MemoryBroker
 from tests.support.valkey import PrivateValkey
@@ -40,7 +41,7 @@ def played(broker: Broker, steps: list[tuple[str, int]]) -> list[object]:
     return seen
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(40)
 @given(STEPS)
 def test_both_adapters_show_a_reader_the_same(valkey: PrivateValkey, steps: list[tuple[str, int]]) -> None:
     assert played(RedisBroker(valkey.url, 100_000), steps) == played(MemoryBroker(100_000), steps)

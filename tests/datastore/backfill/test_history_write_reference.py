@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import transaction
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datastore.ingest.live_write import store_live
@@ -24,6 +24,7 @@ from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import MINUTE, NOON, micros, moment, opened, trade, watermark
 from tests.support.datastore.reference import LENGTH, SECONDS, Numbers, ReferenceMarket
 from tests.support.datastore.scenes import check_series
+from tests.support.examples import examples, rolled_back
 
 pytestmark = pytest.mark.django_db
 
@@ -114,7 +115,7 @@ def live_side(market: Market, minutes: list[int], until: int) -> list[Any]:
     return [opening, *trades, mark]
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     drawn=st.lists(pages(), min_size=1, max_size=6),
     data=st.data(),
@@ -122,6 +123,7 @@ def live_side(market: Market, minutes: list[int], until: int) -> list[Any]:
     until=st.integers(3, 9),
     timeframe=st.sampled_from(list(TIMEFRAMES)),
 )
+@rolled_back
 def test_what_is_stored_and_read_is_what_the_provider_said(
     provider_time: ProviderTime,
     drawn: list[list[HistoryRecord]],

@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -17,6 +17,7 @@ from streaming.records import LastTrade, LiveRecord, Trade
 from tests.support.datastore.counted import SLACK, Span, dealt, model_spans, proven_by_ids, said, stored_ranges
 from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import NOON, SECOND, store
+from tests.support.examples import examples, rolled_back
 
 numbered = count(1)
 HOUR = 3600 * SECOND
@@ -90,8 +91,9 @@ def runs(trades: list[Trade]) -> list[Span]:
 
 
 @pytest.mark.django_db
-@settings(max_examples=60)
+@examples(60)
 @given(delivery=deliveries(lies=True), again=st.randoms(use_true_random=False))
+@rolled_back
 def test_what_is_proven_is_what_the_stored_ids_prove_whatever_comes(
     provider_time: ProviderTime, delivery: Delivery, again: Any
 ) -> None:
@@ -110,8 +112,9 @@ def test_what_is_proven_is_what_the_stored_ids_prove_whatever_comes(
 
 
 @pytest.mark.django_db
-@settings(max_examples=50)
+@examples(50)
 @given(delivery=deliveries(lies=False))
+@rolled_back
 def test_nothing_that_a_true_venue_traded_is_missing_where_anything_is_proven(
     provider_time: ProviderTime, delivery: Delivery
 ) -> None:
@@ -126,8 +129,9 @@ def test_nothing_that_a_true_venue_traded_is_missing_where_anything_is_proven(
 
 
 @pytest.mark.django_db
-@settings(max_examples=30)
+@examples(30)
 @given(delivery=deliveries(lies=True), order=st.randoms(use_true_random=False))
+@rolled_back
 def test_the_order_of_arrival_makes_no_difference(provider_time: ProviderTime, delivery: Delivery, order: Any) -> None:
     found = []
     records = [one for batch in delivery.batches for one in batch]
@@ -155,8 +159,9 @@ def claims(draw: Any) -> list[Trade]:
 
 
 @pytest.mark.django_db
-@settings(max_examples=50)
+@examples(50)
 @given(records=claims())
+@rolled_back
 def test_ids_that_two_trades_claim_prove_nothing_in_any_order(
     provider_time: ProviderTime, records: list[Trade]
 ) -> None:

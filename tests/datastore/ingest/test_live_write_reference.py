@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datastore.db.queries import fetch_all
@@ -24,6 +24,7 @@ from streaming.records import LastTrade, LiveRecord, Trade
 from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import MINUTE, NOON, SECOND, closed, micros, moment, opened, trade, watermark
 from tests.support.datastore.reference import LENGTH, SECONDS, holds, of_trades, proven_by, text
+from tests.support.examples import examples, rolled_back
 
 HOUR = 60 * MINUTE
 numbered = count(1)
@@ -90,8 +91,9 @@ def expected_rows(trades: list[Trade]) -> dict[tuple[int, int], tuple[str | int 
 
 
 @pytest.mark.django_db
-@settings(max_examples=80)
+@examples(80)
 @given(trades=trade_lists(), data=st.data())
+@rolled_back
 def test_any_order_and_batching_gives_the_bits_of_the_reference(trades: list[Trade], data: st.DataObject) -> None:
     one, two = new_market(), new_market()
     store(of_market(trades, one))
@@ -152,8 +154,9 @@ def time_of(batch: list[LiveRecord]) -> int:
 
 
 @pytest.mark.django_db
-@settings(max_examples=60)
+@examples(60)
 @given(batches=connections(), timeframe=st.sampled_from(["1m", "3m", "1h", "1d"]))
+@rolled_back
 def test_as_time_and_batches_pass_nothing_closed_opens_and_no_claim_runs_ahead(
     provider_time: ProviderTime, batches: list[list[LiveRecord]], timeframe: str
 ) -> None:

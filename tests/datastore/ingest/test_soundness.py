@@ -9,7 +9,7 @@ from itertools import count, pairwise
 
 import pytest
 from django.db import transaction
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datastore.ingest.live_write import store_live
@@ -18,6 +18,7 @@ from datastore.reference.markets import ensure_markets
 from streaming.records import LiveRecord, Trade
 from tests.support.datastore.records import NOON, SECOND, closed, micros, opened, trade, watermark
 from tests.support.datastore.reference import holds
+from tests.support.examples import examples, rolled_back
 from tests.support.ingestion.intake_bench import T0, Feed
 
 GRACE = 5 * SECOND
@@ -84,8 +85,9 @@ class Venue:
 
 
 @pytest.mark.django_db
-@settings(max_examples=100)
+@examples(100)
 @given(seed=st.integers(0, 2**32), with_numbers=st.booleans(), losses=st.booleans())
+@rolled_back
 def test_no_trade_lies_in_proven_time_without_being_stored(seed: int, with_numbers: bool, losses: bool) -> None:
     rng = random.Random(seed)
     market = ensure_markets([f"coinbase:V{next(numbered)}-USD"])[0]
@@ -108,8 +110,9 @@ def test_no_trade_lies_in_proven_time_without_being_stored(seed: int, with_numbe
 
 
 @pytest.mark.django_db
-@settings(max_examples=60)
+@examples(60)
 @given(seed=st.integers(0, 2**32), lost_share=st.sampled_from([0.05, 0.3]))
+@rolled_back
 def test_a_number_that_was_lost_in_silence_leaves_no_claim_once_a_later_one_shows_it(
     seed: int, lost_share: float
 ) -> None:

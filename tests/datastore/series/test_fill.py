@@ -6,7 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datastore.models import Candle, Market, ProviderCandle
@@ -30,6 +30,7 @@ from tests.support.datastore.records import (
 )
 from tests.support.datastore.reference import ReferenceMarket, next_bucket
 from tests.support.datastore.scenes import Scene, fill, near_scenes, numbered, wide_scenes
+from tests.support.examples import examples, rolled_back
 
 pytestmark = pytest.mark.django_db
 NOTHING = (None,) * 7
@@ -139,8 +140,9 @@ def test_invented_rows_have_the_shape_of_the_others(btc: Market) -> None:
     assert numbers.startswith(f'[{at + 120}000,10.5,10.5,10.5,10.5,0,0,0,"fill",true,0]')
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(timeframe=st.sampled_from(list(TIMEFRAMES)), scene=st.one_of(wide_scenes(), near_scenes()), data=st.data())
+@rolled_back
 def test_filling_adds_exactly_the_buckets_without_a_row(
     provider_time: ProviderTime, timeframe: str, scene: Scene, data: st.DataObject
 ) -> None:

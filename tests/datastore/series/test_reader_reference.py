@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from datastore.models import Market
@@ -25,6 +25,7 @@ from tests.support.datastore.scenes import (
     times,
     wide_scenes,
 )
+from tests.support.examples import examples, rolled_back
 
 pytestmark = pytest.mark.django_db
 
@@ -43,14 +44,16 @@ def check_reason(series: Series, reference: ReferenceMarket) -> None:
             assert segment.reason in (expected or {"before the feed began"})
 
 
-@settings(max_examples=120)
+@examples(120)
 @given(timeframe=st.sampled_from(list(TIMEFRAMES)), scene=wide_scenes())
+@rolled_back
 def test_days_equal_the_reference_bucket_by_bucket(provider_time: ProviderTime, timeframe: str, scene: Scene) -> None:
     check(provider_time, timeframe, scene)
 
 
-@settings(max_examples=120)
+@examples(120)
 @given(timeframe=st.sampled_from(["1m", "3m", "5m", "1h", "2h", "1d"]), scene=near_scenes())
+@rolled_back
 def test_the_last_minutes_equal_the_reference(provider_time: ProviderTime, timeframe: str, scene: Scene) -> None:
     check(provider_time, timeframe, scene)
 
@@ -94,7 +97,7 @@ def test_the_reference_itself_knows_when_time_is_held(live: list[tuple[int, int]
     )
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     timeframe=st.sampled_from(list(TIMEFRAMES)),
     scene=st.one_of(near_scenes(), wide_scenes()),
@@ -102,6 +105,7 @@ def test_the_reference_itself_knows_when_time_is_held(live: list[tuple[int, int]
     bounded=st.booleans(),
     forward=st.booleans(),
 )
+@rolled_back
 def test_a_range_counted_in_buckets_is_answered_as_the_same_range_by_its_bounds(
     provider_time: ProviderTime, timeframe: str, scene: Scene, limit: int, bounded: bool, forward: bool
 ) -> None:

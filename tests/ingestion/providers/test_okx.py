@@ -178,6 +178,7 @@ def test_only_pairs_of_the_spot_market_are_listed() -> None:
     assert [market.word for market in found.markets] == ["live", "suspend", "preopen"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("given", "proves"), [("", False), ("0", False), ("1", True)])
 def test_ids_prove_only_where_the_setting_says_so(given: str, proves: bool, tmp_path: Path) -> None:
     code = (

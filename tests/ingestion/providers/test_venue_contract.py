@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from datastore.reference.pairs import Listed
@@ -37,6 +37,7 @@ from ingestion.providers.port import (
     Unavailable,
     Unsubscribed,
 )
+from tests.support.examples import examples
 from tests.support.ingestion.venues import (
     AT,
     BINANCE_US_VENUE,
@@ -239,7 +240,7 @@ def test_several_documents_in_one_frame_are_all_read(venue: Venue) -> None:
 
 
 @each_venue
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(data=st.data())
 def test_pages_bring_every_trade_between_two_known_ones_once(venue: Venue, data: st.DataObject) -> None:
     trades = market(venue, data.draw(st.integers(2, 2600)))
@@ -292,7 +293,7 @@ def test_pages_reach_back_to_the_first_trade(venue: Venue) -> None:
 
 
 @each_venue
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(data=st.data())
 def test_pages_bring_all_that_was_traded_before_a_known_trade_back_to_a_time(venue: Venue, data: st.DataObject) -> None:
     trades = market(venue, data.draw(st.integers(2, 3500)))

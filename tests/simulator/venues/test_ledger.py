@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.market import LISTED_SINCE_HOUR, Market
@@ -15,11 +15,12 @@ from simulator.replay import Recording, Replay
 from simulator.trades import MINUTE_NS, SECOND_NS, Source, join, roll_up
 from simulator.venues.candles import bar_of, candles
 from simulator.venues.ledger import AggregateLedger, Ledger
+from tests.support.examples import examples
 
 BUSY, THIN = (Market(Pair.parse(name), seed=1) for name in ("binance:BTC-USDT", "kraken:LTC-USD"))
 START = 1_762_795_440_000_000_000
 TIMES = [0, 0, 0, 300, 300, 61 * 10**9, 61 * 10**9 + 7, 190 * 10**9]  # ns after START
-patient = settings(deadline=None, max_examples=50)
+patient = examples(50)
 minutes = st.integers(LISTED_SINCE_HOUR * 60, LISTED_SINCE_HOUR * 60 + 6_000_000)
 markets = st.sampled_from([BUSY, THIN])
 

@@ -27,6 +27,8 @@ from ingestion.providers.port import (
 from tests.support.simulator import Simulator, running_venues
 from tests.support.venue_client import connected, read_candles, trade_pages, trades_of
 
+pytestmark = pytest.mark.slow
+
 START = 1_762_795_440_000_000_000
 MADE = [(START + at * 10**6, 900_000_000_001 + number, f"{100 + number % 3}.50", f"0.0{number + 1}0", number % 2 == 0)
         for number, at in enumerate([0, 0, 0, 500, 61_000, 61_000, 190_000])]  # fmt: skip

@@ -3,7 +3,7 @@ the product. Times are microseconds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -45,9 +45,8 @@ def text(number: Decimal) -> str:
     return plain.rstrip("0").rstrip(".") if "." in plain else plain
 
 
-def holds(spans: Iterable[Span], start: int, stop: int) -> bool:
+def holds(spans: Sequence[Span], start: int, stop: int) -> bool:
     """Return whether every microsecond of [start, stop) lies in one of the spans."""
-    spans = list(spans)
     at = start
     while at < stop:
         reach = [high for low, high in spans if low <= at < high]
@@ -71,8 +70,8 @@ def of_trades(trades: Iterable[Trade]) -> Numbers | None:
 def of_candles(parts: Iterable[Numbers | None]) -> Numbers | None:
     """Return the candle of finer ones, in the order of time."""
     rows = [part for part in parts if part is not None]
-    if not rows:
-        return None
+    if len(rows) < 2:
+        return rows[0] if rows else None
     counts = [row[6] for row in rows]
     return (
         rows[0][0],
@@ -105,6 +104,8 @@ class ReferenceMarket:
         self.state = cache(self._state)
         self.source = cache(self._source)
         self.numbers = cache(self._numbers)
+        # And most of them have no trade.
+        self.traded_minutes = {one.ts // LENGTH["minute"] for one in self.trades}
 
     def children(self, kind: str, start: int) -> list[int]:
         """Return the starts of the finer buckets in a bucket."""
@@ -159,6 +160,8 @@ class ReferenceMarket:
             return None
         if state == "provider" or (kind == "minute" and self.source(kind, start) == "provider"):
             return self.provider_candles.get((kind, start))
+        if kind == "minute" and start // LENGTH["minute"] not in self.traded_minutes:
+            return None
         if state == "live" or kind == "minute":
             return of_trades(one for one in self.trades if start <= one.ts < stop)
         return of_candles(self.numbers(CHILD[kind], child) for child in self.children(kind, start))
@@ -171,7 +174,7 @@ class ReferenceMarket:
     def bucket(self, timeframe: str, start: int) -> tuple[str, str, bool, Numbers | None]:
         """Return (state as shown, source of its row, closed, numbers) of a bucket of any timeframe."""
         kind, _ = MADE_OF[timeframe]
-        parts = list(range(start, next_bucket(timeframe, start), LENGTH[kind]))
+        parts = range(start, next_bucket(timeframe, start), LENGTH[kind])
         numbers = of_candles(self.numbers(kind, part) for part in parts)
         states = [self.state(kind, part) for part in parts]
         begun = [part for part, state in zip(parts, states, strict=True) if state != "future"]

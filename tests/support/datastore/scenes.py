@@ -149,8 +149,9 @@ def check_series(series: Series, reference: ReferenceMarket, start: int, stop: i
     assert series.segments[-1].stop == series.stop
     assert stop <= micros(series.stop) <= next_bucket(timeframe, floor_bucket(timeframe, max(stop - 1, start)))
     assert all(one.stop == two.start for one, two in pairwise(series.segments))
-    expected = {at: reference.bucket(timeframe, at) for at, _ in buckets_of(series)}
-    assert list(buckets_of(series)) == [(at, state) for at, (state, *_) in expected.items()]
+    shown = list(buckets_of(series))
+    expected = {at: reference.bucket(timeframe, at) for at, _ in shown}
+    assert shown == [(at, state) for at, (state, *_) in expected.items()]
     rows = [
         (at // 1000, *map(text, numbers[:6]), numbers[6], source, closed)
         for at, (_, source, closed, numbers) in expected.items()
@@ -161,8 +162,8 @@ def check_series(series: Series, reference: ReferenceMarket, start: int, stop: i
         at for at, (state, _, _, numbers) in expected.items() if not numbers and state in ("live", "provider", "merged")
     ]
     for segment in series.segments:
-        assert segment.quiet == sum(micros(segment.start) <= at < micros(segment.stop) for at in quiet)
-    shown = [state for state, *_ in expected.values()]
-    assert series.complete == (not {"gap", "partial"} & set(shown))
+        start, stop = micros(segment.start), micros(segment.stop)
+        assert segment.quiet == sum(start <= at < stop for at in quiet)
+    assert series.complete == (not {"gap", "partial"} & {state for state, *_ in expected.values()})
     unsettled = [moment(at) for at, (_, _, closed, _) in expected.items() if not closed]
     assert series.complete_until == min(unsettled, default=series.stop)

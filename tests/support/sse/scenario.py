@@ -112,7 +112,7 @@ class MarketScenario:
             cancel(self.market, moment(ts), id)
 
     def scan(self) -> None:
-        Market.objects.exclude(pk=self.market.pk).update(followed=False)
+        Market.objects.filter(followed=True).exclude(pk=self.market.pk).update(followed=False)
         scan()
 
 
