@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from config.monitoring import cached_answer
+from tests.support import forked_python
 from tests.support.database import empty_tables
 from tests.support.datastore.provider_time import provider_time
 from tests.support.examples import USUAL_COUNT
@@ -49,7 +50,7 @@ _started: list[str] = []  # what the test under way has started
 
 
 def _note_process(event: str, arguments: tuple[Any, ...]) -> None:
-    if event in ("subprocess.Popen", "os.fork", "os.posix_spawn"):
+    if event in ("subprocess.Popen", "os.fork", "os.posix_spawn", forked_python.STARTED):
         _started.append(f"{event} {arguments[1:2]}")
 
 

@@ -5,37 +5,25 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from config.supervision.home import claim_home
-from tests.support.config.warm_python import WarmPython
+from tests.support import forked_python
 
 pytestmark = pytest.mark.slow
 
 CLEAN = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL", "SECRET_KEY"}}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def python() -> Iterator[None]:
-    with WarmPython() as made:
-        _python.append(made)
-        yield
-    _python.clear()
-
-
-_python: list[WarmPython] = []
-
-
 def manage(*arguments: str, home: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    return _python[0].run("manage.py", *arguments, env={**CLEAN, "CANDLEKEEP_HOME": str(home), **env})
+    return forked_python.run("manage.py", *arguments, env={**CLEAN, "CANDLEKEEP_HOME": str(home), **env})
 
 
 def setting(name: str, home: Path, **env: str) -> object:
     code = f"import json; from config import settings; print(json.dumps(settings.{name}, default=str))"
-    done = _python[0].run("-c", code, env={**CLEAN, "CANDLEKEEP_HOME": str(home), **env})
+    done = forked_python.run("-c", code, env={**CLEAN, "CANDLEKEEP_HOME": str(home), **env})
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -2,11 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from threading import Event
-from typing import Any
 
 import pytest
 from django.conf import settings
@@ -24,6 +21,7 @@ from datastore.models import Candle, Coverage, DeadLetter, Feed, Tick
 from datastore.reference.markets import ensure_markets
 from streaming.broker import Broker, Message
 from streaming.broker_factory import connect
+from tests.support import forked_python
 from tests.support.consumers.crashing import STEPS
 from tests.support.consumers.fixed import TOPIC, publish, session_records, work_until_drained
 from tests.support.database import database_url
@@ -150,19 +148,11 @@ def test_a_topic_that_is_never_empty_counts_as_read(broker: Broker) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
-def test_a_consumer_killed_at_any_step_loses_and_doubles_nothing(broker: Broker, step: str, tmp_path: Any) -> None:
+def test_a_consumer_killed_at_any_step_loses_and_doubles_nothing(broker: Broker, step: str) -> None:
     publish(broker, session_records())
     env = os.environ | {"DATABASE_URL": database_url(), "LOG_LEVEL": "ERROR"}
-    with (tmp_path / "log").open("wb") as out:
-        dead = subprocess.run(
-            [sys.executable, "-m", "tests.support.consumers.crashing", step],
-            cwd=settings.BASE_DIR,
-            env=env,
-            stderr=out,
-            timeout=60,
-            check=False,
-        )
-    assert dead.returncode == -signal.SIGKILL, (tmp_path / "log").read_text()
+    dead = forked_python.run("-m", "tests.support.consumers.crashing", step, env=env)
+    assert dead.returncode == -signal.SIGKILL, dead.stderr
     found = FixedTopicConsumer.objects.get()
     assert found.state in (State.IDLE, State.WRITING_TO_DB, State.UPDATING_REDIS)
 

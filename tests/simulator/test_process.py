@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,8 +12,9 @@ import pytest
 
 from simulator.market import Market
 from simulator.pairs import Pair
+from tests.support import forked_python
 from tests.support.polling import until
-from tests.support.simulator import ROOT, Simulator, read_log, running
+from tests.support.simulator import Simulator, read_log, running
 
 pytestmark = pytest.mark.slow
 
@@ -22,8 +22,7 @@ BTC = "0~Coinbase~BTC~USD"
 
 
 def _run(*options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "simulator", *options]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    return forked_python.run("-m", "simulator", *options)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import subprocess
 from pathlib import Path
@@ -17,7 +18,7 @@ from config.supervision import embedded_servers, first_start
 from config.supervision.servers import create_database, database_refusal
 from tests.support.database_server import DatabaseServer
 from tests.support.polling import until
-from tests.support.servers import HOME
+from tests.support.servers import RUN_HOME
 
 # A killed server loses nothing by it, only a killed machine does.
 NOT_DURABLE = "fsync = off\nfull_page_writes = off\n"
@@ -25,8 +26,20 @@ NOT_DURABLE = "fsync = off\nfull_page_writes = off\n"
 
 @pytest.fixture(scope="session")
 def prepared_home(django_db_blocker: DjangoDbBlocker) -> Path:
-    """Return a folder with PostgreSQL's data: the schema and the user admin. No server runs there."""
-    home = HOME / "prepared"
+    """Return a folder with PostgreSQL's data: the schema and the user admin. No server runs there.
+
+    The first process that needs it makes it for all of the run; the others wait for that.
+    """
+    home, is_made = RUN_HOME / "prepared", RUN_HOME / "prepared.made"
+    with (RUN_HOME / "prepared.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not is_made.exists():
+            _make(home, django_db_blocker)
+            is_made.touch()
+    return home
+
+
+def _make(home: Path, django_db_blocker: DjangoDbBlocker) -> None:
     create_home(home)
     embedded_servers.prepare_postgres(home)
     with (home / "postgres" / "data" / "postgresql.conf").open("a") as settings:
@@ -46,7 +59,6 @@ def prepared_home(django_db_blocker: DjangoDbBlocker) -> Path:
     finally:
         server.send_signal(signal.SIGINT)
         server.wait(timeout=60)
-    return home
 
 
 def copy_home(prepared: Path, home: Path) -> None:

@@ -17,12 +17,19 @@ from config.supervision import embedded_servers
 from config.supervision.child import Child, Program
 from config.supervision.output import Output
 from config.supervision.servers import database_refusal, postgres_program, valkey_program, valkey_refusal
+from tests.support import forked_python
 from tests.support.polling import until
 from tests.support.streaming import memory
 
 # Durability is the operating system's business: a test run need not wait for the disk.
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=128MB", "max_connections=200")
 HOME = Path(tempfile.mkdtemp(prefix="ck-test-"))
+# Processes that share the tests of one run inherit the folder of the one that started them.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["TESTS_RUN_HOME"] = str(HOME)
+RUN_HOME = Path(os.environ["TESTS_RUN_HOME"])
+# These take minutes, so they begin first: one that began last would run alone.
+LONGEST = ("test_venues.py", "test_up.py", "test_history.py", "test_spine.py", "test_provider_faults.py")
 # Tests set what they need; the developer's own environment must not leak into them.
 PRODUCT_SETTINGS = (
     *kafka_settings.NAMES,
@@ -131,11 +138,13 @@ _children = _start_servers()
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the long ones begin first: of files that run two at once, a long one at the end would run alone."""
-    items.sort(key=lambda item: "e2e" not in item.keywords)
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ("e2e" not in item.keywords, places.get(item.path.name, len(places))))
 
 
 def pytest_unconfigure() -> None:
     """Stop the servers and remove their folder."""
+    forked_python.stop()
     for child in _children:
         child.send(child.program.stop_signal, group=False)
     for child in _children:

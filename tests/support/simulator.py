@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import threading
 import urllib.error
 import urllib.request
@@ -18,9 +16,10 @@ from urllib.parse import quote
 
 import websocket
 
+from tests.support import forked_python
+from tests.support.forked_python import ForkedPython
 from tests.support.polling import until
 
-ROOT = Path(__file__).parents[2]
 START_TIMEOUT = 30.0
 
 
@@ -43,7 +42,7 @@ class VenueAddress:
 class Simulator:
     """A running simulator; `home` holds its log, `output` the lines that it printed."""
 
-    process: subprocess.Popen[str]
+    process: ForkedPython
     home: Path
     port: int
     output: list[str] = field(default_factory=list)
@@ -184,12 +183,13 @@ def read_log(home: Path) -> list[dict[str, Any]]:
 
 def start(home: Path, *options: str) -> Simulator:
     """Start `python -m simulator` on a free port (or the given --port) and wait until it answers."""
-    command = [sys.executable, "-m", "simulator", "--home", str(home), "--port", "0", *options]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = forked_python.start("-m", "simulator", "--home", str(home), "--port", "0", *options)
     assert process.stdout
     first = process.stdout.readline()
     if " on http://" not in first:
-        raise RuntimeError(first + process.communicate(timeout=10)[0])
+        with process.stdout:
+            process.wait(10)
+            raise RuntimeError(first + process.stdout.read())
     simulator = Simulator(process, home, int(first.split(" on http://127.0.0.1:")[1].split()[0]))
     # A full pipe would stop the process in the middle of a write.
     simulator.reader = threading.Thread(target=_keep, args=[process.stdout, simulator.output], daemon=True)

@@ -15,6 +15,7 @@ import psutil
 
 from config.supervision.embedded_servers import free_port
 from config.supervision.forking import guarded
+from tests.support import forked_python
 from tests.support.polling import until
 from tests.support.servers import PRODUCT_SETTINGS
 
@@ -64,8 +65,7 @@ class Up:
         return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=20, verify=False)  # noqa: S501
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "manage.py"), *arguments]
-        return subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        return forked_python.run(str(ROOT / "manage.py"), *arguments, env=self.env, timeout=PATIENCE)
 
     def family(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)

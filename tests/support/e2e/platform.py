@@ -21,6 +21,7 @@ import redis
 
 from config.supervision.embedded_servers import free_port
 from config.supervision.forking import guarded
+from tests.support import forked_python
 from tests.support.polling import until
 from tests.support.servers import PRODUCT_SETTINGS
 
@@ -176,8 +177,7 @@ class Platform:
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command in a second shell, so to speak."""
-        command = [sys.executable, str(ROOT / "manage.py"), *arguments]
-        return subprocess.run(command, env=self.env, cwd=ROOT, text=True, capture_output=True, timeout=60, check=False)
+        return forked_python.run(str(ROOT / "manage.py"), *arguments, env=self.env)
 
     # --- hurt ---
 
