@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,13 +11,14 @@ from django.db import connection
 from actor_runtime.models import TransitionLog
 from actor_runtime.ownership.claims import claim
 from actor_runtime.ownership.process_identity import this_process
-from config.settings import BASE_DIR
 from consumers.models import FixedTopicConsumer
+from tests.support import forked_python
 from tests.support.actor_runtime.work import logged
+from tests.support.forked_python import ForkedPython
 from tests.support.polling import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
-Start = Callable[..., subprocess.Popen[str]]
+Start = Callable[..., ForkedPython]
 
 
 @pytest.fixture
@@ -29,26 +28,27 @@ def start(tmp_path: Path) -> Iterator[Start]:
     url = f"postgresql://{there['USER']}@/{there['NAME']}?host={there['HOST']}"
     env = os.environ | {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "config.settings", "LOG_LEVEL": "ERROR"}
     log = (tmp_path / "log").open("ab")  # a pipe that nobody reads would fill up and stop the process
-    children: list[subprocess.Popen[str]] = []
+    children: list[ForkedPython] = []
 
-    def starting(*args: str) -> subprocess.Popen[str]:
-        argv = [sys.executable, "-m", "tests.support.actor_runtime.process", *args]
-        child = subprocess.Popen(argv, cwd=BASE_DIR, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
-        children.append(child)
-        return child
+    def starting(*args: str) -> ForkedPython:
+        children.append(forked_python.start("-m", "tests.support.actor_runtime.process", *args, env=env, stderr=log))
+        return children[-1]
 
     yield starting
     for child in children:
         child.kill()
-        child.communicate()
+        child.wait()
+        assert child.stdout
+        child.stdout.close()
     log.close()
 
 
 def test_eight_processes_race_for_one_actor_and_never_two_hold_it(start: Start, tmp_path: Path) -> None:
     FixedTopicConsumer.objects.create(role="race", name="race-1")
     racers = start("races", "400")
-    out = racers.communicate(timeout=150)[0]
-    assert racers.returncode == 0, (tmp_path / "log").read_text()[-2000:]
+    assert racers.stdout
+    out = racers.stdout.read()
+    assert racers.wait(150) == 0, (tmp_path / "log").read_text()[-2000:]
     wins = [int(line) for line in out.splitlines()]
     assert len(wins) == 8
     epoch = FixedTopicConsumer.objects.get().epoch
@@ -74,7 +74,7 @@ def test_a_stopped_process_finishes_its_turn_and_gives_its_row_back(start: Start
     child = start("work", "1")
     assert child.stdout is not None and child.stdout.readline().startswith("writing")
     child.send_signal(number)
-    child.communicate(timeout=20)
+    child.wait(20)
     row = FixedTopicConsumer.objects.get()
     assert (child.returncode, row.state, row.owner) == (0, "idle", "")
     assert ("UPDATE_CACHE_SUCCESS",) in logged("event")

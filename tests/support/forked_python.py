@@ -66,11 +66,13 @@ class ForkedPython:
         return self.returncode
 
 
-def start(*argv: str, env: Mapping[str, str] | None = None, cwd: Path = ROOT) -> ForkedPython:
-    """Start `python …`: a script's path, -m and a module, or -c and code. Its stdout has what it says on stderr too."""
+def start(
+    *argv: str, env: Mapping[str, str] | None = None, cwd: Path = ROOT, stderr: IO[bytes] | None = None
+) -> ForkedPython:
+    """Start `python …`: a script's path, -m and a module, or -c and code; by default stdout has what stderr gets."""
     reading, writing = os.pipe()
     try:
-        return ForkedPython(_fork(argv, env, cwd, writing, writing), os.fdopen(reading))
+        return ForkedPython(_fork(argv, env, cwd, writing, stderr.fileno() if stderr else writing), os.fdopen(reading))
     finally:
         os.close(writing)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -32,6 +30,7 @@ from ingestion.providers.port import (
     TradeSeen,
     Unavailable,
 )
+from tests.support import forked_python
 from tests.support.ingestion.venues import HTML, OKX_VENUE, Made, answer, query_of
 
 ROOT = Path(__file__).parents[3]
@@ -188,7 +187,8 @@ def test_ids_prove_only_where_the_setting_says_so(given: str, proves: bool, tmp_
     env = os.environ | {
         "DJANGO_SETTINGS_MODULE": "config.settings", "CANDLEKEEP_HOME": str(tmp_path), "OKX_IDS_PROVE": given,
     }  # fmt: skip
-    said = subprocess.run([sys.executable, "-c", code], env=env, cwd=ROOT, capture_output=True, text=True, check=True)
+    said = forked_python.run("-c", code, env=env)
+    assert said.returncode == 0, said.stderr
     assert said.stdout.split() == (["ids"] if proves else []) + ["connection", "candle"]
 
 
