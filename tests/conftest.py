@@ -46,15 +46,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
 
 
-_started: list[str] = []  # what the test under way has started
+def _watch_starts() -> list[str]:
+    """Return a list to which each process that is started from now on is added."""
+    started, kinds = list[str](), ("subprocess.Popen", "os.fork", "os.posix_spawn", forked_python.STARTED)
+
+    def note(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in kinds:
+            started.append(f"{event} {arguments}"[:200])
+
+    sys.addaudithook(note)
+    return started
 
 
-def _note_process(event: str, arguments: tuple[Any, ...]) -> None:
-    if event in ("subprocess.Popen", "os.fork", "os.posix_spawn", forked_python.STARTED):
-        _started.append(f"{event} {arguments[1:2]}")
-
-
-sys.addaudithook(_note_process)
+_started = _watch_starts()  # by the test under way
 
 
 @pytest.hookimpl(wrapper=True)
