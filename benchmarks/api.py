@@ -122,6 +122,9 @@ def _web(home: Path) -> Iterator[int]:
     port = free_port()
     os.environ.update(CANDLEKEEP_HOME=str(home), PORT=str(port), DJANGO_SETTINGS_MODULE="config.settings")
     os.environ.update(RATE_LIMIT_PER_KEY="6000000", METRICS_DIR=str(home / "run" / "metrics"))
+    import django
+
+    django.setup()  # what describes the processes knows the models
     from config.supervision.processes import web_program
 
     program = web_program(os.environ)
