@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from redis.exceptions import RedisError
+
 from config.monitoring.cached_answer import CachedAnswer
 from datastore import metrics
 from datastore.api.views.tickers import ticker_json
@@ -65,7 +67,7 @@ class Board:
     trades_per_second: float
     gaps: int
     oldest_ms: int | None  # since the newest proven time of the market that is furthest behind
-    budget: tuple[str, str, int, int] | None  # the tightest: provider, window, calls left of how many
+    budget: tuple[str, str, int, int] | None  # the tightest: provider, window, calls left of how many; None: unknown
 
     @property
     def oldest_s(self) -> float | None:
@@ -130,12 +132,18 @@ def _runs(heads: Sequence[TickerHead], days: Sequence[tuple[datetime, datetime]]
 
 
 def tightest_budget() -> tuple[str, str, int, int] | None:
-    """Return the provider and window of which the smallest part is left: (provider, window, left, limit)."""
-    found = [
-        (provider.name, window, left.calls, left.limit)
-        for provider in configured()
-        for window, left in quota_of(provider.traits).remaining().items()
-    ]
+    """Return the provider and window of which the smallest part is left: (provider, window, left, limit).
+
+    None while the cache, which counts the calls, is away.
+    """
+    try:
+        found = [
+            (provider.name, window, left.calls, left.limit)
+            for provider in configured()
+            for window, left in quota_of(provider.traits).remaining().items()
+        ]
+    except RedisError:
+        return None
     return min(found, key=lambda one: one[2] / max(one[3], 1), default=None)
 
 

@@ -12,6 +12,8 @@ from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.middleware.csrf import get_token
 from django.shortcuts import render
+from django_redis.exceptions import ConnectionInterrupted
+from redis.exceptions import RedisError
 
 from actor_runtime.reset_policy import reason_of
 from config.monitoring.health import provider_identity
@@ -35,15 +37,17 @@ View = Callable[..., HttpResponse]
 
 
 def readable(view: View) -> View:
-    """Let only those see a page who may read the API; others sign in first. Without a database say so in words."""
+    """Let only those see a page who may read the API; others sign in first. Without a database or cache say so."""
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             if may_read(request):
                 return view(request, *args, **kwargs)
-        except DatabaseError as exc:
-            return render(request, "dashboard/unavailable.html", {"reason": reason_of(exc)}, status=503)
+        except (DatabaseError, RedisError, ConnectionInterrupted) as exc:
+            server = "database" if isinstance(exc, DatabaseError) else "cache"
+            context = {"server": server, "reason": reason_of(exc)}
+            return render(request, "dashboard/unavailable.html", context, status=503)
         if request.headers.get("HX-Request"):
             return HttpResponse(status=403, headers={"HX-Refresh": "true"})
         return HttpResponseRedirect(f"/sign-in?{urlencode({'next': request.get_full_path()})}")
