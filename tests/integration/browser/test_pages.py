@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from streaming.redis.broker import KEY_PREFIX
+from streaming.topics import TICK_DATA
 from tests.support.e2e.fixtures import home
 from tests.support.e2e.platform import Platform
 from tests.support.pages import Visitor, chromium, make_administrator, visitor
@@ -146,7 +148,8 @@ def test_panning_loads_older_candles_and_the_address_can_be_shared(reader: Visit
     again.goto(page.url)
     first_line = words.partition("\n")[0][:25]
     reader.until("the same stretch", lambda: again.inner_text("#certificate").startswith(first_line))
-    again.close()  # a page in the background is not drawn
+    again.close()
+    page.bring_to_front()  # a page in the background is not drawn
     page.keyboard.press("End")
     reader.until("the newest", lambda: "from=" not in page.url)
 
@@ -198,7 +201,7 @@ def test_a_killed_consumer_is_seen_to_be_gone_and_to_come_back(platform: Platfor
 def test_an_actor_in_error_is_reset_by_a_click_and_what_stays_wrong_is_said(
     platform: Platform, keeper: Visitor
 ) -> None:
-    platform.control("unauthorized", seconds=100_000)
+    platform.control("unauthorized", seconds=80_000)
     platform.control("drop", seconds=1, replay=0)
     page = keeper.open("/actors")
     alarm = page.locator(".alarm", has_text="is in Error").first
@@ -234,18 +237,17 @@ def test_a_stream_is_made_and_ended(platform: Platform, keeper: Visitor) -> None
 def test_a_dead_letter_is_read_and_replayed(platform: Platform, keeper: Visitor) -> None:
     words = '<img src=x onerror="document.title=1">'
     with platform.valkey() as valkey:
-        valkey.xadd("tick-data", {"key": BTC, "value": json.dumps({"v": 1, "type": words})})
+        valkey.xadd(KEY_PREFIX + TICK_DATA.name, {"k": BTC, "v": json.dumps({"v": 1, "type": words})})
     page = keeper.open("/dead-letters")
     rows = page.locator("tr[id^=letter-]")
-    keeper.until("a letter", lambda: keeper.open("/dead-letters") and rows.count(), 60)
+    keeper.until("a letter", rows.count, 60)
     assert words in page.locator("main").inner_text() and page.locator("main img").count() == 0
     rows.first.locator("a").first.click()
-    assert words in page.locator("main").inner_text()
+    page.wait_for_url("**/dead-letters/*")
+    keeper.until("its bytes", lambda: words in page.inner_text("main"), 10)
     keeper.open("/dead-letters")
-    before = rows.first.locator("button")
-    if before.count():
-        before.click()
-        keeper.until("it is published again", lambda: "published again" in page.inner_text("#toasts"), 30)
+    rows.first.locator("button").click()
+    keeper.until("it is published again", lambda: "published again" in page.inner_text("#toasts"), 10)
 
 
 def test_everything_is_reached_by_keyboard_alone(reader: Visitor) -> None:
