@@ -81,8 +81,8 @@ class Measured:
 def run() -> Iterator[str]:
     """Measure each venue."""
     yield (
-        f"frames -> candles in the database, {MARKETS * RATE:,} trades/s offered on {MARKETS} markets, "
-        f"for {MEASURED_S:g} s each"
+        f"frames -> candles in the database, about {MARKETS * RATE:,} trades/s on {MARKETS} markets (some minutes have "
+        f"more, some fewer), for {MEASURED_S:g} s each"
     )
     for venue in QUOTES:
         yield from _measure(venue)

@@ -35,7 +35,7 @@ MARKETS = {
     "kraken": "kraken:BTC-USD",
     "okx": "okx:BTC-USDT",
 }
-SHARES = {"okx": 6}  # of the day only a sixth is refilled where it takes six times as many calls as elsewhere, and more
+SHARES = {"okx": 6}  # of the day only a sixth is refilled: a page of OKX has 100 trades
 EDGE_S = 60  # of the day's ends, in which the trades around the hole are looked for
 START_S, LIMIT_S = 5.0, 900.0
 
