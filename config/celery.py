@@ -56,7 +56,8 @@ def keep_django_logging(**kwargs: Any) -> None:
     """Keep Django's LOGGING: Celery sets up its own unless this signal has a receiver."""
     for name in ("celery.beat", "celery.worker.consumer.consumer", "django_celery_beat.schedulers"):
         logging.getLogger(name).addFilter(FirstLineFilter())
-    logging.getLogger("celery.app.trace").addFilter(AwayFilter())
+    for name in ("celery.app.trace", "celery.worker.request"):  # what a task raises, and what its end does
+        logging.getLogger(name).addFilter(AwayFilter())
     if settings.LOG_FORMAT == "json":
         # The worker prints its messages about its own shutdown without any logger.
         worker.safe_say = write_line  # type: ignore[attr-defined]  # its stubs do not know it

@@ -124,7 +124,8 @@ export class CandleChart {
   }
 
   atEnd() { return this.chart.timeScale().scrollPosition() > -2; }
-  toEnd() { this.chart.timeScale().scrollToRealTime(); }
+  // At once: candles that arrive meanwhile would stop a movement half way.
+  toEnd() { this.chart.timeScale().scrollToPosition(4, false); }
   logarithmic(on) { this.candles.priceScale().applyOptions({ mode: on ? LightweightCharts.PriceScaleMode.Logarithmic : LightweightCharts.PriceScaleMode.Normal }); }
 
   /** Pan and zoom by key; return whether the key means something here. */

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import pytest
@@ -11,7 +12,7 @@ from coordination.models import Coordinator
 from datastore.api.openapi.operations import OPERATIONS, Operation
 from datastore.api.params.query_params import CANDLES
 from datastore.dead_letters import DeadLetterRecord, store_dead_letters
-from datastore.models import ApiKey, DatastoreRequest, DeadLetter
+from datastore.models import ApiKey, DatastoreRequest, DeadLetter, GapRepair
 from datastore.reference.markets import ensure_markets
 from datastore.streams import lifecycle
 from streaming.broker_factory import connect
@@ -97,6 +98,10 @@ def trials(live_server: Any, provider_time: ProviderTime, settings: Any) -> Iter
         coordinator.create_topic_failure(reason="the disk is full")
     actor = {"kind": "coordinator", "name": "coordinator-1"}
     stream = {"number": str(lifecycle.create(scenario.market, "1m", "a test")[0].pk)}
+    start = datetime(2023, 11, 5, tzinfo=UTC)
+    span = {"start": start, "stop": start + timedelta(minutes=1)}
+    hole = GapRepair.objects.create(market=scenario.market, resolution=60, reason="the connection was lost", **span)
+    gap = {"number": str(hole.pk)}
     market, series = {"market": symbol}, {"market": symbol, "timeframe": "1m"}
     yield {
         "candles": Trial(200, series),
@@ -104,11 +109,14 @@ def trials(live_server: Any, provider_time: ProviderTime, settings: Any) -> Iter
         "coverage": Trial(200, series),
         "trades": Trial(200, market),
         "backfill": Trial(202, body={**series, "from": "2023-11-01", "to": "2023-11-02"}),
+        "retryGap": Trial(202, gap),
         "request": Trial(200, request),
         "markets": Trial(200),
         "followMarket": Trial(200, body=market),
         "market": Trial(200, {"asked": symbol}),
+        "unfollowMarket": Trial(200, {"asked": symbol}),
         "tickers": Trial(200),
+        "followTickers": Trial(200),
         "streams": Trial(200),
         "makeStream": Trial(202, body={"market": symbol, "timeframe": "5m"}),
         "stream": Trial(200, stream),
@@ -119,6 +127,7 @@ def trials(live_server: Any, provider_time: ProviderTime, settings: Any) -> Iter
         "deadLetter": Trial(200, letter),
         "replay": Trial(202, letter),
         "actors": Trial(200),
+        "actorLog": Trial(200),
         "actor": Trial(200, actor),
         "reset": Trial(200, actor),
         "root": Trial(200),
