@@ -13,6 +13,7 @@ const PAGE = 1000; // buckets of older candles at once
 const FIRST = 500;
 const MOST = 10000; // buckets of an answer
 const REPAIR_MS = 4000; // between looks at what is being repaired
+const FINAL_MS = 30000; // between looks at what the provider does not say finally yet
 const SIDE_MS = 5000; // at least, between refreshes of what is beside the chart
 const box = document.getElementById("chart");
 const market = box.dataset.market;
@@ -129,9 +130,7 @@ function refreshSide() {
   sideDue ??= setTimeout(() => { sideDue = null; htmx.trigger(document.getElementById("side"), "refresh"); }, SIDE_MS);
 }
 
-function isBeingRepaired() {
-  return series?.segments.some((one) => (one.state === "gap" || one.state === "partial" || one.code === "not_final") && !one.repair?.final);
-}
+const isBeingRepaired = (segment) => (segment.state === "gap" || segment.state === "partial") && !segment.repair?.final;
 
 /** The stream tells candles and gaps; what became proven meanwhile is asked for, from the first bucket that was not. */
 async function refreshCoverage() {
@@ -267,6 +266,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { vi
 addEventListener("resize", () => ribbon.draw());
 document.addEventListener("done", refreshCoverage);
 setUpDialogs(() => ({ series, ...view.visible(series) }), box.dataset.base);
-setInterval(() => { if (isBeingRepaired()) refreshCoverage(); }, REPAIR_MS);
+setInterval(() => { if (series?.segments.some(isBeingRepaired)) refreshCoverage(); }, REPAIR_MS);
+setInterval(() => { if (series?.segments.some((one) => one.code === "not_final")) refreshCoverage(); }, FINAL_MS);
 if (address.searchParams.has("log")) switchLog(true);
 open(box.dataset.timeframe);

@@ -29,7 +29,14 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["TESTS_RUN_HOME"] = str(HOME)
 RUN_HOME = Path(os.environ["TESTS_RUN_HOME"])
 # These take minutes, so they begin first: one that began last would run alone.
-LONGEST = ("test_venues.py", "test_up.py", "test_history.py", "test_spine.py", "test_provider_faults.py")
+LONGEST = (
+    "test_pages.py",
+    "test_venues.py",
+    "test_up.py",
+    "test_history.py",
+    "test_spine.py",
+    "test_provider_faults.py",
+)
 # Tests set what they need; the developer's own environment must not leak into them.
 PRODUCT_SETTINGS = (
     *kafka_settings.NAMES,
