@@ -61,7 +61,8 @@ async function open(timeframe) {
     const from = Number(address.searchParams.get("from"));
     const length = (series.seconds || 31 * 86400) * 1000;
     const reach = from ? Math.ceil((Date.now() - from) / length) + 50 : 0;
-    const found = await candles(mine, { limit: String(Math.min(Math.max(FIRST, reach), MOST)) });
+    // What is stored is shown at once, whatever is being fetched beside it.
+    const found = await candles(mine, { wait: "0", limit: String(Math.min(Math.max(FIRST, reach), MOST)) });
     if (!found) return;
     series.take(found, true);
     tell(series.last() ? null : "Nothing is stored here yet. Candles appear as soon as there are trades.");
