@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Sum
 
+from dashboard.rates import storing_ms
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.models import CandleDifference, GapRepair, Market, Reconciliation, Tick
@@ -58,6 +59,7 @@ def market_facts(market: Market) -> dict[str, Any]:
         "open_gaps": gaps.filter(final=False).count(),
         "final_gaps": gaps.filter(final=True).count(),
         "latency": latency_of(market, now),
+        "storing_ms": storing_ms(),
     }
 
 

@@ -6,11 +6,14 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from time import monotonic
 
+from config.monitoring.cached_answer import CachedAnswer
 from config.monitoring.metrics import counters
 from metering import table
 
 WINDOW_S = 10.0  # over which a rate is taken
 TICK, CANDLE, DYNAMIC = "tick-data", "candle-data", "dynamic"
+LATENESS = f"{table.PREFIX}trade_lateness_seconds_"
+STORING_S, STORED_BATCHES = "seconds until stored", "batches stored"
 
 
 def totals() -> Mapping[str, float]:
@@ -29,6 +32,8 @@ def _name(sample: str, labels: Mapping[str, str]) -> str | None:
         return _PLAIN[sample]
     if sample == f"{table.PREFIX}batch_records_sum":
         return f"records {labels['topic']}"
+    if sample.startswith(LATENESS) and labels["stage"] == "store":
+        return {"sum": STORING_S, "count": STORED_BATCHES}.get(sample.removeprefix(LATENESS))
     if sample == f"{table.PREFIX}answers_total":
         return f"answers {labels['source']}"
     if sample == f"{table.PREFIX}http_request_seconds_count" and labels["route"].startswith("/api/"):
@@ -73,3 +78,20 @@ class RateMeter:
         if since == now:
             return {}
         return {name: (value - before.get(name, 0)) / (now - since) for name, value in found.items()}
+
+
+_meter = RateMeter(totals)
+_rates = CachedAnswer(_meter.per_second)
+
+
+def storing_ms() -> float | None:
+    """Return how long after its receipt the oldest trade of a batch was stored, on average of the last batches.
+
+    Of all markets, in milliseconds; None while nothing is stored or nobody has looked before.
+    """
+    try:
+        rates = _rates.get()
+    except (OSError, ValueError):  # a process writes its counters just now
+        return None
+    batches = rates.get(STORED_BATCHES, 0.0)
+    return 1000 * rates[STORING_S] / batches if batches else None

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from config.monitoring.cached_answer import CachedAnswer
+from dashboard import rates
 from dashboard.rates import WINDOW_S, RateMeter, totals
 from metering import table
 
@@ -70,3 +72,12 @@ def test_the_counters_are_known_by_what_they_count() -> None:
         "batches": 1,
         "requests": 1,
     }
+
+
+def test_what_a_batch_took_to_be_stored_is_a_mean_of_the_last_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rates, "_rates", CachedAnswer(RateMeter(totals).per_second))
+    assert rates.storing_ms() is None, "nobody has looked before"
+    for seconds in (0.1, 0.3):
+        table.LATENESS.labels("store").observe(seconds)
+    table.LATENESS.labels("feed").observe(9)
+    assert rates.storing_ms() == pytest.approx(200)
