@@ -105,10 +105,13 @@ def keeper(reader: Visitor) -> Visitor:
     return reader
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("width", "scheme", "examined"),
+    # Both widths and both themes are examined for barriers, but not each with each: that takes seconds a page.
+    [(1280, "light", True), (390, "dark", True), (1280, "dark", False), (390, "light", False)],
+)
 def test_every_page_fits_the_screen_can_be_read_and_loads_nothing_from_elsewhere(
-    platform: Platform, chrome: Browser, width: int, scheme: str
+    platform: Platform, chrome: Browser, width: int, scheme: str, examined: bool
 ) -> None:
     base = f"http://127.0.0.1:{platform.port}"
     with visitor(chrome, base, width, "dark" if scheme == "dark" else "light") as found:
@@ -121,7 +124,8 @@ def test_every_page_fits_the_screen_can_be_read_and_loads_nothing_from_elsewhere
             found.open(path)
             found.page.wait_for_timeout(300)
             assert found.overflow() <= 0, path
-            assert found.barriers() == [], path
+            if examined:
+                assert found.barriers() == [], path
         assert (foreign, found.complaints) == ([], [])
 
 
