@@ -32,6 +32,7 @@ PAGES = (
     "/alerts",
     "/sign-in",
 )
+BACKGROUND = "getComputedStyle(document.body).backgroundColor"
 # The colours of the ribbon, from the left to the right edge of what it shows.
 RIBBON = """
 canvas => {
@@ -136,9 +137,9 @@ def test_prices_move_on_the_page_of_the_markets(reader: Visitor) -> None:
     reader.until("another price", lambda: price.inner_text() != before, 20)
     assert page.locator("#rows tr").count() == 2
     page.fill("#search", "eth")
-    assert page.locator("#rows tr:visible").count() == 1
+    reader.until("one row", lambda: page.locator("#rows tr:visible").count() == 1, 10)
     page.click('[data-sort="last"]')
-    assert page.url.endswith("?q=eth&sort=last&down=1")
+    reader.until("an address that says so", lambda: page.url.endswith("?q=eth&sort=last&down=1"), 10)
 
 
 def test_the_last_bar_moves_within_two_seconds_of_a_trade(platform: Platform, reader: Visitor) -> None:
@@ -177,10 +178,10 @@ def test_panning_loads_older_candles_and_the_address_can_be_shared(reader: Visit
 def test_a_timeframe_is_switched_by_button_and_by_key(reader: Visitor) -> None:
     page = reader.open(f"/markets/{BTC}")
     page.click('[data-timeframe="1h"]')
-    assert page.get_attribute('[data-timeframe="1h"]', "aria-pressed") == "true"
+    pressed = 'button[aria-pressed="true"][data-timeframe]'
+    reader.until("an hour", lambda: page.inner_text(pressed) == "1h", 10)
     page.keyboard.press("3")
-    assert page.get_attribute('[data-timeframe="5m"]', "aria-pressed") == "true"
-    assert "timeframe=5m" in page.url
+    reader.until("five minutes", lambda: page.inner_text(pressed) == "5m" and "timeframe=5m" in page.url, 10)
 
 
 def test_code_to_copy_asks_for_what_is_shown(platform: Platform, reader: Visitor) -> None:
@@ -190,7 +191,7 @@ def test_code_to_copy_asks_for_what_is_shown(platform: Platform, reader: Visitor
     url = page.inner_text("#code").split("'")[1]
     assert json.loads(platform.http.get(url).content)["market"] == BTC
     page.keyboard.press("Escape")
-    assert not page.locator("#copy-box").is_visible()
+    reader.until("it is closed", lambda: not page.locator("#copy-box").is_visible(), 10)
 
 
 def test_a_cut_feed_shows_a_gap_in_the_ribbon_that_heals_before_ones_eyes(platform: Platform, keeper: Visitor) -> None:
@@ -282,14 +283,15 @@ def test_everything_is_reached_by_keyboard_alone(reader: Visitor) -> None:
     page.keyboard.press("?")
     assert page.locator("#keys").is_visible()
     page.keyboard.press("Escape")
-    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    reader.until("the keys are closed", lambda: not page.locator("#keys").is_visible(), 10)
+    before = page.evaluate(BACKGROUND)
     page.keyboard.press("t")
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
+    reader.until("the other theme", lambda: page.evaluate(BACKGROUND) != before, 10)
     reader.open("/")
     page.keyboard.press("/")
     page.keyboard.type("ETH")
     page.keyboard.press("Tab")
-    assert page.locator("#rows tr:visible").count() == 1
+    reader.until("one row", lambda: page.locator("#rows tr:visible").count() == 1, 10)
 
 
 def test_a_database_that_is_away_is_said_in_words(platform: Platform, chrome: Browser) -> None:
