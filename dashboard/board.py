@@ -46,7 +46,6 @@ class BoardRow:
     """One followed market; ticker: as GET tickers shows it."""
 
     ticker: Mapping[str, Any]
-    provider: str
     proof: str | None
     spark: str  # points of a line in SPARK_WIDTH times SPARK_HEIGHT; empty: fewer than two closes
     bars: Sequence[Bar]
@@ -107,7 +106,6 @@ def _read() -> Board:
         rows.append(
             BoardRow(
                 ticker_json(ticker),
-                head.delivered_by,
                 proofs.get(head.symbol),
                 spark(closes.get(head.market_id) or []),
                 bars(runs, silences.get(head.market_id, []), start, stop),

@@ -15,7 +15,7 @@ from config.monitoring.gauges import unread_dynamic_records
 from config.monitoring.health import failing_parts
 from config.monitoring.metrics import UNAVAILABLE_ERRORS
 from dashboard.actors import POOL_ROLES, Kind, all_kinds, fixed_lags
-from dashboard.rates import CANDLE, DYNAMIC, TICK, RateMeter, totals
+from dashboard.rates import CANDLE, DYNAMIC, TICK, rates
 from datastore import metrics
 from datastore.backfill import fetch_queue
 from datastore.quality.freshness import LIVE, proven_markets
@@ -50,15 +50,12 @@ def figures() -> Figures:
     return _known.get()
 
 
-_meter = RateMeter(totals)
-
-
 def _look() -> Figures:
     markets = proven_markets()
     waiting = metrics.requests_by_state()
     fetches = fetch_queue.count_by_state()
     return Figures(
-        rates=_or(_meter.per_second, {}),
+        rates=_or(rates, {}),
         lags={**fixed_lags(), **_or(lambda: {DYNAMIC: unread_dynamic_records()}, {})},
         followers=_or(lambda: sum(followers_by_process().values()), None),
         requests=waiting["waiting_for_data"],

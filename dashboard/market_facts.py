@@ -9,12 +9,11 @@ from typing import Any
 from django.db.models import Sum
 
 from dashboard.rates import storing_ms
+from datastore.api.views.markets import market_json
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.models import CandleDifference, GapRepair, Market, Reconciliation, Tick
-from datastore.quality.freshness import feed_state
 from datastore.reference.provider_clock import provider_now
-from datastore.reference.provider_registry import traits_of
 from datastore.reference.staleness import stale_after
 
 NEWEST_TRADES = 18
@@ -34,24 +33,22 @@ class Latency:
 def market_facts(market: Market) -> dict[str, Any]:
     """Return the facts by the names that the page uses. Raises DatabaseError."""
     (row,) = fetch_all(statement("api", "markets"), {"symbol": market.symbol, "stale": stale_after()})
-    watermark, live_stop, freshness, first, newest, price, is_open, refusal, refused_since, proof = row[6:16]
+    known = market_json(row)
     now = provider_now(market.provider)
     compared = Reconciliation.objects.filter(market=market, stop__gt=now - COMPARED_FOR)
     sums = compared.aggregate(compared=Sum("compared"), different=Sum("different"))
     gaps = GapRepair.objects.filter(market=market)
     return {
         "market": market,
-        "price": price,
-        "feed": feed_state(is_open, freshness),
-        "freshness_s": None if freshness is None else freshness / 1000,
-        "watermark": _moment(watermark),
-        "live_until": _moment(live_stop),
-        "first": _moment(first),
-        "newest": _moment(newest),
-        "proof": proof,
-        "refusal": refusal,
-        "refused_since": _moment(refused_since),
-        "terms": traits_of(market.provider).terms,
+        "price": known["last_price"],
+        "feed": known["feed"],
+        "freshness_s": None if known["freshness"] is None else known["freshness"] / 1000,
+        "watermark": _moment(known["watermark"]),
+        "live_until": _moment(known["live_until"]),
+        "first": _moment(known["first"]),
+        "proof": known["proof"],
+        "refusal": known["refusal"],
+        "refused_since": _moment(known["refused_since"]),
         "trades": Tick.objects.filter(market=market).order_by("-ts", "-seq", "-trade_id")[:NEWEST_TRADES],
         "compared": sums["compared"] or 0,
         "different": sums["different"] or 0,

@@ -80,8 +80,12 @@ class RateMeter:
         return {name: (value - before.get(name, 0)) / (now - since) for name, value in found.items()}
 
 
-_meter = RateMeter(totals)
-_rates = CachedAnswer(_meter.per_second)
+_rates = CachedAnswer(RateMeter(totals).per_second)
+
+
+def rates() -> dict[str, float]:
+    """Return how often each counted thing happens per second, read once a second. Raises OSError, ValueError."""
+    return _rates.get()
 
 
 def storing_ms() -> float | None:
@@ -90,8 +94,8 @@ def storing_ms() -> float | None:
     Of all markets, in milliseconds; None while nothing is stored or nobody has looked before.
     """
     try:
-        rates = _rates.get()
+        found = rates()
     except (OSError, ValueError):  # a process writes its counters just now
         return None
-    batches = rates.get(STORED_BATCHES, 0.0)
-    return 1000 * rates[STORING_S] / batches if batches else None
+    batches = found.get(STORED_BATCHES, 0.0)
+    return 1000 * found[STORING_S] / batches if batches else None

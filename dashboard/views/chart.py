@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from config.monitoring.health import provider_identity
 from dashboard.market_facts import market_facts
 from dashboard.pages import page, part, readable
 from datastore.api.errors import BadParameters, UnknownMarket
@@ -41,5 +40,4 @@ def setup(request: HttpRequest) -> dict[str, Any]:
         "timeframes": lengths,
         "timeframe": asked if asked in lengths else DEFAULT_TIMEFRAME,
         "base_url": request.build_absolute_uri("/").rstrip("/"),
-        **provider_identity(),
     }
