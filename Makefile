@@ -2,7 +2,7 @@
 #   make run         start everything on simulated prices (Ctrl-C stops it, the data stays)
 #   make live        the same on real prices of Coinbase, Binance and Kraken, which need no key
 #   make test        all tests but the minutes-long ones    make chaos    those
-#   make test-quick  the tests that need no process but a database, with fewer examples: little more than a minute
+#   make test-quick  the tests that need no process but a database, with fewer examples
 #   make coverage    all tests, and what none reaches       make check    style, types, imports, wording
 #   make bench       figures of this machine                make measure  how the code reads
 #   make screenshots pictures of every page, light and dark, desk and phone (into screenshots/)
