@@ -157,6 +157,6 @@ def test_candles_are_traced_cold_and_hot(empty_cache: None) -> None:
     cold, hot = found["cold"], found["hot"]
     assert len(hot) < len(cold)
     assert len(cold) == len(set(cold))
-    assert {stations.VIEW} <= {station.name for station in cold} & {station.name for station in hot}
+    assert {stations.BEGIN} <= {station.name for station in cold} & {station.name for station in hot}
     lines = list(stations.report(found, listed=True))
     assert len(lines) == 2 + len(cold) + len(hot)
