@@ -18,6 +18,7 @@ PARTS = {
     "year": True,
     "recovery": False,
     "scale": True,
+    "rest": False,
     "venues": True,
 }
 

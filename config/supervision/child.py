@@ -36,7 +36,6 @@ class Program:
     kill_signal: signal.Signals = signal.SIGKILL  # sent first if it does not stop in time
     stop_seconds: float = 15
     cwd: Path = Path("/")
-    is_kept: bool = False  # by the guard, which stays and passes on no more than one stop signal
     forked: bool = False  # a Python program with the environment of the fork server, if there is one
 
 
@@ -71,7 +70,7 @@ class Child:
                 entry = pwd.getpwnam(program.user)
                 account = f"{entry.pw_uid}:{entry.pw_gid}"
             self.process = process = subprocess.Popen(
-                guarded(program.argv, program.stop_signal, account, is_kept=program.is_kept),
+                guarded(program.argv, program.stop_signal, account),
                 env=dict(program.env),
                 cwd=program.cwd,
                 stdin=subprocess.DEVNULL,
@@ -125,7 +124,10 @@ class Child:
             times = f"{self.fast_exits} times in a row"
             raise CrashLoop(f"{self.program.name} {ending}, {times}. Its last lines:\n{lines}")
 
-        delay = min(2.0 ** (self.fast_exits - 1), MAX_RESTART_DELAY_S)
+        if self.fast_exits == 1:  # most that die do so once: killed, or for want of memory
+            self.due = now
+            return f"{self.program.name} {ending}; starting it again"
+        delay = min(2.0 ** (self.fast_exits - 2), MAX_RESTART_DELAY_S)
         self.due = now + delay
         return f"{self.program.name} {ending}; starting it again in {delay:g} s"
 

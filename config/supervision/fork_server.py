@@ -21,14 +21,14 @@ from typing import NamedTuple, NoReturn
 
 import django
 from django.core.checks import run_checks
-from django.core.management import get_commands, load_command_class
+from django.core.management import BaseCommand, get_commands, load_command_class
 from setproctitle import setproctitle
 
 from config.supervision.guard import end_with
 
 MAX_REQUEST_BYTES = 65_536
-# What Celery's command line imports only when it knows what to run.
-CELERY = (
+# What the programs import only when they know what to run: Celery's command line, and the web process.
+LATER = (
     "celery.bin.celery",
     "celery.bin.worker",
     "celery.bin.beat",
@@ -37,6 +37,8 @@ CELERY = (
     "celery.concurrency.thread",
     "kombu.transport.redis",
     "django_celery_beat.schedulers",
+    "config.supervision.web",
+    "config.wsgi",
 )
 
 
@@ -62,16 +64,19 @@ def main(argv: list[str]) -> None:
 
 
 def load(commands: list[str]) -> None:
-    """Import what the commands and Celery need; none of it may start a thread or connect to a server."""
+    """Import what the programs need; none of it may start a thread or connect to a server."""
     gc.disable()  # nothing of what is made here is garbage
     django.setup()
     apps = get_commands()
     for name in commands:
         load_command_class(apps[name], name)
-    for name in CELERY:
+    for name in LATER:
         importlib.import_module(name)
-    # Every command and the worker check before they run, which imports all views; what is found, they report.
-    run_checks()
+    # Every command and the worker check before they run, which imports all views. Where there is something to report,
+    # they do so themselves.
+    if not run_checks():
+        os.environ["CELERY_SKIP_CHECKS"] = "1"
+        BaseCommand.requires_system_checks = []
     # Objects that no collection looks at again stay on pages that all forks share.
     gc.collect()
     gc.freeze()

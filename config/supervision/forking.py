@@ -26,15 +26,12 @@ ANSWER_TIMEOUT_S = 30.0
 POLL_S = 0.02
 
 
-def guarded(
-    argv: Sequence[str], stop_signal: signal.Signals, account: str = "-", *, is_kept: bool = False
-) -> list[str]:
-    """Return the command that becomes or keeps argv (see guard.py), and ends with us.
+def guarded(argv: Sequence[str], stop_signal: signal.Signals, account: str = "-") -> list[str]:
+    """Return the command that becomes argv (see guard.py), and ends with us.
 
     account: another one to run under, `uid:gid`.
     """
-    how = "keep" if is_kept else "become"
-    return [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), str(int(stop_signal)), account, how, *argv]
+    return [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), str(int(stop_signal)), account, *argv]
 
 
 class ForkedProcess:

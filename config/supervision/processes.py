@@ -20,8 +20,6 @@ from ingestion.provider_access import REST
 from ingestion.providers.table import configured
 
 BASE_DIR = Path(settings.BASE_DIR)
-WEB_THREADS = 8
-GRANIAN_LOGS = BASE_DIR / "config" / "granian_logs.json"
 CELERY = (sys.executable, "-m", "celery", "--app", "config.celery", "--quiet")
 # The simulator lists these beside MARKETS, so that there are unfollowed markets to ask for.
 EXTRA_LISTED_MARKETS = (
@@ -142,19 +140,13 @@ def simulator_program(port: int, venue_ports: Mapping[str, int], env: Mapping[st
         *(["--venues", ",".join(f"{name}={port}" for name, port in venue_ports.items())] if venue_ports else []),
         *shlex.split(settings.SIMULATOR_ARGS),
     ]
-    return Program("simulator", (sys.executable, *argv), env, stage=SIMULATOR_STAGE, cwd=Path.cwd())
+    return Program("simulator", (sys.executable, *argv), env, stage=SIMULATOR_STAGE, cwd=Path.cwd(), forked=True)
 
 
 def web_program(env: Mapping[str, str]) -> Program:
     """Return the web process, the only one with a pool of database connections."""
-    argv = ["-m", "granian", "--interface", "wsgi", "--host", settings.HOST, "--port", str(settings.PORT)]
-    argv += ["--workers", "1", "--blocking-threads", str(WEB_THREADS), "--no-ws", "--log-level", "error"]
-    argv += ["--respawn-failed-workers", "--workers-kill-timeout", "5", "config.wsgi:application"]
-    if settings.LOG_FORMAT == "json":
-        argv[-1:-1] = ["--log-config", str(GRANIAN_LOGS)]
-    pooled = {**env, "DATABASE_POOL": str(settings.DATABASE_POOL or WEB_THREADS)}
-    # Its handler waits for itself for ever if a second signal interrupts it.
-    return Program("web", (sys.executable, *argv), pooled, stage=WEB_STAGE, cwd=BASE_DIR, is_kept=True)
+    argv = (sys.executable, "-m", "config.supervision.web")
+    return Program("web", argv, env, stage=WEB_STAGE, cwd=BASE_DIR, forked=True)
 
 
 def sse_program(env: Mapping[str, str]) -> Program:

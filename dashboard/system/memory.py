@@ -16,8 +16,6 @@ from config.secret_files import is_locked
 KINDS = (
     ("manage.py up", "up"),
     ("fork_server", "fork server"),
-    ("config/supervision/guard.py", "guard"),
-    ("-m simulator", "simulator"),
     ("celeryd", "worker"),
     ("celery beat", "beat"),
     ("celery --app config.celery --quiet worker", "worker"),

@@ -76,8 +76,8 @@ def test_run_becomes_the_process_on_the_given_servers(
     assert env["DATABASE_URL"] == outside.DATABASE_URL
     assert env["CRYPTOCOMPARE_REST_URL"] == outside.CRYPTOCOMPARE_REST_URL
     assert "DATABASE_POOL" not in env or env["DATABASE_POOL"] == os.environ.get("DATABASE_POOL")
-    _, web = become("web")
-    assert int(web["DATABASE_POOL"]) > 0
+    argv, _ = become("web")
+    assert argv[-2:] == ("-m", "config.supervision.web")
 
 
 def test_run_names_the_processes_that_there_are() -> None:

@@ -20,6 +20,7 @@ from config.supervision.child import STEADY_AFTER_S, Child, Program, exit_text
 from config.supervision.errors import CrashLoop, StartCancelled
 from config.supervision.output import Output
 from config.supervision.supervisor import Supervisor
+from config.supervision.web import WebServer
 from tests.support.config.children import FOREVER, STUBBORN, program
 from tests.support.polling import until
 
@@ -48,7 +49,7 @@ def die(child: Child) -> None:
     child.process.wait(20)
 
 
-def test_a_child_that_dies_fast_is_restarted_after_1_2_4_8_seconds_and_given_up_at_the_fifth_death(
+def test_a_child_that_dies_fast_is_restarted_at_once_then_after_1_2_4_seconds_and_given_up_at_the_fifth_death(
     tmp_path: Path,
 ) -> None:
     child = lone(tmp_path, "import sys; sys.exit('no such table')")
@@ -64,7 +65,7 @@ def test_a_child_that_dies_fast_is_restarted_after_1_2_4_8_seconds_and_given_up_
             now = child.due
             child.watch(now)
             child.started = now
-    assert delays == pytest.approx([1, 2, 4, 8])
+    assert delays == pytest.approx([0, 1, 2, 4])
     child.output.close()
 
 
@@ -73,7 +74,7 @@ def test_a_child_that_ran_well_once_is_restarted_for_ever_and_never_later_than_3
     child.start()
     die(child)
     sentence = child.watch(child.started + STEADY_AFTER_S + 0.1)  # a sum of exactly STEADY may round to less
-    assert sentence == "child exited with 0; starting it again in 1 s"
+    assert sentence == "child exited with 0; starting it again"
     delays = []
     for _ in range(8):
         assert child.due
@@ -83,7 +84,7 @@ def test_a_child_that_ran_well_once_is_restarted_for_ever_and_never_later_than_3
         child.started = now
         child.watch(now + 0.5)
         delays.append(child.due - now - 0.5)
-    assert delays == pytest.approx([2, 4, 8, 16, 30, 30, 30, 30])
+    assert delays == pytest.approx([1, 2, 4, 8, 16, 30, 30, 30])
     child.output.close()
 
 
@@ -197,34 +198,17 @@ def test_children_die_with_a_starter_that_is_killed(tmp_path: Path) -> None:
     until("the child is gone", lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
-def test_a_kept_program_gets_one_stop_signal_however_many_are_sent_and_its_ending_is_said(
-    supervisor: Supervisor, said: list[str], tmp_path: Path
-) -> None:
-    code = (
-        "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: print('asked', flush=True))\n"
-        f"print('ready', flush=True)\nwhile not __import__('pathlib').Path({str(tmp_path / 'go')!r}).exists():\n"
-        "    time.sleep(0.05)\nsys.exit(7)"
-    )
-    child = supervisor.add(program(code, is_kept=True))
-    until("it runs", lambda: said)
-    for _ in range(20):
-        child.send(signal.SIGTERM, group=False)
-        time.sleep(0.01)
-    until("it is asked", lambda: len(said) > 1)
-    (tmp_path / "go").touch()
-    die(child)
-    supervisor.tick()
-    assert [line.split()[-1] for line in said[:2]] == ["ready", "asked"]
-    assert said[2:] == ["child exited with 7; starting it again in 1 s"]
-
-
-def test_a_kept_program_that_is_killed_takes_its_guard_along(supervisor: Supervisor) -> None:
-    child = supervisor.add(program(FOREVER, is_kept=True))
-    assert child.process
-    guard = psutil.Process(child.process.pid)
-    until("it runs", guard.children)
-    guard.children()[0].kill()
-    assert child.process.wait(20) == -signal.SIGKILL
+def test_the_web_process_takes_one_stop_signal_however_many_are_sent() -> None:
+    server = WebServer.__new__(WebServer)
+    server.main_loop_interrupt = Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        server.signal_handler_interrupt()
+        assert server.main_loop_interrupt.is_set()
+        assert {signal.getsignal(number) for number in before} == {signal.SIG_IGN}
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -253,7 +237,7 @@ def test_a_forked_child_has_its_arguments_folder_title_output_and_ending(
     process.terminate()
     assert child.process.wait(20) == -signal.SIGTERM
     forking.tick()
-    assert said[-1] == "forked was killed by SIGTERM; starting it again in 1 s"
+    assert said[-1] == "forked was killed by SIGTERM; starting it again"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives us the children of a process that ended")

@@ -30,7 +30,7 @@ ME = os.getpid()
 READY = 90.0  # seconds that a start may take
 # How each supervised process is found: our own by a word of its command line or title, the servers by their binary.
 ARGUMENTS = {
-    "simulator": "-m simulator",
+    "simulator": "candlekeep simulator",
     "web": "granian",
     "sse": "candlekeep sse",
     "producer": "candlekeep producer",
