@@ -1,4 +1,4 @@
-"""What the tests know of the platform on which markets are added and let go of."""
+"""What the tests know of the platform on which markets are added, followed and released."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def full(platform: Platform, market: str) -> dict[str, Any] | None:
 
 
 def is_quiet(platform: Platform, market: str) -> bool:
-    """Return whether nothing of the market was sent to us within the last 3 s of ours."""
+    """Return whether nothing of the market was sent to us within the last 3 s here."""
     lines = (json.loads(line) for line in platform.sent())
     last = max(line["at"] for line in lines if line["event"] == "trade" and line["market"] == market)
     return bool(last < (platform.provider_now() - 3 * SPEED) * 1e9)

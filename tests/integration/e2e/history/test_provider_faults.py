@@ -1,6 +1,6 @@
 """A provider that is down, over its limit, locked, or answers nonsense: named, waited for, and nothing stored is hurt.
 
-Faults are asked for in the provider's seconds, of which ten are one of ours.
+Faults are asked for in the provider's seconds, ten of which pass in one here.
 """
 
 from __future__ import annotations
