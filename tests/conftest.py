@@ -36,7 +36,7 @@ settings.load_profile("candlekeep")
 
 INTEGRATION = Path(__file__).parent / "integration"
 # Who asks for one of these waits for a process that is started for it.
-STARTED = {"bench", "simulator", "start", "server", "valkey_of_this_run", "kafka", "kafka_of_this_run"}
+STARTED = {"bench", "simulator", "start", "shared", "server", "valkey_of_this_run", "kafka", "kafka_of_this_run"}
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
-from tests.support.browser import CHROMIUM, FLAGS, OVERFLOW
+from tests.support.browser import OVERFLOW
 from tests.support.e2e.platform import Platform
 
 ADMIN, PASSWORD = "keeper", "only for tests"
@@ -76,15 +76,6 @@ class Visitor:
             for one in found
             if one["impact"] in SERIOUS
         ]
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """Start a browser."""
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield found
-        found.close()
 
 
 @contextmanager

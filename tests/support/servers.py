@@ -9,8 +9,6 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from config import kafka_settings
 from config.provider_settings import DEFAULT_MARKETS, host_settings
 from config.supervision import embedded_servers
@@ -28,15 +26,6 @@ HOME = Path(tempfile.mkdtemp(prefix="ck-test-"))
 if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["TESTS_RUN_HOME"] = str(HOME)
 RUN_HOME = Path(os.environ["TESTS_RUN_HOME"])
-# These take minutes, so they begin first: one that began last would run alone.
-LONGEST = (
-    "test_pages.py",
-    "test_venues.py",
-    "test_up.py",
-    "test_history.py",
-    "test_spine.py",
-    "test_provider_faults.py",
-)
 # Tests set what they need; the developer's own environment must not leak into them.
 PRODUCT_SETTINGS = (
     *kafka_settings.NAMES,
@@ -140,13 +129,6 @@ sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 memory.register()
 _children = _start_servers()
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the long ones begin first: of files that run two at once, a long one at the end would run alone."""
-    places = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: ("e2e" not in item.keywords, places.get(item.path.name, len(places))))
 
 
 def pytest_unconfigure() -> None:

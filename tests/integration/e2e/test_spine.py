@@ -69,9 +69,8 @@ def healed(platform: Platform) -> Iterator[None]:
 def test_the_readmes_curl_answers_with_candles_and_their_certificate(platform: Platform) -> None:
     asked = re.search(r"curl '127\.0\.0\.1:8000(/api/v1/candles[^']*)'", (ROOT / "README.md").read_text())
     assert asked
-    answer = platform.http.get(asked[1])
-    assert answer.status_code == 200
-    body = answer.json()
+    until("candles", lambda: platform.http.get(asked[1]).status_code == 200, 60)
+    body = platform.http.get(asked[1]).json()
     assert body["simulated"] is True
     assert body["provider"].startswith("simulator/")
     assert body["columns"][:2] == ["time", "open"]
