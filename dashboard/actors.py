@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -15,7 +14,7 @@ from django.utils import timezone
 
 from actor_runtime.admin import LATE_AFTER_S, error_story
 from actor_runtime.charts import Edge, label
-from actor_runtime.configured_broker import configured_broker
+from actor_runtime.configured_broker import brief_admin
 from actor_runtime.drawing import SMALL, WITH_RATES, Rates, svg
 from actor_runtime.models import ERROR, Actor, TransitionLog, actor_models, with_silence
 from actor_runtime.ownership.claims import HEARTBEAT_TIMEOUT
@@ -262,7 +261,7 @@ def unread(topics: list[str], *, shared: bool) -> dict[str, int]:
     if not topics:
         return {}
     try:
-        with closing(configured_broker().admin()) as admin:
+        with brief_admin() as admin:
             return admin.unread(GROUP, topics, shared=shared)
     except StreamError:
         return {}

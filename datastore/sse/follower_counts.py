@@ -11,6 +11,7 @@ from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
 from actor_runtime.ownership.process_identity import this_process
+from datastore.access.counters import ask_counters
 from datastore.access.lua_scripts import STEADY
 
 FOLLOWERS_KEY = "ck:sse:followers"  # a hash from process to "count time", Valkey's steady time in seconds
@@ -29,6 +30,6 @@ def publish_follower_count(count: int) -> None:
 
 def followers_by_process() -> dict[str, int]:
     """Return the recently published counts by process; raise RedisError."""
-    now, stored = get_redis_connection("default").eval(_READ, 1, FOLLOWERS_KEY)
+    now, stored = ask_counters(lambda client: client.eval(_READ, 1, FOLLOWERS_KEY))
     counts = {name.decode(): text.split() for name, text in zip(stored[::2], stored[1::2], strict=True)}
     return {name: int(count) for name, (count, at) in counts.items() if int(now) - int(at) < COUNT_EXPIRY_S}
