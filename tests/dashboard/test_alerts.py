@@ -164,7 +164,7 @@ def test_a_provider_that_may_not_be_called_is_named(well: Market) -> None:
 def test_a_check_that_cannot_be_made_says_so_and_the_others_are_made(
     well: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(_: Any) -> Any:
+    def away(*_: Any) -> Any:
         raise CacheAway("refused")
 
     monkeypatch.setattr(data, "quota_of", away)
