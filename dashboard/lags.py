@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
-from actor_runtime.configured_broker import configured_broker
+from actor_runtime.configured_broker import brief_admin
 from config.monitoring.cached_answer import CachedAnswer
 from consumers.fixed_consumer_actor import GROUP
 from streaming.errors import StreamError
@@ -21,7 +19,7 @@ def unread(topics: list[str], *, shared: bool) -> dict[str, int]:
     if not topics:
         return {}
     try:
-        with closing(configured_broker().admin()) as admin:
+        with brief_admin() as admin:
             return admin.unread(GROUP, topics, shared=shared)
     except StreamError:
         return {}

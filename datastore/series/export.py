@@ -12,6 +12,7 @@ from datastore.coverage.facts import Facts
 from datastore.coverage.segments import Rows
 from datastore.db.queries import snapshot
 from datastore.models import Market
+from datastore.series.corrections import corrected
 from datastore.series.fill import NONE, filled
 from datastore.series.reader import Series, close_before, completeness_of_runs, read_runs, series_of, text_of
 from datastore.series.row_format import Shape, close_of
@@ -77,8 +78,9 @@ class Export:
                     # The certificate needs no text and few open times: a year of rows is not kept.
                     seen.append((run, Rows(held.count, held.opens if run.state == MISSING else (), "")))
                 yield Part(text, number, len(slices))
+            changed = corrected(asked.market, asked.frame, runs)
         self.series = series_of(
-            asked.market, asked.frame, facts, [run for run, _ in seen], [held for _, held in seen], ""
+            asked.market, asked.frame, facts, [run for run, _ in seen], [held for _, held in seen], "", changed
         )
 
     def _read(self, facts: Facts, runs: Sequence[Run]) -> tuple[list[Rows], str]:

@@ -23,6 +23,7 @@ from datastore.db.queries import fetch_value, snapshot
 from datastore.db.sql_files import statement
 from datastore.models import Market
 from datastore.reference.traits import CandleTraits
+from datastore.series.corrections import Corrected, corrected
 from datastore.series.fill import NONE, filled
 from datastore.series.row_format import EXACT, Shape, close_of
 from datastore.series.stored_rows import rows_of
@@ -59,6 +60,7 @@ class Series:
     text: str  # the rows in the shape that was asked for
     count: int  # of rows that are not invented
     unfinished: list[int]  # open times in ms of shown rows that are not closed and lack something of what is over
+    corrected: list[Corrected]  # buckets that changed after they were closed as whole
     complete: bool  # no gap and no partial
     complete_until: datetime  # start of the first bucket that is not closed; stop if all are
 
@@ -95,7 +97,9 @@ def read_series(
         rows = shown = rows_of(market, frame, runs, facts.evidence, shape, fill != NONE)
         if fill != NONE:
             shown = filled(runs, rows, frame, shape, fill, lambda: close_before(market, frame, moment(runs[0].start)))
-    return series_of(market, frame, facts, runs, rows, text_of(runs, shown, shape, closed_only), closed_only)
+        changed = corrected(market, frame, runs)
+    text = text_of(runs, shown, shape, closed_only)
+    return series_of(market, frame, facts, runs, rows, text, changed, closed_only)
 
 
 def read_completeness(market: Market, timeframe: str, start: datetime | None, stop: datetime | None) -> Completeness:
@@ -159,6 +163,7 @@ def series_of(
     runs: Sequence[Run],
     rows: Sequence[Rows],
     text: str,
+    changed: list[Corrected],
     closed_only: bool = False,
 ) -> Series:
     """Return the series of these runs and their stored rows."""
@@ -180,6 +185,7 @@ def series_of(
         text=text,
         count=sum(held.count for _, held in shown),
         unfinished=[at for run, held in shown if not run.closed and run.source == PARTIAL for at in held.opens],
+        corrected=changed,
         complete=all(run.state != MISSING for run in runs),
         complete_until=next((moment(run.start) for run in runs if not run.closed), stop),
     )

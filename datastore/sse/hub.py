@@ -7,6 +7,7 @@ changed.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 from time import monotonic
@@ -196,7 +197,8 @@ class Hub:
                 follower.beat()
         SSE_EVENTS.inc(self.sent)
         self.sent = 0
-        await asyncio.to_thread(publish_follower_count, len(self))
+        streams = Counter(one.ticket.stream for one in self._followers if one.ticket.stream is not None)
+        await asyncio.to_thread(publish_follower_count, len(self), streams)
 
     async def _renew_and_check(self) -> None:
         """Renew the leases of the streams that are followed, and end the streams of those who may no longer read."""

@@ -138,12 +138,14 @@ async function refreshCoverage() {
   if (!series?.times.length || document.hidden) return;
   const mine = generation;
   const doubtful = series.segments.find((one) => !["live", "provider", "merged"].includes(one.state) && !one.repair?.final);
-  const from = Math.max(doubtful?.from ?? series.times.at(-1), series.times[0], series.times.at(-Math.min(series.times.length, 2000)));
+  // The newest closed ones are asked for again too: their proof grows for some seconds after their end.
+  const newest = series.times.at(-Math.min(series.times.length, 4));
+  const from = Math.max(Math.min(doubtful?.from ?? newest, newest), series.times[0], series.times.at(-Math.min(series.times.length, 2000)));
   const question = new URLSearchParams({ market, timeframe: series.timeframe, from: String(from), limit: "2500" });
   try {
     const found = await ask(`/api/v1/coverage?${question}`);
     if (mine !== generation) return;
-    series.take({ candles: [], coverage: found.coverage }, false);
+    series.take({ ...found, candles: [] }, false);
     settle();
   } catch { /* the next time; what the server says is shown where the reader asks for something */ }
 }
@@ -188,7 +190,7 @@ function showLegend(time) {
     parts.push(["Vol", grouped(row[COLUMN.volume])]);
     if (row[COLUMN.trades] !== null) parts.push(["Trades", String(row[COLUMN.trades])]);
     parts.push(["", `${row[COLUMN.source]}${row[COLUMN.closed] ? "" : ", open"}`]);
-    if (series.corrected.has(row[COLUMN.time])) parts.push(["", `corrected, revision ${series.corrected.get(row[COLUMN.time])}`]);
+    if (series.corrected.has(row[COLUMN.time])) parts.push(["", `corrected after its close, changes: ${series.corrected.get(row[COLUMN.time])}`]);
   }
   legend.replaceChildren(...parts.flatMap(([name, text]) => {
     const value = document.createElement("b");

@@ -29,6 +29,7 @@ KEYS = [
     "stream_url",
     "complete",
     "complete_until",
+    "corrected",
     "coverage",
     "columns",
     "candles",

@@ -37,7 +37,7 @@ CELLS: dict[str, Schema] = {
     "trades": or_null({**COUNT, "description": "null if the provider, which counts none, takes part."}),
     "source": choice((LIVE, BY_PROVIDER, MERGED, PARTIAL, FILL)),
     "closed": {**YES_OR_NO, "description": "Whether the bucket is over and proven."},
-    "revision": {**COUNT, "description": "Rises with every change after the bucket was closed."},
+    "revision": {**COUNT, "description": "Rises with every change that was stored, those before the close included."},
 }
 HEAD: dict[str, Schema] = {
     "market": MARKET,
@@ -51,6 +51,10 @@ HEAD: dict[str, Schema] = {
     "complete_until": or_null(
         {**TIME, "description": "Start of the first bucket that is pending or open, else the end."}
     ),
+    "corrected": {
+        **list_of(named("Correction")),
+        "description": "The buckets that changed after they had been closed with proof that they were whole.",
+    },
     "coverage": list_of(named("Segment")),
 }
 AMOUNT: dict[str, Schema] = {
@@ -107,6 +111,13 @@ SCHEMAS: dict[str, Schema] = {
             "repair": or_null(named("Repair")),
         },
         description="Buckets of one state.",
+    ),
+    "Correction": record(
+        {
+            "time": {**TIME, "description": "Start of the bucket."},
+            "changes": {**COUNT, "description": "Since it was closed; of a derived bucket those of all its parts."},
+        },
+        description="A bucket that was corrected.",
     ),
     "Candle": row(CELLS, COLUMNS),
     "Candles": record(

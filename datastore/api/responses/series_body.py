@@ -123,6 +123,7 @@ def head_json(series: Series) -> dict[str, Any]:
         "stream_url": stream_url(series.market, series.timeframe),
         "complete": series.complete,
         "complete_until": to_ms(series.complete_until),
+        "corrected": [one._asdict() for one in series.corrected],
     }
 
 
