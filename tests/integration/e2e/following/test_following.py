@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
+from candlekeep_client import Client
 
 from datastore.api.params.parameter import MAX_WAIT_S
+from tests.support.clients.follower import Follower
 from tests.support.e2e.followed import BTC, STALE_S
 from tests.support.e2e.platform import Platform
 from tests.support.polling import PATIENT_S, until
@@ -15,6 +19,7 @@ from tests.support.polling import PATIENT_S, until
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 # ms: behind all that the first fetch brought, which was as new as the provider had it
 LATER = (2 * STALE_S + 180) * 1000
+MINUTE = timedelta(minutes=1)
 SOL, XRP = "coinbase:SOL-USD", "coinbase:XRP-USD"
 
 
@@ -90,6 +95,29 @@ def test_a_market_that_is_added_joins_the_feed_cuts_no_other_and_equals_the_prov
         assert float(Decimal(volume)) == row["volumefrom"]
     assert [(start, reason) for start, _, reason in feeds_of(platform, BTC)] == [(s, r) for s, _, r in before]
     assert len(feeds_of(platform, SOL)) == 1
+
+
+def test_both_clients_follow_through_the_death_of_whatever_serves_them(platform: Platform) -> None:
+    address, killed = f"http://127.0.0.1:{platform.port}", ("web", "sse", "worker", "fixed-consumer")
+    until("the feed is proven", lambda: feeds_of(platform, BTC), 30)
+    with Client(address) as ck:
+        known = ck.candles(BTC, "1m", limit=20, gaps="allow")
+    with Follower(address, known, waits=True) as one, Follower(address, known, waits=False) as other:
+        before = {name: platform.kill(name) for name in killed}
+        until("all are back", lambda: all(platform.back(*pid) for pid in before.items()), 60)
+        until("the API answers", platform.ready, 60)
+        soon = datetime.fromtimestamp(platform.provider_now() + 90, UTC)
+        for follower in (one, other):
+            until("what came meanwhile is followed", partial(follower.is_at, soon), 60)
+    with Client(address) as ck:
+        stored = ck.candles(BTC, "1m", known[0].time, gaps="allow").rows
+    for follower in (one, other):
+        followed = [candle for candle in follower.rows.values() if candle.closed]
+        assert (follower.snapshots, follower.repeated) == ([], [])
+        assert soon - followed[-1].time < 3 * MINUTE, "none is missing at the end"
+        # Read a moment later, the newest minutes may have been merged with the provider's.
+        both = len(followed) - 2
+        assert both > len(known) and followed[:both] == [candle for candle in stored if candle.closed][:both]
 
 
 def live_until(platform: Platform, market: str, wanted: int) -> bool:
