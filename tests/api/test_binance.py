@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,10 +12,11 @@ from django.test import Client
 from datastore.api.responses import compression
 from datastore.models import Market
 from datastore.reference.markets import ensure_markets
+from datastore.reference.provider_clock import save_clock
 from tests.support.api.declared import check
-from tests.support.api.rows import NOW, SYMBOL, Feed, at, body_of, provider_runs
+from tests.support.api.rows import NOW, SYMBOL, Feed, at, body_of
+from tests.support.datastore.counted import dealt
 from tests.support.datastore.records import store
-from tests.support.datastore.venues import counted_trade
 
 BEGAN_MS = at(0) // 1000
 NOW_MS = int(NOW.timestamp() * 1000)
@@ -71,7 +73,10 @@ def test_from_the_beginning_means_from_the_oldest_candle(client: Client, candles
     assert v3(client, f"klines?symbol={SYMBOL}&interval=1m&startTime=0&limit=1") == expected(client)[:1]
 
 
-def test_a_symbol_means_the_followed_market_and_exchange_info_lists_it_so(client: Client, candles: Market) -> None:
+def test_a_symbol_means_the_followed_market_and_exchange_info_lists_it_so(
+    client: Client, candles: Market, settings: Any
+) -> None:
+    settings.RATE_LIMIT_PER_ADDRESS = 6000
     info = v3(client, "exchangeInfo")
     symbols = {each["symbol"]: each for each in info["symbols"]}
     assert set(symbols) == {"COINBASE:BTCUSD", "KRAKEN:BTCUSD", "ETHUSD"}
@@ -167,11 +172,13 @@ def test_pages_of_other_origins_head_and_compression_are_as_for_the_api(
 
 
 @pytest.fixture
-def counted(db: None) -> Market:
+def counted(db: None, settings: Any) -> Market:
     """A market whose venue counts its trades: ids 1 to 40, one a second."""
-    provider_runs()
-    (market,) = ensure_markets(["kraken:BTC-EUR"])
-    store(*(counted_trade("kraken:BTC-EUR", number, at(number), str(100 + number)) for number in range(1, 41)))
+    settings.PROVIDERS = ["kraken"]
+    save_clock("kraken", timedelta(0))
+    name = "kraken:BTC-EUR"
+    (market,) = ensure_markets([name])
+    store(*(dealt(number, at(number), str(100 + number), market=name, amount="2") for number in range(1, 41)))
     return market
 
 
