@@ -23,7 +23,7 @@ def _udf(name: str, summary: str, answer: Answer, query: Accepted, required: tup
         {200: answer, **({304: Answer("Unchanged.", None, ("ETag",))} if name == "History" else {})},
         query=query,
         required=required,
-        refusals=(404,),
+        refusals=(404,) if "symbol" in required else (),
         refusal=UDF_ERROR,
     )
 
@@ -61,7 +61,6 @@ def _binance(
         {200: Answer("The answer.", schema)},
         query=query or {},
         required=required,
-        refusals=(404,),
         refusal=BINANCE_ERROR,
     )
 

@@ -18,12 +18,11 @@ MAX_SEARCH_LENGTH = 100  # characters
 _SECONDS = re.compile(r"-?[0-9]{1,11}(\.[0-9]{1,9})?")
 
 
-def parse_seconds(text: str) -> datetime:
-    """Return a time, moved between 2000 and 2100; raise ValueError for what cannot be seconds."""
+def parse_seconds(text: str) -> float:
+    """Return seconds since 1970; raise ValueError for what cannot be seconds."""
     if not _SECONDS.fullmatch(text):
-        raise ValueError("is not a time in whole seconds since 1970.")
-    seconds = float(text)
-    return EPOCH + timedelta(seconds=min(max(seconds, _seconds(EARLIEST)), _seconds(LATEST) - 1))
+        raise ValueError("is not a time in seconds since 1970.")
+    return float(text)
 
 
 def parse_text(text: str) -> str:
@@ -33,8 +32,10 @@ def parse_text(text: str) -> str:
     return text
 
 
-def _seconds(time: datetime) -> float:
-    return (time - EPOCH).total_seconds()
+def _instant(seconds: float) -> datetime:
+    """Return a time, moved between 2000 and 2100: the library asks far beyond all data."""
+    earliest, latest = ((time - EPOCH).total_seconds() for time in (EARLIEST, LATEST))
+    return EPOCH + timedelta(seconds=min(max(seconds, earliest), latest - 1))
 
 
 _TEXT = {"type": "string", "maxLength": MAX_SEARCH_LENGTH}
@@ -92,14 +93,15 @@ def history_question(query: Query) -> HistoryQuestion:
     # The library sends a `from` far before all data, or behind `to`, together with `countback`, which goes before it.
     asked = {name: texts for name, texts in query.items() if not (counted and name == "from")}
     values = read(asked, HISTORY, HISTORY_NEEDS if counted else (*HISTORY_NEEDS, "from"))
-    start = values.get("from", EARLIEST)
-    return HistoryQuestion(values["symbol"], values["resolution"], start, values["to"], values.get("countback"))
+    start, stop = _instant(values.get("from", 0)), _instant(values["to"])
+    return HistoryQuestion(values["symbol"], values["resolution"], start, stop, values.get("countback"))
 
 
 def marks_question(query: Query) -> HistoryQuestion:
     """Return what /marks and /timescale_marks ask for."""
     values = read(query, MARKS, MARKS_NEED)
-    return HistoryQuestion(values["symbol"], values["resolution"], values["from"], values["to"])
+    start, stop = _instant(values["from"]), _instant(values["to"])
+    return HistoryQuestion(values["symbol"], values["resolution"], start, stop)
 
 
 def symbol_question(query: Query) -> str:
