@@ -23,6 +23,9 @@ from streaming.errors import StreamUnavailable
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
 MACHINE_PREFIXES = ("/api/", "/udf/", "/binance/")  # addresses that programs read, not people
+REFUSED_HOST = (
+    "The Host of this request is none of the names of this server: its settings PUBLIC_URL and ALLOWED_HOSTS list them."
+)
 log = structlog.get_logger(__name__)
 
 
@@ -103,10 +106,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def _refused_form(exception: Exception) -> str:
     if isinstance(exception, DisallowedHost):
-        return (
-            "The Host of this request is none of the names of this server: its settings PUBLIC_URL and ALLOWED_HOSTS "
-            "list them."
-        )
+        return REFUSED_HOST
     if isinstance(exception, UnclearScheme):
         return str(exception)
     return "The request cannot be read."
