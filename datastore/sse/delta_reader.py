@@ -110,7 +110,7 @@ def read_snapshot(market: Market, timeframe: str, limit: int, reason: str | None
             "candles": msgspec.Raw(f"[{series.text}]".encode()),
         }
     )
-    return snapshot_block(read_at, upto, body)
+    return snapshot_block(read_at, upto, body, series.text.rpartition(EXACT.between)[2])
 
 
 def _changed(market: Market, frame: Timeframe, since: Cursor) -> _Changed | None:

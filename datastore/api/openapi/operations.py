@@ -41,6 +41,7 @@ class Operation:
     body: Accepted | None = None
     required: tuple[str, ...] = ()
     refusals: tuple[int, ...] = ()  # beside those that any operation may have
+    refusal: str | None = None  # the schema of refusals in another interface's shape; None: problem documents
     details: str = ""
 
 

@@ -58,6 +58,13 @@ def reference(status: int) -> Schema:
     return {"$ref": f"#/components/responses/{RESPONSES[status][0]}"}
 
 
+def refused(status: int, schema: str) -> Schema:
+    """Return a refusal of this status in the shape of another interface, by the name of its schema."""
+    own = RESPONSES[status][4]
+    content = {"application/json": {"schema": named(schema)}}
+    return {"description": f"{HTTPStatus(status).phrase}.", "headers": headers((*RATES, *own)), "content": content}
+
+
 def responses() -> dict[str, Schema]:
     """Return all problems as responses of the document."""
     found: dict[str, Schema] = {}
