@@ -192,8 +192,8 @@ def test_gaps_and_corrections_are_marked(client: Client, market: Market) -> None
         ("symbols?symbol=BTCUSD", 400, "is ambiguous"),
         ("symbols", 400, "symbol: is missing."),
         (f"history?symbol={SYMBOL}&resolution=7&from=1&to=2", 400, "is not a resolution. Accepted: 1, 3"),
-        (f"history?symbol={SYMBOL}&resolution=1&from=1&to={NOW_S}000", 400, "is not a time in seconds"),
-        (f"history?symbol={SYMBOL}&resolution=1&to={NOW_S}", 400, "from: is missing."),
+        (f"history?symbol={SYMBOL}&resolution=1&from=1&to=1700000000000", 400, "is not a time in seconds"),
+        (f"history?symbol={SYMBOL}&resolution=1&to=1700000000", 400, "from: is missing."),
         ("nothing", 404, "There is: config"),
     ],
 )
