@@ -203,7 +203,7 @@ def test_trades_of_a_venue_that_counts_them(client: Client, counted: Market) -> 
         ("fromId=7&limit=3", [7, 8, 9]),
         ("fromId=1&limit=1", [1]),
         ("fromId=41", []),
-        (f"startTime={BEGAN_MS + 5_000}&endTime={BEGAN_MS + 6_000}", [5, 6]),
+        pytest.param(f"startTime={BEGAN_MS + 5_000}&endTime={BEGAN_MS + 6_000}", [5, 6], id="times"),
     ],
 )
 def test_aggregates_by_id_and_time(client: Client, counted: Market, asked: str, ids: list[int]) -> None:
