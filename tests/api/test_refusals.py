@@ -127,7 +127,7 @@ def test_any_noise_in_an_address_is_refused_in_one_shape(
 
 @pytest.mark.parametrize(
     "address",
-    ["/api/v1/reconciliation", "/api/v1/digests", "/udf/config", "/binance/api/v3/klines", "/api/candles", "/candles"],
+    ["/api/v1/reconciliation", "/api/v1/digests", "/udfs/config", "/api/v3/klines", "/api/candles", "/candles"],
 )
 def test_an_address_with_nothing_is_told_those_that_there_are(client: Client, db: None, address: str) -> None:
     detail = body_of(client, address, 404)["detail"]

@@ -10,8 +10,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
-from pytest_django import DjangoAssertNumQueries
+from django.test.utils import CaptureQueriesContext
 
 from datastore.api.responses import compression, response_cache
 from datastore.api.udf.symbol_info import price_scale
@@ -106,9 +107,7 @@ def test_quiet_minutes_count_for_nothing_and_no_data_names_the_bar_before(client
     assert gap == {"s": "no_data", "nextTime": SECONDS + 120}
 
 
-def test_the_newest_bars_are_given_from_the_cache_until_a_trade_comes(
-    client: Client, market: Market, django_assert_num_queries: DjangoAssertNumQueries
-) -> None:
+def test_the_newest_bars_are_given_from_the_cache_until_a_trade_comes(client: Client, market: Market) -> None:
     # A minute that ends in the middle of the test would change the answers.
     until("the next minute", lambda: datetime.now(UTC).second < 55)
     now = (datetime.now(UTC) - BEGAN).total_seconds()
@@ -119,9 +118,16 @@ def test_the_newest_bars_are_given_from_the_cache_until_a_trade_comes(
 
     soon = int(time.time()) + 60
     asked: dict[str, Any] = {"from": soon - 600, "to": soon, "countback": 3}
-    before = history(client, **asked)
-    with django_assert_num_queries(0):
-        assert history(client, **{**asked, "to": soon + 1}) == before
+
+    def repeated() -> dict[str, Any] | None:
+        """Return an answer that was given twice, the second time without the database."""
+        market_cache.write_followed()  # the confirmation lasts for two seconds, which a busy machine may need
+        first = history(client, **asked)
+        with CaptureQueriesContext(connection) as queries:
+            again = history(client, **{**asked, "to": soon + 1})
+        return first if again == first and not queries else None
+
+    before = until("an answer from the cache", repeated, 30)
     query = {"symbol": SYMBOL, "resolution": 1, **asked}
     tag = client.get("/udf/history", query)["ETag"]
     assert client.get("/udf/history", query, headers={"If-None-Match": tag}).status_code == 304
