@@ -20,7 +20,7 @@ from ingestion.provider_access import REST
 from ingestion.providers.table import configured
 
 BASE_DIR = Path(settings.BASE_DIR)
-WEB_THREADS = 8
+WEB_THREADS = 12  # a third of which may be sending long answers
 GRANIAN_LOGS = BASE_DIR / "config" / "granian_logs.json"
 CELERY = (sys.executable, "-m", "celery", "--app", "config.celery", "--quiet")
 # The simulator lists these beside MARKETS, so that there are unfollowed markets to ask for.

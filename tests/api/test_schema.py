@@ -28,7 +28,7 @@ from tests.support.datastore.records import store
 SCHEMA, DOCS = "/api/v1/schema", "/api/v1/docs"
 PLACES = {"{number}": "1", "{asked}": SYMBOL, "{kind}": "producer", "{name}": "nobody"}
 # Designed, and not served yet.
-NOT_SERVED = "ccxt|binance|csv|ndjson|arrow|parquet|udf|reconciliation|digests"
+NOT_SERVED = "udf|reconciliation|digests"
 
 
 def parts(node: Any) -> Iterator[dict[str, Any]]:
