@@ -15,7 +15,7 @@ from datastore.series.written_format import PRECISION, SCALE, NumberTooLong
 
 METADATA_KEY = b"candlekeep"
 MILLISECONDS = pa.timestamp("ms", "UTC")
-ROW_GROUP_ROWS = 100_000
+ROW_GROUP_ROWS = 50_000
 FEATHER_COLUMNS = ("time", "open", "high", "low", "close", "volume")
 
 
@@ -73,7 +73,8 @@ class ParquetWriter(ArrowWriter):
 
     def _begin(self, sink: pa.PythonFile) -> None:
         self._waiting: list[pa.Table] = []
-        self._writer = parquet.ParquetWriter(sink, self._schema, compression="zstd")
+        # A dictionary of numbers that hardly repeat would only cost time.
+        self._writer = parquet.ParquetWriter(sink, self._schema, compression="zstd", use_dictionary=["source"])
 
     def _write(self, table: pa.Table) -> None:
         self._waiting.append(table)

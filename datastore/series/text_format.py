@@ -1,7 +1,4 @@
-"""Candles as text of other shapes, made of the lines of row_format.CSV block by block.
-
-A block's cells are put into one format string all at once: cell by cell would cost more than reading them.
-"""
+"""Candles as text of other shapes, made of the lines of row_format.CSV block by block."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ from datastore.series.row_format import COLUMNS
 from datastore.timeframes.intervals import SECOND_US, micros_of, moment
 from datastore.timeframes.timeframe import Timeframe
 
-CELLS = len(COLUMNS)
 _DECIMALS = COLUMNS[1:7]
 
 
@@ -45,15 +41,14 @@ class NdjsonWriter(CsvWriter):
 
     def rows(self, block: bytes) -> bytes:
         """Return some rows."""
-        text = self._row * block.count(b"\n") % tuple(cells_of(block))
-        # What is not given, or not known.
-        return text.replace(b':"",', b":null,").replace(b":,", b":null,")
+        text = b"".join([self._row % tuple(line.split(b",")) for line in with_nulls(block).splitlines()])
+        return text.replace(b'"null"', b"null") if b'"null"' in text else text
 
 
 class CcxtWriter(CsvWriter):
     """One array of [time, open, high, low, close, volume], numbers all."""
 
-    _row = b",\n[%s,%s,%s,%s,%s,%s" + b"%.0s" * (CELLS - 6) + b"]"
+    _row = b",\n[%s,%s,%s,%s,%s,%s]"
 
     def __init__(self) -> None:
         self._began = False
@@ -71,10 +66,7 @@ class CcxtWriter(CsvWriter):
 
     def texts(self, block: bytes) -> bytes:
         """Return each row after a comma."""
-        text = self._row * block.count(b"\n") % tuple(cells_of(block))
-        if b",," in text:
-            text = text.replace(b",,", b",null,").replace(b",,", b",null,").replace(b",]", b",null]")
-        return text
+        return b"".join([self._row % tuple(line.split(b",", 6)[:6]) for line in with_nulls(block).splitlines()])
 
     def tail(self) -> bytes:
         """Return the bracket after all rows."""
@@ -96,11 +88,8 @@ class BinanceWriter(CcxtWriter):
 
     def texts(self, block: bytes) -> bytes:
         """Return each row after a comma."""
-        cells = cells_of(block)
-        columns = [cells[number::CELLS] for number in range(8)]
-        last = (self._last_ms(int(time)) for time in columns[0])
-        rows = zip(*columns[:6], last, *columns[6:], strict=True)
-        text = b"".join([self._row % row for row in rows])
+        rows = (line.split(b",", 8) for line in block.splitlines())
+        text = b"".join([self._row % (*row[:6], self._last_ms(int(row[0])), row[6], row[7]) for row in rows])
         return text.replace(b'""', b'"0"').replace(b",,", b",0,")
 
     def _last_ms(self, opened: int) -> int:
@@ -109,8 +98,8 @@ class BinanceWriter(CcxtWriter):
         return micros_of(self._frame.after(moment(opened * 1000))) * 1000 // SECOND_US - 1
 
 
-def cells_of(block: bytes) -> list[bytes]:
-    """Return the cells of whole lines, row after row."""
-    cells = block.replace(b"\n", b",").split(b",")
-    cells.pop()  # after the last comma
-    return cells
+def with_nulls(block: bytes) -> bytes:
+    """Return lines in which an empty cell, what is not given or not known, is null."""
+    if b",," not in block:
+        return block
+    return block.replace(b",,", b",null,").replace(b",,", b",null,")

@@ -54,7 +54,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format. in_blocks: rows are written as they come; else a part at a time, at which its writer is faster."""
+    """A format. in_blocks: rows are written as they come; else many at a time, at which its writer is faster."""
 
     name: str
     media_type: str

@@ -19,6 +19,8 @@ from datastore.series.export import Export, Question
 from datastore.series.reader import Series
 from datastore.series.written_format import FORMATS, ExtraMissing, Format, NumberTooLong, Writer, Written
 
+GATHERED_BYTES = 512 * 1024  # what a columnar writer takes at once: more, and the database waits for it
+
 
 def series_stream(
     request: HttpRequest, question: Question, form: Format, as_numbers: bool, seen: Series, headers: dict[str, str]
@@ -43,8 +45,7 @@ def written_parts(export: Export, form: Format, as_numbers: bool) -> Iterator[by
                 certificate = msgspec.json.encode(certificate_json(export.certificate))
                 writer = form.writer(Written(export.frame, certificate, as_numbers))
                 made.append(writer.head())
-            blocks = part.blocks if form.in_blocks else filter(None, [b"".join(part.blocks)])
-            made += [writer.rows(block) for block in blocks]
+            made += [writer.rows(block) for block in (part.blocks if form.in_blocks else gathered(part.blocks))]
             yield b"".join(made)
     except ExtraMissing as exc:
         others = [one.name for one in FORMATS.values() if one.in_blocks]
@@ -53,6 +54,18 @@ def written_parts(export: Export, form: Format, as_numbers: bool) -> Iterator[by
         raise CannotWrite(str(exc)) from None
     if writer is not None:
         yield writer.tail()
+
+
+def gathered(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the same lines in fewer, larger blocks."""
+    some: list[bytes] = []
+    for block in blocks:
+        some.append(block)
+        if sum(map(len, some)) >= GATHERED_BYTES:
+            yield b"".join(some)
+            some.clear()
+    if some:
+        yield b"".join(some)
 
 
 def certificate_json(series: Series) -> dict[str, Any]:

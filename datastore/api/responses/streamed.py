@@ -7,14 +7,15 @@ session is free between two parts; one that a reader leaves idle is ended by the
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from threading import BoundedSemaphore
 from typing import Any, Protocol
 
 import structlog
 import zstandard
 from django.db import DatabaseError
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
@@ -23,6 +24,8 @@ from datastore.api.responses.compression import GZIP_LEVEL, GZIP_WINDOW, ZSTD, Z
 from datastore.requests.wake import SERVER_THREADS
 
 MAX_IDLE_S = 60  # between two parts
+# The server takes dozens of pieces in advance, however large they are.
+PIECE_BYTES = 65_536
 MAX_STREAMED = max(SERVER_THREADS // 3, 1)
 # WSGI cannot break an answer off: its end would look like any other. No reader takes this for a row: the quotation mark
 # is never closed, and what was packed is not finished.
@@ -47,6 +50,7 @@ class StreamedBody:
         self._open = True
         self._parts = parts()
         self._packer = _packer(encoding)
+        self._made: deque[bytes] = deque()
         try:
             self._first: bytes | None = next(self._parts, b"")
         except BaseException:
@@ -57,20 +61,12 @@ class StreamedBody:
         return self
 
     def __next__(self) -> bytes:
-        """Return the next bytes, never none before the end."""
-        while not self._ended:
-            try:
-                part = self._next_part()
-            except DatabaseError as exc:
-                log.warning("answer broken off", reason=str(exc).partition("\n")[0])
-                return self._last(BROKEN_OFF)
-            except Exception as exc:
-                log.error("answer broken off", exc_info=exc)
-                return self._last(BROKEN_OFF)
-            if part is None:
-                return self._last(self._packer.flush() if self._packer else b"")
-            if packed := self._packer.compress(part) if self._packer else part:
-                return packed
+        """Return the next piece, never an empty one."""
+        while not self._made and not self._ended:
+            data = self._packed()
+            self._made.extend(data[at : at + PIECE_BYTES] for at in range(0, len(data), PIECE_BYTES))
+        if self._made:
+            return self._made.popleft()
         self.close()
         raise StopIteration
 
@@ -87,18 +83,23 @@ class StreamedBody:
         # A middleware may have failed after the view: nobody closes an answer that is never sent.
         self.close()
 
-    def _next_part(self) -> bytes | None:
-        if self._first is not None:
-            part, self._first = self._first, None
-            return part
-        return next(self._parts, None)
-
-    def _last(self, data: bytes) -> bytes:
-        self._ended = True
-        if not data:
-            self.close()
-            raise StopIteration
-        return data
+    def _packed(self) -> bytes:
+        """Return the next part as it is sent; of the last one, with all that follows."""
+        try:
+            part = next(self._parts, None) if self._first is None else self._first
+            self._first = None
+        except Exception as exc:
+            # Whatever it was, the reader must not take what was sent for the whole.
+            self._ended = True
+            if isinstance(exc, DatabaseError):
+                log.warning("answer broken off", reason=str(exc).partition("\n")[0])
+            else:
+                log.error("answer broken off", exc_info=exc)
+            return BROKEN_OFF
+        if part is None:
+            self._ended = True
+            return self._packer.flush() if self._packer else b""
+        return self._packer.compress(part) if self._packer else part
 
 
 def streamed(
@@ -109,11 +110,8 @@ def streamed(
     headers = {"Cache-Control": "no-cache", **headers}
     if encoding:
         headers["Content-Encoding"] = encoding
-    response: HttpResponseBase
-    if request.method == "HEAD":
-        response = HttpResponse(b"", content_type=media_type, headers=headers)
-    else:
-        response = StreamingHttpResponse(StreamedBody(parts, encoding), content_type=media_type, headers=headers)
+    body: Iterable[bytes] = () if request.method == "HEAD" else StreamedBody(parts, encoding)
+    response = StreamingHttpResponse(body, content_type=media_type, headers=headers)  # of no length: HEAD knows none
     patch_vary_headers(response, ("Accept", "Accept-Encoding"))
     return response
 
