@@ -21,7 +21,7 @@ _NAMES = {
 
 @lru_cache(maxsize=256)
 def accepted_format(accept: str, offered: Collection[str]) -> str | None:
-    """Return the offered format that Accept likes best; None for json, which it also means if it names none of ours."""
+    """Return the offered format that Accept likes best; None for json, also if it names none of them."""
     best, quality = None, 0.0
     for part in accept.lower().split(","):
         found = _QUALITY.search(part)

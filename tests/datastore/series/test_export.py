@@ -6,21 +6,28 @@ import csv
 import io
 import json
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import pandas
+import polars
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection, connections
+from pyarrow import parquet
 
 from datastore.api.responses.series_body import completeness_json
+from datastore.api.responses.series_stream import written_parts
 from datastore.db.queries import fetch_value
 from datastore.models import GapRepair, Market
 from datastore.reference.markets import ensure_markets
 from datastore.series import export as reading
 from datastore.series.reader import read_series
 from datastore.series.row_format import COLUMNS, CSV
+from datastore.series.written_format import FORMATS
 from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import BTC, MINUTE, NOON, SECOND, closed, moment, opened, store, trade, watermark
 
@@ -243,3 +250,51 @@ def test_a_span_without_end_ends_with_the_open_candle(btc: Market) -> None:
     rows = rows_in(run(BTC, "--from", START, "--output", "-")[0])
     assert [(row[4], row[9]) for row in rows] == [("10.5", "true"), ("11", "true"), ("12", "false")]
     assert timedelta(milliseconds=int(rows[-1][0]) - NOON // 1000) == timedelta(minutes=10)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_every_format_is_written_and_its_ending_chooses_it(btc: Market, tmp_path: Path, name: str) -> None:
+    form = FORMATS[name]
+    target = tmp_path / f"x.{form.suffix}"
+    chosen = () if form.suffix != "json" else ("--format", name)
+    run(*WHOLE, *chosen, "--output", str(target))
+    whole = b"".join(written_parts(reading.Export(question_of(btc)), form, False))
+    assert target.read_bytes() == whole or form.suffix in (
+        "arrow",
+        "parquet",
+        "feather",
+    )  # their certificate has a time
+    if form.suffix == "parquet":
+        assert json.loads(parquet.read_schema(target).metadata[b"candlekeep"])["market"] == BTC
+    with pytest.raises(CommandError, match=rf"ends in \.{form.suffix}, but --format is|there is no format for \.json"):
+        other = "csv" if name != "csv" else "ndjson"
+        run(*WHOLE, "--format", other, "--output", str(target))
+
+
+def question_of(market: Market) -> reading.Question:
+    return reading.Question(market, "1m", moment(NOON), moment(NOON + 4 * MINUTE))
+
+
+@pytest.mark.django_db
+def test_months_open_as_one_data_set(btc: Market, tmp_path: Path) -> None:
+    last = fetch_value("select max(open_time) from candle where resolution = 60")
+    span = (BTC, "--from", f"{moment(NOON) - timedelta(days=40):%Y-%m-%d}", "--to", f"{last:%Y-%m-%dT%H:%M}")
+    folder = tmp_path / "btc"
+    run(*span, "--partition", "month", "--format", "parquet", "--output", str(folder))
+    files = sorted(file.name for file in folder.iterdir() if not file.name.startswith("_"))
+    assert len(files) in (2, 3)
+    assert files[-1] == f"{last:%Y-%m}.parquet"
+    assert {f"_{name}.coverage.json" for name in files} == {one.name for one in folder.iterdir()} - set(files)
+
+    every = str(folder / "*.parquet")
+    rows = read_series(btc, "1m", moment(NOON), last).rows
+    expected = [(row[0], *(Decimal(price or 0) for price in row[1:5])) for row in rows]
+    opened = polars.scan_parquet(every).select(polars.col("time").dt.epoch("ms"), "open", "high", "low", "close")
+    assert opened.collect().rows() == expected
+    assert duckdb.read_parquet(every).select("epoch_ms(time), open, high, low, close").fetchall() == expected
+    frame = pandas.read_parquet(folder)
+    assert [(at.value // 1_000_000, *row) for at, *row in frame.iloc[:, :5].itertuples(index=False)] == expected
+
+    with pytest.raises(CommandError, match="--partition makes a folder"):
+        run(*span, "--partition", "month", "--output", "-")
