@@ -16,6 +16,7 @@ PARTS = {
     "api": False,
     "sse": True,
     "year": True,
+    "formats": True,
     "recovery": False,
     "scale": True,
     "rest": False,

@@ -13,6 +13,7 @@ from metering.table import (
     BATCH_RECORDS,
     BATCH_SECONDS,
     CLAIMS_TAKEN_BACK,
+    DIFFERENCES,
     IDS_SHARED,
     LATENESS,
     RECORDS_LOST,
@@ -62,6 +63,8 @@ class BatchMetrics:
                 CLAIMS_TAKEN_BACK.labels(change.market).inc(change.taken_back_s)
             if change.ids_shared:
                 IDS_SHARED.labels(change.market).inc(change.ids_shared)
+            if change.candles_widened:
+                DIFFERENCES.labels(change.market).inc(change.candles_widened)
             for code in change.ended:
                 SPANS_ENDED.labels(code if code in _END_CODES else EndCode.OTHER).inc()
         if received is not None and self._clock_offset is not None:

@@ -60,6 +60,7 @@ class MarketChange:
     taken_back_s: float = 0  # how much proven time is no longer claimed
     ids_shared: int = 0  # trades stored under their number, since their id was another trade's
     ended: tuple[str, ...] = ()  # code of each span that ended
+    candles_widened: int = 0  # of the provider's: they close outside their range, so they are served otherwise
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ All in one snapshot, so that rows and certificate describe the same moment.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import msgspec
 
-from datastore.coverage.certificate import MISSING, PARTIAL, Run, runs_of
+from datastore.coverage.certificate import MISSING, PARTIAL, PROVEN, Run, runs_of
 from datastore.coverage.completeness import Completeness, completeness_of
 from datastore.coverage.facts import Facts, facts_of
 from datastore.coverage.segments import NO_ROWS, Rows, Segment, segments_of
@@ -84,17 +84,19 @@ def read_series(
     limit: int | None = None,
     closed_only: bool = False,
     fill: str = NONE,
+    raw: bool = False,
     shape: Shape = EXACT,
 ) -> Series:
     """Return the candles of [start, stop), widened to whole buckets.
 
     Without stop: up to the end of the open bucket. Without start: `limit` (500) buckets back from stop; with start,
-    limit cuts the range. Inside a caller's transaction the caller's isolation holds. Raises DatabaseError.
+    limit cuts the range. raw: the provider's own prices, which may lie outside of low and high. Inside a caller's
+    transaction the caller's isolation holds. Raises DatabaseError.
     """
     frame = TIMEFRAMES[timeframe]
     with snapshot():
         facts, runs = read_runs(market, frame, start, stop, limit)
-        rows = shown = rows_of(market, frame, runs, facts.evidence, shape, fill != NONE)
+        rows = shown = rows_of(market, frame, runs, facts.evidence, shape, fill != NONE, raw)
         if fill != NONE:
             shown = filled(runs, rows, frame, shape, fill, lambda: close_before(market, frame, moment(runs[0].start)))
         changed = corrected(market, frame, runs)
@@ -114,6 +116,28 @@ def completeness_of_runs(frame: Timeframe, facts: Facts, runs: Sequence[Run]) ->
     return completeness_of(
         segments_of(runs, frame, no_rows, facts.evidence.live, facts.ended, facts.repairs, facts.id_gaps), frame
     )
+
+
+def read_certificate(
+    market: Market, timeframe: str, start: datetime | None, stop: datetime | None, limit: int | None
+) -> Series:
+    """Return a series without its rows, as certificate_of() does. Raises DatabaseError."""
+    frame = TIMEFRAMES[timeframe]
+    with snapshot():
+        return certificate_of(market, frame, *read_runs(market, frame, start, stop, limit))
+
+
+def certificate_of(market: Market, frame: Timeframe, facts: Facts, runs: Sequence[Run]) -> Series:
+    """Return the series of these runs without rows: only what may lack trades is looked at, to tell partial from gap.
+
+    So `quiet` of its segments and what was corrected are not known, and `count` is how many buckets may have a row.
+    """
+    rows = [NO_ROWS] * len(runs)
+    if any(run.source == PARTIAL for run in runs):
+        rows = rows_of(market, frame, runs, facts.evidence, EXACT, partial_only=True)
+    series = series_of(market, frame, facts, runs, rows, "", [])
+    proven = sum(frame.between(moment(run.start), moment(run.stop)) for run in runs if run.state in PROVEN)
+    return replace(series, count=series.count + proven)
 
 
 def read_runs(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+COLUMNS = ("time", "open", "high", "low", "close", "volume", "quote_volume", "trades", "source", "closed", "revision")
 FILL = "fill"  # the source of an invented row
 CLOSE_CELL = 4
 

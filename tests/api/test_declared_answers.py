@@ -22,6 +22,7 @@ from datastore.models import (
     Market,
     ProviderCandle,
 )
+from datastore.reference.markets import ensure_markets
 from datastore.requests import endings
 from datastore.streams import topics
 from streaming.broker_factory import connect
@@ -268,6 +269,10 @@ def test_every_problem_is_given_as_it_is_declared(
     asker.post(f"dead-letters/{DeadLetter.objects.get(market=None).pk}/replay", status=409)
     asker.post("backfill", {}, 415, kind="text/plain")
     asker.post("markets", {}, 415, kind="text/plain")
+    (tiny,) = ensure_markets(["coinbase:TINY-USD"])
+    feed = Feed(tiny.symbol, "tick-data/tiny")
+    store(feed.opened(), feed.trade(1, "0.0000000000000000001"), feed.watermark(60))
+    asker.get(f"candles?market={tiny.symbol}&timeframe=1m&wait=0&format=arrow", 422)
     MemoryBroker.named("declared", settings.STREAM_MAXLEN).go_away("unplugged")
     asker.post(f"dead-letters/{letter.pk}/replay", status=503)
     settings.FETCH_BUDGET_PER_KEY = 1

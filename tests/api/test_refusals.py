@@ -34,7 +34,7 @@ noise = st.binary(max_size=40).map(lambda raw: quote(raw, safe="&=%;+?/"))
         ("&limit=0", "limit"),
         ("&closed_only=x", "closed_only"),
         ("&numbers=x", "numbers"),
-        ("&format=parquet", "format"),
+        ("&format=xlsx", "format"),
         ("&fill=zero", "fill"),
         ("&wait=31", "wait"),
         ("&timeframe=1m", "timeframe"),
@@ -83,7 +83,7 @@ def test_options_names_the_methods_as_json(client: Client) -> None:
     assert response["Allow"] == "GET, HEAD, OPTIONS"
 
 
-@pytest.mark.parametrize("accept", ["text/html", "text/csv", "nonsense", "application/json;q=x"])
+@pytest.mark.parametrize("accept", ["text/html", "text/plain", "nonsense", "application/json;q=x"])
 def test_a_browser_gets_json_too(client: Client, market: Market, accept: str) -> None:
     body_of(client, CANDLES, Accept=accept)
     body_of(client, "/api/v1/candles", 400, Accept=accept)

@@ -30,7 +30,7 @@ from tests.support.datastore.records import store
 SCHEMA, DOCS = "/api/v1/schema", "/api/v1/docs"
 PLACES = {"{number}": "1", "{asked}": SYMBOL, "{kind}": "producer", "{name}": "nobody"}
 # Designed, and not served yet.
-NOT_SERVED = "ccxt|csv|ndjson|arrow|parquet|reconciliation|digests"
+NOT_SERVED = "reconciliation|digests"
 
 
 def parts(node: Any) -> Iterator[dict[str, Any]]:

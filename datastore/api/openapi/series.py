@@ -21,12 +21,11 @@ from datastore.api.openapi.basics import (
     record,
     row,
 )
-from datastore.api.responses.series_body import COLUMNS
 from datastore.coverage.certificate import GAP, LIVE, MERGED, OPEN, PARTIAL, PENDING
 from datastore.coverage.certificate import PROVIDER as BY_PROVIDER
 from datastore.coverage.reasons import ANY_CODE
 from datastore.reference.traits import Proof
-from datastore.series.row_format import FILL
+from datastore.series.row_format import COLUMNS, FILL
 
 STATES = (LIVE, BY_PROVIDER, MERGED, PARTIAL, GAP, PENDING, OPEN)
 # Text by default, a number if `numbers=float` asks for it, null in a row that `fill` invented.
@@ -129,6 +128,19 @@ SCHEMAS: dict[str, Schema] = {
             "request": {"anyOf": [named("Request"), named("Refusal"), {"type": "null"}]},
         },
         description="Rows and certificate of one snapshot.",
+    ),
+    "CcxtCandles": list_of(
+        row({**CELLS, **dict.fromkeys(COLUMNS[1:6], or_null({"type": "number"}))}, COLUMNS[:6]),
+        description="`format=ccxt`: time, open, high, low, close, volume, all of them numbers.",
+    ),
+    "BinanceKlines": list_of(
+        {
+            "type": "array",
+            "prefixItems": [TIME, *[DECIMAL] * 5, TIME, DECIMAL, COUNT, *[DECIMAL] * 3],
+            "items": False,
+            "minItems": 12,
+        },
+        description="`format=binance`: klines as Binance writes them; what a candle does not hold is 0.",
     ),
     "Coverage": record(
         {

@@ -53,7 +53,8 @@ def problem_response(
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpResponse:
     """Turn what a view raised into its problem; an unexpected exception is logged whole and answered as a bare 500."""
     if isinstance(exc, Problem):
-        return problem_response(exc.status, exc.detail, kind=exc.kind, errors=exc.errors)
+        wait = {"Retry-After": str(exc.retry_after)} if exc.retry_after else {}
+        return problem_response(exc.status, exc.detail, kind=exc.kind, errors=exc.errors, headers=wait)
     if isinstance(exc, APIException):
         return _refusal(exc)
     if isinstance(exc, BudgetSpent):

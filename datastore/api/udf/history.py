@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from datastore.coverage.segments import Segment
-from datastore.series.reader import Row, Series
+from datastore.series.reader import Series
 from datastore.series.row_format import Shape
 from datastore.timeframes.intervals import micros_of
 
@@ -18,7 +18,6 @@ BAR = Shape("%s,%s,%s,%s,%s,%s", "", "", "\n")
 COLUMNS = ("t", "o", "h", "l", "c", "v")
 RED, ORANGE, BLUE = "#d64545", "#e08a1e", "#2f6fde"
 MAX_MARKS = 500  # of one answer, the newest
-CLOSED, REVISION = 9, 10  # cells of a row
 
 
 def bars_body(rows: Sequence[str]) -> bytes:
@@ -47,7 +46,7 @@ def bar_marks(series: Series) -> list[dict[str, Any]]:
     for segment in series.segments:
         if segment.incomplete and (at := next((time for time in times if time >= _seconds(segment.start)), None)):
             marks.append(_mark(f"gap-{_seconds(segment.start)}", at, RED, "G", _gap_text(segment)))
-    marks += [_corrected(row) for row in rows if row[CLOSED] and row[REVISION]]
+    marks += [_corrected(*one) for one in series.corrected]
     return sorted(marks, key=lambda mark: mark["time"])[-MAX_MARKS:]
 
 
@@ -66,10 +65,9 @@ def timescale_marks(segments: Iterable[Segment]) -> list[dict[str, Any]]:
     ][-MAX_MARKS:]
 
 
-def _corrected(row: Row) -> dict[str, Any]:
-    at, revision = row[0] // 1000, row[REVISION]
-    times = "once" if revision == 1 else f"{revision} times"
-    return _mark(f"revision-{at}-{revision}", at, BLUE, "C", f"Corrected {times} after it was first stored.")
+def _corrected(time_ms: int, changes: int) -> dict[str, Any]:
+    at, times = time_ms // 1000, "once" if changes == 1 else f"{changes} times"
+    return _mark(f"corrected-{at}-{changes}", at, BLUE, "C", f"Corrected {times} after it was closed.")
 
 
 def _mark(name: str, at: int, color: str, label: str, text: str) -> dict[str, Any]:

@@ -184,8 +184,24 @@ def test_code_to_copy_asks_for_what_is_shown(platform: Platform, reader: Visitor
     page.click("#copy")
     url = page.inner_text("#code").split("'")[1]
     assert json.loads(platform.http.get(url).content)["market"] == BTC
+    page.click('[data-language="ccxt"]')
+    assert f'["public"] = "http://127.0.0.1:{platform.port}/binance/api/v3"' in page.inner_text("#code")
+    assert 'fetch_ohlcv("BTC/USD", "1m", since=' in page.inner_text("#code")
     page.keyboard.press("Escape")
     reader.until("it is closed", lambda: not page.locator("#copy-box").is_visible(), 10)
+
+
+def test_what_is_shown_is_downloaded_in_every_form(reader: Visitor) -> None:
+    page = reader.open(f"/markets/{BTC}")
+    reader.until("candles", lambda: page.locator("#legend b").count() > 4)
+    page.click("#export")
+    links = page.locator("#export-box [data-format]")
+    assert links.count() == 8
+    for place in range(links.count()):
+        with page.expect_download() as download:
+            links.nth(place).click()
+        assert Path(download.value.path()).stat().st_size > 100
+        assert download.value.suggested_filename.endswith(f"-1m.{links.nth(place).get_attribute('data-suffix')}")
 
 
 def test_a_cut_feed_shows_a_gap_in_the_ribbon_that_heals_before_ones_eyes(platform: Platform, keeper: Visitor) -> None:
