@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import re
 import shlex
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,23 +15,12 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from datastore.models import Coverage, Market
-from tests.support.api.rows import BEGAN, MINUTE, SYMBOL, Feed
+from datastore.models import Market
+from tests.support.api.rows import BEGAN, MINUTE, SYMBOL
 from tests.support.clients.recipes import blocks, headings
-from tests.support.datastore.records import store
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TESTS = Path(__file__).parents[1]
-
-
-@pytest.fixture
-def whole(market: Market) -> Iterator[Market]:
-    """Trades in some of the newest minutes, proven until now, and quiet ones before."""
-    Coverage.objects.create(market=market, source="provider", resolution=60, start=BEGAN - 600 * MINUTE, stop=BEGAN)
-    feed, now = Feed(), (datetime.now(UTC) - BEGAN).total_seconds()
-    trades = (feed.trade(61 * minute, f"{100 + minute}.25", "0.5") for minute in range(9))
-    store(feed.opened(), *trades, feed.watermark(now - 1))
-    yield market
 
 
 def test_every_recipe_is_run_by_a_test() -> None:
