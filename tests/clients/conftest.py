@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django_redis import get_redis_connection
 
-from datastore.models import Market
+from datastore.models import Coverage, Market
 from datastore.reference.markets import ensure_markets
 from datastore.requests import endings
 from tests.support.api import rows
-from tests.support.api.rows import Feed
+from tests.support.api.rows import BEGAN, Feed
 from tests.support.datastore.records import store
 
 
@@ -46,4 +47,17 @@ def five_minutes(market: Market) -> Market:
         feed.trade(200, "102.000", "0.00000001"),
         feed.watermark(300),
     )
+    return market
+
+
+@pytest.fixture
+def whole(market: Market) -> Market:
+    """Trades in nine of the newest minutes; all of today is proven by the feed, and a hundred days by the provider."""
+    midnight, now = BEGAN.replace(hour=0, minute=0), (datetime.now(UTC) - BEGAN).total_seconds()
+    for resolution in (60, 3600, 86_400):
+        span = {"start": midnight - timedelta(days=100), "stop": midnight}
+        Coverage.objects.create(market=market, source="provider", resolution=resolution, **span)
+    feed, start = Feed(), (midnight - BEGAN).total_seconds()
+    trades = (feed.trade(61 * minute, f"{100 + minute}.25", "0.5") for minute in range(9))
+    store(feed.opened(start), *trades, feed.watermark(now - 1, start))
     return market

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -29,6 +31,7 @@ from tests.support.api.rows import BEGAN, MINUTE, SYMBOL
 from tests.support.clients.in_process import async_client, client
 
 pytestmark = pytest.mark.timeout(30)
+README = Path(__file__).resolve().parents[2] / "clients" / "python" / "README.md"
 UNTIL = BEGAN + 5 * MINUTE
 
 
@@ -181,6 +184,16 @@ def test_what_is_wrong_is_named(five_minutes: Market) -> None:
             ck.candles("coinbase:NOPE-USD")
     with client(key="ck_nonsense_at_all") as ck, pytest.raises(AccessDenied, match="401"):
         ck.markets()
+
+
+def test_the_one_liners_of_its_readme_run(whole: Market) -> None:
+    lines = re.findall(r"^ck\.\w+\(.*$", README.read_text(), re.MULTILINE)
+    for line in lines:
+        times = iter((BEGAN.isoformat(), UNTIL.isoformat()))
+        question = re.sub(r'"2026-[^"]*"', lambda _, at=times: repr(next(at)), line)
+        with client() as ck:
+            assert eval(question, {"ck": ck}) is not None, line  # noqa: S307 - our own page
+    assert len(lines) == 7
 
 
 @pytest.fixture

@@ -87,8 +87,8 @@ class Place:
     def _is_new(self, update: Update) -> bool:
         """Return whether an update says something that was not shown yet, and note it.
 
-        A candle comes twice in the same state where a connection broke after its last change and before the watermark
-        that closed it, which has the id.
+        The server does not know what a reader was shown, so each connection begins with the candles that were not
+        closed at its cursor, whether they have changed since or not.
         """
         if isinstance(update, Snapshot):
             self._shown.clear()
