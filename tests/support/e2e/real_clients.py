@@ -66,7 +66,7 @@ def blocks_of(*headings: str) -> list[str]:
 
 
 def _run(*arguments: str) -> str:
-    command = [str(clients_python()), "-W", "ignore", *arguments]
+    command = [str(clients_python()), "-P", "-W", "ignore", *arguments]  # -P: beside the script lies a platform.py
     done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_TIMEOUT_S, check=False)
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     return done.stdout
