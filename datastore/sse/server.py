@@ -97,7 +97,8 @@ class AbortableSocket(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.logger = socket_log  # uvicorn's would write each address with its query, and so with a key
+        # uvicorn's own would write each address with its query, and so with a key.
+        self.logger = self.conn.logger = socket_log
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note the connection."""

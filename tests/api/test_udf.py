@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from datastore.models import Market, Pair
 from datastore.reference.pairs import Listed, save_pair_list
 from tests.support.api.declared import check
 from tests.support.api.rows import BEGAN, NOW, SYMBOL, Feed, at, body_of
+from tests.support.clients.recipes import blocks
 from tests.support.datastore.records import store
 from tests.support.polling import until
 
@@ -224,3 +226,11 @@ def test_pages_of_other_origins_head_and_compression_are_as_for_the_api(
     settings.RATE_LIMIT_PER_ADDRESS = 1
     left = [int(client.get("/udf/config")["RateLimit-Remaining"]) for _ in range(2)]
     assert left[1] < left[0]
+
+
+def test_the_recipe_names_the_address_of_the_feed(client: Client, db: None) -> None:
+    block = blocks("TradingView's charting library", "http://testserver")["js"]
+    (address,) = re.findall(r'UDFCompatibleDatafeed\("([^"]+)"', block)
+    (symbol,) = re.findall(r'symbol: "([^"]+)"', block)
+    assert json.loads(client.get(f"{address}/config").content)["supports_time"] is True
+    assert symbol == SYMBOL

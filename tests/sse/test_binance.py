@@ -89,6 +89,7 @@ def test_commands_follow_and_leave_streams_on_an_open_connection(
     server: StreamServer, scenario: MarketScenario, settings: Any
 ) -> None:
     other = MarketScenario(scenario.clock)
+    other.pass_(100)  # to where the first one is
     other.trade(0, 5)
     one, two = f"{name_of(scenario)}@kline_1m", f"{name_of(other)}@kline_5m"
     with opened(settings, "ws/0") as socket:

@@ -17,7 +17,10 @@ def price_json(name: str, ticker: Ticker) -> dict[str, Any] | None:
 
 
 def day_json(name: str, ticker: Ticker, mini: bool) -> dict[str, Any]:
-    """Return the last 24 hours; prices are "0" where nothing was traded, ids -1: they are not part of candles."""
+    """Return the last 24 hours; prices are "0" where nothing was traded, ids -1: they are not part of candles.
+
+    What the provider does not give, quote volume or count of trades, is left out.
+    """
     start, stop = ticker.head.window
     day = ticker.statistics
     shown = {
@@ -30,19 +33,19 @@ def day_json(name: str, ticker: Ticker, mini: bool) -> dict[str, Any]:
         "highPrice": day.high or "0",
         "lowPrice": day.low or "0",
         "volume": day.volume,
-        "quoteVolume": day.quote_volume or "0",
+        "quoteVolume": day.quote_volume,
         "openTime": start // 1000,
         "closeTime": min(ticker.head.now, stop) // 1000,
         "firstId": -1,
         "lastId": -1,
-        "count": day.trades or 0,
+        "count": day.trades,
     }
-    return {name: value for name, value in shown.items() if not (mini and name in FULL_ONLY)}
+    return {name: value for name, value in shown.items() if value is not None and not (mini and name in FULL_ONLY)}
 
 
-def _average(quote_volume: str | None, volume: str) -> str:
-    if not quote_volume or not Decimal(volume):
-        return "0"
+def _average(quote_volume: str | None, volume: str) -> str | None:
+    if quote_volume is None or not Decimal(volume):
+        return quote_volume and "0"
     with localcontext() as context:
         context.prec = 50
         return f"{(Decimal(quote_volume) / Decimal(volume)).quantize(PLACES):f}"

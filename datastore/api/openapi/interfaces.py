@@ -153,6 +153,7 @@ _DAY: dict[str, Schema] = {
     "lastId": {"type": "integer"},
     "count": COUNT,
 }
+_NOT_ALWAYS = ("priceChange", "priceChangePercent", "weightedAvgPrice", "quoteVolume", "count")
 _NUMBERS: Schema = list_of(NUMBER)
 _MARK: dict[str, Schema] = {"id": TEXT, "time": SECONDS, "color": TEXT, "label": TEXT}
 SCHEMAS: dict[str, Schema] = {
@@ -219,8 +220,10 @@ SCHEMAS: dict[str, Schema] = {
     "BinanceKline": row(_KLINE_COLUMNS, _KLINE_COLUMNS),
     "BinancePrice": record({"symbol": TEXT, "price": DECIMAL}),
     "BinanceDay": {
-        **record(_DAY, description="MINI leaves out change and average."),
-        "required": [name for name in _DAY if name not in ("priceChange", "priceChangePercent", "weightedAvgPrice")],
+        **record(
+            _DAY, description="MINI leaves out change and average; what a provider does not give is left out too."
+        ),
+        "required": [name for name in _DAY if name not in _NOT_ALWAYS],
     },
     "BinanceTrade": record(
         {

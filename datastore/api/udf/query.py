@@ -15,6 +15,7 @@ from datastore.timeframes.intervals import EPOCH
 
 MAX_FOUND, DEFAULT_FOUND = 100, 30  # symbols of one search
 MAX_SEARCH_LENGTH = 100  # characters
+_EARLIEST_S, _LATEST_S = (EARLIEST - EPOCH).total_seconds(), (LATEST - EPOCH).total_seconds() - 1
 _SECONDS = re.compile(r"-?[0-9]{1,11}(\.[0-9]{1,9})?")
 
 
@@ -32,10 +33,9 @@ def parse_text(text: str) -> str:
     return text
 
 
-def _instant(seconds: float) -> datetime:
+def instant(seconds: float) -> datetime:
     """Return a time, moved between 2000 and 2100: the library asks far beyond all data."""
-    earliest, latest = ((time - EPOCH).total_seconds() for time in (EARLIEST, LATEST))
-    return EPOCH + timedelta(seconds=min(max(seconds, earliest), latest - 1))
+    return EPOCH + timedelta(seconds=min(max(seconds, _EARLIEST_S), _LATEST_S))
 
 
 _TEXT = {"type": "string", "maxLength": MAX_SEARCH_LENGTH}
@@ -93,14 +93,14 @@ def history_question(query: Query) -> HistoryQuestion:
     # The library sends a `from` far before all data, or behind `to`, together with `countback`, which goes before it.
     asked = {name: texts for name, texts in query.items() if not (counted and name == "from")}
     values = read(asked, HISTORY, HISTORY_NEEDS if counted else (*HISTORY_NEEDS, "from"))
-    start, stop = _instant(values.get("from", 0)), _instant(values["to"])
+    start, stop = instant(values.get("from", 0)), instant(values["to"])
     return HistoryQuestion(values["symbol"], values["resolution"], start, stop, values.get("countback"))
 
 
 def marks_question(query: Query) -> HistoryQuestion:
     """Return what /marks and /timescale_marks ask for."""
     values = read(query, MARKS, MARKS_NEED)
-    start, stop = _instant(values["from"]), _instant(values["to"])
+    start, stop = instant(values["from"]), instant(values["to"])
     return HistoryQuestion(values["symbol"], values["resolution"], start, stop)
 
 

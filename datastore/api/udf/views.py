@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -27,6 +29,7 @@ from datastore.api.udf.history import BAR, bar_marks, bars_body, no_bars_body, t
 from datastore.api.udf.query import (
     HistoryQuestion,
     history_question,
+    instant,
     marks_question,
     search_question,
     symbol_question,
@@ -44,6 +47,8 @@ from datastore.timeframes.timeframe import TIMEFRAMES
 from metering.table import count_answer
 
 COMPLETE = "Candlekeep-Complete"
+_TIMES = re.compile(r"(^|&)(from|to)=-?[0-9]{1,10}(?=&|$)")
+_TO = re.compile(r"(?:^|&)to=(-?[0-9]{1,10})(?=&|$)")
 
 
 class UdfView(CompressedView):
@@ -119,7 +124,7 @@ class History(UdfView):
     def get(self, request: Request) -> HttpResponseBase:
         """Answer bars from the cache if they are the newest ones, else from one snapshot; fetch what is missing."""
         try:
-            question, name = _parsed(request.META["QUERY_STRING"])
+            question, name = _asked(request.META["QUERY_STRING"])
         except BadParameters:
             take_turn(request, self)  # a bad question counts too
             raise
@@ -162,6 +167,17 @@ class Nowhere(UdfView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Raise NotFound, before the method is looked at."""
         raise NotFound("There is: config, time, symbols, search, history, marks, timescale_marks.")
+
+
+def _asked(query: str) -> _Asked:
+    """Return what a query string of /history asks for. Raises BadParameters.
+
+    Charts that poll differ in their times alone: those are read by themselves, the rest once.
+    """
+    if "countback=" not in query:
+        return _parsed(query)
+    asked, stop = _parsed(_TIMES.sub(r"\1\2=0", query)), _TO.search(query)
+    return asked if stop is None else asked._replace(question=replace(asked.question, stop=instant(int(stop[1]))))
 
 
 @lru_cache(maxsize=1024)

@@ -5,14 +5,18 @@ A minute of the venues takes 10 s here. What is served is compared with the venu
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.clients.recipes import python_blocks
 from tests.support.e2e.platform import Platform
+from tests.support.e2e.real_clients import CLIENTS, run_code, run_script
 from tests.support.polling import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -141,3 +145,37 @@ def test_no_venue_is_asked_more_than_it_allows(platform: Platform) -> None:
 def test_what_a_venue_does_not_list_is_refused_with_its_reason(platform: Platform) -> None:
     answer = platform.api("candles", market="okx:BTC-USDT", timeframe="1m")
     assert answer.status_code == 404
+
+
+def test_clients_of_binance_as_published_read_the_digits_of_get_candles(platform: Platform) -> None:
+    def closed() -> list[Any]:
+        rows = platform.candles(BINANCE, limit=30, wait=10)["candles"]
+        return [row for row in rows if row[9]]
+
+    until("closed candles", lambda: len(closed()) >= 5, 60)
+    since = closed()[0][0]
+    rows = closed()[:3]
+    streams = f"ws://127.0.0.1:{platform.env['SSE_PORT']}"
+    found = json.loads(run_script(CLIENTS, str(platform.http.base_url), streams, "BTC/USDT", "BTCUSDT", str(since)))
+
+    assert [kline[:6] for kline in found["klines"]] == [row[:6] for row in rows]
+    assert [kline[6:9] for kline in found["klines"]] == [[row[0] + 59_999, row[6] or "0", row[7] or 0] for row in rows]
+    assert found["ohlcv"] == [[row[0], *map(float, row[1:6])] for row in rows]
+    assert set(found["markets"]) == {"BTC/USD", "BTC/USDT", "BTC/EUR"}
+    assert found["markets"]["BTC/USDT"]["price"] == 0.01, "the step that the venue lists"
+    assert "code=-1121" in found["refusal"] and "There is no market 'NONESUCH'" in found["refusal"]
+    ids = [int(trade["id"]) for trade in found["trades"]]
+    assert ids == sorted(ids) and len(set(ids)) == 5
+
+    assert len({json.dumps(state) for state in found["watched"]}) > 1, "the newest candle moves"
+    assert found["watched"] == sorted(found["watched"], key=lambda state: float(state[0]))
+    klines = [event["k"] for event in found["pushed"]]
+    assert {(event["e"], event["s"]) for event in found["pushed"]} == {("kline", "BTCUSDT")}
+    assert all(-1 in (one["L"], other["L"]) or one["L"] <= other["L"] for one, other in pairwise(klines))
+
+
+@pytest.mark.parametrize("block", python_blocks("ccxt", "python-binance"), ids=lambda block: block.split("\n", 1)[0])
+def test_a_recipe_for_clients_of_binance_runs_as_it_is_written(platform: Platform, block: str) -> None:
+    here = block.replace("127.0.0.1:8000", f"127.0.0.1:{platform.port}")
+    printed = run_code(here.replace("127.0.0.1:8001", f"127.0.0.1:{platform.env['SSE_PORT']}"))
+    assert len(printed.splitlines()) >= 3, printed
