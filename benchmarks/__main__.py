@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 
 from benchmarks.servers import servers
@@ -15,6 +16,7 @@ PARTS = {
     "latency": False,
     "api": False,
     "sse": True,
+    "pages": False,
     "year": True,
     "formats": True,
     "recovery": False,
@@ -24,17 +26,18 @@ PARTS = {
 }
 
 
-def run(name: str) -> list[str]:
-    """Run one part; return the lines to print."""
+def run(name: str) -> Iterator[str]:
+    """Run one part; yield the lines to print as soon as they are known."""
     if not PARTS[name]:
-        return list(import_module(f"benchmarks.{name}").run())
+        yield from import_module(f"benchmarks.{name}").run()
+        return
     with servers():
         import django
         from django.core.management import call_command
 
         django.setup()
         call_command("migrate", verbosity=0)
-        return list(import_module(f"benchmarks.{name}").run())
+        yield from import_module(f"benchmarks.{name}").run()
 
 
 def main() -> None:
@@ -42,7 +45,8 @@ def main() -> None:
     for name in sys.argv[1:] or PARTS:
         if name not in PARTS:
             sys.exit(f"unknown benchmark {name!r}: one of {', '.join(PARTS)}")
-        print("\n".join(run(name)), flush=True)
+        for line in run(name):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

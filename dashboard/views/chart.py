@@ -9,10 +9,11 @@ from urllib.parse import quote
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from dashboard.market_facts import market_facts
-from dashboard.pages import page, part, readable
+from dashboard.pages import page, readable, shared_part
 from datastore.api.errors import BadParameters, UnknownMarket
 from datastore.api.params.market_lookup import find_market
 from datastore.api.params.symbols import market_text
+from datastore.models import Market
 from datastore.series.written_format import EXTRA, FORMATS
 from datastore.timeframes.timeframe import TIMEFRAMES
 
@@ -32,15 +33,19 @@ FORMAT_WORDS = (
 @readable
 def chart(request: HttpRequest, symbol: str) -> HttpResponse:
     """Show one market, found by any spelling; the part beside the chart alone if it is asked for."""
+
+    def found() -> Market:
+        return find_market(market_text(symbol))
+
     try:
-        market = find_market(market_text(symbol))
+        if request.GET.get("part") == "side":
+            return shared_part(request, "chart_side.html", symbol, lambda: market_facts(found()))
+        market = found()
     except (UnknownMarket, BadParameters, ValueError) as exc:
         return page(request, "chart_unknown.html", {"asked": symbol, "reason": str(exc)}, status=404)
     if market.symbol != symbol:
         rest = f"?{request.GET.urlencode()}" if request.GET else ""
         return HttpResponseRedirect(f"/markets/{quote(market.symbol, safe=':')}{rest}")
-    if request.GET.get("part") == "side":
-        return part(request, "chart_side.html", market_facts(market))
     return page(request, "chart.html", {**market_facts(market), **setup(request)})
 
 

@@ -14,7 +14,7 @@ const FIRST = 500;
 const MOST = 10000; // buckets of an answer
 const REPAIR_MS = 4000; // between looks at what is being repaired
 const FINAL_MS = 30000; // between looks at what the provider does not say finally yet
-const SIDE_MS = 5000; // at least, between refreshes of what is beside the chart
+const SIDE_MS = 8000; // at least, between refreshes of what is beside the chart
 const box = document.getElementById("chart");
 const market = box.dataset.market;
 const buttons = [...document.querySelectorAll("#timeframes button")];
@@ -40,11 +40,14 @@ function tell(words) {
 /** Ask for candles until there is an answer with rows; while history is fetched, say how far it is. */
 async function candles(mine, more) {
   for (let tries = 0; tries < 40; tries++) {
-    const found = await ask(series.question({ wait: "5", ...more }));
+    const asked = performance.now();
+    // What is fetched is waited for by the server, which answers as soon as it is stored.
+    const found = await ask(series.question({ ...more, wait: tries > 0 ? "5" : more.wait ?? "5" }));
     if (mine !== generation) return null;
     if (found.candles) return found;
     tell(`Fetching history from the provider: ${found.pages_done ?? 0} of ${found.pages_total ?? "?"} pages.${found.error ? ` ${found.error}` : ""}`);
-    await new Promise((done) => setTimeout(done, 1000));
+    // Where it does not wait, since nobody fetches or too many wait already, it is not asked again at once.
+    if (tries > 0 && performance.now() - asked < 1000) await new Promise((done) => setTimeout(done, 1000));
   }
   throw new Error("The provider's history does not come. /requests shows what it waits for.");
 }
