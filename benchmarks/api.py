@@ -122,13 +122,7 @@ def _web(home: Path) -> Iterator[int]:
     port = free_port()
     os.environ.update(CANDLEKEEP_HOME=str(home), PORT=str(port), DJANGO_SETTINGS_MODULE="config.settings")
     os.environ.update(RATE_LIMIT_PER_KEY="6000000", METRICS_DIR=str(home / "run" / "metrics"))
-    import django
-
-    django.setup()  # what describes the processes knows the models
-    from config.supervision.processes import web_program
-
-    program = web_program(os.environ)
-    child = subprocess.Popen([*program.argv[:-1], "benchmarks.wsgi:application"], env=dict(program.env))
+    child = subprocess.Popen([sys.executable, "-m", "benchmarks.wsgi"])
     try:
         until("the web process answers", lambda: _listens(port), 30)
         yield port

@@ -6,8 +6,10 @@ Of the product's packages, migrations left out:
   Functions inside functions count too. p90 is the nearest rank: nine in ten functions are at most that long.
 - A private helper is a function or method whose name begins with one underscore. It has a single caller if its file
   reads its name once. What other files do is not asked: no file here imports another's private names.
+- It could stand where it is called unless Python or the reader needs it as a function: it is handed on as a value or a
+  task, decorated, a generator, one of several of that name (an override), or called for each element of an expression.
 - Stations are the functions that one GET of candles enters (stations.py), once the process is warm: cold, the answer is
-  read from the database; hot, it is the cached one. Counted over the whole way, and from the view's `get` on.
+  read from the database; hot, it is the cached one. Counted over the whole way, and from `ready_candles` on.
 
 `--static` leaves the stations out and needs no servers. `--repo DIR` measures another checkout, statically.
 `--list` adds where each thing is, as a work list.
@@ -31,6 +33,7 @@ PACKAGES = (
     "config",
     "consumers",
     "coordination",
+    "dashboard",
     "datastore",
     "ingestion",
     "metering",
@@ -40,6 +43,7 @@ PACKAGES = (
 MAX_FILE_LINES = 300
 PARAGRAPH_LINES = 8  # a helper with one caller that is no longer than this could stand where it is called
 LISTED_FUNCTIONS = 40
+PER_ELEMENT = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.Lambda)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class Function:
     name: str
     length: int
     reads: int
+    is_needed: bool = False  # as a function: it could not stand where it is called
 
     @property
     def is_private(self) -> bool:
@@ -88,12 +93,25 @@ def functions_of(source: str, file: str) -> list[Function]:
     """Return the functions of a module in the order of their lines."""
     nodes = list(ast.walk(ast.parse(source)))
     reads = Counter(name for node in nodes if (name := _name_read(node)))
-    found = [
-        Function(file, node.lineno, node.name, (node.end_lineno or node.lineno) - node.lineno + 1, reads[node.name])
-        for node in nodes
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
+    definitions = [node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    defined, inline = Counter(node.name for node in definitions), _called_in_statements(nodes)
+    found = []
+    for node in definitions:
+        needed = defined[node.name] > 1 or bool(node.decorator_list) or node.name not in inline
+        needed = needed or any(isinstance(part, ast.Yield | ast.YieldFrom) for part in ast.walk(node))
+        length = (node.end_lineno or node.lineno) - node.lineno + 1
+        found.append(Function(file, node.lineno, node.name, length, reads[node.name], needed))
     return sorted(found, key=lambda function: function.line)
+
+
+def _called_in_statements(nodes: Sequence[ast.AST]) -> set[str]:
+    """Return the names that are called where a statement could stand: not per element, and no task for later."""
+    per_element = {
+        part for node in nodes if isinstance(node, PER_ELEMENT) for part in ast.walk(node) if part is not node
+    }
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    tasks = {part for node in calls for part in node.args if _name_read(node.func) == "create_task"}
+    return {name for node in calls if node not in per_element and node not in tasks and (name := _name_read(node.func))}
 
 
 def _name_read(node: ast.AST) -> str | None:
@@ -127,12 +145,14 @@ def report(found: Measured) -> Iterator[str]:
     lengths = [function.length for function in found.functions]
     private = sum(function.is_private for function in found.functions)
     single = found.single_callers
-    short = sum(function.length <= PARAGRAPH_LINES for function in single)
+    inline = [function for function in single if not function.is_needed]
+    short = sum(function.length <= PARAGRAPH_LINES for function in inline)
     yield f"functions                {len(lengths):,} in {len(found.files)} files"
     yield f"  length, median         {median(lengths):g} lines (aim 7 to 9)"
     yield f"  length, p90            {p90(lengths)} lines (aim under 28), the longest {max(lengths)}"
     yield f"private helpers          {private}"
-    yield f"  with a single caller   {len(single)}, {len(single) / len(lengths):.1%} of all functions (aim under 8 %)"
+    yield f"  with a single caller   {len(single)}, {len(single) / len(lengths):.1%} of all functions"
+    yield f"    could stand there    {len(inline)}, {len(inline) / len(lengths):.1%} (aim under 8 %)"
     yield f"    of {PARAGRAPH_LINES} lines at most   {short}"
     yield f"files over {MAX_FILE_LINES} lines     {len(found.long_files)} (aim 0)"
 
@@ -144,7 +164,7 @@ def work_list(found: Measured) -> Iterator[str]:
     yield f"\nFiles over {MAX_FILE_LINES} lines:"
     yield from (f"{file} ({lines} lines)" for file, lines in found.long_files.items())
     yield "\nPrivate helpers with a single caller:"
-    yield from map(str, found.single_callers)
+    yield from (f"{helper}{' as a function' if helper.is_needed else ''}" for helper in found.single_callers)
 
 
 def _stations(listed: bool) -> Iterator[str]:

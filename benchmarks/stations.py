@@ -19,7 +19,7 @@ from tests.support.api.rows import BEGAN, Feed, provider_runs
 from tests.support.datastore.records import store
 
 WARM_UP, TRACED = "coinbase:ETH-USD", "coinbase:BTC-USD"
-VIEW = "Candles.get"
+BEGIN = "ready_candles.<locals>.answer"  # the first that knows what is asked for
 FOLDERS = tuple(f"{ROOT / package}/" for package in PACKAGES)
 
 
@@ -99,8 +99,8 @@ AIMS = {"cold": 45, "hot": 15}  # functions
 def report(stations: dict[str, list[Station]], listed: bool) -> Iterator[str]:
     """Yield how many stations there are, and which if they are to be listed."""
     for kind, passed in stations.items():
-        view = next(place for place, station in enumerate(passed) if station.name == VIEW)
-        inside = f"from the view on {_counted(passed[view:])} (aim {AIMS[kind]})"
+        begin = next(place for place, station in enumerate(passed) if station.name == BEGIN)
+        inside = f"from ready_candles on {_counted(passed[begin:])} (aim {AIMS[kind]})"
         yield f"GET candles, {kind:<5}       {_counted(passed)}; {inside}"
         if listed:
             yield from (f"  {station}" for station in passed)

@@ -1,15 +1,11 @@
-"""The product's web process with two empty views added, for comparison."""
+"""The product's web process with two empty views added, for comparison: `python -m benchmarks.wsgi`."""
 
 from __future__ import annotations
 
-import os
-
-os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
-
 from django.conf import settings
 
-settings.ROOT_URLCONF = "benchmarks.urls"
+from config.supervision.web import main
 
-from config.wsgi import application  # noqa: E402 - the addresses are looked up when it is made
-
-__all__ = ["application"]
+if __name__ == "__main__":
+    settings.ROOT_URLCONF = "benchmarks.urls"  # the process's worker is forked from it
+    main()

@@ -89,8 +89,8 @@ def _web() -> Iterator[int]:
     }  # nothing is fetched here
     addresses = {"database_url": settings.DATABASE_URL, "redis_url": settings.REDIS_URL, **servers}
     program = web_program(environment({**addresses, "stream_url": settings.REDIS_URL}))
-    argv = [str(port) if one == str(settings.PORT) else one for one in program.argv]
-    process = subprocess.Popen(argv, env=dict(program.env), cwd=program.cwd, stdin=subprocess.DEVNULL)
+    env = {**program.env, "PORT": str(port)}
+    process = subprocess.Popen(program.argv, env=env, cwd=program.cwd, stdin=subprocess.DEVNULL)
     try:
         _await(port)
         yield port

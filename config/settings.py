@@ -177,6 +177,7 @@ MIDDLEWARE = [
     "corsheaders.middleware.CorsMiddleware",  # early, so that error answers have its headers too
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.monitoring.request_timing.request_timing",
+    "datastore.api.ready_candles.ready_candles",  # needs nothing of what follows
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -15,20 +14,18 @@ from django.utils import timezone
 
 from actor_runtime.admin import LATE_AFTER_S, error_story
 from actor_runtime.charts import Edge, label
-from actor_runtime.configured_broker import configured_broker
 from actor_runtime.drawing import SMALL, WITH_RATES, Rates, svg
 from actor_runtime.models import ERROR, Actor, TransitionLog, actor_models, with_silence
 from actor_runtime.ownership.claims import HEARTBEAT_TIMEOUT
 from actor_runtime.ownership.description import is_alive
 from actor_runtime.steady_time import SteadyNow
 from config.monitoring.cached_answer import CachedAnswer
-from consumers.fixed_consumer_actor import GROUP
 from consumers.models import DynamicTopicConsumer, FixedTopicConsumer
+from dashboard.lags import fixed_lags, unread
 from datastore.api.auth.permissions import is_staff
 from datastore.models import DatastoreRequest
 from ingestion.history.pool import ROLE as HISTORY_ROLE
 from ingestion.models import Producer
-from streaming.errors import StreamError
 from streaming.topics import FIXED_TOPICS
 
 ROWS_OF_KIND = 6  # of each kind on the page of all
@@ -250,25 +247,6 @@ def with_lags(kind: str, actors: Iterable[Any], fixed: Mapping[str, int]) -> lis
     elif issubclass(kinds()[kind], FixedTopicConsumer):
         lags = {actor.name: fixed[topic] for actor in actors if (topic := TOPIC_OF_ROLE.get(actor.role, "")) in fixed}
     return [shown(kind, actor, lags.get(actor.name)) for actor in actors]
-
-
-def fixed_lags() -> dict[str, int]:
-    """Return by fixed topic how many records are not stored yet, asked at most once a second."""
-    return _fixed_lags.get()
-
-
-def unread(topics: list[str], *, shared: bool) -> dict[str, int]:
-    """Return by topic how many records are not stored yet; nothing while the stream is away."""
-    if not topics:
-        return {}
-    try:
-        with closing(configured_broker().admin()) as admin:
-            return admin.unread(GROUP, topics, shared=shared)
-    except StreamError:
-        return {}
-
-
-_fixed_lags = CachedAnswer(lambda: unread(list(FIXED_TOPICS), shared=True))
 
 
 def rates_by_kind(**only: str) -> dict[str, dict[Edge, float]]:

@@ -14,14 +14,14 @@ from dashboard.actors import (
     active,
     all_kinds,
     find,
-    fixed_lags,
     groups,
     kinds,
     may_reset,
     rates_by_kind,
     with_lags,
 )
-from dashboard.flow import pictures
+from dashboard.flow.picture import pictures
+from dashboard.lags import fixed_lags
 from dashboard.log_page import read_log
 from dashboard.pages import page, part, readable
 from dashboard.resets import recent_outcomes

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from datastore.access import lua_scripts
 from datastore.access.rate_limits import MIN_BURST
+from datastore.api import ready_candles
 from datastore.api.responses import response_cache
 from datastore.api.responses.json_response import unpack
 from datastore.ingest import market_cache
@@ -324,3 +326,60 @@ def test_an_answer_in_use_is_kept_however_many_others_come_after_it(many_answers
     get_redis_connection("default").hset(f"ck:answer:{SYMBOL}:{hot}", "before", b"sent again")
     for question in others:
         assert ask_for(question) == ask_for(hot) == BEFORE
+
+
+@pytest.mark.parametrize("sent", [{}, {"HTTP_ACCEPT_ENCODING": "gzip"}, {"HTTP_ORIGIN": "https://charts.example"}])
+def test_an_answer_before_the_views_has_the_headers_of_one_that_they_give(
+    live: Live, client: Client, settings: Any, sent: dict[str, Any]
+) -> None:
+    settings.RATE_LIMIT_PER_ADDRESS = 600
+    settings.CORS_ALLOWED_ORIGINS = ["https://charts.example"]
+    address = ADDRESS + "&fill=flat"  # long enough to be compressed
+    until("the answer is cached", lambda: is_ready(address), 10)
+    early = client.get(address, **sent)
+    with before_views(None):
+        late = client.get(address, **sent)
+    counted = {"RateLimit-Remaining", "RateLimit-Reset", "Content-Length"}
+    assert {name: value for name, value in early.headers.items() if name not in counted} == {
+        name: value for name, value in late.headers.items() if name not in counted
+    }
+    assert set(early.headers) == set(late.headers)
+    etag: dict[str, Any] = {"HTTP_IF_NONE_MATCH": early.headers["ETag"]}
+    known = client.get(address, **etag)
+    with before_views(None):
+        late = client.get(address, **etag)
+    assert (known.status_code, set(known.headers)) == (late.status_code, set(late.headers)) == (304, set(late.headers))
+
+
+@contextmanager
+def before_views(answer: Any) -> Iterator[None]:
+    """Let the middleware in front of the views answer so."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ready_candles, "_ready", lambda request: answer)
+        yield
+
+
+def is_ready(address: str) -> bool:
+    """Return whether a question about a confirmed market is answered by the middleware in front of the views."""
+    market_cache.write_followed()
+    given: list[Any] = []
+    with pytest.MonkeyPatch.context() as patch:
+        real = ready_candles._ready
+        patch.setattr(ready_candles, "_ready", lambda request: given.append(real(request)) or given[-1])
+        assert Client().get(address).status_code == 200
+    return given[-1] is not None
+
+
+def test_what_is_refused_is_refused_by_the_view_and_counted_once(
+    live: Live, client: Client, settings: Any, read_key: str
+) -> None:
+    until("the answer is cached", lambda: is_ready(ADDRESS), 10)
+    settings.REQUIRE_API_KEY = True
+    assert client.get(ADDRESS).status_code == 401
+    assert client.get(ADDRESS, HTTP_X_API_KEY="ck_wrong").status_code == 401
+    assert client.get(ADDRESS, HTTP_X_API_KEY=read_key).status_code == 200
+    assert client.get(ADDRESS, HTTP_X_API_KEY=read_key, HTTP_HOST="elsewhere.example").status_code == 400
+    settings.REQUIRE_API_KEY, settings.RATE_LIMIT_PER_ADDRESS = False, 60
+    answers = [client.get(ADDRESS) for _ in range(MIN_BURST + 2)]
+    assert [answer.status_code for answer in answers] == [200] * MIN_BURST + [429] * 2
+    assert [int(answer["RateLimit-Remaining"]) for answer in answers] == [*range(MIN_BURST - 1, -1, -1), 0, 0]

@@ -70,6 +70,25 @@ def test_a_single_caller_reads_the_name_once_even_if_only_to_pass_it_on(found: d
     assert [name for name, function in found.items() if function.has_single_caller] == ["_once", "_given"]
 
 
+def test_what_python_needs_as_a_function_could_not_stand_where_it_is_called() -> None:
+    source = """
+def _plain(): return 1
+def _handed_on(): return 1
+def _per_element(): return 1
+def _yields(): yield 1
+@cache
+def _decorated(): return 1
+async def _task(): return 1
+def _twice_defined(): return 1
+if windows:
+    def _twice_defined(): return 2
+def caller():
+    create_task(_task())
+    return _plain() + _yields() + _decorated() + _twice_defined() + [_per_element() for _ in x] + f(_handed_on)
+"""
+    assert [function.name for function in functions_of(source, "book.py") if not function.is_needed] == ["_plain"]
+
+
 @pytest.mark.parametrize(("lengths", "expected"), [([7], 7), (range(1, 11), 9), (range(1, 12), 10), ([5, 1, 9], 9)])
 def test_nine_in_ten_are_no_longer_than_p90(lengths: list[int], expected: int) -> None:
     assert p90(lengths) == expected
@@ -90,7 +109,8 @@ def test_a_checkout_is_measured_without_its_migrations_and_tests(tmp_path: Path)
     text = "\n".join([*report(measured), *work_list(measured)])
     assert "7 in 2 files" in text
     assert "2, 28.6% of all functions" in text
-    assert text.endswith("streaming/book.py:14 _once (5 lines)\nstreaming/book.py:24 _given (1 line)")
+    assert "could stand there    1, 14.3%" in text
+    assert text.endswith("streaming/book.py:14 _once (5 lines)\nstreaming/book.py:24 _given (1 line) as a function")
 
 
 @pytest.mark.slow
@@ -137,6 +157,6 @@ def test_candles_are_traced_cold_and_hot(empty_cache: None) -> None:
     cold, hot = found["cold"], found["hot"]
     assert len(hot) < len(cold)
     assert len(cold) == len(set(cold))
-    assert {stations.VIEW} <= {station.name for station in cold} & {station.name for station in hot}
+    assert {stations.BEGIN} <= {station.name for station in cold} & {station.name for station in hot}
     lines = list(stations.report(found, listed=True))
     assert len(lines) == 2 + len(cold) + len(hot)

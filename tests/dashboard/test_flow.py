@@ -10,7 +10,9 @@ from actor_runtime.steady_time import SteadyNow
 from consumers.models import FixedTopicConsumer
 from coordination.models import Coordinator
 from dashboard.actors import Kind, kinds
-from dashboard.flow import TALL, WIDE, Figures, Shape, flows, parts
+from dashboard.flow.figures import Figures
+from dashboard.flow.picture import flows, parts
+from dashboard.flow.shapes import TALL, WIDE, Shape
 from ingestion.models import Producer
 
 QUIET: dict[str, Any] = {
@@ -126,5 +128,5 @@ def test_the_picture_is_shown_while_the_cache_is_away(client: Client, monkeypatc
     def away() -> dict[str, int]:
         raise ValkeyAway
 
-    monkeypatch.setattr("dashboard.flow.followers_by_process", away)
+    monkeypatch.setattr("dashboard.flow.figures.followers_by_process", away)
     assert client.get("/actors").status_code == 200

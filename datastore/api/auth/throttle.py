@@ -49,18 +49,22 @@ def bucket_of(request: HttpRequest) -> Bucket | None:
 
 
 def enforce(view: APIView, bucket: Bucket, turn: RateLimitResult | None) -> None:
-    """Put the headers of a turn on whatever the view answers; None: Valkey is away, nothing is known. Raises Throttled.
+    """Put the headers of a turn on whatever the view answers; None: Valkey is away. Raises Throttled."""
+    view.headers.update(headers_of(bucket, turn))
+    if turn is not None and not turn.allowed:
+        raise Throttled(turn.wait)
+
+
+def headers_of(bucket: Bucket | None, turn: RateLimitResult | None) -> dict[str, str]:
+    """Return the headers that show what is left: none where there is no limit, or Valkey is away and nothing is known.
 
     The window of RateLimit-Policy is the time in which a whole bucket refills.
     """
-    if turn is None:
-        return
-    headers = {
+    if bucket is None or turn is None:
+        return {}
+    return {
         "RateLimit-Limit": str(bucket.capacity),
         "RateLimit-Remaining": str(turn.remaining),
         "RateLimit-Reset": str(math.ceil((bucket.capacity - turn.remaining) / bucket.per_second)),
         "RateLimit-Policy": f"{bucket.capacity};w={math.ceil(bucket.capacity / bucket.per_second)}",
     }
-    view.headers.update(headers)
-    if not turn.allowed:
-        raise Throttled(turn.wait)

@@ -31,7 +31,7 @@ class SchemaView(CompressedView):
         """Answer the document, made once per process; 304 if the client has it."""
         form = schema_question(query_of(request))
         body, tag = rendered(form)
-        answer = unless_known(request, tag) or ready_answer(body, {"ETag": tag})
+        answer = unless_known(request._request, tag) or ready_answer(body, {"ETag": tag})
         if answer.status_code == 200:
             answer.headers["Content-Type"] = MEDIA_TYPES[form]
         return answer

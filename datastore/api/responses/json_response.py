@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -42,10 +42,10 @@ def ready_answer(body: bytes, headers: Mapping[str, str] | None = None, status: 
     )
 
 
-def unless_known(request: Request, tag: str) -> HttpResponseBase | None:
+def unless_known(request: HttpRequest, tag: str) -> HttpResponseBase | None:
     """Return 304 if If-None-Match names this tag, else None."""
     response = HttpResponse(headers={"Cache-Control": "no-cache", "ETag": tag})
-    answer = get_conditional_response(request._request, etag=tag, response=response)
+    answer = get_conditional_response(request, etag=tag, response=response)
     return None if answer is response else answer
 
 

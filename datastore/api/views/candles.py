@@ -4,37 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache, partial
+from functools import partial
 from urllib.parse import urlencode
 
-from django.http import QueryDict
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
-from datastore.access.rate_limits import take
 from datastore.api.auth.permissions import spend_quota
-from datastore.api.auth.throttle import bucket_of, enforce, take_turn
+from datastore.api.auth.throttle import enforce, take_turn
 from datastore.api.errors import BadParameters
 from datastore.api.params.market_lookup import find_market
 from datastore.api.params.parameter import DEFAULT_WAIT_S, MAX_ROWS
-from datastore.api.params.query_params import (
-    DEFAULT_ROWS,
-    SeriesQuestion,
-    candles_question,
-    coverage_question,
-    query_of,
-)
+from datastore.api.params.query_params import DEFAULT_ROWS, SeriesQuestion, coverage_question, query_of
 from datastore.api.params.times import clamped_ms, to_ms
 from datastore.api.params.window import window
+from datastore.api.ready_candles import look_up, ready_response
 from datastore.api.responses.compression import CompressedView
 from datastore.api.responses.json_response import json_answer, ready_answer, unless_known
-from datastore.api.responses.response_cache import CacheLookup, keep, lookup
+from datastore.api.responses.response_cache import CacheLookup, keep
 from datastore.api.responses.series_body import NUMBER_SHAPES, candles_parts, coverage_json, etag
 from datastore.api.views.requests import accepted, request_json
 from datastore.datastore_actor import answer
 from datastore.models import Market
 from datastore.reference.provider_clock import provider_now
-from datastore.requests.endings import unanswered
 from datastore.series.fill import NONE
 from datastore.series.reader import read_series
 from datastore.timeframes.timeframe import TIMEFRAMES
@@ -69,34 +61,21 @@ class Candles(CompressedView):
         A gap that has not been fetched before is fetched; 202 if it does not come in time and there is nothing else.
         """
         try:
-            question, name = _parsed(request.META["QUERY_STRING"])
+            found = look_up(request._request)
         except BadParameters:
             take_turn(request, self)  # a bad question counts too
             raise
+        if found.bucket:
+            enforce(self, found.bucket, found.turn)
 
-        # Counting the request and looking for its cached answer take one round trip to Valkey together, often none.
-        bucket, cached, turn = bucket_of(request._request), None, None
-        # An answer that ends a waiting request must come from the database, for the request's row must end too.
-        if name and (question.market, question.timeframe) not in unanswered:
-            cached, turn = lookup(question.market, name, bucket)
-        elif bucket:
-            turn = take(bucket)
-        if bucket:
-            enforce(self, bucket, turn)
-
-        hit = cached.hit if cached else None
+        hit = found.cached.hit if found.cached else None
         if hit is None:
-            market = find_market(question.market)
-            if cached and cached.unconfirmed:
-                hit = cached.still_valid(market)
+            market = find_market(found.question.market)
+            if found.cached and found.cached.unconfirmed:
+                hit = found.cached.still_valid(market)
         if hit is None:
-            return _read_answer(request, market, question, name, cached)
-
-        count_answer("ready")
-        kept = hit.kept
-        if "HTTP_IF_NONE_MATCH" in request.META and (known := unless_known(request, kept.etag)):
-            return known
-        return ready_answer(kept.parts.joined(kept.series, kept.version, hit.now, hit.watermark), {"ETag": kept.etag})
+            return _read_answer(request, market, found.question, found.name, found.cached)
+        return ready_response(request._request, hit)
 
 
 class CoverageView(CompressedView):
@@ -109,20 +88,7 @@ class CoverageView(CompressedView):
         page = _page(request.path, market, question)
         series = read_series(market, question.timeframe, page.start, page.stop, limit=page.limit)
         tag = etag(series, question.timeframe, "coverage", page.following)
-        return unless_known(request, tag) or json_answer(coverage_json(series, page.following), {"ETag": tag})
-
-
-@lru_cache(maxsize=1024)
-def _parsed(query: str) -> tuple[SeriesQuestion, str | None]:
-    """Return what a query string of GET candles asks for, and the name under which its answer may be cached.
-
-    Only the newest buckets are a common question; one for a range of its own has no name. Raises BadParameters.
-    """
-    question = candles_question(dict(QueryDict(query).lists()))
-    if question.start is not None or question.stop is not None:
-        return question, None
-    limit, closed = question.limit or DEFAULT_ROWS, int(question.closed_only)
-    return question, f"{question.timeframe}:{limit}:{closed}:{question.numbers}:{question.fill}"
+        return unless_known(request._request, tag) or json_answer(coverage_json(series, page.following), {"ETag": tag})
 
 
 def _read_answer(
@@ -154,7 +120,7 @@ def _read_answer(
         running = {"id": None, "url": None, "state": None, "error": found.refusal}
     kind = (question.timeframe, question.closed_only, question.numbers, question.fill)
     tag = etag(series, *kind, page.following, running)
-    if known := unless_known(request, tag):
+    if known := unless_known(request._request, tag):
         return known
     parts = candles_parts(series, page.following, running)
     if cached and name and running is None:

@@ -79,6 +79,9 @@ def test_every_closed_candle_is_the_providers_own(platform: Platform, market: st
 
 
 def test_no_page_was_asked_for_twice(platform: Platform) -> None:
+    for market in (BTC, XBT):
+        for timeframe, count in COUNTS.items():
+            until("a whole chart", lambda of=market, to=timeframe, n=count: whole(platform, of, to, n), 60)
     made = [call for market in (BTC, XBT) for call in calls(platform, market) if call.status == 200]
     first = {(call.path, call.market): call for call in reversed(made)}
     assert len(first) == 6, "minutes, hours and days of two markets"

@@ -1,0 +1,125 @@
+"""GET candles for a common question, answered from the cache before sessions and views are looked at.
+
+A middleware in front of all that such an answer does not need. Whatever it cannot answer goes on to the view with what
+was found: a request is counted, and looked for in the cache, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+from django.conf import settings
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http.response import HttpResponseBase
+from django.urls import ResolverMatch, resolve
+from rest_framework.exceptions import AuthenticationFailed, Throttled
+
+from datastore.access.rate_limits import Bucket, RateLimitResult, take
+from datastore.api.auth.api_key_header import key_of
+from datastore.api.auth.throttle import bucket_of, headers_of
+from datastore.api.errors import BadParameters
+from datastore.api.params.query_params import DEFAULT_ROWS, SeriesQuestion, candles_question
+from datastore.api.responses.compression import compress
+from datastore.api.responses.json_response import ready_answer, unless_known
+from datastore.api.responses.response_cache import CacheHit, CacheLookup, lookup
+from datastore.requests.endings import unanswered
+from metering.table import count_answer
+
+PATH = "/api/v1/candles"
+LOOKED_UP = "candlekeep.looked-up"  # in request.META: no header can be spelled so
+# What the view and the middleware behind this one would add: settings.MIDDLEWARE.
+HEADERS = {"Allow": "GET, HEAD, OPTIONS", "X-Frame-Options": settings.X_FRAME_OPTIONS}
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """A question, the name under which its answer may be cached, what is cached, and the turn that was taken for it."""
+
+    question: SeriesQuestion
+    name: str | None
+    bucket: Bucket | None
+    turn: RateLimitResult | None
+    cached: CacheLookup | None
+
+
+def ready_candles(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Return the middleware."""
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        ready = _ready(request) if request.path == PATH and request.method == "GET" else None
+        return ready or get_response(request)
+
+    return answer
+
+
+def _ready(request: HttpRequest) -> HttpResponseBase | None:
+    """Return the cached answer, None where the view must answer: with an error, or from the database."""
+    try:
+        if settings.REQUIRE_API_KEY and key_of(request) is None:
+            return None  # a session may do
+        request.get_host()
+        found = look_up(request)
+    except (AuthenticationFailed, BadParameters, DisallowedHost, Throttled):
+        return None
+    hit = found.cached.hit if found.cached else None
+    if hit is None or (found.turn and not found.turn.allowed):
+        return None
+    request.resolver_match = _match()  # for the measured times
+    response = ready_response(request, hit)
+    for name, value in HEADERS.items() | headers_of(found.bucket, found.turn).items():
+        response.headers[name] = value
+    response = compress(request, response)
+    if isinstance(response, HttpResponse):
+        response.headers.setdefault("Content-Length", str(len(response.content)))
+    return response
+
+
+@cache
+def _match() -> ResolverMatch:
+    return resolve(PATH)
+
+
+def ready_response(request: HttpRequest, hit: CacheHit) -> HttpResponseBase:
+    """Return a cached answer with the times it is to show; 304 if the reader has it already."""
+    count_answer("ready")
+    kept = hit.kept
+    if "HTTP_IF_NONE_MATCH" in request.META and (known := unless_known(request, kept.etag)):
+        return known
+    return ready_answer(kept.parts.joined(kept.series, kept.version, hit.now, hit.watermark), {"ETag": kept.etag})
+
+
+def look_up(request: HttpRequest) -> LookedUp:
+    """Count the request and look for its cached answer, once per request, in one round trip to Valkey, often none.
+
+    Raises BadParameters before it is counted; AuthenticationFailed and Throttled for a key that is not valid.
+    """
+    found: LookedUp | None = request.META.get(LOOKED_UP)
+    if found:
+        return found
+    question, name = parsed(request.META["QUERY_STRING"])
+    bucket, cached, turn = bucket_of(request), None, None
+    # An answer that ends a waiting request must come from the database, for the request's row must end too.
+    if name and (question.market, question.timeframe) not in unanswered:
+        cached, turn = lookup(question.market, name, bucket)
+    elif bucket:
+        turn = take(bucket)
+    found = request.META[LOOKED_UP] = LookedUp(question, name, bucket, turn, cached)
+    return found
+
+
+@lru_cache(maxsize=1024)
+def parsed(query: str) -> tuple[SeriesQuestion, str | None]:
+    """Return what a query string of GET candles asks for, and the name under which its answer may be cached.
+
+    Only the newest buckets are a common question; one for a range of its own has no name. Raises BadParameters.
+    """
+    question = candles_question(dict(QueryDict(query).lists()))
+    if question.start is not None or question.stop is not None:
+        return question, None
+    limit, closed = question.limit or DEFAULT_ROWS, int(question.closed_only)
+    return question, f"{question.timeframe}:{limit}:{closed}:{question.numbers}:{question.fill}"
