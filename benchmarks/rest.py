@@ -32,7 +32,6 @@ HISTORY_TIMEOUT_S, CHART_TIMEOUT_S = 900.0, 60.0
 CHART = {"timeframe": "1m", "limit": "500"}
 PLAIN_DJANGO = "import django, sys; django.setup(); print(flush=True); sys.stdin.read()"
 PARTS = {"postgres": "postgres", "valkey": "valkey", "granian": "web", "celeryd": "worker", "celery beat": "beat"}
-PARTS |= {"fork_server": "fork server", "-m simulator": "simulator"}
 ACTIVE_FETCHES = "select count(*) from fetch_request where state not in ('done', 'failed')"
 
 

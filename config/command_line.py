@@ -12,6 +12,7 @@ from django.core.management import execute_from_command_line
 from actor_runtime.redaction import without_secrets
 from actor_runtime.reset_policy import DATABASE_AWAY
 from config.version import VERSION
+from metering.sharing import share_counters
 
 # These work, or say what is wrong, without a database.
 WITHOUT_DATABASE = {"up", "check", "makemigrations", "help", "diffsettings", "findstatic", "startapp"}
@@ -25,6 +26,8 @@ def run(argv: list[str]) -> int:
     try:
         if reason := missing_server(argv):
             return _fail(reason)
+        if argv[1:2] == ["up"]:
+            share_with_children()
         execute_from_command_line(argv)
     except ImproperlyConfigured as error:
         if "--traceback" in argv:
@@ -53,6 +56,13 @@ def missing_server(argv: list[str]) -> str | None:
     if command in WITHOUT_DATABASE or {"-h", "--help"} & set(argv) or settings.DATABASE_URL:
         return None
     return f"Candlekeep is not running.\n{start_hint()}"
+
+
+def share_with_children() -> None:
+    """Count where the children of `up` will: they are forked from this process, which makes its metrics first."""
+    from django.conf import settings
+
+    share_counters(settings.METRICS_FOLDER)  # where it cannot, the children say so
 
 
 def start_hint() -> str:

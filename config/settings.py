@@ -138,6 +138,7 @@ EMBEDDED_STREAM = not _stream_url  # in the same Valkey or Redis as the cache
 EMBEDDED_SIMULATOR = not (LIVE or PROVIDER_ADDRESSES_GIVEN)
 # The folder of shared counters, which `up` gives its children; other commands keep their counters to themselves.
 METRICS_DIR: str = env.str("METRICS_DIR", default="")
+METRICS_FOLDER = Path(METRICS_DIR or CANDLEKEEP_HOME / "run" / "metrics")
 METRICS_REFUSAL = share_counters(Path(METRICS_DIR)) if METRICS_DIR else None
 # Connections in the web process's pool; 0 (every other process): one plain connection per thread.
 DATABASE_POOL = integer("DATABASE_POOL", 0, 0, 64)

@@ -26,6 +26,7 @@ from consumers.models import DynamicTopicConsumer
 from consumers.subscription import TopicSubscription
 from consumers.topic_acks import OpenTopic
 from datastore.coverage.feed_progress import note_all_read
+from datastore.db.news import News, Subject
 from datastore.ingest import market_cache
 from datastore.ingest.live_write import MarketChange
 from datastore.reference.provider_clock import steady_now
@@ -45,17 +46,22 @@ class DynamicTopicsWork:
 
     model: type[Actor] = DynamicTopicConsumer
     role = "dynamic-consumer"
-    pause = 0.1  # while there is no topic to read; otherwise a turn waits for records itself
+    pause = 0.25  # while there is no topic to read; otherwise a turn waits for records itself
 
     def __init__(self) -> None:
         self._topics: dict[str, OpenTopic] = {}  # all topics to read, in any process
         self._subscription = TopicSubscription(GROUP)
+        self._news = News(Subject.ROUTES)
         self._claims: frozenset[str] = frozenset()  # of the actors for which the subscription reads
         self._stream_lost = False  # the last poll failed because of one of its topics
         self._drain_tracker = DrainTracker()
         self._metrics = BatchMetrics(DYNAMIC_LABEL)
         self._cold_markets: set[int] = set()  # ids to write to the cache even if nothing changed
         self._confirmed_at = 0.0  # when the cached versions were last confirmed, steady clock
+
+    def has_news(self) -> bool:
+        """Return whether a topic may have been made."""
+        return self._news.any()
 
     def actor_names(self) -> Collection[str]:
         """Return the topics to read."""

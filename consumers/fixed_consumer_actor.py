@@ -20,6 +20,7 @@ from consumers.metrics import BatchMetrics
 from consumers.models import FixedTopicConsumer
 from consumers.record_batch import Batch
 from consumers.topic_handlers import TOPIC_HANDLERS
+from datastore.db.news import News, Subject
 from datastore.ingest import market_cache
 from datastore.ingest.live_write import MarketChange
 from datastore.reference.provider_clock import steady_now
@@ -54,6 +55,8 @@ class FixedTopicWork:
         self._subscription: Subscription | None = None
         self._next_batch: Batch[Any] | None = None  # read ahead
         self._progress = GroupProgress()
+        self._news = News(Subject.FEEDS)
+        self._is_drained = False  # all that was known of the topic was stored, and that was noted
         self._progress_at = 0.0  # when the group's progress was last asked for, steady clock
         self._cache_cold = True  # the whole cache is yet to be written since the work was opened
         self._confirmed_at = 0.0  # when the cached versions were last confirmed, steady clock
@@ -69,7 +72,7 @@ class FixedTopicWork:
         finally:
             admin.close()
         self._subscription = broker.subscribe(GROUP, [self.topic])
-        self._progress, self._cache_cold = GroupProgress(), True
+        self._progress, self._cache_cold, self._is_drained = GroupProgress(), True, False
         # A cache that is away never holds trades back: the next batch that reaches it writes it all.
         with suppress(CacheFault):
             self._update_cache([])
@@ -82,12 +85,15 @@ class FixedTopicWork:
             self._confirmed_at = now
             with suppress(market_cache.CacheUnavailable):
                 market_cache.confirm()
-        if now - self._progress_at >= PROGRESS_EVERY_S and self._subscription is not None:
+        if self._news.any():
+            self._is_drained = False
+        if not self._is_drained and now - self._progress_at >= PROGRESS_EVERY_S and self._subscription is not None:
             # Up to when everything in the topic is stored, by any process of the group.
             self._progress_at = now
             at = steady_now()  # first: what is published during the question must not count as stored
             if drained_at := self._progress.drained_until(self._subscription.progress(), at):
                 self.handler.drained(drained_at)
+                self._is_drained = True
 
         batch, self._next_batch = self._next_batch, None
         records = batch.records if batch else self._poll()
@@ -127,6 +133,7 @@ class FixedTopicWork:
         return records
 
     def _handle(self, records: Sequence[Record], batch: Batch[Any] | None) -> None:
+        self._is_drained = False
         actor = self._session.actor
         actor.message_received()
         with self._metrics.time_step("decode"):

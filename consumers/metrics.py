@@ -41,6 +41,7 @@ class Receipts(NamedTuple):
 
 
 _END_CODES = frozenset(EndCode)  # labels are bounded, whatever a record says
+CLOCK_EVERY_S = 30.0
 BATCH_STEPS = ("poll", "decode", "database", "cache")
 
 
@@ -52,6 +53,7 @@ class BatchMetrics:
         self._seconds = {step: BATCH_SECONDS.labels(topic, step) for step in BATCH_STEPS}
         self._lost = RECORDS_LOST.labels(topic)
         self._stored = LATENESS.labels("store")
+        self._is_polled, self._clock_due = False, 0.0  # since the clock was read; when to read it anyway
         self._clock_offset: float | None = None  # seconds: provider's time - local monotonic
 
     def time_step(self, name: str) -> AbstractContextManager[object]:
@@ -60,6 +62,7 @@ class BatchMetrics:
 
     def polled(self, seconds: float) -> None:
         """Note how long the poll of a batch took, in seconds, with the time that it was left to grow."""
+        self._is_polled = True
         self._seconds["poll"].observe(seconds)
 
     def lost(self, count: int) -> None:
@@ -67,7 +70,10 @@ class BatchMetrics:
         self._lost.inc(count)
 
     def beat(self) -> None:
-        """Read the provider's clock, which dates the receipt of trades."""
+        """Read the provider's clock, which dates the receipt of trades, if it is used or has not been read for long."""
+        if not self._is_polled and time.monotonic() < self._clock_due:
+            return
+        self._is_polled, self._clock_due = False, time.monotonic() + CLOCK_EVERY_S
         self._clock_offset = micros_of(provider_now()) / SECOND_US - time.monotonic()
 
     def stored(self, records: int, changes: Sequence[MarketChange], received: Receipts | None) -> None:

@@ -19,6 +19,7 @@ from coordination.pair_list_refresh import PairListRefresh
 from coordination.schedules import ensure_schedules
 from coordination.topic_creation import TopicCreation
 from datastore.backfill.fetch_queue import REDISPATCH_AFTER
+from datastore.db.news import News, Subject
 from datastore.streams.topics import CREATE_WITHIN
 
 FETCH, PAIRS, CREATE_TOPIC = "ingestion.fetch", "ingestion.pairs", "ingestion.create_topic"
@@ -37,6 +38,7 @@ class CoordinatorWork:
         self._dispatch = Dispatcher(enqueue_fetch, settings.PRODUCER_POOL)
         self._pairs = PairListRefresh(enqueue_pair_list)
         self._topics = TopicCreation(enqueue_topic_creation, clock)
+        self._news = News(Subject.WORK)
 
     def open(self, session: ActorSession) -> None:
         """Make the schedules that are missing."""
@@ -45,6 +47,10 @@ class CoordinatorWork:
 
     def turn(self) -> bool:
         """Do what is due; True if there may be more."""
+        if not self._news.any() and self._topics.is_idle and self._dispatch.is_idle:
+            self._pairs.refresh_if_due()
+            return False
+        self._topics.is_idle = False  # until we know better: this may fail halfway
         more = self._topics.turn(self._session)
         waits = self._topics.waits_for(self._session)
         try:

@@ -48,15 +48,16 @@ class Dispatcher:
     def turn(self) -> bool:
         """Do what is due; True if a request was enqueued."""
         now = self.steady()
+        states = under_way()
         if now - self._swept_at >= SWEEP_EVERY_S:
             # What a killed job or a missed turn left open.
-            if lapsed := fetch_queue.expire_leases():
+            if State.FETCHING in states.values() and (lapsed := fetch_queue.expire_leases()):
                 log.warning("jobs ended without a word", requests=lapsed)
+                states = under_way()
             if end_requests():
                 wake_readers()
             self._swept_at = now
 
-        states = under_way()
         ended = None if self._under_way is None else self._under_way.difference(states)
         if (ended is None or ended) and end_requests(ended):
             wake_readers()
@@ -69,6 +70,11 @@ class Dispatcher:
         room = self.max_under_way - fetching - len(self._enqueued_at)
         due = fetch_queue.due(room) if queued and room > 0 else []
         return sum(self._dispatch(request, now) for request in due) > 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Return whether no request was under way when that was last looked at."""
+        return self._under_way is not None and not self._under_way
 
     def _dispatch(self, request: FetchRequest, now: float) -> bool:
         if not fetch_queue.hand_out(request.pk):

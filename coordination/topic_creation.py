@@ -49,6 +49,7 @@ class TopicCreation:
 
     enqueue: Callable[[int], None]  # has a Producer make the topic of this id; may raise PlatformFault
     clock: Clock = Clock.system
+    is_idle: bool = False  # nothing becomes due by itself, as far as the last turn saw
     _topic_name: str = ""  # of the topic in hand
 
     def __post_init__(self) -> None:
@@ -57,6 +58,7 @@ class TopicCreation:
     def turn(self, session: ActorSession) -> bool:
         """Do what is due; True if there is more to do at once."""
         found = topics.pending_work()
+        self.is_idle = not found.alive and session.actor.state == State.ACTIVE
         changed = self.retirement.turn(found)
 
         topic = topics.find(found.in_progress) if found.in_progress is not None else None

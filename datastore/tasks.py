@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from threading import Lock
 
 import structlog
 from celery import shared_task
@@ -18,12 +19,18 @@ from datastore.reference.provider_clock import provider_now
 from metering.table import UNLIKE_TRADES, VERIFIED
 
 log = structlog.get_logger(__name__)
+# A scan of many markets may take longer than the schedule's ten seconds; two would wait for each other's rows.
+_scanning = Lock()
 
 
 @shared_task(name="datastore.scan_gaps")
 def scan_gaps() -> None:
-    """Find the gaps of every market, and request what the provider can fill."""
-    gap_repair.scan()
+    """Find the gaps of every market, and request what the provider can fill; do nothing while another scan does."""
+    if _scanning.acquire(blocking=False):
+        try:
+            gap_repair.scan()
+        finally:
+            _scanning.release()
 
 
 @shared_task(name="datastore.retention")

@@ -24,6 +24,7 @@ KINDS = ("counter", "histogram")  # gauges are read from the database at each sc
 # A file is mapped into memory: writing to a part of it for which the disk turns out to have no room kills the process.
 # So it gets its room at the start, about four times what the table needs.
 FILE_BYTES = 1 << 20
+_shared: Path | None = None  # the folder in which this process counts
 
 
 class _ProcessSlot:
@@ -43,8 +44,11 @@ class _ProcessSlot:
 def share_counters(folder: Path) -> str | None:
     """Let this process count in the folder; return why it cannot: then its counts stay in its own memory.
 
-    Call it before the first metric is made.
+    Call it before the first metric is made; what is forked from this process counts there too.
     """
+    global _shared
+    if is_shared(folder):
+        return None
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         slot = _ProcessSlot(folder)
@@ -52,7 +56,13 @@ def share_counters(folder: Path) -> str | None:
         return f"{folder}: {exc.strerror}"
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # where the library looks for it
     values.ValueClass = values.MultiProcessValue(slot.name)
+    _shared = folder
     return None
+
+
+def is_shared(folder: Path) -> bool:
+    """Return whether this process counts in the folder."""
+    return _shared == folder
 
 
 def reset_counters(folder: Path) -> None:

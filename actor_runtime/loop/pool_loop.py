@@ -34,8 +34,11 @@ class PoolWork(Protocol):
     role: str  # the name of the process in the log
     pause: float  # seconds between turns that found nothing
 
+    def has_news(self) -> bool:
+        """Return whether there may be an actor with work to do where there was none at all."""
+
     def actor_names(self) -> Collection[str]:
-        """Return the names of all actors with work to do, in any process; called every half second."""
+        """Return the names of all actors with work to do, in any process; called every half second while there are."""
 
     def turn(self, actors: ActorGroup) -> bool:
         """Handle one batch for all actors that are at work; True if there may be more."""
@@ -55,6 +58,7 @@ class ActorPool(DatabaseWait):
         self.work = work
         self.me = me or this_process()
         self.actors = ActorGroup(work.model, self.me, stop, clock)
+        self.are_rows_known = True  # rows to work on or to retire, in any process
         self.next_claim = self.next_beat = self.next_reset_check = clock.steady()
 
     def step(self) -> float:
@@ -91,25 +95,30 @@ class ActorPool(DatabaseWait):
             self.work.beat(self.actors)
         if now >= self.next_claim:
             self.next_claim = now + CLAIM_EVERY_S
-
-            # Claim this process's share of the rows with work, and retire rows without any, its own or abandoned ones.
-            # The rows first: one that is made after both questions is not mistaken for one without work.
-            rows = active_rows(self.work.model)
-            names = set(self.work.actor_names())
-            if missing := names.difference(row.name for row in rows):
-                make_rows(self.work.model, missing)
-                rows = active_rows(self.work.model)
-
-            self.actors.drop_fenced({row.name: row.epoch for row in rows})
-            self.actors.retire([member for member in self.actors if member.name not in names], NO_WORK_LEFT)
-
-            mine = {member.name for member in self.actors}
-            choices = choose_rows(self.work.model, [row for row in rows if row.name in names], self.me, mine)
-            choices += unowned_rows([row for row in rows if row.name not in names], self.me, mine)  # retired next time
-            self.actors.add(claim_all(self.work.model, choices, self.me))
+            if self.work.has_news() or self.are_rows_known:
+                self._claim()
         if now >= self.next_reset_check:
             self.next_reset_check = now + self.actors.check_resets()
         return 0.0 if self.work.turn(self.actors) else self.work.pause
+
+    def _claim(self) -> None:
+        """Claim this process's share of the rows with work, and retire rows without any, its own or abandoned ones."""
+        self.are_rows_known = True  # until we know better: this may fail halfway
+        # The rows first: one that is made after both questions is not mistaken for one without work.
+        rows = active_rows(self.work.model)
+        names = set(self.work.actor_names())
+        if missing := names.difference(row.name for row in rows):
+            make_rows(self.work.model, missing)
+            rows = active_rows(self.work.model)
+
+        self.actors.drop_fenced({row.name: row.epoch for row in rows})
+        self.actors.retire([member for member in self.actors if member.name not in names], NO_WORK_LEFT)
+
+        mine = {member.name for member in self.actors}
+        choices = choose_rows(self.work.model, [row for row in rows if row.name in names], self.me, mine)
+        choices += unowned_rows([row for row in rows if row.name not in names], self.me, mine)  # retired next time
+        self.actors.add(claim_all(self.work.model, choices, self.me))
+        self.are_rows_known = bool(rows or names)
 
     def _close(self) -> None:
         try:

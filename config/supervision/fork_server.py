@@ -1,4 +1,4 @@
-"""The process from which others are forked: `python -m config.supervision.fork_server SOCKET STARTER COMMAND…`.
+"""The process from which others are forked: a fork of `up`, or `python -m config.supervision.fork_server …`.
 
 Importing Django and the libraries costs a process more than a second and most of its memory. This one does it once,
 before it has a thread or a connection, and what is forked from it shares both. It answers a request with a process
@@ -13,17 +13,23 @@ import importlib
 import json
 import os
 import runpy
+import signal
 import socket
 import sys
 import threading
 import time
+import traceback
+from collections.abc import Mapping, Sequence
+from io import TextIOWrapper
 from typing import NamedTuple, NoReturn
 
 import django
+from django.conf import settings
 from django.core.checks import run_checks
 from django.core.management import BaseCommand, get_commands, load_command_class
 from setproctitle import setproctitle
 
+from config.supervision.adopted_settings import adopt
 from config.supervision.guard import end_with
 
 MAX_REQUEST_BYTES = 65_536
@@ -53,8 +59,33 @@ class Request(NamedTuple):
 
 def main(argv: list[str]) -> None:
     """Load everything, then fork for each request until the starter closes the socket."""
-    requests, starter = socket.socket(fileno=int(argv[0])), int(argv[1])
-    load(argv[2:])
+    serve(socket.socket(fileno=int(argv[0])), int(argv[1]), argv[2:])
+
+
+def begin_here(
+    requests: socket.socket, output: int, starter: int, env: Mapping[str, str], commands: Sequence[str]
+) -> NoReturn:
+    """Be the server in a fork of the starter, which had no thread and no connection; its output goes to the file."""
+    try:
+        os.setsid()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        end_with(starter, signal.SIGTERM)
+        use_output(output)
+        os.chdir(settings.BASE_DIR)
+        setproctitle("candlekeep fork server")
+        adopt(env)
+        serve(requests, starter, commands)
+    except BaseException:  # nothing may go on in the starter's frames
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def serve(requests: socket.socket, starter: int, commands: Sequence[str]) -> None:
+    """Load everything, then fork for each request until the starter closes the socket."""
+    load(commands)
     while True:
         text, files, _, _ = socket.recv_fds(requests, MAX_REQUEST_BYTES, 1)
         if not text:
@@ -63,7 +94,7 @@ def main(argv: list[str]) -> None:
         os.close(files[0])
 
 
-def load(commands: list[str]) -> None:
+def load(commands: Sequence[str]) -> None:
     """Import what the programs need; none of it may start a thread or connect to a server."""
     gc.disable()  # nothing of what is made here is garbage
     django.setup()
@@ -109,11 +140,7 @@ def fork(request: Request, output: int, starter: int, requests: socket.socket) -
 def become(request: Request, output: int, starter: int) -> None:
     """Be the program that was asked for, and end with it, or with the starter."""
     end_with(starter, request.stop_signal)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for number, file in enumerate((nothing, output, output)):
-        os.dup2(file, number)
-    os.close(nothing)
-    os.close(output)
+    use_output(output)
     os.chdir(request.cwd)
     setproctitle(f"candlekeep {request.name}")
 
@@ -129,6 +156,18 @@ def become(request: Request, output: int, starter: int) -> None:
             raise
         leave(ending.code or 0)
     leave(0)
+
+
+def use_output(output: int) -> None:
+    """Write to this file, line by line, and read nothing."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for number, file in enumerate((nothing, output, output)):
+        os.dup2(file, number)
+    os.close(nothing)
+    os.close(output)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(line_buffering=True)
 
 
 def leave(code: int) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import os
 import signal
@@ -17,7 +18,9 @@ from typing import IO
 
 from django.conf import settings
 
+from config.supervision.fork_server import begin_here
 from config.supervision.output import Output
+from metering.sharing import is_shared
 
 PR_SET_CHILD_SUBREAPER = 36
 GUARD = Path(__file__).with_name("guard.py")
@@ -50,6 +53,10 @@ class ForkedProcess:
                 self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode
 
+    def kill(self) -> None:
+        """End it at once; raise ProcessLookupError if it has ended."""
+        os.kill(self.pid, signal.SIGKILL)
+
     def wait(self, timeout: float | None = None) -> int:
         """Return the exit code once it has ended; raise subprocess.TimeoutExpired."""
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -71,8 +78,35 @@ class ForkServer:
         self.env = env
         self.commands = commands
         self.output = output
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | ForkedProcess | None = None
         self._requests: socket.socket | None = None
+
+    def begin_here(self, unshared: Sequence[int]) -> None:
+        """Fork the server from this process, which shares what it has loaded; start one where that cannot be.
+
+        unshared: files that the server must not hold open.
+        """
+        is_alone = len(os.listdir("/proc/self/task")) == 1 if sys.platform == "linux" else False
+        if not is_alone or not is_shared(settings.METRICS_FOLDER):
+            self.start()
+            return
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+        self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._requests.settimeout(ANSWER_TIMEOUT_S)
+        reading, writing = os.pipe()
+        us = os.getpid()
+        sys.stdout.flush()
+        gc.collect()
+        gc.freeze()  # what no collection looks at again stays on pages that both share
+        pid = os.fork()
+        if not pid:
+            for number in (*unshared, reading, self._requests.detach()):
+                os.close(number)
+            begin_here(theirs, writing, us, self.env, self.commands)
+        theirs.close()
+        os.close(writing)
+        self._process = ForkedProcess(pid)
+        self.output.follow(os.fdopen(reading, "rb"))
 
     def start(self) -> None:
         """Start the server, which is of use once it has imported everything. Only Linux gives its orphans to us."""
@@ -84,7 +118,7 @@ class ForkServer:
         arguments = [str(theirs.fileno()), str(os.getpid()), *self.commands]
         server = [sys.executable, "-m", "config.supervision.fork_server", *arguments]
         with theirs:
-            self._process = subprocess.Popen(
+            self._process = process = subprocess.Popen(
                 guarded(server, signal.SIGTERM),
                 env=dict(self.env),
                 cwd=settings.BASE_DIR,
@@ -94,8 +128,8 @@ class ForkServer:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
-        assert self._process.stdout  # noqa: S101 - a pipe was asked for
-        self.output.follow(self._process.stdout)
+        assert process.stdout  # noqa: S101 - a pipe was asked for
+        self.output.follow(process.stdout)
 
     def fork(
         self, name: str, arguments: Sequence[str], cwd: Path, stop_signal: signal.Signals

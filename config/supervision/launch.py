@@ -47,6 +47,7 @@ class Launch:
         self.valkey_port = self.simulator_port = 0
         self.venue_ports: dict[str, int] = {}  # of venues that the simulator plays, by provider
         self.began = time.monotonic()
+        self._lock_file = -1
 
     def say(self, line: str) -> None:
         """Print one line; a closed terminal, or a full disk behind it, is no reason to stop."""
@@ -64,7 +65,7 @@ class Launch:
     def run(self) -> None:
         """Start everything, watch it, stop it; raise StartError if that fails. Nothing is left running."""
         with self._signals():
-            claim_home(self.home)
+            self._lock_file = claim_home(self.home)
             self._prepare()
             try:
                 self._start()
@@ -85,7 +86,7 @@ class Launch:
         servers.remove_addresses(self.home)
         for name in stop_leftovers(self.home):
             self.say(f"stopped {name}, left running by a start that was killed")
-        reset_counters(processes.metrics_folder())
+        reset_counters(settings.METRICS_FOLDER)
         check_free("PORT", settings.HOST, settings.PORT)
         check_free("SSE_PORT", settings.HOST, settings.SSE_PORT)
 
@@ -116,7 +117,7 @@ class Launch:
 
     def _start(self) -> None:
         env = processes.environment(self.addresses)
-        self.supervisor.fork_from(env, processes.COMMANDS)
+        self.supervisor.fork_from(env, processes.COMMANDS, unshared=[self._lock_file])
         if settings.EMBEDDED_SIMULATOR:  # first: it needs no server, and computes what is about to be asked for
             self.supervisor.add(processes.simulator_program(self.simulator_port, self.venue_ports, env))
         self._start_servers()

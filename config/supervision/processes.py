@@ -64,18 +64,13 @@ def producer_processes() -> list[ActorProcess]:
     ]
 
 
-def metrics_folder() -> Path:
-    """Return the folder in which the children of this start share their counters."""
-    return Path(settings.METRICS_DIR or settings.CANDLEKEEP_HOME / "run" / "metrics")
-
-
 def environment(addresses: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of every child: our own, with the addresses of this start."""
     paths = [str(BASE_DIR), os.environ.get("PYTHONPATH", "")]
     return {
         **os.environ,
         "CANDLEKEEP_HOME": str(settings.CANDLEKEEP_HOME),
-        "METRICS_DIR": str(metrics_folder()),
+        "METRICS_DIR": str(settings.METRICS_FOLDER),
         "DATABASE_URL": addresses["database_url"],
         "REDIS_URL": addresses["redis_url"],
         "STREAM_URL": addresses["stream_url"],

@@ -36,11 +36,17 @@ class Supervisor:
         self.disk = DiskWatch(home, say)
         self._is_noted = True
 
-    def fork_from(self, env: Mapping[str, str], commands: Sequence[str]) -> None:
-        """Start the process from which programs of this environment are forked; see ForkServer."""
+    def fork_from(self, env: Mapping[str, str], commands: Sequence[str], unshared: Sequence[int] | None = None) -> None:
+        """Start the process from which programs of this environment are forked; see ForkServer.
+
+        unshared: our open files that it must not hold, if it may be a fork of this process; None if it may not.
+        """
         output = Output("fork-server", self.home / "log" / "fork-server.log", self.say, self.disk.failed)
         self.fork_server = ForkServer(env, commands, output)
-        self.fork_server.start()
+        if unshared is None:
+            self.fork_server.start()
+        else:
+            self.fork_server.begin_here(unshared)
 
     def add(self, program: Program) -> Child:
         """Start one more program and keep it running."""

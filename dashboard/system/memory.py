@@ -15,7 +15,7 @@ from config.secret_files import is_locked
 # What a command line holds, and what that process is for people; the first that fits.
 KINDS = (
     ("manage.py up", "up"),
-    ("fork_server", "fork server"),
+    ("fork_server", "fork server"),  # one that is a fork of `up` has that title
     ("celeryd", "worker"),
     ("celery beat", "beat"),
     ("celery --app config.celery --quiet worker", "worker"),

@@ -18,6 +18,7 @@ from actor_runtime.redaction import without_secrets
 from actor_runtime.steady_time import SteadyNow
 from datastore.backfill.quota import Spend
 from datastore.coverage.gaps import final_gaps, missing
+from datastore.db.news import Subject, tell
 from datastore.models import FetchRequest, Market
 from datastore.reference.provider_registry import traits_of
 from datastore.timeframes.intervals import Interval, clip, micros_of, moment, subtract, union
@@ -229,6 +230,7 @@ def _add(market: Market, resolution: int, span: Span, purpose: int, spend: Spend
             return request
     if spend is not None:
         spend(-((start - stop) // page))  # rounded up
+    tell(Subject.WORK)
     return FetchRequest.objects.create(market=market, resolution=resolution, start=start, stop=stop, purpose=purpose)
 
 

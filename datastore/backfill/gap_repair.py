@@ -26,6 +26,7 @@ from datastore.backfill.history_write import update_versions
 from datastore.backfill.trade_fill import request_fills, request_newest_trades
 from datastore.coverage.reasons import Reason, ReasonCode
 from datastore.coverage.wrong_claims import take_back_future
+from datastore.db.queries import snapshot
 from datastore.ingest import market_cache
 from datastore.ingest.live_write import MarketChange
 from datastore.models import CoverageChange, GapRepair, Market
@@ -86,8 +87,9 @@ def scan() -> list[MarketChange]:
     taken_back = take_back_future()
     request_newest_trades()
     request_fills()
-    ids = set(feed_markets().filter(provider__in=known).values_list("pk", flat=True))
-    due = {one.market_id for one in survey(ids) if repair_of(one).is_needed}
+    with snapshot():
+        ids = set(feed_markets().filter(provider__in=known).values_list("pk", flat=True))
+        due = {one.market_id for one in survey(ids) if repair_of(one).is_needed}
     with transaction.atomic():
         # Time itself moves the watermarks of the others. A locked market is left out: its writer stores its watermark.
         rest = Market.objects.select_for_update(no_key=True, skip_locked=True).filter(pk__in=ids - due)

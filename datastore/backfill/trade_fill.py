@@ -23,6 +23,7 @@ from django.db.models import Q, QuerySet
 from actor_runtime.steady_time import SteadyNow
 from datastore.backfill.completion import end, fall_short
 from datastore.coverage.missing_ids import MissingIds, missing_ids
+from datastore.db.news import Subject, tell
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.models import FetchRequest, Market
@@ -187,6 +188,7 @@ def add_fill(
 
     The market is locked. delay: for which no job begins it.
     """
+    tell(Subject.WORK)
     return FetchRequest.objects.create(
         market=market,
         resolution=FetchRequest.TRADES,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from datastore.db.news import Subject, tell
 from datastore.db.queries import execute, execute_many, fetch_value
 from datastore.db.sql_files import statement
 from datastore.models import Market
@@ -29,6 +30,7 @@ def note_acknowledged(
     """
     values = {"feed": feed, "until": until, "connected": connected, "markets": list(markets)}
     execute(statement("known", "note_acknowledged"), values)
+    tell(Subject.FEEDS)
 
 
 def note_all_acknowledged(noted: Sequence[Acknowledged]) -> None:
@@ -36,7 +38,9 @@ def note_all_acknowledged(noted: Sequence[Acknowledged]) -> None:
     rows = [
         {"feed": each.feed, "until": each.until, "connected": None, "markets": list(each.markets)} for each in noted
     ]
-    execute_many(statement("known", "note_acknowledged"), rows)
+    if rows:
+        execute_many(statement("known", "note_acknowledged"), rows)
+        tell(Subject.FEEDS)
 
 
 def acknowledged_until(market: Market) -> datetime | None:

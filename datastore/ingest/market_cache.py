@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
+from django.db import transaction
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
@@ -107,7 +108,10 @@ def confirm() -> int:
         first = get_redis_connection("default").eval(_FIRST_IN_INTERVAL, 1, "ck:confirming", CONFIRM_INTERVAL_MS)
     except RedisError as exc:
         raise CacheUnavailable(f"the cache does not answer: {exc}") from exc
-    return _write("heads", _feed_market_ids()) if first else 0
+    if not first:
+        return 0
+    with transaction.atomic():
+        return _write("heads", _feed_market_ids())
 
 
 def cached_head(market: Market) -> CachedHead:

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
+from datastore.db.news import Subject, tell
 from datastore.models import CoverageChange, DynamicTopic, GapRepair, Market, Pair
 from datastore.reference.provider_registry import provider_of
 from datastore.symbol import parts_of
@@ -22,7 +23,9 @@ def ensure_markets(symbols: Iterable[str]) -> list[Market]:
     """Return the markets with these symbols, in this order, creating and following them; raise BadSymbol."""
     unique = list(dict.fromkeys(symbols))
     markets = _get_or_create(unique)
-    Market.objects.filter(symbol__in=unique, followed=False).update(followed=True)
+    with transaction.atomic():
+        if Market.objects.filter(symbol__in=unique, followed=False).update(followed=True):
+            tell(Subject.ROUTES)
     for market in markets:
         market.followed = True
     return markets
@@ -41,7 +44,10 @@ def get_or_create_markets(symbols: Sequence[str]) -> list[Market]:
 def follow(market: Market) -> bool:
     """Add a market to the always-on set; False if it was followed already."""
     market.followed = True
-    return bool(Market.objects.filter(pk=market.pk, followed=False).update(followed=True))
+    with transaction.atomic():
+        followed = bool(Market.objects.filter(pk=market.pk, followed=False).update(followed=True))
+        tell(Subject.ROUTES)
+    return followed
 
 
 def unfollow(market: Market) -> bool:
@@ -52,6 +58,7 @@ def unfollow(market: Market) -> bool:
         unfollowed = Market.objects.filter(pk=market.pk, followed=True).update(
             followed=False, refusal=None, refused_since=None
         )
+        tell(Subject.ROUTES)
         if not feed_markets().filter(pk=market.pk).exists():
             forget_gaps(locked)
     return bool(unfollowed)

@@ -17,6 +17,7 @@ from django.db.models import Count, QuerySet
 from actor_runtime.steady_time import SteadyNow
 from datastore.backfill.newest import request_newest
 from datastore.backfill.quota import Spend
+from datastore.db.news import Subject, tell
 from datastore.db.queries import execute, fetch_all
 from datastore.db.sql_files import statement
 from datastore.models import Market, Stream
@@ -63,6 +64,7 @@ def create(market: Market, timeframe: str, by: str, spend: Spend | None = None) 
         is_first = not market.followed and not alive().filter(market=market).exists()
         times = {"lease_until": SteadyNow() + _lease(), "created_at": SteadyNow()}
         created = Stream.objects.create(market=market, timeframe=timeframe, asked_by=by, **times)
+        tell(Subject.WORK)
         if is_first:
             request_newest([market], spend=spend)
         return Stream.objects.get(pk=created.pk), True

@@ -17,6 +17,7 @@ from django.db.models import Count, DurationField, ExpressionWrapper, F
 
 from actor_runtime.redaction import without_secrets
 from actor_runtime.steady_time import SteadyNow
+from datastore.db.news import Subject, tell
 from datastore.db.queries import execute, fetch_all, fetch_value
 from datastore.db.sql_files import statement
 from datastore.models import DynamicTopic, Market, Stream
@@ -43,6 +44,7 @@ class PendingWork:
     due: int | None  # the oldest stream whose market has no alive topic
     waiting: bool  # some streams wait for a topic that exists
     detached: bool  # some streams are live on a topic that is not
+    alive: bool  # there is a stream or a topic that has not ended, so that something may become due by itself
     expired: bool  # some streams' leases ran out
     broken: tuple[int, ...]  # live, but the Producer or a consumer can no longer use them
     unused: tuple[int, ...]  # live, but no stream needs them
@@ -61,6 +63,7 @@ def pending_work() -> PendingWork:
         due=min(found["due"], default=None),
         waiting=bool(found["waiting"]),
         detached=bool(found["astray"]),
+        alive=bool(found["alive"]),
         expired=bool(found["expired"]),
         broken=tuple(found["broken"]),
         unused=tuple(found["unused"]),
@@ -114,7 +117,9 @@ def recall() -> None:
 def notify(topic: DynamicTopic) -> None:
     """Note that the Producer and the consumers are notified of a topic that exists."""
     creating = DynamicTopic.objects.filter(pk=topic.pk, state=State.CREATING)
-    creating.update(state=State.NOTIFYING, notified_at=SteadyNow())
+    with transaction.atomic():
+        creating.update(state=State.NOTIFYING, notified_at=SteadyNow())
+        tell(Subject.ROUTES)
 
 
 def go_live(topic: DynamicTopic) -> None:

@@ -19,6 +19,7 @@ from actor_runtime.redaction import without_secrets
 from datastore import dead_letters
 from datastore.coverage import feed_progress
 from datastore.coverage.feed_progress import Acknowledged
+from datastore.db.news import News, Subject
 from datastore.dead_letters import DeadLetterRecord
 from datastore.reference.provider_registry import live_role
 from datastore.timeframes.intervals import moment
@@ -28,7 +29,7 @@ from ingestion.live.lines import Lines
 from ingestion.live.metrics import count_trades
 from ingestion.live.publish_buffer import PublishBuffer
 from ingestion.live.refusals import write_refusals
-from ingestion.live.subscriptions import read_subscriptions
+from ingestion.live.subscriptions import Subscriptions, read_subscriptions
 from ingestion.live.timekeeping import Timekeeper
 from ingestion.live.topic_acks import write_topic_acks
 from ingestion.models import Producer, Target
@@ -70,6 +71,8 @@ class LiveProducer:
         self._lines = Lines(provider, self._time, monotonic)
         self._copies = Copies(self.role, self.copies)
         self._refresh_at = 0.0
+        self._news = News(Subject.ROUTES)
+        self._wanted: Subscriptions | None = None
         self._acknowledged: dict[str, Acknowledged] = {}  # by feed, since the last beat
 
     def open(self, session: ActorSession) -> None:
@@ -166,7 +169,7 @@ class LiveProducer:
         """Follow and route what the rows ask for, and write into them what has become of it."""
         self._refresh_at = self._monotonic() + REFRESH_INTERVAL_S
         self._copies.look(self._session.name)
-        wanted = read_subscriptions(self._provider, self._buffer.given_up, self._copies.is_ours)
+        wanted = self._wanted = self._read_wanted()
         self._lines.want(wanted)
         for line in self._lines:
             if line.connection.is_open:
@@ -178,6 +181,16 @@ class LiveProducer:
         if self._copies.is_first:
             write_refusals(wanted.refusals, self._lines.refusals, self._lines.subscribed, self._session)
         write_topic_acks(wanted.topics, self._buffer, self._lines.topics, self._session)
+
+    def _read_wanted(self) -> Subscriptions:
+        """Return what is wanted now; what was read before, where nothing of it can have changed without news."""
+        known = self._wanted
+        if not self._news.any() and known and self.copies == 1:
+            troubles = [*known.unlisted, *self._lines.refusals, *filter(None, known.refusals.values())]
+            if not (known.topics or troubles):
+                return known
+        self._wanted = None  # until we know better: this may fail
+        return read_subscriptions(self._provider, self._buffer.given_up, self._copies.is_ours)
 
     def _gather(self) -> None:
         """Move what the connections made into the buffer, and what they rejected to the dead letters."""

@@ -30,6 +30,10 @@ class Together:
         self.names = set(names)
         self.script = list(script)
         self.closed = self.beats = 0
+        self.news = True
+
+    def has_news(self) -> bool:
+        return self.news
 
     def actor_names(self) -> Collection[str]:
         return self.names
@@ -106,6 +110,24 @@ def test_the_hearts_beat_every_three_seconds_and_the_work_beats_with_them() -> N
         ours.step()
     assert work.beats == before + 2
     assert rows().first().heartbeat_at > first
+
+
+def test_without_rows_or_news_no_rows_are_read() -> None:
+    hands = Hands()
+    work = Together(names=())
+    ours = ActorPool(work, Event(), hands.clock)
+    ours.step()
+    work.names, work.news = {"dyn-1"}, False
+    hands.seconds += 1
+    ours.step()
+    assert not rows()
+    work.news = True
+    hands.seconds += 1
+    ours.step()
+    work.names, work.news = {"dyn-1", "dyn-2"}, False
+    hands.seconds += 1
+    ours.step()
+    assert rows().count() == 2, "where there are rows they are read, with or without news"
 
 
 def test_what_a_turn_raises_makes_those_wait_whose_chart_has_no_arrow_and_is_tried_again() -> None:

@@ -184,7 +184,7 @@ def test_children_die_with_a_starter_that_is_killed(tmp_path: Path) -> None:
         "from config.supervision.supervisor import Supervisor\n"
         "from tests.support.config.children import FOREVER, program\n"
         "from tests.support.polling import until\n"
-        "s = Supervisor(Path(sys.argv[1]), print, Event()); c = s.add(program(FOREVER))\n"
+        "s = Supervisor(Path(sys.argv[1]), str, Event()); c = s.add(program(FOREVER))\n"
         "until('a line', lambda: c.output.last); print(c.process.pid, flush=True); Event().wait(600)\n"
     )
     starter = subprocess.Popen(

@@ -14,6 +14,10 @@ union all
 select 'astray', s.id from stream s left join dynamic_topic t on t.id = s.topic_id
  where s.state = 'live' and t.state is distinct from 'live'
 union all
+(select 'alive', s.id from stream s where s.state in ('requested', 'live') limit 1)
+union all
+(select 'alive', t.id from dynamic_topic t where t.state in ('creating', 'notifying', 'live', 'retiring') limit 1)
+union all
 select 'expired', s.id from stream s where s.state in ('requested', 'live') and s.lease_until < (select steady_now())
 union all
 select 'broken', t.id from dynamic_topic t

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from datastore.db.news import Subject, tell
 from datastore.models import DynamicTopic
 from datastore.reference.markets import get_or_create_market
 from datastore.streams.topics import topic_name
@@ -23,7 +24,9 @@ def topic_of(bench: Bench, symbol: str, state: Topic = Topic.NOTIFYING, *, made:
     name = topic_name(market, number)
     if made:
         bench.broker.admin().create_topic(name)
-    return DynamicTopic.objects.create(market=market, name=name, state=state, requested_at=timezone.now())
+    topic = DynamicTopic.objects.create(market=market, name=name, state=state, requested_at=timezone.now())
+    tell(Subject.ROUTES)
+    return topic
 
 
 def told(bench: Bench, topic: DynamicTopic, kind: type = object) -> list[Any]:
