@@ -9,12 +9,12 @@ from xdist.scheduler import LoadScopeScheduling
 SHARED = ("tests/integration/e2e/following", "tests/integration/e2e/history")
 # These take minutes, so they begin first: one that began last would run alone.
 LONGEST = (
-    "tests/integration/e2e/history",
     "tests/integration/browser/test_pages.py",
-    "tests/integration/e2e/following",
     "tests/config/test_up.py",
-    "tests/integration/e2e/test_venues.py",
+    "tests/integration/e2e/history",
     "tests/integration/e2e/test_spine.py",
+    "tests/integration/e2e/following",
+    "tests/integration/e2e/test_venues.py",
 )
 PLACES = {unit: place for place, unit in enumerate(LONGEST)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import sys
@@ -102,11 +103,26 @@ def _start_postgres() -> tuple[str, list[Child]]:
 
 def _start_servers() -> list[Child]:
     HOME.chmod(0o755)
+    if _hands_out_tests():
+        _set_environment("postgresql:///nowhere", "redis://127.0.0.1:1/0")
+        return []
     port = embedded_servers.free_port()
     redis_url = embedded_servers.valkey_url(HOME, port)
     database_url, postgres = _start_postgres()
     valkey = _start(valkey_program(HOME, port))
     _await(valkey, lambda: valkey_refusal(redis_url))
+    _set_environment(database_url, redis_url)
+    return [*postgres, valkey]
+
+
+def _hands_out_tests() -> bool:
+    """Return whether others run the tests of this process."""
+    options = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    options.add_argument("-n", "--numprocesses", default="0")
+    return "PYTEST_XDIST_WORKER" not in os.environ and options.parse_known_args()[0].numprocesses != "0"
+
+
+def _set_environment(database_url: str, redis_url: str) -> None:
     for name in PRODUCT_SETTINGS:
         os.environ.pop(name, None)
     os.environ.update(
@@ -121,7 +137,6 @@ def _start_servers() -> list[Child]:
         FETCH_BUDGET_PER_ADDRESS="0",
         FETCH_BUDGET_PER_KEY="0",
     )
-    return [*postgres, valkey]
 
 
 # Many containers forbid it; then each of the hundred processes that tests start would compile all modules again.

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import Browser, Page
 
 from actor_runtime.models import TransitionLog
 from consumers.models import FixedTopicConsumer
@@ -13,6 +12,9 @@ from datastore.reference.markets import ensure_markets
 from ingestion.models import Producer
 from tests.support.api.admin_rows import MAKERS
 from tests.support.browser import OVERFLOW, window
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 CUT = "(() => { const box = document.querySelector('.results'); return box.scrollWidth - box.clientWidth })()"
 pytestmark = pytest.mark.browser
@@ -64,13 +66,6 @@ def test_the_page_of_an_actor_draws_its_chart_with_the_state_lit(
         assert all(label in drawn for label in ("Idle", "Processing Message", "Writing to DB", "Updating Redis"))
         assert page.locator("svg.chart g.lit").get_attribute("data-state") == "error"
         assert "PROCESS_FAILURE" in page.inner_text("body")
-
-
-@pytest.mark.parametrize("path", ["consumers/fixedtopicconsumer/", "datastore/market/", "datastore/deadletter/"])
-def test_lists_fit_a_phone(errored: FixedTopicConsumer, live_server: Any, chrome: Browser, path: str) -> None:
-    with window(chrome, width=390) as page:
-        sign_in(page, live_server.url, f"/admin/{path}")
-        assert page.evaluate(OVERFLOW) <= 0
 
 
 def test_an_actor_is_reset_on_its_own_page(errored: FixedTopicConsumer, live_server: Any, chrome: Browser) -> None:

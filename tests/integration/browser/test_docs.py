@@ -3,10 +3,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from coordination.models import Coordinator
 from datastore.api.openapi.operations import OPERATIONS, Operation
@@ -23,6 +22,9 @@ from tests.support.datastore.provider_time import ProviderTime
 from tests.support.sse.scenario import MarketScenario
 from tests.support.sse.server import streaming
 from tests.support.streaming.memory import MemoryBroker
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
 pytestmark = pytest.mark.browser
 

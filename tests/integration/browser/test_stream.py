@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page
 
 from datastore.access import stream_tickets
 from tests.support.browser import window
@@ -15,6 +14,9 @@ from tests.support.datastore.provider_time import ProviderTime
 from tests.support.polling import until
 from tests.support.sse.scenario import MarketScenario
 from tests.support.sse.server import streaming
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 FOLLOW = """
