@@ -111,7 +111,7 @@ def _is_long(piece: _Piece, pieces: Sequence[_Piece], runs: Sequence[Run]) -> bo
 
 
 def _copied(market: Market, run: Run, leaf: Leaf, shape: Shape, raw: bool) -> Rows:
-    """Return the rows of such a run: only the ends of its lines are written anew, which costs less than each cell."""
+    """Return the rows of such a run: only the ends of its lines are formatted, which costs less than each cell."""
     text = b"".join(copied_rows(market, run, leaf, raw, shape.options)).decode().removesuffix("\n")
     if not text:
         return NO_ROWS
