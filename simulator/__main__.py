@@ -198,7 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # The feed's loop gives way to threads that compute histories at each of its many short waits for the network, and
     # gets its turn back after so long.
     sys.setswitchinterval(SWITCH_S)
-    # Whoever forked this process may have set up logs of its own.
+    # A process that is forked has inherited the logs of its starter.
     logging.basicConfig(level=logging.ERROR, format="simulator: %(message)s", force=True)
     logging.getLogger("uvicorn.error").addFilter(lambda record: not _is_expected(record))
     server = Server(
