@@ -34,8 +34,8 @@ def _whole(description: str, **more: int) -> Parameter:
 
 
 STREAMS = (
-    f"Streams are WebSockets of the stream process, at `{PUBLIC_WS}/<stream>` and `{PUBLIC_STREAM}?streams=…`: its port "
-    "is SSE_PORT, its host the API's, or both are those of PUBLIC_URL."
+    f"Streams are WebSockets of the stream process, at `{PUBLIC_WS}/<stream>` and `{PUBLIC_STREAM}?streams=…`: its "
+    "port is SSE_PORT, its host the API's, or both are those of PUBLIC_URL."
 )
 _SYMBOL = Parameter(str, f"A market: {MARKET.description} BTCUSDT too.", MARKET.schema, "BTCUSDT")
 _SYMBOLS = Parameter(str, 'Several, as `["BTCUSDT","ETHUSDT"]`.', {"type": "string", "minLength": 2})
