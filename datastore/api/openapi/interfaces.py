@@ -11,6 +11,7 @@ from datastore.timeframes.timeframe import TIMEFRAMES
 
 TRADINGVIEW, BINANCE = "TradingView", "Binance"
 UDF_ERROR, BINANCE_ERROR = "UdfRefusal", "BinanceRefusal"
+PUBLIC_WS, PUBLIC_STREAM = "/binance/ws", "/binance/stream"
 SECONDS: Schema = {"type": "integer", "description": "Seconds since 1970, UTC.", "examples": [1764028800]}
 NUMBER: Schema = {"type": "number"}
 
@@ -32,6 +33,10 @@ def _whole(description: str, **more: int) -> Parameter:
     return Parameter(int, description, {"type": "integer", "minimum": 0, **more})
 
 
+STREAMS = (
+    f"Streams are WebSockets of the stream process, at `{PUBLIC_WS}/<stream>` and `{PUBLIC_STREAM}?streams=…`: its "
+    "port is SSE_PORT, its host the API's, or both are those of PUBLIC_URL."
+)
 _SYMBOL = Parameter(str, f"A market: {MARKET.description} BTCUSDT too.", MARKET.schema, "BTCUSDT")
 _SYMBOLS = Parameter(str, 'Several, as `["BTCUSDT","ETHUSDT"]`.', {"type": "string", "minLength": 2})
 _TEXT = Parameter(str, "Read, and of no consequence here.", TEXT)
@@ -62,6 +67,7 @@ def _binance(
         query=query or {},
         required=required,
         refusal=BINANCE_ERROR,
+        details=STREAMS if name == "ExchangeInfo" else "",
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.clients.recipes import python_blocks
+from tests.support.clients.recipes import blocks, python_blocks
 from tests.support.e2e.platform import Platform
 from tests.support.e2e.real_clients import CLIENTS, run_code, run_script
 from tests.support.polling import until
@@ -179,3 +179,12 @@ def test_a_recipe_for_clients_of_binance_runs_as_it_is_written(platform: Platfor
     here = block.replace("127.0.0.1:8000", f"127.0.0.1:{platform.port}")
     printed = run_code(here.replace("127.0.0.1:8001", f"127.0.0.1:{platform.env['SSE_PORT']}"))
     assert len(printed.splitlines()) >= 3, printed
+
+
+def test_the_configuration_for_freqtrade_leads_the_ccxt_that_it_uses_here(platform: Platform) -> None:
+    block = blocks("freqtrade", f"http://127.0.0.1:{platform.port}")["json"]
+    told = json.loads(f"{{{block}}}")["exchange"]
+    assert told["ccxt_config"] == told["ccxt_async_config"]
+    made = f"exchange = ccxt.{told['name']}({told['ccxt_config']!r})"
+    asked = f"print(exchange.fetch_ohlcv({told['pair_whitelist'][0]!r}, '1m', limit=2))"
+    assert run_code(f"import ccxt\n{made}\n{asked}").startswith("[[")
