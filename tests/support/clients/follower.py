@@ -29,9 +29,18 @@ class Follower:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
+        self.leave()
         self._thread.join(60)
         assert not self._thread.is_alive() and self._failures == []
+
+    def leave(self) -> None:
+        """End with the next update."""
+        self._stop.set()
+
+    def newest(self) -> Candle | None:
+        """Return the newest candle; fail if following has ended."""
+        assert self._failures == []
+        return self.rows[max(self.rows)] if self.rows else None
 
     def is_at(self, instant: datetime) -> bool:
         """Return whether everything before this time is known; fail if following has ended."""
