@@ -1,7 +1,7 @@
 """Two hundred open pages beside two hundred readers of a series: what the platform spends on each.
 
-The pages are what a browser asks for while one is open: its stream, and the parts that it refreshes. PAGES and SECONDS in
-the environment set how many and how long.
+The pages are what a browser asks for while one is open: its stream, and the parts that it refreshes. PAGES and SECONDS
+in the environment set how many and how long.
 """
 
 from __future__ import annotations
