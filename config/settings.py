@@ -178,6 +178,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.monitoring.request_timing.request_timing",
     "datastore.api.ready_candles.ready_candles",  # needs nothing of what follows
+    "datastore.api.udf.ready_bars.ready_bars",  # nor does this
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

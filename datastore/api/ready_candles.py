@@ -73,9 +73,19 @@ def _ready(request: HttpRequest) -> HttpResponseBase | None:
     hit = found.cached.hit if found.cached else None
     if hit is None or (found.turn and not found.turn.allowed):
         return None
-    request.resolver_match = _match()  # for the measured times
-    response = ready_response(request, hit)
-    for name, value in HEADERS.items() | headers_of(found.bucket, found.turn).items():
+    return finished(request, PATH, ready_response(request, hit), found.bucket, found.turn)
+
+
+def finished(
+    request: HttpRequest,
+    path: str,
+    response: HttpResponseBase,
+    bucket: Bucket | None,
+    turn: RateLimitResult | None,
+) -> HttpResponseBase:
+    """Return a cached answer as the view at a path and the middleware behind this one would leave it."""
+    request.resolver_match = _match(path)  # for the measured times
+    for name, value in HEADERS.items() | headers_of(bucket, turn).items():
         response.headers[name] = value
     response = compress(request, response)
     if isinstance(response, HttpResponse):
@@ -84,8 +94,8 @@ def _ready(request: HttpRequest) -> HttpResponseBase | None:
 
 
 @cache
-def _match() -> ResolverMatch:
-    return resolve(PATH)
+def _match(path: str) -> ResolverMatch:
+    return resolve(path)
 
 
 def ready_response(request: HttpRequest, hit: CacheHit) -> HttpResponseBase:
