@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 
 from benchmarks.servers import servers
@@ -23,10 +24,11 @@ PARTS = {
 }
 
 
-def run(name: str) -> list[str]:
-    """Run one part; return the lines to print."""
+def run(name: str) -> Iterable[str]:
+    """Run one part; return the lines to print, as they come."""
     if not PARTS[name]:
-        return list(import_module(f"benchmarks.{name}").run())
+        lines: Iterable[str] = import_module(f"benchmarks.{name}").run()
+        return lines
     with servers():
         import django
         from django.core.management import call_command
@@ -41,7 +43,8 @@ def main() -> None:
     for name in sys.argv[1:] or PARTS:
         if name not in PARTS:
             sys.exit(f"unknown benchmark {name!r}: one of {', '.join(PARTS)}")
-        print("\n".join(run(name)), flush=True)
+        for line in run(name):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":
