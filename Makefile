@@ -26,7 +26,7 @@ INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input install \
 # A Python that went away (an upgrade, a moved folder) takes its virtual environment along: make a new one.
 $(shell [ -e $(BIN)/python ] || rm -f $(VENV)/.usable $(VENV)/.installed $(VENV)/.installed-dev)
 
-PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help run live test test-quick coverage check chaos bench measure screenshots clean

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterator
 from importlib import import_module
 
 from benchmarks.servers import servers
@@ -16,7 +16,9 @@ PARTS = {
     "latency": False,
     "api": False,
     "sse": True,
+    "pages": False,
     "year": True,
+    "formats": True,
     "recovery": False,
     "scale": True,
     "rest": False,
@@ -24,18 +26,18 @@ PARTS = {
 }
 
 
-def run(name: str) -> Iterable[str]:
-    """Run one part; return the lines to print, as they come."""
+def run(name: str) -> Iterator[str]:
+    """Run one part; yield the lines to print as soon as they are known."""
     if not PARTS[name]:
-        lines: Iterable[str] = import_module(f"benchmarks.{name}").run()
-        return lines
+        yield from import_module(f"benchmarks.{name}").run()
+        return
     with servers():
         import django
         from django.core.management import call_command
 
         django.setup()
         call_command("migrate", verbosity=0)
-        return list(import_module(f"benchmarks.{name}").run())
+        yield from import_module(f"benchmarks.{name}").run()
 
 
 def main() -> None:

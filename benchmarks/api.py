@@ -29,6 +29,9 @@ from tests.support.polling import until
 
 MARKET = "coinbase:BTC-USD"
 HOT = f"/api/v1/candles?market={MARKET}&timeframe=1m"
+# The same bars as TradingView's library asks for them, up to a time to come; and as its clients poll, to another each.
+UDF = f"/udf/history?symbol={MARKET}&resolution=1&from=0&countback=500&to=4000000000"
+UDF_POLL = UDF.replace("4000000000", "4{n}")
 COLD = f"{HOT}&to={{n}}"  # a different question each time, so no cached answer helps
 SAMPLE_EVERY = 100  # one answer in so many is checked
 MAX_AGE_S = 2.0  # how long a later trade may have replaced the newest close of an answer
@@ -84,14 +87,16 @@ def run() -> list[str]:
 
 def _measure(port: int, key: str, closes: Closes) -> list[str]:
     def load(path: str, **more: int) -> LoadResult:
-        return generate_load(Load(port, path, headers={"X-API-Key": key}, first=int(time.time() * 1000), **more))
+        first = more.pop("first", int(time.time() * 1000))
+        return generate_load(Load(port, path, headers={"X-API-Key": key}, first=first, **more))
 
-    for path in ("/empty", "/framework", HOT, COLD):
+    for path in ("/empty", "/framework", HOT, UDF, COLD):
         load(path, connections=4)  # warm up
     empty, framework = load("/empty"), load("/framework")
     before = _answers(port)
     hot = load(HOT, sample=SAMPLE_EVERY)
     hits = _answers(port) - before
+    udf, hot_again, udf_poll = load(UDF), load(HOT), load(UDF_POLL, first=10**8)
     again, cold, alone = load("/empty"), load(COLD), load(COLD, connections=1)
     plain = (empty.rate + again.rate) / 2
     right = sum(closes.was_newest(str(json.loads(body)["candles"][-1][4]), at) for at, body in hot.samples)
@@ -104,6 +109,9 @@ def _measure(port: int, key: str, closes: Closes) -> list[str]:
         f"    of the empty view {hot.rate / plain:.2f} (target 0.50), target 2,000 requests/s",
         f"    DRF with key and limit: {(1 / framework.rate - 1 / plain) * hot.rate:.0%} of an answer's time",
         f"    newest close at most {MAX_AGE_S:.0f} s old: {right} of {len(hot.samples)} answers checked",
+        f"  UDF history, 500 bars      {udf}; hot again {hot_again.rate:,.0f}",
+        f"    of the hot JSON {2 * udf.rate / (hot.rate + hot_again.rate):.2f} (target 0.70)",
+        f"  UDF, another `to` each     {udf_poll}",
         f"  cold                       {cold}",
         f"  cold, one reader           {alone} (target p50 10 ms)",
     ]

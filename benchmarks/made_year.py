@@ -17,7 +17,8 @@ LIVE_MINUTES = 2 * 1440  # at its end
 INSERT_PROVIDER_CANDLES = """
 insert into provider_candle (market_id, resolution, open_time,
        open, high, low, close, volume, quote_volume, version, revision)
-select %(market)s, %(resolution)s, t, p, p + 12.5, p - 9.25, p + w / 100.0, v, v * p, 1, 0
+select %(market)s, %(resolution)s, t, trim_scale(p), trim_scale(p + 12.5), trim_scale(p - 9.25),
+       trim_scale(p + w / 100.0), trim_scale(v), trim_scale(v * p), 1, 0
   from (select t, 60000 + sum(w) over (order by t) / 100.0 as p, w, (random() * 1e8)::bigint / 1e8::numeric as v
           from (select t, (random() * 400 - 200)::int as w
                   from generate_series(%(start)s, %(stop)s - interval '1 second',

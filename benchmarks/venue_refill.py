@@ -35,14 +35,14 @@ MARKETS = {
     "kraken": "kraken:BTC-USD",
     "okx": "okx:BTC-USDT",
 }
-SHARES = {"okx": 6}  # of the day only a sixth is refilled: a page of OKX has 100 trades
+SHARES = {"binance": 6, "kraken": 6, "okx": 6}  # of the day only a sixth is refilled, which tells the rate as well
 EDGE_S = 60  # of the day's ends, in which the trades around the hole are looked for
 START_S, LIMIT_S = 5.0, 900.0
 
 
 def run() -> Iterator[str]:
-    """Refill one day of each venue."""
-    yield f"a day of {TRADES:,} trades, missing between two stored ones"
+    """Refill one day of a venue, and parts of it of the others."""
+    yield f"a day of {TRADES:,} trades or a sixth of it, missing between two stored ones"
     for venue, market in MARKETS.items():
         yield _measure(venue, market)
 

@@ -39,18 +39,25 @@ def run() -> list[str]:
     market = make_year(SYMBOL)
     seconds: dict[str, list[float]] = {}
     sizes: dict[str, int] = {}
-    with _web() as port:
+    with web_process() as (port, _):
         client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         _cold(client, WARM_UP_QUESTIONS)
         cold = _cold(client, COLD_QUESTIONS)
         for _ in range(ROUNDS):
-            seconds.setdefault("limit", []).append(_limit(market))
+            seconds.setdefault("limit", []).append(copy_seconds(market))
             for encoding in ENCODINGS:
                 took, sizes[encoding] = _year(client, encoding)
                 seconds.setdefault(encoding, []).append(took)
 
             began = time.perf_counter()
-            argv = [sys.executable, "manage.py", "export", SYMBOL, "--from", str(_now() - (YEAR_MINUTES - 60) * 60_000)]
+            argv = [
+                sys.executable,
+                "manage.py",
+                "export",
+                SYMBOL,
+                "--from",
+                str(now_ms() - (YEAR_MINUTES - 60) * 60_000),
+            ]
             output = ["--output", str(Path(os.environ["CANDLEKEEP_HOME"]) / "run" / "year.csv")]
             subprocess.run([*argv, *output], check=True, env=dict(os.environ), capture_output=True)
             seconds.setdefault("export", []).append(time.perf_counter() - began)
@@ -70,7 +77,8 @@ def run() -> list[str]:
     ]
 
 
-def _limit(market: Market) -> float:
+def copy_seconds(market: Market) -> float:
+    """Return how long the bare database takes to copy the same rows out."""
     with psycopg.connect(settings.DATABASE_URL) as plain, plain.cursor() as cursor:
         began = time.perf_counter()
         with cursor.copy(COPY_YEAR.replace("%s", str(market.pk))) as copy:
@@ -80,8 +88,8 @@ def _limit(market: Market) -> float:
 
 
 @contextmanager
-def _web() -> Iterator[int]:
-    """Start only the web process of the platform."""
+def web_process() -> Iterator[tuple[int, int]]:
+    """Start only the web process of the platform; yield its port and its process id."""
     port = free_port()
     servers = {
         "CRYPTOCOMPARE_REST_URL": "http://127.0.0.1:1",
@@ -93,7 +101,7 @@ def _web() -> Iterator[int]:
     process = subprocess.Popen(program.argv, env=env, cwd=program.cwd, stdin=subprocess.DEVNULL)
     try:
         _await(port)
-        yield port
+        yield port, process.pid
     finally:
         process.terminate()
         process.wait(timeout=30)
@@ -127,7 +135,7 @@ def _unpacked(body: bytes, encoding: str) -> bytes:
     return zlib.decompress(body, 31) if encoding == "gzip" else body
 
 
-def _now() -> int:
+def now_ms() -> int:
     """Return the start of this minute in milliseconds."""
     return int(time.time()) // 60 * 60_000
 
@@ -136,7 +144,7 @@ def _cold(client: http.client.HTTPConnection, count: int) -> list[float]:
     """Request different 500 minutes each time, so that no cached answer helps; return the seconds of each."""
     seconds = []
     for back in range(count):
-        path = f"/api/v1/candles?market={SYMBOL}&timeframe=1m&limit=500&to={_now() - back * 60_000}"
+        path = f"/api/v1/candles?market={SYMBOL}&timeframe=1m&limit=500&to={now_ms() - back * 60_000}"
         began = time.perf_counter()
         _get(client, path)
         seconds.append(time.perf_counter() - began)
@@ -145,7 +153,7 @@ def _cold(client: http.client.HTTPConnection, count: int) -> list[float]:
 
 def _year(client: http.client.HTTPConnection, encoding: str) -> tuple[float, int]:
     """Follow `next` to the end; return the seconds and the bytes received."""
-    now, rows, size = _now(), 0, 0
+    now, rows, size = now_ms(), 0, 0
     path: str | None = (
         f"/api/v1/candles?market={SYMBOL}&timeframe=1m&from={now - (YEAR_MINUTES - 60) * 60_000}&to={now}"
     )

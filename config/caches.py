@@ -1,4 +1,4 @@
-"""Django's caches: one Valkey, with two sets of timeouts."""
+"""Django's caches: one Valkey, with three sets of timeouts."""
 
 from __future__ import annotations
 
@@ -11,8 +11,15 @@ NO_SERVER_URL = "redis://127.0.0.1:1/0"  # so that `up` and `check` work before 
 
 
 def caches(url: str) -> dict[str, Any]:
-    """Return Django's CACHES; `hot` is asked before every answer, so its timeouts are short and it does not retry."""
-    return {"default": _cache(url, 2, 5), "hot": _cache(url, 0.25, 0.25, retry=Retry(NoBackoff(), 0))}
+    """Return Django's CACHES; `hot` is asked before every answer, so its timeouts are short and it does not retry.
+
+    Nor does `counters`, which pages and metrics show: they say "not known" rather than make people wait.
+    """
+    return {
+        "default": _cache(url, 2, 5),
+        "hot": _cache(url, 0.25, 0.25, retry=Retry(NoBackoff(), 0)),
+        "counters": _cache(url, 0.5, 1, retry=Retry(NoBackoff(), 0)),
+    }
 
 
 def _cache(url: str, connect_timeout: float, timeout: float, **pool: Any) -> dict[str, Any]:

@@ -244,7 +244,7 @@ CONTENT_SECURITY_POLICY = {
         "form-action": ["'self'"],
         "frame-ancestors": ["'none'"],
     },
-    "EXCLUDE_URL_PREFIXES": ["/api/", "/health/", "/metrics"],
+    "EXCLUDE_URL_PREFIXES": ["/api/", "/udf/", "/binance/", "/health/", "/metrics"],
 }
 LOGIN_URL = "/sign-in"
 REST_FRAMEWORK = {
@@ -273,12 +273,14 @@ SPECTACULAR_SETTINGS = {
 # Which web pages may read the API. Keys are sent in headers, so cookies are not allowed.
 CORS_ALLOW_ALL_ORIGINS = CORS_ORIGINS == [ANY]
 CORS_ALLOWED_ORIGINS = [] if CORS_ALLOW_ALL_ORIGINS else CORS_ORIGINS
-CORS_URLS_REGEX = r"^/api/"
+CORS_URLS_REGEX = r"^/(api|udf|binance)/"
 CORS_ALLOW_METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]
 CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "if-none-match", "last-event-id", "x-api-key"]
+CORS_ALLOW_HEADERS += ["x-mbx-apikey"]
 CORS_EXPOSE_HEADERS = ["ETag", "Location", "Retry-After", "WWW-Authenticate"]
 CORS_EXPOSE_HEADERS += ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "RateLimit-Policy"]
 CORS_EXPOSE_HEADERS += [f"Candlekeep-{name}" for name in ("Complete", "Watermark", "Cursor", "Gaps")]
+CORS_EXPOSE_HEADERS += ["X-MBX-USED-WEIGHT", "X-MBX-USED-WEIGHT-1M"]
 
 
 def _database() -> dict[str, Any]:

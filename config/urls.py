@@ -10,6 +10,8 @@ from config.monitoring.metrics import metrics
 
 urlpatterns = [
     path("api/v1/", include("datastore.api.urls")),
+    path("udf/", include("datastore.api.udf.urls")),
+    path("binance/", include("datastore.api.binance.urls")),
     path("admin/", admin.site.urls),
     path("health/live", health.live),
     path("health/ready", health.ready),

@@ -11,12 +11,11 @@ from actor_runtime.errors import Fenced
 from actor_runtime.loop.actor_group import ActorGroup, OwnedActor
 from actor_runtime.reset_policy import DATABASE_AWAY
 from consumers.dead_letters import quarantine
-from consumers.metrics import BatchMetrics
+from consumers.metrics import BatchMetrics, Receipts
 from consumers.models import DynamicTopicConsumer
-from consumers.topic_handlers import oldest_receipt, read_live
+from consumers.topic_handlers import read_live, receipts_of
 from datastore.ingest.live_write import MarketChange, store_live
 from streaming.broker import Record
-from streaming.records import Micros
 
 State = DynamicTopicConsumer.State
 
@@ -33,7 +32,7 @@ class StoredBatches(NamedTuple):
 
     batches: list[TopicBatch]
     changes: list[MarketChange]
-    received: Micros | None  # when the oldest trade among them arrived from the provider
+    received: Receipts | None  # when the trades among them arrived from the provider
 
 
 NONE_STORED = StoredBatches([], [], None)
@@ -72,7 +71,7 @@ def store_batches(actors: ActorGroup, metrics: BatchMetrics, batches: Sequence[T
     return StoredBatches(
         [batch for one in every for batch in one.batches],
         [change for one in every for change in one.changes],
-        min((one.received for one in every if one.received is not None), default=None),
+        Receipts.joined([one.received for one in every if one.received is not None]),
     )
 
 
@@ -97,4 +96,4 @@ def _store(actors: ActorGroup, metrics: BatchMetrics, batches: Sequence[TopicBat
         # The rows of fenced actors must not come from us: their new owner writes the same rows and then commits.
         if actors.save(members):
             raise Fenced
-    return StoredBatches(list(batches), result.changes, oldest_receipt(decoded.ready))
+    return StoredBatches(list(batches), result.changes, receipts_of(decoded.ready))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from consumers.metrics import Receipts
 from consumers.missing_trades import MissingTrades
 from consumers.record_batch import Batch, read_batch
 from datastore.backfill.history_write import settle_published, store_history
@@ -26,14 +28,14 @@ class TopicHandler:
 
     store(records, while_waiting): stores a batch, and calls while_waiting, if given, while the database works.
     drained(at): called with the database time up to which everything in the topic is stored.
-    received(records): returns when the oldest trade of a batch arrived from the provider, None if it has no trade.
+    received(records): returns when the trades of a batch arrived from the provider, None if it has no trade.
     stored(changes): called once a batch is committed.
     """
 
     read: Callable[[Sequence[Record]], Batch[Any]]
     store: Callable[[Any, Callable[[], None] | None], StoreResult]
     drained: Callable[[datetime], object]
-    received: Callable[[Any], Micros | None]
+    received: Callable[[Any], Receipts | None]
     stored: Callable[[Sequence[MarketChange]], object]
 
 
@@ -47,9 +49,15 @@ def read_history(records: Sequence[Record]) -> Batch[list[HistoryRecord]]:
     return read_batch(records, decode_history, list)
 
 
-def oldest_receipt(batch: LiveBatch) -> Micros | None:
-    """Return when the oldest trade of a batch arrived from the provider, None if it has no trade."""
-    return min((record.received_at for record in batch.records if type(record) is Trade), default=None)
+def receipts_of(batch: LiveBatch) -> Receipts | None:
+    """Return when the trades of a batch arrived from the provider, None if it has no trade."""
+    times: defaultdict[str, list[Micros]] = defaultdict(list)
+    for record in batch.records:
+        if type(record) is Trade:
+            times[record.market].append(record.received_at)
+    if not times:
+        return None
+    return Receipts(min(map(min, times.values())), {market: sum(of) / len(of) for market, of in times.items()})
 
 
 def live_drained(at: datetime) -> None:
@@ -63,7 +71,7 @@ def nothing_more(changes: Sequence[MarketChange]) -> None:
 
 
 TOPIC_HANDLERS = {
-    TICK_DATA.name: TopicHandler(read_live, store_live, live_drained, oldest_receipt, MissingTrades().look),
+    TICK_DATA.name: TopicHandler(read_live, store_live, live_drained, receipts_of, MissingTrades().look),
     # A request whose last record was lost with the stream is noticed once nothing more can come.
     CANDLE_DATA.name: TopicHandler(read_history, store_history, settle_published, lambda _: None, nothing_more),
 }

@@ -21,7 +21,7 @@ from actor_runtime.ownership.description import is_alive
 from actor_runtime.steady_time import SteadyNow
 from config.monitoring.cached_answer import CachedAnswer
 from consumers.models import DynamicTopicConsumer, FixedTopicConsumer
-from dashboard.lags import fixed_lags, unread
+from dashboard.lags import dynamic_lags, fixed_lags
 from datastore.api.auth.permissions import is_staff
 from datastore.models import DatastoreRequest
 from ingestion.history.pool import ROLE as HISTORY_ROLE
@@ -243,7 +243,7 @@ def with_lags(kind: str, actors: Iterable[Any], fixed: Mapping[str, int]) -> lis
     actors = list(actors)
     lags: Mapping[str, int] = {}
     if issubclass(kinds()[kind], DynamicTopicConsumer):
-        lags = unread([actor.name for actor in actors], shared=False)
+        lags = dynamic_lags([actor.name for actor in actors])
     elif issubclass(kinds()[kind], FixedTopicConsumer):
         lags = {actor.name: fixed[topic] for actor in actors if (topic := TOPIC_OF_ROLE.get(actor.role, "")) in fixed}
     return [shown(kind, actor, lags.get(actor.name)) for actor in actors]

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from config.monitoring.cached_answer import CachedAnswer
 from datastore import metrics
+from datastore.access.counters import ask_counters
 from datastore.api.views.tickers import ticker_json
 from datastore.coverage.certificate import FUTURE, MISSING, PROVEN, Run, base_runs
 from datastore.coverage.facts import Stretch, facts_of_many
@@ -138,7 +139,7 @@ def tightest_budget() -> tuple[str, str, int, int] | None:
         found = [
             (provider.name, window, left.calls, left.limit)
             for provider in configured()
-            for window, left in quota_of(provider.traits).remaining().items()
+            for window, left in quota_of(provider.traits, ask_counters).remaining().items()
         ]
     except RedisError:
         return None

@@ -12,6 +12,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from dashboard.paging import Page, chosen, page_of
+from datastore.access.counters import ask_counters
 from datastore.blockers import Blockers, with_lease
 from datastore.models import DatastoreRequest, FetchRequest
 from datastore.timeframes.timeframe import BASE
@@ -113,7 +114,7 @@ def budgets() -> Budgets:
     pauses: list[tuple[str, str]] = []
     try:
         for provider in configured():
-            quota = quota_of(provider.traits)
+            quota = quota_of(provider.traits, ask_counters)
             windows += [Budget(provider.name, name, one.calls, one.limit) for name, one in quota.remaining().items()]
             if reason := quota.pause_reason():
                 pauses.append((provider.name, reason))

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from actor_runtime.models import TransitionLog
 from datastore.models import Coverage, FetchRequest, GapRepair
 from datastore.reference.provider_registry import live_role
+from datastore.reference.traits import Proof
 from ingestion.models import Producer
 
 MAX_OF_A_KIND = 40  # events
@@ -35,6 +36,7 @@ def story_of(gap: GapRepair) -> list[Event]:
 def _feed(gap: GapRepair) -> Iterator[Event]:
     """Yield where proven spans of the feed end and begin around the gap."""
     live = Coverage.objects.filter(market=gap.market, source=Coverage.Source.LIVE, resolution=0)
+    live = live.exclude(proof=Proof.SEQUENCE)  # a part of a feed's span that its numbers prove: no end of the feed
     near = live.filter(stop__gte=gap.start - AROUND, start__lte=gap.stop + AROUND).order_by("-start")
     for span in near[:MAX_OF_A_KIND]:
         topic = span.feed.partition("/")[0]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
-from actor_runtime.configured_broker import configured_broker
+from actor_runtime.configured_broker import brief_admin
 from config.monitoring.cached_answer import CachedAnswer
 from consumers.fixed_consumer_actor import GROUP
 from streaming.errors import StreamError
@@ -16,15 +14,26 @@ def fixed_lags() -> dict[str, int]:
     return _fixed_lags.get()
 
 
-def unread(topics: list[str], *, shared: bool) -> dict[str, int]:
-    """Return by topic how many records are not stored yet; nothing while the stream is away."""
+def dynamic_lags(topics: list[str]) -> dict[str, int]:
+    """Return by dynamic topic how many records are not stored yet; nothing while the stream is away."""
     if not topics:
         return {}
     try:
-        with closing(configured_broker().admin()) as admin:
-            return admin.unread(GROUP, topics, shared=shared)
+        with brief_admin() as admin:
+            return admin.unread(GROUP, topics, shared=False)
     except StreamError:
         return {}
 
 
-_fixed_lags = CachedAnswer(lambda: unread(list(FIXED_TOPICS), shared=True))
+def _look() -> dict[str, int]:
+    try:
+        with brief_admin() as admin:
+            # One topic at a time: each has its consumers, and a group on Kafka is that of what is read together.
+            return {
+                name: lag for each in FIXED_TOPICS for name, lag in admin.unread(GROUP, [each], shared=True).items()
+            }
+    except StreamError:
+        return {}
+
+
+_fixed_lags = CachedAnswer(_look)

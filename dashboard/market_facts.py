@@ -27,6 +27,7 @@ class Latency:
 
     trades: int
     median: float
+    mean: float
     slowest: float
 
 
@@ -38,6 +39,7 @@ def market_facts(market: Market) -> dict[str, Any]:
     compared = Reconciliation.objects.filter(market=market, stop__gt=now - COMPARED_FOR)
     sums = compared.aggregate(compared=Sum("compared"), different=Sum("different"))
     gaps = GapRepair.objects.filter(market=market)
+    late, storing = latency_of(market, now), storing_ms(market.symbol)
     return {
         "market": market,
         "price": known["last_price"],
@@ -55,8 +57,9 @@ def market_facts(market: Market) -> dict[str, Any]:
         "difference": _newest_difference(market, now),
         "open_gaps": gaps.filter(final=False).count(),
         "final_gaps": gaps.filter(final=True).count(),
-        "latency": latency_of(market, now),
-        "storing_ms": storing_ms(),
+        "latency": late,
+        "storing_ms": storing,
+        "stored_ms": None if late is None or storing is None else late.mean + storing,
     }
 
 
@@ -64,7 +67,7 @@ def latency_of(market: Market, now: datetime) -> Latency | None:
     """Return how late the trades of the last minute were received; None if there was none."""
     times = Tick.objects.filter(market=market, ts__gt=now - LATENCY_OF).values_list("ts", "received_at")
     late = sorted((received - at) / timedelta(milliseconds=1) for at, received in times)
-    return Latency(len(late), late[len(late) // 2], late[-1]) if late else None
+    return Latency(len(late), late[len(late) // 2], sum(late) / len(late), late[-1]) if late else None
 
 
 def _newest_difference(market: Market, now: datetime) -> CandleDifference | None:

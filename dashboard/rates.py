@@ -10,10 +10,10 @@ from config.monitoring.cached_answer import CachedAnswer
 from config.monitoring.metrics import counters
 from metering import table
 
-WINDOW_S = 10.0  # over which a rate is taken
+WINDOW_S = 10.0  # over which a rate is usually taken
 TICK, CANDLE, DYNAMIC = "tick-data", "candle-data", "dynamic"
-LATENESS = f"{table.PREFIX}trade_lateness_seconds_"
-STORING_S, STORED_BATCHES = "seconds until stored", "batches stored"
+MARKET_WINDOW_S = 60.0  # over which a market's trades are looked at
+STORED = f"{table.PREFIX}trades_stored_total"
 
 
 def totals() -> Mapping[str, float]:
@@ -32,8 +32,6 @@ def _name(sample: str, labels: Mapping[str, str]) -> str | None:
         return _PLAIN[sample]
     if sample == f"{table.PREFIX}batch_records_sum":
         return f"records {labels['topic']}"
-    if sample.startswith(LATENESS) and labels["stage"] == "store":
-        return {"sum": STORING_S, "count": STORED_BATCHES}.get(sample.removeprefix(LATENESS))
     if sample == f"{table.PREFIX}answers_total":
         return f"answers {labels['source']}"
     if sample == f"{table.PREFIX}http_request_seconds_count" and labels["route"].startswith("/api/"):
@@ -56,9 +54,15 @@ _PLAIN = {
 class RateMeter:
     """Keeps the readings of the last seconds. One that was not asked for longer begins again."""
 
-    def __init__(self, read: Callable[[], Mapping[str, float]], clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        read: Callable[[], Mapping[str, float]],
+        clock: Callable[[], float] = monotonic,
+        window: float = WINDOW_S,
+    ) -> None:
+        """Take rates over so many seconds."""
         self._read = read
-        self._clock = clock
+        self._clock, self._window = clock, window
         self._readings: deque[tuple[float, Mapping[str, float]]] = deque()
 
     def per_second(self) -> dict[str, float]:
@@ -68,10 +72,10 @@ class RateMeter:
         if kept and any(found.get(name, 0) < value for name, value in kept[-1][1].items()):
             kept.clear()  # the counters began again
         kept.append((now, found))
-        while len(kept) > 2 and kept[1][0] <= now - WINDOW_S:
+        while len(kept) > 2 and kept[1][0] <= now - self._window:
             kept.popleft()
         since, before = kept[0]
-        if now - since > 3 * WINDOW_S:  # nobody looked in between
+        if now - since > 3 * self._window:  # nobody looked in between
             while len(kept) > 1:
                 kept.popleft()
             return {}
@@ -80,7 +84,19 @@ class RateMeter:
         return {name: (value - before.get(name, 0)) / (now - since) for name, value in found.items()}
 
 
+def storing_totals() -> Mapping[str, float]:
+    """Return by market how many trades were stored and how long these waited for it. Raises OSError, ValueError."""
+    words = {STORED: "stored", f"{table.PREFIX}trade_storing_seconds_total": "waited"}
+    return {
+        f"{words[sample.name]} {sample.labels['market']}": sample.value
+        for family in counters()
+        for sample in family.samples
+        if sample.name in words
+    }
+
+
 _rates = CachedAnswer(RateMeter(totals).per_second)
+_storing = CachedAnswer(RateMeter(storing_totals, window=MARKET_WINDOW_S).per_second, times=3)
 
 
 def rates() -> dict[str, float]:
@@ -88,14 +104,14 @@ def rates() -> dict[str, float]:
     return _rates.get()
 
 
-def storing_ms() -> float | None:
-    """Return how long after its receipt the oldest trade of a batch was stored, on average of the last batches.
+def storing_ms(symbol: str) -> float | None:
+    """Return how long after their receipt a market's trades of the last minute were stored, on average, in ms.
 
-    Of all markets, in milliseconds; None while nothing is stored or nobody has looked before.
+    None if there was none, or if nobody has looked before.
     """
     try:
-        found = rates()
+        found = _storing.get()
     except (OSError, ValueError):  # a process writes its counters just now
         return None
-    batches = found.get(STORED_BATCHES, 0.0)
-    return 1000 * found[STORING_S] / batches if batches else None
+    trades = found.get(f"stored {symbol}", 0.0)
+    return 1000 * found.get(f"waited {symbol}", 0.0) / trades if trades else None

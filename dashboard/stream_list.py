@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
-from django.db.models import Count, Q
 from django.http import QueryDict
 from redis.exceptions import RedisError
 
 from dashboard.paging import Page, chosen, page_of
 from datastore.models import DynamicTopic, Market, Pair, Stream
-from datastore.sse.follower_counts import followers_by_process
+from datastore.sse.follower_counts import followers_by_process, followers_by_stream
 from datastore.streams.lifecycle import Progress, progress
 from datastore.streams.steps import Step, steps_of
 
@@ -54,6 +53,7 @@ class StreamRow:
     steps: list[ShownStep]
     newest: ShownStep | None
     is_alive: bool
+    followers: int | None  # None: not known
 
     @property
     def lag_s(self) -> float | None:
@@ -79,17 +79,43 @@ def one_stream(number: int) -> StreamRow | None:
     return next(iter(_rows(list(found))), None)
 
 
-def open_topics() -> list[Any]:
-    """Return the topics that exist or are on their way there or out, with the number of their alive streams."""
-    alive = Count("streams", filter=Q(streams__state__in=Stream.ALIVE))
-    topics = DynamicTopic.objects.exclude(state=DynamicTopic.State.RETIRED)
-    return list(topics.select_related("market").annotate(alive=alive).order_by("-id")[:100])
+@dataclass(frozen=True, slots=True)
+class TopicRow:
+    """A topic with the number of its alive streams and of those who follow one of them; None: not known."""
+
+    topic: DynamicTopic
+    alive: int
+    followers: int | None
+
+
+def open_topics() -> list[TopicRow]:
+    """Return the topics that exist or are on their way there or out, the newest first."""
+    found = DynamicTopic.objects.exclude(state=DynamicTopic.State.RETIRED).select_related("market").order_by("-id")
+    topics = list(found[:100])
+    streams: defaultdict[int, list[int]] = defaultdict(list)
+    alive = Stream.objects.filter(topic__in=topics, state__in=Stream.ALIVE)
+    for topic_id, stream_id in alive.values_list("topic_id", "pk"):
+        streams[topic_id].append(stream_id)
+    counts = _counts()
+    return [
+        TopicRow(topic, len(ids), None if counts is None else sum(counts[one] for one in ids))
+        for topic in topics
+        for ids in [streams[topic.pk]]
+    ]
 
 
 def followers() -> int | None:
     """Return how many readers follow any series by Server-Sent Events, None while the cache does not answer."""
     try:
         return sum(followers_by_process().values())
+    except RedisError:
+        return None
+
+
+def _counts() -> Counter[int] | None:
+    """Return how many follow each stream, None while the cache does not answer."""
+    try:
+        return followers_by_stream()
     except RedisError:
         return None
 
@@ -105,15 +131,17 @@ def suggested(text: str) -> list[str]:
 def _rows(streams: Sequence[Stream]) -> list[StreamRow]:
     alive = [stream for stream in streams if stream.state in Stream.ALIVE]
     known = progress(alive)
-    return [_row(stream, known.get(stream.pk, Progress())) for stream in streams]
+    counts = _counts() if alive else None
+    return [_row(stream, known.get(stream.pk, Progress()), counts) for stream in streams]
 
 
-def _row(stream: Stream, known: Progress) -> StreamRow:
+def _row(stream: Stream, known: Progress, counts: Counter[int] | None) -> StreamRow:
     is_alive = stream.state in Stream.ALIVE
     taken = [step for step in steps_of(stream) if step.at is not None]
     newest = max(taken, key=lambda step: (step.at, step.name == "live"), default=None)
     steps = shown_steps([step for step in steps_of(stream) if step.at or (is_alive and step.name in MADE)])
-    return StreamRow(stream, known, steps, _shown(newest) if newest else None, is_alive)
+    following = counts[stream.pk] if counts is not None and is_alive else None
+    return StreamRow(stream, known, steps, _shown(newest) if newest else None, is_alive, following)
 
 
 def shown_steps(steps: Sequence[Step]) -> list[ShownStep]:

@@ -21,6 +21,7 @@ def trade_record(
         amount=seen.amount,
         side=seen.side,
         received_at=received_at,
+        numbered=seen.number is not None and seen.number == seen.seq,
         first=seen.first,
         last=seen.last,
     )

@@ -42,6 +42,7 @@ def _gauge(name: str, text: str, *labels: str) -> MetricDefinition:
 # --- counted by the processes ---
 TRADES_RECEIVED = _counter("trades_received_total", "Trades published by the live producer.", "market")
 TRADES_STORED = _counter("trades_stored_total", "Trades stored for the first time.", "market")
+STORING_SECONDS = _counter("trade_storing_seconds_total", "From receipt to storage, summed over trades.", "market")
 LATENESS = _histogram("trade_lateness_seconds", "The latest trade of each batch.", DELAY_BUCKETS_S, "stage")
 BATCH_RECORDS = _histogram("batch_records", "Records of a batch.", RECORD_BUCKETS, "topic")
 BATCH_SECONDS = _histogram("batch_seconds", "Time that a batch took.", WORK_BUCKETS_S, "topic", "part")
@@ -76,6 +77,7 @@ SSE_DELAY = _histogram(
 COUNTED: tuple[Counter | Histogram, ...] = (
     TRADES_RECEIVED,
     TRADES_STORED,
+    STORING_SECONDS,
     LATENESS,
     BATCH_RECORDS,
     BATCH_SECONDS,

@@ -198,7 +198,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # The feed's loop gives way to threads that compute histories at each of its many short waits for the network, and
     # gets its turn back after so long.
     sys.setswitchinterval(SWITCH_S)
-    logging.basicConfig(level=logging.ERROR, format="simulator: %(message)s")
+    # A process that is forked has inherited the logs of its starter.
+    logging.basicConfig(level=logging.ERROR, format="simulator: %(message)s", force=True)
     logging.getLogger("uvicorn.error").addFilter(lambda record: not _is_expected(record))
     server = Server(
         uvicorn.Config(
@@ -209,6 +210,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             ws_per_message_deflate=False,
             date_header=False,
             log_config=None,
+            log_level="error",
+            access_log=False,
             timeout_graceful_shutdown=1,
         )
     )

@@ -123,8 +123,8 @@ class TopicAdmin(Protocol):
     def unread(self, group: str, topics: Sequence[str], *, shared: bool) -> dict[str, int]:
         """Return by topic how many records are there that the group has not committed; changes nothing.
 
-        shared: whether the group reads these topics by subscribe() or by assign(). If it has not begun, every record
-        counts. A topic that does not exist is left out.
+        shared: whether the group reads these topics, all of them in one subscribe() and no others, or each by assign().
+        If it has not begun, every record counts. A topic that does not exist is left out.
         """
 
     def close(self) -> None:

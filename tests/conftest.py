@@ -13,6 +13,7 @@ from django.test import TransactionTestCase, override_settings
 from hypothesis import HealthCheck, settings
 from whitenoise.middleware import WhiteNoiseMiddleware
 
+from actor_runtime import breaker
 from config.monitoring import cached_answer
 from tests.support import forked_python
 from tests.support.database import empty_tables
@@ -36,7 +37,7 @@ settings.load_profile("candlekeep")
 
 INTEGRATION = Path(__file__).parent / "integration"
 # Who asks for one of these waits for a process that is started for it.
-STARTED = {"bench", "simulator", "start", "server", "valkey_of_this_run", "kafka", "kafka_of_this_run"}
+STARTED = {"bench", "simulator", "start", "shared", "server", "valkey_of_this_run", "kafka", "kafka_of_this_run"}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -87,6 +88,14 @@ def new_answers() -> Iterator[None]:
     """Compute health and metrics for each question: what a test changes shows at once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cached_answer, "TTL_S", 0.0)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def asked_again() -> Iterator[None]:
+    """Ask a server that did not answer again at once: the next test has another one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(breaker, "RETRY_AFTER_S", 0.0)
         yield
 
 

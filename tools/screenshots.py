@@ -13,8 +13,9 @@ from typing import Literal
 
 from playwright.sync_api import Browser
 
+from tests.support.browser import chromium
 from tests.support.e2e.platform import Platform
-from tests.support.pages import chromium, make_administrator, visitor
+from tests.support.pages import make_administrator, visitor
 from tests.support.polling import until
 
 MARKETS = "coinbase:BTC-USD,coinbase:ETH-USD,binance:BTC-USDT,kraken:BTC-USD"

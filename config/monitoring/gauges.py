@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
 from typing import Any
 
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from actor_runtime.configured_broker import configured_broker
+from actor_runtime.configured_broker import brief_admin
 from actor_runtime.models import actor_models, with_silence
 from consumers.fixed_consumer_actor import GROUP
 from consumers.topic_acks import open_topics
 from datastore import metrics
+from datastore.access.counters import ask_counters
 from datastore.backfill import fetch_queue
 from datastore.coverage.reasons import ANY_CODE
 from datastore.models import DatastoreRequest
@@ -113,7 +113,7 @@ def dynamic_topics() -> Iterator[Sample]:
 def budget() -> Iterator[Sample]:
     """Yield how many calls of each provider each window still allows, and its limit."""
     for provider in configured():
-        for window, left in quota_of(provider.traits).remaining().items():
+        for window, left in quota_of(provider.traits, ask_counters).remaining().items():
             yield table.BUDGET_LEFT, (provider.name, window), left.calls
             yield table.BUDGET_LIMIT, (provider.name, window), left.limit
 
@@ -140,7 +140,7 @@ GAUGE_READERS: dict[str, Callable[[], Iterable[Sample]]] = {
 
 def unread_records(topic: str) -> int:
     """Return how many records of a fixed topic are not stored yet, 0 if there is no topic; raise StreamUnavailable."""
-    with closing(configured_broker().admin()) as admin:
+    with brief_admin() as admin:
         return admin.unread(GROUP, [topic], shared=True).get(topic, 0)
 
 
@@ -149,5 +149,5 @@ def unread_dynamic_records() -> int:
     names = sorted(open_topics())
     if not names:
         return 0
-    with closing(configured_broker().admin()) as admin:
+    with brief_admin() as admin:
         return sum(admin.unread(GROUP, names, shared=False).values())

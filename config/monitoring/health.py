@@ -21,6 +21,7 @@ from datastore.reference.provider import current_provider
 log = structlog.get_logger(__name__)
 UNKNOWN = "unknown"
 NO_ANSWER = "does not answer"
+BRIEF_S = 1.0
 DETAILS = "With an API key or a staff session this names the markets and the reasons, as `manage.py status` does."
 UNKNOWN_PROVIDER: dict[str, str | bool | None] = {"provider": None, "simulated": None}
 
@@ -77,6 +78,7 @@ def _compute_fresh() -> tuple[dict[str, str], dict[str, list[str]]]:
 
 
 _ready, _fresh = CachedAnswer(_compute_ready), CachedAnswer(_compute_fresh)
+_failing = CachedAnswer(lambda: failing_parts(BRIEF_S), times=3)
 
 
 def _may_see_details(request: HttpRequest) -> bool:
@@ -87,13 +89,18 @@ def _may_see_details(request: HttpRequest) -> bool:
         return False
 
 
-def failing_parts() -> dict[str, str]:
-    """Return the reason of each part that does not answer or takes no writes."""
-    refusals = {"database": write_refusal(settings.DATABASE_URL), "cache": valkey_refusal(settings.REDIS_URL)}
+def failing_lately() -> dict[str, str]:
+    """Return failing_parts() of some seconds ago at most, for pages: cache and stream have a second to answer."""
+    return _failing.get()
+
+
+def failing_parts(within_s: float = 2) -> dict[str, str]:
+    """Return the reason of each part that does not answer or takes no writes; within_s: what Valkey may take."""
+    refusals = {"database": write_refusal(settings.DATABASE_URL), "cache": valkey_refusal(settings.REDIS_URL, within_s)}
     if settings.STREAM_URL == settings.REDIS_URL:
         refusals["stream"] = refusals["cache"]
     else:
-        refusals["stream"] = stream_refusal(settings.STREAM_URL)
+        refusals["stream"] = stream_refusal(settings.STREAM_URL, within_s)
     refusals["disk"] = disk_refusal()
     return {part: reason for part, reason in refusals.items() if reason is not None}
 

@@ -77,10 +77,14 @@ def write_refusal(url: str) -> str | None:
     return None
 
 
-def valkey_refusal(url: str) -> str | None:
+def valkey_refusal(url: str, within_s: float = 2) -> str | None:
     """Return None if this Redis or Valkey takes a key within two seconds, else why not."""
     client = redis.Redis.from_url(
-        url, socket_connect_timeout=2, socket_timeout=2, retry=Retry(NoBackoff(), 0), single_connection_client=False
+        url,
+        socket_connect_timeout=within_s,
+        socket_timeout=within_s,
+        retry=Retry(NoBackoff(), 0),
+        single_connection_client=False,
     )
     try:
         client.set(PROBE_KEY, 1, ex=60)  # a replica, or a full one, answers a PING
@@ -91,10 +95,10 @@ def valkey_refusal(url: str) -> str | None:
     return None
 
 
-def stream_refusal(url: str) -> str | None:
+def stream_refusal(url: str, within_s: float = 2) -> str | None:
     """Return None if the stream at this URL answers, else why not; a Kafka cluster has five seconds."""
     if url.startswith(("redis", "unix")):
-        return valkey_refusal(url)
+        return valkey_refusal(url, within_s)
     try:
         with closing(connect(url, settings.STREAM_MAXLEN, settings.KAFKA).admin()) as admin:
             admin.topics()

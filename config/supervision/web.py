@@ -21,7 +21,7 @@ from granian.server import MPServer
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-WEB_THREADS = 8
+WEB_THREADS = 12  # a third of which may be sending long answers
 GRANIAN_LOGS = Path(__file__).parents[1] / "granian_logs.json"
 
 

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from config.monitoring.cached_answer import CachedAnswer
 from config.monitoring.gauges import unread_dynamic_records
-from config.monitoring.health import failing_parts
+from config.monitoring.health import failing_lately
 from config.monitoring.metrics import UNAVAILABLE_ERRORS
 from dashboard.lags import fixed_lags
 from dashboard.rates import DYNAMIC, rates
@@ -44,15 +44,19 @@ def _look() -> Figures:
     markets = proven_markets()
     waiting = metrics.requests_by_state()
     fetches = fetch_queue.count_by_state()
+    failing = failing_lately()
+    lags: dict[str, int] = {}
+    if "stream" not in failing:
+        lags = {**fixed_lags(), **_or(lambda: {DYNAMIC: unread_dynamic_records()}, {})}
     return Figures(
         rates=_or(rates, {}),
-        lags={**fixed_lags(), **_or(lambda: {DYNAMIC: unread_dynamic_records()}, {})},
-        followers=_or(lambda: sum(followers_by_process().values()), None),
+        lags=lags,
+        followers=None if "cache" in failing else _or(lambda: sum(followers_by_process().values()), None),
         requests=waiting["waiting_for_data"],
         fetches=sum(fetches[state] for state in ("queued", "fetching", "published")),
         streams=sum(count for state, count in lifecycle.count_by_state().items() if state in ("requested", "live")),
         feeds=(sum(market.state == LIVE for market in markets), len(markets)),
-        failing=failing_parts(),
+        failing=failing,
     )
 
 

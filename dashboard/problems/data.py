@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from actor_runtime.admin import span
 from actor_runtime.steady_time import SteadyNow
 from dashboard.problems.level import Level, Problem, Unchecked
+from datastore.access.counters import ask_counters
 from datastore.coverage.reasons import ReasonCode
 from datastore.models import DeadLetter, FetchRequest, GapRepair, Stream
 from datastore.quality.freshness import LIVE, proven_markets
@@ -92,7 +93,7 @@ def fetches() -> Iterator[Problem]:
 def budget() -> Iterator[Problem]:
     """Yield providers that may not be called now. Raises RedisError."""
     for provider in configured():
-        quota = quota_of(provider.traits)
+        quota = quota_of(provider.traits, ask_counters)
         remedy = "What needs history waits and goes on by itself; live data does not depend on it."
         if reason := quota.pause_reason():
             yield Problem(Level.WARNING, f"{provider.name} is not called now", reason, remedy, "/requests")

@@ -13,7 +13,7 @@ from django_celery_beat.models import PeriodicTask
 from actor_runtime.admin import error_story, span
 from actor_runtime.models import Actor, actor_models, with_silence
 from actor_runtime.ownership.description import is_alive
-from config.monitoring.health import failing_parts
+from config.monitoring.health import failing_lately
 from config.supervision.embedded_servers import postgres_url
 from dashboard.problems.level import Level, Problem, Unchecked
 from datastore.blockers import CANDLE_ROLE
@@ -33,7 +33,7 @@ CLOCKS = "select steady_now(), clock_timestamp(), uptime() is not null"
 
 def servers() -> Iterator[Problem]:
     """Yield servers that do not answer or take no writes."""
-    for server, reason in failing_parts().items():
+    for server, reason in failing_lately().items():
         remedy = "The log of `manage.py up` says more. What depends on it waits, and goes on by itself."
         yield Problem(Level.ERROR, f"{server.capitalize()} does not answer", reason, remedy, "/system")
 

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 import django
 from django.conf import settings
-from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
 from actor_runtime.reset_policy import reason_of
 from config.monitoring.cached_answer import CachedAnswer
 from config.monitoring.gauges import unread_dynamic_records, unread_records
+from datastore.access.counters import ask_counters
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.engines.edition import timescale_edition
@@ -61,7 +61,7 @@ def queues() -> list[Queue]:
 
 def _cache() -> Server:
     try:
-        told: dict[str, Any] = get_redis_connection("default").info()
+        told: dict[str, Any] = ask_counters(lambda client: client.info())
     except RedisError as exc:
         return Server("Valkey", "unknown", f"It does not answer: {reason_of(exc)}")
     name = "Valkey" if "valkey_version" in told else "Redis"
@@ -96,4 +96,4 @@ def _queue(name: str, what: str, depth: Callable[[], int]) -> Queue:
 
 
 def _jobs() -> int:
-    return int(get_redis_connection("default").llen(settings.CELERY_TASK_DEFAULT_QUEUE))
+    return int(ask_counters(lambda client: client.llen(settings.CELERY_TASK_DEFAULT_QUEUE)))

@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from dashboard.market_facts import market_facts
-from dashboard.pages import page, part, readable
+from dashboard.pages import page, readable, shared_part
 from datastore.api.errors import BadParameters, UnknownMarket
 from datastore.api.params.market_lookup import find_market
 from datastore.api.params.symbols import market_text
+from datastore.models import Market
+from datastore.series.written_format import EXTRA, FORMATS
 from datastore.timeframes.timeframe import TIMEFRAMES
 
 DEFAULT_TIMEFRAME = "1m"
+FORMAT_WORDS = (
+    ("json", "JSON", "all that is known, exact"),
+    ("csv", "CSV", "exact; Excel, any program"),
+    ("ndjson", "NDJSON", "exact, an object a line"),
+    ("parquet", "Parquet", "exact; pandas, polars, DuckDB"),
+    ("arrow", "Arrow", "exact, as a stream"),
+    ("feather", "Feather", "floats; freqtrade"),
+    ("ccxt", "ccxt", "six numbers a row"),
+    ("binance", "Binance", "klines of 12 cells"),
+)
 
 
 @readable
 def chart(request: HttpRequest, symbol: str) -> HttpResponse:
     """Show one market, found by any spelling; the part beside the chart alone if it is asked for."""
+
+    def found() -> Market:
+        return find_market(market_text(symbol))
+
     try:
-        market = find_market(market_text(symbol))
+        if request.GET.get("part") == "side":
+            return shared_part(request, "chart_side.html", symbol, lambda: market_facts(found()))
+        market = found()
     except (UnknownMarket, BadParameters, ValueError) as exc:
         return page(request, "chart_unknown.html", {"asked": symbol, "reason": str(exc)}, status=404)
     if market.symbol != symbol:
         rest = f"?{request.GET.urlencode()}" if request.GET else ""
         return HttpResponseRedirect(f"/markets/{quote(market.symbol, safe=':')}{rest}")
-    if request.GET.get("part") == "side":
-        return part(request, "chart_side.html", market_facts(market))
     return page(request, "chart.html", {**market_facts(market), **setup(request)})
 
 
@@ -40,4 +57,16 @@ def setup(request: HttpRequest) -> dict[str, Any]:
         "timeframes": lengths,
         "timeframe": asked if asked in lengths else DEFAULT_TIMEFRAME,
         "base_url": request.build_absolute_uri("/").rstrip("/"),
+        **export_formats(),
     }
+
+
+def export_formats() -> dict[str, Any]:
+    """Return the forms in which candles can be downloaded, and how to install what some lack here ("": none does)."""
+    installed = find_spec("pyarrow") is not None
+    shown = [
+        {"name": name, "title": title, "use": use, "suffix": FORMATS[name].suffix if name in FORMATS else name}
+        | {"available": installed or name not in FORMATS or FORMATS[name].in_blocks}
+        for name, title, use in FORMAT_WORDS
+    ]
+    return {"formats": shown, "extra": "" if installed else EXTRA}

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 
 from config.monitoring.health import provider_identity
 from dashboard.board import SPARK_HEIGHT, SPARK_WIDTH, board
-from dashboard.pages import page, part, readable
+from dashboard.pages import page, part, readable, shared_part
 from dashboard.problems import Level, open_problems
 from datastore.models import Market, Pair
 
@@ -24,7 +24,14 @@ def markets(request: HttpRequest) -> HttpResponse:
     wanted = request.GET.get("part")
     if wanted == "pairs":
         return part(request, "markets_pairs.html", pairs(request.GET.get("q", "")))
-    shown = {
+    if wanted in ("summary", "rows"):
+        return shared_part(request, f"markets_{wanted}.html", "", shown)
+    return page(request, "markets.html", shown())
+
+
+def shown() -> dict[str, Any]:
+    """Return what the page and its parts show."""
+    return {
         "board": board(),
         "spark_width": SPARK_WIDTH,
         "spark_height": SPARK_HEIGHT,
@@ -32,11 +39,6 @@ def markets(request: HttpRequest) -> HttpResponse:
         **in_error(),
         **provider_identity(),
     }
-    if wanted == "summary":
-        return part(request, "markets_summary.html", shown)
-    if wanted == "rows":
-        return part(request, "markets_rows.html", shown)
-    return page(request, "markets.html", shown)
 
 
 def in_error() -> dict[str, int]:

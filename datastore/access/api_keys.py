@@ -22,7 +22,8 @@ from actor_runtime.steady_time import SteadyNow
 from datastore.access.shared_cache import SharedCache
 from datastore.models import ApiKey
 
-KEY_PATTERN = re.compile(r"ck_[a-z0-9]{8}_[A-Za-z0-9_-]{43}")
+KEY_BEGINNING = "ck_"
+KEY_PATTERN = re.compile(rf"{KEY_BEGINNING}[a-z0-9]{{8}}_[A-Za-z0-9_-]{{43}}")
 KEY_CACHE_TTL_S = 10.0
 MAX_CACHED_KEYS = 10_000  # of each kind, the known and the unknown
 LAST_USED_INTERVAL = timedelta(minutes=1)  # a key's last use is stored to this precision

@@ -5,7 +5,9 @@ Problem
 ├── BadParameters     400  names each bad parameter and what is accepted
 ├── UnknownMarket     404  with near names
 ├── NotFound          404
-└── Conflict          409  the present state does not allow it
+├── Conflict          409  the present state does not allow it
+├── CannotWrite       422  the format cannot hold these numbers
+└── Busy              503  as many long answers are being sent as may be at once
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ class Problem(Exception):
 
     status: ClassVar[int]
     kind: ClassVar[str]  # the last part of the problem's type, stable for programs
+    retry_after: ClassVar[int | None] = None  # seconds
 
     def __init__(self, detail: str, errors: Mapping[str, Sequence[str]] | None = None) -> None:
         super().__init__(detail)
@@ -73,6 +76,21 @@ class Conflict(Problem):
 
     status = 409
     kind = "conflict"
+
+
+class CannotWrite(Problem):
+    """What was asked for cannot be written in that format."""
+
+    status = 422
+    kind = "cannot-write"
+
+
+class Busy(Problem):
+    """Ask again in `retry_after` seconds."""
+
+    status = 503
+    kind = "busy"
+    retry_after = 2
 
 
 def shown(text: str, limit: int = 60) -> str:

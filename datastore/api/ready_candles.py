@@ -21,14 +21,17 @@ from datastore.access.rate_limits import Bucket, RateLimitResult, take
 from datastore.api.auth.api_key_header import key_of
 from datastore.api.auth.throttle import bucket_of, headers_of
 from datastore.api.errors import BadParameters
+from datastore.api.params.accepted_format import accepted_format
 from datastore.api.params.query_params import DEFAULT_ROWS, SeriesQuestion, candles_question
 from datastore.api.responses.compression import compress
 from datastore.api.responses.json_response import ready_answer, unless_known
 from datastore.api.responses.response_cache import CacheHit, CacheLookup, lookup
 from datastore.requests.endings import unanswered
+from datastore.series.written_format import FORMATS
 from metering.table import count_answer
 
 PATH = "/api/v1/candles"
+WRITTEN = frozenset(FORMATS)  # whole, by the view
 LOOKED_UP = "candlekeep.looked-up"  # in request.META: no header can be spelled so
 # What the view and the middleware behind this one would add: settings.MIDDLEWARE.
 HEADERS = {"Allow": "GET, HEAD, OPTIONS", "X-Frame-Options": settings.X_FRAME_OPTIONS}
@@ -36,10 +39,11 @@ HEADERS = {"Allow": "GET, HEAD, OPTIONS", "X-Frame-Options": settings.X_FRAME_OP
 
 @dataclass(frozen=True, slots=True)
 class LookedUp:
-    """A question, the name under which its answer may be cached, what is cached, and the turn that was taken for it."""
+    """A question, what is cached for it, and the turn that was taken for it."""
 
     question: SeriesQuestion
-    name: str | None
+    form: str | None  # the format that is asked for, None for json
+    name: str | None  # under which its answer may be cached
     bucket: Bucket | None
     turn: RateLimitResult | None
     cached: CacheLookup | None
@@ -102,13 +106,18 @@ def look_up(request: HttpRequest) -> LookedUp:
     if found:
         return found
     question, name = parsed(request.META["QUERY_STRING"])
+    form = question.format or accepted_format(request.META.get("HTTP_ACCEPT", ""), WRITTEN)
+    if form in WRITTEN:
+        name = None
+    else:
+        form = None
     bucket, cached, turn = bucket_of(request), None, None
     # An answer that ends a waiting request must come from the database, for the request's row must end too.
     if name and (question.market, question.timeframe) not in unanswered:
         cached, turn = lookup(question.market, name, bucket)
     elif bucket:
         turn = take(bucket)
-    found = request.META[LOOKED_UP] = LookedUp(question, name, bucket, turn, cached)
+    found = request.META[LOOKED_UP] = LookedUp(question, form, name, bucket, turn, cached)
     return found
 
 
@@ -122,4 +131,5 @@ def parsed(query: str) -> tuple[SeriesQuestion, str | None]:
     if question.start is not None or question.stop is not None:
         return question, None
     limit, closed = question.limit or DEFAULT_ROWS, int(question.closed_only)
-    return question, f"{question.timeframe}:{limit}:{closed}:{question.numbers}:{question.fill}"
+    name = f"{question.timeframe}:{limit}:{closed}:{question.numbers}:{question.fill}"
+    return question, f"{name}:raw" if question.raw else name

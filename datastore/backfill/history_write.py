@@ -57,6 +57,7 @@ class _Batch:
     refused: list[tuple[int, Refusal]] = field(default_factory=list)  # index and why
     touched: set[int] = field(default_factory=set)  # ids of markets whose answers changed
     taken_back_s: Counter[int] = field(default_factory=Counter)  # proven time that is no longer claimed, by market's id
+    widened: Counter[int] = field(default_factory=Counter)  # stored candles that close outside their range, likewise
 
 
 def store_history(records: Sequence[HistoryRecord], meanwhile: Callable[[], None] | None = None) -> StoreResult:
@@ -94,7 +95,12 @@ def store_history(records: Sequence[HistoryRecord], meanwhile: Callable[[], None
             if request is not None:
                 fail(request, record.reason)
     changes = update_versions(batch.markets.values(), batch.touched)
-    changes = [replace(change, taken_back_s=batch.taken_back_s[change.market_id]) for change in changes]
+    changes = [
+        replace(
+            change, taken_back_s=batch.taken_back_s[change.market_id], candles_widened=batch.widened[change.market_id]
+        )
+        for change in changes
+    ]
     return StoreResult(changes, sorted(batch.refused))
 
 
@@ -186,7 +192,9 @@ def _store_candles(batch: _Batch, meanwhile: Callable[[], None] | None) -> None:
     ]
     columns: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)]
     found = fetch_while_running(STORE_CANDLES, columns, meanwhile) if meanwhile else fetch_all(STORE_CANDLES, columns)
-    batch.touched.update(market_id for (market_id,) in found)
+    for market_id, outside in found:
+        batch.touched.add(market_id)
+        batch.widened[market_id] += outside
     for market_id, seconds in fetch_all(UNCOVER_TRADED, columns[:3]):
         batch.touched.add(market_id)
         batch.taken_back_s[market_id] += seconds

@@ -10,21 +10,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 
+from datastore.imports.cells import WHOLE, contradict, price_of, size_of, whole_of
 from datastore.imports.checked_file import BadFile
 from datastore.imports.rows import BadLine, CandleRow, Format, TradeRow, follows_by_id, follows_in_time
 from datastore.timeframes.intervals import SECOND_US, micros_of
 from datastore.wording import counted
-from streaming.bounds import MAX_BIGINT, MAX_STORED, MIN_STORED
+from streaming.bounds import MAX_BIGINT
 from streaming.records import MAX_IDS, Micros
 
 PROVIDER = "binance"  # Binance.US is another market, and publishes none of these
 RESOLUTIONS = {"1m": 60, "1h": 3600, "1d": 86_400}
 NAME = re.compile(r"([A-Z0-9]{2,40})-([A-Za-z0-9]+)-(\d{4})-(\d\d)(?:-(\d\d))?\.(?:zip|csv)")
-NUMBER = re.compile(r"\d{1,25}(?:\.\d{1,40})?(?:[eE][-+]?\d{1,2})?")
-WHOLE = re.compile(r"\d{1,19}")
 TRUTH = {"true": True, "false": False}
 MS_US = 1000
 UNITS = {13: MS_US, 16: 1}  # digits of a time -> microseconds in its unit
@@ -52,7 +50,7 @@ def candle_format(path: Path, symbol: str) -> tuple[Format[CandleRow], int]:
         raise BadFile(path.name, f"it has {named.kind}: candles of {kinds} are kept, the others are made of these")
     length = resolution * SECOND_US
     period = named.start, named.stop
-    return Format(lambda line: _candle(line, length), follows_in_time, period, KLINE_HEADER), resolution
+    return Format(CandleRow, lambda line: _candle(line, length), follows_in_time, period, KLINE_HEADER), resolution
 
 
 def trade_format(path: Path, symbol: str) -> Format[TradeRow]:
@@ -67,7 +65,12 @@ def trade_format(path: Path, symbol: str) -> Format[TradeRow]:
         )
     if named.kind != "aggTrades":
         raise BadFile(path.name, f"it has {named.kind}, not aggTrades")
-    return Format(_trade, follows_by_id, (named.start, named.stop), AGGREGATE_HEADER)
+    return Format(TradeRow, _trade, follows_by_id, (named.start, named.stop), AGGREGATE_HEADER)
+
+
+def is_published(path: Path) -> bool:
+    """Return whether a file is named as Binance names its own, or is an archive as those are."""
+    return path.suffix == ".zip" or NAME.fullmatch(path.name) is not None
 
 
 def _named(path: Path, symbol: str) -> FileName:
@@ -95,28 +98,30 @@ def _fields(line: str, columns: tuple[int, ...]) -> list[str]:
 def _candle(line: str, length: int) -> CandleRow:
     """Return a candle of so many microseconds; whatever it says of its end and of its takers is not kept."""
     fields = _fields(line, KLINE_COLUMNS)
-    start, prices = _time(fields[0]), [_price(text) for text in fields[1:5]]
+    start, prices = _time(fields[0]), [price_of(text) for text in fields[1:5]]
     first, high, low, close = prices
     if start % length:
         raise BadLine("it does not begin with a bucket")
-    if not (low <= first <= high and low <= close <= high):
+    if contradict(first, high, low, close):
         raise BadLine("its prices contradict each other")
-    return CandleRow(start, first, high, low, close, _size(fields[5]), _size(fields[7]))
+    return CandleRow(start, first, high, low, close, size_of(fields[5]), size_of(fields[7]))
 
 
 def _trade(line: str) -> TradeRow | None:
     """Return an aggregate as a trade; None for one that only marks another that was sent twice."""
     fields = _fields(line, AGGREGATE_COLUMNS)
-    if (fields[3], fields[4]) == MARKER and _size(fields[1]) == _size(fields[2]) == 0:
+    if (fields[3], fields[4]) == MARKER and size_of(fields[1]) == size_of(fields[2]) == 0:
         return None
-    id, first, last = (_whole(text) for text in (fields[0], *fields[3:5]))
+    id, first, last = (whole_of(text) for text in (fields[0], *fields[3:5]))
     if not first <= last < first + MAX_IDS or last >= MAX_BIGINT:
         raise BadLine(f"it covers the ids from {first} to {last}")
     buyer_is_maker = TRUTH.get(fields[6].lower())
     if buyer_is_maker is None or fields[-1].lower() not in TRUTH:
         raise BadLine("its last columns are not true or false")
     start = _time(fields[5]) // MS_US * MS_US
-    return TradeRow(start, id, first, last, _price(fields[1]), _size(fields[2]), -1 if buyer_is_maker else 1)
+    return TradeRow(
+        start, str(id), id, first, last, price_of(fields[1]), size_of(fields[2]), -1 if buyer_is_maker else 1
+    )
 
 
 def _time(text: str) -> Micros:
@@ -124,22 +129,3 @@ def _time(text: str) -> Micros:
     if unit is None:
         raise BadLine(f"{text!r} is no time in milliseconds or microseconds")
     return int(text) * unit
-
-
-def _whole(text: str) -> int:
-    if not WHOLE.fullmatch(text):
-        raise BadLine(f"{text!r} is no id")
-    return int(text)
-
-
-def _price(text: str) -> Decimal:
-    if not (price := _size(text)):
-        raise BadLine("a price is 0")
-    return price
-
-
-def _size(text: str) -> Decimal:
-    number = Decimal(text) if NUMBER.fullmatch(text) else None
-    if number is None or not (number == 0 or MIN_STORED < number < MAX_STORED):
-        raise BadLine(f"{text!r} is no possible number")
-    return number

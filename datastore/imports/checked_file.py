@@ -1,6 +1,6 @@
 """A file that is checked as a whole before anything of it is used, and can then be read from its end.
 
-The lines are copied to a temporary file while they are checked, so what is written later is what was checked, and the
+The rows are copied to a temporary file while they are checked, so what is written later is what was checked, and the
 newest trades can be written first: at no moment is there a hole between them and what is stored.
 """
 
@@ -10,12 +10,15 @@ import hashlib
 import re
 import tempfile
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Generic
 from zipfile import BadZipFile, ZipFile
+
+import msgspec
 
 from datastore.imports.rows import BadLine, Format, Row
 
@@ -52,8 +55,7 @@ class CheckedFile(Generic[Row]):
         """Return the rows of one batch, in the file's order."""
         start, stop = [*self.batches, self.size][place : place + 2]
         self.copy.seek(start)
-        lines = self.copy.read(stop - start).decode("ascii").splitlines()
-        return [row for line in lines if (row := self.form.read(line)) is not None]
+        return msgspec.json.Decoder(self.form.row).decode_lines(self.copy.read(stop - start))
 
     def __enter__(self) -> CheckedFile[Row]:
         return self
@@ -63,14 +65,14 @@ class CheckedFile(Generic[Row]):
 
 
 def check_file(path: Path, form: Format[Row], progress: Progress) -> CheckedFile[Row]:
-    """Check a CSV, or the only one in a zip, line by line; raise BadFile."""
+    """Check a file of lines, or the only CSV in a zip, line by line; raise BadFile."""
     with ExitStack() as opened:
         # The caller closes it with the checked file, this stack only if that is never made.
         copy = opened.enter_context(tempfile.TemporaryFile(prefix="candlekeep-import-"))
         found = CheckedFile(path.name, form, copy, has_checksum=_check_sum(path))
         try:
-            with _lines(path) as (lines, size):
-                _check(found, lines, lambda done: progress(done, size))
+            with (form.lines or _lines)(path) as (lines, size):
+                _check(found, lines, lambda done: progress(min(done, size), size))
         except (BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as exc:
             raise BadFile(path.name, f"the archive is damaged or cut off: {exc}") from None
         except OSError as exc:
@@ -83,9 +85,10 @@ def check_file(path: Path, form: Format[Row], progress: Progress) -> CheckedFile
 
 def _check(found: CheckedFile[Row], lines: Iterator[bytes], progress: Callable[[int], None]) -> None:
     """Copy the rows that differ to the checked file; raise BadFile."""
-    form, before = found.form, None
+    form, before, done = found.form, None, 0
     for number, raw in enumerate(lines, start=1):
-        if number == 1 and form.header and raw.startswith(form.header.encode()):
+        done += len(raw)
+        if number == 1 and form.header and raw.removeprefix(BOM_UTF8).startswith(form.header.encode()):
             continue
         try:
             row = _read(form, raw)
@@ -98,11 +101,11 @@ def _check(found: CheckedFile[Row], lines: Iterator[bytes], progress: Callable[[
             continue
         if found.rows % BATCH_ROWS == 0:
             found.batches.append(found.size)
-            progress(found.size)
+            progress(done)
         found.first, found.last, before = found.first or row, row, row
         found.rows += 1
-        found.size += found.copy.write(raw.rstrip(b"\r\n") + b"\n")
-    progress(found.size)
+        found.size += found.copy.write(msgspec.json.encode(row) + b"\n")
+    progress(done)
 
 
 def _read(form: Format[Row], raw: bytes) -> Row | None:

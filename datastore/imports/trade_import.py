@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,12 +21,12 @@ from datastore.backfill.trade_fill import kept_since
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.imports.checked_file import BadFile, CheckedFile, Progress
-from datastore.imports.rows import TradeRow
+from datastore.imports.rows import MARK, TradeRow
 from datastore.ingest import market_cache
 from datastore.ingest.id_write import compare_counted
 from datastore.ingest.live_batch import TOO_OLD
 from datastore.ingest.live_write import store_live
-from datastore.models import IdRange, Market
+from datastore.models import IdRange, Market, Tick
 from datastore.reference.provider_clock import provider_now
 from datastore.timeframes.intervals import Interval, micros_of, moment, union
 from streaming.records import Micros, Trade
@@ -46,6 +46,7 @@ class TradeImport:
     kept: Micros  # what was traded before is refused
     new: int = 0
     stored: int = 0
+    marked: int = 0  # without an id of the venue
     news: list[bool] = field(default_factory=list)  # by batch, whether anything in it is new
     ids: list[Ids] = field(default_factory=list)  # those that are stored once it is imported
     refused: Counter[str] = field(default_factory=Counter)  # by reason
@@ -60,17 +61,42 @@ def compare_trades(market: Market, file: CheckedFile[TradeRow], progress: Progre
         young = [row for row in rows if row.start >= kept]
         records = _records(market, young, "tick-data/compared", 0, kept)
         stored, unlike = compare_counted(market.pk, records)
+        stored += _compare_named(found, young)
         for trade in unlike:
             reason = f"its trade {trade.id} is not the one that is stored under the ids {trade.first} to {trade.last}"
             raise BadFile(file.name, reason)
         found.stored += stored
         found.new += len(young) - stored
+        found.marked += sum(row.id.startswith(MARK) for row in young)
         found.refused[TOO_OLD.detail] += len(rows) - len(young)
         found.news.append(stored < len(young))
-        found.ids = _joined([*found.ids, *((row.first, row.last) for row in young)])
+        ids = ((row.first, row.last) for row in young if row.first is not None and row.last is not None)
+        found.ids = _joined([*found.ids, *ids])
         progress(place + 1, len(file.batches))
     found.refused = +found.refused  # without what is 0
     return found
+
+
+def _compare_named(found: TradeImport, rows: Sequence[TradeRow]) -> int:
+    """Return how many trades that the venue does not count are stored already; raise BadFile for what contradicts."""
+    named = {(row.start, row.id): row for row in rows if row.first is None}
+    if not named:
+        return 0
+    has_marked = any(row.id.startswith(MARK) for row in rows)
+    there = Tick.objects.filter(market=found.market, ts__gte=moment(rows[0].start), ts__lte=moment(rows[-1].start))
+    stored = 0
+    for ts, id, price, amount in there.values_list("ts", "trade_id", "price", "amount"):
+        row = named.get((micros_of(ts), id))
+        if row is not None and (row.price, row.amount) != (price, amount):
+            raise BadFile(found.file.name, f"its trade {id} is stored with another price or amount")
+        if row is None and has_marked and not id.startswith(MARK):
+            raise BadFile(
+                found.file.name,
+                f"its trades have no ids, and others with ids are stored of the same time ({ts:%Y-%m-%d %H:%M:%S} "
+                "UTC): they would count twice",
+            )
+        stored += row is not None
+    return stored
 
 
 def new_holes(market: Market, ids: Iterable[Ids]) -> list[Ids]:
@@ -115,8 +141,8 @@ def _records(market: Market, rows: Iterable[TradeRow], feed: str, number: int, r
             feed=feed,
             n=n,
             ts=row.start,
-            seq=row.id,
-            id=str(row.id),
+            seq=row.number,
+            id=row.id,
             price=row.price,
             amount=row.amount,
             side=row.side,

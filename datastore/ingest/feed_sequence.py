@@ -1,7 +1,8 @@
 """What a feed's records prove. Pure functions over one (feed, market) at a time.
 
 Every record carries `n`, its number within (feed, market). While the numbers are consecutive, watermarks extend the
-open span. A jump means that records were lost on the way, so the span ends at the last time it was proven to.
+open span. A jump means that records were lost on the way, so the span ends at the last time it was proven to. Of what a
+span proves, the part for which the provider's own numbers have no hole is named as well (number_run.py).
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from datastore.ingest.number_run import NumberRun
+from datastore.timeframes.intervals import SECOND_US, Interval
 from datastore.wording import counted
 from streaming.ends import EndCode
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Micros, Trade, Watermark
 
 SUBSCRIBED_AGAIN = "subscribed again"
+USUAL_LATENESS_US = 6 * SECOND_US  # the default GRACE, and a second, for times are often whole seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,7 @@ class FeedSequence:
     stop: Micros | None = None  # None: nothing of the open span is proven yet
     bridge: Micros | None = None  # a replay reaches back to here, once the open span is proven at all
     reason: str | None = None  # how the previous span ended
+    numbers: list[int] | None = None  # a NumberRun as it is stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +70,31 @@ class TakenBack(NamedTuple):
 class Applied:
     """The new position, every span that changed on the way, and the openings whose replay may prove a bridge.
 
-    What earlier batches stored of the feed is taken back from `taken_back` on, before the spans are written.
+    What earlier batches stored of the feed is taken back from `taken_back` on, before the spans are written. numbered:
+    what of the spans the provider's numbers prove.
     """
 
     position: FeedSequence
     spans: tuple[FeedSpan, ...] = ()
     openings: tuple[FeedOpened, ...] = ()
     taken_back: TakenBack | None = None
+    numbered: tuple[Interval, ...] = ()
 
 
 @dataclass(slots=True)
 class _Walk:
     at: FeedSequence
     stop: Micros | None  # of the open span; `at` takes it over when the span or the walk ends
+    numbers: NumberRun
+    late: Micros
     spans: dict[Micros, FeedSpan] = field(default_factory=dict)
     openings: list[FeedOpened] = field(default_factory=list)
     taken_back: TakenBack | None = None
+    numbered: dict[Micros, Micros] = field(default_factory=dict)
 
     def end(self, reason: str, code: str) -> None:
         """End the open span where it was proven to; a span that was never proven leaves only the reason."""
+        self.end_numbers()
         if self.at.start is not None and self.stop is not None:
             self.spans[self.at.start] = FeedSpan(self.at.start, self.stop, reason, code)
         self.at = replace(self.at, start=None, stop=None, bridge=None, reason=reason)
@@ -93,7 +104,31 @@ class _Walk:
         """Open a span, ending the one that is open."""
         if self.at.start is not None:
             self.end(SUBSCRIBED_AGAIN, EndCode.RESUBSCRIBED)
+        if self.numbers.missing:
+            self.end_numbers()  # nobody waits for them: the Producer looks at numbers from here on
         self.at = replace(self.at, start=start)
+
+    def number(self, trade: Trade) -> None:
+        """Take the number of a trade; one without a number shows that not all trades are numbered."""
+        if trade.numbered:
+            if not self.numbers.fits(trade, self.late):
+                self.save_numbers()
+                self.numbers.restart(trade, self.late)
+        elif self.numbers.since is not None:
+            self.end_numbers()
+
+    def end_numbers(self) -> None:
+        """Write down what the run of numbers proves, and end it."""
+        self.save_numbers()
+        self.numbers.end()
+
+    def save_numbers(self) -> None:
+        """Write down what of the open span the numbers prove."""
+        since, start, stop = self.numbers.since, self.at.start, self.stop
+        if since is not None and start is not None and stop is not None:
+            low, high = max(since, start), min(self.numbers.proven, stop)
+            if low < high:
+                self.numbered[low] = high
 
     def prove(self, until: Micros) -> None:
         """Extend the open span; until may still be before a start that was set ahead of time."""
@@ -109,6 +144,8 @@ class _Walk:
         self.spans = {span.start: replace(span, stop=min(span.stop, certain)) for span in kept}
         if self.stop is not None:
             self.stop = min(self.stop, certain) if certain > (self.at.start or 0) else None
+        self.end_numbers()
+        self.numbered = {low: min(high, certain) for low, high in self.numbered.items() if low < certain}
 
     def skip_to(self, n: int, last_n: int) -> None:
         """End the span because the records between last_n and n were lost."""
@@ -140,6 +177,7 @@ class _Walk:
             self.end(record.reason, record.code)
 
         elif isinstance(record, RefusedTrade):
+            self.end_numbers()  # this one is not stored
             # A trade that is only too old ends the span if the span would come to cover its time; what the span covers
             # already was whole before.
             unproven_from = self.at.start if self.stop is None else self.stop
@@ -153,15 +191,26 @@ class _Walk:
 
     def save_span(self) -> None:
         """Write the proven end of the open span, if it moved, to the position and the spans."""
+        self.save_numbers()
         start, stop = self.at.start, self.stop
         if start is not None and stop is not None and stop != self.at.stop:
             self.at = replace(self.at, stop=stop)
             self.spans[start] = FeedSpan(start, stop)
 
 
-def apply(position: FeedSequence, records: Iterable[LiveRecord | RefusedTrade]) -> Applied:
-    """Apply one feed's records of one market, in the order of the stream; numbers already seen are skipped."""
-    walk = _Walk(position, position.stop)
+def apply(
+    position: FeedSequence,
+    records: Iterable[LiveRecord | RefusedTrade],
+    *,
+    late: Micros = USUAL_LATENESS_US,
+    doubt: TakenBack | None = None,
+) -> Applied:
+    """Apply one feed's records of one market, in the order of the stream; numbers already seen are skipped.
+
+    late: how much later than its own time a trade may be discovered. doubt: from when on another feed's trade
+    contradicts what is stored: nothing is claimed of that time.
+    """
+    walk = _Walk(position, position.stop, NumberRun.stored(position.numbers), late)
     last_n = position.last_n
     for record in records:
         n = record.n
@@ -170,9 +219,17 @@ def apply(position: FeedSequence, records: Iterable[LiveRecord | RefusedTrade]) 
         if n != last_n + 1:
             walk.skip_to(n, last_n)
         last_n = n
-        if type(record) is not Trade:
+        if type(record) is Trade:
+            walk.number(record)
+        else:
             walk.take(record)
 
+    if doubt is not None:
+        walk.take_back(*doubt)
+        walk.end(doubt.reason, doubt.code)
     walk.save_span()
-    position = replace(walk.at, last_n=last_n)
-    return Applied(position, tuple(walk.spans.values()), tuple(walk.openings), walk.taken_back)
+    numbers = walk.numbers.as_row() if walk.numbers.newest >= 0 else None
+    position = replace(walk.at, last_n=last_n, numbers=numbers)
+    return Applied(
+        position, tuple(walk.spans.values()), tuple(walk.openings), walk.taken_back, tuple(walk.numbered.items())
+    )

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 from django.conf import settings
 
 from datastore.db.queries import fetch_all, fetch_value, fetch_while_running
-from datastore.ingest.feed_sequence import Applied, FeedSequence, FeedSpan, apply
+from datastore.ingest.feed_sequence import Applied, FeedSequence, FeedSpan, TakenBack, apply
 from datastore.ingest.id_write import note_ends, sort_counted, store_counted
 from datastore.ingest.live_batch import FeedKey, LiveBatch, split_batch
 from datastore.ingest.trade_conflicts import GivenTrade, arguments_of, find_conflicts
@@ -27,6 +27,7 @@ from datastore.models import Market
 from datastore.reference.provider_registry import traits_of
 from datastore.reference.staleness import stale_after
 from datastore.reference.traits import Proof
+from datastore.timeframes.intervals import SECOND_US
 from datastore.timeframes.utc_days import split_by_day
 from streaming.bounds import MIN_TIME_US
 from streaming.ends import EndCode
@@ -43,6 +44,9 @@ BRIDGE = "select bridge_start(%s, instant(%s), instant(%s), %s::jsonb)"
 SETTLE = "select * from settle(%s::int[], %s::int[], %s::jsonb, %s::jsonb, %s::jsonb, %s)"
 
 
+NUMBERED_FEED = "seq/"  # before the name of the feed whose numbers prove a part of its spans
+
+
 @dataclass(frozen=True, slots=True)
 class MarketChange:
     """What a batch did to one market; changed: its version was raised."""
@@ -56,6 +60,7 @@ class MarketChange:
     taken_back_s: float = 0  # how much proven time is no longer claimed
     ids_shared: int = 0  # trades stored under their number, since their id was another trade's
     ended: tuple[str, ...] = ()  # code of each span that ended
+    candles_widened: int = 0  # of the provider's: they close outside their range, so they are served otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +115,10 @@ def store_live(batch: Sequence[LiveRecord] | LiveBatch, work: Callable[[], None]
     counted = sort_counted(ready, counting)
 
     steps: dict[FeedKey, Applied] = {}
+    late = round(settings.GRACE * SECOND_US) + SECOND_US  # a second, for times are often whole seconds
 
     def apply_feeds() -> None:
-        steps.update({key: apply(positions[key], of_feed) for key, of_feed in ready.feeds.items()})
+        steps.update({key: apply(positions[key], of_feed, late=late) for key, of_feed in ready.feeds.items()})
         if work is not None:
             work()
 
@@ -122,8 +128,9 @@ def store_live(batch: Sequence[LiveRecord] | LiveBatch, work: Callable[[], None]
         rows = fetch_while_running(INGEST, [ids, *ready.columns], apply_feeds)
         ingested = {market_id: _Ingested(*found) for market_id, *found in rows}
         if sum(of_trades.added for of_trades in ingested.values()) < len(ready.stored):
-            for key in _settle_conflicts(ready, markets, ingested):
-                steps[key] = apply(positions[key], ready.feeds[key])
+            again, doubts = _settle_conflicts(ready, markets, ingested, steps)
+            for key in again:
+                steps[key] = apply(positions[key], ready.feeds[key], late=late, doubt=doubts.get(key[0]))
     else:
         apply_feeds()
 
@@ -167,17 +174,24 @@ def _lock(keys: set[FeedKey]) -> tuple[dict[str, _LockedMarket], dict[FeedKey, F
     positions: dict[FeedKey, FeedSequence] = {}
     retention = timedelta(days=settings.TICK_RETENTION_DAYS)
     rows = fetch_all(LOCK, [sorted(set(symbols)), list(symbols), list(feeds), retention])
-    for symbol, market_id, oldest, feed, last_n, *rest, provider in rows:
+    for symbol, market_id, oldest, feed, last_n, *rest, numbers, provider in rows:
         counts_ids = Proof.IDS in traits_of(provider).proofs
         markets[symbol] = _LockedMarket(market_id, MIN_TIME_US if oldest is None else oldest, counts_ids)
-        positions[symbol, feed] = FeedSequence() if last_n is None else FeedSequence(last_n, *rest)
+        stored = FeedSequence() if last_n is None else FeedSequence(last_n, *rest)
+        positions[symbol, feed] = stored if numbers is None else replace(stored, numbers=json.loads(numbers))
     return markets, positions
 
 
 def _settle_conflicts(
-    batch: LiveBatch, markets: dict[str, _LockedMarket], ingested: dict[int, _Ingested]
-) -> set[FeedKey]:
-    """Store or refuse the trades whose id is another trade's; return the feeds that carried refused ones."""
+    batch: LiveBatch,
+    markets: dict[str, _LockedMarket],
+    ingested: dict[int, _Ingested],
+    steps: Mapping[FeedKey, Applied],
+) -> tuple[set[FeedKey], dict[str, TakenBack]]:
+    """Store or refuse the trades whose id is another trade's; return the feeds to apply again, and why by market.
+
+    These are the feeds that carried refused ones, and every feed that had claimed the time of such a trade.
+    """
     given = [GivenTrade(at, markets[trade.market].market_id, trade) for at, trade in batch.stored.items()]
     renamed, refused = find_conflicts(given)
     if renamed:
@@ -186,11 +200,15 @@ def _settle_conflicts(
             ingested[market_id] = ingested.get(market_id, NOTHING_INGESTED) + replace(more, ids_shared=more.added)
         again = find_conflicts(renamed)
         refused |= again.refused
-    for index, refusal in refused.items():
+    doubts: dict[str, TakenBack] = {}
+    for index, refusal in sorted(refused.items(), key=lambda item: -batch.stored[item[0]].ts):  # the earliest counts
         trade = batch.stored[index]
-        why = [refusal.detail, EndCode.CONFLICT]
-        fetch_value(TAKE_BACK_AT, [markets[trade.market].market_id, trade.ts, *why, stale_after()])
-    return batch.refuse(refused)
+        why = (refusal.detail, EndCode.CONFLICT)
+        claimed = [span for key, step in steps.items() if key[0] == trade.market for span in step.spans]
+        taken = fetch_value(TAKE_BACK_AT, [markets[trade.market].market_id, trade.ts, *why, stale_after()])
+        if taken or any(span.start <= trade.ts < span.stop for span in claimed):
+            doubts[trade.market] = TakenBack(trade.ts, *why)
+    return batch.refuse(refused) | {key for key in steps if key[0] in doubts}, doubts
 
 
 def _bridges(market_id: int, openings: Sequence[FeedOpened]) -> dict[Micros, Micros | None]:
@@ -227,6 +245,10 @@ def _settle(
             continue  # a connection may have dropped a trade without a word: only the ids tell
         for span in _with_bridges(step.spans, before, bridged):
             spans.append(row | {"start": span.start, "stop": span.stop, "reason": span.reason, "code": span.code})
+        spans += [
+            row | {"f": NUMBERED_FEED + feed, "start": low, "stop": high, "proof": Proof.SEQUENCE}
+            for low, high in step.numbered
+        ]
         if step.taken_back is not None:
             taken_back.append(row | step.taken_back._asdict())
 
@@ -263,6 +285,7 @@ def _position_row(at: FeedSequence, before: FeedSequence, bridged: dict[Micros, 
         "stop": at.stop,
         "bridge": bridged.get(at.start, inherited) if unproven and at.start else None,
         "reason": at.reason,
+        "numbers": at.numbers,
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from datastore.imports.binance_files import PROVIDER
+from datastore.imports.binance_files import PROVIDER, is_published
 from datastore.imports.binding import CannotImport, check_market
 from datastore.imports.checked_file import BadFile, CheckedFile
 from datastore.imports.checked_file import Progress as Done
@@ -27,15 +27,36 @@ MAX_SPANS_SHOWN = 10
 def add_import_arguments(parser: ArgumentParser) -> None:
     """Take the market, the files, and whether to write."""
     add_market(parser)
-    parser.add_argument("file", nargs="+", type=Path, help="as Binance names it; its .CHECKSUM beside it is used")
+    parser.add_argument(
+        "file",
+        nargs="+",
+        type=Path,
+        help="CSV with a heading, NDJSON or Parquet; or one of Binance's under its name, whose .CHECKSUM is used",
+    )
+    parser.add_argument(
+        "--columns",
+        type=named_columns,
+        default={},
+        metavar="FIELD=COLUMN,…",
+        help="which column is what where its name does not say it: time=ts,price=p",
+    )
     parser.add_argument("--dry-run", action="store_true", help="check the files, and write nothing")
 
 
-def market_to_import(name: str) -> Market:
-    """Return the market of that name if it can take Binance's files; raise CommandError."""
+def named_columns(text: str) -> dict[str, str]:
+    """Return columns by field; raise ArgumentTypeError."""
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(field and column for field, _, column in pairs):
+        raise ArgumentTypeError(f"{text!r} is not FIELD=COLUMN,FIELD=COLUMN")
+    return {field.strip(): column.strip() for field, _, column in pairs}
+
+
+def market_to_import(name: str, files: Sequence[Path]) -> Market:
+    """Return the market of that name if it can take these files; raise CommandError."""
     market = market_named(name)
     with refusals():
-        check_market(market, PROVIDER)
+        for provider in {PROVIDER if is_published(path) else market.provider for path in files}:
+            check_market(market, provider)
     return market
 
 
@@ -45,8 +66,11 @@ def symbol_of(market: Market) -> str:
 
 
 def newest_first(forms: Mapping[Path, Format[Row]]) -> list[Path]:
-    """Return the files in the order in which they are imported: what is stored grows backwards, without a hole."""
-    return sorted(forms, key=lambda path: forms[path].period, reverse=True)
+    """Return the files in the order in which they are imported: what is stored grows backwards, without a hole.
+
+    A table's name says nothing of its time; those are taken from the last name to the first.
+    """
+    return sorted(forms, key=lambda path: (forms[path].period, path.name), reverse=True)
 
 
 @contextmanager

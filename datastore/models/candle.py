@@ -25,10 +25,20 @@ class Candle(models.Model):
     trades = models.IntegerField()
     version = models.BigIntegerField(help_text="The market's version at the last change.")
     revision = models.IntegerField(default=0, db_default=0, help_text="Committed changes since the first.")
+    corrections = models.IntegerField(
+        default=0, db_default=0, help_text="Those of them that came after it was closed, with proof that it was whole."
+    )
 
     class Meta:
         db_table = "candle"
-        indexes = [models.Index(fields=["market", "version"], name="candle_version")]
+        indexes = [
+            models.Index(fields=["market", "version"], name="candle_version"),
+            models.Index(
+                fields=["market", "resolution", "open_time"],
+                name="candle_corrected",
+                condition=models.Q(corrections__gt=0),
+            ),
+        ]
         constraints = [
             models.CheckConstraint(condition=models.Q(resolution__in=(60, 3600, 86400)), name="candle_resolution"),
         ]
@@ -51,11 +61,18 @@ class ProviderCandle(models.Model):
     volume = ExactDecimalField()
     quote_volume = ExactDecimalField(null=True, help_text="NULL: the provider does not give it.")
     version = models.BigIntegerField(help_text="The market's version at the last change.")
-    revision = models.IntegerField(default=0, db_default=0)
+    revision = models.IntegerField(default=0, db_default=0, help_text="Changes of what was final already.")
 
     class Meta:
         db_table = "provider_candle"
-        indexes = [models.Index(fields=["market", "version"], name="provider_candle_version")]
+        indexes = [
+            models.Index(fields=["market", "version"], name="provider_candle_version"),
+            models.Index(
+                fields=["market", "resolution", "open_time"],
+                name="provider_candle_corrected",
+                condition=models.Q(revision__gt=0),
+            ),
+        ]
         constraints = [models.CheckConstraint(condition=models.Q(volume__gte=0), name="provider_candle_volume")]
 
     def __str__(self) -> str:

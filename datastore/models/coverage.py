@@ -27,7 +27,9 @@ class Coverage(models.Model):
     source = models.TextField(choices=Source.choices)
     feed = models.TextField(
         default="",
-        help_text="Topic and connection, or `ids/` and the first stored id; empty for the provider's answers.",
+        help_text=(
+            "Topic and connection, `seq/` and these, or `ids/` and the first stored id; empty: the provider's answer."
+        ),
     )
     resolution = models.IntegerField(default=0, help_text="Seconds of the provider's answer, 0 for live.")
     start = models.DateTimeField()
@@ -103,6 +105,9 @@ class FeedPosition(models.Model):
     stop = models.DateTimeField(null=True, help_text="Proven up to here; NULL: nothing of the open span yet.")
     bridge = models.DateTimeField(null=True, help_text="A replay reaches back to here, once the span is proven at all.")
     reason = models.TextField(null=True, help_text="How the previous span ended.")
+    numbers = models.JSONField(
+        null=True, help_text="The provider's numbers, as datastore.ingest.number_run stores them."
+    )
 
     class Meta:
         db_table = "feed_position"

@@ -6,6 +6,7 @@ import uuid
 
 from django.db import models
 
+from datastore.models.fields import ExactDecimalField
 from datastore.symbol import SYMBOL_PATTERN
 
 FIRST_PROVIDER = "cryptocompare"  # of all markets that are older than the column
@@ -73,6 +74,8 @@ class Pair(models.Model):
     provider = models.TextField(
         default=FIRST_PROVIDER, db_default=FIRST_PROVIDER, help_text="Whose list it is in: who would deliver its data."
     )
+    price_step = ExactDecimalField(null=True, help_text="Prices are multiples of it; NULL: the list does not say.")
+    amount_step = ExactDecimalField(null=True, help_text="Amounts are multiples of it; NULL: the list does not say.")
     active = models.BooleanField(default=True, help_text="In the newest list.")
     seen_at = models.DateTimeField(help_text="The newest list that holds it; the database's clock.")
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -34,11 +35,13 @@ class ImplausiblePairList(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One pair in the provider's spelling."""
+    """One pair in the provider's spelling; the steps of its prices and amounts are no part of what it is."""
 
     exchange: str
     base: str
     quote: str
+    price_step: Decimal | None = field(default=None, compare=False, kw_only=True)
+    amount_step: Decimal | None = field(default=None, compare=False, kw_only=True)
 
     @property
     def symbol(self) -> str:
@@ -192,4 +195,6 @@ def _columns(pairs: dict[str, Listed]) -> dict[str, list[Any]]:
         "provider_exchanges": [pair.exchange for pair in pairs.values()],
         "provider_bases": [pair.base for pair in pairs.values()],
         "provider_quotes": [pair.quote for pair in pairs.values()],
+        "price_steps": [pair.price_step for pair in pairs.values()],
+        "amount_steps": [pair.amount_step for pair in pairs.values()],
     }

@@ -6,33 +6,34 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from datastore.coverage.certificate import MISSING, Run
-from datastore.coverage.completeness import Completeness
+from datastore.coverage.certificate import MISSING, PARTIAL, Run
 from datastore.coverage.facts import Facts
 from datastore.coverage.segments import Rows
-from datastore.db.queries import snapshot
+from datastore.db.queries import execute, snapshot
 from datastore.models import Market
+from datastore.series.corrections import corrected
 from datastore.series.fill import NONE, filled
-from datastore.series.reader import Series, close_before, completeness_of_runs, read_runs, series_of, text_of
-from datastore.series.row_format import Shape, close_of
-from datastore.series.stored_rows import rows_of
+from datastore.series.reader import Series, certificate_of, close_before, read_runs, series_of, text_of
+from datastore.series.row_format import CSV, close_of
+from datastore.series.stored_rows import copied_rows, rows_of, single_leaf
 from datastore.timeframes.intervals import micros_of, moment
 from datastore.timeframes.timeframe import TIMEFRAMES, Timeframe
 
-PART_BUCKETS = 10_000
+FIRST_PART_BUCKETS, PART_BUCKETS = 2_000, 20_000  # the first one is short, so that a reader waits for little
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is to be read, and how it is written."""
+    """What is to be read; limit counts buckets, as in read_series."""
 
     market: Market
     timeframe: str
-    start: datetime
+    start: datetime | None
     stop: datetime | None
-    shape: Shape
+    limit: int | None = None
     fill: str = NONE
     closed_only: bool = False
+    raw: bool = False
 
     @property
     def frame(self) -> Timeframe:
@@ -42,68 +43,105 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The rows of some buckets as text, and how many parts of how many there are now."""
+    """The rows of some buckets as lines of row_format.CSV, and how many parts of how many there are now.
 
-    text: str
+    The blocks come from the server while they are iterated: all of them, before the next part is asked for.
+    """
+
+    blocks: Iterator[bytes]
     number: int
     of: int
 
 
 class Export:
-    """One reading: its parts, in order, and `completeness` from the first of them on.
+    """One reading: its parts, in order, and `certificate` from the first of them on, a series without rows.
 
-    After the last one also `series`, which has the certificate of all and no rows.
+    After the last one also `series`: the same, with the number of rows and of quiet buckets. `part` is the newest part,
+    `rows` the number of rows so far, invented ones among them.
     """
 
+    certificate: Series
     series: Series
-    completeness: Completeness
+    part: Part
+    rows = 0
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: Question, max_idle_s: int = 0) -> None:
+        """max_idle_s: how long the reader may take for one part before the snapshot ends; 0: however long."""
         self._question = question
+        self._max_idle_s = max_idle_s
         self._close: str | None = None  # of the newest row so far
         self._looked_before = False
+        self._seen: list[tuple[Run, Rows]] = []
+
+    @property
+    def frame(self) -> Timeframe:
+        """Return the timeframe."""
+        return self._question.frame
 
     def parts(self) -> Iterator[Part]:
         """Yield the parts; the snapshot lasts until the last of them. Raises DatabaseError."""
         asked = self._question
-        with snapshot():
-            facts, runs = read_runs(asked.market, asked.frame, asked.start, asked.stop, None)
-            self.completeness = completeness_of_runs(asked.frame, facts, runs)
+        with snapshot(self._max_idle_s):
+            # A part is read along the key, in order: to gather its pages first and to sort its rows costs half again.
+            execute("set local enable_bitmapscan = off")
+            facts, runs = read_runs(asked.market, asked.frame, asked.start, asked.stop, asked.limit)
+            self.certificate = certificate_of(asked.market, asked.frame, facts, runs)
             slices = list(_slices(runs, asked.frame))
-            seen: list[tuple[Run, Rows]] = []
             for number, some in enumerate(slices, 1):
-                rows, text = self._read(facts, some)
-                for run, held in zip(some, rows, strict=True):
-                    # The certificate needs no text and few open times: a year of rows is not kept.
-                    seen.append((run, Rows(held.count, held.opens if run.state == MISSING else (), "")))
-                yield Part(text, number, len(slices))
-        self.series = series_of(
-            asked.market, asked.frame, facts, [run for run, _ in seen], [held for _, held in seen], ""
-        )
+                self.part = Part(self._counted(self._blocks(facts, some)), number, len(slices))
+                yield self.part
+            changed = corrected(asked.market, asked.frame, runs)
+        runs, rows = [run for run, _ in self._seen], [held for _, held in self._seen]
+        self.series = series_of(asked.market, asked.frame, facts, runs, rows, "", changed)
 
-    def _read(self, facts: Facts, runs: Sequence[Run]) -> tuple[list[Rows], str]:
-        """Return the rows of some runs, and with those that fill adds as text."""
+    def _counted(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        for block in blocks:
+            self.rows += block.count(b"\n")
+            yield block
+
+    def _blocks(self, facts: Facts, runs: Sequence[Run]) -> Iterator[bytes]:
+        """Yield the rows of some runs: copied if they are one stretch of stored rows, else read as for json."""
         asked = self._question
-        rows = shown = rows_of(asked.market, asked.frame, runs, facts.evidence, asked.shape, asked.fill != NONE)
+        leaf = None
+        if len(runs) == 1 and runs[0].source != PARTIAL and asked.fill == NONE:
+            leaf = single_leaf(asked.frame, runs[0], facts.evidence)
+        if leaf:
+            count = 0
+            if runs[0].closed or not asked.closed_only:
+                for block in copied_rows(asked.market, runs[0], leaf, asked.raw):
+                    count += block.count(b"\n")
+                    yield block
+            self._seen.append((runs[0], Rows(count, (), "")))
+            return
+
+        rows = shown = rows_of(asked.market, asked.frame, runs, facts.evidence, CSV, asked.fill != NONE, asked.raw)
         if asked.fill != NONE:
-            shown = filled(runs, rows, asked.frame, asked.shape, asked.fill, self._close_before)
+            shown = filled(runs, rows, asked.frame, CSV, asked.fill, self._close_before)
         if last := next((held for held in reversed(rows) if held.count), None):
-            self._close = close_of(last.body.rsplit(asked.shape.between, 1)[-1])
-        return rows, text_of(runs, shown, asked.shape, asked.closed_only)
+            self._close = close_of(last.body.rsplit(CSV.between, 1)[-1])
+        for run, held in zip(runs, rows, strict=True):
+            # The certificate needs no text and few open times: a year of rows is not kept.
+            self._seen.append((run, Rows(held.count, held.opens if run.state == MISSING else (), "")))
+        if text := text_of(runs, shown, CSV, asked.closed_only):
+            yield text.encode() + b"\n"
 
     def _close_before(self) -> str | None:
         """Return the close of the newest row so far; before the first one, of the newest before the range."""
         if self._close is None and not self._looked_before:
             frame = self._question.frame
-            self._close = close_before(self._question.market, frame, frame.floor(self._question.start))
+            self._close = close_before(self._question.market, frame, self.certificate.start)
             self._looked_before = True
         return self._close
 
 
 def _slices(runs: Sequence[Run], frame: Timeframe) -> Iterator[list[Run]]:
-    """Cut the runs into parts of whole buckets."""
-    bound, some = micros_of(frame.after(moment(runs[0].start), PART_BUCKETS)), []
+    """Cut the runs into parts of whole buckets; a run that fills a part by itself begins one."""
+    bound = micros_of(frame.after(moment(runs[0].start), FIRST_PART_BUCKETS))
+    some: list[Run] = []
     for run in runs:
+        if some and frame.between(moment(run.start), moment(run.stop)) > PART_BUCKETS:
+            yield some
+            some, bound = [], micros_of(frame.after(moment(run.start), PART_BUCKETS))
         while run.stop > bound:
             if run.start < bound:
                 some.append(replace(run, stop=bound))

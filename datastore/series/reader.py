@@ -10,12 +10,12 @@ All in one snapshot, so that rows and certificate describe the same moment.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import msgspec
 
-from datastore.coverage.certificate import MISSING, PARTIAL, Run, runs_of
+from datastore.coverage.certificate import MISSING, PARTIAL, PROVEN, Run, runs_of
 from datastore.coverage.completeness import Completeness, completeness_of
 from datastore.coverage.facts import Facts, facts_of
 from datastore.coverage.segments import NO_ROWS, Rows, Segment, segments_of
@@ -23,6 +23,7 @@ from datastore.db.queries import fetch_value, snapshot
 from datastore.db.sql_files import statement
 from datastore.models import Market
 from datastore.reference.traits import CandleTraits
+from datastore.series.corrections import Corrected, corrected
 from datastore.series.fill import NONE, filled
 from datastore.series.row_format import EXACT, Shape, close_of
 from datastore.series.stored_rows import rows_of
@@ -59,6 +60,7 @@ class Series:
     text: str  # the rows in the shape that was asked for
     count: int  # of rows that are not invented
     unfinished: list[int]  # open times in ms of shown rows that are not closed and lack something of what is over
+    corrected: list[Corrected]  # buckets that changed after they were closed as whole
     complete: bool  # no gap and no partial
     complete_until: datetime  # start of the first bucket that is not closed; stop if all are
 
@@ -82,20 +84,24 @@ def read_series(
     limit: int | None = None,
     closed_only: bool = False,
     fill: str = NONE,
+    raw: bool = False,
     shape: Shape = EXACT,
 ) -> Series:
     """Return the candles of [start, stop), widened to whole buckets.
 
     Without stop: up to the end of the open bucket. Without start: `limit` (500) buckets back from stop; with start,
-    limit cuts the range. Inside a caller's transaction the caller's isolation holds. Raises DatabaseError.
+    limit cuts the range. raw: the provider's own prices, which may lie outside of low and high. Inside a caller's
+    transaction the caller's isolation holds. Raises DatabaseError.
     """
     frame = TIMEFRAMES[timeframe]
     with snapshot():
         facts, runs = read_runs(market, frame, start, stop, limit)
-        rows = shown = rows_of(market, frame, runs, facts.evidence, shape, fill != NONE)
+        rows = shown = rows_of(market, frame, runs, facts.evidence, shape, fill != NONE, raw)
         if fill != NONE:
             shown = filled(runs, rows, frame, shape, fill, lambda: close_before(market, frame, moment(runs[0].start)))
-    return series_of(market, frame, facts, runs, rows, text_of(runs, shown, shape, closed_only), closed_only)
+        changed = corrected(market, frame, runs)
+    text = text_of(runs, shown, shape, closed_only)
+    return series_of(market, frame, facts, runs, rows, text, changed, closed_only)
 
 
 def read_completeness(market: Market, timeframe: str, start: datetime | None, stop: datetime | None) -> Completeness:
@@ -110,6 +116,28 @@ def completeness_of_runs(frame: Timeframe, facts: Facts, runs: Sequence[Run]) ->
     return completeness_of(
         segments_of(runs, frame, no_rows, facts.evidence.live, facts.ended, facts.repairs, facts.id_gaps), frame
     )
+
+
+def read_certificate(
+    market: Market, timeframe: str, start: datetime | None, stop: datetime | None, limit: int | None
+) -> Series:
+    """Return a series without its rows, as certificate_of() does. Raises DatabaseError."""
+    frame = TIMEFRAMES[timeframe]
+    with snapshot():
+        return certificate_of(market, frame, *read_runs(market, frame, start, stop, limit))
+
+
+def certificate_of(market: Market, frame: Timeframe, facts: Facts, runs: Sequence[Run]) -> Series:
+    """Return the series of these runs without rows: only what may lack trades is looked at, to tell partial from gap.
+
+    So `quiet` of its segments and what was corrected are not known, and `count` is how many buckets may have a row.
+    """
+    rows = [NO_ROWS] * len(runs)
+    if any(run.source == PARTIAL for run in runs):
+        rows = rows_of(market, frame, runs, facts.evidence, EXACT, partial_only=True)
+    series = series_of(market, frame, facts, runs, rows, "", [])
+    proven = sum(frame.between(moment(run.start), moment(run.stop)) for run in runs if run.state in PROVEN)
+    return replace(series, count=series.count + proven)
 
 
 def read_runs(
@@ -159,6 +187,7 @@ def series_of(
     runs: Sequence[Run],
     rows: Sequence[Rows],
     text: str,
+    changed: list[Corrected],
     closed_only: bool = False,
 ) -> Series:
     """Return the series of these runs and their stored rows."""
@@ -180,6 +209,7 @@ def series_of(
         text=text,
         count=sum(held.count for _, held in shown),
         unfinished=[at for run, held in shown if not run.closed and run.source == PARTIAL for at in held.opens],
+        corrected=changed,
         complete=all(run.state != MISSING for run in runs),
         complete_until=next((moment(run.start) for run in runs if not run.closed), stop),
     )

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from datastore.api.params.times import to_ms
-from datastore.api.responses.series_body import COLUMNS, head_json, segment_json
+from datastore.api.responses.series_body import head_json, segment_json
 from datastore.coverage.certificate import MISSING, runs_of
 from datastore.coverage.facts import Facts, MarketHead, facts_of, head_of
 from datastore.coverage.segments import NO_ROWS, segments_of
@@ -25,7 +25,7 @@ from datastore.db.sql_files import statement
 from datastore.models import CoverageChange, Market
 from datastore.reference.traits import CandleTraits
 from datastore.series.reader import MONTH, read_series
-from datastore.series.row_format import EXACT
+from datastore.series.row_format import COLUMNS, EXACT
 from datastore.series.stored_rows import rows_of
 from datastore.sse.cursor import MAX_CHANGES_BEHIND, TOO_FAR_BEHIND, Cursor, ReadTime, refusal
 from datastore.sse.delta import Delta, Gap, Row, merge_near
@@ -110,7 +110,7 @@ def read_snapshot(market: Market, timeframe: str, limit: int, reason: str | None
             "candles": msgspec.Raw(f"[{series.text}]".encode()),
         }
     )
-    return snapshot_block(read_at, upto, body)
+    return snapshot_block(read_at, upto, body, series.text.rpartition(EXACT.between)[2])
 
 
 def _changed(market: Market, frame: Timeframe, since: Cursor) -> _Changed | None:

@@ -7,12 +7,14 @@ changed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
+from cachetools import LRUCache
 from django.conf import settings
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -25,6 +27,7 @@ from datastore.db.steady_clock import steady_clock
 from datastore.ingest.market_cache import CHANGES_CHANNEL, market_key
 from datastore.models import Market
 from datastore.reference.staleness import stale_after
+from datastore.sse.binance.trade_channel import TradeChannel, TradeFollower
 from datastore.sse.channel import Channel
 from datastore.sse.follower import Follower, SeriesFollower, TickerFollower
 from datastore.sse.follower_counts import publish_follower_count
@@ -40,8 +43,10 @@ HEARTBEAT_INTERVAL_S = 15.0
 STUCK_AFTER_S = 60.0  # a connection that takes nothing for this long is cut
 MAX_RENEW_INTERVAL_S = 60.0  # shorter if the leases are
 READER_THREADS = 3
+MAX_SHARED_READS = 2_000  # whose results are kept for the next reader of the same
 log = structlog.get_logger(__name__)
 SeriesKey = tuple[int, str]  # market's id, timeframe
+T = TypeVar("T")
 
 
 class Hub:
@@ -63,10 +68,12 @@ class Hub:
         self._channels: dict[SeriesKey, Channel] = {}
         self._runs: dict[SeriesKey, asyncio.Task[None]] = {}
         self._tickers: tuple[TickerChannel, asyncio.Task[None]] | None = None  # while any client follows them
+        self._trades: dict[int, tuple[TradeChannel, asyncio.Task[None]]] = {}  # by market
         self._followers: dict[Follower, Callable[[], None]] = {}  # with what cuts the connection
         self._readers = [ReaderThread(f"reader-{number}") for number in range(READER_THREADS)]
         self._poller = ReaderThread("poller")
         self._tasks: list[asyncio.Task[None]] = []
+        self._reads: LRUCache[Hashable, asyncio.Task[Any]] = LRUCache(MAX_SHARED_READS)
         self.sent = 0  # events since the last sweep
 
     def __len__(self) -> int:
@@ -84,8 +91,9 @@ class Hub:
 
     async def close(self) -> None:
         """End all streams and the threads."""
-        tickers = [self._tickers[1]] if self._tickers else []
-        for task in [*self._tasks, *self._runs.values(), *tickers]:
+        others = [self._tickers[1]] if self._tickers else []
+        others += [run for _, run in self._trades.values()]
+        for task in [*self._tasks, *self._runs.values(), *others]:
             task.cancel()
         for follower in list(self._followers):
             follower.close()
@@ -121,8 +129,31 @@ class Hub:
                 channel = TickerChannel(self._readers[0])
                 self._tickers = channel, asyncio.create_task(_run(channel))
             self._tickers[0].join(follower)
+        elif isinstance(follower, TradeFollower):
+            self._trades_of(follower).join(follower)
         elif isinstance(follower, SeriesFollower):
             self._series_of(follower.ticket).join(follower)
+
+    async def read(self, read: Callable[[], T]) -> T:
+        """Return what read() returns in a thread with a connection to the database. Raises DatabaseAway."""
+        return await self._poller.run(read)
+
+    async def read_once(self, name: Hashable, read: Callable[[], T]) -> T:
+        """Return what read() returns, or what it returned for the same name lately. Raises DatabaseAway."""
+        task = self._reads.get(name)
+        if task is None or task.cancelled() or (task.done() and task.exception()):
+            task = self._reads[name] = asyncio.create_task(self.read(read))
+        found: T = await asyncio.shield(task)
+        return found
+
+    def _trades_of(self, follower: TradeFollower) -> TradeChannel:
+        """Return the channel of a market's trades; make it if nobody follows it yet."""
+        market = follower.ticket.market or 0
+        if market not in self._trades:
+            reader = self._readers[market % READER_THREADS]
+            channel = TradeChannel(Market(pk=market, symbol=follower.ticket.symbol), reader)
+            self._trades[market] = channel, asyncio.create_task(_run(channel))
+        return self._trades[market][0]
 
     def _series_of(self, ticket: Ticket) -> Channel:
         """Return the channel of a ticket's series; make it if nobody follows it yet."""
@@ -144,6 +175,13 @@ class Hub:
             tickers.leave(follower)
             if not tickers.followers:
                 self._tickers = None
+                run.cancel()
+            return
+        if isinstance(follower, TradeFollower) and follower.ticket.market in self._trades:
+            trades, run = self._trades[follower.ticket.market]
+            trades.leave(follower)
+            if not trades.followers:
+                del self._trades[follower.ticket.market]
                 run.cancel()
             return
         key = _key(follower.ticket)
@@ -168,12 +206,17 @@ class Hub:
                         for channel in self._channels.values():
                             if market_key(channel.market.symbol) == key:
                                 channel.wake(int(at) / 1e6 - lead)
+                        for trades, _ in self._trades.values():
+                            if market_key(trades.market.symbol) == key:
+                                trades.wake()
             except (RedisError, OSError) as exc:
                 log.warning("no wake-ups: the cache is away", reason=str(exc).partition("\n")[0])
                 await asyncio.sleep(POLL_INTERVAL_S)
 
     async def _poll(self) -> None:
-        """Wake the channels whose market has moved on."""
+        """Wake the channels whose market has moved on, and those of trades."""
+        for trades, _ in self._trades.values():
+            trades.wake()
         ids = list({market for market, _ in self._channels})
         if not ids:
             return
@@ -196,7 +239,8 @@ class Hub:
                 follower.beat()
         SSE_EVENTS.inc(self.sent)
         self.sent = 0
-        await asyncio.to_thread(publish_follower_count, len(self))
+        streams = Counter(one.ticket.stream for one in self._followers if one.ticket.stream is not None)
+        await asyncio.to_thread(publish_follower_count, len(self), streams)
 
     async def _renew_and_check(self) -> None:
         """Renew the leases of the streams that are followed, and end the streams of those who may no longer read."""
@@ -219,12 +263,12 @@ def _key(ticket: Ticket) -> SeriesKey:
     return ticket.market or 0, ticket.timeframe
 
 
-async def _run(channel: Channel | TickerChannel) -> None:
+async def _run(channel: Channel | TickerChannel | TradeChannel) -> None:
     """Run a channel; if it fails, end its streams: the readers reconnect, to a new channel."""
     try:
         await channel.run()
     except Exception as exc:
-        market = channel.market.symbol if isinstance(channel, Channel) else "all"
+        market = "all" if isinstance(channel, TickerChannel) else channel.market.symbol
         log.error("a series cannot be followed", market=market, exc_info=exc)
         for follower in list(channel.followers):
             follower.close()

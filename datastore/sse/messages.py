@@ -23,6 +23,7 @@ class Block:
     whole: bytes
     rows: Mapping[int, bytes] = field(default_factory=dict)  # by open time in ms
     gaps: Mapping[tuple[int, int], bytes] = field(default_factory=dict)  # by start and stop in ms
+    candles: Mapping[int, str] = field(default_factory=dict)  # JSON rows by open time in ms; a snapshot's newest only
 
 
 def block_of(delta: Delta) -> Block:
@@ -33,13 +34,15 @@ def block_of(delta: Delta) -> Block:
         whole=b"".join(text_of(event) for event in events_of(delta)),
         rows={row.open: _without_id(row) for row in delta.rows},
         gaps={(gap.start, gap.stop): _without_id(gap) for gap in delta.gaps},
+        candles={row.open: row.text for row in delta.rows},
     )
 
 
-def snapshot_block(read_at: ReadTime, upto: Cursor, body: bytes) -> Block:
-    """Return a snapshot as bytes; body is its JSON."""
+def snapshot_block(read_at: ReadTime, upto: Cursor, body: bytes, newest: str = "") -> Block:
+    """Return a snapshot as bytes; body is its JSON, newest its newest row, empty if there is none."""
     data = body.replace(b"\n", b" ")  # one line: a second would need its own `data:`
-    return Block(read_at, upto, b"id: %b\n%b" % (upto.text.encode(), _event("snapshot", data)))
+    whole = b"id: %b\n%b" % (upto.text.encode(), _event("snapshot", data))
+    return Block(read_at, upto, whole, candles=dict(zip(open_times([newest]), [newest], strict=True)) if newest else {})
 
 
 def text_of(event: Event) -> bytes:

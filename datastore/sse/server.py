@@ -20,6 +20,7 @@ streams, and their readers reconnect.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import resource
 import socket
@@ -35,13 +36,17 @@ from django.http import HttpResponse
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from datastore.access.stream_tickets import STREAM_PATH, TICKERS_PATH, BadTicket, Ticket, TicketAge, read_ticket
 from datastore.api.responses.problem import problem_response
+from datastore.sse.binance.endpoint import BinanceEndpoint
+from datastore.sse.binance.names import STREAM_PATH as WS_STREAM_PATH
+from datastore.sse.binance.names import WS_PATH
 from datastore.sse.cursor import UNREADABLE_CURSOR, read_cursor
 from datastore.sse.follower import SeriesFollower, TickerFollower
 from datastore.sse.hub import Hub
@@ -52,6 +57,7 @@ MAX_CONNECTIONS = 10_000
 RETRY_RANGE_MS = (1_000, 3_000)  # spread, so that readers do not all reconnect at once
 SEND_BUFFER_BYTES = 64 * 1024  # what the kernel holds for one reader: it can no longer be merged with newer states
 MAX_OPEN_FILES = 65_536
+MAX_COMMAND_BYTES = 64 * 1024  # of one message of a client
 SHUTDOWN_TIMEOUT_S = 3
 STREAM_HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -59,12 +65,14 @@ STREAM_HEADERS = {
     "X-Accel-Buffering": "no",  # nginx would hold events back
 }
 log = structlog.get_logger(__name__)
+socket_log = logging.getLogger(f"{__name__}.websocket")
+socket_log.setLevel(logging.WARNING)
 
 
 class AbortableConnection(H11Protocol):
     """A connection that can be cut: closing it would wait for a reader that takes nothing."""
 
-    open: dict[Any, AbortableConnection] = {}  # by the reader's address
+    open: dict[Any, AbortableConnection | AbortableSocket] = {}  # by the reader's address
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Note the connection."""
@@ -82,6 +90,25 @@ class AbortableConnection(H11Protocol):
         connection = cls.open.get(client)
         if connection is not None:
             connection.transport.abort()
+
+
+class AbortableSocket(WebSocketsSansIOProtocol):
+    """A WebSocket that can be cut, in the place of the connection that it began as."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # uvicorn's own would write each address with its query, and so with a key.
+        self.logger = self.conn.logger = socket_log
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Note the connection."""
+        super().connection_made(transport)
+        AbortableConnection.open[self.client] = self
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        AbortableConnection.open.pop(self.client, None)
+        super().connection_lost(exc)
 
 
 class StreamEndpoint:
@@ -172,7 +199,10 @@ class NotFound:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 404."""
-        answer = problem_response(404, f"Only {STREAM_PATH} and {TICKERS_PATH} are served here.", kind="not-found")
+        served = (
+            f"Only {STREAM_PATH} and {TICKERS_PATH} are served here, and WebSockets at {WS_PATH} and {WS_STREAM_PATH}."
+        )
+        answer = problem_response(404, served, kind="not-found")
         await starlette_response(answer)(scope, receive, send)
 
 
@@ -183,10 +213,12 @@ async def health_live(request: Request) -> Response:
 
 def application(hub: Hub) -> Starlette:
     """Return the ASGI application."""
+    binance = BinanceEndpoint(hub, AbortableConnection.cut, MAX_CONNECTIONS)
     return Starlette(
         routes=[
             Route(STREAM_PATH, StreamEndpoint(hub)),
             Route(TICKERS_PATH, StreamEndpoint(hub)),
+            *(WebSocketRoute(path, binance.serve) for path in (WS_PATH, f"{WS_PATH}/{{streams:path}}", WS_STREAM_PATH)),
             Route("/health/live", health_live),
             Route("/{rest:path}", NotFound()),
         ]
@@ -198,7 +230,9 @@ def make_server(hub: Hub) -> StreamServer:
     config = Config(
         application(hub),
         http=AbortableConnection,
-        ws="none",
+        ws=AbortableSocket,
+        ws_max_size=MAX_COMMAND_BYTES,
+        ws_per_message_deflate=False,  # it would cost more than it saves of events this small
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -9,7 +9,9 @@ them begins with a full quota; then the provider's own answers count.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from django_redis import get_redis_connection
 
@@ -17,6 +19,7 @@ from datastore.access.lua_scripts import STEADY
 from datastore.reference.call_limits import WINDOW_NAMES, calls_allowed
 from datastore.reference.traits import Traits
 
+Read = Callable[[Any], Any]  # of a client of Valkey
 MAX_PAUSE_S = 86_400.0
 MAX_BAN_S = 259_200.0  # a call before its end makes a ban longer, so it is waited for to its end
 # A call reaches the provider some time after it was counted: one full minute here could be two halves of its own.
@@ -154,17 +157,21 @@ def _window_name(seconds: int) -> str:
     return WINDOW_NAMES.get(seconds, f"{seconds // 60} minutes" if seconds > 60 else f"{seconds} s")
 
 
-def quota_of(provider: Traits) -> ProviderQuota:
-    """Return the quota that all processes share of this provider."""
-    return ProviderQuota(provider.limits.counted_as or provider.name, configured_windows(provider))
+def _patiently(read: Read) -> Any:
+    return read(get_redis_connection("default"))
+
+
+def quota_of(provider: Traits, ask: Callable[[Read], Any] = _patiently) -> ProviderQuota:
+    """Return the quota that all processes share of this provider; ask: runs what reads it with a client of Valkey."""
+    return ProviderQuota(provider.limits.counted_as or provider.name, configured_windows(provider), ask)
 
 
 class ProviderQuota:
     """The quota of one provider; every method may raise RedisError."""
 
-    def __init__(self, name: str, windows: tuple[Window, ...]) -> None:
+    def __init__(self, name: str, windows: tuple[Window, ...], ask: Callable[[Read], Any] = _patiently) -> None:
         """Share the quota of this name."""
-        self._windows = windows
+        self._windows, self._ask = windows, ask
         self._weighing = [window for window in windows if window.weighs]
         self._counted = [f"ck:budget:{name}:calls", f"ck:budget:{name}:weights"]
         self._pause = f"ck:budget:{name}:pause"
@@ -194,13 +201,13 @@ class ProviderQuota:
 
     def pause_reason(self) -> str | None:
         """Return why the provider is not called now, None if no pause is on."""
-        value = get_redis_connection("default").get(self._pause)
+        value = self._ask(lambda client: client.get(self._pause))
         return None if value is None else value.decode().split(" ", 2)[2]
 
     def remaining(self) -> dict[str, QuotaLeft]:
         """Return what each window still allows, by its name."""
         spans = [str(part) for window in self._windows for part in (window.place, window.kept)]
-        counts = get_redis_connection("default").eval(_COUNT_LUA, 2, *self._counted, *spans)
+        counts = self._ask(lambda client: client.eval(_COUNT_LUA, 2, *self._counted, *spans))
         return {
             window.name: QuotaLeft(max(0, window.limit - calls), window.limit)
             for window, calls in zip(self._windows, counts, strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -148,8 +148,12 @@ class PairList:
 
     @property
     def pairs(self) -> tuple[Listed, ...]:
-        """Return the pairs that are traded or may be again."""
-        return tuple(market.pair for market in self.markets if market.state is not MarketState.DELISTED)
+        """Return the pairs that are traded or may be again, with their steps."""
+        return tuple(
+            replace(market.pair, price_step=market.tick, amount_step=market.lot)
+            for market in self.markets
+            if market.state is not MarketState.DELISTED
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,11 +107,13 @@ export class CandleChart {
 
   flush(series) {
     if (this.outdated) this.show(series, true);
+    else if (this.marked !== String([...series.corrected])) this.mark(series);
   }
 
   mark(series) {
+    this.marked = String([...series.corrected]);
     this.markers.setMarkers([...series.corrected.keys()].sort((one, other) => one - other).map((time) => (
-      { time: time / 1000, position: "aboveBar", shape: "circle", color: this.colours.warning, size: 0.6, text: `r${series.corrected.get(time)}` })));
+      { time: time / 1000, position: "aboveBar", shape: "circle", color: this.colours.warning, size: 0.6, text: `${series.corrected.get(time)}×` })));
   }
 
   logical() { return this.chart.timeScale().getVisibleLogicalRange() ?? { from: 0, to: 0 }; }

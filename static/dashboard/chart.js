@@ -14,7 +14,7 @@ const FIRST = 500;
 const MOST = 10000; // buckets of an answer
 const REPAIR_MS = 4000; // between looks at what is being repaired
 const FINAL_MS = 30000; // between looks at what the provider does not say finally yet
-const SIDE_MS = 5000; // at least, between refreshes of what is beside the chart
+const SIDE_MS = 8000; // at least, between refreshes of what is beside the chart
 const box = document.getElementById("chart");
 const market = box.dataset.market;
 const buttons = [...document.querySelectorAll("#timeframes button")];
@@ -40,11 +40,14 @@ function tell(words) {
 /** Ask for candles until there is an answer with rows; while history is fetched, say how far it is. */
 async function candles(mine, more) {
   for (let tries = 0; tries < 40; tries++) {
-    const found = await ask(series.question({ wait: "5", ...more }));
+    const asked = performance.now();
+    // What is fetched is waited for by the server, which answers as soon as it is stored.
+    const found = await ask(series.question({ ...more, wait: tries > 0 ? "5" : more.wait ?? "5" }));
     if (mine !== generation) return null;
     if (found.candles) return found;
     tell(`Fetching history from the provider: ${found.pages_done ?? 0} of ${found.pages_total ?? "?"} pages.${found.error ? ` ${found.error}` : ""}`);
-    await new Promise((done) => setTimeout(done, 1000));
+    // Where it does not wait, since nobody fetches or too many wait already, it is not asked again at once.
+    if (tries > 0 && performance.now() - asked < 1000) await new Promise((done) => setTimeout(done, 1000));
   }
   throw new Error("The provider's history does not come. /requests shows what it waits for.");
 }
@@ -138,12 +141,14 @@ async function refreshCoverage() {
   if (!series?.times.length || document.hidden) return;
   const mine = generation;
   const doubtful = series.segments.find((one) => !["live", "provider", "merged"].includes(one.state) && !one.repair?.final);
-  const from = Math.max(doubtful?.from ?? series.times.at(-1), series.times[0], series.times.at(-Math.min(series.times.length, 2000)));
+  // The newest closed ones are asked for again too: their proof grows for some seconds after their end.
+  const newest = series.times.at(-Math.min(series.times.length, 4));
+  const from = Math.max(Math.min(doubtful?.from ?? newest, newest), series.times[0], series.times.at(-Math.min(series.times.length, 2000)));
   const question = new URLSearchParams({ market, timeframe: series.timeframe, from: String(from), limit: "2500" });
   try {
     const found = await ask(`/api/v1/coverage?${question}`);
     if (mine !== generation) return;
-    series.take({ candles: [], coverage: found.coverage }, false);
+    series.take({ ...found, candles: [] }, false);
     settle();
   } catch { /* the next time; what the server says is shown where the reader asks for something */ }
 }
@@ -188,7 +193,7 @@ function showLegend(time) {
     parts.push(["Vol", grouped(row[COLUMN.volume])]);
     if (row[COLUMN.trades] !== null) parts.push(["Trades", String(row[COLUMN.trades])]);
     parts.push(["", `${row[COLUMN.source]}${row[COLUMN.closed] ? "" : ", open"}`]);
-    if (series.corrected.has(row[COLUMN.time])) parts.push(["", `corrected, revision ${series.corrected.get(row[COLUMN.time])}`]);
+    if (series.corrected.has(row[COLUMN.time])) parts.push(["", `corrected after its close, changes: ${series.corrected.get(row[COLUMN.time])}`]);
   }
   legend.replaceChildren(...parts.flatMap(([name, text]) => {
     const value = document.createElement("b");

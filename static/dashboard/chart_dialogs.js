@@ -5,8 +5,11 @@ import { inWords } from "./ribbon.js";
 
 const open = (id) => document.getElementById(id).showModal();
 
+/** A market's pair as ccxt writes it: coinbase:BTC-USD is BTC/USD. */
+const pairOf = (market) => market.slice(market.indexOf(":") + 1).replace("-", "/");
+
 /** The code that asks for what is shown, by language. */
-function code(language, base, series, from, to) {
+function code(language, base, series, from, to, count) {
   const question = `market=${series.market}&timeframe=${series.timeframe}&from=${from}&to=${to}`;
   const url = `${base}/api/v1/candles?${question}`;
   const stream = `${base}/api/v1/candles/stream?market=${series.market}&timeframe=${series.timeframe}`;
@@ -14,6 +17,7 @@ function code(language, base, series, from, to) {
     curl: `curl '${url}'`,
     Python: `import json\nfrom urllib.request import urlopen\n\nanswer = json.load(urlopen("${url}"))\nassert answer["complete"], answer["coverage"]  # no hole in it\nfor time, open_, high, low, close, volume, *_ in answer["candles"]:\n    print(time, open_, high, low, close, volume)  # decimals as text: exact`,
     JavaScript: `const answer = await (await fetch("${url}")).json();\nif (!answer.complete) throw new Error(JSON.stringify(answer.coverage)); // a hole in it\nfor (const [time, open, high, low, close, volume] of answer.candles) console.log(time, open, high, low, close, volume);`,
+    ccxt: `import ccxt  # pip install ccxt\n\nexchange = ccxt.binance({"options": {"fetchMarkets": {"types": ["spot"]}}})\nexchange.urls["api"]["public"] = "${base}/binance/api/v3"  # Candlekeep in the place of Binance\nfor candle in exchange.fetch_ohlcv("${pairOf(series.market)}", "${series.timeframe}", since=${from}, limit=${Math.min(count, 1000)}):\n    print(*candle)  # ms, open, high, low, close, volume: floats`,
     Stream: `curl -NL '${stream}'\n\n// in a page\nnew EventSource("${stream}").addEventListener("candle", (event) => console.log(JSON.parse(event.data)));`,
   }[language];
 }
@@ -25,7 +29,7 @@ export function setUpDialogs(shown, base) {
   function showCode() {
     const { series, first, last } = shown();
     if (!series?.times.length) return;
-    document.getElementById("code").textContent = code(language, base, series, series.times[first], series.endOf(last));
+    document.getElementById("code").textContent = code(language, base, series, series.times[first], series.endOf(last), last - first + 1);
     for (const one of languages) one.setAttribute("aria-pressed", String(one.dataset.language === language));
   }
 
@@ -44,9 +48,13 @@ export function setUpDialogs(shown, base) {
     const { series, first, last } = shown();
     if (!series?.times.length) return;
     const [from, to] = [series.times[first], series.endOf(last)];
-    const link = document.getElementById("export-json");
-    link.href = `/api/v1/candles?${new URLSearchParams({ market: series.market, timeframe: series.timeframe, from, to, limit: "10000" })}`;
-    link.download = `${series.market.replace(/[^\w-]/g, "_")}-${series.timeframe}.json`;
+    for (const link of document.querySelectorAll("[data-format]")) {
+      const format = link.dataset.format;
+      link.href = `/api/v1/candles?${new URLSearchParams({ market: series.market, timeframe: series.timeframe, from, to, limit: "10000", format })}`;
+      // freqtrade finds its files by their names.
+      const name = format === "feather" ? pairOf(series.market).replace("/", "_") : series.market.replace(/[^\w-]/g, "_");
+      link.download = `${name}-${series.timeframe}.${link.dataset.suffix}`;
+    }
     document.getElementById("export-command").textContent = `.venv/bin/python manage.py export ${series.market} --timeframe ${series.timeframe} --output candles.csv --from ${new Date(from).toISOString()} --to ${new Date(to).toISOString()}`;
     open("export-box");
   });

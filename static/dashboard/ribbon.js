@@ -155,7 +155,9 @@ export class Ribbon {
     const segment = this.under(event);
     this.tip.hidden = !segment;
     if (!segment) return;
-    this.tip.replaceChildren(...inWords(segment).map((line, index) => {
+    const corrected = [...this.series.corrected.keys()].filter((at) => segment.from <= at && at < segment.to).length;
+    const lines = corrected ? [...inWords(segment), `Corrected after their close: ${corrected}`] : inWords(segment);
+    this.tip.replaceChildren(...lines.map((line, index) => {
       const row = document.createElement(index === 0 ? "strong" : "div");
       row.textContent = line;
       return row;

@@ -29,7 +29,7 @@ export class Series {
     this.cursor = null;
     this.streamUrl = null;
     this.watermark = null;
-    this.corrected = new Map(); // by open time: revisions of candles that changed after they were closed, seen here
+    this.corrected = new Map(); // by open time: how often a candle changed after it was closed as whole
     this.hasOlder = true;
   }
 
@@ -41,6 +41,7 @@ export class Series {
   take(answer, newest) {
     for (const row of answer.candles) this.rows.set(row[COLUMN.time], row);
     this.segments = paint(this.segments, answer.coverage);
+    for (const one of answer.corrected ?? []) this.corrected.set(one.time, one.changes);
     this.sort();
     if (newest) {
       this.cursor = answer.cursor;
@@ -56,8 +57,9 @@ export class Series {
     const at = row[COLUMN.time];
     if (at < this.times[0]) return []; // not loaded: it is asked for when the reader pans there
     const before = this.rows.get(at);
-    if (before?.[COLUMN.closed] && row[COLUMN.closed] && String(before) !== String(row)) {
-      this.corrected.set(at, row[COLUMN.revision]);
+    const wasWhole = before?.[COLUMN.closed] && before[COLUMN.source] !== "partial";
+    if (wasWhole && row[COLUMN.closed] && String(before.slice(1, 7)) !== String(row.slice(1, 7))) {
+      this.corrected.set(at, (this.corrected.get(at) ?? 0) + 1); // counted here until the server is asked again
     }
     const last = this.times.at(-1);
     const made = [];

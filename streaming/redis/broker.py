@@ -37,9 +37,12 @@ class RedisBroker:
 
     shares = False
 
-    def __init__(self, url: str, maxlen: int) -> None:
-        """Keep at most about maxlen records per topic (a hundred more may stay); raise StreamError for a bad URL."""
-        self._url = url
+    def __init__(self, url: str, maxlen: int, answer_s: float | None = None) -> None:
+        """Keep at most about maxlen records per topic (a hundred more may stay); raise StreamError for a bad URL.
+
+        answer_s: how long its administration waits for an answer; None: as long as all the others.
+        """
+        self._url, self._answer_s = url, answer_s
         self._maxlen = maxlen
         RedisConnection(url)  # refuses a wrong URL here and now; it does not connect
 
@@ -61,7 +64,7 @@ class RedisBroker:
 
     def admin(self) -> RedisAdmin:
         """Return the topic administration."""
-        return RedisAdmin(RedisConnection(self._url))
+        return RedisAdmin(RedisConnection(self._url, self._answer_s))
 
 
 class RedisPublisher:

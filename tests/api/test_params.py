@@ -39,9 +39,10 @@ def test_an_unknown_parameter_is_named_with_the_accepted_ones() -> None:
     assert all(name in sentence for name in query_params.CANDLES)
 
 
-@pytest.mark.parametrize("name", ["ccxt", "binance", "csv", "ndjson", "arrow", "parquet"])
+@pytest.mark.parametrize("name", ["xlsx", "CSV", "orc"])
 def test_a_format_that_is_not_served_is_told_those_that_are(name: str) -> None:
-    assert "is unknown. Accepted: json" in complaint({"format": [name]}, "format")
+    sentence = complaint({"format": [name]}, "format")
+    assert "is unknown. Accepted: json, csv, ndjson, ccxt, binance, arrow, parquet, feather." in sentence
 
 
 def test_an_unknown_fill_is_told_all_of_them() -> None:

@@ -34,7 +34,7 @@ noise = st.binary(max_size=40).map(lambda raw: quote(raw, safe="&=%;+?/"))
         ("&limit=0", "limit"),
         ("&closed_only=x", "closed_only"),
         ("&numbers=x", "numbers"),
-        ("&format=parquet", "format"),
+        ("&format=xlsx", "format"),
         ("&fill=zero", "fill"),
         ("&wait=31", "wait"),
         ("&timeframe=1m", "timeframe"),
@@ -83,7 +83,7 @@ def test_options_names_the_methods_as_json(client: Client) -> None:
     assert response["Allow"] == "GET, HEAD, OPTIONS"
 
 
-@pytest.mark.parametrize("accept", ["text/html", "text/csv", "nonsense", "application/json;q=x"])
+@pytest.mark.parametrize("accept", ["text/html", "text/plain", "nonsense", "application/json;q=x"])
 def test_a_browser_gets_json_too(client: Client, market: Market, accept: str) -> None:
     body_of(client, CANDLES, Accept=accept)
     body_of(client, "/api/v1/candles", 400, Accept=accept)
@@ -127,7 +127,7 @@ def test_any_noise_in_an_address_is_refused_in_one_shape(
 
 @pytest.mark.parametrize(
     "address",
-    ["/api/v1/reconciliation", "/api/v1/digests", "/udf/config", "/binance/api/v3/klines", "/api/candles", "/candles"],
+    ["/api/v1/reconciliation", "/api/v1/digests", "/udfs/config", "/api/v3/klines", "/api/candles", "/candles"],
 )
 def test_an_address_with_nothing_is_told_those_that_there_are(client: Client, db: None, address: str) -> None:
     detail = body_of(client, address, 404)["detail"]

@@ -1,23 +1,18 @@
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.config.up import Up
+from tests.support.config.up import SharedUp, Up, folder
 from tests.support.prepared_home import copy_home
 
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    # Not pytest's folder: the database's socket needs a short path that its account may pass.
-    made = Path(tempfile.mkdtemp(prefix="ck up "))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
+    with folder() as made:
+        yield made
 
 
 @pytest.fixture
@@ -38,3 +33,13 @@ def start(home: Path) -> Iterator[Callable[..., Up]]:
     for up in started:
         if up.process.poll() is None:
             up.end()
+
+
+@pytest.fixture(scope="module")
+def shared(prepared_home: Path) -> Iterator[SharedUp]:
+    """Return the platform that the tests of a module share."""
+    with folder() as made:
+        copy_home(prepared_home, made)
+        found = SharedUp(made, MARKETS="coinbase:BTC-USD", SIMULATOR_ARGS="--seed 5")
+        yield found
+        found.end()

@@ -24,7 +24,7 @@ from actor_runtime.redaction import keep_secret, without_secrets
 from config.celery import AwayFilter
 from config.logs import formatter
 from config.supervision.embedded_servers import free_port
-from config.supervision.processes import CELERY, web_program
+from config.supervision.processes import CELERY
 from datastore.models import FetchRequest
 from datastore.reference.markets import ensure_markets
 from tests.support.api import rows
@@ -170,13 +170,16 @@ def test_a_job_of_the_worker_names_actor_market_and_request_and_a_task_that_fail
 
 
 def test_what_the_web_server_says_of_a_request_that_failed_outside_django_is_an_object_too(
-    start: Start, tmp_path: Path, settings: Any
+    start: Start, tmp_path: Path
 ) -> None:
-    settings.LOG_FORMAT, settings.PORT = "json", free_port()
-    argv = web_program({}).argv
-    path = tmp_path / "web"
-    child = start("web", *argv[:-1], "tests.support.config.failing:application")
-    until(path.read_text, lambda: answers(settings.PORT) == 500, 30)
+    port, path = free_port(), tmp_path / "web"
+    code = (
+        "from django.conf import settings; from config.supervision.web import main; "
+        f"settings.LOG_FORMAT, settings.PORT = 'json', {port}; "
+        "settings.WSGI_APPLICATION = 'tests.support.config.failing.application'; main()"
+    )
+    child = start("web", sys.executable, "-c", code)
+    until(path.read_text, lambda: answers(port) == 500, 30)
     child.send_signal(signal.SIGTERM)
     child.wait(timeout=20)
     text = path.read_text()

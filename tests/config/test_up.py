@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import sys
@@ -10,19 +11,37 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from config.supervision.servers import eviction_policy
-from tests.support.config.up import PATIENCE, Up, gone
+from tests.support.config.up import PATIENCE, SharedUp, Up, gone
 from tests.support.valkey import private_valkey
 
 pytestmark = pytest.mark.e2e
+CELERY = ("--app config.celery --quiet worker", "--app config.celery --quiet beat")
+HOURS = "select count(*) from provider_candle where resolution = 3600"
+# As if the hours had never been fetched, and nobody but the schedule, now every second, looked for them.
+FORGET_HOURS = """
+delete from provider_candle where resolution = 3600;
+delete from coverage where source = 'provider' and resolution = 3600;
+insert into django_celery_beat_intervalschedule (every, period) values (1, 'seconds');
+update django_celery_beat_periodictask set enabled = false where task = 'datastore.scan_gaps';
+update django_celery_beat_periodictask
+   set crontab_id = null, interval_id = (select id from django_celery_beat_intervalschedule where every = 1)
+ where task = 'coordination.refresh';
+update django_celery_beat_periodictasks set last_update = now();
+"""
+SCHEDULED = """
+select worker, dispatched, pages_done from fetch_request
+ where id > %s and resolution = 3600 and purpose = 2 and state = 'done'
+"""
 
 
 def test_one_command_starts_everything_and_ctrl_c_leaves_no_process(start: Callable[..., Up], home: Path) -> None:
     up = start()
     up.until_ready()
-    assert "SIMULATED DATA" in up.text()
+    assert "SIMULATED DATA" in up.text() and "uvicorn" not in up.text(), "no line for each request"
     assert up.text().count("admin user made") == 1
 
     kept = home / "run" / "admin.password"
@@ -60,16 +79,9 @@ def test_one_command_starts_everything_and_ctrl_c_leaves_no_process(start: Calla
     assert not (home / "run" / "servers.json").exists() and not (home / "run" / "children.json").exists()
     assert up.manage("status").returncode == 1
 
-    again = start()
-    again.until(lambda: again.text().count("Candlekeep is ready") == 2)
-    assert again.text().count("admin user made") == 1, "the data stays"
-    assert again.end(signal.SIGTERM) == 0
 
-
-@pytest.mark.usefixtures("prepared")
-def test_servers_and_actors_that_are_killed_come_back(start: Callable[..., Up]) -> None:
-    up = start()
-    up.until_ready()
+def test_servers_and_actors_that_are_killed_come_back(shared: SharedUp) -> None:
+    up = shared.running()
     ours = (
         "granian",
         "candlekeep fixed-consumer",
@@ -100,28 +112,52 @@ def _ready(up: Up) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its starter died")
-@pytest.mark.usefixtures("prepared")
-def test_a_killed_start_takes_its_children_along_and_the_next_one_goes_on(start: Callable[..., Up]) -> None:
-    up = start()
-    up.until_ready()
+def test_a_killed_start_takes_its_children_along_and_the_next_one_goes_on(shared: SharedUp) -> None:
+    up = shared.running()
     family = up.family()
     up.process.kill()
     up.process.wait()
     assert gone(family)
-    again = start()
-    again.until(lambda: again.text().count("Candlekeep is ready") == 2)
-    assert again.end() == 0
+    assert shared.running().process.pid != up.process.pid
 
 
-@pytest.mark.usefixtures("prepared")
-def test_data_of_one_provider_is_not_continued_with_another(start: Callable[..., Up]) -> None:
-    up = start(SIMULATOR_ARGS="--seed 5")
-    up.until_ready()
-    assert up.end() == 0
-    other = start(SIMULATOR_ARGS="--seed 6")
+def test_data_of_one_provider_is_not_continued_with_another(shared: SharedUp) -> None:
+    up = shared.running()
+    family = up.family()
+    assert up.end(signal.SIGTERM) == 0
+    assert gone(family)
+    other = Up(shared.home, SIMULATOR_ARGS="--seed 6")
     assert other.process.wait(PATIENCE) == 1
     assert "holds data of 'simulator/seed=5'" in other.text() and "Set CANDLEKEEP_HOME" in other.text()
     assert "Traceback" not in other.text()
+
+
+def test_a_schedule_brings_history_all_the_way_and_worker_and_beat_outlive_their_broker(shared: SharedUp) -> None:
+    up = shared.running()
+    servers = json.loads((up.home / "run" / "servers.json").read_text())
+    with psycopg.connect(servers["database_url"], autocommit=True) as database:
+
+        def value(statement: str) -> Any:
+            row = database.execute(statement).fetchone()
+            return row and row[0]
+
+        up.until(lambda: value(HOURS) > 1400)  # asked for at the start, nobody had to
+        celery = [up.child(mark) for mark in CELERY]
+        valkey = up.child("valkey-server")
+        assert all(celery) and valkey
+        valkey.kill()
+        up.until(lambda: "valkey was killed by SIGKILL" in up.text())
+        newest = value("select max(id) from fetch_request")
+        database.execute(FORGET_HOURS)
+        up.until(lambda: value(HOURS) > 1400)
+        up.until(lambda: database.execute(SCHEDULED, [newest]).fetchone())
+        worker, dispatched, pages = database.execute(SCHEDULED, [newest]).fetchone() or ("", 0, 0)
+        assert worker.startswith("producer-history-") and (dispatched, pages) == (1, 1)
+        assert [up.child(mark) for mark in CELERY] == celery
+    family = up.family()
+    assert up.end() == 0
+    assert gone(family)
+    assert "does not stop" not in up.text() and "Traceback" not in up.text()
 
 
 def test_a_taken_port_is_named_before_anything_starts(home: Path, start: Callable[..., Up]) -> None:

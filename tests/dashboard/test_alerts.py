@@ -65,7 +65,7 @@ def test_without_a_followed_market_nothing_is_said_of_feeds(client: Client, well
 
 
 def test_a_server_that_does_not_answer_is_an_error(well: Market, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platform, "failing_parts", lambda: {"stream": "connection refused"})
+    monkeypatch.setattr(platform, "failing_lately", lambda: {"stream": "connection refused"})
     assert titles() == {"Stream does not answer": Level.ERROR}
 
 
@@ -164,7 +164,7 @@ def test_a_provider_that_may_not_be_called_is_named(well: Market) -> None:
 def test_a_check_that_cannot_be_made_says_so_and_the_others_are_made(
     well: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(_: Any) -> Any:
+    def away(*_: Any) -> Any:
         raise CacheAway("refused")
 
     monkeypatch.setattr(data, "quota_of", away)

@@ -4,7 +4,7 @@ import pytest
 
 from config.monitoring.cached_answer import CachedAnswer
 from dashboard import rates
-from dashboard.rates import WINDOW_S, RateMeter, totals
+from dashboard.rates import WINDOW_S, RateMeter, storing_totals, totals
 from metering import table
 
 
@@ -74,10 +74,11 @@ def test_the_counters_are_known_by_what_they_count() -> None:
     }
 
 
-def test_what_a_batch_took_to_be_stored_is_a_mean_of_the_last_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rates, "_rates", CachedAnswer(RateMeter(totals).per_second))
-    assert rates.storing_ms() is None, "nobody has looked before"
-    for seconds in (0.1, 0.3):
-        table.LATENESS.labels("store").observe(seconds)
-    table.LATENESS.labels("feed").observe(9)
-    assert rates.storing_ms() == pytest.approx(200)
+def test_what_storing_took_is_a_mean_over_the_trades_of_one_market(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rates, "_storing", CachedAnswer(RateMeter(storing_totals).per_second))
+    assert rates.storing_ms("a:B-C") is None, "nobody has looked before"
+    for market, trades, seconds in (("a:B-C", 3, 0.3), ("a:B-C", 1, 0.5), ("a:X-Y", 10, 90)):
+        table.TRADES_STORED.labels(market).inc(trades)
+        table.STORING_SECONDS.labels(market).inc(seconds)
+    assert rates.storing_ms("a:B-C") == pytest.approx(200)
+    assert rates.storing_ms("a:Q-Q") is None

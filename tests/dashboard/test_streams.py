@@ -6,11 +6,15 @@ import json
 from typing import Any
 
 import pytest
+from django.http import QueryDict
 from django.test import Client
+from redis.exceptions import ConnectionError as CacheAway
 
 from coordination.models import Coordinator
+from dashboard.stream_list import followers, open_topics, streams_asked
 from datastore.models import DynamicTopic, Market, Stream
 from datastore.reference.pairs import Listed, save_pair_list
+from datastore.sse import follower_counts
 from datastore.streams import lifecycle, topics
 from tests.support.api.rows import SYMBOL
 from tests.support.dashboard.reading import XSS, XSS_SHOWN, shown, written
@@ -104,3 +108,29 @@ def test_the_statements_are_as_many_for_many_streams(
         for timeframe in ("1m", "5m"):
             live(other, timeframe)
     assert count_statements(client, "/streams") == few
+
+
+def test_each_stream_and_topic_shows_who_follows_it(
+    client: Client, market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minutes, hours = live(market), live(market, "1h")
+    for process, count, streams in (("one", 4, {minutes.pk: 1, hours.pk: 2}), ("two", 40, {minutes.pk: 30})):
+        monkeypatch.setattr(follower_counts, "this_process", lambda name=process: name)
+        follower_counts.publish_follower_count(count, streams)
+    assert followers() == 44
+    rows = {row.stream.timeframe: row.followers for row in streams_asked(QueryDict())[0].rows}
+    assert rows == {"1m": 31, "1h": 2}
+    assert [(row.alive, row.followers) for row in open_topics()] == [(2, 33)]
+    assert "<dt>Followers</dt><dd>31</dd>" in shown(client, f"/streams/{minutes.pk}")
+
+
+def test_without_a_cache_the_followers_are_unknown(
+    client: Client, market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any) -> Any:
+        raise CacheAway("refused")
+
+    stream = live(market)
+    monkeypatch.setattr(follower_counts, "ask_counters", away)
+    assert "<dt>Followers</dt><dd>unknown</dd>" in shown(client, f"/streams/{stream.pk}")
+    assert [row.followers for row in open_topics()] == [None]

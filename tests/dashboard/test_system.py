@@ -60,7 +60,7 @@ def test_a_cache_that_is_away_leaves_the_rest_of_the_page(
     def away(*_: Any) -> Any:
         raise CacheAway("refused")
 
-    monkeypatch.setattr(servers, "get_redis_connection", away)
+    monkeypatch.setattr(servers, "ask_counters", away)
     page = shown(client, "/system")
     assert "It does not answer" in page
     assert "Largest tables" in page

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
-
-from tests.support.browser import CHROMIUM, FLAGS, OVERFLOW
+from tests.support.browser import OVERFLOW
 from tests.support.e2e.platform import Platform
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
 ADMIN, PASSWORD = "keeper", "only for tests"
 SERIOUS = ("serious", "critical")
@@ -67,6 +67,8 @@ class Visitor:
 
     def barriers(self) -> list[str]:
         """Return what keeps people with a screen reader or weak eyes from using the page, as axe-core finds it."""
+        from axe_playwright_python.sync_playwright import Axe
+
         self._examines = True
         found = Axe().run(self.page).response["violations"]
         self.page.wait_for_timeout(50)  # what it said has arrived by then
@@ -76,15 +78,6 @@ class Visitor:
             for one in found
             if one["impact"] in SERIOUS
         ]
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """Start a browser."""
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield found
-        found.close()
 
 
 @contextmanager

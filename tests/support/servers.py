@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from config import kafka_settings
 from config.provider_settings import DEFAULT_MARKETS, host_settings
@@ -28,15 +27,6 @@ HOME = Path(tempfile.mkdtemp(prefix="ck-test-"))
 if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["TESTS_RUN_HOME"] = str(HOME)
 RUN_HOME = Path(os.environ["TESTS_RUN_HOME"])
-# These take minutes, so they begin first: one that began last would run alone.
-LONGEST = (
-    "test_pages.py",
-    "test_venues.py",
-    "test_up.py",
-    "test_history.py",
-    "test_spine.py",
-    "test_provider_faults.py",
-)
 # Tests set what they need; the developer's own environment must not leak into them.
 PRODUCT_SETTINGS = (
     *kafka_settings.NAMES,
@@ -113,11 +103,26 @@ def _start_postgres() -> tuple[str, list[Child]]:
 
 def _start_servers() -> list[Child]:
     HOME.chmod(0o755)
+    if _hands_out_tests():
+        _set_environment("postgresql:///nowhere", "redis://127.0.0.1:1/0")
+        return []
     port = embedded_servers.free_port()
     redis_url = embedded_servers.valkey_url(HOME, port)
     database_url, postgres = _start_postgres()
     valkey = _start(valkey_program(HOME, port))
     _await(valkey, lambda: valkey_refusal(redis_url))
+    _set_environment(database_url, redis_url)
+    return [*postgres, valkey]
+
+
+def _hands_out_tests() -> bool:
+    """Return whether others run the tests of this process."""
+    options = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    options.add_argument("-n", "--numprocesses", default="0")
+    return "PYTEST_XDIST_WORKER" not in os.environ and options.parse_known_args()[0].numprocesses != "0"
+
+
+def _set_environment(database_url: str, redis_url: str) -> None:
     for name in PRODUCT_SETTINGS:
         os.environ.pop(name, None)
     os.environ.update(
@@ -132,7 +137,6 @@ def _start_servers() -> list[Child]:
         FETCH_BUDGET_PER_ADDRESS="0",
         FETCH_BUDGET_PER_KEY="0",
     )
-    return [*postgres, valkey]
 
 
 # Many containers forbid it; then each of the hundred processes that tests start would compile all modules again.
@@ -140,13 +144,6 @@ sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 memory.register()
 _children = _start_servers()
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the long ones begin first: of files that run two at once, a long one at the end would run alone."""
-    places = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: ("e2e" not in item.keywords, places.get(item.path.name, len(places))))
 
 
 def pytest_unconfigure() -> None:

@@ -6,22 +6,26 @@ from django.conf import settings
 from django.http import HttpRequest
 from rest_framework.exceptions import AuthenticationFailed, Throttled
 
-from datastore.access.api_keys import KeyHolder, holder_of
+from datastore.access.api_keys import KEY_BEGINNING, KeyHolder, holder_of
 from datastore.access.rate_limits import bucket_for, take
 from datastore.api.auth.client_address import address_of
 
 KEY = "candlekeep.key"  # in request.META: no header can be spelled so
+BINANCE_KEY = "HTTP_X_MBX_APIKEY"
 NOT_A_KEY = "This API key is malformed, unknown or revoked. `manage.py create_api_key NAME` makes a new one."
 
 
 def key_of(request: HttpRequest) -> KeyHolder | None:
     """Return the holder of the key that is sent, None if there is none.
 
-    X-API-Key goes before Authorization, which a proxy may want for itself. Raises AuthenticationFailed for a key that
-    is not valid, Throttled if an address sends too many new ones.
+    X-API-Key goes before Authorization, which a proxy may want for itself. Clients of Binance send X-MBX-APIKEY: a key
+    that Binance made is ignored. Raises AuthenticationFailed for a key that is not valid, Throttled if an address sends
+    too many new ones.
     """
     if KEY not in request.META:
         text = request.META.get("HTTP_X_API_KEY")
+        if text is None and (sent := request.META.get(BINANCE_KEY, "")).startswith(KEY_BEGINNING):
+            text = sent
         if text is None:
             scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
             text = token if scheme.lower() == "bearer" else None

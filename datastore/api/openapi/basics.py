@@ -10,6 +10,7 @@ from datastore.timeframes.timeframe import TIMEFRAMES
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
+BINARY: Schema = {"type": "string", "contentEncoding": "binary"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 YES_OR_NO: Schema = {"type": "boolean"}
 TIME: Schema = {"type": "integer", "description": "Milliseconds since 1970, UTC.", "examples": [1764028800000]}

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from datastore.api.openapi.basics import TEXT, Schema, named
-from datastore.api.openapi.problems import RATES, headers
+from datastore.api.openapi.basics import BINARY, TEXT, Schema, named
+from datastore.api.openapi.problems import FILE_HEADERS, HEADERS, RATES, headers
 from datastore.api.params import query_params, stream_query
 from datastore.api.params.query_params import ONE_MARKET, ONE_SERIES, ONE_SPAN, Accepted
+from datastore.series.written_format import FORMATS
 
 JSON, HTML, YAML = "application/json", "text/html", "application/yaml"
 
@@ -21,10 +22,12 @@ class Answer:
     schema: Schema | None = None
     headers: tuple[str, ...] = ()
     kinds: tuple[str, ...] = (JSON,)
+    files: Mapping[str, Schema] = field(default_factory=dict)  # other forms of the same answer, by media type
 
     def shown(self) -> Schema:
         """Return the answer as a response of the document."""
-        content = {kind: {"schema": self.schema} for kind in self.kinds} if self.schema is not None else None
+        schemas = {**dict.fromkeys(self.kinds, self.schema), **self.files}
+        content = {kind: {"schema": schema} for kind, schema in schemas.items()} if self.schema is not None else None
         shown: Schema = {"description": self.meaning, "headers": headers((*RATES, *self.headers))}
         return shown if content is None else shown | {"content": content}
 
@@ -41,6 +44,7 @@ class Operation:
     body: Accepted | None = None
     required: tuple[str, ...] = ()
     refusals: tuple[int, ...] = ()  # beside those that any operation may have
+    refusal: str | None = None  # the schema of refusals in another interface's shape; None: problem documents
     details: str = ""
 
 
@@ -61,6 +65,23 @@ FOLLOWING = (
     "`Last-Event-ID`, which goes before it, what has changed since. Events: `snapshot`, `candle`, `gap`, `watermark`; "
     "the id of an event is the cursor to come back with. `curl -NL`, or EventSource."
 )
+FORMATS_SAY = (
+    "Without `format` the header `Accept` chooses. All forms but json are one answer of any length, made of one "
+    "snapshot, and carry the certificate in their headers; arrow, parquet and feather also in the metadata of their "
+    "schema (key `candlekeep`, JSON). Their decimals are decimal128(38, 18), or float64 with `numbers=float`; those of "
+    "feather are float64. Where pyarrow is not installed these three are 400 and name what to install. 503 with "
+    "`Retry-After` while as many long answers as may be are being sent. One that breaks off ends with a line that is "
+    "no row."
+)
+CERTIFICATE_HEADERS = tuple(name for name in HEADERS if name.startswith("Candlekeep-")) + FILE_HEADERS
+CANDLES = {
+    "anyOf": [named("Candles"), named("CcxtCandles"), named("BinanceKlines")],
+    "description": "By `format`: json, ccxt, binance.",
+}
+CANDLE_FILES = {
+    form.media_type: TEXT if form.in_blocks else BINARY for form in FORMATS.values() if form.suffix != "json"
+}
+TRADE_FILES = {FORMATS[name].media_type: TEXT for name in query_params.TRADE_FORMATS}
 DOCUMENT = Answer("OpenAPI 3.1.", named("Document"), ("ETag",), (JSON, YAML))
 STREAM = "streams/{number}"
 SHOWN = "dead-letters/{number}"
@@ -71,11 +92,15 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "candles",
         "Series",
         "Candles and their certificate",
-        {200: _ok("Candles", headers=("ETag",)), 202: FETCHING, 304: UNCHANGED},
+        {
+            200: Answer("The answer.", CANDLES, ("ETag", *CERTIFICATE_HEADERS), files=CANDLE_FILES),
+            202: FETCHING,
+            304: UNCHANGED,
+        },
         query=query_params.CANDLES,
         required=ONE_SERIES,
-        refusals=(404,),
-        details=FETCHED,
+        refusals=(404, 422),
+        details=f"{FETCHED}\n\n{FORMATS_SAY}",
     ),
     ("candles/stream", "GET"): Operation(
         "followCandles",
@@ -100,11 +125,12 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "trades",
         "Series",
         "Raw trades in their order",
-        {200: _ok("Trades")},
+        {200: Answer("The answer.", named("Trades"), ("Candlekeep-Watermark", *FILE_HEADERS), files=TRADE_FILES)},
         query=query_params.TRADES,
         required=ONE_MARKET,
         refusals=(404,),
-        details="`cursor` replaces `from`: give one of the two.",
+        details="`format` csv and ndjson: all trades of the range in one answer, or as many as `limit` says; without "
+        "`from` the newest. `cursor` replaces `from`: give one of the two.",
     ),
     ("backfill", "POST"): Operation(
         "backfill",

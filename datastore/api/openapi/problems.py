@@ -28,11 +28,22 @@ HEADERS: dict[str, Schema] = {
     "Location": {"description": "Where to look next.", "schema": TEXT},
     "Retry-After": {"description": "Seconds after which to ask again.", "schema": {**COUNT, "minimum": 1}},
     "WWW-Authenticate": {"description": "How to authenticate.", "schema": {"const": CHALLENGE}},
+    "Candlekeep-Complete": {
+        "description": "Whether no bucket of the range is gap or partial.",
+        "schema": {"type": "string", "enum": ["true", "false"]},
+    },
+    "Candlekeep-Watermark": {"description": "Up to here the feed is known, in milliseconds.", "schema": COUNT},
+    "Candlekeep-Cursor": {"description": "The place in the market's history that this answer shows.", "schema": TEXT},
+    "Candlekeep-Gaps": {"description": "How many stretches are gap or partial.", "schema": COUNT},
+    "Candlekeep-Request": {"description": "The running fetch of what is missing.", "schema": TEXT},
+    "Content-Disposition": {"description": "A name for the file.", "schema": TEXT},
+    "Link": {"description": "The whole certificate: `describedby`.", "schema": TEXT},
     "RateLimit-Limit": {"description": "How many requests may come at once.", "schema": COUNT},
     "RateLimit-Remaining": {"description": "How many may come now.", "schema": COUNT},
     "RateLimit-Reset": {"description": "In how many seconds the bucket is full again.", "schema": COUNT},
     "RateLimit-Policy": {"description": "Size of the bucket and the seconds in which it fills.", "schema": TEXT},
 }
+FILE_HEADERS = ("Content-Disposition", "Link")
 # Absent if there is no limit.
 RATES = tuple(name for name in HEADERS if name.startswith("RateLimit-"))
 # By status: the name of the response, its `type`, an example of its `detail`, a field that it may name, its headers.
@@ -43,6 +54,7 @@ RESPONSES: dict[int, tuple[str, str, str, str | None, tuple[str, ...]]] = {
     404: ("NotFound", "unknown-market", "There is no market 'coinbase:BTC-USX'.", "market", ()),
     409: ("Conflict", "conflict", "producer producer-live-1 is not in Error.", None, ()),
     415: ("UnsupportedMediaType", "unsupported-media-type", "The request cannot be read.", None, ()),
+    422: ("CannotWrite", "cannot-write", "A number of this series has more than 18 digits after the point.", None, ()),
     429: ("TooManyRequests", "too-many-requests", "Too many requests: ask again in 3 s.", None, ("Retry-After",)),
     503: ("Unavailable", "database-away", "The database does not answer right now.", None, ("Retry-After",)),
 }
@@ -56,6 +68,13 @@ def headers(names: tuple[str, ...]) -> dict[str, Schema]:
 def reference(status: int) -> Schema:
     """Return a reference to the problem of this status."""
     return {"$ref": f"#/components/responses/{RESPONSES[status][0]}"}
+
+
+def refused(status: int, schema: str) -> Schema:
+    """Return a refusal of this status in the shape of another interface, by the name of its schema."""
+    own = RESPONSES[status][4]
+    content = {"application/json": {"schema": named(schema)}}
+    return {"description": f"{HTTPStatus(status).phrase}.", "headers": headers((*RATES, *own)), "content": content}
 
 
 def responses() -> dict[str, Schema]:

@@ -21,12 +21,11 @@ from datastore.api.openapi.basics import (
     record,
     row,
 )
-from datastore.api.responses.series_body import COLUMNS
 from datastore.coverage.certificate import GAP, LIVE, MERGED, OPEN, PARTIAL, PENDING
 from datastore.coverage.certificate import PROVIDER as BY_PROVIDER
 from datastore.coverage.reasons import ANY_CODE
 from datastore.reference.traits import Proof
-from datastore.series.row_format import FILL
+from datastore.series.row_format import COLUMNS, FILL
 
 STATES = (LIVE, BY_PROVIDER, MERGED, PARTIAL, GAP, PENDING, OPEN)
 # Text by default, a number if `numbers=float` asks for it, null in a row that `fill` invented.
@@ -37,7 +36,7 @@ CELLS: dict[str, Schema] = {
     "trades": or_null({**COUNT, "description": "null if the provider, which counts none, takes part."}),
     "source": choice((LIVE, BY_PROVIDER, MERGED, PARTIAL, FILL)),
     "closed": {**YES_OR_NO, "description": "Whether the bucket is over and proven."},
-    "revision": {**COUNT, "description": "Rises with every change after the bucket was closed."},
+    "revision": {**COUNT, "description": "Rises with every change that was stored, those before the close included."},
 }
 HEAD: dict[str, Schema] = {
     "market": MARKET,
@@ -51,6 +50,10 @@ HEAD: dict[str, Schema] = {
     "complete_until": or_null(
         {**TIME, "description": "Start of the first bucket that is pending or open, else the end."}
     ),
+    "corrected": {
+        **list_of(named("Correction")),
+        "description": "The buckets that changed after they had been closed with proof that they were whole.",
+    },
     "coverage": list_of(named("Segment")),
 }
 AMOUNT: dict[str, Schema] = {
@@ -108,6 +111,13 @@ SCHEMAS: dict[str, Schema] = {
         },
         description="Buckets of one state.",
     ),
+    "Correction": record(
+        {
+            "time": {**TIME, "description": "Start of the bucket."},
+            "changes": {**COUNT, "description": "Since it was closed; of a derived bucket those of all its parts."},
+        },
+        description="A bucket that was corrected.",
+    ),
     "Candle": row(CELLS, COLUMNS),
     "Candles": record(
         {
@@ -118,6 +128,19 @@ SCHEMAS: dict[str, Schema] = {
             "request": {"anyOf": [named("Request"), named("Refusal"), {"type": "null"}]},
         },
         description="Rows and certificate of one snapshot.",
+    ),
+    "CcxtCandles": list_of(
+        row({**CELLS, **dict.fromkeys(COLUMNS[1:6], or_null({"type": "number"}))}, COLUMNS[:6]),
+        description="`format=ccxt`: time, open, high, low, close, volume, all of them numbers.",
+    ),
+    "BinanceKlines": list_of(
+        {
+            "type": "array",
+            "prefixItems": [TIME, *[DECIMAL] * 5, TIME, DECIMAL, COUNT, *[DECIMAL] * 3],
+            "items": False,
+            "minItems": 12,
+        },
+        description="`format=binance`: klines as Binance writes them; what a candle does not hold is 0.",
     ),
     "Coverage": record(
         {

@@ -155,6 +155,11 @@ FROM = _instant(f"Start of the range, which is half open: {ACCEPTED}.", "2026-11
 TO = _instant(f"End of the range, which it does not hold: {ACCEPTED}. Without: now.")
 ROWS = limit(MAX_ROWS)
 CLOSED_ONLY = Parameter(parse_flag, "Leave out what may still change.", {"type": "string", "enum": list(FLAGS)})
+RAW = Parameter(
+    parse_flag,
+    "The provider's own prices, also where its open or close lies outside the row's low to high.",
+    {"type": "string", "enum": list(FLAGS)},
+)
 AGAIN = Parameter(
     parse_flag,
     "Ask the provider once more for what it has refused for good.",

@@ -17,11 +17,14 @@ from datastore.api.errors import BadParameters, shown
 from datastore.api.params import parameter
 from datastore.api.params.parameter import DEFAULT_WAIT_S, Parameter, choice
 from datastore.series.fill import FILLS, NONE
+from datastore.series.written_format import FORMATS
 
 DEFAULT_ROWS = 500
 DEFAULT_DEAD_LETTERS, MAX_DEAD_LETTERS = 50, 500
 DEFAULT_LOG_LINES, MAX_LOG_LINES = 100, 1000
 STRING = "string"
+JSON, CSV, NDJSON = "json", "csv", "ndjson"
+TRADE_FORMATS = (CSV, NDJSON)
 
 Query = Mapping[str, Sequence[str]]
 Accepted = Mapping[str, Parameter]
@@ -35,10 +38,14 @@ CANDLES: Accepted = {
     "numbers": choice(
         (STRING, "float"), "Prices and volumes as exact text, or the same digits without quotes. Default: string."
     ),
-    "format": choice(("json",), "The form of the answer. Default: json."),
+    "format": choice(
+        (JSON, *FORMATS),
+        "The form of the answer; default: what Accept asks for, else json. All but json take a range of any length.",
+    ),
     "fill": choice(
         FILLS, "A row for each bucket in which nothing was traded: none, one without numbers, or the close before it."
     ),
+    "raw": parameter.RAW,
     "wait": parameter.WAIT,
 }
 STREAM: Accepted = {
@@ -69,7 +76,15 @@ ACTOR_LOG: Accepted = {
     "limit": parameter.limit(MAX_LOG_LINES),
     "cursor": parameter.CURSOR,
 }
-TRADES: Accepted = {"market": parameter.MARKET, **RANGE, "cursor": parameter.CURSOR}
+TRADES: Accepted = {
+    "market": parameter.MARKET,
+    **RANGE,
+    "cursor": parameter.CURSOR,
+    "format": choice(
+        (JSON, *TRADE_FORMATS),
+        "The form of the answer; default: what Accept asks for, else json. All but json take a range of any length.",
+    ),
+}
 NEW_MARKET: Accepted = {"market": parameter.MARKET}
 TICKERS: Accepted = {"markets": parameter.MARKETS}
 SCHEMA: Accepted = {"format": choice(("json", "yaml"), "The form of the answer. Default: json.")}
@@ -89,6 +104,8 @@ class SeriesQuestion:
     numbers: str = STRING
     fill: str = NONE
     wait: float = DEFAULT_WAIT_S
+    raw: bool = False
+    format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +136,9 @@ class TradesQuestion:
     market: str
     start: datetime | None
     stop: datetime | None
-    limit: int
+    limit: int | None
     cursor: str | None
+    format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +173,8 @@ def candles_question(query: Query) -> SeriesQuestion:
         numbers=values.get("numbers", STRING),
         fill=values.get("fill", NONE),
         wait=values.get("wait", DEFAULT_WAIT_S),
+        raw=values.get("raw", False),
+        format=values.get("format"),
     )
 
 
@@ -185,8 +205,14 @@ def trades_question(query: Query) -> TradesQuestion:
     values = read(query, TRADES, required=ONE_MARKET)
     if "cursor" in values and "from" in values:
         raise BadParameters({"cursor": ["replaces from: give one of the two."]})
-    limit = values.get("limit", DEFAULT_ROWS)
-    return TradesQuestion(values["market"], values.get("from"), values.get("to"), limit, values.get("cursor"))
+    return TradesQuestion(
+        values["market"],
+        values.get("from"),
+        values.get("to"),
+        values.get("limit"),
+        values.get("cursor"),
+        values.get("format"),
+    )
 
 
 def dead_letters_question(query: Query) -> DeadLettersQuestion:

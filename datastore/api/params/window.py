@@ -13,12 +13,14 @@ from datastore.timeframes.timeframe import Timeframe
 class Window:
     """Whole buckets [start, stop) of one page, and the end of all that was asked for.
 
+    open_end: the end of the bucket that holds now.
     has_more: whether a further page begins at stop. None does behind the open bucket, however late the end is.
     """
 
     start: datetime
     stop: datetime
     end: datetime
+    open_end: datetime
     has_more: bool
 
 
@@ -33,4 +35,4 @@ def window(timeframe: Timeframe, start: datetime, stop: datetime | None, limit: 
     if start >= end:
         raise BadParameters({"from": ["lies in the future; to ask for time to come, give a to after it."]})
     page_end = min(timeframe.after(start, limit), end)
-    return Window(start, page_end, end, has_more=page_end < min(end, open_end))
+    return Window(start, page_end, end, open_end, has_more=page_end < min(end, open_end))

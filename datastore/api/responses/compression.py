@@ -22,7 +22,7 @@ MIN_BYTES = 1024  # below, the headers cost more than is saved
 ZSTD, GZIP = "zstd", "gzip"
 ZSTD_LEVEL, GZIP_LEVEL = 1, 1  # candles grow no smaller by higher ones, only by gzip's at five times the time
 GZIP_WINDOW = 16 + zlib.MAX_WBITS  # 16: with gzip's header and checksum
-COMPRESSIBLE = ("application/json", "text/")
+COMPRESSIBLE = ("application/json", "text/", "application/x-ndjson", "application/vnd.apache.arrow.stream")
 _QUALITY = re.compile(r"q=([01](?:\.[0-9]{0,3})?)", re.IGNORECASE)
 _of_thread = threading.local()
 
@@ -42,7 +42,7 @@ def compress(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBa
     if response.status_code != 200 or response.has_header("Content-Encoding"):
         return response
     kind = response.headers.get("Content-Type", "")
-    if not kind.startswith(COMPRESSIBLE) or len(response.content) < MIN_BYTES:
+    if not is_compressible(kind) or len(response.content) < MIN_BYTES:
         return response
 
     patch_vary_headers(response, ("Accept-Encoding",))
@@ -52,6 +52,11 @@ def compress(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBa
         response.headers["Content-Encoding"] = encoding
         response.headers["Content-Length"] = str(len(response.content))
     return response
+
+
+def is_compressible(media_type: str) -> bool:
+    """Return whether such answers are not packed already."""
+    return media_type.startswith(COMPRESSIBLE)
 
 
 def preferred(accepted: str) -> str | None:

@@ -22,6 +22,10 @@ from streaming.errors import StreamUnavailable
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
+MACHINE_PREFIXES = ("/api/", "/udf/", "/binance/")  # addresses that programs read, not people
+REFUSED_HOST = (
+    "The Host of this request is none of the names of this server: its settings PUBLIC_URL and ALLOWED_HOSTS list them."
+)
 log = structlog.get_logger(__name__)
 
 
@@ -49,7 +53,8 @@ def problem_response(
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpResponse:
     """Turn what a view raised into its problem; an unexpected exception is logged whole and answered as a bare 500."""
     if isinstance(exc, Problem):
-        return problem_response(exc.status, exc.detail, kind=exc.kind, errors=exc.errors)
+        wait = {"Retry-After": str(exc.retry_after)} if exc.retry_after else {}
+        return problem_response(exc.status, exc.detail, kind=exc.kind, errors=exc.errors, headers=wait)
     if isinstance(exc, APIException):
         return _refusal(exc)
     if isinstance(exc, BudgetSpent):
@@ -94,7 +99,7 @@ def unavailable(part: str, name: str, exc: Exception) -> HttpResponse:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer what Django refuses before any view sees it (an unknown Host); for urls.handler400."""
     sentence = _refused_form(exception)
-    if request.path_info.startswith("/api/"):
+    if request.path_info.startswith(MACHINE_PREFIXES):
         return problem_response(400, sentence, kind=BadRequest.kind)
     page = f"<!doctype html><title>Bad Request</title><h1>Bad Request (400)</h1><p>{sentence}</p>"
     return HttpResponse(page, status=400)
@@ -102,10 +107,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def _refused_form(exception: Exception) -> str:
     if isinstance(exception, DisallowedHost):
-        return (
-            "The Host of this request is none of the names of this server: its settings PUBLIC_URL and ALLOWED_HOSTS "
-            "list them."
-        )
+        return REFUSED_HOST
     if isinstance(exception, UnclearScheme):
         return str(exception)
     return "The request cannot be read."
@@ -117,12 +119,12 @@ def server_error(request: HttpRequest) -> HttpResponse:
     exc = sys.exception()
     if isinstance(exc, DATABASE_AWAY):
         answer = unavailable("database", "database", exc)
-        if request.path_info.startswith("/api/"):
+        if request.path_info.startswith(MACHINE_PREFIXES):
             return answer
         # A person gets the problem as a sentence, with its status and when to ask again.
         detail = msgspec.json.decode(answer.content)["detail"]
         head = {name: answer[name] for name in ("Cache-Control", "Retry-After")}
         return HttpResponse(detail, status=answer.status_code, content_type="text/plain; charset=utf-8", headers=head)
-    if request.path_info.startswith("/api/"):
+    if request.path_info.startswith(MACHINE_PREFIXES):
         return problem_response(500, "Candlekeep made a mistake; its log says which.")
     return defaults.server_error(request)

@@ -13,9 +13,8 @@ from datastore.api.params.times import to_ms
 from datastore.api.responses.json_response import pack
 from datastore.coverage.completeness import Amount, Completeness
 from datastore.series.reader import Segment, Series
-from datastore.series.row_format import EXACT, NUMBERS
+from datastore.series.row_format import COLUMNS, EXACT, NUMBERS
 
-COLUMNS = ("time", "open", "high", "low", "close", "volume", "quote_volume", "trades", "source", "closed", "revision")
 STREAM = "/api/v1/candles/stream"
 # `numbers=float`: the same digits without quotes, not rounded to a float.
 NUMBER_SHAPES = {"string": EXACT, "float": NUMBERS}
@@ -123,6 +122,7 @@ def head_json(series: Series) -> dict[str, Any]:
         "stream_url": stream_url(series.market, series.timeframe),
         "complete": series.complete,
         "complete_until": to_ms(series.complete_until),
+        "corrected": [one._asdict() for one in series.corrected],
     }
 
 

@@ -15,7 +15,7 @@ from datastore.api.auth.throttle import enforce, take_turn
 from datastore.api.errors import BadParameters
 from datastore.api.params.market_lookup import find_market
 from datastore.api.params.parameter import DEFAULT_WAIT_S, MAX_ROWS
-from datastore.api.params.query_params import DEFAULT_ROWS, SeriesQuestion, coverage_question, query_of
+from datastore.api.params.query_params import DEFAULT_ROWS, STRING, SeriesQuestion, coverage_question, query_of
 from datastore.api.params.times import clamped_ms, to_ms
 from datastore.api.params.window import window
 from datastore.api.ready_candles import look_up, ready_response
@@ -23,12 +23,15 @@ from datastore.api.responses.compression import CompressedView
 from datastore.api.responses.json_response import json_answer, ready_answer, unless_known
 from datastore.api.responses.response_cache import CacheLookup, keep
 from datastore.api.responses.series_body import NUMBER_SHAPES, candles_parts, coverage_json, etag
-from datastore.api.views.requests import accepted, request_json
+from datastore.api.responses.series_stream import series_stream
+from datastore.api.views.requests import accepted, address_of, request_json
 from datastore.datastore_actor import answer
 from datastore.models import Market
 from datastore.reference.provider_clock import provider_now
+from datastore.series.export import Question
 from datastore.series.fill import NONE
-from datastore.series.reader import read_series
+from datastore.series.reader import read_certificate, read_series
+from datastore.series.written_format import FORMATS, Format
 from datastore.timeframes.timeframe import TIMEFRAMES
 from metering.table import count_answer
 
@@ -67,6 +70,8 @@ class Candles(CompressedView):
             raise
         if found.bucket:
             enforce(self, found.bucket, found.turn)
+        if found.form:
+            return _written(request, found.question, FORMATS[found.form])
 
         hit = found.cached.hit if found.cached else None
         if hit is None:
@@ -105,6 +110,7 @@ def _read_answer(
         limit=page.limit,
         closed_only=question.closed_only,
         fill=question.fill,
+        raw=question.raw,
         shape=NUMBER_SHAPES[question.numbers],
     )
     spend = partial(spend_quota, request._request)
@@ -118,7 +124,7 @@ def _read_answer(
         running = request_json(found.request, found.refusal)
     elif found.refusal:
         running = {"id": None, "url": None, "state": None, "error": found.refusal}
-    kind = (question.timeframe, question.closed_only, question.numbers, question.fill)
+    kind = (question.timeframe, question.closed_only, question.numbers, question.fill, question.raw)
     tag = etag(series, *kind, page.following, running)
     if known := unless_known(request._request, tag):
         return known
@@ -127,6 +133,43 @@ def _read_answer(
         keep(cached, name, series, tag, parts)
     body = parts.joined(series.series_id, series.version, to_ms(series.server_time), to_ms(series.watermark))
     return ready_answer(body, {"ETag": tag})
+
+
+def _written(request: Request, question: SeriesQuestion, form: Format) -> HttpResponseBase:
+    """Return the whole range as one answer of any length; what was not fetched before is fetched as for json."""
+    market = find_market(question.market)
+    start, stop, limit, frame = question.start, question.stop, question.limit, TIMEFRAMES[question.timeframe]
+    reach = None
+    if start is None:
+        limit = limit or DEFAULT_ROWS
+    else:
+        span = window(frame, start, stop, limit or MAX_ROWS, provider_now(market.provider))
+        start, stop = span.start, span.stop if limit else min(span.end, span.open_end)
+        reach = min(stop, start + MAX_FETCH_BUCKETS * timedelta(seconds=frame.base))
+    read = partial(read_certificate, market, question.timeframe, start, stop, limit if start is None else None)
+    found = answer(market, question.timeframe, read, reach, question.wait, partial(spend_quota, request._request))
+    if found.request and found.is_to_come:
+        return accepted(found.request)
+
+    count_answer("database")
+    kind = (question.timeframe, question.closed_only, question.numbers, question.fill, question.raw, form.name)
+    tag = etag(found.series, *kind)
+    if known := unless_known(request._request, tag):
+        return known
+    headers = {"ETag": tag}
+    if found.request:
+        headers["Candlekeep-Request"] = address_of(found.request)
+    asked = Question(
+        market,
+        question.timeframe,
+        start,
+        stop,
+        limit if start is None else None,
+        question.fill,
+        question.closed_only,
+        question.raw,
+    )
+    return series_stream(request._request, asked, form, question.numbers != STRING, found.series, headers)
 
 
 def _page(path: str, market: Market, question: SeriesQuestion) -> Page:
@@ -152,6 +195,8 @@ def _page(path: str, market: Market, question: SeriesQuestion) -> Page:
         parts["numbers"] = question.numbers
     if question.fill != NONE:
         parts["fill"] = question.fill
+    if question.raw:
+        parts["raw"] = 1
     if question.wait != DEFAULT_WAIT_S:
         parts["wait"] = f"{question.wait:g}"
     return Page(span.start, span.stop, None, reach, f"{path}?{urlencode(parts, safe=':')}")

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
-from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
 from datastore.api.errors import BadParameters
+from datastore.api.params.accepted_format import accepted_format
 from datastore.api.params.market_lookup import find_market, provider_json
-from datastore.api.params.query_params import query_of, trades_question
+from datastore.api.params.query_params import (
+    CSV,
+    DEFAULT_ROWS,
+    TRADE_FORMATS,
+    TradesQuestion,
+    query_of,
+    trades_question,
+)
 from datastore.api.params.times import LATEST, to_ms
 from datastore.api.responses.compression import CompressedView
 from datastore.api.responses.json_response import json_answer, pack
 from datastore.api.responses.paging import position_of
-from datastore.db.queries import fetch_all
+from datastore.api.responses.streamed import MAX_IDLE_S, streamed
+from datastore.db.queries import fetch_all, snapshot
 from datastore.db.sql_files import statement
+from datastore.models import Market
+from datastore.series.written_format import FORMATS
 from datastore.timeframes.intervals import micros_of, moment
 
 # time_us beside time: many venues trade several times a millisecond, and the order must survive.
 COLUMNS = ("time", "time_us", "trade_id", "seq", "side", "price", "amount", "received")
+PART_ROWS = 5_000  # of a streamed answer
 Row = tuple[int, int, str, int | None, str | None, str, str, int]
 
 
@@ -37,7 +53,7 @@ class TradePosition(NamedTuple):
 class Trades(CompressedView):
     """GET trades."""
 
-    def get(self, request: Request) -> HttpResponse:
+    def get(self, request: Request) -> HttpResponseBase:
         """Answer one page of trades; `next` is the following page, `cursor` the position after this one."""
         question = trades_question(query_of(request))
         market = find_market(question.market)
@@ -47,26 +63,26 @@ class Trades(CompressedView):
         if position and position.symbol != market.symbol:
             raise BadParameters({"cursor": [f"belongs to {position.symbol}, not to {market.symbol}."]})
 
-        start = moment(position.ts) if position else question.start
-        values: dict[str, Any] = {
-            "market": market.pk,
-            "start": start,
-            "stop": question.stop or LATEST,
-            "seq": position and position.seq,
-            "id": position and position.trade_id,
-            "limit": question.limit + (start is not None),
-        }
-        rows = fetch_all(statement("api", "trades_onward" if start else "trades_newest"), values)
+        form = question.format or accepted_format(request.META.get("HTTP_ACCEPT", ""), TRADE_FORMATS)
+        if form in TRADE_FORMATS:
+            name = f"{market.symbol.replace(':', '_')}-trades.{FORMATS[form].suffix}"
+            headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+            if market.watermark:
+                headers["Candlekeep-Watermark"] = str(to_ms(market.watermark))
+            parts = partial(_written, market, question, position, _csv if form == CSV else _ndjson)
+            return streamed(request._request, parts, FORMATS[form].media_type, headers)
 
-        page, cursor, following = rows[: question.limit], question.cursor, None
+        limit = question.limit or DEFAULT_ROWS
+        start = moment(position.ts) if position else question.start
+        rows = _page(market, question, position, limit + (start is not None))
+        page, cursor, following = rows[:limit], question.cursor, None
         if page:
-            _, time_us, trade_id, seq, *_ = page[-1]
-            cursor = pack(market.symbol, time_us, seq, trade_id)
-        if len(rows) > question.limit:
+            cursor = pack(*_position_after(market, page[-1]))
+        if len(rows) > limit:
             # ISO, not milliseconds: `to` may name a microsecond.
             stop = question.stop and question.stop.isoformat().replace("+00:00", "Z")
-            parts = {"market": market.symbol, "to": stop, "limit": question.limit, "cursor": cursor}
-            following = urlencode({name: value for name, value in parts.items() if value is not None})
+            parts_of_next = {"market": market.symbol, "to": stop, "limit": limit, "cursor": cursor}
+            following = urlencode({name: value for name, value in parts_of_next.items() if value is not None})
         return json_answer(
             {
                 "market": market.symbol,
@@ -78,3 +94,54 @@ class Trades(CompressedView):
                 "next": following and f"{request.path}?{following}",
             }
         )
+
+
+def _page(market: Market, question: TradesQuestion, position: TradePosition | None, limit: int) -> list[Row]:
+    """Return the first trades after the position, or of the range; without a start, the newest before its end."""
+    start = moment(position.ts) if position else question.start
+    values: dict[str, Any] = {
+        "market": market.pk,
+        "start": start,
+        "stop": question.stop or LATEST,
+        "seq": position and position.seq,
+        "id": position and position.trade_id,
+        "limit": limit,
+    }
+    return fetch_all(statement("api", "trades_onward" if start else "trades_newest"), values)
+
+
+def _position_after(market: Market, row: Row) -> TradePosition:
+    _, time_us, trade_id, seq, *_ = row
+    return TradePosition(market.symbol, time_us, seq, trade_id)
+
+
+def _written(
+    market: Market, question: TradesQuestion, position: TradePosition | None, write: Callable[[list[Row], bool], bytes]
+) -> Iterator[bytes]:
+    """Yield all trades of the range, or as many as the limit says, from one snapshot."""
+    endless = position is not None or question.start is not None
+    left = question.limit or (None if endless else DEFAULT_ROWS)
+    first = True
+    with snapshot(MAX_IDLE_S):
+        while left is None or left:
+            wanted = PART_ROWS if left is None else min(left, PART_ROWS) if endless else left
+            rows = _page(market, question, position, wanted)
+            if rows or first:
+                yield write(rows, first)
+            if len(rows) < wanted or not endless:
+                return
+            position, first = _position_after(market, rows[-1]), False
+            left = None if left is None else left - len(rows)
+
+
+def _csv(rows: list[Row], first: bool) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    if first:
+        writer.writerow(COLUMNS)
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _ndjson(rows: list[Row], first: bool) -> bytes:
+    return msgspec.json.Encoder().encode_lines([dict(zip(COLUMNS, row, strict=True)) for row in rows])

@@ -1,5 +1,18 @@
 -- Candles, made from stored trades. Every function here works under the lock of its markets.
 
+-- Whether a change of this bucket is a correction (1) or not (0): it was over and proven by live feeds, so that
+-- readers took it for whole. `known_until`: the market's watermark before the change. Few buckets need a look at coverage.
+create or replace function is_correction(mk int, t timestamptz, seconds int, known_until timestamptz) returns int language plpgsql stable as $$
+begin
+    if known_until is null or t + make_interval(secs => seconds) > known_until then
+        return 0;
+    end if;
+    return coalesce((select range_agg(tstzrange(c.start, c.stop)) @> tstzrange(t, t + make_interval(secs => seconds))
+                       from coverage c
+                      where c.market_id = mk and c.source = 'live' and c.resolution = 0
+                        and c.start < t + make_interval(secs => seconds) and c.stop > t), false)::int;
+end $$;
+
 -- Make the hours and days around the given minutes again; return the markets whose candles changed.
 create or replace function roll_up(mk int[], minutes timestamptz[]) returns int[] language plpgsql as $$
 #variable_conflict use_column
@@ -12,9 +25,10 @@ begin
         with due as (
             select distinct u.m, bucket(level[1], u.t) as t from unnest(mk, minutes) u (m, t)
         ), written as (
-            insert into candle as c (market_id, resolution, open_time, open, high, low, close, volume, quote_volume, trades, version, revision)
+            insert into candle as c (market_id, resolution, open_time, open, high, low, close, volume, quote_volume, trades, version, revision, corrections)
             select due.m, level[1], due.t, x.opens[1], x.high, x.low, x.closes[array_upper(x.closes, 1)],
-                   coalesce(trim_scale(x.volume), 0), coalesce(trim_scale(x.quote_volume), 0), coalesce(x.n, 0), k.version + 1, 0
+                   coalesce(trim_scale(x.volume), 0), coalesce(trim_scale(x.quote_volume), 0), coalesce(x.n, 0), k.version + 1, 0,
+                   is_correction(due.m, due.t, level[1], k.watermark)
               from due
               join market k on k.id = due.m
              cross join lateral (
@@ -26,7 +40,8 @@ begin
                       and open_time >= due.t and open_time < due.t + make_interval(secs => level[1])) x
             on conflict (market_id, resolution, open_time) do update
                set open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close, volume = excluded.volume,
-                   quote_volume = excluded.quote_volume, trades = excluded.trades, version = excluded.version, revision = c.revision + 1
+                   quote_volume = excluded.quote_volume, trades = excluded.trades, version = excluded.version, revision = c.revision + 1,
+                   corrections = c.corrections + excluded.corrections
              where (c.open, c.high, c.low, c.close, c.volume, c.quote_volume, c.trades) is distinct from
                    (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.quote_volume, excluded.trades)
             returning market_id
@@ -51,9 +66,10 @@ begin
     with due as (
         select distinct u.m, u.t from unnest(mk, minutes) u (m, t)
     ), written as (
-        insert into candle as c (market_id, resolution, open_time, open, high, low, close, volume, quote_volume, trades, version, revision)
+        insert into candle as c (market_id, resolution, open_time, open, high, low, close, volume, quote_volume, trades, version, revision, corrections)
         select due.m, 60, due.t, x.prices[1], x.high, x.low, x.prices[x.n],
-               coalesce(trim_scale(x.volume), 0), coalesce(trim_scale(x.quote_volume), 0), x.n, k.version + 1, 0
+               coalesce(trim_scale(x.volume), 0), coalesce(trim_scale(x.quote_volume), 0), x.n, k.version + 1, 0,
+               is_correction(due.m, due.t, 60, k.watermark)
           from due
           join market k on k.id = due.m and (k.ticks_from is null or due.t >= k.ticks_from)
          cross join lateral (
@@ -63,7 +79,8 @@ begin
                 where market_id = due.m and ts >= due.t and ts < due.t + interval '1 minute' and ts >= since and ts < until) x
         on conflict (market_id, resolution, open_time) do update
            set open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close, volume = excluded.volume,
-               quote_volume = excluded.quote_volume, trades = excluded.trades, version = excluded.version, revision = c.revision + 1
+               quote_volume = excluded.quote_volume, trades = excluded.trades, version = excluded.version, revision = c.revision + 1,
+               corrections = c.corrections + excluded.corrections
          where (c.open, c.high, c.low, c.close, c.volume, c.quote_volume, c.trades) is distinct from
                (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.quote_volume, excluded.trades)
         returning market_id
@@ -85,8 +102,9 @@ declare
     touched int[];
 begin
     with written as (
-        insert into candle as c (market_id, resolution, open_time, open, high, low, close, volume, quote_volume, trades, version, revision)
-        select g.m, 60, g.t, first.price, g.high, g.low, last.price, trim_scale(g.volume), trim_scale(g.quote_volume), g.n, k.version + 1, 0
+        insert into candle as c (market_id, resolution, open_time, open, high, low, close, volume, quote_volume, trades, version, revision, corrections)
+        select g.m, 60, g.t, first.price, g.high, g.low, last.price, trim_scale(g.volume), trim_scale(g.quote_volume), g.n, k.version + 1, 0,
+               is_correction(g.m, g.t, 60, k.watermark)
           from unnest(mk, minutes, highs, lows, volumes, quotes, counts) g (m, t, high, low, volume, quote_volume, n)
           join market k on k.id = g.m and (k.ticks_from is null or g.t >= k.ticks_from)
          cross join lateral (
@@ -102,7 +120,8 @@ begin
                -- A tombstone's empty extremes count for nothing.
                high = greatest(c.high, excluded.high), low = least(c.low, excluded.low),
                volume = trim_scale(c.volume + excluded.volume), quote_volume = trim_scale(c.quote_volume + excluded.quote_volume),
-               trades = c.trades + excluded.trades, version = excluded.version, revision = c.revision + 1
+               trades = c.trades + excluded.trades, version = excluded.version, revision = c.revision + 1,
+               corrections = c.corrections + excluded.corrections
         returning market_id
     )
     select coalesce(array_agg(distinct market_id), '{}') into touched from written;

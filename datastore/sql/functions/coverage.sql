@@ -4,7 +4,7 @@
 -- return what is known of each (market, feed). The positions are read by a statement of their own after the lock:
 -- one statement would show them as they were before it waited. `oldest`: trades before are refused.
 create or replace function lock_markets(markets text[], pair_market text[], pair_feed text[], retention interval)
-returns table (symbol text, market_id int, oldest bigint, feed text, last_n bigint, unbroken boolean, start bigint, stop bigint, bridge bigint, reason text, delivered_by text)
+returns table (symbol text, market_id int, oldest bigint, feed text, last_n bigint, unbroken boolean, start bigint, stop bigint, bridge bigint, reason text, numbers jsonb, delivered_by text)
 language plpgsql as $$
 #variable_conflict use_column
 begin
@@ -14,7 +14,7 @@ begin
             select * from provider_times()
         )
         select k.symbol, k.id, micros(greatest(k.ticks_from, t.now - retention)),
-               u.f, p.last_n, p.unbroken, micros(p.start), micros(p.stop), micros(p.bridge), p.reason, k.provider
+               u.f, p.last_n, p.unbroken, micros(p.start), micros(p.stop), micros(p.bridge), p.reason, p.numbers, k.provider
           from unnest(pair_market, pair_feed) u (m, f)
           join market k on k.symbol = u.m
           left join clock t on t.provider = k.provider
@@ -93,20 +93,20 @@ declare
     shrunk int[];
     shrunk_s float8[];
 begin
-    insert into feed_position as p (market_id, feed, topic, last_n, unbroken, start, stop, bridge, reason)
-    select u.m, u.f, split_part(u.f, '/', 1), u.n, u.unbroken, instant(u.start), instant(u.stop), instant(u.bridge), u.reason
-      from jsonb_to_recordset(positions) u (m int, f text, n bigint, unbroken boolean, start bigint, stop bigint, bridge bigint, reason text)
+    insert into feed_position as p (market_id, feed, topic, last_n, unbroken, start, stop, bridge, reason, numbers)
+    select u.m, u.f, split_part(u.f, '/', 1), u.n, u.unbroken, instant(u.start), instant(u.stop), instant(u.bridge), u.reason, u.numbers
+      from jsonb_to_recordset(positions) u (m int, f text, n bigint, unbroken boolean, start bigint, stop bigint, bridge bigint, reason text, numbers jsonb)
     on conflict (market_id, feed) do update
        set last_n = excluded.last_n, unbroken = excluded.unbroken, start = excluded.start, stop = excluded.stop,
-           bridge = excluded.bridge, reason = excluded.reason;
+           bridge = excluded.bridge, reason = excluded.reason, numbers = excluded.numbers;
 
     if lost <> '[]' then
         with cut as (
-            select c.market_id, c.feed, c.start, c.stop, u.reason, u.code, x.certain, k.version + 1 as next_version
+            select c.market_id, c.feed, c.start, c.stop, c.proof, u.reason, u.code, x.certain, k.version + 1 as next_version
               from jsonb_to_recordset(lost) u (m int, f text, certain bigint, reason text, code text)
              cross join lateral (select instant(u.certain) as certain) x
               join market k on k.id = u.m
-              join coverage c on c.market_id = u.m and c.source = 'live' and c.feed = u.f and c.resolution = 0 and c.stop > x.certain
+              join coverage c on c.market_id = u.m and c.source = 'live' and c.feed in (u.f, 'seq/' || u.f) and c.resolution = 0 and c.stop > x.certain
         ), dropped as (
             delete from coverage c using cut x
              where c.market_id = x.market_id and c.source = 'live' and c.feed = x.feed and c.resolution = 0 and c.start = x.start
@@ -118,9 +118,10 @@ begin
                and x.start < x.certain
         ), noted as (
             insert into coverage_change (market_id, version, what, resolution, start, stop)
-            select x.market_id, x.next_version, 'live', 0, greatest(x.start, x.certain), x.stop from cut x
+            select x.market_id, x.next_version, 'live', 0, greatest(x.start, x.certain), x.stop from cut x where x.proof <> 'sequence'
         ), summed as (
-            select x.market_id, sum(extract(epoch from x.stop - greatest(x.start, x.certain))) as seconds from cut x group by 1
+            select x.market_id, sum(extract(epoch from x.stop - greatest(x.start, x.certain))) as seconds
+              from cut x where x.proof <> 'sequence' group by 1
         )
         select array_agg(s.market_id), array_agg(s.seconds) into shrunk, shrunk_s from summed s;
     end if;
@@ -129,13 +130,14 @@ begin
         with clock as materialized (
             select t.provider, t.now - stale as waited from provider_times() t
         ), span as (
-            select u.m, u.f, instant(u.start) as start, instant(u.stop) as stop, u.reason, u.code
-              from jsonb_to_recordset(spans) u (m int, f text, start bigint, stop bigint, reason text, code text)
+            select u.m, u.f, instant(u.start) as start, instant(u.stop) as stop, u.reason, u.code, coalesce(u.proof, 'connection') as proof
+              from jsonb_to_recordset(spans) u (m int, f text, start bigint, stop bigint, reason text, code text, proof text)
         ), judged as (
-            -- Where records are behind, readers saw less than `waited`: then a version too many, never one too few.
+            -- Where records are behind, readers saw less than `waited`: then a version too many, never one too few. What
+            -- numbers prove lies in a span of their feed, so that its growth changes no more than the proof that is shown.
             select s.*, k.version + 1 as next_version, coalesce(c.stop, s.start) as gained_from,
                    c.start is null or s.reason is not null and c.reason is null
-                   or c.stop < least(s.stop, greatest(k.watermark, k.live_stop, t.waited)) and not exists (
+                   or s.proof = 'connection' and c.stop < least(s.stop, greatest(k.watermark, k.live_stop, t.waited)) and not exists (
                        select from coverage o
                         where o.market_id = s.m and o.source = 'live' and o.resolution = 0 and o.start <= c.stop
                           and o.stop >= least(s.stop, greatest(k.watermark, k.live_stop, t.waited))) as shows
@@ -144,8 +146,8 @@ begin
               left join clock t on t.provider = k.provider
               left join coverage c on c.market_id = s.m and c.source = 'live' and c.feed = s.f and c.resolution = 0 and c.start = s.start
         ), written as (
-            insert into coverage as c (market_id, source, feed, resolution, start, stop, reason, code, version)
-            select j.m, 'live', j.f, 0, j.start, j.stop, j.reason, j.code, case when j.shows then j.next_version else 0 end from judged j
+            insert into coverage as c (market_id, source, feed, resolution, start, stop, reason, code, proof, version)
+            select j.m, 'live', j.f, 0, j.start, j.stop, j.reason, j.code, j.proof, case when j.shows then j.next_version else 0 end from judged j
             on conflict (market_id, source, feed, resolution, start) do update
                set stop = greatest(c.stop, excluded.stop), reason = coalesce(c.reason, excluded.reason),
                    code = case when c.reason is null then excluded.code else c.code end,

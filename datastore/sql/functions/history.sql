@@ -1,10 +1,10 @@
 -- The provider's own candles, and what its answers prove. Every function here works under the lock of its markets.
 
 -- Store candles (parallel arrays; times in microseconds), the last of equal ones; return the markets of which any is
--- new or came out otherwise than it was stored.
+-- new or came out otherwise than it was stored, and how many of these closed outside their own range.
 create or replace function store_provider_candles(mk int[], resolutions int[], opens_at bigint[], opens numeric[], highs numeric[], lows numeric[],
                                        closes numeric[], volumes numeric[], quotes numeric[])
-returns table (market_id int) language sql as $$
+returns table (market_id int, outside bigint) language sql as $$
     with written as (
         insert into provider_candle as c (market_id, resolution, open_time, open, high, low, close, volume, quote_volume, version, revision)
         select distinct on (u.m, u.resolution, u.at) u.m, u.resolution, instant(u.at), trim_scale(u.open), trim_scale(u.high),
@@ -18,9 +18,9 @@ returns table (market_id int) language sql as $$
                quote_volume = excluded.quote_volume, version = excluded.version, revision = c.revision + 1
          where (c.open, c.high, c.low, c.close, c.volume, c.quote_volume) is distinct from
                (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.quote_volume)
-        returning market_id
+        returning market_id, close < low or close > high as outside
     )
-    select distinct w.market_id from written w
+    select w.market_id, count(*) filter (where w.outside) from written w group by 1
 $$;
 
 -- Let the provider have answered for [f, t); spans that touch become one row, so what is new

@@ -35,7 +35,7 @@ begin
         (select 0, micros(c.start), micros(c.stop), c.reason, c.code, c.proof
            from coverage c
           where c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.start < f and c.stop <= f
-          order by c.stop desc limit 1);
+          order by c.stop desc, c.reason nulls last limit 1);
 end $$;
 
 -- All that a certificate is made of: series_head, the spans of series_coverage as columns, and the repairs of

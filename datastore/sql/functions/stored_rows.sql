@@ -1,8 +1,19 @@
 -- The candles of a series as text: one text per run, read by series/stored_rows.py.
 
+-- The provider's prices as they are served: in every row low <= open, close <= high. A close outside its row's range widens
+-- the range; an open outside, which is often the close before, is the nearest price of the range. `raw`: as given.
+create or replace function served_open(open numeric, high numeric, low numeric, close numeric, raw boolean) returns numeric language sql immutable
+return case when raw or open >= low and open <= high then open else greatest(least(open, greatest(high, close)), least(low, close)) end;
+
+create or replace function served_high(high numeric, close numeric, raw boolean) returns numeric language sql immutable
+return case when raw or close <= high then high else close end;
+
+create or replace function served_low(low numeric, close numeric, raw boolean) returns numeric language sql immutable
+return case when raw or close >= low then low else close end;
+
 -- The stored rows of a plan: each leaf is a stretch of one stored series, in whole buckets, and belongs to a run.
 -- Plain enough to be inlined. Decimals of the provider's keep their zeros here.
-create or replace function leaf_rows(mk int, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[])
+create or replace function leaf_rows(mk int, raw boolean, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[])
 returns table (run int, open_time timestamptz, open numeric, high numeric, low numeric, close numeric, volume numeric, quote_volume numeric, trades int, revision int)
 language sql stable as $$
     select l.run, x.*
@@ -13,7 +24,8 @@ language sql stable as $$
             where not l.provider and c.market_id = mk and c.resolution = l.resolution
               and c.open_time >= instant(l.start) and c.open_time < instant(l.stop) and c.trades > 0
            union all
-           select p.open_time, p.open, p.high, p.low, p.close, p.volume, p.quote_volume, null, p.revision
+           select p.open_time, served_open(p.open, p.high, p.low, p.close, raw), served_high(p.high, p.close, raw),
+                  served_low(p.low, p.close, raw), p.close, p.volume, p.quote_volume, null, p.revision
              from provider_candle p
             where l.provider and p.market_id = mk and p.resolution = l.resolution
               and p.open_time >= instant(l.start) and p.open_time < instant(l.stop)) x
@@ -33,7 +45,7 @@ $$;
 
 -- The rows of a plan as they are stored: one text per run, counted from 1, its rows joined by `between_them`. The open
 -- times (ms) of partial ones stand apart too, for the certificate shows each of them; on request all of them do.
-create or replace function stored_texts(mk int, shape text, absent text, between_them text, all_opens boolean, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[], sources text[], are_closed boolean[])
+create or replace function stored_texts(mk int, raw boolean, shape text, absent text, between_them text, all_opens boolean, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[], sources text[], are_closed boolean[])
 returns table (run int, rows bigint, opens bigint[], body text) language plpgsql stable as $$
 #variable_conflict use_column
 begin
@@ -41,14 +53,14 @@ begin
         select x.run, count(*), array_agg(date_part('epoch', x.open_time)::bigint * 1000 order by x.open_time) filter (where all_opens or sources[x.run] = 'partial'),
                string_agg(candle_text(shape, absent, x.open_time, x.open, x.high, x.low, x.close, x.volume, x.quote_volume,
                                       x.trades, sources[x.run], are_closed[x.run], x.revision), between_them order by x.open_time)
-          from leaf_rows(mk, starts, stops, resolutions, from_provider, runs) x
+          from leaf_rows(mk, raw, starts, stops, resolutions, from_provider, runs) x
          group by x.run;
 end $$;
 
 -- The same leaves aggregated into buckets of `seconds` (0: months). The provider's rows have no count of trades, and
 -- some have no quote volume: where one takes part, that is unknown. The revision rises with every change and every new part. Memory enough that a
 -- page is sorted in it.
-create or replace function bucket_texts(mk int, seconds int, shape text, absent text, between_them text, all_opens boolean, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[], sources text[], are_closed boolean[])
+create or replace function bucket_texts(mk int, raw boolean, seconds int, shape text, absent text, between_them text, all_opens boolean, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[], sources text[], are_closed boolean[])
 returns table (run int, rows bigint, opens bigint[], body text) language plpgsql stable
 set work_mem = '32MB' as $$
 #variable_conflict use_column
@@ -59,7 +71,7 @@ begin
                    min(r.low) as low, (array_agg(r.close order by r.open_time))[count(*)] as close, sum(r.volume) as volume,
                    case when count(r.quote_volume) = count(*) then sum(r.quote_volume) end as quote_volume, case when count(r.trades) = count(*) then sum(r.trades)::int end as trades,
                    (sum(r.revision) + count(*) - 1)::int as revision
-              from leaf_rows(mk, starts, stops, resolutions, from_provider, runs) r
+              from leaf_rows(mk, raw, starts, stops, resolutions, from_provider, runs) r
              group by 1, 2
         )
         select x.run, count(*), array_agg(date_part('epoch', x.start)::bigint * 1000 order by x.start) filter (where all_opens or sources[x.run] = 'partial'),

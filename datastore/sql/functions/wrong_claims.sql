@@ -17,7 +17,7 @@ begin
     update coverage c set stop = certain, reason = why, code = kind, version = k.version + 1
       from market k
      where k.id = mk and c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.stop > certain;
-    update feed_position p set start = null, stop = null, bridge = null, reason = why
+    update feed_position p set start = null, stop = null, bridge = null, reason = why, numbers = null
      where p.market_id = mk and (p.stop > certain or p.start > certain);
 
     -- What ids prove does not rest on our time, but for statements that may have been made after it; and nothing is proven

@@ -70,6 +70,20 @@ select max(x.open_time)
          order by p.open_time desc limit 1)) x
  where r.resolution <= %(resolution)s;
 
+-- name: oldest_from
+-- The open time of the oldest row from a time on, ours or the provider's, over all resolutions up to the given one.
+select min(x.open_time)
+  from unnest(array[60, 3600, 86400]) r (resolution)
+ cross join lateral (
+       (select c.open_time from candle c
+         where c.market_id = %(market)s and c.resolution = r.resolution and c.open_time >= %(from)s and c.trades > 0
+         order by c.open_time limit 1)
+       union all
+       (select p.open_time from provider_candle p
+         where p.market_id = %(market)s and p.resolution = r.resolution and p.open_time >= %(from)s
+         order by p.open_time limit 1)) x
+ where r.resolution <= %(resolution)s;
+
 -- name: missing_ids
 -- The missing ids of the named markets, without names of all, as far as their trades would still be taken.
 select k.id, h.first, h.last, h.low, h.high

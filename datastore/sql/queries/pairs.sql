@@ -4,16 +4,18 @@
 with listed as (
     select * from unnest(%(symbols)s::text[], %(exchanges)s::text[], %(bases)s::text[], %(quotes)s::text[],
                          %(joined)s::text[],
-                         %(provider_exchanges)s::text[], %(provider_bases)s::text[], %(provider_quotes)s::text[])
-             as u (symbol, exchange, base, quote, joined, provider_exchange, provider_base, provider_quote)
+                         %(provider_exchanges)s::text[], %(provider_bases)s::text[], %(provider_quotes)s::text[],
+                         %(price_steps)s::numeric[], %(amount_steps)s::numeric[])
+             as u (symbol, exchange, base, quote, joined, provider_exchange, provider_base, provider_quote, price_step, amount_step)
 ), written as (
-    insert into pair as p (symbol, exchange, base, quote, joined, provider_exchange, provider_base, provider_quote, provider, active, seen_at)
+    insert into pair as p (symbol, exchange, base, quote, joined, provider_exchange, provider_base, provider_quote, price_step, amount_step, provider, active, seen_at)
     select l.symbol, l.exchange, l.base, l.quote, l.joined, l.provider_exchange, l.provider_base, l.provider_quote,
-           %(provider)s, true, steady_now()
+           l.price_step, l.amount_step, %(provider)s, true, steady_now()
       from listed l
     on conflict (symbol) do update
        set joined = excluded.joined, provider_exchange = excluded.provider_exchange, provider_base = excluded.provider_base,
-           provider_quote = excluded.provider_quote, provider = excluded.provider, active = true, seen_at = excluded.seen_at
+           provider_quote = excluded.provider_quote, price_step = excluded.price_step, amount_step = excluded.amount_step,
+           provider = excluded.provider, active = true, seen_at = excluded.seen_at
     returning (xmax = 0) as is_new
 ), vanished as (
     update pair p set active = false
@@ -61,4 +63,16 @@ select symbol
                    when exchange = %(exchange)s and joined like %(ends)s then 4 end as rank) r
  where rank is not null
  order by rank, abs(length(joined) - length(%(joined)s)), symbol
+ limit %(limit)s;
+
+-- name: search
+-- Markets, and active pairs, whose base and quote joined hold a text (escaped for LIKE), at one exchange or any: followed
+-- ones first, then those that begin with it, the shortest first.
+select symbol
+  from (select symbol, exchange, joined, false as followed from pair p
+         where active and not exists (select from market m where m.symbol = p.symbol)
+        union all
+        select symbol, exchange, upper(base || quote), followed from market) known
+ where joined like '%%' || %(joined)s || '%%' and (%(exchange)s = '' or exchange = %(exchange)s)
+ order by followed desc, joined not like %(joined)s || '%%', length(joined), symbol
  limit %(limit)s;

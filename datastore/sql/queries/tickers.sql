@@ -35,13 +35,13 @@ with part as (
             where not p.provider
            union all
            select a.*,
-                  (select c.open from provider_candle c
+                  (select served_open(c.open, c.high, c.low, c.close, false) from provider_candle c
                     where c.market_id = p.market_id and c.resolution = p.resolution and c.open_time >= instant(p.start)
                       and c.open_time < instant(p.stop) order by c.open_time limit 1),
                   (select c.close from provider_candle c
                     where c.market_id = p.market_id and c.resolution = p.resolution and c.open_time >= instant(p.start)
                       and c.open_time < instant(p.stop) order by c.open_time desc limit 1)
-             from (select max(c.high), min(c.low), sum(c.volume),
+             from (select max(served_high(c.high, c.close, false)), min(served_low(c.low, c.close, false)), sum(c.volume),
                           case when count(c.quote_volume) = count(*) then sum(c.quote_volume) end, null::bigint, count(*)
                      from provider_candle c
                     where c.market_id = p.market_id and c.resolution = p.resolution and c.open_time >= instant(p.start)

@@ -43,6 +43,7 @@ def series(timeframe: str, *segments: Segment, unfinished: Sequence[datetime] = 
         text="",
         count=len(unfinished),
         unfinished=[int(at.timestamp() * 1000) for at in unfinished],
+        corrected=[],
         complete=False,
         complete_until=now,
     )

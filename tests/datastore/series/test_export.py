@@ -6,21 +6,28 @@ import csv
 import io
 import json
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import pandas
+import polars
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection, connections
+from pyarrow import parquet
 
-from datastore.api.responses.series_body import COLUMNS, completeness_json
+from datastore.api.responses.series_body import completeness_json
+from datastore.api.responses.series_stream import written_parts
 from datastore.db.queries import fetch_value
 from datastore.models import GapRepair, Market
 from datastore.reference.markets import ensure_markets
 from datastore.series import export as reading
 from datastore.series.reader import read_series
-from datastore.series.row_format import CSV
+from datastore.series.row_format import COLUMNS, CSV
+from datastore.series.written_format import FORMATS
 from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import BTC, MINUTE, NOON, SECOND, closed, moment, opened, store, trade, watermark
 
@@ -51,6 +58,11 @@ def run(*arguments: str) -> tuple[str, str]:
     out, err = io.StringIO(), io.StringIO()
     call_command("export", *arguments, stdout=out, stderr=err)
     return out.getvalue(), err.getvalue()
+
+
+def lines_of(export: reading.Export) -> list[bytes]:
+    """Return the lines of each part."""
+    return [b"".join(part.blocks) for part in export.parts()]
 
 
 def rows_in(text: str) -> list[list[str]]:
@@ -110,9 +122,9 @@ def test_the_first_line_says_what_will_never_come(btc: Market, tmp_path: Path) -
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("name", ["x.parquet", "x.PARQUET", "x.csv.gz", "x.json"])
+@pytest.mark.parametrize("name", ["x.xlsx", "x.XLSX", "x.csv.gz", "x.json"])
 def test_an_ending_without_a_format_is_refused_and_nothing_is_written(btc: Market, tmp_path: Path, name: str) -> None:
-    with pytest.raises(CommandError, match=r"there is no format for \.\w+\. The file may end in \.csv\."):
+    with pytest.raises(CommandError, match=r"there is no format for \.\w+\. The file may end in \.csv, \."):
         run(*WHOLE, "--output", str(tmp_path / name))
     assert list(tmp_path.iterdir()) == []
     for known in ("x.CSV", "x", "of.2026/x"):
@@ -138,9 +150,9 @@ def test_parts_make_the_same_series_as_one_reading(
     whole = read_series(btc, timeframe, *bounds, fill=fill, shape=CSV)
     for size in (1, 2, 7, 100):
         monkeypatch.setattr(reading, "PART_BUCKETS", size)
-        export = reading.Export(reading.Question(btc, timeframe, *bounds, CSV, fill))
-        texts = [part.text for part in export.parts() if part.text]
-        assert "\n".join(texts) == whole.text
+        monkeypatch.setattr(reading, "FIRST_PART_BUCKETS", size)
+        export = reading.Export(reading.Question(btc, timeframe, *bounds, fill=fill))
+        assert b"".join(lines_of(export)).decode().removesuffix("\n") == whole.text
         assert export.series.segments == whole.segments
         assert (export.series.count, export.series.complete) == (whole.count, whole.complete)
         assert (export.series.start, export.series.stop) == (whole.start, whole.stop)
@@ -149,21 +161,23 @@ def test_parts_make_the_same_series_as_one_reading(
 
 @pytest.mark.django_db
 def test_the_close_before_the_range_is_looked_for_once(btc: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "FIRST_PART_BUCKETS", 1)
     monkeypatch.setattr(reading, "PART_BUCKETS", 1)
     asked = []
     monkeypatch.setattr(reading, "close_before", lambda *place: asked.append(place))
     bounds = moment(NOON - MINUTE), moment(NOON + 2 * MINUTE)
-    export = reading.Export(reading.Question(btc, "1m", *bounds, CSV, "flat"))
-    assert len(list(export.parts())) == 3
+    export = reading.Export(reading.Question(btc, "1m", *bounds, fill="flat"))
+    assert len(lines_of(export)) == 3
     assert len(asked) == 1
 
 
 @pytest.mark.django_db(transaction=True)
 def test_all_parts_are_of_one_moment(btc: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "FIRST_PART_BUCKETS", 1)
     monkeypatch.setattr(reading, "PART_BUCKETS", 1)
-    export = reading.Export(reading.Question(btc, "1m", moment(NOON), moment(NOON + 4 * MINUTE), CSV))
+    export = reading.Export(reading.Question(btc, "1m", moment(NOON), moment(NOON + 4 * MINUTE)))
     parts = export.parts()
-    texts = [next(parts).text]
+    lines = [*next(parts).blocks]
     reader = connections["default"]
     connections["default"] = other = reader.copy()
     try:
@@ -172,8 +186,8 @@ def test_all_parts_are_of_one_moment(btc: Market, monkeypatch: pytest.MonkeyPatc
     finally:
         other.close()
         connections["default"] = reader
-    texts += [part.text for part in parts]
-    assert [text.split(",")[4] for text in texts if text] == ["10.5", "11"]
+    lines += [line for part in parts for line in part.blocks]
+    assert [line.split(b",")[4] for line in lines] == [b"10.5", b"11"]
     assert export.series.version == version - 1
     assert not connection.in_atomic_block
     assert fetch_value("show transaction_isolation") == "read committed"
@@ -207,6 +221,7 @@ def test_a_file_is_whole_or_not_there(btc: Market, tmp_path: Path, monkeypatch: 
         raise KeyboardInterrupt
 
     monkeypatch.setattr(reading, "rows_of", breaks)
+    monkeypatch.setattr(reading, "copied_rows", breaks)
     with pytest.raises(KeyboardInterrupt):
         run(*WHOLE, "--output", str(target))
     assert [file.read_text() for file in tmp_path.iterdir()] == ["of yesterday"]
@@ -218,8 +233,7 @@ def test_a_file_is_whole_or_not_there(btc: Market, tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("--format", "parquet"), "'parquet' is unknown. Accepted: csv."),
-        (("--format", "xls"), "'xls' is unknown. Accepted: csv."),
+        (("--format", "xlsx"), "'xlsx' is unknown. Accepted: csv, ndjson, ccxt, binance, arrow, parquet, feather."),
         (("--from", "noon"), "'noon' "),
         (("--from", "2999-01-01"), "'2999-01-01' "),
         (("--to", START), "--from must be before --to."),
@@ -236,3 +250,51 @@ def test_a_span_without_end_ends_with_the_open_candle(btc: Market) -> None:
     rows = rows_in(run(BTC, "--from", START, "--output", "-")[0])
     assert [(row[4], row[9]) for row in rows] == [("10.5", "true"), ("11", "true"), ("12", "false")]
     assert timedelta(milliseconds=int(rows[-1][0]) - NOON // 1000) == timedelta(minutes=10)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_every_format_is_written_and_its_ending_chooses_it(btc: Market, tmp_path: Path, name: str) -> None:
+    form = FORMATS[name]
+    target = tmp_path / f"x.{form.suffix}"
+    chosen = () if form.suffix != "json" else ("--format", name)
+    run(*WHOLE, *chosen, "--output", str(target))
+    whole = b"".join(written_parts(reading.Export(question_of(btc)), form, False))
+    assert target.read_bytes() == whole or form.suffix in (
+        "arrow",
+        "parquet",
+        "feather",
+    )  # their certificate has a time
+    if form.suffix == "parquet":
+        assert json.loads(parquet.read_schema(target).metadata[b"candlekeep"])["market"] == BTC
+    with pytest.raises(CommandError, match=rf"ends in \.{form.suffix}, but --format is|there is no format for \.json"):
+        other = "csv" if name != "csv" else "ndjson"
+        run(*WHOLE, "--format", other, "--output", str(target))
+
+
+def question_of(market: Market) -> reading.Question:
+    return reading.Question(market, "1m", moment(NOON), moment(NOON + 4 * MINUTE))
+
+
+@pytest.mark.django_db
+def test_months_open_as_one_data_set(btc: Market, tmp_path: Path) -> None:
+    last = fetch_value("select max(open_time) from candle where resolution = 60")
+    span = (BTC, "--from", f"{moment(NOON) - timedelta(days=40):%Y-%m-%d}", "--to", f"{last:%Y-%m-%dT%H:%M}")
+    folder = tmp_path / "btc"
+    run(*span, "--partition", "month", "--format", "parquet", "--output", str(folder))
+    files = sorted(file.name for file in folder.iterdir() if not file.name.startswith("_"))
+    assert len(files) in (2, 3)
+    assert files[-1] == f"{last:%Y-%m}.parquet"
+    assert {f"_{name}.coverage.json" for name in files} == {one.name for one in folder.iterdir()} - set(files)
+
+    every = str(folder / "*.parquet")
+    rows = read_series(btc, "1m", moment(NOON), last).rows
+    expected = [(row[0], *(Decimal(price or 0) for price in row[1:5])) for row in rows]
+    opened = polars.scan_parquet(every).select(polars.col("time").dt.epoch("ms"), "open", "high", "low", "close")
+    assert opened.collect().rows() == expected
+    assert duckdb.read_parquet(every).select("epoch_ms(time), open, high, low, close").fetchall() == expected
+    frame = pandas.read_parquet(folder)
+    assert [(at.value // 1_000_000, *row) for at, *row in frame.iloc[:, :5].itertuples(index=False)] == expected
+
+    with pytest.raises(CommandError, match="--partition makes a folder"):
+        run(*span, "--partition", "month", "--output", "-")

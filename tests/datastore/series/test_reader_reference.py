@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from datastore.models import Market
 from datastore.reference.markets import ensure_markets
+from datastore.series import stored_rows
+from datastore.series.export import Export, Question
 from datastore.series.reader import Series, read_series
+from datastore.series.row_format import CSV, EXACT, NUMBERS
 from datastore.timeframes.timeframe import TIMEFRAMES
 from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import SECOND, micros, moment, trade
@@ -86,6 +91,30 @@ def check(provider_time: ProviderTime, timeframe: str, scene: Scene) -> None:
         assert reference.watermark == max([*proven, *answered, *([micros(stored)] if stored else [])], default=None)
     check_series(series, reference, min(scene.bounds), max(scene.bounds))
     check_reason(series, reference)
+    check_prices(market, series)
+
+
+def check_prices(market: Market, series: Series) -> None:
+    """low <= open, close <= high in each row, and an export holds the same rows and certificate."""
+    for _, *prices, _, _, _, _, _, _ in series.rows:
+        opened, high, low, close = (Decimal(price or 0) for price in prices)
+        assert low <= min(opened, close)
+        assert max(opened, close) <= high
+    bounds = series.start, series.stop
+    shape = (EXACT, NUMBERS, CSV)[series.count % 3]
+    # Long stretches are copied, short ones formatted: the text is the same.
+    texts = []
+    for stored_rows.COPY_BUCKETS in (1, 1000):
+        texts.append(read_series(market, series.timeframe, *bounds, shape=shape).text)
+    assert texts[0] == texts[1]
+    export = Export(Question(market, series.timeframe, series.start, series.stop))
+    csv = b"".join(block for part in export.parts() for block in part.blocks).decode()
+    written = [[str(cell).lower() if isinstance(cell, bool) else str(cell or 0) for cell in row] for row in series.rows]
+    assert [[cell or "0" for cell in line.split(",")] for line in csv.splitlines()] == written
+    assert export.series.segments == series.segments
+    assert [(one.start, one.stop, one.state) for one in export.certificate.segments] == [
+        (one.start, one.stop, one.state) for one in series.segments
+    ]
 
 
 @given(live=spans, probe=st.tuples(times, times))

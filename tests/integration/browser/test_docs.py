@@ -3,10 +3,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page
 
 from coordination.models import Coordinator
 from datastore.api.openapi.operations import OPERATIONS, Operation
@@ -18,11 +17,14 @@ from datastore.streams import lifecycle
 from streaming.broker_factory import connect
 from streaming.refusals import Refusal, RefusalCode
 from tests.support.api.keys import saved_key
-from tests.support.browser import OVERFLOW, browser
+from tests.support.browser import OVERFLOW, window
 from tests.support.datastore.provider_time import ProviderTime
 from tests.support.sse.scenario import MarketScenario
 from tests.support.sse.server import streaming
 from tests.support.streaming.memory import MemoryBroker
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
 pytestmark = pytest.mark.browser
 
@@ -50,8 +52,8 @@ class Heard:
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_a_person_reads_the_api_and_tries_it_out(market: str, live_server: Any, width: int) -> None:
-    with browser(width) as page:
+def test_a_person_reads_the_api_and_tries_it_out(market: str, live_server: Any, chrome: Browser, width: int) -> None:
+    with window(chrome, width) as page:
         heard = Heard(page)
         page.goto(f"{live_server.url}/api/v1/docs")
         page.wait_for_selector(".opblock")
@@ -158,9 +160,11 @@ def try_out(page: Page, operation: Operation, trial: Trial) -> str:
     return shown
 
 
-def test_every_operation_of_the_page_can_be_executed(trials: dict[str, Trial], live_server: Any, settings: Any) -> None:
+def test_every_operation_of_the_page_can_be_executed(
+    trials: dict[str, Trial], live_server: Any, chrome: Browser, settings: Any
+) -> None:
     key = saved_key("a person", ApiKey.Scope.WRITE)
-    with streaming(settings), browser() as page:
+    with streaming(settings), window(chrome) as page:
         heard = Heard(page)
         page.goto(f"{live_server.url}/api/v1/docs")
         page.locator("button.authorize").first.click()

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page
 
 from datastore.access import stream_tickets
-from tests.support.browser import browser
+from tests.support.browser import window
 from tests.support.datastore.provider_time import ProviderTime
 from tests.support.polling import until
 from tests.support.sse.scenario import MarketScenario
 from tests.support.sse.server import streaming
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 FOLLOW = """
@@ -41,7 +43,12 @@ def highs(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("own_page", [True, False], ids=["own page", "another origin's page"])
 def test_a_browser_follows_the_redirect_and_comes_back_by_itself_to_where_it_was(
-    live_server: Any, settings: Any, provider_time: ProviderTime, own_page: bool, monkeypatch: pytest.MonkeyPatch
+    live_server: Any,
+    chrome: Browser,
+    settings: Any,
+    provider_time: ProviderTime,
+    own_page: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     scenario = MarketScenario(provider_time)
     scenario.wakes = True
@@ -51,20 +58,20 @@ def test_a_browser_follows_the_redirect_and_comes_back_by_itself_to_where_it_was
     settings.ALLOWED_HOSTS = ["*"]
     asked: list[str] = []
     address = f"{live_server.url}/api/v1/candles/stream?market={scenario.market.symbol}&timeframe=1m"
-    with browser() as page:
+    with window(chrome) as page:
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{page_at}/health/live")
         with streaming(settings) as server:
             monkeypatch.setattr(stream_tickets, "TICKET_TTL_S", 1)  # so that it comes back with one that has run out
             page.evaluate(FOLLOW, address)
             until("a snapshot", lambda: received(page, "snapshot"), SOON)
-            outside(scenario.trade, 0, 11)
+            scenario.trade(0, 11)
             until("a change", lambda: "11" in highs(page), SOON)
             for follower in list(server.hub._followers):
                 follower.close()  # as a restarted process does
-            outside(scenario.trade, 0, 12)
+            scenario.trade(0, 12)
             until("a change after the lost connection", lambda: "12" in highs(page), SOON)
-        outside(scenario.trade, 0, 13)  # nobody serves streams now
+        scenario.trade(0, 13)  # nobody serves streams now
         with streaming(settings, port=settings.SSE_PORT):
             until("a change after the process came back", lambda: "13" in highs(page), SOON)
             assert len(received(page, "snapshot")) == 1, "it did not go on from its last id"
@@ -73,17 +80,3 @@ def test_a_browser_follows_the_redirect_and_comes_back_by_itself_to_where_it_was
     streams = [urlsplit(url).path for url in asked if "stream" in url]
     assert streams[0] == "/api/v1/candles/stream"
     assert streams[1:] == ["/stream/candles"] * len(streams[1:])  # Chromium comes back to where it was led
-
-
-def outside(work: Any, *values: Any) -> None:
-    """Use Django's ORM beside playwright's event loop."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from django.db import connections
-
-    def done() -> None:
-        work(*values)
-        connections.close_all()
-
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(done).result()

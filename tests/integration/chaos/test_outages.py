@@ -27,7 +27,7 @@ select name, coalesce(waiting_for, last_error) from consumers_fixedtopicconsumer
 
 ENDS = """
 select c.reason from coverage c join market m on m.id = c.market_id
- where m.symbol = %s and c.source = 'live' and c.stop >= to_timestamp(%s)
+ where m.symbol = %s and c.source = 'live' and c.feed not like 'seq/%%' and c.stop >= to_timestamp(%s)
 """
 
 

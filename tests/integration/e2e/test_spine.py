@@ -27,6 +27,7 @@ from tests.support.chaos.verify import (
     live_buckets,
     touched,
 )
+from tests.support.config.monitoring_files import expressions, rules
 from tests.support.e2e.live_minutes import (
     BTC,
     ETH,
@@ -40,6 +41,7 @@ from tests.support.e2e.live_minutes import (
     subscriptions,
 )
 from tests.support.e2e.platform import ROOT, Platform
+from tests.support.e2e.prometheus import prometheus
 from tests.support.polling import PATIENT_S, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -66,12 +68,26 @@ def healed(platform: Platform) -> Iterator[None]:
     platform.control("reset")
 
 
+def test_a_real_prometheus_reads_it_and_answers_all_that_dashboards_and_alerts_ask(
+    platform: Platform, tmp_path: Path
+) -> None:
+    with prometheus(tmp_path, f"127.0.0.1:{platform.port}") as asked:
+        until("what is counted was scraped", lambda: asked.ask("candlekeep_trades_stored_total > 0"), 60)
+        for expression in expressions():
+            asked.ask(expression)  # whatever it finds, it is one that Prometheus can compute
+        until("the alerts were computed", lambda: {rule["health"] for rule in asked.rules()} == {"ok"}, 30)
+        assert len(asked.rules()) == len(rules())
+        ages = asked.ask("candlekeep_feed_age_seconds")
+        assert {one["metric"]["market"] for one in ages} == {BTC, ETH, REPLAYED}
+        for name in ("actor_state", "actor_heartbeat_age_seconds", "provider_budget_left", "consumer_lag_records"):
+            assert asked.ask(f"candlekeep_{name}"), name
+
+
 def test_the_readmes_curl_answers_with_candles_and_their_certificate(platform: Platform) -> None:
     asked = re.search(r"curl '127\.0\.0\.1:8000(/api/v1/candles[^']*)'", (ROOT / "README.md").read_text())
     assert asked
-    answer = platform.http.get(asked[1])
-    assert answer.status_code == 200
-    body = answer.json()
+    until("candles", lambda: platform.http.get(asked[1]).status_code == 200, 60)
+    body = platform.http.get(asked[1]).json()
     assert body["simulated"] is True
     assert body["provider"].startswith("simulator/")
     assert body["columns"][:2] == ["time", "open"]

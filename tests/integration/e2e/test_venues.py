@@ -5,14 +5,18 @@ A minute of the venues takes 10 s here. What is served is compared with the venu
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.clients.recipes import blocks, python_blocks
 from tests.support.e2e.platform import Platform
+from tests.support.e2e.real_clients import CLIENTS, run_code, run_script
 from tests.support.polling import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -20,6 +24,7 @@ SPEED, RATE = 6, 3
 COINBASE, BINANCE, KRAKEN = "coinbase:BTC-USD", "binance:BTC-USDT", "kraken:BTC-EUR"
 MARKETS = (COINBASE, BINANCE, KRAKEN)
 MINUTE_MS = 60_000
+NONE: dict[str, list[Any]] = {"coinbase": [], "binance": [], "kraken": []}
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +37,19 @@ def platform(home: Path) -> Iterator[Platform]:
     }
     with Platform(home, env) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def within_limits(platform: Platform) -> Iterator[None]:
+    """Whatever a test did, no venue was asked more than it allows."""
+    yield
+    assert exceeded(platform) == NONE
+
+
+def exceeded(platform: Platform) -> dict[str, list[Any]]:
+    """Return the limits that were exceeded, by venue."""
+    report = platform.provider.get("/control/venues").json()
+    return {name: [limit for limit in told["limits"] if limit["exceeded"]] for name, told in report.items()}
 
 
 def venue(platform: Platform, name: str, fault: str, **body: object) -> None:
@@ -85,6 +103,7 @@ def expect_true(platform: Platform, market: str, start: int, stop: int) -> None:
 
 
 def test_every_minute_is_proven_by_ids_and_holes_are_filled_trade_by_trade(platform: Platform) -> None:
+    ((before,),) = platform.rows("select coalesce(max(id), 0) from fetch_request")
     starts = {
         market: until(f"{market} proven by ids", lambda market=market: live_from(platform, market), 60)
         for market in MARKETS
@@ -97,7 +116,8 @@ def test_every_minute_is_proven_by_ids_and_holes_are_filled_trade_by_trade(platf
     for market, start in starts.items():
         until(f"{market} whole again", lambda m=market, s=start: not unproven(platform, m, s, stop), 40)
         expect_true(platform, market, start, stop)
-    missing = platform.rows("select first_id, last_id from fetch_request where resolution = 0 and last_id is not null")
+    asked = "select first_id, last_id from fetch_request where resolution = 0 and last_id is not null and id > %s"
+    missing = platform.rows(asked, before)
     assert sum(last - first + 1 for first, last in missing) >= 5, "the holes were asked for by their ids"
 
 
@@ -109,18 +129,62 @@ def test_what_was_traded_before_the_first_stored_trade_is_brought_by_a_command(p
     assert done.returncode == 0, done.stdout + done.stderr
     assert "About " in done.stdout and "the venue's ids prove" in done.stdout
     stop = first // MINUTE_MS * MINUTE_MS + MINUTE_MS
-    assert unproven(platform, market, start, stop) == []
+    assert unproven(platform, market, start, stop - MINUTE_MS) == []
+    until("the first minute is over", lambda: not unproven(platform, market, start, stop), 40)
     expect_true(platform, market, start, stop)
     again = platform.manage("backfill", market, "--trades", "--from", str(start), "--yes")
     assert (again.returncode, "nothing to fetch" in again.stdout) == (0, True), again.stdout + again.stderr
 
 
-def test_no_venue_was_asked_more_than_it_allows(platform: Platform) -> None:
-    report = platform.provider.get("/control/venues").json()
-    exceeded = {name: [limit for limit in told["limits"] if limit["exceeded"]] for name, told in report.items()}
-    assert exceeded == {"coinbase": [], "binance": [], "kraken": []}
+def test_no_venue_is_asked_more_than_it_allows(platform: Platform) -> None:
+    for market in MARKETS:
+        until(f"{market} proven by ids", lambda market=market: live_from(platform, market), 60)
+    assert exceeded(platform) == NONE
 
 
 def test_what_a_venue_does_not_list_is_refused_with_its_reason(platform: Platform) -> None:
     answer = platform.api("candles", market="okx:BTC-USDT", timeframe="1m")
     assert answer.status_code == 404
+
+
+def test_clients_of_binance_as_published_read_the_digits_of_get_candles(platform: Platform) -> None:
+    def closed() -> list[Any]:
+        rows = platform.candles(BINANCE, limit=30, wait=10)["candles"]
+        return [row for row in rows if row[9]]
+
+    until("closed candles", lambda: len(closed()) >= 5, 60)
+    since = closed()[0][0]
+    rows = closed()[:3]
+    streams = f"ws://127.0.0.1:{platform.env['SSE_PORT']}"
+    found = json.loads(run_script(CLIENTS, str(platform.http.base_url), streams, "BTC/USDT", "BTCUSDT", str(since)))
+
+    assert [kline[:6] for kline in found["klines"]] == [row[:6] for row in rows]
+    assert [kline[6:9] for kline in found["klines"]] == [[row[0] + 59_999, row[6] or "0", row[7] or 0] for row in rows]
+    assert found["ohlcv"] == [[row[0], *map(float, row[1:6])] for row in rows]
+    assert set(found["markets"]) == {"BTC/USD", "BTC/USDT", "BTC/EUR"}
+    assert found["markets"]["BTC/USDT"]["price"] == 0.01, "the step that the venue lists"
+    assert "code=-1121" in found["refusal"] and "There is no market 'NONESUCH'" in found["refusal"]
+    ids = [int(trade["id"]) for trade in found["trades"]]
+    assert ids == sorted(ids) and len(set(ids)) == 5
+
+    assert len({json.dumps(state) for state in found["watched"]}) > 1, "the newest candle moves"
+    assert found["watched"] == sorted(found["watched"], key=lambda state: float(state[0]))
+    klines = [event["k"] for event in found["pushed"]]
+    assert {(event["e"], event["s"]) for event in found["pushed"]} == {("kline", "BTCUSDT")}
+    assert all(-1 in (one["L"], other["L"]) or one["L"] <= other["L"] for one, other in pairwise(klines))
+
+
+@pytest.mark.parametrize("block", python_blocks("ccxt", "python-binance"), ids=lambda block: block.split("\n", 1)[0])
+def test_a_recipe_for_clients_of_binance_runs_as_it_is_written(platform: Platform, block: str) -> None:
+    here = block.replace("127.0.0.1:8000", f"127.0.0.1:{platform.port}")
+    printed = run_code(here.replace("127.0.0.1:8001", f"127.0.0.1:{platform.env['SSE_PORT']}"))
+    assert len(printed.splitlines()) >= 3, printed
+
+
+def test_the_configuration_for_freqtrade_leads_the_ccxt_that_it_uses_here(platform: Platform) -> None:
+    block = blocks("freqtrade", f"http://127.0.0.1:{platform.port}")["json"]
+    told = json.loads(f"{{{block}}}")["exchange"]
+    assert told["ccxt_config"] == told["ccxt_async_config"]
+    made = f"exchange = ccxt.{told['name']}({told['ccxt_config']!r})"
+    asked = f"print(exchange.fetch_ohlcv({told['pair_whitelist'][0]!r}, '1m', limit=2))"
+    assert run_code(f"import ccxt\n{made}\n{asked}").startswith("[[")

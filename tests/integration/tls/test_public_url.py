@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import ssl
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -16,10 +19,13 @@ from django.conf import settings as django_settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import User
 from django.db import connection
+from websockets import Origin
+from websockets.sync.client import connect
 
 from config.supervision.embedded_servers import free_port
 from config.supervision.processes import sse_program, web_program
-from datastore.models import DatastoreRequest
+from datastore.models import ApiKey, DatastoreRequest
+from tests.support.api.keys import saved_key
 from tests.support.datastore.provider_time import ProviderTime
 from tests.support.polling import until
 from tests.support.servers import PRODUCT_SETTINGS
@@ -43,6 +49,17 @@ class Platform:
 
     def browser(self) -> httpx.Client:
         return httpx.Client(transport=ByName(self.certificate), base_url=self.public, timeout=PATIENCE)
+
+    def next_kline(self, address: str, stream: str) -> Any:
+        """Follow a stream of Binance's with a key; return its first event."""
+        here = socket.create_connection(("127.0.0.1", urlsplit(self.public).port or 0))
+        trust = ssl.create_default_context(cafile=str(self.certificate))
+        key = saved_key("bot", ApiKey.Scope.READ)
+        head = {"X-MBX-APIKEY": key}
+        with connect(
+            f"{address}/{stream}", sock=here, ssl=trust, additional_headers=head, origin=Origin(self.public)
+        ) as ws:
+            return json.loads(ws.recv(timeout=PATIENCE))
 
 
 @pytest.fixture
@@ -147,6 +164,11 @@ def test_behind_a_tls_proxy_one_setting_makes_login_writes_streams_and_addresses
             reader = Reader()
             event = next(event for chunk in stream.iter_raw() for event in reader.feed(chunk))
         assert event.name == "snapshot"
+
+        # The pair of the scenario, behind the same name, as a client of Binance follows it from one of our pages.
+        scenario.trade(0, 5)
+        streams = platform.public.replace("https", "wss", 1)
+        assert platform.next_kline(f"{streams}/binance/ws", f"{scenario.market.base}usd@kline_1m")["e"] == "kline"
 
 
 def test_behind_a_tls_proxy_what_comes_by_http_or_under_another_name_gets_nothing(platform: Platform) -> None:

@@ -23,7 +23,7 @@ select (extract(epoch from t.ts) * 1000000)::bigint, t.trade_id, t.price, t.amou
 SPANS = """
 select (extract(epoch from c.start) * 1000000)::bigint, (extract(epoch from c.stop) * 1000000)::bigint
   from coverage c join market m on m.id = c.market_id
- where m.symbol = %s and c.source = 'live'
+ where m.symbol = %s and c.source = 'live' and c.feed not like 'seq/%%'
 """
 
 

@@ -1,13 +1,15 @@
-"""One `manage.py up` in a folder of its own, its output in a file."""
+"""One `manage.py up` in a folder of its own or in one that tests share, its output in a file."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -42,13 +44,19 @@ class Up:
             **env,
         }
         self.output = home / "up.txt"
-        with self.output.open("ab") as output:
+        self._heard = 0
+        with self.output.open("wb") as output:
             # A run of tests that is killed leaves none behind.
             command = guarded([sys.executable, str(ROOT / "manage.py"), "up"], signal.SIGINT)
             self.process = subprocess.Popen(command, env=self.env, stdout=output, stderr=subprocess.STDOUT)
 
     def text(self) -> str:
-        return self.output.read_text()
+        """Return what it said since its start, or since it was last handed to a test."""
+        return self.output.read_text()[self._heard :]
+
+    def forget(self) -> None:
+        """Leave what it has said so far out of text()."""
+        self._heard = len(self.output.read_text())
 
     def until(self, condition: Callable[[], object]) -> None:
         def look() -> object:
@@ -82,5 +90,36 @@ class Up:
         return self.process.wait(PATIENCE)
 
 
+class SharedUp:
+    """A folder in which tests run one `up`: it goes on, and is started again after a test that ended it."""
+
+    def __init__(self, home: Path, **env: str) -> None:
+        self.home, self.env = home, env
+        self._up: Up | None = None
+
+    def running(self) -> Up:
+        """Return it as it is ready, with nothing said yet."""
+        if self._up is None or self._up.process.poll() is not None:
+            self._up = Up(self.home, **self.env)
+            self._up.until_ready()
+            assert "admin user made" not in self._up.text(), "the data stays"
+        self._up.forget()
+        return self._up
+
+    def end(self) -> None:
+        """End it if it runs."""
+        if self._up and self._up.process.poll() is None:
+            self._up.end()
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    # Not pytest's: the database's socket needs a short path that its account may pass.
+    made = Path(tempfile.mkdtemp(prefix="ck up "))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
 def gone(processes: list[psutil.Process]) -> bool:
-    return not psutil.wait_procs(processes, timeout=10)[1]
+    return not psutil.wait_procs(processes, timeout=30)[1]

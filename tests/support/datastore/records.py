@@ -40,14 +40,16 @@ def trade(
     seq: int | None = None,
     side: int = 0,
     received_at: int | None = None,
+    number: int | None = None,
 ) -> Trade:
-    """Return a trade whose id is its number unless given."""
+    """Return a trade whose id is its number unless given; number: the provider's own (CCSEQ)."""
     return Trade(
         market=market,
         feed=feed,
         n=n,
         ts=ts,
-        seq=seq,
+        seq=seq if number is None else number,
+        numbered=number is not None,
         id=id or f"t{n}",
         price=Decimal(price),
         amount=Decimal(amount),

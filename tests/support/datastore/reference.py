@@ -56,6 +56,13 @@ def holds(spans: Sequence[Span], start: int, stop: int) -> bool:
     return True
 
 
+def served(row: Numbers) -> Numbers:
+    """Return a provider's candle as it is served: close in the range, however wide that becomes, then open."""
+    opened, high, low, close, volume, quote, trades = row
+    high, low = max(high, close), min(low, close)
+    return min(max(opened, low), high), high, low, close, volume, quote, trades
+
+
 def of_trades(trades: Iterable[Trade]) -> Numbers | None:
     """Return the candle of these trades."""
     ordered = sorted(trades, key=lambda one: (one.ts, one.seq is None, one.seq or 0, one.id.encode()))
@@ -95,6 +102,7 @@ class ReferenceMarket:
     live: list[Span]
     provider: dict[str, list[Span]] = field(default_factory=dict)
     provider_candles: dict[tuple[str, int], Numbers] = field(default_factory=dict)
+    raw: bool = False  # the provider's own prices
     cache_age: dict[str, int] = field(
         default_factory=lambda: {"minute": 60 * SECOND, "hour": 660 * SECOND, "day": 660 * SECOND}
     )
@@ -159,7 +167,8 @@ class ReferenceMarket:
         if state == "future":
             return None
         if state == "provider" or (kind == "minute" and self.source(kind, start) == "provider"):
-            return self.provider_candles.get((kind, start))
+            row = self.provider_candles.get((kind, start))
+            return row if self.raw or row is None else served(row)
         if kind == "minute" and start // LENGTH["minute"] not in self.traded_minutes:
             return None
         if state == "live" or kind == "minute":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,19 @@ from tests.support.prepared_home import copy_home
 logging.getLogger("httpx").setLevel(logging.WARNING)  # a line per request hides what a failing test has to say
 
 
-@pytest.fixture(scope="module")
-def home(prepared_home: Path) -> Iterator[Path]:
+@contextmanager
+def new_home(prepared: Path) -> Iterator[Path]:
     """Make a prepared folder with a path short enough for a socket, and with no parent that only we may enter."""
     with tempfile.TemporaryDirectory(prefix="ck-run-", ignore_cleanup_errors=True) as folder:
-        copy_home(prepared_home, Path(folder) / "home")
+        copy_home(prepared, Path(folder) / "home")
         yield Path(folder) / "home"
+
+
+@pytest.fixture(scope="module")
+def home(prepared_home: Path) -> Iterator[Path]:
+    """Return a folder for the platform of a module."""
+    with new_home(prepared_home) as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)

@@ -9,14 +9,17 @@ from tests.support.e2e.provider import PAGE, Call, calls, theirs
 from tests.support.e2e.series import expect_contiguous, expect_same, keep
 
 KEPT, FIRST, SECOND, THIRD = "coinbase:BTC-USD", "coinbase:SOL-USD", "kraken:LTC-USD", "gemini:XRP-USD"
+UNSEEN, DAYLESS, OLD = "coinbase:ETH-USD", "bitstamp:LTC-USD", "coinbase:LTC-USD"
+LISTED = (FIRST, SECOND, THIRD, UNSEEN, DAYLESS, OLD)  # beside those that are followed from the start
 MINUTE, DAY = 60, 86_400
 YEAR_DAYS = 364
-# A provider that keeps a year of minutes and lets itself be asked often.
+RETENTION_DAYS = 365
+# A provider that lets itself be asked often, and one that keeps a year of minutes too.
+WILLING = {"PROVIDER_CALLS_PER_SECOND": "12", "PROVIDER_CALLS_PER_MINUTE": "720"}
 LONG_MEMORY = {
     "MARKETS": KEPT,
-    "SIMULATOR_ARGS": f"--retention-days 365 --listed {FIRST},{SECOND},{THIRD}",
-    "PROVIDER_CALLS_PER_SECOND": "12",
-    "PROVIDER_CALLS_PER_MINUTE": "720",
+    "SIMULATOR_ARGS": f"--retention-days {RETENTION_DAYS} --listed {FIRST},{SECOND},{THIRD}",
+    **WILLING,
 }
 
 

@@ -58,7 +58,12 @@ class Platform:
         self._reader: threading.Thread
 
     def __enter__(self) -> Platform:
+        self._start()
+        return self
+
+    def _start(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
+        self._begun = len(self.lines)
         command = [sys.executable, str(ROOT / "manage.py"), "up"]
         self._up = subprocess.Popen(
             guarded(command, signal.SIGINT),  # a run of tests that is killed leaves none behind
@@ -79,16 +84,31 @@ class Platform:
             raise
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
         self.provider = httpx.Client(base_url=self.addresses["SIMULATOR_URL"], timeout=10)
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.http.close()
-        self.provider.close()
         if kind is not None:
+            self._close_clients()
             self._destroy()
-            return
+        else:
+            self._end()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """End it with Ctrl-C, which leaves no process, and start it again in the same folder after the block."""
+        self._end()
+        try:
+            yield
+        finally:
+            self._start()
+
+    def _end(self) -> None:
+        self._close_clients()
         status, left = self.stop()
         assert (status, left) == (0, []), "\n".join(self.lines[-40:])
+
+    def _close_clients(self) -> None:
+        self.http.close()
+        self.provider.close()
 
     def stop(self) -> tuple[int, list[str]]:
         """Press Ctrl-C; return the exit status and the command lines of whatever is left of us."""
@@ -118,7 +138,7 @@ class Platform:
 
     def _said_ready(self) -> bool:
         assert self._up.poll() is None, "up ended:\n" + "\n".join(self.lines[-40:])
-        return any(line.startswith("Candlekeep is ready") for line in self.lines)
+        return any(line.startswith("Candlekeep is ready") for line in self.lines[self._begun :])
 
     # --- ask ---
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -36,6 +36,12 @@ class Candle:
     def of_answer(cls, row: list[Any]) -> Candle:
         """Read a row of our own API."""
         return cls(*(Decimal(value) for value in row[1:7]))
+
+    @property
+    def served(self) -> Candle:
+        """Return it as we serve it: its range holds its close, and its open is the nearest price of that range."""
+        high, low = max(self.high, self.close), min(self.low, self.close)
+        return replace(self, open=min(max(self.open, low), high), high=high, low=low)
 
 
 def parts_of(market: str) -> dict[str, str]:

@@ -97,7 +97,7 @@ class PrivateKafka:
         self._make_key()
         node = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         user = f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"
-        options = ["format", "-t", node, "-c", str(self._settings), "--add-scram", user]
+        options = ["format", f"--cluster-id={node}", "-c", str(self._settings), "--add-scram", user]
         self._run([*self._command("kafka.tools.StorageTool"), *options])
 
     def start(self) -> None:

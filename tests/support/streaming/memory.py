@@ -280,7 +280,7 @@ class MemoryAdmin:
         """Give nothing back: there is no connection."""
 
 
-def _connect(url: str, maxlen: int, kafka: KafkaAccess) -> Broker:
+def _connect(url: str, maxlen: int, kafka: KafkaAccess, answer_s: float | None) -> Broker:
     name = urlsplit(url).netloc
     if not name:
         raise StreamError("a STREAM_URL of this kind has a name: memory://name")

@@ -1,4 +1,4 @@
-"""One `up`: an application asks for a market that nobody watches, follows it, and lets it go again."""
+"""An application asks for a market that nobody watches, follows it, and lets it go again."""
 
 from __future__ import annotations
 
@@ -6,31 +6,24 @@ import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.support.e2e.followed import BTC, SPEED
 from tests.support.e2e.platform import Platform
 from tests.support.polling import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 OTHERS = ("coordinator", "producer", "worker")
-BTC, SOL, XRP = "coinbase:BTC-USD", "coinbase:SOL-USD", "coinbase:XRP-USD"
+# No other test of the folder follows these.
+ALONE, KILLED_MEANWHILE = "kraken:ETH-EUR", "bitstamp:BTC-USD"
 TRADED = "select 1 from tick t join market m on m.id = t.market_id where m.symbol = %s limit 1"
 ON_TOPIC = "select 1 from feed_position p join market m on m.id = p.market_id where m.symbol = %s and p.topic = %s"
 FEEDS = "select count(*) from feed_position p join market m on m.id = p.market_id where m.symbol = %s and p.stop > %s"
 NEWEST_TOPIC = "select name, state, error from dynamic_topic order by id desc limit 1"
 LIVE = "select max(c.stop) from coverage c join market m on m.id = c.market_id where m.symbol = %s and c.feed like %s"
-
-
-@pytest.fixture(scope="module")
-def platform(home: Path) -> Iterator[Platform]:
-    with Platform(home, {"MARKETS": BTC}) as running:
-        until("the list of pairs is read", lambda: running.rows("select symbol from pair"), 30)
-        until("the feed is there", lambda: running.candles(BTC, limit=1)["watermark"], 60)
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -60,42 +53,42 @@ def is_live(platform: Platform, stream: dict[str, Any]) -> dict[str, Any] | None
 
 
 def full(platform: Platform, market: str) -> dict[str, Any] | None:
-    """Return the newest candles once there are as many as a first chart shows."""
+    """Return the newest candles once there are as many as a first chart shows, and no gap among them."""
     found = platform.candles(market, limit=120)
-    return found if len(found["candles"]) > 60 else None
+    is_whole = not any(part["state"] == "gap" for part in found["coverage"])
+    return found if is_whole and len(found["candles"]) > 60 else None
 
 
 def is_quiet(platform: Platform, market: str) -> bool:
-    """Return whether nothing of the market was sent to us within the last 3 s of the provider's time."""
+    """Return whether nothing of the market was sent to us within the last 3 s here."""
     lines = (json.loads(line) for line in platform.sent())
     last = max(line["at"] for line in lines if line["event"] == "trade" and line["market"] == market)
-    return bool(last < (platform.provider_now() - 3) * 1e9)
+    return bool(last < (platform.provider_now() - 3 * SPEED) * 1e9)
 
 
 def test_from_asking_to_the_first_live_candle_and_to_the_end(platform: Platform, writer: httpx.Client) -> None:
     began = time.monotonic()
-    stream = ask(writer, SOL, "1m")
-    until("its first trade is stored", lambda: platform.rows(TRADED, SOL), 30)
+    stream = ask(writer, ALONE, "1m")
+    until("its first trade is stored", lambda: platform.rows(TRADED, ALONE), 30)
     print(f"first trade stored {time.monotonic() - began:.1f} s after the question")
     body = until("the stream is live", lambda: is_live(platform, stream), 30)
     taken = [step["step"] for step in body["steps"] if step["at"] is not None]
     assert {"requested", "live"} <= set(taken), body["steps"]
-    assert body["topic"].startswith("dyn-coinbase-SOL-USD-g")
+    assert body["topic"].startswith("dyn-kraken-ETH-EUR-g")
     topic = body["topic"]
-    until("proven by the topic's own feed", lambda: platform.rows(LIVE, SOL, f"{topic}/%")[0][0], 60)
-    assert platform.rows(ON_TOPIC, SOL, "tick-data") == []
-    chart = until("a full chart", lambda: full(platform, SOL), 60)
-    assert not any(part["state"] == "gap" for part in chart["coverage"]), chart["coverage"]
+    until("proven by the topic's own feed", lambda: platform.rows(LIVE, ALONE, f"{topic}/%")[0][0], 60)
+    assert platform.rows(ON_TOPIC, ALONE, "tick-data") == []
+    until("a full chart without a gap", lambda: full(platform, ALONE), 60)
 
-    joined = ask(writer, SOL, "5m")  # the topic serves every timeframe
+    joined = ask(writer, ALONE, "5m")  # the topic serves every timeframe
     assert until("live at once", lambda: is_live(platform, joined), 10)["topic"] == topic
-    assert ask(writer, SOL, "1m")["id"] == stream["id"]
+    assert ask(writer, ALONE, "1m")["id"] == stream["id"]
 
     for one in (stream, joined):
         assert writer.delete(f"streams/{one['id']}").status_code == 202
     until("the topic is gone", lambda: platform.rows(NEWEST_TOPIC)[0] == (topic, "retired", None), 60)
     assert shown(platform, stream)["state"] == "ended"
-    until("the provider sends it no more", lambda: is_quiet(platform, SOL), 30)
+    until("the provider sends it no more", lambda: is_quiet(platform, ALONE), 30)
 
 
 def test_a_market_that_is_followed_too_is_stored_once(platform: Platform, writer: httpx.Client) -> None:
@@ -119,10 +112,10 @@ def test_a_market_that_is_followed_too_is_stored_once(platform: Platform, writer
 def test_whoever_is_killed_meanwhile_the_stream_becomes_live(
     platform: Platform, writer: httpx.Client, victim: str
 ) -> None:
-    stream = ask(writer, XRP, "1m")
+    stream = ask(writer, KILLED_MEANWHILE, "1m")
     platform.kill(victim)
     body = until("the stream is live", lambda: is_live(platform, stream), 90)
     topic = body["topic"]
-    until("and has data", lambda: platform.rows(LIVE, XRP, f"{topic}/%")[0][0], 60)
+    until("and has data", lambda: platform.rows(LIVE, KILLED_MEANWHILE, f"{topic}/%")[0][0], 60)
     assert writer.delete(f"streams/{body['id']}").status_code == 202
     until("the topic is gone", lambda: platform.rows(NEWEST_TOPIC)[0][:2] == (topic, "retired"), 90)

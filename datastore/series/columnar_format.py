@@ -1,0 +1,138 @@
+"""Candles as Arrow, Parquet and Feather, made of the lines of row_format.CSV. Only this module imports pyarrow.
+
+That is an extra, so this module is imported with the first such question (written_format.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+from pyarrow import csv, parquet
+
+from datastore.series.row_format import COLUMNS
+from datastore.series.written_format import PRECISION, SCALE, NumberTooLong
+
+METADATA_KEY = b"candlekeep"
+MILLISECONDS = pa.timestamp("ms", "UTC")
+ROW_GROUP_ROWS = 50_000
+FEATHER_COLUMNS = ("time", "open", "high", "low", "close", "volume")
+
+
+class ArrowWriter:
+    """An Arrow IPC stream. certificate: JSON for the schema's metadata; as_numbers: float64 instead of decimal128."""
+
+    def __init__(self, certificate: bytes, as_numbers: bool) -> None:
+        self._types = _types(as_numbers)
+        self._schema = self.schema_of(self._types).with_metadata({METADATA_KEY: certificate})
+        self._sink = _Sink()
+        self._begin(pa.PythonFile(self._sink, mode="w"))
+
+    def head(self) -> bytes:
+        """Return what precedes the rows."""
+        return self._sink.taken()
+
+    def rows(self, block: bytes) -> bytes:
+        """Return what is ready after some more rows. Raises NumberTooLong."""
+        converting = csv.ConvertOptions(column_types=self._types, strings_can_be_null=True)
+        reading = csv.ReadOptions(column_names=COLUMNS, use_threads=False, block_size=len(block) + 1)
+        try:
+            table = csv.read_csv(pa.BufferReader(block), reading, convert_options=converting)
+        except pa.ArrowInvalid as error:
+            raise NumberTooLong from error
+        self._write(self.shown(table))
+        return self._sink.taken()
+
+    def tail(self) -> bytes:
+        """Return what follows the rows."""
+        self._writer.close()
+        return self._sink.taken()
+
+    def schema_of(self, types: Mapping[str, pa.DataType]) -> pa.Schema:
+        """Return the columns of this format, of those that are read."""
+        return pa.schema([*{**types, "time": MILLISECONDS}.items()])
+
+    def shown(self, table: pa.Table) -> pa.Table:
+        """Return rows in the columns of this format."""
+        return table.set_column(0, "time", table["time"].cast(MILLISECONDS))
+
+    def _begin(self, sink: pa.PythonFile) -> None:
+        self._writer = pa.ipc.new_stream(sink, self._schema)
+
+    def _write(self, table: pa.Table) -> None:
+        self._writer.write_table(table)
+
+
+class ParquetWriter(ArrowWriter):
+    """A Parquet file, compressed by zstd; its rows come in groups, each of which is held in memory."""
+
+    def tail(self) -> bytes:
+        """Return what follows the rows."""
+        self._flush()
+        return super().tail()
+
+    def _begin(self, sink: pa.PythonFile) -> None:
+        self._waiting: list[pa.Table] = []
+        # A dictionary of numbers that hardly repeat would only cost time.
+        self._writer = parquet.ParquetWriter(sink, self._schema, compression="zstd", use_dictionary=["source"])
+
+    def _write(self, table: pa.Table) -> None:
+        self._waiting.append(table)
+        if sum(map(len, self._waiting)) >= ROW_GROUP_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._writer.write_table(pa.concat_tables(self._waiting))
+        self._waiting.clear()
+
+
+class FeatherWriter(ArrowWriter):
+    """A Feather file as freqtrade reads it: date, open, high, low, close and volume as floats, lz4."""
+
+    def __init__(self, certificate: bytes, as_numbers: bool = True) -> None:
+        super().__init__(certificate, True)
+
+    def schema_of(self, types: Mapping[str, pa.DataType]) -> pa.Schema:
+        """Return the columns of this format, of those that are read."""
+        return pa.schema([("date", MILLISECONDS), *((name, types[name]) for name in FEATHER_COLUMNS[1:])])
+
+    def shown(self, table: pa.Table) -> pa.Table:
+        """Return rows in the columns of this format."""
+        return super().shown(table).select(FEATHER_COLUMNS).rename_columns(self._schema.names)
+
+    def _begin(self, sink: pa.PythonFile) -> None:
+        self._writer = pa.ipc.new_file(sink, self._schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
+
+
+class _Sink:
+    """A file that gives what was written to it, each byte once."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self._written: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self._written.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        """Do nothing: all is there."""
+
+    def taken(self) -> bytes:
+        data = b"".join(self._written)
+        self._written.clear()
+        return data
+
+
+def _types(as_numbers: bool) -> dict[str, pa.DataType]:
+    number = pa.float64() if as_numbers else pa.decimal128(PRECISION, SCALE)
+    own = {
+        "time": pa.int64(),
+        "trades": pa.int64(),
+        "source": pa.string(),
+        "closed": pa.bool_(),
+        "revision": pa.int64(),
+    }
+    return {name: own.get(name, number) for name in COLUMNS}
