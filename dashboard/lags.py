@@ -29,9 +29,8 @@ def _look() -> dict[str, int]:
     try:
         with brief_admin() as admin:
             # One topic at a time: each has its consumers, and a group on Kafka is that of what is read together.
-            return {
-                name: lag for each in FIXED_TOPICS for name, lag in admin.unread(GROUP, [each], shared=True).items()
-            }
+            found = [admin.unread(GROUP, [each], shared=True) for each in FIXED_TOPICS]
+            return {name: lag for lags in found for name, lag in lags.items()}
     except StreamError:
         return {}
 

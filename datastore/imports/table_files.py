@@ -18,6 +18,7 @@ from typing import Any
 
 from datastore.imports.checked_file import BadFile
 from datastore.imports.rows import BadLine
+from datastore.series.written_format import EXTRA
 from datastore.wording import counted
 
 CSV, NDJSON, PARQUET = (".csv",), (".ndjson", ".jsonl"), (".parquet",)
@@ -77,7 +78,7 @@ def _parquet(path: Path) -> Any:
     try:
         library = import_module("pyarrow.parquet")
     except ModuleNotFoundError:
-        raise BadFile(path.name, "to read Parquet, pyarrow has to be installed: pip install pyarrow") from None
+        raise BadFile(path.name, f"Parquet needs pyarrow, an extra that is not installed here: {EXTRA}") from None
     return library.ParquetFile(path)
 
 

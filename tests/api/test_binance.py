@@ -49,7 +49,7 @@ def test_klines_are_the_candles_by_start_end_and_limit(client: Client, candles: 
     asked = f"klines?symbol={SYMBOL}&interval=1m"
     assert v3(client, asked) == v3(client, asked.replace("klines", "uiKlines")) == every
     ours = client.get(f"/api/v1/candles?market={SYMBOL}&timeframe=1m&wait=0&format=binance")
-    assert json.loads(b"".join(ours) if ours.streaming else ours.content) == every  # type: ignore[attr-defined]
+    assert json.loads(b"".join(ours) if ours.streaming else ours.content) == every
     assert v3(client, f"{asked}&limit=2") == every[-2:]
     assert v3(client, f"{asked}&startTime={BEGAN_MS}&limit=2") == every[:2]
     assert v3(client, f"{asked}&startTime={BEGAN_MS + 1}&limit=2") == every[1:3]

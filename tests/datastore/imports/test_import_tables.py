@@ -272,7 +272,10 @@ def test_parquet_without_its_library_names_what_to_install(
 ) -> None:
     path = write_parquet(tmp_path / "trades.parquet", trades)
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(CommandError, match="to read Parquet, pyarrow has to be installed: pip install pyarrow"):
+    with pytest.raises(
+        CommandError,
+        match=r"needs pyarrow, an extra that is not installed here: pip install -r requirements-arrow\.txt",
+    ):
         run("import_trades", COUNTED, path)
 
 
