@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,12 +45,11 @@ class Usage:
     cpu: dict[str, float]
 
 
-def run() -> list[str]:
-    """Start, look and stop, with few and with many markets; return the lines to print."""
-    lines = [f"at rest; one process with nothing but Django has {plain_django():.0f} MB of memory"]
+def run() -> Iterator[str]:
+    """Start, look and stop, with few and with many markets; yield the lines to print."""
+    yield f"at rest; one process with nothing but Django has {plain_django():.0f} MB of memory"
     for count in COUNTS:
-        lines += at_rest(symbols(count))
-    return lines
+        yield from at_rest(symbols(count))
 
 
 def at_rest(markets: Sequence[str]) -> list[str]:

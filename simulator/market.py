@@ -76,7 +76,7 @@ class Market:
             listed, first.aggregates_before[60], lambda hour: self._hour(hour).plan.aggregates_before
         )
         self._first_id, self._first_ccseq = 10**8 + self._draw("id") % 10**9, 10**8 + self._draw("ccseq") % 10**9
-        self._lattice = lru_cache(maxsize=100_000)(self._draw_lattice)
+        self._lattice = lru_cache(maxsize=5_000)(self._draw_lattice)  # neighbours are asked for one after another
         self._hour_price = lru_cache(maxsize=512)(self._draw_hour_price)
         self._hour = lru_cache(maxsize=512)(self._planned_hour)
         self._rounding = cache(lambda number, rest: sum_of_rounding(self._sums[number], rest))

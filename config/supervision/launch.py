@@ -146,6 +146,7 @@ class Launch:
         while not self.supervisor.wait_for(ready, WEB_PROGRESS_EVERY_S):
             self.say(f"not ready yet: {'; '.join(failures)}")
 
+        first_start.disconnect()
         for line in banner(found, self.home):
             self.say(line)
 

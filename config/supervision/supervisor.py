@@ -19,7 +19,7 @@ from config.supervision.errors import StartCancelled
 from config.supervision.forking import ForkServer
 from config.supervision.output import Output, Say
 
-TICK_S = 0.2
+TICK_S = 0.1
 
 
 class Supervisor:

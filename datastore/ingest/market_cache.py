@@ -25,7 +25,7 @@ from datastore.reference.staleness import stale_after
 
 CHANGES_CHANNEL = "ck:changes"
 CACHE_TTL_S = 3600  # a market that trades is written far more often
-CONFIRM_INTERVAL_MS = 700  # one process confirms, the others need not within this time
+CONFIRM_INTERVAL_MS = 900  # one process confirms, the others need not within this time
 
 # Two consumers may write out of order: an older version is not written, unless it belongs to another history (series).
 _WRITE_NEWER = """

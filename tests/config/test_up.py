@@ -41,7 +41,7 @@ select worker, dispatched, pages_done from fetch_request
 def test_one_command_starts_everything_and_ctrl_c_leaves_no_process(start: Callable[..., Up], home: Path) -> None:
     up = start()
     up.until_ready()
-    assert "SIMULATED DATA" in up.text() and "uvicorn" not in up.text(), "no line for each request"
+    assert "SIMULATED DATA" in up.text() and "uvicorn.access" not in up.text(), "no line for each request"
     assert up.text().count("admin user made") == 1
 
     kept = home / "run" / "admin.password"
