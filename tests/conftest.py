@@ -15,6 +15,7 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 
 from actor_runtime import breaker
 from config.monitoring import cached_answer
+from datastore.api.params.market_lookup import forget_markets
 from tests.support import forked_python
 from tests.support.database import empty_tables
 from tests.support.datastore.provider_time import provider_time
@@ -73,6 +74,12 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     """Fail a test that is not marked slow and started a process: `make test-quick` would no longer be quick."""
     yield
     assert "slow" in item.keywords or not _started, f"is not marked slow, and starts a process: {_started}"
+
+
+@pytest.fixture(autouse=True)
+def markets_are_looked_up() -> None:
+    """Find no row of the test before."""
+    forget_markets()
 
 
 @pytest.fixture(scope="session", autouse=True)

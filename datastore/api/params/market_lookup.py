@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any
 
+from cachetools import TTLCache
+
+from datastore.access.shared_cache import SharedCache
 from datastore.api.errors import BadParameters, UnknownMarket
 from datastore.api.params.symbols import ambiguous, matching_symbols, near_names
 from datastore.api.params.times import to_ms
@@ -14,6 +18,9 @@ from datastore.reference.markets import get_or_create_markets
 from datastore.reference.provider import current_provider
 from datastore.reference.provider_clock import provider_now
 
+KNOWN_FOR_S, MAX_KNOWN = 10.0, 10_000
+_known: SharedCache[str, Market] = SharedCache(TTLCache(MAX_KNOWN, KNOWN_FOR_S, lambda: monotonic()))
+
 
 def find_market(asked: str) -> Market:
     """Return the market, created at its first question.
@@ -21,6 +28,24 @@ def find_market(asked: str) -> Market:
     Raises UnknownMarket with near names, BadParameters if several markets may be meant.
     """
     return find_markets([asked])[0]
+
+
+def market_to_read(asked: str) -> Market:
+    """Return the market for a read, which needs of its row only what never changes; the rest may be some seconds old.
+
+    Raises what find_market() does.
+    """
+    market = _known.get(asked)
+    if market is None:
+        market = find_market(asked)
+        if market.symbol == asked:  # another spelling may mean another market tomorrow
+            _known.put(asked, market)
+    return market
+
+
+def forget_markets() -> None:
+    """Look every market up again."""
+    _known.clear()
 
 
 def find_markets(asked: Sequence[str]) -> list[Market]:

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from datastore.api.auth.permissions import spend_quota
 from datastore.api.auth.throttle import enforce, take_turn
 from datastore.api.errors import BadParameters
-from datastore.api.params.market_lookup import find_market
+from datastore.api.params.market_lookup import find_market, market_to_read
 from datastore.api.params.parameter import DEFAULT_WAIT_S, MAX_ROWS
 from datastore.api.params.query_params import DEFAULT_ROWS, STRING, SeriesQuestion, coverage_question, query_of
 from datastore.api.params.times import clamped_ms, to_ms
@@ -74,11 +74,10 @@ class Candles(CompressedView):
             return _written(request, found.question, FORMATS[found.form])
 
         hit = found.cached.hit if found.cached else None
+        if hit is None and found.cached and found.cached.unconfirmed:
+            hit = found.cached.still_valid(find_market(found.question.market))
         if hit is None:
-            market = find_market(found.question.market)
-            if found.cached and found.cached.unconfirmed:
-                hit = found.cached.still_valid(market)
-        if hit is None:
+            market = market_to_read(found.question.market)
             return _read_answer(request, market, found.question, found.name, found.cached)
         return ready_response(request._request, hit)
 
@@ -89,7 +88,7 @@ class CoverageView(CompressedView):
     def get(self, request: Request) -> HttpResponseBase:
         """Answer the certificate with its totals."""
         question = coverage_question(query_of(request))
-        market = find_market(question.market)
+        market = market_to_read(question.market)
         page = _page(request.path, market, question)
         series = read_series(market, question.timeframe, page.start, page.stop, limit=page.limit)
         tag = etag(series, question.timeframe, "coverage", page.following)
@@ -137,7 +136,7 @@ def _read_answer(
 
 def _written(request: Request, question: SeriesQuestion, form: Format) -> HttpResponseBase:
     """Return the whole range as one answer of any length; what was not fetched before is fetched as for json."""
-    market = find_market(question.market)
+    market = market_to_read(question.market)
     start, stop, limit, frame = question.start, question.stop, question.limit, TIMEFRAMES[question.timeframe]
     reach = None
     if start is None:
