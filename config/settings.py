@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import django_stubs_ext
-import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from actor_runtime.redaction import keep_secret, secrets_in
 from config import kafka_settings, logs
-from config.caches import caches
+from config.caches import NO_SERVER_URL, caches
+from config.celery_settings import *  # noqa: F403 - constants, all of them settings
+from config.database_settings import databases
 from config.environment import choice, env, flag, given_integer, integer, markets, names, number, readable, url
 from config.networks import ANY, host_of, is_loopback, networks, origin, origins
 from config.provider_settings import (
@@ -23,7 +22,8 @@ from config.provider_settings import (
     given_hosts,
     hosts,
 )
-from config.secret_files import create_home, is_locked, read_or_create_secret
+from config.saved_addresses import saved_addresses
+from config.secret_files import create_home, read_or_create_secret
 from config.version import VERSION
 from metering.sharing import share_counters
 
@@ -31,19 +31,6 @@ from metering.sharing import share_counters
 django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-
-
-def _saved_addresses() -> dict[str, str]:
-    """Return the addresses that a running `manage.py up` saved for its home's commands."""
-    if not is_locked(CANDLEKEEP_HOME / "run" / "lock"):
-        return {}  # nothing runs: a file there is from a start that was killed
-    try:
-        addresses: dict[str, str] = json.loads((CANDLEKEEP_HOME / "run" / "servers.json").read_text())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise ImproperlyConfigured(f"CANDLEKEEP_HOME/run/servers.json cannot be read: {error}.") from None
-    return addresses
 
 
 def _secret_key() -> str:
@@ -60,7 +47,7 @@ def _secret_key() -> str:
 
 
 CANDLEKEEP_HOME = Path(env.str("CANDLEKEEP_HOME", default="") or BASE_DIR / ".candlekeep").expanduser().absolute()
-_servers = _saved_addresses()
+_servers = saved_addresses(CANDLEKEEP_HOME)
 
 # --- Candlekeep's own settings: durations in seconds unless the name says otherwise ---
 HOST = env.str("HOST", default="127.0.0.1")
@@ -283,45 +270,14 @@ CORS_EXPOSE_HEADERS += ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Res
 CORS_EXPOSE_HEADERS += [f"Candlekeep-{name}" for name in ("Complete", "Watermark", "Cursor", "Gaps")]
 CORS_EXPOSE_HEADERS += ["X-MBX-USED-WEIGHT", "X-MBX-USED-WEIGHT-1M"]
 
-
-def _database() -> dict[str, Any]:
-    # So that `up` and `check` work before there is a server; manage.py says how to start one.
-    absent = {"NAME": "candlekeep", "USER": "postgres", "HOST": str(CANDLEKEEP_HOME / "postgres"), "PORT": "5432"}
-    parts: dict[str, Any] = environ.Env.db_url_config(DATABASE_URL) if DATABASE_URL else absent
-    options = parts.setdefault("OPTIONS", {})
-    for name in ("host", "port"):
-        parts[name.upper()] = options.pop(name, parts[name.upper()])
-    options["connect_timeout"] = 5
-    options["application_name"] = "candlekeep"
-    if DATABASE_POOL:
-        options["pool"] = {"min_size": 1, "max_size": DATABASE_POOL, "timeout": 5}
-    # A pooled connection may be older than the server behind it: check it before use.
-    return parts | {"ENGINE": "config.database", "CONN_HEALTH_CHECKS": bool(DATABASE_POOL)}
-
-
-DATABASES = {"default": _database()}
+DATABASES = databases(DATABASE_URL, CANDLEKEEP_HOME, DATABASE_POOL)
 CACHES = caches(REDIS_URL)
 
-# --- Celery: jobs and schedules ---
-CELERY_BROKER_URL = REDIS_URL or "redis://127.0.0.1:1/0"
-CELERY_TASK_DEFAULT_QUEUE = "candlekeep"
-CELERY_TASK_IGNORE_RESULT = True  # a job's result is in its rows
-CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
+# --- Celery: what of it follows from the settings above; the rest is the same everywhere ---
+CELERY_BROKER_URL = REDIS_URL or NO_SERVER_URL
 CELERY_TIMEZONE = TIME_ZONE
-CELERY_BEAT_SCHEDULER = "coordination.steady_scheduler:SteadyScheduler"
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a broker that is down comes back: never give up
-# A sender of tasks has its own delays for a broker that is down: kombu tries twice at once, then gives up.
-_RETRIES = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
-_TIMEOUTS = {"socket_connect_timeout": 2, "socket_timeout": 5, "socket_keepalive": True}
-CELERY_BROKER_TRANSPORT_OPTIONS = {**_TIMEOUTS, **_RETRIES}
 # Room for all fetches, three long schedules, a short one, and a topic that a stream waits for.
 CELERY_WORKER_CONCURRENCY = PRODUCER_POOL + 5
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-# Cancels only tasks that are acknowledged late; a fetch holds its request by a lease and goes on.
-CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
-CELERY_WORKER_SEND_TASK_EVENTS = False
-CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # not needed: state is in the rows
 
 # --- Logs and error pages ---
 DEFAULT_EXCEPTION_REPORTER = "config.error_pages.RedactedReporter"
