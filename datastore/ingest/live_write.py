@@ -19,7 +19,8 @@ from typing import Any
 from django.conf import settings
 
 from datastore.db.queries import fetch_all, fetch_value, fetch_while_running
-from datastore.ingest.feed_sequence import Applied, FeedSequence, FeedSpan, TakenBack, apply
+from datastore.ingest.bridges import find_bridges, with_bridges
+from datastore.ingest.feed_sequence import Applied, FeedSequence, TakenBack, apply
 from datastore.ingest.id_write import note_ends, sort_counted, store_counted
 from datastore.ingest.live_batch import FeedKey, LiveBatch, split_batch
 from datastore.ingest.trade_conflicts import GivenTrade, arguments_of, find_conflicts
@@ -31,7 +32,7 @@ from datastore.timeframes.intervals import SECOND_US
 from datastore.timeframes.utc_days import split_by_day
 from streaming.bounds import MIN_TIME_US
 from streaming.ends import EndCode
-from streaming.records import FeedOpened, LiveRecord, Micros, numbered_id
+from streaming.records import LiveRecord, Micros
 from streaming.refusals import Refusal
 
 LOCK = "select * from lock_markets(%s::text[], %s::text[], %s::text[], %s)"
@@ -40,10 +41,7 @@ INGEST = (
     " %s::numeric[], %s::bigint[], %s::bigint[], %s::bigint[])"
 )
 TAKE_BACK_AT = "select take_back_at(%s, instant(%s), %s, %s, %s)"
-BRIDGE = "select bridge_start(%s, instant(%s), instant(%s), %s::jsonb)"
 SETTLE = "select * from settle(%s::int[], %s::int[], %s::jsonb, %s::jsonb, %s::jsonb, %s)"
-
-
 NUMBERED_FEED = "seq/"  # before the name of the feed whose numbers prove a part of its spans
 
 
@@ -140,7 +138,7 @@ def store_live(batch: Sequence[LiveRecord] | LiveBatch, work: Callable[[], None]
             ingested[market_id] = ingested.get(market_id, NOTHING_INGESTED) + more
         note_ends(steps, counting)
     feeds = {key: step for key, step in steps.items() if key[0] not in counting}
-    bridges = {key: _bridges(markets[key[0]].market_id, step.openings) for key, step in feeds.items()}
+    bridges = {key: find_bridges(markets[key[0]].market_id, step.openings) for key, step in feeds.items()}
     changes = _settle(markets, positions, steps, bridges, ingested)
     return StoreResult(changes, ready.refused)
 
@@ -211,20 +209,6 @@ def _settle_conflicts(
     return batch.refuse(refused) | {key for key in steps if key[0] in doubts}, doubts
 
 
-def _bridges(market_id: int, openings: Sequence[FeedOpened]) -> dict[Micros, Micros | None]:
-    """Return, by the start of each opened span, how far back its replay proves the time before it."""
-    bridges: dict[Micros, Micros | None] = {}
-    for opened in openings:
-        if opened.replayed:
-            trades = [
-                {"ts": trade.ts, "id": trade.id, "seq": trade.seq}
-                | ({} if trade.seq is None else {"numbered": numbered_id(trade.id, trade.seq)})
-                for trade in opened.replayed
-            ]
-            bridges[opened.start] = fetch_value(BRIDGE, [market_id, opened.connected, opened.start, json.dumps(trades)])
-    return bridges
-
-
 def _settle(
     markets: dict[str, _LockedMarket],
     positions: dict[FeedKey, FeedSequence],
@@ -237,13 +221,15 @@ def _settle(
     moved: list[dict[str, Any]] = []
     spans: list[dict[str, Any]] = []
     taken_back: list[dict[str, Any]] = []
+    ended: dict[str, list[str]] = {symbol: [] for symbol in markets}
     for (symbol, feed), step in steps.items():
         before, bridged = positions[symbol, feed], bridges.get((symbol, feed), {})
         row = {"m": markets[symbol].market_id, "f": feed}
         moved.append(row | _position_row(step.position, before, bridged))
+        ended[symbol] += [span.code or EndCode.OTHER for span in step.spans if span.reason is not None]
         if markets[symbol].counts_ids:
             continue  # a connection may have dropped a trade without a word: only the ids tell
-        for span in _with_bridges(step.spans, before, bridged):
+        for span in with_bridges(step.spans, before, bridged):
             spans.append(row | {"start": span.start, "stop": span.stop, "reason": span.reason, "code": span.code})
         spans += [
             row | {"f": NUMBERED_FEED + feed, "start": low, "stop": high, "proof": Proof.SEQUENCE}
@@ -257,7 +243,6 @@ def _settle(
     stale = stale_after()
     feeds = [json.dumps(each) for each in (moved, taken_back, spans)]
     rows = fetch_all(SETTLE, [list(symbols), touched, *feeds, stale])
-    ended = {symbol: tuple(_ends(symbol, steps)) for symbol in markets}
     changes = []
     for market_id, version, changed, watermark, lost_s in rows:
         of_trades = ingested.get(market_id, NOTHING_INGESTED)
@@ -265,14 +250,11 @@ def _settle(
         symbol = symbols[market_id]
         added, shared = of_trades.added, of_trades.ids_shared
         changes.append(
-            MarketChange(symbol, market_id, version, changed, added, watermark, taken_back_s, shared, ended[symbol])
+            MarketChange(
+                symbol, market_id, version, changed, added, watermark, taken_back_s, shared, tuple(ended[symbol])
+            )
         )
     return changes
-
-
-def _ends(symbol: str, steps: dict[FeedKey, Applied]) -> list[str]:
-    spans = [span for (market, _), step in steps.items() if market == symbol for span in step.spans]
-    return [span.code or EndCode.OTHER for span in spans if span.reason is not None]
 
 
 def _position_row(at: FeedSequence, before: FeedSequence, bridged: dict[Micros, Micros | None]) -> dict[str, Any]:
@@ -287,20 +269,3 @@ def _position_row(at: FeedSequence, before: FeedSequence, bridged: dict[Micros, 
         "reason": at.reason,
         "numbers": at.numbers,
     }
-
-
-def _with_bridges(
-    spans: Sequence[FeedSpan], before: FeedSequence, bridged: dict[Micros, Micros | None]
-) -> list[FeedSpan]:
-    """Return the spans and the bridge before each that has just become proven.
-
-    Not earlier: the start was set a second ahead, so until the span is proven, a claim up to there was not true yet.
-    """
-    rows = list(spans)
-    for span in spans:
-        bridge = bridged.get(span.start)
-        if span.start == before.start and before.stop is None:
-            bridge = bridge or before.bridge
-        if bridge is not None and bridge < span.start:
-            rows.append(FeedSpan(bridge, span.start))
-    return rows
