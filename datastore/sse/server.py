@@ -20,14 +20,12 @@ streams, and their readers reconnect.
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import resource
 import socket
 from collections.abc import Mapping
 from functools import partial
 from time import monotonic
-from typing import Any
 from urllib.parse import quote
 
 import structlog
@@ -39,14 +37,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from uvicorn import Config, Server
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from datastore.access.stream_tickets import STREAM_PATH, TICKERS_PATH, BadTicket, Ticket, TicketAge, read_ticket
 from datastore.api.responses.problem import problem_response
 from datastore.sse.binance.endpoint import BinanceEndpoint
 from datastore.sse.binance.names import STREAM_PATH as WS_STREAM_PATH
 from datastore.sse.binance.names import WS_PATH
+from datastore.sse.connections import AbortableConnection, AbortableSocket
 from datastore.sse.cursor import UNREADABLE_CURSOR, read_cursor
 from datastore.sse.follower import SeriesFollower, TickerFollower
 from datastore.sse.hub import Hub
@@ -65,50 +62,6 @@ STREAM_HEADERS = {
     "X-Accel-Buffering": "no",  # nginx would hold events back
 }
 log = structlog.get_logger(__name__)
-socket_log = logging.getLogger(f"{__name__}.websocket")
-socket_log.setLevel(logging.WARNING)
-
-
-class AbortableConnection(H11Protocol):
-    """A connection that can be cut: closing it would wait for a reader that takes nothing."""
-
-    open: dict[Any, AbortableConnection | AbortableSocket] = {}  # by the reader's address
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Note the connection."""
-        super().connection_made(transport)
-        self.open[self.client] = self
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
-        self.open.pop(self.client, None)
-        super().connection_lost(exc)
-
-    @classmethod
-    def cut(cls, client: Any) -> None:
-        """End a connection at once and discard what waits to be sent."""
-        connection = cls.open.get(client)
-        if connection is not None:
-            connection.transport.abort()
-
-
-class AbortableSocket(WebSocketsSansIOProtocol):
-    """A WebSocket that can be cut, in the place of the connection that it began as."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        # uvicorn's own would write each address with its query, and so with a key.
-        self.logger = self.conn.logger = socket_log
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Note the connection."""
-        super().connection_made(transport)
-        AbortableConnection.open[self.client] = self
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
-        AbortableConnection.open.pop(self.client, None)
-        super().connection_lost(exc)
 
 
 class StreamEndpoint:

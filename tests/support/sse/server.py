@@ -12,8 +12,9 @@ from typing import Any
 
 import httpx
 
+from datastore.sse.connections import AbortableConnection
 from datastore.sse.hub import Hub
-from datastore.sse.server import AbortableConnection, StreamServer, listening_socket, make_server
+from datastore.sse.server import StreamServer, listening_socket, make_server
 from tests.support.polling import until
 from tests.support.sse.event_log import CLOSED, REVISION, SOURCE, TRADES, ClientSeries, Reader, StreamEvent
 
