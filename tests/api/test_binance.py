@@ -71,6 +71,15 @@ def test_a_page_holds_as_many_klines_as_there_are_however_many_quiet_minutes_lie
     assert v3(client, f"klines?symbol={SYMBOL}&interval=1m&endTime={BEGAN_MS + 540_000}&limit=4") == every[-4:]
 
 
+def test_what_a_market_lacks_before_its_newest_minutes_is_asked_for_where_these_are_pending(
+    client: Client, market: Market
+) -> None:
+    Market.objects.filter(symbol="coinbase:ETH-USD").update(followed=False)
+    response = client.get("/binance/api/v3/klines?symbol=coinbase:ETH-USD&interval=1m&limit=2")
+    # No Coordinator runs here that could hand the fetch out: so nothing is there, and it is not said to be complete.
+    assert (response.status_code, response.content, response["Candlekeep-Complete"]) == (200, b"[]", "false")
+
+
 def test_from_the_beginning_means_from_the_oldest_candle(client: Client, candles: Market) -> None:
     assert v3(client, f"klines?symbol={SYMBOL}&interval=1m&startTime=0&limit=1") == expected(client)[:1]
 

@@ -59,13 +59,18 @@ class RowReader:
         """Return the newest `count` rows of the buckets before stop; None: up to the open one. Raises DatabaseError."""
         first = found = self._page(None, stop, count)
         rows, whole = self._rows(found.series), _is_whole(found)
-        for _ in range(MAX_PAGES - 1):
+        for number in range(1, MAX_PAGES):
             start = found.series.start
-            if len(rows) >= count or stored_before(self.market, self.timeframe, start) is None:
+            if len(rows) >= count or found.is_to_come:
+                break
+            # Of a market that nobody has asked for, the newest buckets may still be pending: then nothing is fetched by
+            # the first page.
+            is_new = number == 1 and not rows and whole
+            if not is_new and stored_before(self.market, self.timeframe, start) is None:
                 break
             found = self._page(None, start, max(count - len(rows), MIN_PAGE_BUCKETS))
             rows, whole = [*self._rows(found.series), *rows], whole and _is_whole(found)
-        return CountedRows(rows[-count:], first.series, whole, first.is_to_come)
+        return CountedRows(rows[-count:], first.series, whole, found.is_to_come and not rows)
 
     def within(self, stop: datetime | None, count: int) -> CountedRows:
         """Return the rows of the newest `count` buckets before stop. Raises DatabaseError."""
