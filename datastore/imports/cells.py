@@ -34,6 +34,12 @@ def size_of(text: str) -> Decimal:
     return number
 
 
+def plain(number: Decimal) -> str:
+    """Return a number in the one spelling of its value: without an exponent and needless zeros."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def contradict(first: Decimal, high: Decimal, low: Decimal, close: Decimal) -> bool:
     """Return whether these cannot be the prices of one candle."""
     return not (low <= first <= high and low <= close <= high)

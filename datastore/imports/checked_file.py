@@ -111,7 +111,7 @@ def _check(found: CheckedFile[Row], lines: Iterator[bytes], progress: Callable[[
 def _read(form: Format[Row], raw: bytes) -> Row | None:
     """Return a line's row, None if it says nothing; raise BadLine."""
     if not raw.isascii() or len(raw) > MAX_LINE_BYTES:
-        raise BadLine("it is not text of the usual length")
+        raise BadLine(f"it is longer than {MAX_LINE_BYTES:,} bytes, or not text of ASCII alone")
     row = form.read(raw.decode("ascii").rstrip("\r\n"))
     start, stop = form.period
     if row is not None and not start <= row.start < stop:

@@ -160,6 +160,10 @@ def test_trades_without_ids_are_marked_and_the_same_in_every_file_that_has_them(
     assert "60 rows, 20 new, 40 stored already" in run(
         "import_trades", NAMED, write_ndjson(tmp_path / "all.ndjson", bare)
     )
+    others = [row | {"price": f"{Decimal(row['price']):.2f}", "amount": f"{row['amount']}00"} for row in bare]
+    assert "60 rows, 60 stored already" in run(  # the same numbers, written otherwise
+        "import_trades", NAMED, write_ndjson(tmp_path / "others.ndjson", others)
+    )
     with pytest.raises(CommandError, match=r"there is no column of ids .* counts its trades"):
         run("import_trades", COUNTED, path)
 

@@ -153,7 +153,7 @@ BAD: dict[str, tuple[Callable[[str], str], str]] = {
     "day": (lambda line: line.replace(line.split(",")[5], "1704499200000"), "not in the period that the file's name"),
     "order": (lambda line: "1" + line[line.index(","):], "are not after those of the line before"),
     "truth": (lambda line: line.replace("True", "Tru").replace("False", "Fals"), "not true or false"),
-    "text": (lambda line: line + "é", "not text of the usual length"),
+    "text": (lambda line: line + "é", "not text of ASCII alone"),
 }  # fmt: skip
 
 
