@@ -46,19 +46,18 @@ class Platform:
     plain: str  # through nginx without
     direct: str  # past it, on this machine
     certificate: Path
+    folder: Path  # of what the programs and nginx write
 
     def browser(self) -> httpx.Client:
         return httpx.Client(transport=ByName(self.certificate), base_url=self.public, timeout=PATIENCE)
 
     def next_kline(self, address: str, stream: str) -> Any:
-        """Follow a stream of Binance's with a key; return its first event."""
+        """Follow a stream of Binance's with a key in its address; return its first event."""
         here = socket.create_connection(("127.0.0.1", urlsplit(self.public).port or 0))
         trust = ssl.create_default_context(cafile=str(self.certificate))
         key = saved_key("bot", ApiKey.Scope.READ)
-        head = {"X-MBX-APIKEY": key}
-        with connect(
-            f"{address}/{stream}", sock=here, ssl=trust, additional_headers=head, origin=Origin(self.public)
-        ) as ws:
+        asked = f"{address}/{stream}?apiKey={key}"
+        with connect(asked, sock=here, ssl=trust, origin=Origin(self.public)) as ws:
             return json.loads(ws.recv(timeout=PATIENCE))
 
 
@@ -84,7 +83,9 @@ def platform(settings: Any, tmp_path: Path) -> Iterator[Platform]:
         children.append(child)
     try:
         with terminator(programs, tmp_path, tls, plain, settings.PORT, settings.SSE_PORT) as certificate:
-            found = Platform(public, f"http://{NAME}:{plain}", f"http://127.0.0.1:{settings.PORT}", certificate)
+            found = Platform(
+                public, f"http://{NAME}:{plain}", f"http://127.0.0.1:{settings.PORT}", certificate, tmp_path
+            )
             ports = (settings.PORT, settings.SSE_PORT)
             addresses = [f"http://127.0.0.1:{port}/health/live" for port in ports] + [f"{public}/health/live"]
             with found.browser() as client:
@@ -169,6 +170,8 @@ def test_behind_a_tls_proxy_one_setting_makes_login_writes_streams_and_addresses
         scenario.trade(0, 5)
         streams = platform.public.replace("https", "wss", 1)
         assert platform.next_kline(f"{streams}/binance/ws", f"{scenario.market.base}usd@kline_1m")["e"] == "kline"
+        until(lambda: said(platform.folder), lambda: '"GET /binance/ws/' in said(platform.folder), PATIENCE)
+        assert "apiKey" not in said(platform.folder) and "ticket=" not in said(platform.folder)
 
 
 def test_behind_a_tls_proxy_what_comes_by_http_or_under_another_name_gets_nothing(platform: Platform) -> None:

@@ -55,6 +55,7 @@ def terminator(programs: dict[str, str], folder: Path, tls: int, plain: int, web
         f"https://{NAME}$request_uri": f"https://{NAME}:{tls}$request_uri",
         f"/etc/ssl/{NAME}.pem": str(certificate),
         f"/etc/ssl/private/{NAME}.key": str(key),
+        "/var/log/nginx/access.log": str(folder / "access.txt"),
         "127.0.0.1:8000": f"127.0.0.1:{web}",
         "127.0.0.1:8001": f"127.0.0.1:{sse}",
     }.items():
