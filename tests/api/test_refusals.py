@@ -132,6 +132,6 @@ def test_any_noise_in_an_address_is_refused_in_one_shape(
 def test_an_address_with_nothing_is_told_those_that_there_are(client: Client, db: None, address: str) -> None:
     detail = body_of(client, address, 404)["detail"]
     assert f"There is nothing at '{address}'" in detail
-    assert "candles, candles/stream, coverage" in detail
+    assert "there are: candles, candles/stream, coverage" in detail
     assert "streams/{number}/events" in detail
     assert "actors/{kind}/{name}/reset" in detail

@@ -41,5 +41,5 @@ def _sentence(path: str) -> str:
 def _addresses() -> list[str]:
     """Return the addresses under /api/v1/, their variable parts in braces, as in markets/{asked}."""
     patterns = import_string("datastore.api.urls.urlpatterns")  # that module imports this one
-    routes = [str(route.pattern).strip("^$") for route in patterns[:-1]]  # the last one leads here
+    routes = filter(None, (str(route.pattern).strip("^$") for route in patterns[:-1]))  # the last one leads here
     return [_VARIABLE.sub(lambda part: f"{{{part['group'] or part['name']}}}", route) for route in routes]
