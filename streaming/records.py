@@ -50,9 +50,7 @@ class Trade(_Live, frozen=True, kw_only=True, gc=False, tag="trade"):
     amount: Decimal  # base units
     side: Annotated[int, msgspec.Meta(ge=-1, le=1)] = 0  # taker: 1 buy, -1 sell, 0 unknown
     received_at: Micros  # provider time at receipt
-    numbered: bool = (
-        False  # `seq` is the provider's own number, one more for each trade of the market that it discovers
-    )
+    numbered: bool = False  # `seq` is the provider's own number, one more for each trade that it discovers
     # The venue's consecutive ids that it covers, both ends included: its own, or those of an aggregate. Absent where
     # the venue does not count.
     first: Sequential | None = None

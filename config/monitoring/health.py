@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.http import HttpRequest, JsonResponse
 
+from actor_runtime.configured_broker import BRIEF_ANSWER_S
 from actor_runtime.reset_policy import reason_of
 from config import disk
 from config.monitoring.cached_answer import CachedAnswer
@@ -21,7 +22,6 @@ from datastore.reference.provider import current_provider
 log = structlog.get_logger(__name__)
 UNKNOWN = "unknown"
 NO_ANSWER = "does not answer"
-BRIEF_S = 1.0
 DETAILS = "With an API key or a staff session this names the markets and the reasons, as `manage.py status` does."
 UNKNOWN_PROVIDER: dict[str, str | bool | None] = {"provider": None, "simulated": None}
 
@@ -78,7 +78,7 @@ def _compute_fresh() -> tuple[dict[str, str], dict[str, list[str]]]:
 
 
 _ready, _fresh = CachedAnswer(_compute_ready), CachedAnswer(_compute_fresh)
-_failing = CachedAnswer(lambda: failing_parts(BRIEF_S), times=3)
+_failing = CachedAnswer(lambda: failing_parts(BRIEF_ANSWER_S), times=3)
 
 
 def _may_see_details(request: HttpRequest) -> bool:

@@ -1,4 +1,7 @@
-"""Candles as Binance's klines: arrays of twelve, decimals as text. The one place that knows their order. Pure."""
+"""Candles as Binance's klines: arrays of twelve, decimals as text. Pure.
+
+text_format.BinanceWriter writes the same of lines of any number, which it does not take apart.
+"""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from datastore.series.klines import close_time
 from datastore.series.row_format import COLUMNS
-from datastore.timeframes.intervals import SECOND_US, micros_of, moment
 from datastore.timeframes.timeframe import Timeframe
 
 _DECIMALS = COLUMNS[1:7]
@@ -95,7 +95,7 @@ class BinanceWriter(CcxtWriter):
     def _last_ms(self, opened: int) -> int:
         if self._frame.seconds:
             return opened + self._frame.seconds * 1000 - 1
-        return micros_of(self._frame.after(moment(opened * 1000))) * 1000 // SECOND_US - 1
+        return close_time(opened, self._frame)
 
 
 def with_nulls(block: bytes) -> bytes:
