@@ -265,9 +265,9 @@ CORS_URLS_REGEX = r"^/(api|udf|binance)/"
 CORS_ALLOW_METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]
 CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "if-none-match", "last-event-id", "x-api-key"]
 CORS_ALLOW_HEADERS += ["x-mbx-apikey"]
-CORS_EXPOSE_HEADERS = ["ETag", "Location", "Retry-After", "WWW-Authenticate"]
+CORS_EXPOSE_HEADERS = ["ETag", "Link", "Location", "Retry-After", "WWW-Authenticate"]
 CORS_EXPOSE_HEADERS += ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "RateLimit-Policy"]
-CORS_EXPOSE_HEADERS += [f"Candlekeep-{name}" for name in ("Complete", "Watermark", "Cursor", "Gaps")]
+CORS_EXPOSE_HEADERS += [f"Candlekeep-{name}" for name in ("Complete", "Watermark", "Cursor", "Gaps", "Request")]
 CORS_EXPOSE_HEADERS += ["X-MBX-USED-WEIGHT", "X-MBX-USED-WEIGHT-1M"]
 
 DATABASES = databases(DATABASE_URL, CANDLEKEEP_HOME, DATABASE_POOL)
