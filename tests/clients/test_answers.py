@@ -78,7 +78,7 @@ def test_a_gap_is_refused_by_name_and_returned_if_it_is_allowed(five_minutes: Ma
     assert text.startswith(f"{SYMBOL} 1m has a gap: {BEGAN - 2 * MINUTE:%Y-%m-%d %H:%M} to {BEGAN:%Y-%m-%d %H:%M} UTC")
     assert f"(gap: {gap.reason}" in text
     assert raised.value.candles.rows == allowed.rows and len(allowed) == 3
-    assert not allowed.certificate.complete and repr(allowed).endswith("3 rows, 1 gaps>")
+    assert not allowed.certificate.complete and repr(allowed).endswith("3 rows, 1 gap>")
 
 
 def test_pages_become_one_answer(five_minutes: Market, monkeypatch: pytest.MonkeyPatch) -> None:

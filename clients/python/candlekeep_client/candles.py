@@ -79,5 +79,6 @@ class Candles(Table[Candle]):
 
     def __repr__(self) -> str:
         found = self.certificate
-        state = "complete" if found.complete else f"{len(found.gaps)} gaps"
+        gaps = "1 gap" if len(found.gaps) == 1 else f"{len(found.gaps)} gaps"
+        state = "complete" if found.complete else gaps
         return f"<Candles of {found.market} {found.timeframe}: {len(self):,} rows, {state}>"

@@ -11,8 +11,6 @@ from typing import Any, ClassVar, Literal
 from candlekeep_client.tables import Kind, Table
 from candlekeep_client.times import EPOCH, MICROSECOND, from_ms
 
-COLUMNS = ("time", "time_us", "trade_id", "seq", "side", "price", "amount", "received")
-
 
 @dataclass(frozen=True, slots=True)
 class Trade:
