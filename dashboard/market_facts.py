@@ -38,6 +38,7 @@ def market_facts(market: Market) -> dict[str, Any]:
     now = provider_now(market.provider)
     compared = Reconciliation.objects.filter(market=market, stop__gt=now - COMPARED_FOR)
     sums = compared.aggregate(compared=Sum("compared"), different=Sum("different"))
+    differences = CandleDifference.objects.filter(reconciliation__market=market, open_time__gt=now - COMPARED_FOR)
     gaps = GapRepair.objects.filter(market=market)
     late, storing = latency_of(market, now), storing_ms(market.symbol)
     return {
@@ -54,7 +55,7 @@ def market_facts(market: Market) -> dict[str, Any]:
         "trades": Tick.objects.filter(market=market).order_by("-ts", "-seq", "-trade_id")[:NEWEST_TRADES],
         "compared": sums["compared"] or 0,
         "different": sums["different"] or 0,
-        "difference": _newest_difference(market, now),
+        "difference": differences.order_by("-open_time").first(),
         "open_gaps": gaps.filter(final=False).count(),
         "final_gaps": gaps.filter(final=True).count(),
         "latency": late,
@@ -68,11 +69,6 @@ def latency_of(market: Market, now: datetime) -> Latency | None:
     times = Tick.objects.filter(market=market, ts__gt=now - LATENCY_OF).values_list("ts", "received_at")
     late = sorted((received - at) / timedelta(milliseconds=1) for at, received in times)
     return Latency(len(late), late[len(late) // 2], sum(late) / len(late), late[-1]) if late else None
-
-
-def _newest_difference(market: Market, now: datetime) -> CandleDifference | None:
-    found = CandleDifference.objects.filter(reconciliation__market=market, open_time__gt=now - COMPARED_FOR)
-    return found.order_by("-open_time").first()
 
 
 def _moment(ms: int | None) -> datetime | None:

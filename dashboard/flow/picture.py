@@ -32,6 +32,7 @@ def parts(now: Figures, kinds: list[Kind], provider: str, shape: Shape = WIDE) -
     """Return all boxes."""
     by_kind = {kind.name: kind for kind in kinds}
     live, followed = now.feeds
+    followers = "followers unknown" if now.followers is None else counted(now.followers, "follower")
     feed_trouble = ("error", f"{live} of {followed} live") if live < followed else ("", "")
 
     def box(place: str, *words: str) -> Part:
@@ -62,14 +63,10 @@ def parts(now: Figures, kinds: list[Kind], provider: str, shape: Shape = WIDE) -
         server("database", "Database", _rate(now, "trades stored", "trades/s"), "database"),
         server("cache", "Cache", _rate(now, "batches", "updates/s"), "cache"),
         box("api", "API", _rate(now, "requests", "calls/s"), "/api/v1/docs", "outside"),
-        box("streams", "Streams", _followers(now), "/streams", "outside"),
+        box("streams", "Streams", followers, "/streams", "outside"),
         actor("coordinator", "Coordinator", "coordinator"),
         actor("requests", "Datastore requests", "datastorerequest"),
     ]
-
-
-def _followers(now: Figures) -> str:
-    return "followers unknown" if now.followers is None else counted(now.followers, "follower")
 
 
 def _trouble(group: Iterable[Mapping[str, int | str]]) -> tuple[str, str]:
