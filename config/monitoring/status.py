@@ -27,6 +27,7 @@ from ingestion.history.rest_calls import describe_calls_left
 ACTOR_COLUMNS = ("ACTOR", "NAME", "STATE", "BEAT", "OWNER", "WAITING FOR, LAST ERROR")
 STREAM_COLUMNS = ("STREAM", "STATE", "TOPIC", "LEASE", "LAST ERROR")
 MARKET_COLUMNS = ("MARKET", "FEED", "PROVEN UNTIL", "BEHIND", "VERSION", "REFUSED")
+MarketRow = tuple[str, str, str, str, str, str]  # MARKET_COLUMNS
 MIN_WIDTH = 100  # characters
 MAX_COLUMN = 34  # characters of any column but the last
 MAX_STREAMS_SHOWN = 20
@@ -77,10 +78,10 @@ def history_lines() -> list[str]:
     return [f"History: {counted(active.count(), 'request')} under way; the most urgent: {Blockers().of_request(first)}"]
 
 
-def market_rows() -> list[tuple[str, ...]]:
+def market_rows() -> list[MarketRow]:
     """Return a row for each followed market: its feed, up to when it is proven, how long ago that was, a refusal."""
     versions = dict(Market.objects.filter(followed=True).values_list("pk", "version"))
-    rows: list[tuple[str, ...]] = []
+    rows: list[MarketRow] = []
     for market in proven_markets():
         until = f"{market.live_stop:%Y-%m-%d %H:%M:%S}" if market.live_stop else "nothing yet"
         behind = "" if market.age is None else span(market.age)
@@ -88,7 +89,7 @@ def market_rows() -> list[tuple[str, ...]]:
         version = str(versions.get(market.market_id, ""))
         rows.append((market.symbol, market.state, until, behind, version, refusal))
     if others := Market.objects.filter(followed=False).count():
-        rows.append((f"{others} more, not followed", "", "", "", ""))
+        rows.append((f"{others} more, not followed", "", "", "", "", ""))
     return rows
 
 

@@ -44,6 +44,12 @@ def test_a_market_that_the_provider_refuses_says_why_and_since_when(client: Clie
     assert "since 2026-11-01 12:00:00: INVALID_SUB" in overview(160)
 
 
+def test_status_counts_the_markets_that_were_only_asked_for(client: Client, market: Market) -> None:
+    assert "not followed" not in overview(160)
+    Market.objects.exclude(symbol=SYMBOL).update(followed=False)
+    assert "2 more, not followed" in overview(160)
+
+
 def test_the_list_shows_what_each_market_s_own_page_shows(client: Client, market: Market) -> None:
     feed = Feed()
     store(feed.opened(), feed.trade(1, "100"), feed.watermark(60))
