@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
-from django.db.models.functions import Now
 from django.test import Client
 
-from coordination.models import Coordinator
 from datastore.backfill import quota
 from datastore.models import ApiKey, DatastoreRequest, FetchRequest, FetchSpending, Market
-from datastore.requests import endings
 from tests.support.api.keys import saved_key
 from tests.support.api.rows import SYMBOL, body_of
 
+pytestmark = pytest.mark.usefixtures("coordinator")
 DAY = "from=2026-11-{0:02}&to=2026-11-{1:02}"
 HOURS = f"/api/v1/candles?market={SYMBOL}&timeframe=1h&wait=0&"
 MINUTES = f"/api/v1/candles?market={SYMBOL}&timeframe=1m&wait=0&"
-
-
-@pytest.fixture(autouse=True)
-def coordinator(db: None) -> Iterator[None]:
-    Coordinator.objects.create(name="coordinator-1", owner="here:1:1", heartbeat_at=Now())
-    yield
-    endings.unanswered.clear()
 
 
 def spent() -> dict[str, int]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db.models.functions import Now
 from django.test import Client
 from django.utils import timezone
 
@@ -31,12 +29,6 @@ def staff(db: None, market: Market) -> Client:
     client = Client()
     client.force_login(User.objects.create_user("ada", is_staff=True))
     return client
-
-
-@pytest.fixture(autouse=True)
-def nothing_unanswered() -> Iterator[None]:
-    yield
-    endings.unanswered.clear()
 
 
 def post(client: Client, body: Any, status: int) -> Any:
@@ -109,8 +101,7 @@ def test_the_gap_scan_lets_a_market_be_that_nobody_follows(staff: Client) -> Non
     assert FetchRequest.objects.filter(market=sol).exists()
 
 
-def test_what_came_since_is_fetched_by_the_next_question_alone(staff: Client) -> None:
-    Coordinator.objects.create(name="coordinator-1", owner="here:1:1", heartbeat_at=Now())
+def test_what_came_since_is_fetched_by_the_next_question_alone(staff: Client, coordinator: Coordinator) -> None:
     address = f"/api/v1/candles?market={SOL}&timeframe=1m&limit=30&wait=0"
     body_of(staff, address, 202)
     sol = Market.objects.get(symbol=SOL)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -23,21 +22,14 @@ from datastore.models import DynamicTopic, FetchRequest, FetchSpending, Market, 
 from datastore.reference import provider_clock
 from datastore.reference.markets import ensure_markets
 from datastore.reference.pairs import Listed, save_pair_list
-from datastore.requests import endings
 from datastore.streams import lifecycle, topics
 from tests.support.api import rows
 from tests.support.api.rows import BEGAN, MINUTE, SYMBOL, Feed, at
 from tests.support.datastore.records import store
 
+pytestmark = pytest.mark.usefixtures("coordinator")
 SOL = "kraken:SOL-EUR"
 ADDRESS = "/api/v1/streams"
-
-
-@pytest.fixture(autouse=True)
-def coordinator(db: None) -> Iterator[None]:
-    Coordinator.objects.create(name="coordinator-1", owner="here:1:1", heartbeat_at=Now())
-    yield
-    endings.unanswered.clear()
 
 
 @pytest.fixture
