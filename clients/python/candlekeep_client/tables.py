@@ -103,7 +103,8 @@ class Table(Sequence[R], Generic[R]):
                 if digits > MAX_DIGITS and not floats:
                     raise ValueError(f"{name} has {digits} digits, polars holds {MAX_DIGITS}: use floats=True or Arrow")
                 text = library.Series(name, values, library.String)
-                return text.cast(library.Float64) if floats else text.str.to_decimal(scale=places)
+                # Not by str.to_decimal, which knows no scale in the oldest polars that is allowed.
+                return text.cast(library.Float64 if floats else library.Decimal(MAX_DIGITS, places))
             types = {Kind.WHOLE: library.Int64, Kind.TEXT: library.String, Kind.FLAG: library.Boolean}
             if kind in TIMES:
                 return library.Series(name, values, library.Int64).cast(library.Datetime(kind.value, "UTC"))
