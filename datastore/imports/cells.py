@@ -34,7 +34,7 @@ def size_of(text: str) -> Decimal:
     return number
 
 
-def plain(number: Decimal) -> str:
+def without_zeros(number: Decimal) -> str:
     """Return a number in the one spelling of its value: without an exponent and needless zeros."""
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
-from datastore.imports.cells import NUMBER, contradict, plain, price_of, size_of, whole_of
+from datastore.imports.cells import NUMBER, contradict, price_of, size_of, whole_of, without_zeros
 from datastore.imports.checked_file import BadFile
 from datastore.imports.rows import (
     MARK,
@@ -154,7 +154,7 @@ class TradeReader:
                 raise BadLine(f"it covers the ids from {first} to {last}")
             return TradeRow(start, str(number), number, first, last, price, amount, side)
         if id is None:
-            mark = self._marked(start, f"{plain(price)} {plain(amount)} {side}")
+            mark = self._marked(start, f"{without_zeros(price)} {without_zeros(amount)} {side}")
             return TradeRow(start, mark, None, None, None, price, amount, side)
         if len(id) > MAX_TEXT_LENGTH:
             raise BadLine("its id is too long")
