@@ -4,6 +4,7 @@
 #   make test        all tests but the minutes-long ones    make chaos    those
 #   make test-quick  the tests that need no process but a database, with fewer examples
 #   make coverage    all tests, and what none reaches       make check    style, types, imports, wording
+#   make fuzz        what the API's document allows and forbids, asked at random for minutes
 #   make bench       figures of this machine                make measure  how the code reads
 #   make screenshots pictures of every page, light and dark, desk and phone (into screenshots/)
 #   make clean       remove .venv and caches, never the data folder
@@ -29,10 +30,10 @@ $(shell [ -e $(BIN)/python ] || rm -f $(VENV)/.usable $(VENV)/.installed $(VENV)
 PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run live test test-quick coverage check chaos bench measure screenshots clean
+.PHONY: help run live test test-quick coverage check chaos fuzz bench measure screenshots clean
 
 help:
-	@sed -n '2,9s/^# *//p' Makefile
+	@sed -n '2,10s/^# *//p' Makefile
 
 run: $(VENV)/.installed
 	@$(BIN)/python manage.py up
@@ -55,6 +56,10 @@ coverage: $(VENV)/.installed-dev
 
 chaos: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest -m chaos $(ARGS)
+
+# `make test` asks the same edges of all schemas, and always the same few examples beside them.
+fuzz: $(VENV)/.installed-dev
+	@FUZZ_EXAMPLES=$(or $(EXAMPLES),100) $(PYTEST) tests/api/test_fuzz.py --timeout 900 --show-capture=no $(ARGS)
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks $(ARGS)

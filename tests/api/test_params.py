@@ -117,3 +117,15 @@ def test_any_query_is_a_question_or_names_what_is_bad(query: dict[str, list[str]
         except BadParameters as refused:
             assert refused.errors
             assert all(sentences for sentences in refused.errors.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0", 0), ("30", 30), ("2.71828", 2.71828), ("1e-3", 0.001), ("3E1", 30)]
+)
+def test_a_wait_is_any_number_as_json_writes_it(text: str, seconds: float) -> None:
+    assert query_params.candles_question(ENOUGH | {"wait": [text]}).wait == seconds
+
+
+@pytest.mark.parametrize("text", ["-1", "30.5", "1e9", "nan", "inf", "0x1", "1_0", ".5", "1e400"])
+def test_what_is_no_number_of_seconds_to_wait_is_refused(text: str) -> None:
+    assert "from 0 to 30" in complaint({"wait": [text]}, "wait")

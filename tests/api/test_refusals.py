@@ -135,3 +135,4 @@ def test_an_address_with_nothing_is_told_those_that_there_are(client: Client, db
     assert "there are: candles, candles/stream, coverage" in detail
     assert "streams/{number}/events" in detail
     assert "actors/{kind}/{name}/reset" in detail
+    assert "Allow" not in client.options(address).headers, "no method is allowed where there is nothing"

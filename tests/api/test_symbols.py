@@ -57,7 +57,7 @@ def test_a_name_unlike_all_others_has_no_near_one() -> None:
     assert near_names("zzzz", KNOWN) == matching_symbols("zzzz", KNOWN) == []
 
 
-@pytest.mark.parametrize("text", ["a" * 123, "BTC\x00USD", "BTC\nUSD"])
+@pytest.mark.parametrize("text", ["a" * 123, "BTC\x00USD", "BTC\nUSD", "BTC\x9fUSD", "BTC\ud800USD"])
 def test_text_that_no_market_is_spelled_with_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="exchange:BASE-QUOTE"):
         market_text(text)

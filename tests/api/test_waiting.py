@@ -199,7 +199,7 @@ def test_a_reader_waits_without_the_cache_too(
     client: Client, market: Market, coordinator: Coordinator, settings: Any
 ) -> None:
     nowhere = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": "redis://127.0.0.1:1/0"}
-    settings.CACHES = {"default": nowhere, "hot": nowhere}
+    settings.CACHES = {"default": nowhere, "hot": nowhere, "counters": nowhere}
     with meanwhile(lambda: bring(market)):
         assert body_of(client, ADDRESS + "&wait=8")["complete"] is True
 
@@ -237,6 +237,8 @@ def test_staff_order_a_span_once(staff: Client, market: Market) -> None:
     assert (status, body["request"]["state"]) == (202, "waiting_for_data")
     assert "no Coordinator" in body["request"]["error"]
     assert post(staff, WANTED)[1]["request"]["id"] == body["request"]["id"]
+    written = {**WANTED, "from": 1793491200.0}  # the same whole number to JSON
+    assert post(staff, written)[1]["request"]["id"] == body["request"]["id"]
     (fetch,) = FetchRequest.objects.all()
     assert (fetch.resolution, fetch.purpose) == (3600, FetchRequest.Purpose.BACKFILL)
     assert fetch.stop - fetch.start == timedelta(days=1)

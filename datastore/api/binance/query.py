@@ -27,7 +27,8 @@ Query = Mapping[str, Sequence[str]]
 DEFAULT_LIMIT, MAX_LIMIT = 500, 1000
 MAX_SYMBOLS = 500  # of one call
 DAY_MS = 86_400_000
-WHOLE = "^[0-9]{1,20}$"
+WHOLE, MAX_WHOLE = "^[0-9]{1,20}$", 10**20 - 1
+UTC_ZONES = ("0", "00:00", "+00:00", "-00:00", "0:00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def klines_question(query: Query) -> KlinesQuestion:
     values = _read(query, ("symbol", "interval", "startTime", "endTime", "timeZone", "limit"), ("symbol", "interval"))
     if values["interval"] not in TIMEFRAMES:
         raise Refused(BAD_INTERVAL, f"Invalid interval. Served here: {', '.join(TIMEFRAMES)}.")
-    if values.get("timeZone", "0") not in ("0", "00:00", "+00:00", "-00:00", "0:00"):
+    if values.get("timeZone", "0") not in UTC_ZONES:
         raise Refused(BAD_VALUE, "Data sent for parameter 'timeZone' is not valid. Buckets are those of UTC: 0.")
     start, stop = _time(values, "startTime"), _time(values, "endTime")
     return KlinesQuestion(values["symbol"], values["interval"], start, stop, _limit(values))

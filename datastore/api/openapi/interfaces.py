@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datastore.api.binance.query import DAY_MS, MAX_SYMBOLS, MAX_WHOLE, UTC_ZONES
 from datastore.api.openapi.basics import COUNT, DECIMAL, TEXT, TIME, YES_OR_NO, Schema, list_of, named, record, row
 from datastore.api.openapi.operations import Answer, Operation
 from datastore.api.params.parameter import MARKET, Parameter
 from datastore.api.params.query_params import Accepted
+from datastore.api.params.times import EARLIEST, LATEST, to_ms
 from datastore.api.udf import query as udf
 from datastore.timeframes.timeframe import TIMEFRAMES
 
@@ -29,27 +31,36 @@ def _udf(name: str, summary: str, answer: Answer, query: Accepted, required: tup
     )
 
 
-def _whole(description: str, **more: int) -> Parameter:
-    return Parameter(int, description, {"type": "integer", "minimum": 0, **more})
-
-
+# As _time() in binance/query.py reads them: the first day of 1970 stands for the beginning of all data.
+_MILLIS: Schema = {
+    "anyOf": [
+        {"type": "integer", "minimum": 0, "maximum": DAY_MS},
+        {"type": "integer", "minimum": to_ms(EARLIEST), "exclusiveMaximum": to_ms(LATEST)},
+    ]
+}
+_WHOLE: Schema = {"type": "integer", "minimum": 0, "maximum": MAX_WHOLE}
+_NAMES = r'"[^"\\\x00-\x1f\x7f-\x9f]*"'
 STREAMS = (
     f"Streams are WebSockets of the stream process, at `{PUBLIC_WS}/<stream>` and `{PUBLIC_STREAM}?streams=…`: its "
     "port is SSE_PORT, its host the API's, or both are those of PUBLIC_URL."
 )
 _SYMBOL = Parameter(str, f"A market: {MARKET.description} BTCUSDT too.", MARKET.schema, "BTCUSDT")
-_SYMBOLS = Parameter(str, 'Several, as `["BTCUSDT","ETHUSDT"]`.', {"type": "string", "minLength": 2})
-_TEXT = Parameter(str, "Read, and of no consequence here.", TEXT)
-_LIMIT = Parameter(int, "How many at most; 500 without, never more than 1,000.", {"type": "integer", "minimum": 1})
+_SYMBOLS = Parameter(
+    str,
+    'Several, as `["BTCUSDT","ETHUSDT"]`.',
+    {"type": "string", "pattern": rf"^\[ *{_NAMES}( *, *{_NAMES}){{0,{MAX_SYMBOLS - 1}}} *\]$"},
+)
+_TEXT = Parameter(str, "Read, and of no consequence here.", {"type": "string", "minLength": 1})
+_LIMIT = Parameter(int, "How many at most; 500 without, never more than 1,000.", {**_WHOLE, "minimum": 1})
 _RANGE: Accepted = {
-    "startTime": _whole("The first one is not before; milliseconds."),
-    "endTime": _whole("The last one is not after; milliseconds."),
+    "startTime": Parameter(int, "The first one is not before; milliseconds.", _MILLIS),
+    "endTime": Parameter(int, "The last one is not after; milliseconds.", _MILLIS),
 }
 _KLINES: Accepted = {
     "symbol": _SYMBOL,
     "interval": Parameter(str, "Length of a bucket; case matters.", {"type": "string", "enum": list(TIMEFRAMES)}, "1m"),
     **_RANGE,
-    "timeZone": Parameter(str, "Only 0: buckets are those of UTC.", {"type": "string"}),
+    "timeZone": Parameter(str, "Only 0: buckets are those of UTC.", {"type": "string", "enum": list(UTC_ZONES)}),
     "limit": _LIMIT,
 }
 _TYPE = Parameter(str, "FULL, or MINI for fewer fields.", {"type": "string", "enum": ["FULL", "MINI"]})
@@ -134,7 +145,12 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "AggregateTrades",
         "Trades as aggregates, where ids are held",
         list_of(named("BinanceAggregate")),
-        {"symbol": _SYMBOL, "fromId": _whole("The first one's number is not smaller."), **_RANGE, "limit": _LIMIT},
+        {
+            "symbol": _SYMBOL,
+            "fromId": Parameter(int, "The first one's number is not smaller.", _WHOLE),
+            **_RANGE,
+            "limit": _LIMIT,
+        },
         _ONE,
     ),
 }

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from actor_runtime.log_reading import event_names
 from datastore.api.openapi.actors import kinds
 from datastore.api.openapi.basics import Schema, choice, record
-from datastore.api.params.parameter import MARKET
+from datastore.api.params.parameter import EVENT, KIND, MARKET, Parameter
 from datastore.api.params.query_params import Accepted
+
+NUMBER: Schema = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
+NAME: Schema = {"type": "string", "minLength": 1}
 
 
 def in_query(accepted: Accepted, required: Sequence[str]) -> list[Schema]:
@@ -20,7 +25,7 @@ def in_query(accepted: Accepted, required: Sequence[str]) -> list[Schema]:
                 "in": "query",
                 "required": name in required,
                 "description": parameter.description,
-                "schema": parameter.schema,
+                "schema": _schema(parameter),
             }
         )
         if name in required:
@@ -40,8 +45,15 @@ def in_path(name: str) -> Schema:
     """Return a part of an address. Raises KeyError for one that is not described here."""
     parts: dict[str, Schema] = {
         "asked": {"description": MARKET.description, "schema": MARKET.schema, "example": MARKET.example},
-        "number": {"description": "Its id.", "schema": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}},
-        "kind": {"description": "The kind of actor.", "schema": choice(kinds())},
-        "name": {"description": "The actor's name.", "schema": {"type": "string", "minLength": 1}},
+        "number": {"description": "Its id.", "schema": NUMBER},
+        "kind": {"description": "The kind of actor.", "schema": choice(kinds()), "example": "producer"},
+        "name": {"description": "The actor's name.", "schema": NAME, "example": "producer-live-1"},
     }
     return {"name": name, "in": "path", "required": True, **parts[name]}
+
+
+def _schema(parameter: Parameter) -> Mapping[str, Any]:
+    """Return what a parameter accepts, also where that is known only when all apps are loaded."""
+    if parameter is KIND:
+        return choice(kinds())
+    return choice(event_names()) if parameter is EVENT else parameter.schema

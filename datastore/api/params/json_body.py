@@ -36,8 +36,15 @@ def posted(request: Request, flags: Container[str] = ()) -> dict[str, list[str]]
     body = request.data
     if not isinstance(body, Mapping):
         raise BadParameters({"body": [f"is not a JSON object. {ACCEPTED} by name."]})
+    found = {name: _plain(value, name in flags) for name, value in body.items()}
     # By type, not isinstance: true is not a number here.
-    found = {name: FLAGS[value] if type(value) is bool and name in flags else value for name, value in body.items()}
     if wrong := [name for name, value in found.items() if type(value) not in (str, int)]:
         raise BadParameters({name[:60]: [f"is neither text nor a whole number. {ACCEPTED}."] for name in wrong})
     return {name: [str(value)] for name, value in found.items()}
+
+
+def _plain(value: Any, is_flag: bool) -> Any:
+    """Return a flag as text, and as a whole number what is one: to JSON 1.0 is 1."""
+    if type(value) is bool and is_flag:
+        return FLAGS[value]
+    return int(value) if type(value) is float and value.is_integer() else value

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from actor_runtime.log_reading import event_names, kind_names
-from datastore.api.params.symbols import market_text
+from datastore.api.params.symbols import TEXT_PATTERN, is_text, market_text
 from datastore.api.params.times import ACCEPTED, EARLIEST, LATEST, parse_instant, to_ms
 from datastore.symbol import MAX_SYMBOL_LENGTH
 from datastore.timeframes.timeframe import TIMEFRAMES
@@ -20,6 +20,9 @@ DEFAULT_WAIT_S = 10.0
 MAX_WAIT_S = 30
 MAX_MARKETS = 500  # of one call
 MAX_NAME_LENGTH = 120  # of an actor
+# Names with anything but blanks in them.
+_ONE_NAME = r"[^,\x00-\x1f\x7f-\x9f]*[^,\s\x00-\x1f\x7f-\x9f][^,\x00-\x1f\x7f-\x9f]*"
+LIST_PATTERN = f"^{_ONE_NAME}(,{_ONE_NAME}){{0,{MAX_MARKETS - 1}}}$"
 FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
@@ -33,7 +36,7 @@ class Parameter:
     parse: Callable[[str], Any]
     description: str
     schema: Mapping[str, Any]
-    example: str | None = None
+    example: str | int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +79,8 @@ def parse_event(text: str) -> str:
 
 def parse_actor(text: str) -> str:
     """Return an actor's name; raise ValueError if none could have it."""
-    if len(text) > MAX_NAME_LENGTH or not text.isprintable():
-        raise ValueError(f"is not an actor's name: up to {MAX_NAME_LENGTH} printable characters.")
+    if len(text) > MAX_NAME_LENGTH or not is_text(text):
+        raise ValueError(f"is not an actor's name: up to {MAX_NAME_LENGTH} characters, none of them for control.")
     return text
 
 
@@ -88,11 +91,19 @@ def parse_flag(text: str) -> bool:
     return FLAGS[text.lower()]
 
 
+def parse_number(text: str, low: float, high: float) -> float | None:
+    """Return a number as JSON writes it; None for another text, and outside low..high."""
+    if not re.fullmatch(r"-?[0-9]{1,20}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?", text):
+        return None
+    return float(text) if low <= float(text) <= high else None
+
+
 def parse_wait(text: str) -> float:
     """Return how many seconds to wait; raise ValueError outside 0..MAX_WAIT_S."""
-    if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?", text) or float(text) > MAX_WAIT_S:
+    seconds = parse_number(text, 0, MAX_WAIT_S)
+    if seconds is None:
         raise ValueError(f"is not a number of seconds from 0 to {MAX_WAIT_S}.")
-    return float(text)
+    return seconds
 
 
 def parse_markets(text: str) -> list[str]:
@@ -130,20 +141,20 @@ def _instant(description: str, example: str | None = None) -> Parameter:
         {"type": "integer", "minimum": to_ms(EARLIEST) // unit, "exclusiveMaximum": to_ms(LATEST) // unit}
         for unit in (1000, 1)
     ]
-    iso = [{"type": "string", "format": form} for form in ("date-time", "date")]
+    iso = [{"type": "string", "format": form, "pattern": "^20[0-9]{2}-"} for form in ("date-time", "date")]
     return Parameter(parse_instant, description, {"anyOf": [*whole, *iso]}, example)
 
 
 MARKET = Parameter(
     market_text,
     "exchange:BASE-QUOTE; BTC/USD, BTC-USD and EXCHANGE:BTCUSD where only one market is meant.",
-    {"type": "string", "minLength": 1, "maxLength": MAX_SYMBOL_LENGTH},
+    {"type": "string", "minLength": 1, "maxLength": MAX_SYMBOL_LENGTH, "pattern": TEXT_PATTERN},
     "coinbase:BTC-USD",
 )
 MARKETS = Parameter(
     parse_markets,
     f"Up to {MAX_MARKETS} markets, separated by commas. Without: all that are followed.",
-    {"type": "string", "minLength": 1},
+    {"type": "string", "pattern": LIST_PATTERN},
 )
 TIMEFRAME = Parameter(
     parse_timeframe,
@@ -175,13 +186,13 @@ TOPIC = Parameter(
     "The topic that the records were read from.",
     {"type": "string", "pattern": f"^{LEGAL_NAME.pattern}$"},
 )
-# What they take is known only when all apps are loaded, so the schemas say how it is written.
+# What they take is known only when all apps are loaded: the document lists it (openapi/parameters.py).
 KIND = Parameter(parse_kind, "Only actors of this kind.", {"type": "string", "pattern": "^[a-z]+$"})
 EVENT = Parameter(parse_event, "Only this event, such as RESET.", {"type": "string", "pattern": "^[A-Za-z_]+$"})
 ACTOR_NAME = Parameter(
     parse_actor,
     "Only the actor of this name.",
-    {"type": "string", "minLength": 1, "maxLength": MAX_NAME_LENGTH},
+    {"type": "string", "minLength": 1, "maxLength": MAX_NAME_LENGTH, "pattern": TEXT_PATTERN},
 )
 LOG_FROM = _instant(f"Only what happened since then: {ACCEPTED}.")
 LOG_TO = _instant(f"Only what began before then: {ACCEPTED}.")

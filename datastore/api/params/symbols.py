@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from itertools import zip_longest
 
 from datastore.symbol import MAX_SYMBOL_LENGTH
 
+# What a text may be: nothing of it steers a terminal or cannot be stored. A schema's texts have no half of a surrogate
+# pair to begin with.
+TEXT_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]*$"
+_TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]*")
 MAX_NEAR_NAMES = 5
 MAX_NAMED_CHOICES = 20  # markets that a complaint about an ambiguous name lists
 
 
+def is_text(text: str) -> bool:
+    """Return whether text has no control characters, and can be stored."""
+    return _TEXT.fullmatch(text) is not None
+
+
 def market_text(text: str) -> str:
     """Return text as it may be looked up; raise ValueError with a sentence if no market can be spelled so."""
-    if len(text) > MAX_SYMBOL_LENGTH or not text.isprintable():
+    if len(text) > MAX_SYMBOL_LENGTH or not is_text(text):
         raise ValueError("is not a market's name. Accepted: exchange:BASE-QUOTE, for example coinbase:BTC-USD.")
     return text
 

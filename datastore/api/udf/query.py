@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from datastore.api.params import parameter
 from datastore.api.params.parameter import MAX_ROWS, Parameter
 from datastore.api.params.query_params import Accepted, Query, read
+from datastore.api.params.symbols import TEXT_PATTERN, is_text
 from datastore.api.params.times import EARLIEST, LATEST
 from datastore.api.udf.resolutions import SUPPORTED, timeframe_of
 from datastore.timeframes.intervals import EPOCH
@@ -16,20 +16,21 @@ from datastore.timeframes.intervals import EPOCH
 MAX_FOUND, DEFAULT_FOUND = 100, 30  # symbols of one search
 MAX_SEARCH_LENGTH = 100  # characters
 _EARLIEST_S, _LATEST_S = (EARLIEST - EPOCH).total_seconds(), (LATEST - EPOCH).total_seconds() - 1
-_SECONDS = re.compile(r"-?[0-9]{1,11}(\.[0-9]{1,9})?")
+_MOST_S = 10**11 - 1  # milliseconds are more
 
 
 def parse_seconds(text: str) -> float:
     """Return seconds since 1970; raise ValueError for what cannot be seconds."""
-    if not _SECONDS.fullmatch(text):
+    seconds = parameter.parse_number(text, -_MOST_S, _MOST_S)
+    if seconds is None:
         raise ValueError("is not a time in seconds since 1970.")
-    return float(text)
+    return seconds
 
 
 def parse_text(text: str) -> str:
     """Return what is searched for; raise ValueError if nobody could mean it."""
-    if len(text) > MAX_SEARCH_LENGTH or not text.isprintable():
-        raise ValueError(f"is not up to {MAX_SEARCH_LENGTH} printable characters.")
+    if len(text) > MAX_SEARCH_LENGTH or not is_text(text):
+        raise ValueError(f"is not up to {MAX_SEARCH_LENGTH} characters, none of them for control.")
     return text
 
 
@@ -38,8 +39,8 @@ def instant(seconds: float) -> datetime:
     return EPOCH + timedelta(seconds=min(max(seconds, _EARLIEST_S), _LATEST_S))
 
 
-_TEXT = {"type": "string", "maxLength": MAX_SEARCH_LENGTH}
-_WHOLE = {"type": ["number", "string"], "pattern": f"^{_SECONDS.pattern}$"}
+_TEXT = {"type": "string", "maxLength": MAX_SEARCH_LENGTH, "pattern": TEXT_PATTERN}
+_NUMBER = {"type": "number", "minimum": -_MOST_S, "maximum": _MOST_S}
 SYMBOL = Parameter(parameter.MARKET.parse, "A market: its `ticker`.", parameter.MARKET.schema, parameter.MARKET.example)
 RESOLUTION = Parameter(
     timeframe_of,
@@ -47,8 +48,8 @@ RESOLUTION = Parameter(
     {"type": "string", "enum": SUPPORTED},
     "1",
 )
-FROM = Parameter(parse_seconds, "The first bar begins here or later; seconds since 1970.", _WHOLE, "1764028800")
-TO = Parameter(parse_seconds, "The last bar begins before; seconds since 1970.", _WHOLE, "1764032400")
+FROM = Parameter(parse_seconds, "The first bar begins here or later; seconds since 1970.", _NUMBER, 1764028800)
+TO = Parameter(parse_seconds, "The last bar begins before; seconds since 1970.", _NUMBER, 1764032400)
 COUNTBACK = Parameter(
     lambda text: parameter.parse_limit(text, MAX_ROWS),
     "How many bars before `to`; `from` then counts for nothing.",

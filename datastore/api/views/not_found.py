@@ -21,6 +21,11 @@ _VARIABLE = re.compile(r"\(\?P<(?P<group>\w+)>[^)]*\)|<(\w+:)?(?P<name>\w+)>")
 class NotFoundView(APIView):
     """Answer any method under /api/v1/ with 404 as problem+json."""
 
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        """Return none: no method is allowed where there is nothing."""
+        return {}
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Raise NotFound with what there is, before the method is looked at."""
         raise NotFound(_sentence(request.path))
