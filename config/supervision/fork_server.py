@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Mapping, Sequence
 from io import TextIOWrapper
 from typing import NamedTuple, NoReturn
@@ -161,6 +162,8 @@ def become(request: Request, output: int, starter: int) -> None:
     try:
         if request.arguments[0] == "-m":
             sys.argv = request.arguments[1:]
+            # What is loaded already, so that all forks share it, is run once more as the program.
+            warnings.filterwarnings("ignore", "'.*' found in sys.modules", RuntimeWarning)
             runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
         else:
             sys.argv = request.arguments
