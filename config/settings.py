@@ -127,6 +127,7 @@ EMBEDDED_SIMULATOR = not (LIVE or PROVIDER_ADDRESSES_GIVEN)
 METRICS_DIR: str = env.str("METRICS_DIR", default="")
 METRICS_FOLDER = Path(METRICS_DIR or CANDLEKEEP_HOME / "run" / "metrics")
 METRICS_REFUSAL = share_counters(Path(METRICS_DIR)) if METRICS_DIR else None
+WEB_THREADS = 12  # of the web process: a third may be sending long answers, a quarter may wait for fetches
 # Connections in the web process's pool; 0 (every other process): one plain connection per thread.
 DATABASE_POOL = integer("DATABASE_POOL", 0, 0, 64)
 

@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,18 +22,37 @@ from granian.server import MPServer
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-WEB_THREADS = 12  # a third of which may be sending long answers
+# A reader that stays connected and takes nothing would keep its thread for good: no setting of granian bounds a send.
+MAX_UNREAD_MS = 60_000
 GRANIAN_LOGS = Path(__file__).parents[1] / "granian_logs.json"
 
 
 class WebServer(MPServer):
-    """A granian that takes one stop signal: a second one would interrupt the handler, which would wait for itself."""
+    """A granian whose readers must read, and which takes one stop signal.
+
+    A second one would interrupt the handler, which would wait for itself.
+    """
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
         """Stop."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
         super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    def _init_shared_socket(self) -> None:
+        """Let the kernel end a connection whose reader takes nothing; the connections have it from the listener.
+
+        Linux counts a window that stays closed as data that is not acknowledged; other systems have no such bound.
+        """
+        super()._init_shared_socket()  # type: ignore[no-untyped-call]
+        if sys.platform != "linux":
+            return
+        # On Linux granian lets each worker bind an address of its own; we have one worker, which takes this listener.
+        own: Any = self
+        own._shd = own._ssp.build()
+        own._sfd, own._ssp = own._shd.get_fd(), None
+        own._sso = socket.socket(fileno=os.dup(own._sfd))
+        own._sso.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, MAX_UNREAD_MS)
 
 
 def main() -> None:
@@ -46,7 +66,7 @@ def main() -> None:
         address=settings.HOST,
         port=settings.PORT,
         interface=Interfaces.WSGI,
-        blocking_threads=WEB_THREADS,
+        blocking_threads=settings.WEB_THREADS,
         websockets=False,
         http1_settings=HTTP1Settings(),
         http2_settings=HTTP2Settings(),
@@ -64,7 +84,7 @@ def pooled_application() -> Callable[..., Any]:
     from django.db import connections
 
     application = get_internal_wsgi_application()
-    size = settings.DATABASE_POOL or WEB_THREADS
+    size = settings.DATABASE_POOL or settings.WEB_THREADS
     options = connections.settings["default"]
     options["OPTIONS"]["pool"] = {"min_size": 1, "max_size": size, "timeout": 5}
     options["CONN_HEALTH_CHECKS"] = True

@@ -17,8 +17,9 @@ from datastore.access.counters import ask_counters
 CHANNEL = "ck:requests"
 POLL_S = 0.2  # seconds after which an end is seen whose message was lost
 # Without Valkey no job reaches a worker: what comes yet was almost there.
-MAX_WAIT_WITHOUT_VALKEY_S = 2.0
-SERVER_THREADS = settings.DATABASE_POOL or 8  # the web process has a connection for each of its threads
+MAX_WAIT_WITHOUT_VALKEY_S = 1.5
+# The web process has a connection for each of its threads.
+SERVER_THREADS = settings.DATABASE_POOL or settings.WEB_THREADS
 _places = BoundedSemaphore(max(SERVER_THREADS // 4, 1))
 log = structlog.get_logger(__name__)
 
@@ -26,7 +27,7 @@ log = structlog.get_logger(__name__)
 def wait_until(done: Callable[[], bool], seconds: float) -> bool:
     """Wait up to `seconds` for done() and return it; False at once if a quarter of the server's threads wait.
 
-    Without Valkey, two seconds at most; it is asked for one before that, unless it did not answer a moment ago.
+    Without Valkey, a second and a half at most; before that it is asked for one, unless it did not answer a moment ago.
     """
     if done():
         return True

@@ -196,8 +196,9 @@ def test_a_reader_waits_for_its_data_and_gets_all_of_it(
 
 @pytest.mark.django_db(transaction=True)
 def test_a_reader_waits_without_the_cache_too(
-    client: Client, market: Market, coordinator: Coordinator, settings: Any
+    client: Client, market: Market, coordinator: Coordinator, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(wake, "MAX_WAIT_WITHOUT_VALKEY_S", 8)
     nowhere = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": "redis://127.0.0.1:1/0"}
     settings.CACHES = {"default": nowhere, "hot": nowhere, "counters": nowhere}
     with meanwhile(lambda: bring(market)):

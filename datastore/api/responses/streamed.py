@@ -1,7 +1,8 @@
 """Answers of any length, sent part by part in bounded memory: a few at once, compressed as they go.
 
 A server's thread is busy until its reader has taken the last byte, so only a third of them may be. The database's
-session is free between two parts; one that a reader leaves idle is ended by the server (MAX_IDLE_S).
+session is free between two parts; one that a reader leaves idle is ended by the server (MAX_IDLE_S). The thread itself
+waits in the send, until the kernel cuts the reader off (config/supervision/web.py).
 """
 
 from __future__ import annotations
