@@ -41,7 +41,7 @@ EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "1" if SHARE > 1 else "2"))
 TOGETHER = re.compile(
     r"must lie before to|lies in the future|replaces from: give one|is not a cursor that this API gave out"
     r"|Combination of optional parameters invalid|Invalid symbol\. There is no market|No trade of .* has an id"
-    r"|from: is missing|is ambiguous|is not a list of 1 to 500 markets|pages are more than"
+    r"|from: is missing|is ambiguous"
 )
 
 

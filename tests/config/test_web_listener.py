@@ -1,4 +1,4 @@
-"""The web process's listener: whoever connects there has to read."""
+"""The web process's listener: a client that stays connected there has to read."""
 
 from __future__ import annotations
 
