@@ -49,7 +49,9 @@ TOGETHER = re.compile(
 def schema() -> Any:
     """Return the document as schemathesis reads it, answered by our application."""
     load_all_checks()
-    config = schemathesis.Config.from_dict({"generation": {"with-security-parameters": False}})
+    # Words of our own code are good guesses, but which of it is loaded depends on the tests before.
+    words = {"constants": {"enabled": AT_RANDOM}}
+    config = schemathesis.Config.from_dict({"generation": {"with-security-parameters": False}, "analysis": words})
     made = schemathesis.openapi.from_dict(declared(), config=config)
     made.app = WSGIHandler()
     return made
