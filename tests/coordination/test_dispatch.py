@@ -204,6 +204,6 @@ def test_readers_are_answered_without_a_cache_to_wake_them(
     reader = waiting_for(pk)
     end(pk)
     nowhere = {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}
-    settings.CACHES = {"default": nowhere}
+    settings.CACHES = {"default": nowhere, "counters": nowhere}
     Desk().turn()
     assert state_of(reader) == RequestState.RETURNING_DATA
