@@ -16,6 +16,8 @@ from datastore.api.responses import compression
 from datastore.models import Market
 from datastore.reference.markets import ensure_markets, get_or_create_markets
 from datastore.reference.provider_clock import save_clock
+from datastore.sse.binance.endpoint import find_streams
+from datastore.sse.binance.names import stream_name
 from tests.support.api.declared import check
 from tests.support.api.rows import NOW, SYMBOL, Feed, at, body_of
 from tests.support.datastore.counted import dealt
@@ -132,6 +134,12 @@ def test_many_symbols_take_as_many_statements_as_one(client: Client, market: Mar
     for address in ("exchangeInfo", "ticker/price", "ticker/24hr"):
         few, many = (f"{address}?symbols={json.dumps([f'M{at}USD' for at in range(most)])}" for most in (1, 20))
         assert statements(many) == statements(few)
+    streams = [stream_name(f"m{number}usd@kline_1m") for number in range(20)]
+    with CaptureQueriesContext(connection) as of_one:
+        find_streams(streams[:1])
+    with CaptureQueriesContext(connection) as of_many:
+        assert [symbol for _, _, symbol in find_streams(streams)] == [f"M{number}USD" for number in range(20)]
+    assert len(of_many) == len(of_one)
 
 
 def test_tickers_are_those_of_the_api(client: Client, candles: Market) -> None:

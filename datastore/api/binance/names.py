@@ -46,11 +46,5 @@ def by_symbol(markets: Sequence[Market]) -> dict[str, Market]:
     }
 
 
-def symbol_of(market: Market) -> str:
-    """Return the symbol under which a market is shown."""
-    (symbol,) = by_symbol([market])
-    return symbol
-
-
 def _joined(market: Market) -> str:
     return f"{market.base}{market.quote}".upper()

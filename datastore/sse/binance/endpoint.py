@@ -20,7 +20,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 
 from datastore.access.stream_tickets import Ticket
 from datastore.api.binance.errors import BAD_SYMBOL, DISCONNECTED, Refused, refusal
-from datastore.api.binance.names import market_named, symbol_of
+from datastore.api.binance.names import by_symbol, markets_named
 from datastore.models import Market
 from datastore.reference.provider_registry import traits_of
 from datastore.reference.traits import Proof
@@ -53,15 +53,21 @@ log = structlog.get_logger(__name__)
 OneFollower = KlineFollower | TradeFollower
 
 
-def find_stream(name: StreamName) -> tuple[Market, str]:
-    """Return the market of a stream, and the symbol under which its events show it. Raises Refused."""
-    market = market_named(name.symbol)
-    traits = traits_of(market.provider)
-    if name.kind != KLINE and Proof.IDS not in traits.proofs:
-        raise Refused(BAD_SYMBOL, f"Invalid symbol. The venue of {market.symbol} gives its trades no ids.")
-    if name.kind == TRADE and traits.stream.aggregates:
-        raise Refused(BAD_SYMBOL, f"Invalid symbol. Trades of {market.symbol} come as aggregates: follow @aggTrade.")
-    return market, symbol_of(market)
+def find_streams(names: Sequence[StreamName]) -> list[tuple[StreamName, Market, str]]:
+    """Return streams with their markets, and the symbols under which their events show these. Raises Refused.
+
+    In as many statements as for one.
+    """
+    markets = markets_named([name.symbol for name in names])
+    symbols = {market: symbol for symbol, market in by_symbol(list(dict.fromkeys(markets))).items()}
+    for name, market in zip(names, markets, strict=True):
+        traits = traits_of(market.provider)
+        if name.kind != KLINE and Proof.IDS not in traits.proofs:
+            raise Refused(BAD_SYMBOL, f"Invalid symbol. The venue of {market.symbol} gives its trades no ids.")
+        if name.kind == TRADE and traits.stream.aggregates:
+            sentence = f"Invalid symbol. Trades of {market.symbol} come as aggregates: follow @aggTrade."
+            raise Refused(BAD_SYMBOL, sentence)
+    return [(name, market, symbols[market]) for name, market in zip(names, markets, strict=True)]
 
 
 class BinanceEndpoint:
@@ -140,11 +146,7 @@ class Connection:
         new = [name for name in dict.fromkeys(names) if name.text not in self._streams]
         if len(self._streams) + len(new) > MAX_STREAMS:
             raise Refused(BAD_SYMBOL, f"Too many streams: one connection may follow {MAX_STREAMS:,}.")
-
-        def find_all() -> list[tuple[StreamName, Market, str]]:
-            return [(name, *find_stream(name)) for name in new]
-
-        return await self._hub.read(find_all)
+        return await self._hub.read(partial(find_streams, new)) if new else []
 
     def follow(self, found: Sequence[tuple[StreamName, Market, str]]) -> None:
         """Follow these streams as well. Raises Refused."""
