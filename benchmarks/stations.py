@@ -19,7 +19,7 @@ from tests.support.api.rows import BEGAN, Feed, provider_runs
 from tests.support.datastore.records import store
 
 WARM_UP, TRACED = "coinbase:ETH-USD", "coinbase:BTC-USD"
-BEGIN = "ready_candles.<locals>.answer"  # the first that knows what is asked for
+BEGIN = "answering_early.<locals>.answer"  # the first that knows what is asked for
 FOLDERS = tuple(f"{ROOT / package}/" for package in PACKAGES)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import Protocol
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
@@ -37,6 +38,17 @@ LOOKED_UP = "candlekeep.looked-up"  # in request.META: no header can be spelled 
 HEADERS = {"Allow": "GET, HEAD, OPTIONS", "X-Frame-Options": settings.X_FRAME_OPTIONS}
 
 
+class Found(Protocol):
+    """The cached answer to a question, if it may be given, and the turn that was taken."""
+
+    @property
+    def hit(self) -> CacheHit | None: ...
+    @property
+    def bucket(self) -> Bucket | None: ...
+    @property
+    def turn(self) -> RateLimitResult | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class LookedUp:
     """A question, what is cached for it, and the turn that was taken for it."""
@@ -48,20 +60,40 @@ class LookedUp:
     turn: RateLimitResult | None
     cached: CacheLookup | None
 
+    @property
+    def hit(self) -> CacheHit | None:
+        """Return the cached answer, if it may be given."""
+        return self.cached.hit if self.cached else None
+
 
 def ready_candles(
     get_response: Callable[[HttpRequest], HttpResponseBase],
 ) -> Callable[[HttpRequest], HttpResponseBase]:
     """Return the middleware."""
+    return answering_early(get_response, PATH, look_up, ready_response)
+
+
+def answering_early(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+    path: str,
+    look_up: Callable[[HttpRequest], Found],
+    response_of: Callable[[HttpRequest, CacheHit], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Return a middleware that answers GET at a path with what look_up() finds in the cache."""
 
     def answer(request: HttpRequest) -> HttpResponseBase:
-        ready = _ready(request) if request.path == PATH and request.method == "GET" else None
-        return ready or get_response(request)
+        asked = request.path == path and request.method == "GET"
+        return (_ready(request, path, look_up, response_of) if asked else None) or get_response(request)
 
     return answer
 
 
-def _ready(request: HttpRequest) -> HttpResponseBase | None:
+def _ready(
+    request: HttpRequest,
+    path: str,
+    look_up: Callable[[HttpRequest], Found],
+    response_of: Callable[[HttpRequest, CacheHit], HttpResponseBase],
+) -> HttpResponseBase | None:
     """Return the cached answer, None where the view must answer: with an error, or from the database."""
     try:
         if settings.REQUIRE_API_KEY and key_of(request) is None:
@@ -70,10 +102,9 @@ def _ready(request: HttpRequest) -> HttpResponseBase | None:
         found = look_up(request)
     except (AuthenticationFailed, BadParameters, DisallowedHost, Throttled):
         return None
-    hit = found.cached.hit if found.cached else None
-    if hit is None or (found.turn and not found.turn.allowed):
+    if found.hit is None or (found.turn and not found.turn.allowed):
         return None
-    return finished(request, PATH, ready_response(request, hit), found.bucket, found.turn)
+    return finished(request, path, response_of(request, found.hit), found.bucket, found.turn)
 
 
 def finished(

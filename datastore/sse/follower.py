@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import monotonic
 
 from datastore.access.stream_tickets import Ticket
@@ -52,6 +52,25 @@ class Follower:
     def _take(self) -> bytes | None:
         """Return what waits; None if nothing does."""
         raise NotImplementedError
+
+
+class SocketFollower(Follower):
+    """An open WebSocket by itself, whatever it follows: it takes a place, and ends with its key."""
+
+    def __init__(self, ticket: Ticket, end: Callable[[], None]) -> None:
+        """Call end() at the end."""
+        super().__init__(ticket)
+        self._end = end
+
+    @property
+    def merged(self) -> int:
+        """Return 0: nothing is sent by it."""
+        return 0
+
+    def close(self) -> None:
+        """End the connection."""
+        super().close()
+        self._end()
 
 
 class TickerFollower(Follower):

@@ -29,7 +29,7 @@ from datastore.models import Market
 from datastore.reference.staleness import stale_after
 from datastore.sse.binance.trade_channel import TradeChannel, TradeFollower
 from datastore.sse.channel import Channel
-from datastore.sse.follower import Follower, SeriesFollower, TickerFollower
+from datastore.sse.follower import Follower, SeriesFollower, SocketFollower, TickerFollower
 from datastore.sse.follower_counts import publish_follower_count
 from datastore.sse.reader_pool import DatabaseAway, ReaderThread
 from datastore.sse.ticker_channel import TickerChannel
@@ -77,7 +77,7 @@ class Hub:
         self.sent = 0  # events since the last sweep
 
     def __len__(self) -> int:
-        """Return how many follow."""
+        """Return how many follow, open WebSockets by themselves included."""
         return len(self._followers)
 
     def start(self) -> None:
@@ -240,7 +240,8 @@ class Hub:
         SSE_EVENTS.inc(self.sent)
         self.sent = 0
         streams = Counter(one.ticket.stream for one in self._followers if one.ticket.stream is not None)
-        await asyncio.to_thread(publish_follower_count, len(self), streams)
+        following = sum(not isinstance(one, SocketFollower) for one in self._followers)
+        await asyncio.to_thread(publish_follower_count, following, streams)
 
     async def _renew_and_check(self) -> None:
         """Renew the leases of the streams that are followed, and end the streams of those who may no longer read."""

@@ -5,9 +5,6 @@ import { inWords } from "./ribbon.js";
 
 const open = (id) => document.getElementById(id).showModal();
 
-/** A market's pair as ccxt writes it: coinbase:BTC-USD is BTC/USD. */
-const pairOf = (market) => market.slice(market.indexOf(":") + 1).replace("-", "/");
-
 /** The code that asks for what is shown, by language. */
 function code(language, base, series, from, to, count) {
   const question = `market=${series.market}&timeframe=${series.timeframe}&from=${from}&to=${to}`;
@@ -17,7 +14,7 @@ function code(language, base, series, from, to, count) {
     curl: `curl '${url}'`,
     Python: `import json\nfrom urllib.request import urlopen\n\nanswer = json.load(urlopen("${url}"))\nassert answer["complete"], answer["coverage"]  # no hole in it\nfor time, open_, high, low, close, volume, *_ in answer["candles"]:\n    print(time, open_, high, low, close, volume)  # decimals as text: exact`,
     JavaScript: `const answer = await (await fetch("${url}")).json();\nif (!answer.complete) throw new Error(JSON.stringify(answer.coverage)); // a hole in it\nfor (const [time, open, high, low, close, volume] of answer.candles) console.log(time, open, high, low, close, volume);`,
-    ccxt: `import ccxt  # pip install ccxt\n\nexchange = ccxt.binance({"options": {"fetchMarkets": {"types": ["spot"]}}})\nexchange.urls["api"]["public"] = "${base}/binance/api/v3"  # Candlekeep in the place of Binance\nfor candle in exchange.fetch_ohlcv("${pairOf(series.market)}", "${series.timeframe}", since=${from}, limit=${Math.min(count, 1000)}):\n    print(*candle)  # ms, open, high, low, close, volume: floats`,
+    ccxt: `import ccxt  # pip install ccxt\n\nexchange = ccxt.binance({"options": {"fetchMarkets": {"types": ["spot"]}}})\nexchange.urls["api"]["public"] = "${base}/binance/api/v3"  # Candlekeep in the place of Binance\nexchange.load_markets(params={"symbol": "${series.market}"})\n(pair,) = exchange.symbols\nfor candle in exchange.fetch_ohlcv(pair, "${series.timeframe}", since=${from}, limit=${Math.min(count, 1000)}):\n    print(*candle)  # ms, open, high, low, close, volume: floats`,
     Stream: `curl -NL '${stream}'\n\n// in a page\nnew EventSource("${stream}").addEventListener("candle", (event) => console.log(JSON.parse(event.data)));`,
   }[language];
 }

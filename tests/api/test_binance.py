@@ -7,12 +7,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
+from datastore.api.binance.names import markets_named
 from datastore.api.responses import compression
 from datastore.models import Market
-from datastore.reference.markets import ensure_markets
+from datastore.reference.markets import ensure_markets, get_or_create_markets
 from datastore.reference.provider_clock import save_clock
+from datastore.sse.binance.endpoint import find_streams
+from datastore.sse.binance.names import stream_name
 from tests.support.api.declared import check
 from tests.support.api.rows import NOW, SYMBOL, Feed, at, body_of
 from tests.support.datastore.counted import dealt
@@ -92,7 +97,10 @@ def test_a_symbol_means_the_followed_market_and_exchange_info_lists_it_so(
     symbols = {each["symbol"]: each for each in info["symbols"]}
     assert set(symbols) == {"COINBASE:BTCUSD", "KRAKEN:BTCUSD", "ETHUSD"}
     bitcoin = symbols["COINBASE:BTCUSD"]
-    assert (bitcoin["baseAsset"], bitcoin["quoteAsset"], bitcoin["status"]) == ("BTC", "USD", "TRADING")
+    assert (bitcoin["baseAsset"], bitcoin["quoteAsset"], bitcoin["status"]) == ("COINBASE:BTC", "USD", "TRADING")
+    # Clients such as ccxt name a market by these two, and keep the last of those with the same.
+    assert len({(each["baseAsset"], each["quoteAsset"]) for each in info["symbols"]}) == 3
+    assert all(each["baseAsset"] + each["quoteAsset"] == name for name, each in symbols.items())
     filters = {each["filterType"]: each for each in bitcoin["filters"]}
     assert (filters["PRICE_FILTER"]["tickSize"], filters["LOT_SIZE"]["stepSize"]) == ("0.01000000", "0.10000000")
     assert info["rateLimits"][0]["limit"] == 6000
@@ -100,7 +108,38 @@ def test_a_symbol_means_the_followed_market_and_exchange_info_lists_it_so(
     assert {each["symbol"] for each in v3(client, "exchangeInfo")["symbols"]} == {"BTCUSD", "ETHUSD"}
     assert v3(client, "klines?symbol=BTCUSD&interval=1m") == expected(client)
     (named,) = v3(client, "exchangeInfo?symbol=BTCUSD")["symbols"]
-    assert named["symbol"] == "BTCUSD"
+    assert (named["symbol"], named["baseAsset"]) == ("BTCUSD", "BTC")
+
+
+def test_every_symbol_that_is_shown_leads_back_to_its_market(client: Client, market: Market) -> None:
+    # Two that nobody follows, and two whose names differ by case alone.
+    get_or_create_markets(["coinbase:SOL-USD", "kraken:SOL-USD"])
+    ensure_markets(["coinbase:stETH-USD", "coinbase:STETH-USD"])
+    asked = ["kraken:SOL-USD", "coinbase:stETH-USD", "coinbase:STETH-USD", "coinbase:ETH-USD"]
+    shown = [each["symbol"] for each in v3(client, f"exchangeInfo?symbols={json.dumps(asked)}")["symbols"]]
+    assert shown == ["KRAKEN:SOLUSD", "coinbase:stETH-USD", "coinbase:STETH-USD", "ETHUSD"]
+    assert [market.symbol for market in markets_named(shown)] == asked
+    assert len(v3(client, "exchangeInfo")["symbols"]) == 5
+
+
+def test_many_symbols_take_as_many_statements_as_one(client: Client, market: Market) -> None:
+    names = [f"coinbase:M{number}-USD" for number in range(20)]
+    get_or_create_markets(names)
+
+    def statements(address: str) -> int:
+        with CaptureQueriesContext(connection) as queries:
+            v3(client, address)
+        return len(queries)
+
+    for address in ("exchangeInfo", "ticker/price", "ticker/24hr"):
+        few, many = (f"{address}?symbols={json.dumps([f'M{at}USD' for at in range(most)])}" for most in (1, 20))
+        assert statements(many) == statements(few)
+    streams = [stream_name(f"m{number}usd@kline_1m") for number in range(20)]
+    with CaptureQueriesContext(connection) as of_one:
+        find_streams(streams[:1])
+    with CaptureQueriesContext(connection) as of_many:
+        assert [symbol for _, _, symbol in find_streams(streams)] == [f"M{number}USD" for number in range(20)]
+    assert len(of_many) == len(of_one)
 
 
 def test_tickers_are_those_of_the_api(client: Client, candles: Market) -> None:

@@ -355,7 +355,7 @@ def test_an_answer_before_the_views_has_the_headers_of_one_that_they_give(
 def before_views(answer: Any) -> Iterator[None]:
     """Let the middleware in front of the views answer so."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ready_candles, "_ready", lambda request: answer)
+        patch.setattr(ready_candles, "_ready", lambda *asked: answer)
         yield
 
 
@@ -365,7 +365,7 @@ def is_ready(address: str) -> bool:
     given: list[Any] = []
     with pytest.MonkeyPatch.context() as patch:
         real = ready_candles._ready
-        patch.setattr(ready_candles, "_ready", lambda request: given.append(real(request)) or given[-1])
+        patch.setattr(ready_candles, "_ready", lambda *asked: given.append(real(*asked)) or given[-1])
         assert Client().get(address).status_code == 200
     return given[-1] is not None
 

@@ -140,6 +140,15 @@ def test_the_newest_bars_are_given_from_the_cache_until_a_trade_comes(client: Cl
     assert history(client, **asked)["c"][-1] == 200
 
 
+def test_bars_that_could_not_be_fetched_are_not_said_to_be_complete(client: Client, market: Market) -> None:
+    Market.objects.filter(symbol="coinbase:ETH-USD").update(followed=False)
+    # No Coordinator runs here that could hand the fetch out.
+    asked: dict[str, str | int] = {"symbol": "coinbase:ETH-USD", "resolution": 1, "to": NOW_S + 60, "countback": 2}
+    response = client.get("/udf/history", asked)
+    assert (response.status_code, json.loads(response.content)) == (200, {"s": "no_data"})
+    assert response["Candlekeep-Complete"] == "false"
+
+
 @pytest.mark.parametrize(
     ("step", "scale"),
     [

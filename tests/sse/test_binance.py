@@ -17,6 +17,7 @@ from datastore.ingest.live_write import store_live
 from datastore.ingest.market_cache import write_changed
 from datastore.models import ApiKey
 from datastore.reference.markets import ensure_markets
+from datastore.sse import server as sse_server
 from datastore.sse.server import StreamServer
 from tests.support.api.keys import saved_key
 from tests.support.datastore.counted import dealt
@@ -105,19 +106,20 @@ def test_commands_follow_and_leave_streams_on_an_open_connection(
         other.wakes = True
         other.trade(0, 6)
         assert next_event(socket)["stream"] == two
-        assert len(server.hub) == 1
+        assert len(server.hub) == 2  # the connection itself, and one stream
 
 
 def test_the_combined_address_names_the_stream_of_each_event(
     server: StreamServer, scenario: MarketScenario, settings: Any
 ) -> None:
     name = f"{name_of(scenario)}@kline_1h"
-    with opened(settings, f"stream?streams={name}/{name_of(scenario)}@kline_1d") as socket:
+    with opened(settings, f"stream?streams={name}/{name}/{name_of(scenario)}@kline_1d") as socket:
         events = [next_event(socket) for _ in range(2)]
         assert {(event["stream"], event["data"]["k"]["i"]) for event in events} == {
             (name, "1h"),
             (f"{name_of(scenario)}@kline_1d", "1d"),
         }
+    until("a stream that was named twice is left", lambda: not len(server.hub), SOON)
 
 
 def test_what_cannot_be_read_is_answered_and_the_connection_stays(
@@ -163,13 +165,29 @@ def test_a_key_comes_by_header_or_address_and_its_end_ends_the_streams(settings:
         assert refusal(settings, f"{path}?apiKey={key[:-1]}")[1]["code"] == -2015
         with opened(settings, path, **{"X-MBX-APIKEY": key}) as socket:
             assert next_event(socket)["e"] == "kline"
-        with opened(settings, f"{path}?apiKey={key}") as socket:
+        with opened(settings, f"{path}?apiKey={key}") as socket, opened(settings, f"ws?apiKey={key}") as idle:
             assert next_event(socket)["e"] == "kline"
             ApiKey.objects.get(name="reader").delete()
             clear_key_cache()
-            with pytest.raises(ConnectionClosed) as caught:
-                next_event(socket, lambda _: False)
-            assert caught.value.rcvd is not None and caught.value.rcvd.code == 1001
+            for each in (socket, idle):
+                with pytest.raises(ConnectionClosed) as caught:
+                    next_event(each, lambda _: False)
+                assert caught.value.rcvd is not None and caught.value.rcvd.code == 1001
+
+
+def test_streams_and_open_connections_have_a_limit(
+    settings: Any, scenario: MarketScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sse_server, "MAX_CONNECTIONS", 3)
+    name = f"{name_of(scenario)}@kline_1m"
+    with streaming(settings) as server, opened(settings, "ws") as idle:
+        assert refusal(settings, f"ws/{name}/{name_of(scenario)}@kline_1h")[0] == 503
+        with opened(settings, f"ws/{name}"):
+            status, body = refusal(settings, "ws")
+            assert (status, body["code"]) == (503, -1001)
+            assert ask(idle, "SUBSCRIBE", name)["error"]["code"] == -1001
+        until("there is room again", lambda: len(server.hub) == 1, SOON)
+        assert ask(idle, "SUBSCRIBE", name) == {"result": None}
 
 
 def test_only_pages_that_may_read_open_a_connection(

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from django.http import HttpResponse
 from rest_framework import status as http
 
 from datastore.api.errors import BadParameters, UnknownMarket
-from datastore.api.responses.problem import exception_handler
+from datastore.api.responses.problem import exception_handler, other_shape, told_by
 
 UNKNOWN, DISCONNECTED, UNAUTHORIZED, TOO_MANY = -1000, -1001, -1002, -1003
 UNSUPPORTED, BAD_KEY = -1020, -2015
 ILLEGAL, REPEATED, MISSING, UNREAD = -1100, -1101, -1102, -1104
 BAD_INTERVAL, BAD_SYMBOL, BAD_VALUE, BAD_COMBINATION = -1120, -1121, -1130, -1128
-OWN_HEADERS = ("Cache-Control", "Retry-After", "WWW-Authenticate")
 CODES = {
     http.HTTP_401_UNAUTHORIZED: BAD_KEY,
     http.HTTP_403_FORBIDDEN: UNAUTHORIZED,
@@ -45,9 +43,7 @@ def invalid_symbol(exc: BadParameters | UnknownMarket) -> Refused:
 
 def refusal(code: int, sentence: str, status: int, headers: Mapping[str, str] | None = None) -> HttpResponse:
     """Return a refusal."""
-    body = msgspec.json.encode({"code": code, "msg": sentence})
-    head = {"Cache-Control": "no-store", **(headers or {})}
-    return HttpResponse(body, status=status, content_type="application/json", headers=head)
+    return other_shape({"code": code, "msg": sentence}, status, headers)
 
 
 def binance_exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpResponse:
@@ -56,6 +52,5 @@ def binance_exception_handler(exc: Exception, context: Mapping[str, Any]) -> Htt
         return refusal(exc.code, exc.sentence, exc.status, exc.headers)
     problem = exception_handler(exc, context)
     code = CODES.get(problem.status_code, UNKNOWN)
-    headers = {name: problem.headers[name] for name in OWN_HEADERS if name in problem.headers}
-    detail = msgspec.json.decode(problem.content)["detail"]
-    return refusal(code, BEGINNINGS.get(code, "") + detail, problem.status_code, headers)
+    sentence, headers = told_by(problem)
+    return refusal(code, BEGINNINGS.get(code, "") + sentence, problem.status_code, headers)

@@ -43,11 +43,15 @@ def _limits() -> list[dict[str, Any]]:
 
 
 def _symbol(name: str, market: Market, steps: Steps) -> dict[str, Any]:
+    """Return one symbol. Clients that name markets by their assets would keep one of two with the same: where the
+    exchange is part of the symbol, it is part of the base as well, so that a symbol is always base and quote.
+    """
     tick, lot = plain(steps.price), plain(steps.amount)
+    exchange, colon, _ = name.rpartition(":")
     return {
         "symbol": name,
         "status": "TRADING",
-        "baseAsset": market.base,
+        "baseAsset": f"{exchange}{colon}{market.base}",
         "baseAssetPrecision": max(PRECISION, decimals_of(steps.amount)),
         "quoteAsset": market.quote,
         "quotePrecision": max(PRECISION, decimals_of(steps.price)),

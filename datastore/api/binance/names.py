@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from datastore.api.binance.errors import invalid_symbol
 from datastore.api.errors import BadParameters, UnknownMarket
-from datastore.api.params.market_lookup import find_markets
+from datastore.api.params.market_lookup import find_markets, unambiguous
 from datastore.api.params.symbols import market_text
 from datastore.models import Market
 
@@ -30,21 +29,21 @@ def market_named(name: str) -> Market:
 
 
 def followed_markets() -> dict[str, Market]:
-    """Return the followed markets by symbol, with the exchange in it where the pair is not enough."""
-    markets = list(Market.objects.filter(followed=True).order_by("symbol"))
-    joined = Counter(_joined(market) for market in markets)
-    return {_name(market, joined[_joined(market)] > 1): market for market in markets}
+    """Return the followed markets by symbol."""
+    return by_symbol(list(Market.objects.filter(followed=True).order_by("symbol")))
 
 
-def symbol_of(market: Market) -> str:
-    """Return the symbol under which a market is shown, which leads back to it."""
-    same = Market.objects.filter(base__iexact=market.base, quote__iexact=market.quote, followed=True)
-    others = same.exclude(pk=market.pk).exists()
-    return _name(market, others)
+def by_symbol(markets: Sequence[Market]) -> dict[str, Market]:
+    """Return markets by the symbols under which they are shown, each of which leads back to its market.
 
-
-def _name(market: Market, with_exchange: bool) -> str:
-    return f"{market.exchange.upper()}:{_joined(market)}" if with_exchange else _joined(market)
+    In as many statements as for one. Two markets may differ by case alone: those have the names of the API.
+    """
+    names = {market: (_joined(market), f"{market.exchange.upper()}:{_joined(market)}") for market in markets}
+    meant = unambiguous(list(dict.fromkeys(name for both in names.values() for name in both)))
+    return {
+        next((name for name in both if meant.get(name) == market.symbol), market.symbol): market
+        for market, both in names.items()
+    }
 
 
 def _joined(market: Market) -> str:

@@ -15,7 +15,7 @@ from datastore.access.api_keys import KeyHolder
 from datastore.access.stream_tickets import stream_server
 from datastore.api.binance.errors import DISCONNECTED, Refused, binance_exception_handler
 from datastore.api.binance.market_info import exchange_info, used_weight
-from datastore.api.binance.names import followed_markets, market_named, markets_named, symbol_of
+from datastore.api.binance.names import by_symbol, followed_markets, market_named, markets_named
 from datastore.api.binance.query import (
     Query,
     aggregates_question,
@@ -194,9 +194,7 @@ def _klines_answer(found: CountedRows, reader: RowReader) -> HttpResponse:
 
 def _markets(names: list[str] | None) -> dict[str, Market]:
     """Return markets by the symbols under which they are shown: the named ones, or all that are followed."""
-    if names is None:
-        return followed_markets()
-    return {symbol_of(market): market for market in markets_named(names)}
+    return followed_markets() if names is None else by_symbol(markets_named(names))
 
 
 def _tickers(names: list[str] | None) -> dict[str, Ticker]:

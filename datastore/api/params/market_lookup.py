@@ -59,23 +59,41 @@ def find_markets(asked: Sequence[str]) -> list[Market]:
     if not others:
         return [known[name] for name in asked]
 
-    spelled = pairs.symbols_spelled(others)
-    candidates = {name: matching_symbols(name, spelled[name]) for name in others}
-    several = {symbol for symbols in candidates.values() if len(symbols) > 1 for symbol in symbols}
-    followed = set()
-    if several:
-        followed = set(Market.objects.filter(symbol__in=several, followed=True).values_list("symbol", flat=True))
+    candidates, followed = _candidates(others)
     symbols = {name: _the_one(name, found, followed) for name, found in candidates.items()}
     made = dict(zip(symbols, get_or_create_markets(list(symbols.values())), strict=True))
     return [known.get(name) or made[name] for name in asked]
 
 
-def _the_one(asked: str, symbols: list[str], followed: set[str]) -> str:
+def unambiguous(names: Sequence[str]) -> dict[str, str]:
+    """Return by name the symbol of the market that find_market() would find; other names are left out."""
+    candidates, followed = _candidates(names)
+    meant = {name: _meant(name, symbols, followed) for name, symbols in candidates.items()}
+    return {name: symbols[0] for name, symbols in meant.items() if len(symbols) == 1}
+
+
+def _candidates(names: Sequence[str]) -> tuple[dict[str, list[str]], set[str]]:
+    """Return by name the symbols that are spelled so, and those which are followed where there are several."""
+    spelled = pairs.symbols_spelled(names)
+    candidates = {name: matching_symbols(name, spelled[name]) for name in names}
+    several = {symbol for symbols in candidates.values() if len(symbols) > 1 for symbol in symbols}
+    followed = set()
+    if several:
+        followed = set(Market.objects.filter(symbol__in=several, followed=True).values_list("symbol", flat=True))
+    return candidates, followed
+
+
+def _meant(asked: str, symbols: list[str], followed: set[str]) -> list[str]:
+    """Return those of the symbols spelled so that a name may mean."""
     if asked in symbols:
-        return asked  # letter for letter: another market may differ by case alone
+        return [asked]  # letter for letter: another market may differ by case alone
     # A name without its exchange means the market that is followed here, if that is only one.
     here = [symbol for symbol in symbols if symbol in followed]
-    symbols = here if len(here) == 1 else symbols
+    return here if len(here) == 1 else symbols
+
+
+def _the_one(asked: str, symbols: list[str], followed: set[str]) -> str:
+    symbols = _meant(asked, symbols, followed)
     if len(symbols) > 1:
         raise BadParameters({"market": [ambiguous(symbols)]})
     if not symbols:

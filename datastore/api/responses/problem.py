@@ -22,6 +22,7 @@ from streaming.errors import StreamUnavailable
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
+KEPT_HEADERS = ("Cache-Control", "Retry-After", "WWW-Authenticate")  # in the shape of another interface too
 MACHINE_PREFIXES = ("/api/", "/udf/", "/binance/")  # addresses that programs read, not people
 REFUSED_HOST = (
     "The Host of this request is none of the names of this server: its settings PUBLIC_URL and ALLOWED_HOSTS list them."
@@ -48,6 +49,18 @@ def problem_response(
     }
     head = {"Cache-Control": "no-store", **(headers or {})}
     return HttpResponse(msgspec.json.encode(body), status=status, content_type=CONTENT_TYPE, headers=head)
+
+
+def other_shape(body: Mapping[str, Any], status: int, headers: Mapping[str, str] | None = None) -> HttpResponse:
+    """Return a refusal as another interface writes it."""
+    head = {"Cache-Control": "no-store", **(headers or {})}
+    return HttpResponse(msgspec.json.encode(body), status=status, content_type="application/json", headers=head)
+
+
+def told_by(problem: HttpResponse) -> tuple[str, dict[str, str]]:
+    """Return the sentence of a problem, and the headers that belong to it in any shape."""
+    headers = {name: problem.headers[name] for name in KEPT_HEADERS if name in problem.headers}
+    return msgspec.json.decode(problem.content)["detail"], headers
 
 
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -40,12 +41,12 @@ def bar_marks(series: Series) -> list[dict[str, Any]]:
 
     The library shows a mark only where a bar begins.
     """
-    rows = series.rows
-    times = [row[0] // 1000 for row in rows]
+    times = [row[0] // 1000 for row in series.rows]
     marks = []
     for segment in series.segments:
-        if segment.incomplete and (at := next((time for time in times if time >= _seconds(segment.start)), None)):
-            marks.append(_mark(f"gap-{_seconds(segment.start)}", at, RED, "G", _gap_text(segment)))
+        start = _seconds(segment.start)
+        if segment.incomplete and (index := bisect_left(times, start)) < len(times):
+            marks.append(_mark(f"gap-{start}", times[index], RED, "G", _gap_text(segment)))
     marks += [_corrected(*one) for one in series.corrected]
     return sorted(marks, key=lambda mark: mark["time"])[-MAX_MARKS:]
 

@@ -8,17 +8,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
-from django.conf import settings
-from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, QueryDict
 from django.http.response import HttpResponseBase
-from rest_framework.exceptions import AuthenticationFailed, Throttled
 
 from datastore.access.rate_limits import Bucket, RateLimitResult, take
-from datastore.api.auth.api_key_header import key_of
 from datastore.api.auth.throttle import bucket_of
-from datastore.api.errors import BadParameters
-from datastore.api.ready_candles import finished
+from datastore.api.ready_candles import answering_early
 from datastore.api.responses.json_response import ready_answer, unless_known
 from datastore.api.responses.response_cache import CacheHit, CacheLookup, lookup
 from datastore.api.udf.query import HistoryQuestion, history_question, instant
@@ -53,26 +48,7 @@ class LookedUp:
 
 def ready_bars(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
     """Return the middleware."""
-
-    def answer(request: HttpRequest) -> HttpResponseBase:
-        ready = _ready(request) if request.path == PATH and request.method == "GET" else None
-        return ready or get_response(request)
-
-    return answer
-
-
-def _ready(request: HttpRequest) -> HttpResponseBase | None:
-    """Return the cached answer, None where the view must answer: with an error, or from the database."""
-    try:
-        if settings.REQUIRE_API_KEY and key_of(request) is None:
-            return None  # a session may do
-        request.get_host()
-        found = look_up(request)
-    except (AuthenticationFailed, BadParameters, DisallowedHost, Throttled):
-        return None
-    if found.hit is None or (found.turn and not found.turn.allowed):
-        return None
-    return finished(request, PATH, ready_bars_response(request, found.hit), found.bucket, found.turn)
+    return answering_early(get_response, PATH, look_up, ready_bars_response)
 
 
 def ready_bars_response(request: HttpRequest, hit: CacheHit) -> HttpResponseBase:

@@ -172,7 +172,7 @@ def _read_answer(
 
     series = found.first
     body = bars_body(found.rows) if found.rows else no_bars_body(_before(market, series))
-    complete = "true" if series.complete else "false"
+    complete = "true" if series.complete and found.is_whole else "false"
     tag = etag(series, "udf", question.timeframe, question.count, question.start, series.stop)
     if known := unless_known(request, tag):
         return known

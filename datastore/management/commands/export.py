@@ -183,10 +183,13 @@ def _format_of(output: str, given: str | None, is_folder: bool) -> Format:
 
 
 def _months(question: Question, now: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """Yield the parts of the question's span that lie in one month each; without an end up to now."""
+    """Yield the parts of the question's span that lie in one month each, up to the open bucket. Raises CommandError."""
     assert question.start is not None  # noqa: S101 - the command requires it
     frame = question.frame
-    at, end = frame.floor(question.start), frame.ceil(question.stop or now)
+    open_until = frame.after(frame.floor(now))
+    at, end = frame.floor(question.start), min(frame.ceil(question.stop or now), open_until)
+    if at >= end:
+        raise CommandError("--from is later than now: there is no month to write.")
     while at < end:
         stop = min(frame.ceil(MONTH.after(MONTH.floor(at))), end)
         yield at, stop

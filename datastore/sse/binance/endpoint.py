@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from time import monotonic
 
@@ -19,7 +20,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 
 from datastore.access.stream_tickets import Ticket
 from datastore.api.binance.errors import BAD_SYMBOL, DISCONNECTED, Refused, refusal
-from datastore.api.binance.names import market_named, symbol_of
+from datastore.api.binance.names import by_symbol, markets_named
 from datastore.models import Market
 from datastore.reference.provider_registry import traits_of
 from datastore.reference.traits import Proof
@@ -41,32 +42,39 @@ from datastore.sse.binance.events import TradeIds
 from datastore.sse.binance.kline_follower import KlineFollower, has_ids
 from datastore.sse.binance.names import KLINE, MAX_STREAMS, TRADE, BadStream, StreamName, address_of, stream_name
 from datastore.sse.binance.trade_channel import TradeFollower
-from datastore.sse.follower import Follower
+from datastore.sse.follower import Follower, SocketFollower
 from datastore.sse.hub import Hub
 from datastore.sse.reader_pool import DatabaseAway
 
 NORMAL, GOING_AWAY, POLICY = 1000, 1001, 1008  # codes of RFC 6455
+RETRY_AFTER_S = "5"
 SNAPSHOT_ROWS = 2  # of which the newest is sent first
 log = structlog.get_logger(__name__)
 OneFollower = KlineFollower | TradeFollower
 
 
-def find_stream(name: StreamName) -> tuple[Market, str]:
-    """Return the market of a stream, and the symbol under which its events show it. Raises Refused."""
-    market = market_named(name.symbol)
-    traits = traits_of(market.provider)
-    if name.kind != KLINE and Proof.IDS not in traits.proofs:
-        raise Refused(BAD_SYMBOL, f"Invalid symbol. The venue of {market.symbol} gives its trades no ids.")
-    if name.kind == TRADE and traits.stream.aggregates:
-        raise Refused(BAD_SYMBOL, f"Invalid symbol. Trades of {market.symbol} come as aggregates: follow @aggTrade.")
-    return market, symbol_of(market)
+def find_streams(names: Sequence[StreamName]) -> list[tuple[StreamName, Market, str]]:
+    """Return streams with their markets, and the symbols under which their events show these. Raises Refused.
+
+    In as many statements as for one.
+    """
+    markets = markets_named([name.symbol for name in names])
+    symbols = {market: symbol for symbol, market in by_symbol(list(dict.fromkeys(markets))).items()}
+    for name, market in zip(names, markets, strict=True):
+        traits = traits_of(market.provider)
+        if name.kind != KLINE and Proof.IDS not in traits.proofs:
+            raise Refused(BAD_SYMBOL, f"Invalid symbol. The venue of {market.symbol} gives its trades no ids.")
+        if name.kind == TRADE and traits.stream.aggregates:
+            sentence = f"Invalid symbol. Trades of {market.symbol} come as aggregates: follow @aggTrade."
+            raise Refused(BAD_SYMBOL, sentence)
+    return [(name, market, symbols[market]) for name, market in zip(names, markets, strict=True)]
 
 
 class BinanceEndpoint:
     """/binance/ws, /binance/ws/<streams> and /binance/stream?streams=<streams>."""
 
     def __init__(self, hub: Hub, cut: Callable[[object], None], most: int) -> None:
-        """Follow the hub's channels; cut() ends a connection at once, most: how many followers there may be."""
+        """Follow the hub's channels; cut() ends a connection at once, most: how many there may be, with sockets."""
         self._hub, self._cut, self._most = hub, cut, most
 
     async def serve(self, socket: WebSocket) -> None:
@@ -75,18 +83,14 @@ class BinanceEndpoint:
             check_source(socket.headers)
             address = address_of(socket.url.path, socket.query_params.get("streams"))
             key = await self._hub.read(partial(admit, socket))
-            if len(self._hub) + len(address.streams) >= self._most:
-                raise Refused(DISCONNECTED, "As many readers follow as this process serves. Try again soon.", 503)
-            connection = Connection(self._hub, socket, key, partial(self._cut, socket.scope["client"]))
-            connection.combined = address.combined
-            found = await connection.find(address.streams)
-        except (BadStream, Refused, DatabaseAway) as exc:
+            cut = partial(self._cut, socket.scope["client"])
+            with Connection(self._hub, self._most, socket, key, cut) as connection:
+                connection.combined = address.combined
+                connection.follow(await connection.find(address.streams))
+                await socket.accept()
+                await connection.serve()
+        except (BadStream, Refused, DatabaseAway) as exc:  # none of them once it is accepted
             await socket.send_denial_response(_denial(exc))
-            return
-
-        await socket.accept()
-        connection.follow(found)
-        await connection.serve()
 
 
 def _denial(exc: BadStream | Refused | DatabaseAway) -> Response:
@@ -102,43 +106,53 @@ def _denial(exc: BadStream | Refused | DatabaseAway) -> Response:
 class Connection:
     """Belongs to the event loop."""
 
-    def __init__(self, hub: Hub, socket: WebSocket, key: str | None, cut: Callable[[], None]) -> None:
+    def __init__(self, hub: Hub, most: int, socket: WebSocket, key: str | None, cut: Callable[[], None]) -> None:
         """Follow nothing yet; key: the prefix of the client's API key."""
         self.combined = False
-        self._hub, self._socket, self._key, self._cut = hub, socket, key, cut
+        self._hub, self._most, self._socket, self._cut = hub, most, socket, cut
+        self._ticket = Ticket(
+            market=None,
+            symbol="",
+            timeframe="",
+            limit=SNAPSHOT_ROWS,
+            cursor=None,
+            key=key,
+            user=None,
+            stream=None,
+            again="",
+            page="",
+            foreign=False,
+        )
+        self._itself = SocketFollower(self._ticket, partial(self._end, GOING_AWAY))
         self._streams: dict[str, OneFollower] = {}
         self._replies: list[str] = []
         self._ready: dict[Follower, None] = {}  # those that have something to send, in their order
         self._wake_up = asyncio.Event()
         self._closing: int | None = None  # the code of the end
 
+    def __enter__(self) -> Connection:
+        """Take a place among those that follow. Raises Refused."""
+        self._check_room(1)
+        self._hub.join(self._itself, self._cut)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Follow nothing any more."""
+        for follower in (*self._streams.values(), self._itself):
+            self._hub.leave(follower)
+
     async def find(self, names: Sequence[StreamName]) -> list[tuple[StreamName, Market, str]]:
         """Return the markets of streams. Raises Refused, DatabaseAway."""
-        new = [name for name in names if name.text not in self._streams]
+        new = [name for name in dict.fromkeys(names) if name.text not in self._streams]
         if len(self._streams) + len(new) > MAX_STREAMS:
             raise Refused(BAD_SYMBOL, f"Too many streams: one connection may follow {MAX_STREAMS:,}.")
-
-        def find_all() -> list[tuple[StreamName, Market, str]]:
-            return [(name, *find_stream(name)) for name in new]
-
-        return await self._hub.read(find_all)
+        return await self._hub.read(partial(find_streams, new)) if new else []
 
     def follow(self, found: Sequence[tuple[StreamName, Market, str]]) -> None:
-        """Follow these streams as well."""
+        """Follow these streams as well. Raises Refused."""
+        self._check_room(len(found))
         for name, market, symbol in found:
-            ticket = Ticket(
-                market=market.pk,
-                symbol=market.symbol,
-                timeframe=name.timeframe,
-                limit=SNAPSHOT_ROWS,
-                cursor=None,
-                key=self._key,
-                user=None,
-                stream=None,
-                again="",
-                page="",
-                foreign=False,
-            )
+            ticket = replace(self._ticket, market=market.pk, symbol=market.symbol, timeframe=name.timeframe)
             make = KlineFollower if name.kind == KLINE else TradeFollower
             follower: OneFollower = make(ticket, name, symbol, self._note_ready)
             self._streams[name.text] = follower
@@ -159,8 +173,11 @@ class Connection:
             pass
         finally:
             incoming.cancel()
-            for follower in self._streams.values():
-                self._hub.leave(follower)
+
+    def _check_room(self, more: int) -> None:
+        if len(self._hub) + more > self._most:
+            again = {"Retry-After": RETRY_AFTER_S}
+            raise Refused(DISCONNECTED, "As many follow as this process serves. Try again soon.", 503, again)
 
     def _note_ready(self, follower: Follower) -> None:
         self._ready[follower] = None
@@ -237,7 +254,7 @@ class Connection:
                     self._ready.pop(follower, None)
             return None
         try:
-            self.follow(await self.find([stream_name(name) for name in dict.fromkeys(names_in(command))]))
+            self.follow(await self.find([stream_name(name) for name in names_in(command)]))
         except BadStream as exc:
             raise BadCommand(BAD_REQUEST, f"Invalid request: {exc}", command.id) from None
         except Refused as exc:

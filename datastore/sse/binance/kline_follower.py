@@ -21,13 +21,15 @@ from datastore.timeframes.timeframe import TIMEFRAMES, Timeframe
 
 LIVE = "live"  # the source of a candle all of whose trades are stored
 MAX_WAITING = 64  # candles of one stream; of a reader further behind, the older ones are left out
+MAX_UNCLOSED = 1_440  # candles of one stream whose close is still sent: minutes of a day
 _row = msgspec.json.Decoder(Row)
 
 
 class KlineFollower(SeriesFollower):
     """Follows one series. Binance's streams know no snapshot: the newest candle is sent first, then what changes.
 
-    A candle that was sent as closed is not sent again, nor one that is older than any that was sent: clients append.
+    A candle that was sent as closed is not sent again, nor one that is older than any that was sent: clients append. Of
+    those that were sent as not closed, the newest MAX_UNCLOSED are sent again.
     """
 
     def __init__(self, ticket: Ticket, name: StreamName, symbol: str, ready: Callable[[Follower], None]) -> None:
@@ -95,6 +97,8 @@ class KlineFollower(SeriesFollower):
                 self._unclosed.discard(at)
             else:
                 self._unclosed.add(at)
+                if len(self._unclosed) > MAX_UNCLOSED:  # those in a gap may never close
+                    self._unclosed.remove(min(self._unclosed))
             taken.append((read_at, row))
         return taken
 

@@ -296,5 +296,10 @@ def test_months_open_as_one_data_set(btc: Market, tmp_path: Path) -> None:
     frame = pandas.read_parquet(folder)
     assert [(at.value // 1_000_000, *row) for at, *row in frame.iloc[:, :5].itertuples(index=False)] == expected
 
+    ahead = tmp_path / "ahead"
+    run(BTC, "--from", START, "--to", "2099-01-01", "--partition", "month", "--output", str(ahead))
+    assert {one.name for one in ahead.iterdir()} == {f"{last:%Y-%m}.csv", f"_{last:%Y-%m}.csv.coverage.json"}
+    with pytest.raises(CommandError, match="later than now"):
+        run(BTC, "--from", "2098-12-01", "--to", "2099-01-01", "--partition", "month", "--output", str(ahead))
     with pytest.raises(CommandError, match="--partition makes a folder"):
         run(*span, "--partition", "month", "--output", "-")

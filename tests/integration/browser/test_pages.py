@@ -185,7 +185,9 @@ def test_code_to_copy_asks_for_what_is_shown(platform: Platform, reader: Visitor
     assert json.loads(platform.http.get(url).content)["market"] == BTC
     page.click('[data-language="ccxt"]')
     assert f'["public"] = "http://127.0.0.1:{platform.port}/binance/api/v3"' in page.inner_text("#code")
-    assert 'fetch_ohlcv("BTC/USD", "1m", since=' in page.inner_text("#code")
+    # By its whole name, which means this market however many of its pair are followed.
+    assert f'load_markets(params={{"symbol": "{BTC}"}})' in page.inner_text("#code")
+    assert 'fetch_ohlcv(pair, "1m", since=' in page.inner_text("#code")
     page.keyboard.press("Escape")
     reader.until("it is closed", lambda: not page.locator("#copy-box").is_visible(), 10)
 
