@@ -52,11 +52,12 @@ class RestError(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Malformed(msgspec.Struct, forbid_unknown_fields=True):
-    """Answer REST calls with malformed candles, of every period or of one."""
+    """Answer REST calls with malformed candles, of every period and market or of one."""
 
     seconds: Seconds
     kind: MalformedKind
     period: PeriodName | None = None
+    market: str | None = None
 
 
 class RateLimit(msgspec.Struct, forbid_unknown_fields=True):
@@ -177,7 +178,8 @@ class Control:
         return {"status": fault.status}
 
     def _spoil(self, fault: Malformed) -> dict[str, object]:
-        self._faults.malformed = RestFault(self._until(fault.seconds), fault.period, kind=fault.kind)
+        market = str(Pair.parse(fault.market)) if fault.market else None
+        self._faults.malformed = RestFault(self._until(fault.seconds), fault.period, kind=fault.kind, market=market)
         return {"kind": fault.kind}
 
     def _rate_limit(self, fault: RateLimit) -> dict[str, object]:

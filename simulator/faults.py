@@ -15,16 +15,19 @@ WindowName = Literal["second", "minute", "hour", "day", "month"]
 
 @dataclass(frozen=True, slots=True)
 class RestFault:
-    """What REST answers instead of candles until a time (ns); period: only those candles, None: every call."""
+    """What REST answers instead of candles until a time (ns); period, market: only those candles, None: every call."""
 
     until: int = 0
     period: PeriodName | None = None
     status: int = 503
     kind: MalformedKind = "text"
+    market: str | None = None
 
-    def applies(self, now: int, path: str) -> bool:
-        """Return whether a call gets this fault; a fault of one period leaves all other paths alone."""
-        return now < self.until and (self.period is None or path.endswith(f"histo{self.period}"))
+    def applies(self, now: int, path: str, market: str | None = None) -> bool:
+        """Return whether a call gets this fault; a fault of one period or market leaves all others alone."""
+        if now >= self.until or self.market not in (None, market):
+            return False
+        return self.period is None or path.endswith(f"histo{self.period}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,7 @@ class Rest:
                 rows = History(source, cut).rows(period, last, max(1, rows_before) + 1)
             envelope = _envelope(rows, last - (len(rows) - 1) * period.seconds, last, newer)
             spoiled = self._provider.faults.malformed
-            is_spoiled = spoiled.applies(now * SECOND_NS, request.url.path)
+            is_spoiled = spoiled.applies(now * SECOND_NS, request.url.path, str(source.pair))
             is_sent = self._provider.sent_minutes[source.pair].__contains__
             return malformed_answer(spoiled.kind, envelope, is_sent) if is_spoiled else envelope
 

@@ -143,6 +143,13 @@ def _spoiled(simulator: Simulator, kind: str, path: str = MINUTE) -> Any:
     return body
 
 
+def test_one_market_s_answers_are_spoiled_and_no_other_s(simulator: Simulator) -> None:
+    other = MINUTE.replace("BTC", "LTC")
+    simulator.fault("spoil", seconds=400, kind="text", market="coinbase:BTC-USD")
+    assert isinstance(simulator.exchange(MINUTE)[1], str), "no JSON"
+    assert simulator.exchange(other)[1]["Response"] == "Success"
+
+
 def test_spoiled_answers_are_no_json_or_no_rows(simulator: Simulator) -> None:
     assert _spoiled(simulator, "text") == "<html>502 Bad Gateway</html>"
     assert _spoiled(simulator, "shape")["Data"] == {"Data": "soon"}

@@ -11,6 +11,7 @@ from tests.support.polling import until
 
 SPEED = 10
 BTC, WITHOUT_NUMBERS = "coinbase:BTC-USD", "kraken:BTC-EUR"
+LIED_ABOUT = "coinbase:XRP-USD"  # may have been said to have been quiet when it was not
 COUNTS = {"1m": 120, "5m": 120, "1h": 120, "1d": 120, "1w": 20}
 GIVEN_UP = "select coalesce(sum(count), 0) from transition_log where reason like '%%the provider does not answer%%'"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.e2e.first_charts import BTC, SPEED, WITHOUT_NUMBERS, FirstPages, ask_for_first_charts
+from tests.support.e2e.first_charts import BTC, LIED_ABOUT, SPEED, WITHOUT_NUMBERS, FirstPages, ask_for_first_charts
 from tests.support.e2e.fixtures import new_home
 from tests.support.e2e.http_client import LISTED, RETENTION_DAYS, WILLING
 from tests.support.e2e.platform import Platform
@@ -17,7 +17,7 @@ def platform(prepared_home: Path) -> Iterator[Platform]:
     # Not followed, so the simulator need not have their days before they are asked for.
     listed = ",".join(LISTED)
     settings = {
-        "MARKETS": f"{BTC},{WITHOUT_NUMBERS}",
+        "MARKETS": f"{BTC},{WITHOUT_NUMBERS},{LIED_ABOUT}",
         "STALE_AFTER": str(90 * SPEED),
         "SIMULATOR_ARGS": f"--speed {SPEED} --retention-days {RETENTION_DAYS} --listed {listed}",
         **WILLING,

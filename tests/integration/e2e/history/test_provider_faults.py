@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.e2e.first_charts import BTC, WITHOUT_NUMBERS
+from tests.support.e2e.first_charts import BTC, LIED_ABOUT, WITHOUT_NUMBERS
 from tests.support.e2e.platform import Platform
 from tests.support.e2e.provider import calls, theirs
 from tests.support.e2e.series import expect_same
@@ -123,14 +123,14 @@ def test_a_refused_key_holds_history_until_a_person_resets_it(platform: Platform
 
 
 def test_zeros_in_place_of_a_known_candle_are_refused_and_the_candle_stays(platform: Platform) -> None:
-    begun = until("trades are known", lambda: platform.candles(BTC, limit=1)["watermark"], 60)
+    begun = until("trades are known", lambda: platform.candles(LIED_ABOUT, limit=1)["watermark"], 60)
     until(
         "some more",
-        lambda: (platform.candles(BTC, limit=1)["watermark"] or 0) > begun + 60_000,
+        lambda: (platform.candles(LIED_ABOUT, limit=1)["watermark"] or 0) > begun + 60_000,
         60,
         longest_pause=PATIENT_S,
     )
-    platform.control("spoil", seconds=LONG, kind="zeros", period="minute")
+    platform.control("spoil", seconds=LONG, kind="zeros", period="minute", market=LIED_ABOUT)
     platform.control("drop", seconds=90, replay=0)
     letters = "select reason from dead_letter where reason like 'zeros instead of %%'"
     assert until("a dead letter", lambda: platform.rows(letters), 60)
@@ -141,19 +141,19 @@ def test_zeros_in_place_of_a_known_candle_are_refused_and_the_candle_stays(platf
         "select high, low from candle c join market m on m.id = c.market_id"
         " where m.symbol = %s and resolution = 60 and open_time = to_timestamp(%s)"
     )
-    (bounds,) = platform.rows(stored, BTC, doubted[0] // 1000)
+    (bounds,) = platform.rows(stored, LIED_ABOUT, doubted[0] // 1000)
     assert [str(price) for price in bounds] == doubted[2:4], "what our trades made of that minute was changed"
 
 
 def partial(platform: Platform, since: int) -> list[Any] | None:
     """Return the first row since a time (ms) that lacks a part of its trades."""
-    body = platform.candles(BTC, **{"from": since, "wait": 0})
+    body = platform.candles(LIED_ABOUT, **{"from": since, "wait": 0})
     return next((row for row in body["candles"] if row[8] == "partial" and row[9]), None)
 
 
 def source_of(platform: Platform, at: int) -> str:
     """Return where the minute at a time (ms) comes from."""
-    (row,) = platform.candles(BTC, **{"from": at, "to": at + 60_000, "wait": 0})["candles"]
+    (row,) = platform.candles(LIED_ABOUT, **{"from": at, "to": at + 60_000, "wait": 0})["candles"]
     return str(row[8])
 
 
