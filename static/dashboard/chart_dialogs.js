@@ -49,7 +49,8 @@ export function setUpDialogs(shown, base) {
       const format = link.dataset.format;
       link.href = `/api/v1/candles?${new URLSearchParams({ market: series.market, timeframe: series.timeframe, from, to, limit: "10000", format })}`;
       // freqtrade finds its files by their names.
-      const name = format === "feather" ? pairOf(series.market).replace("/", "_") : series.market.replace(/[^\w-]/g, "_");
+      const pair = series.market.slice(series.market.indexOf(":") + 1).replace("-", "_");
+      const name = format === "feather" ? pair : series.market.replace(/[^\w-]/g, "_");
       link.download = `${name}-${series.timeframe}.${link.dataset.suffix}`;
     }
     document.getElementById("export-command").textContent = `.venv/bin/python manage.py export ${series.market} --timeframe ${series.timeframe} --output candles.csv --from ${new Date(from).toISOString()} --to ${new Date(to).toISOString()}`;
