@@ -147,19 +147,29 @@ def look_up(request: HttpRequest) -> LookedUp:
     if found:
         return found
     question, name = parsed(request.META["QUERY_STRING"])
-    form = question.format or accepted_format(request.META.get("HTTP_ACCEPT", ""), WRITTEN)
-    if form in WRITTEN:
-        name = None
-    else:
-        form = None
-    bucket, cached, turn = bucket_of(request), None, None
-    # An answer that ends a waiting request must come from the database, for the request's row must end too.
-    if name and (question.market, question.timeframe) not in unanswered:
-        cached, turn = lookup(question.market, name, bucket)
-    elif bucket:
-        turn = take(bucket)
+    asked = question.format or accepted_format(request.META.get("HTTP_ACCEPT", ""), WRITTEN)
+    form = asked if asked in WRITTEN else None
+    name = None if form else name
+    bucket, turn, cached = counted(request, question.market, question.timeframe, name)
     found = request.META[LOOKED_UP] = LookedUp(question, form, name, bucket, turn, cached)
     return found
+
+
+def counted(
+    request: HttpRequest, market: str, timeframe: str, name: str | None
+) -> tuple[Bucket | None, RateLimitResult | None, CacheLookup | None]:
+    """Count a request and look for the answer that is cached under a name, if it has one, in one round trip.
+
+    Return what the turn was taken from, the turn, and what is cached. Raises AuthenticationFailed and Throttled for a
+    key that is not valid.
+    """
+    bucket, cached, turn = bucket_of(request), None, None
+    # An answer that ends a waiting request must come from the database, for the request's row must end too.
+    if name and (market, timeframe) not in unanswered:
+        cached, turn = lookup(market, name, bucket)
+    elif bucket:
+        turn = take(bucket)
+    return bucket, turn, cached
 
 
 @lru_cache(maxsize=1024)

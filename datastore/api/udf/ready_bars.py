@@ -11,13 +11,11 @@ from typing import NamedTuple
 from django.http import HttpRequest, QueryDict
 from django.http.response import HttpResponseBase
 
-from datastore.access.rate_limits import Bucket, RateLimitResult, take
-from datastore.api.auth.throttle import bucket_of
-from datastore.api.ready_candles import answering_early
+from datastore.access.rate_limits import Bucket, RateLimitResult
+from datastore.api.ready_candles import answering_early, counted
 from datastore.api.responses.json_response import ready_answer, unless_known
-from datastore.api.responses.response_cache import CacheHit, CacheLookup, lookup
+from datastore.api.responses.response_cache import CacheHit, CacheLookup
 from datastore.api.udf.query import HistoryQuestion, history_question, instant
-from datastore.requests.endings import unanswered
 from datastore.timeframes.intervals import moment
 from datastore.timeframes.timeframe import TIMEFRAMES
 from metering.table import count_answer
@@ -69,12 +67,7 @@ def look_up(request: HttpRequest) -> LookedUp:
     if found:
         return found
     question, name = _asked(request.META["QUERY_STRING"])
-    bucket, cached, turn = bucket_of(request), None, None
-    # An answer that ends a waiting request must come from the database, for the request's row must end too.
-    if name and (question.market, question.timeframe) not in unanswered:
-        cached, turn = lookup(question.market, name, bucket)
-    elif bucket:
-        turn = take(bucket)
+    bucket, turn, cached = counted(request, question.market, question.timeframe, name)
     hit = cached.hit if cached and cached.hit and is_newest(question, cached.hit.now) else None
     found = request.META[LOOKED_UP] = LookedUp(question, name, bucket, turn, cached, hit)
     return found
