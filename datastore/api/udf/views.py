@@ -11,7 +11,7 @@ from rest_framework.request import Request
 
 from datastore.api.auth.throttle import enforce, take_turn
 from datastore.api.errors import BadParameters, NotFound
-from datastore.api.params.market_lookup import find_market
+from datastore.api.params.market_lookup import find_market, market_to_read
 from datastore.api.params.parameter import MAX_ROWS
 from datastore.api.params.query_params import no_question, query_of
 from datastore.api.params.times import to_ms
@@ -116,13 +116,13 @@ class History(UdfView):
         if found.bucket:
             enforce(self, found.bucket, found.turn)
 
-        question, cached = found.question, found.cached
-        if found.hit:
-            return ready_bars_response(request._request, found.hit)
-        market = find_market(question.market)
-        if cached and cached.unconfirmed and (hit := cached.still_valid(market)) and is_newest(question, hit.now):
-            return ready_bars_response(request._request, hit)
-        return _read_answer(request, market, question, found.name, cached)
+        question, cached, hit = found.question, found.cached, found.hit
+        if hit is None and cached and cached.unconfirmed:
+            known = cached.still_valid(find_market(question.market))
+            hit = known if known and is_newest(question, known.now) else None
+        if hit is None:
+            return _read_answer(request, market_to_read(question.market), question, found.name, cached)
+        return ready_bars_response(request._request, hit)
 
 
 class Marks(UdfView):

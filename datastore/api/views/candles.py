@@ -73,7 +73,7 @@ class Candles(CompressedView):
         if found.form:
             return _written(request, found.question, FORMATS[found.form])
 
-        hit = found.cached.hit if found.cached else None
+        hit = found.hit
         if hit is None and found.cached and found.cached.unconfirmed:
             hit = found.cached.still_valid(find_market(found.question.market))
         if hit is None:
