@@ -11,6 +11,7 @@ from threading import Event
 import django
 
 RACERS = 8
+WINS_EACH = 5
 
 
 def races(claims: int) -> None:
@@ -23,7 +24,10 @@ def races(claims: int) -> None:
 
 
 def race(claims: int) -> None:
-    """Claim, prove to be alone, work, and give back or die, until the row's epoch says that it is enough."""
+    """Claim, prove to be alone, work, and give back or die, until the row's epoch says that it is enough.
+
+    None leaves before it has won a few times itself: however the machine shares its time out, all eight took part.
+    """
     from django.db import connection
 
     from actor_runtime.loop.session import ActorSession
@@ -32,7 +36,7 @@ def race(claims: int) -> None:
     from consumers.models import FixedTopicConsumer
 
     won, epoch, pause, rows = 0, 0, Event(), FixedTopicConsumer.objects.filter(name="race-1")
-    while epoch < claims:
+    while epoch < claims or won < WINS_EACH:
         actor = claim(FixedTopicConsumer, "race", this_process())
         if actor is None:
             pause.wait(random.random() / 12)
