@@ -54,6 +54,14 @@ class MarketHead:
         return traits_of(self.delivered_by).candles
 
 
+class StoredCorrection(NamedTuple):
+    """A stored bucket that changed after it was final, ours or the provider's, and how often."""
+
+    start: Micros
+    changes: int
+    from_provider: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """All that is known of a market and a stretch: the head, what is proven, how live spans ended, what is repaired."""
@@ -63,6 +71,7 @@ class Facts:
     ended: list[Ended]
     repairs: list[Repair]
     id_gaps: IdGaps  # ids that are known to be missing, or in doubt
+    corrections: list[StoredCorrection]
 
     @property
     def final_gaps(self) -> list[Interval]:
@@ -110,7 +119,7 @@ def facts_of_many(stretches: Sequence[Stretch]) -> list[Facts]:
 
 
 def _facts(row: Sequence[Any]) -> Facts:
-    head, columns, (repairs, id_gaps) = MarketHead(*row[:9]), row[9:15], row[15:17]
+    head, columns, (repairs, id_gaps, corrections) = MarketHead(*row[:9]), row[9:15], row[15:]
 
     # One span: its resolution (0: live), start, stop, and how it ended, with the kind of end, and its proof.
     spans = list(zip(*(column or () for column in columns), strict=True))
@@ -135,6 +144,7 @@ def _facts(row: Sequence[Any]) -> Facts:
         ],
         [(low, high, dict(zip(REPAIR_FIELDS, repair, strict=True))) for low, high, *repair in rows],
         IdGaps([IdGap(*gap) for gap in msgspec.json.decode(id_gaps)]) if id_gaps else NO_ID_GAPS,
+        [StoredCorrection(*one) for one in msgspec.json.decode(corrections)] if corrections else [],
     )
 
 

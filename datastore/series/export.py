@@ -90,7 +90,7 @@ class Export:
             for number, some in enumerate(slices, 1):
                 self.part = Part(self._counted(self._blocks(facts, some)), number, len(slices))
                 yield self.part
-            changed = corrected(asked.market, asked.frame, runs)
+        changed = corrected(runs, asked.frame, facts.corrections)
         runs, rows = [run for run, _ in self._seen], [held for _, held in self._seen]
         self.series = series_of(asked.market, asked.frame, facts, runs, rows, "", changed)
 

@@ -99,9 +99,8 @@ def read_series(
         rows = shown = rows_of(market, frame, runs, facts.evidence, shape, fill != NONE, raw)
         if fill != NONE:
             shown = filled(runs, rows, frame, shape, fill, lambda: close_before(market, frame, moment(runs[0].start)))
-        changed = corrected(market, frame, runs)
     text = text_of(runs, shown, shape, closed_only)
-    return series_of(market, frame, facts, runs, rows, text, changed, closed_only)
+    return series_of(market, frame, facts, runs, rows, text, corrected(runs, frame, facts.corrections), closed_only)
 
 
 def read_completeness(market: Market, timeframe: str, start: datetime | None, stop: datetime | None) -> Completeness:
