@@ -128,7 +128,7 @@ def _facts(row: Sequence[Any]) -> Facts:
         watermark=head.watermark,
         known=head.known,
         behind=head.behind,
-        candles=head.candle_traits,
+        candles=traits_of(head.delivered_by).candles,
         live=union((low, high) for of, low, high, *_ in spans if not of),
         graded=_graded((proof, (low, high)) for of, low, high, *_, proof in spans if not of),
         provider={wanted: union((low, high) for of, low, high, *_ in spans if of == wanted) for wanted in BASE},

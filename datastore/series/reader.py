@@ -203,7 +203,7 @@ def series_of(
         series_id=head.series_id,
         provider=head.provider,
         simulated=head.simulated,
-        candle_traits=head.candle_traits,
+        candle_traits=facts.evidence.candles,
         segments=segments_of(runs, frame, rows, facts.evidence.live, facts.ended, facts.repairs, facts.id_gaps),
         text=text,
         count=sum(held.count for _, held in shown),
