@@ -24,12 +24,12 @@ from streaming.records import Micros
 
 REPAIR_FIELDS = ("reason", "code", "attempts", "next_try", "final")
 HEAD = "select * from series_head(%s, %s)"
-FACTS = "select * from series_facts(%s, %s, %s, %s, %s, %s)"
+FACTS = "select * from series_facts(%s, %s, %s, %s, %s, %s, %s)"
 MANY_FACTS = (
     "select f.* from (select %s::interval as stale) s"
     " cross join unnest(%s::int[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
     " with ordinality w (market_id, resolution, start, stop, place)"
-    " cross join lateral series_facts(w.market_id, s.stale, w.start, w.stop, interval '0', w.resolution) f"
+    " cross join lateral series_facts(w.market_id, s.stale, w.start, w.stop, interval '0', w.resolution, false) f"
     " order by w.place"
 )
 
@@ -71,7 +71,7 @@ class Facts:
     ended: list[Ended]
     repairs: list[Repair]
     id_gaps: IdGaps  # ids that are known to be missing, or in doubt
-    corrections: list[StoredCorrection]
+    corrections: list[StoredCorrection]  # none if they were not asked for
 
     @property
     def final_gaps(self) -> list[Interval]:
@@ -91,12 +91,14 @@ def facts_of(
     start: datetime | None,
     stop: datetime | None,
     back: timedelta = timedelta(),
+    corrections: bool = False,
 ) -> Facts:
     """Return the facts of [start, stop) up to a resolution in seconds, in one query.
 
-    Without stop: up to the end of time. Without start: from `back` before stop, or before the provider's time.
+    Without stop: up to the end of time. Without start: from `back` before stop, or before the provider's time. Buckets
+    that changed after they were final are looked for only on request.
     """
-    (row,) = fetch_all(FACTS, [market.pk, stale_after(), start, stop, back, resolution])
+    (row,) = fetch_all(FACTS, [market.pk, stale_after(), start, stop, back, resolution, corrections])
     return _facts(row)
 
 

@@ -84,7 +84,7 @@ class Export:
         with snapshot(self._max_idle_s):
             # A part is read along the key, in order: to gather its pages first and to sort its rows costs half again.
             execute("set local enable_bitmapscan = off")
-            facts, runs = read_runs(asked.market, asked.frame, asked.start, asked.stop, asked.limit)
+            facts, runs = read_runs(asked.market, asked.frame, asked.start, asked.stop, asked.limit, corrections=True)
             self.certificate = certificate_of(asked.market, asked.frame, facts, runs)
             slices = list(_slices(runs, asked.frame))
             for number, some in enumerate(slices, 1):

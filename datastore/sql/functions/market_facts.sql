@@ -9,11 +9,11 @@ set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 begin
     return query
-        select k.series::text, k.version, micros(x.watermark), micros(greatest(coalesce(p.now, statement_timestamp()), x.watermark)),
+        select k.series::text, k.version, micros(x.watermark), micros(greatest(coalesce(p.now, provider_now(k.provider)), x.watermark)),
                p.now is not null, y.behind is not null, coalesce(c.identity, ''), coalesce(c.simulated, false), k.provider
           from market k
           left join provider_clock c on c.provider = k.provider
-         cross join lateral (select steady_now() + c.clock_offset as now offset 0) p -- looked at once
+          left join lateral (select t.now from provider_times() t where t.provider = k.provider offset 0) p on true -- looked at once
          cross join lateral (select behind_since(k.id, k.symbol, k.live_stop) as behind) y
          cross join lateral (
                select case when p.now is null
@@ -40,10 +40,10 @@ begin
 end $$;
 
 -- All that a certificate is made of: series_head, the spans of series_coverage as columns, and as JSON the repairs of gaps,
--- the ids that are known to be missing, and the stored buckets that changed after they were final (start, how often, whether
--- it is the provider's). Without t: all up to the end of time; without f: from `back` before t, or before the provider's time.
+-- the ids that are known to be missing, and, if `corrected`, the stored buckets that changed after they were final (start,
+-- how often, whether it is the provider's). Without t: all up to the end of time; without f: from `back` before t, or before the provider's time.
 -- Planned once per session, with all that it calls: every part is a look at an index, and planning costs more than that.
-create or replace function series_facts(mk int, stale interval, f timestamptz, t timestamptz, back interval, coarsest int)
+create or replace function series_facts(mk int, stale interval, f timestamptz, t timestamptz, back interval, coarsest int, corrected boolean)
 returns table (series text, version bigint, watermark bigint, now bigint, known boolean, behind boolean, provider text, simulated boolean,
                delivered_by text, resolutions int[], starts bigint[], stops bigint[], reasons text[], codes text[], proofs text[], repairs text, id_gaps text,
                corrections text)
@@ -72,10 +72,10 @@ begin
          cross join lateral (
                select json_agg(json_build_array(micros(x.open_time), x.changes, x.from_provider))::text
                  from (select o.open_time, o.corrections, false from candle o
-                        where o.market_id = mk and o.resolution = coarsest and o.corrections > 0
+                        where corrected and o.market_id = mk and o.resolution = coarsest and o.corrections > 0
                           and o.open_time >= w.since and o.open_time < w.until
                         union all
                        select p.open_time, p.revision, true from provider_candle p
-                        where p.market_id = mk and p.resolution = coarsest and p.revision > 0
+                        where corrected and p.market_id = mk and p.resolution = coarsest and p.revision > 0
                           and p.open_time >= w.since and p.open_time < w.until) x (open_time, changes, from_provider)) k;
 end $$;
