@@ -173,8 +173,8 @@ def one_of_each_shape(operations: Operations) -> Operations:
     return {key: operations[key] for key in chosen.values()}
 
 
-# Swagger UI resolves the whole document for each step that a person takes, which is a second and a half of computing for
-# an operation.
+# Swagger UI resolves the whole document for each step that a person takes: an operation costs a second and a half of
+# computing.
 @pytest.mark.parametrize(
     "operations",
     [
