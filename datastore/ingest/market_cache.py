@@ -9,7 +9,6 @@ held nothing newer then) and candles (JSON by resolution). A newer version is pu
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
 
 from django.db import transaction
 from django_redis import get_redis_connection
@@ -19,7 +18,6 @@ from datastore.access.lua_scripts import STEADY, STEADY_NOW
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.ingest.live_write import MarketChange
-from datastore.models import Market
 from datastore.reference.markets import feed_markets
 from datastore.reference.staleness import stale_after
 
@@ -67,15 +65,6 @@ return 1
 )
 
 
-class CachedHead(NamedTuple):
-    """What a reader compares; times in milliseconds of the provider's clock."""
-
-    series: str
-    version: int
-    watermark: int | None
-    now: int
-
-
 class CacheUnavailable(Exception):
     """Valkey does not answer."""
 
@@ -110,18 +99,8 @@ def confirm() -> int:
         return _write("heads", _feed_market_ids())
 
 
-def cached_head(market: Market) -> CachedHead:
-    """Return what the database holds of a market now, in the form in which the cache holds it."""
-    ((_, *head, _),) = _read("heads", [market.pk])
-    return CachedHead(*head)
-
-
 def _feed_market_ids() -> list[int]:
     return list(feed_markets().order_by().values_list("pk", flat=True))
-
-
-def _read(name: str, ids: list[int]) -> list[Any]:
-    return fetch_all(statement("cache", name), {"ids": ids, "stale": stale_after()})
 
 
 def _write(name: str, ids: list[int]) -> int:
@@ -131,7 +110,7 @@ def _write(name: str, ids: list[int]) -> int:
         confirmed = client.eval(
             STEADY_NOW, 0
         ).decode()  # taken before the rows are read, so that they are at least this new
-        rows = _read(name, ids)
+        rows = fetch_all(statement("cache", name), {"ids": ids, "stale": stale_after()})
         if not rows:
             return 0
         arguments = [str(CACHE_TTL_S), confirmed]

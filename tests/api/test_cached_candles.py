@@ -128,7 +128,7 @@ def test_a_version_that_nobody_confirms_is_looked_up_and_the_answer_still_given(
 ) -> None:
     close_of(client)
     ago(market_key(SYMBOL), "confirmed", response_cache.CONFIRMATION_LIFETIME_US)
-    with django_assert_num_queries(2):  # the market, and what is known of it
+    with django_assert_num_queries(1):  # what is known of the market
         assert close_of(client) == "100"
     live.trade("101")
     assert close_of(client) == "101"

@@ -25,7 +25,8 @@ from redis.exceptions import RedisError
 from datastore.access.lua_scripts import Script
 from datastore.access.rate_limits import TAKE, Bucket, RateLimitResult, take
 from datastore.api.responses.series_body import MINUTE_MS, BodyParts
-from datastore.ingest.market_cache import cached_head, market_key
+from datastore.coverage.facts import head_of
+from datastore.ingest.market_cache import market_key
 from datastore.models import Market
 from datastore.series.reader import Series
 from datastore.timeframes.intervals import micros_of
@@ -130,8 +131,9 @@ class CacheLookup:
         kept = self.unconfirmed
         if kept is None:
             return None
-        series, version, watermark, now = cached_head(market)
-        same = (series, version) == (kept.series, kept.version)
+        head = head_of(market)
+        watermark, now = None if head.watermark is None else head.watermark // 1000, head.now // 1000
+        same = (head.series_id, head.version) == (kept.series, kept.version)
         same = same and (_minute(watermark), _minute(now)) == (_minute(kept.watermark), _minute(kept.now))
         return CacheHit(kept, watermark, now) if same else None
 

@@ -106,7 +106,7 @@ class History(CachedView, UdfView):
         found = self.find(request, look_up_bars)
         question, cached, hit = found.question, found.cached, found.hit
         if hit is None and cached and cached.unconfirmed:
-            known = cached.still_valid(find_market(question.market))
+            known = cached.still_valid(market_to_read(question.market))
             hit = known if known and is_newest(question, known.now) else None
         if hit is None:
             return _read_answer(request, market_to_read(question.market), question, found.name, cached)

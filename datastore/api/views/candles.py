@@ -12,7 +12,7 @@ from rest_framework.request import Request
 
 from datastore.api.auth.permissions import spend_quota
 from datastore.api.early_answer import CachedView
-from datastore.api.params.market_lookup import find_market, market_to_read
+from datastore.api.params.market_lookup import market_to_read
 from datastore.api.params.parameter import DEFAULT_WAIT_S, MAX_ROWS
 from datastore.api.params.query_params import DEFAULT_ROWS, STRING, SeriesQuestion, coverage_question, query_of
 from datastore.api.params.times import clamped_ms, to_ms
@@ -63,7 +63,7 @@ class Candles(CachedView):
 
         hit = found.hit
         if hit is None and found.cached and found.cached.unconfirmed:
-            hit = found.cached.still_valid(find_market(found.question.market))
+            hit = found.cached.still_valid(market_to_read(found.question.market))
         if hit is None:
             market = market_to_read(found.question.market)
             return _read_answer(request, market, found.question, found.name, found.cached)
