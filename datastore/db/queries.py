@@ -37,24 +37,22 @@ def copy_out(statement: str, parameters: Any = ()) -> Iterator[bytes]:
     connection.ensure_connection()
     link = connection.connection
     with connection.wrap_database_errors, link.cursor() as cursor, cursor.copy(statement, parameters) as copy:
-        rows: list[bytes] = []
-        size = 0
+        next_row, block = link.pgconn.get_copy_data, bytearray()
         while True:
             # psycopg's own loop costs five times as much a row: it only waits for what has not arrived yet.
-            length, arrived = link.pgconn.get_copy_data(1)
-            row = b"" if length < 0 else bytes(arrived if length else copy.read())
+            length, arrived = next_row(1)
+            row = arrived if length > 0 else copy.read() if length == 0 else b""
             if not row:
                 break
-            rows.append(row)
-            size += len(row)
-            if size >= COPY_BLOCK_BYTES:
-                yield b"".join(rows)
-                rows, size = [], 0
+            block += row
+            if len(block) >= COPY_BLOCK_BYTES:
+                yield bytes(block)
+                block.clear()
         while result := link.pgconn.get_result():
             if result.status == ExecStatus.FATAL_ERROR:
                 raise psycopg.errors.error_from_result(result)
-        if rows:
-            yield b"".join(rows)
+        if block:
+            yield bytes(block)
 
 
 def fetch_value(statement: str, parameters: Any = ()) -> Any:

@@ -20,7 +20,7 @@ from zipfile import BadZipFile, ZipFile
 
 import msgspec
 
-from datastore.imports.rows import BadLine, Format, Row
+from datastore.imports.rows import BadLine, FileFormat, Row
 
 MAX_LINE_BYTES = 1000
 BATCH_ROWS = 5_000
@@ -40,7 +40,7 @@ class CheckedFile(Generic[Row]):
     """A file all of whose lines are sound; `rows` counts those that differ."""
 
     name: str
-    form: Format[Row]
+    form: FileFormat[Row]
     copy: IO[bytes]
     rows: int = 0
     repeated: int = 0  # lines that say the same as the one before
@@ -64,7 +64,7 @@ class CheckedFile(Generic[Row]):
         self.copy.close()  # which deletes it
 
 
-def check_file(path: Path, form: Format[Row], progress: Progress) -> CheckedFile[Row]:
+def check_file(path: Path, form: FileFormat[Row], progress: Progress) -> CheckedFile[Row]:
     """Check a file of lines, or the only CSV in a zip, line by line; raise BadFile."""
     with ExitStack() as opened:
         # The caller closes it with the checked file, this stack only if that is never made.
@@ -108,7 +108,7 @@ def _check(found: CheckedFile[Row], lines: Iterator[bytes], progress: Callable[[
     progress(done)
 
 
-def _read(form: Format[Row], raw: bytes) -> Row | None:
+def _read(form: FileFormat[Row], raw: bytes) -> Row | None:
     """Return a line's row, None if it says nothing; raise BadLine."""
     if not raw.isascii() or len(raw) > MAX_LINE_BYTES:
         raise BadLine(f"it is longer than {MAX_LINE_BYTES:,} bytes, or not text of ASCII alone")

@@ -84,13 +84,13 @@ class Export:
         with snapshot(self._max_idle_s):
             # A part is read along the key, in order: to gather its pages first and to sort its rows costs half again.
             execute("set local enable_bitmapscan = off")
-            facts, runs = read_runs(asked.market, asked.frame, asked.start, asked.stop, asked.limit)
+            facts, runs = read_runs(asked.market, asked.frame, asked.start, asked.stop, asked.limit, corrections=True)
             self.certificate = certificate_of(asked.market, asked.frame, facts, runs)
             slices = list(_slices(runs, asked.frame))
             for number, some in enumerate(slices, 1):
                 self.part = Part(self._counted(self._blocks(facts, some)), number, len(slices))
                 yield self.part
-            changed = corrected(asked.market, asked.frame, runs)
+        changed = corrected(runs, asked.frame, facts.corrections)
         runs, rows = [run for run, _ in self._seen], [held for _, held in self._seen]
         self.series = series_of(asked.market, asked.frame, facts, runs, rows, "", changed)
 

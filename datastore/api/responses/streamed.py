@@ -21,7 +21,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
 from datastore.api.errors import Busy
-from datastore.api.responses.compression import GZIP_LEVEL, GZIP_WINDOW, ZSTD, ZSTD_LEVEL, is_compressible, preferred
+from datastore.api.responses.compression import COMPRESSIBLE, GZIP_LEVEL, GZIP_WINDOW, ZSTD, ZSTD_LEVEL, preferred
 from datastore.requests.wake import SERVER_THREADS
 
 MAX_IDLE_S = 60  # between two parts
@@ -107,7 +107,7 @@ def streamed(
     request: HttpRequest, parts: Callable[[], Iterator[bytes]], media_type: str, headers: dict[str, str]
 ) -> HttpResponseBase:
     """Return the answer that these parts make, compressed as the request asks; of HEAD, its headers alone."""
-    encoding = preferred(request.META.get("HTTP_ACCEPT_ENCODING", "")) if is_compressible(media_type) else None
+    encoding = preferred(request.META.get("HTTP_ACCEPT_ENCODING", "")) if media_type.startswith(COMPRESSIBLE) else None
     headers = {"Cache-Control": "no-cache", **headers}
     if encoding:
         headers["Content-Encoding"] = encoding
