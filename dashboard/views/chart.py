@@ -13,6 +13,7 @@ from dashboard.pages import page, readable, shared_part
 from datastore.api.errors import BadParameters, UnknownMarket
 from datastore.api.params.market_lookup import find_market
 from datastore.api.params.symbols import market_text
+from datastore.api.views.follow import to_stream
 from datastore.models import Market
 from datastore.series.written_format import EXTRA, FORMATS
 from datastore.timeframes.timeframe import TIMEFRAMES
@@ -32,7 +33,7 @@ FORMAT_WORDS = (
 
 @readable
 def chart(request: HttpRequest, symbol: str) -> HttpResponse:
-    """Show one market, found by any spelling; the part beside the chart alone if it is asked for."""
+    """Show one market, found by any spelling; the part beside the chart alone, or the stream, if it is asked for."""
 
     def found() -> Market:
         return find_market(market_text(symbol))
@@ -41,6 +42,10 @@ def chart(request: HttpRequest, symbol: str) -> HttpResponse:
         if request.GET.get("part") == "side":
             return shared_part(request, "chart_side.html", symbol, lambda: market_facts(found()))
         market = found()
+        if request.GET.get("part") == "stream":
+            again = f"/markets/{quote(market.symbol, safe=':')}?part=stream&timeframe={timeframe_of(request)}"
+            cursor = request.GET.get("cursor")
+            return to_stream(request, market, timeframe_of(request), again, cursor, parts="chart")
     except (UnknownMarket, BadParameters, ValueError) as exc:
         return page(request, "chart_unknown.html", {"asked": symbol, "reason": str(exc)}, status=404)
     if market.symbol != symbol:
@@ -51,14 +56,18 @@ def chart(request: HttpRequest, symbol: str) -> HttpResponse:
 
 def setup(request: HttpRequest) -> dict[str, Any]:
     """Return what the chart begins with: the timeframes, and the one that the address names."""
-    asked = request.GET.get("timeframe", DEFAULT_TIMEFRAME)
-    lengths = {name: frame.seconds for name, frame in TIMEFRAMES.items()}
     return {
-        "timeframes": lengths,
-        "timeframe": asked if asked in lengths else DEFAULT_TIMEFRAME,
+        "timeframes": {name: frame.seconds for name, frame in TIMEFRAMES.items()},
+        "timeframe": timeframe_of(request),
         "base_url": request.build_absolute_uri("/").rstrip("/"),
         **export_formats(),
     }
+
+
+def timeframe_of(request: HttpRequest) -> str:
+    """Return the timeframe that the address names, or what a chart begins with."""
+    asked = request.GET.get("timeframe", DEFAULT_TIMEFRAME)
+    return asked if asked in TIMEFRAMES else DEFAULT_TIMEFRAME
 
 
 def export_formats() -> dict[str, Any]:

@@ -55,8 +55,8 @@ export function certificateOf(place, series, first, last) {
     const found = proven.filter((one) => one.proof === proof);
     if (found.length) item(`${share(found)} ${words}`);
   }
-  const quiet = proven.reduce((sum, one) => sum + (one.quiet ?? 0), 0);
-  if (quiet) item(`up to ${quiet} buckets in which provably nothing was traded`);
+  const quiet = proven.reduce((sum, one) => sum + series.quietIn(one), 0);
+  if (quiet) item(`${quiet} bucket${quiet > 1 ? "s" : ""} in which provably nothing was traded`);
   const waiting = of("pending", "open");
   if (waiting.length) item(`${share(waiting)} not final yet${waiting[0].reason ? `: ${waiting[0].reason}` : ""}`);
   for (const hole of holes.slice(0, 3)) item(`missing ${minute(hole.from)} to ${minute(hole.to)}: ${hole.reason ?? "unknown"}`);

@@ -4,7 +4,7 @@ import { certificateOf, completeOf } from "./certificate.js";
 import { setUpDialogs, tellGap } from "./chart_dialogs.js";
 import { CandleChart } from "./candle_chart.js";
 import { follow } from "./follow.js";
-import { ask, toast } from "./frame.js";
+import { ask, showPart, toast } from "./frame.js";
 import { Ribbon } from "./ribbon.js";
 import { COLUMN, Series } from "./series.js";
 import { grouped, minute } from "./times.js";
@@ -14,7 +14,6 @@ const FIRST = 500;
 const MOST = 10000; // buckets of an answer
 const REPAIR_MS = 4000; // between looks at what is being repaired
 const FINAL_MS = 30000; // between looks at what the provider does not say finally yet
-const SIDE_MS = 8000; // at least, between refreshes of what is beside the chart
 const box = document.getElementById("chart");
 const market = box.dataset.market;
 const buttons = [...document.querySelectorAll("#timeframes button")];
@@ -24,6 +23,7 @@ const notice = document.getElementById("notice");
 let series = null;
 let unfollow = null;
 let loading = false;
+let pushedFrom = Infinity; // from here on the stream tells what the candles rest on
 let generation = 0; // a series that was left must not answer for the next one
 let redraw = 0;
 
@@ -59,6 +59,7 @@ async function open(timeframe) {
   for (const one of buttons) one.setAttribute("aria-pressed", String(one === button));
   series = new Series(market, timeframe, Number(button.dataset.seconds));
   ribbon.series = series;
+  pushedFrom = Infinity;
   tell("Loading…");
   try {
     const from = Number(address.searchParams.get("from"));
@@ -73,7 +74,8 @@ async function open(timeframe) {
     view.restore(from, Number(address.searchParams.get("to")), series);
     settle();
     if (found.request) toast("History is being fetched; the chart fills by itself.");
-    unfollow = follow(`${series.streamUrl}&cursor=${encodeURIComponent(series.cursor)}`, handlers(mine), () => `${series.streamUrl}&cursor=${encodeURIComponent(series.cursor)}`);
+    const stream = () => `/markets/${market}?${new URLSearchParams({ part: "stream", timeframe, cursor: series.cursor })}`;
+    unfollow = follow(stream(), handlers(mine), stream);
   } catch (error) {
     if (mine === generation) tell(error.message);
   }
@@ -114,29 +116,26 @@ function handlers(mine) {
     candle: only((row) => {
       for (const time of series.put(row)) view.update(series, time);
       settle();
-      refreshSide();
     }),
-    gap: only((segment) => { series.take({ candles: [], coverage: [segment] }, false); settle(); refreshCoverage(); }),
-    watermark: only((found) => {
-      const before = series.indexOf(series.watermark ?? 0);
-      series.watermark = found.watermark;
+    gap: only((segment) => {
+      series.take({ candles: [], coverage: [segment] }, false);
       settle();
-      if (series.indexOf(found.watermark ?? 0) !== before) refreshCoverage(); // a bucket is over
+      if (segment.from < pushedFrom) refreshCoverage();
     }),
+    watermark: only((found) => { series.watermark = found.watermark; settle(); }),
+    coverage: only((found) => {
+      series.take({ ...found, candles: [] }, false);
+      pushedFrom = found.coverage[0]?.from ?? Infinity;
+      settle();
+    }),
+    side: only((html) => showPart(document.getElementById("side"), html)),
     state: (connected) => document.body.classList.toggle("offline", !connected),
   };
 }
 
-let sideDue = null;
+const isBeingRepaired = (segment) => (segment.state === "gap" || segment.state === "partial") && !segment.repair?.final && segment.from < pushedFrom;
 
-/** What is beside the chart changes with trades: a quiet market asks for nothing. */
-function refreshSide() {
-  sideDue ??= setTimeout(() => { sideDue = null; htmx.trigger(document.getElementById("side"), "refresh"); }, SIDE_MS);
-}
-
-const isBeingRepaired = (segment) => (segment.state === "gap" || segment.state === "partial") && !segment.repair?.final;
-
-/** The stream tells candles and gaps; what became proven meanwhile is asked for, from the first bucket that was not. */
+/** What became proven before what the stream tells is asked for, from the first bucket that was not. */
 async function refreshCoverage() {
   if (!series?.times.length || document.hidden) return;
   const mine = generation;
@@ -273,6 +272,6 @@ addEventListener("resize", () => ribbon.draw());
 document.addEventListener("done", refreshCoverage);
 setUpDialogs(() => ({ series, ...view.visible(series) }), box.dataset.base);
 setInterval(() => { if (series?.segments.some(isBeingRepaired)) refreshCoverage(); }, REPAIR_MS);
-setInterval(() => { if (series?.segments.some((one) => one.code === "not_final")) refreshCoverage(); }, FINAL_MS);
+setInterval(() => { if (series?.segments.some((one) => one.code === "not_final" && one.from < pushedFrom)) refreshCoverage(); }, FINAL_MS);
 if (address.searchParams.has("log")) switchLog(true);
 open(box.dataset.timeframe);

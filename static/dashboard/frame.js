@@ -27,6 +27,13 @@ export async function ask(url, method = "GET", body = undefined) {
   return found;
 }
 
+/** Show what the stream brings of a part of the page, so that focus and what is open in it stay. */
+export function showPart(part, html) {
+  if (part.pushed === html) return;
+  part.pushed = html;
+  htmx.swap({ text: html, target: part, sourceElement: part, swap: "innerMorph" });
+}
+
 function isDark() {
   const chosen = document.documentElement.dataset.theme;
   return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
