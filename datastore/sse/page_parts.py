@@ -72,7 +72,7 @@ class PageParts:
 
 
 class OpenPages:
-    """The pages of ours that anybody looks at in this process. Belongs to the event loop."""
+    """Our own pages that anybody looks at in this process. Belongs to the event loop."""
 
     def __init__(self, reader: ReaderThread) -> None:
         """Write them in this thread."""
