@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
@@ -19,6 +19,8 @@ from datastore.series.written_format import EXTRA, FORMATS
 from datastore.timeframes.timeframe import TIMEFRAMES
 
 DEFAULT_TIMEFRAME = "1m"
+BUCKETS = 500  # that a chart begins with
+MODULES = ("candle_chart", "certificate", "chart_dialogs", "follow", "ribbon", "series", "times")  # of chart.js
 FORMAT_WORDS = (
     ("json", "JSON", "all that is known, exact"),
     ("csv", "CSV", "exact; Excel, any program"),
@@ -51,12 +53,19 @@ def chart(request: HttpRequest, symbol: str) -> HttpResponse:
     if market.symbol != symbol:
         rest = f"?{request.GET.urlencode()}" if request.GET else ""
         return HttpResponseRedirect(f"/markets/{quote(market.symbol, safe=':')}{rest}")
-    return page(request, "chart.html", {**market_facts(market), **setup(request)})
+    return page(request, "chart.html", {**market_facts(market), **setup(request, market)})
 
 
-def setup(request: HttpRequest) -> dict[str, Any]:
-    """Return what the chart begins with: the timeframes, and the one that the address names."""
+def setup(request: HttpRequest, market: Market) -> dict[str, Any]:
+    """Return what the chart begins with: the timeframes, the one that the address names, and the first question.
+
+    The browser asks it before the scripts are there, which begins a fetch where one is needed. An address that names a
+    stretch has another one, which the script knows.
+    """
+    first = {"market": market.symbol, "timeframe": timeframe_of(request), "fill": "null", "wait": 0, "limit": BUCKETS}
     return {
+        "first_question": "" if "from" in request.GET else f"/api/v1/candles?{urlencode(first)}",
+        "modules": MODULES,
         "timeframes": {name: frame.seconds for name, frame in TIMEFRAMES.items()},
         "timeframe": timeframe_of(request),
         "base_url": request.build_absolute_uri("/").rstrip("/"),

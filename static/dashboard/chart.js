@@ -24,6 +24,7 @@ let series = null;
 let unfollow = null;
 let loading = false;
 let pushedFrom = Infinity; // from here on the stream tells what the candles rest on
+let first = box.dataset.first; // asked by the page's head
 let generation = 0; // a series that was left must not answer for the next one
 let redraw = 0;
 
@@ -37,12 +38,15 @@ function tell(words) {
   notice.textContent = words ?? "";
 }
 
-/** Ask for candles until there is an answer with rows; while history is fetched, say how far it is. */
-async function candles(mine, more) {
+/**
+ * Ask for candles until there is an answer with rows; while history is fetched, say how far it is. `first`: the question
+ * to begin with, where the browser has asked it already.
+ */
+async function candles(mine, more, first = "") {
   for (let tries = 0; tries < 40; tries++) {
     const asked = performance.now();
     // What is fetched is waited for by the server, which answers as soon as it is stored.
-    const found = await ask(series.question({ ...more, wait: tries > 0 ? "5" : more.wait ?? "5" }));
+    const found = await ask((tries === 0 && first) || series.question({ ...more, wait: tries > 0 ? "5" : more.wait ?? "5" }));
     if (mine !== generation) return null;
     if (found.candles) return found;
     tell(`Fetching history from the provider: ${found.pages_done ?? 0} of ${found.pages_total ?? "?"} pages.${found.error ? ` ${found.error}` : ""}`);
@@ -66,7 +70,8 @@ async function open(timeframe) {
     const length = (series.seconds || 31 * 86400) * 1000;
     const reach = from ? Math.ceil((Date.now() - from) / length) + 50 : 0;
     // What is stored is shown at once, whatever is being fetched beside it.
-    const found = await candles(mine, { wait: "0", limit: String(Math.min(Math.max(FIRST, reach), MOST)) });
+    const found = await candles(mine, { wait: "0", limit: String(Math.min(Math.max(FIRST, reach), MOST)) }, first);
+    first = "";
     if (!found) return;
     series.take(found, true);
     tell(series.last() ? null : "Nothing is stored here yet. Candles appear as soon as there are trades.");
@@ -222,6 +227,11 @@ function showNumbers() {
 
 let remembering = 0;
 
+// The browser asks for the icon again with each replaceState, also where nothing changes.
+function remember() {
+  if (address.href !== location.href) history.replaceState(null, "", address);
+}
+
 function onRange() {
   if (!series?.times.length) return;
   const { from } = view.logical();
@@ -236,7 +246,7 @@ function onRange() {
     for (const [name, index] of [["from", first], ["to", last]]) {
       if (atEnd) address.searchParams.delete(name); else address.searchParams.set(name, String(series.times[index]));
     }
-    history.replaceState(null, "", address);
+    remember();
   }, 400);
 }
 
@@ -244,7 +254,7 @@ function choose(timeframe) {
   address.searchParams.delete("from");
   address.searchParams.delete("to");
   address.searchParams.set("timeframe", timeframe);
-  history.replaceState(null, "", address);
+  remember();
   open(timeframe);
 }
 
@@ -252,7 +262,7 @@ function switchLog(on) {
   view.logarithmic(on);
   document.getElementById("log").setAttribute("aria-pressed", String(on));
   if (on) address.searchParams.set("log", "1"); else address.searchParams.delete("log");
-  history.replaceState(null, "", address);
+  remember();
 }
 
 for (const button of buttons) button.addEventListener("click", () => choose(button.dataset.timeframe));
