@@ -12,6 +12,7 @@ from django.template.loader import render_to_string
 
 from dashboard.board import SPARK_HEIGHT, SPARK_WIDTH
 from dashboard.market_facts import market_facts
+from dashboard.problems import summary
 from dashboard.views.markets import shown
 from datastore.api.params.market_lookup import find_market
 from datastore.api.responses.series_body import segment_json
@@ -24,7 +25,7 @@ COVERED = 500  # buckets, as many as a chart begins with
 def markets(symbol: str, timeframe: str) -> Mapping[str, bytes]:
     """Return the card above the markets, and of each market the cells that its ticker does not tell."""
     context = shown()
-    found = {"summary": part_event("summary", _written("markets_summary", context))}
+    found = {"problems": _problems(), "summary": part_event("summary", _written("markets_summary", context))}
     for row in context["board"].rows:
         drawn = {"row": row, "spark_width": SPARK_WIDTH, "spark_height": SPARK_HEIGHT}
         cells = _written("markets_cells", drawn)
@@ -43,7 +44,12 @@ def chart(symbol: str, timeframe: str) -> Mapping[str, bytes]:
         "coverage": [segment_json(segment) for segment in series.segments],
         "corrected": [one._asdict() for one in series.corrected],
     }
-    return {"side": part_event("side", side), "coverage": part_event("coverage", coverage)}
+    return {"problems": _problems(), "side": part_event("side", side), "coverage": part_event("coverage", coverage)}
+
+
+def _problems() -> bytes:
+    count, worst = summary()
+    return part_event("problems", {"count": count, "worst": worst})
 
 
 def _written(template: str, context: Mapping[str, Any]) -> str:

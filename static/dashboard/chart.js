@@ -4,7 +4,7 @@ import { certificateOf, completeOf } from "./certificate.js";
 import { setUpDialogs, tellGap } from "./chart_dialogs.js";
 import { CandleChart } from "./candle_chart.js";
 import { follow } from "./follow.js";
-import { ask, showPart, toast } from "./frame.js";
+import { ask, entitle, showConnected, showPart, showProblems, toast } from "./frame.js";
 import { Ribbon } from "./ribbon.js";
 import { COLUMN, Series } from "./series.js";
 import { grouped, minute } from "./times.js";
@@ -133,8 +133,9 @@ function handlers(mine) {
       pushedFrom = found.coverage[0]?.from ?? Infinity;
       settle();
     }),
+    problems: only(({ count, worst }) => showProblems(count, worst)),
     side: only((html) => showPart(document.getElementById("side"), html)),
-    state: (connected) => document.body.classList.toggle("offline", !connected),
+    state: showConnected,
   };
 }
 
@@ -183,7 +184,7 @@ function showPrice() {
     price.dataset.value = close;
     price.textContent = grouped(close);
   }
-  document.title = `${grouped(close)} ${market} · Candlekeep`;
+  entitle(`${grouped(close)} ${market} · Candlekeep`);
 }
 
 function showLegend(time) {

@@ -1,7 +1,7 @@
 // The page of the markets: prices that move, sorting, filtering, searching. One stream for the whole page.
 
 import { follow } from "./follow.js";
-import { showPart } from "./frame.js";
+import { showConnected, showPart, showProblems } from "./frame.js";
 import { grouped, short, span } from "./times.js";
 
 const body = document.getElementById("rows");
@@ -161,7 +161,8 @@ follow("/?part=stream", {
   tickers: (tickers) => { tickers.forEach(show); arrange(); },
   summary: (html) => showPart(document.getElementById("summary"), html),
   cells: showCells,
-  state: (connected) => document.body.classList.toggle("offline", !connected),
+  problems: ({ count, worst }) => showProblems(count, worst),
+  state: showConnected,
 });
 setInterval(showAges, 1000);
 arrange();
