@@ -70,7 +70,7 @@ def parts(now: Figures, kinds: list[Kind], provider: str, shape: Shape = WIDE) -
 
 
 def short_name(providers: str) -> str:
-    """Return what fits into a box of the names that providers give themselves, joined by commas: not how they are set."""
+    """Return of the names that providers give themselves, joined by commas, what fits into a box."""
     names = list(dict.fromkeys(name.partition("/")[0] for name in providers.split(", ")))
     joined = ", ".join(names)
     return joined if len(joined) <= MAX_TITLE_CHARS else f"{len(names)} providers"
