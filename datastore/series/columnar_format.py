@@ -1,6 +1,7 @@
 """Candles as Arrow, Parquet and Feather, made of the lines of row_format.CSV. Only this module imports pyarrow.
 
-That is an extra, so this module is imported with the first such question (written_format.py).
+That is an extra, so this module is imported with the first such question (written_format.py), and what only Parquet
+needs with the first of these.
 """
 
 from __future__ import annotations
@@ -8,23 +9,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pyarrow as pa
-from pyarrow import csv, parquet
+from pyarrow import csv
 
+from datastore.series.digits import Digits
 from datastore.series.row_format import COLUMNS
-from datastore.series.written_format import PRECISION, SCALE, NumberTooLong
+from datastore.series.written_format import MAX_SCALE, PRECISION, NumberTooLong
 
 METADATA_KEY = b"candlekeep"
 MILLISECONDS = pa.timestamp("ms", "UTC")
-ROW_GROUP_ROWS = 50_000
+ROW_GROUP_ROWS = 30_000
 FEATHER_COLUMNS = ("time", "open", "high", "low", "close", "volume")
 
 
 class ArrowWriter:
-    """An Arrow IPC stream. certificate: JSON for the schema's metadata; as_numbers: float64 instead of decimal128."""
+    """An Arrow IPC stream. certificate: JSON for the schema's metadata; digits: of decimal128; None: float64."""
 
-    def __init__(self, certificate: bytes, as_numbers: bool) -> None:
-        self._types = _types(as_numbers)
+    def __init__(self, certificate: bytes, digits: Digits | None) -> None:
+        self._types = _types(digits)
         self._schema = self.schema_of(self._types).with_metadata({METADATA_KEY: certificate})
+        self._converting = csv.ConvertOptions(column_types=self._types, strings_can_be_null=True)
         self._sink = _Sink()
         self._begin(pa.PythonFile(self._sink, mode="w"))
 
@@ -34,10 +37,9 @@ class ArrowWriter:
 
     def rows(self, block: bytes) -> bytes:
         """Return what is ready after some more rows. Raises NumberTooLong."""
-        converting = csv.ConvertOptions(column_types=self._types, strings_can_be_null=True)
         reading = csv.ReadOptions(column_names=COLUMNS, use_threads=False, block_size=len(block) + 1)
         try:
-            table = csv.read_csv(pa.BufferReader(block), reading, convert_options=converting)
+            table = csv.read_csv(pa.BufferReader(block), reading, convert_options=self._converting)
         except pa.ArrowInvalid as error:
             raise NumberTooLong from error
         self._write(self.shown(table))
@@ -72,6 +74,8 @@ class ParquetWriter(ArrowWriter):
         return super().tail()
 
     def _begin(self, sink: pa.PythonFile) -> None:
+        from pyarrow import parquet
+
         self._waiting: list[pa.Table] = []
         # A dictionary of numbers that hardly repeat would only cost time.
         self._writer = parquet.ParquetWriter(sink, self._schema, compression="zstd", use_dictionary=["source"])
@@ -90,8 +94,8 @@ class ParquetWriter(ArrowWriter):
 class FeatherWriter(ArrowWriter):
     """A Feather file as freqtrade reads it: date, open, high, low, close and volume as floats, lz4."""
 
-    def __init__(self, certificate: bytes, as_numbers: bool = True) -> None:
-        super().__init__(certificate, True)
+    def __init__(self, certificate: bytes, digits: Digits | None = None) -> None:
+        super().__init__(certificate, None)
 
     def schema_of(self, types: Mapping[str, pa.DataType]) -> pa.Schema:
         """Return the columns of this format, of those that are read."""
@@ -126,13 +130,18 @@ class _Sink:
         return data
 
 
-def _types(as_numbers: bool) -> dict[str, pa.DataType]:
-    number = pa.float64() if as_numbers else pa.decimal128(PRECISION, SCALE)
-    own = {
+def _types(digits: Digits | None) -> dict[str, pa.DataType]:
+    def number(scale: int) -> pa.DataType:
+        return pa.float64() if digits is None else pa.decimal128(PRECISION, min(scale, MAX_SCALE))
+
+    price, volume, quote_volume = (number(scale) for scale in digits or (0, 0, 0))
+    return {
         "time": pa.int64(),
+        **dict.fromkeys(("open", "high", "low", "close"), price),
+        "volume": volume,
+        "quote_volume": quote_volume,
         "trades": pa.int64(),
         "source": pa.string(),
         "closed": pa.bool_(),
         "revision": pa.int64(),
     }
-    return {name: own.get(name, number) for name in COLUMNS}

@@ -1,4 +1,4 @@
-"""Candles as text of other shapes, made of the lines of row_format.CSV block by block."""
+"""Candles as text: lines as the database writes them, and arrays made of the lines of row_format.CSV."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from datastore.series.klines import close_time
 from datastore.series.row_format import COLUMNS
 from datastore.timeframes.timeframe import Timeframe
 
-_DECIMALS = COLUMNS[1:7]
 
-
-class CsvWriter:
-    """The lines as they are, after a line of names."""
+class LinesWriter:
+    """The lines as they are."""
 
     def head(self) -> bytes:
         """Return what precedes the rows."""
-        return ",".join(COLUMNS).encode() + b"\n"
+        return b""
 
     def rows(self, block: bytes) -> bytes:
         """Return some rows."""
@@ -25,27 +23,15 @@ class CsvWriter:
         return b""
 
 
-class NdjsonWriter(CsvWriter):
-    """One object a line; decimals are text, or with as_numbers the same digits without quotes."""
-
-    def __init__(self, as_numbers: bool) -> None:
-        cells = dict.fromkeys(COLUMNS, b"%s") | {"source": b'"%s"'}
-        if not as_numbers:
-            cells |= dict.fromkeys(_DECIMALS, b'"%s"')
-        fields = (b'"%s":%s' % (name.encode(), cell) for name, cell in cells.items())
-        self._row = b"{" + b",".join(fields) + b"}\n"
+class CsvWriter(LinesWriter):
+    """The lines after one of names."""
 
     def head(self) -> bytes:
-        """Return nothing."""
-        return b""
-
-    def rows(self, block: bytes) -> bytes:
-        """Return some rows."""
-        text = b"".join([self._row % tuple(line.split(b",")) for line in with_nulls(block).splitlines()])
-        return text.replace(b'"null"', b"null") if b'"null"' in text else text
+        """Return the line of names."""
+        return ",".join(COLUMNS).encode() + b"\n"
 
 
-class CcxtWriter(CsvWriter):
+class CcxtWriter(LinesWriter):
     """One array of [time, open, high, low, close, volume], numbers all."""
 
     _row = b",\n[%s,%s,%s,%s,%s,%s]"

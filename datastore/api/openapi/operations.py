@@ -68,10 +68,10 @@ FOLLOWING = (
 FORMATS_SAY = (
     "Without `format` the header `Accept` chooses. All forms but json are one answer of any length, made of one "
     "snapshot, and carry the certificate in their headers; arrow, parquet and feather also in the metadata of their "
-    "schema (key `candlekeep`, JSON). Their decimals are decimal128(38, 18), or float64 with `numbers=float`; those of "
-    "feather are float64. Where pyarrow is not installed these three are 400 and name what to install. 503 with "
-    "`Retry-After` while as many long answers as may be are being sent. One that breaks off ends with a line that is "
-    "no row."
+    "schema (key `candlekeep`, JSON). Their decimals are decimal128(38, n), n digits as the market needs them and 18 "
+    "at most, or float64 with `numbers=float`; those of feather are float64. Where pyarrow is not installed these "
+    "three are 400 and name what to install. 503 with `Retry-After` while as many long answers as may be are being "
+    "sent. One that breaks off ends with a line that is no row."
 )
 CERTIFICATE_HEADERS = tuple(name for name in HEADERS if name.startswith("Candlekeep-")) + FILE_HEADERS
 CANDLES = {

@@ -117,7 +117,7 @@ def _position_after(market: Market, row: Row) -> TradePosition:
 
 def _written(
     market: Market, question: TradesQuestion, position: TradePosition | None, write: Callable[[list[Row], bool], bytes]
-) -> Iterator[bytes]:
+) -> Iterator[list[bytes]]:
     """Yield all trades of the range, or as many as the limit says, from one snapshot."""
     endless = position is not None or question.start is not None
     left = question.limit or (None if endless else DEFAULT_ROWS)
@@ -127,7 +127,7 @@ def _written(
             wanted = PART_ROWS if left is None else min(left, PART_ROWS) if endless else left
             rows = _page(market, question, position, wanted)
             if rows or first:
-                yield write(rows, first)
+                yield [write(rows, first)]
             if len(rows) < wanted or not endless:
                 return
             position, first = _position_after(market, rows[-1]), False
