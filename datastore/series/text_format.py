@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datastore.series.klines import close_time
+import msgspec
+
+from datastore.series.klines import kline_of
 from datastore.series.row_format import COLUMNS
 from datastore.timeframes.timeframe import Timeframe
 
@@ -60,28 +62,17 @@ class CcxtWriter(LinesWriter):
 
 
 class BinanceWriter(CcxtWriter):
-    """One array of klines of Binance's: 12 cells, decimals as text, the fourth from the end the number of trades.
-
-    The shape knows no null: what a candle does not hold (what takers bought; of a provider's candle also the trades,
-    and of some the quote volume) is 0, as is every number of an invented row without any.
-    """
-
-    _row = b',\n[%s,"%s","%s","%s","%s","%s",%d,"%s",%s,"0","0","0"]'
+    """One array of klines of Binance's (klines.py)."""
 
     def __init__(self, frame: Timeframe) -> None:
         super().__init__()
         self._frame = frame
+        self._encoder = msgspec.json.Encoder()
 
     def texts(self, block: bytes) -> bytes:
         """Return each row after a comma."""
-        rows = (line.split(b",", 8) for line in block.splitlines())
-        text = b"".join([self._row % (*row[:6], self._last_ms(int(row[0])), row[6], row[7]) for row in rows])
-        return text.replace(b'""', b'"0"').replace(b",,", b",0,")
-
-    def _last_ms(self, opened: int) -> int:
-        if self._frame.seconds:
-            return opened + self._frame.seconds * 1000 - 1
-        return close_time(opened, self._frame)
+        klines = [kline_of(line.split(",", 8), self._frame) for line in block.decode().splitlines()]
+        return b",\n" + self._encoder.encode_lines(klines)[:-1].replace(b"\n", b",\n")
 
 
 def with_nulls(block: bytes) -> bytes:
