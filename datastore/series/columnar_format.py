@@ -1,4 +1,4 @@
-"""Candles as Arrow, Parquet and Feather, made of the lines of row_format.CSV. Only this module imports pyarrow.
+"""Candles as Arrow, Parquet and Feather, made of the lines of row_format.CSV, and trades. Only this imports pyarrow.
 
 That is an extra, so this module is imported with the first such question (written_format.py), and what only Parquet
 needs with the first of these.
@@ -6,7 +6,8 @@ needs with the first of these.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import csv
@@ -19,6 +20,19 @@ METADATA_KEY = b"candlekeep"
 MILLISECONDS = pa.timestamp("ms", "UTC")
 ROW_GROUP_ROWS = 30_000
 FEATHER_COLUMNS = ("time", "open", "high", "low", "close", "volume")
+_EXACT = pa.decimal128(PRECISION, MAX_SCALE)  # what all trades need is nowhere known
+TRADES = pa.schema(
+    {
+        "time": MILLISECONDS,
+        "time_us": pa.int64(),
+        "trade_id": pa.string(),
+        "seq": pa.int64(),
+        "side": pa.string(),
+        "price": _EXACT,
+        "amount": _EXACT,
+        "received": MILLISECONDS,
+    }
+)
 
 
 class ArrowWriter:
@@ -28,8 +42,7 @@ class ArrowWriter:
         self._types = _types(digits)
         self._schema = self.schema_of(self._types).with_metadata({METADATA_KEY: certificate})
         self._converting = csv.ConvertOptions(column_types=self._types, strings_can_be_null=True)
-        self._sink = _Sink()
-        self._begin(pa.PythonFile(self._sink, mode="w"))
+        self._open()
 
     def head(self) -> bytes:
         """Return what precedes the rows."""
@@ -58,6 +71,10 @@ class ArrowWriter:
         """Return rows in the columns of this format."""
         return table.set_column(0, "time", table["time"].cast(MILLISECONDS))
 
+    def _open(self) -> None:
+        self._sink = _Sink()
+        self._begin(pa.PythonFile(self._sink, mode="w"))
+
     def _begin(self, sink: pa.PythonFile) -> None:
         self._writer = pa.ipc.new_stream(sink, self._schema)
 
@@ -68,6 +85,8 @@ class ArrowWriter:
 class ParquetWriter(ArrowWriter):
     """A Parquet file, compressed by zstd; its rows come in groups, each of which is held in memory."""
 
+    dictionaries = ("source",)  # of numbers that hardly repeat these would only cost time
+
     def tail(self) -> bytes:
         """Return what follows the rows."""
         self._flush()
@@ -77,8 +96,9 @@ class ParquetWriter(ArrowWriter):
         from pyarrow import parquet
 
         self._waiting: list[pa.Table] = []
-        # A dictionary of numbers that hardly repeat would only cost time.
-        self._writer = parquet.ParquetWriter(sink, self._schema, compression="zstd", use_dictionary=["source"])
+        self._writer = parquet.ParquetWriter(
+            sink, self._schema, compression="zstd", use_dictionary=list(self.dictionaries)
+        )
 
     def _write(self, table: pa.Table) -> None:
         self._waiting.append(table)
@@ -107,6 +127,35 @@ class FeatherWriter(ArrowWriter):
 
     def _begin(self, sink: pa.PythonFile) -> None:
         self._writer = pa.ipc.new_file(sink, self._schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
+
+
+class ArrowTrades(ArrowWriter):
+    """Trades as an Arrow IPC stream, in the columns of GET trades. about: JSON for the schema's metadata."""
+
+    def __init__(self, about: bytes) -> None:
+        self._schema = TRADES.with_metadata({METADATA_KEY: about})
+        self._open()
+
+    def trades(self, rows: Sequence[Sequence[Any]]) -> bytes:
+        """Return what is ready after some more rows. Raises NumberTooLong."""
+        columns = zip(*rows, strict=True) if rows else [()] * len(TRADES)
+        try:
+            cells = [_column(column, field.type) for column, field in zip(columns, TRADES, strict=True)]
+        except pa.ArrowInvalid as error:
+            raise NumberTooLong from error
+        self._write(pa.table(cells, self._schema))
+        return self._sink.taken()
+
+
+class ParquetTrades(ArrowTrades, ParquetWriter):
+    """Trades as a Parquet file, compressed by zstd."""
+
+    dictionaries = ("side",)
+
+
+def _column(cells: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Return cells as a column: decimals come as text."""
+    return pa.array(cells, pa.string()).cast(kind) if pa.types.is_decimal(kind) else pa.array(cells, kind)
 
 
 class _Sink:

@@ -299,6 +299,8 @@ def test_without_the_extra_the_answer_says_what_to_install(
         "'parquet' needs pyarrow, an extra that is not installed here: pip install -r requirements-arrow.txt. "
         "Accepted without it: csv, ndjson, ccxt, binance."
     )
+    trades = body_of(client, f"/api/v1/trades?market={SYMBOL}&format=arrow", 400)["errors"]["format"]
+    assert "requirements-arrow.txt" in trades[0]
     assert bytes_of(client, "&format=csv")
 
 
@@ -308,6 +310,8 @@ def test_a_number_that_does_not_fit_is_refused_and_never_rounded(client: Client,
     body = body_of(client, f"{ADDRESS}{SPAN}&format=parquet", 422)
     assert "18 digits behind the point" in body["detail"]
     assert table_of(client, "parquet", "&numbers=float").to_pylist()[0]["open"] == 1e-19
+    trades = body_of(client, f"/api/v1/trades?market={SYMBOL}{SPAN}&format=arrow", 422)
+    assert "18 digits behind the point" in trades["detail"]
 
 
 def test_as_many_long_answers_as_may_be_and_no_more(client: Client, hole: Market) -> None:
@@ -406,7 +410,7 @@ def test_a_year_is_read_alike_by_polars_pandas_duckdb_and_as_text(client: Client
         assert [tuple(row) for row in found] == values, name
 
 
-def test_trades_of_a_range_come_whole_in_csv_and_ndjson(
+def test_trades_of_a_range_come_whole_in_every_format(
     client: Client, hole: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("datastore.api.views.trades.PART_ROWS", 2)
@@ -425,5 +429,15 @@ def test_trades_of_a_range_come_whole_in_csv_and_ndjson(
     response = client.get(address + SPAN, headers={"Accept": "text/csv"})
     rows = list(csv.DictReader(io.StringIO(response.getvalue().decode())))
     assert rows == [{name: text_of(cell) for name, cell in row.items()} for row in expected]
-    refused = body_of(client, f"{address}&format=parquet", 400)["errors"]["format"]
-    assert refused == ["'parquet' is unknown. Accepted: json, csv, ndjson."]
+    for name in ("arrow", "parquet"):
+        body = client.get(f"{address}{SPAN}&format={name}").getvalue()
+        table = pa.ipc.open_stream(body).read_all() if name == "arrow" else parquet.read_table(io.BytesIO(body))
+        assert json.loads(table.schema.metadata[b"candlekeep"])["market"] == SYMBOL
+        assert [
+            row | {when: int(row[when].timestamp() * 1000) for when in ("time", "received")}
+            for row in table.to_pylist()
+        ] == [row | {exact: Decimal(row[exact]) for exact in ("price", "amount")} for row in expected], name
+    quiet: Any = client.get(f"{address}&from={at(-600) // 1000}&to={at(-300) // 1000}&format=parquet")
+    assert parquet.read_table(io.BytesIO(quiet.getvalue())).num_rows == 0
+    refused = body_of(client, f"{address}&format=feather", 400)["errors"]["format"]
+    assert refused == ["'feather' is unknown. Accepted: json, csv, ndjson, arrow, parquet."]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
@@ -41,7 +42,7 @@ def written_parts(export: Export, form: Format, as_numbers: bool) -> Iterator[li
     The export must have been asked for in the shape that the format is made of.
     """
     writer: Writer | None = None
-    try:
+    with writing(form):
         for part in export.parts():
             made = []
             if writer is None:
@@ -51,13 +52,20 @@ def written_parts(export: Export, form: Format, as_numbers: bool) -> Iterator[li
                 made.append(writer.head())
             made += [writer.rows(block) for block in (part.blocks if form.in_blocks else gathered(part.blocks))]
             yield made
+    if writer is not None:
+        yield [writer.tail()]
+
+
+@contextmanager
+def writing(form: Format) -> Iterator[None]:
+    """Raise what a writer cannot do as BadParameters or CannotWrite."""
+    try:
+        yield
     except ExtraMissing as exc:
         others = [one.name for one in FORMATS.values() if one.in_blocks]
         raise BadParameters({"format": [f"'{form.name}' {exc}. Accepted without it: {', '.join(others)}."]}) from None
     except NumberTooLong as exc:
         raise CannotWrite(str(exc)) from None
-    if writer is not None:
-        yield [writer.tail()]
 
 
 def gathered(blocks: Iterator[bytes]) -> Iterator[bytes]:
