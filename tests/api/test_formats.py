@@ -148,7 +148,7 @@ def test_ccxt_has_six_numbers_a_row(client: Client, hole: Market, fill: str) -> 
 
 @pytest.mark.parametrize("timeframe", ["1m", "1M"])
 def test_binance_has_twelve_cells_of_its_kinds(client: Client, hole: Market, timeframe: str) -> None:
-    address = f"/api/v1/candles?market={SYMBOL}&timeframe={timeframe}&limit=20"
+    address = f"/api/v1/candles?market={SYMBOL}&timeframe={timeframe}&limit=1000"
     rows = json.loads(client.get(f"{address}&format=binance").getvalue())
     expected = body_of(client, address)["candles"]
     assert [[row[0], *row[1:6], row[7], row[8]] for row in rows] == [row[:8] for row in expected]
