@@ -117,7 +117,13 @@ def errored(db: None) -> str:
 
 
 def series_answers(asker: Asker) -> None:
-    for more in ("", "&fill=null", "&fill=flat&numbers=float", "&limit=1000&closed_only=1", f"&from={at(-600) // 1000}"):
+    for more in (
+        "",
+        "&fill=null",
+        "&fill=flat&numbers=float",
+        "&limit=1000&closed_only=1",
+        f"&from={at(-600) // 1000}",
+    ):
         body = json.loads(asker.get(f"candles?{SERIES}{more}").content)
         assert body["candles"]
     tag = asker.get(f"candles?{SERIES}")["ETag"]
