@@ -35,12 +35,12 @@ begin
     if m is null then
         return;
     end if;
-    touched := add_to_minutes(m, t, high, low, volume, quote_volume, n) || roll_up(m, t);
+    touched := add_to_candles(m, t, high, low, volume, quote_volume, n);
     return query
         with uncovered as materialized (
             select u.market_id, sum(u.seconds) as seconds from uncover_traded(m, array_fill(0, array[cardinality(m)]), t) u group by 1
         )
-        select u.m, sum(u.n)::bigint, u.m = any (touched) or max(x.seconds) is not null, coalesce(max(x.seconds), 0)
+        select u.m, sum(u.n)::bigint, u.m in (select unnest(touched)) or max(x.seconds) is not null, coalesce(max(x.seconds), 0)
           from unnest(m, n) u (m, n)
           left join uncovered x on x.market_id = u.m
          group by 1;
