@@ -39,7 +39,7 @@ from streaming.refusals import Refusal
 LOCK = "select * from lock_markets(%s::text[], %s::text[], %s::text[], %s)"
 INGEST = (
     "select * from ingest(%s::int[], %s::int[], %s::bigint[], %s::bigint[], %s::smallint[], %s::text[], %s::numeric[],"
-    " %s::numeric[], %s::bigint[], %s::bigint[], %s::bigint[])"
+    " %s::numeric[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])"
 )
 TAKE_BACK_AT = "select take_back_at(%s, instant(%s), %s, %s, %s)"
 SETTLE = "select * from settle(%s::int[], %s::int[], %s::jsonb, %s::jsonb, %s::jsonb, %s)"
@@ -123,7 +123,7 @@ def store_live(batch: Sequence[LiveRecord] | LiveBatch, work: Callable[[], None]
     ingested: dict[int, _Ingested] = {}  # by market
     if ready.symbols:
         ids = [markets[symbol].market_id for symbol in ready.symbols]
-        rows = fetch_while_running(INGEST, [ids, *ready.columns], apply_feeds)
+        rows = fetch_while_running(INGEST, [ids, *ready.columns, ready.since], apply_feeds)
         ingested = {market_id: _Ingested(*found) for market_id, *found in rows}
         if sum(of_trades.added for of_trades in ingested.values()) < len(ready.stored):
             again, doubts = _settle_conflicts(ready, markets, ingested, steps)
@@ -195,7 +195,7 @@ def _settle_conflicts(
     given = [GivenTrade(at, markets[trade.market].market_id, trade) for at, trade in batch.stored.items()]
     renamed, refused = find_conflicts(given)
     if renamed:
-        for market_id, *found in fetch_all(INGEST, arguments_of(renamed)):
+        for market_id, *found in fetch_all(INGEST, [*arguments_of(renamed), None]):
             more = _Ingested(*found)
             ingested[market_id] = ingested.get(market_id, NOTHING_INGESTED) + replace(more, ids_shared=more.added)
         again = find_conflicts(renamed)
