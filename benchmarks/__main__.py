@@ -21,6 +21,7 @@ PARTS = {
     "year": True,
     "formats": True,
     "recovery": False,
+    "growth": True,
     "scale": True,
     "rest": False,
     "venues": True,

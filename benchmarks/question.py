@@ -1,7 +1,7 @@
 """What one GET candles costs: CPU of this process, of PostgreSQL and of Valkey, without a socket in between.
 
 For comparison, in turns with it: a view of plain Django, and one of Django REST framework with keys and limits, which
-answer b''. CPU counts and not the clock, so that other work of the machine matters little. Rates are in `api`.
+answer b''. CPU counts and not the clock, so other work of the machine matters little. For rates: `make bench ARGS=api`.
 """
 
 from __future__ import annotations

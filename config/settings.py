@@ -177,6 +177,8 @@ MIDDLEWARE = [
     "datastore.api.auth.audit_log.AuditLog",
 ]
 ROOT_URLCONF = "config.urls"
+# What the stream process pushes to our own pages beside what they follow: what writes it, and seconds between two.
+PAGE_PARTS = {"markets": ("dashboard.pushed.markets", 10.0), "chart": ("dashboard.pushed.chart", 3.0)}
 WSGI_APPLICATION = "config.wsgi.application"
 
 # What follows from PUBLIC_URL; with https a proxy speaks TLS and says so in a header, which forwarded_scheme believes

@@ -25,13 +25,7 @@ from streaming.records import Micros
 REPAIR_FIELDS = ("reason", "code", "attempts", "next_try", "final")
 HEAD = "select * from series_head(%s, %s)"
 FACTS = "select * from series_facts(%s, %s, %s, %s, %s, %s, %s)"
-MANY_FACTS = (
-    "select f.* from (select %s::interval as stale) s"
-    " cross join unnest(%s::int[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
-    " with ordinality w (market_id, resolution, start, stop, place)"
-    " cross join lateral series_facts(w.market_id, s.stale, w.start, w.stop, interval '0', w.resolution, false) f"
-    " order by w.place"
-)
+MANY_FACTS = "select * from series_facts(%s::int[], %s::int[], %s::timestamptz[], %s::timestamptz[], %s::interval)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +110,7 @@ def facts_of_many(stretches: Sequence[Stretch]) -> list[Facts]:
     if not stretches:
         return []
     columns = [list(column) for column in zip(*stretches, strict=True)]
-    rows = fetch_all(MANY_FACTS, [stale_after(), *columns])
+    rows = fetch_all(MANY_FACTS, [*columns, stale_after()])
     return [_facts(row) for row in rows]
 
 

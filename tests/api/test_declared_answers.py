@@ -279,6 +279,7 @@ def test_every_problem_is_given_as_it_is_declared(
     feed = Feed(tiny.symbol, "tick-data/tiny")
     store(feed.opened(), feed.trade(1, "0.0000000000000000001"), feed.watermark(60))
     asker.get(f"candles?market={tiny.symbol}&timeframe=1m&wait=0&format=arrow", 422)
+    asker.get(f"trades?market={tiny.symbol}&format=arrow", 422)
     MemoryBroker.named("declared", settings.STREAM_MAXLEN).go_away("unplugged")
     asker.post(f"dead-letters/{letter.pk}/replay", status=503)
     settings.FETCH_BUDGET_PER_KEY = 1

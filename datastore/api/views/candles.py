@@ -146,6 +146,7 @@ def _written(request: Request, question: SeriesQuestion, form: Format) -> HttpRe
     headers = {"ETag": tag}
     if found.request:
         headers["Candlekeep-Request"] = request_address(found.request)
+    as_numbers = question.numbers != STRING
     asked = Question(
         market,
         question.timeframe,
@@ -155,8 +156,9 @@ def _written(request: Request, question: SeriesQuestion, form: Format) -> HttpRe
         question.fill,
         question.closed_only,
         question.raw,
+        form.shape(as_numbers),
     )
-    return series_stream(request._request, asked, form, question.numbers != STRING, found.series, headers)
+    return series_stream(request._request, asked, form, as_numbers, found.series, headers)
 
 
 def _page(path: str, market: Market, question: SeriesQuestion) -> Page:

@@ -79,3 +79,50 @@ begin
                         where corrected and p.market_id = mk and p.resolution = coarsest and p.revision > 0
                           and p.open_time >= w.since and p.open_time < w.until) x (open_time, changes, from_provider)) k;
 end $$;
+
+-- The same of many stretches at once, in their order, each of a market up to a resolution, but never what was corrected.
+-- What concerns a market, not a stretch, is looked up once for all of them.
+create or replace function series_facts(ids int[], coarsest int[], starts timestamptz[], stops timestamptz[], stale interval)
+returns table (series text, version bigint, watermark bigint, now bigint, known boolean, behind boolean, provider text, simulated boolean,
+               delivered_by text, resolutions int[], begins bigint[], ends bigint[], reasons text[], codes text[], proofs text[], repairs text, id_gaps text,
+               corrections text)
+language plpgsql stable as $$
+#variable_conflict use_column
+begin
+    return query
+        with head as materialized (
+            select h.*, coalesce(c.identity, '') as provider, coalesce(c.simulated, false) as simulated
+              from market_heads(array(select distinct u.id from unnest(ids) u (id)), stale) h
+              left join provider_clock c on c.provider = h.delivered_by
+        )
+        select h.series, h.version, h.watermark, h.now, h.known, h.behind, h.provider, h.simulated, h.delivered_by, c.*, r.*, i.*, null::text
+          from unnest(ids, coarsest, starts, stops) with ordinality w (market_id, coarsest, start, stop, place)
+          join head h on h.market_id = w.market_id
+         cross join lateral (
+               select array_agg(s.resolution), array_agg(micros(s.start)), array_agg(micros(s.stop)), array_agg(s.reason), array_agg(s.code),
+                      array_agg(s.proof)
+                 from (select v.resolution, v.start, v.stop, v.reason, v.code, v.proof
+                         from coverage v
+                        where v.market_id = w.market_id and v.source = 'live' and v.resolution = 0 and v.start < w.stop and v.stop > w.start
+                       union all
+                       select v.resolution, v.start, v.stop, v.reason, v.code, v.proof
+                         from coverage v
+                        where v.market_id = w.market_id and v.source = 'provider' and v.resolution <= w.coarsest and v.start < w.stop and v.stop > w.start
+                       union all
+                       (select 0, v.start, v.stop, v.reason, v.code, v.proof
+                          from coverage v
+                         where v.market_id = w.market_id and v.source = 'live' and v.resolution = 0 and v.start < w.start and v.stop <= w.start
+                         order by v.stop desc, v.reason nulls last limit 1)) s) c
+         cross join lateral (
+               select json_agg(json_build_array(micros(g.start), micros(g.stop), g.reason, g.code, g.attempts, g.next_try, g.final) order by g.start)::text
+                 from gap_repair g
+                where g.market_id = w.market_id and g.resolution = w.coarsest and g.start < w.stop and g.stop > w.start) r
+         cross join lateral (
+               select case when exists (select from id_range x where x.market_id = w.market_id) then (
+                   select json_agg(json_build_array(x.first, x.last, micros(x.low), micros(x.high), x.doubted,
+                                   exists (select from fetch_request q
+                                            where q.market_id = w.market_id and q.resolution = 0 and q.state in ('queued', 'fetching', 'published')
+                                              and q.first_id <= x.last and q.last_id >= x.first)))::text
+                     from id_gaps(w.market_id, w.start, w.stop) x) end) i
+         order by w.place;
+end $$;

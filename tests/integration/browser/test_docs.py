@@ -173,8 +173,8 @@ def one_of_each_shape(operations: Operations) -> Operations:
     return {key: operations[key] for key in chosen.values()}
 
 
-# Swagger UI resolves the whole document for each step that a person takes: an operation costs a second and a half of
-# computing.
+# For each step that a person takes, Swagger UI resolves the whole document: a second and a half of computing for an
+# operation.
 @pytest.mark.parametrize(
     "operations",
     [
