@@ -1,7 +1,7 @@
 // The page of the markets: prices that move, sorting, filtering, searching. One stream for the whole page.
 
 import { follow } from "./follow.js";
-import { showConnected, showPart, showProblems } from "./frame.js";
+import { showAway, showConnected, showPart, showProblems } from "./frame.js";
 import { grouped, short, span } from "./times.js";
 
 const body = document.getElementById("rows");
@@ -161,6 +161,7 @@ follow("/?part=stream", {
   tickers: (tickers) => { tickers.forEach(show); arrange(); },
   summary: (html) => showPart(document.getElementById("summary"), html),
   cells: showCells,
+  away: showAway,
   problems: ({ count, worst }) => showProblems(count, worst),
   state: showConnected,
 });
