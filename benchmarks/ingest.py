@@ -114,7 +114,7 @@ def database_limit(records: list[LiveRecord]) -> float:
     batches: list[Any] = []
     for index in range(0, len(records), BATCH):
         ready = split_batch(records[index : index + BATCH])
-        batches.append([[ids[symbol] for symbol in ready.symbols], *ready.columns])
+        batches.append([[ids[symbol] for symbol in ready.symbols], *ready.columns, ready.since])
     began = time.perf_counter()
     for parameters in batches:
         with transaction.atomic(), connection.cursor() as cursor:

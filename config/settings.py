@@ -173,7 +173,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "config.page_policy.PagePolicy",
     "datastore.api.auth.audit_log.AuditLog",
 ]
 ROOT_URLCONF = "config.urls"

@@ -18,8 +18,9 @@ from actor_runtime.loop.actor_group import ActorGroup, OwnedActor
 from actor_runtime.models import Actor
 from actor_runtime.reset_policy import reason_of
 from consumers import topic_acks
+from consumers.batch_pace import MAX_BATCH_RECORDS
 from consumers.batch_store import TopicBatch, batches_by_topic, store_batches
-from consumers.fixed_consumer_actor import CONFIRM_EVERY_S, GROUP, MAX_BATCH_RECORDS, POLL_TIMEOUT_S
+from consumers.fixed_consumer_actor import CONFIRM_EVERY_S, GROUP, POLL_TIMEOUT_S
 from consumers.group_progress import DrainTracker
 from consumers.metrics import BatchMetrics
 from consumers.models import DynamicTopicConsumer

@@ -14,6 +14,7 @@ from actor_runtime.configured_broker import configured_broker
 from actor_runtime.errors import CacheFault
 from actor_runtime.loop.session import ActorSession
 from actor_runtime.models import Actor
+from consumers.batch_pace import MAX_BATCH_RECORDS, BatchPace
 from consumers.dead_letters import quarantine
 from consumers.group_progress import GroupProgress
 from consumers.metrics import BatchMetrics
@@ -32,8 +33,6 @@ log = structlog.get_logger(__name__)
 
 GROUP = "candlekeep"
 POLL_TIMEOUT_S = 0.25  # how long an idle turn waits
-LINGER_S = 0.02  # how long a small batch may grow, so that a busy market costs per batch
-MAX_BATCH_RECORDS = 5_000
 CONFIRM_EVERY_S = 0.5  # readers trust a cached version for two seconds after it was confirmed
 PROGRESS_EVERY_S = 0.5  # a feed that has caught up counts as behind for this much longer
 
@@ -54,6 +53,7 @@ class FixedTopicWork:
         self._session: ActorSession
         self._subscription: Subscription | None = None
         self._next_batch: Batch[Any] | None = None  # read ahead
+        self._pace = BatchPace()
         self._progress = GroupProgress()
         self._news = News(Subject.FEEDS)
         self._is_drained = False  # all that was known of the topic was stored, and that was noted
@@ -124,17 +124,17 @@ class FixedTopicWork:
         """Return what waits; a small batch is left to grow for a moment."""
         assert self._subscription is not None  # noqa: S101 - the runner opens before the first turn
         began = time.monotonic()
-        records = self._subscription.poll(POLL_TIMEOUT_S, MAX_BATCH_RECORDS)
+        records = self._subscription.poll(POLL_TIMEOUT_S, self._pace.most)
         if 0 < len(records) < MAX_BATCH_RECORDS:
-            self._session.stop.wait(LINGER_S)
-            records += self._subscription.poll(0, MAX_BATCH_RECORDS - len(records))
+            self._session.stop.wait(self._pace.linger_s)
+            records += self._subscription.poll(0, self._pace.most - len(records))
         if records:
             self._metrics.polled(time.monotonic() - began)
         return records
 
     def _handle(self, records: Sequence[Record], batch: Batch[Any] | None) -> None:
         self._is_drained = False
-        actor = self._session.actor
+        began, actor = time.monotonic(), self._session.actor
         actor.message_received()
         with self._metrics.time_step("decode"):
             batch = batch or self.handler.read(records)
@@ -153,6 +153,7 @@ class FixedTopicWork:
             self._update_cache(changes)
         actor.update_cache_success()
         self._session.save()
+        self._pace.note(len(records), len(changes), time.monotonic() - began)
 
     def _write(self, batch: Batch[Any]) -> list[MarketChange]:
         """Write the batch, its dead letters and the actor's own state in one transaction."""
@@ -160,7 +161,7 @@ class FixedTopicWork:
         def read_ahead() -> None:
             assert self._subscription is not None  # noqa: S101
             with suppress(StreamError):  # not a fault of the write in hand; the next poll meets it again
-                self._next_batch = self.handler.read(self._subscription.poll(0, MAX_BATCH_RECORDS))
+                self._next_batch = self.handler.read(self._subscription.poll(0, self._pace.most))
 
         with transaction.atomic():
             # A full batch means a backlog: read on while the database works.

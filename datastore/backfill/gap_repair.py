@@ -14,10 +14,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import reduce
 from itertools import groupby
+from operator import or_
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from datastore.backfill import fetch_queue
 from datastore.backfill.completion import drop_final_gaps
@@ -32,6 +35,7 @@ from datastore.ingest.live_write import MarketChange
 from datastore.models import CoverageChange, GapRepair, Market
 from datastore.reference.markets import feed_markets
 from datastore.reference.provider_clock import known_times
+from datastore.reference.staleness import stale_after
 from datastore.timeframes.intervals import Interval, clip, micros_of, moment, subtract, union
 from datastore.timeframes.timeframe import BASE
 from streaming.ends import EndCode
@@ -90,10 +94,12 @@ def scan() -> list[MarketChange]:
     with snapshot():
         ids = set(feed_markets().filter(provider__in=known).values_list("pk", flat=True))
         due = {one.market_id for one in survey(ids) if repair_of(one).is_needed}
+    # Of the others, time itself moves the watermarks that no feed moves; no consumer has to wait for the rest.
+    waits = [Q(provider=name, watermark__lt=now - stale_after()) for name, now in known.items()]
     with transaction.atomic():
-        # Time itself moves the watermarks of the others. A locked market is left out: its writer stores its watermark.
-        rest = Market.objects.select_for_update(no_key=True, skip_locked=True).filter(pk__in=ids - due)
-        changes = update_versions(list(rest.order_by("pk")), [])
+        # A locked market is left out: its writer stores its watermark.
+        quiet = Market.objects.select_for_update(no_key=True, skip_locked=True).filter(pk__in=ids - due)
+        changes = update_versions(list(quiet.filter(reduce(or_, waits, Q(watermark=None))).order_by("pk")), [])
     for market_id in sorted(due):
         with transaction.atomic():
             market = Market.objects.select_for_update(no_key=True).get(pk=market_id)

@@ -111,9 +111,7 @@ def update_versions(markets: Collection[Market], touched: Collection[int]) -> li
     symbols = {market.pk: market.symbol for market in markets}
     stale = stale_after()
     rows = fetch_all(SETTLE, [list(symbols), list(touched), "[]", "[]", "[]", stale])
-    return [
-        MarketChange(symbols[pk], pk, version, changed, 0, watermark) for pk, version, changed, watermark, _ in rows
-    ]
+    return [MarketChange(symbols[pk], pk, version, changed, 0) for pk, version, changed, _ in rows]
 
 
 def settle_published(at: datetime) -> int:

@@ -35,9 +35,9 @@ FILES = (  # in order
     "stored_ids",
     "wrong_claims",
     "history",
-    "market_facts",
     "stored_rows",
     "heads",
+    "market_facts",
     "verify",
 )
 MARK = "datastore/sql/functions "  # the undo of the first migration knows it too

@@ -8,7 +8,7 @@ span proves, the part for which the provider's own numbers have no hole is named
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from datastore.ingest.number_run import NumberRun
@@ -21,8 +21,7 @@ SUBSCRIBED_AGAIN = "subscribed again"
 USUAL_LATENESS_US = 6 * SECOND_US  # the default GRACE, and a second, for times are often whole seconds
 
 
-@dataclass(frozen=True, slots=True)
-class FeedSequence:
+class FeedSequence(NamedTuple):
     """How far a feed has been applied in one market; no span is open while start is None. Times in microseconds."""
 
     last_n: int = 0
@@ -48,8 +47,7 @@ class RefusedTrade:
     certain: Micros | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FeedSpan:
+class FeedSpan(NamedTuple):
     """A proven span [start, stop); reason and its code say how it ended, None that it goes on."""
 
     start: Micros
@@ -66,8 +64,7 @@ class TakenBack(NamedTuple):
     code: str
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(NamedTuple):
     """The new position, every span that changed on the way, and the openings whose replay may prove a bridge.
 
     What earlier batches stored of the feed is taken back from `taken_back` on, before the spans are written. numbered:
@@ -97,7 +94,7 @@ class _Walk:
         self.end_numbers()
         if self.at.start is not None and self.stop is not None:
             self.spans[self.at.start] = FeedSpan(self.at.start, self.stop, reason, code)
-        self.at = replace(self.at, start=None, stop=None, bridge=None, reason=reason)
+        self.at = self.at._replace(start=None, stop=None, bridge=None, reason=reason)
         self.stop = None
 
     def begin(self, start: Micros) -> None:
@@ -106,7 +103,7 @@ class _Walk:
             self.end(SUBSCRIBED_AGAIN, EndCode.RESUBSCRIBED)
         if self.numbers.missing:
             self.end_numbers()  # nobody waits for them: the Producer looks at numbers from here on
-        self.at = replace(self.at, start=start)
+        self.at = self.at._replace(start=start)
 
     def number(self, trade: Trade) -> None:
         """Take the number of a trade; one without a number shows that not all trades are numbered."""
@@ -141,7 +138,7 @@ class _Walk:
         if self.taken_back is None or certain < self.taken_back.certain:
             self.taken_back = TakenBack(certain, reason, code)
         kept = [span for span in self.spans.values() if span.start < certain]
-        self.spans = {span.start: replace(span, stop=min(span.stop, certain)) for span in kept}
+        self.spans = {span.start: span._replace(stop=min(span.stop, certain)) for span in kept}
         if self.stop is not None:
             self.stop = min(self.stop, certain) if certain > (self.at.start or 0) else None
         self.end_numbers()
@@ -150,9 +147,9 @@ class _Walk:
     def skip_to(self, n: int, last_n: int) -> None:
         """End the span because the records between last_n and n were lost."""
         lost = n - last_n - 1
-        self.at = replace(self.at, last_n=last_n)
+        self.at = self.at._replace(last_n=last_n)
         self.end(f"stream lost {counted(lost, 'record')}", EndCode.STREAM)
-        self.at = replace(self.at, unbroken=False)
+        self.at = self.at._replace(unbroken=False)
 
     def take(self, record: LiveRecord | RefusedTrade) -> None:
         """Apply one record that is not a valid trade."""
@@ -187,14 +184,14 @@ class _Walk:
                 self.take_back(record.certain, record.reason, record.code)
             self.end(record.reason, record.code)
             # As good as lost: a replay without it bridges nothing.
-            self.at = replace(self.at, unbroken=False)
+            self.at = self.at._replace(unbroken=False)
 
     def save_span(self) -> None:
         """Write the proven end of the open span, if it moved, to the position and the spans."""
         self.save_numbers()
         start, stop = self.at.start, self.stop
         if start is not None and stop is not None and stop != self.at.stop:
-            self.at = replace(self.at, stop=stop)
+            self.at = self.at._replace(stop=stop)
             self.spans[start] = FeedSpan(start, stop)
 
 
@@ -229,7 +226,7 @@ def apply(
         walk.end(doubt.reason, doubt.code)
     walk.save_span()
     numbers = walk.numbers.as_row() if walk.numbers.newest >= 0 else None
-    position = replace(walk.at, last_n=last_n, numbers=numbers)
+    position = walk.at._replace(last_n=last_n, numbers=numbers)
     return Applied(
         position, tuple(walk.spans.values()), tuple(walk.openings), walk.taken_back, tuple(walk.numbered.items())
     )

@@ -30,9 +30,15 @@ class LiveBatch:
     feeds: defaultdict[FeedKey, list[LiveRecord | RefusedTrade]] = field(default_factory=lambda: defaultdict(list))
     refused: list[tuple[int, Refusal]] = field(default_factory=list)  # (index in records, why)
     earliest: dict[str, Micros] = field(default_factory=dict)  # time of each market's oldest trade
+    has_repeats: bool = False  # a trade comes twice
     counted: defaultdict[str, list[CountedTrade]] = field(default_factory=lambda: defaultdict(list))  # by market
     # By market what the venue said of its newest trade: its id, and when this was first and last said.
     said: defaultdict[str, dict[int, tuple[Micros, Micros]]] = field(default_factory=lambda: defaultdict(dict))
+
+    @property
+    def since(self) -> list[Micros] | None:
+        """Return the time of the oldest trade of each of `symbols`, or of an older one; None if a trade comes twice."""
+        return None if self.has_repeats else [self.earliest[symbol] for symbol in self.symbols]
 
     def matches(self, oldest: Mapping[str, Micros]) -> bool:
         """Return whether every market is in `oldest` and none of its trades is before the time given there."""
@@ -100,6 +106,7 @@ def split_batch(records: Sequence[LiveRecord], oldest: Mapping[str, Micros] | No
         batch.feeds[record.market, record.feed].append(step)
 
     batch.symbols, batch.columns = list(numbers), columns_of(markets, trades)
+    batch.has_repeats = len({(trade.market, trade.ts, trade.id) for trade in trades}) < len(trades)
     earliest = batch.earliest
     for trade in trades:
         if trade.ts < earliest.get(trade.market, trade.ts + 1):

@@ -10,12 +10,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 from django.conf import settings
 
 from datastore.db.queries import fetch_all, fetch_value, fetch_while_running
@@ -23,6 +23,7 @@ from datastore.ingest.bridges import find_bridges, with_bridges
 from datastore.ingest.feed_sequence import Applied, FeedSequence, TakenBack, apply
 from datastore.ingest.id_write import note_ends, sort_counted, store_counted
 from datastore.ingest.live_batch import FeedKey, LiveBatch, split_batch
+from datastore.ingest.trade_columns import quoted_array
 from datastore.ingest.trade_conflicts import GivenTrade, arguments_of, find_conflicts
 from datastore.models import Market
 from datastore.reference.provider_registry import traits_of
@@ -38,7 +39,7 @@ from streaming.refusals import Refusal
 LOCK = "select * from lock_markets(%s::text[], %s::text[], %s::text[], %s)"
 INGEST = (
     "select * from ingest(%s::int[], %s::int[], %s::bigint[], %s::bigint[], %s::smallint[], %s::text[], %s::numeric[],"
-    " %s::numeric[], %s::bigint[], %s::bigint[], %s::bigint[])"
+    " %s::numeric[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])"
 )
 TAKE_BACK_AT = "select take_back_at(%s, instant(%s), %s, %s, %s)"
 SETTLE = "select * from settle(%s::int[], %s::int[], %s::jsonb, %s::jsonb, %s::jsonb, %s)"
@@ -54,7 +55,6 @@ class MarketChange:
     version: int
     changed: bool
     trades_added: int
-    watermark: datetime | None
     taken_back_s: float = 0  # how much proven time is no longer claimed
     ids_shared: int = 0  # trades stored under their number, since their id was another trade's
     ended: tuple[str, ...] = ()  # code of each span that ended
@@ -123,7 +123,7 @@ def store_live(batch: Sequence[LiveRecord] | LiveBatch, work: Callable[[], None]
     ingested: dict[int, _Ingested] = {}  # by market
     if ready.symbols:
         ids = [markets[symbol].market_id for symbol in ready.symbols]
-        rows = fetch_while_running(INGEST, [ids, *ready.columns], apply_feeds)
+        rows = fetch_while_running(INGEST, [ids, *ready.columns, ready.since], apply_feeds)
         ingested = {market_id: _Ingested(*found) for market_id, *found in rows}
         if sum(of_trades.added for of_trades in ingested.values()) < len(ready.stored):
             again, doubts = _settle_conflicts(ready, markets, ingested, steps)
@@ -171,12 +171,14 @@ def _lock(keys: set[FeedKey]) -> tuple[dict[str, _LockedMarket], dict[FeedKey, F
     markets: dict[str, _LockedMarket] = {}
     positions: dict[FeedKey, FeedSequence] = {}
     retention = timedelta(days=settings.TICK_RETENTION_DAYS)
-    rows = fetch_all(LOCK, [sorted(set(symbols)), list(symbols), list(feeds), retention])
+    rows = fetch_all(LOCK, [*map(quoted_array, (sorted(set(symbols)), symbols, feeds)), retention])
+    counting: dict[str | None, bool] = {}  # whether a provider's ids alone prove anything live
     for symbol, market_id, oldest, feed, last_n, *rest, numbers, provider in rows:
-        counts_ids = Proof.IDS in traits_of(provider).proofs
+        if (counts_ids := counting.get(provider)) is None:
+            counts_ids = counting[provider] = Proof.IDS in traits_of(provider).proofs
         markets[symbol] = _LockedMarket(market_id, MIN_TIME_US if oldest is None else oldest, counts_ids)
-        stored = FeedSequence() if last_n is None else FeedSequence(last_n, *rest)
-        positions[symbol, feed] = stored if numbers is None else replace(stored, numbers=json.loads(numbers))
+        run = None if numbers is None else msgspec.json.decode(numbers)
+        positions[symbol, feed] = FeedSequence() if last_n is None else FeedSequence._make([last_n, *rest, run])
     return markets, positions
 
 
@@ -193,7 +195,7 @@ def _settle_conflicts(
     given = [GivenTrade(at, markets[trade.market].market_id, trade) for at, trade in batch.stored.items()]
     renamed, refused = find_conflicts(given)
     if renamed:
-        for market_id, *found in fetch_all(INGEST, arguments_of(renamed)):
+        for market_id, *found in fetch_all(INGEST, [*arguments_of(renamed), None]):
             more = _Ingested(*found)
             ingested[market_id] = ingested.get(market_id, NOTHING_INGESTED) + replace(more, ids_shared=more.added)
         again = find_conflicts(renamed)
@@ -241,18 +243,16 @@ def _settle(
     touched = [market_id for market_id, of_trades in ingested.items() if of_trades.changed]
     symbols = {market.market_id: symbol for symbol, market in markets.items()}
     stale = stale_after()
-    feeds = [json.dumps(each) for each in (moved, taken_back, spans)]
+    feeds = [msgspec.json.encode(each).decode() for each in (moved, taken_back, spans)]
     rows = fetch_all(SETTLE, [list(symbols), touched, *feeds, stale])
     changes = []
-    for market_id, version, changed, watermark, lost_s in rows:
+    for market_id, version, changed, lost_s in rows:
         of_trades = ingested.get(market_id, NOTHING_INGESTED)
         taken_back_s = lost_s + of_trades.taken_back_s
         symbol = symbols[market_id]
         added, shared = of_trades.added, of_trades.ids_shared
         changes.append(
-            MarketChange(
-                symbol, market_id, version, changed, added, watermark, taken_back_s, shared, tuple(ended[symbol])
-            )
+            MarketChange(symbol, market_id, version, changed, added, taken_back_s, shared, tuple(ended[symbol]))
         )
     return changes
 

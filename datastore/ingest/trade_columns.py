@@ -59,7 +59,7 @@ def columns_of(markets: Sequence[str], trades: Sequence[Trade]) -> list[str]:
         _array([str(trade.ts) for trade in trades]),
         _numbers([trade.seq for trade in trades]),
         _array([str(trade.side) for trade in trades]),
-        _quoted_array([trade.id for trade in trades]),
+        quoted_array([trade.id for trade in trades]),
         _array([str(trade.price) for trade in trades]),
         _array([str(trade.amount) for trade in trades]),
         _array([str(trade.received_at) for trade in trades]),
@@ -76,8 +76,10 @@ def _array(texts: Iterable[str]) -> str:
     return f"{{{','.join(texts)}}}"
 
 
-def _quoted_array(texts: Sequence[str]) -> str:
+def quoted_array(texts: Sequence[str]) -> str:
     """Return an array literal of arbitrary texts: quoted, so that commas, braces and NULL have no special meaning."""
+    if not texts:
+        return "{}"
     joined = '","'.join(texts)
     # Escaping is rarely needed, and searching once is cheaper than replacing in each text.
     if joined.count('"') != 2 * (len(texts) - 1) or "\\" in joined:

@@ -90,10 +90,12 @@ begin
     return touched || roll_up(mk, minutes);
 end $$;
 
--- Add to the minutes what their new trades bring, already inserted: sums, extremes and counts of exact numbers are the
--- same whether added or made again, and the first and last trade are one index probe each. So a batch costs what it
--- brings, not what the open minute already holds; a rebuild finds nothing to change. [since, until) as for the others.
-create or replace function add_to_minutes(mk int[], minutes timestamptz[], highs numeric[], lows numeric[], volumes numeric[], quotes numeric[], counts int[])
+-- Add to the minutes what their new trades bring, already inserted, and to the hours and days around them; return the
+-- markets whose candles changed. Sums, extremes and counts of exact numbers are the same whether added or made again; the
+-- first and last trade of a minute, and the first and last minute of an hour or day, are one index probe each. So a batch
+-- costs what it brings, not what the open buckets already hold; a rebuild finds nothing to change. [since, until) as for
+-- the others.
+create or replace function add_to_candles(mk int[], minutes timestamptz[], highs numeric[], lows numeric[], volumes numeric[], quotes numeric[], counts int[])
 returns int[] language plpgsql as $$
 #variable_conflict use_column
 declare
@@ -104,7 +106,7 @@ begin
     with written as (
         insert into candle as c (market_id, resolution, open_time, open, high, low, close, volume, quote_volume, trades, version, revision, corrections)
         select g.m, 60, g.t, first.price, g.high, g.low, last.price, trim_scale(g.volume), trim_scale(g.quote_volume), g.n, k.version + 1, 0,
-               is_correction(g.m, g.t, 60, k.watermark)
+               case when g.t + interval '1 minute' <= k.watermark then is_correction(g.m, g.t, 60, k.watermark) else 0 end -- most are open
           from unnest(mk, minutes, highs, lows, volumes, quotes, counts) g (m, t, high, low, volume, quote_volume, n)
           join market k on k.id = g.m and (k.ticks_from is null or g.t >= k.ticks_from)
          cross join lateral (
@@ -125,6 +127,33 @@ begin
         returning market_id
     )
     select coalesce(array_agg(distinct market_id), '{}') into touched from written;
+
+    with gain as (
+        select k.id as m, k.version, k.watermark, r.seconds, bucket(r.seconds, u.t) as t, max(u.high) as high, min(u.low) as low,
+               sum(u.volume) as volume, sum(u.quote_volume) as quote_volume, sum(u.n)::int as n
+          from unnest(mk, minutes, highs, lows, volumes, quotes, counts) u (m, t, high, low, volume, quote_volume, n)
+          join market k on k.id = u.m and (k.ticks_from is null or u.t >= k.ticks_from)
+         cross join (values (3600), (86400)) r (seconds)
+         group by 1, 2, 3, 4, 5
+    )
+    insert into candle as c (market_id, resolution, open_time, open, high, low, close, volume, quote_volume, trades, version, revision, corrections)
+    select g.m, g.seconds, g.t, first.open, g.high, g.low, last.close, trim_scale(g.volume), trim_scale(g.quote_volume), g.n, g.version + 1, 0,
+           case when g.t + make_interval(secs => g.seconds) <= g.watermark then is_correction(g.m, g.t, g.seconds, g.watermark) else 0 end
+      from gain g
+     cross join lateral (
+           select open from candle
+            where market_id = g.m and resolution = 60 and open_time >= g.t and open_time < g.t + make_interval(secs => g.seconds) and trades > 0
+            order by open_time limit 1) first
+     cross join lateral (
+           select close from candle
+            where market_id = g.m and resolution = 60 and open_time >= g.t and open_time < g.t + make_interval(secs => g.seconds) and trades > 0
+            order by open_time desc limit 1) last
+    on conflict (market_id, resolution, open_time) do update
+       set open = excluded.open, close = excluded.close,
+           high = greatest(c.high, excluded.high), low = least(c.low, excluded.low),
+           volume = trim_scale(c.volume + excluded.volume), quote_volume = trim_scale(c.quote_volume + excluded.quote_volume),
+           trades = c.trades + excluded.trades, version = excluded.version, revision = c.revision + 1,
+           corrections = c.corrections + excluded.corrections;
     return touched;
 end $$;
 

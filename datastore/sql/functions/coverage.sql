@@ -83,7 +83,7 @@ end $$;
 -- `lost`: the feeds that claimed too much, each with the last certain time; that shows and is noted too, and the
 -- market's watermark goes back with it. `lost_s`: how many seconds of claims were taken back.
 create or replace function settle(ids int[], touched int[], positions jsonb, lost jsonb, spans jsonb, stale interval)
-returns table (market_id int, version bigint, changed boolean, watermark timestamptz, lost_s float8) language plpgsql as $$
+returns table (market_id int, version bigint, changed boolean, lost_s float8) language plpgsql as $$
 #variable_conflict use_column
 declare
     is_behind boolean := exists (select from feed where drained_at is null or drained_at < acknowledged_at);
@@ -164,28 +164,39 @@ begin
 
     return query
         with clock as materialized (
-            select t.provider, t.now - stale as waited from provider_times() t
+            select * from provider_times()
         ), grown as (
             select u.m, max(u.stop) as stop from unnest(grown_market, grown_stop) u (m, stop) group by 1
-        ), next as materialized (
-            select k.id, k.version + x.changed::int as version, x.changed, x.live_stop, s.seconds,
-                   case when is_behind then market_watermark(k.provider, x.known, x.live_stop, behind_since(k.id, k.symbol, x.live_stop), stale)
-                        else greatest(x.known, x.live_stop, t.waited) end as watermark
+        ), locked as materialized (
+            select k.id, k.provider, k.version, x.*, s.seconds
               from market k
               left join grown g on g.m = k.id
               left join unnest(shrunk, shrunk_s) s (m, seconds) on s.m = k.id
-              left join clock t on t.provider = k.provider
              cross join lateral (
-                   select k.id = any (touched) or k.id = any (shown) or s.m is not null as changed,
+                   select k.id in (select unnest(touched)) or k.id in (select unnest(shown)) or s.m is not null as changed,
                           case when s.m is null then k.watermark end as known,
                           case when s.m is null then greatest(k.live_stop, g.stop)
                                else (select max(c.stop) from coverage c
                                       where c.market_id = k.id and c.source = 'live' and c.resolution = 0) end as live_stop) x
              where k.id = any (ids)
+        ), behind as materialized (
+            select l.id, min(f.behind_since) as since
+              from locked l
+              join unread_feeds(ids) f on f.market_id = l.id and (l.live_stop is null or f.acknowledged_until > l.live_stop)
+             group by 1
+        ), next as materialized (
+            select l.id, l.version + l.changed::int as version, l.changed, l.live_stop, l.seconds,
+                   case when not is_behind then greatest(l.known, l.live_stop, t.now - stale)
+                        -- As market_watermark has it, with the clocks and the backlog looked at once.
+                        when t.now is null then greatest(l.known, l.live_stop)
+                        else least(greatest(l.known, l.live_stop, least(t.now, b.since) - stale), t.now) end as watermark
+              from locked l
+              left join clock t on t.provider = l.provider
+              left join behind b on b.id = l.id
         ), written as (
             update market k set version = n.version, live_stop = n.live_stop, watermark = n.watermark
               from next n
              where k.id = n.id and (k.version, k.live_stop, k.watermark) is distinct from (n.version, n.live_stop, n.watermark)
         )
-        select n.id, n.version, n.changed, n.watermark, coalesce(n.seconds, 0)::float8 from next n order by n.id;
+        select n.id, n.version, n.changed, coalesce(n.seconds, 0)::float8 from next n order by n.id;
 end $$;

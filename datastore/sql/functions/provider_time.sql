@@ -27,6 +27,31 @@ return (select min(f.behind_since) from feed f
            and (f.markets ? symbol
                 or f.markets = '[]' and exists (select from feed_position p where p.market_id = mk and p.topic = f.topic)));
 
+-- The same for many markets at once: for each of them and each feed that carries it and is not read to its end, up to when
+-- the broker acknowledged the feed's records, and since when they are behind. A feed's list of markets is long, and
+-- opened once here, where a search for one market opens it each time.
+create or replace function unread_feeds(ids int[]) returns table (market_id int, acknowledged_until timestamptz, behind_since timestamptz)
+language plpgsql stable as $$
+#variable_conflict use_column
+begin
+    if not exists (select from feed f where f.drained_at is null or f.drained_at < f.acknowledged_at) then
+        return;
+    end if;
+    return query
+        with unread as materialized (
+            select * from feed f where f.drained_at is null or f.drained_at < f.acknowledged_at
+        )
+        select k.id, f.acknowledged_until, f.behind_since
+          from unread f
+         cross join lateral jsonb_array_elements_text(f.markets) c (symbol)
+          join (select m.id, m.symbol from market m where m.id = any (ids)) k on k.symbol = c.symbol
+        union all
+        select p.market_id, f.acknowledged_until, f.behind_since
+          from unread f
+          join (select distinct q.market_id, q.topic from feed_position q where q.market_id = any (ids)) p on p.topic = f.topic
+         where f.markets = '[]';
+end $$;
+
 -- Up to here the market is known: by its feeds, else by waiting long enough for them. While records are behind, the
 -- waiting counts up to the time at which they began to be. Never beyond the provider's time, whatever was stored.
 create or replace function market_watermark(by text, stored timestamptz, live_stop timestamptz, behind timestamptz, stale interval)

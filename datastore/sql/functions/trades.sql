@@ -1,13 +1,37 @@
 -- The write of trades: each is stored once, and the candles that it touches are made in the same statement
 -- (candles.sql). Every function here works under the lock of its markets.
 
+-- Whether none of these trades (arrays as for ingest; since: for each of `ids` the time of its oldest trade) is stored
+-- already. False also where so much is stored after that time that looking costs more than it would save.
+create or replace function all_new(ids int[], since bigint[], mk int[], at bigint[], names text[]) returns boolean language plpgsql stable as $$
+declare
+    most constant int := 200; -- trades of a market that are looked at
+    markets int[];
+    times bigint[];
+    known text[];
+    latest bigint;
+begin
+    select array_agg(x.market_id), array_agg(micros(x.ts)), array_agg(x.trade_id), max(micros(x.ts)) into markets, times, known, latest
+      from unnest(ids, since) s (m, at)
+     cross join lateral (
+           select t.market_id, t.ts, t.trade_id from tick t where t.market_id = s.m and t.ts >= instant(s.at) order by t.ts limit most) x;
+    return markets is null
+           or not exists (select from unnest(markets) x (m) group by x.m having count(*) >= most)
+              and not exists (select from unnest(mk, at, names) u (mk, at, id)
+                                join unnest(markets, times, known) k (m, at, id) on k.m = ids[u.mk] and k.at = u.at and k.id = u.id
+                               where u.at <= latest);
+end $$;
+
 -- Store trades (parallel arrays; times in microseconds; mk: each one's place in `ids`) and make their candles; return
 -- per market how many were new, whether an answer changed, and how many seconds the provider had called quiet where they
--- are. A trade already stored keeps its first time of receipt.
-create or replace function ingest(ids int[], mk int[], at bigint[], seqs bigint[], sides smallint[], names text[], prices numeric[], amounts numeric[], received bigint[], firsts bigint[], lasts bigint[])
+-- are. A trade already stored keeps its first time of receipt. since: given if no trade comes twice here, the time of the
+-- oldest of each of `ids`. Nobody else writes trades of these markets, so if none is stored they need not be inserted by
+-- trial, which costs half as much again and writes more of a log.
+create or replace function ingest(ids int[], mk int[], at bigint[], seqs bigint[], sides smallint[], names text[], prices numeric[], amounts numeric[], received bigint[], firsts bigint[], lasts bigint[], since bigint[])
 returns table (market_id int, added bigint, changed boolean, lost_s float8) language plpgsql as $$
 #variable_conflict use_column
 declare
+    none_known constant boolean := since is not null and all_new(ids, since, mk, at, names);
     m int[];
     t timestamptz[];
     n int[];
@@ -17,13 +41,21 @@ declare
     quote_volume numeric[];
     touched int[];
 begin
-    with new as (
-        insert into tick (market_id, ts, trade_id, seq, side, price, amount, received_at, first_id, last_id)
-        select ids[u.mk], instant(u.at), u.id, u.seq, u.side, trim_scale(u.price), trim_scale(u.amount), instant(u.received),
-               u.first, u.last
+    with given as not materialized (
+        select ids[u.mk] as market_id, instant(u.at) as ts, u.id, u.seq, u.side, trim_scale(u.price) as price, trim_scale(u.amount) as amount,
+               instant(u.received) as received_at, u.first, u.last
           from unnest(mk, at, seqs, sides, names, prices, amounts, received, firsts, lasts) u (mk, at, seq, side, id, price, amount, received, first, last)
+    ), added as (
+        insert into tick (market_id, ts, trade_id, seq, side, price, amount, received_at, first_id, last_id)
+        select * from given where none_known
+        returning market_id, ts, price, amount
+    ), tried as (
+        insert into tick (market_id, ts, trade_id, seq, side, price, amount, received_at, first_id, last_id)
+        select * from given where not none_known
         on conflict do nothing
         returning market_id, ts, price, amount
+    ), new as (
+        select * from added union all select * from tried
     ), gain as (
         select new.market_id, bucket(60, new.ts) as t, max(price) as high, min(price) as low,
                sum(amount) as volume, sum(price * amount) as quote_volume, count(*)::int as n
@@ -35,12 +67,12 @@ begin
     if m is null then
         return;
     end if;
-    touched := add_to_minutes(m, t, high, low, volume, quote_volume, n) || roll_up(m, t);
+    touched := add_to_candles(m, t, high, low, volume, quote_volume, n);
     return query
         with uncovered as materialized (
             select u.market_id, sum(u.seconds) as seconds from uncover_traded(m, array_fill(0, array[cardinality(m)]), t) u group by 1
         )
-        select u.m, sum(u.n)::bigint, u.m = any (touched) or max(x.seconds) is not null, coalesce(max(x.seconds), 0)
+        select u.m, sum(u.n)::bigint, u.m in (select unnest(touched)) or max(x.seconds) is not null, coalesce(max(x.seconds), 0)
           from unnest(m, n) u (m, n)
           left join uncovered x on x.market_id = u.m
          group by 1;

@@ -38,8 +38,12 @@ update feed f set drained_at = greatest(f.drained_at, d.at)
 -- name: surveyed
 -- For each market and base resolution: since when it was ever covered or asked for (NULL: never; no later than the
 -- watermark), the provider's time, up to where acknowledged claims may wait to be stored, and the database's time.
+with unread as materialized (
+    select f.market_id, max(f.acknowledged_until) as until from unread_feeds(%(ids)s::int[]) f group by 1
+)
 select h.market_id, r.resolution, case when k.since is not null then least(k.since, instant(h.watermark)) end, instant(h.now), a.until, statement_timestamp()
   from market_heads(%(ids)s::int[], %(stale)s) h
+  left join unread a on a.market_id = h.market_id
  cross join unnest(array[60, 3600, 86400]) r (resolution)
  cross join lateral (
        select least(c.start, f.start) as since
@@ -48,12 +52,6 @@ select h.market_id, r.resolution, case when k.since is not null then least(k.sin
                   and (source = 'live' and resolution = 0 or source = 'provider' and resolution = r.resolution)) c
         cross join (select min(start) as start from fetch_request
                      where market_id = h.market_id and resolution = r.resolution) f) k
- cross join lateral (
-       select max(f.acknowledged_until) as until from feed f
-        where (f.drained_at is null or f.drained_at < f.acknowledged_at)
-          and (f.markets ? h.symbol
-               or f.markets = '[]' and exists (
-                  select from feed_position p where p.market_id = h.market_id and p.topic = f.topic))) a
  order by h.market_id, r.resolution;
 
 -- name: newest_before

@@ -59,3 +59,18 @@ def test_a_market_that_changed_adds_its_own_statements_only(count: int, provider
     found = statements_of_a_scan()
     print(f"\n{count} markets, one changed: {found} statements")
     assert found <= MAX_AT_REST + MAX_PER_CHANGED_MARKET
+
+
+def test_a_scan_locks_no_market_that_a_feed_keeps_known(provider_time: ProviderTime) -> None:
+    provider_time.set(NOON + 10 * MINUTE)
+    alive, quiet = ensure_markets(["kraken:A0-EUR", "kraken:A1-EUR"])
+    for market, until in ((alive, NOON + 10 * MINUTE - 5 * SECOND), (quiet, NOON + 2 * MINUTE)):
+        feed: dict[str, Any] = {"feed": f"tick-data/{market.symbol}", "market": market.symbol}
+        store(opened(1, NOON, **feed), watermark(2, until, **feed))
+    scan()  # its gap is noted
+    provider_time.set(NOON + 10 * MINUTE + 20 * SECOND)
+    with CaptureQueriesContext(connection) as queries:
+        changes = scan()
+    locking = [query["sql"] for query in queries if "FOR NO KEY UPDATE" in query["sql"]]
+    assert [change.market for change in changes] == [quiet.symbol]
+    assert len(locking) == 1

@@ -54,8 +54,9 @@ def play(batch: Batch, clock: ProviderTime, markets: dict[str, Market]) -> list[
     before = versions()
     with transaction.atomic():
         done = store_live(batch.records)
+    marks = dict(Market.objects.values_list("symbol", "watermark"))
     told = [
-        f"{one.market} {one.version} {one.changed} {one.trades_added} {one.watermark}"
+        f"{one.market} {one.version} {one.changed} {one.trades_added} {marks[one.market]}"
         for one in sorted(done.changes, key=lambda one: one.market)
     ]
     told += [f"refused {index} {why.detail}" for index, why in done.refused]
