@@ -2,7 +2,7 @@
 
 -- Store candles (parallel arrays; times in microseconds), the last of equal ones; return the markets of which any is
 -- new or came out otherwise than it was stored, and how many of these closed outside their own range. An hour or day that
--- was whole and is made of ours and of such a candle is corrected with it.
+-- was whole and is made of our trades and of such a candle is corrected with it.
 create or replace function store_provider_candles(mk int[], resolutions int[], opens_at bigint[], opens numeric[], highs numeric[], lows numeric[],
                                        closes numeric[], volumes numeric[], quotes numeric[])
 returns table (market_id int, outside bigint) language sql as $$

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from datastore.ingest.live_write import cancel
@@ -98,7 +100,7 @@ def test_an_hour_of_both_is_corrected_with_what_it_is_made_of(market: Market, pr
     store(closed(6, NOON + 2 * HOUR, start=NOON))
     candles = [candle(NOON + 2 * HOUR + minute * MINUTE) for minute in (3, 4)]
     store_answer(*candles, answered(NOON + 2 * HOUR, late))
-    again = {"feed": "again"}
+    again: dict[str, Any] = {"feed": "again"}
     store(opened(1, late, **again), trade(2, late + SECOND, **again), watermark(3, NOON + 3 * HOUR, late, **again))
     whole = (moment(NOON + 2 * HOUR), moment(NOON + 3 * HOUR))
 
