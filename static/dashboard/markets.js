@@ -109,6 +109,7 @@ function arrange() {
     shown += !row.hidden;
   }
   document.getElementById("count").textContent = shown === rows.length ? "" : `${shown} of ${rows.length}`;
+  document.getElementById("none").hidden = rows.length > 0;
   document.getElementById("nothing").hidden = shown > 0 || rows.length === 0;
   for (const head of heads) {
     const cell = head.closest("th");
