@@ -180,6 +180,22 @@ def test_panning_loads_older_candles_and_the_address_can_be_shared(reader: Visit
     reader.until("the newest", lambda: "from=" not in page.url)
 
 
+def test_a_page_that_stays_open_forgets_its_oldest_candles_and_cuts_nothing_to_pieces(reader: Visitor) -> None:
+    found = reader.open("/sign-in").evaluate("""async () => {
+      const { Series } = await import("/static/dashboard/series.js");
+      const series = new Series("a:B-C", "1m", 60);
+      const live = { state: "live", proof: "ids", quiet: 0, reason: null, code: null, repair: null };
+      for (let at = 1; at <= 50; at++) {
+        series.put([at * 60000, "1", "1", "1", "1", "1", "1", 1, "live", true, 0]);
+        const coverage = [{ ...live, from: Math.max(at - 9, 1) * 60000, to: (at + 1) * 60000 }];
+        series.take({ candles: [], coverage }, false);
+      }
+      const [pieces, gone] = [series.segments.length, series.keepNewest(10)];
+      return [pieces, gone, series.times.length, series.rows.size, series.segments[0].from / 60000];
+    }""")
+    assert found == [1, 40, 10, 10, 41]
+
+
 def test_a_timeframe_is_switched_by_button_and_by_key(reader: Visitor) -> None:
     page = reader.open(f"/markets/{BTC}")
     page.click('[data-timeframe="1h"]')
