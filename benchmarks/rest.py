@@ -12,6 +12,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,8 +114,9 @@ def usage(home: Path) -> Usage:
     valkey.close()
     cpu: dict[str, float] = defaultdict(float)
     for process in processes(home):
-        times = process.cpu_times()
-        cpu[program(process)] += times.user + times.system
+        with suppress(psutil.NoSuchProcess):  # it has just ended
+            times = process.cpu_times()
+            cpu[program(process)] += times.user + times.system
     return Usage(time.monotonic(), transactions, commands, dict(cpu))
 
 

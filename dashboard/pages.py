@@ -82,18 +82,23 @@ def part(request: HttpRequest, template: str, context: Mapping[str, Any]) -> Htt
 
 
 def shared_part(
-    request: HttpRequest, template: str, subject: str, read: Callable[[], Mapping[str, Any]]
+    request: HttpRequest,
+    template: str,
+    subject: str,
+    read: Callable[[], Mapping[str, Any]],
+    times: float = SHARED_TIMES,
 ) -> HttpResponse:
-    """Return a part that looks alike to all who may see it, written at most every SHARED_TIMES seconds for all of them.
+    """Return a part that looks alike to all who may see it, written once for all of them for some time.
 
-    subject: what of the template's kind it shows; read: returns what the template needs, and may raise.
+    subject: what of the template's kind it shows; read: returns what the template needs, and may raise; times: how many
+    times as long as other cached answers it lasts.
     """
     staff = is_staff(request)
     key = template, subject, staff
     text = _shared.get(key)
     if text is None:
         text = CachedAnswer(
-            lambda: render_to_string(f"dashboard/{template}", {"is_staff": staff, **read()}), times=SHARED_TIMES
+            lambda: render_to_string(f"dashboard/{template}", {"is_staff": staff, **read()}), times=times
         )
         _shared.put(key, text)
     return _as_part(HttpResponse(text.get()))

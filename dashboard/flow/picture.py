@@ -184,4 +184,4 @@ def _rate(now: Figures, name: str, unit: str) -> str:
 
 
 def _lag(now: Figures, topic: str) -> str:
-    return f"lag {now.lags[topic]:,}" if topic in now.lags else "lag unknown"
+    return f"lag {now.lags[topic]:,}" if topic in now.lags else "lag -"

@@ -23,8 +23,9 @@ from dashboard.actors import (
 from dashboard.flow.picture import pictures
 from dashboard.lags import fixed_lags
 from dashboard.log_page import read_log
-from dashboard.pages import page, part, readable
+from dashboard.pages import page, part, readable, shared_part
 from dashboard.resets import recent_outcomes
+from datastore.api.auth.permissions import is_staff
 
 ROWS = 100  # of a page
 MAX_ALARMS = 10  # of one kind: the others are rows of its table
@@ -33,8 +34,15 @@ MAX_ALARMS = 10  # of one kind: the others are rows of its table
 @readable
 def actors(request: HttpRequest) -> HttpResponse:
     """Show the way of the data, what is in Error, and every kind with its first actors."""
+    if request.GET.get("part") and not is_staff(request):
+        return shared_part(request, "actors/all.html", "", lambda: _all(request), times=1.0)
+    return _shown(request, "actors.html", "actors/all.html", _all(request))
+
+
+def _all(request: HttpRequest) -> dict[str, Any]:
+    """Return what the page of all actors shows."""
     found = all_kinds()
-    context = {
+    return {
         "kinds": found,
         "in_error": sum(kind.errors for kind in found),
         "silent": sum(kind.silent for kind in found),
@@ -43,7 +51,6 @@ def actors(request: HttpRequest) -> HttpResponse:
         "outcomes": recent_outcomes(),
         "pictures": pictures(str(provider_identity()["provider"] or "Provider")),
     }
-    return _shown(request, "actors.html", "actors/all.html", context)
 
 
 @readable
@@ -96,6 +103,8 @@ def one_actor(request: HttpRequest, kind: str, name: str) -> HttpResponse:
 @readable
 def log(request: HttpRequest) -> HttpResponse:
     """Show the log of all actors."""
+    if request.GET.dict() == {"part": "log"}:
+        return shared_part(request, "actors/log.html", "", lambda: {"log": read_log(request)}, times=1.0)
     context = {"log": read_log(request), "query": request.GET.urlencode()}
     return _shown(request, "actor_log.html", "actors/log.html", context)
 

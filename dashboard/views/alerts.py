@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 
 from dashboard.pages import readable
@@ -12,6 +14,10 @@ from dashboard.refreshing import refreshing
 @readable
 def alerts(request: HttpRequest) -> HttpResponse:
     """Show problems, the worst first."""
-    made = looked()
-    checked = sum(not one.unchecked for one in made)
-    return refreshing(request, "alerts", {"found": open_problems(), "looked": made, "checked": checked})
+
+    def shown() -> dict[str, Any]:
+        made = looked()
+        checked = sum(not one.unchecked for one in made)
+        return {"found": open_problems(), "looked": made, "checked": checked}
+
+    return refreshing(request, "alerts", shown)

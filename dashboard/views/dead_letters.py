@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 
 from dashboard import letter_list
@@ -12,9 +14,13 @@ from dashboard.refreshing import absent, refreshing
 @readable
 def dead_letters(request: HttpRequest) -> HttpResponse:
     """Show records that could not be stored."""
-    shown = letter_list.letters_asked(request.GET)
-    replayable = " ".join(f"/api/v1/dead-letters/{number}/replay" for number in shown.replayable)
-    return refreshing(request, "dead_letters", {"shown": shown, "found": shown.found, "replayable": replayable})
+
+    def shown() -> dict[str, Any]:
+        letters = letter_list.letters_asked(request.GET)
+        replayable = " ".join(f"/api/v1/dead-letters/{number}/replay" for number in letters.replayable)
+        return {"shown": letters, "found": letters.found, "replayable": replayable}
+
+    return refreshing(request, "dead_letters", shown)
 
 
 @readable
@@ -24,4 +30,4 @@ def dead_letter(request: HttpRequest, number: int) -> HttpResponse:
     if found is None:
         return absent(request, f"dead letter {number}", "It may have been deleted.", "/dead-letters")
     row, raw = found
-    return refreshing(request, "dead_letter", {"row": row, "raw": raw})
+    return refreshing(request, "dead_letter", lambda: {"row": row, "raw": raw})

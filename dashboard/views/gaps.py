@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 
 from dashboard import gap_ledger
@@ -15,18 +17,20 @@ GONE = "It was filled, or it grew or shrank and is listed under another number."
 @readable
 def gaps(request: HttpRequest) -> HttpResponse:
     """Show the ledger of gaps."""
-    shown = gap_ledger.ledger(request.GET)
-    context = {
-        "found": shown.found,
-        "filters": shown.filters,
-        "counts": shown.counts,
-        "unknown": shown.unknown,
-        "states": gap_ledger.STATES.items(),
-        "reasons": gap_ledger.REASONS.items(),
-    }
-    if "part" not in request.GET:
-        context["markets"] = gap_ledger.market_names()
-    return refreshing(request, "gaps", context)
+
+    def shown() -> dict[str, Any]:
+        ledger = gap_ledger.ledger(request.GET)
+        return {
+            "found": ledger.found,
+            "filters": ledger.filters,
+            "counts": ledger.counts,
+            "unknown": ledger.unknown,
+            "states": gap_ledger.STATES.items(),
+            "reasons": gap_ledger.REASONS.items(),
+            "markets": [] if "part" in request.GET else gap_ledger.market_names(),
+        }
+
+    return refreshing(request, "gaps", shown)
 
 
 @readable
@@ -36,4 +40,4 @@ def gap(request: HttpRequest, number: int) -> HttpResponse:
     if found is None:
         return absent(request, f"gap {number}", GONE, "/gaps")
     row, shown = found
-    return refreshing(request, "gap", {"gap": shown, "events": story_of(row)})
+    return refreshing(request, "gap", lambda: {"gap": shown, "events": story_of(row)})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
@@ -16,19 +18,22 @@ from datastore.timeframes.timeframe import TIMEFRAMES
 @readable
 def streams(request: HttpRequest) -> HttpResponse:
     """Show streams and the topics made for them."""
-    found, filters = stream_list.streams_asked(request.GET)
-    counts = count_by_state()
-    context = {
-        "found": found,
-        "filters": filters,
-        "states": [(state.value, counts[state.value]) for state in Stream.State],
-        "topics": stream_list.open_topics(),
-        "followers": stream_list.followers(),
-        "max_streams": settings.MAX_STREAMS,
-        "lease": settings.STREAM_LEASE,
-        "timeframes": list(TIMEFRAMES),
-    }
-    return refreshing(request, "streams", context)
+
+    def shown() -> dict[str, Any]:
+        found, filters = stream_list.streams_asked(request.GET)
+        counts = count_by_state()
+        return {
+            "found": found,
+            "filters": filters,
+            "states": [(state.value, counts[state.value]) for state in Stream.State],
+            "topics": stream_list.open_topics(),
+            "followers": stream_list.followers(),
+            "max_streams": settings.MAX_STREAMS,
+            "lease": settings.STREAM_LEASE,
+            "timeframes": list(TIMEFRAMES),
+        }
+
+    return refreshing(request, "streams", shown)
 
 
 @readable
@@ -37,7 +42,7 @@ def stream(request: HttpRequest, number: int) -> HttpResponse:
     row = stream_list.one_stream(number)
     if row is None:
         return absent(request, f"stream {number}", "One that ended is kept for 30 days.", "/streams")
-    return refreshing(request, "stream", {"row": row})
+    return refreshing(request, "stream", lambda: {"row": row, "host": request.get_host()})
 
 
 @readable

@@ -15,17 +15,21 @@ from datastore.api.auth.permissions import is_staff
 @readable
 def system(request: HttpRequest) -> HttpResponse:
     """Show the platform; statements and settings only to staff, since they say much about the servers."""
-    folder = disk.folder()
-    context: dict[str, Any] = {
-        "servers": servers.servers(),
-        "queues": servers.queues(),
-        "folder": folder,
-        "database_size": disk.database_size(),
-        "tables": disk.tables(),
-        "forecast": disk.forecast(folder.free if folder.holds_database else None),
-        "memory": memory.memory(),
-        "schedules": schedules.schedules(),
-    }
-    if is_staff(request):
-        context |= {"statements": statements.statements(), "settings_shown": configuration.shown_settings()}
-    return refreshing(request, "system", context)
+
+    def shown() -> dict[str, Any]:
+        folder = disk.folder()
+        found: dict[str, Any] = {
+            "servers": servers.servers(),
+            "queues": servers.queues(),
+            "folder": folder,
+            "database_size": disk.database_size(),
+            "tables": disk.tables(),
+            "forecast": disk.forecast(folder.free if folder.holds_database else None),
+            "memory": memory.memory(),
+            "schedules": schedules.schedules(),
+        }
+        if is_staff(request):
+            found |= {"statements": statements.statements(), "settings_shown": configuration.shown_settings()}
+        return found
+
+    return refreshing(request, "system", shown)

@@ -15,8 +15,13 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from datastore.sse.follower import Follower
+from datastore.sse.messages import part_event
 from datastore.sse.reader_pool import DatabaseAway, ReaderThread
 
+AWAY_AFTER_S = 5.0  # a database that takes longer is said to be away
+AWAY = "away"
+BACK_EVENT = part_event(AWAY, "")
+AWAY_EVENT = part_event(AWAY, "The database does not answer: what is shown stands still, and goes on by itself.")
 LOOK_INTERVAL_S = 10.0  # what changes without a wake-up: repairs, problems, times that run out
 Parts = Mapping[str, bytes]  # events by what they show: who is slow gets the newest of each
 log = structlog.get_logger(__name__)
@@ -51,17 +56,29 @@ class PageParts:
         """Publish what changed, until cancelled."""
         while True:
             try:
-                written = await self._reader.run(self._write)
+                written = await self._written()
             except DatabaseAway as exc:
                 log.warning("database away", reason=str(exc))
+                self._publish({**self._shown, AWAY: AWAY_EVENT})
             except Exception as exc:  # candles and tickers go on without
                 log.error("the parts of a page cannot be written", exc_info=exc)
             else:
-                self._publish(written)
+                self._publish({**written, AWAY: BACK_EVENT})
             await asyncio.sleep(self._interval)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._due.wait(), max(LOOK_INTERVAL_S - self._interval, 0))
             self._due.clear()
+
+    async def _written(self) -> Parts:
+        """Return the parts as they are now; say meanwhile if the database lets us wait."""
+        job = asyncio.ensure_future(self._reader.run(self._write))
+        try:
+            await asyncio.wait({job}, timeout=AWAY_AFTER_S)
+            if not job.done():
+                self._publish({**self._shown, AWAY: AWAY_EVENT})
+            return await job
+        finally:
+            job.cancel()
 
     def _publish(self, written: Parts) -> None:
         news = {name: event for name, event in written.items() if self._shown.get(name) != event}

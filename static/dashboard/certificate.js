@@ -1,5 +1,6 @@
 // The certificate of what is in sight, in words.
 
+import { showPart } from "./frame.js";
 import { minute, span } from "./times.js";
 
 const PROVEN = ["live", "provider", "merged"];
@@ -24,6 +25,16 @@ function holesOf(parts) {
   return found;
 }
 
+/** A hole with the way to its story, for who has no mouse to click on the ribbon. */
+function holeItem(series, hole) {
+  const link = document.createElement("a");
+  link.href = `/gaps?${new URLSearchParams({ market: series.market, at: String(hole.from) })}`;
+  link.textContent = `missing ${minute(hole.from)} to ${minute(hole.to)}`;
+  const row = document.createElement("li");
+  row.append(link, `: ${[...hole.reasons].join("; ")}`);
+  return row;
+}
+
 function line(words, kind) {
   const row = document.createElement(kind ?? "p");
   row.textContent = words;
@@ -40,7 +51,7 @@ export function completeOf(tag, series, first, last) {
 
 export function certificateOf(place, series, first, last) {
   const parts = within(series, first, last);
-  if (parts.length === 0) { place.replaceChildren(line("Nothing is known of what is shown.", "p")); return; }
+  if (parts.length === 0) { showPart(place, "<p>Nothing is known of what is shown.</p>"); return; }
   const length = (list) => list.reduce((sum, one) => sum + one.to - one.from, 0);
   const whole = length(parts);
   const share = (list) => {
@@ -70,7 +81,9 @@ export function certificateOf(place, series, first, last) {
   if (quiet) item(`${quiet} bucket${quiet > 1 ? "s" : ""} in which provably nothing was traded`);
   const waiting = of("pending", "open");
   if (waiting.length) item(`${share(waiting)} not final yet${waiting[0].reason ? `: ${waiting[0].reason}` : ""}`);
-  for (const hole of holes.slice(0, 3)) item(`missing ${minute(hole.from)} to ${minute(hole.to)}: ${[...hole.reasons].join("; ")}`);
+  for (const hole of holes.slice(0, 3)) list.append(holeItem(series, hole));
   if (holes.length > 3) item(`and ${holes.length - 3} more`);
-  place.replaceChildren(...lines, list);
+  const shown = document.createElement("div");
+  shown.append(...lines, list);
+  showPart(place, shown.innerHTML);
 }

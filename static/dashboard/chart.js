@@ -4,7 +4,7 @@ import { certificateOf, completeOf } from "./certificate.js";
 import { setUpDialogs, tellGap } from "./chart_dialogs.js";
 import { CandleChart } from "./candle_chart.js";
 import { follow } from "./follow.js";
-import { ask, entitle, showConnected, showPart, showProblems, toast } from "./frame.js";
+import { ask, entitle, showAway, showConnected, showPart, showProblems, toast } from "./frame.js";
 import { Ribbon } from "./ribbon.js";
 import { COLUMN, Series } from "./series.js";
 import { grouped, minute } from "./times.js";
@@ -12,6 +12,7 @@ import { grouped, minute } from "./times.js";
 const PAGE = 1000; // buckets of older candles at once
 const FIRST = 500;
 const MOST = 10000; // buckets of an answer
+const HELD = 1000; // buckets of a page that stays at the newest one, and as many more before it forgets the oldest
 const REPAIR_MS = 4000; // between looks at what is being repaired
 const FINAL_MS = 30000; // between looks at what the provider does not say finally yet
 const box = document.getElementById("chart");
@@ -23,7 +24,7 @@ const notice = document.getElementById("notice");
 let series = null;
 let unfollow = null;
 let loading = false;
-let pushedFrom = Infinity; // from here on the stream tells what the candles rest on
+let pushedFrom = 0; // from here on the stream says what the candles rest on; what is older is asked for
 let first = box.dataset.first; // asked by the page's head
 let generation = 0; // a series that was left must not answer for the next one
 let redraw = 0;
@@ -63,7 +64,7 @@ async function open(timeframe) {
   for (const one of buttons) one.setAttribute("aria-pressed", String(one === button));
   series = new Series(market, timeframe, Number(button.dataset.seconds));
   ribbon.series = series;
-  pushedFrom = Infinity;
+  pushedFrom = 0;
   tell("Loading…");
   try {
     const from = Number(address.searchParams.get("from"));
@@ -120,6 +121,7 @@ function handlers(mine) {
     snapshot: only((found) => { series.take(found, true); view.show(series); settle(); }),
     candle: only((row) => {
       for (const time of series.put(row)) view.update(series, time);
+      if (series.times.length > 2 * HELD && view.atEnd()) view.prepend(series, -series.keepNewest(HELD));
       settle();
     }),
     gap: only((segment) => {
@@ -130,9 +132,10 @@ function handlers(mine) {
     watermark: only((found) => { series.watermark = found.watermark; settle(); }),
     coverage: only((found) => {
       series.take({ ...found, candles: [] }, false);
-      pushedFrom = found.coverage[0]?.from ?? Infinity;
+      pushedFrom = found.coverage[0]?.from ?? 0;
       settle();
     }),
+    away: only(showAway),
     problems: only(({ count, worst }) => showProblems(count, worst)),
     side: only((html) => showPart(document.getElementById("side"), html)),
     state: showConnected,

@@ -52,15 +52,23 @@ export function showProblems(count, worst) {
 }
 
 const SILENT_MS = 3000; // a stream that comes back sooner is not worth a word
+const standing = { lost: "", away: "" }; // why what is shown stands still
 let silent = 0;
 
-/** Say when the page's stream is lost: what is shown stands still until it is back. */
-export function showConnected(connected) {
-  const words = document.getElementById("offline");
-  clearTimeout(silent);
-  if (connected) words.textContent = "";
-  else silent = setTimeout(() => { words.textContent = "The connection to Candlekeep is lost: what is shown stands still. Trying again…"; }, SILENT_MS);
+function stand(why, words) {
+  standing[why] = words;
+  document.getElementById("offline").textContent = standing.lost || standing.away;
 }
+
+/** Say when the page's stream is lost. */
+export function showConnected(connected) {
+  clearTimeout(silent);
+  if (connected) stand("lost", "");
+  else silent = setTimeout(() => stand("lost", "The connection to Candlekeep is lost: what is shown stands still. Trying again…"), SILENT_MS);
+}
+
+/** Say what the stream says of a server that does not answer; empty once it does. */
+export function showAway(words) { stand("away", words); }
 
 /** Show what the stream brings of a part of the page, so that focus and what is open in it stay. */
 export function showPart(part, html) {

@@ -1,7 +1,7 @@
 // The page of the markets: prices that move, sorting, filtering, searching. One stream for the whole page.
 
 import { follow } from "./follow.js";
-import { showConnected, showPart, showProblems } from "./frame.js";
+import { showAway, showConnected, showPart, showProblems } from "./frame.js";
 import { grouped, short, span } from "./times.js";
 
 const body = document.getElementById("rows");
@@ -109,6 +109,7 @@ function arrange() {
     shown += !row.hidden;
   }
   document.getElementById("count").textContent = shown === rows.length ? "" : `${shown} of ${rows.length}`;
+  document.getElementById("none").hidden = rows.length > 0;
   document.getElementById("nothing").hidden = shown > 0 || rows.length === 0;
   for (const head of heads) {
     const cell = head.closest("th");
@@ -161,6 +162,7 @@ follow("/?part=stream", {
   tickers: (tickers) => { tickers.forEach(show); arrange(); },
   summary: (html) => showPart(document.getElementById("summary"), html),
   cells: showCells,
+  away: showAway,
   problems: ({ count, worst }) => showProblems(count, worst),
   state: showConnected,
 });

@@ -90,6 +90,17 @@ export class Series {
     return made;
   }
 
+  /** Keep the newest `count` buckets; return how many went. What is older is asked for again where the reader pans. */
+  keepNewest(count) {
+    const gone = this.times.splice(0, Math.max(this.times.length - count, 0));
+    if (gone.length === 0) return 0;
+    for (const time of gone) { this.rows.delete(time); this.corrected.delete(time); }
+    const from = this.times[0];
+    this.segments = this.segments.filter((one) => one.to > from).map((one) => ({ ...one, from: Math.max(one.from, from) }));
+    this.hasOlder = true;
+    return gone.length;
+  }
+
   /** The index of the bucket that holds a time, -1 before the first. */
   indexOf(ms) {
     let low = 0;

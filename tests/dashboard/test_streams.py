@@ -6,12 +6,16 @@ import json
 from typing import Any
 
 import pytest
+from cachetools import LRUCache
 from django.http import QueryDict
 from django.test import Client
 from redis.exceptions import ConnectionError as CacheAway
 
+from config.monitoring.cached_answer import CachedAnswer
 from coordination.models import Coordinator
+from dashboard import pages
 from dashboard.stream_list import followers, open_topics, streams_asked
+from datastore.access.shared_cache import SharedCache
 from datastore.models import DynamicTopic, Market, Stream
 from datastore.reference.pairs import Listed, save_pair_list
 from datastore.sse import follower_counts
@@ -46,6 +50,23 @@ def test_a_stream_is_shown_with_its_topic_and_its_steps(client: Client, market: 
     steps = shown(client, f"/streams/{stream.pk}")
     for words in ("Requested", "by key test", "Topic asked for", "Producer and consumer notified", "not yet"):
         assert words in steps
+    assert f"http://testserver/api/v1/streams/{stream.pk}/events" in shown(client, f"/streams/{stream.pk}?part=1")
+
+
+def test_readers_share_what_is_written_and_staff_see_what_is_so_now(
+    client: Client, staff: Client, market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "_shared", SharedCache(LRUCache(10)))
+    monkeypatch.setattr(pages, "CachedAnswer", lambda compute, times: CachedAnswer(compute, times=-1000))  # for long
+    assert "Nobody has asked for a stream yet" in shown(client, "/streams?part=1")
+    live(market)
+    assert "Nobody has asked for a stream yet" in shown(Client(), "/streams?part=1")
+    for asked in (
+        shown(staff, "/streams?part=1"),
+        shown(client, "/streams?state=live&part=1"),
+        shown(client, "/streams"),
+    ):
+        assert SYMBOL in asked
 
 
 def test_a_stream_that_is_not_there_is_a_page_with_a_way_back(client: Client, market: Market) -> None:

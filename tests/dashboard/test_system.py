@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings as configured
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
@@ -15,9 +16,11 @@ from redis.exceptions import ConnectionError as CacheAway
 
 from actor_runtime.redaction import keep_secret
 from coordination.schedules import SCHEDULES, ensure_schedules
-from dashboard.system import configuration, memory, servers, statements
+from dashboard.system import configuration, disk, memory, servers, statements
 from dashboard.system.disk import DAY_S, Forecast, growth
 from dashboard.system.memory import kind_of
+from datastore.db.queries import fetch_value
+from datastore.engines.edition import TimescaleEdition
 from datastore.models import Market
 from streaming.errors import StreamUnavailable
 from tests.support.api.rows import Feed
@@ -157,3 +160,21 @@ def test_the_statements_are_as_many_for_many_markets(staff: Client, market: Mark
         store(feed.opened(), feed.trade(1, "100"))
     ensure_schedules()
     assert count_statements(staff, "/system") == few
+
+
+def test_with_timescaledb_its_version_is_shown_and_chunks_are_counted_with_their_table(
+    client: Client, market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("create table _hyper_1_1_chunk () inherits (tick)")
+        cursor.execute("insert into _hyper_1_1_chunk select * from tick")
+        cursor.execute("analyze _hyper_1_1_chunk")
+    monkeypatch.setattr(disk, "MAX_TABLES", 1000)
+    found = {table.name: table.size for table in disk.tables()}
+    both = fetch_value("select pg_total_relation_size('tick') + pg_total_relation_size('_hyper_1_1_chunk')")
+    assert found["tick"] == both and "_hyper_1_1_chunk" not in found
+    for module in (servers, disk):
+        monkeypatch.setattr(module, "timescale_edition", lambda: TimescaleEdition(True, True, "timescale", "2.28.1"))
+    page = shown(client, "/system")
+    assert "TimescaleDB 2.28.1: hypertable, columnstore and continuous aggregates" in page
+    assert "TimescaleDB packs trades after a day" in page and "_hyper_1_1_chunk" not in page

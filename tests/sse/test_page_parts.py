@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from django.db import OperationalError
 
 from datastore.models import Market
 from datastore.sse.messages import part_event
@@ -20,10 +21,12 @@ calls: list[tuple[str, str]] = []
 
 
 def counted(symbol: str, timeframe: str) -> Mapping[str, bytes]:
-    """Write one part that never changes and one that always does; the second time fail."""
+    """Write one part that never changes and one that always does; fail twice, in two ways."""
     calls.append((symbol, timeframe))
     if len(calls) == 2:
         raise ValueError("as a template may")
+    if len(calls) == 4:
+        raise OperationalError("gone")
     return {"still": part_event("still", "<p>\n</p>"), "moving": part_event("moving", len(calls))}
 
 
@@ -55,8 +58,11 @@ def test_pages_share_what_is_written_for_them_and_get_only_what_changed(
     ):
         first, second, plain = (events(each.iter_lines()) for each in (one, two, reader))
         assert next(data for name, data in first if name == "still") == "<p>\n</p>"
+        assert next(data for name, data in first if name == "away") == ""
         seen = [next(first) for _ in range(8)]
         assert [data["market"] for name, data in seen if name == "snapshot"] in ([], [symbol])
+        away = [data for name, data in seen if name == "away"]
+        assert len(away) == 2 and "does not answer" in away[0] and away[1] == "", "said, and taken back"
         moving = [data for name, data in seen if name == "moving"]
         assert moving == sorted(set(moving)) and not [data for name, data in seen if name == "still"]
         assert next(data for name, data in second if name == "still"), "who comes later is shown what is known"

@@ -1,7 +1,7 @@
 -- Candles, made from stored trades. Every function here works under the lock of its markets.
 
--- Whether a change of this bucket is a correction (1) or not (0): it was over and proven by live feeds, so that
--- readers took it for whole. `known_until`: the market's watermark before the change. Few buckets need a look at coverage.
+-- Whether a change of this bucket is a correction (1) or not (0): it was over and proven by live feeds, an hour or a day
+-- by the provider's finer candles too, so that readers took it for whole. `known_until`: the market's watermark before the change. Few buckets need a look at coverage.
 create or replace function is_correction(mk int, t timestamptz, seconds int, known_until timestamptz) returns int language plpgsql stable as $$
 begin
     if known_until is null or t + make_interval(secs => seconds) > known_until then
@@ -9,7 +9,8 @@ begin
     end if;
     return coalesce((select range_agg(tstzrange(c.start, c.stop)) @> tstzrange(t, t + make_interval(secs => seconds))
                        from coverage c
-                      where c.market_id = mk and c.source = 'live' and c.resolution = 0
+                      where c.market_id = mk and (c.source = 'live' and c.resolution = 0
+                                                  or c.source = 'provider' and c.resolution between 60 and seconds - 1)
                         and c.start < t + make_interval(secs => seconds) and c.stop > t), false)::int;
 end $$;
 

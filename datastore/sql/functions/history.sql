@@ -1,7 +1,8 @@
 -- The provider's own candles, and what its answers prove. Every function here works under the lock of its markets.
 
 -- Store candles (parallel arrays; times in microseconds), the last of equal ones; return the markets of which any is
--- new or came out otherwise than it was stored, and how many of these closed outside their own range.
+-- new or came out otherwise than it was stored, and how many of these closed outside their own range. An hour or day that
+-- was whole and is made of our trades and of such a candle is corrected with it.
 create or replace function store_provider_candles(mk int[], resolutions int[], opens_at bigint[], opens numeric[], highs numeric[], lows numeric[],
                                        closes numeric[], volumes numeric[], quotes numeric[])
 returns table (market_id int, outside bigint) language sql as $$
@@ -18,7 +19,19 @@ returns table (market_id int, outside bigint) language sql as $$
                quote_volume = excluded.quote_volume, version = excluded.version, revision = c.revision + 1
          where (c.open, c.high, c.low, c.close, c.volume, c.quote_volume) is distinct from
                (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.quote_volume)
-        returning market_id, close < low or close > high as outside
+        returning market_id, resolution, open_time, revision, close < low or close > high as outside
+    ), around as (
+        select distinct w.market_id, s.seconds, bucket(s.seconds, w.open_time) as t
+          from written w cross join (values (3600), (86400)) s (seconds)
+         where w.revision > 0 and w.resolution < s.seconds
+           and not exists (select from coverage c -- where the feed proves it, ours is shown
+                            where c.market_id = w.market_id and c.source = 'live' and c.resolution = 0
+                              and c.start <= w.open_time and c.stop >= w.open_time + make_interval(secs => w.resolution))
+    ), corrected as (
+        update candle o set corrections = o.corrections + 1
+          from around a join market k on k.id = a.market_id
+         where o.market_id = a.market_id and o.resolution = a.seconds and o.open_time = a.t
+           and is_correction(a.market_id, a.t, a.seconds, k.watermark) = 1
     )
     select w.market_id, count(*) filter (where w.outside) from written w group by 1
 $$;

@@ -4,11 +4,14 @@ select current_setting('server_version'), pg_database_size(current_database());
 
 -- name: tables
 -- The largest tables: name, rows as last counted by (auto)analyze (null: never), bytes with indexes and what is stored
--- out of line.
-select c.relname, case when c.reltuples >= 0 then c.reltuples::bigint end, pg_total_relation_size(c.oid)
+-- out of line. The chunks of a hypertable inherit from it, and count as one table with it.
+select t.relname, sum(case when c.reltuples >= 0 then c.reltuples end)::bigint, sum(pg_total_relation_size(c.oid))::bigint
   from pg_class c
   join pg_namespace n on n.oid = c.relnamespace
+  left join pg_inherits i on i.inhrelid = c.oid
+  join pg_class t on t.oid = coalesce(i.inhparent, c.oid)
  where c.relkind in ('r', 'm') and n.nspname not in ('pg_catalog', 'information_schema')
+ group by t.oid, t.relname
  order by 3 desc
  limit %(limit)s;
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from datastore.ingest.live_write import cancel
@@ -90,3 +92,26 @@ def test_a_candle_of_the_providers_is_corrected_where_it_is_shown(market: Market
     store_answer(candle(early, "60"), candle(held, "60"), answered(early, held + MINUTE))
     series = read_series(market, "1m", moment(NOON - 30 * MINUTE), moment(NOON + 30 * MINUTE))
     assert series.corrected == [(early // 1000, 1)]  # the other minute is ours
+
+
+def test_an_hour_of_both_is_corrected_with_what_it_is_made_of(market: Market, provider_time: ProviderTime) -> None:
+    provider_time.set(NOON + 3 * HOUR + 5 * MINUTE)
+    late = NOON + 2 * HOUR + 30 * MINUTE
+    store(closed(6, NOON + 2 * HOUR, start=NOON))
+    candles = [candle(NOON + 2 * HOUR + minute * MINUTE) for minute in (3, 4)]
+    store_answer(*candles, answered(NOON + 2 * HOUR, late))
+    again: dict[str, Any] = {"feed": "again"}
+    store(opened(1, late, **again), trade(2, late + SECOND, **again), watermark(3, NOON + 3 * HOUR, late, **again))
+    whole = (moment(NOON + 2 * HOUR), moment(NOON + 3 * HOUR))
+
+    def of_the_hour() -> list[int]:
+        series = read_series(market, "1h", *whole)
+        assert [segment.state for segment in series.segments] == ["merged"]
+        return [changes for _, changes in series.corrected]
+
+    assert of_the_hour() == []
+    store(trade(4, late + 2 * SECOND, **again))
+    assert of_the_hour() == [1]
+    store_answer(candle(NOON + 2 * HOUR + 3 * MINUTE, "60"))
+    assert of_the_hour() == [2]
+    assert stored(86400)[-720][1] == 0, "the day goes on"
