@@ -15,12 +15,14 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Max
 
 from datastore.backfill.trade_fill import active_fills, add_fill, joined_holes, kept_since, pace_of
 from datastore.coverage.missing_ids import missing_ids
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
-from datastore.models import FetchRequest, Market
+from datastore.models import FetchRequest, Market, Tick
+from datastore.models.trade import IMPORTED
 from datastore.reference.call_limits import calls_allowed
 from datastore.reference.provider_clock import provider_now
 from datastore.reference.provider_registry import traits_of
@@ -81,6 +83,12 @@ def missing_parts(market: Market, start: datetime, stop: datetime) -> list[Part]
     parts = [Part(*found) for found in joined_holes(holes, history)]
     if traded <= start:
         return parts
+    older = Tick.objects.filter(market=market, ts__lt=traded, trade_id__startswith=IMPORTED)
+    if (there := older.aggregate(newest=Max("ts"))["newest"]) is not None:
+        raise CannotBackfill(
+            f"Trades of {market.symbol} without ids were imported, up to {there:%Y-%m-%d %H:%M:%S} UTC: those that the "
+            f"venue has of the time before {traded:%Y-%m-%d %H:%M:%S} UTC would count twice."
+        )
     begin = start
     if history.page_by is PageBy.TIME and (pace := pace_of(market)).per_second:
         begin = max(start - min(timedelta(seconds=TRADES_BEFORE / pace.per_second), MAX_BEFORE), _kept(market))

@@ -16,7 +16,6 @@ from typing import TypeVar
 from datastore.imports.cells import NUMBER, contradict, price_of, size_of, whole_of, without_zeros
 from datastore.imports.checked_file import BadFile
 from datastore.imports.rows import (
-    MARK,
     BadLine,
     CandleRow,
     FileFormat,
@@ -26,6 +25,7 @@ from datastore.imports.rows import (
     follows_or_ties,
 )
 from datastore.imports.table_files import Cells, table_of
+from datastore.models.trade import IMPORTED
 from datastore.reference.traits import Proof, Traits
 from datastore.timeframes.intervals import SECOND_US, micros_of
 from streaming.bounds import MAX_BIGINT
@@ -85,19 +85,14 @@ def own_trades(path: Path, traits: Traits, chosen: Mapping[str, str]) -> FileFor
     counts = Proof.IDS in traits.proofs
 
     def made(found: Mapping[str, str]) -> tuple[Callable[[Cells], TradeRow], Callable[[TradeRow, TradeRow], bool]]:
-        if counts and "id" not in found:
-            raise BadFile(
-                path.name,
-                f"there is no column of ids (--columns id=…). {traits.name} counts its trades: under invented ids they "
-                "would be stored twice once they come from there",
-            )
-        if counts and traits.stream.aggregates and not {"first", "last"} <= found.keys():
+        has_numbers = counts and "id" in found
+        if has_numbers and traits.stream.aggregates and not {"first", "last"} <= found.keys():
             raise BadFile(
                 path.name,
                 f"{traits.name} names trades by the aggregate that holds them: the columns first and last, with the "
                 "ids in it, are needed beside its id",
             )
-        return TradeReader(counts).read, follows_by_id if counts else follows_or_ties
+        return TradeReader(has_numbers).read, follows_by_id if has_numbers else follows_or_ties
 
     return _format(path, TradeRow, (TRADE, TRADE_NEEDS), chosen, made)
 
@@ -137,9 +132,9 @@ class TimeReader:
 class TradeReader:
     """Reads the trades of one file, in its order."""
 
-    def __init__(self, counts: bool) -> None:
-        """counts: the venue counts its trades, so that their ids are numbers and prove that none is missing."""
-        self._counts, self._time = counts, TimeReader()
+    def __init__(self, has_numbers: bool) -> None:
+        """has_numbers: the venue counts its trades, so that their ids are numbers and prove that none is missing."""
+        self._has_numbers, self._time = has_numbers, TimeReader()
         self._start, self._alike = 0, dict[str, int]()  # of the newest time, how often each content came
 
     def read(self, cells: Cells) -> TradeRow:
@@ -147,7 +142,7 @@ class TradeReader:
         start = self._time.read(cells["time"] or "")
         price, amount, side = price_of(cells["price"] or ""), size_of(cells["amount"] or ""), _side(cells)
         id = cells.get("id")
-        if self._counts:
+        if self._has_numbers:
             number = whole_of(id or "")
             first, last = (whole_of(cells.get(name) or str(number)) for name in ("first", "last"))
             if not first <= last < first + MAX_IDS or max(number, last) >= MAX_BIGINT:
@@ -166,7 +161,7 @@ class TradeReader:
         if start != self._start:
             self._start, self._alike = start, {}
         self._alike[content] = self._alike.get(content, 0) + 1
-        return f"{MARK}{hashlib.sha256(content.encode()).hexdigest()[:16]}-{self._alike[content]}"
+        return f"{IMPORTED}{hashlib.sha256(content.encode()).hexdigest()[:16]}-{self._alike[content]}"
 
 
 def _side(cells: Cells) -> int:

@@ -11,8 +11,6 @@ from typing import Generic, NamedTuple, TypeVar
 
 from streaming.records import Micros
 
-MARK = "imported:"  # how the id begins that we give to a trade without one
-
 
 class BadLine(ValueError):
     """Why a line cannot be imported."""

@@ -17,17 +17,20 @@ from itertools import pairwise
 from django.db import transaction
 from django.db.models import Max, Min
 
-from datastore.backfill.trade_fill import kept_since
+from datastore.backfill.trade_fill import active_fills, kept_since
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.imports.checked_file import BadFile, CheckedFile, Progress
-from datastore.imports.rows import MARK, TradeRow
+from datastore.imports.rows import TradeRow
 from datastore.ingest import market_cache
 from datastore.ingest.id_write import compare_counted
 from datastore.ingest.live_batch import TOO_OLD
 from datastore.ingest.live_write import store_live
 from datastore.models import IdRange, Market, Tick
+from datastore.models.trade import IMPORTED
 from datastore.reference.provider_clock import provider_now
+from datastore.reference.provider_registry import traits_of
+from datastore.reference.traits import Proof
 from datastore.timeframes.intervals import Interval, micros_of, moment, union
 from streaming.records import Micros, Trade
 from streaming.topics import TICK_DATA
@@ -56,6 +59,8 @@ def compare_trades(market: Market, file: CheckedFile[TradeRow], progress: Progre
     """Compare a file with what is stored; raise BadFile if a trade is not the one that is stored under its ids."""
     kept = micros_of(kept_since(market, provider_now(market.provider) + REFUSAL_MARGIN))
     found = TradeImport(market, file, kept)
+    if Proof.IDS in traits_of(market.provider).proofs:
+        _check_kinds(market, file)
     for place in range(len(file.batches)):
         rows = file.batch(place)
         young = [row for row in rows if row.start >= kept]
@@ -67,7 +72,7 @@ def compare_trades(market: Market, file: CheckedFile[TradeRow], progress: Progre
             raise BadFile(file.name, reason)
         found.stored += stored
         found.new += len(young) - stored
-        found.marked += sum(row.id.startswith(MARK) for row in young)
+        found.marked += sum(row.id.startswith(IMPORTED) for row in young)
         found.refused[TOO_OLD.detail] += len(rows) - len(young)
         found.news.append(stored < len(young))
         ids = ((row.first, row.last) for row in young if row.first is not None and row.last is not None)
@@ -77,19 +82,49 @@ def compare_trades(market: Market, file: CheckedFile[TradeRow], progress: Progre
     return found
 
 
+def _check_kinds(market: Market, file: CheckedFile[TradeRow]) -> None:
+    """Raise BadFile if trades would count twice, with an id and without, where the venue counts its trades.
+
+    Its feed, and what is fetched or imported by ids, reach back to the oldest trade with an id. Those without are taken
+    of the time before alone, and where they are, nothing older is asked for any more (trade_backfill.py).
+    """
+    first, last = file.first, file.last
+    oldest = IdRange.objects.filter(market=market).aggregate(since=Min("since"))["since"]
+    if first is None or last is None:
+        return
+    if not first.id.startswith(IMPORTED):
+        imported = Tick.objects.filter(market=market, trade_id__startswith=IMPORTED, ts__gte=moment(first.start))
+        if oldest and (there := imported.filter(ts__lt=oldest).aggregate(newest=Max("ts"))["newest"]):
+            reason = f"trades without ids are stored up to {there:%Y-%m-%d %H:%M:%S} UTC: they would count twice"
+            raise BadFile(file.name, reason)
+        return
+    if oldest is None:
+        raise BadFile(
+            file.name,
+            "its trades have no ids, which are taken of the time before the oldest trade with an id, and there is none "
+            f"yet: have the market followed (manage.py add_market {market.symbol}), and try again after its next trade",
+        )
+    if moment(last.start) >= oldest or active_fills([market.pk]).filter(first_id=None).exists():
+        raise BadFile(
+            file.name,
+            f"its trades have no ids, and others with ids are stored from {oldest:%Y-%m-%d %H:%M:%S} UTC on, or are "
+            "being fetched of the time before: they would count twice",
+        )
+
+
 def _compare_named(found: TradeImport, rows: Sequence[TradeRow]) -> int:
     """Return how many trades that the venue does not count are stored already; raise BadFile for what contradicts."""
     named = {(row.start, row.id): row for row in rows if row.first is None}
     if not named:
         return 0
-    kinds = {row.id.startswith(MARK) for row in rows}
+    kinds = {row.id.startswith(IMPORTED) for row in rows}
     there = Tick.objects.filter(market=found.market, ts__gte=moment(rows[0].start), ts__lte=moment(rows[-1].start))
     stored = 0
     for ts, id, price, amount in there.values_list("ts", "trade_id", "price", "amount"):
         row = named.get((micros_of(ts), id))
         if row is not None and (row.price, row.amount) != (price, amount):
             raise BadFile(found.file.name, f"its trade {id} is stored with another price or amount")
-        if row is None and (not id.startswith(MARK)) in kinds:
+        if row is None and (not id.startswith(IMPORTED)) in kinds:
             mine, theirs = ("no ids", "with ids") if True in kinds else ("ids", "without ids")
             raise BadFile(
                 found.file.name,

@@ -8,6 +8,8 @@ from django.db.models import CompositePrimaryKey
 from datastore.models.fields import ExactDecimalField
 from datastore.models.market import Market
 
+IMPORTED = "imported:"  # how the id begins that an import gives to a trade without one
+
 
 class Tick(models.Model):
     """One trade; the order within a market is (ts, seq nulls last, trade_id)."""

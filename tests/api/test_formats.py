@@ -29,7 +29,7 @@ from datastore.api.responses.json_response import unpack
 from datastore.db.queries import execute
 from datastore.models import Coverage, Market
 from datastore.reference.markets import ensure_markets
-from datastore.series import export
+from datastore.series import columnar_format, export
 from datastore.series.row_format import COLUMNS
 from datastore.series.written_format import FORMATS
 from tests.support.api.rows import BEGAN, SYMBOL, Feed, at, body_of
@@ -370,7 +370,11 @@ def year(market: Market) -> Market:
     return found
 
 
-def test_a_year_is_read_alike_by_polars_pandas_duckdb_and_as_text(client: Client, year: Market, tmp_path: Any) -> None:
+def test_a_year_is_read_alike_by_polars_pandas_duckdb_and_as_text(
+    client: Client, year: Market, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "PART_BUCKETS", 2_500)
+    monkeypatch.setattr(columnar_format, "ROW_GROUP_ROWS", 1_500)
     cover = Coverage.objects.get(market=year)
     span = f"&from={cover.start:%Y-%m-%d}&to={cover.stop:%Y-%m-%d}"
     address = f"/api/v1/candles?market={year.symbol}&timeframe=1h{span}"
@@ -397,6 +401,7 @@ def test_a_year_is_read_alike_by_polars_pandas_duckdb_and_as_text(client: Client
     response: Any = client.get(f"{address}&format=parquet")
     assert response["Candlekeep-Complete"] == "true"
     file.write_bytes(response.getvalue())
+    assert parquet.ParquetFile(file).num_row_groups > 3
     values = [(row[0], *(None if cell is None else Decimal(cell) for cell in row[1:7])) for row in expected]
     names = ", ".join(PRICES)
     read = {

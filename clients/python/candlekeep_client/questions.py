@@ -89,8 +89,8 @@ def candles(params: Mapping[str, str], gaps: Gaps, patience: float) -> Steps[Can
     deadline = monotonic() + patience
     first = yield from _fetched({**params, "wait": f"{min(patience, WAIT_S):g}"}, patience, deadline)
     # While anything is being fetched, pages are what waits for it.
-    is_whole_there = not (first["request"] or {}).get("id")
-    long = first["next"] and is_whole_there and is_readable(params["timeframe"])
+    fetching = (first["request"] or {}).get("id")
+    long = first["next"] and not fetching and is_readable(params["timeframe"])
     answers = [((yield from _whole(params)) if long else None) or first]
     while following := _query_of(answers[-1]["next"]):
         answers.append((yield from _fetched(following, patience, deadline)))

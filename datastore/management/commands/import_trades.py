@@ -11,10 +11,11 @@ from datastore.imports.binance_files import is_published, trade_format
 from datastore.imports.binding import CannotImport, bind_database
 from datastore.imports.checked_file import check_file
 from datastore.imports.own_files import own_trades
-from datastore.imports.rows import MARK, FileFormat, TradeRow
+from datastore.imports.rows import FileFormat, TradeRow
 from datastore.imports.trade_import import TradeImport, compare_trades, new_holes, proven_trades, store_trades
 from datastore.management import importing
 from datastore.models import Market
+from datastore.models.trade import IMPORTED
 from datastore.reference.provider_registry import traits_of
 from datastore.timeframes.intervals import SECOND_US, whole
 from datastore.wording import counted
@@ -93,7 +94,7 @@ def _report(found: TradeImport) -> Iterator[str]:
     yield importing.file_line(found.file, {"new": found.new, "stored already": found.stored}, found.refused)
     if found.marked:
         without = f"{counted(found.marked, 'trade')} without an id"
-        yield f"  not proven, and marked by an id of the form {MARK}…: {without}"
+        yield f"  not proven, and marked by an id of the form {IMPORTED}…: {without}"
     first, last = found.file.first, found.file.last
     start, stop = (first.start, last.start) if first and last else (0, 0)
     ((low, high),) = whole([(start, stop)], MINUTE_US) or [(0, 0)]

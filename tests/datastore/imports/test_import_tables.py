@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ import pytest
 from django.core.management.base import CommandError
 from django.db import transaction
 
+from datastore.backfill.trade_backfill import CannotBackfill, missing_parts
 from datastore.ingest.live_write import digest, store_live
-from datastore.models import Coverage, IdRange, Market, ProviderCandle, Tick
+from datastore.models import Candle, Coverage, IdRange, Market, ProviderCandle, Tick
 from datastore.reference.markets import ensure_markets
 from streaming.records import Trade
 from tests.support.datastore.provider_time import ProviderTime
@@ -173,8 +174,32 @@ def test_trades_without_ids_are_marked_and_the_same_in_every_file_that_has_them(
     assert "60 rows, 60 stored already" in run(  # the same numbers, written otherwise
         "import_trades", NAMED, write_ndjson(tmp_path / "others.ndjson", others)
     )
-    with pytest.raises(CommandError, match=r"there is no column of ids .* counts its trades"):
-        run("import_trades", COUNTED, path)
+
+
+def test_where_the_venue_counts_trades_those_without_ids_are_older_than_all_with_ids(
+    trades: list[Row], tmp_path: Path
+) -> None:
+    bare = [{name: value for name, value in row.items() if name != "trade_id"} for row in trades]
+    older, all_of_them = (write_csv(tmp_path / f"{len(some)}.csv", some) for some in (bare[:20], bare))
+    with pytest.raises(CommandError, match="the oldest trade with an id, and there is none yet: have the market follo"):
+        run("import_trades", COUNTED, older)
+    feed(COUNTED, trades[40:])
+    with pytest.raises(CommandError, match=r"its trades have no ids, and others with ids are .*: they would count"):
+        run("import_trades", COUNTED, all_of_them)
+    assert "20 rows, 20 new" in (out := run("import_trades", COUNTED, older)) and "20 trades without an id" in out
+    assert list(IdRange.objects.values_list("first", "last")) == [(940, 959)]
+    market, before = Market.objects.get(symbol=COUNTED), state()
+    minutes = [(candle.open_time, candle.trades) for candle in Candle.objects.filter(resolution=60)]
+    assert sum(count for _, count in minutes) == 40
+    assert "20 rows, 20 stored already" in run("import_trades", COUNTED, older)
+    with pytest.raises(CommandError, match=r"trades without ids are stored up to .*: they would count twice"):
+        run("import_trades", COUNTED, write_csv(tmp_path / "named.csv", trades[10:]), "--with-holes")
+    start = datetime.fromtimestamp(DAY_MS / 1000, UTC)
+    with pytest.raises(CannotBackfill, match="without ids were imported, up to"):
+        missing_parts(market, start, start + timedelta(days=1))
+    assert state() == before
+    assert "20 rows, 20 new" in run("import_trades", COUNTED, write_csv(tmp_path / "later.csv", trades[20:40]))
+    assert list(IdRange.objects.values_list("first", "last")) == [(920, 959)]
 
 
 def test_trades_without_ids_do_not_count_a_second_time_beside_those_with(trades: list[Row], tmp_path: Path) -> None:
