@@ -18,8 +18,8 @@ TAKES := import fcntl, sys; fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX | fcntl
 # The first of these that runs and is new enough; PYTHON=… chooses another.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	if $$python -c '$(FITS)' >/dev/null 2>&1; then echo $$python; exit; fi; done; echo python3)
-# Files of tests that run at once: each has servers of its own; those of whole platforms, which come first, mostly wait.
-JOBS ?= 3
+# Files of tests that run at once, each on servers of its own: half of them begin with whole platforms, which mostly wait.
+JOBS ?= 4
 # Minutes on a slow machine: a line for each library, and bars on a terminal.
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input install \
 	--progress-bar $$([ -t 1 ] && echo on || echo off)

@@ -30,7 +30,9 @@ def note_transition(
     if not isinstance(instance, Actor):
         return
     at = method_kwargs.get("at") or timezone.now()
-    reason = without_secrets(method_kwargs.get("reason", ""))  # the row and its log are shown to readers
+    reason = method_kwargs.get("reason", "")
+    if reason:
+        reason = without_secrets(reason)  # the row and its log are shown to readers
     if failed := name.endswith(FAILURE_SUFFIXES):
         instance.last_error = reason
         instance.last_error_at, instance.recovered_at = at, None
@@ -55,8 +57,9 @@ def note_transition(
     instance.journal.pending.append(entry)
     if failed or name == "reset":
         _count(ACTOR_ERRORS if failed else ACTOR_RESETS, instance)
-    quiet = logging.DEBUG if name in instance.hot_events else logging.INFO
-    _log_line(instance, entry, logging.ERROR if failed else quiet)
+    level = logging.ERROR if failed else logging.DEBUG if name in instance.hot_events else logging.INFO
+    if log.isEnabledFor(level):  # a busy cycle is logged in detail or not at all
+        _log_line(instance, entry, level)
 
 
 def _count(counter: Counter, actor: Actor) -> None:

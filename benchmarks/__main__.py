@@ -15,6 +15,7 @@ PARTS = {
     "dynamic": True,
     "latency": False,
     "api": False,
+    "question": True,
     "sse": True,
     "pages": False,
     "year": True,

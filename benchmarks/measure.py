@@ -9,7 +9,7 @@ Of the product's packages, migrations left out:
 - It could stand where it is called unless Python or the reader needs it as a function: it is handed on as a value or a
   task, decorated, a generator, one of several of that name (an override), or called for each element of an expression.
 - Stations are the functions that one GET of candles enters (stations.py), once the process is warm: cold, the answer is
-  read from the database; hot, it is the cached one. Counted over the whole way, and from `ready_candles` on.
+  read from the database; hot, it is the cached one. Counted over the whole way, and from `early_answer` on.
 
 `--static` leaves the stations out and needs no servers. `--repo DIR` measures another checkout, statically.
 `--list` adds where each thing is, as a work list.

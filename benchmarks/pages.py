@@ -1,14 +1,13 @@
 """Two hundred open pages beside two hundred readers of a series: what the platform spends on each.
 
-The pages are what a browser asks for while one is open: its stream, and the parts that it refreshes. PAGES and SECONDS
-in the environment set how many and how long.
+Each kind is compared with the platform alone just before it. PAGES and SECONDS in the environment set how many and how
+long.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import random
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,75 +17,60 @@ from urllib.parse import urlsplit
 import httpx
 
 from benchmarks.platform import running, temporary_home
-from benchmarks.rest import processes
+from benchmarks.rest import usage
 
 MARKET = "coinbase:BTC-USD"
 MARKETS = [MARKET, "coinbase:ETH-USD", "kraken:BTC-EUR"]
 RATE = 5  # trades a second of each
 PAGES = int(os.environ.get("PAGES", "200"))
 SECONDS = int(os.environ.get("SECONDS", "30"))
-WARM_UP_S, SETTLE_S = 75.0, 6.0
+WARM_UP_S, SETTLE_S = 90.0, 8.0
 CHUNK_BYTES = 1 << 16
 SERIES = f"/api/v1/candles/stream?market={MARKET}&timeframe=1m"
-# What a page follows, and what it asks for every so many seconds while its markets trade: static/dashboard.
-KINDS: dict[str, tuple[str, dict[str, float]]] = {
-    "readers of a series": (SERIES, {}),
-    "pages of the markets": ("/api/v1/tickers/stream", {"/?part=rows": 60, "/?part=summary": 10}),
-    "pages of a chart": (
-        SERIES,
-        {f"/markets/{MARKET}?part=side": 8, f"/api/v1/coverage?market={MARKET}&timeframe=1m&limit=4": 60},
-    ),
+# All that a page asks for while it is open: static/dashboard.
+KINDS = {
+    "readers of a series": SERIES,
+    "pages of the markets": "/?part=stream",
+    "pages of a chart": f"/markets/{MARKET}?part=stream&timeframe=1m",
 }
+SERVING = ("web", "sse", "postgres", "valkey")  # the programs that a reader or a page can cost anything
 
 
 def run() -> Iterator[str]:
     """Start the whole platform on its simulator, and measure its CPU without and with each kind."""
     with temporary_home() as home, running(home, MARKETS, f"--rate {RATE}") as client:
         time.sleep(WARM_UP_S)
-        alone = asyncio.run(_cores(home, client, "", {}, 0))
         yield f"{PAGES} open at once for {SECONDS} s, {len(MARKETS)} markets, {RATE * len(MARKETS)} trades/s: cores"
-        yield f"  {'the platform alone':<22}{alone:.3f}"
-        spent: dict[str, float] = {}
-        for kind, (stream, parts) in KINDS.items():
-            spent[kind] = asyncio.run(_cores(home, client, stream, parts, PAGES)) - alone
-            times = f", {spent[kind] / spent['readers of a series']:.1f} times the readers" if parts else ""
-            yield f"  {kind:<22}{spent[kind]:+.3f}{times}"
+        readers = 0.0
+        for kind, stream in KINDS.items():
+            alone = asyncio.run(_cores(home, client, stream, 0))
+            cores = asyncio.run(_cores(home, client, stream, PAGES))
+            more = {name: cores[name] - alone.get(name, 0.0) for name in SERVING}
+            spent = sum(more.values())
+            readers = readers or spent
+            parts = ", ".join(f"{name} {value:+.3f}" for name, value in more.items())
+            yield f"  {kind:<22}{spent:+.3f} ({parts}): {spent / readers:.2f} times the readers"
 
 
-async def _cores(home: Path, client: httpx.Client, stream: str, parts: dict[str, float], count: int) -> float:
-    """Return the cores that the platform uses while so many pages are open."""
-    base = urlsplit(str(client.base_url))
+async def _cores(home: Path, client: httpx.Client, stream: str, count: int) -> dict[str, float]:
+    """Return the cores that each program of the platform uses while so many follow."""
     tasks = []
     for _ in range(count):
         tasks.append(asyncio.create_task(_follow(client.get(stream).headers["Location"])))
-        tasks += [asyncio.create_task(_refresh(base.port or 80, part, every)) for part, every in parts.items()]
         await asyncio.sleep(0.01)
     await asyncio.sleep(SETTLE_S)
-    before, began = _used(home), time.monotonic()
+    before = usage(home)
     await asyncio.sleep(SECONDS)
-    after, length = _used(home), time.monotonic() - began
+    after = usage(home)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    return sum(seconds - before[pid] for pid, seconds in after.items() if pid in before) / length
-
-
-def _used(home: Path) -> dict[int, float]:
-    """Return the CPU seconds of each process of the platform."""
-    return {process.pid: sum(process.cpu_times()[:2]) for process in processes(home)}
+    return {name: (used - before.cpu.get(name, 0.0)) / (after.at - before.at) for name, used in after.cpu.items()}
 
 
 async def _follow(address: str) -> None:
     url = urlsplit(address)
     await _read(url.port or 80, f"{url.path}?{url.query}")
-
-
-async def _refresh(port: int, part: str, every: float) -> None:
-    await asyncio.sleep(random.uniform(0, every))
-    while True:
-        began = time.monotonic()
-        await _read(port, part)
-        await asyncio.sleep(max(0.0, every - (time.monotonic() - began)))
 
 
 async def _read(port: int, path: str) -> None:

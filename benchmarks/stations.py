@@ -100,7 +100,7 @@ def report(stations: dict[str, list[Station]], listed: bool) -> Iterator[str]:
     """Yield how many stations there are, and which if they are to be listed."""
     for kind, passed in stations.items():
         begin = next(place for place, station in enumerate(passed) if station.name == BEGIN)
-        inside = f"from ready_candles on {_counted(passed[begin:])} (aim {AIMS[kind]})"
+        inside = f"from early_answer on {_counted(passed[begin:])} (aim {AIMS[kind]})"
         yield f"GET candles, {kind:<5}       {_counted(passed)}; {inside}"
         if listed:
             yield from (f"  {station}" for station in passed)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -88,8 +88,8 @@ def copy_seconds(market: Market) -> float:
 
 
 @contextmanager
-def web_process() -> Iterator[tuple[int, int]]:
-    """Start only the web process of the platform; yield its port and its process id."""
+def web_process(more: Mapping[str, str] | None = None) -> Iterator[tuple[int, int]]:
+    """Start only the web process of the platform, with more in its environment; yield its port and its process id."""
     port = free_port()
     servers = {
         "CRYPTOCOMPARE_REST_URL": "http://127.0.0.1:1",
@@ -97,7 +97,7 @@ def web_process() -> Iterator[tuple[int, int]]:
     }  # nothing is fetched here
     addresses = {"database_url": settings.DATABASE_URL, "redis_url": settings.REDIS_URL, **servers}
     program = web_program(environment({**addresses, "stream_url": settings.REDIS_URL}))
-    env = {**program.env, "PORT": str(port)}
+    env = {**program.env, **(more or {}), "PORT": str(port)}
     process = subprocess.Popen(program.argv, env=env, cwd=program.cwd, stdin=subprocess.DEVNULL)
     try:
         _await(port)

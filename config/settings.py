@@ -173,10 +173,12 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "config.page_policy.PagePolicy",
     "datastore.api.auth.audit_log.AuditLog",
 ]
 ROOT_URLCONF = "config.urls"
+# What the stream process pushes to our own pages beside what they follow: what writes it, and seconds between two.
+PAGE_PARTS = {"markets": ("dashboard.pushed.markets", 10.0), "chart": ("dashboard.pushed.chart", 3.0)}
 WSGI_APPLICATION = "config.wsgi.application"
 
 # What follows from PUBLIC_URL; with https a proxy speaks TLS and says so in a header, which forwarded_scheme believes

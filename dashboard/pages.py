@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from actor_runtime.reset_policy import reason_of
 from config.monitoring.cached_answer import CachedAnswer
 from config.monitoring.health import provider_identity
-from dashboard.problems import open_problems
+from dashboard.problems import summary
 from datastore.access.shared_cache import SharedCache
 from datastore.access.stream_tickets import stream_server
 from datastore.api.auth.permissions import is_staff, may_read
@@ -78,9 +78,7 @@ def page(request: HttpRequest, template: str, context: Mapping[str, Any], status
 
 def part(request: HttpRequest, template: str, context: Mapping[str, Any]) -> HttpResponse:
     """Return a part of a page that refreshes itself."""
-    response = render(request, f"dashboard/{template}", {"is_staff": is_staff(request), **context})
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return _as_part(render(request, f"dashboard/{template}", {"is_staff": is_staff(request), **context}))
 
 
 def shared_part(
@@ -98,8 +96,13 @@ def shared_part(
             lambda: render_to_string(f"dashboard/{template}", {"is_staff": staff, **read()}), times=SHARED_TIMES
         )
         _shared.put(key, text)
-    response = HttpResponse(text.get())
+    return _as_part(HttpResponse(text.get()))
+
+
+def _as_part(response: HttpResponse) -> HttpResponse:
+    """Return it with what the frame around it shows: how many problems there are, and the level of the worst."""
     response.headers["Cache-Control"] = "no-store"
+    response.headers["Candlekeep-Problems"] = "{} {}".format(*summary())
     return response
 
 
@@ -110,7 +113,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         {"url": url, "word": word, "key": key, "here": here == url or (url != "/" and here.startswith(f"{url}/"))}
         for url, word, key in MENU
     ]
-    problems = open_problems()
+    problems, worst = summary()
     return {
         "menu": menu,
         "version": settings.VERSION,
@@ -118,6 +121,6 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "is_staff": is_staff(request),
         "user_name": request.user.get_username() if request.user.is_authenticated else "",
         "problems": problems,
-        "worst": max((problem.level for problem in problems), default=""),
+        "worst": worst,
         **provider_identity(),
     }

@@ -14,7 +14,7 @@ from datastore.reference.provider_registry import LIVE_ROLE
 from datastore.wording import counted
 from ingestion.history.pool import ROLE as HISTORY_ROLE
 
-MAX_TITLE_CHARS = 18
+MAX_TITLE_CHARS = 16
 RESTING = ("idle", "active", "consuming")  # states in which an actor waits for work
 BESIDE = 11  # from a level arrow to the words above and below it
 
@@ -50,7 +50,7 @@ def parts(now: Figures, kinds: list[Kind], provider: str, shape: Shape = WIDE) -
         return box(place, title, line, "/system", kind, *trouble)
 
     return [
-        box("provider", provider[:MAX_TITLE_CHARS], f"{live} of {followed} feeds live", "/", "outside", *feed_trouble),
+        box("provider", short_name(provider), f"{live} of {followed} feeds live", "/", "outside", *feed_trouble),
         actor("live", "Producer, live", "producer", LIVE_ROLE),
         actor("history", "Producer, history", "producer", HISTORY_ROLE),
         actor("topics", "Producer, topics", "producer", "producer-topic"),
@@ -67,6 +67,13 @@ def parts(now: Figures, kinds: list[Kind], provider: str, shape: Shape = WIDE) -
         actor("coordinator", "Coordinator", "coordinator"),
         actor("requests", "Datastore requests", "datastorerequest"),
     ]
+
+
+def short_name(providers: str) -> str:
+    """Return of the names that providers give themselves, joined by commas, what fits into a box."""
+    names = list(dict.fromkeys(name.partition("/")[0] for name in providers.split(", ")))
+    joined = ", ".join(names)
+    return joined if len(joined) <= MAX_TITLE_CHARS else f"{len(names)} providers"
 
 
 def _trouble(group: Iterable[Mapping[str, int | str]]) -> tuple[str, str]:

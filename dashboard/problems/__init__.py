@@ -6,7 +6,7 @@ serves all who ask within a second.
 
 from __future__ import annotations
 
-from dashboard.problems.checks import CHECKS, Looked, looked, open_problems
+from dashboard.problems.checks import CHECKS, Looked, looked, open_problems, summary
 from dashboard.problems.level import Level, Problem
 
-__all__ = ["CHECKS", "Level", "Looked", "Problem", "looked", "open_problems"]
+__all__ = ["CHECKS", "Level", "Looked", "Problem", "looked", "open_problems", "summary"]

@@ -54,6 +54,12 @@ def open_problems() -> list[Problem]:
     return sorted(found, key=lambda problem: -problem.level)
 
 
+def summary() -> tuple[int, str]:
+    """Return how many problems there are, and the word for the level of the worst. Raises DatabaseError."""
+    found = open_problems()
+    return len(found), found[0].level.word if found else ""
+
+
 def looked() -> list[Looked]:
     """Return every check with what it found. Raises DatabaseError."""
     return _known.get()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
@@ -13,11 +13,14 @@ from dashboard.pages import page, readable, shared_part
 from datastore.api.errors import BadParameters, UnknownMarket
 from datastore.api.params.market_lookup import find_market
 from datastore.api.params.symbols import market_text
+from datastore.api.views.follow import to_stream
 from datastore.models import Market
 from datastore.series.written_format import EXTRA, FORMATS
 from datastore.timeframes.timeframe import TIMEFRAMES
 
 DEFAULT_TIMEFRAME = "1m"
+BUCKETS = 500  # that a chart begins with
+MODULES = ("candle_chart", "certificate", "chart_dialogs", "follow", "ribbon", "series", "times")  # of chart.js
 FORMAT_WORDS = (
     ("json", "JSON", "all that is known, exact"),
     ("csv", "CSV", "exact; Excel, any program"),
@@ -32,7 +35,7 @@ FORMAT_WORDS = (
 
 @readable
 def chart(request: HttpRequest, symbol: str) -> HttpResponse:
-    """Show one market, found by any spelling; the part beside the chart alone if it is asked for."""
+    """Show one market, found by any spelling; the part beside the chart alone, or the stream, if it is asked for."""
 
     def found() -> Market:
         return find_market(market_text(symbol))
@@ -41,24 +44,39 @@ def chart(request: HttpRequest, symbol: str) -> HttpResponse:
         if request.GET.get("part") == "side":
             return shared_part(request, "chart_side.html", symbol, lambda: market_facts(found()))
         market = found()
+        if request.GET.get("part") == "stream":
+            again = f"/markets/{quote(market.symbol, safe=':')}?part=stream&timeframe={timeframe_of(request)}"
+            cursor = request.GET.get("cursor")
+            return to_stream(request, market, timeframe_of(request), again, cursor, parts="chart")
     except (UnknownMarket, BadParameters, ValueError) as exc:
         return page(request, "chart_unknown.html", {"asked": symbol, "reason": str(exc)}, status=404)
     if market.symbol != symbol:
         rest = f"?{request.GET.urlencode()}" if request.GET else ""
         return HttpResponseRedirect(f"/markets/{quote(market.symbol, safe=':')}{rest}")
-    return page(request, "chart.html", {**market_facts(market), **setup(request)})
+    return page(request, "chart.html", {**market_facts(market), **setup(request, market)})
 
 
-def setup(request: HttpRequest) -> dict[str, Any]:
-    """Return what the chart begins with: the timeframes, and the one that the address names."""
-    asked = request.GET.get("timeframe", DEFAULT_TIMEFRAME)
-    lengths = {name: frame.seconds for name, frame in TIMEFRAMES.items()}
+def setup(request: HttpRequest, market: Market) -> dict[str, Any]:
+    """Return what the chart begins with: the timeframes, the one that the address names, and the first question.
+
+    The browser asks it before the scripts are there, which begins a fetch where one is needed. An address that names a
+    stretch has another one, which the script knows.
+    """
+    first = {"market": market.symbol, "timeframe": timeframe_of(request), "fill": "null", "wait": 0, "limit": BUCKETS}
     return {
-        "timeframes": lengths,
-        "timeframe": asked if asked in lengths else DEFAULT_TIMEFRAME,
+        "first_question": "" if "from" in request.GET else f"/api/v1/candles?{urlencode(first)}",
+        "modules": MODULES,
+        "timeframes": {name: frame.seconds for name, frame in TIMEFRAMES.items()},
+        "timeframe": timeframe_of(request),
         "base_url": request.build_absolute_uri("/").rstrip("/"),
         **export_formats(),
     }
+
+
+def timeframe_of(request: HttpRequest) -> str:
+    """Return the timeframe that the address names, or what a chart begins with."""
+    asked = request.GET.get("timeframe", DEFAULT_TIMEFRAME)
+    return asked if asked in TIMEFRAMES else DEFAULT_TIMEFRAME
 
 
 def export_formats() -> dict[str, Any]:

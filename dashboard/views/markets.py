@@ -12,6 +12,7 @@ from config.monitoring.health import provider_identity
 from dashboard.board import SPARK_HEIGHT, SPARK_WIDTH, board
 from dashboard.pages import page, part, readable, shared_part
 from dashboard.problems import Level, open_problems
+from datastore.api.views.follow import to_tickers
 from datastore.models import Market, Pair
 
 MAX_PAIRS = 30
@@ -20,8 +21,10 @@ MIN_SEARCH = 2  # characters
 
 @readable
 def markets(request: HttpRequest) -> HttpResponse:
-    """Show the followed markets; a part alone if it is asked for: the card, the rows, or the pairs of a search."""
+    """Show the followed markets; if it is asked for, a part alone: stream, card, rows, or a search's pairs."""
     wanted = request.GET.get("part")
+    if wanted == "stream":
+        return to_tickers(request, "/?part=stream", parts="markets")
     if wanted == "pairs":
         return part(request, "markets_pairs.html", pairs(request.GET.get("q", "")))
     if wanted in ("summary", "rows"):

@@ -56,6 +56,7 @@ class Ticket:
     again: str  # the address that gave out the ticket and gives out another
     page: str  # the API's own origin, as the caller spells it
     foreign: bool  # asked for by a page of another origin that may read
+    parts: str = ""  # whose parts come with it: a page of settings.PAGE_PARTS; empty for other readers
 
 
 def stream_server(scheme: str, host: str) -> str:

@@ -24,7 +24,7 @@ from streaming.records import Micros
 
 REPAIR_FIELDS = ("reason", "code", "attempts", "next_try", "final")
 HEAD = "select * from series_head(%s, %s)"
-FACTS = "select * from series_facts(%s, %s, %s, %s, %s, %s)"
+FACTS = "select * from series_facts(%s, %s, %s, %s, %s, %s, %s)"
 MANY_FACTS = "select * from series_facts(%s::int[], %s::int[], %s::timestamptz[], %s::timestamptz[], %s::interval)"
 
 
@@ -48,6 +48,14 @@ class MarketHead:
         return traits_of(self.delivered_by).candles
 
 
+class StoredCorrection(NamedTuple):
+    """A stored bucket that changed after it was final, ours or the provider's, and how often."""
+
+    start: Micros
+    changes: int
+    from_provider: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """All that is known of a market and a stretch: the head, what is proven, how live spans ended, what is repaired."""
@@ -57,6 +65,7 @@ class Facts:
     ended: list[Ended]
     repairs: list[Repair]
     id_gaps: IdGaps  # ids that are known to be missing, or in doubt
+    corrections: list[StoredCorrection]  # none if they were not asked for
 
     @property
     def final_gaps(self) -> list[Interval]:
@@ -76,12 +85,14 @@ def facts_of(
     start: datetime | None,
     stop: datetime | None,
     back: timedelta = timedelta(),
+    corrections: bool = False,
 ) -> Facts:
     """Return the facts of [start, stop) up to a resolution in seconds, in one query.
 
-    Without stop: up to the end of time. Without start: from `back` before stop, or before the provider's time.
+    Without stop: up to the end of time. Without start: from `back` before stop, or before the provider's time. Buckets
+    that changed after they were final are looked for only on request.
     """
-    (row,) = fetch_all(FACTS, [market.pk, stale_after(), start, stop, back, resolution])
+    (row,) = fetch_all(FACTS, [market.pk, stale_after(), start, stop, back, resolution, corrections])
     return _facts(row)
 
 
@@ -104,7 +115,7 @@ def facts_of_many(stretches: Sequence[Stretch]) -> list[Facts]:
 
 
 def _facts(row: Sequence[Any]) -> Facts:
-    head, columns, (repairs, id_gaps) = MarketHead(*row[:9]), row[9:15], row[15:17]
+    head, columns, (repairs, id_gaps, corrections) = MarketHead(*row[:9]), row[9:15], row[15:]
 
     # One span: its resolution (0: live), start, stop, and how it ended, with the kind of end, and its proof.
     spans = list(zip(*(column or () for column in columns), strict=True))
@@ -113,7 +124,7 @@ def _facts(row: Sequence[Any]) -> Facts:
         watermark=head.watermark,
         known=head.known,
         behind=head.behind,
-        candles=head.candle_traits,
+        candles=traits_of(head.delivered_by).candles,
         live=union((low, high) for of, low, high, *_ in spans if not of),
         graded=_graded((proof, (low, high)) for of, low, high, *_, proof in spans if not of),
         provider={wanted: union((low, high) for of, low, high, *_ in spans if of == wanted) for wanted in BASE},
@@ -129,6 +140,7 @@ def _facts(row: Sequence[Any]) -> Facts:
         ],
         [(low, high, dict(zip(REPAIR_FIELDS, repair, strict=True))) for low, high, *repair in rows],
         IdGaps([IdGap(*gap) for gap in msgspec.json.decode(id_gaps)]) if id_gaps else NO_ID_GAPS,
+        [StoredCorrection(*one) for one in msgspec.json.decode(corrections)] if corrections else [],
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from datastore.imports.cells import WHOLE, contradict, price_of, size_of, whole_of
 from datastore.imports.checked_file import BadFile
-from datastore.imports.rows import BadLine, CandleRow, Format, TradeRow, follows_by_id, follows_in_time
+from datastore.imports.rows import BadLine, CandleRow, FileFormat, TradeRow, follows_by_id, follows_in_time
 from datastore.timeframes.intervals import SECOND_US, micros_of
 from datastore.wording import counted
 from streaming.bounds import MAX_BIGINT
@@ -41,7 +41,7 @@ class FileName:
     stop: Micros
 
 
-def candle_format(path: Path, symbol: str) -> tuple[Format[CandleRow], int]:
+def candle_format(path: Path, symbol: str) -> tuple[FileFormat[CandleRow], int]:
     """Return how a file of candles of this symbol is read, and their length in seconds; raise BadFile."""
     named = _named(path, symbol)
     resolution = RESOLUTIONS.get(named.kind)
@@ -50,10 +50,10 @@ def candle_format(path: Path, symbol: str) -> tuple[Format[CandleRow], int]:
         raise BadFile(path.name, f"it has {named.kind}: candles of {kinds} are kept, the others are made of these")
     length = resolution * SECOND_US
     period = named.start, named.stop
-    return Format(CandleRow, lambda line: _candle(line, length), follows_in_time, period, KLINE_HEADER), resolution
+    return FileFormat(CandleRow, lambda line: _candle(line, length), follows_in_time, period, KLINE_HEADER), resolution
 
 
-def trade_format(path: Path, symbol: str) -> Format[TradeRow]:
+def trade_format(path: Path, symbol: str) -> FileFormat[TradeRow]:
     """Return how a file of trades of this symbol is read; raise BadFile."""
     named = _named(path, symbol)
     if named.kind == "trades":
@@ -65,7 +65,7 @@ def trade_format(path: Path, symbol: str) -> Format[TradeRow]:
         )
     if named.kind != "aggTrades":
         raise BadFile(path.name, f"it has {named.kind}, not aggTrades")
-    return Format(TradeRow, _trade, follows_by_id, (named.start, named.stop), AGGREGATE_HEADER)
+    return FileFormat(TradeRow, _trade, follows_by_id, (named.start, named.stop), AGGREGATE_HEADER)
 
 
 def is_published(path: Path) -> bool:

@@ -14,16 +14,20 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from gzip import BadGzipFile, GzipFile
+from os import SEEK_END
 from pathlib import Path
 from typing import IO, Generic
 from zipfile import BadZipFile, ZipFile
 
 import msgspec
 
-from datastore.imports.rows import BadLine, Format, Row
+from datastore.imports.rows import BadLine, FileFormat, Row
 
 MAX_LINE_BYTES = 1000
 BATCH_ROWS = 5_000
+PACKED = ".gz"
+DAMAGED = (BadZipFile, BadGzipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)  # of an archive
 CHECKSUM = re.compile(r"([0-9a-fA-F]{64})\b")
 Progress = Callable[[int, int], None]  # bytes done, of how many
 
@@ -40,7 +44,7 @@ class CheckedFile(Generic[Row]):
     """A file all of whose lines are sound; `rows` counts those that differ."""
 
     name: str
-    form: Format[Row]
+    form: FileFormat[Row]
     copy: IO[bytes]
     rows: int = 0
     repeated: int = 0  # lines that say the same as the one before
@@ -64,8 +68,8 @@ class CheckedFile(Generic[Row]):
         self.copy.close()  # which deletes it
 
 
-def check_file(path: Path, form: Format[Row], progress: Progress) -> CheckedFile[Row]:
-    """Check a file of lines, or the only CSV in a zip, line by line; raise BadFile."""
+def check_file(path: Path, form: FileFormat[Row], progress: Progress) -> CheckedFile[Row]:
+    """Check a file of lines, packed by gzip or not, or the only CSV in a zip, line by line; raise BadFile."""
     with ExitStack() as opened:
         # The caller closes it with the checked file, this stack only if that is never made.
         copy = opened.enter_context(tempfile.TemporaryFile(prefix="candlekeep-import-"))
@@ -73,7 +77,7 @@ def check_file(path: Path, form: Format[Row], progress: Progress) -> CheckedFile
         try:
             with (form.lines or _lines)(path) as (lines, size):
                 _check(found, lines, lambda done: progress(min(done, size), size))
-        except (BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as exc:
+        except DAMAGED as exc:
             raise BadFile(path.name, f"the archive is damaged or cut off: {exc}") from None
         except OSError as exc:
             raise BadFile(path.name, f"it cannot be read, or not be copied: {exc.strerror or exc}") from None
@@ -108,7 +112,7 @@ def _check(found: CheckedFile[Row], lines: Iterator[bytes], progress: Callable[[
     progress(done)
 
 
-def _read(form: Format[Row], raw: bytes) -> Row | None:
+def _read(form: FileFormat[Row], raw: bytes) -> Row | None:
     """Return a line's row, None if it says nothing; raise BadLine."""
     if not raw.isascii() or len(raw) > MAX_LINE_BYTES:
         raise BadLine(f"it is longer than {MAX_LINE_BYTES:,} bytes, or not text of ASCII alone")
@@ -123,20 +127,26 @@ def _read(form: Format[Row], raw: bytes) -> Row | None:
 def _lines(path: Path) -> Iterator[tuple[Iterator[bytes], int]]:
     """Open a file's lines; yield them with how many bytes they are."""
     with ExitStack() as opened:
+        if path.suffix == PACKED:
+            with path.open("rb") as packed:
+                packed.seek(-4, SEEK_END)
+                size = int.from_bytes(packed.read(), "little")  # of what is packed, which only the progress depends on
+            yield _limited(opened.enter_context(GzipFile(path)).readline), size or 1
+            return
         if path.suffix != ".zip":
             file: IO[bytes] = opened.enter_context(path.open("rb"))
-            yield _limited(file), path.stat().st_size
+            yield _limited(file.readline), path.stat().st_size
             return
         archive = opened.enter_context(ZipFile(path))
         inside = [one for one in archive.infolist() if one.filename.endswith(".csv")]
         if len(inside) != 1:
             raise BadFile(path.name, f"there are {len(inside)} CSV files in it, not one")
-        yield _limited(opened.enter_context(archive.open(inside[0]))), inside[0].file_size
+        yield _limited(opened.enter_context(archive.open(inside[0])).readline), inside[0].file_size
 
 
-def _limited(file: IO[bytes]) -> Iterator[bytes]:
+def _limited(readline: Callable[[int], bytes]) -> Iterator[bytes]:
     """Yield lines, of one that is too long only a beginning that is too long as well."""
-    return iter(lambda: file.readline(MAX_LINE_BYTES + 1), b"")
+    return iter(lambda: readline(MAX_LINE_BYTES + 1), b"")
 
 
 def _check_sum(path: Path) -> bool:

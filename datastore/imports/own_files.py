@@ -19,7 +19,7 @@ from datastore.imports.rows import (
     MARK,
     BadLine,
     CandleRow,
-    Format,
+    FileFormat,
     TradeRow,
     follows_by_id,
     follows_in_time,
@@ -61,7 +61,7 @@ EARLIEST, LATEST = (micros_of(datetime(year, 1, 1, tzinfo=UTC)) for year in (200
 R = TypeVar("R", CandleRow, TradeRow)
 
 
-def own_candles(path: Path, length: Micros, chosen: Mapping[str, str]) -> Format[CandleRow]:
+def own_candles(path: Path, length: Micros, chosen: Mapping[str, str]) -> FileFormat[CandleRow]:
     """Return how a table of candles of so many microseconds is read; chosen: columns by field. Raises BadFile."""
     time = TimeReader()
 
@@ -80,7 +80,7 @@ def own_candles(path: Path, length: Micros, chosen: Mapping[str, str]) -> Format
     return _format(path, CandleRow, (CANDLE, CANDLE_NEEDS), chosen, lambda _: (read, follows_in_time))
 
 
-def own_trades(path: Path, traits: Traits, chosen: Mapping[str, str]) -> Format[TradeRow]:
+def own_trades(path: Path, traits: Traits, chosen: Mapping[str, str]) -> FileFormat[TradeRow]:
     """Return how a table of trades of a provider is read; chosen: columns by field. Raises BadFile."""
     counts = Proof.IDS in traits.proofs
 
@@ -187,7 +187,7 @@ def _format(
     fields: tuple[Mapping[str, Sequence[str]], Sequence[str]],
     chosen: Mapping[str, str],
     made: Callable[[Mapping[str, str]], tuple[Callable[[Cells], R], Callable[[R, R], bool]]],
-) -> Format[R]:
+) -> FileFormat[R]:
     table = table_of(path)
     found = _columns(path.name, table.columns, fields, chosen)
     read, follows = made(found)
@@ -196,7 +196,7 @@ def _format(
         cells = table.split(line)
         return read({field: cells.get(column) for field, column in found.items()})
 
-    return Format(row, read_line, follows, (EARLIEST, LATEST), table.header, table.lines)
+    return FileFormat(row, read_line, follows, (EARLIEST, LATEST), table.header, table.lines)
 
 
 def _columns(

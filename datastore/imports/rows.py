@@ -55,7 +55,7 @@ Row = TypeVar("Row", CandleRow, TradeRow)
 
 
 @dataclass(frozen=True, slots=True)
-class Format(Generic[Row]):
+class FileFormat(Generic[Row]):
     """How the lines of one file are read.
 
     row: what a line is. read: returns a line's row, None if it says nothing; raises BadLine; called once for each, in

@@ -1,4 +1,4 @@
-"""A table of one's own as lines, and the names of its columns: CSV, NDJSON and Parquet.
+"""A table of one's own as lines, and the names of its columns: CSV and NDJSON, also packed by gzip, and Parquet.
 
 A line of CSV is split by the columns of the first one. Lines of NDJSON are objects. The rows of Parquet become such
 lines, with times as microseconds and floats as the shortest decimal that means the same float.
@@ -7,6 +7,7 @@ lines, with times as microseconds and floats as the shortest decimal that means 
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,13 +17,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from datastore.imports.checked_file import BadFile
+from datastore.imports.checked_file import DAMAGED, MAX_LINE_BYTES, PACKED, BadFile
 from datastore.imports.rows import BadLine
 from datastore.series.written_format import EXTRA
 from datastore.wording import counted
 
 CSV, NDJSON, PARQUET = (".csv",), (".ndjson", ".jsonl"), (".parquet",)
-ENDINGS = (*CSV, *NDJSON, *PARQUET)
+ENDINGS = (*CSV, *NDJSON, *PARQUET, *(f"{ending}{PACKED}" for ending in (*CSV, *NDJSON)))
 PARQUET_ROWS = 10_000
 Cells = Mapping[str, str | None]  # what a line has in each column
 
@@ -39,16 +40,18 @@ class TableFile:
 
 def table_of(path: Path) -> TableFile:
     """Return how a file is read, by its ending; raise BadFile."""
-    if path.suffix not in ENDINGS:
+    ending = path.suffix if path.suffix != PACKED else f"{path.with_suffix('').suffix}{PACKED}"
+    if ending not in ENDINGS:
         raise BadFile(path.name, f"its ending is none of {', '.join(ENDINGS)}, and its name none of Binance's")
     try:
         if path.suffix in PARQUET:
             return TableFile(tuple(_parquet(path).schema_arrow.names), _object, lines=_parquet_lines)
-        with path.open(encoding="utf-8-sig") as file:
-            first = file.readline().rstrip("\r\n")
-    except (OSError, ValueError) as exc:
+        opened: Any = gzip.open if path.suffix == PACKED else open
+        with opened(path, "rt", encoding="utf-8-sig") as file:
+            first = file.readline(MAX_LINE_BYTES).rstrip("\r\n")
+    except (*DAMAGED, OSError, ValueError) as exc:
         raise BadFile(path.name, f"it cannot be read: {exc}") from None
-    if path.suffix in NDJSON:
+    if ending.removesuffix(PACKED) in NDJSON:
         try:
             return TableFile(tuple(_object(first)), _object)
         except BadLine as exc:

@@ -82,17 +82,18 @@ def _compare_named(found: TradeImport, rows: Sequence[TradeRow]) -> int:
     named = {(row.start, row.id): row for row in rows if row.first is None}
     if not named:
         return 0
-    has_marked = any(row.id.startswith(MARK) for row in rows)
+    kinds = {row.id.startswith(MARK) for row in rows}
     there = Tick.objects.filter(market=found.market, ts__gte=moment(rows[0].start), ts__lte=moment(rows[-1].start))
     stored = 0
     for ts, id, price, amount in there.values_list("ts", "trade_id", "price", "amount"):
         row = named.get((micros_of(ts), id))
         if row is not None and (row.price, row.amount) != (price, amount):
             raise BadFile(found.file.name, f"its trade {id} is stored with another price or amount")
-        if row is None and has_marked and not id.startswith(MARK):
+        if row is None and (not id.startswith(MARK)) in kinds:
+            mine, theirs = ("no ids", "with ids") if True in kinds else ("ids", "without ids")
             raise BadFile(
                 found.file.name,
-                f"its trades have no ids, and others with ids are stored of the same time ({ts:%Y-%m-%d %H:%M:%S} "
+                f"its trades have {mine}, and others {theirs} are stored of the same time ({ts:%Y-%m-%d %H:%M:%S} "
                 "UTC): they would count twice",
             )
         stored += row is not None

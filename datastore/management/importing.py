@@ -14,7 +14,7 @@ from datastore.imports.binance_files import PROVIDER, is_published
 from datastore.imports.binding import CannotImport, check_market
 from datastore.imports.checked_file import BadFile, CheckedFile
 from datastore.imports.checked_file import Progress as Done
-from datastore.imports.rows import Format, Row
+from datastore.imports.rows import FileFormat, Row
 from datastore.management.arguments import add_market, market_named
 from datastore.management.progress import Progress
 from datastore.models import Market
@@ -65,7 +65,7 @@ def symbol_of(market: Market) -> str:
     return f"{market.provider_base}{market.provider_quote}"
 
 
-def newest_first(forms: Mapping[Path, Format[Row]]) -> list[Path]:
+def newest_first(forms: Mapping[Path, FileFormat[Row]]) -> list[Path]:
     """Return the files in the order in which they are imported: what is stored grows backwards, without a hole.
 
     A table's name says nothing of its time; those are taken from the last name to the first.

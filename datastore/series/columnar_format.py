@@ -1,32 +1,48 @@
-"""Candles as Arrow, Parquet and Feather, made of the lines of row_format.CSV. Only this module imports pyarrow.
+"""Candles as Arrow, Parquet and Feather, made of the lines of row_format.CSV, and trades. Only this imports pyarrow.
 
-That is an extra, so this module is imported with the first such question (written_format.py).
+That is an extra, so this module is imported with the first such question (written_format.py), and what only Parquet
+needs with the first of these.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
-from pyarrow import csv, parquet
+from pyarrow import csv
 
+from datastore.series.digits import Digits
 from datastore.series.row_format import COLUMNS
-from datastore.series.written_format import PRECISION, SCALE, NumberTooLong
+from datastore.series.written_format import MAX_SCALE, PRECISION, NumberTooLong
 
 METADATA_KEY = b"candlekeep"
 MILLISECONDS = pa.timestamp("ms", "UTC")
-ROW_GROUP_ROWS = 50_000
+ROW_GROUP_ROWS = 30_000
 FEATHER_COLUMNS = ("time", "open", "high", "low", "close", "volume")
+_EXACT = pa.decimal128(PRECISION, MAX_SCALE)  # what all trades need is nowhere known
+TRADES = pa.schema(
+    {
+        "time": MILLISECONDS,
+        "time_us": pa.int64(),
+        "trade_id": pa.string(),
+        "seq": pa.int64(),
+        "side": pa.string(),
+        "price": _EXACT,
+        "amount": _EXACT,
+        "received": MILLISECONDS,
+    }
+)
 
 
 class ArrowWriter:
-    """An Arrow IPC stream. certificate: JSON for the schema's metadata; as_numbers: float64 instead of decimal128."""
+    """An Arrow IPC stream. certificate: JSON for the schema's metadata; digits: of decimal128; None: float64."""
 
-    def __init__(self, certificate: bytes, as_numbers: bool) -> None:
-        self._types = _types(as_numbers)
+    def __init__(self, certificate: bytes, digits: Digits | None) -> None:
+        self._types = _types(digits)
         self._schema = self.schema_of(self._types).with_metadata({METADATA_KEY: certificate})
-        self._sink = _Sink()
-        self._begin(pa.PythonFile(self._sink, mode="w"))
+        self._converting = csv.ConvertOptions(column_types=self._types, strings_can_be_null=True)
+        self._open()
 
     def head(self) -> bytes:
         """Return what precedes the rows."""
@@ -34,10 +50,9 @@ class ArrowWriter:
 
     def rows(self, block: bytes) -> bytes:
         """Return what is ready after some more rows. Raises NumberTooLong."""
-        converting = csv.ConvertOptions(column_types=self._types, strings_can_be_null=True)
         reading = csv.ReadOptions(column_names=COLUMNS, use_threads=False, block_size=len(block) + 1)
         try:
-            table = csv.read_csv(pa.BufferReader(block), reading, convert_options=converting)
+            table = csv.read_csv(pa.BufferReader(block), reading, convert_options=self._converting)
         except pa.ArrowInvalid as error:
             raise NumberTooLong from error
         self._write(self.shown(table))
@@ -56,6 +71,10 @@ class ArrowWriter:
         """Return rows in the columns of this format."""
         return table.set_column(0, "time", table["time"].cast(MILLISECONDS))
 
+    def _open(self) -> None:
+        self._sink = _Sink()
+        self._begin(pa.PythonFile(self._sink, mode="w"))
+
     def _begin(self, sink: pa.PythonFile) -> None:
         self._writer = pa.ipc.new_stream(sink, self._schema)
 
@@ -66,15 +85,20 @@ class ArrowWriter:
 class ParquetWriter(ArrowWriter):
     """A Parquet file, compressed by zstd; its rows come in groups, each of which is held in memory."""
 
+    dictionaries = ("source",)  # of numbers that hardly repeat these would only cost time
+
     def tail(self) -> bytes:
         """Return what follows the rows."""
         self._flush()
         return super().tail()
 
     def _begin(self, sink: pa.PythonFile) -> None:
+        from pyarrow import parquet
+
         self._waiting: list[pa.Table] = []
-        # A dictionary of numbers that hardly repeat would only cost time.
-        self._writer = parquet.ParquetWriter(sink, self._schema, compression="zstd", use_dictionary=["source"])
+        self._writer = parquet.ParquetWriter(
+            sink, self._schema, compression="zstd", use_dictionary=list(self.dictionaries)
+        )
 
     def _write(self, table: pa.Table) -> None:
         self._waiting.append(table)
@@ -90,8 +114,8 @@ class ParquetWriter(ArrowWriter):
 class FeatherWriter(ArrowWriter):
     """A Feather file as freqtrade reads it: date, open, high, low, close and volume as floats, lz4."""
 
-    def __init__(self, certificate: bytes, as_numbers: bool = True) -> None:
-        super().__init__(certificate, True)
+    def __init__(self, certificate: bytes, digits: Digits | None = None) -> None:
+        super().__init__(certificate, None)
 
     def schema_of(self, types: Mapping[str, pa.DataType]) -> pa.Schema:
         """Return the columns of this format, of those that are read."""
@@ -103,6 +127,35 @@ class FeatherWriter(ArrowWriter):
 
     def _begin(self, sink: pa.PythonFile) -> None:
         self._writer = pa.ipc.new_file(sink, self._schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
+
+
+class ArrowTrades(ArrowWriter):
+    """Trades as an Arrow IPC stream, in the columns of GET trades. about: JSON for the schema's metadata."""
+
+    def __init__(self, about: bytes) -> None:
+        self._schema = TRADES.with_metadata({METADATA_KEY: about})
+        self._open()
+
+    def trades(self, rows: Sequence[Sequence[Any]]) -> bytes:
+        """Return what is ready after some more rows. Raises NumberTooLong."""
+        columns = zip(*rows, strict=True) if rows else [()] * len(TRADES)
+        try:
+            cells = [_column(column, field.type) for column, field in zip(columns, TRADES, strict=True)]
+        except pa.ArrowInvalid as error:
+            raise NumberTooLong from error
+        self._write(pa.table(cells, self._schema))
+        return self._sink.taken()
+
+
+class ParquetTrades(ArrowTrades, ParquetWriter):
+    """Trades as a Parquet file, compressed by zstd."""
+
+    dictionaries = ("side",)
+
+
+def _column(cells: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Return cells as a column: decimals come as text."""
+    return pa.array(cells, pa.string()).cast(kind) if pa.types.is_decimal(kind) else pa.array(cells, kind)
 
 
 class _Sink:
@@ -126,13 +179,18 @@ class _Sink:
         return data
 
 
-def _types(as_numbers: bool) -> dict[str, pa.DataType]:
-    number = pa.float64() if as_numbers else pa.decimal128(PRECISION, SCALE)
-    own = {
+def _types(digits: Digits | None) -> dict[str, pa.DataType]:
+    def number(scale: int) -> pa.DataType:
+        return pa.float64() if digits is None else pa.decimal128(PRECISION, min(scale, MAX_SCALE))
+
+    price, volume, quote_volume = (number(scale) for scale in digits or (0, 0, 0))
+    return {
         "time": pa.int64(),
+        **dict.fromkeys(("open", "high", "low", "close"), price),
+        "volume": volume,
+        "quote_volume": quote_volume,
         "trades": pa.int64(),
         "source": pa.string(),
         "closed": pa.bool_(),
         "revision": pa.int64(),
     }
-    return {name: own.get(name, number) for name in COLUMNS}

@@ -12,10 +12,11 @@ from datastore.coverage.segments import Rows
 from datastore.db.queries import execute, snapshot
 from datastore.models import Market
 from datastore.series.corrections import corrected
+from datastore.series.digits import Digits, digits_of
 from datastore.series.fill import NONE, filled
 from datastore.series.reader import Series, certificate_of, close_before, read_runs, series_of, text_of
-from datastore.series.row_format import CSV, close_of
-from datastore.series.stored_rows import copied_rows, rows_of, single_leaf
+from datastore.series.row_format import CSV, Shape, close_of
+from datastore.series.stored_rows import rows_of, single_leaf, stretch_texts
 from datastore.timeframes.intervals import micros_of, moment
 from datastore.timeframes.timeframe import TIMEFRAMES, Timeframe
 
@@ -34,6 +35,7 @@ class Question:
     fill: str = NONE
     closed_only: bool = False
     raw: bool = False
+    shape: Shape = CSV  # rows without a line break in them
 
     @property
     def frame(self) -> Timeframe:
@@ -43,7 +45,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The rows of some buckets as lines of row_format.CSV, and how many parts of how many there are now.
+    """The rows of some buckets as lines of the shape, and how many parts of how many there are now.
 
     The blocks come from the server while they are iterated: all of them, before the next part is asked for.
     """
@@ -84,23 +86,22 @@ class Export:
         with snapshot(self._max_idle_s):
             # A part is read along the key, in order: to gather its pages first and to sort its rows costs half again.
             execute("set local enable_bitmapscan = off")
-            facts, runs = read_runs(asked.market, asked.frame, asked.start, asked.stop, asked.limit)
+            facts, runs = read_runs(asked.market, asked.frame, asked.start, asked.stop, asked.limit, corrections=True)
             self.certificate = certificate_of(asked.market, asked.frame, facts, runs)
             slices = list(_slices(runs, asked.frame))
             for number, some in enumerate(slices, 1):
-                self.part = Part(self._counted(self._blocks(facts, some)), number, len(slices))
+                self.part = Part(self._blocks(facts, some), number, len(slices))
                 yield self.part
-            changed = corrected(asked.market, asked.frame, runs)
+        changed = corrected(runs, asked.frame, facts.corrections)
         runs, rows = [run for run, _ in self._seen], [held for _, held in self._seen]
         self.series = series_of(asked.market, asked.frame, facts, runs, rows, "", changed)
 
-    def _counted(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
-        for block in blocks:
-            self.rows += block.count(b"\n")
-            yield block
+    def digits(self) -> Digits:
+        """Return how many digits the market's numbers have; between two parts. Raises DatabaseError."""
+        return digits_of(self._question.market.pk, self.certificate.series_id, self.certificate.version)
 
     def _blocks(self, facts: Facts, runs: Sequence[Run]) -> Iterator[bytes]:
-        """Yield the rows of some runs: copied if they are one stretch of stored rows, else read as for json."""
+        """Yield the rows of some runs: many at a time if they are one stretch of stored rows, else read as for json."""
         asked = self._question
         leaf = None
         if len(runs) == 1 and runs[0].source != PARTIAL and asked.fill == NONE:
@@ -108,21 +109,24 @@ class Export:
         if leaf:
             count = 0
             if runs[0].closed or not asked.closed_only:
-                for block in copied_rows(asked.market, runs[0], leaf, asked.raw):
-                    count += block.count(b"\n")
-                    yield block
+                for some, lines in stretch_texts(asked.market, runs[0], leaf, asked.shape, asked.raw):
+                    count += some
+                    yield lines + b"\n"
+                self.rows += count
             self._seen.append((runs[0], Rows(count, (), "")))
             return
 
-        rows = shown = rows_of(asked.market, asked.frame, runs, facts.evidence, CSV, asked.fill != NONE, asked.raw)
+        shape = asked.shape
+        rows = shown = rows_of(asked.market, asked.frame, runs, facts.evidence, shape, asked.fill != NONE, asked.raw)
         if asked.fill != NONE:
-            shown = filled(runs, rows, asked.frame, CSV, asked.fill, self._close_before)
+            shown = filled(runs, rows, asked.frame, shape, asked.fill, self._close_before)
         if last := next((held for held in reversed(rows) if held.count), None):
-            self._close = close_of(last.body.rsplit(CSV.between, 1)[-1])
+            self._close = close_of(last.body.rsplit(shape.between, 1)[-1])
         for run, held in zip(runs, rows, strict=True):
             # The certificate needs no text and few open times: a year of rows is not kept.
             self._seen.append((run, Rows(held.count, held.opens if run.state == MISSING else (), "")))
-        if text := text_of(runs, shown, CSV, asked.closed_only):
+        if text := text_of(runs, shown, shape, asked.closed_only):
+            self.rows += text.count(shape.between) + 1
             yield text.encode() + b"\n"
 
     def _close_before(self) -> str | None:

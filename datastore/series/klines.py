@@ -1,40 +1,39 @@
-"""Candles as Binance's klines: arrays of twelve, decimals as text. Pure.
-
-text_format.BinanceWriter writes the same of lines of any number, which it does not take apart.
-"""
+"""Candles as Binance's klines: arrays of twelve, decimals as text. Pure."""
 
 from __future__ import annotations
 
-from datastore.series.reader import Row
+from collections.abc import Sequence
+from typing import Any
+
 from datastore.timeframes.intervals import micros_of, moment
 from datastore.timeframes.timeframe import Timeframe
 
 # Open time, open, high, low, close, volume, close time (ms), quote volume, trades, taker's base and quote volume, 0.
 Kline = tuple[int, str, str, str, str, str, int, str, int, str, str, str]
-UNKNOWN_VOLUME = "0"  # what clients can read; the sides of a candle's trades are not stored
+UNKNOWN = "0"  # what clients can read, of what is not known or not stored, as the sides of a candle's trades
 
 
-def kline_of(row: Row, frame: Timeframe) -> Kline:
-    """Return a stored row as a kline; what its provider does not give, quote volume or count of trades, is 0."""
-    at, open_, high, low, close, volume, quote_volume, trades, *_ = row
-    assert open_ and high and low and close and volume  # noqa: S101 - no row is invented
-    unknown = UNKNOWN_VOLUME
+def kline_of(row: Sequence[Any], frame: Timeframe) -> Kline:
+    """Return a row of GET candles as a kline; what it does not hold is 0. Its cells may also be those of csv."""
+    at, open_, high, low, close, volume, quote_volume, trades = row[:8]
     return (
-        at,
-        open_,
-        high,
-        low,
-        close,
-        volume,
-        close_time(at, frame),
-        quote_volume or unknown,
-        trades or 0,
-        unknown,
-        unknown,
-        "0",
+        int(at),
+        open_ or UNKNOWN,
+        high or UNKNOWN,
+        low or UNKNOWN,
+        close or UNKNOWN,
+        volume or UNKNOWN,
+        close_time(int(at), frame),
+        quote_volume or UNKNOWN,
+        int(trades or 0),
+        UNKNOWN,
+        UNKNOWN,
+        UNKNOWN,
     )
 
 
 def close_time(open_ms: int, frame: Timeframe) -> int:
     """Return the last millisecond of the bucket that begins at a time in ms."""
+    if frame.seconds:
+        return open_ms + frame.seconds * 1000 - 1
     return micros_of(frame.after(moment(open_ms * 1000))) // 1000 - 1

@@ -95,13 +95,12 @@ def read_series(
     """
     frame = TIMEFRAMES[timeframe]
     with snapshot():
-        facts, runs = read_runs(market, frame, start, stop, limit)
+        facts, runs = read_runs(market, frame, start, stop, limit, corrections=True)
         rows = shown = rows_of(market, frame, runs, facts.evidence, shape, fill != NONE, raw)
         if fill != NONE:
             shown = filled(runs, rows, frame, shape, fill, lambda: close_before(market, frame, moment(runs[0].start)))
-        changed = corrected(market, frame, runs)
     text = text_of(runs, shown, shape, closed_only)
-    return series_of(market, frame, facts, runs, rows, text, changed, closed_only)
+    return series_of(market, frame, facts, runs, rows, text, corrected(runs, frame, facts.corrections), closed_only)
 
 
 def read_completeness(market: Market, timeframe: str, start: datetime | None, stop: datetime | None) -> Completeness:
@@ -141,13 +140,18 @@ def certificate_of(market: Market, frame: Timeframe, facts: Facts, runs: Sequenc
 
 
 def read_runs(
-    market: Market, frame: Timeframe, start: datetime | None, stop: datetime | None, limit: int | None
+    market: Market,
+    frame: Timeframe,
+    start: datetime | None,
+    stop: datetime | None,
+    limit: int | None,
+    corrections: bool = False,
 ) -> tuple[Facts, list[Run]]:
-    """Return what is known of a range, and its runs."""
+    """Return what is known of a range, on request also which of its buckets were corrected, and its runs."""
     low, high = bounds(frame, start, stop, limit)
     # Without stop the range lies around the provider's time, which comes with the facts: read somewhat more of them.
     back = (timedelta(seconds=frame.seconds) or MONTH) * ((limit or DEFAULT_BUCKETS) + 2)
-    facts = facts_of(market, frame.base, low, high, back)
+    facts = facts_of(market, frame.base, low, high, back, corrections)
     low, high = bounds(frame, start, stop, limit, moment(facts.head.now))
     assert low is not None and high is not None  # noqa: S101 - known once the provider's time is
     return facts, runs_of(facts.evidence, frame, micros_of(low), micros_of(high))
@@ -204,7 +208,7 @@ def series_of(
         series_id=head.series_id,
         provider=head.provider,
         simulated=head.simulated,
-        candle_traits=head.candle_traits,
+        candle_traits=facts.evidence.candles,
         segments=segments_of(runs, frame, rows, facts.evidence.live, facts.ended, facts.repairs, facts.id_gaps),
         text=text,
         count=sum(held.count for _, held in shown),

@@ -14,17 +14,13 @@ class Shape:
     """How a row's cells are laid out. Open times come in seconds, so three zeros after them make milliseconds.
 
     row: (time, open, high, low, close, volume, quote volume, trades, source, closed, revision); empty: (time, source,
-    closed), a row without numbers; absent: an unknown number of trades; between: what no row holds. start, end: what is
-    around the cells of a row; options: those of a COPY that writes the cells.
+    closed), a row without numbers; absent: an unknown number of trades; between: what no row holds.
     """
 
     row: str
     empty: str
     absent: str
     between: str
-    start: str = ""
-    end: str = ""
-    options: str = ""
 
     def flat(self, seconds: int, close: str, closed: bool) -> str:
         """Return the row of a bucket in which nothing was traded."""
@@ -37,7 +33,14 @@ class Shape:
 
 def close_of(row: str) -> str:
     """Return the close in a row of any shape."""
-    return row.split(",", CLOSE_CELL + 1)[CLOSE_CELL].strip('"')
+    return row.split(",", CLOSE_CELL + 1)[CLOSE_CELL].rpartition(":")[2].strip('"')
+
+
+def _object_of(row: str) -> str:
+    """Return an array's layout as that of an object with the columns' names."""
+    cells = zip(COLUMNS, row.strip("[]").split(","), strict=True)
+    fields = ",".join(f'"{name}":{cell}' for name, cell in cells)
+    return f"{{{fields}}}"
 
 
 def _flag(value: bool) -> str:
@@ -45,17 +48,8 @@ def _flag(value: bool) -> str:
 
 
 _NULLS = ",".join(["null"] * 7)
-_QUOTED = ", null 'null', force_quote ({})"
-EXACT = Shape(
-    '[%s000,"%s","%s","%s","%s","%s","%s",%s,"%s",%s,%s]',
-    f'[%s000,{_NULLS},"%s",%s,0]',
-    "null",
-    ",\n",
-    "[",
-    "]",
-    _QUOTED.format("open, high, low, close, volume, quote_volume, source"),
-)
-NUMBERS = Shape(
-    '[%s000,%s,%s,%s,%s,%s,%s,%s,"%s",%s,%s]', EXACT.empty, "null", ",\n", "[", "]", _QUOTED.format("source")
-)
+EXACT = Shape('[%s000,"%s","%s","%s","%s","%s","%s",%s,"%s",%s,%s]', f'[%s000,{_NULLS},"%s",%s,0]', "null", ",\n")
+NUMBERS = Shape('[%s000,%s,%s,%s,%s,%s,%s,%s,"%s",%s,%s]', EXACT.empty, "null", ",\n")
 CSV = Shape("%s000,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s", f"%s000{',' * 8}%s,%s,0", "", "\n")
+NDJSON = Shape(_object_of(EXACT.row), _object_of(EXACT.empty), "null", "\n")
+NDJSON_NUMBERS = Shape(_object_of(NUMBERS.row), NDJSON.empty, "null", "\n")

@@ -1,20 +1,20 @@
-"""Candles as text of other shapes, made of the lines of row_format.CSV block by block."""
+"""Candles as text: lines as the database writes them, and arrays made of the lines of row_format.CSV."""
 
 from __future__ import annotations
 
-from datastore.series.klines import close_time
+import msgspec
+
+from datastore.series.klines import kline_of
 from datastore.series.row_format import COLUMNS
 from datastore.timeframes.timeframe import Timeframe
 
-_DECIMALS = COLUMNS[1:7]
 
-
-class CsvWriter:
-    """The lines as they are, after a line of names."""
+class LinesWriter:
+    """The lines as they are."""
 
     def head(self) -> bytes:
         """Return what precedes the rows."""
-        return ",".join(COLUMNS).encode() + b"\n"
+        return b""
 
     def rows(self, block: bytes) -> bytes:
         """Return some rows."""
@@ -25,27 +25,15 @@ class CsvWriter:
         return b""
 
 
-class NdjsonWriter(CsvWriter):
-    """One object a line; decimals are text, or with as_numbers the same digits without quotes."""
-
-    def __init__(self, as_numbers: bool) -> None:
-        cells = dict.fromkeys(COLUMNS, b"%s") | {"source": b'"%s"'}
-        if not as_numbers:
-            cells |= dict.fromkeys(_DECIMALS, b'"%s"')
-        fields = (b'"%s":%s' % (name.encode(), cell) for name, cell in cells.items())
-        self._row = b"{" + b",".join(fields) + b"}\n"
+class CsvWriter(LinesWriter):
+    """The lines after one of names."""
 
     def head(self) -> bytes:
-        """Return nothing."""
-        return b""
-
-    def rows(self, block: bytes) -> bytes:
-        """Return some rows."""
-        text = b"".join([self._row % tuple(line.split(b",")) for line in with_nulls(block).splitlines()])
-        return text.replace(b'"null"', b"null") if b'"null"' in text else text
+        """Return the line of names."""
+        return ",".join(COLUMNS).encode() + b"\n"
 
 
-class CcxtWriter(CsvWriter):
+class CcxtWriter(LinesWriter):
     """One array of [time, open, high, low, close, volume], numbers all."""
 
     _row = b",\n[%s,%s,%s,%s,%s,%s]"
@@ -74,28 +62,17 @@ class CcxtWriter(CsvWriter):
 
 
 class BinanceWriter(CcxtWriter):
-    """One array of klines of Binance's: 12 cells, decimals as text, the fourth from the end the number of trades.
-
-    The shape knows no null: what a candle does not hold (what takers bought; of a provider's candle also the trades,
-    and of some the quote volume) is 0, as is every number of an invented row without any.
-    """
-
-    _row = b',\n[%s,"%s","%s","%s","%s","%s",%d,"%s",%s,"0","0","0"]'
+    """One array of klines of Binance's (klines.py)."""
 
     def __init__(self, frame: Timeframe) -> None:
         super().__init__()
         self._frame = frame
+        self._encoder = msgspec.json.Encoder()
 
     def texts(self, block: bytes) -> bytes:
         """Return each row after a comma."""
-        rows = (line.split(b",", 8) for line in block.splitlines())
-        text = b"".join([self._row % (*row[:6], self._last_ms(int(row[0])), row[6], row[7]) for row in rows])
-        return text.replace(b'""', b'"0"').replace(b",,", b",0,")
-
-    def _last_ms(self, opened: int) -> int:
-        if self._frame.seconds:
-            return opened + self._frame.seconds * 1000 - 1
-        return close_time(opened, self._frame)
+        klines = [kline_of(line.split(",", 8), self._frame) for line in block.decode().splitlines()]
+        return b",\n" + self._encoder.encode_lines(klines)[:-1].replace(b"\n", b",\n")
 
 
 def with_nulls(block: bytes) -> bytes:

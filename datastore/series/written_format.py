@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from datastore.series.text_format import BinanceWriter, CcxtWriter, CsvWriter, NdjsonWriter
+from datastore.series.digits import Digits
+from datastore.series.row_format import CSV, NDJSON, NDJSON_NUMBERS, Shape
+from datastore.series.text_format import BinanceWriter, CcxtWriter, CsvWriter, LinesWriter
 from datastore.timeframes.timeframe import Timeframe
 
 EXTRA = "pip install -r requirements-arrow.txt"
-PRECISION, SCALE = 38, 18  # of every market: files of different markets and months open as one data set
+PRECISION, MAX_SCALE = 38, 18  # of the columns of exact decimals
 
 
 class ExtraMissing(Exception):
@@ -25,13 +27,13 @@ class NumberTooLong(Exception):
 
     def __str__(self) -> str:
         return (
-            f"A number of this series has more than {PRECISION - SCALE} digits before or {SCALE} after the point, "
+            f"A number of this series has more than {MAX_SCALE} digits behind the point, or too many before it, "
             "which this format cannot hold: numbers=float rounds it, csv and ndjson keep it."
         )
 
 
 class Writer(Protocol):
-    """Turns lines of row_format.CSV into another format, some at a time, in order."""
+    """Turns lines into a format, some at a time, in order."""
 
     def head(self) -> bytes:
         """Return what precedes the rows."""
@@ -45,22 +47,33 @@ class Writer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """How one series is written; certificate: JSON, for formats with a place for it."""
+    """How one series is written; certificate: JSON, for formats with a place for it.
+
+    digits: of the columns of formats in which these have a type, as many as the market needs; None: floats.
+    """
 
     frame: Timeframe
     certificate: bytes
-    as_numbers: bool = False
+    digits: Digits | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format. in_blocks: rows are written as they come; else many at a time, at which its writer is faster."""
+    """A format. in_blocks: rows are written as they come; else many at a time, in columns that have a type.
+
+    lines: the shape of the lines that its writer takes, of decimals as text and as numbers.
+    """
 
     name: str
     media_type: str
     suffix: str
     writer: Callable[[Written], Writer]
     in_blocks: bool = True
+    lines: tuple[Shape, Shape] = (CSV, CSV)
+
+    def shape(self, as_numbers: bool) -> Shape:
+        """Return the shape of the lines that the writer takes."""
+        return self.lines[as_numbers]
 
 
 def _columnar(kind: str) -> Callable[[Written], Writer]:
@@ -71,7 +84,7 @@ def _columnar(kind: str) -> Callable[[Written], Writer]:
             from datastore.series import columnar_format
         except ImportError:
             raise ExtraMissing from None
-        writer: Writer = getattr(columnar_format, kind)(written.certificate, written.as_numbers)
+        writer: Writer = getattr(columnar_format, kind)(written.certificate, written.digits)
         return writer
 
     return make
@@ -81,7 +94,7 @@ FORMATS = {
     one.name: one
     for one in (
         Format("csv", "text/csv", "csv", lambda _: CsvWriter()),
-        Format("ndjson", "application/x-ndjson", "ndjson", lambda written: NdjsonWriter(written.as_numbers)),
+        Format("ndjson", "application/x-ndjson", "ndjson", lambda _: LinesWriter(), lines=(NDJSON, NDJSON_NUMBERS)),
         Format("ccxt", "application/json", "json", lambda _: CcxtWriter()),
         Format("binance", "application/json", "json", lambda written: BinanceWriter(written.frame)),
         Format("arrow", "application/vnd.apache.arrow.stream", "arrow", _columnar("ArrowWriter"), False),

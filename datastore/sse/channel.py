@@ -19,6 +19,7 @@ from datastore.sse.delta import Delta
 from datastore.sse.delta_reader import read_delta, read_position, read_snapshot
 from datastore.sse.follower import SeriesFollower
 from datastore.sse.messages import Block, block_of
+from datastore.sse.page_parts import PageParts
 from datastore.sse.reader_pool import DatabaseAway, ReaderThread
 from datastore.timeframes.timeframe import Timeframe
 from metering.table import SSE_DELAY, SSE_SNAPSHOTS
@@ -37,6 +38,7 @@ class Channel:
         self.market, self.frame = market, frame
         self.followers: set[SeriesFollower] = set()
         self.position: tuple[Cursor, ReadTime] | None = None  # everything up to here is published
+        self.parts: PageParts | None = None  # of the page that shows it, while one does
         self.woken_at: float | None = None  # when the oldest unpublished change was committed (monotonic)
         self._reader = reader
         self._due, self._open = asyncio.Event(), asyncio.Event()
@@ -109,6 +111,8 @@ class Channel:
         if not delta.rows and not delta.gaps and found.upto == found.since:
             return
 
+        if self.parts:
+            self.parts.wake()
         block = block_of(delta)
         for follower in list(self.followers):
             if not follower.put(block):

@@ -20,6 +20,7 @@ class Follower:
         self.sent_at = monotonic()
         self.sending_since: float | None = None
         self._closed = self._heartbeat_due = False
+        self._parts: dict[str, bytes] = {}  # of our own page, where one follows: the newest event of each
         self._wake_up = asyncio.Event()
 
     async def next(self) -> bytes | None:
@@ -27,6 +28,9 @@ class Follower:
         while not self._closed:
             if text := self._take():
                 return text
+            if self._parts:
+                parts, self._parts = self._parts, {}
+                return b"".join(parts.values())
             if self._heartbeat_due:
                 self._heartbeat_due = False
                 return HEARTBEAT
@@ -37,6 +41,11 @@ class Follower:
     def beat(self) -> None:
         """Send a heartbeat comment so that proxies keep the connection open."""
         self._heartbeat_due = True
+        self._wake_up.set()
+
+    def put_parts(self, parts: Mapping[str, bytes]) -> None:
+        """Add what changed beside the stream on the page that follows it: events by what they show."""
+        self._parts |= parts
         self._wake_up.set()
 
     def close(self) -> None:

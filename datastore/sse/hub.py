@@ -31,6 +31,7 @@ from datastore.sse.binance.trade_channel import TradeChannel, TradeFollower
 from datastore.sse.channel import Channel
 from datastore.sse.follower import Follower, SeriesFollower, SocketFollower, TickerFollower
 from datastore.sse.follower_counts import publish_follower_count
+from datastore.sse.page_parts import OpenPages
 from datastore.sse.reader_pool import DatabaseAway, ReaderThread
 from datastore.sse.ticker_channel import TickerChannel
 from datastore.streams.lifecycle import renew_all
@@ -72,6 +73,8 @@ class Hub:
         self._followers: dict[Follower, Callable[[], None]] = {}  # with what cuts the connection
         self._readers = [ReaderThread(f"reader-{number}") for number in range(READER_THREADS)]
         self._poller = ReaderThread("poller")
+        self._writer = ReaderThread("pages")  # its own: no candle waits until a page is written
+        self._pages = OpenPages(self._writer)
         self._tasks: list[asyncio.Task[None]] = []
         self._reads: LRUCache[Hashable, asyncio.Task[Any]] = LRUCache(MAX_SHARED_READS)
         self.sent = 0  # events since the last sweep
@@ -92,12 +95,12 @@ class Hub:
     async def close(self) -> None:
         """End all streams and the threads."""
         others = [self._tickers[1]] if self._tickers else []
-        others += [run for _, run in self._trades.values()]
+        others += [run for _, run in self._trades.values()] + self._pages.runs()
         for task in [*self._tasks, *self._runs.values(), *others]:
             task.cancel()
         for follower in list(self._followers):
             follower.close()
-        for reader in [*self._readers, self._poller]:
+        for reader in [*self._readers, self._poller, self._writer]:
             await asyncio.to_thread(reader.close)
 
     async def measure_time(self) -> None:
@@ -129,10 +132,15 @@ class Hub:
                 channel = TickerChannel(self._readers[0])
                 self._tickers = channel, asyncio.create_task(_run(channel))
             self._tickers[0].join(follower)
+            if follower.ticket.parts:
+                self._tickers[0].parts = self._pages.join(follower)
         elif isinstance(follower, TradeFollower):
             self._trades_of(follower).join(follower)
         elif isinstance(follower, SeriesFollower):
-            self._series_of(follower.ticket).join(follower)
+            series = self._series_of(follower.ticket)
+            series.join(follower)
+            if follower.ticket.parts:
+                series.parts = self._pages.join(follower)
 
     async def read(self, read: Callable[[], T]) -> T:
         """Return what read() returns in a thread with a connection to the database. Raises DatabaseAway."""
@@ -170,6 +178,7 @@ class Hub:
         """Forget a follower; close its channel if nothing else follows it."""
         del self._followers[follower]
         SSE_MERGED.inc(follower.merged)
+        self._pages.leave(follower)
         if isinstance(follower, TickerFollower) and self._tickers:
             tickers, run = self._tickers
             tickers.leave(follower)

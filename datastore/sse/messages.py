@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from datastore.sse.cursor import Cursor, ReadTime
 from datastore.sse.delta import Delta, Event, Gap, Row, events_of
 
@@ -64,6 +66,11 @@ def greeting(retry_ms: int) -> bytes:
 def tickers_event(tickers: Iterable[bytes]) -> bytes:
     """Return tickers, each as JSON, as one event."""
     return _event("tickers", b"[%b]" % b",".join(tickers))
+
+
+def part_event(name: str, data: object) -> bytes:
+    """Return an event for one of our own pages; data: anything that JSON can say."""
+    return _event(name, msgspec.json.encode(data))
 
 
 def tombstone(open_ms: int, source: str, closed: bool, revision: int) -> str:

@@ -16,6 +16,7 @@ from datastore.models import Market
 from datastore.quality.freshness import feed_state
 from datastore.series.tickers import read_tickers, ticker_heads
 from datastore.sse.follower import TickerFollower
+from datastore.sse.page_parts import PageParts
 from datastore.sse.reader_pool import DatabaseAway, ReaderThread
 from streaming.records import Micros
 
@@ -40,6 +41,7 @@ class TickerChannel:
     def __init__(self, reader: ReaderThread) -> None:
         """Do nothing until run()."""
         self.followers: set[TickerFollower] = set()
+        self.parts: PageParts | None = None  # of the page that shows them, while one does
         self._reader = reader
         self._marks: dict[str, Mark] = {}
         self._shown: dict[str, bytes] = {}  # every market as it was last published
@@ -73,6 +75,8 @@ class TickerChannel:
         self._marks = marks
         news = changed | {symbol: msgspec.json.encode({"market": symbol, "followed": False}) for symbol in gone}
         if news:
+            if self.parts:
+                self.parts.wake()
             for follower in self.followers:
                 follower.put(news)
 

@@ -13,6 +13,17 @@ function within(series, first, last) {
     .map((one) => ({ ...one, from: Math.max(one.from, from), to: Math.min(one.to, to) }));
 }
 
+/** What is missing, each stretch once: what is partial at its ends is a part of the gap between. */
+function holesOf(parts) {
+  const found = [];
+  for (const one of parts.filter(({ state }) => state === "gap" || state === "partial")) {
+    const last = found.at(-1);
+    if (last?.to !== one.from) found.push({ from: one.from, to: one.to, reasons: new Set([one.reason ?? "unknown"]) });
+    else { last.to = one.to; last.reasons.add(one.reason ?? "unknown"); }
+  }
+  return found;
+}
+
 function line(words, kind) {
   const row = document.createElement(kind ?? "p");
   row.textContent = words;
@@ -21,7 +32,7 @@ function line(words, kind) {
 
 export function completeOf(tag, series, first, last) {
   const parts = within(series, first, last);
-  const holes = parts.filter((one) => one.state === "gap" || one.state === "partial");
+  const holes = holesOf(parts);
   const known = parts.length > 0;
   tag.textContent = !known ? "unknown" : holes.length ? `${holes.length} hole${holes.length > 1 ? "s" : ""}` : "complete";
   tag.className = `tag ${!known ? "" : holes.length ? "error" : "good"}`;
@@ -37,7 +48,7 @@ export function certificateOf(place, series, first, last) {
     return percent > 0 && percent < 0.1 ? "under 0.1 %" : percent < 100 && percent > 99.9 ? "over 99.9 %" : `${percent.toFixed(1)} %`;
   };
   const of = (...states) => parts.filter((one) => states.includes(one.state));
-  const holes = of("gap", "partial");
+  const holes = holesOf(parts);
   const lines = [line(`From ${minute(parts[0].from)} to ${minute(parts.at(-1).to)}:`)];
 
   const proven = of(...PROVEN);
@@ -55,11 +66,11 @@ export function certificateOf(place, series, first, last) {
     const found = proven.filter((one) => one.proof === proof);
     if (found.length) item(`${share(found)} ${words}`);
   }
-  const quiet = proven.reduce((sum, one) => sum + (one.quiet ?? 0), 0);
-  if (quiet) item(`up to ${quiet} buckets in which provably nothing was traded`);
+  const quiet = proven.reduce((sum, one) => sum + series.quietIn(one), 0);
+  if (quiet) item(`${quiet} bucket${quiet > 1 ? "s" : ""} in which provably nothing was traded`);
   const waiting = of("pending", "open");
   if (waiting.length) item(`${share(waiting)} not final yet${waiting[0].reason ? `: ${waiting[0].reason}` : ""}`);
-  for (const hole of holes.slice(0, 3)) item(`missing ${minute(hole.from)} to ${minute(hole.to)}: ${hole.reason ?? "unknown"}`);
+  for (const hole of holes.slice(0, 3)) item(`missing ${minute(hole.from)} to ${minute(hole.to)}: ${[...hole.reasons].join("; ")}`);
   if (holes.length > 3) item(`and ${holes.length - 3} more`);
   place.replaceChildren(...lines, list);
 }

@@ -4,7 +4,7 @@ import { certificateOf, completeOf } from "./certificate.js";
 import { setUpDialogs, tellGap } from "./chart_dialogs.js";
 import { CandleChart } from "./candle_chart.js";
 import { follow } from "./follow.js";
-import { ask, toast } from "./frame.js";
+import { ask, entitle, showConnected, showPart, showProblems, toast } from "./frame.js";
 import { Ribbon } from "./ribbon.js";
 import { COLUMN, Series } from "./series.js";
 import { grouped, minute } from "./times.js";
@@ -14,7 +14,6 @@ const FIRST = 500;
 const MOST = 10000; // buckets of an answer
 const REPAIR_MS = 4000; // between looks at what is being repaired
 const FINAL_MS = 30000; // between looks at what the provider does not say finally yet
-const SIDE_MS = 8000; // at least, between refreshes of what is beside the chart
 const box = document.getElementById("chart");
 const market = box.dataset.market;
 const buttons = [...document.querySelectorAll("#timeframes button")];
@@ -24,6 +23,8 @@ const notice = document.getElementById("notice");
 let series = null;
 let unfollow = null;
 let loading = false;
+let pushedFrom = Infinity; // from here on the stream tells what the candles rest on
+let first = box.dataset.first; // asked by the page's head
 let generation = 0; // a series that was left must not answer for the next one
 let redraw = 0;
 
@@ -37,12 +38,15 @@ function tell(words) {
   notice.textContent = words ?? "";
 }
 
-/** Ask for candles until there is an answer with rows; while history is fetched, say how far it is. */
-async function candles(mine, more) {
+/**
+ * Ask for candles until there is an answer with rows; while history is fetched, say how far it is. `first`: the question
+ * to begin with, where the browser has asked it already.
+ */
+async function candles(mine, more, first = "") {
   for (let tries = 0; tries < 40; tries++) {
     const asked = performance.now();
     // What is fetched is waited for by the server, which answers as soon as it is stored.
-    const found = await ask(series.question({ ...more, wait: tries > 0 ? "5" : more.wait ?? "5" }));
+    const found = await ask((tries === 0 && first) || series.question({ ...more, wait: tries > 0 ? "5" : more.wait ?? "5" }));
     if (mine !== generation) return null;
     if (found.candles) return found;
     tell(`Fetching history from the provider: ${found.pages_done ?? 0} of ${found.pages_total ?? "?"} pages.${found.error ? ` ${found.error}` : ""}`);
@@ -59,13 +63,15 @@ async function open(timeframe) {
   for (const one of buttons) one.setAttribute("aria-pressed", String(one === button));
   series = new Series(market, timeframe, Number(button.dataset.seconds));
   ribbon.series = series;
+  pushedFrom = Infinity;
   tell("Loading…");
   try {
     const from = Number(address.searchParams.get("from"));
     const length = (series.seconds || 31 * 86400) * 1000;
     const reach = from ? Math.ceil((Date.now() - from) / length) + 50 : 0;
     // What is stored is shown at once, whatever is being fetched beside it.
-    const found = await candles(mine, { wait: "0", limit: String(Math.min(Math.max(FIRST, reach), MOST)) });
+    const found = await candles(mine, { wait: "0", limit: String(Math.min(Math.max(FIRST, reach), MOST)) }, first);
+    first = "";
     if (!found) return;
     series.take(found, true);
     tell(series.last() ? null : "Nothing is stored here yet. Candles appear as soon as there are trades.");
@@ -73,7 +79,8 @@ async function open(timeframe) {
     view.restore(from, Number(address.searchParams.get("to")), series);
     settle();
     if (found.request) toast("History is being fetched; the chart fills by itself.");
-    unfollow = follow(`${series.streamUrl}&cursor=${encodeURIComponent(series.cursor)}`, handlers(mine), () => `${series.streamUrl}&cursor=${encodeURIComponent(series.cursor)}`);
+    const stream = () => `/markets/${market}?${new URLSearchParams({ part: "stream", timeframe, cursor: series.cursor })}`;
+    unfollow = follow(stream(), handlers(mine), stream);
   } catch (error) {
     if (mine === generation) tell(error.message);
   }
@@ -114,29 +121,27 @@ function handlers(mine) {
     candle: only((row) => {
       for (const time of series.put(row)) view.update(series, time);
       settle();
-      refreshSide();
     }),
-    gap: only((segment) => { series.take({ candles: [], coverage: [segment] }, false); settle(); refreshCoverage(); }),
-    watermark: only((found) => {
-      const before = series.indexOf(series.watermark ?? 0);
-      series.watermark = found.watermark;
+    gap: only((segment) => {
+      series.take({ candles: [], coverage: [segment] }, false);
       settle();
-      if (series.indexOf(found.watermark ?? 0) !== before) refreshCoverage(); // a bucket is over
+      if (segment.from < pushedFrom) refreshCoverage();
     }),
-    state: (connected) => document.body.classList.toggle("offline", !connected),
+    watermark: only((found) => { series.watermark = found.watermark; settle(); }),
+    coverage: only((found) => {
+      series.take({ ...found, candles: [] }, false);
+      pushedFrom = found.coverage[0]?.from ?? Infinity;
+      settle();
+    }),
+    problems: only(({ count, worst }) => showProblems(count, worst)),
+    side: only((html) => showPart(document.getElementById("side"), html)),
+    state: showConnected,
   };
 }
 
-let sideDue = null;
+const isBeingRepaired = (segment) => (segment.state === "gap" || segment.state === "partial") && !segment.repair?.final && segment.from < pushedFrom;
 
-/** What is beside the chart changes with trades: a quiet market asks for nothing. */
-function refreshSide() {
-  sideDue ??= setTimeout(() => { sideDue = null; htmx.trigger(document.getElementById("side"), "refresh"); }, SIDE_MS);
-}
-
-const isBeingRepaired = (segment) => (segment.state === "gap" || segment.state === "partial") && !segment.repair?.final;
-
-/** The stream tells candles and gaps; what became proven meanwhile is asked for, from the first bucket that was not. */
+/** What became proven before what the stream tells is asked for, from the first bucket that was not. */
 async function refreshCoverage() {
   if (!series?.times.length || document.hidden) return;
   const mine = generation;
@@ -179,7 +184,7 @@ function showPrice() {
     price.dataset.value = close;
     price.textContent = grouped(close);
   }
-  document.title = `${grouped(close)} ${market} · Candlekeep`;
+  entitle(`${grouped(close)} ${market} · Candlekeep`);
 }
 
 function showLegend(time) {
@@ -223,6 +228,11 @@ function showNumbers() {
 
 let remembering = 0;
 
+// The browser asks for the icon again with each replaceState, also where nothing changes.
+function remember() {
+  if (address.href !== location.href) history.replaceState(null, "", address);
+}
+
 function onRange() {
   if (!series?.times.length) return;
   const { from } = view.logical();
@@ -237,7 +247,7 @@ function onRange() {
     for (const [name, index] of [["from", first], ["to", last]]) {
       if (atEnd) address.searchParams.delete(name); else address.searchParams.set(name, String(series.times[index]));
     }
-    history.replaceState(null, "", address);
+    remember();
   }, 400);
 }
 
@@ -245,7 +255,7 @@ function choose(timeframe) {
   address.searchParams.delete("from");
   address.searchParams.delete("to");
   address.searchParams.set("timeframe", timeframe);
-  history.replaceState(null, "", address);
+  remember();
   open(timeframe);
 }
 
@@ -253,7 +263,7 @@ function switchLog(on) {
   view.logarithmic(on);
   document.getElementById("log").setAttribute("aria-pressed", String(on));
   if (on) address.searchParams.set("log", "1"); else address.searchParams.delete("log");
-  history.replaceState(null, "", address);
+  remember();
 }
 
 for (const button of buttons) button.addEventListener("click", () => choose(button.dataset.timeframe));
@@ -273,6 +283,6 @@ addEventListener("resize", () => ribbon.draw());
 document.addEventListener("done", refreshCoverage);
 setUpDialogs(() => ({ series, ...view.visible(series) }), box.dataset.base);
 setInterval(() => { if (series?.segments.some(isBeingRepaired)) refreshCoverage(); }, REPAIR_MS);
-setInterval(() => { if (series?.segments.some((one) => one.code === "not_final")) refreshCoverage(); }, FINAL_MS);
+setInterval(() => { if (series?.segments.some((one) => one.code === "not_final" && one.from < pushedFrom)) refreshCoverage(); }, FINAL_MS);
 if (address.searchParams.has("log")) switchLog(true);
 open(box.dataset.timeframe);

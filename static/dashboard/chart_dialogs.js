@@ -61,7 +61,7 @@ export function setUpDialogs(shown, base) {
 /** Tell the story of a gap, and let staff try to fill it now. */
 export function tellGap(segment, series, isStaff) {
   const place = document.getElementById("gap-story");
-  const [title, ...lines] = inWords(segment);
+  const [title, ...lines] = inWords(segment, series);
   document.getElementById("gap-title").textContent = title;
   place.replaceChildren(...lines.map((words) => {
     const row = document.createElement("p");

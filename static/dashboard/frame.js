@@ -27,6 +27,48 @@ export async function ask(url, method = "GET", body = undefined) {
   return found;
 }
 
+let problems = Number(document.title.match(/^\((\d+)\) /)?.[1] ?? 0);
+
+/** Name the page, with how many problems there are. */
+export function entitle(words) {
+  const title = `${problems ? `(${problems}) ` : ""}${words}`;
+  if (document.title !== title) document.title = title;
+}
+
+/** Say in menu, title and icon how many problems there are now; worst: the level of the worst, empty without any. */
+export function showProblems(count, worst) {
+  problems = count;
+  entitle(document.title.replace(/^\(\d+\) /, ""));
+  const icon = document.querySelector('link[rel="icon"]');
+  const wanted = worst === "error" ? icon.dataset.error : icon.dataset.well;
+  if (icon.getAttribute("href") !== wanted) icon.href = wanted;
+  const link = document.querySelector('.menu a[href="/alerts"]');
+  link.querySelector(".count")?.remove();
+  if (!count) return;
+  const badge = document.createElement("span");
+  badge.className = `count ${worst}`;
+  badge.textContent = count;
+  link.append(" ", badge);
+}
+
+const SILENT_MS = 3000; // a stream that comes back sooner is not worth a word
+let silent = 0;
+
+/** Say when the page's stream is lost: what is shown stands still until it is back. */
+export function showConnected(connected) {
+  const words = document.getElementById("offline");
+  clearTimeout(silent);
+  if (connected) words.textContent = "";
+  else silent = setTimeout(() => { words.textContent = "The connection to Candlekeep is lost: what is shown stands still. Trying again…"; }, SILENT_MS);
+}
+
+/** Show what the stream brings of a part of the page, so that focus and what is open in it stay. */
+export function showPart(part, html) {
+  if (part.pushed === html) return;
+  part.pushed = html;
+  htmx.swap({ text: html, target: part, sourceElement: part, swap: "innerMorph" });
+}
+
 function isDark() {
   const chosen = document.documentElement.dataset.theme;
   return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
@@ -97,6 +139,10 @@ function letScroll() {
 }
 
 for (const name of ["htmx:after:swap", "htmx:after:process"]) document.addEventListener(name, () => { refreshTimes(); letScroll(); });
+document.addEventListener("htmx:after:request", (event) => {
+  const [count, worst] = (event.detail.ctx?.response?.headers.get("Candlekeep-Problems") ?? "").split(" ");
+  if (count) showProblems(Number(count), worst);
+});
 // A page in the background costs nothing; it is brought up to date when it is looked at again.
 document.addEventListener("htmx:config:request", (event) => { if (document.hidden) event.preventDefault(); });
 document.addEventListener("visibilitychange", () => {

@@ -1,6 +1,7 @@
 // The page of the markets: prices that move, sorting, filtering, searching. One stream for the whole page.
 
 import { follow } from "./follow.js";
+import { showConnected, showPart, showProblems } from "./frame.js";
 import { grouped, short, span } from "./times.js";
 
 const body = document.getElementById("rows");
@@ -9,8 +10,6 @@ const only = document.getElementById("only");
 const heads = [...document.querySelectorAll("#markets thead [data-sort]")];
 const address = new URL(location.href);
 const sorting = { by: address.searchParams.get("sort") ?? "market", down: address.searchParams.has("down") };
-const REFRESH_MS = 60000; // of sparklines and coverage
-const SUMMARY_MS = 10000; // at least, between refreshes of the card
 let ahead = 0; // the server's clock - ours, ms
 
 const rowOf = (market) => body.querySelector(`tr[data-market="${CSS.escape(market)}"]`);
@@ -52,11 +51,12 @@ function show(ticker) {
   if (ticker.freshness !== null) ahead = ticker.live_until + ticker.freshness - Date.now();
 }
 
-let summaryDue = null;
-
-/** The card changes with the markets: while they are quiet it asks for nothing. */
-function refreshSummary() {
-  summaryDue ??= setTimeout(() => { summaryDue = null; htmx.trigger(document.getElementById("summary"), "refresh"); }, SUMMARY_MS);
+/** Show the cells of a market that its ticker does not tell: sparkline, coverage, proof. */
+function showCells({ market, cells }) {
+  const fresh = document.createElement("tr");
+  fresh.innerHTML = cells;
+  const row = rowOf(market);
+  for (const cell of row ? [...fresh.children] : []) row.querySelector(`.${cell.classList[cell.classList.length - 1]}`).replaceWith(cell);
 }
 
 function showAges() {
@@ -67,18 +67,17 @@ function showAges() {
   }
 }
 
-/** Fetch the rows anew for what the stream does not tell: sparkline, coverage, proof, markets that are new. */
-async function refresh() {
-  const answer = await fetch("/?part=rows");
-  if (!answer.ok) return;
-  const fresh = document.createElement("tbody");
-  fresh.innerHTML = await answer.text();
-  for (const row of [...fresh.children]) {
-    const shown = rowOf(row.dataset.market);
-    if (!shown) { body.append(row); continue; }
-    for (const cell of [".spark", ".cover", ".proof"]) shown.querySelector(cell).replaceWith(row.querySelector(cell));
-  }
-  arrange();
+let fetching = null;
+
+/** Fetch the rows of markets that are new here, once for however many there are. */
+function refresh() {
+  fetching ??= fetch("/?part=rows").then(async (answer) => {
+    if (!answer.ok) return;
+    const fresh = document.createElement("tbody");
+    fresh.innerHTML = await answer.text();
+    for (const row of [...fresh.children]) if (!rowOf(row.dataset.market)) body.append(row);
+    arrange();
+  }).catch(() => {}).finally(() => { fetching = null; });
 }
 
 // --- Sorting and filtering ---
@@ -158,11 +157,13 @@ for (const head of heads) {
 }
 document.addEventListener("done", () => { refresh(); searchPairs(); });
 
-follow("/api/v1/tickers/stream", {
-  tickers: (tickers) => { tickers.forEach(show); arrange(); refreshSummary(); },
-  state: (connected) => document.body.classList.toggle("offline", !connected),
+follow("/?part=stream", {
+  tickers: (tickers) => { tickers.forEach(show); arrange(); },
+  summary: (html) => showPart(document.getElementById("summary"), html),
+  cells: showCells,
+  problems: ({ count, worst }) => showProblems(count, worst),
+  state: showConnected,
 });
 setInterval(showAges, 1000);
-setInterval(() => { if (!document.hidden) refresh(); }, REFRESH_MS);
 arrange();
 if (search.value) searchPairs();

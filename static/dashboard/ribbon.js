@@ -14,10 +14,11 @@ const PROOF = {
 };
 
 /** Say in words what a segment is. */
-export function inWords(segment) {
+export function inWords(segment, series) {
   const lines = [`${segment.state}: ${WORDS[segment.state] ?? ""}`, `${minute(segment.from)} to ${minute(segment.to)} (${span((segment.to - segment.from) / 1000)})`];
   if (segment.proof) lines.push(`Proof: ${PROOF[segment.proof] ?? segment.proof}`);
-  if (segment.quiet) lines.push(`${segment.quiet} buckets without a trade, provably`);
+  const quiet = segment.quiet ? series.quietIn(segment) : 0;
+  if (quiet) lines.push(`${quiet} bucket${quiet > 1 ? "s" : ""} without a trade, provably`);
   if (segment.reason) lines.push(segment.reason);
   const repair = segment.repair;
   if (repair) {
@@ -156,7 +157,7 @@ export class Ribbon {
     this.tip.hidden = !segment;
     if (!segment) return;
     const corrected = [...this.series.corrected.keys()].filter((at) => segment.from <= at && at < segment.to).length;
-    const lines = corrected ? [...inWords(segment), `Corrected after their close: ${corrected}`] : inWords(segment);
+    const lines = corrected ? [...inWords(segment, this.series), `Corrected after their close: ${corrected}`] : inWords(segment, this.series);
     this.tip.replaceChildren(...lines.map((line, index) => {
       const row = document.createElement(index === 0 ? "strong" : "div");
       row.textContent = line;

@@ -2,6 +2,20 @@
 
 export const COLUMN = { time: 0, open: 1, high: 2, low: 3, close: 4, volume: 5, quote: 6, trades: 7, source: 8, closed: 9, revision: 10 };
 
+const SAID = ["state", "proof", "reason", "code"];
+const isOneWith = (one, next) => one.to === next.from && SAID.every((name) => one[name] === next[name]) && JSON.stringify(one.repair) === JSON.stringify(next.repair);
+
+/** Join neighbours that say the same: what comes again and again, each time from a later bucket on, is not cut to pieces. */
+function joined(segments) {
+  const found = [];
+  for (const next of segments) {
+    const last = found.at(-1);
+    if (last && isOneWith(last, next)) found[found.length - 1] = { ...last, to: next.to, quiet: Math.max(last.quiet, next.quiet) };
+    else found.push(next);
+  }
+  return found;
+}
+
 /** Replace what `parts` cover of a list of segments; all are {from, to, …} in ms, ascending, without overlap. */
 export function paint(segments, parts) {
   let painted = segments;
@@ -15,7 +29,7 @@ export function paint(segments, parts) {
     kept.push(part);
     painted = kept;
   }
-  return painted.sort((one, other) => one.from - other.from);
+  return joined(painted.sort((one, other) => one.from - other.from));
 }
 
 export class Series {
@@ -27,7 +41,6 @@ export class Series {
     this.times = []; // ascending
     this.segments = [];
     this.cursor = null;
-    this.streamUrl = null;
     this.watermark = null;
     this.corrected = new Map(); // by open time: how often a candle changed after it was closed as whole
     this.hasOlder = true;
@@ -45,7 +58,6 @@ export class Series {
     this.sort();
     if (newest) {
       this.cursor = answer.cursor;
-      this.streamUrl = answer.stream_url;
       this.watermark = answer.watermark;
     }
   }
@@ -93,7 +105,15 @@ export class Series {
     return this.times[index + 1] ?? this.times[index] + (this.seconds || 31 * 86400) * 1000;
   }
 
-  segmentAt(ms) { return this.segments.find((one) => one.from <= ms && ms < one.to); }
+  /** How many of the loaded buckets within a segment have no trade. */
+  quietIn({ from, to }) {
+    let count = 0;
+    for (let index = Math.max(this.indexOf(from), 0); this.times[index] < to; index++) {
+      const row = this.rows.get(this.times[index]);
+      if (row[COLUMN.time] >= from && row[COLUMN.close] === null && row[COLUMN.closed]) count += 1;
+    }
+    return count;
+  }
 
   /** The newest row with a price. */
   last() {

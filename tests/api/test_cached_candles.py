@@ -17,7 +17,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from datastore.access import lua_scripts
 from datastore.access.rate_limits import MIN_BURST
-from datastore.api import ready_candles
+from datastore.api import early_answer
 from datastore.api.responses import response_cache
 from datastore.api.responses.json_response import unpack
 from datastore.ingest import market_cache
@@ -355,7 +355,7 @@ def test_an_answer_before_the_views_has_the_headers_of_one_that_they_give(
 def before_views(answer: Any) -> Iterator[None]:
     """Let the middleware in front of the views answer so."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ready_candles, "_ready", lambda *asked: answer)
+        patch.setattr(early_answer, "_ready", lambda *asked: answer)
         yield
 
 
@@ -364,8 +364,8 @@ def is_ready(address: str) -> bool:
     market_cache.write_followed()
     given: list[Any] = []
     with pytest.MonkeyPatch.context() as patch:
-        real = ready_candles._ready
-        patch.setattr(ready_candles, "_ready", lambda *asked: given.append(real(*asked)) or given[-1])
+        real = early_answer._ready
+        patch.setattr(early_answer, "_ready", lambda *asked: given.append(real(*asked)) or given[-1])
         assert Client().get(address).status_code == 200
     return given[-1] is not None
 

@@ -117,7 +117,13 @@ def errored(db: None) -> str:
 
 
 def series_answers(asker: Asker) -> None:
-    for more in ("", "&fill=null", "&fill=flat&numbers=float", "&limit=30&closed_only=1", f"&from={at(-600) // 1000}"):
+    for more in (
+        "",
+        "&fill=null",
+        "&fill=flat&numbers=float",
+        "&limit=1000&closed_only=1",
+        f"&from={at(-600) // 1000}",
+    ):
         body = json.loads(asker.get(f"candles?{SERIES}{more}").content)
         assert body["candles"]
     tag = asker.get(f"candles?{SERIES}")["ETag"]
@@ -273,6 +279,7 @@ def test_every_problem_is_given_as_it_is_declared(
     feed = Feed(tiny.symbol, "tick-data/tiny")
     store(feed.opened(), feed.trade(1, "0.0000000000000000001"), feed.watermark(60))
     asker.get(f"candles?market={tiny.symbol}&timeframe=1m&wait=0&format=arrow", 422)
+    asker.get(f"trades?market={tiny.symbol}&format=arrow", 422)
     MemoryBroker.named("declared", settings.STREAM_MAXLEN).go_away("unplugged")
     asker.post(f"dead-letters/{letter.pk}/replay", status=503)
     settings.FETCH_BUDGET_PER_KEY = 1

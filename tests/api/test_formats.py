@@ -42,7 +42,11 @@ PRICES = ("open", "high", "low", "close", "volume", "quote_volume")
 INSERT_HOURS = """
 insert into provider_candle (market_id, resolution, open_time, open, high, low, close, volume, quote_volume, version,
        revision)
-select %(market)s, 3600, t, p, p + 1.25, p - 2.5, p - 0.01, n / 1e8::numeric, p * n, 1, 0
+select %(market)s, 3600, t, case when n between 3000 and 3050 then p + (n %% 3 - 1) * 5 else p end,
+       trim_scale(p + 1.25), trim_scale(p - 2.5),
+       trim_scale(case when n between 3040 and 3070 then p + (n %% 2 * 2 - 1) * 3 else p - 0.01 end),
+       trim_scale(n / 1e8::numeric),
+       case when n %% 13 > 0 then trim_scale(p * n) end, 1, 0
   from generate_series(%(start)s::timestamptz, %(stop)s::timestamptz - interval '1 hour', interval '1 hour')
        with ordinality g (t, n)
  cross join lateral (select trim_scale(60000 + (n * 37 %% 4001) / 100.0) as p) x
@@ -144,7 +148,7 @@ def test_ccxt_has_six_numbers_a_row(client: Client, hole: Market, fill: str) -> 
 
 @pytest.mark.parametrize("timeframe", ["1m", "1M"])
 def test_binance_has_twelve_cells_of_its_kinds(client: Client, hole: Market, timeframe: str) -> None:
-    address = f"/api/v1/candles?market={SYMBOL}&timeframe={timeframe}&limit=20"
+    address = f"/api/v1/candles?market={SYMBOL}&timeframe={timeframe}&limit=1000"
     rows = json.loads(client.get(f"{address}&format=binance").getvalue())
     expected = body_of(client, address)["candles"]
     assert [[row[0], *row[1:6], row[7], row[8]] for row in rows] == [row[:8] for row in expected]
@@ -172,12 +176,26 @@ def table_of(client: Client, name: str, query: str = "") -> pa.Table:
 def test_arrow_and_parquet_hold_exact_decimals_or_floats(client: Client, hole: Market, name: str, numbers: str) -> None:
     table, expected = table_of(client, name, f"&fill=null&numbers={numbers}"), rows_of(client, "&fill=null")
     kind: Any = Decimal if numbers == "string" else float
-    assert table.schema.field("open").type == (pa.decimal128(38, 18) if numbers == "string" else pa.float64())
+    exact = numbers == "string"
+    types = [pa.decimal128(38, 1), pa.decimal128(38, 8), pa.decimal128(38, 9)] if exact else [pa.float64()] * 3
+    assert [table.schema.field(column).type for column in ("open", "volume", "quote_volume")] == types
     for found, row in zip(table.to_pylist(), expected, strict=True):
         found["time"] = int(found["time"].timestamp() * 1000)
         assert found == {
             name: kind(cell) if name in PRICES and cell is not None else cell for name, cell in row.items()
         }
+
+
+def test_every_file_of_a_market_has_the_digits_that_any_of_its_candles_needs(client: Client, hole: Market) -> None:
+    def scales(timeframe: str) -> list[int]:
+        body: Any = client.get(f"/api/v1/candles?market={SYMBOL}&timeframe={timeframe}&limit=2&format=arrow")
+        schema = pa.ipc.open_stream(body.getvalue()).schema
+        return [schema.field(name).type.scale for name in PRICES]
+
+    assert scales("1m") == scales("1h") == [1, 1, 1, 1, 8, 9]
+    store(Feed(feed="tick-data/three").trade(122, "99.000125", "0.1"))
+    assert scales("1m") == scales("1M") == [6, 6, 6, 6, 8, 9]
+    assert Decimal("99.000125") in table_of(client, "arrow")["low"].to_pylist()
 
 
 def test_feather_is_as_freqtrade_reads_it(client: Client, hole: Market) -> None:
@@ -281,6 +299,8 @@ def test_without_the_extra_the_answer_says_what_to_install(
         "'parquet' needs pyarrow, an extra that is not installed here: pip install -r requirements-arrow.txt. "
         "Accepted without it: csv, ndjson, ccxt, binance."
     )
+    trades = body_of(client, f"/api/v1/trades?market={SYMBOL}&format=arrow", 400)["errors"]["format"]
+    assert "requirements-arrow.txt" in trades[0]
     assert bytes_of(client, "&format=csv")
 
 
@@ -288,8 +308,10 @@ def test_a_number_that_does_not_fit_is_refused_and_never_rounded(client: Client,
     feed = Feed()
     store(feed.opened(), feed.trade(1, "0.0000000000000000001"), feed.watermark(60))
     body = body_of(client, f"{ADDRESS}{SPAN}&format=parquet", 422)
-    assert "18 after the point" in body["detail"]
+    assert "18 digits behind the point" in body["detail"]
     assert table_of(client, "parquet", "&numbers=float").to_pylist()[0]["open"] == 1e-19
+    trades = body_of(client, f"/api/v1/trades?market={SYMBOL}{SPAN}&format=arrow", 422)
+    assert "18 digits behind the point" in trades["detail"]
 
 
 def test_as_many_long_answers_as_may_be_and_no_more(client: Client, hole: Market) -> None:
@@ -328,7 +350,7 @@ def test_an_answer_that_breaks_off_does_not_look_whole(
         raise gone
 
     monkeypatch.setattr(export, "rows_of", breaks)
-    monkeypatch.setattr(export, "copied_rows", breaks)
+    monkeypatch.setattr(export, "stretch_texts", breaks)
     body = response.getvalue().decode()
     assert body.endswith(streamed.BROKEN_OFF.decode())
     with pytest.raises(csv.Error):
@@ -339,7 +361,7 @@ def test_an_answer_that_breaks_off_does_not_look_whole(
 
 @pytest.fixture
 def year(market: Market) -> Market:
-    """A year of the provider's hours, one in eleven of them quiet."""
+    """A year of the provider's hours: some quiet, some without quote volume, some with prices out of range."""
     (found,) = ensure_markets(["coinbase:ETH-USD"])
     stop = BEGAN.replace(hour=0, minute=0) - timedelta(days=2)
     span = {"start": stop - timedelta(hours=YEAR_HOURS), "stop": stop}
@@ -348,18 +370,34 @@ def year(market: Market) -> Market:
     return found
 
 
-def test_a_year_is_read_alike_by_polars_pandas_duckdb_and_as_json(client: Client, year: Market, tmp_path: Any) -> None:
+def test_a_year_is_read_alike_by_polars_pandas_duckdb_and_as_text(client: Client, year: Market, tmp_path: Any) -> None:
     cover = Coverage.objects.get(market=year)
     span = f"&from={cover.start:%Y-%m-%d}&to={cover.stop:%Y-%m-%d}"
     address = f"/api/v1/candles?market={year.symbol}&timeframe=1h{span}"
-    expected = body_of(client, f"{address}&limit=10000")["candles"]
+    # Short pages are read row by row, long answers many rows at a time.
+    expected: list[list[Any]] = []
+    page = f"{address}&limit=900"
+    while page:
+        body = body_of(client, page)
+        expected, page = expected + body["candles"], body["next"]
     assert len(expected) == YEAR_HOURS - YEAR_HOURS // 11
+    for _, *prices in (row[:5] for row in expected):
+        opened, high, low, close = map(Decimal, prices)
+        assert low <= min(opened, close) <= max(opened, close) <= high
+    for raw in ("", "&raw=1"):
+        rows = body_of(client, f"{address}&limit=10000{raw}")["candles"]
+        assert (rows == expected) is not bool(raw)
+        lines: Any = client.get(f"{address}&format=ndjson{raw}")
+        assert [[*json.loads(line).values()] for line in lines.getvalue().splitlines()] == rows
+        table: Any = client.get(f"{address}&format=csv{raw}")
+        cells = csv.reader(io.StringIO(table.getvalue().decode()))
+        assert [*cells] == [list(COLUMNS), *([text_of(cell) for cell in row] for row in rows)]
+
     file = tmp_path / "year.parquet"
     response: Any = client.get(f"{address}&format=parquet")
     assert response["Candlekeep-Complete"] == "true"
     file.write_bytes(response.getvalue())
-
-    values = [(row[0], *map(Decimal, row[1:7])) for row in expected]
+    values = [(row[0], *(None if cell is None else Decimal(cell) for cell in row[1:7])) for row in expected]
     names = ", ".join(PRICES)
     read = {
         "polars": polars.read_parquet(file).select(polars.col("time").dt.epoch("ms"), *PRICES).rows(),
@@ -368,11 +406,11 @@ def test_a_year_is_read_alike_by_polars_pandas_duckdb_and_as_json(client: Client
             (row.time.value // 1_000_000, *row[1:7]) for row in pandas.read_parquet(file).itertuples(index=False)
         ],
     }
-    for name, rows in read.items():
-        assert [tuple(row) for row in rows] == values, name
+    for name, found in read.items():
+        assert [tuple(row) for row in found] == values, name
 
 
-def test_trades_of_a_range_come_whole_in_csv_and_ndjson(
+def test_trades_of_a_range_come_whole_in_every_format(
     client: Client, hole: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("datastore.api.views.trades.PART_ROWS", 2)
@@ -391,5 +429,15 @@ def test_trades_of_a_range_come_whole_in_csv_and_ndjson(
     response = client.get(address + SPAN, headers={"Accept": "text/csv"})
     rows = list(csv.DictReader(io.StringIO(response.getvalue().decode())))
     assert rows == [{name: text_of(cell) for name, cell in row.items()} for row in expected]
-    refused = body_of(client, f"{address}&format=parquet", 400)["errors"]["format"]
-    assert refused == ["'parquet' is unknown. Accepted: json, csv, ndjson."]
+    for name in ("arrow", "parquet"):
+        body = client.get(f"{address}{SPAN}&format={name}").getvalue()
+        table = pa.ipc.open_stream(body).read_all() if name == "arrow" else parquet.read_table(io.BytesIO(body))
+        assert json.loads(table.schema.metadata[b"candlekeep"])["market"] == SYMBOL
+        assert [
+            row | {when: int(row[when].timestamp() * 1000) for when in ("time", "received")}
+            for row in table.to_pylist()
+        ] == [row | {exact: Decimal(row[exact]) for exact in ("price", "amount")} for row in expected], name
+    quiet: Any = client.get(f"{address}&from={at(-600) // 1000}&to={at(-300) // 1000}&format=parquet")
+    assert parquet.read_table(io.BytesIO(quiet.getvalue())).num_rows == 0
+    refused = body_of(client, f"{address}&format=feather", 400)["errors"]["format"]
+    assert refused == ["'feather' is unknown. Accepted: json, csv, ndjson, arrow, parquet."]

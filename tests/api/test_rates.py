@@ -21,7 +21,7 @@ from django.test import Client, RequestFactory
 
 from datastore.access import api_keys, lua_scripts, rate_limits
 from datastore.access.rate_limits import Bucket, take
-from datastore.api.auth.client_address import address_of
+from datastore.api.auth.client_address import client_address
 from datastore.models import ApiKey, Market
 from tests.support.api.keys import saved_key
 from tests.support.polling import until
@@ -293,7 +293,7 @@ def test_a_forwarded_address_is_believed_of_trusted_proxies_alone(
 ) -> None:
     settings.TRUSTED_PROXIES = PROXIES
     request = RequestFactory().get("/", REMOTE_ADDR=direct, headers={"X-Forwarded-For": forwarded})
-    assert address_of(request) == found
+    assert client_address(request) == found
 
 
 def test_without_trusted_proxies_no_forwarded_address_counts(client: Client, market: Market, settings: Any) -> None:

@@ -83,7 +83,7 @@ def test_prices_lie_in_their_range_and_raw_shows_what_was_given(client: Client, 
 
 
 def test_a_newest_answer_that_is_cached_is_not_given_for_a_raw_one(client: Client, odd: Market) -> None:
-    address = f"/api/v1/candles?market={SYMBOL}&timeframe=1m&limit=30"
+    address = f"/api/v1/candles?market={SYMBOL}&timeframe=1m&limit=1000"
     for _ in range(2):
         for query, expected in (("", SERVED), ("&raw=1", GIVEN)):
             assert [tuple(row[1:5]) for row in body_of(client, address + query)["candles"]] == expected

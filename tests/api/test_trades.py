@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from datastore.api.responses.json_response import pack
-from datastore.api.views.trades import COLUMNS
+from datastore.api.responses.trade_files import COLUMNS
 from datastore.models import Market
 from tests.support.api.rows import BEGAN, SYMBOL, Feed, at, body_of
 from tests.support.datastore.records import store

@@ -25,6 +25,7 @@ from candlekeep_client import (
 from django.db.models.functions import Now
 
 from coordination.models import Coordinator
+from datastore.api.responses.streamed import BROKEN_OFF
 from datastore.models import DatastoreRequest, Market
 from tests.support.api.fetching import START, STOP, bring
 from tests.support.api.rows import BEGAN, MINUTE, SYMBOL
@@ -86,6 +87,7 @@ def test_pages_become_one_answer(five_minutes: Market, monkeypatch: pytest.Monke
         whole = ck.candles(SYMBOL, "1m", BEGAN, UNTIL)
         trades = ck.trades(SYMBOL, BEGAN, UNTIL)
         monkeypatch.setattr("datastore.api.views.candles.MAX_ROWS", 2)
+        monkeypatch.setattr("candlekeep_client.long_answers.find_spec", lambda _: None)
         paged = ck.candles(SYMBOL, "1m", BEGAN, UNTIL)
         there = ck.coverage(SYMBOL, "1m", BEGAN, UNTIL)
     assert paged.rows == whole.rows
@@ -96,6 +98,47 @@ def test_pages_become_one_answer(five_minutes: Market, monkeypatch: pytest.Monke
     assert (there.states, there.quiet) == ({"live": timedelta(minutes=5)}, 2)
     assert there.proofs == {"connection": timedelta(minutes=5)}
     assert len(trades) == 4
+
+
+def test_a_range_of_several_pages_is_one_answer_of_one_snapshot(
+    five_minutes: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    span, asked = (SYMBOL, "1m", BEGAN - 2 * MINUTE, UNTIL), list[str]()
+    with client(lambda request: asked.append(request.url.params.get("format", "json"))) as ck:
+        expected = ck.candles(*span, gaps="allow")
+        monkeypatch.setattr("datastore.api.views.candles.MAX_ROWS", 2)
+        found = ck.candles(*span, gaps="allow")
+        assert asked == ["json", "json", "arrow"]
+        with pytest.raises(GapsFound, match="has a gap"):
+            ck.candles(*span)
+    assert found._cells == [tuple(row) for row in expected._cells]  # every digit, and every type
+    same = ("market", "timeframe", "provider", "version", "complete", "complete_until", "segments", "gaps", "pages")
+    for name in same:
+        assert getattr(found.certificate, name) == getattr(expected.certificate, name), name
+    assert [segment.quiet for segment in found.certificate.segments] == [0, 2]
+    assert found.to_arrow().schema.types == expected.to_arrow().schema.types
+
+
+@pytest.mark.parametrize("trouble", ["busy", "not installed", "broken off", "lost", "being fetched"])
+def test_where_no_long_answer_is_to_be_had_pages_are_read(
+    five_minutes: Market, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    def spoilt(request: httpx.Request, answer: httpx.Response) -> httpx.Response:
+        if request.url.params.get("format") != "arrow":
+            return answer
+        if trouble == "lost":
+            raise httpx.RemoteProtocolError("incomplete chunked read")
+        body, headers = answer.read(), {}
+        if trouble == "broken off":
+            body = body[: len(body) // 2] + BROKEN_OFF
+        if trouble == "being fetched":
+            headers["Candlekeep-Request"] = "/api/v1/requests/7"
+        return httpx.Response({"busy": 503, "not installed": 400}.get(trouble, 200), headers=headers, content=body)
+
+    monkeypatch.setattr("datastore.api.views.candles.MAX_ROWS", 2)
+    with client(changed=spoilt) as ck:
+        found = ck.candles(SYMBOL, "1m", BEGAN, UNTIL)
+    assert (len(found), found.certificate.pages, found.certificate.complete) == (3, 3, True)
 
 
 def test_coverage_says_what_is_missing_and_why(five_minutes: Market) -> None:

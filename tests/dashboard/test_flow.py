@@ -11,7 +11,7 @@ from consumers.models import FixedTopicConsumer
 from coordination.models import Coordinator
 from dashboard.actors import Kind, kinds
 from dashboard.flow.figures import Figures
-from dashboard.flow.picture import flows, parts
+from dashboard.flow.picture import flows, parts, short_name
 from dashboard.flow.shapes import TALL, WIDE, Shape
 from ingestion.models import Producer
 
@@ -130,3 +130,9 @@ def test_the_picture_is_shown_while_the_cache_is_away(client: Client, monkeypatc
 
     monkeypatch.setattr("dashboard.flow.figures.followers_by_process", away)
     assert client.get("/actors").status_code == 200
+
+
+def test_the_box_of_the_providers_says_who_they_are_in_what_fits() -> None:
+    assert short_name("simulator/seed=1/rate=3") == "simulator"
+    assert short_name("coinbase, kraken") == "coinbase, kraken"
+    assert short_name("binance, coinbase, kraken") == "3 providers"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from datastore.models import ApiKey
 from datastore.reference.markets import ensure_markets
 from datastore.sse import server as sse_server
 from datastore.sse.server import StreamServer
+from datastore.timeframes.timeframe import TIMEFRAMES
 from tests.support.api.keys import saved_key
 from tests.support.datastore.counted import dealt
 from tests.support.datastore.provider_time import ProviderTime
@@ -83,6 +86,11 @@ def test_the_newest_candle_comes_first_then_every_change_and_its_close(
         scenario.prove(0)
         closed = next_event(socket, lambda event: event["k"]["x"])["k"]
         assert (closed["t"], closed["T"], closed["c"]) == (opened_at, opened_at + 59_999, "77")
+        scenario.trade(70, 99)  # late, so that the closed minute is corrected
+        corrected = next_event(socket, lambda event: event["k"]["t"] == opened_at)["k"]
+        (row,) = [row for row in shown(scenario.market, "1m")["candles"] if row[0] == opened_at]
+        assert as_shown(corrected) == [*row[:8], True]
+        assert "99" in (corrected["h"], corrected["c"])
     until("it follows no longer", lambda: not len(server.hub), SOON)
 
 
@@ -222,6 +230,32 @@ def test_the_end_of_the_process_ends_the_connections(settings: Any, scenario: Ma
         ended = socket
     with pytest.raises(ConnectionClosed):
         ended.recv(timeout=SOON)
+
+
+def test_a_reader_that_takes_nothing_is_cut_and_comes_back_to_the_newest_state(
+    scenario: MarketScenario, settings: Any
+) -> None:
+    base, quote = scenario.market.base.lower(), scenario.market.quote.lower()
+    spelled = (f"{base}{quote}", f"{base}-{quote}", f"coinbase:{base}-{quote}", f"coinbase:{base}{quote}")
+    names = [f"{symbol}@kline_{timeframe}" for symbol in spelled for timeframe in TIMEFRAMES]
+    prices = count(100)
+
+    def traded() -> bool:
+        scenario.trade(0, next(prices))
+        return not len(server.hub)
+
+    with streaming(settings, stuck=1, heartbeat=1) as server, socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        slow.connect(("127.0.0.1", settings.SSE_PORT))
+        address = f"ws://127.0.0.1:{settings.SSE_PORT}/binance/stream?streams={'/'.join(names)}"
+        with connect(address, sock=slow, compression=None, max_queue=1, close_timeout=1):
+            until("it is cut, however much it would still have to read", traded, SOON)
+
+        opened_at, *numbers = shown(scenario.market, "1m")["candles"][-1]
+        with opened(settings, f"ws/{names[0]}") as again:
+            kline = next_event(again)["k"]
+            assert (kline["t"], [kline[name] for name in "ohlcvqn"]) == (opened_at, numbers[:7])
+            assert kline["c"] == str(next(prices) - 1)
 
 
 def test_trades_come_one_by_one_where_the_venue_counts_them_and_candles_name_their_ids(

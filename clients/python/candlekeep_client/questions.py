@@ -16,6 +16,7 @@ import httpx
 
 from candlekeep_client.candles import Candles
 from candlekeep_client.errors import GapsFound, Refused, StillFetching, Unreachable, refusal_of
+from candlekeep_client.long_answers import UNDER_WAY, answer_of, is_readable
 from candlekeep_client.markets import Coverage, Market
 from candlekeep_client.times import Instant, query_text
 from candlekeep_client.trades import Trades
@@ -25,7 +26,7 @@ Gaps = Literal["refuse", "allow"]
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 5.0
 FETCH_PAUSE_S = 0.5  # an answer that waits comes late by itself; one that does not wait is not asked for at once
 WAIT_S = 10.0  # how long one answer may wait for what is being fetched
-ACCEPTED = 202
+OK, ACCEPTED = 200, 202
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +83,17 @@ def range_params(
 def candles(params: Mapping[str, str], gaps: Gaps, patience: float) -> Steps[Candles]:
     """Ask for a range of candles, and while the provider is being asked for it, again for `patience` seconds.
 
+    One that does not fit into a page comes as one long answer, or page by page where no long answer is given.
     Raises GapsFound unless gaps are allowed, StillFetching where nothing came in time, Refused and Unreachable.
     """
-    answers, deadline = list[dict[str, Any]](), monotonic() + patience
-    following: Mapping[str, str] | None = {**params, "wait": f"{min(patience, WAIT_S):g}"}
-    while following is not None:
-        answer = yield from _fetched(following, patience, deadline)
-        answers.append(answer)
-        following = _query_of(answer["next"])
+    deadline = monotonic() + patience
+    first = yield from _fetched({**params, "wait": f"{min(patience, WAIT_S):g}"}, patience, deadline)
+    # While anything is being fetched, pages are what waits for it.
+    is_whole_there = not (first["request"] or {}).get("id")
+    long = first["next"] and is_whole_there and is_readable(params["timeframe"])
+    answers = [((yield from _whole(params)) if long else None) or first]
+    while following := _query_of(answers[-1]["next"]):
+        answers.append((yield from _fetched(following, patience, deadline)))
 
     found = Candles.of(answers)
     if found.certificate.gaps and gaps == "refuse":
@@ -132,6 +136,17 @@ def _fetched(params: Mapping[str, str], patience: float, deadline: float) -> Ste
         if monotonic() >= deadline or (response.status_code == ACCEPTED and not runs):
             raise StillFetching(request)
         after = FETCH_PAUSE_S
+
+
+def _whole(params: Mapping[str, str]) -> Steps[dict[str, Any] | None]:
+    """Return a range as one answer; None where it cannot be had at once and whole."""
+    try:
+        response = yield Ask("candles", {**params, "format": "arrow", "wait": "0"})
+    except Unreachable:
+        return None
+    if response.status_code != OK or UNDER_WAY in response.headers:
+        return None
+    return answer_of(response.content)
 
 
 def _pages(path: str, params: Mapping[str, str], patience: float) -> Steps[list[dict[str, Any]]]:

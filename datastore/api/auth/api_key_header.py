@@ -8,7 +8,7 @@ from rest_framework.exceptions import AuthenticationFailed, Throttled
 
 from datastore.access.api_keys import KEY_BEGINNING, KeyHolder, holder_of
 from datastore.access.rate_limits import bucket_for, take
-from datastore.api.auth.client_address import address_of
+from datastore.api.auth.client_address import client_address
 
 KEY = "candlekeep.key"  # in request.META: no header can be spelled so
 BINANCE_KEY = "HTTP_X_MBX_APIKEY"
@@ -38,7 +38,7 @@ def _holder(request: HttpRequest, text: str) -> KeyHolder:
     def limit_lookups() -> None:
         # Inventing keys must not become the database's work.
         limit = settings.RATE_LIMIT_PER_ADDRESS
-        turn = take(bucket_for(f"look-up:{address_of(request)}", limit)) if limit else None
+        turn = take(bucket_for(f"look-up:{client_address(request)}", limit)) if limit else None
         if turn is not None and not turn.allowed:
             raise Throttled(turn.wait)
 

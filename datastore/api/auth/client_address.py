@@ -13,7 +13,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 IPV6_PREFIX = 64  # bits: the rest of an IPv6 address is the client's own to choose
 
 
-def address_of(request: HttpRequest) -> str:
+def client_address(request: HttpRequest) -> str:
     """Return the client's address; of IPv6 its /64, since one client may use any address in it."""
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
     return _client(request.META.get("REMOTE_ADDR", ""), forwarded, tuple(settings.TRUSTED_PROXIES))

@@ -19,7 +19,7 @@ from rest_framework.request import Request
 
 from datastore.access.api_keys import KeyHolder
 from datastore.api.auth.api_key_header import key_of
-from datastore.api.auth.client_address import address_of
+from datastore.api.auth.client_address import client_address
 from datastore.api.auth.throttle import take_turn
 from datastore.backfill import quota
 
@@ -142,6 +142,6 @@ def spend_quota(request: HttpRequest, pages: int) -> None:
     elif is_staff(request):
         return
     else:
-        limit, spender = settings.FETCH_BUDGET_PER_ADDRESS, f"address {address_of(request)}"
+        limit, spender = settings.FETCH_BUDGET_PER_ADDRESS, f"address {client_address(request)}"
     if limit:
         quota.spend(spender, limit, pages)

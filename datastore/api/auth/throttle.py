@@ -13,7 +13,7 @@ from rest_framework.throttling import BaseThrottle
 
 from datastore.access.rate_limits import Bucket, RateLimitResult, bucket_for, take
 from datastore.api.auth.api_key_header import key_of
-from datastore.api.auth.client_address import address_of
+from datastore.api.auth.client_address import client_address
 
 if TYPE_CHECKING:  # its module imports this one: these classes are the defaults of its views
     from rest_framework.views import APIView
@@ -43,7 +43,7 @@ def bucket_of(request: HttpRequest) -> Bucket | None:
     holder = key_of(request)
     if holder is None:
         limit = settings.RATE_LIMIT_PER_ADDRESS
-        return bucket_for("address:" + address_of(request), limit) if limit else None
+        return bucket_for("address:" + client_address(request), limit) if limit else None
     limit = settings.RATE_LIMIT_PER_KEY if holder.rate is None else holder.rate
     return bucket_for("key:" + holder.prefix, limit) if limit else None
 

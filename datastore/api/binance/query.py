@@ -43,7 +43,7 @@ class KlinesQuestion:
 
 
 @dataclass(frozen=True, slots=True)
-class TradesQuestion:
+class BinanceTradesQuestion:
     """Trades: from an id, or from start to stop, both included; without either the newest ones."""
 
     symbol: str
@@ -64,20 +64,20 @@ def klines_question(query: Query) -> KlinesQuestion:
     return KlinesQuestion(values["symbol"], values["interval"], start, stop, _limit(values))
 
 
-def recent_trades_question(query: Query) -> TradesQuestion:
+def recent_trades_question(query: Query) -> BinanceTradesQuestion:
     """Return what trades asks for."""
     values = _read(query, ("symbol", "limit"), ("symbol",))
-    return TradesQuestion(values["symbol"], _limit(values))
+    return BinanceTradesQuestion(values["symbol"], _limit(values))
 
 
-def aggregates_question(query: Query) -> TradesQuestion:
+def aggregates_question(query: Query) -> BinanceTradesQuestion:
     """Return what aggTrades asks for."""
     values = _read(query, ("symbol", "fromId", "startTime", "endTime", "limit"), ("symbol",))
     start, stop = _time(values, "startTime"), _time(values, "endTime")
     from_id = int(_whole(values, "fromId")) if "fromId" in values else None
     if from_id is not None and (start or stop):
         raise Refused(BAD_COMBINATION, "Combination of optional parameters invalid: fromId, or startTime and endTime.")
-    return TradesQuestion(values["symbol"], _limit(values), from_id, start, stop)
+    return BinanceTradesQuestion(values["symbol"], _limit(values), from_id, start, stop)
 
 
 def symbols_question(query: Query, *more: str) -> tuple[list[str] | None, bool, dict[str, str]]:

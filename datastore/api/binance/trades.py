@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from datastore.api.binance.errors import UNSUPPORTED, Refused
-from datastore.api.binance.query import TradesQuestion
+from datastore.api.binance.query import BinanceTradesQuestion
 from datastore.api.params.times import EARLIEST, LATEST, MILLISECOND
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
@@ -64,7 +64,7 @@ def aggregate_json(trade: StoredTrade) -> dict[str, Any]:
     }
 
 
-def read_trades(market: Market, question: TradesQuestion, shown: Callable[[StoredTrade], Any]) -> list[Any]:
+def read_trades(market: Market, question: BinanceTradesQuestion, shown: Callable[[StoredTrade], Any]) -> list[Any]:
     """Return the trades that are asked for, ascending. Raises Refused if none of this market has an id."""
     ((since, until),) = fetch_all(statement("binance", "bounds"), {"market": market.pk})
     if since is None:

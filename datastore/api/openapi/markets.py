@@ -20,7 +20,7 @@ from datastore.api.openapi.basics import (
     record,
     row,
 )
-from datastore.api.views.trades import COLUMNS
+from datastore.api.responses.trade_files import COLUMNS
 from datastore.reference.traits import Proof
 
 FEED: dict[str, Schema] = {

@@ -68,20 +68,19 @@ FOLLOWING = (
 FORMATS_SAY = (
     "Without `format` the header `Accept` chooses. All forms but json are one answer of any length, made of one "
     "snapshot, and carry the certificate in their headers; arrow, parquet and feather also in the metadata of their "
-    "schema (key `candlekeep`, JSON). Their decimals are decimal128(38, 18), or float64 with `numbers=float`; those of "
-    "feather are float64. Where pyarrow is not installed these three are 400 and name what to install. 503 with "
-    "`Retry-After` while as many long answers as may be are being sent. One that breaks off ends with a line that is "
-    "no row."
+    "schema (key `candlekeep`, JSON). Their decimals are decimal128(38, n), n digits as the market needs them and 18 "
+    "at most, or float64 with `numbers=float`; those of feather are float64. Where pyarrow is not installed these "
+    "three are 400 and name what to install. 503 with `Retry-After` while as many long answers as may be are being "
+    "sent. One that breaks off ends with a line that is no row."
 )
 CERTIFICATE_HEADERS = tuple(name for name in HEADERS if name.startswith("Candlekeep-")) + FILE_HEADERS
 CANDLES = {
     "anyOf": [named("Candles"), named("CcxtCandles"), named("BinanceKlines")],
     "description": "By `format`: json, ccxt, binance.",
 }
-CANDLE_FILES = {
-    form.media_type: TEXT if form.in_blocks else BINARY for form in FORMATS.values() if form.suffix != "json"
-}
-TRADE_FILES = {FORMATS[name].media_type: TEXT for name in query_params.TRADE_FORMATS}
+_KINDS = {form.media_type: TEXT if form.in_blocks else BINARY for form in FORMATS.values()}
+CANDLE_FILES = {kind: schema for kind, schema in _KINDS.items() if kind != "application/json"}
+TRADE_FILES = {kind: _KINDS[kind] for kind in (FORMATS[name].media_type for name in query_params.TRADE_FORMATS)}
 DOCUMENT = Answer("OpenAPI 3.1.", named("Document"), ("ETag",), (JSON, YAML))
 STREAM = "streams/{number}"
 SHOWN = "dead-letters/{number}"
@@ -128,9 +127,10 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         {200: Answer("The answer.", named("Trades"), ("Candlekeep-Watermark", *FILE_HEADERS), files=TRADE_FILES)},
         query=query_params.TRADES,
         required=ONE_MARKET,
-        refusals=(404,),
-        details="`format` csv and ndjson: all trades of the range in one answer, or as many as `limit` says; without "
-        "`from` the newest. `cursor` replaces `from`: give one of the two.",
+        refusals=(404, 422),
+        details="`format` csv, ndjson, arrow and parquet: all trades of the range in one answer, or as many as `limit` "
+        "says; without `from` the newest. Decimals are then decimal128(38, 18) in arrow and parquet. `cursor` replaces "
+        "`from`: give one of the two.",
     ),
     ("backfill", "POST"): Operation(
         "backfill",

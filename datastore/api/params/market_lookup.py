@@ -37,7 +37,7 @@ def market_to_read(asked: str) -> Market:
     """
     market = _known.get(asked)
     if market is None:
-        market = find_market(asked)
+        (market,) = find_markets([asked])
         if market.symbol == asked:  # another spelling may mean another market tomorrow
             _known.put(asked, market)
     return market

@@ -23,8 +23,8 @@ DEFAULT_ROWS = 500
 DEFAULT_DEAD_LETTERS, MAX_DEAD_LETTERS = 50, 500
 DEFAULT_LOG_LINES, MAX_LOG_LINES = 100, 1000
 STRING = "string"
-JSON, CSV, NDJSON = "json", "csv", "ndjson"
-TRADE_FORMATS = (CSV, NDJSON)
+JSON = "json"
+TRADE_FORMATS = ("csv", "ndjson", "arrow", "parquet")
 
 Query = Mapping[str, Sequence[str]]
 Accepted = Mapping[str, Parameter]

@@ -42,7 +42,7 @@ def compress(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBa
     if response.status_code != 200 or response.has_header("Content-Encoding"):
         return response
     kind = response.headers.get("Content-Type", "")
-    if not is_compressible(kind) or len(response.content) < MIN_BYTES:
+    if not kind.startswith(COMPRESSIBLE) or len(response.content) < MIN_BYTES:
         return response
 
     patch_vary_headers(response, ("Accept-Encoding",))
@@ -52,11 +52,6 @@ def compress(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBa
         response.headers["Content-Encoding"] = encoding
         response.headers["Content-Length"] = str(len(response.content))
     return response
-
-
-def is_compressible(media_type: str) -> bool:
-    """Return whether such answers are not packed already."""
-    return media_type.startswith(COMPRESSIBLE)
 
 
 def preferred(accepted: str) -> str | None:

@@ -15,6 +15,8 @@ from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
+CONDITIONS = frozenset({"HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "HTTP_IF_UNMODIFIED_SINCE"})
+
 
 class JsonAlways(DefaultContentNegotiation):
     """Answers JSON whatever Accept says, so that a browser sees the data and never a 406."""
@@ -43,7 +45,9 @@ def ready_answer(body: bytes, headers: Mapping[str, str] | None = None, status: 
 
 
 def unless_known(request: HttpRequest, tag: str) -> HttpResponseBase | None:
-    """Return 304 if If-None-Match names this tag, else None."""
+    """Return 304 if If-None-Match names this tag, 412 if If-Match does not, else None."""
+    if CONDITIONS.isdisjoint(request.META):
+        return None
     response = HttpResponse(headers={"Cache-Control": "no-cache", "ETag": tag})
     answer = get_conditional_response(request, etag=tag, response=response)
     return None if answer is response else answer

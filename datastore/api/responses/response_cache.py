@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 from time import monotonic
 from typing import Any
 
@@ -23,7 +24,6 @@ from redis.exceptions import RedisError
 
 from datastore.access.lua_scripts import Script
 from datastore.access.rate_limits import TAKE, Bucket, RateLimitResult, take
-from datastore.access.shared_cache import SharedCache
 from datastore.api.responses.series_body import MINUTE_MS, BodyParts
 from datastore.ingest.market_cache import cached_head, market_key
 from datastore.models import Market
@@ -88,9 +88,11 @@ for _, old in ipairs(redis.call('ZRANGE', 'ck:answers', 0, -most - 1)) do redis.
 redis.call('ZREMRANGEBYRANK', 'ck:answers', 0, -most - 1)
 return 1
 """)
-# By symbol and question: what this process has seen, and when it gave it last after a lookup (monotonic).
-_seen: SharedCache[tuple[str, str], CachedAnswer] = SharedCache(LRUCache(MAX_ANSWERS))
-_given: SharedCache[tuple[str, str], tuple[float, CacheHit]] = SharedCache(LRUCache(MAX_ANSWERS))
+# By symbol and question: what this process has seen, and when it gave it last after a lookup (monotonic). Threads share
+# both under the lock, since even a look moves an entry to the end of the line.
+_seen: LRUCache[tuple[str, str], CachedAnswer] = LRUCache(MAX_ANSWERS)
+_given: LRUCache[tuple[str, str], tuple[float, CacheHit]] = LRUCache(MAX_ANSWERS)
+_lock = Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +145,15 @@ def lookup(
     2. Else one round trip brings both; if the turn is refused nothing is looked for.
     """
     turn = bucket.take_leased() if bucket else None
-    at, given = _given.get((symbol, question)) or (0.0, None)
+    with _lock:
+        at, given = _given.get((symbol, question)) or (0.0, None)
+        seen = _seen.get((symbol, question))
     age = monotonic() - at
     if given is not None and age < REUSE_S:
         if bucket and turn is None:
             turn = take(bucket)
         return CacheLookup(b"", CacheHit(given.kept, given.watermark, given.now + int(age * 1000))), turn
 
-    seen = _seen.get((symbol, question))
     keys = [market_key(symbol), f"ck:answer:{symbol}:{question}"]
     values: list[Any] = [CONFIRMATION_LIFETIME_US, REFRESH_LOCK_MS, MAX_LAG_US, seen.name if seen else b""]
     if bucket and turn is None:
@@ -170,20 +173,24 @@ def lookup(
         return CacheLookup(clock), turn  # to be made
     state, watermark, now, name, *new = rest
     if new:  # to this process
-        seen = _answer_of(name, new)
-        _seen.put((symbol, question), seen)
+        series, version, mark, at_its_time, etag, *parts = new
+        times = int(mark) if mark else None, int(at_its_time)
+        seen = CachedAnswer(series.decode(), int(version), *times, name, etag.decode(), BodyParts(*parts))
     if seen is None:
         return CacheLookup(clock), turn
-    if state == UNCONFIRMED:
-        return CacheLookup(clock, unconfirmed=seen), turn
-    hit = CacheHit(seen, int(watermark) if watermark else None, int(now))
-    _given.put((symbol, question), (monotonic(), hit))
-    return CacheLookup(clock, hit), turn
+    hit = None if state == UNCONFIRMED else CacheHit(seen, int(watermark) if watermark else None, int(now))
+    with _lock:
+        if new:
+            _seen[symbol, question] = seen
+        if hit:
+            _given[symbol, question] = monotonic(), hit
+    return CacheLookup(clock, hit, None if hit else seen), turn
 
 
 def forget_recent() -> None:
     """Look every answer up again, however recently it was given."""
-    _given.clear()
+    with _lock:
+        _given.clear()
 
 
 def keep(lookup: CacheLookup, question: str, series: Series, etag: str, parts: Sequence[bytes]) -> None:
@@ -197,20 +204,6 @@ def keep(lookup: CacheLookup, question: str, series: Series, etag: str, parts: S
         _STORE((key,), ANSWER_LIFETIME_MS, *shown, lookup.clock, etag, *parts, MAX_ANSWERS)
     except RedisError:
         return
-
-
-def _answer_of(name: bytes, fields: Sequence[Any]) -> CachedAnswer:
-    """Return an answer from the fields that the script sends of one that is new to this process."""
-    series, version, watermark, now, etag, *parts = fields
-    return CachedAnswer(
-        series=series.decode(),
-        version=int(version),
-        watermark=int(watermark) if watermark else None,
-        now=int(now),
-        name=name,
-        etag=etag.decode(),
-        parts=BodyParts(*parts),
-    )
 
 
 def _minute(ms: int | None) -> int | None:

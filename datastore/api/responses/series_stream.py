@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,7 +20,7 @@ from datastore.series.export import Export, Question
 from datastore.series.reader import Series
 from datastore.series.written_format import FORMATS, ExtraMissing, Format, NumberTooLong, Writer, Written
 
-GATHERED_BYTES = 512 * 1024  # what a columnar writer takes at once: more, and the database waits for it
+GATHERED_BYTES = 256 * 1024  # what a columnar writer takes at once: more, and the database waits for it
 
 
 def series_stream(
@@ -35,25 +36,36 @@ def series_stream(
     return response
 
 
-def written_parts(export: Export, form: Format, as_numbers: bool) -> Iterator[bytes]:
-    """Yield the bytes of a format, those of each part of the export together. Raises BadParameters, CannotWrite."""
+def written_parts(export: Export, form: Format, as_numbers: bool) -> Iterator[list[bytes]]:
+    """Yield the bytes of a format, those of each part of the export together. Raises BadParameters, CannotWrite.
+
+    The export must have been asked for in the shape that the format is made of.
+    """
     writer: Writer | None = None
-    try:
+    with writing(form):
         for part in export.parts():
             made = []
             if writer is None:
                 certificate = msgspec.json.encode(certificate_json(export.certificate))
-                writer = form.writer(Written(export.frame, certificate, as_numbers))
+                digits = None if form.in_blocks or as_numbers else export.digits()
+                writer = form.writer(Written(export.frame, certificate, digits))
                 made.append(writer.head())
             made += [writer.rows(block) for block in (part.blocks if form.in_blocks else gathered(part.blocks))]
-            yield b"".join(made)
+            yield made
+    if writer is not None:
+        yield [writer.tail()]
+
+
+@contextmanager
+def writing(form: Format) -> Iterator[None]:
+    """Raise what a writer cannot do as BadParameters or CannotWrite."""
+    try:
+        yield
     except ExtraMissing as exc:
         others = [one.name for one in FORMATS.values() if one.in_blocks]
         raise BadParameters({"format": [f"'{form.name}' {exc}. Accepted without it: {', '.join(others)}."]}) from None
     except NumberTooLong as exc:
         raise CannotWrite(str(exc)) from None
-    if writer is not None:
-        yield writer.tail()
 
 
 def gathered(blocks: Iterator[bytes]) -> Iterator[bytes]:

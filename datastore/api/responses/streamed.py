@@ -1,5 +1,7 @@
 """Answers of any length, sent part by part in bounded memory: a few at once, compressed as they go.
 
+A part is a list of blocks, which are not put together: that would hold and copy each byte twice.
+
 A server's thread is busy until its reader has taken the last byte, so only a third of them may be. The database's
 session is free between two parts; one that a reader leaves idle is ended by the server (MAX_IDLE_S). The thread itself
 waits in the send, until the kernel cuts the reader off (config/supervision/web.py).
@@ -21,7 +23,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
 from datastore.api.errors import Busy
-from datastore.api.responses.compression import GZIP_LEVEL, GZIP_WINDOW, ZSTD, ZSTD_LEVEL, is_compressible, preferred
+from datastore.api.responses.compression import COMPRESSIBLE, GZIP_LEVEL, GZIP_WINDOW, ZSTD, ZSTD_LEVEL, preferred
 from datastore.requests.wake import SERVER_THREADS
 
 MAX_IDLE_S = 60  # between two parts
@@ -43,7 +45,7 @@ class _Packer(Protocol):
 class StreamedBody:
     """The bytes of an answer, begun already, so that what fails at once is a problem and not half an answer."""
 
-    def __init__(self, parts: Callable[[], Iterator[bytes]], encoding: str | None) -> None:
+    def __init__(self, parts: Callable[[], Iterator[list[bytes]]], encoding: str | None) -> None:
         """Take a place and make the first part. Raises Busy, and whatever parts() raises first."""
         self._open = self._ended = False
         if not _places.acquire(blocking=False):
@@ -53,7 +55,7 @@ class StreamedBody:
         self._packer = _packer(encoding)
         self._made: deque[bytes] = deque()
         try:
-            self._first: bytes | None = next(self._parts, b"")
+            self._first: list[bytes] | None = next(self._parts, [])
         except BaseException:
             self.close()
             raise
@@ -64,8 +66,12 @@ class StreamedBody:
     def __next__(self) -> bytes:
         """Return the next piece, never an empty one."""
         while not self._made and not self._ended:
-            data = self._packed()
-            self._made.extend(data[at : at + PIECE_BYTES] for at in range(0, len(data), PIECE_BYTES))
+            for block in self._packed():
+                # Most blocks are short enough to be sent as they are.
+                short = len(block) <= PIECE_BYTES
+                self._made.extend(
+                    [block] if short else (block[at : at + PIECE_BYTES] for at in range(0, len(block), PIECE_BYTES))
+                )
         if self._made:
             return self._made.popleft()
         self.close()
@@ -84,8 +90,8 @@ class StreamedBody:
         # A middleware may have failed after the view: nobody closes an answer that is never sent.
         self.close()
 
-    def _packed(self) -> bytes:
-        """Return the next part as it is sent; of the last one, with all that follows."""
+    def _packed(self) -> list[bytes]:
+        """Return the next part as it is sent, without empty blocks; of the last one, with all that follows."""
         try:
             part = next(self._parts, None) if self._first is None else self._first
             self._first = None
@@ -96,18 +102,20 @@ class StreamedBody:
                 log.warning("answer broken off", reason=str(exc).partition("\n")[0])
             else:
                 log.error("answer broken off", exc_info=exc)
-            return BROKEN_OFF
+            return [BROKEN_OFF]
         if part is None:
             self._ended = True
-            return self._packer.flush() if self._packer else b""
-        return self._packer.compress(part) if self._packer else part
+            part = [self._packer.flush()] if self._packer else []
+        elif self._packer:
+            part = [self._packer.compress(block) for block in part]
+        return [block for block in part if block]
 
 
 def streamed(
-    request: HttpRequest, parts: Callable[[], Iterator[bytes]], media_type: str, headers: dict[str, str]
+    request: HttpRequest, parts: Callable[[], Iterator[list[bytes]]], media_type: str, headers: dict[str, str]
 ) -> HttpResponseBase:
     """Return the answer that these parts make, compressed as the request asks; of HEAD, its headers alone."""
-    encoding = preferred(request.META.get("HTTP_ACCEPT_ENCODING", "")) if is_compressible(media_type) else None
+    encoding = preferred(request.META.get("HTTP_ACCEPT_ENCODING", "")) if media_type.startswith(COMPRESSIBLE) else None
     headers = {"Cache-Control": "no-cache", **headers}
     if encoding:
         headers["Content-Encoding"] = encoding

@@ -9,8 +9,8 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
-from datastore.api.auth.throttle import enforce, take_turn
-from datastore.api.errors import BadParameters, NotFound
+from datastore.api.early_answer import CachedView
+from datastore.api.errors import NotFound
 from datastore.api.params.market_lookup import find_market, market_to_read
 from datastore.api.params.parameter import MAX_ROWS
 from datastore.api.params.query_params import no_question, query_of
@@ -28,7 +28,7 @@ from datastore.api.udf.query import (
     search_question,
     symbol_question,
 )
-from datastore.api.udf.ready_bars import COMPLETE, is_newest, look_up, ready_bars_response
+from datastore.api.udf.ready_bars import COMPLETE, is_newest, look_up_bars, ready_bars_response
 from datastore.api.udf.resolutions import SUPPORTED
 from datastore.api.udf.symbol_info import TYPE, found_json, symbol_json
 from datastore.api.views.counted_rows import RowReader, stored_before
@@ -98,24 +98,12 @@ class Search(UdfView):
         return json_answer(found_json(search_question(query_of(request))))
 
 
-class History(UdfView):
+class History(CachedView, UdfView):
     """GET /udf/history."""
-
-    def check_throttles(self, request: Request) -> None:
-        """Count what is not a GET; a GET is counted in get()."""
-        if request.method not in ("GET", "HEAD"):
-            super().check_throttles(request)
 
     def get(self, request: Request) -> HttpResponseBase:
         """Answer bars from the cache if they are the newest ones, else from one snapshot; fetch what is missing."""
-        try:
-            found = look_up(request._request)
-        except BadParameters:
-            take_turn(request, self)  # a bad question counts too
-            raise
-        if found.bucket:
-            enforce(self, found.bucket, found.turn)
-
+        found = self.find(request, look_up_bars)
         question, cached, hit = found.question, found.cached, found.hit
         if hit is None and cached and cached.unconfirmed:
             known = cached.still_valid(find_market(question.market))

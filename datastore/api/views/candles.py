@@ -11,20 +11,19 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
 from datastore.api.auth.permissions import spend_quota
-from datastore.api.auth.throttle import enforce, take_turn
-from datastore.api.errors import BadParameters
+from datastore.api.early_answer import CachedView
 from datastore.api.params.market_lookup import find_market, market_to_read
 from datastore.api.params.parameter import DEFAULT_WAIT_S, MAX_ROWS
 from datastore.api.params.query_params import DEFAULT_ROWS, STRING, SeriesQuestion, coverage_question, query_of
 from datastore.api.params.times import clamped_ms, to_ms
 from datastore.api.params.window import window
-from datastore.api.ready_candles import look_up, ready_response
+from datastore.api.ready_candles import look_up_candles, ready_response
 from datastore.api.responses.compression import CompressedView
 from datastore.api.responses.json_response import json_answer, ready_answer, unless_known
 from datastore.api.responses.response_cache import CacheLookup, keep
 from datastore.api.responses.series_body import NUMBER_SHAPES, candles_parts, coverage_json, etag
 from datastore.api.responses.series_stream import series_stream
-from datastore.api.views.requests import accepted, address_of, request_json
+from datastore.api.views.requests import accepted, request_address, request_json
 from datastore.datastore_actor import answer
 from datastore.models import Market
 from datastore.reference.provider_clock import provider_now
@@ -50,28 +49,17 @@ class Page:
     following: str | None = None
 
 
-class Candles(CompressedView):
+class Candles(CachedView):
     """GET candles."""
-
-    def check_throttles(self, request: Request) -> None:
-        """Count what is not a GET; a GET is counted in get()."""
-        if request.method not in ("GET", "HEAD"):
-            super().check_throttles(request)
 
     def get(self, request: Request) -> HttpResponseBase:
         """Answer rows and certificate from one snapshot; 304 if the reader has this answer already.
 
         A gap that has not been fetched before is fetched; 202 if it does not come in time and there is nothing else.
         """
-        try:
-            found = look_up(request._request)
-        except BadParameters:
-            take_turn(request, self)  # a bad question counts too
-            raise
-        if found.bucket:
-            enforce(self, found.bucket, found.turn)
-        if found.form:
-            return _written(request, found.question, FORMATS[found.form])
+        found = self.find(request, look_up_candles)
+        if found.question.format:
+            return _written(request, found.question, FORMATS[found.question.format])
 
         hit = found.hit
         if hit is None and found.cached and found.cached.unconfirmed:
@@ -157,7 +145,8 @@ def _written(request: Request, question: SeriesQuestion, form: Format) -> HttpRe
         return known
     headers = {"ETag": tag}
     if found.request:
-        headers["Candlekeep-Request"] = address_of(found.request)
+        headers["Candlekeep-Request"] = request_address(found.request)
+    as_numbers = question.numbers != STRING
     asked = Question(
         market,
         question.timeframe,
@@ -167,8 +156,9 @@ def _written(request: Request, question: SeriesQuestion, form: Format) -> HttpRe
         question.fill,
         question.closed_only,
         question.raw,
+        form.shape(as_numbers),
     )
-    return series_stream(request._request, asked, form, question.numbers != STRING, found.series, headers)
+    return series_stream(request._request, asked, form, as_numbers, found.series, headers)
 
 
 def _page(path: str, market: Market, question: SeriesQuestion) -> Page:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from urllib.parse import quote, urlencode
 
 from django.conf import settings
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -37,23 +37,25 @@ class TickerStream(APIView):
     def get(self, request: Request) -> HttpResponse:
         """Redirect to the tickers of all followed markets as they change, with a ticket for a minute."""
         no_question(query_of(request))
-        return _redirect(request, TICKERS_PATH, _ticket(request, request.path))
+        return to_tickers(request, request.path)
 
 
 def to_stream(
-    request: Request,
+    request: Request | HttpRequest,
     market: Market,
     timeframe: str,
     again: str,
     cursor: str | None = None,
     limit: int = DEFAULT_ROWS,
     stream: int | None = None,
+    parts: str = "",
 ) -> HttpResponse:
     """Return 307 to the stream of a market and timeframe.
 
     again: the address that was asked for, with all of its query but the cursor, for a client whose ticket has expired.
     stream: the id of the Stream whose lease is renewed while it is followed with this ticket. Last-Event-ID goes before
-    the cursor: a browser that reconnects repeats the address that it was given first.
+    the cursor: a browser that reconnects repeats the address that it was given first. parts: the page that asks, which
+    gets its parts too (settings.PAGE_PARTS).
     """
     ticket = replace(
         _ticket(request, again, cursor),
@@ -62,14 +64,20 @@ def to_stream(
         timeframe=timeframe,
         limit=limit,
         stream=stream,
+        parts=parts,
     )
     return _redirect(request, STREAM_PATH, ticket)
 
 
-def _ticket(request: Request, again: str, cursor: str | None = None) -> Ticket:
+def to_tickers(request: Request | HttpRequest, again: str, parts: str = "") -> HttpResponse:
+    """Return 307 to the stream of tickers; again and parts as in to_stream()."""
+    return _redirect(request, TICKERS_PATH, replace(_ticket(request, again), parts=parts))
+
+
+def _ticket(request: Request | HttpRequest, again: str, cursor: str | None = None) -> Ticket:
     """Return a ticket for who asks, to nothing yet but the tickers."""
     here = f"{request.scheme}://{request.get_host()}"
-    holder = key_of(request._request)
+    holder = key_of(request._request if isinstance(request, Request) else request)
     origin = request.headers.get("Origin")
     return Ticket(
         market=None,
@@ -87,7 +95,7 @@ def _ticket(request: Request, again: str, cursor: str | None = None) -> Ticket:
     )
 
 
-def _redirect(request: Request, path: str, ticket: Ticket) -> HttpResponse:
+def _redirect(request: Request | HttpRequest, path: str, ticket: Ticket) -> HttpResponse:
     server = stream_server(str(request.scheme), request.get_host())
     location = f"{server}{path}?{urlencode({'ticket': sign_ticket(ticket)}, quote_via=quote)}"
     return HttpResponse(status=307, headers={"Location": location, "Cache-Control": "no-store"})

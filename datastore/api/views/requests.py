@@ -78,10 +78,10 @@ class Backfill(APIView):
 def accepted(request: DatastoreRequest, **more: Any) -> HttpResponse:
     """Return 202 with more fields: the data is being fetched, and Location shows how far it is."""
     body = {"request": request_json(request, None if coordinator_runs() else NO_COORDINATOR), **more}
-    return json_answer(body, {"Location": address_of(request), "Retry-After": "2"}, status=202)
+    return json_answer(body, {"Location": request_address(request), "Retry-After": "2"}, status=202)
 
 
-def address_of(request: DatastoreRequest) -> str:
+def request_address(request: DatastoreRequest) -> str:
     """Return where the request is shown."""
     return f"/api/v1/requests/{request.pk}"
 
@@ -95,7 +95,7 @@ def request_json(request: DatastoreRequest, refusal: str | None = None) -> dict[
     errors = (fetch.error for fetch in fetches if fetch.error and fetch.state != FetchRequest.State.DONE)
     return {
         "id": request.pk,
-        "url": address_of(request),
+        "url": request_address(request),
         "state": request.state,
         "label": request.get_state_display(),
         "market": request.market,

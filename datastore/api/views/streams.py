@@ -67,7 +67,7 @@ class Streams(CompressedView):
                 "them: DELETE one, or let its lease run out."
             ) from None
         status = 200 if stream.state == State.LIVE else 202
-        return json_answer(_whole(_find(stream.pk)), {"Location": address_of(stream)}, status)
+        return json_answer(_whole(_find(stream.pk)), {"Location": stream_address(stream)}, status)
 
 
 class OneStream(APIView):
@@ -112,14 +112,14 @@ class StreamEvents(APIView):
         )
 
 
-def address_of(stream: Stream) -> str:
+def stream_address(stream: Stream) -> str:
     """Return where the stream is shown."""
     return f"/api/v1/streams/{stream.pk}"
 
 
 def events_url(stream: Stream) -> str:
     """Return where the stream's candles are pushed."""
-    return f"{address_of(stream)}/events"
+    return f"{stream_address(stream)}/events"
 
 
 def stream_json(stream: Stream, progress: Progress | None) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def stream_json(stream: Stream, progress: Progress | None) -> dict[str, Any]:
     topic = stream.topic
     return {
         "id": stream.pk,
-        "url": address_of(stream),
+        "url": stream_address(stream),
         "market": stream.market.symbol,
         "timeframe": stream.timeframe,
         "state": stream.state,

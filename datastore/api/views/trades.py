@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlencode
@@ -17,7 +15,6 @@ from datastore.api.errors import BadParameters
 from datastore.api.params.accepted_format import accepted_format
 from datastore.api.params.market_lookup import find_market, provider_json
 from datastore.api.params.query_params import (
-    CSV,
     DEFAULT_ROWS,
     TRADE_FORMATS,
     TradesQuestion,
@@ -28,17 +25,16 @@ from datastore.api.params.times import LATEST, to_ms
 from datastore.api.responses.compression import CompressedView
 from datastore.api.responses.json_response import json_answer, pack
 from datastore.api.responses.paging import position_of
+from datastore.api.responses.series_stream import writing
 from datastore.api.responses.streamed import MAX_IDLE_S, streamed
+from datastore.api.responses.trade_files import COLUMNS, Row, trade_writer
 from datastore.db.queries import fetch_all, snapshot
 from datastore.db.sql_files import statement
 from datastore.models import Market
-from datastore.series.written_format import FORMATS
+from datastore.series.written_format import FORMATS, Format
 from datastore.timeframes.intervals import micros_of, moment
 
-# time_us beside time: many venues trade several times a millisecond, and the order must survive.
-COLUMNS = ("time", "time_us", "trade_id", "seq", "side", "price", "amount", "received")
 PART_ROWS = 5_000  # of a streamed answer
-Row = tuple[int, int, str, int | None, str | None, str, str, int]
 
 
 class TradePosition(NamedTuple):
@@ -69,7 +65,9 @@ class Trades(CompressedView):
             headers = {"Content-Disposition": f'attachment; filename="{name}"'}
             if market.watermark:
                 headers["Candlekeep-Watermark"] = str(to_ms(market.watermark))
-            parts = partial(_written, market, question, position, _csv if form == CSV else _ndjson)
+            known = {"market": market.symbol, **provider_json(), "watermark": to_ms(market.watermark)}
+            about = msgspec.json.encode(known)
+            parts = partial(_written, market, question, position, FORMATS[form], about)
             return streamed(request._request, parts, FORMATS[form].media_type, headers)
 
         limit = question.limit or DEFAULT_ROWS
@@ -116,32 +114,21 @@ def _position_after(market: Market, row: Row) -> TradePosition:
 
 
 def _written(
-    market: Market, question: TradesQuestion, position: TradePosition | None, write: Callable[[list[Row], bool], bytes]
-) -> Iterator[bytes]:
-    """Yield all trades of the range, or as many as the limit says, from one snapshot."""
+    market: Market, question: TradesQuestion, position: TradePosition | None, form: Format, about: bytes
+) -> Iterator[list[bytes]]:
+    """Yield all trades of the range, or as many as the limit says, from one snapshot. Raises CannotWrite."""
+    writer = trade_writer(form.name, about)
     endless = position is not None or question.start is not None
     left = question.limit or (None if endless else DEFAULT_ROWS)
-    first = True
-    with snapshot(MAX_IDLE_S):
+    made = [writer.head()]
+    with writing(form), snapshot(MAX_IDLE_S):
         while left is None or left:
             wanted = PART_ROWS if left is None else min(left, PART_ROWS) if endless else left
             rows = _page(market, question, position, wanted)
-            if rows or first:
-                yield write(rows, first)
+            yield [*made, writer.trades(rows)]
+            made.clear()
             if len(rows) < wanted or not endless:
-                return
-            position, first = _position_after(market, rows[-1]), False
+                break
+            position = _position_after(market, rows[-1])
             left = None if left is None else left - len(rows)
-
-
-def _csv(rows: list[Row], first: bool) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    if first:
-        writer.writerow(COLUMNS)
-    writer.writerows(rows)
-    return text.getvalue().encode()
-
-
-def _ndjson(rows: list[Row], first: bool) -> bytes:
-    return msgspec.json.Encoder().encode_lines([dict(zip(COLUMNS, row, strict=True)) for row in rows])
+    yield [writer.tail()]

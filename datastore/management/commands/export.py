@@ -60,6 +60,7 @@ class Command(BaseCommand):
         """Write the rows, then the certificate, then report whether anything is missing."""
         check_order(options["start"], options["stop"])
         form = _format_of(output, options["format"], options["partition"] is not None)
+        as_numbers = options["numbers"] == "float"
         question = Question(
             market_named(options["market"]),
             options["timeframe"],
@@ -68,8 +69,9 @@ class Command(BaseCommand):
             fill=options["fill"],
             closed_only=options["closed_only"],
             raw=options["raw"],
+            shape=form.shape(as_numbers),
         )
-        self._form, self._as_numbers = form, options["numbers"] == "float"
+        self._form, self._as_numbers = form, as_numbers
         if not options["partition"]:
             missing = self._export(question, output, certificate)
         elif output == STDOUT or certificate:
@@ -129,7 +131,8 @@ class Command(BaseCommand):
                             self.stderr.write(f"Not complete. {line}")
                         elif output != STDOUT:
                             self.stdout.write(line)
-                    file.write(data)
+                    for block in data:
+                        file.write(block)
                     progress.show(export.part.number, export.part.of)
         except Problem as exc:
             raise CommandError(exc.detail) from None

@@ -12,7 +12,7 @@ from datastore.imports.binding import bind_database
 from datastore.imports.candle_import import CandleImport, compare_candles, proven_candles, store_candles
 from datastore.imports.checked_file import BadFile, check_file
 from datastore.imports.own_files import own_candles
-from datastore.imports.rows import CandleRow, Format
+from datastore.imports.rows import CandleRow, FileFormat
 from datastore.management import importing
 from datastore.models import Market
 from datastore.timeframes.intervals import SECOND_US
@@ -63,7 +63,9 @@ class Command(BaseCommand):
             self.stdout.write("Nothing was written: --dry-run.")
 
 
-def _form(path: Path, market: Market, timeframe: str | None, columns: dict[str, str]) -> tuple[Format[CandleRow], int]:
+def _form(
+    path: Path, market: Market, timeframe: str | None, columns: dict[str, str]
+) -> tuple[FileFormat[CandleRow], int]:
     """Return how a file is read, and the length of its candles in seconds; raise BadFile."""
     if is_published(path):
         return candle_format(path, importing.symbol_of(market))

@@ -11,7 +11,7 @@ from datastore.imports.binance_files import is_published, trade_format
 from datastore.imports.binding import CannotImport, bind_database
 from datastore.imports.checked_file import check_file
 from datastore.imports.own_files import own_trades
-from datastore.imports.rows import MARK, Format, TradeRow
+from datastore.imports.rows import MARK, FileFormat, TradeRow
 from datastore.imports.trade_import import TradeImport, compare_trades, new_holes, proven_trades, store_trades
 from datastore.management import importing
 from datastore.models import Market
@@ -71,7 +71,7 @@ class Command(BaseCommand):
             self.stdout.write("Nothing was written: --dry-run.")
 
 
-def _form(path: Path, market: Market, columns: dict[str, str]) -> Format[TradeRow]:
+def _form(path: Path, market: Market, columns: dict[str, str]) -> FileFormat[TradeRow]:
     if is_published(path):
         return trade_format(path, importing.symbol_of(market))
     return own_trades(path, traits_of(market.provider), columns)

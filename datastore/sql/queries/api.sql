@@ -54,13 +54,3 @@ select us / 1000, us, trade_id, seq, case side when 1 then 'buy' when -1 then 's
          order by t.ts desc, t.seq desc nulls first, t.trade_id desc
          limit %(limit)s) page
  order by ts, seq nulls last, trade_id
-
--- name: corrected
--- Stored buckets of [start, stop) that changed after they were final, how often, and whether it is the provider's candle.
-select micros(c.open_time), c.corrections, false from candle c
- where c.market_id = %(market)s and c.resolution = %(resolution)s and c.corrections > 0
-   and c.open_time >= %(start)s and c.open_time < %(stop)s
- union all
-select micros(p.open_time), p.revision, true from provider_candle p
- where p.market_id = %(market)s and p.resolution = %(resolution)s and p.revision > 0
-   and p.open_time >= %(start)s and p.open_time < %(stop)s;

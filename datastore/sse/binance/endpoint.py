@@ -190,7 +190,9 @@ class Connection:
     async def _send_all(self) -> None:
         replies, self._replies = self._replies, []
         for text in replies:
+            self._itself.sending_since = monotonic()
             await self._socket.send_text(text)
+            self._itself.sending_since = None
         ready, self._ready = list(self._ready), {}
         for follower in ready:
             assert isinstance(follower, KlineFollower | TradeFollower)  # noqa: S101 - no other calls back

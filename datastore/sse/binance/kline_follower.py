@@ -22,14 +22,16 @@ from datastore.timeframes.timeframe import TIMEFRAMES, Timeframe
 LIVE = "live"  # the source of a candle all of whose trades are stored
 MAX_WAITING = 64  # candles of one stream; of a reader further behind, the older ones are left out
 MAX_UNCLOSED = 1_440  # candles of one stream whose close is still sent: minutes of a day
+MAX_CLOSED = 60  # candles of one stream whose corrections are sent
 _row = msgspec.json.Decoder(Row)
 
 
 class KlineFollower(SeriesFollower):
     """Follows one series. Binance's streams know no snapshot: the newest candle is sent first, then what changes.
 
-    A candle that was sent as closed is not sent again, nor one that is older than any that was sent: clients append. Of
-    those that were sent as not closed, the newest MAX_UNCLOSED are sent again.
+    A candle that is older than any that was sent and was not sent itself is left out: clients append. Of those that
+    were sent as not closed, the newest MAX_UNCLOSED are sent again; of those that were sent as closed, the newest
+    MAX_CLOSED if their numbers change.
     """
 
     def __init__(self, ticket: Ticket, name: StreamName, symbol: str, ready: Callable[[Follower], None]) -> None:
@@ -43,6 +45,7 @@ class KlineFollower(SeriesFollower):
         self._begun = False
         self._newest = -1  # open time of the newest candle that was sent
         self._unclosed: set[int] = set()  # those that were sent as not closed
+        self._ended: dict[int, int] = {}  # those that were sent as closed, with the hash of their numbers
 
     @property
     def frame(self) -> Timeframe:
@@ -90,12 +93,18 @@ class KlineFollower(SeriesFollower):
         taken: list[tuple[ReadTime, Row]] = []
         for at, (read_at, text) in waiting:
             row = _row.decode(text)
-            if not has_trades(row) or not (at > self._newest or at in self._unclosed):
+            numbers = hash(row[1:SOURCE])
+            is_correction = self._ended.get(at, numbers) != numbers
+            if not has_trades(row) or not (at > self._newest or at in self._unclosed or is_correction):
                 continue
             self._newest = max(at, self._newest)
             if row[CLOSED]:
                 self._unclosed.discard(at)
+                self._ended[at] = numbers
+                if len(self._ended) > MAX_CLOSED:
+                    del self._ended[min(self._ended)]
             else:
+                self._ended.pop(at, None)
                 self._unclosed.add(at)
                 if len(self._unclosed) > MAX_UNCLOSED:  # those in a gap may never close
                     self._unclosed.remove(min(self._unclosed))

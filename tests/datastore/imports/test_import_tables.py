@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import os
 import sys
@@ -80,10 +81,18 @@ def write_parquet(path: Path, rows: list[Row]) -> Path:
     return path
 
 
+def write_packed(path: Path, rows: list[Row]) -> Path:
+    plain = (write_csv if path.name.endswith(".csv.gz") else write_ndjson)(path.with_suffix(".plain"), rows)
+    path.write_bytes(gzip.compress(plain.read_bytes()))
+    return path
+
+
 WRITERS: dict[str, Callable[[Path, list[Row]], Path]] = {
     "csv": write_csv,
     "ndjson": write_ndjson,
     "parquet": write_parquet,
+    "csv.gz": write_packed,
+    "ndjson.gz": write_packed,
 }
 
 
@@ -176,6 +185,13 @@ def test_trades_without_ids_do_not_count_a_second_time_beside_those_with(trades:
         run("import_trades", NAMED, write_csv(tmp_path / "bare.csv", bare))
     assert state() == before
 
+    Tick.objects.all().delete()
+    run("import_trades", NAMED, write_csv(tmp_path / "bare.csv", bare))
+    before = state()
+    with pytest.raises(CommandError, match="its trades have ids, and others without ids are stored of the same time"):
+        run("import_trades", NAMED, write_csv(tmp_path / "named.csv", trades[20:]))
+    assert state() == before
+
 
 @pytest.mark.parametrize(("unit", "divisor"), [("s", 10**9), ("ms", 10**6), ("us", 10**3), ("ns", 1), ("iso", 0)])
 def test_the_unit_of_times_is_found(trades: list[Row], tmp_path: Path, unit: str, divisor: int) -> None:
@@ -244,7 +260,7 @@ def test_a_bad_row_changes_nothing_and_is_named(trades: list[Row], tmp_path: Pat
     before = state()
     with pytest.raises(CommandError) as raised:
         run("import_trades", COUNTED, tmp_path / f"bad.{kind}")
-    assert str(raised.value).startswith(f"bad.{kind}, line {59 if kind == 'csv' else 58}: ")
+    assert str(raised.value).startswith(f"bad.{kind}, line {59 if 'csv' in kind else 58}: ")
     assert reason in str(raised.value)
     assert state() == before
 
@@ -253,6 +269,8 @@ def test_files_that_are_no_tables_are_refused_with_the_reason(trades: list[Row],
     for name, text, reason in (
         ("a.txt", "x", "its ending is none of .csv, .ndjson, .jsonl, .parquet"),
         ("a.csv", "", "no column is known to be the time"),
+        ("a.gz", "x", "its ending is none of"),
+        ("a.csv.gz", "time,id", r"a\.csv\.gz: it cannot be read: Not a gzipped file"),
         ("a.ndjson", "[1]\n", "line 1: it is no JSON object"),
         ("b.ndjson", "{", "line 1: it is no JSON"),
         ("a.parquet", "PAR1 not", "it cannot be read"),
@@ -266,8 +284,11 @@ def test_files_that_are_no_tables_are_refused_with_the_reason(trades: list[Row],
         run("import_trades", COUNTED, tmp_path / "absent.csv")
     whole = write_parquet(tmp_path / "cut.parquet", trades).read_bytes()
     (tmp_path / "cut.parquet").write_bytes(whole[:40] + bytes(60) + whole[100:])
-    with pytest.raises(CommandError, match=r"cut\.parquet"):
-        run("import_trades", COUNTED, tmp_path / "cut.parquet")
+    packed = write_packed(tmp_path / "cut.csv.gz", trades).read_bytes()
+    (tmp_path / "cut.csv.gz").write_bytes(packed[:-40])
+    for name in ("cut.parquet", "cut.csv.gz"):
+        with pytest.raises(CommandError, match=name.replace(".", r"\.")):
+            run("import_trades", COUNTED, tmp_path / name)
     assert not Tick.objects.exists()
 
 

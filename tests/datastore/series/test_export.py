@@ -26,7 +26,7 @@ from datastore.models import GapRepair, Market
 from datastore.reference.markets import ensure_markets
 from datastore.series import export as reading
 from datastore.series.reader import read_series
-from datastore.series.row_format import COLUMNS, CSV
+from datastore.series.row_format import COLUMNS, CSV, Shape
 from datastore.series.written_format import FORMATS
 from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import BTC, MINUTE, NOON, SECOND, closed, moment, opened, store, trade, watermark
@@ -221,7 +221,7 @@ def test_a_file_is_whole_or_not_there(btc: Market, tmp_path: Path, monkeypatch: 
         raise KeyboardInterrupt
 
     monkeypatch.setattr(reading, "rows_of", breaks)
-    monkeypatch.setattr(reading, "copied_rows", breaks)
+    monkeypatch.setattr(reading, "stretch_texts", breaks)
     with pytest.raises(KeyboardInterrupt):
         run(*WHOLE, "--output", str(target))
     assert [file.read_text() for file in tmp_path.iterdir()] == ["of yesterday"]
@@ -259,7 +259,8 @@ def test_every_format_is_written_and_its_ending_chooses_it(btc: Market, tmp_path
     target = tmp_path / f"x.{form.suffix}"
     chosen = () if form.suffix != "json" else ("--format", name)
     run(*WHOLE, *chosen, "--output", str(target))
-    whole = b"".join(written_parts(reading.Export(question_of(btc)), form, False))
+    parts = written_parts(reading.Export(question_of(btc, form.shape(False))), form, False)
+    whole = b"".join(block for part in parts for block in part)
     assert target.read_bytes() == whole or form.suffix in (
         "arrow",
         "parquet",
@@ -272,8 +273,8 @@ def test_every_format_is_written_and_its_ending_chooses_it(btc: Market, tmp_path
         run(*WHOLE, "--format", other, "--output", str(target))
 
 
-def question_of(market: Market) -> reading.Question:
-    return reading.Question(market, "1m", moment(NOON), moment(NOON + 4 * MINUTE))
+def question_of(market: Market, shape: Shape) -> reading.Question:
+    return reading.Question(market, "1m", moment(NOON), moment(NOON + 4 * MINUTE), shape=shape)
 
 
 @pytest.mark.django_db

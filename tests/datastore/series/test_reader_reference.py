@@ -13,7 +13,7 @@ from datastore.reference.markets import ensure_markets
 from datastore.series import stored_rows
 from datastore.series.export import Export, Question
 from datastore.series.reader import Series, read_series
-from datastore.series.row_format import CSV, EXACT, NUMBERS
+from datastore.series.row_format import CSV, EXACT, NDJSON, NUMBERS
 from datastore.timeframes.timeframe import TIMEFRAMES
 from tests.support.datastore.provider_time import ProviderTime
 from tests.support.datastore.records import SECOND, micros, moment, trade
@@ -101,10 +101,10 @@ def check_prices(market: Market, series: Series) -> None:
         assert low <= min(opened, close)
         assert max(opened, close) <= high
     bounds = series.start, series.stop
-    shape = (EXACT, NUMBERS, CSV)[series.count % 3]
-    # Long stretches are copied, short ones formatted: the text is the same.
+    shape = (EXACT, NUMBERS, CSV, NDJSON)[series.count % 4]
+    # Long stretches are read in texts of some rows each: the whole text is the same.
     texts = []
-    for stored_rows.COPY_BUCKETS in (1, 1000):
+    for stored_rows.LONG_BUCKETS, stored_rows.TEXT_ROWS in ((1, 3), (1000, 500)):
         texts.append(read_series(market, series.timeframe, *bounds, shape=shape).text)
     assert texts[0] == texts[1]
     export = Export(Question(market, series.timeframe, series.start, series.stop))

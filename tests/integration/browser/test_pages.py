@@ -135,9 +135,17 @@ def test_prices_move_on_the_page_of_the_markets(reader: Visitor) -> None:
     reader.until("an address that says so", lambda: page.url.endswith("?q=eth&sort=last&down=1"), 10)
 
 
-def test_the_last_bar_moves_with_a_trade(platform: Platform, reader: Visitor) -> None:
+def test_the_last_bar_moves_with_a_trade_and_the_page_asks_for_nothing_more(
+    platform: Platform, reader: Visitor
+) -> None:
+    asked: list[str] = []
+    reader.page.on("request", lambda one: asked.append(one.url.removeprefix(reader.base)))
     page = reader.open(f"/markets/{BTC}")
     reader.until("a price", lambda: page.locator("#legend b").count() > 4)
+    assert sum(url.startswith("/api/v1/candles?") for url in asked) == 1, "what the head asks is what the script takes"
+    reader.until("the stream", lambda: any("/stream/candles" in url for url in asked))
+    asked.clear()
+    words, side = page.inner_text("#certificate"), page.inner_text("#side")
     # Every price that the page shows from now on: trades go on while it is looked at.
     page.evaluate("""() => {
       window.seen = [];
@@ -147,6 +155,9 @@ def test_the_last_bar_moves_with_a_trade(platform: Platform, reader: Visitor) ->
     stored = platform.candles(BTC, limit=5)["candles"][-1][4]
     shown = page.evaluate("document.getElementById('price').dataset.value")
     reader.until("the stored price, or a newer one", lambda: stored == shown or page.evaluate("seen.length"))
+    reader.until("another minute in the certificate", lambda: page.inner_text("#certificate") != words)
+    reader.until("other trades beside it", lambda: page.inner_text("#side") != side)
+    assert asked == []
 
 
 def test_panning_loads_older_candles_and_the_address_can_be_shared(reader: Visitor) -> None:
@@ -247,9 +258,9 @@ def test_an_actor_in_error_is_reset_by_a_click_and_what_stays_wrong_is_said(
     platform.control("reset")
 
     def reset_all() -> bool:
-        for button in page.locator(".alarm button").all():
-            button.click()
-            page.wait_for_timeout(500)
+        # In the page itself: an actor that has just reset itself takes its button away.
+        page.evaluate("document.querySelector('.alarm button:enabled')?.click()")
+        page.wait_for_timeout(500)
         return page.locator(".alarm").count() == 0
 
     keeper.until("nothing is in Error", reset_all, 90)

@@ -14,13 +14,17 @@ from django.db import close_old_connections
 
 ADDRESS = "http://testserver"
 Seen = Callable[[httpx.Request], object]
+Changed = Callable[[httpx.Request, httpx.Response], httpx.Response]
 
 
 class InProcess(httpx.BaseTransport, httpx.AsyncBaseTransport):
-    """Both kinds of transport; before a request is answered it is shown to `seen`, which may raise."""
+    """Both kinds of transport; before a request is answered it is shown to `seen`, which may raise.
 
-    def __init__(self, seen: Seen) -> None:
-        self._wsgi, self._seen = httpx.WSGITransport(app=get_wsgi_application()), seen
+    `changed` returns what arrives in the place of an answer, or raises.
+    """
+
+    def __init__(self, seen: Seen, changed: Changed) -> None:
+        self._wsgi, self._seen, self._changed = httpx.WSGITransport(app=get_wsgi_application()), seen, changed
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer a request of the client that waits."""
@@ -31,7 +35,7 @@ class InProcess(httpx.BaseTransport, httpx.AsyncBaseTransport):
         try:
             answer = self._wsgi.handle_request(request)
             body = httpx.ByteStream(b"".join(answer.iter_raw()))  # as it was compressed
-            return httpx.Response(answer.status_code, headers=answer.headers, stream=body)
+            return self._changed(request, httpx.Response(answer.status_code, headers=answer.headers, stream=body))
         finally:
             for signal in (request_started, request_finished):
                 signal.connect(close_old_connections)
@@ -46,11 +50,15 @@ def _nothing(_: Any) -> None:
     pass
 
 
-def client(seen: Seen = _nothing, key: str | None = None) -> Client:
+def _unchanged(_: httpx.Request, answer: httpx.Response) -> httpx.Response:
+    return answer
+
+
+def client(seen: Seen = _nothing, key: str | None = None, changed: Changed = _unchanged) -> Client:
     """Return a client of the application in this process."""
-    return Client(ADDRESS, key, transport=InProcess(seen))
+    return Client(ADDRESS, key, transport=InProcess(seen, changed))
 
 
 def async_client(seen: Seen = _nothing) -> AsyncClient:
     """Return a client for asyncio of the application in this process."""
-    return AsyncClient(ADDRESS, transport=InProcess(seen))
+    return AsyncClient(ADDRESS, transport=InProcess(seen, _unchanged))

@@ -37,7 +37,8 @@ def _install(folder: Path) -> None:
     try:
         for command in (
             [sys.executable, "-m", "venv", str(folder)],
-            [str(python), "-m", "pip", "install", "--quiet", "--no-input", "-r", str(PINS)],
+            # ccxt has a module for each exchange: the one that is used is compiled when it is.
+            [str(python), "-m", "pip", "install", "--quiet", "--no-compile", "--no-input", "-r", str(PINS)],
         ):
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S)
     except subprocess.CalledProcessError as exc:

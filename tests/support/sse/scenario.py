@@ -56,7 +56,7 @@ class MarketScenario:
         self.live(opened, self.start)
 
     def trade(self, ago: int, price: int) -> None:
-        id, ts = f"t{next(numbered)}", self.now - ago * SECOND
+        id, ts = f"t{next(numbered):06}", self.now - ago * SECOND
         self.trades.append((ts, id))
         self.live(trade, ts, str(price), id=id, received_at=self.now)
 
