@@ -10,8 +10,9 @@ from typing import Any
 from celery import Celery
 from celery.apps import worker
 from celery.exceptions import SecurityWarning
-from celery.signals import setup_logging
+from celery.signals import beat_init, setup_logging
 from django.conf import settings
+from django.db import connections
 from kombu.transport.redis import Transport
 from redis.exceptions import ResponseError
 
@@ -25,6 +26,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # A server that takes no writes (its disk or memory is full, it is read-only) says so in an answer. Celery ends a worker
 # that gets one, and waits only for a server that is away; for us these are the same.
 Transport.connection_errors = (*Transport.connection_errors, ResponseError)
+
+BEAT_CONNECTION_S = 600  # then it is made again
 
 app = Celery("candlekeep")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -49,6 +52,13 @@ class AwayFilter(FirstLineFilter):
         """Shorten the record, if it is of such a task, and let it through."""
         raised = record.exc_info[1] if record.exc_info else None
         return super().filter(record) if isinstance(raised, TRANSIENT_ERRORS) else True
+
+
+@beat_init.connect
+def keep_connection(**kwargs: Any) -> None:
+    """Let beat keep its connection, which it would make again at each look for a changed schedule."""
+    if not settings.DATABASE_POOL:
+        connections.settings["default"]["CONN_MAX_AGE"] = BEAT_CONNECTION_S
 
 
 @setup_logging.connect

@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 
 GROUP = "candlekeep"
 POLL_TIMEOUT_S = 0.25  # how long an idle turn waits
+QUIET_POLL_TIMEOUT_S = 0.5  # and one of a topic that is known to be read to its end
 CONFIRM_EVERY_S = 0.5  # readers trust a cached version for two seconds after it was confirmed
 PROGRESS_EVERY_S = 0.5  # a feed that has caught up counts as behind for this much longer
 
@@ -124,7 +125,8 @@ class FixedTopicWork:
         """Return what waits; a small batch is left to grow for a moment."""
         assert self._subscription is not None  # noqa: S101 - the runner opens before the first turn
         began = time.monotonic()
-        records = self._subscription.poll(POLL_TIMEOUT_S, self._pace.most)
+        timeout_s = QUIET_POLL_TIMEOUT_S if self._is_drained else POLL_TIMEOUT_S
+        records = self._subscription.poll(timeout_s, self._pace.most)
         if 0 < len(records) < MAX_BATCH_RECORDS:
             self._session.stop.wait(self._pace.linger_s)
             records += self._subscription.poll(0, self._pace.most - len(records))

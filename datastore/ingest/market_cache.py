@@ -9,8 +9,8 @@ held nothing newer then) and candles (JSON by resolution). A newer version is pu
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
-from django.db import transaction
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
@@ -18,6 +18,7 @@ from datastore.access.lua_scripts import STEADY, STEADY_NOW
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.ingest.live_write import MarketChange
+from datastore.models import DynamicTopic
 from datastore.reference.markets import feed_markets
 from datastore.reference.staleness import stale_after
 
@@ -76,12 +77,12 @@ def write_changed(changes: Sequence[MarketChange]) -> int:
 
 def write_markets(ids: Collection[int]) -> int:
     """Write the markets with these ids; return how many the cache accepted. Raises CacheUnavailable."""
-    return _write("newest", list(ids)) if ids else 0
+    return _write("newest", {"ids": list(ids)}) if ids else 0
 
 
 def write_followed() -> int:
     """Write every market whose feed we take; return how many the cache accepted. Raises CacheUnavailable."""
-    return _write("newest", _feed_market_ids())
+    return _write("newest", {"ids": list(feed_markets().order_by().values_list("pk", flat=True))})
 
 
 def confirm() -> int:
@@ -93,29 +94,22 @@ def confirm() -> int:
         first = get_redis_connection("default").eval(_FIRST_IN_INTERVAL, 1, "ck:confirming", CONFIRM_INTERVAL_MS)
     except RedisError as exc:
         raise CacheUnavailable(f"the cache does not answer: {exc}") from exc
-    if not first:
-        return 0
-    with transaction.atomic():
-        return _write("heads", _feed_market_ids())
+    return _write("fed_heads", {"alive": list(DynamicTopic.ALIVE)}) if first else 0
 
 
-def _feed_market_ids() -> list[int]:
-    return list(feed_markets().order_by().values_list("pk", flat=True))
-
-
-def _write(name: str, ids: list[int]) -> int:
+def _write(name: str, values: dict[str, Any]) -> int:
     """Write the rows of the statement `name`; return how many the cache accepted. Raises CacheUnavailable."""
     try:
         client = get_redis_connection("default")
         confirmed = client.eval(
             STEADY_NOW, 0
         ).decode()  # taken before the rows are read, so that they are at least this new
-        rows = fetch_all(statement("cache", name), {"ids": ids, "stale": stale_after()})
+        rows = fetch_all(statement("cache", name), {**values, "stale": stale_after()})
         if not rows:
             return 0
         arguments = [str(CACHE_TTL_S), confirmed]
-        for _symbol, *values in rows:
-            arguments += ["" if value is None else str(value) for value in values]
+        for _symbol, *columns in rows:
+            arguments += ["" if value is None else str(value) for value in columns]
         return int(client.eval(_WRITE_NEWER, len(rows), *[market_key(row[0]) for row in rows], *arguments))
     except RedisError as exc:
         raise CacheUnavailable(f"the cache does not answer: {exc}") from exc

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 import structlog
+from django.db import transaction
 
 from actor_runtime.configured_broker import configured_broker
 from actor_runtime.errors import FeedFault, LastingFault, RouteFault
@@ -125,9 +126,10 @@ class LiveProducer:
 
     def beat(self) -> None:
         """Save what readers need to know: the clock, and how far every feed is acknowledged."""
-        self._time.measure()
-        self._time.save()
-        feed_progress.note_all_acknowledged([noted for _, noted in sorted(self._acknowledged.items())])
+        with transaction.atomic():
+            self._time.measure()
+            self._time.save()
+            feed_progress.note_all_acknowledged([noted for _, noted in sorted(self._acknowledged.items())])
         self._acknowledged.clear()
 
     def close(self) -> None:

@@ -25,18 +25,25 @@ def test_a_backlog_is_read_in_larger_batches_until_one_takes_long() -> None:
     pace = BatchPace()
     sizes = []
     for _ in range(4):
-        pace.note(pace.most, 3, LONG_BATCH_S / 2)
+        pace.note(pace.most, 1000, LONG_BATCH_S / 2)
         sizes.append(pace.most)
     assert sizes == [2 * MAX_BATCH_RECORDS, MAX_BACKLOG_RECORDS, MAX_BACKLOG_RECORDS, MAX_BACKLOG_RECORDS]
-    pace.note(pace.most, 3, LONG_BATCH_S)
+    pace.note(pace.most, 1000, LONG_BATCH_S)
     assert pace.most == MAX_BACKLOG_RECORDS // 2
     for _ in range(3):
-        pace.note(pace.most, 3, 10 * LONG_BATCH_S)
+        pace.note(pace.most, 1000, 10 * LONG_BATCH_S)
     assert pace.most == MAX_BATCH_RECORDS
+
+
+def test_a_backlog_of_few_markets_is_read_as_ever() -> None:
+    pace = BatchPace()
+    for markets, expected in ((3, MAX_BATCH_RECORDS), (300, 6_000)):
+        pace.note(pace.most, markets, 0.1)
+        assert pace.most == expected
 
 
 def test_a_batch_that_was_not_full_ends_the_backlog() -> None:
     pace = BatchPace()
-    pace.note(MAX_BATCH_RECORDS, 3, 0.1)
-    pace.note(MAX_BATCH_RECORDS - 1, 3, 0.1)
+    pace.note(MAX_BATCH_RECORDS, 1000, 0.1)
+    pace.note(MAX_BATCH_RECORDS - 1, 1000, 0.1)
     assert pace.most == MAX_BATCH_RECORDS

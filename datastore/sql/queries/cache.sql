@@ -15,6 +15,10 @@ select h.symbol, h.series, h.version, h.watermark / 1000, h.now / 1000,
                order by k.open_time desc limit 1) n) c on true
  group by h.symbol, h.series, h.version, h.watermark, h.now;
 
--- name: heads
--- The same without candles.
-select symbol, series, version, watermark / 1000, now / 1000, '' from market_heads(%(ids)s::int[], %(stale)s);
+-- name: fed_heads
+-- The same without candles, of every market whose feed we take, as reference/markets.py has it: found in the same statement, for it is
+-- asked every second.
+select symbol, series, version, watermark / 1000, now / 1000, ''
+  from market_heads(array(select m.id from market m
+                           where m.followed or m.id in (select t.market_id from dynamic_topic t where t.state = any (%(alive)s::text[]))),
+                    %(stale)s);
