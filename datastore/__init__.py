@@ -2,5 +2,6 @@
 
 Its folders from bottom to top, each importing only what comes before it:
 timeframes, models, db < reference, access < coverage, ingest < series, backfill, quality < requests, streams, engines,
-imports < datastore_actor < api < sse < management. All SQL of the product is in `sql/`, and only this package runs it.
+imports < datastore_actor < api < sse < management. SQL about market data is
+written here only, most of it in `sql/`.
 """

@@ -173,6 +173,7 @@ class MarketAdmin(ReadOnlyAdmin):
         market = context["original"]
         context |= {
             "figures": figures(market),
+            "chart_url": market_page(market.symbol),
             "lists": lists(market),
             "tables": [table.read(market) for table in TABLES],
         }

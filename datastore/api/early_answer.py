@@ -64,10 +64,10 @@ class CachedView(CompressedView):
         if request.method not in ("GET", "HEAD"):
             super().check_throttles(request)
 
-    def find(self, request: Request, look_up: Callable[[HttpRequest], LookedUp[Q]]) -> LookedUp[Q]:
-        """Return what look_up() finds for a GET; a bad question counts too. Raises Throttled, and what it raises."""
+    def find(self, request: Request, found_of: Callable[[HttpRequest], LookedUp[Q]]) -> LookedUp[Q]:
+        """Return what is found for a GET; a bad question counts too. Raises Throttled, and what found_of() raises."""
         try:
-            found = look_up(request._request)
+            found = found_of(request._request)
         except BadParameters:
             take_turn(request, self)
             raise
@@ -108,14 +108,14 @@ def look_up(
 def answering_early(
     get_response: Callable[[HttpRequest], HttpResponseBase],
     path: str,
-    look_up: Callable[[HttpRequest], LookedUp[Q]],
+    found_of: Callable[[HttpRequest], LookedUp[Q]],
     response_of: Callable[[HttpRequest, CacheHit], HttpResponseBase],
 ) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Return a middleware that answers GET at a path with what look_up() finds in the cache."""
+    """Return a middleware that answers GET at a path with what found_of() has from the cache."""
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         is_asked = request.path == path and request.method == "GET"
-        return (_ready(request, path, look_up, response_of) if is_asked else None) or get_response(request)
+        return (_ready(request, path, found_of, response_of) if is_asked else None) or get_response(request)
 
     return answer
 
@@ -123,7 +123,7 @@ def answering_early(
 def _ready(
     request: HttpRequest,
     path: str,
-    look_up: Callable[[HttpRequest], LookedUp[Q]],
+    found_of: Callable[[HttpRequest], LookedUp[Q]],
     response_of: Callable[[HttpRequest, CacheHit], HttpResponseBase],
 ) -> HttpResponseBase | None:
     """Return the cached answer as the view at a path and the middleware behind this one would leave it.
@@ -134,7 +134,7 @@ def _ready(
         if settings.REQUIRE_API_KEY and key_of(request) is None:
             return None  # a session may do
         request.get_host()
-        found = look_up(request)
+        found = found_of(request)
     except (AuthenticationFailed, BadParameters, DisallowedHost, Throttled):
         return None
     if found.hit is None or (found.turn and not found.turn.allowed):

@@ -38,14 +38,14 @@ class MarketHead:
     now: Micros
     known: bool  # some stamp of the provider was seen
     behind: bool  # acknowledged records wait to be stored
-    provider: str
+    identity: str  # which data of the provider it is: "simulator/seed=1"
     simulated: bool
-    delivered_by: str  # the name of the market's provider
+    provider: str
 
     @property
     def candle_traits(self) -> CandleTraits:
         """Return what is peculiar to the candles of the market's provider."""
-        return traits_of(self.delivered_by).candles
+        return traits_of(self.provider).candles
 
 
 class StoredCorrection(NamedTuple):
@@ -124,10 +124,12 @@ def _facts(row: Sequence[Any]) -> Facts:
         watermark=head.watermark,
         known=head.known,
         behind=head.behind,
-        candles=traits_of(head.delivered_by).candles,
-        live=union((low, high) for of, low, high, *_ in spans if not of),
-        graded=_graded((proof, (low, high)) for of, low, high, *_, proof in spans if not of),
-        provider={wanted: union((low, high) for of, low, high, *_ in spans if of == wanted) for wanted in BASE},
+        candles=traits_of(head.provider).candles,
+        live=union((low, high) for resolution, low, high, *_ in spans if not resolution),
+        graded=_by_proof((proof, (low, high)) for resolution, low, high, *_, proof in spans if not resolution),
+        provider={
+            wanted: union((low, high) for resolution, low, high, *_ in spans if resolution == wanted) for wanted in BASE
+        },
     )
     rows: list[Any] = msgspec.json.decode(repairs) if repairs else []
     return Facts(
@@ -135,8 +137,8 @@ def _facts(row: Sequence[Any]) -> Facts:
         evidence,
         [
             Ended(high, None if reason is None else Reason(code or EndCode.OTHER, reason))
-            for of, _, high, reason, code, _ in spans
-            if not of
+            for resolution, _, high, reason, code, _ in spans
+            if not resolution
         ],
         [(low, high, dict(zip(REPAIR_FIELDS, repair, strict=True))) for low, high, *repair in rows],
         IdGaps([IdGap(*gap) for gap in msgspec.json.decode(id_gaps)]) if id_gaps else NO_ID_GAPS,
@@ -144,7 +146,7 @@ def _facts(row: Sequence[Any]) -> Facts:
     )
 
 
-def _graded(spans: Iterable[tuple[str, Interval]]) -> list[tuple[Proof, list[Interval]]]:
+def _by_proof(spans: Iterable[tuple[str, Interval]]) -> list[tuple[Proof, list[Interval]]]:
     """Return for each proof stronger than the connection, the strongest first, what rests on it or a stronger one."""
     found = [(proof, span) for proof, span in spans if proof != Proof.CONNECTION]
     graded: list[tuple[Proof, list[Interval]]] = []

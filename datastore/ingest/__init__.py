@@ -1,6 +1,6 @@
-"""The write path of live trades, in the order in which a batch walks it.
+"""The write path of live trades, in the order in which a batch takes it.
 
-trade_columns -> feed_sequence -> live_batch -> live_write and trade_conflicts (one
-transaction) -> market_cache (Valkey, after commit).
+live_batch (by market, as columns by trade_columns) -> live_write (one transaction: feed_sequence, id_write,
+trade_conflicts, bridges) -> market_cache (Valkey, after commit).
 Nothing here reads a series or asks a provider.
 """

@@ -1,6 +1,6 @@
 """The providers that this process knows, by their traits. A market's row remembers the name of its own for good.
 
-They are registered when the app that has the providers starts (ingestion/apps.py): nothing here knows one by name.
+They are registered when the app that has the providers starts (ingestion/apps.py): this module imports none.
 """
 
 from __future__ import annotations

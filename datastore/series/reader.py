@@ -206,7 +206,7 @@ def series_of(
         watermark=None if head.watermark is None else moment(head.watermark),
         version=head.version,
         series_id=head.series_id,
-        provider=head.provider,
+        provider=head.identity,
         simulated=head.simulated,
         candle_traits=facts.evidence.candles,
         segments=segments_of(runs, frame, rows, facts.evidence.live, facts.ended, facts.repairs, facts.id_gaps),

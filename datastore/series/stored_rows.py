@@ -21,7 +21,7 @@ BUCKETS = f"select * from bucket_texts(%s, %s, %s, {PLAN}"  # noqa: S608 - a con
 LONG_BUCKETS = 1_000  # of this length on, a stretch of stored rows is read in texts of many rows each
 TEXT_ROWS = 500  # fewer cost more a row, and with more the server and its reader wait for each other
 # One stretch of one stored series, which needs no rounding: what is stored has no needless zeros.
-_OURS = "c.open, c.high, c.low, c.close"
+_STORED_PRICES = "c.open, c.high, c.low, c.close"
 _SERVED = (
     "served_open(c.open, c.high, c.low, c.close, false), served_high(c.high, c.close, false),"
     " served_low(c.low, c.close, false), c.close"
@@ -56,7 +56,7 @@ select s.at, x.rows, x.body
 class _Piece:
     """Neighbouring leaves of one run, all of them stored as they are shown, or none: whole buckets, so a whole text."""
 
-    run: int
+    run_number: int
     stored: bool
     leaves: list[Leaf]
 
@@ -78,27 +78,27 @@ def rows_of(
     """
     # Cut the stored rows at the bounds of the runs, and gather neighbours of one run and one way of reading.
     pieces: list[_Piece] = []
-    run = 0
+    number = 0
     for leaf in leaves_of(evidence, frame.base, runs[0].start, runs[-1].stop):
         at, stored = leaf.start, leaf.resolution == frame.seconds
         while at < leaf.stop:
-            while runs[run].stop <= at:
-                run += 1
-            until = min(leaf.stop, runs[run].stop)
-            if not pieces or (pieces[-1].run, pieces[-1].stored) != (run, stored):
-                pieces.append(_Piece(run, stored, []))
+            while runs[number].stop <= at:
+                number += 1
+            until = min(leaf.stop, runs[number].stop)
+            if not pieces or (pieces[-1].run_number, pieces[-1].stored) != (number, stored):
+                pieces.append(_Piece(number, stored, []))
             pieces[-1].leaves.append(Leaf(at, until, leaf.resolution, leaf.from_provider))
             at = until
     if partial_only:
-        pieces = [piece for piece in pieces if runs[piece.run].source == PARTIAL]
+        pieces = [piece for piece in pieces if runs[piece.run_number].source == PARTIAL]
 
     rows = [NO_ROWS] * len(runs)
     long = [] if all_opens else [piece for piece in pieces if _is_long(piece, pieces, runs)]
     for piece in long:
         (leaf,) = piece.leaves
-        texts = list(stretch_texts(market, runs[piece.run], leaf, shape, raw))
+        texts = list(stretch_texts(market, runs[piece.run_number], leaf, shape, raw))
         body = shape.between.encode().join(text for _, text in texts).decode()
-        rows[piece.run] = Rows(sum(count for count, _ in texts), (), body)
+        rows[piece.run_number] = Rows(sum(count for count, _ in texts), (), body)
     pieces = [piece for piece in pieces if piece not in long]
     writing = [shape.row, shape.absent, shape.between, all_opens]
     found: list[Any] = []
@@ -107,13 +107,13 @@ def rows_of(
     if not all(piece.stored for piece in pieces):
         found += fetch_all(BUCKETS, [market.pk, raw, frame.seconds, *writing, *_plan(pieces, runs, False)])
 
-    for number, count, opens, body in sorted(found):
-        run = pieces[number - 1].run
-        before = rows[run]
+    for place, count, opens, body in sorted(found):
+        number = pieces[place - 1].run_number
+        before = rows[number]
         if before.count:
             count, opens = before.count + count, [*before.opens, *(opens or ())]
             body = before.body + shape.between + body
-        rows[run] = Rows(count, opens or (), body)
+        rows[number] = Rows(count, opens or (), body)
     return rows
 
 
@@ -125,9 +125,9 @@ def single_leaf(frame: Timeframe, run: Run, evidence: Evidence) -> Leaf | None:
 
 def _is_long(piece: _Piece, pieces: Sequence[_Piece], runs: Sequence[Run]) -> bool:
     """Return whether a piece is a whole run of many rows, each of which is shown as it is stored."""
-    leaf, run = piece.leaves[0], runs[piece.run]
+    leaf, run = piece.leaves[0], runs[piece.run_number]
     buckets = (leaf.stop - leaf.start) // (leaf.resolution * SECOND_US)
-    alone = len(piece.leaves) == 1 and sum(other.run == piece.run for other in pieces) == 1
+    alone = len(piece.leaves) == 1 and sum(other.run_number == piece.run_number for other in pieces) == 1
     return piece.stored and alone and run.source != PARTIAL and buckets >= LONG_BUCKETS
 
 
@@ -137,7 +137,7 @@ def stretch_texts(market: Market, run: Run, leaf: Leaf, shape: Shape, raw: bool 
     The server puts whole texts together: to send and to take each row by itself costs as much as to write it.
     """
     trades = "%(absent)s::text" if leaf.from_provider else "c.trades"
-    written = _WRITTEN.format(prices=_OURS, trades=trades)
+    written = _WRITTEN.format(prices=_STORED_PRICES, trades=trades)
     if may_be_odd := leaf.from_provider and not raw:
         written = f"case when o.odd then {_WRITTEN.format(prices=_SERVED, trades=trades)} else {written} end"
     if leaf.from_provider and f'"{shape.absent}"' in shape.row.replace("%s", shape.absent):
@@ -180,8 +180,8 @@ def _plan(pieces: Sequence[_Piece], runs: Sequence[Run], stored: bool) -> list[s
         [leaf.resolution for leaf, _ in plan],
         [leaf.from_provider for leaf, _ in plan],
         [number for _, number in plan],
-        [runs[piece.run].source for piece in pieces],
-        [runs[piece.run].closed for piece in pieces],
+        [runs[piece.run_number].source for piece in pieces],
+        [runs[piece.run_number].closed for piece in pieces],
     ]
     # Arrays in the database's own spelling: of thousands of leaves, the driver's way costs more than reading them.
     return [f"{{{','.join(map(str, column))}}}" for column in columns]

@@ -36,7 +36,7 @@ class TickerHead(NamedTuple):
     behind: bool
     live_stop: Micros | None
     feed_open: bool
-    delivered_by: str
+    provider: str
 
     @property
     def window(self) -> Interval:
@@ -144,7 +144,7 @@ def _evidence(head: TickerHead, spans: Sequence[tuple[int, Micros, Micros]]) -> 
         watermark=head.watermark,
         known=head.known,
         behind=head.behind,
-        candles=traits_of(head.delivered_by).candles,
+        candles=traits_of(head.provider).candles,
         live=union((start, stop) for resolution, start, stop in spans if not resolution),
         provider={MINUTE_S: union((start, stop) for resolution, start, stop in spans if resolution)},
     )

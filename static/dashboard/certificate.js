@@ -15,7 +15,7 @@ function within(series, first, last) {
 }
 
 /** What is missing, each stretch once: what is partial at its ends is a part of the gap between. */
-function holesOf(parts) {
+function gapsOf(parts) {
   const found = [];
   for (const one of parts.filter(({ state }) => state === "gap" || state === "partial")) {
     const last = found.at(-1);
@@ -25,13 +25,13 @@ function holesOf(parts) {
   return found;
 }
 
-/** A hole with the way to its story, for who has no mouse to click on the ribbon. */
-function holeItem(series, hole) {
+/** A gap with the way to its story, for who has no mouse to click on the ribbon. */
+function gapItem(series, gap) {
   const link = document.createElement("a");
-  link.href = `/gaps?${new URLSearchParams({ market: series.market, at: String(hole.from) })}`;
-  link.textContent = `missing ${minute(hole.from)} to ${minute(hole.to)}`;
+  link.href = `/gaps?${new URLSearchParams({ market: series.market, at: String(gap.from) })}`;
+  link.textContent = `missing ${minute(gap.from)} to ${minute(gap.to)}`;
   const row = document.createElement("li");
-  row.append(link, `: ${[...hole.reasons].join("; ")}`);
+  row.append(link, `: ${[...gap.reasons].join("; ")}`);
   return row;
 }
 
@@ -41,15 +41,15 @@ function line(words, kind) {
   return row;
 }
 
-export function completeOf(tag, series, first, last) {
+export function showCompleteness(tag, series, first, last) {
   const parts = within(series, first, last);
-  const holes = holesOf(parts);
+  const gaps = gapsOf(parts);
   const known = parts.length > 0;
-  tag.textContent = !known ? "unknown" : holes.length ? `${holes.length} hole${holes.length > 1 ? "s" : ""}` : "complete";
-  tag.className = `tag ${!known ? "" : holes.length ? "error" : "good"}`;
+  tag.textContent = !known ? "unknown" : gaps.length ? `${gaps.length} gap${gaps.length > 1 ? "s" : ""}` : "complete";
+  tag.className = `tag ${!known ? "" : gaps.length ? "error" : "good"}`;
 }
 
-export function certificateOf(place, series, first, last) {
+export function showCertificate(place, series, first, last) {
   const parts = within(series, first, last);
   if (parts.length === 0) { showPart(place, "<p>Nothing is known of what is shown.</p>"); return; }
   const length = (list) => list.reduce((sum, one) => sum + one.to - one.from, 0);
@@ -59,15 +59,15 @@ export function certificateOf(place, series, first, last) {
     return percent > 0 && percent < 0.1 ? "under 0.1 %" : percent < 100 && percent > 99.9 ? "over 99.9 %" : `${percent.toFixed(1)} %`;
   };
   const of = (...states) => parts.filter((one) => states.includes(one.state));
-  const holes = holesOf(parts);
+  const gaps = gapsOf(parts);
   const lines = [line(`From ${minute(parts[0].from)} to ${minute(parts.at(-1).to)}:`)];
 
   const proven = of(...PROVEN);
-  const strong = holes.length === 0 ? "nothing is missing." : `${holes.length} hole${holes.length > 1 ? "s" : ""}, ${span(length(holes) / 1000)} in all.`;
+  const strong = gaps.length === 0 ? "nothing is missing." : `${gaps.length} gap${gaps.length > 1 ? "s" : ""}, ${span(length(gaps) / 1000)} in all.`;
   const verdict = document.createElement("p");
   const bold = document.createElement("strong");
-  bold.textContent = holes.length === 0 ? `Complete: ${strong}` : `Not complete: ${strong}`;
-  bold.className = holes.length === 0 ? "up" : "down";
+  bold.textContent = gaps.length === 0 ? `Complete: ${strong}` : `Not complete: ${strong}`;
+  bold.className = gaps.length === 0 ? "up" : "down";
   verdict.append(bold);
   lines.push(verdict);
 
@@ -81,8 +81,8 @@ export function certificateOf(place, series, first, last) {
   if (quiet) item(`${quiet} bucket${quiet > 1 ? "s" : ""} in which provably nothing was traded`);
   const waiting = of("pending", "open");
   if (waiting.length) item(`${share(waiting)} not final yet${waiting[0].reason ? `: ${waiting[0].reason}` : ""}`);
-  for (const hole of holes.slice(0, 3)) list.append(holeItem(series, hole));
-  if (holes.length > 3) item(`and ${holes.length - 3} more`);
+  for (const gap of gaps.slice(0, 3)) list.append(gapItem(series, gap));
+  if (gaps.length > 3) item(`and ${gaps.length - 3} more`);
   const shown = document.createElement("div");
   shown.append(...lines, list);
   showPart(place, shown.innerHTML);

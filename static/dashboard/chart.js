@@ -1,6 +1,6 @@
 // The page of one market: loads its series, follows it, and keeps chart, ribbon, certificate and address in step.
 
-import { certificateOf, completeOf } from "./certificate.js";
+import { showCertificate, showCompleteness } from "./certificate.js";
 import { setUpDialogs, tellGap } from "./chart_dialogs.js";
 import { CandleChart } from "./candle_chart.js";
 import { follow } from "./follow.js";
@@ -169,8 +169,8 @@ function settle() {
     view.flush(series);
     ribbon.draw();
     const { first, last } = view.visible(series);
-    certificateOf(document.getElementById("certificate"), series, first, last);
-    completeOf(document.getElementById("complete"), series, first, last);
+    showCertificate(document.getElementById("certificate"), series, first, last);
+    showCompleteness(document.getElementById("complete"), series, first, last);
     showPrice();
     if (!view.hovering) showLegend(null);
     showNumbers();

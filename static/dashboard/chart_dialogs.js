@@ -12,8 +12,8 @@ function code(language, base, series, from, to, count) {
   const stream = `${base}/api/v1/candles/stream?market=${series.market}&timeframe=${series.timeframe}`;
   return {
     curl: `curl '${url}'`,
-    Python: `import json\nfrom urllib.request import urlopen\n\nanswer = json.load(urlopen("${url}"))\nassert answer["complete"], answer["coverage"]  # no hole in it\nfor time, open_, high, low, close, volume, *_ in answer["candles"]:\n    print(time, open_, high, low, close, volume)  # decimals as text: exact`,
-    JavaScript: `const answer = await (await fetch("${url}")).json();\nif (!answer.complete) throw new Error(JSON.stringify(answer.coverage)); // a hole in it\nfor (const [time, open, high, low, close, volume] of answer.candles) console.log(time, open, high, low, close, volume);`,
+    Python: `import json\nfrom urllib.request import urlopen\n\nanswer = json.load(urlopen("${url}"))\nassert answer["complete"], answer["coverage"]  # nothing is missing\nfor time, open_, high, low, close, volume, *_ in answer["candles"]:\n    print(time, open_, high, low, close, volume)  # decimals as text: exact`,
+    JavaScript: `const answer = await (await fetch("${url}")).json();\nif (!answer.complete) throw new Error(JSON.stringify(answer.coverage)); // what is missing\nfor (const [time, open, high, low, close, volume] of answer.candles) console.log(time, open, high, low, close, volume);`,
     ccxt: `import ccxt  # pip install ccxt\n\nexchange = ccxt.binance({"options": {"fetchMarkets": {"types": ["spot"]}}})\nexchange.urls["api"]["public"] = "${base}/binance/api/v3"  # Candlekeep in the place of Binance\nexchange.load_markets(params={"symbol": "${series.market}"})\n(pair,) = exchange.symbols\nfor candle in exchange.fetch_ohlcv(pair, "${series.timeframe}", since=${from}, limit=${Math.min(count, 1000)}):\n    print(*candle)  # ms, open, high, low, close, volume: floats`,
     Stream: `curl -NL '${stream}'\n\n// in a page\nnew EventSource("${stream}").addEventListener("candle", (event) => console.log(JSON.parse(event.data)));`,
   }[language];

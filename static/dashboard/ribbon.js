@@ -9,7 +9,7 @@ const WORDS = {
   partial: "part of the trades is missing", gap: "missing", pending: "not final yet", open: "still open",
 };
 const PROOF = {
-  ids: "every trade id of the venue is stored", sequence: "the provider's numbering has no hole",
+  ids: "every trade id of the venue is stored", sequence: "no number of the provider's is missing",
   connection: "one unbroken connection", candle: "the provider's candle",
 };
 

@@ -95,7 +95,7 @@ end $$;
 -- markets whose candles changed. Sums, extremes and counts of exact numbers are the same whether added or made again; the
 -- first and last trade of a minute, and the first and last minute of an hour or day, are one index probe each. So a batch
 -- costs what it brings, not what the open buckets already hold; a rebuild finds nothing to change. [since, until) as for
--- the others.
+-- reaggregate.
 create or replace function add_to_candles(mk int[], minutes timestamptz[], highs numeric[], lows numeric[], volumes numeric[], quotes numeric[], counts int[])
 returns int[] language plpgsql as $$
 #variable_conflict use_column
@@ -107,7 +107,7 @@ begin
     with written as (
         insert into candle as c (market_id, resolution, open_time, open, high, low, close, volume, quote_volume, trades, version, revision, corrections)
         select g.m, 60, g.t, first.price, g.high, g.low, last.price, trim_scale(g.volume), trim_scale(g.quote_volume), g.n, k.version + 1, 0,
-               case when g.t + interval '1 minute' <= k.watermark then is_correction(g.m, g.t, 60, k.watermark) else 0 end -- most are open
+               case when g.t + interval '1 minute' <= k.watermark then is_correction(g.m, g.t, 60, k.watermark) else 0 end -- a call costs more than this comparison
           from unnest(mk, minutes, highs, lows, volumes, quotes, counts) g (m, t, high, low, volume, quote_volume, n)
           join market k on k.id = g.m and (k.ticks_from is null or g.t >= k.ticks_from)
          cross join lateral (
@@ -120,7 +120,7 @@ begin
                 order by ts desc, seq desc nulls first, trade_id desc limit 1) last
         on conflict (market_id, resolution, open_time) do update
            set open = excluded.open, close = excluded.close,
-               -- A tombstone's empty extremes count for nothing.
+               -- The extremes of a candle whose trades were all cancelled are null, and count for nothing.
                high = greatest(c.high, excluded.high), low = least(c.low, excluded.low),
                volume = trim_scale(c.volume + excluded.volume), quote_volume = trim_scale(c.quote_volume + excluded.quote_volume),
                trades = c.trades + excluded.trades, version = excluded.version, revision = c.revision + 1,

@@ -1,7 +1,7 @@
 -- What is known of a market, and what is proven of a stretch of its time: the facts of coverage/facts.py.
 
 -- The market's side of an answer, all times in microseconds. Where no stamp of the provider was ever seen, its own
--- final answers are the only proof of how late it is. Planned once per session, which costs more than the look.
+-- final answers are the only proof of how late it is. Planned once per session, since planning costs more than the look.
 create or replace function series_head(mk int, stale interval)
 returns table (series text, version bigint, watermark bigint, now bigint, known boolean, behind boolean, provider text, simulated boolean, delivered_by text)
 language plpgsql stable

@@ -74,7 +74,7 @@ def test_facts_of_many_stretches_are_those_of_each(markets: list[Market]) -> Non
     def told(facts: Facts) -> object:
         evidence, head = facts.evidence, facts.head
         proven = (evidence.live, evidence.graded, evidence.provider)
-        known = (head.version, head.behind, head.provider, head.simulated, head.delivered_by)
+        known = (head.version, head.behind, head.identity, head.simulated, head.provider)
         return known, proven, sorted(facts.ended, key=str), facts.repairs, facts.id_gaps
 
     by_pk = {market.pk: market for market in markets}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datastore.coverage.certificate import LIVE, PROVEN, PROVIDER, Evidence, runs_of
-from datastore.coverage.facts import _graded
+from datastore.coverage.facts import _by_proof
 from datastore.reference.traits import Proof
 from datastore.timeframes.intervals import union
 from datastore.timeframes.timeframe import TIMEFRAMES
@@ -52,7 +52,7 @@ def test_a_bucket_shows_the_weakest_of_what_its_minutes_need(
         candles=TRAITS.candles,
         live=union(span for _, span in live),
         provider={60: union(answered)},
-        graded=_graded(live),
+        graded=_by_proof(live),
     )
     frame = TIMEFRAMES[timeframe]
     runs = runs_of(evidence, frame, NOON, STOP)
@@ -76,7 +76,7 @@ def test_a_bucket_shows_the_weakest_of_what_its_minutes_need(
 def test_a_stretch_that_several_spans_hold_together_rests_on_the_weakest_that_it_needs() -> None:
     ids, connection = (NOON, NOON + 90 * SECOND), (NOON + 60 * SECOND, NOON + 5 * MINUTE)
     live = [(Proof.IDS, ids), (Proof.CONNECTION, connection)]
-    evidence = Evidence(STOP, STOP, True, False, TRAITS.candles, live=union([ids, connection]), graded=_graded(live))
+    evidence = Evidence(STOP, STOP, True, False, TRAITS.candles, live=union([ids, connection]), graded=_by_proof(live))
     shown = [(run.stop - run.start, run.proof) for run in runs_of(evidence, TIMEFRAMES["1m"], NOON, NOON + 5 * MINUTE)]
     assert shown == [(MINUTE, Proof.IDS), (4 * MINUTE, Proof.CONNECTION)]
     (bucket,) = runs_of(evidence, TIMEFRAMES["5m"], NOON, NOON + 5 * MINUTE)

@@ -109,6 +109,8 @@ def test_every_list_fits_and_nothing_is_refused_by_the_policy(
             address = f"{live_server.url}/admin/{model._meta.app_label}/{model._meta.model_name}"
             page.goto(f"{address}/{made[model]}/change/")
             assert page.evaluate(OVERFLOW) <= 0, page.url
+        page.wait_for_selector("#market-chart-notice:visible")
+        assert "No candles are stored" in page.inner_text("#market-chart-notice")
     assert told == []
 
 

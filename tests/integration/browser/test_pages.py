@@ -286,6 +286,13 @@ def test_an_actor_in_error_is_reset_by_a_click_and_what_stays_wrong_is_said(
     keeper.complaints[:] = [one for one in keeper.complaints if "409" not in one]
 
 
+def test_the_admin_shows_a_market_with_its_chart(platform: Platform, keeper: Visitor) -> None:
+    ((number,),) = platform.rows("select id from market where symbol = %s", BTC)
+    page = keeper.open(f"/admin/datastore/market/{number}/change/")
+    keeper.until("candles", page.locator("#market-chart canvas").count)
+    assert not page.locator("#market-chart-notice").is_visible()
+
+
 def test_a_stream_is_made_and_ended(platform: Platform, keeper: Visitor) -> None:
     page = keeper.open("/streams")
     page.fill("form[data-send] [name=market]", ETH)

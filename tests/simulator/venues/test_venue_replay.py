@@ -56,7 +56,7 @@ def replay(simulator: Simulator, provider: Provider, sub: str, last: int) -> tup
 
 @pytest.mark.parametrize(("provider", "market", "sub"), VENUES, ids=["coinbase", "binance", "kraken", "okx"])
 def test_a_recording_is_sent_and_paged_to_the_digit(tmp_path: Path, provider: Provider, market: str, sub: str) -> None:
-    # Three seconds of ours until the first trade: it is sent to those who have subscribed.
+    # Three seconds pass before the first trade, which is sent only to those who have subscribed by then.
     options = (market, "--speed", "20", "--no-limits", "--replay", str(made(tmp_path)), "--replay-lead", "60")
     with running_venues(tmp_path / "home", *options) as simulator:
         sent, paged = replay(simulator, provider, sub, MADE[-1][1])
