@@ -122,4 +122,9 @@ def folder() -> Iterator[Path]:
 
 
 def gone(processes: list[psutil.Process]) -> bool:
-    return not psutil.wait_procs(processes, timeout=30)[1]
+    """Return whether all of them end within half a minute; print what is left."""
+    left = psutil.wait_procs(processes, timeout=30)[1]
+    for process in left:
+        with suppress(psutil.Error):
+            print("still there:", process.pid, process.status(), process.cmdline())
+    return not left
