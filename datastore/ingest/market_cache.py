@@ -22,7 +22,6 @@ from datastore.models import DynamicTopic
 from datastore.reference.markets import feed_markets
 from datastore.reference.staleness import stale_after
 
-market_key = "ck:market:{}".format  # the key of a market's hash, by its symbol
 CHANGES_CHANNEL = "ck:changes"
 CACHE_TTL_S = 3600  # a market that trades is written far more often
 CONFIRM_INTERVAL_MS = 900  # one process confirms, the others need not within this time
@@ -68,6 +67,11 @@ return 1
 
 class CacheUnavailable(Exception):
     """Valkey does not answer."""
+
+
+def market_key(symbol: str) -> str:
+    """Return the key of a market's hash."""
+    return f"ck:market:{symbol}"
 
 
 def write_changed(changes: Sequence[MarketChange]) -> int:
