@@ -26,7 +26,7 @@ from django.conf import settings
 from django.db import connection
 
 from benchmarks.growth_parts import Counts
-from benchmarks.ingest import empty_database
+from benchmarks.ingest import clear_database
 from benchmarks.trades import FEED, SECOND, symbols
 from streaming.broker import Message, Publisher
 from streaming.records import FeedOpened, Trade, Watermark, encode
@@ -166,7 +166,7 @@ def measure(count: int) -> tuple[float, str]:
     from datastore.reference.markets import ensure_markets
     from datastore.reference.provider_clock import keep_steady_time, save_clock, steady_now
 
-    empty_database()
+    clear_database()
     redis.Redis.from_url(settings.REDIS_URL).flushall()
     with connection.cursor() as cursor:
         cursor.execute("truncate feed, gap_repair, coverage_change, fetch_request cascade")

@@ -10,7 +10,7 @@ from django.db import transaction
 from msgspec.structs import replace
 
 from benchmarks import trades
-from benchmarks.ingest import empty_database
+from benchmarks.ingest import clear_database
 from streaming.records import LastTrade, LiveRecord, Trade, Watermark
 
 BATCH = 500
@@ -98,7 +98,7 @@ def _store(records: list[LiveRecord], provider: str) -> float:
     from datastore.ingest.live_write import store_live
     from datastore.models import Market
 
-    empty_database()
+    clear_database()
     Market.objects.update(provider=provider)
     batches = [records[index : index + BATCH] for index in range(0, len(records), BATCH)]
     began = time.perf_counter()

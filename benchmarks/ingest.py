@@ -48,7 +48,7 @@ class TimeByPart:
         return ", ".join(f"{name} {value / whole:.0%}" for name, value in sorted(self.seconds.items()))
 
 
-def empty_database() -> None:
+def clear_database() -> None:
     """Delete everything: trades, candles, coverage."""
     with connection.cursor() as cursor:
         cursor.execute(f"truncate {TABLES} restart identity cascade")
@@ -213,9 +213,9 @@ def measure(per_minute: int, total: int) -> list[str]:
     times: dict[str, list[float]] = {"ours": [], "limit": [], "copy": [], "sink": []}
     parts = TimeByPart()
     for _ in range(ROUNDS):
-        empty_database()
+        clear_database()
         times["limit"].append(database_limit(records))
-        empty_database()
+        clear_database()
         seconds, parts = candlekeep(records)
         times["ours"].append(seconds)
         times["copy"].append(plain_copy(records))

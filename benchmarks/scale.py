@@ -22,7 +22,7 @@ from django.conf import settings
 from django.db import connection
 
 from benchmarks import trades
-from benchmarks.ingest import BATCH, MARKETS, empty_database
+from benchmarks.ingest import BATCH, MARKETS, clear_database
 from metering.sharing import collect_counters
 from streaming.broker import Broker, Message
 from streaming.broker_factory import connect
@@ -156,7 +156,7 @@ def measure(kafka_url: str, total: int = TRADES, backlog: int = BACKLOG_TRADES) 
 
 def _measure_one(name: str, url: str, count: int, ready: list[Message], total: int) -> tuple[str, float]:
     """Return the line of one run, and its trades per second."""
-    empty_database()
+    clear_database()
     published = publish(connect(url, settings.STREAM_MAXLEN, settings.KAFKA), ready)
     drained = drain(count, url, total)
     what = f"  {name}, {count} consumer{'s' if count > 1 else ''}"

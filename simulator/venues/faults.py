@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from simulator.venues.ledger import Fill
+from simulator.venues.ledger import NumberedTrade
 
 TroubleKind = Literal["ratelimit", "ban", "region", "firewall", "maintenance", "busy", "html", "garbage"]
 HeartbeatKind = Literal["zero", "ahead", "behind", "none"]
@@ -45,7 +45,7 @@ class Omission:
     share: float
     splits: bool
 
-    def leaves_out(self, row: Fill, before: Fill | None) -> bool:
+    def leaves_out(self, row: NumberedTrade, before: NumberedTrade | None) -> bool:
         """Return whether it leaves out this row, always the same ones."""
         if self.splits and (before is None or before.ts != row.ts):
             return False
@@ -59,9 +59,9 @@ class Disorder:
     until: int
     share: float
 
-    def of(self, rows: list[Fill]) -> list[Fill]:
+    def of(self, rows: list[NumberedTrade]) -> list[NumberedTrade]:
         """Return the rows as they are sent, always the same way."""
-        sent: list[Fill] = []
+        sent: list[NumberedTrade] = []
         for row in rows:
             drawn = _draw(row)
             if self.share <= drawn < 2 * self.share and sent:
@@ -71,7 +71,7 @@ class Disorder:
         return sent
 
 
-def _draw(row: Fill) -> float:
+def _draw(row: NumberedTrade) -> float:
     """Return a number from 0 to 1 that only depends on the id."""
     return (row.id * 2654435761 >> 7) % 10_000 / 10_000
 
@@ -95,9 +95,11 @@ class Faults:
     lose: dict[str, int] = field(default_factory=dict)
     repeat: dict[str, int] = field(default_factory=dict)
     reorder: dict[str, int] = field(default_factory=dict)
-    held: dict[str, list[Fill]] = field(default_factory=dict)  # trades that wait for others to overtake them
+    held: dict[str, list[NumberedTrade]] = field(default_factory=dict)  # trades that wait for others to overtake them
 
-    def what_is_sent(self, market: str, rows: list[Fill], now: int) -> tuple[list[Fill], list[Fill]]:
+    def what_is_sent(
+        self, market: str, rows: list[NumberedTrade], now: int
+    ) -> tuple[list[NumberedTrade], list[NumberedTrade]]:
         """Return the rows to send, in order, and those that no socket gets."""
         lost = rows[: self._take(self.lose, market, len(rows))]
         sent = rows[len(lost) :]
@@ -113,7 +115,7 @@ class Faults:
         sent = sent[: self._take(self.repeat, market, len(sent))] + sent
         return self._reordered(market, sent), lost
 
-    def _reordered(self, market: str, rows: list[Fill]) -> list[Fill]:
+    def _reordered(self, market: str, rows: list[NumberedTrade]) -> list[NumberedTrade]:
         """Return the rows; the first `reorder` of them come once there are so many, the last one first."""
         held = self.held.pop(market, [])
         wanted = self.reorder.get(market, 0)

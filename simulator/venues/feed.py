@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket
 from simulator.numerals import plain
 from simulator.streamer import CLOSE_FRAME, TURN_S, Frame
 from simulator.trades import SECOND_NS
-from simulator.venues.ledger import Fill
+from simulator.venues.ledger import NumberedTrade
 from simulator.venues.limits import Limit
 from simulator.venues.venue import Market, Venue
 
@@ -75,12 +75,12 @@ class Feed(ABC):
     def turn(self) -> int:
         """Queue what is due, trades before anything that speaks of them; return the time up to which that is."""
         now = self.venue.now()
-        self.say_first(now)
+        self.queue_first_frames(now)
         for market in self.venue.markets.values():
             if readers := self.readers(self.trade_channel, market.name, now):
                 self._send_trades(market, readers, now)
         self.sent_until = now
-        self.say_more(now)
+        self.queue_other_frames(now)
         for socket in list(self.sockets.values()):
             # Close a connection that has lived long enough, whose end was announced, or that asks for nothing.
             lifetime, wall = self.lifetime_ns(), self.venue.wall()
@@ -93,11 +93,11 @@ class Feed(ABC):
         return now
 
     @abstractmethod
-    def frames_of(self, market: Market, rows: list[Fill], now: int) -> list[tuple[str, list[Fill]]]:
+    def frames_of(self, market: Market, rows: list[NumberedTrade], now: int) -> list[tuple[str, list[NumberedTrade]]]:
         """Return the trades as frames, in order, each with the rows in it."""
 
     @abstractmethod
-    def say_more(self, now: int) -> None:
+    def queue_other_frames(self, now: int) -> None:
         """Queue what is due besides trades: heartbeats, candles."""
 
     @abstractmethod
@@ -112,7 +112,7 @@ class Feed(ABC):
         """Answer a message over the limit."""
         self.disconnect(socket, code=1008)
 
-    def say_first(self, now: int) -> None:
+    def queue_first_frames(self, now: int) -> None:
         """Queue what is due before the trades."""
         return None
 
@@ -174,7 +174,7 @@ class Feed(ABC):
                 )
         self.venue.sent[name] += len(rows) * len(readers)
 
-    def line_of(self, market: Market, row: Fill) -> str:
+    def line_of(self, market: Market, row: NumberedTrade) -> str:
         """Return the log line of a sent trade, without socket and time."""
         places = market.source.price_places, market.source.amount_places
         return (

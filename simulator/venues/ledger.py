@@ -9,7 +9,7 @@ from simulator.numbering import Numbering
 from simulator.trades import MINUTE_NS, Source, Trade
 
 
-class Fill(NamedTuple):
+class NumberedTrade(NamedTuple):
     """One trade, or one aggregate of the trades `first` to `last`; time in ns, numbers in the source's units."""
 
     id: int
@@ -37,9 +37,9 @@ class Ledger:
         minute, within = divmod(until, MINUTE_NS)
         return self.numbers.before(minute) + self._places_until(minute, within)
 
-    def rows(self, start: int, stop: int) -> list[Fill]:
+    def rows(self, start: int, stop: int) -> list[NumberedTrade]:
         """Return the rows of the numbers [start, stop), all of which must exist."""
-        found: list[Fill] = []
+        found: list[NumberedTrade] = []
         while start + len(found) < stop:
             number = start + len(found)
             minute = self.numbers.minute_of(number)
@@ -51,14 +51,14 @@ class Ledger:
         """Return how many rows have a lower id."""
         return self.source.number_of(id)
 
-    def between(self, after: int, until: int) -> list[Fill]:
+    def between(self, after: int, until: int) -> list[NumberedTrade]:
         """Return the rows of (after, until]."""
         return self.rows(self.count(after), self.count(until))
 
     def _places_until(self, minute: int, within: int) -> int:
         return bisect_right(self.source.stamps(minute), within)
 
-    def _in_minute(self, minute: int, start: int, stop: int) -> list[Fill]:
+    def _in_minute(self, minute: int, start: int, stop: int) -> list[NumberedTrade]:
         """Return a minute's rows at the places [start, stop), as many of them as it has."""
         return [_single(trade) for trade in self.source.part(minute, start, stop)]
 
@@ -79,7 +79,7 @@ class AggregateLedger(Ledger):
         # All trades of an aggregate have one time, so it is whole as soon as its first trade is known.
         return bisect_left(self.source.starts(minute), bisect_right(self.source.stamps(minute), within))
 
-    def _in_minute(self, minute: int, start: int, stop: int) -> list[Fill]:
+    def _in_minute(self, minute: int, start: int, stop: int) -> list[NumberedTrade]:
         starts = [*self.source.starts(minute), len(self.source.stamps(minute))]
         stop = min(stop, len(starts) - 1)
         trades = self.source.part(minute, starts[start], starts[stop])
@@ -90,12 +90,12 @@ class AggregateLedger(Ledger):
         ]
 
 
-def _single(trade: Trade) -> Fill:
+def _single(trade: Trade) -> NumberedTrade:
     id = int(trade.id)
-    return Fill(id, id, id, trade.ts, trade.sell, trade.price, trade.amount)
+    return NumberedTrade(id, id, id, trade.ts, trade.sell, trade.price, trade.amount)
 
 
-def _merged(id: int, trades: list[Trade]) -> Fill:
+def _merged(id: int, trades: list[Trade]) -> NumberedTrade:
     one = trades[0]
     amount = sum(trade.amount for trade in trades)
-    return Fill(id, int(one.id), int(trades[-1].id), one.ts, one.sell, one.price, amount)
+    return NumberedTrade(id, int(one.id), int(trades[-1].id), one.ts, one.sell, one.price, amount)

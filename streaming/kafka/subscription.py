@@ -63,7 +63,7 @@ class KafkaSubscription:
         self._losses: list[Loss] = []
         self._is_member = False
         self._idle_logged = False  # that no partition is left for this member
-        self._owner: int | None = None
+        self._thread_id: int | None = None
         try:
             self._group = ConsumerGroup(self._queries, group, self._names, shares=shares)
             if not shares:
@@ -80,7 +80,7 @@ class KafkaSubscription:
         """
         self._check_thread()
         records = self._take(min(timeout, MAX_POLL_WAIT_S), limit)
-        return records if records or timeout <= 0 else self._make_sure(limit)
+        return records if records or timeout <= 0 else self._wait_for_arrivals(limit)
 
     def commit(self, records: Sequence[Record]) -> None:
         """Mark these records (in delivery order), and with them all before them, as done; raise StreamLost.
@@ -142,8 +142,8 @@ class KafkaSubscription:
     def _check_thread(self) -> None:
         """Refuse a second thread: two of them would take each other's records."""
         thread = threading.get_ident()
-        self._owner = self._owner or thread
-        if self._owner != thread:
+        self._thread_id = self._thread_id or thread
+        if self._thread_id != thread:
             raise RuntimeError("a subscription belongs to the thread that first used it")
 
     # --- reading ---
@@ -185,7 +185,7 @@ class KafkaSubscription:
             self._leave()
             raise
 
-    def _make_sure(self, limit: int) -> list[Record]:
+    def _wait_for_arrivals(self, limit: int) -> list[Record]:
         """Return what is there after all; raise StreamUnavailable if it does not arrive."""
         deadline = time.monotonic() + ARRIVAL_TIMEOUT_S
         while True:

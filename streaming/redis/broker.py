@@ -109,7 +109,7 @@ class RedisSubscription:
         streams = zip(topics, keys, states, strict=True)
         self._positions = deque(StreamPosition(topic, key, StreamState(*state)) for topic, key, state in streams)
         self._losses: list[Loss] = []
-        self._owner: int | None = None
+        self._thread_id: int | None = None
 
     def poll(self, timeout: float, limit: int) -> list[Record]:
         """Return up to `limit` records, waiting at most `timeout` (and MAX_POLL_WAIT_S) seconds; raise StreamLost."""
@@ -169,8 +169,8 @@ class RedisSubscription:
     def _check_thread(self) -> None:
         """Refuse a second thread: two of them would take each other's records and answers."""
         thread = threading.get_ident()
-        self._owner = self._owner or thread
-        if self._owner != thread:
+        self._thread_id = self._thread_id or thread
+        if self._thread_id != thread:
             raise RuntimeError("a subscription belongs to the thread that first used it")
 
     def _fetch(self, limit: int) -> list[Record]:

@@ -11,7 +11,7 @@ from simulator.trades import MINUTE_NS, SECOND_NS, Bar, join, roll_up
 from simulator.venues.binance.frames import Kline, aggregate_frame, cut_sum, kline_frame, kline_of, quote_volume
 from simulator.venues.candles import Candle, candles
 from simulator.venues.feed import Feed, Socket
-from simulator.venues.ledger import Fill
+from simulator.venues.ledger import NumberedTrade
 from simulator.venues.limits import Bucket, Limit
 from simulator.venues.venue import Market, Venue
 
@@ -68,7 +68,7 @@ class BinanceFeed(Feed):
         """Return what announces a restart."""
         return {"e": "serverShutdown", "E": self.venue.shown() // 10**6}
 
-    def frames_of(self, market: Market, rows: list[Fill], now: int) -> list[tuple[str, list[Fill]]]:
+    def frames_of(self, market: Market, rows: list[NumberedTrade], now: int) -> list[tuple[str, list[NumberedTrade]]]:
         """Return a frame for each aggregate."""
         shown = self.venue.shown()
         return [(aggregate_frame(market, row, shown), [row]) for row in rows]
@@ -77,7 +77,7 @@ class BinanceFeed(Feed):
         """Return the frame, in a combined stream with the stream's name."""
         return f'{{"stream":"{market.name.lower()}@{channel}","data":{text}}}' if socket.wrapped else text
 
-    def say_more(self, now: int) -> None:
+    def queue_other_frames(self, now: int) -> None:
         """Queue candles: each closed one, and every two seconds the open one if it has changed."""
         minute = now // SECOND_NS // MINUTE_S
         is_due = now >= self._next_klines
@@ -102,12 +102,12 @@ class BinanceFeed(Feed):
                     self._send_kline(market, readers, running.kline(), False)
 
     def _send_kline(self, market: Market, readers: list[Socket], kline: Kline | None, closed: bool) -> None:
-        if (told := self._told_as(kline, self.venue.now())) is not None:
-            text = kline_frame(market, told, closed, self.venue.shown())
+        if (sent := self._with_faults(kline, self.venue.now())) is not None:
+            text = kline_frame(market, sent, closed, self.venue.shown())
             for socket in readers:
                 self.say(socket, self.addressed(socket, KLINE, market, text))
 
-    def _told_as(self, kline: Kline | None, now: int) -> Kline | None:
+    def _with_faults(self, kline: Kline | None, now: int) -> Kline | None:
         """Return the candle with what faults make of its last id."""
         if kline is None or kline.last < 0:
             return kline

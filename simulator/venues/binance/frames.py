@@ -7,7 +7,7 @@ from typing import NamedTuple
 from simulator.numerals import fixed
 from simulator.trades import MINUTE_NS, SECOND_NS, Source, Trade
 from simulator.venues.candles import Candle, part_of
-from simulator.venues.ledger import Fill
+from simulator.venues.ledger import NumberedTrade
 from simulator.venues.venue import Market
 
 PLACES = 8
@@ -44,7 +44,7 @@ class Kline(NamedTuple):
         return (self.candle.start + self.seconds) * 1000 - 1
 
 
-def aggregate_fields(market: Market, row: Fill) -> str:
+def aggregate_fields(market: Market, row: NumberedTrade) -> str:
     """Return what a frame and a row of a page have in common; `m`: the buyer was the maker, the taker sold."""
     source = market.source
     return (
@@ -54,7 +54,7 @@ def aggregate_fields(market: Market, row: Fill) -> str:
     )
 
 
-def aggregate_frame(market: Market, row: Fill, now: int) -> str:
+def aggregate_frame(market: Market, row: NumberedTrade, now: int) -> str:
     """Return an aggregate's frame, sent at `now`."""
     return (
         f'{{"e":"aggTrade","E":{max(now, row.ts) // MILLISECOND_NS},"s":"{market.name}",'
@@ -62,7 +62,7 @@ def aggregate_frame(market: Market, row: Fill, now: int) -> str:
     )
 
 
-def trade_row(market: Market, row: Fill) -> str:
+def trade_row(market: Market, row: NumberedTrade) -> str:
     """Return a single trade's row; its quote volume is cut to eight decimals."""
     source = market.source
     quote = cut(row.price * row.amount, source.price_places + source.amount_places)

@@ -8,7 +8,7 @@ from typing import ClassVar
 from simulator.trades import SECOND_NS
 from simulator.venues.coinbase.frames import heartbeat_frame, match_frame
 from simulator.venues.feed import Feed, Socket
-from simulator.venues.ledger import Fill
+from simulator.venues.ledger import NumberedTrade
 from simulator.venues.limits import Bucket, Limit
 from simulator.venues.venue import Market, Venue
 
@@ -30,11 +30,11 @@ class CoinbaseFeed(Feed):
         """Return the limit of one connection's messages."""
         return Bucket("messages", 100, 100)
 
-    def frames_of(self, market: Market, rows: list[Fill], now: int) -> list[tuple[str, list[Fill]]]:
+    def frames_of(self, market: Market, rows: list[NumberedTrade], now: int) -> list[tuple[str, list[NumberedTrade]]]:
         """Return a frame for each trade."""
         return [(match_frame(market, row), [row]) for row in rows]
 
-    def say_more(self, now: int) -> None:
+    def queue_other_frames(self, now: int) -> None:
         """Queue a heartbeat of each product every second: all trades before it were queued before it."""
         if now < self._next_heartbeat:
             return

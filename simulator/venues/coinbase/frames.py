@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from simulator.numerals import fixed, plain
-from simulator.venues.ledger import Fill
+from simulator.venues.ledger import NumberedTrade
 from simulator.venues.venue import Market, iso
 
 
-def match_frame(market: Market, row: Fill, kind: str = "match") -> str:
+def match_frame(market: Market, row: NumberedTrade, kind: str = "match") -> str:
     """Return a trade's frame."""
     source = market.source
     maker, taker = f"{row.id * 2:012x}", f"{row.ts // 1000 & (1 << 48) - 1:012x}"
@@ -27,7 +27,7 @@ def heartbeat_frame(market: Market, last_id: int, now: int) -> str:
     )
 
 
-def trade_row(market: Market, row: Fill) -> str:
+def trade_row(market: Market, row: NumberedTrade) -> str:
     """Return a trade as a page has it: the same numbers with more zeros."""
     source = market.source
     return (
@@ -36,7 +36,7 @@ def trade_row(market: Market, row: Fill) -> str:
     )
 
 
-def maker_side(row: Fill) -> str:
+def maker_side(row: NumberedTrade) -> str:
     """Return the side of the order that was there first."""
     return "buy" if row.sell else "sell"
 

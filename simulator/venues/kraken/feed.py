@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from simulator.trades import SECOND_NS
 from simulator.venues.feed import Feed, Socket
 from simulator.venues.kraken.frames import HEARTBEAT, trade_frame
-from simulator.venues.ledger import Fill
+from simulator.venues.ledger import NumberedTrade
 from simulator.venues.limits import Bucket, Limit
 from simulator.venues.venue import Market, Venue, iso
 
@@ -51,11 +51,11 @@ class KrakenFeed(Feed):
             "data": [{**data, "connection_id": FIRST_CONNECTION + self._opened}],
         }
 
-    def frames_of(self, market: Market, rows: list[Fill], now: int) -> list[tuple[str, list[Fill]]]:
+    def frames_of(self, market: Market, rows: list[NumberedTrade], now: int) -> list[tuple[str, list[NumberedTrade]]]:
         """Return one frame of all."""
         return [(trade_frame(market, rows), rows)]
 
-    def say_first(self, now: int) -> None:
+    def queue_first_frames(self, now: int) -> None:
         """Queue a change of the status."""
         maintenance = self.venue.in_maintenance(now)
         if maintenance != self._was_in_maintenance:
@@ -63,7 +63,7 @@ class KrakenFeed(Feed):
             for socket in self.sockets.values():
                 self.say(socket, self._status("maintenance" if maintenance else "online"))
 
-    def say_more(self, now: int) -> None:
+    def queue_other_frames(self, now: int) -> None:
         """Queue every second a heartbeat for those who were sent nothing."""
         if now < self._next_heartbeat:
             return

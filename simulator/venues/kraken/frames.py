@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from simulator.numerals import fixed
 from simulator.trades import SECOND_NS
 from simulator.venues.candles import Candle
-from simulator.venues.ledger import Fill
+from simulator.venues.ledger import NumberedTrade
 from simulator.venues.venue import Market, iso
 
 PAGE_PLACES, AMOUNT_PLACES = 5, 8
 HEARTBEAT = '{"channel":"heartbeat"}'
 
 
-def trade_frame(market: Market, rows: Sequence[Fill], kind: str = "update") -> str:
+def trade_frame(market: Market, rows: Sequence[NumberedTrade], kind: str = "update") -> str:
     """Return one frame of trades, oldest first."""
     return f'{{"channel":"trade","type":"{kind}","data":[{",".join(_trade(market, row) for row in rows)}]}}'
 
 
-def _trade(market: Market, row: Fill) -> str:
+def _trade(market: Market, row: NumberedTrade) -> str:
     source = market.source
     return (
         f'{{"symbol":"{market.name}","side":"{"sell" if row.sell else "buy"}",'
@@ -38,7 +38,7 @@ def _number(value: int, places: int) -> str:
     return f"{digits[0]}{'.' + digits[1:] if digits[1:] else ''}e-{exponent:02d}"
 
 
-def trade_row(market: Market, row: Fill) -> str:
+def trade_row(market: Market, row: NumberedTrade) -> str:
     """Return a trade as a page has it: its time is a number of seconds as a double, a microsecond or a bit less off."""
     source = market.source
     return (

@@ -6,7 +6,7 @@ import json
 from typing import ClassVar
 
 from simulator.venues.feed import Feed, Socket
-from simulator.venues.ledger import Fill
+from simulator.venues.ledger import NumberedTrade
 from simulator.venues.limits import Limit, Window
 from simulator.venues.okx.frames import CHANNEL, trade_frame
 from simulator.venues.venue import Market, Venue
@@ -38,11 +38,11 @@ class OkxFeed(Feed):
         text = "The connection will soon be closed for a service upgrade. Please reconnect."
         return {"event": "notice", "code": "64008", "msg": text, "connId": "a4d3ae55"}
 
-    def frames_of(self, market: Market, rows: list[Fill], now: int) -> list[tuple[str, list[Fill]]]:
+    def frames_of(self, market: Market, rows: list[NumberedTrade], now: int) -> list[tuple[str, list[NumberedTrade]]]:
         """Return a frame for each trade."""
         return [(trade_frame(market, row), [row]) for row in rows]
 
-    def say_more(self, now: int) -> None:
+    def queue_other_frames(self, now: int) -> None:
         """Cut the connections on which it was quiet for too long."""
         wall = self.venue.wall()
         for socket in list(self.sockets.values()):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from simulator.numerals import plain
 from simulator.trades import SECOND_NS
 from simulator.venues.candles import Candle
-from simulator.venues.ledger import Fill
+from simulator.venues.ledger import NumberedTrade
 from simulator.venues.venue import Market
 
 CHANNEL = "trades-all"
 MILLISECOND_NS = SECOND_NS // 1000
 
 
-def trade_row(market: Market, row: Fill) -> str:
+def trade_row(market: Market, row: NumberedTrade) -> str:
     """Return a trade as a frame and a page have it; the side is the taker's."""
     source = market.source
     return (
@@ -22,7 +22,7 @@ def trade_row(market: Market, row: Fill) -> str:
     )
 
 
-def trade_frame(market: Market, row: Fill) -> str:
+def trade_frame(market: Market, row: NumberedTrade) -> str:
     """Return a trade's frame."""
     return f'{{"arg":{{"channel":"{CHANNEL}","instId":"{market.name}"}},"data":[{trade_row(market, row)}]}}'
 

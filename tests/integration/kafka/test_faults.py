@@ -86,7 +86,7 @@ def test_a_frozen_broker_is_named_within_five_seconds_and_the_next_call_works(
             use()
         return type(caught.value).__name__
 
-    subscription._owner = None  # the first thread only lent it
+    subscription._thread_id = None  # the first thread only lent it
     with ThreadPoolExecutor(4) as pool, kafka.frozen():
         failures = [list(pool.map(name_of_failure, uses)), [name_of_failure(use) for use in uses[:1]]]
     assert failures == [["PublishFailed", *["StreamUnavailable"] * 3], ["PublishFailed"]]

@@ -170,7 +170,7 @@ class EmptiesWhatItCreatesAgain(MemoryBroker):
 class SharedByThreads(_Reading):
     class subscription(MemorySubscription):
         def _own(self) -> None:
-            self._owner = None
+            self._thread_id = None
 
 
 class ReadsUnnamedTopics(_Reading):

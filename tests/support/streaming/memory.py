@@ -162,7 +162,7 @@ class MemorySubscription:
         self._broker = broker
         self._group = group
         self._losses: list[Loss] = []
-        self._owner: int | None = None
+        self._thread_id: int | None = None
         with broker._changed:
             logs = {topic: broker.log(checked_name(topic)) for topic in topics}
             self._read = {topic: log.groups.setdefault(group, log.trimmed) for topic, log in logs.items()}
@@ -218,8 +218,8 @@ class MemorySubscription:
 
     def _own(self) -> None:
         thread = threading.get_ident()
-        self._owner = self._owner or thread
-        if self._owner != thread:
+        self._thread_id = self._thread_id or thread
+        if self._thread_id != thread:
             raise RuntimeError("a subscription belongs to the thread that first used it")
 
     def _log(self, topic: str) -> _Log:
