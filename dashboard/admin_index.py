@@ -12,13 +12,13 @@ from django.urls import reverse
 
 from actor_runtime.charts import label
 from actor_runtime.models import ERROR, actor_models
+from dashboard.alerts import open_alerts
 from dashboard.pages import MENU
-from dashboard.problems import open_problems
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 
 MAX_COUNTED_ROWS = 10_000  # a table with more is estimated
-MAX_PROBLEMS = 12  # shown here; the page of alerts shows all
+MAX_ALERTS = 12  # shown here; the page of alerts shows all
 KEYED_BY_SEVERAL = "datastore"  # the app whose rows of several keys are on their market's page
 
 
@@ -34,9 +34,9 @@ class StateCount:
 
 def overview(request: HttpRequest) -> dict[str, object]:
     """Return what the index shows beside the lists that Django knows."""
-    problems = open_problems()
-    shown, more = problems[:MAX_PROBLEMS], len(problems) - MAX_PROBLEMS
-    return {"problems": shown, "more_problems": more, "actors": actor_states(request), "unlisted": unlisted()}
+    alerts = open_alerts()
+    shown, more = alerts[:MAX_ALERTS], len(alerts) - MAX_ALERTS
+    return {"alerts": shown, "more_alerts": more, "actors": actor_states(request), "unlisted": unlisted()}
 
 
 def pages() -> list[dict[str, str]]:

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from actor_runtime.reset_policy import reason_of
 from config.monitoring.cached_answer import CachedAnswer
 from config.monitoring.health import provider_identity
-from dashboard.problems import summary
+from dashboard.alerts import summary
 from datastore.access.shared_cache import SharedCache
 from datastore.access.stream_tickets import stream_server
 from datastore.api.auth.permissions import is_staff, may_read
@@ -105,9 +105,9 @@ def shared_part(
 
 
 def _as_part(response: HttpResponse) -> HttpResponse:
-    """Return it with what the frame around it shows: how many problems there are, and the level of the worst."""
+    """Return it with what the frame around it shows: how many alerts there are, and the level of the worst."""
     response.headers["Cache-Control"] = "no-store"
-    response.headers["Candlekeep-Problems"] = "{} {}".format(*summary())
+    response.headers["Candlekeep-Alerts"] = "{} {}".format(*summary())
     return response
 
 
@@ -118,14 +118,14 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         {"url": url, "word": word, "key": key, "here": here == url or (url != "/" and here.startswith(f"{url}/"))}
         for url, word, key in MENU
     ]
-    problems, worst = summary()
+    alerts, worst = summary()
     return {
         "menu": menu,
         "version": settings.VERSION,
         "debug": settings.DEBUG,
         "is_staff": is_staff(request),
         "user_name": request.user.get_username() if request.user.is_authenticated else "",
-        "problems": problems,
+        "alerts": alerts,
         "worst": worst,
         **provider_identity(),
     }

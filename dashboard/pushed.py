@@ -10,9 +10,9 @@ from typing import Any
 
 from django.template.loader import render_to_string
 
+from dashboard.alerts import summary
 from dashboard.board import SPARK_HEIGHT, SPARK_WIDTH
 from dashboard.market_facts import market_facts
-from dashboard.problems import summary
 from dashboard.views.markets import shown
 from datastore.api.params.market_lookup import find_market
 from datastore.api.responses.series_body import segment_json
@@ -25,7 +25,7 @@ COVERED = 500  # buckets, as many as a chart begins with
 def markets(symbol: str, timeframe: str) -> Mapping[str, bytes]:
     """Return the card above the markets, and of each market the cells that its ticker does not tell."""
     context = shown()
-    found = {"problems": _problems(), "summary": part_event("summary", _written("markets_summary", context))}
+    found = {"alerts": _alerts(), "summary": part_event("summary", _written("markets_summary", context))}
     for row in context["board"].rows:
         drawn = {"row": row, "spark_width": SPARK_WIDTH, "spark_height": SPARK_HEIGHT}
         cells = _written("markets_cells", drawn)
@@ -44,12 +44,12 @@ def chart(symbol: str, timeframe: str) -> Mapping[str, bytes]:
         "coverage": [segment_json(segment) for segment in series.segments],
         "corrected": [one._asdict() for one in series.corrected],
     }
-    return {"problems": _problems(), "side": part_event("side", side), "coverage": part_event("coverage", coverage)}
+    return {"alerts": _alerts(), "side": part_event("side", side), "coverage": part_event("coverage", coverage)}
 
 
-def _problems() -> bytes:
+def _alerts() -> bytes:
     count, worst = summary()
-    return part_event("problems", {"count": count, "worst": worst})
+    return part_event("alerts", {"count": count, "worst": worst})
 
 
 def _written(template: str, context: Mapping[str, Any]) -> str:

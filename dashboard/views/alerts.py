@@ -6,18 +6,18 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
+from dashboard.alerts import looked, open_alerts
 from dashboard.pages import readable
-from dashboard.problems import looked, open_problems
 from dashboard.refreshing import refreshing
 
 
 @readable
 def alerts(request: HttpRequest) -> HttpResponse:
-    """Show problems, the worst first."""
+    """Show alerts, the worst first."""
 
     def shown() -> dict[str, Any]:
         made = looked()
         checked = sum(not one.unchecked for one in made)
-        return {"found": open_problems(), "looked": made, "checked": checked}
+        return {"found": open_alerts(), "looked": made, "checked": checked}
 
     return refreshing(request, "alerts", shown)

@@ -9,9 +9,9 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 
 from config.monitoring.health import provider_identity
+from dashboard.alerts import Level, open_alerts
 from dashboard.board import SPARK_HEIGHT, SPARK_WIDTH, board
 from dashboard.pages import page, part, readable, shared_part
-from dashboard.problems import Level, open_problems
 from datastore.api.views.follow import to_tickers
 from datastore.models import Market, Pair
 
@@ -45,11 +45,11 @@ def shown() -> dict[str, Any]:
 
 
 def in_error() -> dict[str, int]:
-    """Return how many problems need a person, and how many are worth a look."""
-    found = open_problems()
+    """Return how many alerts need a person, and how many are worth a look."""
+    found = open_alerts()
     return {
-        "errors": sum(problem.level == Level.ERROR for problem in found),
-        "warnings": sum(problem.level == Level.WARNING for problem in found),
+        "errors": sum(alert.level == Level.ERROR for alert in found),
+        "warnings": sum(alert.level == Level.WARNING for alert in found),
     }
 
 

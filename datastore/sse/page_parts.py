@@ -22,7 +22,7 @@ AWAY_AFTER_S = 5.0  # a database that takes longer is said to be away
 AWAY = "away"
 BACK_EVENT = part_event(AWAY, "")
 AWAY_EVENT = part_event(AWAY, "The database does not answer: what is shown stands still, and goes on by itself.")
-LOOK_INTERVAL_S = 10.0  # what changes without a wake-up: repairs, problems, times that run out
+LOOK_INTERVAL_S = 10.0  # what changes without a wake-up: repairs, alerts, times that run out
 Parts = Mapping[str, bytes]  # events by what they show: who is slow gets the newest of each
 log = structlog.get_logger(__name__)
 

@@ -4,7 +4,7 @@ import { showCertificate, showCompleteness } from "./certificate.js";
 import { setUpDialogs, tellGap } from "./chart_dialogs.js";
 import { CandleChart } from "./candle_chart.js";
 import { follow } from "./follow.js";
-import { ask, entitle, showAway, showConnected, showPart, showProblems, toast } from "./frame.js";
+import { ask, entitle, showAway, showConnected, showPart, showAlerts, toast } from "./frame.js";
 import { Ribbon } from "./ribbon.js";
 import { COLUMN, Series } from "./series.js";
 import { grouped, minute } from "./times.js";
@@ -136,7 +136,7 @@ function handlers(mine) {
       settle();
     }),
     away: only(showAway),
-    problems: only(({ count, worst }) => showProblems(count, worst)),
+    alerts: only(({ count, worst }) => showAlerts(count, worst)),
     side: only((html) => showPart(document.getElementById("side"), html)),
     state: showConnected,
   };

@@ -27,17 +27,17 @@ export async function ask(url, method = "GET", body = undefined) {
   return found;
 }
 
-let problems = Number(document.title.match(/^\((\d+)\) /)?.[1] ?? 0);
+let alerts = Number(document.title.match(/^\((\d+)\) /)?.[1] ?? 0);
 
-/** Name the page, with how many problems there are. */
+/** Name the page, with how many alerts there are. */
 export function entitle(words) {
-  const title = `${problems ? `(${problems}) ` : ""}${words}`;
+  const title = `${alerts ? `(${alerts}) ` : ""}${words}`;
   if (document.title !== title) document.title = title;
 }
 
-/** Say in menu, title and icon how many problems there are now; worst: the level of the worst, empty without any. */
-export function showProblems(count, worst) {
-  problems = count;
+/** Say in menu, title and icon how many alerts there are now; worst: the level of the worst, empty without any. */
+export function showAlerts(count, worst) {
+  alerts = count;
   entitle(document.title.replace(/^\(\d+\) /, ""));
   const icon = document.querySelector('link[rel="icon"]');
   const wanted = worst === "error" ? icon.dataset.error : icon.dataset.well;
@@ -148,8 +148,8 @@ function letScroll() {
 
 for (const name of ["htmx:after:swap", "htmx:after:process"]) document.addEventListener(name, () => { refreshTimes(); letScroll(); });
 document.addEventListener("htmx:after:request", (event) => {
-  const [count, worst] = (event.detail.ctx?.response?.headers.get("Candlekeep-Problems") ?? "").split(" ");
-  if (count) showProblems(Number(count), worst);
+  const [count, worst] = (event.detail.ctx?.response?.headers.get("Candlekeep-Alerts") ?? "").split(" ");
+  if (count) showAlerts(Number(count), worst);
 });
 // A page in the background costs nothing; it is brought up to date when it is looked at again.
 document.addEventListener("htmx:config:request", (event) => { if (document.hidden) event.preventDefault(); });

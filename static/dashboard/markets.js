@@ -1,7 +1,7 @@
 // The page of the markets: prices that move, sorting, filtering, searching. One stream for the whole page.
 
 import { follow } from "./follow.js";
-import { showAway, showConnected, showPart, showProblems } from "./frame.js";
+import { showAway, showConnected, showPart, showAlerts } from "./frame.js";
 import { grouped, short, span } from "./times.js";
 
 const body = document.getElementById("rows");
@@ -163,7 +163,7 @@ follow("/?part=stream", {
   summary: (html) => showPart(document.getElementById("summary"), html),
   cells: showCells,
   away: showAway,
-  problems: ({ count, worst }) => showProblems(count, worst),
+  alerts: ({ count, worst }) => showAlerts(count, worst),
   state: showConnected,
 });
 setInterval(showAges, 1000);

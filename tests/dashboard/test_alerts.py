@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as CacheAway
 
 from consumers.models import FixedTopicConsumer
 from coordination.models import Coordinator
-from dashboard.problems import CHECKS, Level, data, open_problems, platform
+from dashboard.alerts import CHECKS, Level, data, open_alerts, platform
 from datastore.dead_letters import DeadLetterRecord, store_dead_letters
 from datastore.models import DeadLetter, FetchRequest, GapRepair, Market, ProviderClock, Stream
 from datastore.reference.provider_clock import steady_now
@@ -46,7 +46,7 @@ def well(market: Market, settings: Any) -> Market:
 
 
 def titles() -> dict[str, Level]:
-    return {problem.title: problem.level for problem in open_problems()}
+    return {alert.title: alert.level for alert in open_alerts()}
 
 
 def test_all_is_well_only_with_a_list_of_what_was_checked(client: Client, well: Market) -> None:
@@ -187,7 +187,7 @@ def test_a_text_of_the_provider_stays_text(client: Client, well: Market) -> None
     assert XSS_SHOWN in page
 
 
-def test_the_statements_are_as_many_for_many_problems(client: Client, well: Market, count_statements: Any) -> None:
+def test_the_statements_are_as_many_for_many_alerts(client: Client, well: Market, count_statements: Any) -> None:
     few = count_statements(client, "/alerts")
     Market.objects.update(followed=True, refusal="no")
     for number in range(5):

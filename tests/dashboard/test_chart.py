@@ -67,5 +67,5 @@ def test_the_part_beside_the_chart_costs_a_fixed_number_of_statements(
     market: Market, client: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     client.get(f"/markets/{BTC}?part=side")
-    with django_assert_num_queries(23):  # 14 of them look for problems, at most once a second for all pages
+    with django_assert_num_queries(23):  # 14 of them look for alerts, at most once a second for all pages
         client.get(f"/markets/{BTC}?part=side")

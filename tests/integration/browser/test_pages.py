@@ -12,7 +12,7 @@ import pytest
 from streaming.redis.broker import KEY_PREFIX
 from streaming.topics import TICK_DATA
 from tests.support.e2e.fixtures import home
-from tests.support.e2e.platform import Platform
+from tests.support.e2e.platform import FEW_TRADES, Platform
 from tests.support.pages import Visitor, make_administrator, visitor
 from tests.support.polling import until
 
@@ -65,7 +65,7 @@ def platform(home: Path) -> Iterator[Platform]:
     settings = {
         "MARKETS": f"{BTC},{ETH}",
         "STALE_AFTER": str(20 * SPEED),
-        "SIMULATOR_ARGS": f"--speed {SPEED}",
+        "SIMULATOR_ARGS": f"--speed {SPEED} --rate {FEW_TRADES}",
     }
     with Platform(home, settings) as running:
         make_administrator(running)

@@ -28,6 +28,9 @@ from tests.support.servers import PRODUCT_SETTINGS
 ROOT = Path(__file__).resolve().parents[3]
 ME = os.getpid()
 READY = 90.0  # seconds that a start may take
+# Trades a second of a market, at the provider's pace, for tests that wait: a dense market at ten times the speed
+# takes a quarter of a core from all tests beside it.
+FEW_TRADES = 0.5
 # How each supervised process is found: our own by a word of its command line or title, the servers by their binary.
 ARGUMENTS = {
     "simulator": "candlekeep simulator",

@@ -8,7 +8,7 @@ import pytest
 from tests.support.e2e.first_charts import BTC, LIED_ABOUT, SPEED, WITHOUT_NUMBERS, FirstPages, ask_for_first_charts
 from tests.support.e2e.fixtures import new_home
 from tests.support.e2e.http_client import LISTED, RETENTION_DAYS, WILLING
-from tests.support.e2e.platform import Platform
+from tests.support.e2e.platform import FEW_TRADES, Platform
 
 
 @pytest.fixture(scope="package")
@@ -19,7 +19,7 @@ def platform(prepared_home: Path) -> Iterator[Platform]:
     settings = {
         "MARKETS": f"{BTC},{WITHOUT_NUMBERS},{LIED_ABOUT}",
         "STALE_AFTER": str(90 * SPEED),
-        "SIMULATOR_ARGS": f"--speed {SPEED} --retention-days {RETENTION_DAYS} --listed {listed}",
+        "SIMULATOR_ARGS": f"--speed {SPEED} --rate {FEW_TRADES} --retention-days {RETENTION_DAYS} --listed {listed}",
         **WILLING,
     }
     with new_home(prepared_home) as home, Platform(home, settings) as running:

@@ -9,8 +9,8 @@ from redis.exceptions import RedisError
 
 from actor_runtime.reset_policy import reason_of
 from config.monitoring.cached_answer import CachedAnswer
-from dashboard.problems import data, platform
-from dashboard.problems.level import Level, Problem, Unchecked
+from dashboard.alerts import data, platform
+from dashboard.alerts.level import Alert, Level, Unchecked
 from streaming.errors import StreamError
 
 
@@ -20,7 +20,7 @@ class Check:
 
     name: str
     looked_at: str
-    finds: Callable[[], Iterable[Problem]]
+    finds: Callable[[], Iterable[Alert]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Looked:
     """A check and what it found; unchecked: why it could not be made, "" if it was."""
 
     check: Check
-    problems: list[Problem]
+    alerts: list[Alert]
     unchecked: str = ""
 
 
@@ -48,15 +48,15 @@ CHECKS = (
 )
 
 
-def open_problems() -> list[Problem]:
+def open_alerts() -> list[Alert]:
     """Return what is wrong, the worst first. Raises DatabaseError."""
-    found = [problem for one in looked() for problem in one.problems]
-    return sorted(found, key=lambda problem: -problem.level)
+    found = [alert for one in looked() for alert in one.alerts]
+    return sorted(found, key=lambda alert: -alert.level)
 
 
 def summary() -> tuple[int, str]:
-    """Return how many problems there are, and the word for the level of the worst. Raises DatabaseError."""
-    found = open_problems()
+    """Return how many alerts there are, and the word for the level of the worst. Raises DatabaseError."""
+    found = open_alerts()
     return len(found), found[0].level.word if found else ""
 
 
@@ -77,7 +77,7 @@ def _looked(check: Check) -> Looked:
         return Looked(check, [], str(exc))
     except (RedisError, StreamError, OSError) as exc:
         title, remedy = f"{check.name} could not be checked", "It is checked again within seconds."
-        return Looked(check, [Problem(Level.WARNING, title, reason_of(exc), remedy, "/system")], reason_of(exc))
+        return Looked(check, [Alert(Level.WARNING, title, reason_of(exc), remedy, "/system")], reason_of(exc))
 
 
 _known = CachedAnswer(_look)

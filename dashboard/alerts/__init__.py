@@ -6,7 +6,7 @@ serves all who ask within a second.
 
 from __future__ import annotations
 
-from dashboard.problems.checks import CHECKS, Looked, looked, open_problems, summary
-from dashboard.problems.level import Level, Problem
+from dashboard.alerts.checks import CHECKS, Looked, looked, open_alerts, summary
+from dashboard.alerts.level import Alert, Level
 
-__all__ = ["CHECKS", "Level", "Looked", "Problem", "looked", "open_problems", "summary"]
+__all__ = ["CHECKS", "Alert", "Level", "Looked", "looked", "open_alerts", "summary"]

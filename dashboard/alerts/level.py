@@ -1,4 +1,4 @@
-"""How urgent a problem is, and what is said of it."""
+"""How urgent an alert is, and what is said of it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Unchecked(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Alert:
     """One thing that is wrong; url: the page that shows it; since: when it began, None if unknown."""
 
     level: Level
