@@ -1,4 +1,4 @@
-"""The web process's worker: it loads the extra that writes Arrow and Parquet before somebody asks for these."""
+"""The web process's worker: it loads the extra that writes Arrow and Parquet before the first question for these."""
 
 from __future__ import annotations
 
