@@ -5,6 +5,7 @@ Its worker is forked from it, so that both share the memory of what this process
 
 from __future__ import annotations
 
+import importlib
 import json
 import multiprocessing
 import os
@@ -12,7 +13,9 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from granian.constants import Interfaces
@@ -88,7 +91,17 @@ def pooled_application() -> Callable[..., Any]:
     options = connections.settings["default"]
     options["OPTIONS"]["pool"] = {"min_size": 1, "max_size": size, "timeout": 5}
     options["CONN_HEALTH_CHECKS"] = True
+    Thread(target=load_extra, name="load-extra", daemon=True).start()
     return application
+
+
+def load_extra() -> None:
+    """Load what writes Arrow and Parquet, if it is installed: on a busy machine that takes as long as a whole answer.
+
+    Beside the first requests, which need not wait for it. Who does not use these formats does not install the extra.
+    """
+    with suppress(ImportError):
+        importlib.import_module("datastore.series.columnar_format")
 
 
 if __name__ == "__main__":

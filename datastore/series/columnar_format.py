@@ -1,7 +1,7 @@
 """Candles as Arrow, Parquet and Feather, made of the lines of row_format.CSV, and trades. Only this imports pyarrow.
 
-That is an extra, so this module is imported with the first such question (written_format.py), and what only Parquet
-needs with the first of these.
+That is an extra, so this module is imported with the first such question (written_format.py), by the web process when
+it starts; and what only Parquet needs with the first of these.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from pyarrow import csv
 from datastore.series.digits import Digits
 from datastore.series.row_format import COLUMNS
 from datastore.series.written_format import MAX_SCALE, PRECISION, NumberTooLong
+
+# Arrow's own allocator keeps a heap for each thread that ever wrote an answer.
+pa.set_memory_pool(pa.system_memory_pool())
 
 METADATA_KEY = b"candlekeep"
 MILLISECONDS = pa.timestamp("ms", "UTC")

@@ -12,6 +12,7 @@ from datastore.coverage.segments import NO_ROWS, Rows
 from datastore.db.queries import fetch_all, fetch_stepwise
 from datastore.models import Market
 from datastore.series.row_format import Shape
+from datastore.series.row_sql import CLOSED, SERVED_PRICES, SOURCE, STORED_PRICES, TRADES, row_sql
 from datastore.timeframes.intervals import SECOND_US
 from datastore.timeframes.timeframe import Timeframe
 
@@ -20,16 +21,6 @@ STORED = f"select * from stored_texts(%s, %s, {PLAN}"  # noqa: S608 - a constant
 BUCKETS = f"select * from bucket_texts(%s, %s, %s, {PLAN}"  # noqa: S608 - a constant of this file
 LONG_BUCKETS = 1_000  # of this length on, a stretch of stored rows is read in texts of many rows each
 TEXT_ROWS = 500  # fewer cost more a row, and with more the server and its reader wait for each other
-# One stretch of one stored series, which needs no rounding: what is stored has no needless zeros.
-_STORED_PRICES = "c.open, c.high, c.low, c.close"
-_SERVED = (
-    "served_open(c.open, c.high, c.low, c.close, false), served_high(c.high, c.close, false),"
-    " served_low(c.low, c.close, false), c.close"
-)
-_WRITTEN = (
-    "format(%(row)s::text, date_part('epoch', c.open_time)::bigint, {prices}, c.volume,"
-    " coalesce(c.quote_volume::text, %(absent)s::text), {trades}, %(source)s::text, %(closed)s::text, c.revision)"
-)
 # Few providers have a row whose open or close lies outside its range, and to compare all four costs half as much again
 # as to write a row. Those few are indexed. (The offset keeps the planner from looking for them once a row.)
 _ODD = """
@@ -136,35 +127,29 @@ def stretch_texts(market: Market, run: Run, leaf: Leaf, shape: Shape, raw: bool 
 
     The server puts whole texts together: to send and to take each row by itself costs as much as to write it.
     """
-    trades = "%(absent)s::text" if leaf.from_provider else "c.trades"
-    written = _WRITTEN.format(prices=_STORED_PRICES, trades=trades)
+    same = {SOURCE: run.source, CLOSED: "true" if run.closed else "false"}
+    if leaf.from_provider:
+        same[TRADES] = shape.absent
+    written, values = row_sql(shape, STORED_PRICES, same)
     if may_be_odd := leaf.from_provider and not raw:
-        written = f"case when o.odd then {_WRITTEN.format(prices=_SERVED, trades=trades)} else {written} end"
-    if leaf.from_provider and f'"{shape.absent}"' in shape.row.replace("%s", shape.absent):
-        # What a provider does not give is no decimal, so it has no quotation marks.
-        bare = f"replace({written}, %(quoted)s::text, %(absent)s::text)"
-        written = f"case when c.quote_volume is null then {bare} else {written} end"
+        served, _ = row_sql(shape, SERVED_PRICES, same)
+        written = f"case when o.odd then {served} else {written} end"
     query = _STRETCH.format(
         written=written,
         looked_for=_ODD if may_be_odd else "",
         table="provider_candle" if leaf.from_provider else "candle",
         traded="" if leaf.from_provider else " and c.trades > 0",
     )
-    values = {
+    span = {
         "market": market.pk,
         "resolution": leaf.resolution,
         "start": leaf.start,
         "stop": leaf.stop,
         "step": TEXT_ROWS * leaf.resolution * SECOND_US,
-        "row": shape.row,
         "between": shape.between,
-        "absent": shape.absent,
-        "quoted": f'"{shape.absent}"',
-        "source": run.source,
-        "closed": "true" if run.closed else "false",
     }
     last = leaf.start - 1
-    for at, rows, body in fetch_stepwise(query, values):
+    for at, rows, body in fetch_stepwise(query, {**span, **values}):
         if at <= last:
             raise AssertionError(f"rows from {at} came after those from {last}")
         last = at

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -29,7 +30,7 @@ from datastore.api.responses.json_response import unpack
 from datastore.db.queries import execute
 from datastore.models import Coverage, Market
 from datastore.reference.markets import ensure_markets
-from datastore.series import columnar_format, export
+from datastore.series import columnar_format, digits, export
 from datastore.series.row_format import COLUMNS
 from datastore.series.written_format import FORMATS
 from tests.support.api.rows import BEGAN, SYMBOL, Feed, at, body_of
@@ -39,15 +40,16 @@ ADDRESS = f"/api/v1/candles?market={SYMBOL}&timeframe=1m"
 SPAN = f"&from={at(0) // 1000}&to={at(540) // 1000}"
 YEAR_HOURS = 365 * 24
 PRICES = ("open", "high", "low", "close", "volume", "quote_volume")
-INSERT_HOURS = """
+INSERT_YEAR = """
 insert into provider_candle (market_id, resolution, open_time, open, high, low, close, volume, quote_volume, version,
        revision)
-select %(market)s, 3600, t, case when n between 3000 and 3050 then p + (n %% 3 - 1) * 5 else p end,
+select %(market)s, %(resolution)s, t, case when n between 3000 and 3050 then p + (n %% 3 - 1) * 5 else p end,
        trim_scale(p + 1.25), trim_scale(p - 2.5),
        trim_scale(case when n between 3040 and 3070 then p + (n %% 2 * 2 - 1) * 3 else p - 0.01 end),
        trim_scale(n / 1e8::numeric),
        case when n %% 13 > 0 then trim_scale(p * n) end, 1, 0
-  from generate_series(%(start)s::timestamptz, %(stop)s::timestamptz - interval '1 hour', interval '1 hour')
+  from generate_series(%(start)s::timestamptz, %(stop)s::timestamptz - interval '1 second',
+                       make_interval(secs => %(resolution)s))
        with ordinality g (t, n)
  cross join lateral (select trim_scale(60000 + (n * 37 %% 4001) / 100.0) as p) x
  where n %% 11 > 0
@@ -196,6 +198,20 @@ def test_every_file_of_a_market_has_the_digits_that_any_of_its_candles_needs(cli
     store(Feed(feed="tick-data/three").trade(122, "99.000125", "0.1"))
     assert scales("1m") == scales("1M") == [6, 6, 6, 6, 8, 9]
     assert Decimal("99.000125") in table_of(client, "arrow")["low"].to_pylist()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_another_process_looks_only_at_candles_that_are_newer_than_the_last_look(client: Client, hole: Market) -> None:
+    def scale() -> int:
+        digits._seen.clear()  # as in a process that has just begun
+        return int(table_of(client, "arrow").schema.field("open").type.scale)
+
+    assert scale() == 1
+    # A row that was looked at is not looked at again: this one changes without a newer version, as none ever does.
+    execute("update candle set low = 99.000125 where resolution = 60 and low = 99")
+    body_of(client, f"{ADDRESS}{SPAN}&format=arrow", 422)
+    store(Feed(feed="tick-data/three").trade(123, "99.000125", "0.1"))
+    assert scale() == 6
 
 
 def test_feather_is_as_freqtrade_reads_it(client: Client, hole: Market) -> None:
@@ -359,60 +375,85 @@ def test_an_answer_that_breaks_off_does_not_look_whole(
         pandas.read_csv(io.StringIO(body))
 
 
-@pytest.fixture
-def year(market: Market) -> Market:
-    """A year of the provider's hours: some quiet, some without quote volume, some with prices out of range."""
+def make_year(resolution: int) -> Coverage:
+    """Store a year of the provider's: some quiet, some without quote volume, some with prices out of range."""
     (found,) = ensure_markets(["coinbase:ETH-USD"])
     stop = BEGAN.replace(hour=0, minute=0) - timedelta(days=2)
     span = {"start": stop - timedelta(hours=YEAR_HOURS), "stop": stop}
-    execute(INSERT_HOURS, {"market": found.pk, **span})
-    Coverage.objects.create(market=found, source="provider", resolution=3600, proof="candle", **span)
-    return found
+    execute(INSERT_YEAR, {"market": found.pk, "resolution": resolution, **span})
+    return Coverage.objects.create(market=found, source="provider", resolution=resolution, proof="candle", **span)
+
+
+def all_pages(client: Client, page: str) -> list[list[Any]]:
+    """Return the rows of json of a range, page by page, not held against the OpenAPI: that takes minutes."""
+    rows: list[list[Any]] = []
+    while page:
+        body = json.loads(client.get(page).content)
+        rows += body["candles"]
+        page = body["next"]
+    return rows
+
+
+def rows_of_file(file: Path) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+    """Yield the name of each library that reads Parquet, and the rows that it finds."""
+    yield "polars", polars.read_parquet(file).select(polars.col("time").dt.epoch("ms"), *PRICES).rows()
+    yield "duckdb", duckdb.read_parquet(str(file)).select(f"epoch_ms(time), {', '.join(PRICES)}").fetchall()
+    frame = pandas.read_parquet(file, columns=["time", *PRICES])
+    yield "pandas", [(row.time.value // 1_000_000, *row[1:]) for row in frame.itertuples(index=False)]
+
+
+def check_files(client: Client, address: str, expected: list[list[Any]], folder: Path) -> None:
+    """Read the range in Parquet and Arrow by everything that people read them with: it holds these rows of json."""
+    values = [(row[0], *(None if cell is None else Decimal(cell) for cell in row[1:7])) for row in expected]
+    file = folder / "year.parquet"
+    response: Any = client.get(f"{address}&format=parquet")
+    assert response["Candlekeep-Complete"] == "true"
+    file.write_bytes(response.getvalue())
+    assert parquet.ParquetFile(file).num_row_groups > 3
+    for name, found in rows_of_file(file):
+        assert found == values, name
+    response = client.get(f"{address}&format=arrow")
+    stream = polars.read_ipc_stream(response.getvalue()).select(polars.col("time").dt.epoch("ms"), *PRICES)
+    assert stream.rows() == values
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1800)  # half a minute, and a gigabyte, on a machine with nothing else to do
+@pytest.mark.django_db(transaction=True)  # the server ends one that waits for so many rows to be compared
+def test_a_year_of_minutes_is_read_alike_by_polars_pandas_and_duckdb(
+    client: Client, market: Market, tmp_path: Path
+) -> None:
+    cover = make_year(60)
+    span = f"&from={cover.start:%Y-%m-%d}&to={cover.stop:%Y-%m-%d}"
+    address = f"/api/v1/candles?market={cover.market.symbol}&timeframe=1m{span}"
+    expected = all_pages(client, address)
+    assert len(expected) == YEAR_HOURS * 60 - YEAR_HOURS * 60 // 11
+    check_files(client, address, expected, tmp_path)
 
 
 def test_a_year_is_read_alike_by_polars_pandas_duckdb_and_as_text(
-    client: Client, year: Market, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    client: Client, market: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "PART_BUCKETS", 2_500)
     monkeypatch.setattr(columnar_format, "ROW_GROUP_ROWS", 1_500)
-    cover = Coverage.objects.get(market=year)
+    cover = make_year(3600)
     span = f"&from={cover.start:%Y-%m-%d}&to={cover.stop:%Y-%m-%d}"
-    address = f"/api/v1/candles?market={year.symbol}&timeframe=1h{span}"
+    address = f"/api/v1/candles?market={cover.market.symbol}&timeframe=1h{span}"
     # Short pages are read row by row, long answers many rows at a time.
-    expected: list[list[Any]] = []
-    page = f"{address}&limit=900"
-    while page:
-        body = body_of(client, page)
-        expected, page = expected + body["candles"], body["next"]
+    expected = all_pages(client, f"{address}&limit=900")
     assert len(expected) == YEAR_HOURS - YEAR_HOURS // 11
     for _, *prices in (row[:5] for row in expected):
         opened, high, low, close = map(Decimal, prices)
         assert low <= min(opened, close) <= max(opened, close) <= high
     for raw in ("", "&raw=1"):
-        rows = body_of(client, f"{address}&limit=10000{raw}")["candles"]
+        rows = all_pages(client, f"{address}&limit=10000{raw}")
         assert (rows == expected) is not bool(raw)
         lines: Any = client.get(f"{address}&format=ndjson{raw}")
         assert [[*json.loads(line).values()] for line in lines.getvalue().splitlines()] == rows
         table: Any = client.get(f"{address}&format=csv{raw}")
         cells = csv.reader(io.StringIO(table.getvalue().decode()))
         assert [*cells] == [list(COLUMNS), *([text_of(cell) for cell in row] for row in rows)]
-
-    file = tmp_path / "year.parquet"
-    response: Any = client.get(f"{address}&format=parquet")
-    assert response["Candlekeep-Complete"] == "true"
-    file.write_bytes(response.getvalue())
-    assert parquet.ParquetFile(file).num_row_groups > 3
-    values = [(row[0], *(None if cell is None else Decimal(cell) for cell in row[1:7])) for row in expected]
-    names = ", ".join(PRICES)
-    read = {
-        "polars": polars.read_parquet(file).select(polars.col("time").dt.epoch("ms"), *PRICES).rows(),
-        "duckdb": duckdb.read_parquet(str(file)).select(f"epoch_ms(time), {names}").fetchall(),
-        "pandas": [
-            (row.time.value // 1_000_000, *row[1:7]) for row in pandas.read_parquet(file).itertuples(index=False)
-        ],
-    }
-    for name, found in read.items():
-        assert [tuple(row) for row in found] == values, name
+    check_files(client, address, expected, tmp_path)
 
 
 def test_trades_of_a_range_come_whole_in_every_format(

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from datastore.api.udf.history import BAR
 from datastore.models import Market
 from datastore.reference.markets import ensure_markets
 from datastore.series import stored_rows
@@ -101,7 +102,7 @@ def check_prices(market: Market, series: Series) -> None:
         assert low <= min(opened, close)
         assert max(opened, close) <= high
     bounds = series.start, series.stop
-    shape = (EXACT, NUMBERS, CSV, NDJSON)[series.count % 4]
+    shape = (EXACT, NUMBERS, CSV, NDJSON, BAR)[series.count % 5]
     # Long stretches are read in texts of some rows each: the whole text is the same.
     texts = []
     for stored_rows.LONG_BUCKETS, stored_rows.TEXT_ROWS in ((1, 3), (1000, 500)):

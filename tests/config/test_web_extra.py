@@ -1,0 +1,39 @@
+"""The web process's worker: it loads the extra that writes Arrow and Parquet before the first question for these."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+pytestmark = pytest.mark.slow
+BEGIN = """
+import sys, threading
+from config.supervision.web import pooled_application
+assert "pyarrow" not in sys.modules
+assert callable(pooled_application())
+for thread in threading.enumerate():
+    if thread is not threading.current_thread():
+        thread.join()
+print(sys.modules.keys() >= {"pyarrow", "datastore.series.columnar_format"})
+"""
+
+
+def begin(folder: Path) -> str:
+    """Return what a worker prints that has begun, with this folder before all others."""
+    code = f"import sys; sys.path.insert(0, {str(folder)!r}){BEGIN}"
+    done = subprocess.run([sys.executable, "-c", code], cwd=settings.BASE_DIR, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.strip()
+
+
+def test_the_extra_is_loaded_when_the_worker_begins(tmp_path: Path) -> None:
+    assert begin(tmp_path) == "True"
+
+
+def test_without_the_extra_the_worker_begins_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "pyarrow.py").write_text("raise ImportError")
+    assert begin(tmp_path) == "False"
