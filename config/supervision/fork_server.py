@@ -84,7 +84,7 @@ def begin_here(
     try:
         os.setsid()
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         end_with(starter, signal.SIGTERM)
         use_output(output)

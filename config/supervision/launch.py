@@ -212,6 +212,7 @@ class Launch:
     def _signals(self) -> Iterator[None]:
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         before = {number: signal.signal(number, self.supervisor.on_signal) for number in numbers}
+        before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, self.supervisor.on_child)
         try:
             yield
         finally:

@@ -83,11 +83,11 @@ def pooled_application() -> Callable[..., Any]:
     from django.core.servers.basehttp import get_internal_wsgi_application
     from django.db import connections
 
+    from config.database_settings import share_connections
+
     application = get_internal_wsgi_application()
     size = settings.DATABASE_POOL or settings.WEB_THREADS
-    options = connections.settings["default"]
-    options["OPTIONS"]["pool"] = {"min_size": 1, "max_size": size, "timeout": 5}
-    options["CONN_HEALTH_CHECKS"] = True
+    share_connections(connections.settings["default"], size)
     return application
 
 
