@@ -58,6 +58,7 @@ LATER = (
     "django_redis.serializers.pickle",
     "encodings.idna",
     "config.command_line",
+    "config.supervision.aside",
     "config.supervision.web",
     "config.wsgi",
 )
