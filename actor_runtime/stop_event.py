@@ -29,14 +29,19 @@ class StopEvent(Event):
         self._is_set = True
         self._wakes.put(None)
 
+    def wake(self) -> None:
+        """End the wait of one who waits, or the next wait, without setting it."""
+        self._wakes.put(None)
+
     def clear(self) -> None:
         """Raise TypeError: a stop is for good."""
         raise TypeError("a StopEvent stays set")
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is set, at most so many seconds; return whether it is."""
+        """Wait until it is set or woken, at most so many seconds; return whether it is set."""
         if not self._is_set:
             with suppress(Empty):
                 self._wakes.get(timeout=timeout)
-                self._wakes.put(None)  # for the next one who waits
+                if self._is_set:
+                    self._wakes.put(None)  # for the next one who waits
         return self._is_set

@@ -17,7 +17,7 @@ import httpx
 from config.supervision.embedded_servers import free_port
 from tests.support.polling import until
 
-START_TIMEOUT_S = 120.0
+START_TIMEOUT_S = 300.0
 
 
 @contextmanager

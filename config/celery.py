@@ -10,13 +10,14 @@ from typing import Any
 from celery import Celery
 from celery.apps import worker
 from celery.exceptions import SecurityWarning
-from celery.signals import beat_init, setup_logging
+from celery.signals import beat_init, setup_logging, worker_init
 from django.conf import settings
 from django.db import connections
 from kombu.transport.redis import Transport
 from redis.exceptions import ResponseError
 
 from actor_runtime.reset_policy import TRANSIENT_ERRORS
+from config.database_settings import share_connections
 from config.logs import formatter
 
 # Celery warns when it runs as root, as in a container, because of pickle; our messages are JSON, which runs no code.
@@ -28,6 +29,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 Transport.connection_errors = (*Transport.connection_errors, ResponseError)
 
 BEAT_CONNECTION_S = 600  # then it is made again
+MAX_IDLE_CONNECTION_S = 15.0  # of the worker: what it has beside one after a burst of fetches
 
 app = Celery("candlekeep")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -59,6 +61,17 @@ def keep_connection(**kwargs: Any) -> None:
     """Let beat keep its connection, which it would make again at each look for a changed schedule."""
     if not settings.DATABASE_POOL:
         connections.settings["default"]["CONN_MAX_AGE"] = BEAT_CONNECTION_S
+
+
+@worker_init.connect
+def share_worker_connections(**kwargs: Any) -> None:
+    """Let the worker's threads share connections, which stay open: Celery closes a thread's own after each task.
+
+    A new session of the database has everything to plan again, and a gap scan plans for longer than it runs.
+    """
+    if not settings.DATABASE_POOL:
+        size = settings.CELERY_WORKER_CONCURRENCY
+        share_connections(connections.settings["default"], size, MAX_IDLE_CONNECTION_S)
 
 
 @setup_logging.connect

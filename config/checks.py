@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
+from config.apps import SETTINGS_TAG
 from config.networks import is_loopback, is_public
 from config.provider_settings import host_settings
 from config.supervision import squashed_migrations
@@ -19,7 +20,7 @@ from datastore.reference.provider_registry import UnknownProvider, provider_of, 
 from streaming.broker_factory import ADAPTERS
 
 
-@register()
+@register(SETTINGS_TAG)
 def provider_urls(**kwargs: Any) -> list[CheckMessage]:
     """Check that all addresses of the providers are set or none: real and simulated prices are never mixed."""
     hosts = [(name, host_settings(provider)) for provider in settings.PROVIDERS for name in host_settings(provider)]
@@ -40,7 +41,7 @@ def provider_urls(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register()
+@register(SETTINGS_TAG)
 def markets_delivered(**kwargs: Any) -> list[CheckMessage]:
     """Check that some provider delivers each market of MARKETS."""
     found: list[CheckMessage] = []
@@ -59,7 +60,7 @@ def markets_delivered(**kwargs: Any) -> list[CheckMessage]:
     return found
 
 
-@register()
+@register(SETTINGS_TAG)
 def live_copies(**kwargs: Any) -> list[CheckMessage]:
     """Check that each provider lets as many live Producers connect as LIVE_COPIES asks for."""
     providers = [traits_of(name) for name in settings.PROVIDERS]
@@ -74,7 +75,7 @@ def live_copies(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register()
+@register(SETTINGS_TAG)
 def stream_url(**kwargs: Any) -> list[CheckMessage]:
     """Check that STREAM_URL names a kind of stream that we support."""
     if not settings.STREAM_URL or settings.STREAM_URL.startswith(tuple(f"{scheme}://" for scheme in ADAPTERS)):
@@ -88,7 +89,7 @@ def stream_url(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register()
+@register(SETTINGS_TAG)
 def two_ports(**kwargs: Any) -> list[CheckMessage]:
     """Check that the API and the streams, which two processes serve, have different ports."""
     if settings.PORT != settings.SSE_PORT:
@@ -96,7 +97,7 @@ def two_ports(**kwargs: Any) -> list[CheckMessage]:
     return [Error("PORT and SSE_PORT are the same.", hint="Unset SSE_PORT to use PORT + 1.", id="candlekeep.E004")]
 
 
-@register()
+@register(SETTINGS_TAG)
 def simulator_args(**kwargs: Any) -> list[CheckMessage]:
     """Check that SIMULATOR_ARGS can be split as a shell would, and that the simulator runs."""
     try:
@@ -111,7 +112,7 @@ def simulator_args(**kwargs: Any) -> list[CheckMessage]:
     return []
 
 
-@register()
+@register(SETTINGS_TAG)
 def reachable_by_name(**kwargs: Any) -> list[CheckMessage]:
     """Check that a server that other machines reach knows its host names."""
     if settings.ALLOWED_HOSTS_GIVEN or is_loopback(settings.HOST):
@@ -125,7 +126,7 @@ def reachable_by_name(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register()
+@register(SETTINGS_TAG)
 def open_reading(**kwargs: Any) -> list[CheckMessage]:
     """Check that reading without a key is open to others on purpose, not by oversight."""
     if settings.REQUIRE_API_KEY:
@@ -149,7 +150,7 @@ def open_reading(**kwargs: Any) -> list[CheckMessage]:
     return []
 
 
-@register()
+@register(SETTINGS_TAG)
 def any_page(**kwargs: Any) -> list[CheckMessage]:
     """With CORS open to all and no API key, any web page can read this API from a visitor's network."""
     if not settings.CORS_ALLOW_ALL_ORIGINS or settings.REQUIRE_API_KEY:
@@ -163,7 +164,7 @@ def any_page(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register()
+@register(SETTINGS_TAG)
 def believable_proxies(**kwargs: Any) -> list[CheckMessage]:
     """Check that not every address is a trusted proxy: a proxy can claim any address for its client."""
     everyone = [str(network) for network in settings.TRUSTED_PROXIES if network.prefixlen == 0]
@@ -178,7 +179,7 @@ def believable_proxies(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register()
+@register(SETTINGS_TAG)
 def public_name_without_address(**kwargs: Any) -> list[CheckMessage]:
     """Check that a server with a public name knows the address of it: behind TLS it could not tell otherwise."""
     names = [host for host in settings.ALLOWED_HOSTS if is_public(host)]
@@ -194,7 +195,7 @@ def public_name_without_address(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register()
+@register(SETTINGS_TAG)
 def public_address_in_the_clear(**kwargs: Any) -> list[CheckMessage]:
     """Check that clients of a public name use https: for the API, and for the streams that it leads to."""
     if settings.PUBLIC_URL and not settings.BEHIND_TLS and is_public(settings.PUBLIC_HOST):
@@ -216,7 +217,7 @@ def public_address_in_the_clear(**kwargs: Any) -> list[CheckMessage]:
     return []
 
 
-@register()
+@register(SETTINGS_TAG)
 def known_tls_proxy(**kwargs: Any) -> list[CheckMessage]:
     """Check that the proxy which speaks TLS is known: it says who asks, and that it was by https."""
     if not settings.BEHIND_TLS or settings.TRUSTED_PROXIES or is_loopback(settings.HOST):

@@ -18,7 +18,18 @@ def databases(url: str, home: Path, pool: int) -> dict[str, Any]:
         parts[name.upper()] = options.pop(name, parts[name.upper()])
     options["connect_timeout"] = 5
     options["application_name"] = "candlekeep"
-    if pool:
-        options["pool"] = {"min_size": 1, "max_size": pool, "timeout": 5}
+    found = parts | {"ENGINE": "config.database"}
+    share_connections(found, pool)
+    return {"default": found}
+
+
+def share_connections(database: dict[str, Any], size: int, max_idle_s: float = 600) -> None:
+    """Let the threads of a process share so many connections to a database of DATABASES, 0: each has its own.
+
+    max_idle_s: one that was not needed for so long is closed, unless it is the last.
+    """
+    if size:
+        limits = {"min_size": 1, "max_size": size, "max_idle": max_idle_s}
+        database["OPTIONS"]["pool"] = {**limits, "timeout": 5, "num_workers": 1}
     # A pooled connection may be older than the server behind it: check it before use.
-    return {"default": parts | {"ENGINE": "config.database", "CONN_HEALTH_CHECKS": bool(pool)}}
+    database["CONN_HEALTH_CHECKS"] = bool(size)

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
+from config.apps import SETTINGS_TAG
 from config.networks import is_loopback
 from streaming.errors import StreamError
 from streaming.kafka_settings import KafkaAccess, kafka_servers
@@ -15,7 +16,7 @@ from streaming.kafka_settings import KafkaAccess, kafka_servers
 SCHEME = "kafka://"
 
 
-@register()
+@register(SETTINGS_TAG)
 def kafka_brokers(**kwargs: Any) -> list[CheckMessage]:
     """Check that STREAM_URL names brokers that we can connect to."""
     if not settings.STREAM_URL.startswith(SCHEME):
@@ -30,7 +31,7 @@ def kafka_brokers(**kwargs: Any) -> list[CheckMessage]:
     return []
 
 
-@register()
+@register(SETTINGS_TAG)
 def kafka_login(**kwargs: Any) -> list[CheckMessage]:
     """Check that a protocol with a login has a user name and a password."""
     access: KafkaAccess = settings.KAFKA
@@ -46,7 +47,7 @@ def kafka_login(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register()
+@register(SETTINGS_TAG)
 def kafka_files(**kwargs: Any) -> list[CheckMessage]:
     """Check that the files of certificates and keys exist."""
     access: KafkaAccess = settings.KAFKA
@@ -62,7 +63,7 @@ def kafka_files(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register()
+@register(SETTINGS_TAG)
 def kafka_unused(**kwargs: Any) -> list[CheckMessage]:
     """Kafka settings without a Kafka STREAM_URL are an error."""
     given = sorted(name for name, value in settings.KAFKA_ENVIRONMENT.items() if value)
@@ -74,7 +75,7 @@ def kafka_unused(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register()
+@register(SETTINGS_TAG)
 def kafka_in_the_clear(**kwargs: Any) -> list[CheckMessage]:
     """Check that a password is not sent unencrypted over a network."""
     access: KafkaAccess = settings.KAFKA

@@ -20,12 +20,13 @@ from actor_runtime.reset_policy import reason_of
 from consumers import topic_acks
 from consumers.batch_pace import MAX_BATCH_RECORDS
 from consumers.batch_store import TopicBatch, batches_by_topic, store_batches
-from consumers.fixed_consumer_actor import CONFIRM_EVERY_S, GROUP, POLL_TIMEOUT_S
+from consumers.fixed_consumer_actor import GROUP, POLL_TIMEOUT_S
 from consumers.group_progress import DrainTracker
 from consumers.metrics import BatchMetrics
 from consumers.models import DynamicTopicConsumer
 from consumers.subscription import TopicSubscription
 from consumers.topic_acks import OpenTopic
+from consumers.version_confirmer import VersionConfirmer
 from datastore.coverage.feed_progress import note_all_read
 from datastore.db.news import News, Subject
 from datastore.ingest import market_cache
@@ -58,7 +59,7 @@ class DynamicTopicsWork:
         self._drain_tracker = DrainTracker()
         self._metrics = BatchMetrics(DYNAMIC_LABEL)
         self._cold_markets: set[int] = set()  # ids to write to the cache even if nothing changed
-        self._confirmed_at = 0.0  # when the cached versions were last confirmed, steady clock
+        self._confirmer = VersionConfirmer()
 
     def has_news(self) -> bool:
         """Return whether a topic may have been made."""
@@ -71,12 +72,7 @@ class DynamicTopicsWork:
 
     def turn(self, actors: ActorGroup) -> bool:
         """Handle one poll; True if there may be more."""
-        now = time.monotonic()
-        if now - self._confirmed_at >= CONFIRM_EVERY_S:
-            # For idle markets too: nothing else keeps readers trusting their versions.
-            self._confirmed_at = now
-            with suppress(market_cache.CacheUnavailable):
-                market_cache.confirm()
+        self._confirmer.look()
 
         # Retire the actors whose route ended before `_topics` was read, and whose topic is read to its end now.
         topics = self._topics

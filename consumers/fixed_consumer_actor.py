@@ -21,10 +21,10 @@ from consumers.metrics import BatchMetrics
 from consumers.models import FixedTopicConsumer
 from consumers.record_batch import Batch
 from consumers.topic_handlers import TOPIC_HANDLERS
+from consumers.version_confirmer import VersionConfirmer
 from datastore.db.news import News, Subject
 from datastore.ingest import market_cache
 from datastore.ingest.live_write import MarketChange
-from datastore.reference.provider_clock import steady_now
 from streaming.broker import Record, Subscription
 from streaming.errors import StreamError
 from streaming.topics import FIXED_TOPICS
@@ -34,7 +34,6 @@ log = structlog.get_logger(__name__)
 GROUP = "candlekeep"
 POLL_TIMEOUT_S = 0.25  # how long an idle turn waits
 QUIET_POLL_TIMEOUT_S = 0.5  # and one of a topic that is known to be read to its end
-CONFIRM_EVERY_S = 0.5  # readers trust a cached version for two seconds after it was confirmed
 PROGRESS_EVERY_S = 0.5  # a feed that has caught up counts as behind for this much longer
 
 
@@ -57,10 +56,10 @@ class FixedTopicWork:
         self._pace = BatchPace()
         self._progress = GroupProgress()
         self._news = News(Subject.FEEDS)
-        self._is_drained = False  # all that was known of the topic was stored, and that was noted
+        self._is_drained = False  # all that was known of the topic was stored and noted, or nothing waits for that
         self._progress_at = 0.0  # when the group's progress was last asked for, steady clock
         self._cache_cold = True  # the whole cache is yet to be written since the work was opened
-        self._confirmed_at = 0.0  # when the cached versions were last confirmed, steady clock
+        self._confirmer = VersionConfirmer()
 
     def open(self, session: ActorSession) -> None:
         """Subscribe behind the last committed record, and write the whole cache, since anything may have changed."""
@@ -81,18 +80,17 @@ class FixedTopicWork:
     def turn(self) -> bool:
         """Handle one batch; True if there may be more."""
         now = time.monotonic()
-        if now - self._confirmed_at >= CONFIRM_EVERY_S:
-            # For idle markets too: nothing else keeps readers trusting their versions.
-            self._confirmed_at = now
-            with suppress(market_cache.CacheUnavailable):
-                market_cache.confirm()
+        self._confirmer.look()
         if self._news.any():
             self._is_drained = False
         if not self._is_drained and now - self._progress_at >= PROGRESS_EVERY_S and self._subscription is not None:
-            # Up to when everything in the topic is stored, by any process of the group.
+            # Up to when everything in the topic is stored, by any process of the group, if that concerns anything.
             self._progress_at = now
-            at = steady_now()  # first: what is published during the question must not count as stored
-            if drained_at := self._progress.drained_until(self._subscription.progress(), at):
+            # Asked first: what is published during the question must not count as stored.
+            at, anything = self.handler.unsettled()
+            if not anything:
+                self._is_drained = True
+            elif drained_at := self._progress.drained_until(self._subscription.progress(), at):
                 self.handler.drained(drained_at)
                 self._is_drained = True
 

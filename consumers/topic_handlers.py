@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from consumers.metrics import Receipts
@@ -13,6 +14,7 @@ from consumers.missing_trades import MissingTrades
 from consumers.record_batch import Batch, read_batch
 from datastore.backfill.history_write import settle_published, store_history
 from datastore.backfill.trade_fill import settle_fills
+from datastore.backfill.unsettled import Unsettled, unsettled
 from datastore.coverage.feed_progress import note_read
 from datastore.ingest.live_batch import LiveBatch, split_batch
 from datastore.ingest.live_write import MarketChange, StoreResult, store_live
@@ -27,6 +29,7 @@ class TopicHandler:
     """How a batch of a topic is read and stored, and what follows when the topic is drained.
 
     store(records, while_waiting): stores a batch, and calls while_waiting, if given, while the database works.
+    unsettled(): what waits for the topic to be drained, if anything does.
     drained(at): called with the database time up to which everything in the topic is stored.
     received(records): returns when the trades of a batch arrived from the provider, None if it has no trade.
     stored(changes): called once a batch is committed.
@@ -34,6 +37,7 @@ class TopicHandler:
 
     read: Callable[[Sequence[Record]], Batch[Any]]
     store: Callable[[Any, Callable[[], None] | None], StoreResult]
+    unsettled: Callable[[], Unsettled]
     drained: Callable[[datetime], object]
     received: Callable[[Any], Receipts | None]
     stored: Callable[[Sequence[MarketChange]], object]
@@ -71,7 +75,21 @@ def nothing_more(changes: Sequence[MarketChange]) -> None:
 
 
 TOPIC_HANDLERS = {
-    TICK_DATA.name: TopicHandler(read_live, store_live, live_drained, receipts_of, MissingTrades().look),
+    TICK_DATA.name: TopicHandler(
+        read_live,
+        store_live,
+        partial(unsettled, TICK_DATA.name, trades=True),
+        live_drained,
+        receipts_of,
+        MissingTrades().look,
+    ),
     # A request whose last record was lost with the stream is noticed once nothing more can come.
-    CANDLE_DATA.name: TopicHandler(read_history, store_history, settle_published, lambda _: None, nothing_more),
+    CANDLE_DATA.name: TopicHandler(
+        read_history,
+        store_history,
+        partial(unsettled, CANDLE_DATA.name, trades=False),
+        settle_published,
+        lambda _: None,
+        nothing_more,
+    ),
 }

@@ -18,6 +18,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +26,7 @@ import uvicorn
 
 from simulator.app import ByPort, create_app
 from simulator.config import Config
+from simulator.market import LISTED_SINCE_HOUR
 from simulator.pairs import Pair
 from simulator.provider import HomeInUse
 from simulator.venues.table import VENUES
@@ -52,6 +54,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--markets", type=_markets, default=DEFAULT_MARKETS, help="exchange:BASE-QUOTE,…")
     options.add_argument("--listed", type=_markets, default=(), help="more pairs that clients may request")
     options.add_argument("--rate", type=_number(float, 0.001, 10_000), help="trades per second of every market")
+    options.add_argument(
+        "--since", type=_hour, default=LISTED_SINCE_HOUR, metavar="DATE", help="YYYY-MM-DD; no market has trades before"
+    )
     options.add_argument(
         "--speed", type=_number(float, 1, 20), default=1.0, help="how fast its clock runs, 1 to 20 times"
     )
@@ -83,6 +88,13 @@ def _number(kind: Callable[[str], Number], low: Number, high: Number) -> Callabl
         return value
 
     return number
+
+
+def _hour(text: str) -> int:
+    try:
+        return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) // 3600
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date") from exc
 
 
 def _market(text: str) -> Pair:
@@ -140,6 +152,7 @@ def configure(options: argparse.Namespace) -> Config:
         retention_days=options.retention_days,
         key=options.key,
         days_ahead=options.days_ahead,
+        since=options.since,
         venues=tuple(options.venues),
         limited=not options.no_limits,
     )

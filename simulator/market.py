@@ -105,11 +105,11 @@ class Market:
 
     def hour(self, hour: int) -> Bar | None:
         """Return the bar of a whole hour."""
-        return self._rolled_hour(hour)
+        return None if hour < self.listed else self._rolled_hour(hour)
 
     def day(self, day: int) -> Bar | None:
         """Return the bar of a whole day."""
-        return self._rolled_day(day)
+        return None if (day + 1) * 24 <= self.listed else self._rolled_day(day)
 
     def trades(self, minute: int) -> list[Trade]:
         """Return a minute's trades in the exchange's order."""

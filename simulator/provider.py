@@ -35,7 +35,9 @@ class Provider:
         rate = f"/rate={config.rate:g}" if config.rate is not None else ""
         self.identity = f"simulator/seed={config.seed}{rate}"
         pairs = dict.fromkeys((*config.markets, *config.listed))
-        self.sources: dict[Pair, Source] = {pair: Market(pair, config.seed, config.rate) for pair in pairs}
+        self.sources: dict[Pair, Source] = {
+            pair: Market(pair, config.seed, config.rate, config.since) for pair in pairs
+        }
         if config.replay is not None:
             # Replace one market with a recording; its shift is stored, so the times stay the same after a restart.
             recording = Recording(config.replay)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,29 @@ from django.db import connections
 from config.secret_files import create_home, replace_text
 from config.supervision import squashed_migrations
 from config.supervision.errors import StartError
+from datastore.wording import counted
 
 if TYPE_CHECKING:
     from config.supervision.provider import Contact
     from datastore.engines.edition import TimescaleEdition
 
 PASSWORD_FILE = Path("run") / "admin.password"
+
+
+def set_up_schema(*, on_terminal: bool) -> Iterator[str]:
+    """Migrate and make the admin user; yield what to print of each. Raise StartError, as each of these does."""
+    yield f"schema up to date: {migrate()}"
+    if line := make_admin(settings.ADMIN_PASSWORD, settings.CANDLEKEEP_HOME, on_terminal):
+        yield line
+
+
+def set_up_contents(found: Sequence[Contact]) -> Iterator[str]:
+    """Remember the providers, follow MARKETS and ask for their newest candles; yield what to print of each."""
+    yield from remember_providers(found)
+    markets = settings.MARKETS
+    seed_markets(markets)
+    yield f"{counted(len(markets), 'market')}: {', '.join(markets)}"
+    yield f"{counted(request_newest_candles(markets), 'span')} of history asked for"
 
 
 def migrate() -> str:

@@ -25,15 +25,20 @@ from io import TextIOWrapper
 from typing import NamedTuple, NoReturn
 
 import django
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import run_checks
 from django.core.management import BaseCommand, get_commands, load_command_class
 from setproctitle import setproctitle
 
+from config.apps import SETTINGS_TAG
 from config.supervision.adopted_settings import adopt
 from config.supervision.guard import end_with
 
 MAX_REQUEST_BYTES = 65_536
+EMPTY_BYTES_SIZE = sys.getsizeof(b"")
+FRESH_POOL_OBJECTS, MAX_FILLING_OBJECTS = 30, 4_000
+_filling: list[bytes] = []
 # What the programs import only when they know what to run: Celery's command line, and the web process.
 LATER = (
     "celery.bin.celery",
@@ -58,6 +63,7 @@ LATER = (
     "django_redis.serializers.pickle",
     "encodings.idna",
     "config.command_line",
+    "config.supervision.aside",
     "config.supervision.web",
     "config.wsgi",
 )
@@ -74,33 +80,36 @@ class Request(NamedTuple):
 
 def main(argv: list[str]) -> None:
     """Load everything, then fork for each request until the starter closes the socket."""
-    serve(socket.socket(fileno=int(argv[0])), int(argv[1]), argv[2:])
+    load(argv[2:])
+    check_once()
+    serve(socket.socket(fileno=int(argv[0])), int(argv[1]))
 
 
-def begin_here(
-    requests: socket.socket, output: int, starter: int, env: Mapping[str, str], commands: Sequence[str]
-) -> NoReturn:
-    """Be the server in a fork of the starter, which had no thread and no connection; its output goes to the file."""
+def begin_here(requests: socket.socket, output: int, starter: int, env: Mapping[str, str]) -> NoReturn:
+    """Be the server in a fork of the starter, which had no thread and no connection; its output goes to the file.
+
+    The starter has loaded everything: what it would load only here, it would have twice.
+    """
     try:
         os.setsid()
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         end_with(starter, signal.SIGTERM)
         use_output(output)
         os.chdir(settings.BASE_DIR)
         setproctitle("candlekeep fork server")
         adopt(env)
-        serve(requests, starter, commands)
+        check_once([SETTINGS_TAG])
+        serve(requests, starter)
     except BaseException:  # nothing may go on in the starter's frames
         traceback.print_exc()
         os._exit(1)
     os._exit(0)
 
 
-def serve(requests: socket.socket, starter: int, commands: Sequence[str]) -> None:
-    """Load everything, then fork for each request until the starter closes the socket."""
-    load(commands)
+def serve(requests: socket.socket, starter: int) -> None:
+    """Fork for each request until the starter closes the socket."""
     while True:
         text, files, _, _ = socket.recv_fds(requests, MAX_REQUEST_BYTES, 1)
         if not text:
@@ -113,20 +122,46 @@ def load(commands: Sequence[str]) -> None:
     """Import what the programs need; none of it may start a thread or connect to a server."""
     gc.disable()  # nothing of what is made here is garbage
     django.setup()
-    apps = get_commands()
+    places = get_commands()
     for name in commands:
-        load_command_class(apps[name], name)
+        load_command_class(places[name], name)
     for name in LATER:
         importlib.import_module(name)
-    # Every command and the worker check before they run, which imports all views. Where there is something to report,
-    # they do so themselves.
-    if not run_checks():
-        os.environ["CELERY_SKIP_CHECKS"] = "1"
-        BaseCommand.requires_system_checks = []
+    for model in apps.get_models(include_auto_created=True):
+        str(model._base_manager.all().query)  # works out how the models are related
+    run_checks()  # imports all views
+    fill_pools()
     # Objects that no collection looks at again stay on pages that all forks share.
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+def fill_pools() -> None:
+    """Fill the free places between small objects, for good: a fork would put its own there, and copy page after page.
+
+    CPython keeps objects of up to 512 bytes in pools by size. Once new ones lie one behind the other, they are in a
+    fresh pool.
+    """
+    for size in range(48, 513, 16):
+        found: list[bytes] = []
+        before = in_a_row = 0
+        while in_a_row < FRESH_POOL_OBJECTS and len(found) < MAX_FILLING_OBJECTS:
+            found.append(bytes(size - EMPTY_BYTES_SIZE))
+            place = id(found[-1])
+            in_a_row = in_a_row + 1 if 0 < place - before <= 2 * size else 0
+            before = place
+        _filling.extend(found[:-FRESH_POOL_OBJECTS])
+
+
+def check_once(tags: Sequence[str] | None = None) -> None:
+    """Spare every command and the worker their checks if there is nothing to report; else they do so themselves.
+
+    tags: of the checks that were not made before.
+    """
+    if not run_checks(tags=tags):
+        os.environ["CELERY_SKIP_CHECKS"] = "1"
+        BaseCommand.requires_system_checks = []
 
 
 def fork(request: Request, output: int, starter: int, requests: socket.socket) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import json
 import os
 import signal
@@ -18,7 +17,7 @@ from typing import IO
 
 from django.conf import settings
 
-from config.supervision.fork_server import begin_here
+from config.supervision.fork_server import begin_here, load
 from config.supervision.output import Output
 from metering.sharing import is_shared
 
@@ -95,14 +94,13 @@ class ForkServer:
         self._requests.settimeout(ANSWER_TIMEOUT_S)
         reading, writing = os.pipe()
         us = os.getpid()
+        load(self.commands)
         sys.stdout.flush()
-        gc.collect()
-        gc.freeze()  # what no collection looks at again stays on pages that both share
         pid = os.fork()
         if not pid:
             for number in (*unshared, reading, self._requests.detach()):
                 os.close(number)
-            begin_here(theirs, writing, us, self.env, self.commands)
+            begin_here(theirs, writing, us, self.env)
         theirs.close()
         os.close(writing)
         self._process = ForkedProcess(pid)

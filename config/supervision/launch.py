@@ -17,7 +17,7 @@ from django.conf import settings
 
 from actor_runtime.stop_event import StopEvent
 from config.disk import DISK_ERRORS
-from config.supervision import embedded_servers, first_start, processes, servers
+from config.supervision import aside, embedded_servers, first_start, processes, servers
 from config.supervision.errors import StartCancelled, StartError
 from config.supervision.home import claim_home
 from config.supervision.leftovers import stop_leftovers
@@ -25,7 +25,6 @@ from config.supervision.output import Say
 from config.supervision.ports import LOOPBACK, check_free, choose_port
 from config.supervision.provider import Contact, contact_all, nobody_answers
 from config.supervision.supervisor import Supervisor
-from datastore.wording import counted
 from metering.sharing import reset_counters
 
 SIMULATOR_TIMEOUT_S = 180.0  # a busy machine takes a minute to start a process
@@ -122,16 +121,12 @@ class Launch:
             self.supervisor.add(processes.simulator_program(self.simulator_port, self.venue_ports, env))
         self._start_servers()
         servers.write_addresses(self.home, self.addresses)
-        self.step(f"schema up to date: {first_start.migrate()}")
-        if line := first_start.make_admin(settings.ADMIN_PASSWORD, self.home, self._on_terminal):
+        fork_server = self.supervisor.fork_server
+        for line in aside.set_up_schema(fork_server, self.say, on_terminal=self._on_terminal):
             self.step(line)
-
         found = self._find_providers()
-        for line in first_start.remember_providers(found):
+        for line in aside.set_up_contents(fork_server, self.say, found):
             self.step(line)
-        first_start.seed_markets(settings.MARKETS)
-        self.step(f"{counted(len(settings.MARKETS), 'market')}: {', '.join(settings.MARKETS)}")
-        self.step(f"{counted(first_start.request_newest_candles(settings.MARKETS), 'span')} of history asked for")
 
         for program in processes.service_programs(env).values():
             self.supervisor.add(program)
@@ -212,6 +207,7 @@ class Launch:
     def _signals(self) -> Iterator[None]:
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         before = {number: signal.signal(number, self.supervisor.on_signal) for number in numbers}
+        before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, self.supervisor.on_child)
         try:
             yield
         finally:

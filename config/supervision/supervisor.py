@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
-from threading import Event
 
 from actor_runtime.stop_event import StopEvent
 from config.supervision import leftovers
@@ -19,13 +18,14 @@ from config.supervision.errors import StartCancelled
 from config.supervision.forking import ForkServer
 from config.supervision.output import Output, Say
 
-TICK_S = 0.1
+TICK_S = 0.1  # while something is awaited
+IDLE_TICK_S = 1.0  # else; the end of a child wakes us at once
 
 
 class Supervisor:
     """Keeps its programs running until it is asked to stop. Call every method from the main thread."""
 
-    def __init__(self, home: Path, say: Say, stop: Event) -> None:
+    def __init__(self, home: Path, say: Say, stop: StopEvent) -> None:
         """Log to home/log, note process numbers in home/run, report with say(); `stop` ends every wait."""
         self.home = home
         self.say = say
@@ -91,8 +91,13 @@ class Supervisor:
 
     def run(self) -> None:
         """Watch until asked to stop."""
-        while not self.stop.wait(TICK_S):
+        while not self.stop.wait(self._idle_for()):
             self.tick()
+
+    def _idle_for(self) -> float:
+        """Return the seconds until a child is to be started again, at most IDLE_TICK_S."""
+        now = time.monotonic()
+        return max(0.0, min([IDLE_TICK_S, *(child.due - now for child in self.children if child.due is not None)]))
 
     def shut_down(self) -> None:
         """Stop every child, the last stage first; kill a stage that does not stop in time."""
@@ -134,6 +139,10 @@ class Supervisor:
         with self.disk.attempt():
             leftovers.note(self.home, running)
             self._is_noted = True
+
+    def on_child(self, number: int, frame: object) -> None:
+        """Handle SIGCHLD: look at the children at once."""
+        self.stop.wake()
 
     def on_signal(self, number: int, frame: object) -> None:
         """Handle Ctrl-C, SIGTERM or SIGHUP: the first stops, a second Ctrl-C kills."""

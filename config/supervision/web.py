@@ -86,12 +86,18 @@ def pooled_application() -> Callable[..., Any]:
     from django.core.servers.basehttp import get_internal_wsgi_application
     from django.db import connections
 
+    from config.database_settings import share_connections
+
     application = get_internal_wsgi_application()
     size = settings.DATABASE_POOL or settings.WEB_THREADS
+<<<<<<< HEAD
     options = connections.settings["default"]
     options["OPTIONS"]["pool"] = {"min_size": 1, "max_size": size, "timeout": 5}
     options["CONN_HEALTH_CHECKS"] = True
     Thread(target=load_extra, name="load-extra", daemon=True).start()
+=======
+    share_connections(connections.settings["default"], size)
+>>>>>>> rest
     return application
 
 

@@ -25,6 +25,7 @@ from datastore.api.auth.throttle import bucket_of, enforce, headers_of, take_tur
 from datastore.api.errors import BadParameters
 from datastore.api.responses.compression import CompressedView, compress
 from datastore.api.responses.response_cache import CacheHit, CacheLookup, lookup
+from datastore.ingest.market_cache import note_reader
 from datastore.requests.endings import unanswered
 
 LOOKED_UP = "candlekeep.looked-up"  # in request.META: no header can be spelled so
@@ -96,6 +97,7 @@ def look_up(
     # An answer that ends a waiting request must come from the database, for the request's row must end too.
     if name and (question.market, question.timeframe) not in unanswered:
         cached, turn = lookup(question.market, name, bucket)
+        note_reader()
     elif bucket:
         turn = take(bucket)
     hit = cached.hit if cached else None

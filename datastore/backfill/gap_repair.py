@@ -89,7 +89,7 @@ def scan() -> list[MarketChange]:
         return []
 
     taken_back = take_back_future()
-    request_newest_trades()
+    request_newest_trades(known)
     request_fills()
     with snapshot():
         ids = set(feed_markets().filter(provider__in=known).values_list("pk", flat=True))

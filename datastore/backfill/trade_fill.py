@@ -11,7 +11,7 @@ oldest stored trade. Once the venue's answer names the first one it is a fill by
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,7 +28,7 @@ from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.models import FetchRequest, Market
 from datastore.reference.markets import feed_markets
-from datastore.reference.provider_clock import known_times, provider_now
+from datastore.reference.provider_clock import provider_now
 from datastore.reference.provider_registry import traits_of
 from datastore.reference.traits import TradeTraits
 from datastore.wording import counted
@@ -90,12 +90,13 @@ def request_fills(market_ids: Collection[int] | None = None) -> list[FetchReques
     return [request for market_id in fed for request in _request(market_id, by_market[market_id])]
 
 
-def request_newest_trades() -> list[FetchRequest]:
+def request_newest_trades(known: Mapping[str, datetime]) -> list[FetchRequest]:
     """Ask for what followed the newest stored trade where only an answer of the REST API can prove that.
 
     For markets of providers whose stream may leave trades out, once in each minute of theirs; return the new requests.
+    known: the providers' times.
     """
-    times = {name: now for name, now in known_times().items() if traits_of(name).stream.may_omit}
+    times = {name: now for name, now in known.items() if traits_of(name).stream.may_omit}
     asked = _open_ended().values("market")
     made = []
     streamed = feed_markets().filter(provider__in=times, live_stop__isnull=False)

@@ -9,12 +9,14 @@ held nothing newer then) and candles (JSON by resolution). A newer version is pu
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
-from datastore.access.lua_scripts import STEADY, STEADY_NOW
+from datastore.access.lua_scripts import STEADY, STEADY_NOW, Script
 from datastore.db.queries import fetch_all
 from datastore.db.sql_files import statement
 from datastore.ingest.live_write import MarketChange
@@ -25,6 +27,8 @@ from datastore.reference.staleness import stale_after
 CHANGES_CHANNEL = "ck:changes"
 CACHE_TTL_S = 3600  # a market that trades is written far more often
 CONFIRM_INTERVAL_MS = 900  # one process confirms, the others need not within this time
+READERS_KEY = "ck:readers"  # there while answers are asked for
+READERS_NOTED_FOR_MS, NOTE_READER_EVERY_S = 10_000, 1.0
 
 # Two consumers may write out of order: an older version is not written, unless it belongs to another history (series).
 _WRITE_NEWER = """
@@ -65,6 +69,10 @@ return 1
 )
 
 
+_NOTE_READER = Script("redis.call('SET', KEYS[1], '1', 'PX', ARGV[1])")
+_reader_noted_at = float("-inf")  # monotonic
+
+
 class CacheUnavailable(Exception):
     """Valkey does not answer."""
 
@@ -89,13 +97,31 @@ def write_followed() -> int:
     return _write("newest", {"ids": list(feed_markets().order_by().values_list("pk", flat=True))})
 
 
-def confirm() -> int:
+def note_reader() -> None:
+    """Note that answers are asked for, so that versions are confirmed; do nothing if that was noted within a second."""
+    global _reader_noted_at
+    if (now := monotonic()) - _reader_noted_at >= NOTE_READER_EVERY_S:
+        _reader_noted_at = now
+        with suppress(RedisError):
+            _NOTE_READER((READERS_KEY,), READERS_NOTED_FOR_MS)
+
+
+def has_readers() -> bool:
+    """Return whether answers were asked for within the last seconds. Raises CacheUnavailable."""
+    try:
+        return bool(get_redis_connection("default").exists(READERS_KEY))
+    except RedisError as exc:
+        raise CacheUnavailable(f"the cache does not answer: {exc}") from exc
+
+
+def confirm(interval_ms: int = CONFIRM_INTERVAL_MS) -> int:
     """Confirm each followed market's version in Valkey; return how many were stale. Raises CacheUnavailable.
 
     A reader trusts a version for two seconds after this. It also repairs the entries of a writer that died too early.
+    interval_ms: do nothing if it was done within so long before, in whatever process.
     """
     try:
-        first = get_redis_connection("default").eval(_FIRST_IN_INTERVAL, 1, "ck:confirming", CONFIRM_INTERVAL_MS)
+        first = get_redis_connection("default").eval(_FIRST_IN_INTERVAL, 1, "ck:confirming", interval_ms)
     except RedisError as exc:
         raise CacheUnavailable(f"the cache does not answer: {exc}") from exc
     return _write("fed_heads", {"alive": list(DynamicTopic.ALIVE)}) if first else 0

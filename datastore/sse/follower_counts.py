@@ -6,8 +6,9 @@ A count is not worth a database row, and the process that serves the metrics is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from time import monotonic
 
 import msgspec
 from django_redis import get_redis_connection
@@ -19,13 +20,31 @@ from datastore.access.lua_scripts import STEADY
 
 # A hash from process to "count time streams": Valkey's steady time in seconds, and the counts by stream as JSON.
 FOLLOWERS_KEY = "ck:sse:followers"
-COUNT_EXPIRY_S = 15
+COUNT_EXPIRY_S, COUNT_AGAIN_S = 15, 5.0
 _PUBLISH = (
     STEADY
     + "local at = string.format('%.0f', steady() / 1000000)\n"
     + "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. at .. ' ' .. ARGV[3])"
 )
 _READ = STEADY + "return {string.format('%.0f', steady() / 1000000), redis.call('HGETALL', KEYS[1])}"
+
+
+class PublishedCount:
+    """What this process published last, and whether that must be said again."""
+
+    def __init__(self, steady: Callable[[], float] = monotonic) -> None:
+        """Nothing was published yet."""
+        self._steady = steady
+        self._last: tuple[int, Mapping[int, int]] | None = None
+        self._again_at = 0.0
+
+    def is_due(self, count: int, by_stream: Mapping[int, int]) -> bool:
+        """Return whether to publish these counts: they are new, or were published some seconds ago."""
+        now = self._steady()
+        if (count, by_stream) == self._last and now < self._again_at:
+            return False
+        self._last, self._again_at = (count, by_stream), now + COUNT_AGAIN_S
+        return True
 
 
 def publish_follower_count(count: int, by_stream: Mapping[int, int]) -> None:

@@ -30,7 +30,7 @@ from datastore.reference.staleness import stale_after
 from datastore.sse.binance.trade_channel import TradeChannel, TradeFollower
 from datastore.sse.channel import Channel
 from datastore.sse.follower import Follower, SeriesFollower, SocketFollower, TickerFollower
-from datastore.sse.follower_counts import publish_follower_count
+from datastore.sse.follower_counts import PublishedCount, publish_follower_count
 from datastore.sse.page_parts import OpenPages
 from datastore.sse.reader_pool import DatabaseAway, ReaderThread
 from datastore.sse.ticker_channel import TickerChannel
@@ -78,6 +78,7 @@ class Hub:
         self._tasks: list[asyncio.Task[None]] = []
         self._reads: LRUCache[Hashable, asyncio.Task[Any]] = LRUCache(MAX_SHARED_READS)
         self.sent = 0  # events since the last sweep
+        self._count = PublishedCount()
 
     def __len__(self) -> int:
         """Return how many follow, open WebSockets by themselves included."""
@@ -250,7 +251,8 @@ class Hub:
         self.sent = 0
         streams = Counter(one.ticket.stream for one in self._followers if one.ticket.stream is not None)
         following = sum(not isinstance(one, SocketFollower) for one in self._followers)
-        await asyncio.to_thread(publish_follower_count, following, streams)
+        if self._count.is_due(following, streams):
+            await asyncio.to_thread(publish_follower_count, following, streams)
 
     async def _renew_and_check(self) -> None:
         """Renew the leases of the streams that are followed, and end the streams of those who may no longer read."""

@@ -23,9 +23,11 @@ import asyncio
 import random
 import resource
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from time import monotonic
+from types import FrameType
 from urllib.parse import quote
 
 import structlog
@@ -135,11 +137,25 @@ class StreamServer(Server):
         """Serve this hub."""
         super().__init__(config)
         self.hub = hub
+        self._wake: Callable[[], object] = lambda: None  # ends the wait of the main loop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the hub and listen."""
         self.hub.start()
         await super().startup(sockets)
+
+    async def main_loop(self) -> None:
+        """Wait for the end, and keep the time of the header Date; uvicorn itself looks ten times a second."""
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        self._wake = partial(loop.call_soon_threadsafe, ended.set)
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), 1.0)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Handle SIGTERM and SIGINT."""
+        super().handle_exit(sig, frame)
+        self._wake()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End all streams, then the server."""

@@ -43,7 +43,7 @@ from streaming.topics import TICK_DATA
 
 log = structlog.get_logger(__name__)
 
-FRAME_WAIT_S = 0.1  # that a turn waits for frames
+FRAME_WAIT_S = 0.25  # that a turn waits for frames
 LINGER_S = 0.02  # that frames may gather, so that a busy feed costs per batch
 MAX_FRAMES_PER_TURN = 5_000
 LASTING_STATUSES = (400, 401, 403, 451)  # of HTTP: only a person can end these

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 from streaming.broker import Loss, Message, Progress, Record, batch_ranges, check_messages
 from streaming.errors import PublishFailed, StreamUnavailable, TopicMissing
@@ -26,6 +27,7 @@ MAX_CHUNK_BYTES = 4 * 1024 * 1024
 MAX_POLL_WAIT_S = (
     1.0  # seconds one poll blocks at most: a stop is never held, and the answer comes well within its time
 )
+CHECK_EVERY_S = 1.0  # how often a topic that brings nothing is looked at: it may be gone
 
 
 def _stream_key(topic: str) -> str:
@@ -110,15 +112,22 @@ class RedisSubscription:
         self._positions = deque(StreamPosition(topic, key, StreamState(*state)) for topic, key, state in streams)
         self._losses: list[Loss] = []
         self._thread_id: int | None = None
+        self._is_read = False  # the last poll waited, and nothing came
+        self._check_at = 0.0  # monotonic
 
     def poll(self, timeout: float, limit: int) -> list[Record]:
         """Return up to `limit` records, waiting at most `timeout` (and MAX_POLL_WAIT_S) seconds; raise StreamLost."""
         self._check_thread()
         deadline = time.monotonic() + min(timeout, MAX_POLL_WAIT_S)
-        records = self._fetch(limit)
+        # What came since a poll that ended with nothing ends the wait at once.
+        records = [] if self._is_read and timeout >= 0.01 else self._fetch(limit)
         # Wait for a record of any topic; BLOCK 0 would wait for ever.
         while not records and (milliseconds := int((deadline - time.monotonic()) * 1000)) >= 1:
-            if not self._connection.execute("XREAD", "COUNT", 1, "BLOCK", milliseconds, *_streams(self._positions)):
+            self._is_read = not self._connection.execute(
+                "XREAD", "COUNT", 1, "BLOCK", milliseconds, *_streams(self._positions)
+            )
+            if self._is_read:
+                self._check_if_due()
                 break
             records = self._fetch(limit)
         return records
@@ -181,10 +190,19 @@ class RedisSubscription:
         read: tuple[CommandPart, ...] = ("XREAD", "COUNT", share, *_streams(chosen))
         # One step, so that the counts belong to just these records.
         streams, states = self._connection.transaction(read, self._state_command())
-        for stream, state in zip(self._positions, states, strict=True):
-            self._losses += stream.check(StreamState(*state))
+        self._check(states)
         found = {key.decode(): entries for key, entries in streams or ()}
         return [record for stream in chosen for record in stream.take(found.get(stream.key, ()))]
+
+    def _check_if_due(self) -> None:
+        """See whether the topics are there, and still at the group's position; raise StreamLost."""
+        if time.monotonic() >= self._check_at:
+            self._check(self._connection.execute(*self._state_command()))
+
+    def _check(self, states: Sequence[Sequence[Any]]) -> None:
+        for stream, state in zip(self._positions, states, strict=True):
+            self._losses += stream.check(StreamState(*state))
+        self._check_at = time.monotonic() + CHECK_EVERY_S
 
     def _state_command(self) -> tuple[CommandPart, ...]:
         return ("EVAL", STATE, len(self._positions), *(stream.key for stream in self._positions), self._group)

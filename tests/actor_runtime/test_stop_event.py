@@ -44,3 +44,11 @@ def test_it_wakes_all_who_wait_and_stays_set() -> None:
     assert stop.wait() and stop.is_set()
     with pytest.raises(TypeError):
         stop.clear()
+
+
+def test_a_wake_ends_one_wait_and_sets_nothing() -> None:
+    stop = StopEvent()
+    stop.wake()
+    assert not stop.wait(60) and not stop.is_set()
+    stop.set()
+    assert stop.wait(60) and stop.wait(60)

@@ -7,11 +7,11 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Event
 
 import psycopg
 import pytest
 
+from actor_runtime.stop_event import StopEvent
 from config import disk
 from config.database.base import WatchedConnection
 from config.secret_files import replace_text
@@ -86,7 +86,7 @@ def test_a_log_leaves_lines_out_while_the_disk_is_full_and_says_how_many(home: P
 
 
 def test_a_supervisor_goes_on_while_its_note_and_its_logs_cannot_be_written(home: Path, said: list[str]) -> None:
-    supervisor = Supervisor(home, said.append, Event())
+    supervisor = Supervisor(home, said.append, StopEvent())
     try:
         with full(home.parent):
             child = supervisor.add(program(FOREVER))
@@ -105,7 +105,7 @@ def test_a_supervisor_goes_on_while_its_note_and_its_logs_cannot_be_written(home
 
 
 def test_a_supervisor_stops_its_children_on_a_disk_that_is_read_only(home: Path, said: list[str]) -> None:
-    supervisor = Supervisor(home, said.append, Event())
+    supervisor = Supervisor(home, said.append, StopEvent())
     child = supervisor.add(program(FOREVER))
     child.output.close()  # an open file keeps a file system writable
     until("read-only", lambda: os.system(f"mount -o remount,ro {home.parent}") == 0)  # noqa: S605
@@ -122,7 +122,7 @@ def test_children_that_die_while_the_disk_is_full_are_not_given_up_and_start_at_
 ) -> None:
     (tmp_path / "run").mkdir()
     refusals: list[str | None] = ["No space left on device"]
-    supervisor = Supervisor(tmp_path, said.append, Event())
+    supervisor = Supervisor(tmp_path, said.append, StopEvent())
     supervisor.disk = DiskWatch(tmp_path, said.append, lambda folder: refusals[0])
     supervisor.disk.look(time.monotonic())
     child = supervisor.add(program("raise SystemExit('no room')"))

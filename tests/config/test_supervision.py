@@ -15,6 +15,7 @@ from threading import Event
 import psutil
 import pytest
 
+from actor_runtime.stop_event import StopEvent
 from config.supervision import leftovers
 from config.supervision.child import STEADY_AFTER_S, Child, Program, exit_text
 from config.supervision.errors import CrashLoop, StartCancelled
@@ -34,7 +35,7 @@ def said() -> list[str]:
 
 @pytest.fixture
 def supervisor(tmp_path: Path, said: list[str]) -> Iterator[Supervisor]:
-    made = Supervisor(tmp_path, said.append, Event())
+    made = Supervisor(tmp_path, said.append, StopEvent())
     yield made
     made.hurry.set()
     made.shut_down()
@@ -177,14 +178,33 @@ def test_waiting_ends_when_a_child_is_given_up(supervisor: Supervisor) -> None:
         supervisor.wait_for(lambda: False, 60)
 
 
+def test_the_death_of_a_child_wakes_the_watch(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("config.supervision.supervisor.IDLE_TICK_S", 3600.0)
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        supervisor.stop.set()
+
+    supervisor.say = say
+    before = signal.signal(signal.SIGCHLD, supervisor.on_child)
+    try:
+        supervisor.add(program("import sys; sys.stdin.read()", quiet=True))
+        supervisor.run()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert said == ["child exited with 0; starting it again"]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its starter died")
 def test_children_die_with_a_starter_that_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from threading import Event\n"
+        "from actor_runtime.stop_event import StopEvent\n"
         "from config.supervision.supervisor import Supervisor\n"
         "from tests.support.config.children import FOREVER, program\n"
         "from tests.support.polling import until\n"
-        "s = Supervisor(Path(sys.argv[1]), str, Event()); c = s.add(program(FOREVER))\n"
+        "s = Supervisor(Path(sys.argv[1]), str, StopEvent()); c = s.add(program(FOREVER))\n"
         "until('a line', lambda: c.output.last); print(c.process.pid, flush=True); Event().wait(600)\n"
     )
     starter = subprocess.Popen(

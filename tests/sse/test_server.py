@@ -21,7 +21,7 @@ from datastore.sse.backlog import MAX_WAITING_ITEMS
 from datastore.sse.channel import TOO_SLOW
 from datastore.sse.cursor import OTHER_HISTORY, UNREADABLE_CURSOR
 from datastore.sse.follower import SeriesFollower
-from datastore.sse.follower_counts import followers_by_process
+from datastore.sse.follower_counts import COUNT_AGAIN_S, PublishedCount, followers_by_process
 from datastore.sse.server import StreamServer
 from tests.support.polling import until
 from tests.support.sse.event_log import ClientSeries, Reader, StreamEvent
@@ -318,3 +318,12 @@ def test_the_documented_client_keeps_its_place_when_the_process_goes_and_comes(
     finally:
         client.kill()
         client.wait()
+
+
+def test_the_count_of_followers_is_published_when_it_changes_and_now_and_then() -> None:
+    now = [0.0]
+    published = PublishedCount(lambda: now[0])
+    assert published.is_due(0, {}) and not published.is_due(0, {})
+    assert published.is_due(1, {7: 1}) and not published.is_due(1, {7: 1})
+    now[0] = COUNT_AGAIN_S
+    assert published.is_due(1, {7: 1}) and not published.is_due(1, {7: 1})

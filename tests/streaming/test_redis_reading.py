@@ -119,3 +119,24 @@ def test_commits_may_cover_parts_of_several_polls(broker: RedisBroker) -> None:
             subscription.commit(records[:done])
             assert subscription.lag() == left
     assert numbers(read_all(broker, GROUP)) == [30]
+
+
+def test_a_poll_that_finds_nothing_again_is_one_command_until_the_topic_is_looked_at(
+    valkey: PrivateValkey, broker: RedisBroker
+) -> None:
+    with closing(broker.admin()) as admin:
+        admin.create_topic(TOPIC)
+    with closing(broker.subscribe(GROUP, [TOPIC])) as subscription, valkey.client() as client:
+
+        def commands() -> int:
+            before = client.info("stats")["total_commands_processed"]
+            assert subscription.poll(0.02, 10) == []
+            return int(client.info("stats")["total_commands_processed"]) - int(before) - 1
+
+        commands()
+        subscription._check_at = float("inf")
+        assert commands() == commands() == 1
+        subscription._check_at = 0.0
+        assert commands() > 1
+        publish(broker, messages(1, 3))
+        assert numbers(subscription.poll(5, 10)) == [1, 2, 3]

@@ -13,7 +13,6 @@ from config.supervision import first_start, processes
 from config.supervision.errors import StartError
 from config.supervision.provider import contact_all
 from config.supervision.servers import SERVER_TIMEOUT_S, database_refusal, stream_refusal, valkey_refusal
-from datastore.wording import counted
 
 POLL_INTERVAL_S = 1.0
 PROVIDER_TIMEOUT_S = 5.0
@@ -36,17 +35,10 @@ class Command(BaseCommand):
         self._await("REDIS_URL", lambda: valkey_refusal(settings.REDIS_URL))
         self._await("STREAM_URL", lambda: stream_refusal(settings.STREAM_URL))
         try:
-            self.stdout.write(f"schema up to date: {first_start.migrate()}")
-            home, on_terminal = settings.CANDLEKEEP_HOME, self.stdout.isatty()
-            if line := first_start.make_admin(settings.ADMIN_PASSWORD, home, on_terminal):
+            for line in first_start.set_up_schema(on_terminal=self.stdout.isatty()):
                 self.stdout.write(line)
-            for line in first_start.remember_providers(contact_all(PROVIDER_TIMEOUT_S)):
+            for line in first_start.set_up_contents(contact_all(PROVIDER_TIMEOUT_S)):
                 self.stdout.write(line)
-            first_start.seed_markets(settings.MARKETS)
-            asked = first_start.request_newest_candles(settings.MARKETS)
-            self.stdout.write(
-                f"{counted(len(settings.MARKETS), 'market')} followed, {counted(asked, 'span')} of history asked for"
-            )
         except StartError as error:
             raise CommandError(str(error)) from None
 

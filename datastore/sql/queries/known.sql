@@ -29,6 +29,12 @@ select max(f.acknowledged_until) from feed f
    and (f.markets ? %(symbol)s
         or f.markets = '[]' and exists (select from feed_position p where p.market_id = %(market)s and p.topic = f.topic));
 
+-- name: unsettled
+-- The time, and whether anything waits until this topic is read to its end.
+select steady_now(),
+       exists (select from feed f where f.topic = %(topic)s and (f.drained_at is null or f.drained_at < f.acknowledged_at))
+       or exists (select from fetch_request r where r.state = 'published' and (r.resolution = 0) = %(trades)s);
+
 -- name: note_read
 -- Several consumers may report this, not always the newest last.
 update feed f set drained_at = greatest(f.drained_at, d.at)

@@ -19,7 +19,7 @@ from datastore.backfill.trade_fill import (
 )
 from datastore.models import FetchRequest, Market
 from datastore.reference.markets import ensure_markets, unfollow
-from datastore.reference.provider_clock import steady_now
+from datastore.reference.provider_clock import known_times, steady_now
 from datastore.series.reader import read_series
 from tests.support.datastore.counted import counting, dealt
 from tests.support.datastore.provider_time import ProviderTime
@@ -136,11 +136,11 @@ def test_a_minute_of_a_venue_that_leaves_trades_out_is_closed_by_a_page(provider
     Market.objects.filter(pk=market.pk).update(provider="kraken")
     provider_time.set(NOON + 30 * SECOND)
     store(*[dealt(id, market="kraken:BTC-EUR", n=id) for id in (1, 2)])
-    assert request_newest_trades() == [], "its minute is not over"
+    assert request_newest_trades(known_times()) == [], "its minute is not over"
     provider_time.set(NOON + 61 * SECOND)
-    (request,) = request_newest_trades()
+    (request,) = request_newest_trades(known_times())
     assert (request.first_id, request.last_id) == (3, None)
-    assert request_newest_trades() == []
+    assert request_newest_trades(known_times()) == []
     found = bounds_of_fill(request)
     assert found is not None and found.after is not None and (found.after.id, found.before) == ("2", None)
     published(request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -41,7 +42,7 @@ def streaming(settings: Any, port: int = 0, **spans: float) -> Iterator[StreamSe
     try:
         yield ready[0]
     finally:
-        ready[0].should_exit = True
+        ready[0].handle_exit(signal.SIGTERM, None)
         thread.join(30)
         assert not thread.is_alive(), "the stream process does not end"
         assert AbortableConnection.open == {}
