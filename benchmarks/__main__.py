@@ -13,7 +13,7 @@ PARTS = {
     "ingest": True,
     "ids": True,
     "dynamic": True,
-    "latency": False,
+    "latency": True,
     "api": False,
     "question": True,
     "sse": True,
@@ -25,6 +25,7 @@ PARTS = {
     "scale": True,
     "rest": False,
     "venues": True,
+    "peers": True,
 }
 
 

@@ -15,6 +15,10 @@ from dataclasses import asdict, dataclass, field
 from statistics import quantiles
 
 MAX_ANSWER_BYTES, MAX_HEAD_BYTES = 4 << 20, 4096
+CHUNKED, END = (
+    b"transfer-encoding: chunked",
+    b"0\r\n\r\n",
+)  # of an answer in chunks; its last chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,8 @@ class _Connection:
         self._got += received
         if not self._length:
             head, found, _ = bytes(self._buffer[: min(self._got, MAX_HEAD_BYTES)]).partition(b"\r\n\r\n")
+            if found and CHUNKED in head.lower():
+                return self._buffer[: self._got] if self._buffer[self._got - len(END) : self._got] == END else None
             self._length = len(head) + 4 + _content_length(head) if found else 0
         return self._buffer[: self._got] if self._length and self._got >= self._length else None
 

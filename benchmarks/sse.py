@@ -53,7 +53,7 @@ def run() -> list[str]:
     writer.fill()
     with _stream_process() as (port, process):
         empty = _megabytes(process)
-        readers = _readers(port, _ticket(market))
+        readers = _readers(port, ticket_path(market, HISTORY_MINUTES))
         until("all follow", lambda: _are_following(readers), 120)
         time.sleep(SETTLE_S)
         before, began = sum(process.cpu_times()[:2]), time.monotonic()
@@ -127,10 +127,11 @@ def _listens(port: int) -> bool:
         return False
 
 
-def _ticket(market: Any) -> str:
+def ticket_path(market: Any, limit: int) -> str:
+    """Return the address of a stream of a market's minutes, which begins with so many of them."""
     from datastore.access.stream_tickets import STREAM_PATH, Ticket, sign_ticket
 
-    ticket = Ticket(market.pk, MARKET, "1m", HISTORY_MINUTES, None, None, None, None, "", "", False)
+    ticket = Ticket(market.pk, market.symbol, "1m", limit, None, None, None, None, "", "", False)
     return f"{STREAM_PATH}?ticket={sign_ticket(ticket)}"
 
 
