@@ -141,7 +141,7 @@ def plain_copy(records: list[LiveRecord]) -> float:
 
 
 ORDINARY_TABLES = """
-create table ordinary_tick (like tick including all);
+create table ordinary_tick (like tick including constraints, primary key (market_id, ts, trade_id));
 create table ordinary_candle (
   market_id int, open_time timestamptz, open numeric, high numeric, low numeric, close numeric,
   volume numeric, quote_volume numeric, trades int, primary key (market_id, open_time));

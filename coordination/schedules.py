@@ -44,9 +44,9 @@ SCHEDULES = (
     Schedule("Log retention", "coordination.trim", Nightly(3, 10), "Deletes old transitions and old fetch requests."),
     Schedule("Trade retention", "datastore.retention", Nightly(3, 20), "Deletes trades beyond TICK_RETENTION_DAYS."),
     Schedule("Nightly verify", "datastore.verify", Nightly(3, 40), "Recomputes the last days' candles and compares."),
-    # These two do nothing on plain PostgreSQL.
+    # Nothing on plain PostgreSQL.
     Schedule("Aggregates", "datastore.aggregate", timedelta(minutes=5), "Refreshes TimescaleDB's aggregates."),
-    Schedule("Columnstore", "datastore.pack", Nightly(4, 10), "Packs trades of days that are over (TimescaleDB)."),
+    Schedule("Columnstore", "datastore.pack", Nightly(4, 10), "Packs past trades, or their index."),
 )
 
 

@@ -63,7 +63,7 @@ def aggregate() -> None:
 
 @shared_task(name="datastore.pack")
 def pack() -> None:
-    """Put the trades of past days into the columnstore, if this database has one."""
+    """Put the trades of past days into the columnstore, or pack their index where there is none."""
     if days := database_engine().pack(provider_now()):
         log.info("trades packed", days=days)
 

@@ -13,6 +13,7 @@ from actor_runtime.admin import error_story, span
 from actor_runtime.charts import label
 from actor_runtime.models import Actor, actor_models, with_silence
 from actor_runtime.steady_time import SteadyNow
+from config.monitoring.growth import forecast, free_for_database, growth_text
 from config.monitoring.health import disk_refusal
 from datastore.blockers import Blockers, with_lease
 from datastore.engines.edition import timescale_edition
@@ -41,6 +42,7 @@ def overview(width: int | None = None) -> str:
         f"Provider: {name or 'not seen yet'}{'   SIMULATED DATA' if simulated else ''}",
         f"Database: {timescale_edition().sentence}",
         *(_cut(f"Disk: {refusal}", width) for refusal in filter(None, [disk_refusal()])),
+        _cut(f"Growth: {growth_line()}", width),
         *(_cut(line, width) for line in describe_calls_left()),
         *([] if simulated else (_cut(f"Terms: {traits_of(one).terms}", width) for one in settings.PROVIDERS)),
         *(_cut(line, width) for line in history_lines()),
@@ -54,6 +56,12 @@ def overview(width: int | None = None) -> str:
     if dead_letters := DeadLetter.objects.count():
         lines += [f"\n{dead_letters} dead letters: records that could not be stored."]
     return "\n".join(lines)
+
+
+def growth_line() -> str:
+    """Return how fast the database grows, and until when."""
+    free = free_for_database()
+    return growth_text(forecast(free), free)
 
 
 def actor_rows(model: type[Actor]) -> list[tuple[str, ...]]:

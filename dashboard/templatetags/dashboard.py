@@ -11,6 +11,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from actor_runtime.admin import span
+from datastore.wording import bytes_text
 
 register = template.Library()
 NOTHING = "-"
@@ -78,11 +79,4 @@ def exact(value: Decimal | None) -> str:
 @register.filter
 def in_bytes(size: float | None) -> str:
     """Return a number of bytes in the unit that suits it."""
-    if size is None:
-        return NOTHING
-    size = float(size)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
+    return NOTHING if size is None else bytes_text(size)

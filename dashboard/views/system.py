@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
+from config.monitoring.growth import forecast
 from dashboard.pages import readable
 from dashboard.refreshing import refreshing
 from dashboard.system import configuration, disk, memory, schedules, servers, statements
@@ -24,7 +25,7 @@ def system(request: HttpRequest) -> HttpResponse:
             "folder": folder,
             "database_size": disk.database_size(),
             "tables": disk.tables(),
-            "forecast": disk.forecast(folder.free if folder.holds_database else None),
+            "forecast": forecast(folder.free if folder.holds_database else None),
             "memory": memory.memory(),
             "schedules": schedules.schedules(),
         }

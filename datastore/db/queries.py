@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 from django.db import connection, transaction
 from psycopg import IsolationLevel
+from psycopg.sql import Composable
 from psycopg.types.string import ByteaBinaryLoader
 
 
@@ -51,7 +52,7 @@ def execute_many(statement: str, rows: Sequence[Any]) -> None:
         cursor.executemany(statement, rows)
 
 
-def execute(statement: str, parameters: Any = ()) -> None:
+def execute(statement: str | Composable, parameters: Any = ()) -> None:
     """Run a statement that returns no rows."""
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)

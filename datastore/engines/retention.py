@@ -5,32 +5,46 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F, Min
+from django.db.models import F
 
+from datastore.db.queries import execute, fetch_all
+from datastore.db.sql_files import statement
 from datastore.models import Feed, FeedPosition, Market, Tick
 
 DAY = timedelta(days=1)
+SLICE_TRADES = 20_000  # deleted in one transaction
 
 
 def delete_old_trades(market: Market, now: datetime, days: int) -> int:
     """Delete the trades of whole UTC days that ended more than `days` ago; return how many.
 
-    One day per transaction, so that writers of this market never wait for more than one day's deletion.
+    First, under the writers' lock, the market's row is given the time from which on trades are kept: after that nobody
+    stores an older one, or computes a candle of one. So they go slice by slice, and no writer waits for any of them.
+    What a run that was ended has left, the next one deletes.
     """
     bound = _midnight(now) - days * DAY
-    oldest = Tick.objects.filter(market=market, ts__lt=bound).aggregate(oldest=Min("ts"))["oldest"]
-    if oldest is None:
+    old = Tick.objects.filter(market=market, ts__lt=bound)
+    if not old.exists():
         return 0
-    deleted, stop = 0, _midnight(oldest) + DAY
-    while stop <= bound:
-        with transaction.atomic():
-            # The writers' lock: a process that computes a minute again sees either its trades or that they are gone.
-            locked = Market.objects.select_for_update(no_key=True).get(pk=market.pk)
-            if locked.ticks_from is None or locked.ticks_from < stop:
-                Market.objects.filter(pk=market.pk).update(ticks_from=stop)
-                deleted += Tick.objects.filter(market=market, ts__lt=stop).delete()[0]
-        stop += DAY
-    return deleted
+    with transaction.atomic():
+        locked = Market.objects.select_for_update(no_key=True).get(pk=market.pk)
+        if locked.ticks_from is None or locked.ticks_from < bound:
+            Market.objects.filter(pk=market.pk).update(ticks_from=bound)
+    deleted, since = 0, old.order_by("ts").values_list("ts", flat=True)[0]
+    while True:
+        values = {"market": market.pk, "since": since, "bound": bound, "trades": SLICE_TRADES}
+        ((gone, newest),) = fetch_all(statement("retention", "delete_slice"), values)
+        deleted += gone
+        if gone < SLICE_TRADES:
+            return deleted
+        since = newest
+
+
+def delete_repeats(market: Market, start: datetime, stop: datetime) -> None:
+    """Delete trades of [start, stop) that are stored more than once, but for one of each."""
+    with transaction.atomic():
+        Market.objects.select_for_update(no_key=True).get(pk=market.pk)
+        execute(statement("retention", "delete_repeats"), {"market": market.pk, "start": start, "stop": stop})
 
 
 def forget_old_feeds(now: datetime, days: int) -> int:

@@ -10,18 +10,21 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
+import structlog
 from django.db import ProgrammingError, transaction
 
 from datastore.db.queries import run_script
 from datastore.db.sql_files import script
 from datastore.engines.edition import CONVERTIBLE, Case, TimescaleEdition, timescale_edition
-from datastore.engines.retention import delete_old_trades
+from datastore.engines.retention import delete_old_trades, delete_repeats
 from datastore.engines.timescale import TimescaleEngine
+from datastore.engines.trade_index import pack_trade_index
 from datastore.ingest.live_write import rebuild
 from datastore.models import Market
 from datastore.quality.verify import Difference, Verification, differences, verification
 from datastore.timeframes.utc_days import DAY, days_of
 
+log = structlog.get_logger(__name__)
 INSUFFICIENT_PRIVILEGE = "42501"  # SQLSTATE
 OWNER_HINT = (
     "This role may not create the extension: the owner of the database must run `create extension timescaledb` first."
@@ -54,7 +57,7 @@ class Engine(Protocol):
         """Delete the trades of whole UTC days that ended more than `days` ago; return how many, by market's symbol."""
 
     def pack(self, now: datetime) -> int:
-        """Compress the trades of past days; return how many days were newly compressed."""
+        """Make what holds the trades smaller; return how many past days were newly compressed."""
 
 
 class PlainEngine:
@@ -68,8 +71,9 @@ class PlainEngine:
         return verification(market, start, stop, differences(market, start, stop))
 
     def heal(self, market: Market, found: Sequence[Difference]) -> None:
-        """Rebuild the days of these differences from their trades."""
+        """Rebuild the days of these differences from their trades, each of which is stored once from then on."""
         for day in days_of(one.open_time for one in found):
+            delete_repeats(market, day, day + DAY)
             rebuild(market, day, day + DAY)
 
     def verify_since(self, now: datetime) -> datetime:
@@ -85,7 +89,9 @@ class PlainEngine:
         }
 
     def pack(self, now: datetime) -> int:
-        """Do nothing: plain tables have no compression."""
+        """Pack the index of trades; their tables have no compression."""
+        if sizes := pack_trade_index():
+            log.info("index of trades packed", bytes_before=sizes[0], bytes=sizes[1])
         return 0
 
 

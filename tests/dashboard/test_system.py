@@ -15,9 +15,9 @@ from django_celery_beat.models import PeriodicTask
 from redis.exceptions import ConnectionError as CacheAway
 
 from actor_runtime.redaction import keep_secret
+from config.monitoring.growth import DAY_S, Forecast, growth, growth_text
 from coordination.schedules import SCHEDULES, ensure_schedules
 from dashboard.system import configuration, disk, memory, servers, statements
-from dashboard.system.disk import DAY_S, Forecast, growth
 from dashboard.system.memory import kind_of
 from datastore.db.queries import fetch_value
 from datastore.engines.edition import TimescaleEdition
@@ -87,6 +87,23 @@ def test_growth_is_what_arrived_times_what_a_stored_trade_takes(settings: Any) -
     assert (found.level, found.full_in_days) == (600_000_000, None)
     small = growth(50_000, 720, DAY_S / 2, SIZES, free=200_000_000)
     assert small.full_in_days == pytest.approx(200_000_000 / found.per_day)
+
+
+def test_the_forecast_in_words_says_when_trades_level_off_or_the_disk_is_full(settings: Any) -> None:
+    settings.TICK_RETENTION_DAYS = 30
+    free = 10_000_000_000
+    text = growth_text(growth(50_000, 720, DAY_S / 2, SIZES, free, kept_s=9 * DAY_S), free)
+    assert text == "20.1 MB a day, 200 B for each trade; trades level off at 600 MB in 21 days"
+    assert growth_text(growth(50_000, 720, DAY_S / 2, SIZES, free, kept_s=31 * DAY_S), free).endswith("600 MB now")
+    away = growth_text(growth(50_000, 720, DAY_S / 2, SIZES, None, kept_s=9 * DAY_S), None)
+    assert away.endswith("in 21 days; the database's disk is not seen from here")
+    free = 200_000_000
+    assert growth_text(growth(50_000, 720, DAY_S / 2, SIZES, free), free).endswith("; the disk is full in 10 days")
+
+
+def test_what_is_not_known_yet_is_not_made_up() -> None:
+    text = growth_text(growth(10, 5, 60.0, SIZES, None), None)
+    assert text == "not known yet. Less than a quarter of an hour of trades has arrived within the last day."
 
 
 def test_without_enough_to_go_by_there_is_no_forecast() -> None:

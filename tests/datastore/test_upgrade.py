@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import IntegrityError
 from pytest_django.plugin import DjangoDbBlocker
 
 from actor_runtime.models import actor_models
@@ -134,6 +135,16 @@ def test_one_more_trade_is_stored(upgraded: Dump) -> None:
     trades = fetch_value("select count(*) from tick")
     store_one_more_trade()
     assert fetch_value("select count(*) from tick") == trades + 1
+
+
+def test_an_index_whose_build_was_ended_is_built_from_its_beginning(old: Dump, fresh: list[str]) -> None:
+    """The trades get an index in place of their key, without a pause for anybody, so that half of it may be there."""
+    with suppress(IntegrityError):
+        execute("create unique index concurrently tick_market_ts on tick (market_id, side)")
+    assert fetch_value("select not indisvalid from pg_index where indexrelid = 'tick_market_ts'::regclass")
+    migrate()
+    assert schema() == fresh
+    assert fetch_value("select count(*) from pg_index where indrelid = 'tick'::regclass") == 1
 
 
 def test_a_database_of_a_development_version_is_taken_over(fresh: list[str]) -> None:

@@ -25,13 +25,16 @@ end $$;
 -- Store trades (parallel arrays; times in microseconds; mk: each one's place in `ids`) and make their candles; return
 -- per market how many were new, whether an answer changed, and how many seconds the provider had called quiet where they
 -- are. A trade already stored keeps its first time of receipt. since: given if no trade comes twice here, the time of the
--- oldest of each of `ids`. Nobody else writes trades of these markets, so if none is stored they need not be inserted by
--- trial, which costs half as much again and writes more of a log.
+-- oldest of each of `ids`; then a look at what is stored since may show that none of them is.
+-- No index says that a trade is stored once (one that did would take two to three times the space): this function sees
+-- to it, the only one that inserts trades. So it takes the locks of its markets itself, and looks only once it has them.
 create or replace function ingest(ids int[], mk int[], at bigint[], seqs bigint[], sides smallint[], names text[], prices numeric[], amounts numeric[], received bigint[], firsts bigint[], lasts bigint[], since bigint[])
 returns table (market_id int, added bigint, changed boolean, lost_s float8) language plpgsql as $$
 #variable_conflict use_column
 declare
-    none_known constant boolean := since is not null and all_new(ids, since, mk, at, names);
+    none_known boolean;
+    oldest timestamptz;
+    latest timestamptz;
     m int[];
     t timestamptz[];
     n int[];
@@ -41,18 +44,31 @@ declare
     quote_volume numeric[];
     touched int[];
 begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise 'trades are stored at read committed only: another level would not see what others have just stored';
+    end if;
+    perform 1 from market k where k.id = any (ids) order by k.id for no key update;
+    none_known := since is not null and all_new(ids, since, mk, at, names);
+    if not none_known then -- where trades lie in chunks, only those of these times are searched
+        select instant(min(x)), instant(max(x)) into oldest, latest from unnest(at) x;
+    end if;
     with given as not materialized (
         select ids[u.mk] as market_id, instant(u.at) as ts, u.id, u.seq, u.side, trim_scale(u.price) as price, trim_scale(u.amount) as amount,
-               instant(u.received) as received_at, u.first, u.last
-          from unnest(mk, at, seqs, sides, names, prices, amounts, received, firsts, lasts) u (mk, at, seq, side, id, price, amount, received, first, last)
+               instant(u.received) as received_at, u.first, u.last, u.place
+          from unnest(mk, at, seqs, sides, names, prices, amounts, received, firsts, lasts) with ordinality
+               u (mk, at, seq, side, id, price, amount, received, first, last, place)
     ), added as (
         insert into tick (market_id, ts, trade_id, seq, side, price, amount, received_at, first_id, last_id)
-        select * from given where none_known
+        select g.market_id, g.ts, g.id, g.seq, g.side, g.price, g.amount, g.received_at, g.first, g.last from given g where none_known
         returning market_id, ts, price, amount
     ), tried as (
         insert into tick (market_id, ts, trade_id, seq, side, price, amount, received_at, first_id, last_id)
-        select * from given where not none_known
-        on conflict do nothing
+        select g.market_id, g.ts, g.id, g.seq, g.side, g.price, g.amount, g.received_at, g.first, g.last
+          from (select distinct on (market_id, ts, id) * from given where not none_known order by market_id, ts, id, place) g
+          left join lateral (
+               select true as known from tick k
+                where k.market_id = g.market_id and k.ts = g.ts and k.trade_id = g.id and k.ts >= oldest and k.ts <= latest limit 1) s on true
+         where s.known is null
         returning market_id, ts, price, amount
     ), new as (
         select * from added union all select * from tried

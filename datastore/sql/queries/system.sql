@@ -16,11 +16,13 @@ select t.relname, sum(case when c.reltuples >= 0 then c.reltuples end)::bigint, 
  limit %(limit)s;
 
 -- name: arrivals
--- What arrived within the last day: trades, minutes with a candle, and seconds since the first of these minutes.
--- One range of the primary key for each market.
+-- What arrived within the last day: trades, minutes with a candle, and seconds since the first of these minutes; and
+-- seconds since the oldest stored trade. One range of the primary key for each market, and one look for its oldest trade.
 select coalesce(sum(d.trades), 0)::bigint, coalesce(sum(d.minutes), 0)::bigint,
-       extract(epoch from statement_timestamp() - min(d.first))::float
+       extract(epoch from statement_timestamp() - min(d.first))::float,
+       extract(epoch from statement_timestamp() - min(o.ts))::float
   from market m
+  left join lateral (select t.ts from tick t where t.market_id = m.id order by t.ts limit 1) o on true
  cross join lateral (
        select sum(c.trades) as trades, count(*) as minutes, min(c.open_time) as first
          from candle c

@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from datastore.coverage.feed_progress import note_acknowledged, note_read
+from datastore.engines import retention
 from datastore.engines.retention import delete_old_trades, forget_old_feeds
 from datastore.ingest.live_write import digest, rebuild, store_live
 from datastore.models import Candle, Feed, FeedPosition, Market, Tick
 from datastore.reference import provider_clock
 from datastore.reference.markets import ensure_markets
 from datastore.tasks import verify_market
-from tests.support.datastore.records import BTC, FEED, NOON, opened, trade
+from tests.support.datastore.records import BTC, FEED, NOON, SECOND, opened, store, trade
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -48,6 +49,21 @@ def test_trades_of_days_that_are_not_kept_go_and_all_candles_stay(market: Market
     market.refresh_from_db()
     assert market.ticks_from == noon().replace(hour=0) + 2 * DAY
     assert (Candle.objects.count(), digest(market)) == (candles, before)
+
+
+def test_trades_go_in_slices_and_never_more_than_are_old(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "SLICE_TRADES", 2)
+    store(*(trade(n, NOON + 9 * SECOND, id=f"alike {n}") for n in range(10, 15)))  # more of one time than a slice holds
+    assert delete_old_trades(market, noon() + 4 * DAY, days=1) == 8
+    assert days_kept() == [3, 4]
+
+
+def test_a_run_that_was_ended_is_gone_on_with(market: Market) -> None:
+    Market.objects.filter(pk=market.pk).update(
+        ticks_from=noon().replace(hour=0) + 2 * DAY
+    )  # noted, and nothing deleted
+    assert delete_old_trades(market, noon() + 4 * DAY, days=2) == 2
+    assert days_kept() == [2, 3, 4]
 
 
 def test_what_is_kept_is_still_proven_and_a_rebuild_leaves_the_rest_alone(market: Market) -> None:
