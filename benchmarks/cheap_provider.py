@@ -81,7 +81,7 @@ def end_when_told(end: threading.Event) -> None:
 
 
 def main(rate: int, markets: list[str]) -> None:
-    """Serve one reader until told to end."""
+    """Serve one reader until it is asked to end."""
     end = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
         print(server.getsockname()[1], flush=True)

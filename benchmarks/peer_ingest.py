@@ -65,7 +65,7 @@ class Turns:
 
 
 def run(quest: QuestDB | None, kafka: PrivateKafka | None) -> Iterator[str]:
-    """Measure every way that is to be had here; yield the lines to print as soon as they are known."""
+    """Measure every way that is available here; yield the lines to print as soon as they are known."""
     with ExitStack() as stack:
         state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ck-quix-")))
         ways, missing = [], []
@@ -73,7 +73,7 @@ def run(quest: QuestDB | None, kafka: PrivateKafka | None) -> Iterator[str]:
             try:
                 ways.append(make(quest, kafka, state))
             except NotHere as exc:
-                missing.append(f"  not to be had here: {exc}")
+                missing.append(f"  not available here: {exc}")
         ready = trades.messages(list(trades.records(trades.symbols(MARKETS), TRADES_PER_MINUTE, TRADES)))
         turns: dict[str, Turns] = {way.name: Turns() for way in ways}
         for number in range(ROUNDS):

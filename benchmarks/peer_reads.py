@@ -83,7 +83,7 @@ def run(quest: QuestDB | None) -> Iterator[str]:
                 _ask(question, is_counted=number >= 0)
     yield f"newest 500 candles over HTTP, {CONNECTIONS} connections, medians of {ROUNDS} turns of {LOAD_S:g} s"
     yield from (_line(question, questions[0]) for question in questions)
-    yield from (f"  not to be had here: {one}" for one in missing)
+    yield from (f"  not available here: {one}" for one in missing)
     if versions:
         yield f"  {versions}"
 
@@ -93,7 +93,7 @@ def _line(question: Question, hot: Question) -> str:
     p50, p99 = (median(getattr(one, name) for one in question.answers) for name in ("p50", "p99"))
     cpu = median(question.cpu)
     return (
-        f"  {question.name:<28}{rate:>7,.0f} requests/s, {rate / hot_rate:.2f} of ours hot; CPU {cpu * 1000:.2f} ms"
+        f"  {question.name:<28}{rate:>7,.0f} requests/s, {rate / hot_rate:.2f} of our hot rate; CPU {cpu * 1000:.2f} ms"
         f" each, {cpu / median(hot.cpu):.1f} times ours hot; p50 {p50:.1f} ms, p99 {p99:.1f} ms"
     )
 

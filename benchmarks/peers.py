@@ -29,9 +29,9 @@ def run() -> Iterator[str]:
             quest = stack.enter_context(questdb(jar, home))
             yield f"{jar.stem}, every other setting its default"
         except NotHere as exc:
-            yield f"QuestDB: not to be had here: {exc}"
+            yield f"QuestDB: not available here: {exc}"
         if missing := missing_program():
-            yield f"Kafka: not to be had here: {missing} is not installed"
+            yield f"Kafka: not available here: {missing} is not installed"
         else:
             kafka = stack.enter_context(private_kafka())
         yield from peer_ingest.run(quest, kafka)

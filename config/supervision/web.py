@@ -90,14 +90,8 @@ def pooled_application() -> Callable[..., Any]:
 
     application = get_internal_wsgi_application()
     size = settings.DATABASE_POOL or settings.WEB_THREADS
-<<<<<<< HEAD
-    options = connections.settings["default"]
-    options["OPTIONS"]["pool"] = {"min_size": 1, "max_size": size, "timeout": 5}
-    options["CONN_HEALTH_CHECKS"] = True
-    Thread(target=load_extra, name="load-extra", daemon=True).start()
-=======
     share_connections(connections.settings["default"], size)
->>>>>>> rest
+    Thread(target=load_extra, name="load-extra", daemon=True).start()
     return application
 
 
