@@ -23,7 +23,7 @@ from django.conf import settings
 from django.db import connection
 
 from benchmarks import trades
-from benchmarks.ingest import MARKETS, ORDINARY_TABLES, empty_database
+from benchmarks.ingest import MARKETS, ORDINARY_TABLES, clear_database
 from benchmarks.peer_installs import NotHere, python_with
 from benchmarks.peer_servers import QuestDB, cpu_of, own_child, postgres_process, program
 from benchmarks.scale import publish
@@ -142,7 +142,7 @@ def _count_of(table: str, where: str = "") -> Callable[[], int]:
 def _empty() -> None:
     from consumers.models import FixedTopicConsumer
 
-    empty_database()
+    clear_database()
     FixedTopicConsumer.objects.all().delete()
     with connection.cursor() as cursor:
         cursor.execute("drop table if exists quix_trade, quix_candle")

@@ -41,7 +41,7 @@ FILES = (  # in order
     "verify",
 )
 MARK = "datastore/sql/functions "  # the undo of the first migration knows it too
-_CREATE = re.compile(r"^create or replace function ", re.MULTILINE)
+_CREATE = re.compile(r"^create or replace function (\w+)\(([^)]*)\)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,9 @@ def make_functions(**signal: Any) -> None:
             with transaction.atomic():
                 run_script(text)
         except ProgrammingError:
-            # A function that returns something else than before cannot be replaced, only dropped and made.
-            _drop(marked)
+            # A function whose result or parameters have changed cannot be replaced, only dropped and made. Databases from
+            # before the marks have some that bear none.
+            _drop(marked.keys() | _made_before(text))
             run_script(text)
         made = [oid for oid, one in _found().items() if before.get(oid) != one]
         _drop(marked.keys() - made)
@@ -83,6 +84,15 @@ def note_boot(**signal: Any) -> None:
 
 def _found() -> dict[int, _Found]:
     return {oid: _Found(made, comment) for oid, made, comment in fetch_all(statement("functions", "found"))}
+
+
+def _made_before(text: str) -> set[int]:
+    """Return those functions of the database that have a name and argument types of the text's."""
+    signatures = []
+    for name, parameters in _CREATE.findall(text):
+        types = [parameter.split(None, 1)[1] for parameter in parameters.split(",") if parameter.strip()]
+        signatures.append(f"{name}({', '.join(types)})")
+    return set(fetch_value(statement("functions", "like"), {"signatures": signatures}) or ())
 
 
 def _migrations_are_pending() -> bool:

@@ -33,6 +33,7 @@ def delete_old_trades(market: Market, now: datetime, days: int) -> int:
     deleted, since = 0, old.order_by("ts").values_list("ts", flat=True)[0]
     while True:
         values = {"market": market.pk, "since": since, "bound": bound, "trades": SLICE_TRADES}
+        gone: int
         ((gone, newest),) = fetch_all(statement("retention", "delete_slice"), values)
         deleted += gone
         if gone < SLICE_TRADES:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 ROWS = "select oid, xmin::text, obj_description(oid, 'pg_proc') from pg_proc where proname = %s order by pronargs"
 COMMENTS = "select distinct obj_description(oid, 'pg_proc') from pg_proc where obj_description(oid, 'pg_proc') like %s"
-DIGEST = "create or replace function digest(mk int) returns text"
+DIGEST = "create or replace function digest(for_market int) returns text"
 
 
 @pytest.fixture
@@ -62,17 +62,17 @@ def test_a_function_that_does_something_else_is_replaced_in_place(files: dict[st
 def test_a_function_that_returns_something_else_is_made_again(files: dict[str, str]) -> None:
     ((before, _, _),) = found("lock_market")
     files["functions/candles"] = files["functions/candles"].replace(
-        "perform lock_market(mk);", "perform lock_market(mk, 1);"
+        "perform lock_market(for_market);", "perform lock_market(for_market, 1);"
     )
     edit(
-        files, "function lock_market(mk int) returns boolean", "function lock_market(mk int, tries int) returns boolean"
+        files, "function lock_market(for_market int) returns boolean", "function lock_market(for_market int, tries int) returns boolean"
     )
     ((after, _, _),) = found("lock_market")
     assert after != before
     edit(
         files,
-        "function lock_market(mk int, tries int) returns boolean",
-        "function lock_market(mk int, tries int) returns int",
+        "function lock_market(for_market int, tries int) returns boolean",
+        "function lock_market(for_market int, tries int) returns int",
     )
     ((last, _, _),) = found("lock_market")
     assert last != after
@@ -97,7 +97,7 @@ def test_a_view_over_a_function_that_must_go_stops_the_step_and_nothing_has_chan
     execute("create view uses_it as select digest(1)")
     before = found("settle")
     with pytest.raises(InternalError, match="uses_it"), transaction.atomic():
-        edit(files, DIGEST, "create or replace function digest(mk int) returns varchar")
+        edit(files, DIGEST, "create or replace function digest(for_market int) returns varchar")
     assert found("settle") == before
 
 

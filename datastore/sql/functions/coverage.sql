@@ -26,7 +26,7 @@ end $$;
 -- Where trades are numbered, only down to the first number that the replay lacks. What is stored under another number may
 -- be another trade of the same id: then nothing is proven.
 -- Second way: the numbers from the end of the last proven span to the replay's last are all there.
-create or replace function bridge_start(mk int, connected timestamptz, start timestamptz, replayed jsonb) returns bigint language plpgsql stable as $$
+create or replace function bridge_start(for_market int, connected timestamptz, start timestamptz, replayed jsonb) returns bigint language plpgsql stable as $$
 declare
     oldest timestamptz; -- of the replay: where ticks lie in chunks, only those that it touches are looked into
     latest timestamptz;
@@ -51,13 +51,13 @@ begin
            select min(t.received_at) filter (where y.same) as received_at, bool_and(not y.same) as another
              from tick t
             cross join lateral (select r.seq is null or t.seq is null or t.seq = r.seq as same) y
-            where t.market_id = mk and t.ts = instant(r.ts) and t.ts >= oldest and t.ts <= latest
+            where t.market_id = for_market and t.ts = instant(r.ts) and t.ts >= oldest and t.ts <= latest
               and t.trade_id in (r.id, r.numbered)) x;
     if confused then
         return null;
     end if;
     select max(c.stop) into ended from coverage c
-     where c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.stop <= connected;
+     where c.market_id = for_market and c.source = 'live' and c.resolution = 0 and c.stop <= connected;
     select min(r.seq), count(*) = count(r.seq) and count(distinct r.seq) = max(r.seq) - min(r.seq) + 1 into low, whole
       from jsonb_to_recordset(replayed) r (seq bigint);
     if ended is null or not coalesce(whole, false) then
@@ -65,10 +65,10 @@ begin
     end if;
     -- A day back is far enough: a market that trades less often is bridged by the first way.
     select t.seq into newest from tick t
-     where t.market_id = mk and t.ts > ended - interval '1 day' and t.ts <= ended and t.received_at <= ended and t.seq is not null
+     where t.market_id = for_market and t.ts > ended - interval '1 day' and t.ts <= ended and t.received_at <= ended and t.seq is not null
      order by t.ts desc, t.seq desc limit 1;
     select count(distinct t.seq) into between_them from tick t
-     where t.market_id = mk and t.ts > ended - interval '1 day' and t.received_at < connected and t.seq > newest and t.seq < low;
+     where t.market_id = for_market and t.ts > ended - interval '1 day' and t.received_at < connected and t.seq > newest and t.seq < low;
     -- A replay that reaches back to the newest holds its trade, so the first way has found it; one that lies below it
     -- is of another numbering, and proves nothing.
     if low > newest and between_them = low - newest - 1 then

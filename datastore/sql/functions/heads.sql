@@ -1,9 +1,9 @@
 -- What the newest proven instant of a market rests on, the strongest of it; null: nothing live was ever proven. It lies
 -- in one of the spans that began last.
-create or replace function live_proof(mk int, live_stop timestamptz) returns text language sql stable as $$
+create or replace function live_proof(for_market int, live_stop timestamptz) returns text language sql stable as $$
     select c.proof
       from (select * from coverage
-             where market_id = mk and source = 'live' and resolution = 0 order by start desc limit 100) c
+             where market_id = for_market and source = 'live' and resolution = 0 order by start desc limit 100) c
      where c.stop = live_stop
      order by array_position(array['ids', 'sequence', 'connection', 'candle'], c.proof)
      limit 1

@@ -2,7 +2,7 @@
 
 -- The market's side of an answer, all times in microseconds. Where no stamp of the provider was ever seen, its own
 -- final answers are the only proof of how late it is. Planned once per session, since planning costs more than the look.
-create or replace function series_head(mk int, stale interval)
+create or replace function series_head(for_market int, stale interval)
 returns table (series text, version bigint, watermark bigint, now bigint, known boolean, behind boolean, provider text, simulated boolean, delivered_by text)
 language plpgsql stable
 set plan_cache_mode = force_generic_plan as $$
@@ -19,23 +19,23 @@ begin
                select case when p.now is null
                            then greatest(k.watermark, k.live_stop, (select max(stop) from coverage where market_id = k.id and source = 'provider'))
                            else least(greatest(k.watermark, k.live_stop, least(p.now, y.behind) - stale), p.now) end as watermark) x
-         where k.id = mk;
+         where k.id = for_market;
 end $$;
 
 -- Proven spans that reach into [f, t), live ones and the provider's up to a resolution, and the last live one before.
-create or replace function series_coverage(mk int, f timestamptz, t timestamptz, coarsest int)
+create or replace function series_coverage(for_market int, f timestamptz, t timestamptz, coarsest int)
 returns table (resolution int, start bigint, stop bigint, reason text, code text, proof text) language plpgsql stable as $$
 #variable_conflict use_column
 begin
     return query
         select c.resolution, micros(c.start), micros(c.stop), c.reason, c.code, c.proof
           from coverage c
-         where c.market_id = mk and (c.source = 'live' and c.resolution = 0 or c.source = 'provider' and c.resolution <= coarsest)
+         where c.market_id = for_market and (c.source = 'live' and c.resolution = 0 or c.source = 'provider' and c.resolution <= coarsest)
            and c.start < t and c.stop > f
         union all
         (select 0, micros(c.start), micros(c.stop), c.reason, c.code, c.proof
            from coverage c
-          where c.market_id = mk and c.source = 'live' and c.resolution = 0 and c.start < f and c.stop <= f
+          where c.market_id = for_market and c.source = 'live' and c.resolution = 0 and c.start < f and c.stop <= f
           order by c.stop desc, c.reason nulls last limit 1);
 end $$;
 
@@ -43,7 +43,7 @@ end $$;
 -- the ids that are known to be missing, and, if `corrected`, the stored buckets that changed after they were final (start,
 -- how often, whether it is the provider's). Without t: all up to the end of time; without f: from `back` before t, or before the provider's time.
 -- Planned once per session, with all that it calls: every part is a look at an index, and planning costs more than that.
-create or replace function series_facts(mk int, stale interval, f timestamptz, t timestamptz, back interval, coarsest int, corrected boolean)
+create or replace function series_facts(for_market int, stale interval, f timestamptz, t timestamptz, back interval, coarsest int, corrected boolean)
 returns table (series text, version bigint, watermark bigint, now bigint, known boolean, behind boolean, provider text, simulated boolean,
                delivered_by text, resolutions int[], starts bigint[], stops bigint[], reasons text[], codes text[], proofs text[], repairs text, id_gaps text,
                corrections text)
@@ -53,30 +53,30 @@ set plan_cache_mode = force_generic_plan as $$
 begin
     return query
         select h.*, c.*, r.*, i.*, k.*
-          from series_head(mk, stale) h
+          from series_head(for_market, stale) h
          cross join lateral (
                select coalesce(f, coalesce(t, instant(h.now)) - back) as since, coalesce(t, 'infinity') as until) w
          cross join lateral (
                select array_agg(s.resolution), array_agg(s.start), array_agg(s.stop), array_agg(s.reason), array_agg(s.code), array_agg(s.proof)
-                 from series_coverage(mk, w.since, w.until, coarsest) s) c
+                 from series_coverage(for_market, w.since, w.until, coarsest) s) c
          cross join lateral (
                select json_agg(json_build_array(micros(g.start), micros(g.stop), g.reason, g.code, g.attempts, g.next_try, g.final) order by g.start)::text
                  from gap_repair g
-                where g.market_id = mk and g.resolution = coarsest and g.start < w.until and g.stop > w.since) r
+                where g.market_id = for_market and g.resolution = coarsest and g.start < w.until and g.stop > w.since) r
          cross join lateral (
                select json_agg(json_build_array(x.first, x.last, micros(x.low), micros(x.high), x.doubted,
                                exists (select from fetch_request q
-                                        where q.market_id = mk and q.resolution = 0 and q.state in ('queued', 'fetching', 'published')
+                                        where q.market_id = for_market and q.resolution = 0 and q.state in ('queued', 'fetching', 'published')
                                           and q.first_id <= x.last and q.last_id >= x.first)))::text
-                 from id_gaps(mk, w.since, w.until) x) i
+                 from id_gaps(for_market, w.since, w.until) x) i
          cross join lateral (
                select json_agg(json_build_array(micros(x.open_time), x.changes, x.from_provider))::text
                  from (select o.open_time, o.corrections, false from candle o
-                        where corrected and o.market_id = mk and o.resolution = coarsest and o.corrections > 0
+                        where corrected and o.market_id = for_market and o.resolution = coarsest and o.corrections > 0
                           and o.open_time >= w.since and o.open_time < w.until
                         union all
                        select p.open_time, p.revision, true from provider_candle p
-                        where corrected and p.market_id = mk and p.resolution = coarsest and p.revision > 0
+                        where corrected and p.market_id = for_market and p.resolution = coarsest and p.revision > 0
                           and p.open_time >= w.since and p.open_time < w.until) x (open_time, changes, from_provider)) k;
 end $$;
 

@@ -20,12 +20,12 @@ return coalesce((select steady_now() + min(clock_offset) from provider_clock), s
 
 -- Since when (provider's time) records of this market lie acknowledged in a topic that nobody has read to its end;
 -- null where nothing is behind. A feed that names no markets speaks for all that its topic ever brought.
-create or replace function behind_since(mk int, symbol text, live_stop timestamptz) returns timestamptz language sql stable
+create or replace function behind_since(for_market int, symbol text, live_stop timestamptz) returns timestamptz language sql stable
 return (select min(f.behind_since) from feed f
          where (f.drained_at is null or f.drained_at < f.acknowledged_at)
            and (live_stop is null or f.acknowledged_until > live_stop)
            and (f.markets ? symbol
-                or f.markets = '[]' and exists (select from feed_position p where p.market_id = mk and p.topic = f.topic)));
+                or f.markets = '[]' and exists (select from feed_position p where p.market_id = for_market and p.topic = f.topic)));
 
 -- The same for many markets at once: for each of them and each feed that carries it and is not read to its end, up to when
 -- the broker acknowledged the feed's records, and since when they are behind. A feed's list of markets is long, and

@@ -8,13 +8,13 @@
 create or replace function id_slack() returns interval language sql immutable parallel safe return interval '100 milliseconds';
 
 -- Which ranges (doubted ones too) hold any id of these, given as ranges themselves.
-create or replace function held_ids(mk int[], firsts bigint[], lasts bigint[])
+create or replace function held_ids(markets int[], firsts bigint[], lasts bigint[])
 returns table (market_id int, first bigint, last bigint) language plpgsql stable set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 begin
     return query
         select distinct u.m, x.first, x.last
-          from unnest(mk, firsts, lasts) u (m, first, last)
+          from unnest(markets, firsts, lasts) u (m, first, last)
          cross join lateral (
                (select r.first, r.last from id_range r where r.market_id = u.m and r.first <= u.first order by r.first desc limit 1)
                union all
@@ -24,7 +24,7 @@ end $$;
 
 -- Which of these trades, all of whose ids are held, are not the ones that are stored, by their place from 1. A venue may
 -- give a trade's time in more than one precision. Of what retention has deleted nothing can be said.
-create or replace function unlike_stored(ids int[], mk int[], at bigint[], sides smallint[], names text[], prices numeric[], amounts numeric[])
+create or replace function unlike_stored(ids int[], market_places int[], at bigint[], sides smallint[], trade_ids text[], prices numeric[], amounts numeric[])
 returns table (place bigint) language plpgsql stable set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
@@ -33,8 +33,8 @@ declare
 begin
     return query
         select u.place
-          from unnest(mk, at, sides, names, prices, amounts) with ordinality u (mk, at, side, id, price, amount, place)
-          join market k on k.id = ids[u.mk]
+          from unnest(market_places, at, sides, trade_ids, prices, amounts) with ordinality u (market_place, at, side, id, price, amount, place)
+          join market k on k.id = ids[u.market_place]
          cross join lateral (select instant(u.at) as ts) x
          where (k.ticks_from is null or x.ts - id_slack() >= k.ticks_from)
            and case when exists (
@@ -53,7 +53,7 @@ end $$;
 -- Store ranges of ids whose trades are stored now (times in microseconds: of the first and of the last trade), and what
 -- the venue said of its newest trade; then prove what follows. Ranges that touch become one. A statement is kept while
 -- it can mean anything: until trades after the one that it names are stored.
-create or replace function store_ids(mk int[], firsts bigint[], lasts bigint[], sinces bigint[], untils bigint[],
+create or replace function store_ids(markets int[], firsts bigint[], lasts bigint[], sinces bigint[], untils bigint[],
                                      said_of int[], said_ids bigint[], said_since bigint[], said_at bigint[], stale interval)
 returns table (market_id int, shows boolean, lost_s float8) language plpgsql set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
@@ -66,7 +66,7 @@ declare
 begin
     with run as (
         select u.m, u.first, u.last, instant(u.since) as since, instant(u.until) as until
-          from unnest(mk, firsts, lasts, sinces, untils) u (m, first, last, since, until)
+          from unnest(markets, firsts, lasts, sinces, untils) u (m, first, last, since, until)
     ), near as (
         select distinct u.m, x.*
           from run u
@@ -130,7 +130,7 @@ end $$;
 -- provider's time is known, statements have no place in time. The rows of
 -- ranges that are gone go. What is gained where readers saw a gap, or lost, shows, and is noted for those who follow the
 -- market; a watermark that went further than what is left goes back.
-create or replace function prove_ids(mk int[], keys bigint[], stale interval)
+create or replace function prove_ids(of_markets int[], keys bigint[], stale interval)
 returns table (market_id int, shows boolean, lost_s float8) language plpgsql set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
@@ -144,10 +144,10 @@ declare
     lost_seconds float8[];
 begin
     with clock as materialized (
-        select k.id as m, t.now from market k left join provider_times() t on t.provider = k.provider where k.id = any (mk)
+        select k.id as m, t.now from market k left join provider_times() t on t.provider = k.provider where k.id = any (of_markets)
     ), near as (
         select distinct u.m, x.first
-          from unnest(mk, keys) u (m, first)
+          from unnest(of_markets, keys) u (m, first)
          cross join lateral (
                select u.first
                union all
@@ -243,7 +243,7 @@ end $$;
 -- `doubted`: they are kept apart for good, so that they neither count as stored nor are asked for again; what is left
 -- around them is bounded by their times, and its own are only known to lie within those of the whole. Return the keys of
 -- all of it, for prove_ids.
-create or replace function take_out_ids(mk int, f bigint, l bigint, low timestamptz, high timestamptz, doubted boolean)
+create or replace function take_out_ids(for_market int, f bigint, l bigint, low timestamptz, high timestamptz, doubted boolean)
 returns bigint[] language plpgsql as $$
 #variable_conflict use_column
 declare
@@ -252,12 +252,12 @@ declare
 begin
     for r in
         delete from id_range i
-         where i.market_id = mk and not i.doubted and i.last >= f
-           and i.first between coalesce((select x.first from id_range x where x.market_id = mk and x.first <= f order by x.first desc limit 1), f) and l
+         where i.market_id = for_market and not i.doubted and i.last >= f
+           and i.first between coalesce((select x.first from id_range x where x.market_id = for_market and x.first <= f order by x.first desc limit 1), f) and l
         returning i.*
     loop
         insert into id_range (market_id, first, last, since, until, doubted)
-        select mk, x.first, x.last, x.since, x.until, x.doubted
+        select for_market, x.first, x.last, x.since, x.until, x.doubted
           from (values (r.first, f - 1, r.since, case when take_out_ids.doubted then r.until else least(r.until, low) end, false),
                        (greatest(r.first, f), least(r.last, l), low, high, take_out_ids.doubted),
                        (l + 1, r.last, case when take_out_ids.doubted then r.since else greatest(r.since, high) end, r.until, false)) x (first, last, since, until, doubted)
@@ -269,7 +269,7 @@ end $$;
 
 -- Another trade came under ids that are held, at this time: nobody can say which is right, so nothing is proven between
 -- the times of both.
-create or replace function doubt_ids(mk int, f bigint, l bigint, at timestamptz, stale interval)
+create or replace function doubt_ids(for_market int, f bigint, l bigint, at timestamptz, stale interval)
 returns table (market_id int, shows boolean, lost_s float8) language plpgsql as $$
 #variable_conflict use_column
 declare
@@ -281,32 +281,32 @@ begin
     select min(x.ts), max(x.ts) into low, high
       from (select min(least(r.since, r.until)) - interval '1 hour' as since, max(greatest(r.since, r.until)) + interval '1 hour' as until
               from id_range r
-             where r.market_id = mk and r.last >= f
-               and r.first between coalesce((select o.first from id_range o where o.market_id = mk and o.first <= f order by o.first desc limit 1), f) and l) h
+             where r.market_id = for_market and r.last >= f
+               and r.first between coalesce((select o.first from id_range o where o.market_id = for_market and o.first <= f order by o.first desc limit 1), f) and l) h
      cross join lateral (
            select t.ts from tick t
-            where t.market_id = mk and t.ts >= h.since and t.ts <= h.until and t.last_id >= f and t.first_id <= l
+            where t.market_id = for_market and t.ts >= h.since and t.ts <= h.until and t.last_id >= f and t.first_id <= l
             order by t.ts desc limit l - f + 1) x;
     if low is null then -- deleted by retention, or never stored: no bounds of its time are known but those of its range
-        select min(least(r.since, r.until)), max(greatest(r.since, r.until)) into low, high from id_range r where r.market_id = mk and r.last >= f and r.first <= l;
+        select min(least(r.since, r.until)), max(greatest(r.since, r.until)) into low, high from id_range r where r.market_id = for_market and r.last >= f and r.first <= l;
     end if;
-    keys := take_out_ids(mk, f, l, least(low, at), greatest(high, at), true);
+    keys := take_out_ids(for_market, f, l, least(low, at), greatest(high, at), true);
     select keys || array_agg(r.first) into keys
       from id_range r
-     where r.market_id = mk and r.since <= greatest(high, at) + 2 * id_slack() and r.until >= least(low, at) - 2 * id_slack();
-    return query select * from prove_ids(array_fill(mk, array[cardinality(keys)]), keys, stale);
+     where r.market_id = for_market and r.since <= greatest(high, at) + 2 * id_slack() and r.until >= least(low, at) - 2 * id_slack();
+    return query select * from prove_ids(array_fill(for_market, array[cardinality(keys)]), keys, stale);
 end $$;
 
 -- The ids of [f, t) that are missing between stored ones, or behind the newest as the venue said more than once, and
 -- between which times they were traded; and those in doubt, for which two different trades came.
-create or replace function id_gaps(mk int, f timestamptz, t timestamptz)
+create or replace function id_gaps(for_market int, f timestamptz, t timestamptz)
 returns table (first bigint, last bigint, low timestamptz, high timestamptz, doubted boolean) language sql stable as $$
     with held as (
         select r.*, lead(r.first) over w as next_first, lead(r.since) over w as next_since
           from id_range r
-         where r.market_id = mk
-           and r.first >= coalesce((select o.first from id_range o where o.market_id = mk and o.since <= f order by o.since desc limit 1), 0)
-           and r.first <= coalesce((select o.first from id_range o where o.market_id = mk and o.since >= t order by o.since limit 1), 9223372036854775807)
+         where r.market_id = for_market
+           and r.first >= coalesce((select o.first from id_range o where o.market_id = for_market and o.since <= f order by o.since desc limit 1), 0)
+           and r.first <= coalesce((select o.first from id_range o where o.market_id = for_market and o.since >= t order by o.since limit 1), 9223372036854775807)
         window w as (order by r.first)
     ), gap as (
         select h.last + 1 as first, h.next_first - 1 as last, least(h.until, h.next_since) - id_slack() as low,
@@ -317,11 +317,11 @@ returns table (first bigint, last bigint, low timestamptz, high timestamptz, dou
         union all
         -- One that is said once may be ahead of trades that are on their way.
         select n.last + 1, s.last_id, n.until - id_slack(), s.since + id_slack(), false
-          from (select r.last, r.until from id_range r where r.market_id = mk order by r.first desc limit 1) n
+          from (select r.last, r.until from id_range r where r.market_id = for_market order by r.first desc limit 1) n
          cross join lateral (
                select l.last_id, l.since from last_trade l
-                where l.market_id = mk and l.last_id > n.last
-                  and (l.at > l.since or l.at < (select max(o.at) from last_trade o where o.market_id = mk))
+                where l.market_id = for_market and l.last_id > n.last
+                  and (l.at > l.since or l.at < (select max(o.at) from last_trade o where o.market_id = for_market))
                 order by l.last_id desc limit 1) s
     )
     select * from gap g where g.low < t and g.high > f order by g.first

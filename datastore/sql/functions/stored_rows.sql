@@ -13,7 +13,7 @@ return case when raw or close >= low then low else close end;
 
 -- The stored rows of a plan: each leaf is a stretch of one stored series, in whole buckets, and belongs to a run.
 -- Plain enough to be inlined. Decimals of the provider's keep their zeros here.
-create or replace function leaf_rows(mk int, raw boolean, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[])
+create or replace function leaf_rows(for_market int, raw boolean, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[])
 returns table (run int, open_time timestamptz, open numeric, high numeric, low numeric, close numeric, volume numeric, quote_volume numeric, trades int, revision int)
 language sql stable as $$
     select l.run, x.*
@@ -21,13 +21,13 @@ language sql stable as $$
      cross join lateral (
            select c.open_time, c.open, c.high, c.low, c.close, c.volume, c.quote_volume, c.trades, c.revision
              from candle c
-            where not l.provider and c.market_id = mk and c.resolution = l.resolution
+            where not l.provider and c.market_id = for_market and c.resolution = l.resolution
               and c.open_time >= instant(l.start) and c.open_time < instant(l.stop) and c.trades > 0
            union all
            select p.open_time, served_open(p.open, p.high, p.low, p.close, raw), served_high(p.high, p.close, raw),
                   served_low(p.low, p.close, raw), p.close, p.volume, p.quote_volume, null, p.revision
              from provider_candle p
-            where l.provider and p.market_id = mk and p.resolution = l.resolution
+            where l.provider and p.market_id = for_market and p.resolution = l.resolution
               and p.open_time >= instant(l.start) and p.open_time < instant(l.stop)) x
 $$;
 
@@ -49,7 +49,7 @@ return case when quote_volume is null
 -- The rows of a plan as they are stored: one text per run, counted from 1, its rows joined by `between_them`. The open
 -- times (ms) of partial ones stand apart too, for the certificate shows each of them; on request all of them do. Planned
 -- once per session: no plan gets better by knowing the leaves, and planning costs more than some hundred rows.
-create or replace function stored_texts(mk int, raw boolean, shape text, absent text, between_them text, all_opens boolean, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[], sources text[], are_closed boolean[])
+create or replace function stored_texts(for_market int, raw boolean, shape text, absent text, between_them text, all_opens boolean, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[], sources text[], are_closed boolean[])
 returns table (run int, rows bigint, opens bigint[], body text) language plpgsql stable
 set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
@@ -58,14 +58,14 @@ begin
         select x.run, count(*), array_agg(date_part('epoch', x.open_time)::bigint * 1000 order by x.open_time) filter (where all_opens or sources[x.run] = 'partial'),
                string_agg(candle_text(shape, absent, x.open_time, x.open, x.high, x.low, x.close, x.volume, x.quote_volume,
                                       x.trades, sources[x.run], are_closed[x.run], x.revision), between_them order by x.open_time)
-          from leaf_rows(mk, raw, starts, stops, resolutions, from_provider, runs) x
+          from leaf_rows(for_market, raw, starts, stops, resolutions, from_provider, runs) x
          group by x.run;
 end $$;
 
 -- The same leaves aggregated into buckets of `seconds` (0: months). The provider's rows have no count of trades, and
 -- some have no quote volume: where one takes part, that is unknown. The revision rises with every change and every new part. Memory enough that a
 -- page is sorted in it.
-create or replace function bucket_texts(mk int, raw boolean, seconds int, shape text, absent text, between_them text, all_opens boolean, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[], sources text[], are_closed boolean[])
+create or replace function bucket_texts(for_market int, raw boolean, seconds int, shape text, absent text, between_them text, all_opens boolean, starts bigint[], stops bigint[], resolutions int[], from_provider boolean[], runs int[], sources text[], are_closed boolean[])
 returns table (run int, rows bigint, opens bigint[], body text) language plpgsql stable
 set work_mem = '32MB' set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
@@ -76,7 +76,7 @@ begin
                    min(r.low) as low, (array_agg(r.close order by r.open_time))[count(*)] as close, sum(r.volume) as volume,
                    case when count(r.quote_volume) = count(*) then sum(r.quote_volume) end as quote_volume, case when count(r.trades) = count(*) then sum(r.trades)::int end as trades,
                    (sum(r.revision) + count(*) - 1)::int as revision
-              from leaf_rows(mk, raw, starts, stops, resolutions, from_provider, runs) r
+              from leaf_rows(for_market, raw, starts, stops, resolutions, from_provider, runs) r
              group by 1, 2
         )
         select x.run, count(*), array_agg(date_part('epoch', x.start)::bigint * 1000 order by x.start) filter (where all_opens or sources[x.run] = 'partial'),

@@ -3,7 +3,7 @@
 
 -- Whether none of these trades (arrays as for ingest; since: for each of `ids` the time of its oldest trade) is stored
 -- already. False also where so much is stored after that time that looking costs more than it would save.
-create or replace function all_new(ids int[], since bigint[], mk int[], at bigint[], names text[]) returns boolean language plpgsql stable as $$
+create or replace function all_new(ids int[], since bigint[], market_places int[], at bigint[], trade_ids text[]) returns boolean language plpgsql stable as $$
 declare
     most constant int := 200; -- trades of a market that are looked at
     markets int[];
@@ -17,18 +17,18 @@ begin
            select t.market_id, t.ts, t.trade_id from tick t where t.market_id = s.m and t.ts >= instant(s.at) order by t.ts limit most) x;
     return markets is null
            or not exists (select from unnest(markets) x (m) group by x.m having count(*) >= most)
-              and not exists (select from unnest(mk, at, names) u (mk, at, id)
-                                join unnest(markets, times, known) k (m, at, id) on k.m = ids[u.mk] and k.at = u.at and k.id = u.id
+              and not exists (select from unnest(market_places, at, trade_ids) u (market_place, at, id)
+                                join unnest(markets, times, known) k (m, at, id) on k.m = ids[u.market_place] and k.at = u.at and k.id = u.id
                                where u.at <= latest);
 end $$;
 
--- Store trades (parallel arrays; times in microseconds; mk: each one's place in `ids`) and make their candles; return
+-- Store trades (parallel arrays; times in microseconds; market_places: each one's place in `ids`) and make their candles; return
 -- per market how many were new, whether an answer changed, and how many seconds the provider had called quiet where they
 -- are. A trade already stored keeps its first time of receipt. since: given if no trade comes twice here, the time of the
 -- oldest of each of `ids`; then a look at what is stored since may show that none of them is.
 -- No index says that a trade is stored once (one that did would take two to three times the space): this function sees
 -- to it, the only one that inserts trades. So it takes the locks of its markets itself, and looks only once it has them.
-create or replace function ingest(ids int[], mk int[], at bigint[], seqs bigint[], sides smallint[], names text[], prices numeric[], amounts numeric[], received bigint[], firsts bigint[], lasts bigint[], since bigint[])
+create or replace function ingest(ids int[], market_places int[], at bigint[], seqs bigint[], sides smallint[], trade_ids text[], prices numeric[], amounts numeric[], received bigint[], firsts bigint[], lasts bigint[], since bigint[])
 returns table (market_id int, added bigint, changed boolean, lost_s float8) language plpgsql as $$
 #variable_conflict use_column
 declare
@@ -48,15 +48,15 @@ begin
         raise 'trades are stored at read committed only: another level would not see what others have just stored';
     end if;
     perform 1 from market k where k.id = any (ids) order by k.id for no key update;
-    none_known := since is not null and all_new(ids, since, mk, at, names);
+    none_known := since is not null and all_new(ids, since, market_places, at, trade_ids);
     if not none_known then -- where trades lie in chunks, only those of these times are searched
         select instant(min(x)), instant(max(x)) into oldest, latest from unnest(at) x;
     end if;
     with given as not materialized (
-        select ids[u.mk] as market_id, instant(u.at) as ts, u.id, u.seq, u.side, trim_scale(u.price) as price, trim_scale(u.amount) as amount,
+        select ids[u.market_place] as market_id, instant(u.at) as ts, u.id, u.seq, u.side, trim_scale(u.price) as price, trim_scale(u.amount) as amount,
                instant(u.received) as received_at, u.first, u.last, u.place
-          from unnest(mk, at, seqs, sides, names, prices, amounts, received, firsts, lasts) with ordinality
-               u (mk, at, seq, side, id, price, amount, received, first, last, place)
+          from unnest(market_places, at, seqs, sides, trade_ids, prices, amounts, received, firsts, lasts) with ordinality
+               u (market_place, at, seq, side, id, price, amount, received, first, last, place)
     ), added as (
         insert into tick (market_id, ts, trade_id, seq, side, price, amount, received_at, first_id, last_id)
         select g.market_id, g.ts, g.id, g.seq, g.side, g.price, g.amount, g.received_at, g.first, g.last from given g where none_known
@@ -96,7 +96,7 @@ end $$;
 
 -- Take one trade back; its minute, hour and day are made again, and its ids are not stored any more. False where it is
 -- not stored.
-create or replace function cancel(mk int, at timestamptz, id text, stale interval) returns boolean language plpgsql as $$
+create or replace function cancel(for_market int, at timestamptz, id text, stale interval) returns boolean language plpgsql as $$
 #variable_conflict use_column
 declare
     first bigint;
@@ -105,14 +105,14 @@ declare
     proven boolean;
     changed boolean;
 begin
-    perform lock_market(mk);
-    delete from tick t where t.market_id = mk and t.ts = at and t.trade_id = cancel.id returning t.first_id, t.last_id into first, last;
+    perform lock_market(for_market);
+    delete from tick t where t.market_id = for_market and t.ts = at and t.trade_id = cancel.id returning t.first_id, t.last_id into first, last;
     if not found then
         return false;
     end if;
-    keys := take_out_ids(mk, first, last, at, at, false);
-    select bool_or(p.shows) into proven from prove_ids(array_fill(mk, array[cardinality(keys)]), keys, stale) p;
-    changed := renew(mk, array[bucket(60, at)]);
-    update market set version = version + 1 where id = mk and proven and not changed;
+    keys := take_out_ids(for_market, first, last, at, at, false);
+    select bool_or(p.shows) into proven from prove_ids(array_fill(for_market, array[cardinality(keys)]), keys, stale) p;
+    changed := renew(for_market, array[bucket(60, at)]);
+    update market set version = version + 1 where id = for_market and proven and not changed;
     return changed or coalesce(proven, false);
 end $$;

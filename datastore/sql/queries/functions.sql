@@ -10,6 +10,9 @@ select p.oid, p.xmin::text as made, coalesce(d.description, '') as comment
   left join pg_description d on d.objoid = p.oid and d.classoid = 'pg_proc'::regclass and d.objsubid = 0
  where p.pronamespace = current_schema()::regnamespace;
 
+-- name: like
+select array_agg(to_regprocedure(x)::oid) filter (where to_regprocedure(x) is not null) from unnest(%(signatures)s::text[]) x;
+
 -- name: mark
 select string_agg(format('comment on function %%s is %%L', oid::regprocedure, %(mark)s), ';')
   from unnest(%(oids)s::oid[]) oid;
