@@ -1,7 +1,7 @@
 """Candles as Arrow, Parquet and Feather, made of the lines of row_format.CSV, and trades. Only this imports pyarrow.
 
-That is an extra, so this module is imported with the first such question (written_format.py), by the web process when
-it starts; and what only Parquet needs with the first of these.
+That is an extra, so this module is imported with the first such question (written_format.py), or before it where there
+were others (columnar_use.py); and what only Parquet needs with the first of these.
 """
 
 from __future__ import annotations
