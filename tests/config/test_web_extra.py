@@ -22,7 +22,7 @@ assert callable(pooled_application())
 for thread in threading.enumerate():
     if thread is not threading.current_thread():
         thread.join()
-print(sys.modules.keys() >= {"pyarrow", "datastore.series.columnar_format"})
+print(sys.modules.keys() >= {"pyarrow.parquet", "datastore.series.columnar_format"})
 """
 
 
