@@ -5,7 +5,6 @@ Its worker is forked from it, so that both share the memory of what this process
 
 from __future__ import annotations
 
-import importlib
 import json
 import multiprocessing
 import os
@@ -13,7 +12,6 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -87,21 +85,13 @@ def pooled_application() -> Callable[..., Any]:
     from django.db import connections
 
     from config.database_settings import share_connections
+    from datastore.series.columnar_use import load_if_used
 
     application = get_internal_wsgi_application()
     size = settings.DATABASE_POOL or settings.WEB_THREADS
     share_connections(connections.settings["default"], size)
-    Thread(target=load_extra, name="load-extra", daemon=True).start()
+    Thread(target=load_if_used, name="load-columnar", daemon=True).start()  # the first requests need not wait for it
     return application
-
-
-def load_extra() -> None:
-    """Load what writes Arrow and Parquet, if it is installed: on a busy machine that takes as long as a whole answer.
-
-    Beside the first requests, which need not wait for it. Who does not use these formats does not install the extra.
-    """
-    with suppress(ImportError):
-        importlib.import_module("datastore.series.columnar_format")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Candles as Arrow, Parquet and Feather, made of the lines of row_format.CSV, and trades. Only this imports pyarrow.
 
-That is an extra, so this module is imported with the first such question (written_format.py), by the web process when
-it starts; and what only Parquet needs with the first of these.
+That is an extra, so this module is imported with the first such question (written_format.py), or before it where there
+were others (columnar_use.py); and what only Parquet needs with the first of these.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from datastore.series.digits import Digits
-from datastore.series.row_format import COLUMNS
+from datastore.series.row_format import COLUMNS, CSV
 from datastore.series.written_format import MAX_SCALE, PRECISION, NumberTooLong
 
 # Arrow's own allocator keeps a heap for each thread that ever wrote an answer.
@@ -159,6 +159,15 @@ class ParquetTrades(ArrowTrades, ParquetWriter):
 def _column(cells: Sequence[Any], kind: pa.DataType) -> pa.Array:
     """Return cells as a column: decimals come as text."""
     return pa.array(cells, pa.string()).cast(kind) if pa.types.is_decimal(kind) else pa.array(cells, kind)
+
+
+def warm_up() -> None:
+    """Write a row in each format: what the first one loads takes as long as to import pyarrow."""
+    line = CSV.flat(0, "1", True).encode() + b"\n"
+    for kind in (ArrowWriter, ParquetWriter, FeatherWriter):
+        writer = kind(b"{}", Digits(0, 0, 0))
+        writer.rows(line)
+        writer.tail()
 
 
 class _Sink:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from datastore.series.columnar_use import note_use
 from datastore.series.digits import Digits
 from datastore.series.row_format import CSV, NDJSON, NDJSON_NUMBERS, Shape
 from datastore.series.text_format import BinanceWriter, CcxtWriter, CsvWriter, LinesWriter
@@ -84,6 +85,7 @@ def _columnar(kind: str) -> Callable[[Written], Writer]:
             from datastore.series import columnar_format
         except ImportError:
             raise ExtraMissing from None
+        note_use()
         writer: Writer = getattr(columnar_format, kind)(written.certificate, written.digits)
         return writer
 

@@ -22,6 +22,7 @@ import zstandard
 from django.core.signals import request_finished
 from django.db import DatabaseError, close_old_connections, connection
 from django.test import Client
+from django_redis import get_redis_connection
 from pyarrow import feather, parquet
 
 import datastore.series
@@ -31,6 +32,7 @@ from datastore.db.queries import execute
 from datastore.models import Coverage, Market
 from datastore.reference.markets import ensure_markets
 from datastore.series import columnar_format, digits, export
+from datastore.series.columnar_use import USED
 from datastore.series.row_format import COLUMNS
 from datastore.series.written_format import FORMATS
 from tests.support.api.rows import BEGAN, SYMBOL, Feed, at, body_of
@@ -244,6 +246,14 @@ def test_the_certificate_comes_with_every_format_and_with_its_head(client: Clien
     assert "Content-Length" not in head.headers
     assert {header: head[header] for header in shown} == shown
     assert {"ETag", "Candlekeep-Cursor", "Candlekeep-Watermark", "Link"} <= set(head.headers)
+
+
+def test_the_use_of_arrow_parquet_or_feather_is_noted(client: Client, hole: Market) -> None:
+    valkey = get_redis_connection("hot")
+    for name, noted in [("csv", 0), ("arrow", 1)]:
+        valkey.delete(USED)
+        assert bytes_of(client, f"&format={name}")
+        assert valkey.exists(USED) == noted
 
 
 @pytest.mark.parametrize("name", ["arrow", "parquet", "feather"])

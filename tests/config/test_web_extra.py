@@ -1,13 +1,17 @@
-"""The web process's worker: it loads the extra that writes Arrow and Parquet before the first question for these."""
+"""The web worker loads what Arrow and Parquet need before the first question for these, if they are used at all."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django_redis import get_redis_connection
+
+from datastore.series.columnar_use import USED, note_use
 
 pytestmark = pytest.mark.slow
 BEGIN = """
@@ -18,7 +22,7 @@ assert callable(pooled_application())
 for thread in threading.enumerate():
     if thread is not threading.current_thread():
         thread.join()
-print(sys.modules.keys() >= {"pyarrow", "datastore.series.columnar_format"})
+print(sys.modules.keys() >= {"pyarrow.parquet", "datastore.series.columnar_format"})
 """
 
 
@@ -30,10 +34,25 @@ def begin(folder: Path) -> str:
     return done.stdout.strip()
 
 
-def test_the_extra_is_loaded_when_the_worker_begins(tmp_path: Path) -> None:
+@pytest.fixture
+def used() -> Iterator[None]:
+    """Arrow, Parquet or Feather was asked for lately."""
+    note_use()
+    yield
+    get_redis_connection("hot").delete(USED)
+
+
+def test_who_never_asks_for_these_formats_pays_nothing(tmp_path: Path) -> None:
+    get_redis_connection("hot").delete(USED)
+    assert begin(tmp_path) == "False"
+
+
+@pytest.mark.usefixtures("used")
+def test_what_they_need_is_loaded_when_the_worker_begins(tmp_path: Path) -> None:
     assert begin(tmp_path) == "True"
 
 
+@pytest.mark.usefixtures("used")
 def test_without_the_extra_the_worker_begins_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "pyarrow.py").write_text("raise ImportError")
     assert begin(tmp_path) == "False"
