@@ -101,14 +101,14 @@ def run() -> Iterator[str]:
     prepare_database("cryptocompare", MARKETS)
     watch = Watch()
     with ExitStack() as stack:
+        web_port, web = stack.enter_context(web_process({"RATE_LIMIT_PER_ADDRESS": "6000000"}))
+        sse_port = free_port()
+        sse = stack.enter_context(_sse_process(sse_port))
         provider = stack.enter_context(_child("benchmarks.cheap_provider", str(RATE), *MARKETS))
         address = {"CRYPTOCOMPARE_WS_URL": f"ws://127.0.0.1:{int(provider.line())}"}
         env = {**address, "CRYPTOCOMPARE_REST_URL": "http://127.0.0.1:1", "PROVIDERS": "cryptocompare"}
         consumer = stack.enter_context(_child("benchmarks.latency_parts", "consume", WATCHED, env=env))
         producer = stack.enter_context(_child("benchmarks.latency_parts", "produce", WATCHED, env=env))
-        web_port, web = stack.enter_context(web_process({"RATE_LIMIT_PER_ADDRESS": "6000000"}))
-        sse_port = free_port()
-        sse = stack.enter_context(_sse_process(sse_port))
         until("trades are stored", lambda: _stored() > RATE, 60)
         path = ticket_path(Market.objects.get(symbol=WATCHED), limit=2)
         threads = [

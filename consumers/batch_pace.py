@@ -6,7 +6,7 @@ larger ones: what a trade costs then hardly depends on how many markets there ar
 
 from __future__ import annotations
 
-MIN_LINGER_S, MAX_LINGER_S = 0.02, 0.25  # how long a small batch may grow
+MIN_LINGER_S, MAX_LINGER_S = 0.005, 0.25  # how long a small batch may grow, beside what comes while one is stored
 LINGER_PER_MARKET_S = 0.0003  # about three times what a market costs a batch beside its trades
 MAX_BATCH_RECORDS, MAX_BACKLOG_RECORDS = 5_000, 20_000  # more than the first are read while there is a backlog only
 BACKLOG_RECORDS_PER_MARKET = 20  # for few markets larger batches save nothing, and less is decoded beside their write

@@ -138,8 +138,7 @@ class FixedTopicWork:
         actor.message_received()
         with self._metrics.time_step("decode"):
             batch = batch or self.handler.read(records)
-        actor.process_success()
-        self._session.save()
+        actor.process_success()  # stored with the rows: until then nothing has happened that anyone need know
 
         with self._metrics.time_step("database"):
             changes = self._write(batch)

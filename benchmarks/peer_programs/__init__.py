@@ -1,4 +1,5 @@
 """What is measured beside Candlekeep, each as the documentation of its libraries shows it, and Candlekeep itself.
 
-Each runs in an environment of its own (benchmarks/peer_installs.py), so it imports gate.py alone of this project.
+What has an environment of its own (benchmarks/peer_installs.py) imports nothing from here but gate.py and
+stream_batches.py.
 """

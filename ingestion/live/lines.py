@@ -168,12 +168,14 @@ class Lines:
     def wait(self, timeout: float) -> int:
         """Return how many arrivals wait on all lines; if there are none, after `timeout` seconds at most."""
         self._arrived.clear()
-        if not (count := self._waiting()) and timeout:
+        if not (count := self.waiting) and timeout:
             self._arrived.wait(timeout)
-            count = self._waiting()
+            count = self.waiting
         return count
 
-    def _waiting(self) -> int:
+    @property
+    def waiting(self) -> int:
+        """Return how many arrivals wait on all lines."""
         return sum(line.connection.waiting for line in self)
 
     def read(self, limit: int) -> int:

@@ -44,7 +44,7 @@ from streaming.topics import TICK_DATA
 log = structlog.get_logger(__name__)
 
 FRAME_WAIT_S = 0.25  # that a turn waits for frames
-LINGER_S = 0.02  # that frames may gather, so that a busy feed costs per batch
+LINGER_S = 0.01  # that frames may gather, so that a busy feed costs per batch
 MAX_FRAMES_PER_TURN = 5_000
 LASTING_STATUSES = (400, 401, 403, 451)  # of HTTP: only a person can end these
 NO_MARKET = "a market to follow: set MARKETS or add one"
@@ -233,6 +233,8 @@ class LiveProducer:
                 if faults := [f"{topic}: {why}" for topic, why in buffer.given_up.items() if topic not in known]:
                     self._refresh_at = 0.0  # write it into the rows at once
                     raise RouteFault("; ".join(faults))
+        if self._session.actor.journal.pending and not self._lines.waiting:
+            self._session.save()  # else with the next cycle, which begins at once
 
     @contextmanager
     def _cycle(self, target: Target) -> Iterator[None]:
@@ -245,7 +247,6 @@ class LiveProducer:
         finally:
             self._note_acknowledged()
         self._session.actor.publish_success()
-        self._session.save()
         self._session.waiting(self._lines.trouble)
 
     def _begin_fetching(self) -> None:

@@ -15,7 +15,7 @@ from consumers.batch_pace import (
 def test_a_batch_grows_for_longer_the_more_markets_it_has_within_bounds() -> None:
     pace = BatchPace()
     assert pace.linger_s == MIN_LINGER_S
-    for markets, expected in ((3, MIN_LINGER_S), (200, 0.06), (100_000, MAX_LINGER_S), (0, MIN_LINGER_S)):
+    for markets, expected in ((3, MIN_LINGER_S), (30, 0.009), (200, 0.06), (100_000, MAX_LINGER_S), (0, MIN_LINGER_S)):
         pace.note(10, markets, 0.1)
         assert pace.linger_s == pytest.approx(expected)
         assert pace.most == MAX_BATCH_RECORDS

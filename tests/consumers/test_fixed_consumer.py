@@ -4,9 +4,11 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from threading import Event
+from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django_redis import get_redis_connection
 
 from actor_runtime.loop.runner import Runner
@@ -50,6 +52,24 @@ def test_a_batch_becomes_ticks_candles_and_coverage_and_is_committed(broker: Bro
     assert span.feed == FEED
     assert (span.stop - span.start).total_seconds() == 295
     assert FixedTopicConsumer.objects.get().state == State.IDLE
+
+
+def test_a_batch_writes_its_actor_twice_with_the_rows_and_behind_the_cache(broker: Broker) -> None:
+    runner = work_until_drained(broker)
+    publish(broker, session_records())
+    states: list[str] = []
+
+    def note(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        if isinstance(params, dict) and "new_epochs" in params:
+            states.append(f"{params['states'][0]}{' with the rows' if connection.in_atomic_block else ''}")
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        runner.step()
+    runner.end()
+    assert states == ["updating_redis with the rows", "idle"]
+    events = TransitionLog.objects.filter(name=FixedTopicConsumer.objects.get().name).values_list("event", flat=True)
+    assert {"MESSAGE_RECEIVED", "PROCESS_SUCCESS", "WRITE_SUCCESS", "UPDATE_CACHE_SUCCESS"} <= set(events)
 
 
 def test_the_cache_holds_the_newest_candle_and_version_after_a_batch(broker: Broker) -> None:

@@ -12,7 +12,7 @@ from actor_runtime.models import TransitionLog
 from datastore.models import DeadLetter, Feed, Market, ProviderClock
 from datastore.reference.markets import ensure_markets, market_of, unfollow
 from datastore.timeframes.intervals import moment
-from ingestion.live import connection_channels, publish_buffer
+from ingestion.live import connection_channels, live_producer_actor, publish_buffer
 from ingestion.live.live_producer_actor import LiveProducer
 from ingestion.live.market_connection import MarketConnection
 from ingestion.live.socket_reader import SocketReader
@@ -20,6 +20,7 @@ from ingestion.models import Producer
 from ingestion.providers.table import PROVIDERS
 from streaming.records import FeedClosed, FeedOpened, LiveRecord, Trade, Watermark
 from tests.support.ingestion.live_bench import BTC, EUR, SOL, Bench, State, bench, live, numbers
+from tests.support.polling import until
 
 __all__ = ["bench"]
 
@@ -33,7 +34,24 @@ def test_what_the_simulator_sent_is_what_the_topic_holds_in_order(bench: Bench) 
         theirs = [row["id"] for row in bench.simulator.sent() if row["event"] == "trade" and row["market"] == market]
         assert ours == theirs[: len(ours)]
         assert numbers(records, feed, market) == list(range(1, len(numbers(records, feed, market)) + 1))
-    assert bench.state() == State.IDLE
+    bench.step_until(lambda: bench.state() == State.IDLE)
+
+
+def test_a_cycle_is_stored_with_the_next_one_while_frames_wait(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    live(bench)
+    bench.step_until(lambda: bench.state() == State.IDLE)
+    loop = bench.runner.loop
+    assert loop is not None
+    lines = loop.work._lines  # type: ignore[attr-defined]
+    until("frames wait", lambda: lines.waiting > 3)
+    before = bench.count(Trade)
+    with monkeypatch.context() as patch:
+        patch.setattr(live_producer_actor, "MAX_FRAMES_PER_TURN", 1)
+        while bench.count(Trade) == before and lines.waiting > 1:
+            bench.runner.step()
+    assert bench.count(Trade) > before
+    assert (bench.state(), loop.session.actor.state) == (State.PUBLISHING_TO_FIXED_TOPICS, State.IDLE)
+    bench.step_until(lambda: not lines.waiting and bench.state() == State.IDLE)
 
 
 def test_an_outage_of_the_broker_resends_in_order_what_was_not_acknowledged(bench: Bench) -> None:
