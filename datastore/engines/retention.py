@@ -30,7 +30,8 @@ def delete_old_trades(market: Market, now: datetime, days: int) -> int:
         locked = Market.objects.select_for_update(no_key=True).get(pk=market.pk)
         if locked.ticks_from is None or locked.ticks_from < bound:
             Market.objects.filter(pk=market.pk).update(ticks_from=bound)
-    deleted, since = 0, old.order_by("ts").values_list("ts", flat=True)[0]
+    deleted: int = 0
+    since = old.order_by("ts").values_list("ts", flat=True)[0]
     while True:
         values = {"market": market.pk, "since": since, "bound": bound, "trades": SLICE_TRADES}
         gone: int

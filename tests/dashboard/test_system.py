@@ -15,6 +15,7 @@ from django_celery_beat.models import PeriodicTask
 from redis.exceptions import ConnectionError as CacheAway
 
 from actor_runtime.redaction import keep_secret
+from config.monitoring import growth as growing
 from config.monitoring.growth import DAY_S, Forecast, growth, growth_text
 from coordination.schedules import SCHEDULES, ensure_schedules
 from dashboard.system import configuration, disk, memory, servers, statements
@@ -190,7 +191,7 @@ def test_with_timescaledb_its_version_is_shown_and_chunks_are_counted_with_their
     found = {table.name: table.size for table in disk.tables()}
     both = fetch_value("select pg_total_relation_size('tick') + pg_total_relation_size('_hyper_1_1_chunk')")
     assert found["tick"] == both and "_hyper_1_1_chunk" not in found
-    for module in (servers, disk):
+    for module in (servers, growing):
         monkeypatch.setattr(module, "timescale_edition", lambda: TimescaleEdition(True, True, "timescale", "2.28.1"))
     page = shown(client, "/system")
     assert "TimescaleDB 2.28.1: hypertable, columnstore and continuous aggregates" in page
