@@ -67,8 +67,8 @@ def make_functions(**signal: Any) -> None:
             with transaction.atomic():
                 run_script(text)
         except ProgrammingError:
-            # A function whose result or parameters have changed cannot be replaced, only dropped and made. Databases from
-            # before the marks have some that bear none.
+            # A function whose result or parameters have changed cannot be replaced, only dropped and made. Databases
+            # from before the marks have some that bear none.
             _drop(marked.keys() | _made_before(text))
             run_script(text)
         made = [oid for oid, one in _found().items() if before.get(oid) != one]

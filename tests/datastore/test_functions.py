@@ -65,7 +65,9 @@ def test_a_function_that_returns_something_else_is_made_again(files: dict[str, s
         "perform lock_market(for_market);", "perform lock_market(for_market, 1);"
     )
     edit(
-        files, "function lock_market(for_market int) returns boolean", "function lock_market(for_market int, tries int) returns boolean"
+        files,
+        "function lock_market(for_market int) returns boolean",
+        "function lock_market(for_market int, tries int) returns boolean",
     )
     ((after, _, _),) = found("lock_market")
     assert after != before
