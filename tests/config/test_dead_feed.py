@@ -52,7 +52,7 @@ def test_the_page_of_the_markets_says_so_for_the_market_and_for_all(market: Mark
     page = client.get("/").content.decode()
     assert re.search(rf'<tr data-market="{BTC}" data-feed="stale"', page)
     assert re.search(r"<dt>Furthest behind</dt><dd>24 h</dd>", page)
-    assert re.search(r'<dt>Problems</dt><dd class="[a-z]+"><a href="/alerts">', page)
+    assert re.search(r'<dt>Alerts</dt><dd class="[a-z]+"><a href="/alerts">', page)
 
 
 def test_the_api_shows_the_same_age_in_markets_and_tickers(market: Market, client: Client) -> None:
