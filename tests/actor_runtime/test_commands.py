@@ -66,6 +66,10 @@ def test_status_shows_every_kind_every_actor_and_every_market(errored: None) -> 
     assert "Database: plain PostgreSQL" in text or "Database: TimescaleDB" in text
 
 
+def test_status_says_that_growth_is_not_known_yet(errored: None) -> None:
+    assert "Growth: not known yet. Less than a quarter of an hour of trades" in overview()
+
+
 def test_status_fits_the_terminal(errored: None) -> None:
     FixedTopicConsumer.objects.update(last_error="x" * 1000)
     assert max(map(len, overview(120).splitlines())) == 120
