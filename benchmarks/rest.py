@@ -150,7 +150,8 @@ def memory_by_program(home: Path) -> dict[str, float]:
     """Return megabytes by program: a page that n processes share counts as a n-th of it in each."""
     found: dict[str, float] = defaultdict(float)
     for process in processes(home):
-        found[program(process)] += pss(process.pid)
+        with suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):  # it has just ended
+            found[program(process)] += pss(process.pid)
     return dict(found)
 
 

@@ -6,7 +6,6 @@ from django.conf import settings
 
 from config import logs
 
-SETTINGS_TAG = "settings"  # of the checks that may find something else where the environment is another
 log = structlog.get_logger(__name__)
 
 

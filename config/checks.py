@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
-from config.apps import SETTINGS_TAG
+from config.check_tags import SETTINGS_TAG
 from config.networks import is_loopback, is_public
 from config.provider_settings import host_settings
 from config.supervision import squashed_migrations

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
-from config.apps import SETTINGS_TAG
+from config.check_tags import SETTINGS_TAG
 from config.networks import is_loopback
 from streaming.errors import StreamError
 from streaming.kafka_settings import KafkaAccess, kafka_servers

@@ -8,6 +8,7 @@ number.
 from __future__ import annotations
 
 import atexit
+import ctypes
 import gc
 import importlib
 import json
@@ -31,11 +32,12 @@ from django.core.checks import run_checks
 from django.core.management import BaseCommand, get_commands, load_command_class
 from setproctitle import setproctitle
 
-from config.apps import SETTINGS_TAG
+from config.check_tags import SETTINGS_TAG
 from config.supervision.adopted_settings import adopt
 from config.supervision.guard import end_with
 
 MAX_REQUEST_BYTES = 65_536
+M_ARENA_MAX, MAX_ARENAS = -8, 2  # malloc.h
 EMPTY_BYTES_SIZE = sys.getsizeof(b"")
 FRESH_POOL_OBJECTS, MAX_FILLING_OBJECTS = 30, 4_000
 _filling: list[bytes] = []
@@ -120,6 +122,9 @@ def serve(requests: socket.socket, starter: int) -> None:
 
 def load(commands: Sequence[str]) -> None:
     """Import what the programs need; none of it may start a thread or connect to a server."""
+    if sys.platform == "linux":
+        # The C library would give each thread a heap of its own, and Python's threads take turns anyway.
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, MAX_ARENAS)
     gc.disable()  # nothing of what is made here is garbage
     django.setup()
     places = get_commands()

@@ -37,6 +37,13 @@ def test_another_process_would_draw_the_same_trades(market: Market, minute: int)
     assert Market(market.pair, seed=1).trades(minute) == market.trades(minute)
 
 
+def test_a_market_has_no_trades_before_the_day_from_which_it_is_listed() -> None:
+    hour = LISTED_SINCE_HOUR + 48
+    young, old = Market(BUSY, seed=1, listed=hour), MARKETS[BUSY]
+    assert young.day(hour // 24 - 1) is young.hour(hour - 1) is young.bar(hour * 60 - 1) is None
+    assert (young.hour(hour), young.day(hour // 24)) == (old.hour(hour), old.day(hour // 24))
+
+
 def test_another_seed_or_market_draws_other_trades() -> None:
     minute = LISTED_SINCE_HOUR * 60 + 12_345
     trades = [Market(pair, seed).trades(minute) for pair in (BUSY, Pair.parse("kraken:BTC-USD")) for seed in (1, 2)]
