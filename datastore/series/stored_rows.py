@@ -67,19 +67,7 @@ def rows_of(
     raw: the provider's own prices, also where its open or close lies outside the range of its row. partial_only: only
     the rows that may lack trades.
     """
-    # Cut the stored rows at the bounds of the runs, and gather neighbours of one run and one way of reading.
-    pieces: list[_Piece] = []
-    number = 0
-    for leaf in leaves_of(evidence, frame.base, runs[0].start, runs[-1].stop):
-        at, stored = leaf.start, leaf.resolution == frame.seconds
-        while at < leaf.stop:
-            while runs[number].stop <= at:
-                number += 1
-            until = min(leaf.stop, runs[number].stop)
-            if not pieces or (pieces[-1].run_number, pieces[-1].stored) != (number, stored):
-                pieces.append(_Piece(number, stored, []))
-            pieces[-1].leaves.append(Leaf(at, until, leaf.resolution, leaf.from_provider))
-            at = until
+    pieces = _pieces(frame, runs, evidence)
     if partial_only:
         pieces = [piece for piece in pieces if runs[piece.run_number].source == PARTIAL]
 
@@ -106,6 +94,23 @@ def rows_of(
             body = before.body + shape.between + body
         rows[number] = Rows(count, opens or (), body)
     return rows
+
+
+def _pieces(frame: Timeframe, runs: Sequence[Run], evidence: Evidence) -> list[_Piece]:
+    """Cut the stored rows at the bounds of the runs, and gather neighbours of one run and one way of reading."""
+    pieces: list[_Piece] = []
+    number = 0
+    for leaf in leaves_of(evidence, frame.base, runs[0].start, runs[-1].stop):
+        at, stored = leaf.start, leaf.resolution == frame.seconds
+        while at < leaf.stop:
+            while runs[number].stop <= at:
+                number += 1
+            until = min(leaf.stop, runs[number].stop)
+            if not pieces or (pieces[-1].run_number, pieces[-1].stored) != (number, stored):
+                pieces.append(_Piece(number, stored, []))
+            pieces[-1].leaves.append(Leaf(at, until, leaf.resolution, leaf.from_provider))
+            at = until
+    return pieces
 
 
 def single_leaf(frame: Timeframe, run: Run, evidence: Evidence) -> Leaf | None:
