@@ -7,6 +7,7 @@ larger ones: what a trade costs then hardly depends on how many markets there ar
 from __future__ import annotations
 
 MIN_LINGER_S, MAX_LINGER_S = 0.005, 0.25  # how long a small batch may grow, beside what comes while one is stored
+FULL_LINGER_S = 0.02  # between, as long as the last one took: at most half of the time goes into small ones
 LINGER_PER_MARKET_S = 0.0003  # about three times what a market costs a batch beside its trades
 MAX_BATCH_RECORDS, MAX_BACKLOG_RECORDS = 5_000, 20_000  # more than the first are read while there is a backlog only
 BACKLOG_RECORDS_PER_MARKET = 20  # for few markets larger batches save nothing, and less is decoded beside their write
@@ -22,7 +23,8 @@ class BatchPace:
 
     def note(self, records: int, markets: int, seconds: float) -> None:
         """Note what a batch held, and how long it took from its first step to its last."""
-        self.linger_s = min(max(MIN_LINGER_S, LINGER_PER_MARKET_S * markets), MAX_LINGER_S)
+        quick = max(MIN_LINGER_S, min(seconds, FULL_LINGER_S))
+        self.linger_s = min(max(quick, LINGER_PER_MARKET_S * markets), MAX_LINGER_S)
         if records < MAX_BATCH_RECORDS:
             self.most = MAX_BATCH_RECORDS
         elif seconds < LONG_BATCH_S:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from consumers.batch_pace import (
+    FULL_LINGER_S,
     LONG_BATCH_S,
     MAX_BACKLOG_RECORDS,
     MAX_BATCH_RECORDS,
@@ -16,9 +17,16 @@ def test_a_batch_grows_for_longer_the_more_markets_it_has_within_bounds() -> Non
     pace = BatchPace()
     assert pace.linger_s == MIN_LINGER_S
     for markets, expected in ((3, MIN_LINGER_S), (30, 0.009), (200, 0.06), (100_000, MAX_LINGER_S), (0, MIN_LINGER_S)):
-        pace.note(10, markets, 0.1)
+        pace.note(10, markets, 0.001)
         assert pace.linger_s == pytest.approx(expected)
         assert pace.most == MAX_BATCH_RECORDS
+
+
+def test_a_batch_of_few_markets_grows_for_as_long_as_the_last_one_took_within_bounds() -> None:
+    pace = BatchPace()
+    for seconds, expected in ((0.001, MIN_LINGER_S), (0.012, 0.012), (0.1, FULL_LINGER_S), (0.001, MIN_LINGER_S)):
+        pace.note(10, 3, seconds)
+        assert pace.linger_s == pytest.approx(expected)
 
 
 def test_a_backlog_is_read_in_larger_batches_until_one_takes_long() -> None:
