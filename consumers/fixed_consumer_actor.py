@@ -138,7 +138,8 @@ class FixedTopicWork:
         actor.message_received()
         with self._metrics.time_step("decode"):
             batch = batch or self.handler.read(records)
-        actor.process_success()  # stored with the rows: until then nothing has happened that anyone need know
+        actor.process_success()
+        self._session.save()
 
         with self._metrics.time_step("database"):
             changes = self._write(batch)

@@ -54,7 +54,7 @@ def test_a_batch_becomes_ticks_candles_and_coverage_and_is_committed(broker: Bro
     assert FixedTopicConsumer.objects.get().state == State.IDLE
 
 
-def test_a_batch_writes_its_actor_twice_with_the_rows_and_behind_the_cache(broker: Broker) -> None:
+def test_a_batch_writes_its_actor_before_with_and_after_the_rows(broker: Broker) -> None:
     runner = work_until_drained(broker)
     publish(broker, session_records())
     states: list[str] = []
@@ -67,7 +67,7 @@ def test_a_batch_writes_its_actor_twice_with_the_rows_and_behind_the_cache(broke
     with connection.execute_wrapper(note):
         runner.step()
     runner.end()
-    assert states == ["updating_redis with the rows", "idle"]
+    assert states == ["writing_to_db", "updating_redis with the rows", "idle"]
     events = TransitionLog.objects.filter(name=FixedTopicConsumer.objects.get().name).values_list("event", flat=True)
     assert {"MESSAGE_RECEIVED", "PROCESS_SUCCESS", "WRITE_SUCCESS", "UPDATE_CACHE_SUCCESS"} <= set(events)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import django
 
-STEPS = ("polled", "processed", "written", "stored", "committed", "cached", "end saved")
+STEPS = ("polled", "processed", "entered writing", "written", "stored", "committed", "cached", "end saved")
 
 
 def die() -> None:
@@ -50,8 +50,9 @@ def arm(step: str, work: Any, session: Any) -> None:
         work._subscription.poll = dying_after(work._subscription.poll)
     elif step == "processed":
         work.handler = replace(work.handler, read=dying_after(work.handler.read))
-    elif step in ("written", "end saved"):
-        session.save = nth(session.save, {"written": 1, "end saved": 2}[step])
+    elif step in ("entered writing", "written", "end saved"):
+        number = {"entered writing": 1, "written": 2, "end saved": 3}[step]
+        session.save = nth(session.save, number)
     elif step == "stored":
         work._write = dying_after(work._write)
     elif step == "committed":
@@ -61,7 +62,7 @@ def arm(step: str, work: Any, session: Any) -> None:
 
 
 def nth(save: Callable[[], None], number: int) -> Callable[[], None]:
-    """Return a save behind whose nth call death waits: the first is inside the data transaction, before its commit."""
+    """Return a save behind whose nth call death waits: the 2nd is inside the data transaction, before its commit."""
     calls = 0
 
     def call() -> None:
