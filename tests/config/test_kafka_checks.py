@@ -97,4 +97,5 @@ def test_whoever_connects_to_the_stream_does_so_as_the_settings_say() -> None:
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "connect" and "STREAM_" in ast.unparse(node)
     }
     # Everybody else asks actors.broker; these look at an address of their own.
-    assert calls == {"actor_runtime/configured_broker.py", "config/supervision/servers.py", "benchmarks/scale.py"}
+    benchmarks = {"benchmarks/peer_ingest.py", "benchmarks/scale.py"}
+    assert calls == {"actor_runtime/configured_broker.py", "config/supervision/servers.py"} | benchmarks

@@ -20,7 +20,7 @@ from tests.support.e2e.live_minutes import (
     settled,
     subscriptions,
 )
-from tests.support.e2e.platform import FEW_TRADES, Platform
+from tests.support.e2e.platform import Platform
 from tests.support.e2e.series import expect_same as expect_providers
 from tests.support.e2e.series import provided, whole
 from tests.support.kafka.server import PrivateKafka
@@ -33,11 +33,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 def platform(home: Path, kafka_of_this_run: PrivateKafka) -> Iterator[Platform]:
     """Run Candlekeep once on an empty cluster."""
     empty(kafka_of_this_run)
-    env = {
-        "SIMULATOR_ARGS": f"--speed {SPEED} --rate {FEW_TRADES}",
-        "STALE_AFTER": str(90 * SPEED),
-        "MARKETS": f"{BTC},{ETH}",
-    }
+    env = {"SIMULATOR_ARGS": f"--speed {SPEED}", "STALE_AFTER": str(90 * SPEED), "MARKETS": f"{BTC},{ETH}"}
     with Platform(home, {**env, "STREAM_URL": kafka_of_this_run.url}) as running:
         yield running
 

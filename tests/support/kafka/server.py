@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
 
 from config.supervision.child import Child, Program
 from config.supervision.embedded_servers import free_port
 from config.supervision.output import Output
-from streaming.errors import StreamError
 from streaming.kafka.broker import KafkaBroker
-from streaming.kafka.connection import KafkaConnection
 from streaming.kafka_settings import KafkaAccess
 from tests.support.kafka.downloads import jars, java
 from tests.support.polling import until
@@ -31,6 +31,7 @@ LOG4J = Path(__file__).with_name("log4j2.xml")
 # A node lives for a minute or two: what starts soon is worth more than what runs fast.
 QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 STARTS_WITHIN = 120.0  # seconds; 3 s on a quiet machine
+PATIENCE_MS = 20_000
 USER, PASSWORD = "candlekeep", "the-password-of-the-tests"
 STORE = "of-the-tests"
 # One node keeps everything once, its groups need not wait for members that come late, and after a kill it need not
@@ -86,7 +87,9 @@ class PrivateKafka:
     @contextmanager
     def client(self) -> Iterator[Any]:
         """Give the library's administration client, for a test's own questions and orders."""
-        with closing(KafkaConnection(self.url, KafkaAccess()).admin()) as client:
+        # The product's own gives up after 1.5 s, which a node that has just started may take on a busy machine.
+        timeouts = {"bootstrap_timeout_ms": PATIENCE_MS, "request_timeout_ms": PATIENCE_MS}
+        with closing(KafkaAdminClient(bootstrap_servers=f"127.0.0.1:{self.plain}", **timeouts)) as client:
             yield client
 
     def prepare(self) -> None:
@@ -153,7 +156,7 @@ class PrivateKafka:
             socket.create_connection(("127.0.0.1", self.plain), timeout=1).close()
             with self.client() as client:
                 return bool(client.describe_cluster()["brokers"])
-        except (OSError, StreamError):
+        except (OSError, KafkaError):
             return False
 
     @property
