@@ -91,8 +91,10 @@ class Bucket:
         """Return the result of the script's `take`, and keep the requests that it gave beyond the first."""
         given, remaining, wait_ms = taken
         if given > 1:
+            now = monotonic()
             with self._lock:
-                self._leased, self._remaining, self._leased_until = given - 1, remaining, monotonic() + LEASE_S
+                unused = self._leased if now < self._leased_until else 0  # of a thread that came at the same time
+                self._leased, self._remaining, self._leased_until = unused + given - 1, remaining, now + LEASE_S
         return RateLimitResult(given > 0, remaining + max(given - 1, 0), wait_ms / 1000)
 
 
