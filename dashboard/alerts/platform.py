@@ -13,8 +13,8 @@ from django_celery_beat.models import PeriodicTask
 from actor_runtime.admin import error_story, span
 from actor_runtime.models import Actor, actor_models, with_silence
 from actor_runtime.ownership.description import is_alive
+from config.monitoring.growth import holds_database
 from config.monitoring.health import failing_lately
-from config.supervision.embedded_servers import postgres_url
 from dashboard.alerts.level import Alert, Level, Unchecked
 from datastore.blockers import CANDLE_ROLE
 from datastore.db.queries import fetch_all
@@ -40,7 +40,7 @@ def servers() -> Iterator[Alert]:
 
 def disk() -> Iterator[Alert]:
     """Yield a disk that is nearly full; raise Unchecked if it is another server's."""
-    if postgres_url(settings.CANDLEKEEP_HOME) != settings.DATABASE_URL:
+    if not holds_database(settings.CANDLEKEEP_HOME):
         raise Unchecked("the database is another server's, whose disk is not seen from here")
     total, _, free = shutil.disk_usage(settings.CANDLEKEEP_HOME)
     if free < FEW_BYTES or free * 100 < total * FEW_PERCENT:

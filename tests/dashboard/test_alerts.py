@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 from redis.exceptions import ConnectionError as CacheAway
 
+from config.monitoring import growth
 from consumers.models import FixedTopicConsumer
 from coordination.models import Coordinator
 from dashboard.alerts import CHECKS, Level, data, open_alerts, platform
@@ -70,7 +71,7 @@ def test_a_server_that_does_not_answer_is_an_error(well: Market, monkeypatch: py
 
 
 def test_a_disk_that_is_nearly_full_is_named_with_what_is_left(well: Market, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platform, "postgres_url", lambda _: configured_settings.DATABASE_URL)
+    monkeypatch.setattr(growth, "postgres_url", lambda _: configured_settings.DATABASE_URL)
     monkeypatch.setattr("shutil.disk_usage", lambda _: (100_000_000_000, 0, 1_000_000_000))
     assert titles() == {"The disk is nearly full": Level.WARNING}
     monkeypatch.setattr("shutil.disk_usage", lambda _: (100_000_000_000, 0, 1_000_000))
