@@ -110,8 +110,9 @@ def test_quiet_minutes_count_for_nothing_and_no_data_names_the_bar_before(client
 
 
 def test_the_newest_bars_are_given_from_the_cache_until_a_trade_comes(client: Client, market: Market) -> None:
-    # A minute that ends in the middle of the test would change the answers.
-    until("the next minute", lambda: datetime.now(UTC).second < 55)
+    # A minute that ends in the middle of the test would change the answers; one that has just begun has no trade yet,
+    # and what is read in its place is before the feed, where nothing can be fetched here.
+    until("the middle of a minute", lambda: 1 <= datetime.now(UTC).second < 55)
     now = (datetime.now(UTC) - BEGAN).total_seconds()
     feed, begin = Feed(), now // 60 * 60 - 240
     trades = [feed.trade(begin + 60 * minute, f"{100 + minute}") for minute in range(4)]
