@@ -20,7 +20,7 @@ from actor_runtime.reset_policy import reason_of
 from consumers import topic_acks
 from consumers.batch_pace import MAX_BATCH_RECORDS
 from consumers.batch_store import TopicBatch, batches_by_topic, store_batches
-from consumers.fixed_consumer_actor import GROUP, POLL_TIMEOUT_S
+from consumers.fixed_consumer_actor import POLL_TIMEOUT_S
 from consumers.group_progress import DrainTracker
 from consumers.metrics import BatchMetrics
 from consumers.models import DynamicTopicConsumer
@@ -34,7 +34,7 @@ from datastore.ingest.live_write import MarketChange
 from datastore.reference.provider_clock import steady_now
 from streaming.broker import Record
 from streaming.errors import StreamLost
-from streaming.topics import DYNAMIC_LABEL
+from streaming.topics import CONSUMER_GROUP, DYNAMIC_LABEL
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +52,7 @@ class DynamicTopicsWork:
 
     def __init__(self) -> None:
         self._topics: dict[str, OpenTopic] = {}  # all topics to read, in any process
-        self._subscription = TopicSubscription(GROUP)
+        self._subscription = TopicSubscription(CONSUMER_GROUP)
         self._news = News(Subject.ROUTES)
         self._claims: frozenset[str] = frozenset()  # of the actors for which the subscription reads
         self._stream_lost = False  # the last poll failed because of one of its topics

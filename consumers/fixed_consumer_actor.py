@@ -27,11 +27,10 @@ from datastore.ingest import market_cache
 from datastore.ingest.live_write import MarketChange
 from streaming.broker import Record, Subscription
 from streaming.errors import StreamError
-from streaming.topics import FIXED_TOPICS
+from streaming.topics import CONSUMER_GROUP, FIXED_TOPICS
 
 log = structlog.get_logger(__name__)
 
-GROUP = "candlekeep"
 POLL_TIMEOUT_S = 0.25  # how long an idle turn waits
 QUIET_POLL_TIMEOUT_S = 0.5  # and one of a topic that is known to be read to its end
 PROGRESS_EVERY_S = 0.5  # a feed that has caught up counts as behind for this much longer
@@ -71,7 +70,7 @@ class FixedTopicWork:
             admin.create_topic(self.topic, FIXED_TOPICS[self.topic].partitions)
         finally:
             admin.close()
-        self._subscription = broker.subscribe(GROUP, [self.topic])
+        self._subscription = broker.subscribe(CONSUMER_GROUP, [self.topic])
         self._progress, self._cache_cold, self._is_drained = GroupProgress(), True, False
         # A cache that is away never holds trades back: the next batch that reaches it writes it all.
         with suppress(CacheFault):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from actor_runtime.configured_broker import brief_admin
 from config.monitoring.cached_answer import CachedAnswer
-from consumers.fixed_consumer_actor import GROUP
 from streaming.errors import StreamError
-from streaming.topics import FIXED_TOPICS
+from streaming.topics import CONSUMER_GROUP, FIXED_TOPICS
 
 
 def fixed_lags() -> dict[str, int]:
@@ -20,7 +19,7 @@ def dynamic_lags(topics: list[str]) -> dict[str, int]:
         return {}
     try:
         with brief_admin() as admin:
-            return admin.unread(GROUP, topics, shared=False)
+            return admin.unread(CONSUMER_GROUP, topics, shared=False)
     except StreamError:
         return {}
 
@@ -29,7 +28,7 @@ def _look() -> dict[str, int]:
     try:
         with brief_admin() as admin:
             # One topic at a time: each has its consumers, and a group on Kafka is that of what is read together.
-            found = [admin.unread(GROUP, [each], shared=True) for each in FIXED_TOPICS]
+            found = [admin.unread(CONSUMER_GROUP, [each], shared=True) for each in FIXED_TOPICS]
             return {name: lag for lags in found for name, lag in lags.items()}
     except StreamError:
         return {}

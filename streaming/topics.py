@@ -18,6 +18,7 @@ class Topic:
 
 TICK_DATA = Topic("tick-data", partitions=8)
 CANDLE_DATA = Topic("candle-data", partitions=8)
+CONSUMER_GROUP = "candlekeep"  # what our consumers have stored is committed under this name
 FIXED_TOPICS = {topic.name: topic for topic in (TICK_DATA, CANDLE_DATA)}
 
 DYNAMIC_LABEL = "dynamic"  # the label of all topics made at run time, since labels must be few

@@ -11,7 +11,6 @@ from django_celery_beat.models import PeriodicTask
 
 from actor_runtime.configured_broker import brief_admin
 from actor_runtime.models import actor_models, with_silence
-from consumers.fixed_consumer_actor import GROUP
 from consumers.topic_acks import open_topics
 from datastore import metrics
 from datastore.access.counters import ask_counters
@@ -26,7 +25,7 @@ from ingestion.providers.table import configured
 from metering import table
 from metering.table import MetricDefinition
 from streaming.ends import EndCode
-from streaming.topics import CANDLE_DATA, DYNAMIC_LABEL, TICK_DATA
+from streaming.topics import CANDLE_DATA, CONSUMER_GROUP, DYNAMIC_LABEL, TICK_DATA
 
 Sample = tuple[MetricDefinition, tuple[str, ...], float]
 
@@ -141,7 +140,7 @@ GAUGE_READERS: dict[str, Callable[[], Iterable[Sample]]] = {
 def unread_records(topic: str) -> int:
     """Return how many records of a fixed topic are not stored yet, 0 if there is no topic; raise StreamUnavailable."""
     with brief_admin() as admin:
-        return admin.unread(GROUP, [topic], shared=True).get(topic, 0)
+        return admin.unread(CONSUMER_GROUP, [topic], shared=True).get(topic, 0)
 
 
 def unread_dynamic_records() -> int:
@@ -150,4 +149,4 @@ def unread_dynamic_records() -> int:
     if not names:
         return 0
     with brief_admin() as admin:
-        return sum(admin.unread(GROUP, names, shared=False).values())
+        return sum(admin.unread(CONSUMER_GROUP, names, shared=False).values())

@@ -6,7 +6,6 @@ acknowledged stays in memory and goes first; after a kill the next job continues
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -34,6 +33,7 @@ from ingestion.history.page_batch import Batch, history_batch, message_of
 from ingestion.history.pages import PageOrigin, PageRequest
 from ingestion.history.pool import ROLE, blocking_error, ensure_pool
 from ingestion.history.rate_pause import pause_calls
+from ingestion.history.topic_room import TopicRoom
 from ingestion.models import Producer, Target
 from ingestion.provider_access import note_refused
 from ingestion.providers.answers import (
@@ -92,6 +92,7 @@ class HistoryProducer:
         self._lease: Lease | None = None
         self._fill: FillPages | None = None
         self._publisher: Publisher | None = None
+        self._room: TopicRoom | None = None
         self._batch: Batch | None = None
         self._calls = JobCalls(provider)
 
@@ -105,8 +106,7 @@ class HistoryProducer:
             return
         self._disconnect()
         broker = configured_broker()
-        with closing(broker.admin()) as admin:
-            admin.create_topic(self._lease.topic.name, self._lease.topic.partitions)
+        self._room = TopicRoom(self._lease.topic, broker.admin(), self._calls)
         self._publisher = broker.publisher()
 
     def turn(self) -> bool:
@@ -114,7 +114,7 @@ class HistoryProducer:
         try:
             if (lease := self._lease) and not lease.over:
                 lease.renew()
-                if self._batch is None:
+                if self._batch is None and self._room and self._room.has_room(lease):
                     self._batch = (
                         self._next_trades(lease) if isinstance(lease, FillLease) else self._next_candles(lease)
                     )
@@ -146,9 +146,10 @@ class HistoryProducer:
                 self._lease.give_back(0, "the job was stopped")
 
     def _disconnect(self) -> None:
-        if self._publisher is not None:
-            self._publisher.close()
-        self._publisher = None
+        for connection in (self._publisher, self._room):
+            if connection is not None:
+                connection.close()
+        self._publisher = self._room = None
 
     # --- one page ---
 

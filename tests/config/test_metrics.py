@@ -17,7 +17,6 @@ from django_celery_beat.models import PeriodicTask
 from django_redis import get_redis_connection
 
 from config.monitoring.request_timing import route_label
-from consumers.fixed_consumer_actor import GROUP
 from consumers.models import DynamicTopicConsumer
 from coordination.schedules import ensure_schedules
 from datastore.access.api_keys import make_key
@@ -32,6 +31,7 @@ from metering import table
 from streaming.broker import Message
 from streaming.broker_factory import connect
 from streaming.refusals import Refusal, RefusalCode
+from streaming.topics import CONSUMER_GROUP
 from tests.support.api import rows
 from tests.support.api.metrics import scraped, value
 from tests.support.consumers.dynamic import make_topics, name_of, publish, records, symbol
@@ -113,7 +113,7 @@ def test_what_waits_is_told_by_topic_state_and_schedule(client: Client, market: 
     get_redis_connection("default").flushall()
     broker = connect(settings.STREAM_URL, 1000)
     broker.admin().create_topic("tick-data")
-    broker.subscribe(GROUP, ["tick-data"]).close()
+    broker.subscribe(CONSUMER_GROUP, ["tick-data"]).close()
     broker.publisher().publish("tick-data", [Message(market.symbol, b"x")] * 3)
     FetchRequest.objects.create(
         market=market, resolution=60, start=rows.BEGAN, stop=rows.BEGAN + rows.MINUTE, purpose=0

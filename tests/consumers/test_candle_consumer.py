@@ -8,7 +8,7 @@ from django.conf import settings
 from django_redis import get_redis_connection
 
 from actor_runtime.loop.runner import Runner
-from consumers.fixed_consumer_actor import GROUP, FixedTopicWork
+from consumers.fixed_consumer_actor import FixedTopicWork
 from consumers.models import FixedTopicConsumer
 from datastore.backfill import fetch_queue
 from datastore.ingest.market_cache import market_key
@@ -17,6 +17,7 @@ from datastore.reference.markets import ensure_markets
 from streaming.broker import Broker, Message
 from streaming.broker_factory import connect
 from streaming.history_records import HistoryRecord, encode_history
+from streaming.topics import CONSUMER_GROUP
 from tests.support.datastore.answers import answered, candle, done, minutes
 from tests.support.datastore.records import BTC, MINUTE, NOON, moment
 from tests.support.polling import until
@@ -68,7 +69,7 @@ def test_pages_become_candles_and_coverage_and_end_their_request(broker: Broker)
     assert FixedTopicConsumer.objects.get().name.startswith("fixed-candle")
     market = Market.objects.get()
     assert int(get_redis_connection("default").hget(market_key(BTC), "version")) == market.version == 1
-    assert broker.subscribe(GROUP, [TOPIC]).lag() == 0
+    assert broker.subscribe(CONSUMER_GROUP, [TOPIC]).lag() == 0
 
 
 def test_a_record_that_cannot_be_read_or_be_true_is_buried_and_the_rest_is_stored(broker: Broker) -> None:

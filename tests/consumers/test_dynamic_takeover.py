@@ -21,9 +21,9 @@ from django_redis import get_redis_connection
 from actor_runtime.models import TransitionLog
 from actor_runtime.ownership.process_identity import this_process
 from consumers import batch_store
-from consumers.fixed_consumer_actor import GROUP
 from datastore.ingest.live_write import digest, store_live
 from datastore.models import Coverage, DynamicTopic, Tick
+from streaming.topics import CONSUMER_GROUP
 from tests.support.consumers.dynamic import (
     all_consuming,
     broker,
@@ -157,7 +157,7 @@ def test_a_position_that_another_process_moved_does_not_go_back() -> None:
     publish(0, records(0)[:5])
     step_until(lambda: not unread(0), ours)
     publish(0, records(0)[5:])
-    other = broker().assign(GROUP, [name_of(0)])
+    other = broker().assign(CONSUMER_GROUP, [name_of(0)])
     theirs = other.poll(1, 100)
     taken_over(0)
     other.commit(theirs)  # as the new owner does once it has stored them

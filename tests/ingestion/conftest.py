@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings as django_settings
 from django_redis import get_redis_connection
 
-from ingestion.history import job_calls
+from ingestion.history import job_calls, topic_room
 from tests.support.ingestion.history_bench import BTC, Bench
 from tests.support.simulator import running
 from tests.support.streaming.memory import MemoryBroker
@@ -37,3 +37,9 @@ def silent_provider(bench: Bench, settings: Any, monkeypatch: pytest.MonkeyPatch
     with socket.create_server(("127.0.0.1", 0)) as server:
         settings.CRYPTOCOMPARE_REST_URL = f"http://127.0.0.1:{server.getsockname()[1]}"
         yield
+
+
+@pytest.fixture
+def room_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More pages than are published ahead of a consumer, in a test that has none."""
+    monkeypatch.setattr(topic_room, "MAX_UNREAD_RECORDS", 1_000_000)

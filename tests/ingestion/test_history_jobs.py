@@ -13,12 +13,13 @@ from django.db.models.functions import Now
 
 from datastore.models import FetchRequest
 from ingestion import tasks
-from ingestion.history import job_calls
+from ingestion.history import job_calls, topic_room
 from ingestion.history.history_producer_actor import HistoryProducer, fetch
 from ingestion.history.provider_quota import quota_of
 from ingestion.models import Producer
 from ingestion.providers.cryptocompare.traits import TRAITS
 from streaming.history_records import ProviderSpan
+from streaming.topics import CANDLE_DATA, CONSUMER_GROUP
 from tests.support.ingestion.history_bench import (
     DAY,
     HOUR,
@@ -126,6 +127,37 @@ def test_a_job_that_is_stopped_does_not_wait_for_the_answer(
     assert (request.state, request.error) == (State.QUEUED, "the job was stopped")
     settings.CRYPTOCOMPARE_REST_URL = bench.simulator.rest_url
     assert fetched(request).state == State.PUBLISHED
+
+
+def test_a_job_waits_for_the_consumer_and_others_pass_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topic_room, "MAX_UNREAD_RECORDS", 2_000)
+    request = bench.ask(4500)
+    job = stepped(request, lambda: FetchRequest.objects.filter(pages_done=1).exists())
+    until("it waits", Producer.objects.filter(waiting_for="the consumer of candle-data").exists, step=job.step)
+    assert fetched(bench.ask(10)).state == State.PUBLISHED
+    assert (bench.calls(), job.stop.is_set()) == (2, False)
+
+    consumer = bench.broker.subscribe(CONSUMER_GROUP, [CANDLE_DATA.name])
+
+    def store_and_step() -> float:
+        consumer.commit(consumer.poll(0, 10_000))
+        return job.step()
+
+    until("the job ends", job.stop.is_set, step=store_and_step)
+    job.end()
+    request.refresh_from_db()
+    assert (request.state, request.pages_done, bench.calls()) == (State.PUBLISHED, 3, 4)
+    consumer.close()
+
+
+def test_a_job_does_not_wait_for_a_consumer_that_is_gone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topic_room, "MAX_UNREAD_RECORDS", 2_000)
+    monkeypatch.setattr(topic_room, "MAX_JOB_WAIT_S", 0.3)
+    request = fetched(bench.ask(4500))
+    assert (request.state, request.pages_done) == (State.QUEUED, 1)
+    assert request.error == "2001 records of candle-data are not stored yet"
+    assert request.next_try is not None
+    assert states() == {Actor.IDLE}
 
 
 def test_jobs_of_a_pool_run_side_by_side_on_rows_of_their_own(bench: Bench) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from django.db import transaction
 from django.db.models.functions import Now
 
@@ -93,6 +94,7 @@ def test_a_request_that_is_not_final_at_all_waits_until_it_is(bench: Bench) -> N
     assert states() == {Actor.IDLE}
 
 
+@pytest.mark.usefixtures("room_for_all")
 def test_what_is_fetched_can_be_stored_and_ends_the_request(bench: Bench) -> None:
     requests = [bench.ask(2500), bench.ask(30, HOUR, ended=2 * HOUR), bench.ask(12 * 1440, symbol=BTC, ended=2 * DAY)]
     unknown = bench.ask(100, symbol=DOGE)

@@ -47,6 +47,7 @@ def test_an_unknown_market_fails_its_request_for_now_and_history_goes_on(bench: 
     assert fetched(bench.ask(10)).state == State.PUBLISHED
 
 
+@pytest.mark.usefixtures("room_for_all")
 def test_what_is_older_than_the_provider_keeps_is_refused_behind_the_pages_that_are_not(bench: Bench) -> None:
     request = fetched(bench.ask(12 * 1440))
     (failed,) = bench.records(FetchFailed)

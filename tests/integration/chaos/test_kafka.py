@@ -17,7 +17,6 @@ from django.db.models import Count, Sum
 from django_redis import get_redis_connection
 from kafka.errors import KafkaError
 
-from consumers.fixed_consumer_actor import GROUP
 from consumers.models import FixedTopicConsumer
 from datastore.models import Candle, Coverage, Tick
 from datastore.reference.markets import ensure_markets
@@ -26,7 +25,7 @@ from streaming.errors import PublishFailed, StreamUnavailable
 from streaming.kafka.broker import KafkaBroker
 from streaming.kafka.connection import group_id
 from streaming.records import LiveRecord, encode
-from streaming.topics import TICK_DATA
+from streaming.topics import CONSUMER_GROUP, TICK_DATA
 from tests.support.broker_backends import empty
 from tests.support.database import database_url
 from tests.support.datastore.records import NOON, SECOND, opened, trade, watermark
@@ -118,7 +117,7 @@ def consumers(broker: KafkaBroker, kafka: PrivateKafka, tmp_path: Any) -> Iterat
 
 def members(kafka: PrivateKafka) -> int:
     """Return how many consumers share the topic now, once they have shared it out."""
-    name = group_id(GROUP, [TICK_DATA.name])
+    name = group_id(CONSUMER_GROUP, [TICK_DATA.name])
     try:
         with kafka.client() as client:
             group = client.describe_groups([name])[name]
@@ -148,7 +147,7 @@ def test_nothing_is_lost_doubled_or_out_of_order(
     worker.join(120)
     producer.finish()
     until("all are stored", lambda: Tick.objects.count() == len(MARKETS) * EACH, 120)
-    with closing(broker.subscribe(GROUP, [TICK_DATA.name])) as onlooker:
+    with closing(broker.subscribe(CONSUMER_GROUP, [TICK_DATA.name])) as onlooker:
         until("all is committed", lambda: onlooker.lag() == 0, 60)
     consumers[2].end(signal.SIGTERM)
 

@@ -12,7 +12,7 @@ from django_redis import get_redis_connection
 
 from actor_runtime.loop.runner import Runner
 from config.monitoring.gauges import unread_records
-from consumers.fixed_consumer_actor import GROUP, FixedTopicWork
+from consumers.fixed_consumer_actor import FixedTopicWork
 from consumers.models import FixedTopicConsumer
 from dashboard.lags import fixed_lags
 from datastore.coverage.feed_progress import note_acknowledged
@@ -21,7 +21,7 @@ from datastore.reference.markets import ensure_markets
 from streaming.broker import Message, Record
 from streaming.kafka.broker import KafkaBroker
 from streaming.records import LiveRecord, encode
-from streaming.topics import TICK_DATA
+from streaming.topics import CONSUMER_GROUP, TICK_DATA
 from tests.support.consumers.fixed import session_records
 from tests.support.datastore.records import BTC, FEED, NOON, moment, opened, trade
 from tests.support.kafka.fixtures import LIBRARY_S_SOCKETS
@@ -78,7 +78,7 @@ def test_trades_become_candles_and_the_topic_counts_as_read(eight: KafkaBroker) 
     assert (Coverage.objects.get().stop - Coverage.objects.get().start).total_seconds() == 295
     assert FixedTopicConsumer.objects.get().error_count == 0
     assert unread_records(TICK_DATA.name) == fixed_lags()[TICK_DATA.name] == 0
-    with closing(eight.subscribe(GROUP, [TICK_DATA.name])) as onlooker:
+    with closing(eight.subscribe(CONSUMER_GROUP, [TICK_DATA.name])) as onlooker:
         assert len(onlooker.progress()) == TICK_DATA.partitions
 
 
@@ -91,7 +91,7 @@ def test_a_feed_is_behind_while_another_consumer_has_not_stored_its_part(eight: 
     runner = Runner(FixedTopicWork(TICK_DATA.name), Event())
     assert runner.work.several
     step_until(runner, "it works", lambda: TICK_DATA.name in topics(eight))
-    other = Member(eight, Elsewhere(), GROUP)
+    other = Member(eight, Elsewhere(), CONSUMER_GROUP)
     other.commits.clear()
     step_until(runner, "they share it", lambda: other.failure or other.partitions == 4)
     published = [trade(n, NOON + n, market=market) for market in MARKETS for n in (1, 2)]

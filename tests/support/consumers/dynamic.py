@@ -12,13 +12,13 @@ from django.db.models.functions import Now
 from actor_runtime.loop.actor_group import OwnedActor
 from actor_runtime.loop.pool_loop import ActorPool
 from consumers.dynamic_consumer_actor import DynamicTopicsWork
-from consumers.fixed_consumer_actor import GROUP
 from consumers.models import DynamicTopicConsumer
 from datastore.models import DynamicTopic
 from datastore.reference.markets import ensure_markets
 from streaming.broker import Broker, Message
 from streaming.broker_factory import connect
 from streaming.records import LiveRecord, encode
+from streaming.topics import CONSUMER_GROUP
 from tests.support.actor_runtime.work import Hands
 from tests.support.datastore.records import NOON, SECOND, opened, trade, watermark
 from tests.support.polling import until
@@ -80,7 +80,7 @@ def publish(number: int, found: Sequence[LiveRecord]) -> None:
 
 def unread(*numbers: int) -> int:
     """Return how many records of these topics are not committed."""
-    subscription = broker().assign(GROUP, [name_of(number) for number in numbers])
+    subscription = broker().assign(CONSUMER_GROUP, [name_of(number) for number in numbers])
     try:
         return subscription.lag()
     finally:

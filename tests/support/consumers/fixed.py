@@ -5,9 +5,10 @@ from __future__ import annotations
 from threading import Event
 
 from actor_runtime.loop.runner import Runner
-from consumers.fixed_consumer_actor import GROUP, FixedTopicWork
+from consumers.fixed_consumer_actor import FixedTopicWork
 from streaming.broker import Broker, Message
 from streaming.records import LiveRecord, encode
+from streaming.topics import CONSUMER_GROUP
 from tests.support.datastore.records import NOON, SECOND, opened, trade, watermark
 from tests.support.polling import until
 
@@ -30,7 +31,7 @@ def publish(broker: Broker, records: list[LiveRecord]) -> None:
 
 def work_until_drained(broker: Broker, seconds: float = 20) -> Runner:
     runner = Runner(FixedTopicWork(TOPIC), Event())
-    reader = broker.subscribe(GROUP, [TOPIC])
+    reader = broker.subscribe(CONSUMER_GROUP, [TOPIC])
 
     def idle() -> bool:
         return runner.loop is not None and str(runner.loop.session.actor.state) == "idle"
