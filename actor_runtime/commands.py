@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from actor_runtime.collection import leave_out_what_is_loaded
 from actor_runtime.loop.actor_loop import Work
 from actor_runtime.loop.pool_loop import PoolWork
 from actor_runtime.loop.runner import run, run_many
@@ -24,6 +25,7 @@ class ProcessCommand(BaseCommand, ABC):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run."""
+        leave_out_what_is_loaded()
         stop = StopEvent()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())

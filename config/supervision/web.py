@@ -84,10 +84,12 @@ def pooled_application() -> Callable[..., Any]:
     from django.core.servers.basehttp import get_internal_wsgi_application
     from django.db import connections
 
+    from actor_runtime.collection import leave_out_what_is_loaded
     from config.database_settings import share_connections
     from datastore.series.columnar_use import load_if_used
 
     application = get_internal_wsgi_application()
+    leave_out_what_is_loaded()
     size = settings.DATABASE_POOL or settings.WEB_THREADS
     share_connections(connections.settings["default"], size)
     Thread(target=load_if_used, name="load-columnar", daemon=True).start()  # the first requests need not wait for it

@@ -40,6 +40,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from uvicorn import Config, Server
 
+from actor_runtime.collection import leave_out_what_is_loaded
 from datastore.access.stream_tickets import STREAM_PATH, TICKERS_PATH, BadTicket, Ticket, TicketAge, read_ticket
 from datastore.api.responses.problem import problem_response
 from datastore.sse.binance.endpoint import BinanceEndpoint
@@ -228,6 +229,7 @@ def serve() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(MAX_OPEN_FILES, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, limit), hard))  # each connection takes one
+    leave_out_what_is_loaded()
     log.info("streams are served", host=settings.HOST, port=settings.SSE_PORT)
     make_server(Hub()).run([listening_socket(settings.HOST, settings.SSE_PORT)])
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from threading import Event
 import pytest
 from django.db import OperationalError
 
-from actor_runtime.commands import ActorCommand
+from actor_runtime.commands import ActorCommand, ProcessCommand
 from actor_runtime.errors import Fenced
 from actor_runtime.loop import runner as runner_module
 from actor_runtime.loop.actor_loop import Work
@@ -27,6 +28,7 @@ def handlers() -> Iterator[None]:
     yield
     for number, handler in kept.items():
         signal.signal(number, handler)
+    gc.unfreeze()
 
 
 def row() -> FixedTopicConsumer:
@@ -55,6 +57,18 @@ def test_a_command_stops_on_the_signals_of_terminal_and_supervisor(handlers: Non
 
     Command().handle()
     assert (scripted.closed, row().owner) == (1, "")
+
+
+def test_no_collection_looks_at_what_a_process_has_loaded(handlers: None) -> None:
+    counted = []
+
+    class Command(ProcessCommand):
+        def go(self, stop: Event, **options: object) -> None:
+            counted.append((gc.get_freeze_count(), len(gc.get_objects())))
+
+    Command().handle()
+    ((left_out, looked_at),) = counted
+    assert left_out > 10 * looked_at
 
 
 def test_a_stop_before_any_row_was_found_ends_quietly() -> None:
