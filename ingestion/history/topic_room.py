@@ -1,7 +1,7 @@
 """How far jobs may publish ahead of the consumer.
 
 All requests share a topic, and what is read first is stored first. Were a year of minutes published as fast as the
-provider gives it, the hour that somebody else waits for would lie behind all of it, and a broker that is short of
+provider gives it, the hour that someone else waits for would lie behind all of it, and a broker that is short of
 memory would have to keep it.
 """
 
@@ -32,7 +32,7 @@ class TopicRoom:
     def has_room(self, lease: Lease) -> bool:
         """Return whether to go on; False after a short wait, or with the request given back after a long one.
 
-        The first page of a request needs no room: it may be all that somebody waits for.
+        The first page of a request needs no room: it may be all that someone waits for.
         """
         unread = self._unread() if lease.pages_done else 0
         if unread <= MAX_UNREAD_RECORDS:
@@ -55,4 +55,4 @@ class TopicRoom:
         try:
             return self._admin.unread(CONSUMER_GROUP, [self._topic], shared=True).get(self._topic, 0)
         except (StreamUnavailable, StreamLost):
-            return 0  # what is wrong is found, and told, when the page is published
+            return 0  # what is wrong is found, and reported, when the page is published
