@@ -157,18 +157,18 @@ def svg(
     context = {
         "drawing": drawn,
         "model": model._meta,
-        "arrows": [(arrow, words, any(each.rate for each in words)) for arrow, words in shown],
+        "arrows": [(arrow, words, any(each.is_rate for each in words)) for arrow, words in shown],
         "boxes": [(box, box.state in states, counts.get(box.state)) for box in drawn.boxes],
     }
     return render_to_string("admin/actors/chart.svg", context)
 
 
 class Caption(NamedTuple):
-    """One line of words beside an arrow: its text and the y of its middle; rate: whether the text is a rate."""
+    """One line of words beside an arrow: its text and the y of its middle; is_rate: whether the text is a rate."""
 
     text: str
     y: float
-    rate: bool
+    is_rate: bool
 
     @property
     def top(self) -> float:
