@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import sys
 import warnings
 from typing import Any
 
@@ -61,6 +63,17 @@ def keep_connection(**kwargs: Any) -> None:
     """Let beat keep its connection, which it would make again at each look for a changed schedule."""
     if not settings.DATABASE_POOL:
         connections.settings["default"]["CONN_MAX_AGE"] = BEAT_CONNECTION_S
+
+
+@beat_init.connect
+def end_at_a_signal(**kwargs: Any) -> None:
+    """Let a signal end beat at once: it stores its schedule on its way out.
+
+    Celery's own handler stores it before. If the signal comes in the middle of a statement, it waits for a connection
+    that waits for it, and beat stays for good.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit())
 
 
 @worker_init.connect
