@@ -34,6 +34,7 @@ class Program:
     quiet: bool = False  # its output goes only to the log file
     stop_signal: signal.Signals = signal.SIGTERM
     kill_signal: signal.Signals = signal.SIGKILL  # sent first if it does not stop in time
+    orphan_signal: signal.Signals | None = None  # sent if we die; None: stop_signal
     stop_seconds: float = 15
     cwd: Path = Path("/")
     forked: bool = False  # a Python program with the environment of the fork server, if there is one
@@ -59,8 +60,9 @@ class Child:
         self.started = time.monotonic()
         self.output.last.clear()
         program = self.program
+        orphan_signal = program.orphan_signal or program.stop_signal
         if self.fork_server and (
-            forked := self.fork_server.fork(program.name, program.argv[1:], program.cwd, program.stop_signal)
+            forked := self.fork_server.fork(program.name, program.argv[1:], program.cwd, orphan_signal)
         ):
             self.process, pipe = forked
             self.output.follow(pipe)
@@ -70,7 +72,7 @@ class Child:
                 entry = pwd.getpwnam(program.user)
                 account = f"{entry.pw_uid}:{entry.pw_gid}"
             self.process = process = subprocess.Popen(
-                guarded(program.argv, program.stop_signal, account),
+                guarded(program.argv, orphan_signal, account),
                 env=dict(program.env),
                 cwd=program.cwd,
                 stdin=subprocess.DEVNULL,

@@ -77,7 +77,7 @@ class Request(NamedTuple):
     name: str
     arguments: list[str]
     cwd: str
-    stop_signal: int
+    orphan_signal: int
 
 
 def main(argv: list[str]) -> None:
@@ -194,7 +194,7 @@ def fork(request: Request, output: int, starter: int, requests: socket.socket) -
 
 def become(request: Request, output: int, starter: int) -> None:
     """Be the program that was asked for, and end with it, or with the starter."""
-    end_with(starter, request.stop_signal)
+    end_with(starter, request.orphan_signal)
     use_output(output)
     os.chdir(request.cwd)
     setproctitle(f"candlekeep {request.name}")

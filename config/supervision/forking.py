@@ -28,12 +28,12 @@ ANSWER_TIMEOUT_S = 30.0
 POLL_S = 0.02
 
 
-def guarded(argv: Sequence[str], stop_signal: signal.Signals, account: str = "-") -> list[str]:
+def guarded(argv: Sequence[str], orphan_signal: signal.Signals, account: str = "-") -> list[str]:
     """Return the command that becomes argv (see guard.py), and ends with us.
 
     account: another one to run under, `uid:gid`.
     """
-    return [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), str(int(stop_signal)), account, *argv]
+    return [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), str(int(orphan_signal)), account, *argv]
 
 
 class ForkedProcess:
@@ -130,7 +130,7 @@ class ForkServer:
         self.output.follow(process.stdout)
 
     def fork(
-        self, name: str, arguments: Sequence[str], cwd: Path, stop_signal: signal.Signals
+        self, name: str, arguments: Sequence[str], cwd: Path, orphan_signal: signal.Signals
     ) -> tuple[ForkedProcess, IO[bytes]] | None:
         """Return a process that runs the Python arguments, and its output; None if the server does not answer.
 
@@ -140,7 +140,7 @@ class ForkServer:
             return None
         reading, writing = os.pipe()
         try:
-            request = {"name": name, "arguments": arguments, "cwd": str(cwd), "stop_signal": stop_signal}
+            request = {"name": name, "arguments": arguments, "cwd": str(cwd), "orphan_signal": orphan_signal}
             socket.send_fds(self._requests, [json.dumps(request).encode()], [writing])
             answer = self._requests.recv(20)
         except OSError:  # among others TimeoutError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -165,7 +166,9 @@ def celery_programs(env: Mapping[str, str]) -> list[Program]:
     """Return the Celery worker, which runs the jobs, and beat, which sends the scheduled ones."""
     # There is only one worker: without mingle and gossip it is ready a second earlier.
     alone = ("--pool", "threads", "--without-mingle", "--without-gossip", "--without-heartbeat")
+    programs = {"worker": ("worker", *alone), "beat": ("beat", "--pidfile", "")}
     return [
-        Program("worker", (*CELERY, "worker", *alone), env, stage=ACTOR_STAGE, cwd=BASE_DIR, forked=True),
-        Program("beat", (*CELERY, "beat", "--pidfile", ""), env, stage=ACTOR_STAGE, cwd=BASE_DIR, forked=True),
+        # At another signal both would wait for the servers, which end with us as well.
+        Program(name, (*CELERY, *command), env, ACTOR_STAGE, cwd=BASE_DIR, forked=True, orphan_signal=signal.SIGKILL)
+        for name, command in programs.items()
     ]
