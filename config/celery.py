@@ -69,8 +69,8 @@ def keep_connection(**kwargs: Any) -> None:
 def end_at_a_signal(**kwargs: Any) -> None:
     """Let a signal end beat at once: it stores its schedule on its way out.
 
-    Celery's own handler stores it before. If the signal comes in the middle of a statement, it waits for a connection
-    that waits for it, and beat stays for good.
+    Celery's own handler stores it before. If the signal comes in the middle of a statement, it asks for the connection
+    that the statement holds, for which it would wait for good.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit())

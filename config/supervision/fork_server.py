@@ -32,6 +32,7 @@ from django.core.checks import run_checks
 from django.core.management import BaseCommand, get_commands, load_command_class
 from setproctitle import setproctitle
 
+from actor_runtime.collection import leave_out_what_is_loaded
 from config.check_tags import SETTINGS_TAG
 from config.supervision.adopted_settings import adopt
 from config.supervision.guard import end_with
@@ -137,8 +138,7 @@ def load(commands: Sequence[str]) -> None:
     run_checks()  # imports all views
     fill_pools()
     # Objects that no collection looks at again stay on pages that all forks share.
-    gc.collect()
-    gc.freeze()
+    leave_out_what_is_loaded()
     gc.enable()
 
 

@@ -168,7 +168,7 @@ def celery_programs(env: Mapping[str, str]) -> list[Program]:
     alone = ("--pool", "threads", "--without-mingle", "--without-gossip", "--without-heartbeat")
     programs = {"worker": ("worker", *alone), "beat": ("beat", "--pidfile", "")}
     return [
-        # At another signal both would wait for the servers, which end with us as well.
+        # At another signal the worker waits for its database, which ends with us as well, and beat was seen to stay.
         Program(name, (*CELERY, *command), env, ACTOR_STAGE, cwd=BASE_DIR, forked=True, orphan_signal=signal.SIGKILL)
         for name, command in programs.items()
     ]

@@ -6,6 +6,7 @@ import ipaddress
 import logging
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
@@ -184,7 +185,7 @@ def fresh_address() -> str:
 
 def test_an_address_is_held_back_with_429_and_others_are_not(client: Client, market: Market, settings: Any) -> None:
     settings.RATE_LIMIT_PER_ADDRESS = 30
-    mine = fresh_address()
+    mine, began = fresh_address(), time.monotonic()
     first = get(client, mine)
     told = {name: first[name] for name in first.headers if name.startswith("RateLimit-")}
     assert told == {
@@ -194,9 +195,11 @@ def test_an_address_is_held_back_with_429_and_others_are_not(client: Client, mar
         "RateLimit-Policy": "20;w=40",
     }
     assert {get(client, mine).status_code for _ in range(BURST - 1)} == {200}
-    # On a slow machine a turn has come back meanwhile: two seconds each.
-    refused = next(answer for _ in range(BURST) if (answer := get(client, mine)).status_code == 429)
-    assert refused["Content-Type"] == "application/problem+json"
+    turns_back = 0
+    while (refused := get(client, mine)).status_code == 200:
+        turns_back += 1
+    assert turns_back <= (time.monotonic() - began) / 2, "one in two seconds comes back"
+    assert (refused.status_code, refused["Content-Type"]) == (429, "application/problem+json")
     assert (refused["Retry-After"], refused["RateLimit-Remaining"], refused.json()["errors"]) in (
         ("1", "0", {}),
         ("2", "0", {}),
