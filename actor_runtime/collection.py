@@ -11,5 +11,4 @@ def leave_out_what_is_loaded() -> None:
     To look through all of Django takes a tenth of a second or two, in which the process sends and stores nothing. The
     fork server of `up` does this before it forks, which also keeps those pages shared.
     """
-    gc.collect()
     gc.freeze()

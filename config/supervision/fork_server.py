@@ -138,6 +138,7 @@ def load(commands: Sequence[str]) -> None:
     run_checks()  # imports all views
     fill_pools()
     # Objects that no collection looks at again stay on pages that all forks share.
+    gc.collect()
     leave_out_what_is_loaded()
     gc.enable()
 
